@@ -15,4 +15,8 @@ for folder in FOLDERS:
     package_dir[f"sterna.{folder}"] = folder
     packages += [f"sterna.{folder}", *(f"sterna.{folder}.{p}" for p in find_packages(folder))]
 
-setup(packages=packages, package_dir=package_dir, package_data={p: DATA for p in packages})
+setup(
+    packages=packages,
+    package_dir=package_dir,
+    package_data=dict.fromkeys(packages, DATA),
+)
