@@ -1,0 +1,186 @@
+"""Interval analysis: how wide every register must be (DESIGN section 3, Widths)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sterna.golden.errors import NetworkError
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout, WeightedNode
+from sterna.golden.rule import Decay, NeuronRule
+
+__all__ = [
+    "Interval", "RuleBounds", "signed_bits", "unsigned_bits", "weighted_interval", "rule_bounds",
+    "node_bounds", "rank_bits",
+]  # fmt: skip
+
+Interval = tuple[np.ndarray, np.ndarray]
+"""Lowest and highest value per channel, int64 (O,), both reached or safe outer bounds."""
+
+
+def signed_bits(lo: int, hi: int) -> int:
+    """Bits of the smallest two's complement register that holds lo .. hi."""
+    return max((~int(lo) if lo < 0 else int(lo)).bit_length(),
+               (~int(hi) if hi < 0 else int(hi)).bit_length()) + 1  # fmt: skip
+
+
+def unsigned_bits(hi: int) -> int:
+    return max(1, int(hi).bit_length())
+
+
+def weighted_interval(node: WeightedNode, maximum: int, reloadable: bool = False) -> Interval:
+    """Exact range of each output channel's weighted sum of inputs 0 .. maximum, any subset padded.
+
+    ``reloadable``: the worst case over all weights of the node's shape.
+    """
+    w = node.weight.reshape(node.out_channels, -1).astype(np.int64)
+    if reloadable:
+        worst = np.full(len(w), w.shape[1] * maximum, np.int64)
+        return -worst, worst
+    return np.minimum(w, 0).sum(1) * maximum, np.maximum(w, 0).sum(1) * maximum
+
+
+@dataclass(frozen=True)
+class RuleBounds:
+    """(lowest, highest) over all steps and channels, of each register of a neuron scan.
+
+    drive: (x << F) + bias;  current: i;  u: v + i before the reset;  reset: u - reset_by;
+    margin: u - threshold;  v: membrane after the reset.
+    """
+
+    x: tuple[int, int]
+    drive: tuple[int, int]
+    current: tuple[int, int]
+    u: tuple[int, int]
+    reset: tuple[int, int]
+    margin: tuple[int, int]
+    v: tuple[int, int]
+
+    def width(self, *names: str) -> int:
+        """Signed bits that hold all the named registers."""
+        spans = [getattr(self, n) for n in names]
+        return signed_bits(min(s[0] for s in spans), max(s[1] for s in spans))
+
+
+def _decay(decay: Decay | str | None, span: Interval) -> Interval:
+    # round-half-up multiplication by a factor in [0, 1) is monotone: the ends map to the ends
+    return span if not isinstance(decay, Decay) else (decay(span[0]), decay(span[1]))
+
+
+def rule_bounds(
+    rule: NeuronRule,
+    x: Interval,
+    steps: int,
+    ranges: dict[str, tuple[int, int]] | None = None,
+) -> RuleBounds:
+    """Ranges of every register, given the range of x per channel.
+
+    ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
+    whose parameters are loaded at run time; otherwise the actual values count, channel by channel.
+    """
+
+    def param(name: str, a: np.ndarray) -> Interval:
+        a = a.astype(np.int64)
+        if ranges is None:
+            return a, a
+        lo, hi = ranges[name]
+        return np.full_like(a, lo), np.full_like(a, hi)
+
+    assert rule.reset_by is not None and rule.v_init is not None
+    thr, back = param("threshold", rule.threshold), param("reset_by", rule.reset_by)
+    v = param("v_init", rule.v_init)
+    i = (np.zeros_like(v[0]), np.zeros_like(v[0]))
+    seen: dict[str, list[int]] = {}
+
+    def note(name: str, span: Interval) -> None:
+        old = seen.setdefault(name, [0, 0])
+        old[0], old[1] = min(old[0], int(span[0].min())), max(old[1], int(span[1].max()))
+
+    x = (x[0].astype(np.int64), x[1].astype(np.int64))
+    note("x", x)
+    note("v", v)
+    for t in range(steps):
+        bias = param("bias", rule.bias_at(t))
+        drive = ((x[0] << rule.fraction_bits) + bias[0], (x[1] << rule.fraction_bits) + bias[1])
+        note("drive", drive)
+        if rule.synapse is None:
+            i = drive
+        else:
+            i = _decay(rule.synapse, i)
+            i = (i[0] + drive[0], i[1] + drive[1])
+        v = _decay(rule.leak, v)
+        u = (v[0] + i[0], v[1] + i[1])
+        note("current", i)
+        note("u", u)
+        note("margin", (u[0] - thr[1], u[1] - thr[0]))
+        note("reset", (u[0] - back[1], u[1] - back[0]))
+        v = _after_reset(rule.reset, u, thr, back)
+        note("v", v)
+        if max(abs(b) for s in seen.values() for b in s) >= 2**31:
+            break
+    return RuleBounds(**{k: (s[0], s[1]) for k, s in seen.items()})
+
+
+def _after_reset(reset: str, u: Interval, thr: Interval, back: Interval) -> Interval:
+    if reset == "none":
+        return u
+    fires, silent = u[1] >= thr[0], u[0] < thr[1]
+    quiet = (u[0], np.minimum(u[1], thr[1] - 1))
+    if reset == "subtract":
+        loud = (np.maximum(u[0], thr[0]) - back[1], u[1] - back[0])
+    elif reset == "zero":
+        loud = (np.zeros_like(u[0]), np.zeros_like(u[1]))
+    else:  # once: frozen at u, which stays inside u's range
+        loud = u
+    lo = np.where(fires & silent, np.minimum(quiet[0], loud[0]), np.where(fires, loud[0], quiet[0]))
+    hi = np.where(fires & silent, np.maximum(quiet[1], loud[1]), np.where(fires, loud[1], quiet[1]))
+    return lo, hi
+
+
+def rank_bits(bounds: RuleBounds) -> int:
+    """W of the first-spike logit ((T - t) << W) + (v - v_lo): bits of the membrane's range."""
+    return unsigned_bits(bounds.u[1] - bounds.u[0])
+
+
+def node_bounds(
+    network: Network,
+    name: str,
+    reloadable: bool = False,
+    ranges: dict[str, tuple[int, int]] | None = None,
+) -> RuleBounds:
+    """Bounds of the Neuron or Readout ``name``; NetworkError where a register passes 32 bits."""
+    node = network[name]
+    assert isinstance(node, (Neuron, Readout))
+    rule = node.rule
+    lo = np.zeros(rule.channels, np.int64)
+    hi = np.zeros(rule.channels, np.int64)
+    shifts, coefs = iter(rule.shifts), iter(rule.coef)
+    for source in node.inputs:
+        n = network[source]
+        if isinstance(n, (Conv2d, Linear)):
+            span = weighted_interval(n, network.maximum[n.input], reloadable)
+            shift = next(shifts)
+            lo, hi = lo + (span[0] << shift), hi + (span[1] << shift)
+        else:
+            c = next(coefs).astype(np.int64) * network.maximum[source]
+            lo, hi = lo + np.minimum(c, 0), hi + np.maximum(c, 0)
+    b = rule_bounds(rule, (lo, hi), network.steps, ranges)
+    _fit(name, b)
+    if isinstance(node, Readout) and node.mode == "first_spike":
+        if rank_bits(b) + unsigned_bits(network.steps) > 31:
+            raise NetworkError(
+                f"node '{name}': first_spike logits need {rank_bits(b) + unsigned_bits(network.steps)}"
+                " bits, more than 31; use fewer fraction bits"
+            )
+    return b
+
+
+def _fit(name: str, b: RuleBounds) -> None:
+    wide: Sequence[str] = [
+        k for k in RuleBounds.__dataclass_fields__ if signed_bits(*getattr(b, k)) > 32
+    ]
+    if wide:
+        raise NetworkError(
+            f"node '{name}': {wide[0]} can reach {getattr(b, wide[0])}, more than 32 bits; use fewer "
+            "fraction bits, smaller parameters or fewer inputs"
+        )

@@ -1,0 +1,36 @@
+"""The errors of the project: one clear sentence each, and the exit code the command line gives it."""
+
+__all__ = ["SternaError", "NetworkError", "FileError", "DesignError", "ToolMissing", "UsageError"]
+
+
+class SternaError(Exception):
+    """Something is refused. The message is one sentence: what, why, and what to do next.
+
+    ``exit_code`` is what the command line returns: 1 failed, 2 usage, 3 tool missing.
+    """
+
+    exit_code = 1
+
+
+class NetworkError(SternaError):
+    """A network description is wrong or cannot be computed exactly; names the node."""
+
+
+class FileError(SternaError):
+    """A file is truncated, altered, of another version or cannot be written."""
+
+
+class DesignError(SternaError):
+    """A network is valid but no hardware can be built as asked; names the node and the way out."""
+
+
+class UsageError(SternaError):
+    """The command or call was given something it does not understand."""
+
+    exit_code = 2
+
+
+class ToolMissing(SternaError):
+    """A program outside Python is missing; names it and what installs it."""
+
+    exit_code = 3

@@ -1,0 +1,159 @@
+"""The neuron rule: one object that says everything about a layer's neurons (DESIGN section 3).
+
+``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
+``sterna.hw.neuron.NeuronScan`` is its hardware; all three read the same object.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sterna.golden.errors import NetworkError
+
+__all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT"]
+
+RESETS = ("subtract", "zero", "once", "none")
+MAX_DECAY = 12  # 1 - 2**-12 is 0.99976: closer to 1 a leak is an integrator for T <= 1000
+MAX_FRACTION = 16
+MAX_SHIFT = 8
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Multiplication by 1 - 2**-k1 [- 2**-k2], rounded once, half up.
+
+    ``decay(x) = (num*x + 2**(shift-1)) >> shift`` with ``num / 2**shift`` the factor; exact on
+    Python integers, numpy and torch integer arrays (``>>`` is arithmetic in all of them).
+    """
+
+    k1: int
+    k2: int | None = None
+
+    def __post_init__(self) -> None:
+        for k in (self.k1,) if self.k2 is None else (self.k1, self.k2):
+            if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_DECAY:
+                raise NetworkError(
+                    f"a decay exponent must be an integer from 1 to {MAX_DECAY}, not {k!r}; "
+                    "choose the nearest factor 1 - 2**-k1 - 2**-k2"
+                )
+        if self.num < 0:
+            raise NetworkError(f"decay ({self.k1}, {self.k2}) has a negative factor; drop k2")
+
+    @property
+    def shift(self) -> int:
+        return max(self.k1, self.k2 or 0)
+
+    @property
+    def num(self) -> int:
+        s = self.shift
+        return (1 << s) - (1 << (s - self.k1)) - (0 if self.k2 is None else 1 << (s - self.k2))
+
+    @property
+    def factor(self) -> float:
+        return self.num / (1 << self.shift)
+
+    def __call__(self, x: Any) -> Any:
+        return (self.num * x + (1 << (self.shift - 1))) >> self.shift
+
+
+def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
+    a = np.asarray(value)
+    if a.dtype.kind == "f":
+        if not np.all(np.isfinite(a)):
+            raise NetworkError(f"rule: {name} holds NaN or infinity; quantize the network again")
+        if np.any(a != np.floor(a)):
+            raise NetworkError(f"rule: {name} must be integers; quantize the network first")
+    elif a.dtype.kind not in "iu":
+        raise NetworkError(f"rule: {name} must be integers, not {a.dtype}")
+    if a.ndim not in ndim:
+        raise NetworkError(f"rule: {name} has {a.ndim} axes, expected {' or '.join(map(str, ndim))}")
+    if a.size and (a.min() < -(2**31) or a.max() >= 2**31):
+        raise NetworkError(f"rule: {name} does not fit 32 bits; scale the layer down")
+    out = a.astype(np.int32)
+    out.setflags(write=False)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronRule:
+    """All of a layer's neurons. O is the number of channels, T the steps of the network.
+
+    For t = 0 .. T-1, with x the sum of the inputs (weighted sums shifted left by ``shifts``,
+    spike inputs times ``coef``)::
+
+        i     <- synapse(i) + (x << fraction_bits) + bias
+        v     <- leak(v) + i
+        spike <- v >= threshold
+        v     <- v - reset_by*spike | 0 where spike | frozen and silent for ever | unchanged
+        out[t] = spike[t - delay]
+
+    Parameters
+    ----------
+    threshold : int32 (O,), in units of 2**-fraction_bits; ignored where nothing fires
+    reset : 'subtract', 'zero', 'once', or 'none' (readouts only)
+    reset_by : int32 (O,), default ``threshold``; used by 'subtract'
+    bias : int32 (O,) or (T, O), added every step; default 0
+    v_init : int32 (O,), the membrane before t = 0 (it leaks at t = 0 too); default 0
+    leak : Decay or None (no leak)
+    synapse : Decay, 'ramp' (factor 1) or None (current is the input itself)
+    delay : 0 or 1 steps
+    fraction_bits : F, 0 .. 16
+    shifts : one left shift for each weighted input, default zeros
+    coef : one int32 (O,) for each spike input
+
+    Raises NetworkError where a value is outside these ranges.
+    """
+
+    threshold: np.ndarray
+    reset: str = "subtract"
+    reset_by: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    v_init: np.ndarray | None = None
+    leak: Decay | None = None
+    synapse: Decay | str | None = None
+    delay: int = 0
+    fraction_bits: int = 0
+    shifts: tuple[int, ...] = (0,)
+    coef: tuple[np.ndarray, ...] = ()
+
+    def __post_init__(self) -> None:
+        put = lambda k, v: object.__setattr__(self, k, v)  # noqa: E731
+        put("threshold", _ints("threshold", self.threshold, (1,)))
+        channels = len(self.threshold)
+        if self.reset not in RESETS:
+            raise NetworkError(f"rule: reset {self.reset!r} is not one of {', '.join(RESETS)}")
+        default = self.threshold if self.reset_by is None else self.reset_by
+        put("reset_by", _ints("reset_by", default, (1,)))
+        zeros = np.zeros(channels, np.int32)
+        put("bias", _ints("bias", zeros if self.bias is None else self.bias, (1, 2)))
+        put("v_init", _ints("v_init", zeros if self.v_init is None else self.v_init, (1,)))
+        put("coef", tuple(_ints("coef", c, (1,)) for c in self.coef))
+        put("shifts", tuple(int(s) for s in self.shifts))
+        tensors = dict(reset_by=self.reset_by, bias=self.bias, v_init=self.v_init)
+        tensors |= {f"coef[{k}]": c for k, c in enumerate(self.coef)}
+        for name, a in tensors.items():
+            if a is not None and a.shape[-1] != channels:
+                raise NetworkError(
+                    f"rule: {name} has {a.shape[-1]} channels, threshold has {channels}"
+                )
+        if self.synapse is not None and self.synapse != "ramp":
+            if not isinstance(self.synapse, Decay):
+                raise NetworkError(f"rule: synapse {self.synapse!r} is not a Decay, 'ramp' or None")
+        if self.leak is not None and not isinstance(self.leak, Decay):
+            raise NetworkError(f"rule: leak {self.leak!r} is not a Decay or None")
+        if self.delay not in (0, 1):
+            raise NetworkError(f"rule: delay {self.delay!r} must be 0 or 1")
+        if not 0 <= self.fraction_bits <= MAX_FRACTION:
+            raise NetworkError(f"rule: fraction_bits {self.fraction_bits} not in 0..{MAX_FRACTION}")
+        if any(not 0 <= s <= MAX_SHIFT for s in self.shifts):
+            raise NetworkError(f"rule: shifts {self.shifts} not in 0..{MAX_SHIFT}")
+
+    @property
+    def channels(self) -> int:
+        return len(self.threshold)
+
+    def bias_at(self, t: int) -> np.ndarray:
+        """The bias of step t, int32 (O,)."""
+        assert self.bias is not None
+        return self.bias[t] if self.bias.ndim == 2 else self.bias
