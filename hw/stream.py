@@ -1,4 +1,4 @@
-"""The description of one stream between two cores: what a beat holds, and in which order beats come."""
+"""The description of a stream between two cores: what a beat holds, in which order beats come."""
 
 from dataclasses import dataclass, replace
 
@@ -39,9 +39,7 @@ class Edge:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise DesignError(f"{name} must be a whole number of at least 1, not {value!r}")
         if self.code != "planes":
-            raise DesignError(
-                f"stream code {self.code!r} has no hardware yet; use 'planes'"
-            )
+            raise DesignError(f"stream code {self.code!r} has no hardware yet; use 'planes'")
         if self.pb > self.planes:
             raise DesignError(
                 f"a beat of {self.pb} planes is more than the stream's {self.planes};"
