@@ -1,0 +1,93 @@
+# Every target creates and uses .venv itself. Outside Python only g++, make and perl are needed.
+#
+#   make demo | test | test-all | lint | bench | verilog | sim | train | doctor | clean | distclean
+#
+# TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
+# TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
+# EXAMPLE=..  the example that verilog, sim and train work on
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint bench verilog sim train doctor clean distclean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?= default
+EXAMPLE ?= examples/mnist
+IMAGES ?= 1000
+WORKERS ?= 2
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# `make -j` must not reach Verilator's own make; pip must not ask.
+unexport MAKEFLAGS MFLAGS MAKELEVEL
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+ifeq ($(TORCH),cpu)
+PIP_TORCH := --extra-index-url https://download.pytorch.org/whl/cpu 'torch==2.13.0+cpu'
+endif
+ifeq ($(TORCH),skip)
+VENV_FLAGS := --system-site-packages
+endif
+
+help:
+	@sed -n '2,8s/^# \{0,1\}//p' Makefile
+
+venv: $(STAMP)
+
+$(STAMP): constraints.txt pyproject.toml setup.py
+	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
+	@"$(PYTHON)" gen/doctor.py --first
+	@# Without Debian's python3-venv there is no ensurepip, but pip itself can still fill a venv.
+	test -x $(BIN)/python || \
+	if "$(PYTHON)" -c 'import ensurepip' 2>/dev/null; then \
+	    "$(PYTHON)" -m venv $(VENV_FLAGS) .venv; \
+	else \
+	    "$(PYTHON)" -m venv --without-pip $(VENV_FLAGS) .venv && \
+	    "$(PYTHON)" -m pip --python .venv/bin/python install -q pip; \
+	fi
+ifeq ($(TORCH),skip)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	    { echo "TORCH=skip, but no torch is installed; install one or leave TORCH out" >&2; exit 3; }
+	grep -v '^torch==' constraints.txt > .venv/constraints.txt
+else
+	cp constraints.txt .venv/constraints.txt
+endif
+	$(BIN)/python -m pip install -q -c .venv/constraints.txt setuptools wheel $(PIP_TORCH)
+	$(BIN)/python -m pip install -q -c .venv/constraints.txt --no-build-isolation -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/sterna demo
+
+# --basetemp inside the repository: the YoWASP programs do not see /tmp.
+test: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m ''
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/sterna lint examples/digits
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+verilog: $(STAMP)
+	$(BIN)/sterna verilog $(EXAMPLE)
+
+sim: $(STAMP)
+	$(BIN)/sterna sim $(EXAMPLE) --images $(IMAGES)
+
+train: $(STAMP)
+	$(BIN)/sterna train $(EXAMPLE) -o build/train/$(notdir $(EXAMPLE))
+
+doctor: $(STAMP)
+	$(BIN)/sterna doctor
+
+clean:
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+
+distclean: clean
+	rm -rf .venv
