@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sterna.golden.errors import DesignError
+from sterna.golden.network import Linear, WeightedNode
 
-__all__ = ["WindowSplit", "window_split", "legal_simd", "window_order"]
+__all__ = ["WindowSplit", "window_of", "window_split", "legal_simd", "window_order"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,32 @@ class WindowSplit:
         )
 
 
-def legal_simd(group_channels: int, kernel: tuple[int, int]) -> list[int]:
-    """All legal SIMD of a window: divisors of C/groups, then C*k, then C*Kw*r (DESIGN section 4)."""
-    kh, kw = kernel
-    div = lambda n: [d for d in range(1, n + 1) if n % d == 0]  # noqa: E731
-    c = group_channels
-    return sorted(set(div(c)) | {c * k for k in div(kw)} | {c * kw * r for r in div(kh)})
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def window_split(group_channels: int, kernel: tuple[int, int], simd: int) -> WindowSplit:
-    """How ``simd`` inputs are taken from a (C/groups, Kh, Kw) window. DesignError if impossible."""
-    c, (kh, kw) = group_channels, kernel
+def window_of(node: WeightedNode, in_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
+    """(channels of a group, kernel) of the window a weighted node reads.
+
+    A ``Linear`` reads its whole map as one pixel of C*H*W channels in stream order (y, x, c).
+    """
+    if isinstance(node, Linear):
+        return int(np.prod(in_shape)), (1, 1)
+    return node.weight.shape[1], node.kernel
+
+
+def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
+    """All legal SIMD of a node: divisors of C/groups, then C*k, then C*Kw*r (DESIGN section 4)."""
+    c, (kh, kw) = window_of(node, in_shape)
+    wide = {c * k for k in _divisors(kw)} | {c * kw * r for r in _divisors(kh)}
+    return sorted(set(_divisors(c)) | wide)
+
+
+def window_split(
+    node: WeightedNode, in_shape: tuple[int, int, int], simd: int
+) -> WindowSplit:
+    """How ``simd`` inputs are taken from the node's window. DesignError if impossible."""
+    c, (kh, kw) = window_of(node, in_shape)
     if simd >= 1 and c % simd == 0:
         return WindowSplit(simd, 1, 1)
     if simd >= 1 and simd % c == 0:
@@ -50,21 +66,24 @@ def window_split(group_channels: int, kernel: tuple[int, int], simd: int) -> Win
         if m % kw == 0 and kh % (m // kw) == 0:
             return WindowSplit(c, kw, m // kw)
     raise DesignError(
-        f"simd {simd} does not fold a window of {c} channels x {kh} x {kw}; "
-        f"legal values are {', '.join(map(str, legal_simd(c, kernel)))}"
+        f"node '{node.name}': simd {simd} does not fold a window of {c} channels x {kh} x {kw}; "
+        f"legal values are {', '.join(map(str, legal_simd(node, in_shape)))}"
     )
 
 
-def window_order(group_channels: int, kernel: tuple[int, int], simd: int) -> np.ndarray:
+def window_order(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) -> np.ndarray:
     """Weight index of every lane of every window word.
 
-    Returns int64 (folds, simd): ``order[f, lane]`` indexes the flat PyTorch weight
-    (C/groups, Kh, Kw) of one output channel; for ``Linear`` the kernel is the whole (H, W) map,
-    so the same function maps torch's (c, y, x) to the stream's (y, x, c).
+    Returns int64 (folds, simd): ``order[f, lane]`` indexes the flat PyTorch weight of one output
+    channel, (C/groups, Kh, Kw) or for ``Linear`` (C, H, W); words run over row blocks, column
+    blocks, channel blocks; lanes over rows, columns, channels (fastest). For ``Linear`` this maps
+    torch's (c, y, x) to the stream's (y, x, c).
     """
-    split = window_split(group_channels, kernel, simd)
-    kh, kw = kernel
-    index = np.arange(group_channels * kh * kw).reshape(group_channels, kh, kw)
-    fr, fc, fch = split.folds(group_channels, kernel)
-    a = index.reshape(fch, split.channels, fr, split.rows, fc, split.columns)
+    split = window_split(node, in_shape, simd)
+    c, (kh, kw) = window_of(node, in_shape)
+    if isinstance(node, Linear):
+        stream = np.arange(c).reshape(in_shape).transpose(1, 2, 0)
+        return stream.reshape(c // simd, simd).astype(np.int64)
+    fr, fc, fch = split.folds(c, (kh, kw))
+    a = np.arange(c * kh * kw).reshape(fch, split.channels, fr, split.rows, fc, split.columns)
     return a.transpose(2, 4, 0, 3, 5, 1).reshape(fr * fc * fch, simd).astype(np.int64)
