@@ -1,1 +1,48 @@
+"""Ternary and binary spiking ConvNets to FPGA designs that compute exactly the same.
 
+Every name below is imported when it is first used: ``import sterna`` itself costs nothing.
+"""
+
+import importlib
+
+# public name -> (module, name in it)
+_PUBLIC = {
+    "SternaError": ("sterna.golden.errors", "SternaError"),
+    "NeuronRule": ("sterna.golden.rule", "NeuronRule"),
+    "Decay": ("sterna.golden.rule", "Decay"),
+    "Network": ("sterna.golden.network", "Network"),
+    "Input": ("sterna.golden.network", "Input"),
+    "Conv2d": ("sterna.golden.network", "Conv2d"),
+    "Linear": ("sterna.golden.network", "Linear"),
+    "Neuron": ("sterna.golden.network", "Neuron"),
+    "Pool": ("sterna.golden.network", "Pool"),
+    "Merge": ("sterna.golden.network", "Merge"),
+    "Readout": ("sterna.golden.network", "Readout"),
+    "Result": ("sterna.golden.result", "Result"),
+    "compare": ("sterna.golden.result", "compare"),
+    "load": ("sterna.golden.files", "load"),
+    "run": ("sterna.golden.exact", "run"),
+    "FloatNetwork": ("sterna.gen.floatnet", "FloatNetwork"),
+    "quantize": ("sterna.gen.quantize", "quantize"),
+    "fold": ("sterna.gen.fold", "fold"),
+    "build": ("sterna.gen.stages", "build"),
+    "simulate": ("sterna.sim.simulator", "simulate"),
+}
+_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")
+
+__all__ = [*_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> object:
+    if name in _PUBLIC:
+        module, attribute = _PUBLIC[name]
+        value = getattr(importlib.import_module(module), attribute)
+        globals()[name] = value
+        return value
+    if name in _FOLDERS:
+        return importlib.import_module(f"sterna.{name}")
+    raise AttributeError(f"module 'sterna' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC, *_FOLDERS])

@@ -1,0 +1,164 @@
+"""The command ``sterna``: reads arguments, calls one function, prints its result.
+
+Nothing of weight is imported before a command is chosen, so ``sterna --help`` is quick.
+"""
+
+import argparse
+import contextlib
+import errno
+import json
+import sys
+from collections.abc import Sequence
+
+from sterna.golden.errors import SternaError, UsageError
+
+__all__ = ["main", "parser"]
+
+_INTERRUPTED = 130  # what shells give for Ctrl-C
+
+
+def parser() -> argparse.ArgumentParser:
+    """The argument parser of every command."""
+    top = argparse.ArgumentParser(
+        prog="sterna",
+        description="Ternary and binary spiking ConvNets to FPGA designs that compute the same.",
+        epilog="A command given an example folder builds what it needs into build/<name>.",
+    )
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+        return sub
+
+    def staged(name: str, text: str) -> argparse.ArgumentParser:
+        sub = command(name, text)
+        sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
+        sub.add_argument("-o", "--output", help="build folder (default build/<name>)")
+        _folding(sub)
+        return sub
+
+    sub = command("train", "train a network by a recipe")
+    sub.add_argument("recipe", metavar="RECIPE", help="recipe file, or a folder that holds one")
+    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
+    sub.add_argument("--max-minutes", type=float, help="stop after so long; run again to go on")
+    sub.add_argument("--seed", type=int, help="instead of the recipe's seed")
+
+    sub = command("quantize", "turn a trained float network into an integer network")
+    sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
+    sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
+    sub.add_argument("--data", help="data set for calibration (default: the run's)")
+
+    staged("fold", "choose the parallelism of every core: design.json and its estimates")
+    staged("pack", "write memory images and weights.sterna")
+    staged("verilog", "write the Verilog, its file list, a bench with vectors, the register map")
+    staged("build", "all of fold, pack and verilog")
+
+    sub = staged("sim", "run the Verilog on real images; compare every spike with golden")
+    _images(sub)
+    sub.add_argument(
+        "--engine", choices=("batch", "cocotb", "netlist"), default="batch",
+        help="compiled batch model, cocotb bench, or the synthesised netlist",
+    )
+    sub = staged("eval", "run the golden model on real images: accuracy")
+    _images(sub)
+    sub = staged("compare", "find the first difference between golden and the Verilog")
+    _images(sub)
+
+    sub = staged("synth", "synthesise out of context and count resources")
+    sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"), default="ecp5")
+    staged("report", "everything known about a build: report.json and a table")
+
+    sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
+    sub.add_argument("-o", "--output", help="build folder (default build/digits)")
+    sub = command("doctor", "look for everything Sterna needs")
+    sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
+    return top
+
+
+def _folding(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("folding (default: the example's folding.json, else the solver)")
+    group.add_argument("--family", choices=("generic", "ecp5", "xilinx7", "ice40"))
+    group.add_argument("--clock", type=float, metavar="MHZ", help="clock the estimates assume")
+    group.add_argument("--fps", type=float, help="images a second to reach at that clock")
+    group.add_argument("--folding", metavar="FILE", help="pe, simd, tp and memory of each core")
+
+
+def _images(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--images", type=_count, metavar="N", help="first N test images")
+    sub.add_argument("--data", help="data set (default: the example's)")
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of images") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of images above 0")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 1 failed; 2 wrong usage; 3 a tool is missing; 130 interrupted.
+    """
+    top = parser()
+    try:
+        options = top.parse_args(argv)
+    except SystemExit as leave:  # argparse: 0 after --help, 2 after a wrong argument
+        return leave.code if isinstance(leave.code, int) else 2
+    if options.version:
+        from importlib.metadata import version
+
+        print(version("sterna"))
+        return 0
+    if options.command is None:
+        top.print_help(sys.stderr)
+        return UsageError.exit_code
+    return _guarded(options)
+
+
+def _guarded(options: argparse.Namespace) -> int:
+    try:
+        # Libraries that print must not spoil the one JSON object.
+        with contextlib.redirect_stdout(sys.stderr):
+            from sterna import commands
+
+            result, text, code = getattr(commands, options.command)(options)
+        print(json.dumps(result, sort_keys=False) if options.json else text, flush=True)
+        return code
+    except SternaError as error:
+        return _failed(options, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(options, "interrupted; run the same command again to go on", _INTERRUPTED)
+    except BrokenPipeError:  # the reader of stdout has gone, for example `| head`
+        sys.stderr.close()
+        return 1
+    except OSError as error:
+        return _failed(options, _sentence(error), 1)
+    except MemoryError:
+        return _failed(options, "out of memory; take fewer images at once with --images", 1)
+
+
+def _sentence(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"the disk is full{where}; free some space and run the same command again"
+    if error.filename:
+        return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
+    return f"{error.strerror or error}".lower()
+
+
+def _failed(options: argparse.Namespace, sentence: str, code: int) -> int:
+    if options.json:
+        print(json.dumps({"error": sentence, "exit_code": code}), flush=True)
+    print(f"sterna {options.command}: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
