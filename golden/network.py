@@ -74,6 +74,11 @@ class Input:
             )
         if not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
             raise NetworkError(f"node '{self.name}': bits {self.bits} must be 1 to 8")
+        if self.coding in ("rate", "latency") and self.bits != 8:
+            raise NetworkError(
+                f"node '{self.name}': {self.coding} coding reads 8-bit pixels, not {self.bits}; "
+                "rescale the images to 0 .. 255"
+            )
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise NetworkError(f"node '{self.name}': seed {self.seed} must be 0 to 2**32-1")
 

@@ -1,0 +1,340 @@
+"""The exact model: what every design must reproduce bit for bit (DESIGN section 3).
+
+Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the fast path
+(float32 convolutions, whose every partial sum is an integer below 2**22). Tests compare them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from sterna.golden.bounds import RuleBounds, node_bounds, rank_bits
+from sterna.golden.coding import check_images, encode
+from sterna.golden.errors import UsageError
+from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.result import Result
+from sterna.golden.rule import Decay, NeuronRule
+
+__all__ = ["run", "scan", "Scan", "decay", "full_precision"]
+
+FAST_LIMIT = 1 << 22
+"""The float32 path is used below this sum of absolute values: 2 bits inside the 24-bit mantissa."""
+CHUNK = 1 << 24
+"""Most values of one traced stream held at a time; larger batches are cut."""
+
+Tensor = torch.Tensor
+
+
+def decay(x: Tensor, d: Decay) -> Tensor:
+    """``(num*x + 2**(shift-1)) >> shift`` for integers held in any int or float type."""
+    if not x.is_floating_point():
+        return d(x)
+    return torch.floor((x * d.num + (1 << (d.shift - 1))) / (1 << d.shift))
+
+
+@dataclass(eq=False)
+class Scan:
+    """spikes uint8 [T,B,C,...] after the delay; v the membrane after T; ``record`` the registers
+    asked for, each [T,B,C,...]."""
+
+    spikes: Tensor
+    v: Tensor
+    record: dict[str, Tensor] = field(default_factory=dict)
+
+
+def scan(
+    x: Tensor | Sequence[Tensor],
+    rule: NeuronRule,
+    steps: int,
+    spikes: Sequence[Tensor] = (),
+    record: Iterable[str] = (),
+) -> Scan:
+    """The neuron's software: the whole rule of ``NeuronRule`` on tensors.
+
+    x : the weighted sums, one tensor or one for each of ``rule.shifts``, [T,B,C,...] or, the same
+        at every step, [1,B,C,...]; int32, int64, or float64 holding integers (the caller sees to
+        it that no register passes the type: ``bounds.node_bounds`` says how large they get)
+    spikes : the spike inputs, one for each of ``rule.coef``, same axes, any type
+    record : of 'x', 'drive', 'current', 'u' (before the reset), 'fired' (before the delay), 'v'
+
+    UsageError where the number or shape of the inputs does not fit the rule.
+    """
+    xs = [x] if isinstance(x, Tensor) else list(x)
+    if not xs or len(xs) != len(rule.shifts) or len(spikes) != len(rule.coef):
+        raise UsageError(
+            f"scan: {len(xs)} weighted and {len(spikes)} spike inputs for a rule with "
+            f"{len(rule.shifts)} shifts and {len(rule.coef)} coefficients"
+        )
+    for a in (*xs, *spikes):
+        if a.ndim < 3 or len(a) not in (1, steps) or a.shape[1:] != xs[0].shape[1:]:
+            raise UsageError(
+                f"scan: input of shape {tuple(a.shape)} beside {tuple(xs[0].shape)}; "
+                f"all need [{steps} or 1, B, {rule.channels}, ...]"
+            )
+    if xs[0].shape[2] != rule.channels:
+        raise UsageError(f"scan: {xs[0].shape[2]} channels for a rule of {rule.channels}")
+    dtype, device = xs[0].dtype, xs[0].device
+
+    def channel(a: Any) -> Tensor:
+        shape = (rule.channels,) + (1,) * (xs[0].ndim - 3)
+        return torch.tensor(np.asarray(a), dtype=dtype, device=device).reshape(shape)
+
+    assert rule.reset_by is not None and rule.v_init is not None
+    threshold, reset_by = channel(rule.threshold), channel(rule.reset_by)
+    shifted = [a * (1 << s) for a, s in zip(xs, rule.shifts)]
+    shifted += [s.to(dtype) * channel(c) for s, c in zip(spikes, rule.coef)]
+    v = channel(rule.v_init).expand(xs[0].shape[1:])
+    i = torch.zeros((), dtype=dtype, device=device)
+    silenced = torch.zeros(xs[0].shape[1:], dtype=torch.bool, device=device)
+    out = torch.zeros((steps, *xs[0].shape[1:]), dtype=torch.uint8, device=device)
+    seen: dict[str, list[Tensor]] = {name: [] for name in record}
+    constant = all(len(a) == 1 for a in shifted) and rule.bias_at(0) is rule.bias
+    drive = total = None
+    for t in range(steps):
+        if drive is None or total is None or not constant:  # pixels: the current comes once
+            total = sum((a[t % len(a)] for a in shifted[1:]), start=shifted[0][t % len(shifted[0])])
+            drive = total * (1 << rule.fraction_bits) + channel(rule.bias_at(t))
+        if rule.synapse is None:
+            i = drive
+        else:
+            i = (decay(i, rule.synapse) if isinstance(rule.synapse, Decay) else i) + drive
+        u = (v if rule.leak is None else decay(v, rule.leak)) + i
+        fired = u >= threshold
+        if rule.reset == "subtract":
+            after = torch.where(fired, u - reset_by, u)
+        elif rule.reset == "zero":
+            after = u.masked_fill(fired, 0)
+        elif rule.reset == "once":
+            u = torch.where(silenced, v, u)
+            fired = fired & ~silenced
+            silenced, after = silenced | fired, u
+        else:
+            after = u
+        v = after
+        if t + rule.delay < steps:
+            out[t + rule.delay] = fired
+        values = {"x": total, "drive": drive, "current": i, "u": u, "fired": fired, "v": v}
+        for name, kept in seen.items():
+            kept.append(values[name].expand(out.shape[1:]))
+    return Scan(out, v, {name: torch.stack(kept) for name, kept in seen.items()})
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 means float32: no autocast, TF32, bfloat16 or Winograd, whatever the caller set.
+
+    Without cuDNN a convolution is im2col and a matrix product: sums of products in some order,
+    which is exact for small integers; Winograd and FFT, which cuDNN may choose, are not.
+    """
+    b: Any = torch.backends
+    if hasattr(b.mkldnn, "conv"):  # torch >= 2.9
+        spots = [(m, "fp32_precision", "ieee") for m in (b.mkldnn.conv, b.mkldnn.matmul,
+                                                         b.cuda.matmul)]  # fmt: skip
+    else:
+        spots = [(b.cuda.matmul, "allow_tf32", False)]
+    saved = [getattr(module, name) for module, name, _ in spots]
+    try:
+        for module, name, value in spots:
+            setattr(module, name, value)
+        with (
+            torch.inference_mode(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            b.cudnn.flags(enabled=False),
+            b.nnpack.flags(enabled=False),
+        ):
+            yield
+    finally:
+        for (module, name, _), value in zip(spots, saved):
+            setattr(module, name, value)
+
+
+def run(
+    network: Network,
+    images: Any,
+    trace: Iterable[str] | str = (),
+    exact: bool = False,
+    device: str | torch.device | None = None,
+    batch: int = 256,
+) -> Result:
+    """Compute the network on images, exactly.
+
+    images : integer array as ``coding.check_images`` describes
+    trace : names of Neuron, Pool or Merge nodes whose spikes are kept, or 'all'
+    exact : use the oracle (int32 on the CPU) for every layer, not only where float32 could round
+    device : torch device of the fast path, default CPU
+    batch : images computed at a time; the result does not depend on it
+
+    Returns ``Result``; spikes are uint8, or wider where the stream's maximum is above 255.
+    NetworkError where a register could pass 32 bits; UsageError for images or names that do not
+    fit.
+    """
+    names = _traced(network, trace)
+    if batch < 1:
+        raise UsageError(f"run: batch {batch} must be at least 1")
+    pixels = check_images(network.input, images, network.steps)
+    axis = 1 if network.input.coding == "frames" else 0
+    bounds = {
+        n: node_bounds(network, n)
+        for n in network.order
+        if isinstance(network[n], (Neuron, Readout))
+    }
+    largest = max(int(np.prod(s)) for s in network.shape.values())
+    batch = min(batch, max(1, CHUNK // (largest * network.steps)))
+    total = pixels.shape[axis]
+    spikes = {
+        n: np.empty((network.steps, total, *network.shape[n]),
+                    np.min_scalar_type(network.maximum[n]))
+        for n in names
+    }  # fmt: skip
+    logits = np.empty((total, network.shape[network.readout.name][0]), np.int32)
+    model = _Model(network, bounds, exact, torch.device("cpu" if exact or not device else device))
+    with full_precision():
+        for start in range(0, total, batch):
+            part = slice(start, min(total, start + batch))
+            cut = pixels[:, part] if axis else pixels[part]
+            logits[part] = model(cut, {n: a[:, part] for n, a in spikes.items()})
+    return Result(logits, np.argmax(logits, axis=1).astype(np.int64), spikes)
+
+
+def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
+    spiking = [n for n in network.order if isinstance(network[n], (Neuron, Pool, Merge))]
+    if trace == "all":
+        return spiking
+    asked = [trace] if isinstance(trace, str) else list(trace)
+    for name in asked:
+        if name not in spiking:
+            raise UsageError(
+                f"run: cannot trace '{name}'; nodes with spikes are {', '.join(spiking) or 'none'}"
+            )
+    return [n for n in spiking if n in asked]
+
+
+class _Model:
+    """One network on one device; calling it runs one chunk of images."""
+
+    def __init__(
+        self,
+        network: Network,
+        bounds: dict[str, RuleBounds],
+        exact: bool,
+        device: torch.device,
+    ) -> None:
+        self.network, self.bounds, self.exact, self.device = network, bounds, exact, device
+        self.last_reader = {i: n for n in network.order for i in network[n].inputs}
+
+    def __call__(self, images: np.ndarray, spikes: dict[str, np.ndarray]) -> np.ndarray:
+        values: dict[str, Tensor] = {}
+        result = np.empty(0, np.int32)
+        for name in self.network.order:
+            node = self.network[name]
+            inputs = [values[i] for i in node.inputs]
+            if isinstance(node, Input):
+                coded = torch.from_numpy(encode(node, images, self.network.steps))
+                values[name] = coded.to(self.device)
+            elif isinstance(node, (Conv2d, Linear)):
+                values[name] = self._weighted(node, inputs[0])
+            elif isinstance(node, Pool):
+                values[name] = _pool(node, inputs[0], self.network.maximum[name])
+            elif isinstance(node, Merge):
+                values[name] = _merge(node, inputs, self.network.maximum[name])
+            elif isinstance(node, Neuron):
+                values[name] = self._scan(node, inputs).spikes
+            else:
+                result = self._readout(node, inputs)
+            if name in spikes:
+                spikes[name][...] = values[name].cpu().numpy()
+            for i in set(node.inputs):
+                if self.last_reader[i] == name:
+                    del values[i]
+        return result
+
+    def _weighted(self, node: Conv2d | Linear, x: Tensor) -> Tensor:
+        weight = torch.from_numpy(node.weight.copy())
+        largest = int(weight.reshape(len(weight), -1).abs().sum(1, dtype=torch.int64).max())
+        fast = not self.exact and largest * self.network.maximum[node.input] < FAST_LIMIT
+        kind = torch.float32 if fast else torch.int32
+        place = self.device if fast else torch.device("cpu")
+        weight, folded = weight.to(place, kind), x.flatten(0, 1).to(place, kind)
+        if isinstance(node, Linear):
+            y = (folded.flatten(1) @ weight.T)[..., None, None]
+        else:
+            top, bottom, left, right = node.padding
+            folded = F.pad(folded, (left, right, top, bottom))
+            y = F.conv2d(folded, weight, stride=node.stride, groups=node.groups)
+        return y.to(self.device, torch.int32).unflatten(0, x.shape[:2])
+
+    def _scan(
+        self, node: Neuron | Readout, inputs: list[Tensor], record: Sequence[str] = ()
+    ) -> Scan:
+        wide = torch.int32 if _fits_int32(node.rule, self.bounds[node.name]) else torch.int64
+        pairs = list(zip(node.inputs, inputs))
+        weighted = [a.to(wide) for i, a in pairs if self.network.is_weighted(i)]
+        spikes = [a for i, a in pairs if not self.network.is_weighted(i)]
+        return scan(weighted, node.rule, self.network.steps, spikes, record)
+
+    def _readout(self, node: Readout, inputs: list[Tensor]) -> np.ndarray:
+        steps = self.network.steps
+        if node.mode == "first_spike":
+            done = self._scan(node, inputs, ("fired", "u"))
+            fired = done.record["fired"].flatten(2).to(torch.int64)
+            first = (fired.cumsum(0) == 0).sum(0, keepdim=True)  # T where it never fired
+            u = done.record["u"].flatten(2).to(torch.int64)
+            v = u.gather(0, first.clamp(max=steps - 1))
+            bounds = self.bounds[node.name]
+            rank = v - bounds.u[0]
+            early = ((steps - first) << rank_bits(bounds)) + rank
+            logits = torch.where(first < steps, early, rank)[0]
+        elif node.mode == "count":
+            logits = self._scan(node, inputs).spikes.sum(0, dtype=torch.int64).flatten(1)
+        else:
+            logits = self._scan(node, inputs).v.flatten(1)
+        return logits.to(torch.int32).cpu().numpy()
+
+
+def _fits_int32(rule: NeuronRule, b: RuleBounds) -> bool:
+    """No intermediate of ``scan`` passes 32 bits (its registers never do: ``node_bounds``)."""
+    size = lambda span: max(abs(span[0]), abs(span[1]))  # noqa: E731
+    times = lambda d: d.num if isinstance(d, Decay) else 1  # noqa: E731
+    assert rule.bias is not None
+    largest = (
+        (size(b.x) << rule.fraction_bits) + int(np.abs(rule.bias.astype(np.int64)).max()),
+        size(b.current) * times(rule.synapse) + 4096 + size(b.drive),
+        max(size(b.v), size(b.u)) * times(rule.leak) + 4096 + size(b.current),
+        size(b.u) + size(b.reset),
+    )
+    return max(largest) < 2**31
+
+
+def _held(maximum: int) -> torch.dtype:
+    return torch.uint8 if maximum < 256 else torch.int32
+
+
+def _pool(node: Pool, x: Tensor, maximum: int) -> Tensor:
+    assert node.stride is not None
+    (kh, kw), (sh, sw) = node.kernel, node.stride
+    windows = x.unfold(-2, kh, sh).unfold(-2, kw, sw)
+    if node.mode == "sum":
+        return windows.sum((-1, -2), dtype=torch.int32).to(_held(maximum))
+    joined = windows.amax((-1, -2))
+    if node.mode == "first":
+        joined = joined * (joined.cumsum(0, dtype=torch.int32) == 1)
+    return joined
+
+
+def _merge(node: Merge, inputs: list[Tensor], maximum: int) -> Tensor:
+    if node.mode == "concat":
+        return torch.cat([a.to(_held(maximum)) for a in inputs], dim=2)
+    if node.mode == "add":
+        return sum((a.int() for a in inputs[1:]), start=inputs[0].int()).to(_held(maximum))
+    if node.mode == "andnot":
+        return inputs[0] & (1 - inputs[1])
+    out = inputs[0]
+    for a in inputs[1:]:
+        out = out | a if node.mode == "or" else out & a
+    return out

@@ -1,0 +1,101 @@
+"""What a run gives, whoever ran it: golden model, RTL, netlist or board; and how runs compare."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sterna.golden.errors import UsageError
+
+__all__ = ["Result", "Difference", "compare"]
+
+
+@dataclass(eq=False)
+class Result:
+    """logits int32 [B, n]; classes int64 [B], the lowest index of the largest logit; spikes of
+    the traced nodes, in network order, unsigned [T,B,C,H,W]."""
+
+    logits: np.ndarray
+    classes: np.ndarray
+    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where two results differ. Coordinates that do not apply are None.
+
+    ``what`` is 'spike', 'logit' (c = class) or 'class'; ``values`` are those of the two results;
+    ``total`` counts all differing spikes, logits and classes.
+    """
+
+    what: str
+    node: str | None
+    t: int | None
+    b: int
+    c: int | None
+    y: int | None
+    x: int | None
+    values: tuple[int, int]
+    total: int
+    names: tuple[str, str] = ("first", "second")
+
+    def __str__(self) -> str:
+        at = [f"{k} {v}" for k, v in zip("tcyx", (self.t, self.c, self.y, self.x)) if v is not None]
+        where = f"node '{self.node}'" if self.node else f"the {self.what}s"
+        two = " but ".join(f"{v} in {n}" for v, n in zip(self.values, self.names))
+        return (
+            f"first difference in {where} at image {self.b}{''.join(', ' + a for a in at)}: "
+            f"{self.what} is {two} ({self.total} differences in all)"
+        )
+
+
+def compare(
+    a: Result,
+    b: Result,
+    nodes: Iterable[str] | None = None,
+    names: tuple[str, str] = ("first", "second"),
+) -> Difference | None:
+    """The first difference of two results, or None: nodes in network order, then t, b, c, y, x;
+    then logits, then classes.
+
+    ``nodes``: which traces to compare, default all. UsageError where a node was traced in one of
+    them only or shapes differ: what was not recorded is never taken for equal.
+    """
+    if nodes is None:
+        wanted = [*a.spikes, *(n for n in b.spikes if n not in a.spikes)]
+    else:
+        wanted = list(nodes)
+    pairs: list[tuple[str, str | None, np.ndarray, np.ndarray]] = []
+    for node in wanted:
+        for result, name in zip((a, b), names):
+            if node not in result.spikes:
+                raise UsageError(
+                    f"compare: node '{node}' was not traced in the {name} result; trace it in "
+                    "both, or name the nodes to compare"
+                )
+        pairs.append(("spike", node, a.spikes[node], b.spikes[node]))
+    pairs += [("logit", None, a.logits, b.logits), ("class", None, a.classes, b.classes)]
+
+    first: tuple[str, str | None, tuple[int, ...], tuple[int, int]] | None = None
+    total = 0
+    for what, node, left, right in pairs:
+        if left.shape != right.shape:
+            raise UsageError(
+                f"compare: {f'node {node!r}' if node else what + ' arrays'} have shapes "
+                f"{left.shape} and {right.shape}; run both on the same images"
+            )
+        wrong = left != right
+        count = int(np.count_nonzero(wrong))
+        if count and first is None:
+            at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            site = tuple(int(i) for i in at)
+            first = what, node, site, (int(left[site]), int(right[site]))
+        total += count
+    if first is None:
+        return None
+    what, node, site, values = first
+    t, image, c, y, x = {5: site, 2: (None, *site, None, None), 1: (None, *site, *(None,) * 3)}[
+        len(site)
+    ]
+    assert image is not None
+    return Difference(what, node, t, image, c, y, x, values, total, names)
