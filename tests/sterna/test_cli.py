@@ -1,0 +1,110 @@
+"""The command line: exit codes, one JSON object, one sentence and no traceback for a failure."""
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+import sterna
+from sterna import cli, commands
+from sterna.golden.errors import DesignError, ToolMissing, UsageError
+
+
+def failing(error: BaseException):
+    def command(_options):
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (DesignError("node 'c1': no"), 1, "node 'c1': no"),
+        (UsageError("what?"), 2, "what?"),
+        (ToolMissing("yosys is not installed; run: pip install"), 3, "yosys is not installed"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.ENOSPC, "No space left", "a.v"), 1, "the disk is full while writing a.v"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x"), 1, "x: no such file"),
+        (PermissionError(errno.EACCES, "Permission denied", "y"), 1, "y: permission denied"),
+        (MemoryError(), 1, "out of memory"),
+    ],
+)
+def test_failures_are_one_sentence(error, code, sentence, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(commands, "doctor", failing(error))
+    assert cli.main(["doctor"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert sentence in err and "Traceback" not in err and err.count("\n") == 1
+
+    assert cli.main(["doctor", "--json"]) == code
+    answer = json.loads(capsys.readouterr().out)
+    assert sentence in answer["error"] and answer["exit_code"] == code
+
+
+def test_a_defect_is_not_hidden(monkeypatch) -> None:
+    monkeypatch.setattr(commands, "doctor", failing(AssertionError("ours")))
+    with pytest.raises(AssertionError):
+        cli.main(["doctor"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["sim"], ["sim", "x", "--images", "0"], ["sim", "x", "--images", "many"],
+     ["sim", "x", "--engine", "magic"], ["synth", "x", "--target", "asic"], ["quantize", "x"]],
+)  # fmt: skip
+def test_wrong_usage_is_2(arguments, capsys) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "usage: sterna" in err
+
+
+def test_json_is_one_object_even_if_a_library_prints(monkeypatch, capsys) -> None:
+    def chatty(_options):
+        print("a library says hello")
+        return {"answer": 42}, "forty-two", 0
+
+    monkeypatch.setattr(commands, "doctor", chatty)
+    assert cli.main(["doctor", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"answer": 42}
+    assert "hello" in err
+
+
+def test_every_command_has_a_function() -> None:
+    actions = [a for a in cli.parser()._actions if a.dest == "command"]
+    for name in actions[0].choices:
+        assert callable(getattr(commands, name)), name
+
+
+def test_version_and_help(capsys) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.strip().count(".") == 2
+    assert cli.main(["--help"]) == 0
+
+
+def test_doctor(capsys) -> None:
+    assert cli.main(["doctor", "--first", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] and {"python", "g++", "make", "perl"} <= {
+        c["name"] for c in answer["checks"]
+    }
+
+
+@pytest.mark.parametrize("name", sterna.__all__)
+def test_public_names_exist(name: str) -> None:
+    assert getattr(sterna, name) is not None
+    assert name in dir(sterna)
+
+
+def test_unknown_public_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sterna.nonsense  # pyright: ignore
+
+
+@pytest.mark.parametrize("command", ["fold", "verilog", "sim", "eval", "synth", "report"])
+def test_a_folder_that_is_not_there(command: str, tmp_path: Path, capsys) -> None:
+    assert cli.main([command, str(tmp_path / "nowhere")]) in (1, 2)
+    err = capsys.readouterr().err
+    assert "nowhere" in err and "Traceback" not in err

@@ -1,0 +1,155 @@
+"""The wheel has every module and data file, and folders import only what they may."""
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "sterna")
+DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
+
+
+def sources(folder: str, ends: tuple[str, ...]) -> list[Path]:
+    return [
+        p
+        for p in sorted((ROOT / folder).rglob("*"))
+        if p.suffix in ends and "__pycache__" not in p.parts
+    ]
+
+
+def installed_name(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return str(relative if relative.parts[0] == "sterna" else Path("sterna") / relative)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    # setuptools writes build/ and *.egg-info beside setup.py: build from a copy.
+    copy = out / "source"
+    copy.mkdir()
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", *FOLDERS):
+        os.symlink(ROOT / name, copy / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation",
+         "-w", str(out), str(copy)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = out.glob("*.whl")
+    return path
+
+
+def test_wheel_has_every_module_and_data_file(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in FOLDERS:
+        for path in sources(folder, (".py", *DATA)):
+            assert installed_name(path) in names, f"{path} is not in the wheel"
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"sterna"}
+
+
+def test_every_module_imports_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    modules = []
+    for folder in FOLDERS:
+        for path in sources(folder, (".py",)):
+            if "benches" in path.parts:
+                continue  # these run only inside a simulator
+            dotted = ".".join(Path(installed_name(path)).with_suffix("").parts)
+            modules.append(dotted.removesuffix(".__init__"))
+    assert "sterna.golden.network" in modules and "sterna.cli" in modules
+    code = (
+        "import importlib, sys\n"
+        # -S and -I keep the editable install out; its site-packages come back without .pth files.
+        f"sys.path[:0] = [{str(site)!r}]\n"
+        f"sys.path += {[p for p in sys.path if p.endswith('site-packages')]!r}\n"
+        f"for name in {modules!r}:\n"
+        "    file = importlib.import_module(name).__file__\n"
+        f"    assert file.startswith({str(site)!r}), file\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_host_needs_only_numpy_pyserial_safetensors(wheel: Path, tmp_path: Path) -> None:
+    """golden/files.py and host/ work where torch and amaranth cannot be imported."""
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    modules = ["sterna", "sterna.golden.files", "sterna.golden.network"]
+    modules += [
+        "sterna." + ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in sources("host", (".py",))
+    ]
+    code = (
+        "import importlib, sys\n"
+        f"sys.path[:0] = [{str(site)!r}]\n"
+        f"sys.path += {[p for p in sys.path if p.endswith('site-packages')]!r}\n"
+        "allowed = {'numpy', 'serial', 'safetensors', 'sterna'}\n"
+        "class Ban:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        top = name.split('.')[0]\n"
+        "        if top not in allowed and top not in sys.stdlib_module_names:\n"
+        "            raise ModuleNotFoundError(f'{name} is not allowed on a host', name=name)\n"
+        "sys.meta_path.insert(0, Ban())\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# folder -> folders of Sterna it may import (DESIGN: arrows run one way)
+ARROWS = {
+    "golden": {"golden"},
+    "hw": {"golden", "hw"},
+    "gen": {"golden", "hw", "gen"},
+    "sim": {"golden", "hw", "gen", "sim"},
+    "train": {"golden", "gen", "train"},
+    "host": {"golden", "host"},
+}
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("folder", ARROWS)
+def test_arrows_run_one_way(folder: str) -> None:
+    for path in sources(folder, (".py",)):
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "sterna" and len(parts) > 1:
+                assert parts[1] in ARROWS[folder], f"{path} imports {name}"
+            if parts[0] == "torch":
+                assert folder == "train" or path == ROOT / "golden" / "exact.py", f"{path}: torch"
+
+
+def test_command_line_is_quick() -> None:
+    """`sterna --help` imports nothing heavy; time itself is not asserted, machines differ."""
+    code = (
+        "import sys, sterna.cli as c\n"
+        "assert c.main(['--help']) == 0\n"
+        "heavy = {'numpy', 'torch', 'amaranth', 'cocotb', 'sklearn', 'safetensors'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "doctor" in done.stdout
