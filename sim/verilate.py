@@ -1,0 +1,261 @@
+"""From Verilog text to a shared library: Verilator, then the compiler, no make.
+
+The compiler is called directly: an outer `make -j` cannot leak into it, and Verilator's run-time,
+which takes longer to compile than a small design, is compiled once for all designs.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from sterna.gen.tools import find, run_tool
+from sterna.golden.errors import DesignError
+from sterna.sim.cache import Cache, key_of
+from sterna.sim.taps import Tap
+
+__all__ = ["Port", "ports", "cpp_name", "build_library", "batch_library", "forget_memories", "lint"]
+
+# -O2 with these beats -O3 -march=native on the measured designs and compiles in less time.
+_FAST = {"run": ("-O2", "-fno-plt"), "build": ("-O1",)}
+_DEFINES = (
+    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
+)  # fmt: skip
+# A process loads many models: no symbol of one may be taken for another's.
+_SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
+_UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
+
+_VERILATOR = (
+    "--cc", "--prefix", "Vtop", "-O3", "--x-assign", "fast", "--x-initial", "unique",
+    "--no-assert", "--no-timing", "--output-split", "40000", "-Wno-lint", "-Wno-style",
+    "-Wno-fatal", "-Mdir", "obj",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port of a Verilog module: its name, ``"input"`` or ``"output"``, its width in bits."""
+
+    name: str
+    direction: str
+    width: int
+
+
+def ports(verilog: str, top: str) -> tuple[Port, ...]:
+    """The ports of module ``top`` in Verilog as yosys writes it, in order of declaration.
+
+    Raises:
+        DesignError: the text has no such module.
+    """
+    found = re.search(
+        rf"^\s*module\s+\\?{re.escape(top)}\s*[(;](.*?)^\s*endmodule", verilog, re.M | re.S
+    )
+    if found is None:
+        raise DesignError(f"the Verilog has no module '{top}'; emit it again with: sterna verilog")
+    declared = re.finditer(
+        r"^\s*(input|output)\s+(?:wire\s+|reg\s+)?(?:\[(\d+):(\d+)\]\s*)?(\w+)\s*;", found[1], re.M
+    )
+    return tuple(
+        Port(item[4], item[1], int(item[2]) - int(item[3]) + 1 if item[2] else 1)
+        for item in declared
+    )
+
+
+def cpp_name(name: str) -> str:
+    """The name Verilator gives a port in C++: a second underscore in a row is spelled out."""
+    return name.replace("__", "___05F")
+
+
+def forget_memories(verilog: str) -> str:
+    """The same Verilog with random initial contents in every memory that it writes.
+
+    The values come from the model's seed, a new one each run, so that nothing can lean on the zeros
+    a simulation would start from. Memories that are never written keep their contents.
+    """
+    block = re.compile(
+        r"^ *reg (?:\[(\d+):0\] )?(\S+) ?\[(\d+):0\];\n"
+        r" *initial begin\n(?: *\2 ?\[\d+\] = [^;]*;\n)+ *end\n", re.M
+    )  # fmt: skip
+
+    def fill(found: re.Match[str]) -> str:
+        width, name, depth = int(found[1] or 0) + 1, found[2], int(found[3]) + 1
+        if not re.search(rf"^\s*{re.escape(name)} ?\[[^=\n]*<=", verilog, re.M):
+            return found[0]
+        # A loop of calls: --x-initial unique gives all rows of a memory the same random value.
+        draws = ", ".join(["$urandom"] * -(-width // 32))
+        return (
+            f"  reg [{width - 1}:0] {name} [{depth - 1}:0];\n"
+            f"  initial begin : sterna_fill_{found.start()}\n    integer k;\n"
+            f"    for (k = 0; k < {depth}; k = k + 1) {name} [k] = {{{draws}}};\n  end\n"
+        )
+
+    return block.sub(fill, verilog)
+
+
+def batch_library(
+    verilog: str,
+    top: str,
+    taps: Sequence[Tap] = (),
+    *,
+    models: Sequence[tuple[str, str]] = (),
+    optimize: str = "run",
+    store: Cache | None = None,
+) -> Path:
+    """Build, or find, the library :class:`sterna.sim.batch.BatchModel` runs.
+
+    Args:
+        verilog: text holding module ``top`` with the top-level ports.
+        top: the module's name.
+        taps: the spike streams to record.
+        models: further (file name, text) of Verilog, such as a vendor's cells.
+        optimize: ``"run"`` for long simulations, ``"build"`` to be ready sooner.
+        store: where built libraries are kept.
+
+    Raises:
+        DesignError: a port is missing or has another width.
+        ToolMissing, ToolFailed: Verilator or the compiler.
+    """
+    found = {port.name: port for port in ports(verilog, top)}
+    wanted = {"clk": 1, "rst": 1, "s_axis_tvalid": 1, "s_axis_tready": 1, "s_axis_tlast": 1,
+              "m_axis_tdata": 32, "m_axis_tvalid": 1, "m_axis_tready": 1, "m_axis_tlast": 1,
+              "s_axis_tdata": None}  # fmt: skip
+    for tap in taps:
+        wanted |= {f"{tap.port}_valid": 1, f"{tap.port}_ready": 1, f"{tap.port}_data": tap.beat_bits}
+    for name, width in wanted.items():
+        if name not in found:
+            raise DesignError(f"'{top}' has no port '{name}'; emit it again with taps")
+        if width is not None and found[name].width != width:
+            raise DesignError(
+                f"port '{name}' of '{top}' is {found[name].width} bits wide, {width} are expected; "
+                "the Verilog and design.json are of different builds: emit it again"
+            )
+    lines = [f"#define STERNA_AXIL {int('s_axil_awvalid' in found)}", "#define STERNA_TAPS(X) \\"]
+    for k, tap in enumerate(taps):
+        names = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
+        lines.append(f"    X({k}, {names}, {tap.beat_bytes}) \\")
+    header = "\n".join([*lines, ""]) + "\n"
+    harness = package_files("sterna.sim").joinpath("harness.cpp").read_text()
+    extra = {"harness.cpp": harness, "sterna_ports.h": header}
+    return build_library(verilog, top, extra, models=models, optimize=optimize, store=store)
+
+
+def build_library(
+    verilog: str,
+    top: str,
+    extra: dict[str, str],
+    *,
+    models: Sequence[tuple[str, str]] = (),
+    trace: bool = False,
+    optimize: str = "run",
+    store: Cache | None = None,
+) -> Path:
+    """Build, or find, ``model.so``: the verilated ``top`` and the C++ of ``extra``.
+
+    Args:
+        extra: file name -> text; the ``.cpp`` are compiled, headers are found by them.
+        trace: whether the model can write VCD files (slower).
+
+    Raises:
+        ToolMissing, ToolFailed: Verilator or the compiler.
+    """
+    store = store or Cache()
+    tool, compiler = find("verilator"), find("g++")
+    args = [*_VERILATOR, *(["--trace"] if trace else [])]
+    args += ["--top-module", top, "design.v", *(name for name, _ in models)]
+    defines = (*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
+    flags = _FAST[optimize]
+    key = key_of(
+        verilog, *(part for item in models for part in item), *(p for i in extra.items() for p in i),
+        tool.version, compiler.version, *args, *defines, *_SHARED, *flags,
+    )  # fmt: skip
+
+    def build(work: Path) -> None:
+        for name, text in (("design.v", verilog), *models, *extra.items()):
+            (work / name).write_text(text)
+        run_tool(tool, args, work, log="verilator.log")
+        sources = _units(work, [name for name in extra if name.endswith(".cpp")])
+        include = _include()
+        common = [*_SHARED, *defines, "-I.", "-Iobj", f"-I{include}", f"-I{include}/vltstd"]
+        # Start-up code runs once and holds the contents of every memory: not worth optimizing.
+        jobs = [
+            [*common, *(("-O0",) if slow else flags), "-c", name, "-o", f"{name}.o"]
+            for name, slow in sources
+        ]
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            runtime = pool.submit(_runtime, store, trace)
+            for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
+                done.result()
+            objects = [f"{name}.o" for name, _ in sources] + runtime.result()
+        run_tool(
+            compiler,
+            ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", "-lpthread"],
+            work,
+        )
+        for path in work.iterdir():
+            if path.name != "model.so":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return store.entry(key, build) / "model.so"
+
+
+def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:
+    """Write few larger files that include Verilator's many small ones: (name, is start-up)."""
+    units: list[tuple[str, bool]] = []
+    for slow in (False, True):
+        size, lines, groups = 0, [], []
+        for path in sorted((work / "obj").glob("*.cpp")):
+            if path.stem.endswith("Slow") is not slow:
+                continue
+            if lines and size + path.stat().st_size > _UNIT:
+                groups.append(lines)
+                size, lines = 0, []
+            lines.append(f'#include "{path.name}"\n')
+            size += path.stat().st_size
+        for k, group in enumerate([*groups, lines] if lines else groups):
+            name = f"{'slow' if slow else 'fast'}{k}.cpp"
+            (work / name).write_text("".join(group))
+            units.append((name, slow))
+    return [*units, *((name, False) for name in extra)]
+
+
+def _runtime(store: Cache, trace: bool) -> list[str]:
+    """Object files of Verilator's run-time, absolute paths."""
+    tool, compiler = find("verilator"), find("g++")
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    include = _include()
+    common = ["-O1", *_SHARED, "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP",
+              "-DVL_USER_FATAL", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
+              f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}",
+              f"-I{include}", f"-I{include}/vltstd"]  # fmt: skip
+
+    def build(work: Path) -> None:
+        for name in names:
+            run_tool(compiler, [*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"], work)
+
+    key = key_of("runtime", tool.version, compiler.version, str(include), *common, *names)
+    folder = store.entry(key, build)
+    return [str(folder / f"{name}.o") for name in names]
+
+
+@cache
+def _include() -> Path:
+    tool = find("verilator")
+    if "VERILATOR_ROOT" in tool.env:
+        return Path(tool.env["VERILATOR_ROOT"]) / "include"
+    text = run_tool(tool, ["--getenv", "VERILATOR_ROOT"], Path.cwd()).text
+    return Path(text.strip().splitlines()[-1]) / "include"
+
+
+def lint(verilog: str, top: str, folder: Path) -> list[str]:
+    """Verilator's ``-Wall`` warnings that ``waivers.vlt`` does not explain, one line each."""
+    (folder / "design.v").write_text(verilog)
+    waivers = package_files("sterna.sim").joinpath("waivers.vlt").read_text()
+    (folder / "waivers.vlt").write_text(waivers)
+    args = ["--lint-only", "-Wall", "-Wno-fatal", "--top-module", top, "waivers.vlt", "design.v"]
+    done = run_tool("verilator", args, folder, check=False)
+    return [line for line in done.text.splitlines() if line.startswith("%")]
