@@ -11,8 +11,12 @@ from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = [
     "Interval", "RuleBounds", "signed_bits", "unsigned_bits", "weighted_interval", "rule_bounds",
-    "node_bounds", "rank_bits",
+    "node_bounds", "RANK_BITS",
 ]  # fmt: skip
+
+RANK_BITS = 24
+"""A first-spike logit is ((T - t) << 24) + v + 2**23, or v + 2**23 where nothing fired: fixed, so
+that it does not change when weights are loaded at run time."""
 
 Interval = tuple[np.ndarray, np.ndarray]
 """Lowest and highest value per channel, int64 (O,), both reached or safe outer bounds."""
@@ -76,14 +80,14 @@ def rule_bounds(
     """Ranges of every register, given the range of x per channel.
 
     ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
-    whose parameters are loaded at run time; otherwise the actual values count, channel by channel.
+    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise the actual values count, channel by channel.
     """
 
     def param(name: str, a: np.ndarray) -> Interval:
         a = a.astype(np.int64)
         if ranges is None:
             return a, a
-        lo, hi = ranges[name]
+        lo, hi = ranges.get(name, ranges["threshold"])
         return np.full_like(a, lo), np.full_like(a, hi)
 
     assert rule.reset_by is not None and rule.v_init is not None
@@ -137,11 +141,6 @@ def _after_reset(reset: str, u: Interval, thr: Interval, back: Interval) -> Inte
     return lo, hi
 
 
-def rank_bits(bounds: RuleBounds) -> int:
-    """W of the first-spike logit ((T - t) << W) + (v - v_lo): bits of the membrane's range."""
-    return unsigned_bits(bounds.u[1] - bounds.u[0])
-
-
 def node_bounds(
     network: Network,
     name: str,
@@ -167,10 +166,11 @@ def node_bounds(
     b = rule_bounds(rule, (lo, hi), network.steps, ranges)
     _fit(name, b)
     if isinstance(node, Readout) and node.mode == "first_spike":
-        if rank_bits(b) + unsigned_bits(network.steps) > 31:
+        if signed_bits(*b.u) > RANK_BITS or network.steps >= 1 << (31 - RANK_BITS):
             raise NetworkError(
-                f"node '{name}': first_spike logits need {rank_bits(b) + unsigned_bits(network.steps)}"
-                " bits, more than 31; use fewer fraction bits"
+                f"node '{name}': a first_spike readout holds {RANK_BITS}-bit membranes and T <= "
+                f"{(1 << (31 - RANK_BITS)) - 1}, this one reaches {b.u} at T = {network.steps}; "
+                "use fewer fraction bits or steps"
             )
     return b
 

@@ -153,6 +153,10 @@ class NeuronRule:
     def channels(self) -> int:
         return len(self.threshold)
 
+    @property
+    def resets_by_threshold(self) -> bool:
+        return bool(np.array_equal(self.reset_by, self.threshold))  # type: ignore[arg-type]
+
     def bias_at(self, t: int) -> np.ndarray:
         """The bias of step t, int32 (O,)."""
         assert self.bias is not None

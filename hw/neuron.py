@@ -1,0 +1,283 @@
+"""Neuron scan: the steps of a neuron, one a clock, for PE neurons side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.bounds import RANK_BITS, RuleBounds, signed_bits
+from sterna.golden.rule import Decay, NeuronRule
+
+__all__ = ["NeuronParams", "NeuronScan", "decay_value"]
+
+Ranges = dict[str, tuple[int, int]]
+
+
+def decay_value(decay: Decay, x: Value) -> Value:
+    """(num*x + 2**(shift-1)) >> shift as shifts and adds.
+
+    One term: x - (x >> k) - c, where c rounds: the low k bits are above one half. Two terms add
+    the products first, so that they are rounded once.
+    """
+    k = decay.k1
+    if decay.k2 is None:
+        low = x[: k - 1]
+        round_up = x[k - 1] & (low.any() if k > 1 else Const(0, 1))
+        # -(x >> k) - c = ~(x >> k) + (1 - c): the rounding is a carry-in
+        return (x + ~(x >> k) + (~round_up & 1).as_unsigned())[: len(x)].as_signed()
+    s = decay.shift
+    total = (x << s) - (x << (s - decay.k1)) - (x << (s - decay.k2)) + (1 << (s - 1))
+    return (total >> s)[: len(x)].as_signed()
+
+
+@dataclass(frozen=True)
+class NeuronParams:
+    """What a scan reads for each channel (and step, where the bias depends on it), and its packing.
+
+    Fields, signed: ``add`` = bias, ``back`` = bias - reset_by, ``over`` = bias - threshold (with a
+    synapse: bias, reset_by and threshold themselves), ``start`` = leak(v_init). Fields that the
+    rule does not need are absent. ``ranges`` are the declared ranges of reloadable parameters.
+    """
+
+    rule: NeuronRule
+    bounds: RuleBounds
+    steps: int
+    fires: bool = True
+    ranges: Ranges | None = None
+
+    @property
+    def per_step(self) -> bool:
+        return self.rule.bias is not None and self.rule.bias.ndim == 2
+
+    @property
+    def shared_reset(self) -> bool:
+        """reset_by is the threshold: u - threshold is also the membrane after a spike."""
+        if self.ranges is not None:
+            return "reset_by" not in self.ranges
+        return self.rule.resets_by_threshold
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        """Field values, int64 (rows per channel, O): rows are steps where the bias has them."""
+        r = self.rule
+        assert r.bias is not None and r.reset_by is not None and r.v_init is not None
+        bias = np.atleast_2d(r.bias).astype(np.int64)
+        start = r.leak(r.v_init.astype(np.int64)) if r.leak else r.v_init.astype(np.int64)
+        joined = 0 if r.synapse is not None else 1
+        sign = -1 if joined else 1
+        out = {"add": bias, "start": np.broadcast_to(start, bias.shape)}
+        if self.fires:
+            out["over"] = joined * bias + sign * r.threshold
+            if r.reset == "subtract" and not self.shared_reset:
+                out["back"] = joined * bias + sign * r.reset_by
+        return out
+
+    def _span(self, name: str) -> tuple[int, int]:
+        if self.ranges is None:
+            a = self._columns()[name]
+            return int(a.min()), int(a.max())
+        lo_b, hi_b = self.ranges["bias"]
+        if name == "add":
+            return lo_b, hi_b
+        if name == "start":
+            lo, hi = self.ranges["v_init"]
+            return (self.rule.leak(lo), self.rule.leak(hi)) if self.rule.leak else (lo, hi)
+        lo, hi = self.ranges["threshold" if name == "over" else "reset_by"]
+        return (lo, hi) if self.rule.synapse is not None else (lo_b - hi, hi_b - lo)
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """Width of each field in bits; a field that is 0 everywhere has none."""
+        spans = {name: self._span(name) for name in self._columns()}
+        return {n: signed_bits(*s) for n, s in spans.items() if s != (0, 0)}
+
+    @property
+    def width(self) -> int:
+        """Bits of one channel's parameters; at least 1 so that a memory exists."""
+        return max(1, sum(self.fields.values()))
+
+    def depth(self, pe: int) -> int:
+        return self.rule.channels // pe * (self.steps if self.per_step else 1)
+
+    def rows(self, pe: int) -> list[int]:
+        """Memory rows: channel group by channel group, steps inside; channel p at p * width."""
+        columns, out = self._columns(), []
+        for group in range(self.rule.channels // pe):
+            for step in range(self.steps if self.per_step else 1):
+                row = at = 0
+                for p in range(pe):
+                    for name, bits in self.fields.items():
+                        value = int(columns[name][step, group * pe + p])
+                        row |= (value & ((1 << bits) - 1)) << at
+                        at += bits
+                    at = (p + 1) * self.width
+                out.append(row)
+        return out
+
+
+class NeuronScan(wiring.Component):
+    """The neuron rule for ``pe`` channels at once, one step a clock, in two-candidate form.
+
+    Both futures of the membrane (u, and u less the reset) are kept and the sign of u - threshold
+    chooses between them a clock later: compare and subtract are not in series.
+
+    Ports: in ``valid``, ``first``, ``last`` and ``x`` (pe * x_width signed), ``params_in`` (pe *
+    NeuronParams.width) in the same clock. Spiking (``readout`` None): out ``spike_valid``,
+    ``spike_last``, ``spikes`` (pe). Readout: out ``logit_valid`` once a visit, ``logits`` (pe *
+    32, signed). ``latency`` clocks from a step's x to its spike.
+    """
+
+    def __init__(
+        self, params: NeuronParams, *, pe: int, x_width: int, readout: str | None = None
+    ):  # fmt: skip
+        self.params, self.pe, self.x_width, self.readout = params, pe, x_width, readout
+        self.latency = 3 + (2 if params.rule.synapse is not None else 0)
+        ports = {
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "x": In(pe * x_width),
+            "params_in": In(pe * params.width),
+        }
+        if readout is None:
+            ports |= {"spike_valid": Out(1), "spike_last": Out(1), "spikes": Out(pe)}
+        else:
+            ports |= {"logit_valid": Out(1), "logits": Out(pe * 32)}
+        super().__init__(ports)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        stages = [Cat(self.valid, self.first, self.last)]
+        for stage in range(self.latency - 1):
+            flags = Signal(3, name=f"flags_{stage}")
+            m.d.sync += flags.eq(stages[-1])
+            stages.append(flags)
+        end = stages[-1]
+        remaining = Signal(range(self.params.steps + 1))  # T - t of the step at the end
+        if self.readout == "first_spike":
+            now = Mux(end[1], self.params.steps, remaining)
+            with m.If(end[0]):
+                m.d.sync += remaining.eq(now - 1)
+        else:
+            now = Const(0)
+        out: list[Value] = []
+        for p in range(self.pe):
+            drives, start = self._drive(m, p, stages)
+            u, fire = self._membrane(m, p, stages[-2], drives, start)
+            if self.readout is None:
+                out.append(self._spike(m, p, end, fire))
+            else:
+                out.append(self._logit(m, p, end, u, fire, now))
+        valid, last = Signal(), Signal()
+        m.d.sync += [valid.eq(end[0]), last.eq(end[2])]
+        if self.readout is None:
+            m.d.comb += [self.spike_valid.eq(valid), self.spike_last.eq(last)]
+            m.d.comb += self.spikes.eq(Cat(out))
+        else:
+            m.d.comb += [self.logit_valid.eq(valid & last), self.logits.eq(Cat(out))]
+        return m
+
+    def _drive(self, m: Module, p: int, stages: list[Value]) -> tuple[list[Value], Value]:
+        """[i, i - reset_by, i - threshold] and the start value, registered for the membrane."""
+        rule, bounds = self.params.rule, self.params.bounds
+        field, at = {}, p * self.params.width
+        for name, bits in self.params.fields.items():
+            field[name] = self.params_in[at : at + bits].as_signed()
+            at += bits
+        get = lambda name: field.get(name, Const(0, signed(1)))  # noqa: E731
+        x = self.x[p * self.x_width : (p + 1) * self.x_width].as_signed()
+        x <<= rule.fraction_bits + rule.shifts[0]
+        width = bounds.width("u", "v", "current")
+        widths = {"add": width, "back": width, "over": bounds.width("margin")}
+        wanted = ["add"]
+        wanted += ["back"] if rule.reset == "subtract" and not self.params.shared_reset else []
+        wanted += ["over"] if self.params.fires else []
+        drive = {n: Signal(signed(widths[n]), name=f"drive_{n}_{p}") for n in wanted}
+        if rule.synapse is None:
+            for name, register in drive.items():
+                m.d.sync += register.eq(x + get(name))
+            return [drive.get(n) for n in widths], self._later(m, get("start"), 1)  # type: ignore
+        base = Signal(signed(bounds.width("drive")), name=f"drive_{p}")
+        current = Signal(signed(bounds.width("current")), name=f"current_{p}")
+        m.d.sync += base.eq(x + get("add"))
+        kept = decay_value(rule.synapse, current) if isinstance(rule.synapse, Decay) else current
+        with m.If(stages[1][0]):
+            m.d.sync += current.eq(Mux(stages[1][1], 0, kept) + base)
+        for name, register in drive.items():
+            less = 0 if name == "add" else self._later(m, get(name), 2)
+            m.d.sync += register.eq(current - less)
+        return [drive.get(n) for n in widths], self._later(m, get("start"), 3)  # type: ignore
+
+    def _later(self, m: Module, value: Value, clocks: int) -> Value:
+        for _ in range(clocks):
+            register = Signal(value.shape(), reset_less=True)
+            m.d.sync += register.eq(value)
+            value = register
+        return value
+
+    def _membrane(
+        self, m: Module, p: int, scan: Value, drives: list[Value], start: Value
+    ) -> tuple[Signal, Value]:
+        """The recurrence; returns u and whether it reached the threshold, both of the last step."""
+        rule, bounds = self.params.rule, self.params.bounds
+        add, back, over = drives
+        u = Signal(signed(bounds.width("u", "v", "current")), name=f"u_{p}")
+        margin = Signal(signed(bounds.width("margin")), name=f"margin_{p}")
+        fire = ~margin[-1] if self.params.fires else Const(0, 1)
+        if rule.reset == "subtract":
+            after: Value = margin
+            if back is not None:
+                after = Signal.like(u, name=f"after_{p}")
+            kept = Mux(fire, after, u)
+        elif rule.reset == "zero":
+            after, kept = u, Mux(fire, 0, u)
+        else:
+            after = kept = u
+        v = Signal.like(u, name=f"v_{p}")
+        m.d.comb += v.eq(kept)
+        base = Mux(scan[1], start, decay_value(rule.leak, v) if rule.leak else v)
+        with m.If(scan[0]):
+            m.d.sync += u.eq(base + add)
+            if self.params.fires:
+                m.d.sync += margin.eq(base + over)
+            if back is not None:
+                m.d.sync += after.eq(base + back)
+        if rule.reset != "once":
+            return u, fire
+        fired = Signal(name=f"fired_{p}")
+        with m.If(scan[0]):
+            m.d.sync += fired.eq(~scan[1] & (fired | fire))
+        return u, fire & ~fired
+
+    def _spike(self, m: Module, p: int, end: Value, fire: Value) -> Signal:
+        spike = Signal(name=f"spike_{p}")
+        if not self.params.rule.delay:
+            m.d.sync += spike.eq(fire)
+            return spike
+        before = Signal(name=f"before_{p}")
+        m.d.sync += spike.eq(before & ~end[1])
+        with m.If(end[0]):
+            m.d.sync += before.eq(fire)
+        return spike
+
+    def _logit(
+        self, m: Module, p: int, end: Value, u: Signal, fire: Value, remaining: Value
+    ) -> Value:
+        logit = Signal(signed(32), name=f"logit_{p}")
+        if self.readout == "membrane":
+            m.d.sync += logit.eq(u)
+        elif self.readout == "count":
+            count = Signal(range(self.params.steps + 1), name=f"count_{p}")
+            with m.If(end[0]):
+                m.d.sync += count.eq(Mux(end[1], 0, count) + fire)
+            return Cat(count, Const(0, 32 - len(count)))
+        else:
+            found = Signal(name=f"found_{p}")
+            seeking = end[1] | ~found
+            rank = u + (1 << (RANK_BITS - 1))
+            with m.If(end[0]):
+                m.d.sync += found.eq(~seeking | fire)
+                with m.If(seeking):
+                    m.d.sync += logit.eq(rank + Mux(fire, remaining << RANK_BITS, 0))
+        return logit.as_unsigned()
