@@ -25,6 +25,9 @@ class Buffer(wiring.Component):
     ``i.ready``, ``o.valid`` and ``o.payload`` are flip-flops.
     """
 
+    i: stream.Interface
+    o: stream.Interface
+
     def __init__(self, width: int):
         if width < 1:
             raise DesignError(f"a buffer needs a width of at least 1 bit, not {width}")
@@ -62,6 +65,10 @@ class Fifo(wiring.Component):
     Latency 1 clock; one beat a clock at every level but full. ``i.ready`` and ``o.valid`` are
     flip-flops; ``o.payload`` is a memory read at a register's address.
     """
+
+    i: stream.Interface
+    o: stream.Interface
+    level: Signal
 
     def __init__(self, width: int, depth: int):
         if width < 1:

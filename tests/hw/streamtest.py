@@ -1,0 +1,118 @@
+"""Drives a component's streams in Amaranth's simulator, with stalls, and checks their rules."""
+
+import random
+import warnings
+
+from amaranth.sim import Simulator
+
+__all__ = ["run_streams", "edge_beats", "edge_unpack"]
+
+
+def run_streams(
+    dut, inputs: dict, outputs: dict, *, stalls: float = 0.0, seed: int = 0, deadline: int = 100_000,
+    watch=None,
+) -> dict:
+    """Send lists of payloads, collect as many as asked for.
+
+    Args:
+        dut: the component.
+        inputs: port name -> list of payloads (or tuples of ``(member values)`` for other streams).
+        outputs: port name -> number of beats to wait for.
+        stalls: chance that an end waits in a clock; 0 never waits.
+        seed: of the stalls.
+        deadline: clocks after which the test fails.
+        watch: ``async def watch(ctx, cycle)``, called once a clock.
+
+    Returns:
+        port name -> list of ``(clock, payload)`` of every beat taken on outputs and inputs.
+
+    Fails if a payload changes, or valid falls, before a beat is taken.
+    """
+    random_ = random.Random(seed)
+    taken: dict = {name: [] for name in (*inputs, *outputs)}
+    done = []
+
+    async def bench(ctx):
+        sources = {name: list(beats) for name, beats in inputs.items()}
+        held: dict = {}
+        offered = {name: False for name in sources}
+        await ctx.tick()
+        for cycle in range(deadline):
+            for name, beats in sources.items():
+                port = getattr(dut, name)
+                if not offered[name] and beats and random_.random() >= stalls:
+                    offered[name] = True
+                ctx.set(port.valid, int(offered[name]))
+                # Rubbish while not valid: nothing may look at it.
+                ctx.set(port.payload, beats[0] if offered[name]
+                        else random_.getrandbits(len(port.payload)))
+            for name in outputs:
+                ctx.set(getattr(dut, name).ready, int(random_.random() >= stalls))
+            if watch is not None:
+                await watch(ctx, cycle)
+            for name in sources:
+                port = getattr(dut, name)
+                if offered[name] and ctx.get(port.ready):
+                    taken[name].append((cycle, sources[name].pop(0)))
+                    offered[name] = False
+            for name in outputs:
+                port = getattr(dut, name)
+                valid, payload = ctx.get(port.valid), ctx.get(port.payload)
+                if name in held:
+                    assert valid, f"{name}: valid fell at clock {cycle} before the beat was taken"
+                    assert payload == held[name], f"{name}: payload changed at clock {cycle}"
+                    del held[name]
+                if valid:
+                    if ctx.get(port.ready):
+                        taken[name].append((cycle, payload))
+                    else:
+                        held[name] = payload
+            await ctx.tick()
+            if all(len(taken[name]) >= count for name, count in outputs.items()) and not any(
+                sources.values()
+            ):
+                done.append(cycle)
+                return
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        simulator.run()
+    got = {name: len(taken[name]) for name in outputs}
+    assert done, f"after {deadline} clocks only {got} of {outputs} beats"
+    return taken
+
+
+def edge_beats(edge, pixels) -> list[int]:
+    """The beats of an edge for ``pixels[pixel][channel]``, integers whose bits are the planes."""
+    beats = []
+    for pixel in pixels:
+        for group in range(edge.groups):
+            for plane_beat in range(edge.plane_beats):
+                beat = 0
+                for k in range(edge.pb):
+                    for lane in range(edge.lanes):
+                        channel, plane = group * edge.lanes + lane, plane_beat * edge.pb + k
+                        if channel < edge.channels and plane < edge.planes:
+                            beat |= (pixel[channel] >> plane & 1) << (k * edge.lanes + lane)
+                beats.append(beat)
+    return beats
+
+
+def edge_unpack(edge, beats: list[int]) -> list[list[int]]:
+    """The inverse of :func:`edge_beats`; fails on a pad bit that is not zero."""
+    pixels = []
+    for start in range(0, len(beats), edge.beats_per_pixel):
+        pixel = [0] * edge.channels
+        for index, beat in enumerate(beats[start:start + edge.beats_per_pixel]):
+            group, plane_beat = divmod(index, edge.plane_beats)
+            for bit in range(edge.width):
+                if beat >> bit & 1:
+                    channel = group * edge.lanes + bit % edge.lanes
+                    plane = plane_beat * edge.pb + bit // edge.lanes
+                    assert channel < edge.channels and plane < edge.planes, "pad bit is set"
+                    pixel[channel] |= 1 << plane
+        pixels.append(pixel)
+    return pixels
