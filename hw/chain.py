@@ -1,0 +1,233 @@
+"""The daisy chain that writes and reads memories at run time: its word, its addresses, its node.
+
+A ring of registers leaves the AXI4-Lite slave, passes every reloadable memory and returns to the
+slave. At most one access is on its way at any time (the master waits for the word to come back), so
+a node may keep a read for as long as its memory needs. The node whose region and address match
+turns the word into a response; a word that returns unchanged was for nobody, which is how the
+master knows of a wrong region or address.
+"""
+
+__all__ = ["ADDRESS_BITS", "REGION_BITS", "Banks", "Chain", "ChainNode", "ChainOp", "ChainWord"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, unsigned
+from amaranth.lib import data, enum, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from sterna.golden.errors import DesignError
+
+ADDRESS_BITS = 20
+REGION_BITS = 8
+WORD_BITS = 32
+
+# Banks a stage of the read-back multiplexer chooses from: deeper choices would limit the clock.
+_MUX_WAYS = 8
+
+
+class ChainOp(enum.Enum, shape=2):
+    """What a chain word asks for, or that it has been answered."""
+
+    NOP = 0
+    WRITE = 1
+    READ = 2
+    RESPONSE = 3
+
+
+class ChainWord(data.Struct):
+    """One word of the ring, 63 bits: an access while ``valid`` and ``op`` is not NOP."""
+
+    valid: unsigned(1)
+    op: ChainOp
+    region: unsigned(REGION_BITS)
+    addr: unsigned(ADDRESS_BITS)
+    data: unsigned(WORD_BITS)
+
+
+Chain = wiring.Signature({"word": Out(ChainWord)})
+"""One hop of the ring, from the register that drives it. No back-pressure: one access at a time."""
+
+
+@dataclass(frozen=True)
+class Banks:
+    """How a memory of ``depth`` rows of ``width`` bits is seen from the chain.
+
+    A row is cut into banks of 32 bits, low bits first; the last may be narrower and reads
+    zero-extended. Row r, bank k is chain address ``r * 2**bits + k``. Where the number of banks is
+    no power of two the addresses behind the last bank hold nothing: writing them has no effect and
+    they read zero, so that a region is one linear array of ``words`` words.
+    """
+
+    depth: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.depth < 1 or self.width < 1:
+            raise DesignError(
+                f"a memory of {self.depth} rows of {self.width} bits holds nothing; "
+                "give at least one row of one bit"
+            )
+
+    @property
+    def count(self) -> int:
+        """Number of banks of a row."""
+        return -(-self.width // WORD_BITS)
+
+    @property
+    def bits(self) -> int:
+        """Low address bits that choose the bank."""
+        return ceil_log2(self.count)
+
+    @property
+    def words(self) -> int:
+        """Chain addresses of the region, the empty ones included."""
+        return self.depth << self.bits
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Bits of every bank."""
+        return tuple(min(WORD_BITS, self.width - WORD_BITS * k) for k in range(self.count))
+
+    def address(self, row: int, bank: int = 0) -> int:
+        """Chain address of a bank."""
+        if not (0 <= row < self.depth and 0 <= bank < self.count):
+            raise DesignError(
+                f"row {row} bank {bank} is outside a memory of {self.depth} rows "
+                f"of {self.count} banks"
+            )
+        return row << self.bits | bank
+
+    def split(self, row: int) -> tuple[int, ...]:
+        """The banks of a row value."""
+        return tuple(row >> WORD_BITS * k & (1 << w) - 1 for k, w in enumerate(self.widths))
+
+    def linear(self, rows: Sequence[int]) -> list[int]:
+        """All ``words`` 32-bit words of the region in address order; missing rows are zero.
+
+        This is what a loader writes from address 0 and what the CRC-32 read-back pass covers.
+        """
+        pad = (0,) * ((1 << self.bits) - self.count)
+        full = [word for row in rows for word in self.split(row) + pad]
+        return full + [0] * (self.words - len(full))
+
+
+class ChainNode(wiring.Component):
+    """One memory's place in the ring.
+
+    A word for others, and the answer to a write, leave one clock after they came in; the answer to
+    a read leaves ``latency + 2`` clocks after, when ``rdata`` has been there. Writing: ``we`` has
+    the bit of the bank set for one clock, with ``row`` and ``wdata``. Reading: ``busy`` is high
+    from one clock after the word came in until the answer leaves, with ``row``, and the memory
+    presents the banks of that row in ``rdata`` no later than ``row_latency`` clocks after.
+
+    Parameters
+    ----------
+    region : number of the region, 0..255, unique in the ring
+    banks : the memory's shape
+    row_latency : clocks from ``row`` to ``rdata``
+
+    Members
+    -------
+    chain_i, chain_o : the ring
+    row : out, unsigned(log2 depth)
+    we : out, one bit a bank
+    wdata : out, 32 bits; a narrower bank takes the low bits
+    busy : out, a read is under way and owns the memory's address
+    rdata : in, ``width`` bits, the whole row
+    """
+
+    def __init__(self, region: int, banks: Banks, row_latency: int = 2):
+        if not 0 <= region < 1 << REGION_BITS:
+            raise DesignError(
+                f"region {region} does not fit the chain; number regions 0..{2**REGION_BITS - 1}"
+            )
+        if banks.words > 1 << ADDRESS_BITS:
+            raise DesignError(
+                f"region {region}: {banks.depth} rows of {banks.count} banks need {banks.words} "
+                f"chain addresses of {1 << ADDRESS_BITS}; use a rom or a narrower fold"
+            )
+        self.region = region
+        self.banks = banks
+        self.row_latency = row_latency
+        super().__init__(
+            {
+                "chain_i": In(Chain),
+                "chain_o": Out(Chain),
+                "row": Out(max(1, ceil_log2(banks.depth))),
+                "we": Out(banks.count),
+                "wdata": Out(WORD_BITS),
+                "busy": Out(1),
+                "rdata": In(banks.width),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Clocks from the first clock of ``busy`` to the answer's register being loaded."""
+        levels, ways = 0, self.banks.count
+        while ways > 1 or levels == 0:
+            levels, ways = levels + 1, -(-ways // _MUX_WAYS)
+        return self.row_latency + levels
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = self.banks.bits
+        coming = self.chain_i.word
+        word = Signal(ChainWord)
+        writing = Signal()
+        waited = Signal(range(self.latency + 1))
+
+        inside: Value = Const(1)
+        if self.banks.words < 1 << ADDRESS_BITS:
+            inside = coming.addr < self.banks.words
+        chosen = self._chosen(m, word)
+        mine = Signal()
+        m.d.comb += mine.eq(
+            coming.valid
+            & (coming.region == self.region)
+            & inside
+            & ((coming.op == ChainOp.WRITE) | (coming.op == ChainOp.READ))
+        )
+        m.d.sync += writing.eq(0)
+        with m.If(self.busy):
+            m.d.sync += waited.eq(waited + 1)
+            with m.If(waited == self.latency):
+                m.d.sync += [self.busy.eq(0), word.valid.eq(1), word.data.eq(chosen)]
+        with m.Else():
+            m.d.sync += [word.eq(coming), waited.eq(0)]
+            with m.If(mine):
+                m.d.sync += word.op.eq(ChainOp.RESPONSE)
+                with m.If(coming.op == ChainOp.READ):
+                    m.d.sync += [self.busy.eq(1), word.valid.eq(0)]
+                with m.Else():
+                    m.d.sync += writing.eq(1)
+
+        bank = word.addr[:bits] if bits else Const(0, 1)
+        m.d.comb += [
+            self.chain_o.word.eq(word),
+            self.row.eq(word.addr[bits:]),
+            self.wdata.eq(word.data),
+            self.we.eq(Cat(writing & ~(bank ^ k).any() for k in range(self.banks.count))),
+        ]
+        return m
+
+    def _chosen(self, m: Module, word: data.View) -> Value:
+        """The addressed bank of ``rdata``, a register behind every stage of eight; zero if none."""
+        words: list[Value] = [
+            self.rdata[WORD_BITS * k : WORD_BITS * (k + 1)] for k in range(self.banks.count)
+        ]
+        low, level = 0, 0
+        while len(words) > 1 or level == 0:
+            held = []
+            for k in range(0, len(words), _MUX_WAYS):
+                group = words[k : k + _MUX_WAYS]
+                need = min(ceil_log2(_MUX_WAYS), max(0, self.banks.bits - low))
+                register = Signal(WORD_BITS, name=f"read_{level}_{k // _MUX_WAYS}")
+                group += [Const(0, WORD_BITS)] * ((1 << need) - len(group))
+                choice = Array(group)[word.addr[low : low + need]] if need else group[0]
+                m.d.sync += register.eq(choice)
+                held.append(register)
+            words, low, level = held, low + ceil_log2(_MUX_WAYS), level + 1
+        return words[0]

@@ -1,0 +1,223 @@
+"""The control plane of a design: AXI4-Lite slave, registers, counters, daisy chain."""
+
+__all__ = ["ControlPlane"]
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.errors import DesignError
+from sterna.hw.axil import AxiLite, AxiLiteSlave
+from sterna.hw.chain import REGION_BITS, Chain
+from sterna.hw.chain_master import ChainMaster
+from sterna.hw.counters import ImageCounters
+from sterna.hw.registers import ADDRESS_BITS, RegisterDecoder, register_map
+
+ID = int.from_bytes(b"STRN", "little")
+VERSION = 0x0001_0000
+
+
+class ControlPlane(wiring.Component):
+    """Everything a host reaches over AXI4-Lite; `register_map` lists the registers.
+
+    No combinational path from any input to any output of the bus; of the rest ``hold`` and
+    ``repeat`` come from registers alone. Reads and writes of plain registers have their response
+    4 clocks after the last address or data beat. An access through ``chain_data`` takes the ring's
+    length, the node's latency and about 10 clocks more; a write's response means that the word is
+    in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
+    read-only register or with a byte strobe off; chain accesses and CRC passes while an image is in
+    flight or a CRC pass is under way, or to a region or address nobody answers for; ``crc_words``
+    beyond 21 bits.
+
+    An answered chain write sets weights_id to zero, so that half-loaded weights cannot carry the id
+    of others; the loader writes it last. A load is many accesses: a loader sets
+    ``control.hold`` first, waits for ``status.idle``, and clears it when all is loaded.
+
+    Parameters
+    ----------
+    structure_id, weights_id : the identities, unsigned 64 bits; of a ram design ``weights_id`` is
+        that of the contents after configuration, 0 for none
+    cores : names of the cores with a stall counter
+    regions : memories on the ring; with 0 there is no ring and no chain registers
+    settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
+        image was started
+
+    Members
+    -------
+    axil : the AXI4-Lite slave, 16 address bits
+    idle : in, no image is in flight; from a register
+    image_start, image_done, tlast_early, tlast_late : in, one clock each, see `ImageCounters`;
+        a repeated image has its ``image_start`` too
+    stall : in, one bit a core (absent without cores)
+    hold : out, start no image
+    repeat : out, start the last image once more (and not while ``hold``)
+    repeat_ack : in, one clock, a repetition has been started; ``repeat`` follows one clock later
+    chain_o, chain_i : the ring (absent without regions)
+    """
+
+    def __init__(
+        self,
+        structure_id: int,
+        weights_id: int = 0,
+        cores: Sequence[str] = (),
+        regions: int = 0,
+        settle: int = 4,
+    ):
+        for name, value in (("structure_id", structure_id), ("weights_id", weights_id)):
+            if not 0 <= value < 1 << 64:
+                raise DesignError(f"{name} {value:#x} is no unsigned 64-bit number; hash again")
+        if not 0 <= regions <= 1 << REGION_BITS:
+            raise DesignError(
+                f"{regions} reloadable memories, the chain has {1 << REGION_BITS} regions; "
+                "make some cores rom"
+            )
+        self.structure_id, self.weights_id = structure_id, weights_id
+        self.cores, self.regions, self.settle = tuple(cores), regions, settle
+        self.registers = register_map(self.cores, ram=regions > 0)
+        members = {
+            "axil": In(AxiLite(ADDRESS_BITS)),
+            "idle": In(1),
+            "image_start": In(1),
+            "image_done": In(1),
+            "tlast_early": In(1),
+            "tlast_late": In(1),
+            "hold": Out(1),
+            "repeat": Out(1),
+            "repeat_ack": In(1),
+        }
+        if self.cores:
+            members["stall"] = In(len(self.cores))
+        if regions:
+            members |= {"chain_o": Out(Chain), "chain_i": In(Chain)}
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        slave = m.submodules.slave = AxiLiteSlave(ADDRESS_BITS)
+        decoder = m.submodules.decoder = RegisterDecoder(self.registers)
+        wiring.connect(m, wiring.flipped(self.axil), slave.bus)
+        m.d.comb += [
+            decoder.request.eq(slave.request),
+            decoder.write.eq(slave.write),
+            decoder.address.eq(slave.address),
+            decoder.id_value.eq(ID),
+            decoder.version_value.eq(VERSION),
+            decoder.structure_id_lo_value.eq(self.structure_id & 0xFFFFFFFF),
+            decoder.structure_id_hi_value.eq(self.structure_id >> 32),
+            decoder.config_cores.eq(len(self.cores)),
+            decoder.config_regions.eq(self.regions),
+            decoder.status_idle.eq(self.idle),
+            decoder.status_held.eq(self.hold),
+        ]
+        if self.regions:
+            self._chain(m, slave, decoder)
+        else:
+            m.d.comb += [
+                decoder.weights_id_lo_value.eq(self.weights_id & 0xFFFFFFFF),
+                decoder.weights_id_hi_value.eq(self.weights_id >> 32),
+                slave.done.eq(decoder.decided),
+                slave.error.eq(~decoder.hit),
+                slave.rdata.eq(decoder.rdata),
+                self.hold.eq(decoder.control_hold),
+            ]
+        self._state(m, slave, decoder)
+        self._counters(m, slave, decoder)
+        return m
+
+    def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
+        """Control, error flags, repetitions."""
+        held, early, late, repeats = Signal(), Signal(), Signal(), Signal(32)
+        m.d.comb += [
+            decoder.control_hold.eq(held),
+            decoder.status_tlast_early.eq(early),
+            decoder.status_tlast_late.eq(late),
+            decoder.repeat_value.eq(repeats),
+            self.repeat.eq(repeats != 0),
+        ]
+        with m.If(decoder.control_written):
+            m.d.sync += held.eq(slave.wdata[1])
+        with m.If(decoder.status_written):
+            m.d.sync += [early.eq(early & ~slave.wdata[2]), late.eq(late & ~slave.wdata[3])]
+        with m.If(self.tlast_early):
+            m.d.sync += early.eq(1)
+        with m.If(self.tlast_late):
+            m.d.sync += late.eq(1)
+        with m.If(decoder.repeat_written):
+            m.d.sync += repeats.eq(slave.wdata)
+        with m.Elif(self.repeat_ack & self.repeat):
+            m.d.sync += repeats.eq(repeats - 1)
+
+    def _counters(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
+        counters = m.submodules.counters = ImageCounters(len(self.cores))
+        m.d.comb += [
+            counters.clear.eq(decoder.control_written & slave.wdata[0]),
+            counters.image_start.eq(self.image_start),
+            counters.image_done.eq(self.image_done),
+            counters.drop_early.eq(self.tlast_early),
+            counters.drop_late.eq(self.tlast_late),
+            decoder.image_clocks_value.eq(counters.image_clocks),
+            decoder.images_value.eq(counters.images),
+            decoder.total_clocks_value.eq(counters.total_clocks),
+            decoder.dropped_early.eq(counters.dropped_early),
+            decoder.dropped_late.eq(counters.dropped_late),
+        ]
+        if self.cores:
+            m.d.comb += counters.stall.eq(self.stall)
+        for k, core in enumerate(self.cores):
+            m.d.comb += getattr(decoder, f"stall_{core}_value").eq(counters.stalls[k])
+
+    def _chain(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
+        """The chain's master, and what a request waits for when it goes to the chain."""
+        master = m.submodules.master = ChainMaster(self.settle)
+        wiring.connect(m, master.chain_o, wiring.flipped(self.chain_o))
+        wiring.connect(m, wiring.flipped(self.chain_i), master.chain_i)
+        seeks, walks = decoder.chain_address_written, decoder.crc_words_written
+        access = decoder.chain_data_written | decoder.chain_data_read
+        refused, pending = Signal(), Signal()
+        m.d.comb += [
+            refused.eq(
+                (seeks | walks | access) & master.crc_busy
+                | walks & slave.wdata[len(master.left) :].any()
+            ),
+            master.seek.eq(seeks & ~refused),
+            master.start.eq((walks | access) & ~refused),
+            master.write.eq(slave.write),
+            master.data.eq(slave.wdata),
+            master.idle.eq(self.idle),
+            self.hold.eq(master.hold | decoder.control_hold),
+            decoder.chain_address_addr.eq(master.addr),
+            decoder.chain_address_region.eq(master.region),
+            decoder.crc_words_value.eq(master.left),
+            decoder.crc_result_value.eq(master.crc),
+            decoder.status_crc_busy.eq(master.crc_busy),
+            decoder.status_crc_done.eq(master.crc_done),
+            decoder.status_crc_error.eq(master.crc_error),
+        ]
+        walk = Signal()
+        with m.If(master.start):
+            m.d.sync += [pending.eq(1), walk.eq(walks)]
+        with m.Elif(master.done):
+            m.d.sync += pending.eq(0)
+        m.d.comb += master.walk.eq(walk)
+        with m.If(pending):
+            m.d.comb += [
+                slave.done.eq(master.done),
+                slave.error.eq(master.error),
+                slave.rdata.eq(master.rdata),
+            ]
+        with m.Else():
+            m.d.comb += [
+                slave.done.eq(decoder.decided & ~master.start),
+                slave.error.eq(~decoder.hit | refused),
+                slave.rdata.eq(decoder.rdata),
+            ]
+        for half, name in enumerate(("lo", "hi")):
+            init = self.weights_id >> 32 * half & 0xFFFFFFFF
+            word = Signal(32, init=init, name=f"weights_{name}")
+            m.d.comb += getattr(decoder, f"weights_id_{name}_value").eq(word)
+            with m.If(getattr(decoder, f"weights_id_{name}_written")):
+                m.d.sync += word.eq(slave.wdata)
+            with m.Elif(pending & master.done & ~master.error & slave.write & ~walk):
+                m.d.sync += word.eq(0)

@@ -1,0 +1,136 @@
+"""What the design counts about itself: clocks of images, images, stalls, dropped packets."""
+
+__all__ = ["Counter", "ImageCounters"]
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+IN_FLIGHT_BITS = 10
+DROPPED_BITS = 16
+
+
+class Counter(wiring.Component):
+    """Counts clocks with ``event`` high and stays at its largest value when that is passed.
+
+    ``value`` (``width`` bits) follows one clock after ``event``; ``clear`` (to ``first``) wins.
+    """
+
+    def __init__(self, width: int, first: int = 0):
+        self.width, self.first = width, first
+        super().__init__({"event": In(1), "clear": In(1), "value": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        # The carry out stops the count: no wide comparison in front of the adder.
+        count = Signal(self.width + 1, init=self.first)
+        over = count[self.width]
+        with m.If(self.clear):
+            m.d.sync += count.eq(self.first)
+        with m.Elif(self.event & ~over):
+            m.d.sync += count.eq(count + 1)
+        m.d.comb += self.value.eq(count[: self.width] | over.replicate(self.width))
+        return m
+
+
+class ImageCounters(wiring.Component):
+    """The counters of a design; all saturate, ``clear`` sets them to zero.
+
+    The clocks of an image are those from the one in which its first input beat is taken to the one
+    in which its last output beat is taken, both included. Images overlap, so one is followed at a
+    time and images that start meanwhile are not measured; the counters for all of them
+    together are ``images`` and ``total_clocks``.
+
+    Every ``image_start`` is followed by exactly one ``image_done``, in order, or by one
+    ``drop_early`` or ``drop_late`` before the next ``image_start`` (or with its own, for a packet
+    of one beat). All four are high for one clock, in that of the beat or all equally later.
+
+    Members
+    -------
+    clear : in, one clock
+    image_start, image_done, drop_early, drop_late : in, see above
+    stall : in, one bit a core, high in clocks in which the core had to wait
+    image_clocks : out, 32 bits, of the latest image followed
+    images : out, 32 bits, images done
+    total_clocks : out, 32 bits, from the first ``image_start`` after ``clear`` to the latest
+        ``image_done``, both included
+    dropped_early, dropped_late : out, 16 bits
+    stalls : out, 32 bits a core
+    """
+
+    def __init__(self, cores: int, width: int = 32):
+        self.cores, self.width = cores, width
+        members = {
+            "clear": In(1),
+            "image_start": In(1),
+            "image_done": In(1),
+            "drop_early": In(1),
+            "drop_late": In(1),
+            "image_clocks": Out(width),
+            "images": Out(width),
+            "total_clocks": Out(width),
+            "dropped_early": Out(DROPPED_BITS),
+            "dropped_late": Out(DROPPED_BITS),
+        }
+        if cores:
+            members |= {"stall": In(cores), "stalls": Out(data.ArrayLayout(width, cores))}
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+
+        def count(name, event, value, first=0):
+            counter = m.submodules[name] = Counter(len(value), first)
+            m.d.comb += [counter.event.eq(event), counter.clear.eq(self.clear)]
+            m.d.comb += value.eq(counter.value)
+            return counter
+
+        count("images", self.image_done, self.images)
+        count("dropped_early", self.drop_early, self.dropped_early)
+        count("dropped_late", self.drop_late, self.dropped_late)
+        for k in range(self.cores):
+            # The register keeps the counters out of the cores' timing.
+            waits = Signal(name=f"stall_{k}")
+            m.d.sync += waits.eq(self.stall[k])
+            count(f"stall_{k}", waits, self.stalls[k])
+
+        # Clocks since the first image: in the clock after its start already the second one.
+        running = Signal()
+        total = Signal(self.width)
+        counter = count("total", running, total, first=2)
+        m.d.comb += counter.clear.eq(~running)
+        with m.If(self.clear):
+            m.d.sync += [running.eq(0), self.total_clocks.eq(0)]
+        with m.Else():
+            with m.If(self.image_start):
+                m.d.sync += running.eq(1)
+            with m.If(self.image_done & running):
+                m.d.sync += self.total_clocks.eq(total)
+        self._follow(m)
+        return m
+
+    def _follow(self, m: Module) -> None:
+        """Measures one image at a time among those in flight."""
+        started, dropped = Signal(), Signal()
+        drop = self.drop_early | self.drop_late
+        m.d.comb += [started.eq(self.image_start & ~drop), dropped.eq(drop & ~self.image_start)]
+        flying = Signal(IN_FLIGHT_BITS)
+        ahead = Signal(IN_FLIGHT_BITS)
+        following = Signal()
+        older = Signal(IN_FLIGHT_BITS)
+        m.d.comb += older.eq(flying - self.image_done)
+        m.d.sync += flying.eq(older + started - dropped)
+
+        elapsed = m.submodules.image = Counter(self.width, first=2)
+        m.d.comb += [elapsed.event.eq(1), elapsed.clear.eq(~following)]
+        with m.If(~following):
+            m.d.sync += [following.eq(started), ahead.eq(older)]
+        with m.Elif(self.image_done & (ahead == 0)):
+            m.d.sync += [following.eq(0), self.image_clocks.eq(elapsed.value)]
+        with m.Else():
+            m.d.sync += ahead.eq(ahead - self.image_done)
+            # What is dropped is the youngest, which may be the one followed.
+            with m.If(dropped & (ahead + 1 == flying)):
+                m.d.sync += following.eq(0)
+        with m.If(self.clear):
+            m.d.sync += [following.eq(0), self.image_clocks.eq(0)]

@@ -1,0 +1,110 @@
+"""Weight and parameter memory: fixed (rom) or reloadable through the daisy chain (ram)."""
+
+__all__ = ["WeightMemory"]
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from sterna.golden.errors import DesignError
+from sterna.hw.chain import Banks, Chain, ChainNode
+
+
+class WeightMemory(wiring.Component):
+    """A memory of ``depth`` rows of ``width`` bits with one free-running read port.
+
+    ``data`` is the row of the ``addr`` presented exactly two clocks before: the block's own read
+    register, then one more, because a block RAM read that goes into logic directly limits the
+    clock. Rows behind ``depth`` are not defined; the reader must not use them.
+
+    With a ``region`` the memory is a ram: it sits in the chain and is cut into banks of at most 32
+    bits, each written on its own (see `Banks`). ``init`` is then only what a simulation or a
+    bitstream starts with. A chain access owns the address, so the reader must be idle during one
+    and for two clocks after; the chain's master sees to it.
+
+    Parameters
+    ----------
+    depth, width : rows and bits of a row
+    init : row values, unsigned, at most ``depth``; the rest is zero
+    region : number in the chain, or None for a rom
+    style : value of the ``ram_style``/``rom_style`` attribute (``"block"``, ``"distributed"``), or
+        None to let the synthesiser choose
+
+    Members
+    -------
+    addr : in, unsigned(max(1, log2 depth))
+    data : out, unsigned(width), two clocks after ``addr``
+    chain_i, chain_o : the ring, only with a region
+    """
+
+    latency = 2
+
+    def __init__(
+        self,
+        depth: int,
+        width: int,
+        init: Sequence[int] = (),
+        region: int | None = None,
+        style: str | None = None,
+    ):
+        self.banks = Banks(depth, width)
+        self.depth, self.width, self.region, self.style = depth, width, region, style
+        self.init = [int(row) for row in init]
+        if len(self.init) > depth:
+            raise DesignError(
+                f"a memory of {depth} rows was given {len(self.init)}; make it deeper or pack less"
+            )
+        for index, row in enumerate(self.init):
+            if not 0 <= row < 1 << width:
+                raise DesignError(
+                    f"row {index} is {row}, outside {width} unsigned bits; "
+                    "mask signed values before packing"
+                )
+        members = {"addr": In(max(1, ceil_log2(depth))), "data": Out(width)}
+        self.node: ChainNode | None = None
+        if region is not None:
+            self.node = ChainNode(region, self.banks, row_latency=self.latency)
+            members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        read: list[Value] = []
+        if self.node is None:
+            memory = m.submodules.memory = self._memory(self.width, self.init)
+            port = memory.read_port()
+            m.d.comb += port.addr.eq(self.addr)
+            read.append(port.data)
+        else:
+            node = m.submodules.node = self.node
+            wiring.connect(m, wiring.flipped(self.chain_i), node.chain_i)
+            wiring.connect(m, node.chain_o, wiring.flipped(self.chain_o))
+            m.d.comb += node.rdata.eq(self.data)
+            rows = [self.banks.split(row) for row in self.init]
+            for k, width in enumerate(self.banks.widths):
+                memory = self._memory(width, [row[k] for row in rows])
+                m.submodules[f"bank_{k}"] = memory
+                port, write = memory.read_port(), memory.write_port()
+                m.d.comb += [
+                    port.addr.eq(Mux(node.busy, node.row, self.addr)),
+                    # Never both in one clock: no logic for what a read beside a write returns.
+                    port.en.eq(~node.we[k]),
+                    write.addr.eq(node.row),
+                    write.data.eq(node.wdata),
+                    write.en.eq(node.we[k]),
+                ]
+                read.append(port.data)
+        # Without a reset the register may move into the block.
+        output = Signal(self.width, reset_less=True)
+        m.d.sync += output.eq(Cat(read))
+        m.d.comb += self.data.eq(output)
+        return m
+
+    def _memory(self, width: int, init: list[int]) -> Memory:
+        attrs = {} if self.style is None else {"ram_style": self.style, "rom_style": self.style}
+        # A single row has no address; the second one is never reached.
+        return Memory(shape=unsigned(width), depth=max(2, self.depth), init=init, attrs=attrs)
