@@ -19,12 +19,14 @@ from sterna.golden.errors import DesignError
 from sterna.sim.cache import Cache, key_of
 from sterna.sim.taps import Tap
 
-__all__ = ["Port", "ports", "cpp_name", "build_library", "batch_library", "forget_memories", "lint"]
+__all__ = ["Port", "ports", "cpp_name", "build_library", "batch_library",
+           "runtime_objects", "forget_memories", "lint"]
 
 # -O2 with these beats -O3 -march=native on the measured designs and compiles in less time.
 _FAST = {"run": ("-O2", "-fno-plt"), "build": ("-O1",)}
 _DEFINES = (
-    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
+    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL",
+    "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
 )  # fmt: skip
 # A process loads many models: no symbol of one may be taken for another's.
 _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
@@ -125,7 +127,8 @@ def batch_library(
               "m_axis_tdata": 32, "m_axis_tvalid": 1, "m_axis_tready": 1, "m_axis_tlast": 1,
               "s_axis_tdata": None}  # fmt: skip
     for tap in taps:
-        wanted |= {f"{tap.port}_valid": 1, f"{tap.port}_ready": 1, f"{tap.port}_data": tap.beat_bits}
+        wanted |= {f"{tap.port}_valid": 1, f"{tap.port}_ready": 1}
+        wanted[f"{tap.port}_data"] = tap.beat_bits
     for name, width in wanted.items():
         if name not in found:
             raise DesignError(f"'{top}' has no port '{name}'; emit it again with taps")
@@ -170,7 +173,7 @@ def build_library(
     defines = (*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
     flags = _FAST[optimize]
     key = key_of(
-        verilog, *(part for item in models for part in item), *(p for i in extra.items() for p in i),
+        verilog, *(part for item in (*models, *extra.items()) for part in item),
         tool.version, compiler.version, *args, *defines, *_SHARED, *flags,
     )  # fmt: skip
 
@@ -179,6 +182,7 @@ def build_library(
             (work / name).write_text(text)
         run_tool(tool, args, work, log="verilator.log")
         sources = _units(work, [name for name in extra if name.endswith(".cpp")])
+        names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
         include = _include()
         common = [*_SHARED, *defines, "-I.", "-Iobj", f"-I{include}", f"-I{include}/vltstd"]
         # Start-up code runs once and holds the contents of every memory: not worth optimizing.
@@ -187,7 +191,7 @@ def build_library(
             for name, slow in sources
         ]
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            runtime = pool.submit(_runtime, store, trace)
+            runtime = pool.submit(runtime_objects, store, names, defines)
             for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
                 done.result()
             objects = [f"{name}.o" for name, _ in sources] + runtime.result()
@@ -223,21 +227,20 @@ def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:
     return [*units, *((name, False) for name in extra)]
 
 
-def _runtime(store: Cache, trace: bool) -> list[str]:
-    """Object files of Verilator's run-time, absolute paths."""
+def runtime_objects(store: Cache, names: Sequence[str], defines: Sequence[str] = ()) -> list[str]:
+    """Object files of Verilator's run-time sources ``names``, compiled once; absolute paths."""
     tool, compiler = find("verilator"), find("g++")
-    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
     include = _include()
-    common = ["-O1", *_SHARED, "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP",
-              "-DVL_USER_FATAL", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
-              f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}",
+    common = ["-O1", *_SHARED, "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", *defines,
               f"-I{include}", f"-I{include}/vltstd"]  # fmt: skip
 
     def build(work: Path) -> None:
-        for name in names:
-            run_tool(compiler, [*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"], work)
+        jobs = [[*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"] for name in names]
+        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+            for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
+                done.result()
 
-    key = key_of("runtime", tool.version, compiler.version, str(include), *common, *names)
+    key = key_of("runtime", tool.version, compiler.version, *common, *names)
     folder = store.entry(key, build)
     return [str(folder / f"{name}.o") for name in names]
 

@@ -1,0 +1,1 @@
+"""cocotb benches. They run inside the simulator's process: see sim/cocotb_runner.py."""
