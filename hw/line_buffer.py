@@ -163,7 +163,8 @@ class LineBuffer(wiring.Component):
         y_base = Signal.like(y, init=-pt)
         turn = Signal(range(max(2, k)), init=first_turn)
         # Two's complement, wide enough that only masked pixels wrap round.
-        offset = Signal(max(1, (g.bank_depth - 1).bit_length()) + 1, init=first_offset)
+        bits = max(1, (g.bank_depth - 1).bit_length()) + 1
+        offset = Signal(bits, init=first_offset % (1 << bits))
 
         def past(base: Value, step: int) -> Value:
             total = base + step % g.slots

@@ -1,0 +1,159 @@
+"""design.json: every decision that turns a network into hardware, and what it costs in clocks."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from sterna.golden.errors import DesignError, FileError
+from sterna.hw.stream import Edge
+
+__all__ = ["CoreDesign", "Design", "EdgeDesign", "FAMILIES", "FORMAT", "VERSION"]
+
+FORMAT = "sterna-design"
+VERSION = 1
+FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
+
+
+@dataclass(frozen=True)
+class EdgeDesign:
+    """A stream between cores: lanes, planes and pb of its beats (see ``hw.stream.Edge``)."""
+
+    channels: int
+    lanes: int
+    planes: int
+    pb: int
+    code: str = "planes"
+
+    @property
+    def edge(self) -> Edge:
+        return Edge(self.channels, self.lanes, self.planes, self.pb, self.code)
+
+    @classmethod
+    def of(cls, edge: Edge) -> "EdgeDesign":
+        return cls(edge.channels, edge.lanes, edge.planes, edge.pb, edge.code)
+
+
+@dataclass(frozen=True)
+class CoreDesign:
+    """One core. pe, simd, tp: folding (pools: 1, 1, 1). memory: 'rom' or 'ram'.
+
+    input: the stream at its line buffer; output: the stream it makes (None: logits).
+    law: the terms of the initiation interval (compute, input, output, gearbox), clocks an image.
+    ranges: declared (lowest, highest) of the parameters of a 'ram' core.
+    regions: numbers of weight and parameter memory in the daisy chain ('ram').
+    """
+
+    name: str
+    op: str
+    source: str
+    target: str
+    pe: int
+    simd: int
+    tp: int
+    memory: str
+    input: EdgeDesign
+    output: EdgeDesign | None
+    lanes: int
+    law: dict[str, int]
+    ranges: dict[str, list[int]] | None = None
+    regions: list[int] | None = None
+
+    @property
+    def interval(self) -> int:
+        return max(self.law.values())
+
+
+@dataclass(frozen=True)
+class Design:
+    """A folded network. ``interval`` is the bound of the whole network, clocks an image."""
+
+    network: str
+    family: str
+    clock_mhz: float
+    axis_width: int
+    input: EdgeDesign
+    cores: list[CoreDesign]
+    taps: list[dict[str, Any]] = field(default_factory=list)
+    latency: int | None = None
+
+    @property
+    def interval(self) -> int:
+        """Initiation interval by the law: the largest of all cores and of the AXI4-Stream ends."""
+        return max(self.bounds.values())
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        return {c.name: c.interval for c in self.cores} | dict(self._ends)
+
+    _ends: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bottleneck(self) -> str:
+        return max(self.bounds, key=lambda n: self.bounds[n])
+
+    @property
+    def reloadable(self) -> bool:
+        return any(c.memory == "ram" for c in self.cores)
+
+    def core(self, name: str) -> CoreDesign:
+        for c in self.cores:
+            if c.name == name:
+                return c
+        raise DesignError(
+            f"design: no core '{name}'; the cores are {', '.join(c.name for c in self.cores)}"
+        )
+
+    @property
+    def folding(self) -> dict[str, dict[str, Any]]:
+        """The editable, reusable block: core -> pe, simd, tp, memory."""
+        return {
+            c.name: {"pe": c.pe, "simd": c.simd, "tp": c.tp, "memory": c.memory}
+            for c in self.cores
+            if c.op == "conv"
+        }
+
+    def to_json(self) -> str:
+        """Canonical text: sorted keys, same design same bytes."""
+        body = asdict(self)
+        ends = body.pop("_ends")
+        for c, d in zip(self.cores, body["cores"], strict=True):
+            d["interval"] = c.interval
+        body |= {
+            "format": FORMAT,
+            "version": VERSION,
+            "ends": ends,
+            "folding": self.folding,
+            "interval": self.interval,
+            "bottleneck": self.bottleneck,
+        }
+        return json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "design.json") -> "Design":
+        try:
+            body = json.loads(text)
+        except ValueError as e:
+            raise FileError(f"{where}: is not JSON ({e}); run `sterna fold` again") from None
+        if not isinstance(body, dict) or body.get("format") != FORMAT:
+            raise FileError(f"{where}: is not a {FORMAT} file; run `sterna fold` again")
+        if body.get("version") != VERSION:
+            raise FileError(
+                f"{where}: has version {body.get('version')!r}, this Sterna reads {VERSION}; run "
+                "`sterna fold` again"
+            )
+        for derived in ("format", "version", "folding", "interval", "bottleneck"):
+            body.pop(derived, None)
+        try:
+            body["_ends"] = body.pop("ends")
+            body["input"] = EdgeDesign(**body["input"])
+            for c in body["cores"]:
+                c.pop("interval")
+                c["input"] = EdgeDesign(**c["input"])
+                c["output"] = None if c["output"] is None else EdgeDesign(**c["output"])
+            body["cores"] = [CoreDesign(**c) for c in body["cores"]]
+            known = {f.name for f in fields(cls)}
+            if unknown := set(body) - known:
+                raise KeyError(", ".join(sorted(unknown)))
+            return cls(**body)
+        except (KeyError, TypeError) as e:
+            raise FileError(f"{where}: has wrong fields ({e}); run `sterna fold` again") from None

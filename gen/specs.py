@@ -1,0 +1,145 @@
+"""Hardware specifications of a design's cores: the one place where network and folding meet."""
+
+import numpy as np
+
+from sterna.gen.design import CoreDesign
+from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
+from sterna.golden.rule import NeuronRule
+from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.geometry import Geometry
+from sterna.hw.neuron import NeuronParams
+from sterna.hw.pool import PoolSpec
+from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.stream import Edge
+
+__all__ = ["conv_spec", "pool_spec", "declared_ranges", "is_depthwise", "input_map", "weight_rows"]
+
+
+def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
+    """One kernel a channel: PE runs over channels instead of over a group's outputs."""
+    return isinstance(node, Conv2d) and node.groups > 1 and (
+        node.groups == node.out_channels == in_shape[0]
+    )  # fmt: skip
+
+
+def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
+    """The map a core's line buffer sees; a ``Linear`` sees one pixel of C*H*W channels."""
+    shape = network.shape[core_node.input]
+    return (int(np.prod(shape)), 1, 1) if isinstance(core_node, Linear) else shape
+
+
+def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
+    """Ranges a reloadable core is sized for: a bit more than its present parameters need.
+
+    'reset_by' is absent where it equals the threshold: then it must do so in every later set.
+    """
+    out: dict[str, list[int]] = {}
+    for name in ("threshold", "reset_by", "bias", "v_init"):
+        if name == "reset_by" and rule.resets_by_threshold:
+            continue
+        a = getattr(rule, name)
+        bits = min(32, signed_bits(int(a.min()), int(a.max())) + 1)
+        out[name] = [-(1 << (bits - 1)), (1 << (bits - 1)) - 1]
+    return out
+
+
+def weight_rows(
+    node: WeightedNode, in_shape: tuple[int, int, int], pe: int, simd: int
+) -> list[int]:
+    """Rows of a weight memory: output group by output group, window words inside (``window_order``).
+
+    Weight of output p and lane s at bits (p*simd + s)*wb; ternary: bit 0 is +1, bit 1 is -1.
+    """
+    order = window_order(node, in_shape, simd)
+    flat = node.weight.reshape(node.out_channels, -1)[:, order]  # (O, folds, simd)
+    groups = node.out_channels // pe
+    a = flat.reshape(groups, pe, *order.shape).transpose(0, 2, 1, 3)  # group, fold, pe, simd
+    if node.kind == "ternary":
+        bits = np.stack([a == 1, a == -1], axis=-1).reshape(groups * len(order), -1)
+    else:
+        bits = (a == 1).reshape(groups * len(order), -1)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def conv_spec(
+    network: Network, core: CoreDesign, family: str, *, rows: bool = False
+) -> ConvSpec:
+    """The SpikingConv of a core; with ``rows`` also the contents of its memories."""
+    node, target = network[core.name], network[core.target]
+    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    shape = network.shape[node.input]
+    split = window_split(node, shape, core.simd)
+    channels, kernel = window_of(node, shape)
+    _, height, width = input_map(network, node)
+    linear = isinstance(node, Linear)
+    reloadable = core.memory == "ram"
+    ranges = None
+    if reloadable:
+        assert core.ranges is not None
+        ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
+    depthwise = is_depthwise(node, shape)
+    outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
+    if core.pe < 1 or outputs % core.pe:
+        raise DesignError(
+            f"node '{core.name}': pe {core.pe} does not divide its {outputs} outputs of a group; "
+            f"legal values are {', '.join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)}"
+        )
+    bits = network.bits(node.input)
+    if core.tp < 1 or (bits % core.tp and core.tp % bits) or core.tp > core.input.planes:
+        raise DesignError(
+            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value nor "
+            f"is a multiple of them up to {core.input.planes}"
+        )
+    span = weighted_interval(node, network.maximum[node.input], reloadable)
+    bounds = node_bounds(network, core.target, reloadable, ranges)
+    readout = target.mode if isinstance(target, Readout) else None
+    params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
+    return ConvSpec(
+        geometry=Geometry(
+            edge=core.input.edge,
+            height=height,
+            width=width,
+            kernel=kernel,
+            stride=(1, 1) if isinstance(node, Linear) else node.stride,
+            padding=(0, 0, 0, 0) if isinstance(node, Linear) else node.padding,
+            rows=split.rows,
+            columns=split.columns,
+        ),
+        out_channels=node.out_channels,
+        channels=channels,
+        split_channels=split.channels,
+        groups=1 if isinstance(node, Linear) else node.groups,
+        depthwise=depthwise,
+        kind=node.kind,
+        bits=bits,
+        held=network.is_pixels(node.input),
+        steps=network.steps,
+        pe=core.pe,
+        tp=core.tp,
+        z_width=signed_bits(int(span[0].min()), int(span[1].max())),
+        params=params,
+        out_pb=core.output.pb if core.output else 1,
+        readout=readout,
+        family=family,
+        weight_region=core.regions[0] if core.regions else None,
+        param_region=core.regions[1] if core.regions else None,
+        weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
+        param_rows=params.rows(core.pe) if rows else [],
+    )
+
+
+def pool_spec(network: Network, name: str, edge: Edge) -> PoolSpec:
+    """The SpikingPool of a pool node whose line buffer is fed by ``edge``."""
+    node = network[name]
+    assert isinstance(node, Pool)
+    _, height, width = network.shape[node.input]
+    return PoolSpec(
+        geometry=Geometry(edge, height, width, node.kernel, node.stride or node.kernel),
+        mode=node.mode,
+        bits=network.bits(node.input),
+        out_bits=network.bits(name),
+        steps=network.steps,
+    )

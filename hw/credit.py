@@ -1,0 +1,29 @@
+"""Credits: how many visits may still be issued before the output has no room for their results."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Credit"]
+
+
+class Credit(wiring.Component):
+    """A counter that starts at ``count``. ``some`` is a register: at least one credit is left.
+
+    Ports: in ``take`` (only while ``some``), in ``give``, out ``some``.
+    """
+
+    take: Signal
+    give: Signal
+    some: Signal
+
+    def __init__(self, count: int):
+        self.count = count
+        super().__init__({"take": In(1), "give": In(1), "some": Out(1, init=1)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        left = Signal(range(self.count + 1), init=self.count)
+        m.d.sync += left.eq(left - self.take + self.give)
+        m.d.sync += self.some.eq((left > 1) | ((left == 1) & ~self.take) | self.give)
+        return m
