@@ -11,8 +11,10 @@ __all__ = ["ADDRESS_BITS", "REGION_BITS", "Banks", "Chain", "ChainNode", "ChainO
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal, Value, unsigned
+from amaranth.hdl import Const, Module, Signal, Value, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -23,8 +25,8 @@ ADDRESS_BITS = 20
 REGION_BITS = 8
 WORD_BITS = 32
 
-# Banks a stage of the read-back multiplexer chooses from: deeper choices would limit the clock.
-_MUX_WAYS = 8
+# Banks joined between two registers of the read-back: more would limit the clock.
+_WAYS = 16
 
 
 class ChainOp(enum.Enum, shape=2):
@@ -119,8 +121,10 @@ class ChainNode(wiring.Component):
     A word for others, and the answer to a write, leave one clock after they came in; the answer to
     a read leaves ``latency + 2`` clocks after, when ``rdata`` has been there. Writing: ``we`` has
     the bit of the bank set for one clock, with ``row`` and ``wdata``. Reading: ``busy`` is high
-    from one clock after the word came in until the answer leaves, with ``row``, and the memory
-    presents the banks of that row in ``rdata`` no later than ``row_latency`` clocks after.
+    from one clock after the word came in until the answer leaves, with ``row`` and ``blank``; the
+    memory presents that row in ``rdata`` ``row_latency`` clocks after, the banks marked in
+    ``blank`` as zero. Zeros by the synchronous reset of the memory's output register and an OR
+    take a third of the logic of a multiplexer.
 
     Parameters
     ----------
@@ -135,7 +139,8 @@ class ChainNode(wiring.Component):
     we : out, one bit a bank
     wdata : out, 32 bits; a narrower bank takes the low bits
     busy : out, a read is under way and owns the memory's address
-    rdata : in, ``width`` bits, the whole row
+    blank : out, one bit a bank, ``busy`` and another bank is read
+    rdata : in, ``width`` bits, the row
     """
 
     def __init__(self, region: int, banks: Banks, row_latency: int = 2):
@@ -159,6 +164,7 @@ class ChainNode(wiring.Component):
                 "we": Out(banks.count),
                 "wdata": Out(WORD_BITS),
                 "busy": Out(1),
+                "blank": Out(banks.count),
                 "rdata": In(banks.width),
             }
         )
@@ -168,7 +174,7 @@ class ChainNode(wiring.Component):
         """Clocks from the first clock of ``busy`` to the answer's register being loaded."""
         levels, ways = 0, self.banks.count
         while ways > 1 or levels == 0:
-            levels, ways = levels + 1, -(-ways // _MUX_WAYS)
+            levels, ways = levels + 1, -(-ways // _WAYS)
         return self.row_latency + levels
 
     def elaborate(self, platform):
@@ -182,7 +188,7 @@ class ChainNode(wiring.Component):
         inside: Value = Const(1)
         if self.banks.words < 1 << ADDRESS_BITS:
             inside = coming.addr < self.banks.words
-        chosen = self._chosen(m, word)
+        joined = self._joined(m)
         mine = Signal()
         m.d.comb += mine.eq(
             coming.valid
@@ -194,7 +200,7 @@ class ChainNode(wiring.Component):
         with m.If(self.busy):
             m.d.sync += waited.eq(waited + 1)
             with m.If(waited == self.latency):
-                m.d.sync += [self.busy.eq(0), word.valid.eq(1), word.data.eq(chosen)]
+                m.d.sync += [self.busy.eq(0), word.valid.eq(1), word.data.eq(joined)]
         with m.Else():
             m.d.sync += [word.eq(coming), waited.eq(0)]
             with m.If(mine):
@@ -209,25 +215,27 @@ class ChainNode(wiring.Component):
             self.chain_o.word.eq(word),
             self.row.eq(word.addr[bits:]),
             self.wdata.eq(word.data),
-            self.we.eq(Cat(writing & ~(bank ^ k).any() for k in range(self.banks.count))),
         ]
+        for k in range(self.banks.count):
+            other = Signal(name=f"other_{k}")
+            m.d.comb += [
+                other.eq((bank ^ k).any()),
+                self.we[k].eq(writing & ~other),
+                self.blank[k].eq(self.busy & other),
+            ]
         return m
 
-    def _chosen(self, m: Module, word: data.View) -> Value:
-        """The addressed bank of ``rdata``, a register behind every stage of eight; zero if none."""
+    def _joined(self, m: Module) -> Value:
+        """The OR of the banks of ``rdata``, a register behind every ``_WAYS``."""
         words: list[Value] = [
             self.rdata[WORD_BITS * k : WORD_BITS * (k + 1)] for k in range(self.banks.count)
         ]
-        low, level = 0, 0
+        level = 0
         while len(words) > 1 or level == 0:
             held = []
-            for k in range(0, len(words), _MUX_WAYS):
-                group = words[k : k + _MUX_WAYS]
-                need = min(ceil_log2(_MUX_WAYS), max(0, self.banks.bits - low))
-                register = Signal(WORD_BITS, name=f"read_{level}_{k // _MUX_WAYS}")
-                group += [Const(0, WORD_BITS)] * ((1 << need) - len(group))
-                choice = Array(group)[word.addr[low : low + need]] if need else group[0]
-                m.d.sync += register.eq(choice)
+            for k in range(0, len(words), _WAYS):
+                register = Signal(WORD_BITS, name=f"read_{level}_{k // _WAYS}")
+                m.d.sync += register.eq(reduce(or_, words[k : k + _WAYS]))
                 held.append(register)
-            words, low, level = held, low + ceil_log2(_MUX_WAYS), level + 1
+            words, level = held, level + 1
         return words[0]

@@ -4,14 +4,14 @@ __all__ = ["WeightMemory"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import Banks, Chain, ChainNode
+from sterna.hw.chain import WORD_BITS, Banks, Chain, ChainNode
 
 
 class WeightMemory(wiring.Component):
@@ -73,35 +73,37 @@ class WeightMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        read: list[Value] = []
+        # Without the common reset the register may move into the block.
+        output = Signal(self.width, reset_less=True)
+        m.d.comb += self.data.eq(output)
         if self.node is None:
             memory = m.submodules.memory = self._memory(self.width, self.init)
             port = memory.read_port()
             m.d.comb += port.addr.eq(self.addr)
-            read.append(port.data)
-        else:
-            node = m.submodules.node = self.node
-            wiring.connect(m, wiring.flipped(self.chain_i), node.chain_i)
-            wiring.connect(m, node.chain_o, wiring.flipped(self.chain_o))
-            m.d.comb += node.rdata.eq(self.data)
-            rows = [self.banks.split(row) for row in self.init]
-            for k, width in enumerate(self.banks.widths):
-                memory = self._memory(width, [row[k] for row in rows])
-                m.submodules[f"bank_{k}"] = memory
-                port, write = memory.read_port(), memory.write_port()
-                m.d.comb += [
-                    port.addr.eq(Mux(node.busy, node.row, self.addr)),
-                    # Never both in one clock: no logic for what a read beside a write returns.
-                    port.en.eq(~node.we[k]),
-                    write.addr.eq(node.row),
-                    write.data.eq(node.wdata),
-                    write.en.eq(node.we[k]),
-                ]
-                read.append(port.data)
-        # Without a reset the register may move into the block.
-        output = Signal(self.width, reset_less=True)
-        m.d.sync += output.eq(Cat(read))
-        m.d.comb += self.data.eq(output)
+            m.d.sync += output.eq(port.data)
+            return m
+
+        node = m.submodules.node = self.node
+        wiring.connect(m, wiring.flipped(self.chain_i), node.chain_i)
+        wiring.connect(m, node.chain_o, wiring.flipped(self.chain_o))
+        m.d.comb += node.rdata.eq(output)
+        rows = [self.banks.split(row) for row in self.init]
+        for k, width in enumerate(self.banks.widths):
+            memory = self._memory(width, [row[k] for row in rows])
+            m.submodules[f"bank_{k}"] = memory
+            port, write = memory.read_port(), memory.write_port()
+            m.d.comb += [
+                port.addr.eq(Mux(node.busy, node.row, self.addr)),
+                # Never both in one clock: no logic for what a read beside a write returns.
+                port.en.eq(~node.we[k]),
+                write.addr.eq(node.row),
+                write.data.eq(node.wdata),
+                write.en.eq(node.we[k]),
+            ]
+            part = output[WORD_BITS * k : WORD_BITS * k + width]
+            m.d.sync += part.eq(port.data)
+            with m.If(node.blank[k]):
+                m.d.sync += part.eq(0)
         return m
 
     def _memory(self, width: int, init: list[int]) -> Memory:

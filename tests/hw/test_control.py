@@ -9,6 +9,9 @@ from sterna.golden.errors import DesignError
 from sterna.hw.control import ID, VERSION, ControlPlane
 from sterna.hw.memory import WeightMemory
 
+# The refused ones are collected at any later time.
+pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+
 STRUCTURE, WEIGHTS = 0x0123456789ABCDEF, 0xFEDCBA9876543210
 
 
@@ -282,7 +285,6 @@ def test_hold_covers_every_access_and_the_clocks_around_it():
         ({"structure_id": 0, "regions": 257}, "257 reloadable"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 def test_refused(arguments, message):
     with pytest.raises(DesignError, match=message):
         ControlPlane(**arguments)

@@ -11,7 +11,7 @@ from sterna.hw.memory import WeightMemory
 # The refused ones are collected at any later time.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 
-SHAPES = [(1, 1), (1, 40), (2, 33), (7, 32), (16, 72), (33, 5), (12, 290)]
+SHAPES = [(1, 1), (1, 40), (2, 33), (7, 32), (16, 72), (33, 5), (12, 290), (3, 700)]
 
 
 def _rows(depth, width, seed=0):
