@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sterna.golden.errors import DesignError
-from sterna.hw.fifo import Buffer, step_counter
+from sterna.hw.fifo import Buffer, counter_of, step_counter
 from sterna.hw.slices import Cut, Join
 
 __all__ = ["BitGearbox"]
@@ -77,7 +77,7 @@ class BitGearbox(wiring.Component):
         connect(m, buffer.o, flipped(self.o))
         bits, fill = Signal(self.w_in + self.w_out - unit), Signal(range(ins + outs))
         left, emit, put = Signal(range(ins + outs)), Signal(), Signal()
-        word, last = Signal(range(self.words_in)), Signal()
+        word, last = counter_of(self.words_in), Signal()
         rest = Signal.like(bits)
         taken: Value = self.i.payload
         if last_bits < self.w_in:
@@ -85,9 +85,11 @@ class BitGearbox(wiring.Component):
             taken = Mux(last, self.i.payload & Const((1 << last_bits) - 1, self.w_in), taken)
         shifted = Signal.like(bits)
         with m.Switch(left):
-            for k in range(outs):
+            for k in range(1, outs):
                 with m.Case(k):
                     m.d.comb += shifted.eq(taken << (k * unit))
+            with m.Default():
+                m.d.comb += shifted.eq(taken)
         m.d.comb += [
             buffer.i.payload.eq(bits[: self.w_out]),
             buffer.i.valid.eq(fill >= outs),

@@ -7,15 +7,20 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 
-__all__ = ["Buffer", "Fifo", "step_counter"]
+__all__ = ["Buffer", "Fifo", "counter_of", "step_counter"]
 
 
 def step_counter(m: Module, counter: Signal, period: int) -> None:
     """In the current condition, count ``counter`` on from 0 to ``period - 1`` and round."""
-    if period & (period - 1):
-        m.d.sync += counter.eq(Mux(counter == period - 1, 0, counter + 1))
-    else:
+    if period == 1 << len(counter):
         m.d.sync += counter.eq(counter + 1)
+    elif period > 1:
+        m.d.sync += counter.eq(Mux(counter == period - 1, 0, counter + 1))
+
+
+def counter_of(period: int, **kwargs) -> Signal:
+    """A register for 0 to ``period - 1``, never of zero bits: Verilog has no such vectors."""
+    return Signal(range(max(period, 2)), **kwargs)
 
 
 class Buffer(wiring.Component):

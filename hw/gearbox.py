@@ -13,7 +13,8 @@ from sterna.hw.fifo import Buffer, Fifo, step_counter
 from sterna.hw.slices import Cut, Join
 from sterna.hw.stream import Edge
 
-__all__ = ["Gearbox", "PlaneStep", "LaneSplit", "LaneMerge", "path", "clocks_per_pixel"]
+__all__ = ["Gearbox", "PlaneStep", "LaneSplit", "LaneMerge", "path", "clocks_per_pixel",
+           "storage_bits"]
 
 _BETWEEN = 4  # beats of room between two steps
 
@@ -249,7 +250,7 @@ class Gearbox(wiring.Component):
         self.path = path(src, dst)
         self.needed = len(self.path) > 1
         self.clocks_per_pixel = clocks_per_pixel(src, dst)
-        self.storage_bits = _storage(self.path)
+        self.storage_bits = storage_bits(self.path)
         super().__init__({"i": In(src.signature), "o": Out(dst.signature)})
 
     def elaborate(self, platform) -> Module:
@@ -298,15 +299,15 @@ def path(src: Edge, dst: Edge) -> tuple[Edge, ...]:
     for lanes, planes in product(lane_ways, plane_ways):
         for edges in _interleaved(src, lanes, planes):
             clocks = max(edge.beats_per_pixel for edge in edges)
-            cost = (clocks, _storage(edges), len(edges))
+            cost = (clocks, storage_bits(edges), len(edges))
             if best is None or cost < best[0]:
                 best = cost, edges
     assert best is not None  # through the common divisors no beat is wider than the wider end
     return best[1]
 
 
-def _storage(edges: tuple[Edge, ...]) -> int:
-    """Bits of data held by the steps along a path and the FIFOs between them."""
+def storage_bits(edges: tuple[Edge, ...]) -> int:
+    """Bits of data held by the steps along a :func:`path` and the FIFOs between them."""
     bits = sum(_BETWEEN * edge.width for edge in edges[1:-1])
     for a, b in zip(edges, edges[1:]):
         narrow, wide = sorted((a, b), key=lambda edge: edge.width)

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sterna.golden.errors import DesignError
-from sterna.hw.fifo import Buffer, step_counter
+from sterna.hw.fifo import Buffer, counter_of, step_counter
 
 __all__ = ["Cut", "Join"]
 
@@ -46,11 +46,11 @@ class Cut(wiring.Component):
             connect(m, flipped(self.i), buffer.i)
             return m
         held, busy = Signal(self.parts * self.width), Signal()
-        index, final = Signal(range(self.parts)), Signal()
+        index, final = counter_of(self.parts), Signal()
         if self.last == self.parts:
             m.d.comb += final.eq(index == self.parts - 1)
         else:
-            beat, short = Signal(range(self.period)), Signal()
+            beat, short = counter_of(self.period), Signal()
             m.d.comb += [
                 short.eq(beat == self.period - 1),
                 final.eq(index == Mux(short, self.last - 1, self.parts - 1)),
@@ -99,11 +99,11 @@ class Join(wiring.Component):
             return m
         slices = [Signal(self.width, name=f"slice_{k}") for k in range(self.parts)]
         full, take = Signal(), Signal()
-        index, final = Signal(range(self.parts)), Signal()
+        index, final = counter_of(self.parts), Signal()
         if self.last == self.parts:
             m.d.comb += final.eq(index == self.parts - 1)
         else:
-            beat, short = Signal(range(self.period)), Signal()
+            beat, short = counter_of(self.period), Signal()
             m.d.comb += [
                 short.eq(beat == self.period - 1),
                 final.eq(index == Mux(short, self.last - 1, self.parts - 1)),

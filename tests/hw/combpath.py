@@ -29,8 +29,9 @@ write_json
 _STATE = ("$_DFF", "$_SDFF", "$_ALDFF", "$_DLATCH", "$_SR", "$_FF_", "$dff", "$sdff")
 _CLOCKS = {"clk", "rst"}
 # What Amaranth's emitter writes by design: registers with an initial value, a second name for a
-# signal that has two, and the shortest constant in a comparison.
-_EMITTER = ("PROCASSINIT", "UNUSEDSIGNAL", "WIDTHEXPAND")
+# signal that has two, all modules in one file, the shortest constant in a comparison, "! x" of a
+# whole vector for "x == 0", and a field of a vector as a shift.
+_EMITTER = ("PROCASSINIT", "UNUSEDSIGNAL", "DECLFILENAME", "WIDTHEXPAND", "WIDTHTRUNC")
 
 
 def comb_paths(component) -> list[tuple[str, str]]:

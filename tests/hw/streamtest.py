@@ -1,22 +1,42 @@
 """Drives a component's streams in Amaranth's simulator, with stalls, and checks their rules."""
 
+import gc
 import random
 import warnings
 
+from amaranth.hdl import Cat, Elaboratable
 from amaranth.sim import Simulator
 
-__all__ = ["run_streams", "edge_beats", "edge_unpack"]
+from sterna.golden.errors import DesignError
+
+__all__ = ["run_streams", "edge_beats", "edge_unpack", "refusal"]
+
+
+class _Port:
+    """A stream, or an AXI4-Stream whose payload is ``tdata | tlast << width``."""
+
+    def __init__(self, port):
+        axis = hasattr(port, "tvalid")
+        self.valid = port.tvalid if axis else port.valid
+        self.ready = port.tready if axis else port.ready
+        self.payload = Cat(port.tdata, port.tlast) if axis else port.payload
 
 
 def run_streams(
-    dut, inputs: dict, outputs: dict, *, stalls: float = 0.0, seed: int = 0, deadline: int = 100_000,
+    dut,
+    inputs: dict,
+    outputs: dict,
+    *,
+    stalls: float = 0.0,
+    seed: int = 0,
+    deadline: int = 100_000,
     watch=None,
 ) -> dict:
     """Send lists of payloads, collect as many as asked for.
 
     Args:
         dut: the component.
-        inputs: port name -> list of payloads (or tuples of ``(member values)`` for other streams).
+        inputs: port name -> list of payloads; of an AXI4-Stream ``tdata | tlast << width``.
         outputs: port name -> number of beats to wait for.
         stalls: chance that an end waits in a clock; 0 never waits.
         seed: of the stalls.
@@ -32,14 +52,16 @@ def run_streams(
     taken: dict = {name: [] for name in (*inputs, *outputs)}
     done = []
 
+    ports = {name: _Port(getattr(dut, name)) for name in taken}
+
     async def bench(ctx):
         sources = {name: list(beats) for name, beats in inputs.items()}
         held: dict = {}
-        offered = {name: False for name in sources}
+        offered = dict.fromkeys(sources, False)
         await ctx.tick()
         for cycle in range(deadline):
             for name, beats in sources.items():
-                port = getattr(dut, name)
+                port = ports[name]
                 if not offered[name] and beats and random_.random() >= stalls:
                     offered[name] = True
                 ctx.set(port.valid, int(offered[name]))
@@ -47,16 +69,16 @@ def run_streams(
                 ctx.set(port.payload, beats[0] if offered[name]
                         else random_.getrandbits(len(port.payload)))
             for name in outputs:
-                ctx.set(getattr(dut, name).ready, int(random_.random() >= stalls))
+                ctx.set(ports[name].ready, int(random_.random() >= stalls))
             if watch is not None:
                 await watch(ctx, cycle)
             for name in sources:
-                port = getattr(dut, name)
+                port = ports[name]
                 if offered[name] and ctx.get(port.ready):
                     taken[name].append((cycle, sources[name].pop(0)))
                     offered[name] = False
             for name in outputs:
-                port = getattr(dut, name)
+                port = ports[name]
                 valid, payload = ctx.get(port.valid), ctx.get(port.payload)
                 if name in held:
                     assert valid, f"{name}: valid fell at clock {cycle} before the beat was taken"
@@ -116,3 +138,17 @@ def edge_unpack(edge, beats: list[int]) -> list[list[int]]:
                     pixel[channel] |= 1 << plane
         pixels.append(pixel)
     return pixels
+
+
+def refusal(build) -> str:
+    """The message of the DesignError with which ``build()`` refuses; fails if it does not."""
+    # A component that refuses in __init__ is rightly never used: no warning about it.
+    Elaboratable._MustUse__silence = True  # type: ignore[attr-defined]
+    try:
+        build()
+    except DesignError as error:
+        return str(error)
+    finally:
+        gc.collect()
+        Elaboratable._MustUse__silence = False  # type: ignore[attr-defined]
+    raise AssertionError("not refused")
