@@ -75,6 +75,10 @@ def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     return out
 
 
+def _within(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
 @dataclass(frozen=True, eq=False)
 class NeuronRule:
     """All of a layer's neurons. O is the number of channels, T the steps of the network.
@@ -129,8 +133,8 @@ class NeuronRule:
         put("bias", _ints("bias", zeros if self.bias is None else self.bias, (1, 2)))
         put("v_init", _ints("v_init", zeros if self.v_init is None else self.v_init, (1,)))
         put("coef", tuple(_ints("coef", c, (1,)) for c in self.coef))
-        put("shifts", tuple(int(s) for s in self.shifts))
-        tensors = dict(reset_by=self.reset_by, bias=self.bias, v_init=self.v_init)
+        put("shifts", tuple(self.shifts))
+        tensors = {"reset_by": self.reset_by, "bias": self.bias, "v_init": self.v_init}
         tensors |= {f"coef[{k}]": c for k, c in enumerate(self.coef)}
         for name, a in tensors.items():
             if a is not None and a.shape[-1] != channels:
@@ -144,9 +148,9 @@ class NeuronRule:
             raise NetworkError(f"rule: leak {self.leak!r} is not a Decay or None")
         if self.delay not in (0, 1):
             raise NetworkError(f"rule: delay {self.delay!r} must be 0 or 1")
-        if not 0 <= self.fraction_bits <= MAX_FRACTION:
+        if not _within(self.fraction_bits, MAX_FRACTION):
             raise NetworkError(f"rule: fraction_bits {self.fraction_bits} not in 0..{MAX_FRACTION}")
-        if any(not 0 <= s <= MAX_SHIFT for s in self.shifts):
+        if not all(_within(s, MAX_SHIFT) for s in self.shifts):
             raise NetworkError(f"rule: shifts {self.shifts} not in 0..{MAX_SHIFT}")
 
     @property
