@@ -1,0 +1,304 @@
+"""The stages of a build: each reads files, writes files, and records the hashes of both.
+
+A stage whose inputs, options and generator are unchanged is not run again; a stale one is. Files
+are written through a temporary name, and the record last: an interrupted stage is run again.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sterna.gen.design import Design
+from sterna.gen.progress import Progress
+from sterna.golden import files
+from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
+from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.network import Network
+
+__all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
+
+STAGES = ("fold", "pack", "verilog")
+RECORD = "stages.json"
+LIMIT = 1 << 28
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may decide; None keeps what the build, the example or the solver says."""
+
+    family: str | None = None
+    clock_mhz: float | None = None
+    fps: float | None = None
+    folding: dict[str, dict[str, Any]] | None = None
+    axis_width: int | None = None
+
+
+@functools.cache
+def generator_id() -> str:
+    """Hash of the sources that make a build: a newer generator makes every stage stale."""
+    root = Path(__file__).resolve().parent.parent
+    h = hashlib.sha256()
+    for part in ("golden", "hw", "gen"):
+        for path in sorted((root / part).glob("*.py")):
+            h.update(f"{part}/{path.name}\n".encode() + path.read_bytes())
+    return h.hexdigest()
+
+
+@dataclass
+class Build:
+    """A build folder. ``network`` and ``design`` are read when first asked for."""
+
+    folder: Path
+    example: Path | None = None
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def network(self) -> Network:
+        if "network" not in self._cache:
+            self._cache["network"] = files.load(self.folder)
+        return self._cache["network"]
+
+    @property
+    def name(self) -> str:
+        return self.network.name
+
+    @property
+    def design(self) -> Design:
+        if "design" not in self._cache:
+            path = self.folder / "design.json"
+            text = read_bytes(path, LIMIT, "run `sterna fold`").decode("utf-8", "replace")
+            self._cache["design"] = Design.from_json(text, str(path))
+        return self._cache["design"]
+
+    @property
+    def verilog(self) -> Path:
+        return self.folder / f"{self.name}.v"
+
+    @property
+    def data(self) -> str | None:
+        """Name of the data set the network was made for, where a recipe says so."""
+        for folder in (self.folder, self.example):
+            if folder is not None and (folder / "recipe.toml").is_file():
+                import tomllib
+
+                try:
+                    return tomllib.loads((folder / "recipe.toml").read_text()).get("data")
+                except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+                    raise FileError(f"{folder / 'recipe.toml'}: is not TOML ({e}); repair it") from None
+        return None
+
+    def record(self) -> dict[str, Any]:
+        path = self.folder / RECORD
+        if not path.exists():
+            return {}
+        try:
+            body = parse_json(read_bytes(path, LIMIT), path)
+        except FileError:
+            return {}  # a damaged record only costs time: every stage is stale
+        return body if isinstance(body, dict) else {}
+
+    def write(self, name: str, data: str | bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data.encode() if isinstance(data, str) else data)
+
+    def hash(self, name: str) -> str | None:
+        path = self.folder / name
+        return sha256(path.read_bytes()) if path.is_file() else None
+
+    def forget(self) -> None:
+        self._cache.clear()
+
+
+def open_build(source: str | Path, output: str | Path | None = None) -> Build:
+    """The build of ``source``: a build folder itself, or build/<name>/ for an example's folder.
+
+    An example (or any folder with only a network) is never written to: its network, recipe and
+    folding are copied when they changed.
+    """
+    folder = Path(source)
+    if not (folder / "network.json").is_file():
+        raise UsageError(
+            f"{folder}: holds no network.json; give a build folder or an example, or make one with "
+            "`sterna quantize`"
+        )
+    if output is None and ((folder / RECORD).exists() or (folder / "design.json").exists()):
+        return Build(folder)
+    network = files.load(folder)  # refuses damaged files before anything is copied
+    target = Path(output) if output is not None else Path("build") / network.name
+    target.mkdir(parents=True, exist_ok=True)
+    if target.resolve() == folder.resolve():
+        return Build(folder)
+    for name in ("network.safetensors", "network.json", "recipe.toml", "folding.json"):
+        if (folder / name).is_file():
+            data = (folder / name).read_bytes()
+            if not (target / name).is_file() or (target / name).read_bytes() != data:
+                write_atomic(target / name, data)
+        elif (target / name).is_file():
+            (target / name).unlink()
+    return Build(target, folder)
+
+
+def ensure(
+    source: str | Path | Build,
+    upto: str = "verilog",
+    options: Options | None = None,
+    output: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Build:
+    """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
+    build = source if isinstance(source, Build) else open_build(source, output)
+    if upto not in STAGES:
+        raise UsageError(f"stage {upto!r} is not one of {', '.join(STAGES)}")
+    wanted = STAGES[: STAGES.index(upto) + 1]
+    progress = progress or Progress(quiet=True)
+    progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+    for stage in wanted:
+        asked = _asked(build, stage, options)
+        if _fresh(build, stage, asked):
+            continue
+        with progress.step(stage):
+            read = {name: build.hash(name) for name in READS[stage]}
+            old = set(build.record().get(stage, {}).get("writes", {}))
+            _forget_stage(build, stage)
+            RUN[stage](build, asked)
+            wrote = WRITES[stage](build)
+            for name in old - set(wrote):
+                (build.folder / name).unlink(missing_ok=True)
+            entry = {
+                "reads": read,
+                "options": asked,
+                "generator": generator_id(),
+                "writes": {name: build.hash(name) for name in wrote},
+            }
+            build.write(RECORD, canonical_json(build.record() | {stage: entry}))
+    return build
+
+
+def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
+    """Options of a stage: those given now, else those of its last run."""
+    if stage != "fold":
+        return {}
+    given = {k: v for k, v in vars(options or Options()).items() if v is not None}
+    last = build.record().get("fold", {}).get("options", {})
+    if not given:
+        return last
+    if "folding" not in given and "fps" not in given:
+        given = {k: last[k] for k in ("folding", "fps") if k in last} | given
+    return given
+
+
+def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
+    entry = build.record().get(stage)
+    return (
+        isinstance(entry, dict)
+        and entry.get("generator") == generator_id()
+        and entry.get("options") == asked
+        and entry.get("reads") == {name: build.hash(name) for name in READS[stage]}
+        and bool(entry.get("writes"))
+        and all(build.hash(name) == value for name, value in entry["writes"].items())
+    )
+
+
+def _forget_stage(build: Build, stage: str) -> None:
+    record = build.record()
+    if record.pop(stage, None) is not None:
+        build.write(RECORD, canonical_json(record))
+    build.forget()
+
+
+def read_folding(path: str | Path) -> dict[str, Any]:
+    """A folding file: a design.json, or only its folding block (with family and clock if given)."""
+    body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
+    if not isinstance(body, dict):
+        raise FileError(f"{path}: is not a folding; give core -> pe, simd, tp, memory")
+    out = {k: body[k] for k in ("family", "clock_mhz", "axis_width") if k in body}
+    return out | {"folding": body.get("folding", {k: v for k, v in body.items() if k not in out})}
+
+
+def _run_fold(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.fold import fold
+
+    settings = dict(asked)
+    if "folding" not in settings and "fps" not in settings:
+        if (build.folder / "folding.json").is_file():
+            settings = read_folding(build.folder / "folding.json") | settings
+    folding = settings.pop("folding", None)
+    if folding is not None and not all(isinstance(v, dict) for v in folding.values()):
+        raise DesignError("folding: every core needs an object with pe, simd, tp, memory")
+    design = fold(build.network, folding, **settings)
+    build.write("design.json", design.to_json())
+
+
+def _run_pack(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.pack import mem_texts, memory_images, region_words
+
+    network, design = build.network, build.design
+    regions = {}
+    for image in memory_images(network, design):
+        for suffix, text in mem_texts(image).items():
+            build.write(f"mem/{image.name}{suffix}", text)
+        if image.region is not None:
+            regions[image.region] = region_words(image)
+    structure = files.structure_id(network, design.to_json())
+    files.write_weights_image(
+        build.folder / "weights.sterna", structure, files.weights_id(network), regions
+    )
+
+
+def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.bench import bench_files
+    from sterna.gen.elaborate import elaborate, verilog_text
+    from sterna.hw.registers import c_header, csr_json
+
+    network, design = build.network, build.design
+    name = network.name
+    top = elaborate(network, design)
+    registers = top.control.registers
+    texts = {f"{name}.v": verilog_text(top, name)}
+    texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
+    texts[f"{name}_csr.h"] = c_header(registers)
+    texts["filelist.f"] = f"{name}.v\n"
+    for path, data in (texts | bench_files(network, design)).items():
+        build.write(path, data)
+    # The simulated design is the same, with its spike streams at extra ports.
+    build.write(f"sim/{name}_taps.v", verilog_text(elaborate(network, design, taps=True), name))
+
+
+def _pack_files(build: Build) -> list[str]:
+    cores = [c.name for c in build.design.cores if c.op == "conv"]
+    return ["weights.sterna"] + [
+        f"mem/{c}_{part}.{suffix}"
+        for c in cores
+        for part in ("weights", "params")
+        for suffix in ("mem", "hex", "coe", "mif")
+    ]
+
+
+def _verilog_files(build: Build) -> list[str]:
+    name = build.name
+    return [
+        f"{name}.v", "csr.json", f"{name}_csr.h", "filelist.f", "vectors.npz", f"{name}_tb.v",
+        "vectors_in.hex", "vectors_out.hex", f"sim/{name}_taps.v",
+    ]  # fmt: skip
+
+
+READS = {
+    "fold": ("network.json", "network.safetensors", "folding.json"),
+    "pack": ("network.json", "network.safetensors", "design.json"),
+    "verilog": ("network.json", "network.safetensors", "design.json"),
+}
+RUN: dict[str, Callable[[Build, dict[str, Any]], None]] = {
+    "fold": _run_fold,
+    "pack": _run_pack,
+    "verilog": _run_verilog,
+}
+WRITES: dict[str, Callable[[Build], list[str]]] = {
+    "fold": lambda build: ["design.json"],
+    "pack": _pack_files,
+    "verilog": _verilog_files,
+}
