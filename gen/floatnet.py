@@ -1,0 +1,365 @@
+"""The description of a trained network in real numbers, before any integer is decided.
+
+Training and every front end (NIR, snnTorch, Brevitas ...) end in a :class:`FloatNetwork`;
+``sterna.gen.quantize`` turns it into the integer ``Network``. numpy only: no torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from sterna.golden.disk import write_atomic
+from sterna.golden.errors import FileError, NetworkError
+
+__all__ = [
+    "BatchNorm", "FloatInput", "FloatConv2d", "FloatLinear", "FloatNeuron", "FloatPool",
+    "FloatMerge", "FloatReadout", "FloatNode", "FloatNetwork", "sources",
+]  # fmt: skip
+
+FORMAT = "sterna-float"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,)."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    eps: float = 1e-5
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """(gain, offset), float64 (O,), with y = gain*x + offset."""
+        gain = self.gamma.astype(np.float64) / np.sqrt(self.var.astype(np.float64) + self.eps)
+        return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
+
+
+@dataclass(frozen=True, eq=False)
+class FloatInput:
+    """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
+
+    ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
+    them; ``quantize`` says which of them can be built.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    coding: str = "direct"
+    bits: int = 8
+    seed: int = 0
+    scale: float = 1 / 255
+    mean: Any = None
+    std: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatConv2d:
+    """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
+
+    ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
+    channel; training starts from arbitrary values, ``quantize`` refuses them.
+    ``padding`` is (top, bottom, left, right).
+    """
+
+    name: str
+    input: str
+    weight: np.ndarray
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    kind: str = "ternary"
+    bias: np.ndarray | None = None
+    norm: BatchNorm | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatLinear:
+    """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
+
+    name: str
+    input: str
+    weight: np.ndarray
+    kind: str = "ternary"
+    bias: np.ndarray | None = None
+    norm: BatchNorm | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNeuron:
+    """Neurons in real numbers; the same steps as ``golden.rule.NeuronRule`` without rounding.
+
+    ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1);
+    ``strict`` fires at v > threshold instead of >=; ``amplitude`` is the real value of a spike.
+    ``threshold``, ``reset_by``, ``v_init`` are a number or (C,), ``bias`` also (T, C).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    threshold: Any = 1.0
+    strict: bool = False
+    reset: str = "subtract"
+    reset_by: Any = None
+    bias: Any = None
+    v_init: Any = 0.0
+    leak: float = 1.0
+    synapse: float | str | None = None
+    delay: int = 0
+    amplitude: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class FloatPool:
+    """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'or' (max), 'first'."""
+
+    name: str
+    input: str
+    mode: str
+    kernel: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] = (2, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class FloatMerge:
+    """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
+
+    name: str
+    inputs: tuple[str, ...]
+    mode: str
+
+
+@dataclass(frozen=True, eq=False)
+class FloatReadout:
+    """The output: 'membrane' (v after T steps), 'count' (spikes) or 'first_spike'.
+
+    Reads weighted nodes. ``threshold`` and ``reset`` matter for 'count' and 'first_spike'.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    mode: str = "membrane"
+    threshold: Any = 1.0
+    strict: bool = False
+    reset: str = "none"
+    reset_by: Any = None
+    bias: Any = None
+    v_init: Any = 0.0
+    leak: float = 1.0
+    synapse: float | str | None = None
+
+
+FloatNode = (
+    FloatInput | FloatConv2d | FloatLinear | FloatNeuron | FloatPool | FloatMerge | FloatReadout
+)
+_OPS: dict[str, type] = {
+    "input": FloatInput, "conv2d": FloatConv2d, "linear": FloatLinear, "neuron": FloatNeuron,
+    "pool": FloatPool, "merge": FloatMerge, "readout": FloatReadout,
+}  # fmt: skip
+_ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
+_WEIGHTED = (FloatConv2d, FloatLinear)
+
+
+def sources(node: FloatNode) -> tuple[str, ...]:
+    """Names of the nodes a node reads."""
+    if isinstance(node, FloatInput):
+        return ()
+    if isinstance(node, FloatNeuron | FloatMerge | FloatReadout):
+        return node.inputs
+    return (node.input,)
+
+
+class FloatNetwork:
+    """A directed acyclic graph of float nodes, run for ``steps`` time steps.
+
+    Attributes: ``steps``; ``nodes`` in topological order; ``shape[name]`` = (C, H, W);
+    ``amplitude[name]`` = real value of one integer unit of a spike stream. Raises NetworkError
+    (node, cause, next step) where names, shapes or kinds do not fit.
+    """
+
+    def __init__(self, steps: int, nodes: Iterable[FloatNode]) -> None:
+        self.steps = steps
+        self.nodes = _sorted(list(nodes))
+        self.by_name = {n.name: n for n in self.nodes}
+        self.shape: dict[str, tuple[int, int, int]] = {}
+        self.amplitude: dict[str, float] = {}
+        if steps < 1:
+            raise NetworkError(f"the network has {steps} time steps; give at least 1")
+        for node in self.nodes:
+            self.shape[node.name] = self._shape(node)
+            self.amplitude[node.name] = self._amplitude(node)
+
+    def _shape(self, node: FloatNode) -> tuple[int, int, int]:
+        if isinstance(node, FloatInput):
+            return node.shape
+        c, h, w = self.shape[sources(node)[0]]
+        if isinstance(node, FloatConv2d):
+            o, cg, kh, kw = node.weight.shape
+            if cg * node.groups != c or o % node.groups:
+                raise NetworkError(
+                    f"node '{node.name}': weight {node.weight.shape} with {node.groups} groups "
+                    f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
+                )
+            top, bottom, left, right = node.padding
+            (h, w) = ((h + top + bottom - kh) // node.stride[0] + 1,
+                      (w + left + right - kw) // node.stride[1] + 1)  # fmt: skip
+            out = (o, h, w)
+        elif isinstance(node, FloatLinear):
+            if node.weight.shape[1] != c * h * w:
+                raise NetworkError(
+                    f"node '{node.name}': weight {node.weight.shape} does not fit its input of "
+                    f"{c} x {h} x {w}; give (O, {c * h * w})"
+                )
+            out = (node.weight.shape[0], 1, 1)
+        elif isinstance(node, FloatPool):
+            out = (c, (h - node.kernel[0]) // node.stride[0] + 1,
+                   (w - node.kernel[1]) // node.stride[1] + 1)  # fmt: skip
+        elif isinstance(node, FloatMerge) and node.mode == "concat":
+            out = (sum(self.shape[n][0] for n in node.inputs), h, w)
+        else:
+            for n in sources(node):
+                if self.shape[n] != (c, h, w):
+                    raise NetworkError(
+                        f"node '{node.name}': input '{n}' is {self.shape[n]}, "
+                        f"'{sources(node)[0]}' is {(c, h, w)}; inputs must have one shape"
+                    )
+            out = (c, h, w)
+        if min(out) < 1:
+            raise NetworkError(
+                f"node '{node.name}': the kernel is larger than its input of {h} x {w}; "
+                "use a smaller kernel or more padding"
+            )
+        return out
+
+    def _amplitude(self, node: FloatNode) -> float:
+        if isinstance(node, FloatInput):
+            return node.scale if node.coding == "direct" else 1.0
+        if isinstance(node, FloatNeuron):
+            return node.amplitude
+        if isinstance(node, FloatPool):
+            divisor = node.kernel[0] * node.kernel[1] if node.mode == "avg" else 1
+            return self.amplitude[node.input] / divisor
+        if isinstance(node, FloatMerge):
+            return min(self.amplitude[n] for n in node.inputs)
+        return 1.0
+
+    @property
+    def input(self) -> FloatInput:
+        return next(n for n in self.nodes if isinstance(n, FloatInput))
+
+    @property
+    def readout(self) -> FloatReadout:
+        return next(n for n in self.nodes if isinstance(n, FloatReadout))
+
+    def save(self, folder: str | Path, stem: str = "float") -> Path:
+        """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
+        folder = Path(folder)
+        tensors: dict[str, np.ndarray] = {}
+        nodes = [_describe(n, tensors) for n in self.nodes]
+        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
+        head = {"format": FORMAT, "version": VERSION, "steps": self.steps, "nodes": nodes,
+                "tensors_sha256": hashlib.sha256(blob).hexdigest()}  # fmt: skip
+        write_atomic(folder / f"{stem}.safetensors", blob)
+        path = folder / f"{stem}.json"
+        write_atomic(path, (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "FloatNetwork":
+        """Read what ``save`` wrote (the json's path or its folder). FileError if altered."""
+        path = Path(path)
+        path = path / "float.json" if path.is_dir() else path
+        try:
+            head = json.loads(path.read_bytes())
+            blob = path.with_suffix(".safetensors").read_bytes()
+        except OSError as e:
+            raise FileError(f"{e.filename}: cannot be read ({e.strerror}); train first") from e
+        except ValueError as e:
+            raise FileError(f"{path}: is not JSON ({e}); save the network again") from e
+        if not isinstance(head, dict) or head.get("format") != FORMAT:
+            raise FileError(f"{path}: is not a {FORMAT} file; give what training wrote")
+        if head.get("version") != VERSION:
+            raise FileError(
+                f"{path}: version {head.get('version')} is not {VERSION}; update sterna"
+            )
+        if hashlib.sha256(blob).hexdigest() != head.get("tensors_sha256"):
+            raise FileError(
+                f"{path.with_suffix('.safetensors')}: altered or truncated (its hash is not the "
+                "one in the json); save the network again"
+            )
+        try:
+            tensors = load_tensors(blob)
+            return cls(head["steps"], [_restore(d, tensors) for d in head["nodes"]])
+        except (KeyError, TypeError, SafetensorError) as e:
+            raise FileError(f"{path}: does not describe a network ({e}); save it again") from e
+
+
+def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
+    names = {n.name for n in nodes}
+    if len(names) != len(nodes):
+        twice = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
+        raise NetworkError(f"node '{twice[0]}': the name is used twice; rename one")
+    for what, kind in (("Input", FloatInput), ("Readout", FloatReadout)):
+        if sum(isinstance(n, kind) for n in nodes) != 1:
+            raise NetworkError(f"a network has exactly one {what}; add or remove nodes")
+    for n in nodes:
+        for s in sources(n):
+            if s not in names:
+                raise NetworkError(f"node '{n.name}': input '{s}' does not exist; add or rename it")
+    done: list[FloatNode] = []
+    left = list(nodes)
+    while left:
+        ready = [n for n in left if all(any(d.name == s for d in done) for s in sources(n))]
+        if not ready:
+            raise NetworkError(f"node '{left[0].name}': is part of a cycle; break the loop")
+        done.append(ready[0])
+        left.remove(ready[0])
+    return done
+
+
+def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
+    """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind."""
+    op = next(k for k, v in _OPS.items() if isinstance(node, v))
+    out: dict[str, Any] = {"op": op}
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if isinstance(value, BatchNorm):
+            for g in ("gamma", "beta", "mean", "var"):
+                tensors[f"{node.name}.norm.{g}"] = np.asarray(getattr(value, g))
+            value = {"norm_eps": value.eps}
+        elif f.name in _ARRAYS and isinstance(value, np.ndarray | list | tuple):
+            tensors[f"{node.name}.{f.name}"] = np.asarray(value)
+            value = {"tensor": f"{node.name}.{f.name}"}
+        elif isinstance(value, np.generic):
+            value = value.item()
+        out[f.name] = value
+    return out
+
+
+def _restore(d: dict[str, Any], tensors: dict[str, np.ndarray]) -> FloatNode:
+    kind = _OPS.get(d.get("op", ""))
+    if kind is None:
+        raise FileError(f"node '{d.get('name')}': op {d.get('op')!r} is unknown; update sterna")
+    unknown = set(d) - {f.name for f in fields(kind)} - {"op"}
+    if unknown:
+        raise FileError(f"node '{d.get('name')}': unknown key '{min(unknown)}'; update sterna")
+    args: dict[str, Any] = {}
+    for key, value in d.items():
+        if isinstance(value, dict) and "tensor" in value:
+            value = tensors[value["tensor"]]
+        elif isinstance(value, dict):
+            parts = [tensors[f"{d['name']}.norm.{g}"] for g in ("gamma", "beta", "mean", "var")]
+            value = BatchNorm(*parts, eps=value["norm_eps"])
+        elif isinstance(value, list):
+            value = tuple(value)
+        if key != "op":
+            args[key] = value
+    return kind(**args)

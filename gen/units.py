@@ -1,0 +1,168 @@
+"""From real weights to trits, and what one integer unit of a layer's input is worth."""
+
+import numpy as np
+
+from sterna.gen.floatnet import (
+    BatchNorm,
+    FloatConv2d,
+    FloatLinear,
+    FloatNetwork,
+    FloatNeuron,
+    FloatNode,
+    FloatReadout,
+)
+from sterna.gen.floatrun import affine
+from sterna.gen.rulefold import Unit
+from sterna.golden.errors import NetworkError
+from sterna.golden.rule import MAX_SHIFT
+
+__all__ = ["check_finite", "trits_of", "find_unit"]
+
+Weighted = FloatConv2d | FloatLinear
+SAME = 1e-4  # relative difference up to which two scales of one channel are one
+
+
+def check_finite(node: FloatNode) -> None:
+    """NetworkError where a node holds NaN or infinity."""
+    for key, value in vars(node).items():
+        parts = vars(value).items() if isinstance(value, BatchNorm) else [("", value)]
+        for part, a in parts:
+            if isinstance(a, str | None) or key in ("inputs", "input", "name"):
+                continue
+            if not np.all(np.isfinite(np.asarray(a, np.float64))):
+                what = f"{key}.{part}" if part else key
+                raise NetworkError(
+                    f"node '{node.name}': {what} holds NaN or infinity; training diverged: lower "
+                    "its rate, or repair the file"
+                )
+            if part == "var" and np.any(a < 0):
+                raise NetworkError(f"node '{node.name}': a variance is negative; repair the file")
+
+
+def trits_of(node: Weighted) -> np.ndarray:
+    """int8 values of a node's real weights: -1, 0, +1 (binary: -1, +1), same shape.
+
+    NetworkError where a channel's weights are not -a, 0, +a (binary: -a, +a).
+    """
+    flat = np.asarray(node.weight, np.float64).reshape(len(node.weight), -1)
+    scale = np.abs(flat).max(1, keepdims=True)
+    near = np.abs(np.abs(flat) - scale) <= SAME * scale
+    zero = np.abs(flat) <= SAME * scale
+    wrong = ~(near | (zero if node.kind == "ternary" else np.zeros_like(zero)))
+    if node.kind not in ("ternary", "binary"):
+        raise NetworkError(
+            f"node '{node.name}': weight kind '{node.kind}' is not ternary or binary; choose one"
+        )
+    if wrong.any():
+        o, k = (int(v) for v in np.argwhere(wrong)[0])
+        values = "-a, 0, +a" if node.kind == "ternary" else "-a, +a"
+        raise NetworkError(
+            f"node '{node.name}': weight {flat[o, k]:g} of channel {o} is not one of {values} with "
+            f"a = {scale[o, 0]:g}; train with {node.kind} weights first"
+        )
+    trits = np.where(flat < 0, -1, 1).astype(np.int8)
+    if node.kind == "ternary":
+        trits[zero | (scale == 0)] = 0
+    return trits.reshape(node.weight.shape)
+
+
+def _gain(network: FloatNetwork, node: Weighted) -> tuple[np.ndarray, np.ndarray]:
+    """(real value of one integer unit of the weighted sum, signed; real offset), (O,)."""
+    scale = np.abs(np.asarray(node.weight, np.float64)).reshape(len(node.weight), -1).max(1)
+    gain, offset = affine(node)
+    return network.amplitude[node.input] * scale * gain, offset
+
+
+def find_unit(
+    network: FloatNetwork,
+    node: FloatNeuron | FloatReadout,
+    trits: dict[str, np.ndarray],
+    maximum: dict[str, int],
+) -> tuple[Unit, dict[str, np.ndarray]]:
+    """(Unit of a neuron layer, factors to multiply each source's trits by: signs, zeros).
+
+    NetworkError where inputs do not meet in whole, power-of-two steps or a readout has more
+    than one scale.
+    """
+    weighted = [network.by_name[i] for i in node.inputs]
+    weighted = [n for n in weighted if isinstance(n, Weighted)]
+    spiking = [i for i in node.inputs if not isinstance(network.by_name[i], Weighted)]
+    if not weighted:
+        raise NetworkError(f"node '{node.name}': needs a Conv2d or Linear; connect one")
+    gains = [_gain(network, n) for n in weighted]
+    offset = np.sum([g[1] for g in gains], axis=0)
+    sizes = np.array([np.abs(g[0]) for g in gains])
+    constant = np.all(sizes == 0, axis=0)
+    if isinstance(node, FloatReadout):
+        _one_scale(node, sizes[:, ~constant], bool(constant.any()))
+    shifts = _shifts(node, [n.name for n in weighted], sizes, constant)
+    size = sizes[shifts.index(0)] if not constant.all() else np.ones_like(sizes[0])
+    # nothing multiplies a constant channel's unit: the usual one keeps its registers as narrow
+    usual = float(np.median(size[~constant])) if not constant.all() else 1.0
+    size = np.where(constant, usual, size)
+    coef = tuple(_coefficient(network, node, i, size) for i in spiking)
+    flips: dict[str, np.ndarray] = {}
+    low = np.zeros(len(size), np.int64)
+    high = np.zeros(len(size), np.int64)
+    for n, (gain, _), shift in zip(weighted, gains, shifts):
+        sign = np.where(gain < 0, -1, 1).astype(np.int8)
+        if n.kind == "ternary":
+            sign = np.where(gain == 0, 0, sign).astype(np.int8)
+        flips[n.name] = sign.reshape(-1, *[1] * (n.weight.ndim - 1))
+        w = (trits[n.name] * flips[n.name]).reshape(len(size), -1).astype(np.int64)
+        low += (np.minimum(w, 0).sum(1) * maximum[n.input]) << shift
+        high += (np.maximum(w, 0).sum(1) * maximum[n.input]) << shift
+    for i, c in zip(spiking, coef):
+        low += np.minimum(c, 0).astype(np.int64) * maximum[i]
+        high += np.maximum(c, 0).astype(np.int64) * maximum[i]
+    return Unit(size, offset, constant, low, high, shifts, coef), flips
+
+
+def _one_scale(node: FloatReadout, sizes: np.ndarray, constant: bool) -> None:
+    if constant:
+        raise NetworkError(
+            f"node '{node.name}': a class has zero weights or gain; its logit would have no scale: "
+            "retrain the last layer"
+        )
+    if np.any(np.abs(sizes - sizes[:, :1]) > SAME * sizes[:, :1]):
+        raise NetworkError(
+            f"node '{node.name}': its classes have different scales ({sizes.min():g} to "
+            f"{sizes.max():g}), which would change their order; train the last layer with ONE "
+            "scale and no batch norm"
+        )
+
+
+def _shifts(node: FloatNode, names: list[str], sizes: np.ndarray,
+            constant: np.ndarray) -> tuple[int, ...]:  # fmt: skip
+    """Left shift of each weighted input against the one with the smallest unit."""
+    if len(sizes) == 1 or constant.all():
+        return (0,) * len(sizes)
+    sizes = sizes[:, ~constant]
+    base = int(np.argmin(sizes[:, 0]))
+    out = []
+    for name, size in zip(names, sizes):
+        ratio = size / np.where(sizes[base] > 0, sizes[base], np.nan)
+        shift = np.round(np.log2(np.where(ratio > 0, ratio, np.nan)))
+        ok = np.all(shift == shift[0]) and np.all(np.abs(ratio / 2.0**shift - 1) <= SAME)
+        if not (ok and 0 <= shift[0] <= MAX_SHIFT):
+            worst = ratio[int(np.argmax(np.abs(np.nan_to_num(ratio) - np.nan_to_num(ratio[0]))))]
+            raise NetworkError(
+                f"node '{node.name}': inputs '{names[base]}' and '{name}' meet with amplitudes "
+                f"1 : {worst:g}, not one power of two for all channels; tie their gains in training"
+            )
+        out.append(int(shift[0]))
+    return tuple(out)
+
+
+def _coefficient(network: FloatNetwork, node: FloatNode, spikes: str,
+                 size: np.ndarray) -> np.ndarray:  # fmt: skip
+    """Whole number of units that one spike of a shortcut adds, (O,)."""
+    real = network.amplitude[spikes] / size
+    whole = np.round(real)
+    if np.any(np.abs(real - whole) > SAME * np.abs(real)):
+        o = int(np.argmax(np.abs(real - whole)))
+        raise NetworkError(
+            f"node '{node.name}': a spike of '{spikes}' is worth {real[o]:g} units of channel {o}, "
+            "not a whole number; tie the amplitudes in training or pass it through a convolution"
+        )
+    return whole.astype(np.int32)

@@ -1,0 +1,308 @@
+"""Training a recipe, in slices that resume, to a run folder.
+
+RUN/ holds recipe.toml, checkpoint.json + .safetensors (latents, batch norms, optimiser; resumed
+exactly), float.json + .safetensors (the FloatNetwork, after each epoch), log.jsonl (a line an
+epoch) and run.json (seed, fraction bits chosen before the folded epochs, accuracies).
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+from torch import Tensor
+from torch.nn import functional as F
+
+from sterna.gen.floatnet import FloatNetwork
+from sterna.gen.quantize import quantize
+from sterna.golden.disk import write_atomic
+from sterna.golden.errors import FileError, SternaError, UsageError
+from sterna.train import data
+from sterna.train.augment import augment
+from sterna.train.module import SpikingModule
+from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+
+__all__ = ["train", "accuracy", "Trainer"]
+
+EVAL_BATCH = 250
+
+
+def train(
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    max_minutes: float | None = None,
+    seed: int | None = None,
+    progress: Callable[[str], None] | None = None,
+    image_set: data.ImageSet | None = None,
+) -> dict[str, Any]:
+    """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
+
+    Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
+    accuracy. Same recipe, seed and machine: same network, however it was sliced.
+    """
+    trainer = Trainer(read_recipe(recipe), Path(out), seed, progress or say, image_set)
+    return trainer.run(math.inf if max_minutes is None else max_minutes * 60)
+
+
+def say(text: str) -> None:
+    """Print a progress line at once, also into a file."""
+    print(text, flush=True)
+
+
+@torch.no_grad()
+def accuracy(module: SpikingModule, images: Tensor, labels: Tensor) -> float:
+    """Share of images classified right (lowest index of the largest logit), evaluation mode."""
+    was = module.training
+    module.eval()
+    right = 0
+    for k in range(0, len(images), EVAL_BATCH):
+        logits = module(images[k : k + EVAL_BATCH])
+        right += int((logits.argmax(1) == labels[k : k + EVAL_BATCH]).sum())
+    module.train(was)
+    return right / len(images)
+
+
+class Trainer:
+    """One run folder. ``position`` = (stage, epoch of the stage, batch of the epoch)."""
+
+    def __init__(
+        self, recipe: Recipe, out: Path, seed: int | None,
+        progress: Callable[[str], None], image_set: data.ImageSet | None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.out, self.progress = recipe, out, progress
+        self.seed = recipe.seed if seed is None else seed
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        parts = image_set or data.load(recipe.data)
+        self.train_set, self.validation, self.test = [
+            (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
+            for x, y in (parts.train, parts.validation, parts.test)
+        ]
+        network = build_network(recipe, self.seed)
+        if recipe.warm_start:
+            network = _warm(network, _warm_path(recipe, out))
+        self.module = SpikingModule(network).to(self.device)
+        self.optimizer: torch.optim.Adam | None = None
+        self.position = (0, 0, 0)
+        self.spent = 0.0
+        self.fraction: dict[str, int] | None = None
+        self._resume()
+
+    # -- the loop -----------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> dict[str, Any]:
+        """Train for up to ``seconds``; the summary that ``train`` returns."""
+        start = time.monotonic()
+        total = sum(s.epochs for s in self.recipe.stages)
+        for number, stage in enumerate(self.recipe.stages):
+            if number < self.position[0]:
+                continue
+            self._enter(stage)
+            for epoch in range(self.position[1], stage.epochs):
+                before = time.monotonic()
+                loss = self._epoch(stage, number, epoch, start + seconds)
+                self.spent += time.monotonic() - before
+                if loss is None:
+                    self._save()
+                    return self._summary(False, number, epoch, total)
+                self.position = (number, epoch + 1, 0)
+                self._log(stage, number, epoch, total, loss, time.monotonic() - before)
+                self._save()
+            self.position, self.optimizer = (number + 1, 0, 0), None
+        return self._finish(total)
+
+    def _enter(self, stage: Stage) -> None:
+        self.module.steps = stage.steps
+        if stage.folded and self.fraction is None:
+            images = self.train_set[0][:256].cpu().numpy()
+            _, report = quantize(self.module.export(), images)
+            self.fraction = {r.name: r.fraction_bits for r in report.layers}
+        self.module.fraction_bits = self.fraction if stage.folded else None
+        if self.optimizer is None:
+            self.optimizer = self._make_optimizer()
+
+    def _make_optimizer(self) -> torch.optim.Adam:
+        named = list(self.module.named_parameters())
+        weights = [p for n, p in named if n.endswith("__weight")]
+        rest = [p for n, p in named if not n.endswith("__weight")]
+        return torch.optim.Adam([{"params": weights}, {"params": rest}], lr=0.0)
+
+    def _epoch(self, stage: Stage, number: int, epoch: int, stop: float) -> float | None:
+        """Mean loss of an epoch, None where the time ran out in its middle."""
+        images, labels = self.train_set
+        generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch))
+        order = torch.randperm(len(images), generator=generator)
+        size = stage.batch or self.recipe.batch
+        batches = len(images) // size
+        losses: list[float] = []
+        self.module.train()
+        assert self.optimizer is not None
+        for k in range(self.position[2] if self.position[:2] == (number, epoch) else 0, batches):
+            if time.monotonic() > stop:
+                self.position = (number, epoch, k)
+                return None
+            done = (epoch * batches + k) / (stage.epochs * batches)
+            for group, peak in zip(self.optimizer.param_groups, (stage.lr, stage.lr_rest)):
+                group["lr"] = peak * one_cycle(done, stage.warmup)
+            pick = order[k * size : (k + 1) * size]
+            generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch, k + 1))
+            r = self.recipe
+            batch = augment(images[pick], r.shift, r.rotate, r.zoom, generator)
+            losses.append(self._step(stage, batch, labels[pick]))
+            if not math.isfinite(losses[-1]):
+                raise SternaError(
+                    f"training '{r.name}': the loss became {losses[-1]} at epoch {epoch}; lower lr "
+                    "in its [[stage]] and start again"
+                )
+        return float(np.mean(losses)) if losses else 0.0
+
+    def _step(self, stage: Stage, images: Tensor, labels: Tensor) -> float:
+        assert self.optimizer is not None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"
+                            and not stage.folded):  # fmt: skip
+            logits = self.module(images)
+        if self.module.network.readout.mode == "membrane":  # the same range at every T
+            logits = logits * (self.module.network.steps / stage.steps)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.module.clip_latents()
+        return float(loss.detach())
+
+    # -- reporting ----------------------------------------------------------------------------
+
+    def _log(self, stage: Stage, number: int, epoch: int, total: int, loss: float,
+             seconds: float) -> None:  # fmt: skip
+        score = accuracy(self.module, *self.validation)
+        k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch + 1
+        form = " folded" if stage.folded else ""
+        self.progress(
+            f"[{k}/{total}] {self.recipe.name} T={stage.steps}{form} loss {loss:.4f} "
+            f"validation {score:.2%} {seconds:.0f} s"
+        )
+        line = {"epoch": k, "steps": stage.steps, "folded": stage.folded, "loss": round(loss, 6),
+                "validation": score, "seconds": round(seconds, 1)}  # fmt: skip
+        with (self.out / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
+        k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
+        return {"name": self.recipe.name, "done": done, "epoch": k, "epochs": total,
+                "seed": self.seed, "minutes": round(self.spent / 60, 2)}  # fmt: skip
+
+    def _finish(self, total: int) -> dict[str, Any]:
+        self.module.steps = self.module.network.steps
+        self.position = (len(self.recipe.stages), 0, 0)
+        self._save()
+        summary = self._summary(True, len(self.recipe.stages), 0, total)
+        for form, bits in (("real", None), ("folded", self.fraction)):
+            if form == "folded" and bits is None:
+                continue
+            self.module.fraction_bits = bits
+            summary[f"validation_{form}"] = accuracy(self.module, *self.validation)
+            summary[f"test_{form}"] = accuracy(self.module, *self.test)
+        summary["fraction_bits"] = self.fraction
+        text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
+        write_atomic(self.out / "run.json", text.encode())
+        return summary
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        tensors = {f"module.{k}": v.detach().cpu().numpy() for k, v in
+                   self.module.state_dict().items()}  # fmt: skip
+        names = {id(p): n for n, p in self.module.named_parameters()}
+        steps = 0
+        if self.optimizer is not None:
+            for p, state in self.optimizer.state.items():
+                steps = int(state["step"])
+                for key in ("exp_avg", "exp_avg_sq"):
+                    tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
+        head = {"format": "sterna-checkpoint", "version": 1, "seed": self.seed,
+                "position": self.position, "spent": self.spent, "fraction": self.fraction,
+                "adam_steps": steps, "recipe": self.recipe.text}  # fmt: skip
+        # one file: a checkpoint is whole or is the one before
+        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()},
+                            {"checkpoint": json.dumps(head, sort_keys=True)})  # fmt: skip
+        write_atomic(self.out / "checkpoint.safetensors", blob)
+        write_atomic(self.out / "recipe.toml", self.recipe.text.encode())
+        self.module.export().save(self.out)
+
+    def _resume(self) -> None:
+        path = self.out / "checkpoint.safetensors"
+        if not path.is_file():
+            self.out.mkdir(parents=True, exist_ok=True)
+            return
+        head, tensors = _read_checkpoint(path)
+        if head["recipe"] != self.recipe.text or head["seed"] != self.seed:
+            raise UsageError(
+                f"{path}: was made by another recipe or seed; give another folder or delete it"
+            )
+        state = {k[7:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("module.")}
+        self.module.load_state_dict(state)
+        self.position, self.spent = tuple(head["position"]), head["spent"]
+        self.fraction = head["fraction"]
+        if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
+            self.recipe.stages
+        ):
+            self.optimizer = self._make_optimizer()
+            for name, p in self.module.named_parameters():
+                self.optimizer.state[p] = {
+                    "step": torch.tensor(float(head["adam_steps"])),
+                    **{k: torch.from_numpy(tensors[f"adam.{name}.{k}"]).to(self.device)
+                       for k in ("exp_avg", "exp_avg_sq")},
+                }  # fmt: skip
+
+
+def one_cycle(done: float, warmup: float) -> float:
+    """Share of the peak rate after ``done`` (0..1) of a stage: cosine up, then cosine to zero."""
+    if done < warmup:
+        return 0.5 - 0.49 * math.cos(math.pi * done / warmup)
+    return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
+
+
+def _mix(*parts: int) -> int:
+    """One seed from several numbers, the same everywhere."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    blob = path.read_bytes()
+    try:
+        size = int.from_bytes(blob[:8], "little")
+        head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["checkpoint"])
+        return head, load_tensors(blob)
+    except Exception as e:  # every way a damaged file can fail is the same to the user
+        raise FileError(f"{path}: truncated or altered ({e}); delete it to start again") from e
+
+
+def _warm_path(recipe: Recipe, out: Path) -> Path:
+    path = Path(recipe.warm_start)
+    return path if path.is_absolute() else out.parent / path
+
+
+def _warm(network: FloatNetwork, path: Path) -> FloatNetwork:
+    """``network`` with weights and batch norms of the run at ``path`` where shapes agree."""
+    from dataclasses import replace
+
+    other = FloatNetwork.load(path).by_name
+    latents = path / "checkpoint.safetensors"
+    tensors = _read_checkpoint(latents)[1] if latents.is_file() else {}
+    nodes = []
+    for node in network.nodes:
+        weight = getattr(node, "weight", None)
+        old = other.get(node.name)
+        if weight is not None and old is not None and getattr(old, "weight").shape == weight.shape:
+            latent = tensors.get(f"module.{node.name}__weight", getattr(old, "weight"))
+            node = replace(node, weight=latent, norm=getattr(old, "norm"), bias=getattr(old, "bias"))
+        nodes.append(node)
+    return FloatNetwork(network.steps, nodes)
+
+
