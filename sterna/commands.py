@@ -4,11 +4,256 @@ Each returns (object for --json, text for people, exit code).
 """
 
 import argparse
-from typing import Any
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["doctor"]
+from sterna.golden.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sterna.gen.stages import Build, Options
+
+__all__ = [
+    "train", "quantize", "fold", "pack", "verilog", "build", "sim", "eval", "compare", "synth",
+    "report", "demo", "doctor",
+]  # fmt: skip
 
 Answer = tuple[dict[str, Any], str, int]
+REPOSITORY = Path(__file__).resolve().parents[1]
+FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
+
+
+# --- training and quantization ----------------------------------------------------------------
+
+
+def train(options: argparse.Namespace) -> Answer:
+    """Train a recipe into a run folder; goes on where an earlier call stopped."""
+    from sterna.train.run import train
+
+    recipe = Path(options.recipe)
+    recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
+    answer = train(
+        recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say
+    )
+    state = "done" if answer["done"] else "not done yet, run the same command again to go on"
+    text = f"{answer['name']}: epoch {answer['epoch']} of {answer['epochs']}, {state}"
+    scores = {k: v for k, v in answer.items() if k.startswith(("validation", "test"))}
+    text += "".join(f"\n{k.replace('_', ' ')}: {v:.2%}" for k, v in scores.items())
+    return answer, text, 0
+
+
+def quantize(options: argparse.Namespace) -> Answer:
+    """A float network to network.json and network.safetensors in a build folder."""
+    from sterna.gen.floatnet import FloatNetwork
+    from sterna.gen.quantize import quantize
+    from sterna.golden import files
+    from sterna.golden.disk import read_bytes, write_atomic
+    from sterna.train import data
+
+    source, out = Path(options.source), Path(options.output)
+    network = FloatNetwork.load(source)
+    run = source if source.is_dir() else source.parent
+    recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
+    name, chosen = _run_facts(run, recipe)
+    data_name = options.data or (name and name["data"])
+    if not data_name:
+        raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
+    images = data.load(data_name)
+    result, found = quantize(
+        network,
+        images.train[0][:256],
+        name=name["name"] if name else out.resolve().name,
+        fraction_bits=chosen,
+        evaluate=(images.test[0][:1000], images.test[1][:1000]),
+    )
+    files.save(result, out)
+    if recipe is not None:
+        write_atomic(out / "recipe.toml", recipe)
+    return {"build": str(out), **found.as_dict()}, found.table(), 0
+
+
+def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict | None]:
+    """(name and data of a run's recipe, the fraction bits that training chose), where there are."""
+    import tomllib
+
+    facts = None
+    if recipe is not None:
+        try:
+            body = tomllib.loads(recipe.decode())
+            facts = {"name": body["name"], "data": body["data"]}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+            raise FileError(f"{run / 'recipe.toml'}: is no recipe ({error}); repair it") from None
+    chosen = None
+    if (run / "run.json").is_file():
+        try:
+            chosen = json.loads((run / "run.json").read_bytes()).get("fraction_bits")
+        except (ValueError, AttributeError):
+            raise FileError(f"{run / 'run.json'}: is not JSON; train again") from None
+    return facts, chosen
+
+
+# --- stages -----------------------------------------------------------------------------------
+
+
+def _options(options: argparse.Namespace) -> "Options":
+    from sterna.gen.stages import Options, read_folding
+
+    settings = read_folding(options.folding) if options.folding else {}
+    given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
+    return Options(**settings | {k: v for k, v in given.items() if v is not None})
+
+
+def _ensure(options: argparse.Namespace, upto: str, more_steps: int = 0) -> "Build":
+    from sterna.gen.progress import Progress
+    from sterna.gen.stages import ensure
+
+    options.progress = Progress(more_steps)
+    return ensure(options.folder, upto, _options(options), options.output, options.progress)
+
+
+def _stage(options: argparse.Namespace, upto: str) -> Answer:
+    built = _ensure(options, upto)
+    wrote = sorted(built.record()[upto]["writes"])
+    answer = {"build": str(built.folder), "stage": upto, "files": wrote}
+    return answer, "\n".join(str(built.folder / name) for name in wrote), 0
+
+
+def fold(options: argparse.Namespace) -> Answer:
+    """design.json, and the estimates it makes possible."""
+    return _report(_ensure(options, "fold"))
+
+
+def pack(options: argparse.Namespace) -> Answer:
+    """Memory images and weights.sterna."""
+    return _stage(options, "pack")
+
+
+def verilog(options: argparse.Namespace) -> Answer:
+    """Verilog, bench, vectors and register map."""
+    return _stage(options, "verilog")
+
+
+def build(options: argparse.Namespace) -> Answer:
+    """All stages."""
+    return _report(_ensure(options, "verilog"))
+
+
+def report(options: argparse.Namespace) -> Answer:
+    """report.json and a table."""
+    from sterna.golden.disk import canonical_json, write_atomic
+
+    built = _ensure(options, "fold")
+    answer = _report(built)
+    write_atomic(built.folder / "report.json", canonical_json(answer[0]).encode())
+    return answer
+
+
+def _report(built: "Build") -> Answer:
+    from sterna.gen import report as reports
+
+    answer = reports.report(built)
+    return {"build": str(built.folder), **answer}, reports.table(answer), 0
+
+
+# --- running ----------------------------------------------------------------------------------
+
+
+def _test_images(
+    options: argparse.Namespace, built: "Build", few: int | None
+) -> tuple["np.ndarray", "np.ndarray"]:
+    """The first images of the test part of the build's data set, and their labels."""
+    from sterna.train import data
+
+    name = options.data or built.data
+    if not name:
+        raise UsageError(f"{built.folder}: no recipe.toml names a data set; give --data")
+    images, labels = data.load(name).test
+    count = options.images or min(few or len(images), len(images))
+    if count > len(images):
+        raise UsageError(f"the test part of '{name}' has {len(images)} images, {count} were asked")
+    return images[:count], labels[:count]
+
+
+def eval(options: argparse.Namespace) -> Answer:
+    """Accuracy of the golden model."""
+    from sterna.golden.exact import run
+
+    built = _ensure(options, "fold", 1)
+    images, labels = _test_images(options, built, None)
+    with options.progress.step(f"golden model, {len(images)} images"):
+        result = run(built.network, images)
+    right = int((result.classes == labels).sum())
+    answer = {"images": len(images), "right": right, "accuracy": right / len(images)}
+    return answer, f"{right} of {len(images)} right: {answer['accuracy']:.2%}", 0
+
+
+def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:
+    from sterna.gen.report import keep_measurement
+    from sterna.sim.verify import verify
+
+    built = _ensure(options, "verilog", 1)
+    images, labels = _test_images(options, built, FEW[engine])
+    answer = verify(built, images, labels, engine, options.progress)
+    # The host's speed is no property of the build.
+    lasting = {k: v for k, v in answer.items() if k != "sim_clocks_per_second"}
+    keep_measurement(built, f"sim_{engine}", lasting)
+    return built, answer
+
+
+def sim(options: argparse.Namespace) -> Answer:
+    """The Verilog on test images, every spike compared with golden; fails on any mismatch."""
+    from sterna.sim.verify import verify_text
+
+    _, answer = _verified(options, options.engine)
+    return answer, verify_text(answer), 1 if answer["mismatches"] else 0
+
+
+def compare(options: argparse.Namespace) -> Answer:
+    """The first difference between golden and the Verilog; fails if there is one."""
+    options.images = options.images or 16
+    _, answer = _verified(options, "batch")
+    short = {k: answer[k] for k in ("images", "spikes_compared", "mismatches", "first_difference")}
+    text = answer["first_difference"] or (
+        f"no difference: {answer['spikes_compared']} spikes of {answer['images']} images"
+    )
+    return short, text, 1 if answer["mismatches"] else 0
+
+
+def synth(options: argparse.Namespace) -> Answer:
+    """Resources by yosys, out of context."""
+    from sterna.gen.report import core_rows, keep_measurement, rows_text
+    from sterna.gen.synth import synth
+
+    built = _ensure(options, "verilog", 1)
+    with options.progress.step(f"yosys for {options.target}"):
+        found = synth([built.verilog], built.name, options.target, built.folder / "synth")
+    lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
+    found = {"lanes": lanes, "lut_per_lane": found["lut"] / lanes, **found}
+    order = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
+    answer = {k: found[k] for k in order} | {k: v for k, v in found.items() if k not in order}
+    keep_measurement(built, f"synth_{options.target}", answer)
+    numbers = [[f"{v:.2f}" if isinstance(v, float) else v for v in (found[k] for k in order)]]
+    return answer, rows_text(order, numbers), 0
+
+
+def demo(options: argparse.Namespace) -> Answer:
+    """The shipped digits network on all held-out images."""
+    from sterna.gen.report import report as full
+    from sterna.gen.report import table
+    from sterna.sim.verify import verify_text
+
+    folder = REPOSITORY / "examples" / "digits"
+    if not folder.is_dir():
+        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    vars(options).update(
+        folder=folder, family=None, clock=None, fps=None, folding=None, data=None, images=None
+    )
+    built, answer = _verified(options, "batch")
+    text = f"{table(full(built) | {'measured': {}})}\n{verify_text(answer)}"
+    return answer, text, 1 if answer["mismatches"] else 0
 
 
 def doctor(options: argparse.Namespace) -> Answer:
@@ -18,3 +263,7 @@ def doctor(options: argparse.Namespace) -> Answer:
     checks = doctors.first_stage() if options.first else doctors.examine()
     answer = doctors.report(checks)
     return answer, doctors.table(checks), 0 if answer["ok"] else 3
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
