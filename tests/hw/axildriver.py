@@ -5,7 +5,6 @@ from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from sterna.hw.chain import Chain
-from sterna.hw.memory import WeightMemory
 
 __all__ = ["LIMIT", "SLVERR", "Design", "fields", "read", "simulate", "write"]
 
@@ -100,9 +99,9 @@ def fields(registers, name, value):
 
 
 class Design(wiring.Component):
-    """A control plane or chain master with memories on its ring, as a network's top has them."""
+    """A control plane or chain master with memories on its ring, in the list's order."""
 
-    def __init__(self, master, memories: list[WeightMemory]):
+    def __init__(self, master, memories: list):
         self.master, self.memories = master, memories
         super().__init__({})
 

@@ -2,10 +2,13 @@ import random
 import zlib
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from axildriver import Design, simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import Banks
+from sterna.hw.chain import Banks, Chain, ChainOp
 from sterna.hw.chain_master import ChainMaster
 from sterna.hw.memory import WeightMemory
 
@@ -129,22 +132,46 @@ def test_crc_is_zlibs():
     simulate(dut, bench)
 
 
+class Echo(wiring.Component):
+    """A region that answers at every address, with the address."""
+
+    chain_i: In(Chain)
+    chain_o: Out(Chain)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.chain_o.word.eq(self.chain_i.word)
+        with m.If(self.chain_i.word.valid):
+            m.d.sync += self.chain_o.word.op.eq(ChainOp.RESPONSE)
+            m.d.sync += self.chain_o.word.data.eq(self.chain_i.word.addr)
+        return m
+
+
 def test_a_pass_does_not_wrap_to_address_zero():
     master = ChainMaster(settle=1)
-    banks = 1 << 20
-    dut = Design(master, [])
+    last = (1 << 20) - 1
 
     async def bench(ctx):
-        # An empty ring answers nothing; play a memory that answers everything.
         ctx.set(master.idle, 1)
-        await _seek(ctx, master, 0, banks - 1)
-        assert (await _start(ctx, master))[0]
-        assert ctx.get(master.addr) == banks - 1
-        assert (await _start(ctx, master, walk=1, data=2))[0] == 0
-        await _walk_end(ctx, master)
-        assert ctx.get(master.crc_error)
+        for count, good in ((1, True), (2, False)):
+            await _seek(ctx, master, 0, last)
+            assert (await _start(ctx, master, walk=1, data=count))[0] == 0
+            await _walk_end(ctx, master)
+            assert ctx.get(master.crc_done) == good and ctx.get(master.crc_error) != good
+            assert not good or ctx.get(master.crc) == _crc([last])
 
-    simulate(dut, bench)
+    simulate(Design(master, [Echo()]), bench)
+
+
+def test_an_empty_ring_answers_nothing():
+    master = ChainMaster()
+
+    async def bench(ctx):
+        ctx.set(master.idle, 1)
+        assert (await _start(ctx, master))[0]
+        assert (await _start(ctx, master, write=1))[0]
+
+    simulate(Design(master, []), bench)
 
 
 def test_nothing_is_sent_unless_idle_stays():
