@@ -20,6 +20,9 @@ __all__ = ["fold", "legal_folding", "MAX_LANES"]
 
 MAX_LANES = 1 << 16
 MEMORIES = ("rom", "ram")
+SLACK = 0.95
+"""Streams between cores are planned for this share of the bound: a core that takes input exactly as
+fast as it computes waits a few clocks a row for the slots it has just freed."""
 
 
 def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
@@ -242,7 +245,7 @@ def _edge_cost(edge: Edge, given: Edge | None, pixels: int, target: int) -> tupl
         same = Edge(given.channels, given.lanes, given.planes, min(edge.pb, given.planes))
         beats = max(beats, clocks_per_pixel(same, edge) * pixels)
         gear = same != edge
-    return max(0, beats - target), int(gear), edge.width
+    return max(0, beats - int(SLACK * target)), int(gear), edge.width
 
 
 def _pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
@@ -257,7 +260,7 @@ def _pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: in
             if n * max(pb, pb // bits * out_bits) > MAX_WIDTH or (pb > bits and planes % pb):
                 continue
             edge = Edge(channels, n, planes, pb)
-            late = max(0, pool_spec(network, nodes.name, edge).interval - target)
+            late = max(0, pool_spec(network, nodes.name, edge).interval - int(SLACK * target))
             key = late, edge.width
             if best is None or key < best[0]:
                 best = key, edge
