@@ -172,7 +172,7 @@ def _complete(checks: Sequence[Check]) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of ``doctor``; returns 0, or 3 where something needed is missing."""
-    parser = argparse.ArgumentParser(prog="sterna doctor", description="look for everything Sterna needs")
+    parser = argparse.ArgumentParser(prog="sterna doctor")
     parser.add_argument("--first", action="store_true",
                         help="only what can be looked at before anything is installed")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

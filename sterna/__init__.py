@@ -25,7 +25,7 @@ _PUBLIC = {
     "FloatNetwork": ("sterna.gen.floatnet", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize", "quantize"),
     "fold": ("sterna.gen.fold", "fold"),
-    "build": ("sterna.gen.stages", "build"),
+    "build": ("sterna.gen.stages", "ensure"),
     "simulate": ("sterna.sim.simulator", "simulate"),
 }
 _FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")

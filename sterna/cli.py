@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
     sub = staged("synth", "synthesise out of context and count resources")
     sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"), default="ecp5")
+    staged("lint", "check the Verilog with every warning of Verilator on")
     staged("report", "everything known about a build: report.json and a table")
 
     sub = command("demo", "the shipped digits network on held-out real images, bit-exact")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "train", "quantize", "fold", "pack", "verilog", "build", "sim", "eval", "compare", "synth",
-    "report", "demo", "doctor",
+    "lint", "report", "demo", "doctor",
 ]  # fmt: skip
 
 Answer = tuple[dict[str, Any], str, int]
@@ -237,6 +237,16 @@ def synth(options: argparse.Namespace) -> Answer:
     keep_measurement(built, f"synth_{options.target}", answer)
     numbers = [[f"{v:.2f}" if isinstance(v, float) else v for v in (found[k] for k in order)]]
     return answer, rows_text(order, numbers), 0
+
+
+def lint(options: argparse.Namespace) -> Answer:
+    """Verilator's warnings; fails at the first one."""
+    from sterna.gen.lint import lint
+
+    built = _ensure(options, "verilog", 1)
+    with options.progress.step("verilator -Wall"):
+        lint(built)
+    return {"build": str(built.folder), "warnings": 0}, f"{built.verilog}: no warning", 0
 
 
 def demo(options: argparse.Namespace) -> Answer:
