@@ -41,9 +41,8 @@ class ImageCounters(wiring.Component):
     time and images that start meanwhile are not measured; the counters for all of them
     together are ``images`` and ``total_clocks``.
 
-    Every ``image_start`` is followed by exactly one ``image_done``, in order, or by one
-    ``drop_early`` or ``drop_late`` before the next ``image_start`` (or with its own, for a packet
-    of one beat). All four are high for one clock, in that of the beat or all equally later.
+    Every ``image_start`` is followed by exactly one ``image_done``, in order, whatever the length
+    of its packet was (``ImageInput`` completes a short one). All are high for one clock.
 
     Members
     -------
@@ -111,26 +110,20 @@ class ImageCounters(wiring.Component):
 
     def _follow(self, m: Module) -> None:
         """Measures one image at a time among those in flight."""
-        started, dropped = Signal(), Signal()
-        drop = self.drop_early | self.drop_late
-        m.d.comb += [started.eq(self.image_start & ~drop), dropped.eq(drop & ~self.image_start)]
         flying = Signal(IN_FLIGHT_BITS)
         ahead = Signal(IN_FLIGHT_BITS)
         following = Signal()
         older = Signal(IN_FLIGHT_BITS)
         m.d.comb += older.eq(flying - self.image_done)
-        m.d.sync += flying.eq(older + started - dropped)
+        m.d.sync += flying.eq(older + self.image_start)
 
         elapsed = m.submodules.image = Counter(self.width, first=2)
         m.d.comb += [elapsed.event.eq(1), elapsed.clear.eq(~following)]
         with m.If(~following):
-            m.d.sync += [following.eq(started), ahead.eq(older)]
+            m.d.sync += [following.eq(self.image_start), ahead.eq(older)]
         with m.Elif(self.image_done & (ahead == 0)):
             m.d.sync += [following.eq(0), self.image_clocks.eq(elapsed.value)]
         with m.Else():
             m.d.sync += ahead.eq(ahead - self.image_done)
-            # What is dropped is the youngest, which may be the one followed.
-            with m.If(dropped & (ahead + 1 == flying)):
-                m.d.sync += following.eq(0)
         with m.If(self.clear):
             m.d.sync += [following.eq(0), self.image_clocks.eq(0)]

@@ -136,10 +136,10 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
         Register(
             "dropped",
             0x34,
-            "packets dropped",
+            "packets of a wrong length (their results are flagged)",
             (
-                Field("early", 0, 16, reads, "that ended early"),
-                Field("late", 16, 16, reads, "that went on too long"),
+                Field("early", 0, 16, reads, "that ended early and were filled with zeros"),
+                Field("late", 16, 16, reads, "that went on too long and were cut"),
             ),
         ),
     ]

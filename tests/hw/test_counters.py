@@ -64,9 +64,6 @@ class Model:
         for name in ("early", "late"):
             if pulses[f"drop_{name}"]:
                 self.count(f"dropped_{name}")
-                image = self.flying.pop()
-                if self.followed and image == self.followed[0]:
-                    self.followed = None
         if pulses["clear"]:
             self.clear()
 
@@ -80,12 +77,11 @@ def test_against_a_model_of_images_in_flight(seed):
     measured = set()
 
     async def bench(ctx):
-        opened = False  # a packet may still be dropped
+        opened = False  # its packet may still have the wrong length
         for clock in range(1500):
             pulses = dict.fromkeys(PULSES, 0)
             pulses["clear"] = random_.random() < 0.004
-            done_at_most = len(model.flying) - opened
-            if done_at_most > 0 and random_.random() < 0.15:
+            if model.flying and random_.random() < 0.15:
                 pulses["image_done"] = 1
             if random_.random() < 0.1:
                 pulses["image_start"] = 1
