@@ -88,7 +88,7 @@ class NetworkTop(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.image = self.image
+        m.submodules.image_input = self.image
         m.submodules.control = control = self.control
         m.submodules.result = result = ResultOutput(self.spec.classes)
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
