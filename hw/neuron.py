@@ -23,8 +23,8 @@ def decay_value(decay: Decay, x: Value) -> Value:
     """
     k = decay.k1
     if decay.k2 is None:
-        low = x[: k - 1]
-        round_up = x[k - 1] & (low.any() if k > 1 else Const(0, 1))
+        bits = Cat(x, x[-1].replicate(max(0, k - len(x))))  # a narrow x has only signs up there
+        round_up = bits[k - 1] & (bits[: k - 1].any() if k > 1 else Const(0, 1))
         # -(x >> k) - c = ~(x >> k) + (1 - c): the rounding is a carry-in
         return (x + ~(x >> k) + (~round_up & 1).as_unsigned())[: len(x)].as_signed()
     s = decay.shift
