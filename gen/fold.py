@@ -6,6 +6,7 @@ from typing import Any
 
 from sterna.gen.design import FAMILIES, CoreDesign, Design, EdgeDesign
 from sterna.gen.graph import CoreNodes, walk
+from sterna.gen.latency import latency
 from sterna.gen.specs import (
     conv_spec, declared_ranges, input_map, is_depthwise, pool_spec,
 )  # fmt: skip
@@ -93,7 +94,7 @@ def fold(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, "
             f"{target} are left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
-    return design
+    return replace(design, latency=latency(network, design))
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
