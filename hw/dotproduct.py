@@ -37,6 +37,11 @@ class DotProduct(wiring.Component):
     inputs to both outputs, ``sums``, ``sum_shape`` (w bits), ``offset``, ``act_lanes``.
     """
 
+    act: Signal
+    weight: Signal
+    sum: Signal
+    pop: Signal
+
     def __init__(
         self,
         pe: int,
@@ -77,11 +82,9 @@ class DotProduct(wiring.Component):
         self.offset = lanes_max if self.ternary else 0
         width = (2 * lanes_max if self.ternary else lanes_max).bit_length()
         self.sum_shape: Shape = unsigned(width)
-        shape = SHAPES[family]
-        self._tree = self._heap(self._leaf_groups(), width, shape)
-        self._pop_tree = plan((simd,) * self.group, width, shape)
-        # The tree of the bare popcount is never deeper than that of the masked sum plus its leaf.
-        self.latency = max(self._tree.latency + 1, self._pop_tree.latency if self.pops else 0)
+        self._tree = plan(self._heights(), width, family, masked=True)
+        self._pop_tree = plan([simd] * self.group, width, family, masked=False)
+        self.latency = max(self._tree.latency, self._pop_tree.latency if self.pops else 0)
         ports = {
             "act": In(self.act_lanes * tp),
             "weight": In(pe * simd * self.weight_bits),
@@ -98,13 +101,14 @@ class DotProduct(wiring.Component):
             halves += [(lane, True) for lane in range(self.simd)]
         return [halves[i : i + 3] for i in range(0, len(halves), 3)]
 
-    def _heap(self, groups: list[list[tuple[int, bool]]], width: int, shape) -> Plan:
+    def _heights(self) -> list[int]:
+        """Bits of each weight 2**k once the leaf groups are counted."""
         heights = [0] * (self.group + 1)
         for k in range(self.group):
-            for group in groups:
+            for group in self._leaf_groups():
                 for j in range(len(group).bit_length()):
                     heights[k + j] += 1
-        return plan(tuple(heights[:width]), width, shape)
+        return heights
 
     def _spikes(self, lane: int, plane: int) -> Value:
         """Spikes of plane ``plane`` of each sub-step on one lane: a bit per (p, j)."""
@@ -128,38 +132,32 @@ class DotProduct(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        trees = self.pe * self.sums
         leaves: list[list[Value]] = [[] for _ in range(self.group + 1)]
         for plane in range(self.group):
-            for number, group in enumerate(self._leaf_groups()):
+            for group in self._leaf_groups():
                 counted = count_bits([self._half_lane(*half, plane) for half in group])
                 for j, digit in enumerate(counted):
-                    held = Signal(trees, name=f"leaf_{plane}_{number}_{j}", reset_less=True)
-                    m.d.sync += held.eq(digit)
-                    leaves[plane + j].append(held)
-        sums = Cat(build(m, self._tree, leaves, "sum"))
-        m.d.comb += self.sum.eq(self._delay(m, sums, self.latency - self._tree.latency - 1, "sum"))
+                    leaves[plane + j].append(digit)
+        m.d.comb += self.sum.eq(self._output(m, self._tree, leaves, "sum"))
         if self.pops:
-            self._popcounts(m)
+            # Popcount of the spikes themselves, once for all PEs (for each PE when depthwise).
+            trees = self.pops * self.sums
+            spikes = [
+                [self._spikes(lane, plane)[:trees] for lane in range(self.simd)]
+                for plane in range(self.group)
+            ]
+            m.d.comb += self.pop.eq(self._output(m, self._pop_tree, spikes, "pop"))
         return m
 
-    def _popcounts(self, m: Module) -> None:
-        """Popcount of the spikes themselves, once for all PEs (for each PE when depthwise)."""
-        trees = self.pops * self.sums
-        spikes = [
-            [self._spikes(lane, plane)[:trees] for lane in range(self.simd)]
-            for plane in range(self.group)
-        ]
-        pops = Cat(build(m, self._pop_tree, spikes, "pop"))
-        m.d.comb += self.pop.eq(self._delay(m, pops, self.latency - self._pop_tree.latency, "pop"))
-
-    @staticmethod
-    def _delay(m: Module, value: Value, clocks: int, name: str) -> Value:
-        for i in range(clocks):
-            held = Signal(len(value), name=f"{name}_delay_{i}", reset_less=True)
-            m.d.sync += held.eq(value)
-            value = held
-        return value
+    def _output(self, m: Module, tree: Plan, leaves: list[list[Value]], name: str) -> Value:
+        """The sums of one kind of tree, side by side, at this component's latency."""
+        digits = Cat(build(m, tree, leaves, name))
+        for clock in range(self.latency - tree.latency):
+            held = Signal(len(digits), name=f"{name}_delay_{clock}", reset_less=True)
+            m.d.sync += held.eq(digits)
+            digits = held
+        trees = len(leaves[0][0])
+        return Cat(digits[t::trees] for t in range(trees))
 
     def reference(self, act: int, weight: int) -> tuple[int, int]:
         """What the ports ``sum`` and ``pop`` show ``latency`` clocks later (pop 0 if ternary)."""
