@@ -8,13 +8,18 @@ from sterna.gen.design import FAMILIES, CoreDesign, Design, EdgeDesign
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.latency import latency
 from sterna.gen.specs import (
-    conv_spec, declared_ranges, input_map, is_depthwise, pool_spec,
+    conv_spec,
+    declared_ranges,
+    input_map,
+    is_depthwise,
+    pool_spec,
 )  # fmt: skip
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout, WeightedNode
 from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.axis import image_clocks
 from sterna.hw.gearbox import clocks_per_pixel
+from sterna.hw.geometry import Geometry
 from sterna.hw.stream import MAX_WIDTH, Edge
 
 __all__ = ["fold", "legal_folding", "MAX_LANES"]
@@ -190,15 +195,14 @@ def _design(
         following = cores[position + 1] if position + 1 < len(cores) else None
         if isinstance(node, Conv2d | Linear):
             entry = folding[nodes.name]
-            lanes, pixels = input_map(network, node)[0], _pixels(network, node)
-            given = made and Edge(lanes, made.lanes, made.planes, made.pb)
+            given = made and Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)
             edges = list(_input_edges(network, node, entry))
             if not edges:
                 raise DesignError(
                     f"node '{node.name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
                     f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
                 )
-            edge = min(edges, key=lambda e: _edge_cost(e, given, pixels, target))
+            edge = min(edges, key=lambda e: _edge_cost(network, node.name, e, given, entry, target))
             core = _conv(network, nodes, edge, entry, region)
             region += 2 if core.memory == "ram" else 0
         else:
@@ -238,15 +242,41 @@ def _pixels(network: Network, node: Any) -> int:
     return h * w
 
 
-def _edge_cost(edge: Edge, given: Edge | None, pixels: int, target: int) -> tuple[int, ...]:
-    """Fast enough first, then no gearbox, then narrow memory words."""
-    beats = edge.beats_per_pixel * pixels
-    gear = 0
+def _edge_cost(
+    network: Network, name: str, edge: Edge, given: Edge | None, entry: dict[str, Any], target: int
+) -> tuple[int, ...]:
+    """Fast enough first, then no gearbox, then the smallest line buffer."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    pixels = _pixels(network, node)
+    beats, gear = edge.beats_per_pixel * pixels, False
     if given is not None:
-        same = Edge(given.channels, given.lanes, given.planes, min(edge.pb, given.planes))
+        pb = max(1, min(edge.pb, given.planes, MAX_WIDTH // given.lanes))
+        same = Edge(given.channels, given.lanes, given.planes, pb)
         beats = max(beats, clocks_per_pixel(same, edge) * pixels)
         gear = same != edge
-    return max(0, beats - int(SLACK * target)), int(gear), edge.width
+    return max(0, beats - int(SLACK * target)), int(gear), _buffer_cost(network, node, edge, entry)
+
+
+def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any]) -> int:
+    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
+
+    LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
+    selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
+    """
+    shape = network.shape[node.input]
+    split = window_split(node, shape, entry["simd"])
+    kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
+    if isinstance(node, Conv2d):
+        stride, padding = node.stride, node.padding
+    _, height, width = input_map(network, node)
+    g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
+    lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
+    block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
+    choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
+    if is_depthwise(node, shape):
+        choices = edge.pb // entry["tp"]
+    return g.rows * g.columns * min(lut_ram, block) + (choices - 1) * entry["simd"] * entry["tp"] // 2
 
 
 def _pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
@@ -313,10 +343,11 @@ def _with_output(
     if isinstance(reader, Conv2d | Linear):
         wide = input_map(network, reader)[0]
         given = Edge(wide, core.pe, steps, most)
-        pixels = _pixels(network, reader)
         edge = min(
             _input_edges(network, reader, folding[reader.name]),
-            key=lambda e: _edge_cost(e, given, pixels, target),
+            key=lambda e: _edge_cost(
+                network, reader.name, e, given, folding[reader.name], target
+            ),
             default=given,
         )
         pb = min(edge.pb, most)
