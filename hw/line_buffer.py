@@ -233,8 +233,10 @@ class LineBuffer(wiring.Component):
             for column, memory in enumerate(line):
                 port = memory.read_port()
                 address = Signal(address_bits, name=f"address_{row}_{column}")
-                base = Mux(line_turn > row, after, here)
-                m.d.sync += address.eq(base + Mux(turn_1 > column, far, near))
+                # The last bank never lies before the window's first row or column.
+                base = here if row == r - 1 else Mux(line_turn > row, after, here)
+                at = near if column == k - 1 else Mux(turn_1 > column, far, near)
+                m.d.sync += address.eq(base + at)
                 held = Signal(g.edge.width, name=f"held_{row}_{column}", reset_less=True)
                 m.d.comb += port.addr.eq(address)
                 m.d.sync += held.eq(port.data)
