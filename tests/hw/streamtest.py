@@ -31,6 +31,7 @@ def run_streams(
     seed: int = 0,
     deadline: int = 100_000,
     watch=None,
+    after: int = 12,
 ) -> dict:
     """Send lists of payloads, collect as many as asked for.
 
@@ -42,6 +43,7 @@ def run_streams(
         seed: of the stalls.
         deadline: clocks after which the test fails.
         watch: ``async def watch(ctx, cycle)``, called once a clock.
+        after: clocks to go on when all is there, so that beats too many are seen.
 
     Returns:
         port name -> list of ``(clock, payload)`` of every beat taken on outputs and inputs.
@@ -94,7 +96,8 @@ def run_streams(
                 sources.values()
             ):
                 done.append(cycle)
-                return
+                if len(done) > after:
+                    return
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
