@@ -14,7 +14,7 @@ VECTORS = 4
 
 
 def vector_images(network: Network, count: int = VECTORS) -> np.ndarray:
-    """Reproducible test images over the whole input range, shaped as the golden model takes them."""
+    """Reproducible test images over the whole input range, as the golden model takes them."""
     rng = np.random.default_rng(np.random.SeedSequence(network.steps))
     node = network.input
     if node.coding == "frames":
@@ -47,9 +47,8 @@ def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
     words = np.zeros((len(raw), -(-raw.shape[1] // size) * size), np.uint8)
     words[:, : raw.shape[1]] = raw
     words = words.reshape(-1, size)[:, ::-1]
-    packets = np.concatenate(
-        [result.classes[:, None].astype(np.uint32), result.logits.astype(np.int32).view(np.uint32)], 1
-    )
+    logits = np.ascontiguousarray(result.logits, np.int32).view(np.uint32)
+    packets = np.concatenate([result.classes[:, None].astype(np.uint32), logits], axis=1)
     text_in = "".join(row.tobytes().hex() + "\n" for row in words)
     text_out = "".join(f"{int(w):08x}\n" for w in packets.reshape(-1))
     arrays = {"images": images, "logits": result.logits, "classes": result.classes}
@@ -101,7 +100,8 @@ module {name}_tb;
     if (clocks == 8) rst <= 0;
     if (s_valid && s_ready) at_in <= at_in + 1;
     if (!rst && m_valid) begin
-      if (m_data !== packets[at_out] || m_last !== (at_out % {per_packet} == {per_packet} - 1)) begin
+      if (m_data !== packets[at_out]
+          || m_last !== (at_out % {per_packet} == {per_packet} - 1)) begin
         $display("FAIL word %0d: %h, expected %h", at_out, m_data, packets[at_out]);
         errors = errors + 1;
       end

@@ -65,8 +65,8 @@ class CoreDesign:
 
 @dataclass(frozen=True)
 class Design:
-    """A folded network. ``interval`` is the bound of the whole network, clocks an image; ``latency``
-    the model's clocks of one image alone (``gen.latency``)."""
+    """A folded network. ``interval`` is the bound of the whole network, clocks an image;
+    ``latency`` the model's clocks of one image alone (``gen.latency``)."""
 
     network: str
     family: str

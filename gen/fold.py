@@ -1,10 +1,10 @@
 """Folding: PE, SIMD and TP of every core, the streams between them, and the clocks they cost."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from sterna.gen.design import FAMILIES, CoreDesign, Design, EdgeDesign
+from sterna.gen.edges import input_edge, pixels_of, pool_edge
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.latency import latency
 from sterna.gen.specs import (
@@ -15,20 +15,16 @@ from sterna.gen.specs import (
     pool_spec,
 )  # fmt: skip
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout, WeightedNode
-from sterna.golden.window import legal_simd, window_of, window_split
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.window import legal_simd, window_of
 from sterna.hw.axis import image_clocks
 from sterna.hw.gearbox import clocks_per_pixel
-from sterna.hw.geometry import Geometry
 from sterna.hw.stream import MAX_WIDTH, Edge
 
 __all__ = ["fold", "legal_folding", "MAX_LANES"]
 
 MAX_LANES = 1 << 16
 MEMORIES = ("rom", "ram")
-SLACK = 0.95
-"""Streams between cores are planned for this share of the bound: a core that takes input exactly as
-fast as it computes waits a few clocks a row for the slots it has just freed."""
 
 
 def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
@@ -36,8 +32,8 @@ def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
     shape = network.shape[node.input]
-    alone = isinstance(node, Linear) or is_depthwise(node, shape)
-    outputs = node.out_channels if alone else node.out_channels // node.groups
+    groups = 1 if isinstance(node, Linear) or is_depthwise(node, shape) else node.groups
+    outputs = node.out_channels // groups
     bits, planes = network.bits(node.input), network.planes(node.input)
     tps = [t for t in range(1, min(planes, 64) + 1) if bits % t == 0 or t % bits == 0]
     pe = [d for d in range(1, outputs + 1) if outputs % d == 0]
@@ -96,8 +92,8 @@ def fold(
     design = _design(network, cores, folding, target, family, clock_mhz, axis_width)
     if fps is not None and design.interval > target:
         raise DesignError(
-            f"node '{design.bottleneck}': takes {design.interval} clocks an image, "
-            f"{target} are left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
+            f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
+            f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
     return replace(design, latency=latency(network, design))
 
@@ -158,25 +154,6 @@ def _smallest(
     return best[1] | {k: v for k, v in given.items() if k == "memory"}
 
 
-def _input_edges(
-    network: Network, node: WeightedNode, entry: dict[str, Any]
-) -> Iterator[Edge]:
-    """Streams a core's line buffer can take: whole window words, or several side by side."""
-    shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
-    channels = input_map(network, node)[0]
-    planes, tp = network.planes(node.input), entry["tp"]
-    lanes = [split.channels]
-    if is_depthwise(node, shape):
-        lanes = [entry["pe"]]
-    elif isinstance(node, Linear) or node.groups == 1:
-        lanes = [n for n in range(split.channels, channels + 1, split.channels) if channels % n == 0]
-    for n in lanes:
-        for pb in range(tp, planes + 1, tp):
-            if n * pb <= MAX_WIDTH and (pb == tp or planes % pb == 0):
-                yield Edge(channels, n, planes, pb)
-
-
 def _design(
     network: Network,
     cores: list[CoreNodes],
@@ -196,17 +173,11 @@ def _design(
         if isinstance(node, Conv2d | Linear):
             entry = folding[nodes.name]
             given = made and Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)
-            edges = list(_input_edges(network, node, entry))
-            if not edges:
-                raise DesignError(
-                    f"node '{node.name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
-                    f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
-                )
-            edge = min(edges, key=lambda e: _edge_cost(network, node.name, e, given, entry, target))
+            edge = input_edge(network, node.name, entry, given, target)
             core = _conv(network, nodes, edge, entry, region)
             region += 2 if core.memory == "ram" else 0
         else:
-            edge = _pool_edge(network, nodes, made, target)
+            edge = pool_edge(network, nodes, made, target)
             core = _pool(network, nodes, edge)
         if made is None:
             c, h, w = input_map(network, node)  # type: ignore[arg-type]
@@ -215,7 +186,7 @@ def _design(
             ends = {"axis_input": image_clocks(first, h * w, axis_width)}
         else:
             given = Edge(edge.channels, made.lanes, made.planes, made.pb)
-            gear = clocks_per_pixel(given, edge) * _pixels(network, node)
+            gear = clocks_per_pixel(given, edge) * pixels_of(network, node)
             core = replace(core, law=core.law | {"gearbox": gear})
         if core.op == "conv" and following is not None:
             core = _with_output(network, core, cores, position, folding, target)
@@ -235,72 +206,6 @@ def _design(
         taps=[_tap(network, c) for c in out if c.output],
         _ends=ends | {"axis_output": classes + 1},
     )
-
-
-def _pixels(network: Network, node: Any) -> int:
-    _, h, w = input_map(network, node)
-    return h * w
-
-
-def _edge_cost(
-    network: Network, name: str, edge: Edge, given: Edge | None, entry: dict[str, Any], target: int
-) -> tuple[int, ...]:
-    """Fast enough first, then no gearbox, then the smallest line buffer."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
-    pixels = _pixels(network, node)
-    beats, gear = edge.beats_per_pixel * pixels, False
-    if given is not None:
-        pb = max(1, min(edge.pb, given.planes, MAX_WIDTH // given.lanes))
-        same = Edge(given.channels, given.lanes, given.planes, pb)
-        beats = max(beats, clocks_per_pixel(same, edge) * pixels)
-        gear = same != edge
-    return max(0, beats - int(SLACK * target)), int(gear), _buffer_cost(network, node, edge, entry)
-
-
-def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any]) -> int:
-    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
-
-    LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
-    selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
-    """
-    shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
-    kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
-    if isinstance(node, Conv2d):
-        stride, padding = node.stride, node.padding
-    _, height, width = input_map(network, node)
-    g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
-    lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
-    block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
-    choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
-    if is_depthwise(node, shape):
-        choices = edge.pb // entry["tp"]
-    return g.rows * g.columns * min(lut_ram, block) + (choices - 1) * entry["simd"] * entry["tp"] // 2
-
-
-def _pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
-    """The producer's lanes, and the fewest planes a beat that keep up."""
-    channels = network.shape[nodes.source][0]
-    planes, bits = network.planes(nodes.source), network.bits(nodes.source)
-    out_bits = network.bits(nodes.target)
-    best: tuple[tuple[int, ...], Edge] | None = None
-    lanes = [made.lanes] if made else [d for d in range(1, channels + 1) if channels % d == 0]
-    for n in lanes:
-        for pb in range(bits, planes + 1, bits):
-            if n * max(pb, pb // bits * out_bits) > MAX_WIDTH or (pb > bits and planes % pb):
-                continue
-            edge = Edge(channels, n, planes, pb)
-            late = max(0, pool_spec(network, nodes.name, edge).interval - int(SLACK * target))
-            key = late, edge.width
-            if best is None or key < best[0]:
-                best = key, edge
-    if best is None:
-        raise DesignError(
-            f"node '{nodes.name}': one step of {lanes[0]} lanes is wider than {MAX_WIDTH} bits; use a "
-            "smaller pe in the layer before"
-        )
-    return best[1]
 
 
 def _conv(
@@ -343,17 +248,11 @@ def _with_output(
     if isinstance(reader, Conv2d | Linear):
         wide = input_map(network, reader)[0]
         given = Edge(wide, core.pe, steps, most)
-        edge = min(
-            _input_edges(network, reader, folding[reader.name]),
-            key=lambda e: _edge_cost(
-                network, reader.name, e, given, folding[reader.name], target
-            ),
-            default=given,
-        )
+        edge = input_edge(network, reader.name, folding[reader.name], given, target)
         pb = min(edge.pb, most)
     else:
         wide = Edge(channels, core.pe, steps, most)
-        pb = _pool_edge(network, cores[position + 1], wide, target).pb
+        pb = pool_edge(network, cores[position + 1], wide, target).pb
     return replace(core, output=EdgeDesign(channels, core.pe, steps, min(pb, most)))
 
 

@@ -36,15 +36,15 @@ def walk(network: Network) -> list[CoreNodes]:
             readers = network.readers(name)
             if len(readers) > 1:
                 raise DesignError(
-                    f"node '{name}': is read by {', '.join(repr(r) for r in readers)}, and there is "
+                    f"node '{name}': is read by {', '.join(map(repr, readers))}, and there is "
                     "no hardware for forks yet; give it one reader"
                 )
         if isinstance(node, Conv2d | Linear):
             readers = network.readers(name)
             if len(readers) > 1:
                 raise DesignError(
-                    f"node '{name}': its sums feed {', '.join(repr(r) for r in readers)}; a core has "
-                    "one kind of neuron, so duplicate the node"
+                    f"node '{name}': its sums feed {', '.join(map(repr, readers))}; a core has one "
+                    "kind of neuron, so duplicate the node"
                 )
             cores.append(CoreNodes(name, "conv", node.input, readers[0]))
         elif isinstance(node, Pool):

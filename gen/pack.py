@@ -54,17 +54,10 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
             continue
         spec = conv_spec(network, core, design.family, rows=True)
         regions = core.regions or [None, None]
-        out.append(
-            MemoryImage(
-                f"{core.name}_weights", spec.weight_depth, spec.weight_width, spec.weights, regions[0]
-            )
-        )
-        out.append(
-            MemoryImage(
-                f"{core.name}_params", spec.params.depth(spec.pe), spec.pe * spec.params.width,
-                spec.param_rows, regions[1],
-            )
-        )  # fmt: skip
+        depth, width = spec.weight_depth, spec.weight_width
+        out.append(MemoryImage(f"{core.name}_weights", depth, width, spec.weights, regions[0]))
+        depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
+        out.append(MemoryImage(f"{core.name}_params", depth, width, spec.param_rows, regions[1]))
     return out
 
 
@@ -74,7 +67,7 @@ def region_words(image: MemoryImage) -> np.ndarray:
 
 
 def mem_texts(image: MemoryImage) -> dict[str, str]:
-    """Files of a memory by suffix: .mem ($readmemh), .hex (plain), .coe (Vivado), .mif (Quartus)."""
+    """Files of a memory by suffix: .mem ($readmemh), .hex, .coe (Vivado), .mif (Quartus)."""
     digits = -(-image.width // 4)
     rows = [f"{row:0{digits}x}" for row in image.rows]
     mif = [

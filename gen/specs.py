@@ -48,7 +48,7 @@ def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
 def weight_rows(
     node: WeightedNode, in_shape: tuple[int, int, int], pe: int, simd: int
 ) -> list[int]:
-    """Rows of a weight memory: output group by output group, window words inside (``window_order``).
+    """Rows of a weight memory: by output group, window words inside (``window_order``).
 
     Weight of output p and lane s at bits (p*simd + s)*wb; ternary: bit 0 is +1, bit 1 is -1.
     """
@@ -83,15 +83,16 @@ def conv_spec(
     depthwise = is_depthwise(node, shape)
     outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
     if core.pe < 1 or outputs % core.pe:
+        legal = ", ".join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)
         raise DesignError(
             f"node '{core.name}': pe {core.pe} does not divide its {outputs} outputs of a group; "
-            f"legal values are {', '.join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)}"
+            f"legal values are {legal}"
         )
     bits = network.bits(node.input)
     if core.tp < 1 or (bits % core.tp and core.tp % bits) or core.tp > core.input.planes:
         raise DesignError(
-            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value nor "
-            f"is a multiple of them up to {core.input.planes}"
+            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
+            f"nor is a multiple of them up to {core.input.planes}"
         )
     span = weighted_interval(node, network.maximum[node.input], reloadable)
     bounds = node_bounds(network, core.target, reloadable, ranges)

@@ -88,7 +88,8 @@ class Build:
                 try:
                     return tomllib.loads((folder / "recipe.toml").read_text()).get("data")
                 except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-                    raise FileError(f"{folder / 'recipe.toml'}: is not TOML ({e}); repair it") from None
+                    path = folder / "recipe.toml"
+                    raise FileError(f"{path}: is not TOML ({e}); repair it") from None
         return None
 
     def record(self) -> dict[str, Any]:

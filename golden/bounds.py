@@ -80,7 +80,8 @@ def rule_bounds(
     """Ranges of every register, given the range of x per channel.
 
     ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
-    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise the actual values count, channel by channel.
+    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise the
+    actual values count, channel by channel.
     """
 
     def param(name: str, a: np.ndarray) -> Interval:
@@ -181,6 +182,6 @@ def _fit(name: str, b: RuleBounds) -> None:
     ]
     if wide:
         raise NetworkError(
-            f"node '{name}': {wide[0]} can reach {getattr(b, wide[0])}, more than 32 bits; use fewer "
-            "fraction bits, smaller parameters or fewer inputs"
+            f"node '{name}': {wide[0]} can reach {getattr(b, wide[0])}, more than 32 bits; "
+            "use fewer fraction bits, smaller parameters or fewer inputs"
         )

@@ -115,7 +115,8 @@ class Conv2d:
         (kh, kw), (t, b, left, r) = self.kernel, self.padding
         if max(t, b) >= kh or max(left, r) >= kw:
             raise NetworkError(
-                f"node '{self.name}': padding {self.padding} must be smaller than kernel ({kh}, {kw})"
+                f"node '{self.name}': padding {self.padding} must be smaller than kernel "
+                f"({kh}, {kw})"
             )
 
     @property
@@ -198,7 +199,7 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """Streams that meet: 'add', 'concat' (channels), or 1-bit 'or', 'and', 'andnot' (a and not b)."""
+    """Streams that meet: 'add', 'concat' (channels), 1-bit 'or', 'and', 'andnot' (a and not b)."""
 
     op: ClassVar[str] = "merge"
     name: str
@@ -282,7 +283,9 @@ class Network:
 
     def __post_init__(self) -> None:
         if not isinstance(self.steps, int) or not 1 <= self.steps <= MAX_STEPS:
-            raise NetworkError(f"network: steps {self.steps!r} must be an integer, 1 to {MAX_STEPS}")
+            raise NetworkError(
+                f"network: steps {self.steps!r} must be an integer, 1 to {MAX_STEPS}"
+            )
         if not NAME.match(self.name):
             raise NetworkError(f"network: name {self.name!r} must match [a-z][a-z0-9_]*")
         self.nodes = tuple(self.nodes)
@@ -324,7 +327,7 @@ class Network:
         return isinstance(self[name], (Conv2d, Linear))
 
     def is_pixels(self, name: str) -> bool:
-        """True for the raw pixels of a direct input: bit planes of one value, the same at every t."""
+        """True for the raw pixels of a direct input: bit planes of one value, for all steps."""
         node = self[name]
         return isinstance(node, Input) and node.coding == "direct"
 
@@ -427,7 +430,8 @@ class Network:
             )
         if rule.channels != shape[0]:
             raise NetworkError(
-                f"node '{n.name}': rule has {rule.channels} channels, '{n.inputs[0]}' has {shape[0]}"
+                f"node '{n.name}': rule has {rule.channels} channels, '{n.inputs[0]}' has "
+                f"{shape[0]}"
             )
         if rule.bias is not None and rule.bias.ndim == 2 and len(rule.bias) != self.steps:
             raise NetworkError(

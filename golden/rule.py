@@ -67,7 +67,8 @@ def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     elif a.dtype.kind not in "iu":
         raise NetworkError(f"rule: {name} must be integers, not {a.dtype}")
     if a.ndim not in ndim:
-        raise NetworkError(f"rule: {name} has {a.ndim} axes, expected {' or '.join(map(str, ndim))}")
+        wanted = " or ".join(map(str, ndim))
+        raise NetworkError(f"rule: {name} has {a.ndim} axes, expected {wanted}")
     if a.size and (a.min() < -(2**31) or a.max() >= 2**31):
         raise NetworkError(f"rule: {name} does not fit 32 bits; scale the layer down")
     out = a.astype(np.int32)

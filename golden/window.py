@@ -12,7 +12,7 @@ __all__ = ["WindowSplit", "window_of", "window_split", "legal_simd", "window_ord
 
 @dataclass(frozen=True)
 class WindowSplit:
-    """What one window word of ``simd`` inputs holds: rows x columns x channels, channels fastest."""
+    """What one window word of ``simd`` inputs holds: rows x columns x channels (fastest)."""
 
     channels: int
     columns: int

@@ -168,7 +168,7 @@ class StepFeeder(wiring.Component):
         return [_extend(f, self.width) for f in fields]
 
     def _joined(self, m: Module) -> tuple[Value, list[Value]]:
-        """sum of part_k << (k * part_bits): each part enters on top and moves down, losing nothing."""
+        """sum of part_k << (k * part_bits): parts enter on top and move down, nothing is lost."""
         part = Signal(range(self.parts))
         pulse = Signal()
         top = self.part_bits * (self.parts - 1)

@@ -29,7 +29,8 @@ class Geometry:
     def __post_init__(self) -> None:
         if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
             raise DesignError(
-                f"a read of {self.rows} x {self.columns} pixels does not divide the window {self.kernel}"
+                f"a read of {self.rows} x {self.columns} pixels does not divide the window "
+                f"{self.kernel}"
             )
         if self.out_height < 1 or self.out_width < 1:
             raise DesignError(f"the window {self.kernel} is larger than the padded map")

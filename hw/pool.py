@@ -31,8 +31,8 @@ class PoolSpec:
     def __post_init__(self) -> None:
         if self.geometry.edge.pb % self.bits:
             raise DesignError(
-                f"a pool needs whole values in a beat: pb {self.geometry.edge.pb} is not a multiple "
-                f"of {self.bits} bits"
+                f"a pool needs whole values in a beat: pb {self.geometry.edge.pb} is not a "
+                f"multiple of {self.bits} bits"
             )
 
     @property
@@ -41,8 +41,8 @@ class PoolSpec:
 
     @property
     def out_edge(self) -> Edge:
-        e = self.geometry.edge
-        return Edge(e.channels, e.lanes, self.steps * self.out_bits, self.beat_steps * self.out_bits)
+        e, bits = self.geometry.edge, self.out_bits
+        return Edge(e.channels, e.lanes, self.steps * bits, self.beat_steps * bits)
 
     @property
     def visit_clocks(self) -> int:

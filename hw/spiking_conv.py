@@ -171,7 +171,6 @@ class SpikingConv(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        s = self.spec
         walker = m.submodules.walker = self.walker
         m.submodules.buffer = self.buffer
         m.submodules.dot = self.dot
@@ -248,11 +247,11 @@ class SpikingConv(wiring.Component):
         s, dot = self.spec, self.dot
         parts = s.bits // s.tp if s.tp < s.bits else 1
         width = s.z_width
+        pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
             turns=s.plane_groups, width=width, constant=-dot.offset * s.folds,
-            pops=0 if s.kind == "ternary" else (s.pe if s.depthwise else 1),
-            pop_width=0 if s.kind == "ternary" else len(dot.pop) // (dot.sums * (s.pe if s.depthwise else 1)),
+            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
         )  # fmt: skip
         m.d.comb += [
             acc.valid.eq(flags[0]),

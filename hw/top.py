@@ -61,9 +61,8 @@ class NetworkTop(wiring.Component):
         self.image = ImageInput(
             spec.edge, spec.height, spec.width, spec.axis_width, repeat=spec.repeat
         )
-        self.regions = sum(
-            2 for c in spec.cores if isinstance(c.spec, ConvSpec) and c.spec.weight_region is not None
-        )
+        convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
+        self.regions = 2 * sum(c.weight_region is not None for c in convs)
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
