@@ -80,8 +80,8 @@ def rule_bounds(
     """Ranges of every register, given the range of x per channel.
 
     ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
-    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise the
-    actual values count, channel by channel.
+    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise
+    the actual values count, channel by channel.
     """
 
     def param(name: str, a: np.ndarray) -> Interval:
