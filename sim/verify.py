@@ -1,0 +1,116 @@
+"""Golden against the Verilog on real images: every spike, logit and class, accuracy and clocks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sterna.gen.progress import Progress
+from sterna.gen.stages import Build
+from sterna.golden.exact import run
+from sterna.golden.network import Network
+from sterna.golden.result import compare
+from sterna.sim.simulator import Simulator
+
+__all__ = ["verify", "verify_text"]
+
+_SPIKES_AT_ONCE = 1 << 28  # spikes of both models held in memory
+
+
+def verify(
+    build: Build,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    engine: str = "batch",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run both models on the images and count what differs.
+
+    Args:
+        build: a build with its Verilog.
+        images: as ``golden.coding.check_images`` takes them.
+        labels: int64 [B]; without them there is no accuracy.
+        engine: of :class:`sterna.sim.simulator.Simulator`.
+
+    Returns:
+        ``images``, ``spikes_compared`` (sites of all layers and steps), ``mismatches`` (spikes,
+        logits and classes that differ), ``first_difference`` (a sentence, or None), ``accuracy``
+        (of the Verilog), ``clocks_per_image`` (mean interval, third image on; None below 4
+        images), ``clocks_min``, ``clocks_max``, ``bound_clocks_per_image`` (the law),
+        ``latency_clocks`` (of the first image), ``sim_clocks_per_second``, ``engine``.
+    """
+    progress = progress or Progress(quiet=True)
+    network = build.network
+    axis = 1 if network.input.coding == "frames" else 0
+    count = np.shape(images)[axis]
+    with progress.step(f"{engine} model of the Verilog"):
+        simulator = Simulator(build, engine)
+    chunk = max(4, _SPIKES_AT_ONCE // max(1, sites(network)))
+    total, mismatches, right, first = 0, 0, 0, None
+    intervals: list[np.ndarray] = []
+    clocks, seconds, latency = 0, 0.0, None
+    progress.total += -(-count // chunk) - 1
+    for start in range(0, count, chunk):
+        part = np.take(images, range(start, min(start + chunk, count)), axis)
+        with progress.step(f"images {start} to {start + part.shape[axis] - 1}"):
+            # A netlist has no taps: its logits and classes are compared.
+            golden = run(network, part, trace=() if engine == "netlist" else "all")
+            rtl = simulator.run(part, trace=tuple(golden.spikes))
+            difference = compare(golden, rtl, names=("golden", "the Verilog"))
+        total += sum(spikes.size for spikes in golden.spikes.values())
+        if difference is not None:
+            mismatches += difference.total
+            first = first or f"{difference}" + (f" (images from {start} on)" if start else "")
+        if labels is not None:
+            right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
+        stats = simulator.stats
+        intervals.append(np.asarray(stats["intervals"])[1:])  # third image on
+        clocks += stats["clocks"]
+        seconds += stats["seconds"]
+        latency = latency or int(stats["latency"][0])
+    steady = np.concatenate(intervals)
+    return {
+        "images": count,
+        "spikes_compared": total,
+        "mismatches": mismatches,
+        "first_difference": first,
+        "accuracy": right / count if labels is not None else None,
+        "clocks_per_image": float(steady.mean()) if steady.size else None,
+        "clocks_min": int(steady.min()) if steady.size else None,
+        "clocks_max": int(steady.max()) if steady.size else None,
+        "bound_clocks_per_image": build.design.interval,
+        "latency_clocks": latency,
+        "sim_clocks_per_second": clocks / seconds if seconds else None,
+        "engine": engine,
+    }
+
+
+def sites(network: Network) -> int:
+    """Spikes of one image over all layers that spike."""
+    weighted = [n for n in network.order if network.is_weighted(n)]
+    silent = {network.input.name, network.readout.name, *weighted}
+    shapes = [network.shape[n] for n in network.order if n not in silent]
+    return network.steps * sum(int(np.prod(shape)) for shape in shapes)
+
+
+def verify_text(answer: Mapping[str, Any]) -> str:
+    """The answer of :func:`verify` in a few lines; says "bit-exact" only where nothing differs."""
+    right = answer["accuracy"]
+    accuracy = "" if right is None else f"accuracy {right:.2%}, "
+    lines = [
+        f"{answer['images']} images, {accuracy}engine {answer['engine']}: "
+        f"{answer['spikes_compared']} spikes, all logits and classes compared with golden"
+    ]
+    clocks = answer["clocks_per_image"]
+    if clocks is not None:
+        speed = answer["sim_clocks_per_second"]
+        lines.append(
+            f"{clocks:.1f} clocks an image measured, {answer['bound_clocks_per_image']} by the "
+            f"law, latency {answer['latency_clocks']} clocks"
+            + (f"; simulated at {speed / 1e6:.2f} M clocks a second" if speed else "")
+        )
+    if answer["mismatches"]:
+        lines.append(f"DIFFERENT: {answer['first_difference']}")
+    else:
+        lines.append("bit-exact: 0 mismatches")
+    return "\n".join(lines)
