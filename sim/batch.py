@@ -6,6 +6,7 @@ hands over arrays. It checks the streams as it runs, and ends with a sentence in
 
 import ctypes
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,7 @@ class BatchResult:
         clocks: int64 [B, 4], the clock of the first and last input word taken and of the first
             and last output word given.
         clocks_run: clocks simulated, those after the last word included.
+        seconds: wall time they took.
     """
 
     words: NDArray[np.uint32]
@@ -61,6 +63,7 @@ class BatchResult:
     clocks: NDArray[np.int64]
     clocks_run: int
     taps: dict[str, Tap] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def spikes(self, node: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Spikes [T, B, C, H, W] of a traced node."""
@@ -202,9 +205,11 @@ class BatchModel:
         job = self._job(padded, words, count, in_stall, out_stall, seed, watchdog)
         job.drain = drain
         job.output, job.clocks = output.ctypes.data, clocks.ctypes.data
+        start = time.perf_counter()
         self._run(job, beats, [count * tap.beats for tap in self.taps])
+        seconds = time.perf_counter() - start
         taps = {tap.node: tap for tap in self.taps}
-        return BatchResult(output, beats, clocks, int(job.clocks_run), taps)
+        return BatchResult(output, beats, clocks, int(job.clocks_run), taps, seconds)
 
     def feed(
         self,

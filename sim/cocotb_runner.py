@@ -149,12 +149,11 @@ def run_network(
         np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
         run_bench(program, top, "sterna.sim.benches.network_top", folder)
         with np.load(folder / "out.npz", allow_pickle=False) as out:
-            beats = {
-                t.node: out[f"tap_{t.node}"].reshape(len(images), t.beats, -1) for t in taps
-            }
+            beats = {t.node: out[f"tap_{t.node}"].reshape(len(images), t.beats, -1) for t in taps}
             return BatchResult(
                 out["packets"].view("<u4").reshape(len(images), words_out), beats,
                 out["clocks"], int(out["clocks_run"]), {t.node: t for t in taps},
+                float(out["seconds"]),
             )  # fmt: skip
 
 
@@ -171,7 +170,7 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
     def build(work: Path) -> None:
         (work / "design.v").write_text(verilog)
         (work / "ports.vlt").write_text("\n".join(control) + "\n")
-        runner.runtime = runtime_objects(store, _RUNTIME)
+        runner.runtime = runtime_objects(_RUNTIME)
         try:
             runner.build(
                 sources=[work / "ports.vlt", work / "design.v"],

@@ -33,8 +33,9 @@ def verify(
         engine: of :class:`sterna.sim.simulator.Simulator`.
 
     Returns:
-        ``images``, ``spikes_compared`` (sites of all layers and steps), ``mismatches`` (spikes,
-        logits and classes that differ), ``first_difference`` (a sentence, or None), ``accuracy``
+        ``images``, ``spikes_compared`` (sites of all layers and steps; 0 for the netlist, which has
+        no taps), ``logits_compared``, ``mismatches`` (spikes, logits and classes that differ),
+        ``first_difference`` (a sentence, or None), ``accuracy``
         (of the Verilog), ``clocks_per_image`` (mean interval, third image on; None below 4
         images), ``clocks_min``, ``clocks_max``, ``bound_clocks_per_image`` (the law),
         ``latency_clocks`` (of the first image), ``sim_clocks_per_second``, ``engine``.
@@ -46,7 +47,7 @@ def verify(
     with progress.step(f"{engine} model of the Verilog"):
         simulator = Simulator(build, engine)
     chunk = max(4, _SPIKES_AT_ONCE // max(1, sites(network)))
-    total, mismatches, right, first = 0, 0, 0, None
+    total, logits, mismatches, right, first = 0, 0, 0, 0, None
     intervals: list[np.ndarray] = []
     clocks, seconds, latency = 0, 0.0, None
     progress.total += -(-count // chunk) - 1
@@ -58,6 +59,7 @@ def verify(
             rtl = simulator.run(part, trace=tuple(golden.spikes))
             difference = compare(golden, rtl, names=("golden", "the Verilog"))
         total += sum(spikes.size for spikes in golden.spikes.values())
+        logits += golden.logits.size
         if difference is not None:
             mismatches += difference.total
             first = first or f"{difference}" + (f" (images from {start} on)" if start else "")
@@ -72,6 +74,7 @@ def verify(
     return {
         "images": count,
         "spikes_compared": total,
+        "logits_compared": logits,
         "mismatches": mismatches,
         "first_difference": first,
         "accuracy": right / count if labels is not None else None,

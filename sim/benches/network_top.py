@@ -7,6 +7,7 @@ they are checked as they come, so a failure names the clock it happened in.
 import json
 import os
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ async def images_give_expected_packets(dut: Any) -> None:
         parts = [f"{r.name} has {r.count} of {r.total} beats" for r in recorders]
         return "; ".join([f"input took {len(driver.taken)} of {len(beats)} words", *parts])
 
+    start = time.perf_counter()
     clocks = await clocked(
         dut, [driver], monitors, lambda: all(r.count == r.total for r in recorders), missing,
         job["watchdog"], job["drain"],
@@ -105,7 +107,7 @@ async def images_give_expected_packets(dut: Any) -> None:
     np.savez(
         folder / "out.npz", packets=packets.data,
         clocks=np.stack([taken[:, 0], taken[:, -1], given[:, 0], given[:, -1]], axis=1),
-        clocks_run=np.int64(clocks), **out,
+        clocks_run=np.int64(clocks), seconds=np.float64(time.perf_counter() - start), **out,
     )  # fmt: skip
 
 

