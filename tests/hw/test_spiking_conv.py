@@ -1,0 +1,154 @@
+"""SpikingConv alone: every beat is the golden model's, at the rate of the law, for any data."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.back import verilog
+from combpath import assert_no_comb_path
+from corecase import core_cases, images_for
+from streamtest import run_streams
+
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import Decay, NeuronRule
+from sterna.sim.cocotb_runner import run_core
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
+from fuzz import Limits, Seeded, random_images, random_network
+from fuzzrun import random_folding
+
+
+def weights(*shape, kind="ternary"):
+    rng = np.random.default_rng(sum(shape))
+    return rng.integers(-1, 2, shape) if kind == "ternary" else rng.integers(0, 2, shape) * 2 - 1
+
+
+def rule(channels, low=1, high=6, **settings):
+    rng = np.random.default_rng(channels)
+    return NeuronRule(threshold=rng.integers(low, high, channels), **settings)
+
+
+def single(steps, shape, conv, neurons, coding="frames", bits=8):
+    """x -> c (conv) -> n, and f -> r to make it a network."""
+    (kh, kw), (top, bottom, left, right) = conv.kernel, conv.padding
+    h = (shape[1] + top + bottom - kh) // conv.stride[0] + 1
+    w = (shape[2] + left + right - kw) // conv.stride[1] + 1
+    size = conv.out_channels * h * w
+    return Network(
+        steps,
+        [
+            Input("x", shape, coding, bits),
+            conv,
+            Neuron("n", ("c",), neurons),
+            Linear("f", "n", weights(3, size)),
+            Readout("r", ("f",), rule(3, reset="none", leak=Decay(2), fraction_bits=2)),
+        ],
+    )
+
+
+CASES = {
+    # pixels in bit planes, current computed once, taps beyond every edge
+    "pixels": (single(3, (1, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), padding=(1, 1, 1, 1)),
+                      rule(4, 60, 300), "direct"), {"c": {"pe": 2, "simd": 9, "tp": 2}}),
+    "wide pixels": (single(5, (2, 3, 7), Conv2d("c", "x", weights(4, 2, 2, 3, kind="binary"),
+                    stride=(1, 2), padding=(1, 0, 2, 1), kind="binary"),
+                    rule(4, 60, 300, reset="zero"), "direct", 5),
+                    {"c": {"pe": 1, "simd": 6, "tp": 5}}),
+    # the scan is the bound: T above the folds
+    "long scan": (single(11, (4, 3, 3), Conv2d("c", "x", weights(2, 4, 2, 2)), rule(2, delay=1)),
+                  {"c": {"pe": 1, "simd": 16, "tp": 11}}),
+    # several plane groups, T no multiple of tp, sums in order
+    "odd planes": (single(7, (2, 4, 4), Conv2d("c", "x", weights(3, 2, 3, 3, kind="binary"),
+                   padding=(0, 2, 1, 0), kind="binary"), rule(3, leak=Decay(1, 3),
+                   fraction_bits=3)), {"c": {"pe": 3, "simd": 2, "tp": 3}}),
+    "many turns": (single(9, (3, 3, 4), Conv2d("c", "x", weights(4, 3, 3, 1), stride=(2, 1)),
+                   rule(4, synapse=Decay(2))), {"c": {"pe": 4, "simd": 3, "tp": 1}}),
+    "groups": (single(3, (6, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3), groups=3,
+               padding=(1, 1, 1, 1)), rule(6, reset="once")),
+               {"c": {"pe": 2, "simd": 2, "tp": 3}}),
+    "depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3, kind="binary"),
+                  groups=4, kind="binary"), rule(4, 0, 4)), {"c": {"pe": 2, "simd": 3, "tp": 2}}),
+    # row banks: the whole window at once
+    "full window": (single(2, (2, 6, 5), Conv2d("c", "x", weights(2, 2, 3, 2), stride=(2, 2),
+                    padding=(2, 1, 0, 1)), rule(2)), {"c": {"pe": 1, "simd": 12, "tp": 1}}),
+    "one by one": (single(2, (8, 1, 6), Conv2d("c", "x", weights(4, 8, 1, 1), stride=(1, 3)),
+                   rule(4, -2, 3)), {"c": {"pe": 2, "simd": 4, "tp": 2}}),
+    "per step bias": (single(3, (2, 3, 3), Conv2d("c", "x", weights(4, 2, 2, 2)), rule(4,
+                      bias=np.arange(12).reshape(3, 4) - 6, reset_by=np.array([1, 9, -1, 2]))),
+                      {"c": {"pe": 2, "simd": 8, "tp": 1}}),
+}  # fmt: skip
+def stream_core(case, stalls=0.0, seed=0):
+    taken = run_streams(
+        case.component(), {"i": case.sent}, {"o": len(case.wanted)}, stalls=stalls, seed=seed,
+        deadline=60 * (len(case.sent) + case.images * case.spec.interval) + 500,
+    )  # fmt: skip
+    assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec.geometry}"
+    return taken
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+def test_core_gives_the_golden_beats(name, stalls):
+    net, folding = CASES[name]
+    case = core_cases(net, folding, images_for(net, 3, seed=4))[0]
+    assert len(set(case.wanted)) > 1 or case.wanted[0] > 0  # else silence would pass
+    stream_core(case, stalls)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cores_of_random_networks(seed):
+    """Every convolution of a random chain, foldings at random, both ends stalling."""
+    draw = Seeded(1000 + seed)
+    limits = Limits(channels=4, side=4, layers=1, steps=6, planes=16, classes=3, work=4000)
+    net = random_network(draw, limits)
+    folding = random_folding(net, draw, work=400)
+    cases = core_cases(net, folding, random_images(draw, net, 2))
+    for case in cases:
+        if case.name in folding:
+            stream_core(case, 0.4, seed)
+
+
+def test_readout_gives_logits_in_class_order():
+    net, folding = CASES["odd planes"]
+    case = core_cases(net, {**folding, "f": {"pe": 1, "simd": 3, "tp": 7}},
+                      images_for(net, 3, seed=4))[-1]  # fmt: skip
+    assert case.spec.readout == "membrane" and len(case.wanted) == 9
+    stream_core(case, 0.5)
+
+
+@pytest.mark.parametrize("name", ["pixels", "groups"])
+def test_rate_is_that_of_the_law_for_any_data(name):
+    """cocotb: the third image on takes ``spec.interval`` clocks, and every clock is the same
+    whatever the data are; with stalls the beats are the same."""
+    net, folding = CASES[name]
+    random_ = core_cases(net, folding, images_for(net, 5, seed=1))[0]
+    dark = core_cases(net, folding, images_for(net, 5, seed=1) * 0)[0]
+    text = verilog.convert(random_.component(), name="core", strip_internal_attrs=True)
+    runs = [run_core(text, "core", {"i": c.sent}, {"o": c.wanted}) for c in (random_, dark)]
+    assert random_.wanted != dark.wanted
+    assert runs[0].given == runs[1].given and runs[0].taken == runs[1].taken
+    given, size = runs[0].given["o"], len(random_.wanted) // 5
+    law = random_.spec.interval
+    for image in (2, 3, 4):
+        interval = given[(image + 1) * size - 1] - given[image * size - 1]
+        assert law <= interval <= 1.02 * law, f"image {image}: {interval} clocks, law {law}"
+    run_core(text, "core", {"i": random_.sent}, {"o": random_.wanted}, in_stall=0.5, out_stall=0.3)
+
+
+@pytest.mark.parametrize(("name", "memory"), [("pixels", "rom"), ("odd planes", "ram"),
+                                              ("depthwise", "rom")])  # fmt: skip
+def test_no_combinational_path(name, memory):
+    net, folding = CASES[name]
+    folding = {"c": {**folding["c"], "memory": memory}}
+    assert_no_comb_path(core_cases(net, folding, images_for(net, 1))[0].component())
+
+
+def test_numbers_of_a_spec():
+    """The law of DESIGN section 4 by hand: 2 x 2 pixels, 2 output groups, 3 folds x 3 groups."""
+    net, folding = CASES["depthwise"]
+    spec = core_cases(net, folding, images_for(net, 1))[0].spec
+    assert (spec.geometry.out_height, spec.geometry.out_width) == (3, 2)
+    assert spec.folds == 3 and spec.plane_groups == 2 and spec.output_groups == 2
+    assert spec.visit_clocks == 6 and spec.interval == 3 * 2 * 2 * 6
+    assert spec.lanes == 2 * 3 * 2 and spec.weight_width == 6 and spec.weight_depth == 6
