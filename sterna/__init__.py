@@ -26,6 +26,7 @@ _PUBLIC = {
     "quantize": ("sterna.gen.quantize", "quantize"),
     "fold": ("sterna.gen.fold", "fold"),
     "build": ("sterna.gen.stages", "ensure"),
+    "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.simulator", "simulate"),
 }
 _FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")
