@@ -133,7 +133,7 @@ class Design:
     def from_json(cls, text: str, where: str = "design.json") -> "Design":
         try:
             body = json.loads(text)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise FileError(f"{where}: is not JSON ({e}); run `sterna fold` again") from None
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise FileError(f"{where}: is not a {FORMAT} file; run `sterna fold` again")
@@ -156,5 +156,5 @@ class Design:
             if unknown := set(body) - known:
                 raise KeyError(", ".join(sorted(unknown)))
             return cls(**body)
-        except (KeyError, TypeError) as e:
+        except (KeyError, TypeError, AttributeError) as e:
             raise FileError(f"{where}: has wrong fields ({e}); run `sterna fold` again") from None

@@ -56,11 +56,18 @@ def fold(
     ones (without those: than reading the image at one pixel in 8 clocks). Raises DesignError,
     naming the node, for a folding that is illegal or an fps that no folding reaches.
     """
+    for name, entry in (folding or {}).items():
+        if not isinstance(entry, dict):
+            raise DesignError(f"folding of '{name}': is not an object with pe, simd, tp, memory")
     folding = {k: dict(v) for k, v in (folding or {}).items()}
     if family not in FAMILIES:
         raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
-    if not clock_mhz > 0 or (fps is not None and not fps > 0):
-        raise DesignError(f"clock {clock_mhz} MHz and fps {fps} must be positive")
+    if not 0 < clock_mhz < 1e6 or (fps is not None and not 1e-6 < fps < 1e12):
+        raise DesignError(f"clock {clock_mhz} MHz and fps {fps} must be positive, usual numbers")
+    if axis_width is not None and (axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH):
+        raise DesignError(
+            f"an AXI4-Stream of {axis_width} bits; use a multiple of 8 up to {MAX_WIDTH}"
+        )
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     for name, entry in folding.items():
