@@ -57,15 +57,15 @@ def quantize(options: argparse.Namespace) -> Answer:
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
-    name, chosen = _run_facts(run, recipe)
-    data_name = options.data or (name and name["data"])
+    facts, chosen = _run_facts(run, recipe)
+    data_name = options.data or (facts["data"] if facts else "")
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     images = data.load(data_name)
     result, found = quantize(
         network,
         images.train[0][:256],
-        name=name["name"] if name else out.resolve().name,
+        name=facts["name"] if facts else out.resolve().name,
         fraction_bits=chosen,
         evaluate=(images.test[0][:1000], images.test[1][:1000]),
     )

@@ -22,6 +22,10 @@ def sources(folder: str, ends: tuple[str, ...]) -> list[Path]:
     ]
 
 
+def dotted(path: Path) -> str:
+    return ".".join(Path(installed_name(path)).with_suffix("").parts).removesuffix(".__init__")
+
+
 def installed_name(path: Path) -> str:
     relative = path.relative_to(ROOT)
     return str(relative if relative.parts[0] == "sterna" else Path("sterna") / relative)
@@ -62,23 +66,9 @@ def test_every_module_imports_from_the_wheel(wheel: Path, tmp_path: Path) -> Non
         for path in sources(folder, (".py",)):
             if "benches" in path.parts:
                 continue  # these run only inside a simulator
-            dotted = ".".join(Path(installed_name(path)).with_suffix("").parts)
-            modules.append(dotted.removesuffix(".__init__"))
+            modules.append(dotted(path))
     assert "sterna.golden.network" in modules and "sterna.cli" in modules
-    code = (
-        "import importlib, sys\n"
-        # -S and -I keep the editable install out; its site-packages come back without .pth files.
-        f"sys.path[:0] = [{str(site)!r}]\n"
-        f"sys.path += {[p for p in sys.path if p.endswith('site-packages')]!r}\n"
-        f"for name in {modules!r}:\n"
-        "    file = importlib.import_module(name).__file__\n"
-        f"    assert file.startswith({str(site)!r}), file\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False,
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert imported_with_ban(modules, "False", site) == ""
 
 
 def test_a_host_needs_only_numpy_pyserial_safetensors(wheel: Path, tmp_path: Path) -> None:
@@ -86,27 +76,38 @@ def test_a_host_needs_only_numpy_pyserial_safetensors(wheel: Path, tmp_path: Pat
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
     modules = ["sterna", "sterna.golden.files", "sterna.golden.network"]
-    modules += [
-        "sterna." + ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for p in sources("host", (".py",))
-    ]
+    modules += [dotted(p) for p in sources("host", (".py",))]
+    allowed = "{'numpy', 'serial', 'safetensors', 'sterna', *sys.stdlib_module_names}"
+    assert imported_with_ban(modules, f"name.split('.')[0] not in {allowed}", site) == ""
+
+
+def test_only_golden_exact_and_train_need_torch() -> None:
+    files = [p for f in ("golden", "hw", "gen", "host", "sterna") for p in sources(f, (".py",))]
+    modules = [dotted(p) for p in files if p != ROOT / "golden" / "exact.py"]
+    assert "sterna.gen.quantize" in modules
+    assert imported_with_ban(modules, "name.split('.')[0] == 'torch'") == ""
+
+
+def imported_with_ban(modules: list[str], banned: str, site: Path = ROOT) -> str:
+    """What a new Python says when it imports ``modules`` while ``banned`` names cannot be."""
+    # -S and -I keep the editable install out of the way of ``site``.
+    first = [str(site)] if site != ROOT else []
     code = (
         "import importlib, sys\n"
-        f"sys.path[:0] = [{str(site)!r}]\n"
+        f"sys.path[:0] = {first!r}\n"
         f"sys.path += {[p for p in sys.path if p.endswith('site-packages')]!r}\n"
-        "allowed = {'numpy', 'serial', 'safetensors', 'sterna'}\n"
         "class Ban:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        top = name.split('.')[0]\n"
-        "        if top not in allowed and top not in sys.stdlib_module_names:\n"
-        "            raise ModuleNotFoundError(f'{name} is not allowed on a host', name=name)\n"
+        f"        if {banned}:\n"
+        "            raise ModuleNotFoundError(f'{name} is banned here', name=name)\n"
         "sys.meta_path.insert(0, Ban())\n"
         f"for name in {modules!r}: importlib.import_module(name)\n"
     )
+    flags = ["-I", "-S"] if first else []
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False
+        [sys.executable, *flags, "-c", code], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    return done.stderr if done.returncode else ""
 
 
 # folder -> folders of Sterna it may import (DESIGN: arrows run one way)
@@ -138,8 +139,6 @@ def test_arrows_run_one_way(folder: str) -> None:
             parts = name.split(".")
             if parts[0] == "sterna" and len(parts) > 1:
                 assert parts[1] in ARROWS[folder], f"{path} imports {name}"
-            if parts[0] == "torch":
-                assert folder == "train" or path == ROOT / "golden" / "exact.py", f"{path}: torch"
 
 
 def test_command_line_is_quick() -> None:
