@@ -53,19 +53,32 @@ class Accumulator(wiring.Component):
         width = self.width
         old = Signal(len(values) * width, name=f"{name}_old")
         new = Signal(len(values) * width, name=f"{name}_new")
+        start = Const(constant % (1 << width), width)
         for n, value in enumerate(values):
             field = slice(n * width, (n + 1) * width)
-            start = Const(constant % (1 << width), width)
-            m.d.comb += new[field].eq(Mux(self.first, start, old[field]) + value)
+            if self.turns <= REGISTER_TURNS:
+                m.d.comb += new[field].eq(value + old[field])
+            else:
+                m.d.comb += new[field].eq(value + Mux(self.first, start, old[field]))
         head = Signal(len(values) * width, name=f"{name}_sum", reset_less=True)
         with m.If(self.valid):
             m.d.sync += head.eq(new)
         if self.turns <= REGISTER_TURNS:
-            tail = head
-            for turn in range(1, self.turns):
-                register = Signal.like(head, name=f"{name}_{turn}")
-                with m.If(self.valid):
-                    m.d.sync += register.eq(tail)
+            # Behind a visit's last word the registers go back to the start value by their
+            # synchronous reset: a multiplexer before the adder would cost a LUT a bit.
+            starts = start.replicate(len(values))
+            init = sum(start.value << n * width for n in range(len(values)))
+            tail: Value = new
+            for turn in range(self.turns):
+                register = Signal(len(values) * width, name=f"{name}_{turn}", init=init)
+                if turn == 0:
+                    with m.If(self.valid & self.last):
+                        m.d.sync += register.eq(starts)
+                    with m.Elif(self.valid):
+                        m.d.sync += register.eq(tail)
+                else:
+                    with m.If(self.valid):
+                        m.d.sync += register.eq(tail)
                 tail = register
             m.d.comb += old.eq(tail)
         else:

@@ -1,0 +1,99 @@
+"""What the benchmarks share: Verilog of one component, the bare core, tables, result files."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.hw.accumulate import Accumulator
+from sterna.hw.dotproduct import DotProduct
+
+__all__ = ["ROOT", "BareCore", "emit", "work_dir", "write_results", "table"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class BareCore(wiring.Component):
+    """The lanes of a core and nothing else: dot product and accumulators, no buffers, no scan.
+
+    ``steps`` binary planes a visit are accumulated in turns of ``tp`` (``turns`` plane groups)
+    over ``folds`` window words. Ports: ``act`` and ``weight`` of the dot product, ``valid``,
+    ``first``, ``last`` of the accumulator; out ``ready_z`` and ``z``.
+    """
+
+    def __init__(self, pe: int, simd: int, tp: int, kind: str, family: str, folds: int = 8) -> None:
+        self.dot = dot = DotProduct(pe, simd, tp, 1, kind, family=family)
+        width = (simd * folds).bit_length() + 1
+        self.accumulate = Accumulator(
+            pe=pe, sums=dot.sums, in_width=dot.sum_shape.width, turns=1, width=width,
+            constant=-dot.offset * folds, pops=dot.pops,
+            pop_width=dot.sum_shape.width if dot.pops else 0,
+        )  # fmt: skip
+        self.lanes = pe * simd * tp
+        super().__init__(
+            {
+                "act": In(dot.act_lanes * tp),
+                "weight": In(pe * simd * dot.weight_bits),
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "ready_z": Out(1),
+                "z": Out(pe * dot.sums * width),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.dot = dot = self.dot
+        m.submodules.accumulate = acc = self.accumulate
+        m.d.comb += [
+            dot.act.eq(self.act),
+            dot.weight.eq(self.weight),
+            acc.sum.eq(dot.sum),
+            acc.valid.eq(self.valid),
+            acc.first.eq(self.first),
+            acc.last.eq(self.last),
+            self.ready_z.eq(acc.ready_z),
+            self.z.eq(acc.z),
+        ]
+        if dot.pops:
+            m.d.comb += acc.pop.eq(dot.pop)
+        return m
+
+
+def work_dir(*parts: str) -> Path:
+    """A build folder inside the repository (YoWASP tools do not see /tmp)."""
+    folder = ROOT / "build" / "benchmarks" / "_".join(parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def emit(component: Elaboratable, name: str, folder: Path) -> Path:
+    """Writes ``<folder>/<name>.v``."""
+    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
+    from amaranth.back import verilog
+
+    path = folder / f"{name}.v"
+    path.write_text(verilog.convert(component, name=name, strip_internal_attrs=True))
+    return path
+
+
+def write_results(name: str, results: dict[str, Any], path: str | None = None) -> None:
+    """``benchmarks/results/<name>.json``, sorted and stable."""
+    target = Path(path) if path else ROOT / "benchmarks" / "results" / f"{name}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    print(f"written: {target}", file=sys.stderr)
+
+
+def table(rows: list[list[Any]]) -> str:
+    """Left-aligned text columns; the first row is the heading."""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
