@@ -84,7 +84,7 @@ def pool(node: FloatPool, stream: np.ndarray) -> np.ndarray:
 def join(node: FloatMerge, streams: list[np.ndarray]) -> np.ndarray:
     """Merged stream in integer units."""
     if node.mode == "add":
-        return np.sum(streams, axis=0, dtype=np.uint16)
+        return np.asarray(np.sum(streams, axis=0, dtype=np.uint16))
     if node.mode == "concat":
         return np.concatenate([s.astype(np.uint16) for s in streams], axis=2)
     out = streams[0] > 0

@@ -18,7 +18,6 @@ from sterna.gen.floatnet import (
     FloatMerge,
     FloatNetwork,
     FloatNeuron,
-    FloatNode,
     FloatPool,
     FloatReadout,
 )
@@ -42,7 +41,9 @@ from sterna.golden.network import (
 )
 from sterna.golden.rule import NeuronRule
 
-__all__ = ["quantize", "quantize_run", "QuantizeReport", "LayerReport", "FRACTION_RANGE", "MISMATCH"]
+__all__ = [
+    "quantize", "quantize_run", "QuantizeReport", "LayerReport", "FRACTION_RANGE", "MISMATCH",
+]  # fmt: skip
 
 FRACTION_RANGE = range(2, 11)
 MISMATCH = 1e-3  # of sites (step, image, channel, y, x)
@@ -154,7 +155,9 @@ def quantize(
 
 
 def quantize_run(
-    source: str | Path, out: str | Path, calibration: np.ndarray,
+    source: str | Path,
+    out: str | Path,
+    calibration: np.ndarray,
     evaluate: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Network, QuantizeReport]:
     """``sterna quantize``: SOURCE is a run folder or a float network's json; writes network.json
@@ -167,9 +170,7 @@ def quantize_run(
         head = parse_json(read_bytes(folder / "run.json", 1 << 20), folder / "run.json")
         chosen, name = head.get("fraction_bits"), head.get("name", name)
     elif (folder / "checkpoint.safetensors").is_file():
-        raise FileError(
-            f"{folder}: training is not finished; run `sterna train` again to go on"
-        )
+        raise FileError(f"{folder}: training is not finished; run `sterna train` again to go on")
     result, report = quantize(FloatNetwork.load(source), calibration, name=name,
                               fraction_bits=chosen, evaluate=evaluate)  # fmt: skip
     save(result, out)
@@ -249,8 +250,9 @@ def _check_merge(network: FloatNetwork, node: FloatMerge) -> None:
         ratio = network.amplitude[other] / network.amplitude[first]
         if abs(ratio - 1) > 1e-6:
             raise NetworkError(
-                f"node '{node.name}': inputs '{first}' and '{other}' have amplitudes 1 : {ratio:g}, "
-                "and a merge adds integers of one size; tie the amplitudes in training"
+                f"node '{node.name}': inputs '{first}' and '{other}' have amplitudes "
+                f"1 : {ratio:g}, and a merge adds integers of one size; tie "
+                "the amplitudes in training"
             )
 
 

@@ -68,7 +68,7 @@ def _start(node: AnyNeuron, unit: Unit) -> np.ndarray:
 
 
 def is_lossless(node: AnyNeuron, unit: Unit, steps: int) -> bool:
-    """True where F = 0 loses nothing: one step, or all that is added is whole and nothing decays."""
+    """True where F = 0 loses nothing: one step, or only whole numbers added and no decay."""
     if bias_in_start(node) or (steps == 1 and node.synapse is None and node.reset != "none"):
         return True
     if node.leak != 1.0 or node.synapse not in (None, "ramp", 1.0):
@@ -117,8 +117,8 @@ def fold_rule(
     for what, a in (("bias", rule_bias), ("v_init", rule_start)):
         if np.any(np.abs(a) >= 2**31):
             raise NetworkError(
-                f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; its "
-                "channel's gain is almost zero: set that gain to 0 or retrain"
+                f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; "
+                "its channel's gain is almost zero: set that gain to 0 or retrain"
             )
     highest = highest_membrane(unit, rule_bias, rule_start, leak, synapse, steps, fraction)
     silent = threshold > highest

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def digits() -> ImageSet:
         from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
     except ImportError as e:
         raise ToolMissing("digits: scikit-learn is missing; pip install scikit-learn") from e
-    raw = load_digits()
+    raw: Any = load_digits()
     images = (raw.images.astype(np.int64) * 255 // 16).astype(np.uint8)[:, None]
     labels = raw.target.astype(np.int64)
     k = np.arange(len(labels))
@@ -140,7 +141,5 @@ def read_idx(path: Path) -> np.ndarray:
     shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
     if body.size != int(np.prod(shape, dtype=np.int64)):
-        raise FileError(
-            f"{path}: holds {body.size} bytes for the shape {shape}; download it again"
-        )
+        raise FileError(f"{path}: holds {body.size} bytes for the shape {shape}; download it again")
     return body.reshape(shape)

@@ -27,6 +27,7 @@ from sterna.gen.floatnet import (
 )
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
+from sterna.train.fastscan import SumPool, library
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import discretize, straight_through
 
@@ -66,8 +67,9 @@ class SpikingModule(nn.Module):
     def _add_parameters(self, node: Weighted, tied: bool) -> None:
         name = node.name
         weight = torch.tensor(node.weight, dtype=torch.float32)
-        peak = weight.abs().max()  # latent weights live in [-1, 1]; the gain takes the rest
-        scale = float(peak) if peak > 1 else 1.0
+        # latent weights live in [-1, 1] and train best from +-0.1; batch norm or gain take the rest
+        peak = float(weight.abs().max())
+        scale = max(peak, 1.0) if node.norm is not None else peak / 0.1 or 1.0
         self._put(name, "weight", weight / scale)
         if node.norm is not None:
             if tied:
@@ -79,7 +81,8 @@ class SpikingModule(nn.Module):
                 self._put(name, key, torch.tensor(getattr(node.norm, key), dtype=torch.float32))
             for key in ("mean", "var"):
                 value = torch.tensor(getattr(node.norm, key), dtype=torch.float32)
-                self.register_buffer(f"{name}__{key}", value / (scale if key == "mean" else scale**2))
+                value = value / (scale if key == "mean" else scale**2)
+                self.register_buffer(f"{name}__{key}", value)
         else:
             self._put(name, "gain", torch.tensor(scale))
             if node.bias is not None:
@@ -146,9 +149,14 @@ class SpikingModule(nn.Module):
         t, b = s.shape[:2]
         flat = s.flatten(0, 1)
         if node.mode in ("sum", "avg"):
-            out = F.avg_pool2d(flat, node.kernel, node.stride)
-            if node.mode == "sum" or folded:
-                out = out * (node.kernel[0] * node.kernel[1])
+            k = node.kernel[0]
+            size = k * node.kernel[1]
+            if flat.device.type == "cpu" and node.kernel == node.stride == (k, k) and library():
+                out = cast("Tensor", SumPool.apply(flat, k))
+            else:
+                out = F.avg_pool2d(flat, node.kernel, node.stride) * size
+            if node.mode == "avg" and not folded:
+                out = out / size
         elif node.mode == "or":
             out = F.max_pool2d(flat, node.kernel, node.stride)
         else:
@@ -228,7 +236,7 @@ class SpikingModule(nn.Module):
         v_init = _round(start)
         parts = [p.expand(weight.shape[0]).float() for p in (threshold, back, v_init)]
         x = self._sum(weighted, s, weight * fraction, bias.float())
-        out = scan(x, *parts, self._spec(node, True))
+        out = scan(x, parts[0], parts[1], parts[2], self._spec(node, True))
         if not isinstance(node, FloatReadout):
             return out
         logits = self._logits(node, out)
@@ -280,7 +288,8 @@ class SpikingModule(nn.Module):
                 if node.norm is not None:
                     parts = [cast("Tensor", self.get(node.name, k)) for k in
                              ("gamma", "beta", "mean", "var")]  # fmt: skip
-                    norm = BatchNorm(*[p.detach().cpu().numpy() for p in parts], node.norm.eps)
+                    arrays = [p.detach().cpu().numpy() for p in parts]
+                    norm = BatchNorm(*arrays, eps=node.norm.eps)
                     node = replace(node, weight=(q * a).cpu().numpy(), norm=norm)
                 else:
                     gain = cast("Tensor", self.get(node.name, "gain")).detach()

@@ -135,7 +135,7 @@ def _layer(
         name = f"conv{k}"
         weight = draw(out, shape[0], kernel, kernel)
         node: FloatNode = FloatConv2d(
-            name, source, weight, (stride, stride), (pad,) * 4, 1, kind, norm=_norm(out)
+            name, source, weight, (stride, stride), (pad, pad, pad, pad), 1, kind, norm=_norm(out)
         )
         return [node, FloatNeuron(f"spike{k}", (name,), **neuron)]
     if m := _FULL.match(text):
@@ -148,7 +148,8 @@ def _layer(
     if m := _LAST.match(text):
         out = int(m[1])
         bias = np.zeros(out, np.float32)
-        node = FloatLinear(f"full{k}", source, draw(out, size), kind, bias=bias)
+        weight = draw(out, size) * np.float32(5 / np.sqrt(size))  # logits of about 1
+        node = FloatLinear(f"full{k}", source, weight, kind, bias=bias)
         return [node, FloatReadout("readout", (f"full{k}",), **readout)]
     raise UsageError(
         f"recipe '{recipe.name}': layer '{text}' is not understood; write 32C5s2p2, 128FC, "

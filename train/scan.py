@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sterna.train import fastscan
+
 __all__ = ["ScanSpec", "scan", "triangle"]
 
 
@@ -42,23 +44,45 @@ def _decay(x: Tensor, factor: float, rounding: bool) -> Tensor:
     return torch.floor_(y + 0.5) if rounding else y
 
 
-def scan(
-    x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec
-) -> Tensor:
+def scan(x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec) -> Tensor:
     """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x.
 
     x is [T,B,C,H,W], or [1,B,C,H,W] for a constant current (computed once); it already holds the
     bias. threshold, reset_by and v_init are (C,). Gradients: triangular surrogate for the spikes,
     none through the reset; they reach x, threshold, reset_by and v_init.
     """
-    wide = [p.view(1, -1, 1, 1) for p in (threshold, reset_by, v_init)]
-    out: Tensor = _Scan.apply(x, *wide, spec)  # pyright: ignore[reportAssignmentType]
+    fast = _can_be_fast(x, spec) and fastscan.library() is not None
+    kind = _FastScan if fast else _Scan
+    out: Tensor = kind.apply(x, threshold, reset_by, v_init, spec)  # pyright: ignore
     return out
+
+
+def _can_be_fast(x: Tensor, spec: ScanSpec) -> bool:
+    plain = spec.synapse is None and not spec.delay and not spec.strict and spec.reset != "once"
+    return plain and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+class _FastScan(torch.autograd.Function):
+    """``_Scan`` by fastscan.cpp, which saves x instead of the membranes."""
+
+    @staticmethod
+    def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):
+        x = x.contiguous()
+        params = [p.detach().contiguous() for p in (threshold, reset_by, v_init)]
+        ctx.save_for_backward(x, *params)
+        ctx.how = (spec.count, spec.reset, spec.leak, spec.rounding, spec.emit)
+        return fastscan.forward(x, params, *ctx.how)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, *params = ctx.saved_tensors
+        return (*fastscan.backward(x, params, grad, *ctx.how), None)
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):  # noqa: ANN001
+    def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):
+        threshold, reset_by, v_init = (p.view(1, -1, 1, 1) for p in (threshold, reset_by, v_init))
         steps, shape = spec.count, x.shape[1:]
         membranes = x.new_empty(steps, *shape)  # before the reset
         spikes = x.new_zeros(steps, *shape) if spec.delay else x.new_empty(steps, *shape)
@@ -68,8 +92,8 @@ class _Scan(torch.autograd.Function):
         for t in range(steps):
             drive = x[t if x.shape[0] > 1 else 0]
             if spec.synapse is not None:
-                i = drive if i is None else _decay(i, spec.synapse, spec.rounding) + drive
-                drive = i
+                drive = drive if i is None else _decay(i, spec.synapse, spec.rounding) + drive
+                i = drive
             u = membranes[t]
             torch.add(_decay(v, spec.leak, spec.rounding), drive, out=u)
             if alive is not None:  # frozen once fired
@@ -95,7 +119,7 @@ class _Scan(torch.autograd.Function):
         return membranes[-1].clone() if spec.emit == "membrane" else spikes
 
     @staticmethod
-    def backward(ctx, grad):  # noqa: ANN001
+    def backward(ctx, grad):
         spec: ScanSpec = ctx.spec
         membranes, threshold, reset_by = ctx.saved_tensors
         steps = spec.count
@@ -135,7 +159,8 @@ class _Scan(torch.autograd.Function):
         gv_init = gv.sum((0, 2, 3), keepdim=True) if ctx.needs_input_grad[3] else None
         if ctx.constant:
             gx = gx.sum(0, keepdim=True)
-        return gx, gthr, gback, gv_init, None
+        sums = [None if g is None else g.flatten() for g in (gthr, gback, gv_init)]
+        return (gx, *sums, None)
 
 
 def _first_fire(membranes: Tensor, threshold: Tensor, spec: ScanSpec) -> Tensor:
