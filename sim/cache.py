@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ __all__ = ["Cache", "cache_folder", "key_of"]
 
 _MANIFEST = "manifest.json"
 _LIMIT = 4 << 30
+_ABANDONED = 86_400  # seconds
 
 
 def cache_folder() -> Path:
@@ -93,6 +95,10 @@ class Cache:
             yield
 
     def _prune(self, keep: str) -> None:
+        for left in self.folder.glob("*.new"):  # of a build that was killed
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _ABANDONED:
+                    shutil.rmtree(left)
         found = []
         for manifest in self.folder.glob(f"*/{_MANIFEST}"):
             with contextlib.suppress(OSError, ValueError):

@@ -135,6 +135,7 @@ int sterna_reset(Model* model, uint64_t clocks) {
         top.rst = 1;
         for (uint64_t k = 0; k < clocks; ++k) model->low(), model->high();
         top.rst = 0;
+        model->low(), model->high();  // the wrapper around the design holds rst in a register
         model->low();
         model->forget();
     } catch (const std::exception& error) {

@@ -85,7 +85,11 @@ class Simulator:
         if engine == "cocotb":
             return
         text, models = self._sources(target)
-        library = batch_library(text, network.name, self.taps, models=models, store=store)
+        # A netlist compiles long and is run on few images.
+        optimize = "none" if engine == "netlist" else "run"
+        library = batch_library(
+            text, network.name, self.taps, models=models, optimize=optimize, store=store
+        )
         for _ in range(max(1, workers or os.cpu_count() or 1)):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
             self._models.append(model)
