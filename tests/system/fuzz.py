@@ -228,7 +228,7 @@ class _Builder:
         if style == "depthwise":
             groups = outputs = c
         elif style == "groups":
-            groups = d.pick([g for g in range(1, c + 1) if c % g == 0])
+            groups = d.pick([g for g in range(1, c + 1) if c % g == 0][-2:])
             outputs = groups * d.integer(1, max(1, most // groups))
         kind = d.pick(KINDS)
         weight = _weights(d, (outputs, c // groups, *kernel), kind)

@@ -1,0 +1,209 @@
+"""One fuzz case: a random network, folded at random, simulated, compared spike by spike.
+
+python tests/system/fuzzrun.py FIRST COUNT [--big]    runs seeds and prints those that fail
+"""
+
+import sys
+import tempfile
+import time
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from fuzz import Limits, Seeded, describe, random_images, random_network
+
+from sterna.gen.design import FAMILIES, Design
+from sterna.gen.elaborate import elaborate, verilog_text
+from sterna.gen.fold import fold, legal_folding
+from sterna.gen.pack import memory_images, region_words
+from sterna.golden.coding import image_bits
+from sterna.golden.errors import DesignError, NetworkError
+from sterna.golden.exact import run
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.result import Result, compare
+from sterna.hw.registers import register_map
+from sterna.sim.batch import BatchModel
+from sterna.sim.cache import Cache
+from sterna.sim.taps import Tap
+
+__all__ = ["Case", "random_case", "random_folding", "retrained", "load_weights", "check_case"]
+
+TINY = Limits(channels=4, side=5, layers=2, steps=16, planes=24, classes=4, work=20_000)
+BIG = Limits(channels=8, side=9, layers=3, steps=32, planes=64, classes=6, work=120_000)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Everything a run depends on. stalls: probability of a pause at the input and the output."""
+
+    network: Network
+    design: Design
+    images: np.ndarray
+    stalls: tuple[float, float]
+    seed: int
+
+    def __str__(self) -> str:
+        return (
+            f"{describe(self.network)}\nfolding {self.design.folding} family {self.design.family} "
+            f"axis {self.design.axis_width} stalls {self.stalls} "
+            f"images {self.images.shape} seed {self.seed}"
+        )
+
+
+def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
+    """Legal pe, simd, tp and memory of every core, at most about ``work`` clocks each."""
+    out: dict[str, dict[str, Any]] = {}
+    for node in network.nodes:
+        if not isinstance(node, (Conv2d, Linear)):
+            continue
+        legal = legal_folding(network, node.name)
+        entry = {key: draw.pick(values) for key, values in legal.items()}
+        sites = int(np.prod(network.shape[node.name])) * node.weight[0].size
+        for key in ("simd", "pe", "tp"):  # enough lanes to be done in time
+            while (
+                sites * network.planes(node.input) // (entry["pe"] * entry["simd"] * entry["tp"])
+                > work
+                and entry[key] != legal[key][-1]
+            ):
+                entry[key] = legal[key][legal[key].index(entry[key]) + 1]
+        out[node.name] = entry | {"memory": draw.pick(("rom", "ram"))}
+    return out
+
+
+def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
+    """A random network with a folding that can be built, images and stalls."""
+    network = random_network(draw, limits)
+    family = draw.pick(FAMILIES)
+    width = draw.pick((None, 8, 16, 32, 64))
+    while True:
+        folding = random_folding(network, draw)
+        try:
+            design = fold(network, folding, family=family, axis_width=width)
+            break
+        except DesignError as e:  # a beat above 512 bits is the one thing that may not fit
+            if "wider than" not in str(e):
+                raise
+        except NetworkError:  # nor may the worst case of reloadable parameters fit 32 bits
+            pass
+    images = random_images(draw, network, count)
+    stalls = draw.pick(((0.0, 0.0), (0.0, 0.5), (0.5, 0.0), (0.3, 0.3), (0.9, 0.9)))
+    return Case(network, design, images, stalls, draw.integer(1, 2**31))
+
+
+def retrained(network: Network, design: Design, draw: Seeded) -> Network:
+    """Other weights and parameters in the reloadable cores, inside the ranges they declared."""
+    rng, nodes = draw.rng(), {n.name: n for n in network.nodes}
+    for core in design.cores:
+        if core.memory != "ram":
+            continue
+        node, target = nodes[core.name], nodes[core.target]
+        assert isinstance(node, (Conv2d, Linear)) and isinstance(target, (Neuron, Readout))
+        values = (-1, 0, 1) if node.kind == "ternary" else (-1, 1)
+        weight = rng.choice(values, node.weight.shape).astype(np.int8)
+        nodes[core.name] = replace(node, weight=weight)
+        order = rng.permutation(target.rule.channels)
+        rule = replace(
+            target.rule,
+            **{k: getattr(target.rule, k)[..., order]
+               for k in ("threshold", "reset_by", "bias", "v_init")},
+        )  # fmt: skip
+        nodes[core.target] = replace(target, rule=rule)
+    return Network(network.steps, [nodes[n.name] for n in network.nodes], network.name)
+
+
+def load_weights(model: BatchModel, network: Network, design: Design) -> None:
+    """What a host does: hold, wait for idle, write every region, check it by CRC, go on."""
+    at = {r.name: r.address for r in register_map([c.name for c in design.cores], ram=True)}
+    model.write(at["control"], 2)
+    while not model.read(at["status"]) & 1:
+        pass
+    for image in memory_images(network, design):
+        if image.region is None:
+            continue
+        words = region_words(image)
+        model.write(at["chain_address"], image.region << 24)
+        for word in words:
+            model.write(at["chain_data"], int(word))
+        model.write(at["chain_address"], image.region << 24)
+        model.write(at["crc_words"], len(words))
+        while model.read(at["status"]) >> 8 & 1:
+            pass
+        crc = zlib.crc32(words.astype("<u4").tobytes())
+        if model.read(at["crc_result"]) != crc or model.read(at["status"]) >> 10 & 1:
+            raise AssertionError(f"region {image.region}: the CRC pass found other contents")
+    model.write(at["control"], 0)
+
+
+def check_case(case: Case, optimize: str = "none") -> str | None:
+    """Build and run; None where every spike, logit and class is that of the golden model, packets
+    are whole, and back-to-back images with free ends keep to the law of the interval."""
+    network, design = case.network, case.design
+    text = verilog_text(elaborate(network, design, taps=True), network.name)
+    taps = [Tap.from_json(t) for t in design.taps]
+    classes = network.shape[network.readout.name][0]
+    with tempfile.TemporaryDirectory() as folder:
+        model = BatchModel.build(
+            text, network.name, taps, design.axis_width // 8, classes + 1,
+            seed=case.seed, random_memory=True, optimize=optimize, store=Cache(folder),
+        )  # fmt: skip
+        if not design.reloadable:
+            return _compare(model, case, (0.0, 0.0)) or _compare(model, case, case.stalls)
+        load_weights(model, network, design)
+        found = _compare(model, case, (0.0, 0.0))
+        if found is None:
+            other = retrained(network, design, Seeded(case.seed))
+            load_weights(model, other, design)
+            found = _compare(model, replace(case, network=other), case.stalls)
+            found = found and f"after a reload, {found}"
+        return found
+
+
+def _compare(model: BatchModel, case: Case, stalls: tuple[float, float]) -> str | None:
+    network, design = case.network, case.design
+    golden = run(network, case.images, trace="all")
+    rows = image_bits(network.input, case.images, network.steps)
+    done = model.run(rows, in_stall=stalls[0], out_stall=stalls[1], seed=case.seed, watchdog=20_000)
+    result = Result(
+        done.words[:, 1:].view(np.int32),
+        (done.words[:, 0] & 0xFFFF).astype(np.int64),
+        {name: done.spikes(name) for name in golden.spikes},
+    )
+    found = compare(golden, result, names=("golden", "rtl"))
+    if found is not None:
+        return f"stalls {stalls}: {found}"
+    if (done.words[:, 0] >> 16).any():
+        return f"stalls {stalls}: flags {done.words[:, 0] >> 16} are not zero"
+    if stalls == (0.0, 0.0) and len(rows) >= 5:
+        # 2% by the law, and a few clocks that maps of a dozen clocks cannot hide.
+        measured = int(done.interval[2:].max())
+        if measured > design.interval * 1.02 + 6:
+            return f"interval {measured}, law {design.interval} ({design.bottleneck})"
+    return None
+
+
+def main(first: int, count: int, limits: Limits) -> int:
+    failures = 0
+    for seed in range(first, first + count):
+        start = time.monotonic()
+        try:
+            case = random_case(Seeded(seed), limits)
+        except Exception as e:
+            failures += 1
+            print(f"seed {seed}: GENERATOR {type(e).__name__}: {e}", flush=True)
+            continue
+        try:
+            found = check_case(case)
+        except Exception as e:
+            found = f"{type(e).__name__}: {e}"
+        took = time.monotonic() - start
+        print(f"seed {seed}: {found or 'ok'} [{took:.1f} s]", flush=True)
+        if found:
+            failures += 1
+            print(str(replace(case)) + "\n", flush=True)
+    return failures
+
+
+if __name__ == "__main__":
+    limits = BIG if "--big" in sys.argv else TINY
+    sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]), limits)))

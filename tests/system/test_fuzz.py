@@ -1,0 +1,45 @@
+"""Random networks through the RTL: every spike, logit and class, with stalls, reloads and random
+power-up contents, and the interval by its law.
+
+``make test`` runs a few; ``make test-all`` runs 500 and lets hypothesis look for (and shrink to)
+the smallest failing network. ``python tests/system/fuzzrun.py FIRST COUNT`` runs more.
+"""
+
+import os
+
+import pytest
+from fuzz import Hypothesis, Seeded
+from fuzzrun import BIG, TINY, check_case, random_case
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+# Chosen to hold, between them, every node, reset, coding and readout, both memories, groups,
+# depthwise, strides and paddings that differ, multi-bit streams and TP below and above b.
+FEW = (29, 60, 73, 79, 112, 128)
+MANY = int(os.environ.get("STERNA_FUZZ", "500"))
+
+
+def check(seed: int, limits) -> None:
+    case = random_case(Seeded(seed), limits)
+    found = check_case(case)
+    assert found is None, f"seed {seed}: {found}\n{case}"
+
+
+@pytest.mark.parametrize("seed", FEW)
+def test_a_few_random_networks(seed):
+    check(seed, TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(200, 200 + MANY))
+def test_many_random_networks(seed):
+    check(seed, BIG if seed % 5 == 0 else TINY)
+
+
+@pytest.mark.slow
+@settings(max_examples=25)
+@given(st.data())
+def test_hypothesis_finds_no_failing_network(data):
+    case = random_case(Hypothesis(data), TINY)
+    found = check_case(case)
+    assert found is None, f"{found}\n{case}"
