@@ -62,11 +62,15 @@ def fold(
     folding = {k: dict(v) for k, v in (folding or {}).items()}
     if family not in FAMILIES:
         raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
-    if not 0 < clock_mhz < 1e6 or (fps is not None and not 1e-6 < fps < 1e12):
-        raise DesignError(f"clock {clock_mhz} MHz and fps {fps} must be positive, usual numbers")
-    if axis_width is not None and (axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH):
+    numbers = [clock_mhz] if fps is None else [clock_mhz, fps]
+    # A folding file may hold anything here.
+    if not all(isinstance(n, int | float) and 1e-6 < n < 1e12 for n in numbers):
+        raise DesignError(f"clock {clock_mhz!r} MHz and fps {fps!r} must be positive numbers")
+    if axis_width is not None and (
+        not isinstance(axis_width, int) or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
+    ):
         raise DesignError(
-            f"an AXI4-Stream of {axis_width} bits; use a multiple of 8 up to {MAX_WIDTH}"
+            f"an AXI4-Stream of {axis_width!r} bits; use a multiple of 8 up to {MAX_WIDTH}"
         )
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]

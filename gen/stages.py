@@ -229,8 +229,8 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
         if (build.folder / "folding.json").is_file():
             settings = read_folding(build.folder / "folding.json") | settings
     folding = settings.pop("folding", None)
-    if folding is not None and not all(isinstance(v, dict) for v in folding.values()):
-        raise DesignError("folding: every core needs an object with pe, simd, tp, memory")
+    if folding is not None and not isinstance(folding, dict):
+        raise DesignError("folding: give an object: core -> pe, simd, tp, memory")
     design = fold(build.network, folding, **settings)
     build.write("design.json", design.to_json())
 
