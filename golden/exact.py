@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sterna.golden.bounds import RuleBounds, node_bounds, rank_bits
+from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
@@ -286,9 +286,8 @@ class _Model:
             first = (fired.cumsum(0) == 0).sum(0, keepdim=True)  # T where it never fired
             u = done.record["u"].flatten(2).to(torch.int64)
             v = u.gather(0, first.clamp(max=steps - 1))
-            bounds = self.bounds[node.name]
-            rank = v - bounds.u[0]
-            early = ((steps - first) << rank_bits(bounds)) + rank
+            rank = v + (1 << (RANK_BITS - 1))
+            early = ((steps - first) << RANK_BITS) + rank
             logits = torch.where(first < steps, early, rank)[0]
         elif node.mode == "count":
             logits = self._scan(node, inputs).spikes.sum(0, dtype=torch.int64).flatten(1)
