@@ -167,7 +167,8 @@ class Trainer:
             pick = order[k * size : (k + 1) * size]
             generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch, k + 1))
             r = self.recipe
-            batch = augment(images[pick], r.shift, r.rotate, r.zoom, generator)
+            reach = r.shift if stage.shift is None else stage.shift
+            batch = augment(images[pick], reach, r.rotate, r.zoom, generator)
             losses.append(self._step(stage, batch, labels[pick]))
             if not math.isfinite(losses[-1]):
                 raise SternaError(
