@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,6 @@ def write_results(name: str, results: dict[str, Any], path: str | None = None) -
     target = Path(path) if path else ROOT / "benchmarks" / "results" / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-    print(f"written: {target}", file=sys.stderr)
 
 
 def table(rows: list[list[Any]]) -> str:

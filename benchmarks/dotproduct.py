@@ -1,7 +1,7 @@
 """LUTs a lane and Fmax of the bare core, beside the first measurements in DESIGN.
 
     python benchmarks/dotproduct.py [--shapes 8x36x1,...] [--targets ecp5,xilinx7] [--no-fmax]
-                                    [--dot-only] [--json FILE]
+                                    [--flat] [--dot-only] [--json FILE]
 
 Bare core = dot product (engine `compress`, all its pipeline registers) + accumulators: no line
 buffer, no weight memory, no neuron scan, no control. LUTs are counted as in `sterna.gen.synth`:
@@ -9,11 +9,14 @@ every CCU2C of ECP5 is two LUT4; a 7-series LUT is one, whatever its inputs.
 
 ECP5 is synthesised with `-nowidelut`: alone, the lanes hold the longest path and yosys spends LUTs
 (PFUMX) to shorten it; inside a core they have slack and it does not (see `core_fmax.py`).
-Above 4000 lanes the count is scaled from PE = 1 and PE = 2, c(PE) = c1 + (PE - 1)*(c2 - c1), as the
-flat circuit does not fit the 4 GiB of yosys in WebAssembly: `scaled` says so in the output.
+Above 1000 lanes the count is scaled from PE = 1 and PE = 2, c(PE) = c1 + (PE - 1)*(c2 - c1): PEs
+share nothing but the popcount of binary weights, and a flat circuit of 18,432 lanes neither fits
+the 4 GiB of yosys in WebAssembly nor ends in minutes. `scaled` says so; `--flat` never scales.
 """
 
 import argparse
+import itertools
+import sys
 from typing import Any
 
 from common import BareCore, emit, table, work_dir, write_results
@@ -22,7 +25,7 @@ from sterna.gen.synth import fmax_ecp5, synth
 from sterna.hw.dotproduct import DotProduct
 
 SHAPES = "8x36x1,16x72x2,32x144x4"
-FLAT_LANES = 4000
+FLAT_LANES = 1000
 #: DESIGN section 4, 288 lanes, LUTs a lane: (target, kind) -> (combinational, pipelined + acc.)
 FIRST = {
     ("xilinx7", "ternary"): (3.05, None),
@@ -50,11 +53,11 @@ def _count(pe: int, simd: int, tp: int, kind: str, target: str, dot_only: bool) 
 
 
 def measure(
-    pe: int, simd: int, tp: int, kind: str, target: str, *, dot_only: bool, fmax: bool
+    pe: int, simd: int, tp: int, kind: str, target: str, *, dot_only: bool, fmax: bool, flat: bool
 ) -> dict[str, Any]:
     """One row of the table."""
     lanes = pe * simd * tp
-    scaled = lanes > FLAT_LANES
+    scaled = lanes > FLAT_LANES and not flat
     keys = [*COUNTED, *["lut_packed_estimate"] * (target == "xilinx7")]
     if scaled:
         one, two = (_count(n, simd, tp, kind, target, dot_only) for n in (1, 2))
@@ -83,19 +86,23 @@ def main() -> None:
     parser.add_argument("--targets", default="ecp5,xilinx7")
     parser.add_argument("--kinds", default="ternary,binary")
     parser.add_argument("--no-fmax", action="store_true")
+    parser.add_argument("--flat", action="store_true", help="count large shapes whole, too")
     parser.add_argument("--dot-only", action="store_true", help="without accumulators")
     parser.add_argument("--json", help="results file (default: benchmarks/results/dotproduct.json)")
     args = parser.parse_args()
     what = "dot product alone" if args.dot_only else "dot product + accumulators"
     rows: list[dict[str, Any]] = []
-    for target in args.targets.split(","):
-        for kind in args.kinds.split(","):
-            for shape in args.shapes.split(","):
-                pe, simd, tp = map(int, shape.split("x"))
-                rows.append(measure(pe, simd, tp, kind, target, dot_only=args.dot_only,
-                                    fmax=not args.no_fmax))  # fmt: skip
-                print(f"[{len(rows)}] {target} {kind} {shape}: "
-                      f"{rows[-1]['lut_per_lane']} LUT a lane", flush=True)  # fmt: skip
+    every = itertools.product(
+        args.shapes.split(","), args.targets.split(","), args.kinds.split(",")
+    )
+    for shape, target, kind in every:
+        pe, simd, tp = map(int, shape.split("x"))
+        rows.append(measure(pe, simd, tp, kind, target, dot_only=args.dot_only,
+                            fmax=not args.no_fmax, flat=args.flat))  # fmt: skip
+        print(f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['lut_per_lane']} LUT a lane",
+              file=sys.stderr, flush=True)  # fmt: skip
+        # Written row by row: an interrupted run keeps what it measured.
+        write_results("dotproduct", {"what": what, "first_mhz": FIRST_MHZ, "rows": rows}, args.json)
     heading = ["target", "kind", "shape", "LUT/lane", "packed*", "FF/lane", "latency", "MHz",
                "DESIGN comb.", "DESIGN pipelined+acc", ""]  # fmt: skip
     lines: list[list[Any]] = [heading]
@@ -110,7 +117,6 @@ def main() -> None:
     print(table(lines))
     print("* yosys' estimate with two small LUTs in one LUT6 site; LUT/lane counts each as one.")
     print("scaled: from PE = 1 and PE = 2, see the head of this file.")
-    write_results("dotproduct", {"what": what, "first_mhz": FIRST_MHZ, "rows": rows}, args.json)
 
 
 if __name__ == "__main__":
