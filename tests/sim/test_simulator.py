@@ -46,7 +46,7 @@ def build(request, tmp_path_factory):
     files.save(network(), folder)
     memory = {"memory": request.param}
     (folder / "folding.json").write_text(json.dumps({"conv": memory, "full": memory}))
-    return ensure(folder, "verilog")
+    return ensure(folder, "verilog", output=folder)
 
 
 @pytest.fixture(scope="module")
