@@ -184,8 +184,10 @@ def test_snntorch_synaptic():
 @pytest.mark.parametrize("hard", [True, False])
 @pytest.mark.parametrize("kind", ["IF", "LIF"])
 def test_spikingjelly(kind, hard):
+    # Not among the extras: its dependencies replace a CPU torch, so it is installed by hand.
     neurons = pytest.importorskip(
-        "spikingjelly.activation_based.neuron", reason="could not import spikingjelly"
+        "spikingjelly.activation_based.neuron",
+        reason="optional: pip install --no-deps spikingjelly loguru",
     )
     options = {"v_threshold": float(THRESHOLD), "v_reset": 0.0 if hard else None}
     if kind == "IF":
