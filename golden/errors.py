@@ -1,4 +1,4 @@
-"""The errors of the project: one clear sentence each, and the exit code the command line gives it."""
+"""The errors: one clear sentence each, and the exit code that the command line gives it."""
 
 __all__ = ["SternaError", "NetworkError", "FileError", "DesignError", "ToolMissing", "UsageError"]
 
