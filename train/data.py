@@ -142,4 +142,4 @@ def read_idx(path: Path) -> np.ndarray:
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
     if body.size != int(np.prod(shape, dtype=np.int64)):
         raise FileError(f"{path}: holds {body.size} bytes for the shape {shape}; download it again")
-    return body.reshape(shape)
+    return body.reshape(shape).copy()  # writable: torch warns of arrays that are not
