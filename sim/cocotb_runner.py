@@ -129,7 +129,8 @@ def run_network(
     words = -(-images.shape[1] // word_bytes)
     padded = np.zeros((len(images), words * word_bytes), np.uint8)
     padded[:, : images.shape[1]] = images
-    arrays = {"images": padded.reshape(len(images), words, word_bytes)}
+    arrays: dict[str, NDArray[np.uint8]] = {}
+    arrays["images"] = padded.reshape(len(images), words, word_bytes)
     if expected is not None:
         arrays["packets"] = expected.words.reshape(-1).view(np.uint8).reshape(-1, 4)
         for node, beats in expected.beats.items():

@@ -157,19 +157,19 @@ class Simulator:
         network = self.build.network
         rows = image_bits(network.input, images, network.steps)
         names = [tap.node for tap in self.taps] if trace is None else list(trace)
-        stalls = {"in_stall": in_stall, "out_stall": out_stall}
         if self.engine == "cocotb":
             if unknown := [name for name in names if name not in {t.node for t in self.taps}]:
                 raise UsageError(f"no spikes of '{unknown[0]}' can be traced")
             parts = [run_network(
                 self._tapped(), network.name, self.taps, rows, self.words_out,
-                writes=self.writes, random_memory=self.build.design.reloadable, **stalls,
-                seed=seed, watchdog=self.watchdog, store=self.store,
+                writes=self.writes, random_memory=self.build.design.reloadable,
+                in_stall=in_stall, out_stall=out_stall, seed=seed,
+                watchdog=self.watchdog, store=self.store,
             )]  # fmt: skip
             seconds = parts[0].seconds
         else:
             start = time.perf_counter()
-            parts = self._batch(rows, names, seed, **stalls)
+            parts = self._batch(rows, names, seed, in_stall, out_stall)
             seconds = time.perf_counter() - start
         # Of every worker after the first the interval of the filling pipeline is left out.
         intervals = [part.interval[min(k, 1) :] for k, part in enumerate(parts)]

@@ -84,7 +84,8 @@ def decode(tap: Tap, beats: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np
     Raises:
         DesignError: a pad lane or pad plane is not zero.
     """
-    count, kind = len(beats), np.uint8 if tap.bits_per_step <= 8 else np.uint16
+    count = len(beats)
+    kind: Any = np.uint8 if tap.bits_per_step <= 8 else np.uint16
     bits = np.unpackbits(beats.reshape(count, tap.beats, -1), axis=2, bitorder="little")
     shape = (count, tap.height, tap.width, tap.groups, tap.plane_beats, tap.pb, tap.lanes)
     if bits.shape[2] != tap.beat_bits:

@@ -33,8 +33,8 @@ LATENT = 0.1  # latent weights start uniform in +-0.1 (METHODS: what worked)
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the schedule: ``epochs`` at ``steps`` time steps with one-cycle rates; ``batch`` and
-    ``shift`` stand in for the recipe's."""
+    """One part of the schedule: ``epochs`` at ``steps`` time steps with one-cycle rates; ``batch``
+    and ``shift`` stand in for the recipe's."""
 
     epochs: int
     steps: int

@@ -75,7 +75,7 @@ async def images_give_expected_packets(dut: Any) -> None:
     axis = ("tvalid", "tready", "tdata", "tlast")
     driver = StreamDriver(dut, [f"s_axis_{p}" for p in axis], beats, job["in_stall"], rng)
     packets = _Packets(job["words_out"], count, _known(data, "packets"))
-    recorders = [packets]
+    recorders: list[_Recorder] = [packets]
     monitors = [
         StreamMonitor(dut, [f"m_axis_{p}" for p in axis], packets.beat, job["out_stall"], rng)
     ]
@@ -107,7 +107,8 @@ async def images_give_expected_packets(dut: Any) -> None:
     np.savez(
         folder / "out.npz", packets=packets.data,
         clocks=np.stack([taken[:, 0], taken[:, -1], given[:, 0], given[:, -1]], axis=1),
-        clocks_run=np.int64(clocks), seconds=np.float64(time.perf_counter() - start), **out,
+        clocks_run=np.int64(clocks), seconds=np.float64(time.perf_counter() - start),
+        **out,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
