@@ -8,6 +8,7 @@ from amaranth.back import verilog
 from combpath import assert_no_comb_path
 from streamtest import edge_beats, refusal, run_streams
 
+import sterna.hw.pool as pool
 from sterna.hw.geometry import Geometry
 from sterna.hw.pool import PoolSpec, SpikingPool
 from sterna.hw.stream import Edge
@@ -83,6 +84,30 @@ def test_pool(name, stalls):
         SpikingPool(spec), {"i": sent}, {"o": len(wanted)}, stalls=stalls, seed=1
     )
     assert [beat for _, beat in taken["o"]] == wanted
+
+
+@pytest.mark.parametrize("credits", [0, 4])
+@pytest.mark.parametrize("name", ["or overlapping", "first", "one by one"])
+def test_an_output_that_hardly_moves(name, credits, monkeypatch):
+    """The output FIFO fills; with more credits than it has room beats would be lost."""
+    spec, sent, wanted = make(*CASES[name], seed=len(name))
+    real = pool.Credit
+    monkeypatch.setattr(pool, "Credit", lambda count: real(count + credits))
+    dut = SpikingPool(spec)
+
+    async def hold(ctx, cycle):
+        if cycle % (2 + 2 * spec.visit_clocks):
+            ctx.set(dut.o.ready, 0)
+
+    def run():
+        taken = run_streams(dut, {"i": sent}, {"o": len(wanted)}, watch=hold, deadline=6000)
+        assert [beat for _, beat in taken["o"]] == wanted
+
+    if credits:
+        with pytest.raises(AssertionError):
+            run()
+    else:
+        run()
 
 
 def random_case(rng):

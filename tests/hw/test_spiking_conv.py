@@ -10,6 +10,7 @@ from combpath import assert_no_comb_path
 from corecase import core_cases, images_for
 from streamtest import run_streams
 
+import sterna.hw.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.sim.cocotb_runner import run_core
@@ -78,10 +79,19 @@ CASES = {
                       bias=np.arange(12).reshape(3, 4) - 6, reset_by=np.array([1, 9, -1, 2]))),
                       {"c": {"pe": 2, "simd": 8, "tp": 1}}),
 }  # fmt: skip
-def stream_core(case, stalls=0.0, seed=0):
+def stream_core(case, stalls=0.0, seed=0, every=1):
+    """``every``: the output takes a beat in one of so many clocks at most."""
+    dut = case.component()
+
+    async def hold(ctx, cycle):
+        if cycle % every:
+            ctx.set(dut.o.ready, 0)
+
     taken = run_streams(
-        case.component(), {"i": case.sent}, {"o": len(case.wanted)}, stalls=stalls, seed=seed,
-        deadline=60 * (len(case.sent) + case.images * case.spec.interval) + 500,
+        dut, {"i": case.sent}, {"o": len(case.wanted)}, stalls=stalls, seed=seed,
+        deadline=2 * every * len(case.wanted)
+        + (4 if every > 1 else 60) * (len(case.sent) + case.images * case.spec.interval) + 500,
+        watch=hold,
     )  # fmt: skip
     assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec.geometry}"
     return taken
@@ -134,6 +144,28 @@ def test_rate_is_that_of_the_law_for_any_data(name):
         interval = given[(image + 1) * size - 1] - given[image * size - 1]
         assert law <= interval <= 1.02 * law, f"image {image}: {interval} clocks, law {law}"
     run_core(text, "core", {"i": random_.sent}, {"o": random_.wanted}, in_stall=0.5, out_stall=0.3)
+
+
+def blocked(name):
+    """Two images of a case, and the clocks a beat at which its output FIFO is sure to be full."""
+    net, folding = CASES[name]
+    case = core_cases(net, folding, images_for(net, 2, seed=4))[0]
+    return case, 2 + 2 * case.spec.visit_clocks // case.spec.out_beats
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_output_that_hardly_moves(name):
+    case, every = blocked(name)
+    stream_core(case, every=every)
+
+
+def test_credits_without_room_are_noticed(monkeypatch):
+    """The test above fills the FIFO: were there more credits than room, beats would be lost."""
+    case, every = blocked("groups")
+    real = spiking_conv.Credit
+    monkeypatch.setattr(spiking_conv, "Credit", lambda count: real(count + 6))
+    with pytest.raises(AssertionError):
+        stream_core(case, every=every)
 
 
 @pytest.mark.parametrize(("name", "memory"), [("pixels", "rom"), ("odd planes", "ram"),
