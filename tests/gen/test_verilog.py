@@ -113,3 +113,8 @@ def test_csr_files_say_the_same(build):
         assert f"_{register['name'].upper()} 0x{register['address']:04x}u" in header
     assert {"stall_c", "stall_p", "stall_d", "stall_f"} <= {r["name"] for r in registers}
     assert (build.folder / "filelist.f").read_text() == "every_core.v\n"
+
+
+def test_the_verilog_names_no_folder_of_this_machine(build):
+    text = build.verilog.read_text()
+    assert "src =" not in text and "/hw/" not in text
