@@ -47,7 +47,9 @@ def network(kind: str, leak: bool = True, channels: int = 36, outputs: int = 32)
     )  # fmt: skip
 
 
-def measure(kind: str, pe: int, simd: int, tp: int, leak: bool, device: str) -> dict:
+def measure(
+    kind: str, pe: int, simd: int, tp: int, leak: bool, device: str, seeds: list[int]
+) -> dict:  # fmt: skip
     net = network(kind, leak)
     design = fold(net, {"conv": {"pe": pe, "simd": simd, "tp": tp, "memory": "rom"}}, family="ecp5")
     core = next(core for core in design.cores if core.name == "conv")
@@ -56,7 +58,7 @@ def measure(kind: str, pe: int, simd: int, tp: int, leak: bool, device: str) -> 
     folder = work_dir("core_fmax", name)
     verilog = emit(SpikingConv(spec), "core", folder)
     used = synth([verilog], "core", "ecp5", folder)
-    speed = fmax_ecp5([verilog], "core", folder, device=device)
+    speed = fmax_ecp5([verilog], "core", folder, device=device, seeds=seeds)
     return {
         "core": name,
         "lanes": spec.lanes,
@@ -77,11 +79,13 @@ def main() -> int:
     parser.add_argument("--tp", type=int, default=1)
     parser.add_argument("--no-leak", action="store_true", help="integrate and fire, not leaky")
     parser.add_argument("--device", default="25k", choices=["12k", "25k", "45k", "85k"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of nextpnr")
     parser.add_argument("--json", help="results file (default: benchmarks/results/core_fmax.json)")
     args = parser.parse_args()
     kinds = ["ternary", "binary"] if args.kind == "both" else [args.kind]
     results = [
-        measure(kind, args.pe, args.simd, args.tp, not args.no_leak, args.device) for kind in kinds
+        measure(kind, args.pe, args.simd, args.tp, not args.no_leak, args.device, args.seeds)
+        for kind in kinds
     ]
     rows = [["core", "lanes", "LUT", "FF", "BRAM", "LUTRAM", "Fmax MHz", "by seed", ">= 110"]]
     for r in results:
