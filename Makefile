@@ -80,6 +80,7 @@ verilog: $(STAMP)
 sim: $(STAMP)
 	$(BIN)/sterna sim $(EXAMPLE) --images $(IMAGES)
 
+train: EXAMPLE = examples/digits
 train: $(STAMP)
 	$(BIN)/sterna train $(EXAMPLE) -o build/train/$(notdir $(EXAMPLE))
 
