@@ -71,5 +71,6 @@ def test_library_spells_names_as_verilator_does():
 def test_live_gtkwave_is_refused_with_the_way_out():
     from sterna.golden.errors import ToolMissing
 
+    pyverilator()  # puts the stub in place
     with pytest.raises(ToolMissing, match="start_vcd_trace"):
         sys.modules["tclwrapper"].TCLWrapper("gtkwave", "-W")

@@ -184,7 +184,7 @@ def test_missing_network_data_and_images(
         ('{"conv1": {"pe": 5, "simd": 1, "tp": 1}}', "node 'conv1': pe 5 is not legal"),
         ('{"conv9": {"pe": 1}}', "there is no core 'conv9'"),
         ('{"conv1": {"speed": 1}}', "unknown speed"),
-        ('{"conv1": 7}', "needs an object"),
+        ('{"conv1": 7}', "is not an object with pe, simd, tp, memory"),
         ("[]", "is not a folding"),
         ("{", "not valid JSON"),
     ],
