@@ -48,7 +48,7 @@ class ImageSet:
 def load(name: str) -> ImageSet:
     """An image set by its name. UsageError for an unknown one."""
     sets: dict[str, Callable[[], ImageSet]] = {"digits": digits, "mnist": mnist}
-    if name not in sets:
+    if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
         raise UsageError(f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}")
     return sets[name]()
 
