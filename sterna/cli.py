@@ -7,7 +7,9 @@ import argparse
 import contextlib
 import errno
 import json
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from sterna.golden.errors import SternaError, UsageError
@@ -111,7 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = top.parse_args(argv)
     except SystemExit as leave:  # argparse: 0 after --help, 2 after a wrong argument
-        return leave.code if isinstance(leave.code, int) else 2
+        code = leave.code if isinstance(leave.code, int) else UsageError.exit_code
+        if code and "--json" in (sys.argv[1:] if argv is None else argv):
+            print(json.dumps({"error": "wrong usage; see stderr", "exit_code": code}), flush=True)
+        return code
     if options.version:
         from importlib.metadata import version
 
@@ -143,6 +148,17 @@ def _guarded(options: argparse.Namespace) -> int:
         return _failed(options, _sentence(error), 1)
     except MemoryError:
         return _failed(options, "out of memory; take fewer images at once with --images", 1)
+    except Exception as error:  # a mistake of ours: say so, and keep the place for a report
+        if os.environ.get("STERNA_DEBUG"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return _failed(
+            options,
+            f"internal error, {type(error).__name__} ({error}) at {place.name}, line {place.lineno}"
+            f" of {os.path.basename(place.filename)}; please report it with the trace that"
+            " STERNA_DEBUG=1 gives",
+            1,
+        )
 
 
 def _sentence(error: OSError) -> str:

@@ -84,7 +84,24 @@ def read_recipe(path: str | Path) -> Recipe:
     for key in ("name", "data", "network"):
         if key not in raw:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
+    _check_types(path, Recipe, raw, "")
     return Recipe(**raw, stages=stages, text=text)
+
+
+def _check_types(path: Path, kind: type, raw: dict[str, Any], where: str) -> None:
+    """Every value has its field's type; numbers are finite and not negative."""
+    wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    for f in fields(kind):
+        if f.name not in raw or f.type not in wanted:
+            continue
+        value = raw[f.name]
+        numeric = f.type in (int, float)
+        right = isinstance(value, int | float if f.type is float else f.type)  # type: ignore
+        if numeric and (isinstance(value, bool) or not right or not 0 <= value < 1e12):
+            right = False
+        if not right:
+            what = wanted[f.type]  # type: ignore[index]
+            raise UsageError(f"{path}: {where}{f.name} {value!r} is not {what}; correct it")
 
 
 def _stage(path: Path, raw: dict[str, Any]) -> Stage:
@@ -93,6 +110,7 @@ def _stage(path: Path, raw: dict[str, Any]) -> Stage:
         raise UsageError(f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(known)}")
     if not {"epochs", "steps"} <= set(raw):
         raise UsageError(f"{path}: a [[stage]] needs epochs and steps; add them")
+    _check_types(path, Stage, raw, "[[stage]] ")
     return Stage(**raw)
 
 

@@ -45,6 +45,7 @@ def test_failures_are_one_sentence(error, code, sentence, monkeypatch, capsys) -
 
 def test_a_defect_is_not_hidden(monkeypatch) -> None:
     monkeypatch.setattr(commands, "doctor", failing(AssertionError("ours")))
+    monkeypatch.setenv("STERNA_DEBUG", "1")
     with pytest.raises(AssertionError):
         cli.main(["doctor"])
 
@@ -108,3 +109,16 @@ def test_a_folder_that_is_not_there(command: str, tmp_path: Path, capsys) -> Non
     assert cli.main([command, str(tmp_path / "nowhere")]) in (1, 2)
     err = capsys.readouterr().err
     assert "nowhere" in err and "Traceback" not in err
+
+
+def test_a_mistake_of_ours_is_one_sentence_and_one_object(monkeypatch, capsys):
+    monkeypatch.delenv("STERNA_DEBUG", raising=False)
+    monkeypatch.setattr(commands, "doctor", failing(RuntimeError("boom")))
+    assert cli.main(["doctor", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "boom" in json.loads(out)["error"] and "Traceback" not in err
+
+
+def test_wrong_usage_is_one_object_too(capsys):
+    assert cli.main(["sim", "x", "--images", "0", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
