@@ -97,7 +97,7 @@ def _check_types(path: Path, kind: type, raw: dict[str, Any], where: str) -> Non
         value = raw[f.name]
         numeric = f.type in (int, float)
         right = isinstance(value, int | float if f.type is float else f.type)  # type: ignore
-        if numeric and (isinstance(value, bool) or not right or not 0 <= value < 1e12):
+        if numeric and (isinstance(value, bool) or not right or not 0 <= value < float("inf")):
             right = False
         if not right:
             what = wanted[f.type]  # type: ignore[index]
