@@ -24,7 +24,7 @@ def latency(network: Network, design: Design) -> int:
 
     Row by row: a core begins an output row when the last input row it needs is complete and its
     own row before is issued; rows leave at the core's rate, later by its pipeline. Row slots that
-    are full for a moment are not modelled; measured on the shipped examples it is a few per cent.
+    are full for a moment are not modelled; on the shipped examples it is within 7%.
     """
     rows: list[float] = []
     edge: Edge | None = None
