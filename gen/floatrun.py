@@ -21,13 +21,15 @@ from sterna.gen.floatnet import (
 )
 from sterna.golden.errors import NetworkError
 from sterna.golden.network import Input
+from sterna.golden.rule import MAX_SHIFT
 
 __all__ = [
-    "affine", "float_logits", "input_stream", "join", "pool", "real_drive", "scan_real", "walk",
-    "weighted_sum",
+    "affine", "float_logits", "input_stream", "join", "merge_shifts", "pool", "real_drive",
+    "scan_real", "walk", "weighted_sum",
 ]  # fmt: skip
 
 Weighted = FloatConv2d | FloatLinear
+SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 CHUNK = 32  # images whose windows are gathered at a time
 
 
@@ -81,12 +83,35 @@ def pool(node: FloatPool, stream: np.ndarray) -> np.ndarray:
     return out.astype(np.uint8)
 
 
-def join(node: FloatMerge, streams: list[np.ndarray]) -> np.ndarray:
-    """Merged stream in integer units."""
+def merge_shifts(network: FloatNetwork, node: FloatMerge) -> tuple[int, ...]:
+    """Left shift that brings each input of a merge to the smallest amplitude among them.
+
+    NetworkError where two amplitudes are no power of two apart, or differ in a boolean merge.
+    """
+    amplitudes = [network.amplitude[n] for n in node.inputs]
+    least = node.inputs[int(np.argmin(amplitudes))]
+    out = []
+    for name, amplitude in zip(node.inputs, amplitudes, strict=True):
+        ratio = amplitude / network.amplitude[least]
+        shift = round(float(np.log2(ratio)))
+        meets = shift <= MAX_SHIFT and abs(ratio / 2.0**shift - 1) <= SAME_AMPLITUDE
+        if not meets or (shift and node.mode not in ("add", "concat")):
+            powers = "" if node.mode in ("add", "concat") else f", and '{node.mode}' needs 1 : 1"
+            raise NetworkError(
+                f"node '{node.name}': inputs '{least}' and '{name}' have amplitudes 1 : {ratio:g}, "
+                f"not a power of two up to 2**{MAX_SHIFT}{powers}; tie the amplitudes in training"
+            )
+        out.append(shift)
+    return tuple(out)
+
+
+def join(node: FloatMerge, streams: list[np.ndarray], shifts: tuple[int, ...]) -> np.ndarray:
+    """Merged stream in integer units of the smallest amplitude; ``shifts``: ``merge_shifts``."""
+    scaled = [s.astype(np.uint16) << k for s, k in zip(streams, shifts, strict=True)]
     if node.mode == "add":
-        return np.asarray(np.sum(streams, axis=0, dtype=np.uint16))
+        return np.asarray(np.sum(scaled, axis=0, dtype=np.uint16))
     if node.mode == "concat":
-        return np.concatenate([s.astype(np.uint16) for s in streams], axis=2)
+        return np.concatenate(scaled, axis=2)
     out = streams[0] > 0
     for s in streams[1:]:
         out = {"or": out | (s > 0), "and": out & (s > 0), "andnot": out & (s == 0)}[node.mode]
@@ -197,7 +222,8 @@ def walk(
         elif isinstance(node, FloatPool):
             streams[node.name] = pool(node, streams[node.input])
         elif isinstance(node, FloatMerge):
-            streams[node.name] = join(node, [streams[n] for n in node.inputs])
+            parts = [streams[n] for n in node.inputs]
+            streams[node.name] = join(node, parts, merge_shifts(network, node))
         elif isinstance(node, FloatReadout):
             yield node, streams
         elif isinstance(node, FloatNeuron):

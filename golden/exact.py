@@ -327,10 +327,10 @@ def _pool(node: Pool, x: Tensor, maximum: int) -> Tensor:
 
 
 def _merge(node: Merge, inputs: list[Tensor], maximum: int) -> Tensor:
-    if node.mode == "concat":
-        return torch.cat([a.to(_held(maximum)) for a in inputs], dim=2)
-    if node.mode == "add":
-        return sum((a.int() for a in inputs[1:]), start=inputs[0].int()).to(_held(maximum))
+    if node.mode in ("add", "concat"):
+        scaled = [a.int() << s for a, s in zip(inputs, node.shifts, strict=True)]
+        joined = torch.cat(scaled, dim=2) if node.mode == "concat" else sum(scaled[1:], scaled[0])
+        return joined.to(_held(maximum))
     if node.mode == "andnot":
         return inputs[0] & (1 - inputs[1])
     out = inputs[0]

@@ -119,7 +119,7 @@ def _node_json(n: Node) -> dict[str, Any]:
     elif isinstance(n, Pool):
         out |= {"mode": n.mode, "kernel": list(n.kernel), "stride": list(n.stride or n.kernel)}
     elif isinstance(n, Merge):
-        out |= {"mode": n.mode}
+        out |= {"mode": n.mode, "shifts": list(n.shifts)}
     elif isinstance(n, Neuron):
         out |= {"rule": _rule_json(n.rule), "amplitude": float(n.amplitude)}
     else:
@@ -333,7 +333,7 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
     elif op == "pool":
         n = Pool(name, one(), read("mode", str), read.all("kernel", int), read.all("stride", int))
     elif op == "merge":
-        n = Merge(name, inputs, read("mode", str))
+        n = Merge(name, inputs, read("mode", str), read.all("shifts", int))
     elif op == "neuron":
         n = Neuron(name, inputs, rule(), read("amplitude", float))
     elif op == "readout":

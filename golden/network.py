@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.rule import NeuronRule
+from sterna.golden.rule import MAX_SHIFT, NeuronRule
 
 __all__ = [
     "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout",
@@ -199,12 +199,17 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """Streams that meet: 'add', 'concat' (channels), 1-bit 'or', 'and', 'andnot' (a and not b)."""
+    """Streams that meet: 'add', 'concat' (channels), 1-bit 'or', 'and', 'andnot' (a and not b).
+
+    ``shifts``: left shift of each input's values before an add or concat, for inputs whose
+    amplitudes are powers of two apart; zeros by default.
+    """
 
     op: ClassVar[str] = "merge"
     name: str
     inputs: tuple[str, ...]
     mode: str
+    shifts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", _names(self.name, self.inputs))
@@ -214,6 +219,16 @@ class Merge:
             )
         if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
             raise NetworkError(f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs")
+        shifts = self.shifts or (0,) * len(self.inputs)
+        shifts = _pair(self.name, "shifts", shifts, 0, len(self.inputs))
+        if max(shifts) > MAX_SHIFT:
+            raise NetworkError(f"node '{self.name}': shifts {shifts} must be 0 to {MAX_SHIFT}")
+        if any(shifts) and self.mode not in ("add", "concat"):
+            raise NetworkError(
+                f"node '{self.name}': merge '{self.mode}' joins 1-bit spikes of one size and "
+                "cannot shift them; use 'add', or give its inputs one amplitude"
+            )
+        object.__setattr__(self, "shifts", shifts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -487,7 +502,7 @@ class Network:
                     f"node '{n.name}': merge '{n.mode}' needs 1-bit spikes, but '{i}' goes up to "
                     f"{self.maximum[i]}"
                 )
-        maxima = [self.maximum[i] for i in n.inputs]
+        maxima = [self.maximum[i] << s for i, s in zip(n.inputs, n.shifts, strict=True)]
         channels = sum(s[0] for s in shapes) if n.mode == "concat" else shapes[0][0]
         self.shape[n.name] = (channels, *shapes[0][1:])
         self.maximum[n.name] = {"add": sum(maxima), "concat": max(maxima)}.get(n.mode, 1)

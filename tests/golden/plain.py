@@ -138,6 +138,9 @@ def plain_pool(node, source, shape, steps):
 
 
 def plain_merge(node, sources, shapes):
+    sources = [
+        {at: s << k for at, s in source.items()} for source, k in zip(sources, node.shifts)
+    ]
     if node.mode == "concat":
         out, start = {}, 0
         for source, shape in zip(sources, shapes):

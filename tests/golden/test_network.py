@@ -82,6 +82,12 @@ CASES = {
     "pool mode": (lambda: Pool("p", "x", "max"), "pool mode 'max' is not one of"),
     "merge mode": (lambda: Merge("m", ("a", "b"), "mul"), "merge mode 'mul' is not one of"),
     "merge of one": (lambda: Merge("m", ("a",), "add"), "node 'm': add of 1 inputs"),
+    "shift of bits": (
+        lambda: Merge("m", ("a", "b"), "or", (0, 1)),
+        "node 'm': merge 'or' joins 1-bit spikes of one size and cannot shift them",
+    ),
+    "shifts of three": (lambda: Merge("m", ("a", "b"), "add", (0, 1, 2)), "must be 2 integers"),
+    "large shift": (lambda: Merge("m", ("a", "b"), "add", (0, 9)), "must be 0 to 8"),
     "andnot of three": (lambda: Merge("m", tuple("abc"), "andnot"), "node 'm': andnot of 3 inputs"),
     "no inputs": (lambda: neuron("n"), "node 'n': has no inputs"),
     "amplitude": (

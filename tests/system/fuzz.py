@@ -277,8 +277,14 @@ class _Builder:
         tops = self.maximum[source], 1
         if way not in ("concat", "add") and max(tops) > 1:
             way = "add"
+        shifts = (0, 0)
+        if way in ("concat", "add"):
+            shifts = self.draw.pick(((0, 0), (0, 0), (0, 1), (1, 0), (2, 0)))
+            tops = tops[0] << shifts[0], tops[1] << shifts[1]
+            if sum(tops).bit_length() * self.steps > self.limits.planes:
+                shifts, tops = (0, 0), (self.maximum[source], 1)
         top = {"add": sum(tops), "concat": max(tops)}.get(way, 1)
-        node = Merge(self.name("merge"), (source, other), way)
+        node = Merge(self.name("merge"), (source, other), way, shifts)
         return self.add(node, (2 * c if way == "concat" else c, h, w), top)
 
     def readout(self, source: str) -> None:
