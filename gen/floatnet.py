@@ -68,7 +68,8 @@ class FloatConv2d:
 
     ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
     channel; training starts from arbitrary values, ``quantize`` refuses them.
-    ``padding`` is (top, bottom, left, right).
+    ``padding`` is (top, bottom, left, right). ``unit``: the one size ``a`` of all channels, where
+    training must keep it (neurons with several inputs); None: each channel has its own.
     """
 
     name: str
@@ -80,6 +81,7 @@ class FloatConv2d:
     kind: str = "ternary"
     bias: np.ndarray | None = None
     norm: BatchNorm | None = None
+    unit: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ class FloatLinear:
     kind: str = "ternary"
     bias: np.ndarray | None = None
     norm: BatchNorm | None = None
+    unit: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,7 @@ class FloatNeuron:
     ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1);
     ``strict`` fires at v > threshold instead of >=; ``amplitude`` is the real value of a spike.
     ``threshold``, ``reset_by``, ``v_init`` are a number or (C,), ``bias`` also (T, C).
+    ``norm`` is a batch norm over the sum of all inputs: what meets there keeps its ratios.
     """
 
     name: str
@@ -115,6 +119,7 @@ class FloatNeuron:
     synapse: float | str | None = None
     delay: int = 0
     amplitude: float = 1.0
+    norm: BatchNorm | None = None
 
 
 @dataclass(frozen=True, eq=False)

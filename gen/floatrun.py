@@ -152,7 +152,8 @@ def scan_real(
 
 def real_drive(network: FloatNetwork, node: FloatNeuron | FloatReadout,
                streams: dict[str, np.ndarray]) -> np.ndarray:  # fmt: skip
-    """The real input x of a neuron: weighted sums behind bias and batch norm, plus spikes."""
+    """The real input x of a neuron: weighted sums behind bias and batch norm, plus spikes, behind
+    the neuron's own batch norm."""
     total: np.ndarray | None = None
     for name in node.inputs:
         source = network.by_name[name]
@@ -166,6 +167,9 @@ def real_drive(network: FloatNetwork, node: FloatNeuron | FloatReadout,
         total = x if total is None else total + x
     if total is None:
         raise NetworkError(f"node '{node.name}': has no inputs; connect it")
+    if isinstance(node, FloatNeuron) and node.norm is not None:
+        gain, offset = node.norm.affine()
+        total = total * gain.reshape(-1, 1, 1) + offset.reshape(-1, 1, 1)
     return total
 
 

@@ -21,7 +21,14 @@ from sterna.gen.floatnet import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_logits, real_drive, scan_real, walk, weighted_sum
+from sterna.gen.floatrun import (
+    float_logits,
+    merge_shifts,
+    real_drive,
+    scan_real,
+    walk,
+    weighted_sum,
+)
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
 from sterna.gen.units import check_finite, find_unit, trits_of
 from sterna.golden.bounds import node_bounds
@@ -233,27 +240,15 @@ def _shared_nodes(
             times = node.kernel[0] * node.kernel[1] if mode == "sum" else 1
             maximum[node.name] = maximum[node.input] * times
         elif isinstance(node, FloatMerge):
-            nodes[node.name] = Merge(node.name, node.inputs, node.mode)
-            tops = [maximum[n] for n in node.inputs]
+            shifts = merge_shifts(network, node)
+            nodes[node.name] = Merge(node.name, node.inputs, node.mode, shifts)
+            tops = [maximum[n] << k for n, k in zip(node.inputs, shifts, strict=True)]
             maximum[node.name] = {"add": sum(tops), "concat": max(tops)}.get(node.mode, 1)
-            _check_merge(network, node)
         elif isinstance(node, FloatNeuron):
             maximum[node.name] = 1
         elif not isinstance(node, FloatReadout):
             trits[node.name] = trits_of(node)
     return nodes, maximum, trits
-
-
-def _check_merge(network: FloatNetwork, node: FloatMerge) -> None:
-    first = node.inputs[0]
-    for other in node.inputs[1:]:
-        ratio = network.amplitude[other] / network.amplitude[first]
-        if abs(ratio - 1) > 1e-6:
-            raise NetworkError(
-                f"node '{node.name}': inputs '{first}' and '{other}' have amplitudes "
-                f"1 : {ratio:g}, and a merge adds integers of one size; tie "
-                "the amplitudes in training"
-            )
 
 
 class _Layer:

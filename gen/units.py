@@ -84,23 +84,31 @@ def find_unit(
     NetworkError where inputs do not meet in whole, power-of-two steps or a readout has more
     than one scale.
     """
-    weighted = [network.by_name[i] for i in node.inputs]
-    weighted = [n for n in weighted if isinstance(n, Weighted)]
+    sources = [network.by_name[i] for i in node.inputs]
+    weighted = [n for n in sources if isinstance(n, Weighted)]
     spiking = [i for i in node.inputs if not isinstance(network.by_name[i], Weighted)]
     if not weighted:
         raise NetworkError(f"node '{node.name}': needs a Conv2d or Linear; connect one")
     gains = [_gain(network, n) for n in weighted]
     offset = np.sum([g[1] for g in gains], axis=0)
+    worth = [np.full(len(offset), network.amplitude[i]) for i in spiking]  # of one spike, (O,)
+    if isinstance(node, FloatNeuron) and node.norm is not None:
+        gain, start = node.norm.affine()
+        gains = [(g * gain, o) for g, o in gains]
+        worth = [w * gain for w in worth]
+        offset = gain * offset + start
     sizes = np.array([np.abs(g[0]) for g in gains])
-    constant = np.all(sizes == 0, axis=0)
+    constant = np.all([s == 0 for s in (*sizes, *worth)], axis=0)
     if isinstance(node, FloatReadout):
         _one_scale(node, sizes[:, ~constant], bool(constant.any()))
-    shifts = _shifts(node, [n.name for n in weighted], sizes, constant)
-    size = sizes[shifts.index(0)] if not constant.all() else np.ones_like(sizes[0])
+    shifts = _shifts(node, [n.name for n in weighted], sizes)
+    size = np.max(sizes / 2.0 ** np.array(shifts)[:, None], axis=0)
+    for w in worth:  # where only spikes count, the first shortcut's is the unit
+        size = np.where(size == 0, np.abs(w), size)
     # nothing multiplies a constant channel's unit: the usual one keeps its registers as narrow
     usual = float(np.median(size[~constant])) if not constant.all() else 1.0
     size = np.where(constant, usual, size)
-    coef = tuple(_coefficient(network, node, i, size) for i in spiking)
+    coef = tuple(_coefficient(node, i, w, size) for i, w in zip(spiking, worth, strict=True))
     flips: dict[str, np.ndarray] = {}
     low = np.zeros(len(size), np.int64)
     high = np.zeros(len(size), np.int64)
@@ -132,35 +140,40 @@ def _one_scale(node: FloatReadout, sizes: np.ndarray, constant: bool) -> None:
         )
 
 
-def _shifts(node: FloatNode, names: list[str], sizes: np.ndarray,
-            constant: np.ndarray) -> tuple[int, ...]:  # fmt: skip
-    """Left shift of each weighted input against the one with the smallest unit."""
-    if len(sizes) == 1 or constant.all():
+def _shifts(node: FloatNode, names: list[str], sizes: np.ndarray) -> tuple[int, ...]:
+    """Left shift of each weighted input against the one with the smallest unit.
+
+    Channels whose weights or gain are zero on either side fit any shift.
+    """
+    known = np.where(sizes > 0, sizes, np.nan)
+    some = ~np.all(np.isnan(known), axis=1)
+    if len(sizes) == 1 or not some.any():
         return (0,) * len(sizes)
-    sizes = sizes[:, ~constant]
-    base = int(np.argmin(sizes[:, 0]))
+    middle = np.array([np.nanmedian(k) if s else np.inf for k, s in zip(known, some, strict=True)])
+    base = int(np.argmin(middle))
     out = []
-    for name, size in zip(names, sizes):
-        ratio = size / np.where(sizes[base] > 0, sizes[base], np.nan)
-        shift = np.round(np.log2(np.where(ratio > 0, ratio, np.nan)))
-        ok = np.all(shift == shift[0]) and np.all(np.abs(ratio / 2.0**shift - 1) <= SAME)
-        if not (ok and 0 <= shift[0] <= MAX_SHIFT):
-            worst = ratio[int(np.argmax(np.abs(np.nan_to_num(ratio) - np.nan_to_num(ratio[0]))))]
+    for name, row in zip(names, known, strict=True):
+        ratio = (row / known[base])[~np.isnan(row) & ~np.isnan(known[base])]
+        shift = np.round(np.log2(ratio))
+        whole = np.abs(ratio / 2.0**shift - 1) <= SAME
+        if ratio.size and not (whole.all() and np.ptp(shift) == 0 and 0 <= shift[0] <= MAX_SHIFT):
+            far = np.abs(ratio - ratio[0]) if whole[0] else ~whole
             raise NetworkError(
                 f"node '{node.name}': inputs '{names[base]}' and '{name}' meet with amplitudes "
-                f"1 : {worst:g}, not one power of two for all channels; tie their gains in training"
+                f"1 : {ratio[int(np.argmax(far))]:g}, not one power of two up to 2**{MAX_SHIFT} "
+                "for all channels; tie their gains in training (one batch norm after the sum)"
             )
-        out.append(int(shift[0]))
+        out.append(int(shift[0]) if ratio.size else 0)
     return tuple(out)
 
 
-def _coefficient(network: FloatNetwork, node: FloatNode, spikes: str,
-                 size: np.ndarray) -> np.ndarray:  # fmt: skip
+def _coefficient(node: FloatNode, spikes: str, worth: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Whole number of units that one spike of a shortcut adds, (O,)."""
-    real = network.amplitude[spikes] / size
+    real = worth / size
     whole = np.round(real)
-    if np.any(np.abs(real - whole) > SAME * np.abs(real)):
-        o = int(np.argmax(np.abs(real - whole)))
+    wrong = np.abs(real - whole) > SAME * np.abs(real)
+    if np.any(wrong):
+        o = int(np.argmax(wrong))
         raise NetworkError(
             f"node '{node.name}': a spike of '{spikes}' is worth {real[o]:g} units of channel {o}, "
             "not a whole number; tie the amplitudes in training or pass it through a convolution"

@@ -25,16 +25,18 @@ from sterna.gen.floatnet import (
     FloatReadout,
     sources,
 )
+from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
 from sterna.train.fastscan import SumPool, library
+from sterna.train.meet import find_scales, merge
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import discretize, straight_through
 
 __all__ = ["SpikingModule"]
 
 Weighted = FloatConv2d | FloatLinear
-BN_MOMENTUM = 0.1
+LEAST_GAIN = 0.01  # of a batch norm over a sum
 
 
 class SpikingModule(nn.Module):
@@ -45,31 +47,42 @@ class SpikingModule(nn.Module):
     through, and batch statistics are frozen.
 
     Parameters: latent weights ``<node>__weight`` in [-1, 1], ``<node>__gamma`` and ``__beta`` of
-    batch norms, ``<readout's node>__gain`` (one scale) and ``__bias``.
+    batch norms (of a weighted node, or of a neuron: over the sum of its inputs),
+    ``<readout's node>__gain`` (one scale) and ``__bias``. ``momentum``: of the batch norms' running
+    statistics.
+
+    Several inputs of a neuron (adds before the neuron) keep ratios that hardware can build: their
+    weights have a fixed ``unit`` each, powers of two apart, a spike is worth a whole number of the
+    smallest unit, and the one batch norm comes after the sum, so its gain changes no ratio.
     """
 
     def __init__(self, network: FloatNetwork) -> None:
         super().__init__()
         self.network = network
         self.steps = network.steps
+        self.momentum = 0.1
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()
         tied = set(network.readout.inputs)
+        self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
         for node in network.nodes:
             if isinstance(node, FloatMerge):
-                raise NetworkError(f"node '{node.name}': merges cannot be trained yet; remove it")
-            if not isinstance(node, Weighted):
+                merge_shifts(network, node)  # refused now, not after hours of training
+            elif isinstance(node, Weighted):
+                self._add_parameters(node, node.name in tied)
+            elif isinstance(node, FloatNeuron | FloatReadout):
                 self._check_neuron(node)
-                continue
-            self._add_parameters(node, node.name in tied)
+                if isinstance(node, FloatNeuron) and node.norm is not None:
+                    self._add_norm(node.name, node.norm, 1.0)
 
     def _add_parameters(self, node: Weighted, tied: bool) -> None:
         name = node.name
         weight = torch.tensor(node.weight, dtype=torch.float32)
         # latent weights live in [-1, 1] and train best from +-0.1; batch norm or gain take the rest
         peak = float(weight.abs().max())
-        scale = max(peak, 1.0) if node.norm is not None else peak / 0.1 or 1.0
+        scaled = node.norm is not None or node.unit is not None
+        scale = max(peak, 1.0) if scaled else peak / 0.1 or 1.0
         self._put(name, "weight", weight / scale)
         if node.norm is not None:
             if tied:
@@ -77,28 +90,38 @@ class SpikingModule(nn.Module):
                     f"node '{name}': a batch norm before the readout gives every class its own "
                     "scale; remove it"
                 )
-            for key in ("gamma", "beta"):
-                self._put(name, key, torch.tensor(getattr(node.norm, key), dtype=torch.float32))
-            for key in ("mean", "var"):
-                value = torch.tensor(getattr(node.norm, key), dtype=torch.float32)
-                value = value / (scale if key == "mean" else scale**2)
-                self.register_buffer(f"{name}__{key}", value)
-        else:
+            self._add_norm(name, node.norm, scale)
+            return
+        if node.unit is None:
             self._put(name, "gain", torch.tensor(scale))
-            if node.bias is not None:
-                self._put(name, "bias", torch.tensor(node.bias, dtype=torch.float32))
+        if node.bias is not None:
+            self._put(name, "bias", torch.tensor(node.bias, dtype=torch.float32))
+
+    def _add_norm(self, name: str, norm: BatchNorm, scale: float) -> None:
+        """Parameters of a batch norm whose input is ``scale`` times smaller than described."""
+        for key in ("gamma", "beta"):
+            self._put(name, key, torch.tensor(getattr(norm, key), dtype=torch.float32))
+        for key in ("mean", "var"):
+            value = torch.tensor(getattr(norm, key), dtype=torch.float32)
+            value = value / (scale if key == "mean" else scale**2)
+            self.register_buffer(f"{name}__{key}", value)
 
     def _put(self, node: str, key: str, value: Tensor) -> None:
         self.register_parameter(f"{node}__{key}", nn.Parameter(value))
 
-    def _check_neuron(self, node: FloatNode) -> None:
-        if not isinstance(node, FloatNeuron | FloatReadout):
-            return
-        if len(node.inputs) != 1 or not isinstance(self.network.by_name[node.inputs[0]], Weighted):
-            raise NetworkError(
-                f"node '{node.name}': several inputs or spike inputs cannot be trained yet; "
-                "give it one Conv2d or Linear"
-            )
+    def _check_neuron(self, node: FloatNeuron | FloatReadout) -> None:
+        sources = [self.network.by_name[i] for i in node.inputs]
+        if len(sources) > 1 or not isinstance(sources[0], Weighted):
+            own = [n.name for n in sources if isinstance(n, Weighted)
+                   and (n.unit is None or n.norm is not None or n.bias is not None)]  # fmt: skip
+            if isinstance(node, FloatReadout) or node.norm is None or own:
+                who = f"'{own[0]}' has a scale of its own" if own else "there is none"
+                raise NetworkError(
+                    f"node '{node.name}': what meets before a neuron needs weights with a fixed "
+                    f"unit, no bias, and one batch norm after the sum, but {who}; set unit there "
+                    "and norm here"
+                )
+        find_scales(self.network, node)
         if np.ndim(node.bias or 0) or np.ndim(node.v_init) or np.ndim(node.threshold):
             raise NetworkError(
                 f"node '{node.name}': training wants one threshold, bias and v_init for all "
@@ -114,20 +137,22 @@ class SpikingModule(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Real logits [B, classes] of uint8 images [B,C,H,W] (frames: [T,B,C,H,W])."""
         folded = self.fraction_bits is not None
+        run = self._folded if folded else self._real
         streams: dict[str, Tensor] = {}
         for node in self.network.nodes:
+            if isinstance(node, FloatReadout):
+                return run(node, streams)
             if isinstance(node, FloatInput):
                 streams[node.name] = self._input(node, images, folded)
             elif isinstance(node, FloatPool):
                 streams[node.name] = self._pool(node, streams[node.input], folded)
+            elif isinstance(node, FloatMerge):
+                parts = [streams[n] for n in node.inputs]
+                amplitude = 1.0 if folded else self.network.amplitude[node.name]
+                shifts = merge_shifts(self.network, node) if folded else (0,) * len(parts)
+                streams[node.name] = merge(node, parts, shifts, amplitude)
             elif isinstance(node, FloatNeuron):
-                weighted = cast("Weighted", self.network.by_name[node.inputs[0]])
-                run = self._folded if folded else self._real
-                streams[node.name] = run(node, weighted, streams[weighted.input])
-            elif isinstance(node, FloatReadout):
-                weighted = cast("Weighted", self.network.by_name[node.inputs[0]])
-                run = self._folded if folded else self._real
-                return run(node, weighted, streams[weighted.input])
+                streams[node.name] = run(node, streams)
             if node.name in self.keep:
                 self.spikes[node.name] = streams[node.name].detach()
         raise AssertionError("a FloatNetwork ends in a readout")
@@ -178,27 +203,19 @@ class SpikingModule(nn.Module):
     def _is_tied(self, node: Weighted) -> bool:
         return node.name in self.network.readout.inputs
 
-    def _real(self, node: FloatNeuron | FloatReadout, weighted: Weighted, s: Tensor) -> Tensor:
+    def _real(self, node: FloatNeuron | FloatReadout, streams: dict[str, Tensor]) -> Tensor:
         """The neuron in real numbers: batch norm in its training or its evaluation form."""
-        name = weighted.name
-        latent = cast("Tensor", self.get(name, "weight"))
-        q, a = discretize(latent, weighted.kind, self._is_tied(weighted))
-        x = self._sum(weighted, s, straight_through(latent, q, a, unit=False), None)
-        gamma, beta = self.get(name, "gamma"), self.get(name, "beta")
-        if gamma is not None:
-            assert weighted.norm is not None
-            mean, var = self.get(name, "mean"), self.get(name, "var")
-            shape = x.shape
-            x = F.batch_norm(x.flatten(0, 1), mean, var, gamma, beta, self.training,
-                             BN_MOMENTUM, weighted.norm.eps).view(shape)  # fmt: skip
-        else:
-            x = x * cast("Tensor", self.get(name, "gain"))
-            bias = self.get(name, "bias")
-            if bias is not None:
-                x = x + bias.view(1, -1, 1, 1)
+        parts = []
+        for name in node.inputs:
+            source = self.network.by_name[name]
+            weighted = isinstance(source, Weighted)
+            parts.append(self._real_sum(source, streams) if weighted else streams[name])
+        x = sum(parts[1:], parts[0])
+        if isinstance(node, FloatNeuron) and node.norm is not None:
+            x = self._normed(node.name, x, node.norm.eps)
         if node.bias is not None:
             x = x + float(node.bias)
-        like = latent.new_ones(x.shape[2])
+        like = x.new_ones(x.shape[2])
         threshold = like * float(node.threshold)
         back = threshold if node.reset_by is None else like * float(node.reset_by)
         out = scan(x, threshold, back, like * float(node.v_init), self._spec(node, False))
@@ -206,52 +223,93 @@ class SpikingModule(nn.Module):
             return self._logits(node, out)
         return out if node.amplitude == 1.0 else out * node.amplitude
 
-    def _folded(self, node: FloatNeuron | FloatReadout, weighted: Weighted, s: Tensor) -> Tensor:
+    def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
+        """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""
+        s, latent = streams[node.input], self._latent(node)
+        q, a = discretize(latent, node.kind, self._is_tied(node))
+        if node.unit is not None and node.norm is None:
+            x = self._sum(node, s, straight_through(latent, q, a, unit=True) * node.unit, None)
+        else:
+            x = self._sum(node, s, straight_through(latent, q, a, unit=False), None)
+        if node.norm is not None:
+            return self._normed(node.name, x, node.norm.eps)
+        gain, bias = self.get(node.name, "gain"), self.get(node.name, "bias")
+        x = x if gain is None else x * gain
+        return x if bias is None else x + bias.view(1, -1, 1, 1)
+
+    def _normed(self, name: str, x: Tensor, eps: float) -> Tensor:
+        mean, var, gamma, beta = (self.get(name, k) for k in ("mean", "var", "gamma", "beta"))
+        return F.batch_norm(x.flatten(0, 1), mean, var, gamma, beta, self.training,
+                            self.momentum, eps).view(x.shape)  # fmt: skip
+
+    def _latent(self, node: Weighted) -> Tensor:
+        return cast("Tensor", self.get(node.name, "weight"))
+
+    def _folded(self, node: FloatNeuron | FloatReadout, streams: dict[str, Tensor]) -> Tensor:
         """The same neuron in the units of its integer form, as ``gen.quantize`` folds it."""
         assert self.fraction_bits is not None
         fraction = float(1 << self.fraction_bits[node.name])
-        name = weighted.name
-        latent = cast("Tensor", self.get(name, "weight"))
-        q, a = discretize(latent, weighted.kind, self._is_tied(weighted))
-        gain, offset = self._affine(weighted)
-        amplitude = self.network.amplitude[weighted.input]
-        a = a.flatten()
-        if gain.dtype == torch.float32:  # the one gain, multiplied in as `export` does
-            unit = amplitude * (a * gain).double()
+        scales = find_scales(self.network, node)
+        base = scales.base
+        latent = self._latent(base)
+        amplitude = self.network.amplitude[base.input]
+        gain, offset = self._affine(base)
+        if base.unit is not None and base.norm is None:
+            unit = amplitude * torch.tensor([base.unit], device=latent.device).double()
         else:
-            unit = amplitude * a.double() * gain  # real value of one integer unit
+            a = discretize(latent, base.kind, self._is_tied(base))[1].flatten()
+            if gain.dtype == torch.float32:  # the one gain, multiplied in as `export` does
+                unit = amplitude * (a * gain).double()
+            else:
+                unit = amplitude * a.double() * gain  # real value of one integer unit
+        if isinstance(node, FloatNeuron) and node.norm is not None:
+            gain, start = self._norm_affine(node.name, node.norm.eps)
+            unit, offset = unit * gain, offset * gain + start
         sign = torch.where(unit < 0, -1.0, 1.0)
         unit = unit.abs().clamp(min=1e-9)
-        shape = (-1, *[1] * (latent.ndim - 1))
-        weight = straight_through(latent, q, a.view(shape), unit=True) * sign.float().view(shape)
         per = fraction / unit  # integer steps of one real unit
         bias = (offset + float(node.bias or 0.0)) * per
         start = float(node.v_init) * per
         if bias_in_start(node):
             start, bias = start + bias * self.steps, torch.zeros_like(bias)
-        bias = _round(bias.expand(weight.shape[0]))
         exact = float(node.threshold) * per
         threshold = _floor(exact) + 1 if node.strict else -_floor(-exact)
         back = _round(exact if node.reset_by is None else float(node.reset_by) * per)
-        v_init = _round(start)
-        parts = [p.expand(weight.shape[0]).float() for p in (threshold, back, v_init)]
-        x = self._sum(weighted, s, weight * fraction, bias.float())
-        out = scan(x, parts[0], parts[1], parts[2], self._spec(node, True))
+        channels = len(latent)
+        rule = [p.expand(channels).float() for p in (threshold, back, _round(start))]
+        column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
+        x = _round(bias.expand(channels)).float().view(-1, 1, 1)
+        for name, times in scales.times.items():
+            source = self.network.by_name[name]
+            part = streams[name] if name in streams else self._whole_sum(source, streams)
+            x = x + part * (column * times)
+        out = scan(x, rule[0], rule[1], rule[2], self._spec(node, True))
         if not isinstance(node, FloatReadout):
             return out
         logits = self._logits(node, out)
         return logits if node.mode == "count" else logits * (unit / fraction).float()
 
+    def _whole_sum(self, node: FloatNode, streams: dict[str, Tensor]) -> Tensor:
+        """The sum of trits times integer streams, gradients straight through."""
+        assert isinstance(node, Weighted)
+        latent = self._latent(node)
+        q, a = discretize(latent, node.kind, self._is_tied(node))
+        return self._sum(node, streams[node.input], straight_through(latent, q, a, unit=True), None)
+
+    def _norm_affine(self, name: str, eps: float) -> tuple[Tensor, Tensor]:
+        """(gain, offset) of a batch norm in evaluation, float64 (O,)."""
+        gamma, beta, mean, var = (
+            cast("Tensor", self.get(name, k)).double() for k in ("gamma", "beta", "mean", "var")
+        )
+        gain = gamma / torch.sqrt(var + eps)
+        return gain, beta - mean * gain
+
     def _affine(self, weighted: Weighted) -> tuple[Tensor, Tensor]:
         """(gain, offset), (O,) or (1,), of the batch norm (float64) or of gain (float32), bias."""
-        gamma, beta = self.get(weighted.name, "gamma"), self.get(weighted.name, "beta")
-        if gamma is not None and beta is not None and weighted.norm is not None:
-            mean, var = self.get(weighted.name, "mean"), self.get(weighted.name, "var")
-            assert mean is not None and var is not None
-            gain = gamma.double() / torch.sqrt(var.double() + weighted.norm.eps)
-            return gain, beta.double() - mean.double() * gain
-        gain = cast("Tensor", self.get(weighted.name, "gain")).view(1)
-        bias = self.get(weighted.name, "bias")
+        if weighted.norm is not None:
+            return self._norm_affine(weighted.name, weighted.norm.eps)
+        gain, bias = self.get(weighted.name, "gain"), self.get(weighted.name, "bias")
+        gain = torch.ones(1, device=self._latent(weighted).device) if gain is None else gain.view(1)
         return gain, torch.zeros_like(gain).double() if bias is None else bias.double()
 
     def _spec(self, node: FloatNeuron | FloatReadout, folded: bool) -> ScanSpec:
@@ -272,34 +330,40 @@ class SpikingModule(nn.Module):
     # -- to and from the description ----------------------------------------------------------
 
     def clip_latents(self) -> None:
-        """Keep latent weights in [-1, 1]; call after each optimiser step."""
+        """Keep latent weights in [-1, 1], and gains over sums positive (shortcuts then have one
+        coefficient in all channels); call after each optimiser step."""
         with torch.no_grad():
             for name, p in self.named_parameters():
                 if name.endswith("__weight"):
                     p.clamp_(-1, 1)
+                elif name.endswith("__gamma") and name[:-7] in self._neurons:
+                    p.clamp_(min=LEAST_GAIN)
 
     def export(self) -> FloatNetwork:
         """The network as trained: effective weights scale*trits, batch norms as they stand."""
         nodes: list[FloatNode] = []
         for node in self.network.nodes:
-            if isinstance(node, Weighted):
-                latent = cast("Tensor", self.get(node.name, "weight")).detach()
+            if isinstance(node, FloatNeuron) and node.norm is not None:
+                node = replace(node, norm=self._norm_of(node.name, node.norm.eps))
+            elif isinstance(node, Weighted):
+                latent = self._latent(node).detach()
                 q, a = discretize(latent, node.kind, self._is_tied(node))
+                gain = self.get(node.name, "gain")
                 if node.norm is not None:
-                    parts = [cast("Tensor", self.get(node.name, k)) for k in
-                             ("gamma", "beta", "mean", "var")]  # fmt: skip
-                    arrays = [p.detach().cpu().numpy() for p in parts]
-                    norm = BatchNorm(*arrays, eps=node.norm.eps)
-                    node = replace(node, weight=(q * a).cpu().numpy(), norm=norm)
-                else:
-                    gain = cast("Tensor", self.get(node.name, "gain")).detach()
-                    bias = self.get(node.name, "bias")
-                    node = replace(
-                        node, weight=(q * (a * gain)).cpu().numpy(),
-                        bias=None if bias is None else bias.detach().cpu().numpy(),
-                    )  # fmt: skip
+                    node = replace(node, norm=self._norm_of(node.name, node.norm.eps))
+                elif gain is not None:
+                    a = a * gain.detach()
+                elif node.unit is not None:
+                    a = torch.tensor(node.unit)
+                bias = self.get(node.name, "bias")
+                bias = None if bias is None else bias.detach().cpu().numpy()
+                node = replace(node, weight=(q * a).cpu().numpy(), bias=bias)
             nodes.append(node)
         return FloatNetwork(self.network.steps, nodes)
+
+    def _norm_of(self, name: str, eps: float) -> BatchNorm:
+        parts = [cast("Tensor", self.get(name, k)) for k in ("gamma", "beta", "mean", "var")]
+        return BatchNorm(*[p.detach().cpu().numpy() for p in parts], eps=eps)
 
     def trace(self, images: Tensor, names: tuple[str, ...]) -> tuple[Tensor, dict[str, Tensor]]:
         """(logits, streams of the named nodes), no gradient; for tests and calibration."""

@@ -1,34 +1,15 @@
-"""Recipes: a TOML file that says which network, which data and how it is trained.
+"""Recipes: a TOML file that says which network, which data and how it is trained."""
 
-Layers are written as in papers: ``32C5s2p2`` is a convolution to 32 channels, kernel 5, stride 2,
-padding 2, followed by neurons; ``128FC`` a full connection followed by neurons; ``P2sum``,
-``P2or``, ``P2avg`` a pool; ``FC10`` (last) the readout's full connection to 10 classes.
-"""
-
-import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sterna.gen.floatnet import (
-    BatchNorm,
-    FloatConv2d,
-    FloatInput,
-    FloatLinear,
-    FloatNetwork,
-    FloatNeuron,
-    FloatNode,
-    FloatPool,
-    FloatReadout,
-)
+from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
+from sterna.train.layers import Layers
 
 __all__ = ["Recipe", "Stage", "read_recipe", "build_network"]
-
-LATENT = 0.1  # latent weights start uniform in +-0.1 (METHODS: what worked)
 
 
 @dataclass(frozen=True)
@@ -48,7 +29,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe. ``text`` is the file itself, copied into the run."""
+    """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``text`` is
+    the file itself, copied into the run."""
 
     name: str
     data: str
@@ -60,6 +42,7 @@ class Recipe:
     rotate: float = 0.0
     zoom: float = 0.0
     smoothing: float = 0.0
+    images: int = 0
     warm_start: str = ""
     text: str = field(default="", repr=False)
 
@@ -114,69 +97,17 @@ def _stage(path: Path, raw: dict[str, Any]) -> Stage:
     return Stage(**raw)
 
 
-_CONV = re.compile(r"(\d+)C(\d+)(?:s(\d+))?(?:p(\d+))?\Z")
-_FULL = re.compile(r"(\d+)FC\Z")
-_POOL = re.compile(r"P(\d+)(sum|avg|or)\Z")
-_LAST = re.compile(r"FC(\d+)\Z")
-
-
 def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
     """The untrained FloatNetwork of a recipe: latent weights uniform in +-0.1 from ``seed``."""
+    where = f"recipe '{recipe.name}'"
     d = dict(recipe.network)
-    steps, layers = d.pop("steps"), d.pop("layers")
-    kind = d.pop("kind", "ternary")
-    neuron, readout = d.pop("neuron", {}), d.pop("readout", {})
-    entry = FloatInput("image", tuple(d.pop("shape")), d.pop("coding", "direct"),
-                       d.pop("bits", 8), d.pop("seed", 0))  # fmt: skip
-    if d:
-        raise UsageError(f"recipe '{recipe.name}': [network] key '{min(d)}' is unknown; remove it")
-    rng = np.random.default_rng(seed)
-    nodes: list[FloatNode] = [entry]
-    for k, text in enumerate(layers, 1):
-        here = FloatNetwork(steps, [*nodes, *_ending(nodes)])
-        c, h, w = here.shape[nodes[-1].name]
-        nodes += _layer(recipe, text, k, nodes[-1].name, (c, h, w), kind, neuron, readout, rng)
-    return FloatNetwork(steps, nodes)
-
-
-def _ending(nodes: list[FloatNode]) -> list[FloatNode]:
-    """A stand-in end, so that shapes of an unfinished chain can be asked for."""
-    return [FloatReadout("end_of_chain", (nodes[-1].name,))]
-
-
-def _layer(
-    recipe: Recipe, text: str, k: int, source: str, shape: tuple[int, int, int], kind: str,
-    neuron: dict[str, Any], readout: dict[str, Any], rng: np.random.Generator,
-) -> list[FloatNode]:  # fmt: skip
-    draw = lambda *s: rng.uniform(-LATENT, LATENT, s).astype(np.float32)  # noqa: E731
-    size = int(np.prod(shape))
-    if m := _CONV.match(text):
-        out, kernel, stride, pad = (int(g or d) for g, d in zip(m.groups(), (0, 0, 1, 0)))
-        name = f"conv{k}"
-        weight = draw(out, shape[0], kernel, kernel)
-        node: FloatNode = FloatConv2d(
-            name, source, weight, (stride, stride), (pad, pad, pad, pad), 1, kind, norm=_norm(out)
-        )
-        return [node, FloatNeuron(f"spike{k}", (name,), **neuron)]
-    if m := _FULL.match(text):
-        name, out = f"full{k}", int(m[1])
-        node = FloatLinear(name, source, draw(out, size), kind, norm=_norm(out))
-        return [node, FloatNeuron(f"spike{k}", (name,), **neuron)]
-    if m := _POOL.match(text):
-        side = int(m[1])
-        return [FloatPool(f"pool{k}", source, m[2], (side, side), (side, side))]
-    if m := _LAST.match(text):
-        out = int(m[1])
-        bias = np.zeros(out, np.float32)
-        weight = draw(out, size) * np.float32(5 / np.sqrt(size))  # logits of about 1
-        node = FloatLinear(f"full{k}", source, weight, kind, bias=bias)
-        return [node, FloatReadout("readout", (f"full{k}",), **readout)]
-    raise UsageError(
-        f"recipe '{recipe.name}': layer '{text}' is not understood; write 32C5s2p2, 128FC, "
-        "P2sum, P2or, P2avg or FC10"
-    )
-
-
-def _norm(channels: int) -> BatchNorm:
-    ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
-    return BatchNorm(ones, zeros, zeros, ones)
+    for key in ("steps", "layers", "shape"):
+        if key not in d:
+            raise UsageError(f"{where}: [network] key '{key}' is missing; add it")
+    layers = d.pop("layers")
+    made = Layers(where, d, seed)
+    if not isinstance(layers, list):
+        raise UsageError(f"{where}: layers {layers!r} is not a list; write [\"32C3p1\", ...]")
+    for entry in layers:
+        made.add(entry)
+    return made.network()

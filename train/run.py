@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatNetwork
+from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatNetwork, FloatNeuron
 from sterna.gen.quantize import quantize
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
@@ -150,6 +150,8 @@ class Trainer:
     def _epoch(self, stage: Stage, number: int, epoch: int, stop: float) -> float | None:
         """Mean loss of an epoch, None where the time ran out in its middle."""
         images, labels = self.train_set
+        if self.recipe.images:
+            images, labels = images[: self.recipe.images], labels[: self.recipe.images]
         generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch))
         order = torch.randperm(len(images), generator=generator)
         size = stage.batch or self.recipe.batch
@@ -316,5 +318,8 @@ def _warm(network: FloatNetwork, path: Path) -> FloatNetwork:
                 latent = latent * tensors.get(f"module.{node.name}__gain", np.float32(1))
                 norm = old.norm if node.norm is not None else None
                 node = replace(node, weight=latent, norm=norm)
+        elif isinstance(node, FloatNeuron) and isinstance(old, FloatNeuron):
+            if node.norm and old.norm and node.norm.gamma.shape == old.norm.gamma.shape:
+                node = replace(node, norm=old.norm)
         nodes.append(node)
     return FloatNetwork(network.steps, nodes)

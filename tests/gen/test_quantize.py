@@ -372,7 +372,7 @@ def test_amplitudes_that_do_not_meet() -> None:
         FloatLinear("full3", "both", _weight(rng, (4, 180), one=True)),
         FloatReadout("readout", ("full3",)),
     ]
-    _refused(FloatNetwork(4, nodes), "'both': inputs 'spike1' and 'spike2' have amplitudes 1 : 0.3")
+    _refused(FloatNetwork(4, nodes), "'both': inputs 'spike2' and 'spike1' .* 1 : 3.33333")
 
 
 def test_leaks_that_are_not_shifts() -> None:
