@@ -7,10 +7,13 @@ from typing import Any
 from sterna.golden.errors import DesignError, FileError
 from sterna.hw.stream import Edge
 
-__all__ = ["CoreDesign", "Design", "EdgeDesign", "FAMILIES", "FORMAT", "VERSION"]
+__all__ = [
+    "BranchDesign", "BufferDesign", "CoreDesign", "Design", "EdgeDesign", "FAMILIES", "FORMAT",
+    "VERSION",
+]  # fmt: skip
 
 FORMAT = "sterna-design"
-VERSION = 1
+VERSION = 2
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
 
@@ -35,9 +38,11 @@ class EdgeDesign:
 
 @dataclass(frozen=True)
 class CoreDesign:
-    """One core. pe, simd, tp: folding (pools: 1, 1, 1). memory: 'rom' or 'ram'.
+    """One core. pe, simd, tp: folding (pools and merges: 1, 1, 1). memory: 'rom' or 'ram'.
 
-    input: the stream at its line buffer; output: the stream it makes (None: logits).
+    input: the stream at its line buffer (of a merge: its first); output: the stream it makes, None
+    for logits and where not ``main`` (the further weighted inputs of a neuron, which belongs to the
+    main one).
     law: the terms of the initiation interval (compute, input, output, gearbox), clocks an image.
     ranges: declared (lowest, highest) of the parameters of a 'ram' core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
@@ -45,8 +50,9 @@ class CoreDesign:
 
     name: str
     op: str
-    source: str
+    sources: list[str]
     target: str
+    main: bool
     pe: int
     simd: int
     tp: int
@@ -64,9 +70,39 @@ class CoreDesign:
 
 
 @dataclass(frozen=True)
+class BufferDesign:
+    """The FIFO in which a branch waits. kind: registers, lutram or block; depth: beats as built;
+    bits of it. min_no_deadlock and min_full_rate are the token model's smallest depths (beats);
+    margin: beats added to the second before rounding up to the memory's grain."""
+
+    kind: str
+    depth: int
+    bits: int
+    min_no_deadlock: int
+    min_full_rate: int
+    margin: int
+
+
+@dataclass(frozen=True)
+class BranchDesign:
+    """One reading of a stream: input ``port`` of node ``reader`` reads the stream of ``source``.
+
+    given: the producer's beats, in channels as the reader counts them; taken: the beats at the
+    reader (a gearbox stands between unlike ones); buffer: the FIFO before the gearbox, or None.
+    """
+
+    source: str
+    reader: str
+    port: int
+    given: EdgeDesign
+    taken: EdgeDesign
+    buffer: BufferDesign | None = None
+
+
+@dataclass(frozen=True)
 class Design:
     """A folded network. ``interval`` is the bound of the whole network, clocks an image;
-    ``latency`` the model's clocks of one image alone (``gen.latency``)."""
+    ``latency`` the model's clocks of one image alone (``gen.tokens``)."""
 
     network: str
     family: str
@@ -74,6 +110,7 @@ class Design:
     axis_width: int
     input: EdgeDesign
     cores: list[CoreDesign]
+    branches: list[BranchDesign] = field(default_factory=list)
     taps: list[dict[str, Any]] = field(default_factory=list)
     latency: int | None = None
 
@@ -103,6 +140,15 @@ class Design:
         raise DesignError(
             f"design: no core '{name}'; the cores are {', '.join(c.name for c in self.cores)}"
         )
+
+    def branch(self, reader: str, port: int = 0) -> BranchDesign:
+        """The branch at input ``port`` of node ``reader``."""
+        return next(b for b in self.branches if (b.reader, b.port) == (reader, port))
+
+    @property
+    def buffers(self) -> list[BranchDesign]:
+        """The branches that wait in a FIFO."""
+        return [b for b in self.branches if b.buffer is not None]
 
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
@@ -152,9 +198,16 @@ class Design:
                 c["input"] = EdgeDesign(**c["input"])
                 c["output"] = None if c["output"] is None else EdgeDesign(**c["output"])
             body["cores"] = [CoreDesign(**c) for c in body["cores"]]
+            body["branches"] = [_branch(b) for b in body["branches"]]
             known = {f.name for f in fields(cls)}
             if unknown := set(body) - known:
                 raise KeyError(", ".join(sorted(unknown)))
             return cls(**body)
         except (KeyError, TypeError, AttributeError) as e:
             raise FileError(f"{where}: has wrong fields ({e}); run `sterna fold` again") from None
+
+
+def _branch(b: dict[str, Any]) -> BranchDesign:
+    b["given"], b["taken"] = EdgeDesign(**b["given"]), EdgeDesign(**b["taken"])
+    b["buffer"] = None if b["buffer"] is None else BufferDesign(**b["buffer"])
+    return BranchDesign(**b)

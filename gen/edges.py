@@ -106,8 +106,8 @@ def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[s
 
 def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
     """The producer's lanes, and the fewest planes a beat that keep up."""
-    channels = network.shape[nodes.source][0]
-    planes, bits = network.planes(nodes.source), network.bits(nodes.source)
+    channels = network.shape[nodes.sources[0]][0]
+    planes, bits = network.planes(nodes.sources[0]), network.bits(nodes.sources[0])
     out_bits = network.bits(nodes.target)
     best: tuple[tuple[int, ...], Edge] | None = None
     lanes = [made.lanes] if made else [d for d in range(1, channels + 1) if channels % d == 0]

@@ -3,23 +3,15 @@
 from dataclasses import replace
 from typing import Any
 
-from sterna.gen.design import FAMILIES, CoreDesign, Design, EdgeDesign
-from sterna.gen.edges import input_edge, pixels_of, pool_edge
+from sterna.gen.design import FAMILIES, Design
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.latency import latency
-from sterna.gen.specs import (
-    conv_spec,
-    declared_ranges,
-    input_map,
-    is_depthwise,
-    pool_spec,
-)  # fmt: skip
+from sterna.gen.plan import plan
+from sterna.gen.specs import is_depthwise
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.network import Conv2d, Linear, Network
 from sterna.golden.window import legal_simd, window_of
-from sterna.hw.axis import image_clocks
-from sterna.hw.gearbox import clocks_per_pixel
-from sterna.hw.stream import MAX_WIDTH, Edge
+from sterna.hw.stream import MAX_WIDTH
 
 __all__ = ["fold", "legal_folding", "MAX_LANES"]
 
@@ -92,21 +84,25 @@ def fold(
     else:
         _, h, w = network.input.shape
         target = 8 * h * w
-    for name in convs:
-        if name not in complete:
-            folding[name] = _smallest(network, name, target, folding.get(name, {}), fps)
+    for group in _neurons(network, cores):
+        if not all(name in complete for name in group):
+            folding |= _smallest(network, group, target, folding, fps)
+        _check_pe(group, folding)
     target = max(
         [target, *(_compute_clocks(network, n, **_three(folding[n])) for n in convs)]
         if fps is None
         else [target]
     )
-    design = _design(network, cores, folding, target, family, clock_mhz, axis_width)
+    design = plan(network, cores, folding, target, family, clock_mhz, axis_width)
     if fps is not None and design.interval > target:
         raise DesignError(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
-    return replace(design, latency=latency(network, design))
+    chain = all(b.buffer is None and b.port == 0 for b in design.branches) and len(
+        {b.source for b in design.branches}
+    ) == len(design.branches) == len(design.cores)
+    return replace(design, latency=latency(network, design) if chain else None)
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
@@ -135,175 +131,82 @@ def _compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int) ->
     return oh * ow * (node.out_channels // pe) * visit
 
 
+def _neurons(network: Network, cores: list[CoreNodes]) -> list[list[str]]:
+    """Weighted nodes by the neuron they feed, in the order of their main ones."""
+    out: dict[str, list[str]] = {}
+    for core in cores:
+        if core.op == "conv":
+            out.setdefault(core.target, []).append(core.name)
+    return list(out.values())
+
+
+def _check_pe(group: list[str], folding: dict[str, dict[str, Any]]) -> None:
+    first = folding[group[0]]["pe"]
+    for name in group[1:]:
+        if folding[name]["pe"] != first:
+            raise DesignError(
+                f"node '{name}': pe {folding[name]['pe']} differs from the pe {first} of "
+                f"'{group[0]}', which feeds the same neuron; give both the same"
+            )
+        memories = [folding[n].get("memory", "rom") for n in (name, group[0])]
+        if memories[0] != memories[1]:
+            raise DesignError(
+                f"node '{name}': memory {memories[0]} differs from the {memories[1]} of "
+                f"'{group[0]}', which feeds the same neuron; give both the same"
+            )
+
+
 def _smallest(
-    network: Network, name: str, target: int, given: dict[str, Any], fps: float | None
-) -> dict[str, Any]:
-    """The cheapest folding that is not slower than ``target``; else the fastest there is."""
-    legal = legal_folding(network, name) | {
-        k: [given[k]] for k in ("pe", "simd", "tp") if k in given
-    }
-    best: tuple[Any, dict[str, Any]] | None = None
-    for pe in legal["pe"]:
-        for simd in legal["simd"]:
-            for tp in legal["tp"]:
-                if pe * simd * tp > MAX_LANES:
-                    continue
-                entry = {"pe": pe, "simd": simd, "tp": tp}
-                clocks = _compute_clocks(network, name, **entry)
-                late = max(0, clocks - target)
-                # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
-                cost = pe * simd * tp + 20 * pe + 2 * pe * simd / 8
-                key = (late, cost)
-                if best is None or key < best[0]:
-                    best = key, entry
-    assert best is not None
+    network: Network, group: list[str], target: int, given: dict[str, Any], fps: float | None
+) -> dict[str, dict[str, Any]]:
+    """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
+    slower than ``target``; else the fastest there are."""
+    legal = {name: _choices(network, name, given.get(name, {})) for name in group}
+    shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
+    best: tuple[tuple[int, float], dict[str, dict[str, Any]]] | None = None
+    for pe in sorted(shared):
+        found = {name: _cheapest(network, name, legal[name], pe, target) for name in group}
+        if any(f is None for f in found.values()):
+            continue
+        keys = [f[0] for f in found.values() if f is not None]
+        key = max(k[0] for k in keys), sum(k[1] for k in keys)
+        if best is None or key < best[0]:
+            best = key, {name: dict(f[1]) for name, f in found.items() if f is not None}
+    if best is None:
+        name = group[-1]
+        raise DesignError(
+            f"node '{name}': no pe is legal for {', '.join(map(repr, group))} together, which feed "
+            "one neuron; give them the same pe, simd and tp that are smaller"
+        )
     if best[0][0] and fps is not None:
         raise DesignError(
-            f"node '{name}': its fastest folding takes {target + best[0][0]} clocks an image, "
+            f"node '{group[0]}': its fastest folding takes {target + best[0][0]} clocks an image, "
             f"{target} are left at {fps:g} fps; lower the fps or raise the clock"
         )
-    return best[1] | {k: v for k, v in given.items() if k == "memory"}
+    for name in group:
+        best[1][name] |= {k: v for k, v in given.get(name, {}).items() if k == "memory"}
+    return best[1]
 
 
-def _design(
-    network: Network,
-    cores: list[CoreNodes],
-    folding: dict[str, dict[str, Any]],
-    target: int,
-    family: str,
-    clock_mhz: float,
-    axis_width: int | None,
-) -> Design:
-    out: list[CoreDesign] = []
-    made: Edge | None = None  # the stream of the core before
-    first, ends = None, {}
-    region = 0
-    for position, nodes in enumerate(cores):
-        node = network[nodes.name]
-        following = cores[position + 1] if position + 1 < len(cores) else None
-        if isinstance(node, Conv2d | Linear):
-            entry = folding[nodes.name]
-            given = made and Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)
-            edge = input_edge(network, node.name, entry, given, target)
-            core = _conv(network, nodes, edge, entry, region)
-            region += 2 if core.memory == "ram" else 0
-        else:
-            edge = pool_edge(network, nodes, made, target)
-            core = _pool(network, nodes, edge)
-        if made is None:
-            c, h, w = input_map(network, node)  # type: ignore[arg-type]
-            first = replace(edge, channels=c)
-            axis_width = axis_width or _axis_width(first, h * w, target)
-            ends = {"axis_input": image_clocks(first, h * w, axis_width)}
-        else:
-            given = Edge(edge.channels, made.lanes, made.planes, made.pb)
-            gear = clocks_per_pixel(given, edge) * pixels_of(network, node)
-            core = replace(core, law=core.law | {"gearbox": gear})
-        if core.op == "conv" and following is not None:
-            core = _with_output(network, core, cores, position, folding, target)
-        spec_law = _law(network, core, family)
-        core = replace(core, law=spec_law | {k: v for k, v in core.law.items() if k == "gearbox"})
-        made = core.output.edge if core.output else None
-        out.append(core)
-    assert first is not None and axis_width is not None
-    classes = network.shape[network.readout.name][0]
-    return Design(
-        network=network.name,
-        family=family,
-        clock_mhz=clock_mhz,
-        axis_width=axis_width,
-        input=EdgeDesign.of(first),
-        cores=out,
-        taps=[_tap(network, c) for c in out if c.output],
-        _ends=ends | {"axis_output": classes + 1},
-    )
-
-
-def _conv(
-    network: Network, nodes: CoreNodes, edge: Edge, entry: dict[str, Any], region: int
-) -> CoreDesign:
-    memory = entry.get("memory", "rom")
-    target = network[nodes.target]
-    assert isinstance(target, Neuron | Readout)
-    return CoreDesign(
-        name=nodes.name, op="conv", source=nodes.source, target=nodes.target,
-        pe=entry["pe"], simd=entry["simd"], tp=entry["tp"], memory=memory,
-        input=EdgeDesign.of(edge), output=None, lanes=entry["pe"] * entry["simd"] * entry["tp"],
-        law={}, ranges=declared_ranges(target.rule) if memory == "ram" else None,
-        regions=[region, region + 1] if memory == "ram" else None,
-    )  # fmt: skip
-
-
-def _pool(network: Network, nodes: CoreNodes, edge: Edge) -> CoreDesign:
-    spec = pool_spec(network, nodes.name, edge)
-    return CoreDesign(
-        name=nodes.name, op="pool", source=nodes.source, target=nodes.target, pe=1, simd=1, tp=1,
-        memory="rom", input=EdgeDesign.of(edge), output=EdgeDesign.of(spec.out_edge), lanes=0,
-        law={},
-    )  # fmt: skip
-
-
-def _with_output(
-    network: Network,
-    core: CoreDesign,
-    cores: list[CoreNodes],
-    position: int,
-    folding: dict[str, dict[str, Any]],
-    target: int,
-) -> CoreDesign:
-    """A scan can gather any number of steps into a beat: as many as the reader takes."""
-    channels = network.shape[core.target][0]
-    reader = network[cores[position + 1].name]
-    steps = network.steps
-    most = max(1, min(steps, MAX_WIDTH // core.pe))
-    if isinstance(reader, Conv2d | Linear):
-        wide = input_map(network, reader)[0]
-        given = Edge(wide, core.pe, steps, most)
-        edge = input_edge(network, reader.name, folding[reader.name], given, target)
-        pb = min(edge.pb, most)
-    else:
-        wide = Edge(channels, core.pe, steps, most)
-        pb = pool_edge(network, cores[position + 1], wide, target).pb
-    return replace(core, output=EdgeDesign(channels, core.pe, steps, min(pb, most)))
-
-
-def _law(network: Network, core: CoreDesign, family: str) -> dict[str, int]:
-    """Terms of the initiation interval, clocks an image (DESIGN section 4)."""
-    if core.op == "pool":
-        spec = pool_spec(network, core.name, core.input.edge)
-        g = spec.geometry
-        out = g.out_height * g.out_width
-        return {
-            "compute": out * g.edge.beats_per_pixel * spec.visit_clocks,
-            "input": g.input_beats,
-            "output": out * spec.out_edge.beats_per_pixel,
-        }
-    spec = conv_spec(network, core, family)
-    g = spec.geometry
-    pixels = g.out_height * g.out_width * spec.output_groups
-    return {
-        "compute": pixels * spec.visit_clocks,
-        "input": g.input_beats,
-        "output": pixels * spec.out_beats,
+def _choices(network: Network, name: str, given: dict[str, Any]) -> dict[str, list[int]]:
+    return legal_folding(network, name) | {
+        k: [given[k]] for k in ("pe", "simd", "tp") if k in given
     }
 
 
-def _axis_width(edge: Edge, pixels: int, target: int) -> int:
-    """The narrowest AXI4-Stream that keeps up, as a power of two of bytes."""
-    late = lambda bits: max(0, image_clocks(edge, pixels, bits) - target)  # noqa: E731
-    return min((8, 16, 32, 64, 128), key=lambda bits: (late(bits), bits))
-
-
-def _tap(network: Network, core: CoreDesign) -> dict[str, Any]:
-    assert core.output is not None
-    channels, height, width = network.shape[core.target]
-    return {
-        "node": core.target,
-        "channels": channels,
-        "height": height,
-        "width": width,
-        "lanes": core.output.lanes,
-        "planes": core.output.planes,
-        "pb": core.output.pb,
-        "bits_per_step": network.bits(core.target),
-    }
+def _cheapest(
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int
+) -> tuple[tuple[int, float], dict[str, int]] | None:
+    """((clocks too many, cost), folding) of one weighted node with this pe."""
+    best: tuple[tuple[int, float], dict[str, int]] | None = None
+    for simd in legal["simd"]:
+        for tp in legal["tp"]:
+            if pe * simd * tp > MAX_LANES:
+                continue
+            entry = {"pe": pe, "simd": simd, "tp": tp}
+            late = max(0, _compute_clocks(network, name, **entry) - target)
+            # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
+            key = late, pe * simd * tp + 20 * pe + 2 * pe * simd / 8
+            if best is None or key < best[0]:
+                best = key, entry
+    return best

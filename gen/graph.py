@@ -1,57 +1,70 @@
-"""From a network's nodes to the cores that compute them."""
+"""From a network's nodes to the cores that compute them and the places where streams are read."""
 
 from dataclasses import dataclass
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.network import Conv2d, Linear, Merge, Network, Neuron, Pool, Readout
 
-__all__ = ["CoreNodes", "walk"]
+__all__ = ["CoreNodes", "Port", "ports", "walk", "weighted_inputs"]
 
 
 @dataclass(frozen=True)
 class CoreNodes:
-    """One core: ``name`` is its weighted node's or pool's; it reads the stream of node ``source``
-    and makes the stream (or the logits) of node ``target``."""
+    """One core: ``name`` is its weighted node's, pool's or merge's; it reads the streams of nodes
+    ``sources`` and makes the stream (or the logits) of node ``target``. A neuron with several
+    weighted inputs has one for each; ``main`` is the first, which the neuron belongs to."""
 
     name: str
-    op: str  # 'conv' or 'pool'
-    source: str
+    op: str  # 'conv', 'pool' or 'merge'
+    sources: tuple[str, ...]
     target: str
+    main: bool = True
+
+
+@dataclass(frozen=True)
+class Port:
+    """A place where the stream of ``source`` is read: input ``port`` of node ``reader`` (a weighted
+    node, a pool, a merge, or a neuron that adds the spikes themselves)."""
+
+    source: str
+    reader: str
+    port: int
 
 
 def walk(network: Network) -> list[CoreNodes]:
     """The cores of a network, inputs first.
 
-    DesignError names the node that no hardware exists for yet, and the way out.
+    DesignError names the node that no hardware exists for, and the way out.
     """
     cores: list[CoreNodes] = []
     for name in network.order:
         node = network[name]
-        if isinstance(node, Merge):
-            raise DesignError(
-                f"node '{name}': there is no hardware for merges yet; simulate the network with "
-                "`sterna eval` or remove the skip connection"
-            )
-        if isinstance(node, Input | Neuron | Pool):
-            readers = network.readers(name)
-            if len(readers) > 1:
-                raise DesignError(
-                    f"node '{name}': is read by {', '.join(map(repr, readers))}, and there is "
-                    "no hardware for forks yet; give it one reader"
-                )
         if isinstance(node, Conv2d | Linear):
             readers = network.readers(name)
-            if len(readers) > 1:
+            target = network[readers[0]]
+            assert isinstance(target, Neuron | Readout)
+            if len(readers) > 1 or target.inputs.count(name) > 1:
                 raise DesignError(
-                    f"node '{name}': its sums feed {', '.join(map(repr, readers))}; a core has one "
-                    "kind of neuron, so duplicate the node"
+                    f"node '{name}': its sums feed {', '.join(map(repr, readers))} in several "
+                    "places; a core has one neuron, so duplicate the node"
                 )
-            cores.append(CoreNodes(name, "conv", node.input, readers[0]))
-        elif isinstance(node, Pool):
-            cores.append(CoreNodes(name, "pool", node.input, name))
-        elif isinstance(node, Neuron | Readout) and len(node.inputs) > 1:
-            raise DesignError(
-                f"node '{name}': has {len(node.inputs)} inputs, and there is no hardware for adds "
-                "before the neuron yet; use a single weighted input"
-            )
+            main = weighted_inputs(network, target)[0] == name
+            cores.append(CoreNodes(name, "conv", node.inputs, target.name, main))
+        elif isinstance(node, Pool | Merge):
+            cores.append(CoreNodes(name, node.op, node.inputs, name))
     return cores
+
+
+def weighted_inputs(network: Network, target: Neuron | Readout) -> list[str]:
+    """The Conv2d and Linear inputs of a neuron, in order."""
+    return [i for i in target.inputs if network.is_weighted(i)]
+
+
+def ports(network: Network) -> list[Port]:
+    """Every place where a spike or pixel stream is read, by reader in topological order."""
+    return [
+        Port(source, name, n)
+        for name in network.order
+        for n, source in enumerate(network[name].inputs)
+        if not network.is_weighted(source)
+    ]

@@ -1,4 +1,4 @@
-"""The top of a network: AXI4-Stream in and out, the chain of cores, and the AXI4-Lite slave."""
+"""The top of a network: AXI4-Stream in and out, the graph of cores, and the AXI4-Lite slave."""
 
 from dataclasses import dataclass, field
 
@@ -10,31 +10,47 @@ from sterna.golden.errors import DesignError
 from sterna.hw.axil import AxiLite
 from sterna.hw.axis import AxisSignature, ImageInput, ResultOutput
 from sterna.hw.control import ControlPlane
+from sterna.hw.fork import Fork
 from sterna.hw.gearbox import Gearbox
+from sterna.hw.merge import MergeSpec, SpikingMerge
 from sterna.hw.pool import PoolSpec, SpikingPool
+from sterna.hw.skip_fifo import SkipFifo
 from sterna.hw.spiking_conv import ConvSpec, SpikingConv
 from sterna.hw.stream import Edge
 
-__all__ = ["CoreInstance", "NetworkTop", "TopSpec"]
+__all__ = ["Branch", "CoreInstance", "NetworkTop", "TopSpec", "input_ports"]
 
 AXIL_BITS = 16
 
 
 @dataclass(frozen=True)
+class Branch:
+    """One reading of a stream. source: node that makes it; given: its beats, in channels as the
+    reader counts them; taken: the reader's beats; buffer: (kind, depth) of the FIFO it waits in."""
+
+    source: str
+    given: Edge
+    taken: Edge
+    buffer: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
 class CoreInstance:
-    """A core in the chain. ``source``: the edge that reaches it, before a gearbox makes it its own
-    (channels counted as the core counts them); ``target``: node name of its output stream."""
+    """A core in the graph. ``target``: node name of its output stream; ``branches`` in the order of
+    its stream inputs (``input_ports``)."""
 
     name: str
     target: str
-    source: Edge
-    spec: ConvSpec | PoolSpec
+    spec: ConvSpec | PoolSpec | MergeSpec
+    branches: tuple[Branch, ...]
 
 
 @dataclass(frozen=True)
 class TopSpec:
-    """edge, height, width: the network's input as the first core sees it. classes: logits."""
+    """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
+    makers before readers."""
 
+    image: str
     edge: Edge
     height: int
     width: int
@@ -46,13 +62,23 @@ class TopSpec:
     repeat: bool = True
     taps: bool = False
 
+    @property
+    def buffers(self) -> list[Branch]:
+        """Branches that wait in a FIFO, in order of readers: ``limit_<k>`` is the k-th."""
+        return [b for c in self.cores for b in c.branches if b.buffer is not None]
+
+    def readings(self, node: str) -> int:
+        """How often the stream of ``node`` is read: above one it is forked."""
+        return sum(b.source == node for c in self.cores for b in c.branches)
+
 
 class NetworkTop(wiring.Component):
     """The whole accelerator.
 
     Ports, flat, named as Vivado and LiteX expect: ``s_axis_*`` images in (see ``ImageInput``),
     ``m_axis_*`` results out (see ``ResultOutput``), ``s_axil_*`` registers (see ``ControlPlane``).
-    ``taps``: for simulation only, also ``tap_<node>_valid/ready/data`` of every spike stream.
+    ``taps``: for simulation only, also ``tap_<node>_valid/ready/data`` of every spike stream, and
+    ``limit_<k>``: the k-th buffer behaves as one of this depth (0: as built).
     Images follow one another without a gap; the initiation interval is that of the slowest core.
     """
 
@@ -62,11 +88,14 @@ class NetworkTop(wiring.Component):
             spec.edge, spec.height, spec.width, spec.axis_width, repeat=spec.repeat
         )
         convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
-        self.regions = 2 * sum(c.weight_region is not None for c in convs)
+        self.regions = sum(
+            2 + len(getattr(c, "others", ()))
+            for c in convs if c.weight_region is not None
+        )  # fmt: skip
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
-            cores=[c.name for c in spec.cores],
+            cores=[c.name for c in spec.cores if not isinstance(c.spec, MergeSpec)],
             regions=self.regions,
         )
         members = {}
@@ -83,6 +112,9 @@ class NetworkTop(wiring.Component):
                     members[f"tap_{core.target}_valid"] = Out(1)
                     members[f"tap_{core.target}_ready"] = Out(1)
                     members[f"tap_{core.target}_data"] = Out(width)
+            for n, branch in enumerate(spec.buffers):
+                assert branch.buffer is not None
+                members[f"limit_{n}"] = In(range(branch.buffer[1] + 1))
         super().__init__(members)
 
     def elaborate(self, platform) -> Module:
@@ -120,33 +152,64 @@ class NetworkTop(wiring.Component):
             port, pin = getattr(self, f"{prefix}_{name}"), getattr(inside, name)
             m.d.comb += pin.eq(port) if member.flow == In else port.eq(pin)
 
-    def _cores(self, m: Module):
-        """Cores and gearboxes in a row; returns the stream of logits."""
-        at = self.image.o
+    def _cores(self, m: Module) -> stream.Interface:
+        """Cores, and the forks, FIFOs and gearboxes between them; returns the stream of logits."""
+        spec = self.spec
+        waiting = {spec.image: self._spread(m, spec.image, self.image.o)}
         chain = self.control.chain_o if self.regions else None
-        stalls = []
-        for instance in self.spec.cores:
-            spec = instance.spec
-            edge = spec.geometry.edge
-            if instance.source != edge:
-                gear = Gearbox(instance.source, edge)
-                m.submodules[f"gear_{instance.name}"] = gear
-                wiring.connect(m, at, gear.i)
-                at = gear.o
-            core = SpikingConv(spec) if isinstance(spec, ConvSpec) else SpikingPool(spec)
+        stalls, buffers = [], 0
+        at = self.image.o
+        for instance in spec.cores:
+            core = _core(instance.spec)
             m.submodules[instance.name] = core
-            wiring.connect(m, at, core.i)
+            for n, (branch, port) in enumerate(
+                zip(instance.branches, input_ports(core), strict=True)
+            ):
+                name = f"{instance.name}_{n}" if n else instance.name
+                at = waiting[branch.source].pop(0)
+                if branch.buffer is not None:
+                    at = self._buffer(m, name, branch, buffers, at)
+                    buffers += 1
+                if branch.given != branch.taken:
+                    gear = Gearbox(branch.given, branch.taken)
+                    m.submodules[f"gear_{name}"] = gear
+                    wiring.connect(m, at, gear.i)
+                    at = gear.o
+                wiring.connect(m, at, port)
             at = core.o
-            stalls.append(core.stalled)
+            waiting[instance.target] = self._spread(m, instance.target, at)
+            if isinstance(core, SpikingConv | SpikingPool):
+                stalls.append(core.stalled)
             if isinstance(core, SpikingConv) and core.spec.weight_region is not None:
                 wiring.connect(m, chain, core.chain_i)
                 chain = core.chain_o
-            if self.spec.taps and _tap_width(instance):
+            if spec.taps and _tap_width(instance):
                 self._tap(m, instance.target, at)
         m.d.comb += self.control.stall.eq(Cat(stalls))
         if chain is not None:
             wiring.connect(m, chain, self.control.chain_i)
         return at
+
+    def _spread(self, m: Module, node: str, at: stream.Interface) -> list[stream.Interface]:
+        """One stream for each reading of a node's stream: itself, or the branches of a fork."""
+        count = self.spec.readings(node)
+        if count < 2:
+            return [at]
+        m.submodules[f"fork_{node}"] = fork = Fork(len(at.payload), count)
+        wiring.connect(m, at, fork.i)
+        return [getattr(fork, f"o_{n}") for n in range(count)]
+
+    def _buffer(
+        self, m: Module, name: str, branch: Branch, number: int, at: stream.Interface
+    ) -> stream.Interface:
+        assert branch.buffer is not None
+        kind, depth = branch.buffer
+        fifo = SkipFifo(branch.given.width, depth, kind, limited=self.spec.taps)
+        m.submodules[f"wait_{name}"] = fifo
+        wiring.connect(m, at, fifo.i)
+        if self.spec.taps:
+            m.d.comb += fifo.limit.eq(getattr(self, f"limit_{number}"))
+        return fifo.o
 
     def _tap(self, m: Module, node: str, at: stream.Interface) -> None:
         m.d.comb += [
@@ -154,6 +217,20 @@ class NetworkTop(wiring.Component):
             getattr(self, f"tap_{node}_ready").eq(at.ready),
             getattr(self, f"tap_{node}_data").eq(at.payload),
         ]
+
+
+def _core(spec: ConvSpec | PoolSpec | MergeSpec) -> SpikingConv | SpikingPool | SpikingMerge:
+    if isinstance(spec, MergeSpec):
+        return SpikingMerge(spec)
+    return SpikingConv(spec) if isinstance(spec, ConvSpec) else SpikingPool(spec)
+
+
+def input_ports(core: SpikingConv | SpikingPool | SpikingMerge) -> list[stream.Interface]:
+    """Stream inputs of a core: of a neuron the weighted ones (``i``, ``i_1`` ...), then the
+    shortcuts (``s_0`` ...); of a merge ``i_0``, ``i_1`` ..."""
+    names = [n for n in core.signature.members if n == "i" or n[:2] in ("i_", "s_")]
+    order = sorted(names, key=lambda n: (n[0], int(n[2:] or 0)))
+    return [getattr(core, n) for n in order]
 
 
 def _tap_width(core: CoreInstance) -> int:

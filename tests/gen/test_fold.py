@@ -11,7 +11,7 @@ import pytest
 
 from sterna.gen.design import Design
 from sterna.gen.fold import fold, legal_folding
-from sterna.gen.graph import walk
+from sterna.gen.graph import ports, walk
 from sterna.golden.errors import DesignError, FileError, SternaError
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
@@ -119,37 +119,71 @@ def test_an_fps_out_of_reach_is_refused_with_the_node_and_the_numbers():
     assert "node 'c1': takes 110592 clocks an image, 5000 are left at 20000 fps" in text
 
 
-GRAPHS = {
-    "fork": (
-        [Conv2d("c", "x", ones(2, 2, 1, 1)), Conv2d("d", "x", ones(2, 2, 1, 1)),
-         Neuron("n", ("c", "d"), fires(2, shifts=(0, 0))), Linear("f", "n", ones(2, 18))],
-        "node 'x': is read by 'c', 'd', and there is no hardware for forks yet; give it one reader",
-    ),
-    "shortcut": (
-        [Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
-         Conv2d("d", "n", ones(2, 2, 1, 1)),
-         Neuron("m", ("d", "n"), fires(2, coef=(np.array([1, 2]),))),
-         Linear("f", "m", ones(2, 18))],
-        "node 'n': is read by 'd', 'm', and there is no hardware for forks yet; give it one reader",
-    ),
-    "sums twice": (
-        [Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
-         Neuron("m", ("c",), fires(2)), Merge("a", ("n", "m"), "add"),
-         Linear("f", "a", ones(2, 18))],
-        "node 'c': its sums feed 'n', 'm'; a core has one kind of neuron, so duplicate the node",
-    ),
-}  # fmt: skip
+def graph(*nodes, name="f"):
+    ends = [Linear("f", name, ones(2, 18)), Readout("r", ("f",), last(2))]
+    return Network(2, [Input("x", (2, 3, 3), "frames"), *nodes, *ends])
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_graphs_without_hardware_are_refused(name):
-    nodes, sentence = GRAPHS[name]
-    net = Network(2, [Input("x", (2, 3, 3), "frames"), *nodes, Readout("r", ("f",), last(2))])
-    assert refused(net) == sentence
+TWO_SUMS = graph(
+    Conv2d("c", "x", ones(2, 2, 1, 1)), Conv2d("d", "x", ones(2, 2, 1, 1)),
+    Neuron("n", ("c", "d"), fires(2, shifts=(0, 0))), name="n",
+)  # fmt: skip
+SHORTCUT = graph(
+    Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
+    Conv2d("d", "n", ones(2, 2, 1, 1)),
+    Neuron("m", ("d", "n"), fires(2, coef=(np.array([1, 2]),))), name="m",
+)  # fmt: skip
+
+
+def test_sums_that_feed_two_neurons_are_refused():
+    net = graph(
+        Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
+        Neuron("m", ("c",), fires(2)), Merge("a", ("n", "m"), "add"), name="a",
+    )  # fmt: skip
+    assert refused(net) == (
+        "node 'c': its sums feed 'n', 'm' in several places; a core has one neuron, so duplicate "
+        "the node"
+    )
+
+
+def test_the_weighted_inputs_of_a_neuron_share_pe_and_memory():
+    folding = {"c": {"pe": 1, "simd": 1, "tp": 1}, "d": {"pe": 2, "simd": 1, "tp": 1}}
+    assert refused(TWO_SUMS, folding) == (
+        "node 'd': pe 2 differs from the pe 1 of 'c', which feeds the same neuron; give both the "
+        "same"
+    )
+    assert refused(TWO_SUMS, {"d": {"memory": "ram"}}) == (
+        "node 'd': memory ram differs from the rom of 'c', which feeds the same neuron; give both "
+        "the same"
+    )
+    assert {c.pe for c in fold(TWO_SUMS, {"d": {"pe": 1}}).cores if c.target == "n"} == {1}
+
+
+def test_walk_of_graphs():
+    assert [(c.name, c.target, c.main) for c in walk(TWO_SUMS)] == [
+        ("c", "n", True), ("d", "n", False), ("f", "r", True),
+    ]  # fmt: skip
+    assert [(p.source, p.reader, p.port) for p in ports(SHORTCUT)] == [
+        ("x", "c", 0), ("n", "d", 0), ("n", "m", 1), ("m", "f", 0),
+    ]  # fmt: skip
+
+
+def test_a_merge_gets_equal_lanes_and_whole_steps():
+    net = Network(4, [
+        Input("x", (4, 3, 3), "frames"), Conv2d("c", "x", ones(6, 4, 1, 1)),
+        Neuron("n", ("c",), fires(6)), Merge("a", ("x", "x"), "add", (0, 1)),
+        Merge("m", ("n", "a"), "concat"), Linear("f", "m", ones(2, 90)),
+        Readout("r", ("f",), last(2)),
+    ])  # fmt: skip
+    design = fold(net, {"c": {"pe": 6, "simd": 4, "tp": 4}})
+    n, a = design.branch("m", 0).taken, design.branch("m", 1).taken
+    assert n.lanes == a.lanes and 2 * n.pb == a.pb and n.planes == 4 and a.planes == 8
+    assert 6 % n.lanes == 0 and 4 % n.lanes == 0
+    assert design.core("m").output.channels == 10 and design.core("m").output.planes == 8
 
 
 def test_walk_of_a_chain():
-    assert [(c.name, c.op, c.source, c.target) for c in walk(NET)] == [
+    assert [(c.name, c.op, c.sources[0], c.target) for c in walk(NET)] == [
         ("c1", "conv", "x", "n1"), ("p", "pool", "n1", "p"), ("c2", "conv", "p", "n2"),
         ("f", "conv", "n2", "r"),
     ]  # fmt: skip
@@ -267,7 +301,7 @@ def altered(change):
         ("[]", "is not a sterna-design file"),
         ("3", "is not a sterna-design file"),
         ('{"format": "sterna-network"}', "is not a sterna-design file"),
-        (altered(lambda b: b.update(version=2)), "has version 2, this Sterna reads 1"),
+        (altered(lambda b: b.update(version=1)), "has version 1, this Sterna reads 2"),
         (altered(lambda b: b.update(extra=1)), "has wrong fields ('extra')"),
         (altered(lambda b: b.pop("cores")), "has wrong fields ('cores')"),
         (altered(lambda b: b["cores"][0].pop("pe")), "has wrong fields"),

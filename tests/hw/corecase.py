@@ -81,7 +81,7 @@ def core_cases(
         flat = isinstance(node, Linear)
         assert core.input.channels == input_map(network, node)[0]  # type: ignore[arg-type]
         sent = edge_beats(
-            core.input.edge, _pixels(network, core.source, streams[core.source], flat)
+            core.input.edge, _pixels(network, core.sources[0], streams[core.sources[0]], flat)
         )
         if core.output is None:
             wanted = [int(v) & 0xFFFFFFFF for v in golden.logits.reshape(-1)]
