@@ -111,6 +111,7 @@ class BatchModel:
             ("sterna_taps", number, []),
             ("sterna_clock", ctypes.c_int64, [pointer]),
             ("sterna_reset", ctypes.c_int, [pointer, number]),
+            ("sterna_limit", ctypes.c_int, [pointer, number, number]),
             ("sterna_run", number, [pointer, ctypes.POINTER(_Job)]),
             ("sterna_axil_write", ctypes.c_int, [pointer, word, word, word, number]),
             ("sterna_axil_read", ctypes.c_int, [pointer, word, ctypes.POINTER(word), number]),
@@ -161,6 +162,15 @@ class BatchModel:
         """Hold reset for ``clocks`` clocks; whatever was under way is lost."""
         if self._lib.sterna_reset(self._model, clocks) != _DONE:
             self._check(self._lib.sterna_message(self._model))
+
+    def limit(self, buffer: int, depth: int) -> None:
+        """Let the buffer of this number behave as one of ``depth`` beats (0: as built); resets.
+
+        UsageError where a simulation build has no such buffer.
+        """
+        if not self._lib.sterna_limit(self._model, buffer, depth):
+            raise UsageError(f"this build has no buffer {buffer} whose depth can be lowered")
+        self.reset()
 
     def run(
         self,

@@ -6,7 +6,8 @@
 // from inputs to outputs, so a netlist or a faulty design is read correctly too.
 //
 // "sterna_ports.h" is generated: STERNA_TAPS(X) calls X(index, valid, ready, data, bytes) for every
-// tap; STERNA_AXIL is 1 where the top has the AXI4-Lite port.
+// tap; STERNA_LIMITS(X) calls X(index, port) for every buffer whose depth can be lowered;
+// STERNA_AXIL is 1 where the top has the AXI4-Lite port.
 
 #include <cstdint>
 #include <cstring>
@@ -119,6 +120,18 @@ Model* sterna_new(uint64_t seed) {
 void sterna_delete(Model* model) { delete model; }
 const char* sterna_message(Model* model) { return model->message.c_str(); }
 uint64_t sterna_taps() { return kTaps; }
+
+// Buffer `index` behaves as one of `depth` beats from now on (0: as built); in reset only.
+int sterna_limit(Model* model, uint64_t index, uint64_t depth) {
+#define STERNA_LIMIT(k, port) \
+    if (index == k) {         \
+        model->top->port = depth; \
+        return 1;             \
+    }
+    STERNA_LIMITS(STERNA_LIMIT)
+    (void)model, (void)depth;
+    return 0;
+}
 int64_t sterna_clock(Model* model) { return model->clock; }
 
 // Holds reset for `clocks` clocks with every input idle.

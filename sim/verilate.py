@@ -168,6 +168,10 @@ def batch_library(
     for k, tap in enumerate(taps):
         names = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
         lines.append(f"    X({k}, {names}, {tap.beat_bytes}) \\")
+    lines += ["", "#define STERNA_LIMITS(X) \\"]
+    for name in found:
+        if match := re.fullmatch(r"limit_(\d+)", name):
+            lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
     header = "\n".join([*lines, ""]) + "\n"
     harness = package_files("sterna.sim").joinpath("harness.cpp").read_text()
     extra = {"harness.cpp": harness, "sterna_ports.h": header}
