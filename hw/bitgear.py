@@ -53,17 +53,23 @@ class BitGearbox(wiring.Component):
             "o": Out(stream.Signature(unsigned(w_out))),
         })
 
-    def elaborate(self, platform) -> Module:
-        m = Module()
+    def slicer(self) -> Cut | Join | None:
+        """A new one of what does the work; None where words are shifted."""
         if self.w_in % self.w_out == 0:
             parts = self.w_in // self.w_out
             last = self.words_out - (self.words_in - 1) * parts
-            m.submodules.step = step = Cut(self.w_out, parts, period=self.words_in, last=last)
-        elif self.w_out % self.w_in == 0:
-            m.submodules.step = step = Join(self.w_in, self.w_out // self.w_in)
-        else:
+            return Cut(self.w_out, parts, period=self.words_in, last=last)
+        if self.w_out % self.w_in == 0:
+            return Join(self.w_in, self.w_out // self.w_in)
+        return None
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        step = self.slicer()
+        if step is None:
             self._shift(m)
             return m
+        m.submodules.step = step
         connect(m, flipped(self.i), step.i)
         connect(m, step.o, flipped(self.o))
         return m

@@ -13,10 +13,11 @@ from sterna.hw.fifo import Buffer, Fifo, step_counter
 from sterna.hw.slices import Cut, Join
 from sterna.hw.stream import Edge
 
-__all__ = ["Gearbox", "PlaneStep", "LaneSplit", "LaneMerge", "path", "clocks_per_pixel",
-           "storage_bits"]
+__all__ = ["BETWEEN", "Gearbox", "PlaneStep", "LaneSplit", "LaneMerge", "gear_steps", "path",
+           "clocks_per_pixel", "storage_bits"]
 
-_BETWEEN = 4  # beats of room between two steps
+BETWEEN = 4
+"""Beats of room between two steps of a gearbox."""
 
 
 def _bits(value: Value, indices: list[int | None]) -> Cat:
@@ -59,22 +60,29 @@ class PlaneStep(_Step):
         if src.lanes != dst.lanes or not _planes_meet(src.planes, src.pb, dst.pb):
             raise self._refuse("plane step")
 
-    def elaborate(self, platform) -> Module:
-        m = Module()
+    def slicer(self) -> Cut | Join:
+        """A new one of what does the work."""
         src, dst = self.src, self.dst
         if dst.pb > src.pb:
             parts = src.plane_beats if dst.plane_beats == 1 else dst.pb // src.pb
             last = src.plane_beats - (dst.plane_beats - 1) * parts
-            m.submodules.join = join = Join(src.width, parts, period=dst.plane_beats, last=last)
-            connect(m, flipped(self.i), join.i)
+            return Join(src.width, parts, period=dst.plane_beats, last=last)
+        parts = dst.plane_beats if src.plane_beats == 1 else src.pb // dst.pb
+        last = dst.plane_beats - (src.plane_beats - 1) * parts
+        return Cut(dst.width, parts, period=src.plane_beats, last=last)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        slicer = self.slicer()
+        if isinstance(slicer, Join):
+            m.submodules.join = slicer
+            connect(m, flipped(self.i), slicer.i)
             # Planes are the outer index of a beat, so slices simply follow each other.
-            m.d.comb += _passed(self.o, join.o, join.o.payload)
+            m.d.comb += _passed(self.o, slicer.o, slicer.o.payload)
         else:
-            parts = dst.plane_beats if src.plane_beats == 1 else src.pb // dst.pb
-            last = dst.plane_beats - (src.plane_beats - 1) * parts
-            m.submodules.cut = cut = Cut(dst.width, parts, period=src.plane_beats, last=last)
-            m.d.comb += _passed(cut.i, self.i, self.i.payload)
-            connect(m, cut.o, flipped(self.o))
+            m.submodules.cut = slicer
+            m.d.comb += _passed(slicer.i, self.i, self.i.payload)
+            connect(m, slicer.o, flipped(self.o))
         return m
 
 
@@ -92,12 +100,20 @@ class LaneSplit(_Step):
             src.channels, src.lanes, dst.lanes
         ):
             raise self._refuse("lane split")
-        self._parts = _lane_parts(dst, src)
-        self._last = dst.groups - (src.groups - 1) * self._parts
+        self.parts = _lane_parts(dst, src)
+        self.last = dst.groups - (src.groups - 1) * self.parts
+
+    def slicer(self) -> Cut | None:
+        """A new one of what does the work; None where a memory does."""
+        src, parts = self.src, self.parts
+        if src.plane_beats > 1 and parts > 1:
+            return None
+        period = src.groups if src.plane_beats == 1 else 1
+        return Cut(self.dst.width, parts, period=period, last=self.last)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        src, dst, parts = self.src, self.dst, self._parts
+        src, dst, parts = self.src, self.dst, self.parts
         lanes = [j * dst.lanes + lane for j in range(parts) for lane in range(dst.lanes)]
         sliced = _bits(self.i.payload, [
             plane * src.lanes + lane if lane < src.lanes else None
@@ -105,9 +121,8 @@ class LaneSplit(_Step):
             for plane in range(src.pb)
             for lane in lanes[j * dst.lanes : (j + 1) * dst.lanes]
         ])
-        if src.plane_beats == 1 or parts == 1:
-            period = src.groups if src.plane_beats == 1 else 1
-            m.submodules.cut = cut = Cut(dst.width, parts, period=period, last=self._last)
+        if (cut := self.slicer()) is not None:
+            m.submodules.cut = cut
             m.d.comb += _passed(cut.i, self.i, sliced)
             connect(m, cut.o, flipped(self.o))
             return m
@@ -135,7 +150,7 @@ class LaneSplit(_Step):
             take.eq(buffer.i.valid & buffer.i.ready),
             turn.eq(take & (beat == beats - 1)),
         ]
-        _count_slices(m, j, final, turn, parts, self._last, src.groups)
+        _count_slices(m, j, final, turn, parts, self.last, src.groups)
         m.d.sync += [
             used.eq(used + put - (take & final)),
             fresh.eq(fresh + put - (take & first)),
@@ -161,21 +176,28 @@ class LaneMerge(_Step):
             src.channels, src.lanes, dst.lanes
         ):
             raise self._refuse("lane merge")
-        self._parts = _lane_parts(src, dst)
-        self._last = src.groups - (dst.groups - 1) * self._parts
+        self.parts = _lane_parts(src, dst)
+        self.last = src.groups - (dst.groups - 1) * self.parts
+
+    def slicer(self) -> Join | None:
+        """A new one of what does the work; None where memories do."""
+        src, parts = self.src, self.parts
+        if src.plane_beats > 1 and parts > 1:
+            return None
+        period = self.dst.groups if src.plane_beats == 1 else 1
+        return Join(src.width, parts, period=period, last=self.last)
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        src, dst, parts = self.src, self.dst, self._parts
+        src, dst, parts = self.src, self.dst, self.parts
         order = [
             lane // src.lanes * src.width + plane * src.lanes + lane % src.lanes
             if lane < parts * src.lanes else None
             for plane in range(dst.pb)
             for lane in range(dst.lanes)
         ]
-        if src.plane_beats == 1 or parts == 1:
-            period = dst.groups if src.plane_beats == 1 else 1
-            m.submodules.join = join = Join(src.width, parts, period=period, last=self._last)
+        if (join := self.slicer()) is not None:
+            m.submodules.join = join
             connect(m, flipped(self.i), join.i)
             m.d.comb += _passed(self.o, join.o, _bits(join.o.payload, order))
             return m
@@ -195,8 +217,8 @@ class LaneMerge(_Step):
             take.eq(self.o.valid & self.o.ready),
             out_turn.eq(take & (out_beat == beats - 1)),
         ]
-        _count_slices(m, j, final, turn, parts, self._last, dst.groups)
-        short = _count_groups(m, out_turn, dst.groups) if self._last < parts else Const(0, 1)
+        _count_slices(m, j, final, turn, parts, self.last, dst.groups)
+        short = _count_groups(m, out_turn, dst.groups) if self.last < parts else Const(0, 1)
         slices = []
         for k in range(parts):
             m.submodules[f"memory_{k}"] = memory = Memory(
@@ -209,7 +231,7 @@ class LaneMerge(_Step):
                 write.data.eq(self.i.payload),
                 read.addr.eq(out_addr),
             ]
-            slices.append(read.data if k < self._last else Mux(short, 0, read.data))
+            slices.append(read.data if k < self.last else Mux(short, 0, read.data))
         m.d.comb += self.o.payload.eq(_bits(Cat(slices), order))
         m.d.sync += [
             used.eq(used + (put & first) - take),
@@ -256,13 +278,13 @@ class Gearbox(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         source = flipped(self.i)
-        for k, (a, b) in enumerate(zip(self.path, self.path[1:])):
+        for k, step in enumerate(gear_steps(self.src, self.dst)):
             if k:
                 # A pixel's last group is shorter: without room between them, steps wait in turn.
-                m.submodules[f"fifo_{k}"] = fifo = Fifo(a.width, _BETWEEN)
+                m.submodules[f"fifo_{k}"] = fifo = Fifo(step.src.width, BETWEEN)
                 connect(m, source, fifo.i)
                 source = fifo.o
-            m.submodules[f"step_{k}"] = step = _step(a, b)
+            m.submodules[f"step_{k}"] = step
             connect(m, source, step.i)
             source = step.o
         connect(m, source, flipped(self.o))
@@ -308,7 +330,7 @@ def path(src: Edge, dst: Edge) -> tuple[Edge, ...]:
 
 def storage_bits(edges: tuple[Edge, ...]) -> int:
     """Bits of data held by the steps along a :func:`path` and the FIFOs between them."""
-    bits = sum(_BETWEEN * edge.width for edge in edges[1:-1])
+    bits = sum(BETWEEN * edge.width for edge in edges[1:-1])
     for a, b in zip(edges, edges[1:]):
         narrow, wide = sorted((a, b), key=lambda edge: edge.width)
         banks = 1
@@ -357,6 +379,12 @@ def _interleaved(edge: Edge, lanes: list[int], planes: list[int]):
             continue
         for tail in _interleaved(following, *rest):
             yield (edge, *tail)
+
+
+def gear_steps(src: Edge, dst: Edge) -> list[PlaneStep | LaneSplit | LaneMerge]:
+    """New components for the way from ``src`` to ``dst``, none if they are equal."""
+    edges = path(src, dst)
+    return [_step(a, b) for a, b in zip(edges, edges[1:])]
 
 
 def _step(a: Edge, b: Edge) -> PlaneStep | LaneSplit | LaneMerge:
