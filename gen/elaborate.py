@@ -2,15 +2,14 @@
 
 import os
 
-from sterna.gen.design import BranchDesign, CoreDesign, Design
-from sterna.gen.meet import merge_spec
+from sterna.gen.design import Design
+from sterna.gen.instances import core_instances
 from sterna.gen.pack import check_ranges
-from sterna.gen.specs import conv_spec, pool_spec
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
-from sterna.hw.top import Branch, CoreInstance, NetworkTop, TopSpec
+from sterna.hw.top import NetworkTop, TopSpec
 
-__all__ = ["core_instances", "elaborate", "top_spec", "verilog_text"]
+__all__ = ["elaborate", "top_spec", "verilog_text"]
 
 
 def elaborate(
@@ -45,47 +44,6 @@ def top_spec(
         weights_id=int(weights_id(network)[:16], 16) if contents else 0,
         taps=taps,
     )
-
-
-def core_instances(network: Network, design: Design, *, rows: bool = False) -> list[CoreInstance]:
-    """Every core with the branches that feed it; ``rows``: with the contents of its memories."""
-    out = []
-    for core in design.cores:
-        if core.op == "conv":
-            if core.main:
-                out.append(_neuron(network, design, core, rows))
-            continue
-        count = len(core.sources)
-        branches = [design.branch(core.name, n) for n in range(count)]
-        edges = [b.taken.edge for b in branches]
-        if core.op == "pool":
-            spec = pool_spec(network, core.name, edges[0])
-        else:
-            spec = merge_spec(network, core.name, edges)
-        out.append(CoreInstance(core.name, core.target, spec, tuple(map(_branch, branches))))
-    return out
-
-
-def _neuron(network: Network, design: Design, core: CoreDesign, rows: bool) -> CoreInstance:
-    """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
-    target = network[core.target]
-    fronts = [design.core(i) for i in target.inputs if network.is_weighted(i)]
-    branches = [design.branch(f.name) for f in fronts]
-    direct = {
-        n: design.branch(target.name, n)
-        for n, source in enumerate(target.inputs)
-        if not network.is_weighted(source)
-    }
-    shortcuts = {n: b.taken.edge for n, b in direct.items()}
-    more = {"others": fronts[1:], "shortcuts": shortcuts} if len(target.inputs) > 1 else {}
-    spec = conv_spec(network, core, design.family, rows=rows, **more)
-    branches += direct.values()
-    return CoreInstance(core.name, core.target, spec, tuple(map(_branch, branches)))
-
-
-def _branch(b: BranchDesign) -> Branch:
-    waits = (b.buffer.kind, b.buffer.depth) if b.buffer else None
-    return Branch(b.source, b.given.edge, b.taken.edge, waits)
 
 
 def verilog_text(top: NetworkTop, name: str) -> str:

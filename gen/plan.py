@@ -15,7 +15,7 @@ from sterna.gen.specs import (
     input_map,
     pool_spec,
 )
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.hw.axis import image_clocks
 from sterna.hw.gearbox import clocks_per_pixel
 from sterna.hw.stream import MAX_WIDTH, Edge
@@ -60,12 +60,14 @@ def plan(
     first, pixels = _input(p)
     p.streams[network.input.name] = first
     axis_width = axis_width or _axis_width(first, pixels, target)
-    for nodes in cores:
-        if nodes.op == "conv":
-            p.out.append(_conv(p, nodes))
-        else:
-            p.out.append(_pool(p, nodes) if nodes.op == "pool" else _merge(p, nodes))
-        _neuron(p, nodes)
+    make = {"conv": _conv, "pool": _pool, "merge": _merge}
+    for name in network.order:  # a neuron's shortcuts may be made later than its sums
+        node = network[name]
+        if isinstance(node, Neuron | Readout):
+            _neuron(p, node)
+        elif not isinstance(node, Input):
+            nodes = p.core(name)
+            p.out.append(make[nodes.op](p, nodes))
     classes = network.shape[network.readout.name][0]
     return Design(
         network=network.name,
@@ -147,25 +149,19 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     return replace(core, law=law | ({"gearbox": gear} if gear else {}))
 
 
-def _neuron(p: _Plan, nodes: CoreNodes) -> None:
-    """Where ``nodes`` completes a neuron: the stream it makes, the branches of its shortcuts."""
+def _neuron(p: _Plan, target: Neuron | Readout) -> None:
+    """Completes the main core of a neuron: its shortcuts' branches, the stream that it makes."""
     network = p.network
-    target = network[nodes.target]
-    if not isinstance(target, Neuron | Readout) or nodes.op != "conv":
-        return
-    fronts = [c for c in p.out if c.target == nodes.target]
-    if len(fronts) < sum(network.is_weighted(i) for i in target.inputs):
-        return
-    at = next(n for n, c in enumerate(p.out) if c.target == nodes.target and c.main)
+    at = next(n for n, c in enumerate(p.out) if c.target == target.name and c.main)
     core = p.out[at]
-    gear, (channels, h, w) = core.law.get("gearbox", 0), network.shape[nodes.target]
+    gear, (channels, h, w) = core.law.get("gearbox", 0), network.shape[target.name]
     for n, source in enumerate(target.inputs):
         if network.is_weighted(source):
             continue
         edge = shortcut_edge(network, source, p.streams[source], core.pe, p.target)
         gear = max(gear, _branch(p, source, target.name, n, edge))
     if isinstance(target, Neuron):
-        p.streams[nodes.target] = made = _output(p, nodes, core.pe)
+        p.streams[target.name] = made = _output(p, target.name, core.pe)
         core = replace(core, output=EdgeDesign.of(made))
         beats = made.beats_per_pixel
     else:
@@ -174,9 +170,9 @@ def _neuron(p: _Plan, nodes: CoreNodes) -> None:
     p.out[at] = replace(core, law=law)
 
 
-def _output(p: _Plan, nodes: CoreNodes, pe: int) -> Edge:
+def _output(p: _Plan, node: str, pe: int) -> Edge:
     """A scan can gather any number of steps into a beat: as many as its readers take."""
-    network, node = p.network, nodes.target
+    network = p.network
     channels, height, width = network.shape[node]
     steps = network.steps
     most = max(1, min(steps, MAX_WIDTH // pe))

@@ -1,0 +1,55 @@
+"""The cores of a design as hardware is made of them: specification and branches of each."""
+
+from sterna.gen.design import BranchDesign, Design
+from sterna.gen.graph import weighted_inputs
+from sterna.gen.meet import merge_spec
+from sterna.gen.specs import conv_spec, pool_spec
+from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
+from sterna.hw.top import Branch, CoreInstance
+
+__all__ = ["core_instances"]
+
+
+def core_instances(network: Network, design: Design, *, rows: bool = False) -> list[CoreInstance]:
+    """Every core with the branches that feed it, makers before readers.
+
+    ``rows``: with the contents of its memories. A neuron with all its inputs is one core.
+    """
+    out = []
+    for name in network.order:
+        node = network[name]
+        if isinstance(node, Neuron | Readout):
+            out.append(_neuron(network, design, node, rows))
+        elif isinstance(node, Pool | Merge):
+            branches = [design.branch(name, n) for n in range(len(node.inputs))]
+            edges = [b.taken.edge for b in branches]
+            if isinstance(node, Pool):
+                spec = pool_spec(network, name, edges[0])
+            else:
+                spec = merge_spec(network, name, edges)
+            out.append(CoreInstance(name, name, spec, tuple(map(_branch, branches))))
+    return out
+
+
+def _neuron(
+    network: Network, design: Design, target: Neuron | Readout, rows: bool
+) -> CoreInstance:
+    """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
+    fronts = [design.core(i) for i in weighted_inputs(network, target)]
+    core = fronts[0]
+    branches = [design.branch(f.name) for f in fronts]
+    direct = {
+        n: design.branch(target.name, n)
+        for n, source in enumerate(target.inputs)
+        if not network.is_weighted(source)
+    }
+    shortcuts = {n: b.taken.edge for n, b in direct.items()}
+    more = {"others": fronts[1:], "shortcuts": shortcuts} if len(target.inputs) > 1 else {}
+    spec = conv_spec(network, core, design.family, rows=rows, **more)
+    branches += direct.values()
+    return CoreInstance(core.name, core.target, spec, tuple(map(_branch, branches)))
+
+
+def _branch(b: BranchDesign) -> Branch:
+    waits = (b.buffer.kind, b.buffer.depth) if b.buffer else None
+    return Branch(b.source, b.given.edge, b.taken.edge, waits)
