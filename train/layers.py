@@ -169,6 +169,11 @@ class Layers:
     def _join(self, type_: str, others: list[str]) -> None:
         mode, word = SKIPS[type_]
         main = self.shape[self.head]
+        if "image" in others:
+            raise UsageError(
+                f"{self.where}: a skip from layer 0 would merge the image's pixels with spikes; "
+                "put a convolution before the block"
+            )
         for other in others:
             shape = self.shape[other]
             if shape[1:] != main[1:] or (mode == "add" and shape[0] != main[0]):
@@ -226,7 +231,7 @@ class Layers:
             raise UsageError(
                 f"{self.where}: residual ends in '{layers[-1]}'; end it in a convolution"
             )
-        if isinstance(self.nodes[0], FloatInput) and start == "image":
+        if start == "image":
             raise UsageError(
                 f"{self.where}: a residual cannot read the image; put a convolution before it"
             )
