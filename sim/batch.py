@@ -37,7 +37,8 @@ class _Job(ctypes.Structure):
     # struct Job of harness.cpp, field for field.
     _fields_ = [
         *((name, ctypes.c_void_p) for name in (
-            "input", "last", "output", "clocks", "tap_data", "tap_room", "tap_count", "tap_state")),
+            "input", "last", "output", "clocks", "tap_data", "tap_room", "tap_count", "tap_state",
+            "tap_clocks")),
         *((name, ctypes.c_uint64) for name in (
             "words", "word_bytes", "words_per_image", "packets", "words_out", "in_stall",
             "out_stall", "seed", "watchdog", "drain", "max_clocks", "status", "where",
@@ -54,6 +55,7 @@ class BatchResult:
         beats: uint8 [B, beats, beat_bytes] of each traced tap.
         clocks: int64 [B, 4], the clock of the first and last input word taken and of the first
             and last output word given.
+        beat_clocks: int64 [B, beats] of each tap, the clock of each beat, if asked for.
         clocks_run: clocks simulated, those after the last word included.
         seconds: wall time they took.
     """
@@ -64,6 +66,7 @@ class BatchResult:
     clocks_run: int
     taps: dict[str, Tap] = field(default_factory=dict)
     seconds: float = 0.0
+    beat_clocks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def spikes(self, node: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Spikes [T, B, C, H, W] of a traced node."""
@@ -182,6 +185,7 @@ class BatchModel:
         seed: int = 1,
         watchdog: int = 200_000,
         drain: int = 16,
+        timed: bool = False,
     ) -> BatchResult:
         """Push images back to back, take their packets, record the taps of ``trace``.
 
@@ -193,6 +197,7 @@ class BatchModel:
             seed: of the stalls.
             watchdog: clocks without any movement after which the run is given up.
             drain: clocks to watch after the last word, for output that must not come.
+            timed: also record the clock of every beat of every tap.
 
         Raises:
             SimulationError: nothing moved for ``watchdog`` clocks (the sentence says which streams
@@ -215,11 +220,15 @@ class BatchModel:
         job = self._job(padded, words, count, in_stall, out_stall, seed, watchdog)
         job.drain = drain
         job.output, job.clocks = output.ctypes.data, clocks.ctypes.data
+        moved = {tap.node: np.zeros((count, tap.beats), np.int64) for tap in self.taps if timed}
+        if timed:
+            tables = (ctypes.c_void_p * (len(moved) + 1))(*(a.ctypes.data for a in moved.values()))
+            job.tap_clocks = ctypes.addressof(tables)
         start = time.perf_counter()
         self._run(job, beats, [count * tap.beats for tap in self.taps])
         seconds = time.perf_counter() - start
         taps = {tap.node: tap for tap in self.taps}
-        return BatchResult(output, beats, clocks, int(job.clocks_run), taps, seconds)
+        return BatchResult(output, beats, clocks, int(job.clocks_run), taps, seconds, moved)
 
     def feed(
         self,

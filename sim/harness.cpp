@@ -73,6 +73,7 @@ struct Job {
     const uint64_t* tap_room; // a tap: beats expected; ~0 = any number, none recorded
     uint64_t* tap_count;      // a tap: beats seen (written)
     uint8_t* tap_state;       // kTaps + 2: bit 0 valid, bit 1 ready at the end; then s_axis, m_axis
+    int64_t** tap_clocks;     // null, or a tap: the clock of each beat, tap_room of them
     uint64_t words, word_bytes, words_per_image;
     uint64_t packets, words_out;
     uint64_t in_stall, out_stall;  // of 2**32
@@ -210,6 +211,7 @@ static uint64_t run(Model* model, Job* job) {
             return kTapFull;                                                               \
         }                                                                                  \
         if (job->tap_data[K]) std::memcpy(job->tap_data[K] + at * (BYTES), &top.DATA, BYTES); \
+        if (job->tap_clocks) job->tap_clocks[K][at] = model->clock;                        \
         job->tap_count[K] = at + 1;                                                        \
         moved = true;                                                                      \
     }
