@@ -6,16 +6,21 @@ they were made on this very Verilog and these very weights.
 
 import json
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from sterna.gen.design import CoreDesign, Design
+from sterna.gen.drawing import draw, waits_for
 from sterna.gen.stages import Build
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, write_atomic
 from sterna.golden.network import Conv2d, Linear, Network
 
-__all__ = ["report", "table", "rows_text", "core_rows", "keep_measurement", "measurements"]
+__all__ = [
+    "buffer_rows", "core_rows", "keep_measurement", "measurements", "page", "report", "rows_text",
+    "table",
+]  # fmt: skip
 
 
 def report(build: Build) -> dict[str, Any]:
@@ -23,7 +28,8 @@ def report(build: Build) -> dict[str, Any]:
 
     Keys: ``network``, ``structure_id``, ``weights_id``, ``steps``, ``family``, ``clock_mhz``,
     ``lanes``, ``weights``, ``weight_bits``, ``clocks_per_image`` (the law's bound),
-    ``bottleneck``, ``fps`` (at ``clock_mhz``), ``layers`` (one row a core), ``measured``.
+    ``bottleneck``, ``fps`` (at ``clock_mhz``), ``layers`` (one row a core), ``buffers`` (one a
+    branch that waits), ``measured``.
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
@@ -41,6 +47,7 @@ def report(build: Build) -> dict[str, Any]:
         "bottleneck": design.bottleneck,
         "fps": design.clock_mhz * 1e6 / design.interval,
         "layers": layers,
+        "buffers": buffer_rows(network, design),
         "measured": measurements(build),
     }
 
@@ -48,6 +55,29 @@ def report(build: Build) -> dict[str, Any]:
 def core_rows(network: Network, design: Design) -> list[dict[str, Any]]:
     """One row a core: what it is, how it is folded, its clocks an image, how busy it is."""
     return [_row(network, design, core) for core in design.cores]
+
+
+def buffer_rows(network: Network, design: Design) -> list[dict[str, Any]]:
+    """One row a FIFO: the stream (``node``) and who reads it, depth in beats, width and bits, the
+    token model's smallest depths, what its beats wait for."""
+    rows = []
+    for branch in design.buffers:
+        buffer = branch.buffer
+        assert buffer is not None
+        rows.append({
+            "node": branch.source,
+            "reader": branch.reader,
+            "port": branch.port,
+            "kind": buffer.kind,
+            "depth": buffer.depth,
+            "width": branch.given.edge.width,
+            "min_no_deadlock": buffer.min_no_deadlock,
+            "min_full_rate": buffer.min_full_rate,
+            "margin": buffer.margin,
+            "bits": buffer.bits,
+            "waits_for": waits_for(network, branch),
+        })  # fmt: skip
+    return rows
 
 
 def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
@@ -92,12 +122,36 @@ def table(answer: Mapping[str, Any]) -> str:
         f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
     )
     lines = [title, rows_text(heads, rows), rate]
+    if answer["buffers"]:
+        lines.append(rows_text(*_buffer_cells(answer)))
     for name, values in answer["measured"].items():
         shown = ", ".join(
             f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
         )
         lines.append(f"{name}: {shown}")
     return "\n".join(lines)
+
+
+def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    heads = ("buffer", "depth", "width", "bits", "kind", "least", "full rate", "waits for")
+    return heads, [
+        (
+            f"{r['node']} to {r['reader']}", r["depth"], r["width"], r["bits"], r["kind"],
+            r["min_no_deadlock"], r["min_full_rate"], ", ".join(r["waits_for"]) or r["reader"],
+        )
+        for r in answer["buffers"]
+    ]  # fmt: skip
+
+
+def page(build: Build, answer: Mapping[str, Any]) -> str:
+    """report.html: the graph with its buffers, and the tables; one file, nothing loaded."""
+    graph = draw(build.network, build.design)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{escape(answer['network'])}</title>"
+        "<style>body{font:14px sans-serif;margin:2em}pre{overflow-x:auto}</style>"
+        f"<h1>{escape(answer['network'])}</h1><pre>{escape(table(answer))}</pre>{graph}</html>\n"
+    )
 
 
 def _number(value: Any) -> str:

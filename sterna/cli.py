@@ -46,11 +46,17 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument("--max-minutes", type=float, help="stop after so long; run again to go on")
     sub.add_argument("--seed", type=int, help="instead of the recipe's seed")
+    sub.add_argument("--data", help="instead of the recipe's data set")
+    sub.add_argument(
+        "--untrained", action="store_true",
+        help="keep the random weights and only measure the batch norms on some images",
+    )
 
     sub = command("quantize", "turn a trained float network into an integer network")
     sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
     sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
+    sub.add_argument("--images", type=_count, default=256, metavar="N", help="calibration images")
 
     staged("fold", "choose the parallelism of every core: design.json and its estimates")
     staged("pack", "write memory images and weights.sterna")
@@ -71,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     sub = staged("synth", "synthesise out of context and count resources")
     sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"), default="ecp5")
     staged("lint", "check the Verilog with every warning of Verilator on")
-    staged("report", "everything known about a build: report.json and a table")
+    staged("report", "everything known about a build: report.json, report.html, a table")
 
     sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
     sub.add_argument("-o", "--output", help="build folder (default build/digits)")

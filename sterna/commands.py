@@ -31,13 +31,17 @@ FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says 
 
 def train(options: argparse.Namespace) -> Answer:
     """Train a recipe into a run folder; goes on where an earlier call stopped."""
+    from sterna.train import data
     from sterna.train.run import train
 
     recipe = Path(options.recipe)
     recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
     answer = train(
-        recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say
-    )
+        recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say,
+        image_set=data.load(options.data) if options.data else None, untrained=options.untrained,
+    )  # fmt: skip
+    if answer.get("untrained"):
+        return answer, f"{answer['name']}: random weights, batch norms measured", 0
     state = "done" if answer["done"] else "not done yet, run the same command again to go on"
     text = f"{answer['name']}: epoch {answer['epoch']} of {answer['epochs']}, {state}"
     scores = {k: v for k, v in answer.items() if k.startswith(("validation", "test"))}
@@ -142,12 +146,14 @@ def build(options: argparse.Namespace) -> Answer:
 
 
 def report(options: argparse.Namespace) -> Answer:
-    """report.json and a table."""
+    """report.json, report.html with the graph, and a table."""
+    from sterna.gen.report import page
     from sterna.golden.disk import canonical_json, write_atomic
 
     built = _ensure(options, "fold")
     answer = _report(built)
     write_atomic(built.folder / "report.json", canonical_json(answer[0]).encode())
+    write_atomic(built.folder / "report.html", page(built, answer[0]).encode())
     return answer
 
 
