@@ -39,6 +39,8 @@ class LineBuffer(wiring.Component):
     """
 
     latency = 7
+    freeing = 5
+    """Clocks from a ``row_end`` to the first in which the rows it leaves are free for the input."""
 
     def __init__(self, geometry: Geometry, loops: Sequence[Loop]):
         self.geometry = geometry
@@ -131,7 +133,7 @@ class LineBuffer(wiring.Component):
         left = Signal(signed(signed_bits(-reach, g.height + top)), init=g.height + top)
         free = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - top)
         # Reads issued for a row are still on their way to memory when the next row begins.
-        ends = self._delayed(m, Cat(self.row_end, self.image_end), 4)
+        ends = self._delayed(m, Cat(self.row_end, self.image_end), self.freeing - 1)
         gone = Mux(self.image_end, g.next_image, step)
         freed = Mux(ends[1], g.next_image, step)
         m.d.sync += filled.eq(filled + row_written - Mux(self.row_end, gone, 0))
