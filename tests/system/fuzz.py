@@ -27,10 +27,13 @@ from sterna.golden.network import (
 )
 from sterna.golden.rule import Decay, NeuronRule
 
-__all__ = ["Seeded", "Hypothesis", "Limits", "random_network", "random_images", "describe"]
+__all__ = [
+    "Builder", "Hypothesis", "Limits", "Seeded", "TooLarge", "describe", "network_by",
+    "random_images", "random_network",
+]  # fmt: skip
 
 
-class _TooLarge(Exception):
+class TooLarge(Exception):
     """The network would take too long to simulate."""
 
 
@@ -158,7 +161,7 @@ def _rule(
     )  # fmt: skip
 
 
-class _Builder:
+class Builder:
     """Grows a chain (or graph) node by node, keeping track of shapes and maxima."""
 
     def __init__(self, draw: Seeded, limits: Limits) -> None:
@@ -195,7 +198,7 @@ class _Builder:
         fan_in = node.weight[0].size
         self.work += int(np.prod(out)) * fan_in * self.planes(node.input)
         if self.work > self.limits.work:
-            raise _TooLarge
+            raise TooLarge
         return self.add(node, out)
 
     def linear(self, source: str, outputs: int) -> str:
@@ -318,13 +321,17 @@ class _Builder:
 
 def random_network(draw: Seeded, limits: Limits | None = None) -> Network:
     """A random network within the limits, every neuron of which fits 32 bits."""
-    limits = limits or Limits()
+    return network_by(Builder, draw, limits or Limits())
+
+
+def network_by(builder: type["Builder"], draw: Seeded, limits: Limits) -> Network:
+    """As ``random_network``, by another builder."""
     while True:
         try:
-            network = _Builder(draw, limits).build()
-        except _TooLarge:
+            network = builder(draw, limits).build()
+        except TooLarge:
             network = None
-        if network is not None and _fits(network):
+        if network is not None and fits(network):
             return network
         limits = replace(
             limits,
@@ -334,7 +341,7 @@ def random_network(draw: Seeded, limits: Limits | None = None) -> Network:
         )
 
 
-def _fits(network: Network) -> bool:
+def fits(network: Network) -> bool:
     try:  # registers too wide: the one refusal that a random network may meet
         for n in network.nodes:
             if isinstance(n, (Neuron, Readout)):

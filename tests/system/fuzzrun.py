@@ -1,6 +1,6 @@
 """One fuzz case: a random network, folded at random, simulated, compared spike by spike.
 
-python tests/system/fuzzrun.py FIRST COUNT [--big]    runs seeds and prints those that fail
+python tests/system/fuzzrun.py FIRST COUNT [--big] [--graph]   runs seeds, prints those that fail
 """
 
 import sys
@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
+from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.elaborate import elaborate, verilog_text
 from sterna.gen.fold import fold, legal_folding
+from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
+from sterna.hw.merge import MergeSpec
 from sterna.hw.registers import register_map
 from sterna.sim.batch import BatchModel
 from sterna.sim.cache import Cache
@@ -52,12 +55,20 @@ class Case:
 
 
 def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
-    """Legal pe, simd, tp and memory of every core, at most about ``work`` clocks each."""
+    """Legal pe, simd, tp and memory of every core, at most about ``work`` clocks each.
+
+    The weighted inputs of a neuron get the same pe and memory.
+    """
     out: dict[str, dict[str, Any]] = {}
     for node in network.nodes:
         if not isinstance(node, (Conv2d, Linear)):
             continue
         legal = legal_folding(network, node.name)
+        target = network[network.readers(node.name)[0]]
+        group = [i for i in target.inputs if network.is_weighted(i)]
+        shared = set.intersection(*(set(legal_folding(network, i)["pe"]) for i in group))
+        first = next((out[i] for i in group if i in out), None)
+        legal["pe"] = sorted(shared) if first is None else [first["pe"]]
         entry = {key: draw.pick(values) for key, values in legal.items()}
         sites = int(np.prod(network.shape[node.name])) * node.weight[0].size
         for key in ("simd", "pe", "tp"):  # enough lanes to be done in time
@@ -67,13 +78,15 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
                 and entry[key] != legal[key][-1]
             ):
                 entry[key] = legal[key][legal[key].index(entry[key]) + 1]
-        out[node.name] = entry | {"memory": draw.pick(("rom", "ram"))}
+        memory = draw.pick(("rom", "ram")) if first is None else first["memory"]
+        out[node.name] = entry | {"memory": memory}
     return out
 
 
 def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     """A random network with a folding that can be built, images and stalls."""
-    network = random_network(draw, limits)
+    graph = isinstance(limits, GraphLimits)
+    network = random_graph(draw, limits) if graph else random_network(draw, limits)
     family = draw.pick(FAMILIES)
     width = draw.pick((None, 8, 16, 32, 64))
     while True:
@@ -102,11 +115,14 @@ def retrained(network: Network, design: Design, draw: Seeded) -> Network:
         values = (-1, 0, 1) if node.kind == "ternary" else (-1, 1)
         weight = rng.choice(values, node.weight.shape).astype(np.int8)
         nodes[core.name] = replace(node, weight=weight)
+        if not core.main:
+            continue
         order = rng.permutation(target.rule.channels)
         rule = replace(
             target.rule,
             **{k: getattr(target.rule, k)[..., order]
                for k in ("threshold", "reset_by", "bias", "v_init")},
+            coef=tuple(c[order] for c in target.rule.coef),
         )  # fmt: skip
         nodes[core.target] = replace(target, rule=rule)
     return Network(network.steps, [nodes[n.name] for n in network.nodes], network.name)
@@ -114,7 +130,8 @@ def retrained(network: Network, design: Design, draw: Seeded) -> Network:
 
 def load_weights(model: BatchModel, network: Network, design: Design) -> None:
     """What a host does: hold, wait for idle, write every region, check it by CRC, go on."""
-    at = {r.name: r.address for r in register_map([c.name for c in design.cores], ram=True)}
+    names = [c.name for c in core_instances(network, design) if not isinstance(c.spec, MergeSpec)]
+    at = {r.name: r.address for r in register_map(names, ram=True)}
     model.write(at["control"], 2)
     while not model.read(at["status"]) & 1:
         pass
@@ -205,5 +222,6 @@ def main(first: int, count: int, limits: Limits) -> int:
 
 
 if __name__ == "__main__":
-    limits = BIG if "--big" in sys.argv else TINY
+    big, graph = ("--big" in sys.argv), ("--graph" in sys.argv)
+    limits = (BIG_GRAPH if big else GRAPH) if graph else (BIG if big else TINY)
     sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]), limits)))
