@@ -44,8 +44,9 @@ def _neuron(
         if not network.is_weighted(source)
     }
     shortcuts = {n: b.taken.edge for n, b in direct.items()}
-    more = {"others": fronts[1:], "shortcuts": shortcuts} if len(target.inputs) > 1 else {}
-    spec = conv_spec(network, core, design.family, rows=rows, **more)
+    spec = conv_spec(
+        network, core, design.family, others=fronts[1:], shortcuts=shortcuts, rows=rows
+    )
     branches += direct.values()
     return CoreInstance(core.name, core.target, spec, tuple(map(_branch, branches)))
 

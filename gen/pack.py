@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sterna.gen.design import Design
-from sterna.gen.specs import conv_spec
+from sterna.gen.graph import weighted_inputs
+from sterna.gen.instances import core_instances
+from sterna.gen.specs import declared_values
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network, Neuron, Readout
 from sterna.hw.chain import Banks
+from sterna.hw.spiking_conv import ConvSpec
 
 __all__ = ["MemoryImage", "memory_images", "region_words", "check_ranges", "mem_texts"]
 
@@ -32,7 +35,7 @@ def check_ranges(network: Network, design: Design) -> None:
         target = network[core.target]
         assert isinstance(target, Neuron | Readout)
         for name, (lo, hi) in core.ranges.items():
-            a = getattr(target.rule, name)
+            a = declared_values(target.rule, name)
             if a.min() < lo or a.max() > hi:
                 raise DesignError(
                     f"node '{core.target}': {name} {int(a.min())} .. {int(a.max())} is outside the "
@@ -46,18 +49,24 @@ def check_ranges(network: Network, design: Design) -> None:
 
 
 def memory_images(network: Network, design: Design) -> list[MemoryImage]:
-    """Weight and parameter memory of every core, in stream order."""
+    """Weight memory of every weighted node and parameter memory of every neuron (named after its
+    main core), in stream order."""
     check_ranges(network, design)
     out: list[MemoryImage] = []
-    for core in design.cores:
-        if core.op != "conv":
+    for instance in core_instances(network, design, rows=True):
+        spec = instance.spec
+        if not isinstance(spec, ConvSpec):
             continue
-        spec = conv_spec(network, core, design.family, rows=True)
-        regions = core.regions or [None, None]
-        depth, width = spec.weight_depth, spec.weight_width
-        out.append(MemoryImage(f"{core.name}_weights", depth, width, spec.weights, regions[0]))
+        target = network[instance.target]
+        assert isinstance(target, Neuron | Readout)
+        names = weighted_inputs(network, target)
+        for name, front in zip(names, spec.fronts, strict=True):
+            depth, width = front.weight_depth, front.weight_width
+            rows, region = list(front.weights), front.weight_region
+            out.append(MemoryImage(f"{name}_weights", depth, width, rows, region))
         depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
-        out.append(MemoryImage(f"{core.name}_params", depth, width, spec.param_rows, regions[1]))
+        rows, region = list(spec.param_rows), spec.param_region
+        out.append(MemoryImage(f"{instance.name}_params", depth, width, rows, region))
     return out
 
 

@@ -283,11 +283,11 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
 
 
 def _pack_files(build: Build) -> list[str]:
-    cores = [c.name for c in build.design.cores if c.op == "conv"]
+    cores = [c for c in build.design.cores if c.op == "conv"]
     return ["weights.sterna"] + [
-        f"mem/{c}_{part}.{suffix}"
+        f"mem/{c.name}_{part}.{suffix}"
         for c in cores
-        for part in ("weights", "params")
+        for part in (("weights", "params") if c.main else ("weights",))
         for suffix in ("mem", "hex", "coe", "mif")
     ]
 

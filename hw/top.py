@@ -88,10 +88,7 @@ class NetworkTop(wiring.Component):
             spec.edge, spec.height, spec.width, spec.axis_width, repeat=spec.repeat
         )
         convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
-        self.regions = sum(
-            2 + len(getattr(c, "others", ()))
-            for c in convs if c.weight_region is not None
-        )  # fmt: skip
+        self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
@@ -180,7 +177,7 @@ class NetworkTop(wiring.Component):
             waiting[instance.target] = self._spread(m, instance.target, at)
             if isinstance(core, SpikingConv | SpikingPool):
                 stalls.append(core.stalled)
-            if isinstance(core, SpikingConv) and core.spec.weight_region is not None:
+            if isinstance(core, SpikingConv) and core.spec.param_region is not None:
                 wiring.connect(m, chain, core.chain_i)
                 chain = core.chain_o
             if spec.taps and _tap_width(instance):
