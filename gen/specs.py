@@ -1,5 +1,7 @@
 """Hardware specifications of a design's cores: the one place where network and folding meet."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from sterna.gen.design import CoreDesign
@@ -8,13 +10,18 @@ from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.front import FrontSpec
 from sterna.hw.geometry import Geometry
+from sterna.hw.join import ShortcutSpec
 from sterna.hw.neuron import NeuronParams
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
 
-__all__ = ["conv_spec", "pool_spec", "declared_ranges", "is_depthwise", "input_map", "weight_rows"]
+__all__ = [
+    "conv_spec", "front_spec", "pool_spec", "declared_ranges", "declared_values", "is_depthwise",
+    "input_map", "weight_rows",
+]  # fmt: skip
 
 
 def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
@@ -30,16 +37,22 @@ def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, in
     return (int(np.prod(shape)), 1, 1) if isinstance(core_node, Linear) else shape
 
 
+def declared_values(rule: NeuronRule, name: str) -> np.ndarray:
+    """All values of a rule's parameter that the range ``name`` is about."""
+    return np.stack(rule.coef) if name == "coef" else getattr(rule, name)
+
+
 def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
     """Ranges a reloadable core is sized for: a bit more than its present parameters need.
 
     'reset_by' is absent where it equals the threshold: then it must do so in every later set.
+    'coef' is there for rules with spike inputs, one range for all coefficients.
     """
     out: dict[str, list[int]] = {}
-    for name in ("threshold", "reset_by", "bias", "v_init"):
-        if name == "reset_by" and rule.resets_by_threshold:
+    for name in ("threshold", "reset_by", "bias", "v_init", "coef"):
+        if (name == "reset_by" and rule.resets_by_threshold) or (name == "coef" and not rule.coef):
             continue
-        a = getattr(rule, name)
+        a = declared_values(rule, name)
         bits = min(32, signed_bits(int(a.min()), int(a.max())) + 1)
         out[name] = [-(1 << (bits - 1)), (1 << (bits - 1)) - 1]
     return out
@@ -64,10 +77,13 @@ def weight_rows(
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
-def conv_spec(
+def front_spec(
     network: Network, core: CoreDesign, family: str, *, rows: bool = False
-) -> ConvSpec:
-    """The SpikingConv of a core; with ``rows`` also the contents of its memories."""
+) -> FrontSpec:
+    """The Front of a weighted node; with ``rows`` also the contents of its memory.
+
+    DesignError names the node where pe, simd or tp are illegal.
+    """
     node, target = network[core.name], network[core.target]
     assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
     shape = network.shape[node.input]
@@ -75,11 +91,6 @@ def conv_spec(
     channels, kernel = window_of(node, shape)
     _, height, width = input_map(network, node)
     linear = isinstance(node, Linear)
-    reloadable = core.memory == "ram"
-    ranges = None
-    if reloadable:
-        assert core.ranges is not None
-        ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
     depthwise = is_depthwise(node, shape)
     outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
     if core.pe < 1 or outputs % core.pe:
@@ -94,11 +105,8 @@ def conv_spec(
             f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
             f"nor is a multiple of them up to {core.input.planes}"
         )
-    span = weighted_interval(node, network.maximum[node.input], reloadable)
-    bounds = node_bounds(network, core.target, reloadable, ranges)
-    readout = target.mode if isinstance(target, Readout) else None
-    params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
-    return ConvSpec(
+    span = weighted_interval(node, network.maximum[node.input], core.memory == "ram")
+    return FrontSpec(
         geometry=Geometry(
             edge=core.input.edge,
             height=height,
@@ -121,13 +129,64 @@ def conv_spec(
         pe=core.pe,
         tp=core.tp,
         z_width=signed_bits(int(span[0].min()), int(span[1].max())),
+        shift=target.rule.shifts[_weighted(network, target).index(core.name)],
+        family=family,
+        weight_region=core.regions[0] if core.regions else None,
+        weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
+    )
+
+
+def _weighted(network: Network, target: Neuron | Readout) -> list[str]:
+    return [i for i in target.inputs if network.is_weighted(i)]
+
+
+def conv_spec(
+    network: Network,
+    core: CoreDesign,
+    family: str,
+    *,
+    others: Sequence[CoreDesign] = (),
+    shortcuts: Mapping[int, Edge] | None = None,
+    rows: bool = False,
+) -> ConvSpec:
+    """The SpikingConv of a neuron with all its inputs; with ``rows`` also its memories' contents.
+
+    ``core``: the main one, of the target's first weighted input. ``others``: of all its further
+    weighted inputs. ``shortcuts``: the edge at the core of every spike input, by its index in the
+    target's inputs. DesignError names the node whose folding does not fit.
+    """
+    target = network[core.target]
+    assert isinstance(target, Neuron | Readout)
+    by_name = {c.name: c for c in (core, *others)}
+    names, edges = _weighted(network, target), shortcuts or {}
+    spikes = [n for n, i in enumerate(target.inputs) if i not in names]
+    assert names[0] == core.name and sorted(names) == sorted(by_name), "not all weighted inputs"
+    assert spikes == sorted(edges), "not all spike inputs"
+    for other in others:
+        if other.pe != core.pe:
+            raise DesignError(
+                f"node '{other.name}': pe {other.pe} differs from the pe {core.pe} of "
+                f"'{core.name}', which feeds the same neuron; give both the same"
+            )
+    fronts = tuple(front_spec(network, by_name[name], family, rows=rows) for name in names)
+    ranges = None
+    if core.memory == "ram":
+        assert core.ranges is not None
+        ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
+    reloadable = any(c.memory == "ram" for c in by_name.values())
+    bounds = node_bounds(network, core.target, reloadable, ranges)
+    readout = target.mode if isinstance(target, Readout) else None
+    params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
+    return ConvSpec(
+        front=fronts[0],
+        others=fronts[1:],
+        shortcuts=tuple(
+            ShortcutSpec(target.inputs[n], edges[n], network.bits(target.inputs[n])) for n in spikes
+        ),
         params=params,
         out_pb=core.output.pb if core.output else 1,
         readout=readout,
-        family=family,
-        weight_region=core.regions[0] if core.regions else None,
         param_region=core.regions[1] if core.regions else None,
-        weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
         param_rows=params.rows(core.pe) if rows else [],
     )
 

@@ -148,7 +148,12 @@ def node_bounds(
     reloadable: bool = False,
     ranges: dict[str, tuple[int, int]] | None = None,
 ) -> RuleBounds:
-    """Bounds of the Neuron or Readout ``name``; NetworkError where a register passes 32 bits."""
+    """Bounds of the Neuron or Readout ``name``; NetworkError where a register passes 32 bits.
+
+    ``reloadable``: the worst case over all weights. ``ranges``: the worst case over all parameters
+    inside them (see ``rule_bounds``), where the rule has coefficients with 'coef', one range of
+    all of them.
+    """
     node = network[name]
     assert isinstance(node, (Neuron, Readout))
     rule = node.rule
@@ -162,8 +167,10 @@ def node_bounds(
             shift = next(shifts)
             lo, hi = lo + (span[0] << shift), hi + (span[1] << shift)
         else:
-            c = next(coefs).astype(np.int64) * network.maximum[source]
-            lo, hi = lo + np.minimum(c, 0), hi + np.maximum(c, 0)
+            c = next(coefs).astype(np.int64)
+            least, most = (c, c) if ranges is None else ranges["coef"]
+            top = network.maximum[source]
+            lo, hi = lo + np.minimum(least, 0) * top, hi + np.maximum(most, 0) * top
     b = rule_bounds(rule, (lo, hi), network.steps, ranges)
     _fit(name, b)
     if isinstance(node, Readout) and node.mode == "first_spike":

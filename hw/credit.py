@@ -8,7 +8,8 @@ __all__ = ["Credit"]
 
 
 class Credit(wiring.Component):
-    """A counter that starts at ``count``. ``some`` is a register: at least one credit is left.
+    """A counter up to ``count`` that starts there, or at ``start``. ``some`` is a register: at
+    least one credit is left.
 
     Ports: in ``take`` (only while ``some``), in ``give``, out ``some``.
     """
@@ -17,13 +18,15 @@ class Credit(wiring.Component):
     give: Signal
     some: Signal
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, start: int | None = None):
         self.count = count
-        super().__init__({"take": In(1), "give": In(1), "some": Out(1, init=1)})
+        self.start = count if start is None else start
+        some = Out(1, init=int(self.start > 0))
+        super().__init__({"take": In(1), "give": In(1), "some": some})
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        left = Signal(range(self.count + 1), init=self.count)
+        left = Signal(range(self.count + 1), init=self.start)
         m.d.sync += left.eq(left - self.take + self.give)
         m.d.sync += self.some.eq((left > 1) | ((left == 1) & ~self.take) | self.give)
         return m

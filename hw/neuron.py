@@ -1,6 +1,7 @@
 """Neuron scan: the steps of a neuron, one a clock, for PE neurons side by side."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
@@ -37,8 +38,9 @@ class NeuronParams:
     """What a scan reads for each channel (and step, where the bias depends on it), and its packing.
 
     Fields, signed: ``add`` = bias, ``back`` = bias - reset_by, ``over`` = bias - threshold (with a
-    synapse: bias, reset_by and threshold themselves), ``start`` = leak(v_init). Fields that the
-    rule does not need are absent. ``ranges`` are the declared ranges of reloadable parameters.
+    synapse: bias, reset_by and threshold themselves), ``start`` = leak(v_init), ``coef0``,
+    ``coef1`` ... = the coefficients of the spike inputs. Fields that the rule does not need are
+    absent. ``ranges`` are the declared ranges of reloadable parameters, 'coef' of all coefficients.
     """
 
     rule: NeuronRule
@@ -71,6 +73,8 @@ class NeuronParams:
             out["over"] = joined * bias + sign * r.threshold
             if r.reset == "subtract" and not self.shared_reset:
                 out["back"] = joined * bias + sign * r.reset_by
+        for n, coef in enumerate(r.coef):
+            out[f"coef{n}"] = np.broadcast_to(coef.astype(np.int64), bias.shape)
         return out
 
     def _span(self, name: str) -> tuple[int, int]:
@@ -83,10 +87,12 @@ class NeuronParams:
         if name == "start":
             lo, hi = self.ranges["v_init"]
             return (self.rule.leak(lo), self.rule.leak(hi)) if self.rule.leak else (lo, hi)
+        if name.startswith("coef"):
+            return self.ranges["coef"]
         lo, hi = self.ranges["threshold" if name == "over" else "reset_by"]
         return (lo, hi) if self.rule.synapse is not None else (lo_b - hi, hi_b - lo)
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, int]:
         """Width of each field in bits; a field that is 0 everywhere has none."""
         spans = {name: self._span(name) for name in self._columns()}
@@ -96,6 +102,15 @@ class NeuronParams:
     def width(self) -> int:
         """Bits of one channel's parameters; at least 1 so that a memory exists."""
         return max(1, sum(self.fields.values()))
+
+    def field(self, row: Value, p: int, name: str) -> Value | None:
+        """A field of channel ``p`` in a memory row, signed; None where it is absent."""
+        at = p * self.width
+        for other, bits in self.fields.items():
+            if other == name:
+                return row[at : at + bits].as_signed()
+            at += bits
+        return None
 
     def depth(self, pe: int) -> int:
         return self.rule.channels // pe * (self.steps if self.per_step else 1)
@@ -125,14 +140,17 @@ class NeuronScan(wiring.Component):
     Ports: in ``valid``, ``first``, ``last`` and ``x`` (pe * x_width signed), ``params_in`` (pe *
     NeuronParams.width) in the same clock. Spiking (``readout`` None): out ``spike_valid``,
     ``spike_last``, ``spikes`` (pe). Readout: out ``logit_valid`` once a visit, ``logits`` (pe *
-    32, signed). ``latency`` clocks from a step's x to its spike.
+    32, signed). ``latency`` clocks from a step's x to its spike. x is shifted left by ``x_shift``
+    (and the fraction bits) first; without it by the rule's only shift.
     """
 
     def __init__(
-        self, params: NeuronParams, *, pe: int, x_width: int, readout: str | None = None
+        self, params: NeuronParams, *, pe: int, x_width: int, readout: str | None = None,
+        x_shift: int | None = None,
     ):  # fmt: skip
         self.params, self.pe, self.x_width, self.readout = params, pe, x_width, readout
-        self.latency = 3 + (2 if params.rule.synapse is not None else 0)
+        self.x_shift = params.rule.shifts[0] if x_shift is None else x_shift
+        self.latency = self.latency_of(params)
         ports = {
             "valid": In(1),
             "first": In(1),
@@ -145,6 +163,11 @@ class NeuronScan(wiring.Component):
         else:
             ports |= {"logit_valid": Out(1), "logits": Out(pe * 32)}
         super().__init__(ports)
+
+    @staticmethod
+    def latency_of(params: NeuronParams) -> int:
+        """Clocks from a step's x to its spike."""
+        return 3 + (2 if params.rule.synapse is not None else 0)
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -181,13 +204,13 @@ class NeuronScan(wiring.Component):
     def _drive(self, m: Module, p: int, stages: list[Value]) -> tuple[list[Value], Value]:
         """[i, i - reset_by, i - threshold] and the start value, registered for the membrane."""
         rule, bounds = self.params.rule, self.params.bounds
-        field, at = {}, p * self.params.width
-        for name, bits in self.params.fields.items():
-            field[name] = self.params_in[at : at + bits].as_signed()
-            at += bits
-        get = lambda name: field.get(name, Const(0, signed(1)))  # noqa: E731
+
+        def get(name: str) -> Value:
+            value = self.params.field(self.params_in, p, name)
+            return Const(0, signed(1)) if value is None else value
+
         x = self.x[p * self.x_width : (p + 1) * self.x_width].as_signed()
-        x <<= rule.fraction_bits + rule.shifts[0]
+        x <<= rule.fraction_bits + self.x_shift
         width = bounds.width("u", "v", "current")
         widths = {"add": width, "back": width, "over": bounds.width("margin")}
         wanted = ["add"]

@@ -1,0 +1,310 @@
+"""Front: everything of a core up to the weighted sums, one step of PE outputs after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.hw.accumulate import Accumulator, StepFeeder
+from sterna.hw.chain import Chain
+from sterna.hw.dotproduct import DotProduct
+from sterna.hw.geometry import Geometry
+from sterna.hw.line_buffer import LineBuffer
+from sterna.hw.memory import WeightMemory
+from sterna.hw.walker import Loop, Walker
+
+__all__ = ["Front", "FrontSpec", "delay"]
+
+
+def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
+    """``value``, ``clocks`` registers later."""
+    for n in range(clocks):
+        register = Signal(len(value), name=f"{name}_{n}", reset_less=len(value) > 8)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+@lru_cache(maxsize=256)
+def _dot_latency(*dot) -> int:
+    product = DotProduct(*dot)
+    product._MustUse__silence = True  # type: ignore  # only asked, never built
+    return product.latency
+
+
+@dataclass(frozen=True)
+class FrontSpec:
+    """Everything that shapes one weighted input of a neuron; weights come as memory rows.
+
+    geometry: window over the input; its edge has lanes = a multiple of the read channels and pb a
+    multiple of tp. bits: b of one input value. held: direct pixels, one value for all steps.
+    channels: C/groups read for one output. split_channels: channels of a window word (rows and
+    columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
+    the sum 2**shift times.
+    """
+
+    geometry: Geometry
+    out_channels: int
+    channels: int
+    split_channels: int
+    groups: int
+    depthwise: bool
+    kind: str
+    bits: int
+    held: bool
+    steps: int
+    pe: int
+    tp: int
+    z_width: int
+    shift: int = 0
+    family: str = "generic"
+    weight_region: int | None = None
+    weights: Sequence[int] = field(default_factory=list)
+
+    @property
+    def simd(self) -> int:
+        return self.split_channels * self.geometry.rows * self.geometry.columns
+
+    @property
+    def folds(self) -> int:
+        """Window words of a visit."""
+        return self.channels * self.geometry.kernel[0] * self.geometry.kernel[1] // self.simd
+
+    @property
+    def plane_groups(self) -> int:
+        """P, clocks a window word is held."""
+        edge = self.geometry.edge
+        return edge.plane_beats * (edge.pb // self.tp)
+
+    @property
+    def output_groups(self) -> int:
+        return self.out_channels // self.pe
+
+    @property
+    def dot_latency(self) -> int:
+        return _dot_latency(*self.dot)
+
+    @property
+    def visits(self) -> int:
+        """Visits (one pixel, PE outputs, all steps) of an image."""
+        return self.geometry.out_height * self.geometry.out_width * self.output_groups
+
+    @property
+    def visit_clocks(self) -> int:
+        return max(self.folds * self.plane_groups, self.steps)
+
+    @property
+    def interval(self) -> int:
+        """Initiation interval of this input alone, clocks an image (DESIGN section 4)."""
+        return max(self.visits * self.visit_clocks, self.geometry.input_beats)
+
+    @property
+    def weight_depth(self) -> int:
+        return self.output_groups * self.folds
+
+    @property
+    def weight_width(self) -> int:
+        return self.pe * self.simd * (2 if self.kind == "ternary" else 1)
+
+    @property
+    def lanes(self) -> int:
+        """Multiply lanes: PE x SIMD x TP."""
+        return self.pe * self.simd * self.tp
+
+    @property
+    def parts(self) -> int:
+        """Plane groups that make one step's sum, where a value has more planes than TP."""
+        return self.bits // self.tp if self.tp < self.bits else 1
+
+    @property
+    def dot(self) -> tuple[int, int, int, int, str, bool, str]:
+        """Arguments of the DotProduct."""
+        return self.pe, self.simd, self.tp, self.bits, self.kind, self.depthwise, self.family
+
+    def step_clocks(self) -> tuple[int, ...]:
+        """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
+        # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
+        dot = 1 + LineBuffer.latency + 1 + self.dot_latency
+        first = dot + (self.folds - 1) * self.plane_groups + (2 if self.kind == "ternary" else 3)
+        if self.tp > self.bits:
+            return tuple(first + 1 + t for t in range(self.steps))
+        joined = self.parts if self.parts > 1 else 0
+        if self.held:
+            return tuple(first + joined + t for t in range(self.steps))
+        return tuple(first + joined + t * self.parts for t in range(self.steps))
+
+    def loops(self) -> list[Loop]:
+        """The loop nest inside a pixel: output groups, folds, plane groups fastest."""
+        g, edge = self.geometry, self.geometry.edge
+        beats, subs = edge.plane_beats, edge.pb // self.tp
+        if self.depthwise:
+            outer = [Loop("o", self.output_groups, words=beats, visit=True)]
+            inner = []
+        else:
+            group = self.out_channels // self.groups // self.pe
+            group_words = self.channels * beats // edge.lanes if self.groups > 1 else 0
+            outer = [
+                Loop("g", self.groups, words=group_words, visit=True),
+                Loop("o", group, visit=True),
+            ]
+            inner = [
+                Loop("word", max(1, self.channels // edge.lanes), words=beats),
+                Loop("sub", edge.lanes // self.split_channels),
+            ]
+        fold = [
+            Loop("row", g.kernel[0] // g.rows, rows=g.rows),
+            Loop("column", g.kernel[1] // g.columns, words=edge.beats_per_pixel, columns=g.columns),
+            *inner,
+        ]
+        return [*outer, *fold, Loop("beat", beats, words=1), Loop("part", subs)]
+
+
+class Front(wiring.Component):
+    """Line buffer -> dot product -> accumulate -> steps, all free running.
+
+    Nothing in the pipeline is ever stopped: a visit (one pixel, PE outputs, all steps) is issued
+    only where someone has room for its sums, and says so with ``go``.
+
+    Ports: ``i``, stream of ``spec.geometry.edge``; in ``go`` (a register: a visit may be issued);
+    out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
+    ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order. Weights in a
+    ram: ``chain_i``, ``chain_o``.
+
+    Timing: ``start`` comes in the first clock in which ``go`` is 1, the rows of the visit are there
+    and ``visit_clocks`` have passed since the last start; step t's ``valid`` exactly
+    ``spec.step_clocks()[t]`` clocks later. ``start`` follows ``go`` within the clock.
+    """
+
+    i: stream.Interface
+
+    def __init__(self, spec: FrontSpec):
+        self.spec = spec
+        s, g = spec, spec.geometry
+        self.loops = s.loops()
+        self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
+        self.buffer = LineBuffer(g, self.loops)
+        self.dot = DotProduct(*s.dot)
+        ports = {
+            "i": In(stream.Signature(unsigned(g.edge.width))),
+            "go": In(1),
+            "start": Out(1),
+            "valid": Out(1),
+            "first": Out(1),
+            "last": Out(1),
+            "x": Out(s.pe * s.z_width),
+        }
+        if s.weight_region is not None:
+            ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        super().__init__(ports)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        walker = m.submodules.walker = self.walker
+        m.submodules.buffer = self.buffer
+        m.submodules.dot = self.dot
+        wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
+        m.d.comb += [
+            walker.go.eq(self.go),
+            self.start.eq(walker.start),
+            walker.rows_ok.eq(self.buffer.rows_ok),
+            self.buffer.row_end.eq(walker.row_end),
+            self.buffer.image_end.eq(walker.image_end),
+            self.buffer.valid.eq(walker.valid),
+            self.buffer.step.eq(walker.step),
+            self.buffer.top.eq(walker.top),
+        ]
+        names = [p.name for p in self.loops]
+        folds = [n for n, name in enumerate(names) if name in ("row", "column", "word", "sub")]
+        flags = Cat(
+            walker.valid,
+            Cat(walker.first[n] for n in folds).all(),
+            Cat(walker.last[n] for n in folds).all(),
+        )
+        # The act is registered once behind the word (selection of lanes and planes).
+        flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags")
+        self._act(m)
+        self._weights(m, names)
+        self._sums(m, flags)
+        return m
+
+    def _act(self, m: Module) -> None:
+        """The lanes and planes of the window word that the dot product reads."""
+        s, g, edge = self.spec, self.spec.geometry, self.spec.geometry.edge
+        walker = self.walker
+        part = delay(m, walker.index_part, LineBuffer.latency, "part")
+        sub = None
+        if not s.depthwise:
+            sub = delay(m, walker.index_sub, LineBuffer.latency, "sub")  # type: ignore
+        pixels = g.rows * g.columns
+        lanes = s.pe if s.depthwise else s.split_channels
+        # word: pixel, plane, lane -> the part's tp planes and the sub's lanes of each pixel
+        picked: list[Value] = []
+        for pixel in range(pixels):
+            word = self.buffer.word[pixel * edge.width : (pixel + 1) * edge.width]
+            planes = word.word_select(part, s.tp * edge.lanes) if edge.pb > s.tp else word
+            for plane in range(s.tp):
+                line = planes[plane * edge.lanes : (plane + 1) * edge.lanes]
+                if sub is not None and edge.lanes > lanes:
+                    line = line.word_select(sub, lanes)
+                picked.append(line)
+        at = lambda pixel, plane: picked[pixel * s.tp + plane]  # noqa: E731
+        order: list[Value] = []
+        for plane in range(s.tp):
+            if s.depthwise:
+                order += [at(n, plane)[p] for p in range(s.pe) for n in range(pixels)]
+            else:
+                order += [at(n, plane) for n in range(pixels)]
+        m.d.sync += self.dot.act.eq(Cat(order))
+
+    def _weights(self, m: Module, names: list[str]) -> None:
+        """Weight words follow the items: one on at every fold or output group, back at a pixel."""
+        s, walker = self.spec, self.walker
+        address = Signal(range(max(2, s.weight_depth)))
+        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        hold = Cat(walker.step[n + 2] for n in held).any()
+        with m.If(walker.valid):
+            with m.If(walker.step[0] | walker.step[1]):
+                m.d.sync += address.eq(0)
+            with m.Elif((walker.step != 0) & ~hold):
+                m.d.sync += address.eq(address + 1)
+        m.submodules.weights = weights = WeightMemory(
+            s.weight_depth, s.weight_width, s.weights, s.weight_region
+        )
+        if s.weight_region is not None:
+            wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
+            wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
+        # item -> address register (1) ... memory (2) -> dot, together with the act
+        late = LineBuffer.latency + 1 - 1 - WeightMemory.latency
+        m.d.comb += weights.addr.eq(delay(m, address, late, "weight_address"))
+        m.d.comb += self.dot.weight.eq(weights.data)
+
+    def _sums(self, m: Module, flags: Value) -> None:
+        s, dot = self.spec, self.dot
+        width = s.z_width
+        pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
+        m.submodules.accumulate = acc = Accumulator(
+            pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
+            turns=s.plane_groups, width=width, constant=-dot.offset * s.folds,
+            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+        )  # fmt: skip
+        m.d.comb += [
+            acc.valid.eq(flags[0]),
+            acc.first.eq(flags[1]),
+            acc.last.eq(flags[2]),
+            acc.sum.eq(dot.sum),
+        ]
+        if s.kind == "binary":
+            m.d.comb += acc.pop.eq(dot.pop)
+        m.submodules.feeder = feeder = StepFeeder(
+            pe=s.pe, sums=dot.sums, in_width=width, width=width, steps=s.steps,
+            parts=s.parts, part_bits=s.tp, hold=s.held,
+        )  # fmt: skip
+        m.d.comb += [
+            feeder.ready_z.eq(acc.ready_z),
+            feeder.z.eq(acc.z),
+            Cat(self.valid, self.first, self.last).eq(Cat(feeder.valid, feeder.first, feeder.last)),
+            self.x.eq(feeder.x),
+        ]
