@@ -7,14 +7,7 @@ from sterna.gen.design import BranchDesign, CoreDesign, Design, EdgeDesign
 from sterna.gen.edges import input_edge, pixels_of, pool_edge
 from sterna.gen.graph import CoreNodes, Port, ports
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
-from sterna.gen.specs import (
-    conv_spec as front_spec,
-)  # fmt: skip
-from sterna.gen.specs import (
-    declared_ranges,
-    input_map,
-    pool_spec,
-)
+from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.hw.axis import image_clocks
 from sterna.hw.gearbox import clocks_per_pixel
