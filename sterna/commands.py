@@ -61,17 +61,17 @@ def quantize(options: argparse.Namespace) -> Answer:
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
-    facts, chosen = _run_facts(run, recipe)
+    facts, head = _run_facts(run, recipe)
     data_name = options.data or (facts["data"] if facts else "")
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     images = data.load(data_name)
     result, found = quantize(
         network,
-        images.train[0][:256],
+        images.train[0][: options.images],
         name=facts["name"] if facts else out.resolve().name,
-        fraction_bits=chosen,
-        evaluate=(images.test[0][:1000], images.test[1][:1000]),
+        fraction_bits=head.get("fraction_bits"),
+        evaluate=None if head.get("untrained") else (images.test[0][:1000], images.test[1][:1000]),
     )
     files.save(result, out)
     if recipe is not None:
@@ -79,8 +79,8 @@ def quantize(options: argparse.Namespace) -> Answer:
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
-def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict | None]:
-    """(name and data of a run's recipe, the fraction bits that training chose), where there are."""
+def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict[str, Any]]:
+    """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     import tomllib
 
     facts = None
@@ -90,13 +90,13 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
             facts = {"name": body["name"], "data": body["data"]}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
             raise FileError(f"{run / 'recipe.toml'}: is no recipe ({error}); repair it") from None
-    chosen = None
+    head: dict[str, Any] = {}
     if (run / "run.json").is_file():
         try:
-            chosen = json.loads((run / "run.json").read_bytes()).get("fraction_bits")
-        except (ValueError, AttributeError):
+            head = dict(json.loads((run / "run.json").read_bytes()))
+        except (ValueError, TypeError):
             raise FileError(f"{run / 'run.json'}: is not JSON; train again") from None
-    return facts, chosen
+    return facts, head
 
 
 # --- stages -----------------------------------------------------------------------------------

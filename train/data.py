@@ -1,4 +1,5 @@
-"""Image sets as uint8 arrays: scikit-learn's digits (bundled) and MNIST (IDX files).
+"""Image sets as uint8 arrays: scikit-learn's digits (bundled), MNIST and Fashion-MNIST (IDX
+files), CIFAR-10, and random images of any shape for networks that nobody trained.
 
 Every set has three parts that never overlap: train, validation (for choosing anything) and
 test (reported, never chosen by). numpy only, so that reading images does not import torch.
@@ -7,6 +8,7 @@ test (reported, never chosen by). numpy only, so that reading images does not im
 import gzip
 import hashlib
 import os
+import re
 import struct
 import urllib.error
 import urllib.request
@@ -20,8 +22,12 @@ import numpy as np
 
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, ToolMissing, UsageError
+from sterna.train.cifar import read_cifar
 
-__all__ = ["ImageSet", "load", "digits", "mnist", "read_idx", "find_file"]
+__all__ = [
+    "ImageSet", "load", "digits", "mnist", "fashion_mnist", "cifar10", "random_images", "read_idx",
+    "find_file",
+]  # fmt: skip
 
 # File name, MD5 published with the data set, and where the official site keeps it.
 _MNIST = {
@@ -34,6 +40,15 @@ _MNIST_URLS = (
     "http://yann.lecun.com/exdb/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",  # the mirror that PyTorch keeps
 )
+_FASHION = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+_FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+_FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
+_RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
 
 
 @dataclass(frozen=True)
@@ -46,10 +61,17 @@ class ImageSet:
 
 
 def load(name: str) -> ImageSet:
-    """An image set by its name. UsageError for an unknown one."""
-    sets: dict[str, Callable[[], ImageSet]] = {"digits": digits, "mnist": mnist}
+    """An image set by its name; ``random_3x32x32`` makes images of that shape. UsageError for an
+    unknown one."""
+    sets: dict[str, Callable[[], ImageSet]] = {
+        "digits": digits, "mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10,
+    }  # fmt: skip
+    if isinstance(name, str) and (m := _RANDOM.match(name)) and min(map(int, m.groups())):
+        return random_images(int(m[1]), int(m[2]), int(m[3]))
     if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
-        raise UsageError(f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}")
+        raise UsageError(
+            f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, random_CxHxW"
+        )
     return sets[name]()
 
 
@@ -76,30 +98,65 @@ def digits() -> ImageSet:
 def mnist() -> ImageSet:
     """The 70,000 MNIST images: 55,000 train, the last 5,000 of the official train part for
     validation, and the 10,000 official test images. FileError where a file is altered."""
-    images, labels, test_images, test_labels = [read_idx(find_file("mnist", f)) for f in _MNIST]
+    return _idx_set("mnist")
+
+
+def fashion_mnist() -> ImageSet:
+    """The 70,000 Fashion-MNIST images, split as ``mnist``."""
+    return _idx_set("fashion-mnist")
+
+
+def cifar10() -> ImageSet:
+    """CIFAR-10: 45,000 train, the last 5,000 of the official train part for validation, and the
+    official test images that are there (10,000, or the first 1,000)."""
+    train, test = read_cifar([r / "cifar10" for r in _roots()], _cache() / "cifar10")
+    return _held_out(*train, test)
+
+
+def random_images(channels: int, height: int, width: int) -> ImageSet:
+    """Random pixels and labels, always the same: 512 train, 128 validation, 1,000 test."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for count in (512, 128, 1000):
+        images = rng.integers(0, 256, (count, channels, height, width), np.uint8)
+        parts.append((images, rng.integers(0, 10, count)))
+    return ImageSet(*parts)
+
+
+def _idx_set(folder: str) -> ImageSet:
+    images, labels, test, test_labels = [read_idx(find_file(folder, f)) for f in _MNIST]
+    return _held_out(images[:, None], labels.astype(np.int64),
+                     (test[:, None], test_labels.astype(np.int64)))  # fmt: skip
+
+
+def _held_out(
+    images: np.ndarray, labels: np.ndarray, test: tuple[np.ndarray, np.ndarray]
+) -> ImageSet:
+    """The last 5,000 images of the train part are for validation."""
     train, val = slice(None, -5000), slice(-5000, None)
-    images, labels = images[:, None], labels.astype(np.int64)
-    return ImageSet(
-        (images[train], labels[train]),
-        (images[val], labels[val]),
-        (test_images[:, None], test_labels.astype(np.int64)),
-    )
+    return ImageSet((images[train], labels[train]), (images[val], labels[val]), test)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sterna"
+
+
+def _roots() -> list[Path]:
+    """Folders that may hold data sets, best first."""
+    shared = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    own = os.environ.get("STERNA_DATA")
+    return [*([Path(own)] if own else []), shared, _cache()]
 
 
 def find_file(folder: str, name: str) -> Path:
     """A checked data file: $STERNA_DATA/FOLDER/NAME, ../shared/data/FOLDER/NAME beside the
     repository, the user's cache, or downloaded there. FileError where none is right."""
-    repository = Path(__file__).resolve().parents[1]
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sterna"
-    roots = [repository.parent / "shared" / "data", cache]
-    if os.environ.get("STERNA_DATA"):
-        roots.insert(0, Path(os.environ["STERNA_DATA"]))
-    for root in roots:
+    for root in _roots():
         path = root / folder / name
         if path.is_file():
-            _check(path, path.read_bytes(), _MNIST[name])
+            _check(path, path.read_bytes(), _FILES[folder][0][name])
             return path
-    return _download(cache / folder / name, name)
+    return _download(_cache() / folder / name, folder, name)
 
 
 def _check(path: Path | str, data: bytes, md5: str) -> None:
@@ -110,19 +167,20 @@ def _check(path: Path | str, data: bytes, md5: str) -> None:
         )
 
 
-def _download(path: Path, name: str) -> Path:
+def _download(path: Path, folder: str, name: str) -> Path:
     cause = ""
-    for url in _MNIST_URLS:
+    sums, urls = _FILES[folder]
+    for url in urls:
         try:
             with urllib.request.urlopen(url + name, timeout=60) as answer:
                 data = answer.read()
-            _check(url + name, data, _MNIST[name])
+            _check(url + name, data, sums[name])
             write_atomic(path, data)
             return path
         except (urllib.error.URLError, OSError, FileError) as e:
             cause = str(e)
     raise FileError(
-        f"{name}: not in $STERNA_DATA/mnist and the download failed ({cause}); "
+        f"{name}: not in $STERNA_DATA/{folder} and the download failed ({cause}); "
         "put the file there or set STERNA_DATA"
     )
 

@@ -33,9 +33,10 @@ from sterna.train.meet import find_scales, merge
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import discretize, straight_through
 
-__all__ = ["SpikingModule"]
+__all__ = ["BN_MOMENTUM", "SpikingModule"]
 
 Weighted = FloatConv2d | FloatLinear
+BN_MOMENTUM = 0.1
 LEAST_GAIN = 0.01  # of a batch norm over a sum
 
 
@@ -60,7 +61,7 @@ class SpikingModule(nn.Module):
         super().__init__()
         self.network = network
         self.steps = network.steps
-        self.momentum = 0.1
+        self.momentum = BN_MOMENTUM
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()

@@ -107,7 +107,7 @@ def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
     layers = d.pop("layers")
     made = Layers(where, d, seed)
     if not isinstance(layers, list):
-        raise UsageError(f"{where}: layers {layers!r} is not a list; write [\"32C3p1\", ...]")
+        raise UsageError(f'{where}: layers {layers!r} is not a list; write ["32C3p1", ...]')
     for entry in layers:
         made.add(entry)
     return made.network()

@@ -28,12 +28,13 @@ from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
-from sterna.train.module import SpikingModule
+from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
 
 __all__ = ["train", "accuracy", "Trainer"]
 
 EVAL_BATCH = 250
+MEASURED, MEASURE_BATCH = 4, 64  # batches and their images for the statistics of batch norms
 Weighted = FloatConv2d | FloatLinear
 
 
@@ -45,14 +46,20 @@ def train(
     seed: int | None = None,
     progress: Callable[[str], None] | None = None,
     image_set: data.ImageSet | None = None,
+    untrained: bool = False,
 ) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
+
+    ``untrained`` keeps the random weights and only measures the batch norms on training images,
+    so that every layer spikes: a network of full size in seconds, for trying hardware.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
     accuracy. Same recipe, seed and machine: same network, however it was sliced.
     """
     _keep_memory()
     trainer = Trainer(read_recipe(recipe), Path(out), seed, progress or say, image_set)
+    if untrained:
+        return trainer.keep_random()
     return trainer.run(math.inf if max_minutes is None else max_minutes * 60)
 
 
@@ -130,6 +137,30 @@ class Trainer:
                 self._save()
             self.position, self.optimizer = (number + 1, 0, 0), None
         return self._finish(total)
+
+    def keep_random(self) -> dict[str, Any]:
+        """The network as it was drawn, with batch norms measured; the summary of a finished run."""
+        total = sum(s.epochs for s in self.recipe.stages)
+        summary = self._summary(True, 0, 0, total) | {"untrained": True, "fraction_bits": None}
+        record = self.out / "run.json"
+        old = json.loads(record.read_bytes()) if record.is_file() else {}
+        if (self.out / "checkpoint.safetensors").is_file() and not old.get("untrained"):
+            raise UsageError(f"{self.out}: holds a run that was trained; give another folder")
+        self.measure()
+        self._save()
+        write_atomic(record, (json.dumps(summary, indent=1, sort_keys=True) + "\n").encode())
+        return summary
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Set every batch norm to the statistics of training images at the network's T."""
+        module, images = self.module, self.train_set[0]
+        module.steps, module.fraction_bits = module.network.steps, None
+        module.train()
+        for k in range(MEASURED):  # 1/(k+1) makes the running statistics a plain mean
+            module.momentum = 1 / (k + 1)
+            module(images[k * MEASURE_BATCH : (k + 1) * MEASURE_BATCH])
+        module.momentum = BN_MOMENTUM
 
     def _enter(self, stage: Stage) -> None:
         self.module.steps = stage.steps

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sterna.golden.errors import FileError, UsageError
-from sterna.train import data
+from sterna.train import cifar, data
 from sterna.train.augment import augment, shift
 
 
@@ -27,7 +27,7 @@ def test_digits_parts() -> None:
 
 
 def test_unknown_set() -> None:
-    with pytest.raises(UsageError, match="'imagenet' is unknown; choose one of digits, mnist"):
+    with pytest.raises(UsageError, match="'imagenet' is unknown; .* cifar10, digits, .*_CxHxW"):
         data.load("imagenet")
 
 
@@ -84,3 +84,37 @@ def test_warp_is_repeatable_and_keeps_the_middle() -> None:
     a, b = [augment(images, 0, 20.0, 0.1, torch.Generator().manual_seed(5)) for _ in range(2)]
     assert torch.equal(a, b) and not torch.equal(a, images)
     assert (a[:, 0, 4, 4] > 150).all() and (a[:, 0, 0, 0] == 0).all()
+
+
+def test_random_images_are_always_the_same() -> None:
+    one, two = data.load("random_3x7x5"), data.load("random_3x7x5")
+    assert one.test[0].shape == (1000, 3, 7, 5) and one.test[0].dtype == np.uint8
+    assert np.array_equal(one.test[0], two.test[0]) and set(one.test[1]) == set(range(10))
+    with pytest.raises(UsageError, match="'random_0x7x5' is unknown"):
+        data.load("random_0x7x5")
+
+
+def _cifar_file(path: Path, count: int, seed: int) -> np.ndarray:
+    rows = np.random.default_rng(seed).integers(0, 256, (count, cifar.ROW), np.uint8)
+    rows[:, 0] %= 10
+    path.write_bytes(rows.tobytes())
+    return rows
+
+
+def test_cifar_from_official_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "cifar10" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    rows = [_cifar_file(folder / n, 1100, k) for k, n in enumerate(cifar.TRAIN_FILES)]
+    test = _cifar_file(folder / cifar.TEST_FILE, 3, 9)
+    monkeypatch.setenv("STERNA_DATA", str(tmp_path))
+    parts = data.load("cifar10")
+    assert [len(y) for _, y in (parts.train, parts.validation, parts.test)] == [500, 5000, 3]
+    assert np.array_equal(parts.train[0][0].reshape(-1), rows[0][0, 1:])
+    assert np.array_equal(parts.validation[1][-1100:], rows[4][:, 0])
+    assert np.array_equal(parts.test[0][2].reshape(-1), test[2, 1:])
+    (folder / cifar.TEST_FILE).write_bytes(test.tobytes()[:-1])
+    with pytest.raises(FileError, match="test_batch.bin: truncated .*copy it again"):
+        data.load("cifar10")
+    (folder / cifar.TEST_FILE).write_bytes(b"\x0b" + test.tobytes()[1:])
+    with pytest.raises(FileError, match="test_batch.bin: altered .label 11"):
+        data.load("cifar10")

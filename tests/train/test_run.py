@@ -127,6 +127,27 @@ def test_another_recipe_or_damage_is_refused(tmp_path: Path) -> None:
         train(recipe, run, progress=_quiet)
 
 
+def test_untrained_layers_all_spike(tmp_path: Path) -> None:
+    """Random weights with measured batch norms: no layer is silent or always on, and the integer
+    network follows."""
+    torch.set_num_threads(1)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(first=1, kind="ternary", pool="sum", extra="").replace(
+        '"8C3p1"', '"8C3p1", { residual = ["8C3p1", "8C3p1"] }, "9C3s2p1", "9C3p1"'))  # fmt: skip
+    done = train(path, tmp_path / "run", untrained=True, progress=_quiet)
+    assert done["done"] and done["untrained"] and done["fraction_bits"] is None
+    assert train(path, tmp_path / "run", untrained=True, progress=_quiet) == done
+    images = data.load("digits").train[0][:64]
+    network, _ = quantize_run(tmp_path / "run", tmp_path / "build", images)
+    names = tuple(f"spike{k}" for k in range(1, 6))
+    result = golden_run(network, images, trace=names)
+    for name in names:
+        assert 0.03 < result.spikes[name].mean() < 0.6
+    train(path, tmp_path / "other", max_minutes=0, progress=_quiet)
+    with pytest.raises(UsageError, match="holds a run that was trained; give another folder"):
+        train(path, tmp_path / "other", untrained=True, progress=_quiet)
+
+
 def test_divergence_is_named(tmp_path: Path) -> None:
     path = _recipe(tmp_path, first=1)
     path.write_text(path.read_text().replace("steps = 1\n", "steps = 1\nlr_rest = 1e38\n"))
