@@ -86,8 +86,6 @@ def test_one_norm_after_the_sum_keeps_ratios() -> None:
     assert rule.shifts == (0, 1) and [c.tolist() for c in rule.coef] == [[4] * CHANNELS]
     assert len(set(rule.threshold.tolist())) > 1
     _check_spikes(net, network, _images(20, 3), "spike2")
-    logits = run(network, images).logits * network.readout.scale
-    assert np.mean(np.isclose(logits, float_logits(net, images), atol=1e-4)) >= 0.9
 
 
 def test_a_negative_norm_turns_weights_and_shortcuts_around() -> None:
@@ -152,9 +150,9 @@ def _merged(mode: str, amplitudes: tuple[float, float]) -> FloatNetwork:
     width = 2 * CHANNELS if mode == "concat" else CHANNELS
     nodes: list[Any] = [FloatInput("image", (1, SIDE, SIDE))]
     for k, amplitude in enumerate(amplitudes):
-        nodes += [FloatConv2d(f"conv{k}", "image", _trits(rng, CHANNELS, 1, 3, 3),
-                              padding=(1, 1, 1, 1)),
-                  FloatNeuron(f"spike{k}", (f"conv{k}",), 1.0 + k, amplitude=amplitude)]  # fmt: skip
+        weight = _trits(rng, CHANNELS, 1, 3, 3)
+        nodes.append(FloatConv2d(f"conv{k}", "image", weight, padding=(1, 1, 1, 1)))
+        nodes.append(FloatNeuron(f"spike{k}", (f"conv{k}",), 1.0 + k, amplitude=amplitude))
     return FloatNetwork(3, [
         *nodes, FloatMerge("both", ("spike0", "spike1"), mode),
         FloatConv2d("conv", "both", _trits(rng, 4, width, 3, 3)),
