@@ -69,10 +69,29 @@ def plan(
         axis_width=axis_width,
         input=EdgeDesign.of(first),
         cores=p.out,
-        branches=p.branches,
+        branches=_by_unit(network, p.branches),
         taps=[_tap(network, c) for c in p.out if c.output],
         _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": classes + 1},
     )
+
+
+def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesign]:
+    """Branches in the order of the top's: by neuron, pool or merge, sums before shortcuts."""
+    place = {name: n for n, name in enumerate(network.order)}
+    unit = {b.reader: b.reader for b in branches} | {
+        i: n.name
+        for n in network.nodes
+        if isinstance(n, Neuron | Readout)
+        for i in n.inputs
+        if network.is_weighted(i)
+    }
+
+    def key(b: BranchDesign) -> tuple[int, int, int]:
+        inputs = network[unit[b.reader]].inputs
+        weighted = b.reader != unit[b.reader]
+        return place[unit[b.reader]], not weighted, inputs.index(b.reader) if weighted else b.port
+
+    return sorted(branches, key=key)
 
 
 def _input(p: _Plan) -> tuple[Edge, int]:
