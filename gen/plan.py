@@ -100,7 +100,8 @@ def _input(p: _Plan) -> tuple[Edge, int]:
     Where only Linears read it, the image is one pixel, so that their beats need not end with it.
     """
     network, name = p.network, p.network.input.name
-    readers = [p.core(r.reader) for r in p.readers(name)]
+    cores = {c.name: c for c in p.cores}
+    readers = [cores[r.reader] for r in p.readers(name) if r.reader in cores]
     maps = [r for r in readers if not isinstance(network[r.name], Linear)]
     edge = _wish(p, (maps or readers)[0], None)
     shape = network.shape[name] if maps else input_map(network, network[readers[0].name])  # type: ignore[arg-type]
