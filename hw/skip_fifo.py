@@ -16,9 +16,9 @@ KINDS = ("registers", "lutram", "block")
 _GRAIN = {"registers": 1, "lutram": 16, "block": 512}
 _LATENCY = {"registers": 1, "lutram": 1, "block": 3}
 
-# Bits a word and words of one block RAM, and the LUT4 it is worth: its share of the chip.
-_BLOCKS = {"ice40": (16, 256, 176)}
-_BLOCK = (36, 512, 200)
+# Shapes of one block RAM (bits a word, words) and the LUT4 it is worth: its share of the chip.
+_BLOCKS = {"ice40": (((16, 256), (8, 512), (4, 1024), (2, 2048)), 176)}
+_BLOCK = (((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), 200)
 _NO_LUT_RAM = ("ice40",)
 
 
@@ -51,15 +51,16 @@ def storage_kind(width: int, depth: int, family: str) -> str:
     """The cheapest storage, in LUT4 of ``family`` ('generic', 'ecp5', 'xilinx7' or 'ice40').
 
     A register costs the LUT that shifts it; LUT RAM comes in pieces of 4 bits x 16 words (some 6
-    LUT4 with its share of the output selector); a block RAM costs its share of the chip. iCE40
-    has no LUT RAM.
+    LUT4 with its share of the output selector); a block RAM, in the shape that needs fewest, costs
+    its share of the chip. iCE40 has no LUT RAM.
     """
     _check(width, depth)
-    bits, words, worth = _BLOCKS.get(family, _BLOCK)
+    shapes, worth = _BLOCKS.get(family, _BLOCK)
+    blocks = min(-(-width // bits) * -(-depth // words) for bits, words in shapes)
     cost = {"registers": width * depth}
     if family not in _NO_LUT_RAM:
         cost["lutram"] = -(-width // 4) * -(-depth // 16) * 6 + 2 * depth.bit_length()
-    cost["block"] = -(-width // bits) * -(-depth // words) * worth + 2 * depth.bit_length()
+    cost["block"] = blocks * worth + 2 * depth.bit_length()
     return min(cost, key=lambda kind: cost[kind])
 
 
@@ -120,8 +121,10 @@ class SkipFifo(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        room, put, take = Signal(), Signal(), Signal()
-        level, following = Signal.like(self.level), Signal.like(self.level)
+        room = Signal()
+        put, take = Signal(name="put"), Signal(name="take")
+        level = Signal.like(self.level, name="level")
+        following = Signal.like(self.level, name="following")
         m.d.comb += [
             put.eq(self.i.valid & room),
             take.eq(self.o.ready & self.o.valid),
@@ -170,7 +173,8 @@ class SkipFifo(wiring.Component):
         return memory
 
     def _lut_ram(self, m: Module, put: Value, take: Value, level: Signal) -> None:
-        memory, some = self._memory(m), Signal()
+        memory = self._memory(m)
+        some = Signal()
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [
             write.en.eq(put),
@@ -189,16 +193,18 @@ class SkipFifo(wiring.Component):
         memory = self._memory(m)
         write, read = memory.write_port(), memory.read_port()
         address = counter_of(self.depth)
-        # stored: beats in memory proper; fetched: one is at the memory's output.
-        stored, some = Signal.like(self.level), Signal()
-        fetched, out_valid = Signal(), Signal()
+        stored = Signal.like(self.level, name="stored")  # beats in memory proper
+        some = Signal()
+        fetched = Signal()  # one is at the memory's output
         out = Signal(self.width, reset_less=True)
-        fetch, move = Signal(), Signal()
+        out_valid = Signal()
+        fetch, gone, move = Signal(name="fetch"), Signal(name="gone"), Signal(name="move")
         m.d.comb += [
             write.en.eq(put),
             write.data.eq(self.i.payload),
             move.eq(~out_valid | self.o.ready),
             fetch.eq(~fetched | move),
+            gone.eq(fetch & some),
             read.en.eq(fetch),
             read.addr.eq(address),
             self.o.payload.eq(out),
@@ -206,10 +212,8 @@ class SkipFifo(wiring.Component):
         ]
         with m.If(put):
             step_counter(m, write.addr, self.depth)
-        with m.If(fetch & some):
+        with m.If(gone):
             step_counter(m, address, self.depth)
-        gone = Signal()
-        m.d.comb += gone.eq(fetch & some)
         m.d.sync += [
             stored.eq(stored + put - gone),
             some.eq(_some(stored, put, gone)),

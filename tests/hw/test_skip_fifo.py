@@ -160,6 +160,7 @@ def test_storage():
     assert storage_kind(36, 512, "ecp5") == "block"
     assert storage_kind(8, 16, "ice40") == "registers"  # no LUT RAM there
     assert storage_kind(16, 200, "ice40") == "block"
+    assert storage_kind(2, 4100, "ecp5") == "block"  # one of 8192 x 2, not nine of 512 x 36
     for family in ("generic", "ecp5", "xilinx7", "ice40"):
         kinds = [storage_kind(16, depth, family) for depth in (1, 2, 8, 16, 64, 256, 1024)]
         assert kinds == sorted(kinds, key=KINDS.index)  # deeper is never a smaller kind
