@@ -22,23 +22,18 @@ class _Edge:
 
 def waits_for(network: Network, branch: BranchDesign) -> list[str]:
     """The streams that the beats in a branch's buffer wait for: the other inputs of the first
-    place where the branch meets another way from the same source."""
-    others = [
-        r
-        for r in network.readers(branch.source)
-        if r != branch.reader or network[r].inputs.count(branch.source) > 1
-    ]
-    reached = set().union(*(_below(network, r) for r in others)) if others else set()
+    place on their way where several meet."""
     mine = _below(network, branch.reader)
     for name in network.order:
         node = network[name]
-        if name not in mine or not isinstance(node, Merge | Neuron | Readout):
+        if name not in mine or len(node.inputs) < 2:
             continue
-        if name in reached or (not others and len(node.inputs) > 1):
-            own = {branch.source} if name == branch.reader else mine
-            other = [_stream(network, i) for i in node.inputs if i not in own]
-            if other and len(node.inputs) > 1:
-                return other
+        if name == branch.reader:
+            ports = [i for n, i in enumerate(node.inputs) if n != branch.port]
+        else:
+            ports = [i for i in node.inputs if i not in mine]
+        if ports:
+            return [_stream(network, i) for i in ports]
     return []
 
 

@@ -1,12 +1,11 @@
 """Folding: PE, SIMD and TP of every core, the streams between them, and the clocks they cost."""
 
-from dataclasses import replace
 from typing import Any
 
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.graph import CoreNodes, walk
-from sterna.gen.latency import latency
 from sterna.gen.plan import plan
+from sterna.gen.sizing import size_buffers
 from sterna.gen.specs import is_depthwise
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network
@@ -99,10 +98,7 @@ def fold(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
-    chain = all(b.buffer is None and b.port == 0 for b in design.branches) and len(
-        {b.source for b in design.branches}
-    ) == len(design.branches) == len(design.cores)
-    return replace(design, latency=latency(network, design) if chain else None)
+    return size_buffers(network, design).design
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:

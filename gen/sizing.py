@@ -1,0 +1,217 @@
+"""Depths of the FIFOs in which the branches of a graph wait, and the clocks of the whole network.
+
+Where a stream has several readers, or a core several inputs, the branch that is ahead must wait for
+the one that takes longer. If it has no room for that, the network is slower than its cores or
+stands still. The depths are found by running the token model, which is exact: one beat less than
+``min_full_rate`` is measurably slower, one less than ``min_no_deadlock`` gets stuck.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sterna.gen.design import BufferDesign, Design
+from sterna.gen.elaborate import top_spec
+from sterna.gen.tokens import ENDLESS, Timing, TokenModel
+from sterna.golden.network import Network
+from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
+
+__all__ = ["IMAGES", "MARGIN", "Sized", "size_buffers"]
+
+IMAGES = 6
+"""Images of a run of the model. The rate is that of the third and later ones."""
+MARGIN = 2
+"""Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
+_CHECKED = 3 * IMAGES  # images of the last look at the result
+_LAW = 1.02
+
+
+@dataclass(frozen=True)
+class Sized:
+    """design: with its buffers and its latency. interval: the model's clocks an image, third image
+    on. warning: a sentence where that is above the law, for reasons no FIFO can help."""
+
+    design: Design
+    interval: int
+    warning: str | None = None
+
+
+@dataclass
+class _Candidate:
+    """A branch that may need a FIFO: its place in the design, its stream and present depth."""
+
+    branch: int
+    width: int
+    bits: int  # of an image
+    kind: str = "registers"
+    depth: int = ENDLESS
+
+
+def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> Sized:
+    """Give every branch that must wait a FIFO as deep as the full rate needs, and no other one.
+
+    Full rate is the interval that endless FIFOs give. All depths are smallest together: lowering
+    any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
+
+    Raises:
+        DesignError: the network stands still whatever the depths.
+        ToolMissing: there is no g++.
+    """
+    design = replace(design, branches=[replace(b, buffer=None) for b in design.branches])
+    found = _candidates(network, design)
+    if not found:
+        return _result(network, design)
+    sizer = _Sizer(network, design, found)
+    while True:
+        sizer.full_rate()
+        blocks = [c for c in found if c.kind != "block" and _kind(c, design, margin) == "block"]
+        if not blocks:
+            break
+        for c in blocks:  # and so they stay: the way through a block RAM is longer
+            c.kind = "block"
+    branches = list(design.branches)
+    for c, alive in zip(found, sizer.no_deadlock(), strict=True):
+        if c.depth == 0:
+            continue
+        kind = c.kind if c.kind == "block" else _kind(c, design, margin)
+        buffer = BufferDesign(
+            kind=kind,
+            depth=storage_depth(kind, c.width, c.depth + margin),
+            bits=storage_bits(kind, c.width, c.depth + margin),
+            min_no_deadlock=alive,
+            min_full_rate=c.depth,
+            margin=margin,
+        )
+        branches[c.branch] = replace(branches[c.branch], buffer=buffer)
+    return _result(network, replace(design, branches=branches))
+
+
+def _candidates(network: Network, design: Design) -> list[_Candidate]:
+    """Branches of forks and branches that meet others, the largest streams first."""
+    sources = [b.source for b in design.branches]
+    cores = [
+        network.readers(b.reader)[0] if network.is_weighted(b.reader) else b.reader
+        for b in design.branches
+    ]
+    out = []
+    for n, b in enumerate(design.branches):
+        if sources.count(b.source) > 1 or cores.count(cores[n]) > 1:
+            edge, (_, height, width) = b.given.edge, network.shape[b.source]
+            out.append(_Candidate(n, edge.width, height * width * edge.channels * edge.planes))
+    return sorted(out, key=lambda c: -c.bits)
+
+
+def _kind(c: _Candidate, design: Design, margin: int) -> str:
+    return storage_kind(c.width, c.depth + margin, design.family) if c.depth else "registers"
+
+
+def _result(network: Network, design: Design) -> Sized:
+    model = TokenModel(top_spec(network, design, contents=False))
+    design = replace(design, latency=model.run(1).latency)
+    interval, warning = model.run(IMAGES).interval, None
+    if interval > _LAW * design.interval:
+        warning = (
+            f"the network takes {interval} clocks an image, its slowest part alone "
+            f"({design.bottleneck}) {design.interval}; deeper buffers would not help"
+        )
+    return Sized(design, interval, warning)
+
+
+class _Sizer:
+    """Runs of the model with the candidates' present depths and kinds."""
+
+    def __init__(self, network: Network, design: Design, found: list[_Candidate]) -> None:
+        self.found, self.images = found, IMAGES
+        branches = list(design.branches)
+        for n, c in enumerate(found):
+            # The depth tells which one it is: the top has its own order.
+            mark = BufferDesign(c.kind, n + 1, 0, 0, 0, 0)
+            branches[c.branch] = replace(branches[c.branch], buffer=mark)
+        spec = top_spec(network, replace(design, branches=branches), contents=False)
+        self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
+        self.model = TokenModel(spec)
+
+    def run(self, images: int) -> Timing:
+        now = [self.found[n] for n in self.order]
+        return self.model.run(images, depths=[c.depth for c in now], kinds=[c.kind for c in now])
+
+    def full_rate(self) -> None:
+        """Take all depths from endless to the smallest that keep the rate, large streams first."""
+        for c in self.found:
+            c.depth = ENDLESS
+        target = self._interval(self.images)
+        assert target is not None, "a graph without loops moves"
+        fast = lambda: (self._interval(self.images) or target + 1) <= target  # noqa: E731
+        self._settle(self.found, fast)
+        # Those settled early were so beside endless ones: with less around, they may need less.
+        while self._lower(fast):
+            pass
+        depths = [c.depth for c in self.found]
+        now = self._interval(_CHECKED)
+        for c in self.found:
+            c.depth = ENDLESS
+        best = self._interval(_CHECKED)
+        for c, depth in zip(self.found, depths, strict=True):
+            c.depth = depth
+        assert best is not None
+        if (now is None or now > best) and self.images < _CHECKED:
+            self.images = _CHECKED  # a loss that shows late
+            self.full_rate()
+
+    def no_deadlock(self) -> list[int]:
+        """Of each FIFO the smallest depth with which images come out, the others as they are."""
+        out = []
+        for c in self.found:
+            depth = c.depth
+            if depth:
+                self._smallest(c, depth, lambda: not self.run(2).deadlock)
+            out.append(c.depth)
+            c.depth = depth
+        return out
+
+    def _interval(self, images: int) -> int | None:
+        timing = self.run(images)
+        return None if timing.deadlock else timing.interval
+
+    def _settle(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
+        """Most need no FIFO: none for the whole group, else each half on its own."""
+        for c in group:
+            c.depth = 0
+        if fast():
+            return
+        for c in group:
+            c.depth = ENDLESS
+        if len(group) > 1:
+            self._settle(group[: len(group) // 2], fast)
+            self._settle(group[len(group) // 2 :], fast)
+            return
+        fill = self.run(self.images).fill[self.order.index(self.found.index(group[0]))]
+        self._smallest(group[0], fill, fast, none=False)
+
+    def _smallest(
+        self, c: _Candidate, enough: int, good: Callable[[], bool], none: bool = True
+    ) -> None:
+        """Set the smallest good depth up to ``enough``, which is; without ``none`` not 0."""
+        if none:
+            c.depth = 0
+            if good():
+                return
+        bad = 0
+        while enough - bad > 1:
+            c.depth = (bad + enough) // 2
+            if good():
+                enough = c.depth
+            else:
+                bad = c.depth
+        c.depth = enough
+
+    def _lower(self, fast: Callable[[], bool]) -> bool:
+        """Try a beat less, or none, at each FIFO; whether any could do with less."""
+        lowered = False
+        for c in self.found:
+            for depth in sorted({0, c.depth - 1}) if c.depth > 0 else ():
+                was, c.depth = c.depth, depth
+                if fast():
+                    lowered = True
+                    break
+                c.depth = was
+        return lowered

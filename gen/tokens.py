@@ -1,0 +1,137 @@
+"""Cycle-exact clocks of a network's hardware without its data: rate, latency, deadlock, fill.
+
+Data never decides timing: a beat moves when its source has it and its sink has room. tokens.cpp
+computes when that is for every beat of a few images, in a fraction of a second.
+"""
+
+import ctypes
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.gen.native import library
+from sterna.gen.tokenplan import Plan, plan_of
+from sterna.hw.skip_fifo import latency_of
+from sterna.hw.top import TopSpec
+
+__all__ = ["ENDLESS", "TokenModel", "Timing"]
+
+ENDLESS = -1
+"""The depth of a buffer that is never full."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """What a run gave. Clock 0 is the first one after reset; input and output never wait.
+
+    Attributes:
+        images: that were sent.
+        begins: int64, clock in which the first word of each image was taken.
+        ends: int64, clock in which the last word of each result was given; shorter than
+            ``images`` in a deadlock.
+        beats: int64 [beats] for each tapped node, the clock of each beat of its stream.
+        fill: for each buffer the depth from which it would never have refused a beat.
+    """
+
+    images: int
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    beats: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    fill: list[int] = field(default_factory=list)
+
+    @property
+    def deadlock(self) -> bool:
+        """Some images never came out, and nothing moves any more."""
+        return len(self.ends) < self.images
+
+    @property
+    def latency(self) -> int:
+        """Clocks of the first image, its first word in to its last word out."""
+        return int(self.ends[0] - self.begins[0]) + 1
+
+    @property
+    def interval(self) -> int:
+        """Clocks from image to image, third image on; the largest of them."""
+        return int(np.diff(self.ends)[1:].max())
+
+
+class TokenModel:
+    """The timing of everything in ``NetworkTop(spec)``; about 0.1 s a million beats.
+
+    The buffers are those of ``spec.buffers``, in order; ``depths`` and ``kinds`` of a run replace
+    the built ones.
+
+    Raises:
+        ToolMissing: there is no g++.
+    """
+
+    def __init__(self, spec: TopSpec):
+        self.plan: Plan = plan_of(spec)
+        self.buffers = spec.buffers
+        self._text = np.array(self.plan.text, np.int64)
+        self._lib = _library()
+        self._model = self._lib.sterna_tokens_new(self.plan.channels)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_model"):
+            self._lib.sterna_tokens_free(self._model)
+
+    def run(
+        self,
+        images: int = 5,
+        *,
+        depths: list[int] | None = None,
+        kinds: list[str] | None = None,
+        taps: bool = False,
+        limit: int = 0,
+    ) -> Timing:
+        """Send images back to back until all results are out or nothing moves.
+
+        Args:
+            depths: beats of each buffer; 0 is none at all, :data:`ENDLESS`. None: as built.
+            kinds: storage of each buffer, which decides its latency. None: as built.
+            taps: whether to return the clocks of all beats of every node's stream.
+            limit: not 0: stop as soon as the interval is above it, as if it were a deadlock.
+        """
+        text, plan = self._text.copy(), self.plan
+        text[plan.images], text[plan.limit] = images, limit
+        for k, at in enumerate(plan.depths):
+            if depths is not None:
+                text[at] = depths[k]
+            if kinds is not None:
+                text[at + 1] = latency_of(kinds[k])
+        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text))
+        assert done, "tokens.cpp and tokenplan.py differ"
+        words, results = self._beats(plan.input), self._beats(plan.output)
+        fill = self._lib.sterna_tokens_fill
+        return Timing(
+            images,
+            words[:: plan.words],
+            results[plan.packet - 1 :: plan.packet],
+            {node: self._beats(channel) for node, channel in plan.taps.items()} if taps else {},
+            [int(fill(self._model, i, o)) for i, o in plan.entries],
+        )
+
+    def _beats(self, channel: int) -> NDArray[np.int64]:
+        clocks = ctypes.POINTER(ctypes.c_int64)()
+        count = self._lib.sterna_tokens_beats(self._model, channel, ctypes.byref(clocks))
+        return np.ctypeslib.as_array(clocks, (count,)).copy() if count else np.zeros(0, np.int64)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    lib = library(Path(__file__).with_name("tokens.cpp"))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    for name, result, arguments in (
+        ("new", pointer, [number]),
+        ("free", None, [pointer]),
+        ("run", ctypes.c_int, [pointer, pointer, number]),
+        ("beats", number, [pointer, number, pointer]),
+        ("fill", number, [pointer, number, number]),
+    ):
+        function = getattr(lib, f"sterna_tokens_{name}")
+        function.restype, function.argtypes = result, arguments
+    return lib
