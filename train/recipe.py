@@ -68,7 +68,11 @@ def read_recipe(path: str | Path) -> Recipe:
         if key not in raw:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
     _check_types(path, Recipe, raw, "")
-    return Recipe(**raw, stages=stages, text=text)
+    recipe = Recipe(**raw, stages=stages, text=text)
+    largest = max(s.batch or recipe.batch for s in stages)
+    if 0 < recipe.images < largest:
+        raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")
+    return recipe
 
 
 def _check_types(path: Path, kind: type, raw: dict[str, Any], where: str) -> None:

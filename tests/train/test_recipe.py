@@ -44,6 +44,8 @@ def test_a_good_recipe_is_read(tmp_path):
         ("seed = 1", "seed = true", "seed True is not a whole number"),
         ('"digits"', '["digits"]', r"data \['digits'\] is not a text"),
         ("seed = 1", "sed = 1", "key 'sed' is unknown"),
+        ("seed = 1", "images = -1", "images -1 is not a whole number"),
+        ("seed = 1", "images = 100", "images 100 do not fill one batch of 128"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, old, new, sentence):
