@@ -4,32 +4,63 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from streamtest import edge_beats
+from streamtest import edge_beats, run_streams
 
 from sterna.gen.design import Design
 from sterna.gen.fold import fold
-from sterna.gen.specs import conv_spec, input_map, pool_spec
+from sterna.gen.graph import weighted_inputs
+from sterna.gen.instances import core_instances
 from sterna.golden.coding import encode
 from sterna.golden.exact import run
-from sterna.golden.network import Linear, Network, Pool
+from sterna.golden.network import Linear, Network, Neuron, Readout
+from sterna.hw.merge import MergeSpec, SpikingMerge
 from sterna.hw.pool import PoolSpec, SpikingPool
 from sterna.hw.spiking_conv import ConvSpec, SpikingConv
 
-__all__ = ["CoreCase", "core_cases", "images_for"]
+__all__ = ["CoreCase", "core_cases", "images_for", "stream_core"]
 
 
 @dataclass(frozen=True, eq=False)
 class CoreCase:
-    """``sent`` beats must give ``wanted`` beats (or logit words); both of all images in a row."""
+    """``sent`` beats, by input stream, must give ``wanted`` beats (or logit words); both of all
+    images in a row."""
 
     name: str
-    spec: ConvSpec | PoolSpec
-    sent: list[int]
+    spec: ConvSpec | PoolSpec | MergeSpec
+    sent: dict[str, list[int]]
     wanted: list[int]
     images: int
 
-    def component(self) -> SpikingConv | SpikingPool:
+    def component(self) -> SpikingConv | SpikingPool | SpikingMerge:
+        if isinstance(self.spec, MergeSpec):
+            return SpikingMerge(self.spec)
         return SpikingConv(self.spec) if isinstance(self.spec, ConvSpec) else SpikingPool(self.spec)
+
+
+def stream_core(
+    case: CoreCase, stalls: float | dict[str, float] = 0.0, seed: int = 0, every: int = 1,
+    begin: dict[str, int] | None = None, component: Any = None,
+) -> dict[str, list[tuple[int, int]]]:  # fmt: skip
+    """Runs a case and compares every beat; (clock, beat) of all streams.
+
+    ``every``: the output takes a beat in one of so many clocks at most. ``stalls``, ``begin``: as
+    of ``run_streams``. ``component``: to run instead of the case's own.
+    """
+    dut = component or case.component()
+
+    async def hold(ctx, cycle):
+        if cycle % every:
+            ctx.set(dut.o.ready, 0)
+
+    beats = sum(len(b) for b in case.sent.values())
+    taken = run_streams(
+        dut, case.sent, {"o": len(case.wanted)}, stalls=stalls, begin=begin, seed=seed,
+        deadline=2 * every * len(case.wanted)
+        + (4 if every > 1 else 60) * (beats + case.images * case.spec.interval) + 500,
+        watch=hold,
+    )  # fmt: skip
+    assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec}"
+    return taken
 
 
 def images_for(network: Network, count: int, seed: int = 0) -> np.ndarray:
@@ -72,21 +103,33 @@ def core_cases(
     streams[network.input.name] = encode(network.input, images, network.steps)
     count = len(golden.logits)
     cases = []
-    for core in design.cores:
-        node = network[core.name]
-        if isinstance(node, Pool):
-            spec = pool_spec(network, core.name, core.input.edge)
-        else:
-            spec = conv_spec(network, core, design.family, rows=True)
-        flat = isinstance(node, Linear)
-        assert core.input.channels == input_map(network, node)[0]  # type: ignore[arg-type]
-        sent = edge_beats(
-            core.input.edge, _pixels(network, core.sources[0], streams[core.sources[0]], flat)
-        )
-        if core.output is None:
+    for instance in core_instances(network, design, rows=True):
+        target, spec = network[instance.target], instance.spec
+        readers: list[Any] = [target] * len(instance.branches)
+        if isinstance(target, Neuron | Readout):
+            weighted = weighted_inputs(network, target)
+            readers[: len(weighted)] = [network[name] for name in weighted]
+        beats = [
+            edge_beats(
+                branch.taken,
+                _pixels(network, branch.source, streams[branch.source], isinstance(r, Linear)),
+            )
+            for branch, r in zip(instance.branches, readers, strict=True)
+        ]
+        if isinstance(spec, ConvSpec) and spec.readout:
             wanted = [int(v) & 0xFFFFFFFF for v in golden.logits.reshape(-1)]
         else:
-            pixels = _pixels(network, core.target, streams[core.target], False)
-            wanted = edge_beats(core.output.edge, pixels)
-        cases.append(CoreCase(core.name, spec, sent, wanted, count))
+            pixels = _pixels(network, target.name, streams[target.name], False)
+            wanted = edge_beats(spec.out_edge, pixels)
+        sent = dict(zip(_input_names(spec), beats, strict=True))
+        cases.append(CoreCase(instance.name, spec, sent, wanted, count))
     return cases
+
+
+def _input_names(spec: ConvSpec | PoolSpec | MergeSpec) -> list[str]:
+    if isinstance(spec, MergeSpec):
+        return [f"i_{n}" for n in range(len(spec.inputs))]
+    if isinstance(spec, PoolSpec):
+        return ["i"]
+    weighted = ["i", *(f"i_{n}" for n in range(1, len(spec.fronts)))]
+    return weighted + [f"s_{n}" for n in range(len(spec.shortcuts))]

@@ -27,7 +27,8 @@ def run_streams(
     inputs: dict,
     outputs: dict,
     *,
-    stalls: float = 0.0,
+    stalls: float | dict[str, float] = 0.0,
+    begin: dict[str, int] | None = None,
     seed: int = 0,
     deadline: int = 100_000,
     watch=None,
@@ -39,7 +40,8 @@ def run_streams(
         dut: the component.
         inputs: port name -> list of payloads; of an AXI4-Stream ``tdata | tlast << width``.
         outputs: port name -> number of beats to wait for.
-        stalls: chance that an end waits in a clock; 0 never waits.
+        stalls: chance that an end waits in a clock, of all or by port name; 0 never waits.
+        begin: clock before which an input sends nothing, by port name.
         seed: of the stalls.
         deadline: clocks after which the test fails.
         watch: ``async def watch(ctx, cycle)``, called once a clock.
@@ -51,6 +53,9 @@ def run_streams(
     Fails if a payload changes, or valid falls, before a beat is taken.
     """
     random_ = random.Random(seed)
+    equal = dict.fromkeys((*inputs, *outputs), stalls)
+    chance: dict = stalls if isinstance(stalls, dict) else equal
+    late = begin or {}
     taken: dict = {name: [] for name in (*inputs, *outputs)}
     done = []
 
@@ -64,14 +69,14 @@ def run_streams(
         for cycle in range(deadline):
             for name, beats in sources.items():
                 port = ports[name]
-                if not offered[name] and beats and random_.random() >= stalls:
-                    offered[name] = True
+                if not offered[name] and beats and random_.random() >= chance.get(name, 0):
+                    offered[name] = cycle >= late.get(name, 0)
                 ctx.set(port.valid, int(offered[name]))
                 # Rubbish while not valid: nothing may look at it.
                 ctx.set(port.payload, beats[0] if offered[name]
                         else random_.getrandbits(len(port.payload)))
             for name in outputs:
-                ctx.set(ports[name].ready, int(random_.random() >= stalls))
+                ctx.set(ports[name].ready, int(random_.random() >= chance.get(name, 0)))
             if watch is not None:
                 await watch(ctx, cycle)
             for name in sources:

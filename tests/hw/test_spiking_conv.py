@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from amaranth.back import verilog
 from combpath import assert_no_comb_path
-from corecase import core_cases, images_for
-from streamtest import run_streams
+from corecase import core_cases, images_for, stream_core
 
 import sterna.hw.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
@@ -79,22 +78,6 @@ CASES = {
                       bias=np.arange(12).reshape(3, 4) - 6, reset_by=np.array([1, 9, -1, 2]))),
                       {"c": {"pe": 2, "simd": 8, "tp": 1}}),
 }  # fmt: skip
-def stream_core(case, stalls=0.0, seed=0, every=1):
-    """``every``: the output takes a beat in one of so many clocks at most."""
-    dut = case.component()
-
-    async def hold(ctx, cycle):
-        if cycle % every:
-            ctx.set(dut.o.ready, 0)
-
-    taken = run_streams(
-        dut, {"i": case.sent}, {"o": len(case.wanted)}, stalls=stalls, seed=seed,
-        deadline=2 * every * len(case.wanted)
-        + (4 if every > 1 else 60) * (len(case.sent) + case.images * case.spec.interval) + 500,
-        watch=hold,
-    )  # fmt: skip
-    assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec.geometry}"
-    return taken
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -135,7 +118,7 @@ def test_rate_is_that_of_the_law_for_any_data(name):
     random_ = core_cases(net, folding, images_for(net, 5, seed=1))[0]
     dark = core_cases(net, folding, images_for(net, 5, seed=1) * 0)[0]
     text = verilog.convert(random_.component(), name="core", strip_internal_attrs=True)
-    runs = [run_core(text, "core", {"i": c.sent}, {"o": c.wanted}) for c in (random_, dark)]
+    runs = [run_core(text, "core", c.sent, {"o": c.wanted}) for c in (random_, dark)]
     assert random_.wanted != dark.wanted
     assert runs[0].given == runs[1].given and runs[0].taken == runs[1].taken
     given, size = runs[0].given["o"], len(random_.wanted) // 5
@@ -143,7 +126,7 @@ def test_rate_is_that_of_the_law_for_any_data(name):
     for image in (2, 3, 4):
         interval = given[(image + 1) * size - 1] - given[image * size - 1]
         assert law <= interval <= 1.02 * law, f"image {image}: {interval} clocks, law {law}"
-    run_core(text, "core", {"i": random_.sent}, {"o": random_.wanted}, in_stall=0.5, out_stall=0.3)
+    run_core(text, "core", random_.sent, {"o": random_.wanted}, in_stall=0.5, out_stall=0.3)
 
 
 def blocked(name):

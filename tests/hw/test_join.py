@@ -1,0 +1,321 @@
+"""Neurons with several inputs: the golden model's beats, at the law's rate, none lost."""
+
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.back import verilog
+from combpath import assert_no_comb_path
+from corecase import CoreCase, core_cases, images_for, stream_core
+from streamtest import refusal
+
+import sterna.hw.join as join
+import sterna.hw.spiking_conv as spiking_conv
+from sterna.gen.fold import fold
+from sterna.gen.graph import weighted_inputs
+from sterna.gen.specs import conv_spec
+from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.rule import Decay, NeuronRule
+from sterna.hw.join import ShortcutSpec
+from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.stream import Edge
+from sterna.sim.cocotb_runner import run_core
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
+from fuzz import Seeded
+from fuzzrun import random_folding
+
+
+def weights(*shape, kind="ternary", seed=0):
+    rng = np.random.default_rng(sum(shape) + seed)
+    return rng.integers(-1, 2, shape) if kind == "ternary" else rng.integers(0, 2, shape) * 2 - 1
+
+
+def conv(name, source, *shape, kind="ternary", **settings):
+    return Conv2d(name, source, weights(*shape, kind=kind, seed=len(name)), kind=kind, **settings)
+
+
+def rule(channels, low=1, high=6, **settings):
+    rng = np.random.default_rng(channels)
+    return NeuronRule(threshold=rng.integers(low, high, channels), **settings)
+
+
+SAME = (1, 1, 1, 1)
+
+
+def network(steps, image, nodes, inputs, neurons, coding="frames", bits=8, out=None):
+    """x -> c -> a, the stream of 4-channel spikes that ``nodes`` read too; then the neuron ``n``
+    of ``inputs``, whose map is the image's or ``out``, and f -> r to make it a network."""
+    h, w = out or image[1:]
+    return Network(steps, [
+        Input("x", image, coding, bits), conv("c", "x", 4, image[0], 3, 3, padding=SAME),
+        Neuron("a", ("c",), rule(4, 1, 3 if coding == "frames" else 90)), *nodes,
+        Neuron("n", inputs, neurons), Linear("f", "n", weights(3, neurons.channels * h * w)),
+        Readout("r", ("f",), rule(3, reset="none")),
+    ])  # fmt: skip
+
+
+def coefs(*rows):
+    return tuple(np.array(r) for r in rows)
+
+
+CASES = {
+    # an identity shortcut: no queue of sums
+    "shortcut": (network(4, (2, 4, 4), [conv("d", "a", 4, 4, 3, 3, padding=SAME)], ("d", "a"),
+                 rule(4, coef=coefs([3, -2, 1, 5]), leak=Decay(2), fraction_bits=2)),
+                 {"d": {"pe": 2, "simd": 12, "tp": 2}}),
+    # two sums, one of a 1x1 branch, shifted; the small one is ahead
+    "two sums": (network(3, (2, 4, 5), [conv("d", "a", 4, 4, 3, 3, padding=SAME),
+                 conv("e", "a", 4, 4, 1, 1, kind="binary")], ("d", "e"),
+                 rule(4, shifts=(0, 2))),
+                 {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 3}}),
+    # the main one is quick, the other slow; strides, and the scan reads bias by step
+    "slow other": (network(2, (1, 6, 5), [conv("d", "a", 4, 4, 1, 1, stride=(2, 2)),
+                   conv("e", "a", 4, 4, 3, 3, stride=(2, 2), padding=SAME)], ("d", "e"),
+                   rule(4, bias=np.arange(8).reshape(2, 4) - 3, shifts=(1, 0), reset="zero"),
+                   out=(3, 3)),
+                   {"d": {"pe": 1, "simd": 4, "tp": 2}, "e": {"pe": 1, "simd": 4, "tp": 1}}),
+    # held pixels beside spikes and a shortcut
+    "pixels": (network(3, (1, 4, 4), [conv("d", "a", 4, 4, 3, 3, padding=SAME),
+               conv("e", "x", 4, 1, 3, 3, padding=SAME)], ("d", "a", "e"),
+               rule(4, 20, 90, coef=coefs([30, 0, -9, 7]), shifts=(2, 0), delay=1),
+               "direct", 5),
+               {"d": {"pe": 2, "simd": 4, "tp": 3}, "e": {"pe": 2, "simd": 3, "tp": 1}}),
+    "pixels first": (network(5, (1, 3, 4), [conv("e", "x", 4, 1, 1, 1),
+                     conv("d", "a", 4, 4, 1, 1)], ("e", "d"),
+                     rule(4, 5, 40, shifts=(0, 3), synapse=Decay(2)), "direct", 4),
+                     {"d": {"pe": 4, "simd": 4, "tp": 5}, "e": {"pe": 4, "simd": 1, "tp": 4}}),
+    # values of several bits come by the shortcuts, several steps a beat, the last beat not full
+    "values": (network(5, (2, 6, 4), [Pool("p", "a", "sum", (2, 2)),
+               Merge("m", ("p", "p"), "add"), conv("d", "a", 4, 4, 2, 2, stride=(2, 2))],
+               ("p", "d", "m"), rule(4, coef=coefs([1, -2, 3, 2], [-1, 1, 2, 0])), out=(3, 2)),
+               {"d": {"pe": 2, "simd": 8, "tp": 1}}),
+    "depthwise and groups": (network(4, (2, 4, 3), [
+        conv("d", "a", 4, 1, 3, 3, padding=SAME, groups=4, kind="binary"),
+        conv("e", "a", 4, 2, 3, 3, padding=SAME, groups=2), conv("g", "a", 4, 4, 1, 1)],
+        ("d", "e", "g"), rule(4, shifts=(1, 0, 3), reset="once")),
+        {"d": {"pe": 2, "simd": 9, "tp": 1}, "e": {"pe": 2, "simd": 6, "tp": 2},
+         "g": {"pe": 2, "simd": 2, "tp": 4}}),
+    # visits of a few clocks: many are in flight
+    "in flight": (network(2, (2, 5, 4), [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
+                  ("d", "a", "e"), rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1))),
+                  {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 2}}),
+    "one step": (network(1, (2, 5, 4), [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
+                 ("d", "a", "e"), rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1))),
+                 {"d": {"pe": 4, "simd": 4, "tp": 1}, "e": {"pe": 4, "simd": 4, "tp": 1}}),
+    "linear": (network(3, (2, 2, 2), [Linear("d", "a", weights(6, 16)),
+               conv("e", "a", 6, 4, 2, 2),
+               Linear("g", "x", weights(6, 8, kind="binary"), "binary")],
+               ("d", "e", "g"), rule(6, shifts=(0, 0, 1)), out=(1, 1)),
+               {"d": {"pe": 3, "simd": 8, "tp": 1}, "e": {"pe": 3, "simd": 8, "tp": 1},
+                "g": {"pe": 3, "simd": 1, "tp": 1}}),
+}  # fmt: skip
+
+
+def case_of(name, count=2, memory="rom") -> CoreCase:
+    net, folding = CASES[name]
+    folding = {k: {**v, "memory": memory} for k, v in folding.items()}
+    cases = core_cases(net, folding, images_for(net, count, seed=4))
+    target = net["n"]
+    assert isinstance(target, Neuron)
+    return next(c for c in cases if c.name == weighted_inputs(net, target)[0])
+
+
+def spec_of(case: CoreCase) -> ConvSpec:
+    assert isinstance(case.spec, ConvSpec)
+    return case.spec
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("stalls", [0.0, 0.5])
+def test_core_gives_the_golden_beats(name, stalls):
+    case = case_of(name)
+    assert len(case.sent) == len(spec_of(case).fronts) + len(spec_of(case).shortcuts) > 1
+    assert len(set(case.wanted)) > 1  # else silence would pass
+    stream_core(case, stalls)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_output_that_hardly_moves(name):
+    case = case_of(name, 2)
+    stream_core(case, every=2 + 2 * spec_of(case).visit_interval // spec_of(case).out_beats)
+
+
+@pytest.mark.parametrize("name", ["two sums", "pixels", "values", "in flight"])
+def test_inputs_that_wait_for_one_another(name):
+    """Each input in turn begins when all others have long stopped, then each is slow."""
+    case = case_of(name, 2)
+    for port in case.sent:
+        stream_core(case, begin={port: 400})
+        stream_core(case, {port: 0.9}, seed=3)
+
+
+KERNELS = ((1, 1), (3, 3), (2, 3), (1, 5))
+
+
+def random_case(seed: int) -> CoreCase:
+    """A neuron of one to three weighted inputs and up to two shortcuts, folded at random."""
+    rng = random.Random(seed)
+    pick, steps, channels = rng.choice, rng.randint(1, 6), rng.choice((2, 4, 6))
+    side, stride = (rng.randint(3, 5), rng.randint(3, 6)), rng.choice((1, 1, 2))
+    coding = pick(("frames", "direct"))
+    bits = rng.randint(1, 6)
+    nodes, inputs = [], []
+    image = rng.randint(1, 2)
+    out = [-(-n // stride) for n in side]
+    for n in range(rng.randint(1, 3)):
+        source, reads = pick((("x", image), ("a", 4), ("a", 4)))
+        (kh, kw), kind = pick(KERNELS), pick(("ternary", "binary"))
+        groups = pick([1, *(g for g in (1, 2, 4) if reads % g == 0 and channels % g == 0)])
+        padding = ((kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2)
+        nodes.append(conv(f"w{n}", source, channels, reads // groups, kh, kw, kind=kind,
+                          stride=(stride, stride), padding=padding, groups=groups))  # fmt: skip
+        inputs.append(f"w{n}")
+    fewest = 1 if len(inputs) == 1 else 0
+    if channels == 4:
+        shortcut = "a"
+        if stride == 2:
+            nodes.append(conv("k", "a", 4, 4, 1, 1, stride=(2, 2)))
+            nodes.append(Neuron("b", ("k",), rule(4, 1, 3)))
+            shortcut = "b"
+        if rng.random() < 0.6:
+            nodes.append(Merge("m", (shortcut, shortcut), "add", (rng.randint(0, 1), 0)))
+        names = [node.name for node in nodes if isinstance(node, Merge)] or [shortcut]
+        for _ in range(rng.randint(fewest, 2)):
+            inputs.insert(rng.randint(0, len(inputs)), pick((shortcut, names[0])))
+        if "m" not in inputs and names == ["m"]:
+            inputs.append("m")
+        if shortcut == "b" and "b" not in inputs and "m" not in inputs:
+            inputs.append("b")
+    elif fewest:
+        nodes.append(conv("w9", "a", channels, 4, 1, 1, stride=(stride, stride)))
+        inputs.append("w9")
+    weighted = sum(i[0] == "w" for i in inputs)
+    numbers = np.random.default_rng(seed)
+    neurons = rule(
+        channels, 1, 9 if coding == "frames" else 9 << bits,
+        shifts=tuple(rng.randint(0, 2) for _ in range(weighted)),
+        coef=tuple(numbers.integers(-5, 9, channels) for _ in inputs[weighted:]),
+        reset=pick(("subtract", "zero", "once")), delay=rng.randint(0, 1),
+        leak=pick((None, Decay(2))), synapse=pick((None, None, "ramp", Decay(1))),
+        bias=pick((None, numbers.integers(-3, 3, (steps, channels)))),
+    )  # fmt: skip
+    net = network(steps, (image, *side), nodes, tuple(inputs), neurons, coding, bits, out)
+    folding = random_folding(net, Seeded(seed), work=400)
+    cases = core_cases(net, folding, images_for(net, 2, seed))
+    return next(c for c in cases if c.name == weighted_inputs(net, net["n"])[0])  # type: ignore
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_neurons(seed):
+    case = random_case(seed)
+    rng = random.Random(seed)
+    stream_core(case, {port: rng.choice((0.0, 0.3, 0.7)) for port in (*case.sent, "o")}, seed)
+
+
+@pytest.mark.parametrize("name", ["shortcut", "two sums", "slow other", "in flight"])
+def test_rate_is_that_of_the_slowest_front(name):
+    """The third image on takes ``spec.interval`` clocks, which is that of the slowest part."""
+    case = case_of(name, 5)
+    spec = spec_of(case)
+    slowest = max(spec.steps, *(f.folds * f.plane_groups for f in spec.fronts), spec.out_beats)
+    assert spec.interval == spec.front.visits * slowest
+    text = verilog.convert(case.component(), name="core", strip_internal_attrs=True)
+    given = run_core(text, "core", case.sent, {"o": case.wanted}).given["o"]
+    size = len(case.wanted) // 5
+    for image in (2, 3, 4):
+        interval = given[(image + 1) * size - 1] - given[image * size - 1]
+        assert interval == spec.interval, f"image {image}: {interval}, law {spec.interval}"
+
+
+def rate(case: CoreCase) -> int:
+    taken = stream_core(case)
+    size = len(case.wanted) // case.images
+    return taken["o"][3 * size - 1][0] - taken["o"][2 * size - 1][0]
+
+
+@pytest.mark.parametrize("name", ["sum_visits", "shortcut_visits"])
+def test_queues_are_no_deeper_than_full_rate_needs(monkeypatch, name):
+    case = case_of("in flight", 3)
+    real = getattr(join, name)
+    assert rate(case) == spec_of(case).interval
+    monkeypatch.setattr(spiking_conv, name, lambda *a: real(*a) - 1)
+    assert rate(case) > spec_of(case).interval
+
+
+def test_more_credits_than_room_are_noticed(monkeypatch):
+    case = case_of("two sums", 2)
+    real = join.SumQueue.depth.fget
+    stream_core(case, begin={"i": 400})
+    monkeypatch.setattr(join.SumQueue, "depth", property(lambda q: max(2, real(q) // 2)))  # type: ignore
+    with pytest.raises(AssertionError):
+        stream_core(case, begin={"i": 400})
+
+
+@pytest.mark.parametrize("late", ["i_1", "s_0"])
+def test_a_visit_begun_too_early_is_noticed(monkeypatch, late):
+    case = case_of("in flight", 2)
+    real = join.Credit
+    monkeypatch.setattr(
+        join, "Credit", lambda count, start=None: real(count + 1, 1 if start == 0 else start)
+    )
+    with pytest.raises(AssertionError):
+        stream_core(case, begin={late: 400})
+
+
+@pytest.mark.parametrize(("name", "memory"), [("pixels", "ram"), ("values", "rom"),
+                                              ("depthwise and groups", "rom")])  # fmt: skip
+def test_no_combinational_path(name, memory):
+    assert_no_comb_path(case_of(name, 1, memory).component())
+
+
+def test_declared_ranges_of_coefficients_hold_their_extremes():
+    """A reloadable core built for one network computes another with all numbers at their ends."""
+    net, folding = CASES["values"]
+    folding = {"d": {**folding["d"], "memory": "ram"}}
+    design = fold(net, folding)
+    low, high = design.core("d").ranges["coef"]  # type: ignore[index]
+    assert (low, high) == (-8, 7)
+    for value, weight in ((low, -1), (high, 1)):
+        nodes = list(net.nodes)
+        for n, node in enumerate(nodes):
+            if node.name == "d":
+                nodes[n] = Conv2d("d", "a", np.full((4, 4, 2, 2), weight), stride=(2, 2))
+            if isinstance(node, Neuron) and node.name == "n":
+                nodes[n] = Neuron("n", node.inputs, rule(4, coef=(np.full(4, value),) * 2))
+        extreme = Network(net.steps, nodes)
+        cases = core_cases(extreme, None, images_for(extreme, 2), design)
+        stream_core(next(c for c in cases if c.name == "d"))
+
+
+def test_absent_coefficients_and_rows():
+    net, folding = CASES["pixels"]
+    params = spec_of(case_of("pixels", 1)).params
+    assert set(params.fields) >= {"coef0"} and params.fields["coef0"] == 6
+    nodes = [Neuron("n", n.inputs, rule(4, 20, 90, coef=coefs([0] * 4), shifts=(0, 0)))
+             if n.name == "n" else n for n in net.nodes]  # fmt: skip
+    silent = Network(net.steps, nodes)
+    cases = core_cases(silent, folding, images_for(silent, 2))
+    case = next(c for c in cases if c.name == "d")
+    assert "coef0" not in spec_of(case).params.fields
+    stream_core(case, 0.3)  # the shortcut is taken all the same
+
+
+def test_what_is_refused():
+    net, folding = CASES["two sums"]
+    unlike = {**folding, "e": {**folding["e"], "pe": 4}}
+    assert "'e': pe 4 differs from the pe 2 of 'd'" in refusal(lambda: fold(net, unlike))
+    cores = {c.name: c for c in fold(net, folding).cores}
+    other = replace(cores["e"], pe=1)
+    said = refusal(lambda: conv_spec(net, cores["d"], "ecp5", others=[other]))
+    assert "'e': pe 1 differs from the pe 2 of 'd'" in said
+    spec = spec_of(case_of("two sums", 1))
+    said = refusal(lambda: replace(spec, others=(replace(spec.front, pe=4),)))
+    assert "(2, 3, 4, 40) and (4, 3, 4, 20)" in said
+    spec = spec_of(case_of("shortcut", 1))
+    narrow = ShortcutSpec("a", Edge(4, 1, 4, 1), 1)
+    assert "node 'a': a shortcut of 1 lanes" in refusal(lambda: replace(spec, shortcuts=(narrow,)))
+    assert "node 'a': pb 3" in refusal(lambda: ShortcutSpec("a", Edge(4, 2, 8, 3), 2))
