@@ -109,6 +109,8 @@ Model* sterna_new(uint64_t seed) {
     if (seed) model->context.randSeed(static_cast<int>(seed & 0x7fffffff));
     try {
         model->top = new Vtop{&model->context, "top"};
+#define STERNA_AS_BUILT(k, port) model->top->port = 0;
+        STERNA_LIMITS(STERNA_AS_BUILT)  // inputs start at random, too
         model->forget();
         model->top->rst = 1;
         model->low();
