@@ -433,7 +433,7 @@ class Network:
             if self.shape[i] != shape:
                 raise NetworkError(
                     f"node '{n.name}': inputs '{n.inputs[0]}' {shape} and '{i}' {self.shape[i]} "
-                    "differ in shape"
+                    "differ in shape; bring one to the other's by a strided 1x1 convolution"
                 )
         rule = n.rule
         if not weighted:
@@ -450,7 +450,8 @@ class Network:
             )
         if rule.bias is not None and rule.bias.ndim == 2 and len(rule.bias) != self.steps:
             raise NetworkError(
-                f"node '{n.name}': bias has {len(rule.bias)} steps, the network {self.steps}"
+                f"node '{n.name}': bias has {len(rule.bias)} steps, the network {self.steps}; give "
+                "all its nodes the same T"
             )
         if isinstance(n, Neuron) and rule.reset == "none":
             raise NetworkError(f"node '{n.name}': reset 'none' is for readouts only")
@@ -495,12 +496,13 @@ class Network:
             if s[cut] != shapes[0][cut]:
                 raise NetworkError(
                     f"node '{n.name}': inputs '{n.inputs[0]}' {shapes[0]} and '{i}' {s} "
-                    f"cannot meet in '{n.mode}'"
+                    f"cannot meet in '{n.mode}'; bring one to the other's shape by a strided 1x1 "
+                    "convolution or a pool"
                 )
             if n.mode in ("or", "and", "andnot") and self.maximum[i] > 1:
                 raise NetworkError(
                     f"node '{n.name}': merge '{n.mode}' needs 1-bit spikes, but '{i}' goes up to "
-                    f"{self.maximum[i]}"
+                    f"{self.maximum[i]}; use 'add', or merge before the sum"
                 )
         maxima = [self.maximum[i] << s for i, s in zip(n.inputs, n.shifts, strict=True)]
         channels = sum(s[0] for s in shapes) if n.mode == "concat" else shapes[0][0]

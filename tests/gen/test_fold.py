@@ -159,6 +159,20 @@ def test_the_weighted_inputs_of_a_neuron_share_pe_and_memory():
     assert {c.pe for c in fold(TWO_SUMS, {"d": {"pe": 1}}).cores if c.target == "n"} == {1}
 
 
+def test_spikes_too_wide_to_be_added_are_refused():
+    big = Merge("big", ("x", "x"), "add", (8, 8))  # 0 .. 512: 10 bits
+    c = Conv2d("c", "x", ones(64, 64, 1, 1))
+    coef = (np.ones(64, np.int64),)
+    net = Network(2, [
+        Input("x", (64, 3, 3), "frames"), big, c, Neuron("n", ("c", "big"), fires(64, coef=coef)),
+        Linear("f", "n", ones(2, 576)), Readout("r", ("f",), last(2)),
+    ])  # fmt: skip
+    assert refused(net, {"c": {"pe": 64, "simd": 64, "tp": 1}}) == (
+        "node 'big': one step of 64 lanes x 10 bits is wider than 512 bits; use a smaller pe in "
+        "the layer that adds it"
+    )
+
+
 def test_walk_of_graphs():
     assert [(c.name, c.target, c.main) for c in walk(TWO_SUMS)] == [
         ("c", "n", True), ("d", "n", False), ("f", "r", True),
