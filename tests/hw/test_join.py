@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.back import verilog
+from amaranth.hdl import Cat, Module, Signal, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from combpath import assert_no_comb_path
 from corecase import CoreCase, core_cases, images_for, stream_core
 from streamtest import refusal
@@ -16,11 +19,14 @@ import sterna.hw.join as join
 import sterna.hw.spiking_conv as spiking_conv
 from sterna.gen.fold import fold
 from sterna.gen.graph import weighted_inputs
+from sterna.gen.instances import core_instances
+from sterna.gen.pack import memory_images, region_words
 from sterna.gen.specs import conv_spec
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.hw.chain import ChainOp
 from sterna.hw.join import ShortcutSpec
-from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.spiking_conv import ConvSpec, SpikingConv
 from sterna.hw.stream import Edge
 from sterna.sim.cocotb_runner import run_core
 
@@ -115,13 +121,17 @@ CASES = {
 }  # fmt: skip
 
 
+def joined(net: Network, cores: list[CoreCase]) -> CoreCase:
+    """The core of the neuron ``n``."""
+    target = net["n"]
+    assert isinstance(target, Neuron)
+    return next(c for c in cores if c.name == weighted_inputs(net, target)[0])
+
+
 def case_of(name, count=2, memory="rom") -> CoreCase:
     net, folding = CASES[name]
     folding = {k: {**v, "memory": memory} for k, v in folding.items()}
-    cases = core_cases(net, folding, images_for(net, count, seed=4))
-    target = net["n"]
-    assert isinstance(target, Neuron)
-    return next(c for c in cases if c.name == weighted_inputs(net, target)[0])
+    return joined(net, core_cases(net, folding, images_for(net, count, seed=4)))
 
 
 def spec_of(case: CoreCase) -> ConvSpec:
@@ -205,8 +215,7 @@ def random_case(seed: int) -> CoreCase:
     )  # fmt: skip
     net = network(steps, (image, *side), nodes, tuple(inputs), neurons, coding, bits, out)
     folding = random_folding(net, Seeded(seed), work=400)
-    cases = core_cases(net, folding, images_for(net, 2, seed))
-    return next(c for c in cases if c.name == weighted_inputs(net, net["n"])[0])  # type: ignore
+    return joined(net, core_cases(net, folding, images_for(net, 2, seed)))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -289,6 +298,60 @@ def test_declared_ranges_of_coefficients_hold_their_extremes():
         extreme = Network(net.steps, nodes)
         cases = core_cases(extreme, None, images_for(extreme, 2), design)
         stream_core(next(c for c in cases if c.name == "d"))
+
+
+class Loaded(wiring.Component):
+    """A reloadable core behind a gate that opens when ``words`` have gone down its chain."""
+
+    def __init__(self, core: SpikingConv, words: list[tuple[int, int, int]]):
+        self.core, self.words = core, words
+        self.inputs = [n for n in core.signature.members if n == "i" or n[:2] in ("i_", "s_")]
+        super().__init__({n: core.signature.members[n] for n in (*self.inputs, "o")})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.core = core = self.core
+        rows = [data << 32 | addr << 8 | region for region, addr, data in self.words]
+        m.submodules.rows = memory = Memory(shape=unsigned(64), depth=len(rows), init=rows)
+        port = memory.read_port(domain="comb")
+        clock, done = Signal(range(16)), Signal()
+        word = core.chain_i.word
+        m.d.sync += clock.eq(clock + 1)
+        m.d.comb += [
+            word.valid.eq(~done & (clock == 0)),
+            word.op.eq(ChainOp.WRITE),
+            Cat(word.region, word.addr).eq(Cat(port.data[:8], port.data[8:28])),
+            word.data.eq(port.data[32:]),
+        ]
+        with m.If((clock == 15) & ~done):
+            m.d.sync += [port.addr.eq(port.addr + 1), done.eq(port.addr == len(rows) - 1)]
+        for name in self.inputs:
+            outside, inside = getattr(self, name), getattr(core, name)
+            m.d.comb += [
+                inside.payload.eq(outside.payload),
+                inside.valid.eq(outside.valid & done),
+                outside.ready.eq(inside.ready & done),
+            ]
+        wiring.connect(m, core.o, wiring.flipped(self.o))
+        return m
+
+
+@pytest.mark.parametrize("name", ["values", "two sums"])
+def test_weights_and_parameters_come_down_the_chain(name):
+    net, folding = CASES[name]
+    design = fold(net, {k: {**v, "memory": "ram"} for k, v in folding.items()})
+    empty = next(i.spec for i in core_instances(net, design) if i.target == "n")
+    images = [i for i in memory_images(net, design) if i.region is not None]
+    words = [
+        (int(i.region or 0), n, int(w)) for i in images for n, w in enumerate(region_words(i))
+    ]
+    case = joined(net, core_cases(net, None, images_for(net, 2), design))
+    assert isinstance(empty, ConvSpec) and not any(f.weights for f in empty.fronts)
+    assert len(images) == len(empty.fronts) + 1
+    stream_core(case, component=Loaded(SpikingConv(empty), words))
+    weights_only = [word for word in words if word[0] != images[-1].region]
+    with pytest.raises(AssertionError):
+        stream_core(case, component=Loaded(SpikingConv(empty), weights_only))
 
 
 def test_absent_coefficients_and_rows():
