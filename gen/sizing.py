@@ -19,9 +19,10 @@ __all__ = ["IMAGES", "MARGIN", "Sized", "size_buffers"]
 
 IMAGES = 6
 """Images of a run of the model. The rate is that of the third and later ones."""
+_MANY = 3 * IMAGES
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
-_CHECKED = 3 * IMAGES  # images of the last look at the result
+_LITTLE = 8  # beats
 _LAW = 1.02
 
 
@@ -120,7 +121,7 @@ class _Sizer:
     """Runs of the model with the candidates' present depths and kinds."""
 
     def __init__(self, network: Network, design: Design, found: list[_Candidate]) -> None:
-        self.found, self.images = found, IMAGES
+        self.found = found
         branches = list(design.branches)
         for n, c in enumerate(found):
             # The depth tells which one it is: the top has its own order.
@@ -130,88 +131,104 @@ class _Sizer:
         self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
         self.model = TokenModel(spec)
 
-    def run(self, images: int) -> Timing:
+    def run(self, images: int, limit: int = 0, fill: bool = False) -> Timing:
         now = [self.found[n] for n in self.order]
-        return self.model.run(images, depths=[c.depth for c in now], kinds=[c.kind for c in now])
+        depths, kinds = [c.depth for c in now], [c.kind for c in now]
+        return self.model.run(images, depths=depths, kinds=kinds, limit=limit, fill=fill)
 
     def full_rate(self) -> None:
-        """Take all depths from endless to the smallest that keep the rate, large streams first."""
-        for c in self.found:
-            c.depth = ENDLESS
-        target = self._interval(self.images)
-        assert target is not None, "a graph without loops moves"
-        fast = lambda: (self._interval(self.images) or target + 1) <= target  # noqa: E731
-        self._settle(self.found, fast)
-        # Those settled early were so beside endless ones: with less around, they may need less.
-        while self._lower(fast):
-            pass
-        depths = [c.depth for c in self.found]
-        now = self._interval(_CHECKED)
-        for c in self.found:
-            c.depth = ENDLESS
-        best = self._interval(_CHECKED)
-        for c, depth in zip(self.found, depths, strict=True):
-            c.depth = depth
-        assert best is not None
-        if (now is None or now > best) and self.images < _CHECKED:
-            self.images = _CHECKED  # a loss that shows late
-            self.full_rate()
+        """Take all depths from endless to the smallest that keep the rate."""
+        for images in (IMAGES, _MANY):
+            before = [c.depth for c in self.found]
+            for c in self.found:
+                c.depth = ENDLESS
+            target, later = self.run(images).interval, self.run(_MANY).interval
+            self._settle(images, before, lambda n=images, t=target: self._fast(n, t))
+            if self._fast(_MANY, later):
+                return  # no loss that shows late
 
     def no_deadlock(self) -> list[int]:
         """Of each FIFO the smallest depth with which images come out, the others as they are."""
-        out = []
+        out: list[int] = []
         for c in self.found:
             depth = c.depth
             if depth:
-                self._smallest(c, depth, lambda: not self.run(2).deadlock)
+                self._smallest(c, depth, lambda: not self.run(2).deadlock, out)
             out.append(c.depth)
             c.depth = depth
         return out
 
-    def _interval(self, images: int) -> int | None:
-        timing = self.run(images)
-        return None if timing.deadlock else timing.interval
+    def _fast(self, images: int, target: int) -> bool:
+        timing = self.run(images, limit=target)
+        return not timing.deadlock and timing.interval <= target
 
-    def _settle(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
-        """Most need no FIFO: none for the whole group, else each half on its own."""
+    def _settle(self, images: int, before: list[int], fast: Callable[[], bool]) -> None:
+        """Large streams first, so that small ones wait where either could."""
+        fill = self._fill(images)
+        self._without([c for n, c in enumerate(self.found) if fill[n] <= _LITTLE], fast)
+        for n, c in enumerate(self.found):
+            if c.depth == ENDLESS:
+                known = [*(other.depth for other in self.found[:n]), before[n]]
+                self._smallest(c, self._fill(images)[n], fast, known, near=True)
+        # Those settled early were so beside endless ones: with less around, they may need less.
+        lowered = True
+        while lowered:
+            lowered = False
+            for c in self.found:
+                lowered |= self._lower(c, fast)
+
+    def _fill(self, images: int) -> list[int]:
+        """Depths that would change nothing, by candidate."""
+        fill = self.run(images, fill=True).fill
+        return [fill[self.order.index(n)] for n in range(len(self.found))]
+
+    def _without(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
+        """No FIFO for the whole group, or else for those halves of it that need none."""
         for c in group:
             c.depth = 0
-        if fast():
+        if not group or fast():
             return
         for c in group:
             c.depth = ENDLESS
         if len(group) > 1:
-            self._settle(group[: len(group) // 2], fast)
-            self._settle(group[len(group) // 2 :], fast)
-            return
-        fill = self.run(self.images).fill[self.order.index(self.found.index(group[0]))]
-        self._smallest(group[0], fill, fast, none=False)
+            self._without(group[: len(group) // 2], fast)
+            self._without(group[len(group) // 2 :], fast)
 
     def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], none: bool = True
-    ) -> None:
-        """Set the smallest good depth up to ``enough``, which is; without ``none`` not 0."""
-        if none:
-            c.depth = 0
+        self, c: _Candidate, enough: int, good: Callable[[], bool], known: list[int],
+        near: bool = False,
+    ) -> None:  # fmt: skip
+        """Set the smallest good depth up to ``enough``, which is good. ``known``: tried before all
+        others, the last first, as blocks of a network are alike. ``near``: it is near enough."""
+
+        def try_out(depth: int) -> bool:
+            nonlocal bad, enough
+            if not bad < depth < enough:
+                return False
+            c.depth = depth
             if good():
-                return
-        bad = 0
-        while enough - bad > 1:
-            c.depth = (bad + enough) // 2
-            if good():
-                enough = c.depth
-            else:
-                bad = c.depth
+                enough = depth
+                return True
+            bad = depth
+            return False
+
+        bad, step = -1, 1
+        if not try_out(0):
+            for depth in dict.fromkeys(known[::-1]):
+                if try_out(depth):
+                    try_out(depth - 1)
+            # At full rate the bound is near: in steps that double, then by halves.
+            while near and try_out(enough - step):
+                step *= 2
+            while enough - bad > 1:
+                try_out((bad + enough) // 2)
         c.depth = enough
 
-    def _lower(self, fast: Callable[[], bool]) -> bool:
-        """Try a beat less, or none, at each FIFO; whether any could do with less."""
-        lowered = False
-        for c in self.found:
-            for depth in sorted({0, c.depth - 1}) if c.depth > 0 else ():
-                was, c.depth = c.depth, depth
-                if fast():
-                    lowered = True
-                    break
-                c.depth = was
-        return lowered
+    def _lower(self, c: _Candidate, fast: Callable[[], bool]) -> bool:
+        if c.depth == 0:
+            return False
+        c.depth -= 1
+        if fast():
+            return True
+        c.depth += 1
+        return False

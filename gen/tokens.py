@@ -33,7 +33,7 @@ class Timing:
         ends: int64, clock in which the last word of each result was given; shorter than
             ``images`` in a deadlock.
         beats: int64 [beats] for each tapped node, the clock of each beat of its stream.
-        fill: for each buffer the depth from which it would never have refused a beat.
+        fill: for each buffer the depth from which it would never have refused a beat, if wanted.
     """
 
     images: int
@@ -86,6 +86,7 @@ class TokenModel:
         depths: list[int] | None = None,
         kinds: list[str] | None = None,
         taps: bool = False,
+        fill: bool = False,
         limit: int = 0,
     ) -> Timing:
         """Send images back to back until all results are out or nothing moves.
@@ -94,6 +95,7 @@ class TokenModel:
             depths: beats of each buffer; 0 is none at all, :data:`ENDLESS`. None: as built.
             kinds: storage of each buffer, which decides its latency. None: as built.
             taps: whether to return the clocks of all beats of every node's stream.
+            fill: whether to return what each buffer would have needed.
             limit: not 0: stop as soon as the interval is above it, as if it were a deadlock.
         """
         text, plan = self._text.copy(), self.plan
@@ -106,13 +108,13 @@ class TokenModel:
         done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text))
         assert done, "tokens.cpp and tokenplan.py differ"
         words, results = self._beats(plan.input), self._beats(plan.output)
-        fill = self._lib.sterna_tokens_fill
+        need = self._lib.sterna_tokens_fill
         return Timing(
             images,
             words[:: plan.words],
             results[plan.packet - 1 :: plan.packet],
             {node: self._beats(channel) for node, channel in plan.taps.items()} if taps else {},
-            [int(fill(self._model, i, o)) for i, o in plan.entries],
+            [int(need(self._model, i, o)) for i, o in plan.entries] if fill else [],
         )
 
     def _beats(self, channel: int) -> NDArray[np.int64]:
