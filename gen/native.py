@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from sterna.gen.tools import find, run_tool
+from sterna.golden.errors import FileError
 
 __all__ = ["cache_folder", "library"]
 
@@ -28,6 +29,7 @@ def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
     Raises:
         ToolMissing: there is no g++; the sentence says how to install it.
         ToolFailed: it does not compile.
+        FileError: the cache folder cannot be used.
     """
     compiler = find("g++")
     arguments = [*flags, "-std=c++17", "-shared", "-fPIC"]
@@ -36,13 +38,19 @@ def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
         parts.append(_processor())
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
     path = cache_folder() / "native" / f"{source.stem}-{key}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = Path(folder) / path.name
-            run_tool(compiler, [*arguments, "-o", str(made), str(source.absolute())], folder)
-            made.replace(path)  # whole or not at all, whoever else compiles it now
-    return ctypes.CDLL(str(path))
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                made = Path(folder) / path.name
+                run_tool(compiler, [*arguments, "-o", str(made), str(source.absolute())], folder)
+                made.replace(path)  # whole or not at all, whoever else compiles it now
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be made or loaded: {error.strerror or error}; set STERNA_CACHE to a "
+            "folder with free space"
+        ) from error
 
 
 def _processor() -> str:

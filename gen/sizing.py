@@ -45,6 +45,7 @@ class _Candidate:
     bits: int  # of an image
     kind: str = "registers"
     depth: int = ENDLESS
+    small: bool = False  # was in block RAM without need
 
 
 def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> Sized:
@@ -62,13 +63,23 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> S
     if not found:
         return _result(network, design)
     sizer = _Sizer(network, design, found)
-    while True:
+    for c, beats in zip(found, sizer.fill(IMAGES), strict=True):
+        c.kind = storage_kind(c.width, beats + margin, design.family)
+    settled = False
+    while not settled:
         sizer.full_rate()
-        blocks = [c for c in found if c.kind != "block" and _kind(c, design, margin) == "block"]
-        if not blocks:
-            break
-        for c in blocks:  # and so they stay: the way through a block RAM is longer
-            c.kind = "block"
+        # A FIFO in block RAM takes longer, so depths follow kinds as kinds do depths. One guessed
+        # to be deep may turn out not to be; from then on FIFOs only move into block RAM.
+        now = [_kind(c, design, margin) for c in found]
+        wrong = [
+            (c, kind) for c, kind in zip(found, now, strict=True)
+            if c.depth and (c.kind == "block") != (kind == "block")
+            and not (c.kind == "block" and c.small)
+        ]  # fmt: skip
+        settled = not wrong
+        for c, kind in wrong:
+            c.small |= c.kind == "block"
+            c.kind = kind
     branches = list(design.branches)
     for c, alive in zip(found, sizer.no_deadlock(), strict=True):
         if c.depth == 0:
@@ -164,12 +175,12 @@ class _Sizer:
 
     def _settle(self, images: int, before: list[int], fast: Callable[[], bool]) -> None:
         """Large streams first, so that small ones wait where either could."""
-        fill = self._fill(images)
+        fill = self.fill(images)
         self._without([c for n, c in enumerate(self.found) if fill[n] <= _LITTLE], fast)
         for n, c in enumerate(self.found):
             if c.depth == ENDLESS:
                 known = [*(other.depth for other in self.found[:n]), before[n]]
-                self._smallest(c, self._fill(images)[n], fast, known, near=True)
+                self._smallest(c, self.fill(images)[n], fast, known, near=True)
         # Those settled early were so beside endless ones: with less around, they may need less.
         lowered = True
         while lowered:
@@ -177,7 +188,7 @@ class _Sizer:
             for c in self.found:
                 lowered |= self._lower(c, fast)
 
-    def _fill(self, images: int) -> list[int]:
+    def fill(self, images: int) -> list[int]:
         """Depths that would change nothing, by candidate."""
         fill = self.run(images, fill=True).fill
         return [fill[self.order.index(n)] for n in range(len(self.found))]

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sterna.gen.native import cache_folder
 from sterna.golden.errors import FileError
 
 __all__ = ["Cache", "cache_folder", "key_of"]
@@ -23,14 +24,6 @@ __all__ = ["Cache", "cache_folder", "key_of"]
 _MANIFEST = "manifest.json"
 _LIMIT = 4 << 30
 _ABANDONED = 86_400  # seconds
-
-
-def cache_folder() -> Path:
-    """Where built simulators are kept: ``$STERNA_CACHE``, else the user's cache folder."""
-    given = os.environ.get("STERNA_CACHE")
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sterna"
 
 
 def key_of(*parts: str | bytes) -> str:
