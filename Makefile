@@ -1,6 +1,7 @@
 # Every target creates and uses .venv itself. Outside Python only g++, make and perl are needed.
 #
-#   make demo | test | test-all | lint | bench | verilog | sim | train | doctor | clean | distclean
+#   make demo | test | test-all | formal | lint | bench | verilog | sim | train | doctor | clean
+#   make distclean
 #
 # TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
 # TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
@@ -8,7 +9,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint bench verilog sim train doctor clean distclean
+.PHONY: help venv demo test test-all formal lint bench verilog sim train doctor clean distclean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= default
@@ -30,7 +31,7 @@ VENV_FLAGS := --system-site-packages
 endif
 
 help:
-	@sed -n '2,8s/^# \{0,1\}//p' Makefile
+	@sed -n '2,9s/^# \{0,1\}//p' Makefile
 
 venv: $(STAMP)
 
@@ -65,6 +66,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m ''
+
+formal: $(STAMP)
+	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -44,8 +44,9 @@ class Buffer(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        front, front_valid = Signal(self.width), Signal()
-        back, open_ = Signal(self.width), Signal()  # open_: the back register is empty
+        front, back = Signal(self.width, name="front"), Signal(self.width, name="back")
+        front_valid = Signal()
+        open_ = Signal()  # the back register is empty
         m.d.comb += [
             self.o.payload.eq(front),
             self.o.valid.eq(front_valid),
@@ -93,8 +94,9 @@ class Fifo(wiring.Component):
         m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth, init=[])
         write = memory.write_port()
         read = memory.read_port(domain="comb")
-        room, some = Signal(), Signal()  # registers: not full, not empty
-        put, take = Signal(), Signal()
+        room = Signal()  # a register: not full
+        some = Signal()  # a register: not empty
+        put, take = Signal(name="put"), Signal(name="take")
         level = Signal.like(self.level)
         m.d.comb += [
             put.eq(self.i.valid & room),

@@ -156,7 +156,8 @@ class SpikingMerge(wiring.Component):
         count = len(streams)
         beats = [edge.beats_per_pixel for edge in self.spec.inputs]
         turn = Signal(count, init=1)  # one-hot
-        beat, final = counter_of(max(beats)), Signal()
+        beat = counter_of(max(beats), name="beat")
+        final = Signal()
         payloads = [
             self._planes(m, f"input_{k}", [self._values(k, s.payload)])
             for k, s in enumerate(streams)

@@ -1,0 +1,1 @@
+"""The claims that `make formal` proves, a file for each kind of component."""
