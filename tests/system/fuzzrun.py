@@ -15,10 +15,11 @@ from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.design import FAMILIES, Design
-from sterna.gen.elaborate import elaborate, verilog_text
+from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
+from sterna.gen.tokens import TokenModel
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
@@ -26,11 +27,14 @@ from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
 from sterna.hw.merge import MergeSpec
 from sterna.hw.registers import register_map
-from sterna.sim.batch import BatchModel
+from sterna.sim.batch import BatchModel, BatchResult
 from sterna.sim.cache import Cache
 from sterna.sim.taps import Tap
 
-__all__ = ["Case", "random_case", "random_folding", "retrained", "load_weights", "check_case"]
+__all__ = [
+    "Case", "check_case", "clocks_differ", "load_weights", "random_case", "random_folding",
+    "retrained",
+]  # fmt: skip
 
 TINY = Limits(channels=4, side=5, layers=2, steps=16, planes=24, classes=4, work=20_000)
 BIG = Limits(channels=8, side=9, layers=3, steps=32, planes=64, classes=6, work=120_000)
@@ -180,7 +184,10 @@ def _compare(model: BatchModel, case: Case, stalls: tuple[float, float]) -> str 
     network, design = case.network, case.design
     golden = run(network, case.images, trace="all")
     rows = image_bits(network.input, case.images, network.steps)
-    done = model.run(rows, in_stall=stalls[0], out_stall=stalls[1], seed=case.seed, watchdog=20_000)
+    free = stalls == (0.0, 0.0)
+    done = model.run(
+        rows, in_stall=stalls[0], out_stall=stalls[1], seed=case.seed, watchdog=20_000, timed=free
+    )
     result = Result(
         done.words[:, 1:].view(np.int32),
         (done.words[:, 0] & 0xFFFF).astype(np.int64),
@@ -191,11 +198,31 @@ def _compare(model: BatchModel, case: Case, stalls: tuple[float, float]) -> str 
         return f"stalls {stalls}: {found}"
     if (done.words[:, 0] >> 16).any():
         return f"stalls {stalls}: flags {done.words[:, 0] >> 16} are not zero"
-    if stalls == (0.0, 0.0) and len(rows) >= 5:
+    if free and (found := clocks_differ(TokenModel(top_spec(network, design)), done)):
+        return found
+    if free and len(rows) >= 5:
         # 2% by the law, and a few clocks that maps of a dozen clocks cannot hide.
         measured = int(done.interval[2:].max())
         if measured > design.interval * 1.02 + 6:
             return f"interval {measured}, law {design.interval} ({design.bottleneck})"
+    return None
+
+
+def clocks_differ(model: TokenModel, done: BatchResult) -> str | None:
+    """The first clock in which the token model and the RTL differ; None where none does: of the
+    words in and out of every image and of every beat of every tapped stream."""
+    timing = model.run(len(done.clocks), taps=True)
+    start = done.clocks[0, 0] - timing.begins[0]
+    pairs = {"first words in": (timing.begins, done.clocks[:, 0])}
+    pairs["last words out"] = timing.ends, done.clocks[:, 3]
+    for node, clocks in done.beat_clocks.items():
+        pairs[f"beats of '{node}'"] = timing.beats[node][: clocks.size], clocks.ravel()
+    for what, (mine, rtl) in pairs.items():
+        if len(mine) != len(rtl):
+            return f"the token model has {len(mine)} {what}, the RTL {len(rtl)}"
+        if (wrong := np.flatnonzero(mine != rtl - start)).size:
+            at = int(wrong[0])
+            return f"{what}: number {at} in clock {mine[at]} by the model, {rtl[at] - start} in RTL"
     return None
 
 
