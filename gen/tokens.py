@@ -59,18 +59,18 @@ class Timing:
 
 
 class TokenModel:
-    """The timing of everything in ``NetworkTop(spec)``; about 0.1 s a million beats.
+    """The timing of everything in ``NetworkTop(spec)``; a million beats take some 20 ms.
 
     The buffers are those of ``spec.buffers``, in order; ``depths`` and ``kinds`` of a run replace
-    the built ones.
+    the built ones. A bare :class:`Plan` will do, too.
 
     Raises:
         ToolMissing: there is no g++.
     """
 
-    def __init__(self, spec: TopSpec):
-        self.plan: Plan = plan_of(spec)
-        self.buffers = spec.buffers
+    def __init__(self, spec: TopSpec | Plan):
+        self.plan = spec if isinstance(spec, Plan) else plan_of(spec)
+        self.buffers = [] if isinstance(spec, Plan) else spec.buffers
         self._text = np.array(self.plan.text, np.int64)
         self._lib = _library()
         self._model = self._lib.sterna_tokens_new(self.plan.channels)
