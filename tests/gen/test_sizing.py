@@ -1,0 +1,124 @@
+"""Depths of skip buffers: smallest, together, for the full rate; built as memories are."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sterna.gen.elaborate import top_spec
+from sterna.gen.fold import fold
+from sterna.gen.sizing import IMAGES, size_buffers
+from sterna.gen.tokens import ENDLESS, TokenModel
+from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+from sterna.hw.skip_fifo import storage_depth, storage_kind
+
+
+def ones(*shape):
+    return np.ones(shape, np.int8)
+
+
+def skips(side=8, blocks=2, merge=None):
+    """Blocks of two convolutions with the block's input added before the neuron, or merged."""
+    same = {"padding": (1, 1, 1, 1)}
+    nodes = [
+        Input("x", (1, side, side)),
+        Conv2d("c0", "x", ones(4, 1, 3, 3), **same),
+        Neuron("n0", ("c0",), NeuronRule(threshold=np.full(4, 2))),
+    ]
+    at = "n0"
+    for k in range(1, blocks + 1):
+        coef = () if merge else (np.ones(4, int),)
+        nodes += [
+            Conv2d(f"a{k}", at, ones(4, 4, 3, 3), **same),
+            Neuron(f"m{k}", (f"a{k}",), NeuronRule(threshold=np.full(4, 2))),
+            Conv2d(f"b{k}", f"m{k}", ones(4, 4, 3, 3), **same),
+            Neuron(
+                f"n{k}", (f"b{k}",) if merge else (f"b{k}", at),
+                NeuronRule(threshold=np.full(4, 2), coef=coef),
+            ),
+        ]  # fmt: skip
+        if merge:
+            nodes.append(Merge(f"j{k}", (f"n{k}", at), merge))
+        at = f"j{k}" if merge else f"n{k}"
+    nodes += [
+        Linear("f", at, ones(3, 4 * side * side)),
+        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+    ]
+    return Network(2, nodes, name="skips")
+
+
+def bare(design):
+    return replace(design, branches=[replace(b, buffer=None) for b in design.branches])
+
+
+def check_tight(network, design):
+    """One beat less is slower, or stands still; all others at theirs."""
+    model = TokenModel(top_spec(network, design, contents=False))
+    buffers = [b.buffer for b in design.buffers if b.buffer]
+    endless = model.run(IMAGES, depths=[ENDLESS] * len(buffers))
+    least = [b.min_full_rate for b in buffers]
+    assert model.run(IMAGES, depths=least).interval == endless.interval
+    for n, b in enumerate(buffers):
+        lower = model.run(IMAGES, depths=[*least[:n], least[n] - 1, *least[n + 1 :]])
+        assert lower.deadlock or lower.interval > endless.interval
+        moving = model.run(3, depths=[*least[:n], b.min_no_deadlock, *least[n + 1 :]])
+        assert not moving.deadlock
+        if b.min_no_deadlock:
+            stuck = [*least[:n], b.min_no_deadlock - 1, *least[n + 1 :]]
+            assert model.run(3, depths=stuck).deadlock
+    return buffers
+
+
+@pytest.mark.parametrize("merge", [None, "add"])
+def test_depths_are_the_smallest_and_built_with_the_margin(merge):
+    network = skips(merge=merge)
+    design = fold(network, None, family="ecp5")
+    sized = size_buffers(network, bare(design))
+    assert sized.design.branches == design.branches and sized.warning is None
+    assert sized.interval <= 1.02 * design.interval
+    buffers = check_tight(network, design)
+    assert len(buffers) == 2
+    for branch, b in zip(design.buffers, buffers, strict=True):
+        width = branch.given.edge.width
+        assert b.margin == 2 and b.kind == storage_kind(width, b.min_full_rate + 2, "ecp5")
+        assert b.depth == storage_depth(b.kind, width, b.min_full_rate + 2)
+        # Two 3x3 windows apart: more than two rows, at most five.
+        row = branch.given.edge.beats_per_pixel * 8
+        assert 2 * row < b.min_no_deadlock <= b.min_full_rate <= 5 * row
+
+
+def test_without_forks_there_is_nothing_to_size_but_the_latency():
+    network = Network(2, list(skips(blocks=0).nodes), name="line")
+    sized = size_buffers(network, fold(network, None))
+    assert not sized.design.buffers
+    model = TokenModel(top_spec(network, sized.design, contents=False))
+    assert sized.design.latency == model.run(1).latency
+    assert sized.interval == model.run(IMAGES).interval
+
+
+def test_the_margin_is_a_choice():
+    network = skips(blocks=1)
+    design = bare(fold(network, None))
+    (plain,), (more,) = (size_buffers(network, design, margin=m).design.buffers for m in (0, 40))
+    assert plain.buffer and more.buffer
+    assert plain.buffer.min_full_rate == more.buffer.min_full_rate
+    assert more.buffer.depth >= more.buffer.min_full_rate + 40 > plain.buffer.depth
+
+
+def test_deep_buffers_are_sized_with_the_way_through_block_ram():
+    network = skips(side=40, blocks=1)
+    design = fold(network, None, family="ice40")
+    (branch,) = design.buffers
+    assert branch.buffer is not None and branch.buffer.kind == "block"
+    check_tight(network, design)
+
+
+def test_a_rate_that_no_buffer_helps_is_reported():
+    network = skips(blocks=1)
+    design = bare(fold(network, None))
+    fast = [replace(c, law={k: n // 2 for k, n in c.law.items()}) for c in design.cores]
+    slow = replace(design, cores=fast, _ends={k: n // 2 for k, n in design._ends.items()})
+    assert size_buffers(network, design).warning is None
+    warning = size_buffers(network, slow).warning
+    assert warning and f"{slow.interval};" in warning and slow.bottleneck in warning
