@@ -45,12 +45,15 @@ class Cut(wiring.Component):
         if self.parts == 1:
             connect(m, flipped(self.i), buffer.i)
             return m
-        held, busy = Signal(self.parts * self.width), Signal()
-        index, final = counter_of(self.parts), Signal()
+        held = Signal(self.parts * self.width)
+        busy = Signal()
+        index = counter_of(self.parts, name="index")
+        final = Signal()
         if self.last == self.parts:
             m.d.comb += final.eq(index == self.parts - 1)
         else:
-            beat, short = counter_of(self.period), Signal()
+            beat = counter_of(self.period, name="beat")
+            short = Signal()
             m.d.comb += [
                 short.eq(beat == self.period - 1),
                 final.eq(index == Mux(short, self.last - 1, self.parts - 1)),
@@ -98,12 +101,15 @@ class Join(wiring.Component):
             connect(m, buffer.o, flipped(self.o))
             return m
         slices = [Signal(self.width, name=f"slice_{k}") for k in range(self.parts)]
-        full, take = Signal(), Signal()
-        index, final = counter_of(self.parts), Signal()
+        full = Signal()
+        take = Signal()
+        index = counter_of(self.parts, name="index")
+        final = Signal()
         if self.last == self.parts:
             m.d.comb += final.eq(index == self.parts - 1)
         else:
-            beat, short = counter_of(self.period), Signal()
+            beat = counter_of(self.period, name="beat")
+            short = Signal()
             m.d.comb += [
                 short.eq(beat == self.period - 1),
                 final.eq(index == Mux(short, self.last - 1, self.parts - 1)),

