@@ -176,8 +176,10 @@ def random_case(seed: int) -> CoreCase:
     nodes, inputs = [], []
     image = rng.randint(1, 2)
     out = [-(-n // stride) for n in side]
-    for n in range(rng.randint(1, 3)):
-        source, reads = pick((("x", image), ("a", 4), ("a", 4)))
+    fronts = rng.randint(1, 3)
+    for n in range(fronts):
+        # The last one reads ``a``, which something must.
+        source, reads = pick((("x", image), ("a", 4))) if n < fronts - 1 else ("a", 4)
         (kh, kw), kind = pick(KERNELS), pick(("ternary", "binary"))
         groups = pick([1, *(g for g in (1, 2, 4) if reads % g == 0 and channels % g == 0)])
         padding = ((kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2)
