@@ -10,7 +10,7 @@ from sterna.golden.network import Input, Merge, Network, Neuron, Node, Pool, Rea
 __all__ = ["draw", "waits_for"]
 
 WIDTH, HEIGHT, GAP_X, GAP_Y = 200, 46, 40, 34
-BULGE, LABEL = 34, 226  # of an edge that passes ranks; width of a buffer's label
+BULGE, LABEL = 34, 248  # of an edge that passes ranks; width of a buffer's label
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,10 @@ def _about(network: Network, design: Design, node: Node) -> str:
     if isinstance(node, Input):
         return f"{node.coding} image, T = {network.steps}"
     if isinstance(node, Neuron | Readout):
-        parts = []
-        for name in weighted_inputs(network, node):
-            core = design.core(name)
-            parts.append(f"{name} {core.pe} x {core.simd} x {core.tp}")
+        cores = [design.core(name) for name in weighted_inputs(network, node)]
+        if len(node.inputs) == 1:
+            return f"{cores[0].name}: PE {cores[0].pe}, SIMD {cores[0].simd}, TP {cores[0].tp}"
+        parts = [f"{c.name} {c.pe} x {c.simd} x {c.tp}" for c in cores]
         parts += ["+ spikes"] * (len(node.inputs) - len(parts))
         return ", ".join(parts)
     if isinstance(node, Pool):
