@@ -128,7 +128,9 @@ class LineBuffer(wiring.Component):
         """Counts rows from the window's first one: here for the reader, free for the writer."""
         g = self.geometry
         top, step = g.padding[0], g.stride[0]
-        reach = g.slots + max(step, g.next_image)
+        # Where the last windows lie wholly below the image, the next image's first is above them
+        # (next_image < 0): rows that were free already are then needed again, filled beyond slots.
+        reach = g.slots + max(step, abs(g.next_image))
         filled = Signal(signed(signed_bits(-reach, reach)), init=top)
         left = Signal(signed(signed_bits(-reach, g.height + top)), init=g.height + top)
         free = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - top)

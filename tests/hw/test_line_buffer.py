@@ -54,6 +54,19 @@ def test_random_geometry_with_stalls(seed):
     assert got == wanted, f"{geometry}"
 
 
+def test_input_far_ahead_of_windows_below_the_image():
+    """Windows in the padding below free rows that the next image's padding above takes back, which
+    a fast sender has filled by then: more rows are counted than there are slots."""
+    geometry = Geometry(Edge(1, 1, 1, 1), 2, 2, (4, 1), (1, 1), (3, 3, 0, 0), 2)
+    assert geometry.next_image == -2
+    images = random_images(geometry, 6, 1)
+    loops = nest(geometry)
+    wanted = [word for image in images for word in expected_words(geometry, loops, image)]
+    reader = WindowReader(geometry, loops, visit_clocks=6)
+    got, _ = read_windows(reader, images, len(wanted))
+    assert got == wanted
+
+
 ONE = Edge(1, 1, 1, 1)
 RATES = {
     "3x3 padded": Geometry(Edge(2, 2, 4, 4), 8, 8, (3, 3), (1, 1), (1, 1, 1, 1)),
