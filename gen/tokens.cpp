@@ -440,6 +440,7 @@ struct Core : Unit {
     bool settle(Clock& room) {
         const Channel& i = *in[0];
         const int64_t known = int64_t(rows_out.size());
+        if (ended) room = rows_out[ended - 1] + freeing;  // looked at before, by this beat perhaps
         for (;;) {
             const Clock clock = std::max({i.at[i.taken], i.last() + 1, room});
             while (ended < known && rows_out[ended] + freeing <= clock) ++ended;

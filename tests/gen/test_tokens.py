@@ -110,6 +110,25 @@ def test_every_clock_is_that_of_the_rtl():
     assert clocks_differ(model, done) is None
 
 
+def test_windows_below_the_image_take_back_rows_that_were_free():
+    network = Network(
+        1,
+        [
+            Input("x", (1, 3, 2), "latency"),
+            Pool("p", "x", "first", (1, 2)),
+            Conv2d("c", "p", ones(2, 1, 4, 1), padding=(3, 3, 0, 0)),
+            Neuron("n", ("c",), rule(2)),
+            Linear("f", "n", ones(2, 12)),
+            Readout("r", ("f",), rule(2), "count"),
+        ],
+        name="below",
+    )
+    folding = {"c": {"pe": 2, "simd": 1, "tp": 1}, "f": {"pe": 1, "simd": 2, "tp": 1}}
+    design = fold(network, folding)
+    model = TokenModel(top_spec(network, design, contents=False))
+    assert clocks_differ(model, run_rtl(network, design)) is None
+
+
 def line(*steps, words=40):
     """A source, units of one input and output, and a sink; returns the clocks of the output."""
     plan = Plan(words=words, packet=words)
