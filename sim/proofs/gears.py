@@ -87,13 +87,13 @@ _CASES = {
     "plane_narrow": (PlaneStep, (2, 1, 5, 4), (2, 1, 5, 2), 12),
     "plane_widen": (PlaneStep, (2, 1, 5, 2), (2, 1, 5, 4), 12),
     "lane_split": (LaneSplit, (3, 2, 2, 2), (3, 1, 2, 2), 12),
-    "lane_split_memory": (LaneSplit, (2, 2, 2, 1), (2, 1, 2, 1), 14),
+    "lane_split_memory": (LaneSplit, (2, 2, 2, 1), (2, 1, 2, 1), 12),
     "lane_split_memory_pads": (LaneSplit, (3, 2, 3, 2), (3, 1, 3, 2), 12),
     "lane_merge": (LaneMerge, (3, 1, 2, 2), (3, 2, 2, 2), 12),
-    "lane_merge_memory": (LaneMerge, (2, 1, 2, 1), (2, 2, 2, 1), 14),
+    "lane_merge_memory": (LaneMerge, (2, 1, 2, 1), (2, 2, 2, 1), 12),
     "lane_merge_memory_pads": (LaneMerge, (3, 1, 3, 2), (3, 2, 3, 2), 12),
-    "gearbox": (Gearbox, (3, 2, 2, 1), (3, 3, 2, 2), 12),
-    "gearbox_lanes_2_3": (Gearbox, (6, 2, 1, 1), (6, 3, 1, 1), 12),
+    "gearbox": (Gearbox, (3, 2, 2, 1), (3, 3, 2, 2), 16),
+    "gearbox_lanes_2_3": (Gearbox, (6, 2, 1, 1), (6, 3, 1, 1), 16),
 }
 
 
@@ -109,7 +109,7 @@ def _proofs() -> list[Proof]:
     room = ("self.i.ready.eq(used != 2 * beats)", "self.i.ready.eq(1)")
     found.append(Proof(
         "fault_lane_split", "LaneSplit that takes beats without room",
-        lambda: _gear(Edge(2, 2, 2, 1), Edge(2, 1, 2, 1), mutant(LaneSplit, *room)), "bmc", 14,
+        lambda: _gear(Edge(2, 2, 2, 1), Edge(2, 1, 2, 1), mutant(LaneSplit, *room)), "bmc", 12,
         fails=True,
     ))
     return found
