@@ -55,7 +55,6 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> S
     any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
 
     Raises:
-        DesignError: the network stands still whatever the depths.
         ToolMissing: there is no g++.
     """
     design = replace(design, branches=[replace(b, buffer=None) for b in design.branches])
