@@ -29,7 +29,7 @@ from sterna.sim.proofs.kit import Proof
 __all__ = ["Verdict", "all_proofs", "check", "find_provers", "main", "run_proof"]
 
 FOLDER = Path("build") / "formal"
-_LIMIT = 300.0  # seconds a proof
+_LIMIT = 600.0  # seconds a proof
 
 # Bounded runs as one formula of bits, which z3 solves several times faster than one of arrays and
 # functions; inductions need memories as such.
