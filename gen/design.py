@@ -14,6 +14,7 @@ __all__ = [
 
 FORMAT = "sterna-design"
 VERSION = 2
+LAW = 1.02  # the interval of the law is met within this factor
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
 
@@ -102,7 +103,8 @@ class BranchDesign:
 @dataclass(frozen=True)
 class Design:
     """A folded network. ``interval`` is the bound of the whole network, clocks an image;
-    ``latency`` the model's clocks of one image alone (``gen.tokens``)."""
+    ``latency`` and ``modelled_interval`` are the token model's clocks of one image alone, and of an
+    image among others, third image on (``gen.tokens``); None before buffers are sized."""
 
     network: str
     family: str
@@ -113,6 +115,7 @@ class Design:
     branches: list[BranchDesign] = field(default_factory=list)
     taps: list[dict[str, Any]] = field(default_factory=list)
     latency: int | None = None
+    modelled_interval: int | None = None
 
     @property
     def interval(self) -> int:
@@ -128,6 +131,18 @@ class Design:
     @property
     def bottleneck(self) -> str:
         return max(self.bounds, key=lambda n: self.bounds[n])
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where the network is slower than its slowest part, for reasons that no buffer
+        can help: cores of a few clocks a row."""
+        took = self.modelled_interval
+        if took is None or took <= LAW * self.interval:
+            return None
+        return (
+            f"the network takes {took} clocks an image, its slowest part alone "
+            f"({self.bottleneck}) {self.interval}; deeper buffers would not help"
+        )
 
     @property
     def reloadable(self) -> bool:

@@ -98,7 +98,7 @@ def fold(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
-    return size_buffers(network, design).design
+    return size_buffers(network, design)
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:

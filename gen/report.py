@@ -28,8 +28,9 @@ def report(build: Build) -> dict[str, Any]:
 
     Keys: ``network``, ``structure_id``, ``weights_id``, ``steps``, ``family``, ``clock_mhz``,
     ``lanes``, ``weights``, ``weight_bits``, ``clocks_per_image`` (the law's bound),
-    ``bottleneck``, ``fps`` (at ``clock_mhz``), ``layers`` (one row a core), ``buffers`` (one a
-    branch that waits), ``measured``.
+    ``bottleneck``, ``modelled_clocks_per_image`` and ``latency_clocks`` (the token model's),
+    ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
+    ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``.
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
@@ -45,6 +46,9 @@ def report(build: Build) -> dict[str, Any]:
         "weight_bits": sum(row["weight_bits"] for row in layers),
         "clocks_per_image": design.interval,
         "bottleneck": design.bottleneck,
+        "modelled_clocks_per_image": design.modelled_interval,
+        "latency_clocks": design.latency,
+        "warning": design.warning,
         "fps": design.clock_mhz * 1e6 / design.interval,
         "layers": layers,
         "buffers": buffer_rows(network, design),
@@ -122,6 +126,7 @@ def table(answer: Mapping[str, Any]) -> str:
         f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
     )
     lines = [title, rows_text(heads, rows), rate]
+    lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
     if answer["buffers"]:
         lines.append(rows_text(*_buffer_cells(answer)))
     for name, values in answer["measured"].items():

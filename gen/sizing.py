@@ -15,7 +15,7 @@ from sterna.gen.tokens import ENDLESS, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
 
-__all__ = ["IMAGES", "MARGIN", "Sized", "size_buffers"]
+__all__ = ["IMAGES", "MARGIN", "size_buffers"]
 
 IMAGES = 6
 """Images of a run of the model. The rate is that of the third and later ones."""
@@ -23,17 +23,6 @@ _MANY = 3 * IMAGES
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
 _LITTLE = 8  # beats
-_LAW = 1.02
-
-
-@dataclass(frozen=True)
-class Sized:
-    """design: with its buffers and its latency. interval: the model's clocks an image, third image
-    on. warning: a sentence where that is above the law, for reasons no FIFO can help."""
-
-    design: Design
-    interval: int
-    warning: str | None = None
 
 
 @dataclass
@@ -48,7 +37,7 @@ class _Candidate:
     small: bool = False  # was in block RAM without need
 
 
-def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> Sized:
+def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> Design:
     """Give every branch that must wait a FIFO as deep as the full rate needs, and no other one.
 
     Full rate is the interval that endless FIFOs give. All depths are smallest together: lowering
@@ -115,16 +104,10 @@ def _kind(c: _Candidate, design: Design, margin: int) -> str:
     return storage_kind(c.width, c.depth + margin, design.family) if c.depth else "registers"
 
 
-def _result(network: Network, design: Design) -> Sized:
+def _result(network: Network, design: Design) -> Design:
     model = TokenModel(top_spec(network, design, contents=False))
-    design = replace(design, latency=model.run(1).latency)
-    interval, warning = model.run(IMAGES).interval, None
-    if interval > _LAW * design.interval:
-        warning = (
-            f"the network takes {interval} clocks an image, its slowest part alone "
-            f"({design.bottleneck}) {design.interval}; deeper buffers would not help"
-        )
-    return Sized(design, interval, warning)
+    latency, interval = model.run(1).latency, model.run(IMAGES).interval
+    return replace(design, latency=latency, modelled_interval=interval)
 
 
 class _Sizer:
