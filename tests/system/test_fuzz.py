@@ -1,14 +1,16 @@
 """Random networks through the RTL: every spike, logit and class, with stalls, reloads and random
 power-up contents, and the interval by its law.
 
-``make test`` runs a few; ``make test-all`` runs 500 and lets hypothesis look for (and shrink to)
-the smallest failing network. ``python tests/system/fuzzrun.py FIRST COUNT`` runs more.
+``make test`` runs a few; ``make test-all`` runs 500 chains and 1,000 graphs with skips, and lets
+hypothesis look for (and shrink to) the smallest failing network. ``python tests/system/fuzzrun.py
+FIRST COUNT [--graph]`` runs more.
 """
 
 import os
 
 import pytest
 from fuzz import Hypothesis, Seeded
+from fuzzdag import BIG_GRAPH, GRAPH
 from fuzzrun import BIG, TINY, check_case, random_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,8 @@ from hypothesis import strategies as st
 # Chosen to hold, between them, every node, reset, coding and readout, both memories, groups,
 # depthwise, strides and paddings that differ, multi-bit streams and TP below and above b.
 FEW = (29, 60, 73, 79, 112, 128)
+# Every merge, shifts, three inputs, forks of three, sums and spikes before a neuron (rom and ram).
+FEW_GRAPHS = (13, 25, 27, 63, 68)
 MANY = int(os.environ.get("STERNA_FUZZ", "500"))
 
 
@@ -30,6 +34,17 @@ def test_a_few_random_networks(seed):
     check(seed, TINY)
 
 
+@pytest.mark.parametrize("seed", FEW_GRAPHS)
+def test_a_few_random_graphs(seed):
+    check(seed, GRAPH)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1000 + 2 * MANY))
+def test_many_random_graphs(seed):
+    check(seed, BIG_GRAPH if seed % 5 == 0 else GRAPH)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(200, 200 + MANY))
 def test_many_random_networks(seed):
@@ -40,6 +55,6 @@ def test_many_random_networks(seed):
 @settings(max_examples=25)
 @given(st.data())
 def test_hypothesis_finds_no_failing_network(data):
-    case = random_case(Hypothesis(data), TINY)
+    case = random_case(Hypothesis(data), GRAPH if data.draw(st.booleans()) else TINY)
     found = check_case(case)
     assert found is None, f"{found}\n{case}"
