@@ -14,6 +14,7 @@ __all__ = [
 
 FORMAT = "sterna-design"
 VERSION = 2
+MAX_DEPTH = 1 << 24  # beats of a buffer
 LAW = 1.02  # the interval of the law is met within this factor
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
@@ -82,6 +83,16 @@ class BufferDesign:
     min_no_deadlock: int
     min_full_rate: int
     margin: int
+
+    def __post_init__(self) -> None:
+        numbers = (self.depth, self.bits, self.min_no_deadlock, self.min_full_rate, self.margin)
+        if any(type(n) is not int or n < 0 for n in numbers):
+            raise DesignError(f"a buffer with {numbers} is not whole numbers; run `sterna fold`")
+        if not max(1, self.min_no_deadlock) <= self.depth <= MAX_DEPTH:
+            raise DesignError(
+                f"a buffer of {self.depth} beats is outside {max(1, self.min_no_deadlock)} .. "
+                f"{MAX_DEPTH}; run `sterna fold`"
+            )
 
 
 @dataclass(frozen=True)
@@ -158,7 +169,10 @@ class Design:
 
     def branch(self, reader: str, port: int = 0) -> BranchDesign:
         """The branch at input ``port`` of node ``reader``."""
-        return next(b for b in self.branches if (b.reader, b.port) == (reader, port))
+        for b in self.branches:
+            if (b.reader, b.port) == (reader, port):
+                return b
+        raise DesignError(f"design: nothing feeds input {port} of '{reader}'; run `sterna fold`")
 
     @property
     def buffers(self) -> list[BranchDesign]:

@@ -205,6 +205,23 @@ class FloatNetwork:
     def _shape(self, node: FloatNode) -> tuple[int, int, int]:
         if isinstance(node, FloatInput):
             return node.shape
+        if not sources(node):
+            raise NetworkError(f"node '{node.name}': has no inputs; connect it")
+        for n in sources(node):
+            sums = isinstance(self.by_name[n], _WEIGHTED)
+            if sums and not isinstance(node, FloatNeuron | FloatReadout):
+                raise NetworkError(
+                    f"node '{node.name}': reads the weighted sums of '{n}'; put a FloatNeuron "
+                    "between"
+                )
+            pixels = self.by_name[n]
+            if isinstance(pixels, FloatInput) and pixels.coding == "direct" and not isinstance(
+                node, _WEIGHTED
+            ):
+                raise NetworkError(
+                    f"node '{node.name}': reads the pixels of '{n}', which only a convolution or a "
+                    "full connection can; put one and its neurons between"
+                )
         c, h, w = self.shape[sources(node)[0]]
         if isinstance(node, FloatConv2d):
             o, cg, kh, kw = node.weight.shape
@@ -228,6 +245,13 @@ class FloatNetwork:
             out = (c, (h - node.kernel[0]) // node.stride[0] + 1,
                    (w - node.kernel[1]) // node.stride[1] + 1)  # fmt: skip
         elif isinstance(node, FloatMerge) and node.mode == "concat":
+            for n in node.inputs:
+                if self.shape[n][1:] != (h, w):
+                    raise NetworkError(
+                        f"node '{node.name}': inputs '{node.inputs[0]}' {(c, h, w)} and '{n}' "
+                        f"{self.shape[n]} cannot be concatenated; bring one to the other's height "
+                        "and width by a strided 1x1 convolution or a pool"
+                    )
             out = (sum(self.shape[n][0] for n in node.inputs), h, w)
         else:
             for n in sources(node):

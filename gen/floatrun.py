@@ -76,7 +76,7 @@ def pool(node: FloatPool, stream: np.ndarray) -> np.ndarray:
     win = sliding_window_view(stream, node.kernel, axis=(3, 4))
     win = win[:, :, :, :: node.stride[0], :: node.stride[1]]
     if node.mode in ("sum", "avg"):
-        return win.sum((-2, -1), dtype=np.uint16)
+        return win.sum((-2, -1), dtype=np.uint32)
     out = win.max((-2, -1))
     if node.mode == "first":  # the earliest step in which any of the window fires, only
         out = out * (np.cumsum(out, 0) == 1)
@@ -107,9 +107,9 @@ def merge_shifts(network: FloatNetwork, node: FloatMerge) -> tuple[int, ...]:
 
 def join(node: FloatMerge, streams: list[np.ndarray], shifts: tuple[int, ...]) -> np.ndarray:
     """Merged stream in integer units of the smallest amplitude; ``shifts``: ``merge_shifts``."""
-    scaled = [s.astype(np.uint16) << k for s, k in zip(streams, shifts, strict=True)]
+    scaled = [s.astype(np.uint32) << k for s, k in zip(streams, shifts, strict=True)]
     if node.mode == "add":
-        return np.asarray(np.sum(scaled, axis=0, dtype=np.uint16))
+        return np.asarray(np.sum(scaled, axis=0, dtype=np.uint32))
     if node.mode == "concat":
         return np.concatenate(scaled, axis=2)
     out = streams[0] > 0

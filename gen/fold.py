@@ -171,16 +171,17 @@ def _smallest(
     if best is None:
         name = group[-1]
         raise DesignError(
-            f"node '{name}': no pe is legal for {', '.join(map(repr, group))} together, which feed "
-            "one neuron; give them the same pe, simd and tp that are smaller"
+            f"node '{name}': no pe is possible for {', '.join(map(repr, group))} together, which "
+            "feed one neuron; give them the same pe, with simd and tp of fewer lanes"
         )
     if best[0][0] and fps is not None:
         raise DesignError(
             f"node '{group[0]}': its fastest folding takes {target + best[0][0]} clocks an image, "
             f"{target} are left at {fps:g} fps; lower the fps or raise the clock"
         )
-    for name in group:
-        best[1][name] |= {k: v for k, v in given.get(name, {}).items() if k == "memory"}
+    memories = [given[name]["memory"] for name in group if "memory" in given.get(name, {})]
+    for name in group:  # they share one chain: what is said of one holds for all
+        best[1][name]["memory"] = given.get(name, {}).get("memory", (memories or ["rom"])[0])
     return best[1]
 
 

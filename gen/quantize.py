@@ -36,6 +36,7 @@ from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.files import save
 from sterna.golden.network import (
+    MAX_VALUE,
     Conv2d,
     Input,
     Linear,
@@ -248,6 +249,11 @@ def _shared_nodes(
             maximum[node.name] = 1
         elif not isinstance(node, FloatReadout):
             trits[node.name] = trits_of(node)
+        if maximum.get(node.name, 0) > MAX_VALUE:
+            raise NetworkError(
+                f"node '{node.name}': its values reach {maximum[node.name]}, more than "
+                f"{MAX_VALUE}; add or pool fewer streams"
+            )
     return nodes, maximum, trits
 
 

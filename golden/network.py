@@ -22,6 +22,7 @@ MERGE_OPS = ("add", "or", "and", "andnot", "concat")
 READOUT_MODES = ("membrane", "count", "first_spike")
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_STEPS = 1024
+MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
 KINDS = {"ternary": (-1, 0, 1), "binary": (-1, 1)}
 
 
@@ -218,7 +219,10 @@ class Merge:
                 f"node '{self.name}': merge mode {self.mode!r} is not one of {', '.join(MERGE_OPS)}"
             )
         if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
-            raise NetworkError(f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs")
+            wanted = "exactly two" if self.mode == "andnot" else "two or more"
+            raise NetworkError(
+                f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs; give it {wanted}"
+            )
         shifts = self.shifts or (0,) * len(self.inputs)
         shifts = _pair(self.name, "shifts", shifts, 0, len(self.inputs))
         if max(shifts) > MAX_SHIFT:
@@ -399,6 +403,11 @@ class Network:
                     f"node '{n.name}': reads the pixels of '{i}', which only Conv2d and Linear can"
                 )
         getattr(self, "_check_" + n.op)(n)
+        if self.maximum.get(n.name, 0) > MAX_VALUE:
+            raise NetworkError(
+                f"node '{n.name}': its values reach {self.maximum[n.name]}, more than {MAX_VALUE}; "
+                "add or pool fewer streams, or shift them less"
+            )
 
     def _check_conv2d(self, n: Conv2d) -> None:
         c, h, w = self.shape[n.input]

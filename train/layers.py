@@ -12,7 +12,7 @@ differ a convolution 1 x 1 of them, worth ``2**shift`` units.
 """
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from sterna.gen.floatnet import (
     sources,
 )
 from sterna.golden.errors import UsageError
+from sterna.golden.network import CODINGS, READOUT_MODES
 from sterna.golden.rule import MAX_SHIFT
 
 __all__ = ["Layers"]
@@ -40,10 +41,11 @@ COEFFICIENT = 4  # of an identity shortcut: about the deviation of a sum over 16
 SHIFT = 1  # of a 1 x 1 shortcut, whose sum is narrower
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
-_CONV = re.compile(r"(\d+)C(\d+)(?:s(\d+))?(?:p(\d+))?\Z")
-_FULL = re.compile(r"(\d+)FC\Z")
-_POOL = re.compile(r"P(\d+)(sum|avg|or)\Z")
-_LAST = re.compile(r"FC(\d+)\Z")
+_N = r"([1-9]\d*)"
+_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d+))?\Z")
+_FULL = re.compile(rf"{_N}FC\Z")
+_POOL = re.compile(rf"P{_N}(sum|avg|or)\Z")
+_LAST = re.compile(rf"FC{_N}\Z")
 
 
 class Layers:
@@ -53,9 +55,11 @@ class Layers:
     def __init__(self, where: str, settings: dict[str, Any], seed: int) -> None:
         self.where = where
         d = dict(settings)
+        self._check_settings(d)
         self.steps, shape = d.pop("steps"), tuple(d.pop("shape"))
         self.kind = d.pop("kind", "ternary")
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
+        self.coding = d.get("coding", "direct")
         entry = FloatInput("image", shape, d.pop("coding", "direct"), d.pop("bits", 8),
                            d.pop("seed", 0))  # fmt: skip
         if d:
@@ -65,6 +69,38 @@ class Layers:
         self.shape: dict[str, tuple[int, int, int]] = {"image": shape}
         self.head = "image"
         self.count = 0
+
+    def _check_settings(self, d: dict[str, Any]) -> None:
+        """UsageError where a value of [network] is of the wrong kind."""
+        whole = lambda v: type(v) is int and v >= 1  # noqa: E731
+        if not whole(d["steps"]):
+            raise UsageError(f"{self.where}: steps {d['steps']!r} is not a whole number above 0")
+        shape = d["shape"]
+        if not (isinstance(shape, list) and len(shape) == 3 and all(map(whole, shape))):
+            raise UsageError(
+                f"{self.where}: shape {shape!r} is not [channels, height, width]; correct it"
+            )
+        readouts = tuple(m for m in READOUT_MODES if m != "first_spike")
+        for key, word, legal in (
+            ("kind", d.get("kind", "ternary"), ("ternary", "binary")),
+            ("coding", d.get("coding", "direct"), CODINGS),
+        ):
+            if word not in legal:
+                raise UsageError(f"{self.where}: {key} {word!r} is not one of {', '.join(legal)}")
+        for key, node in (("neuron", FloatNeuron), ("readout", FloatReadout)):
+            table = d.get(key, {})
+            known = {f.name for f in fields(node)} - {"name", "inputs", "norm"}
+            if not isinstance(table, dict) or set(table) - known:
+                wrong = min(set(table) - known) if isinstance(table, dict) else table
+                raise UsageError(
+                    f"{self.where}: {key} has {wrong!r}; it is a table of "
+                    f"{', '.join(sorted(known))}"
+                )
+            if key == "readout" and table.get("mode", "membrane") not in readouts:
+                raise UsageError(
+                    f"{self.where}: readout mode {table['mode']!r} cannot be trained; choose one "
+                    f"of {', '.join(readouts)}"
+                )
 
     def network(self) -> FloatNetwork:
         """What has been added so far."""
@@ -118,6 +154,10 @@ class Layers:
         size = int(np.prod(self.shape[source]))
         if m := _CONV.match(text):
             out, kernel, stride, pad = (int(g or d) for g, d in zip(m.groups(), (0, 0, 1, 0)))
+            if pad >= kernel:
+                raise UsageError(
+                    f"{self.where}: layer '{text}': padding {pad} must be smaller than the kernel"
+                )
             self._put(self._conv(f"conv{k}", source, out, kernel, stride, pad),
                       FloatNeuron(f"spike{k}", (f"conv{k}",), **self.neuron))  # fmt: skip
         elif m := _FULL.match(text):
@@ -151,7 +191,12 @@ class Layers:
 
     def _block(self, entry: dict[str, Any]) -> None:
         layers = self._layers_of(entry, "block", {"skips"})
-        skips = [self._skip(s, len(layers)) for s in entry.get("skips", [])]
+        given = entry.get("skips", [])
+        if not isinstance(given, list):
+            raise UsageError(
+                f'{self.where}: skips {given!r} is not a list; write [[0, 2, "ASC"], ...]'
+            )
+        skips = [self._skip(s, len(layers)) for s in given]
         seen: set[tuple[int, int]] = set()
         for i, j, _ in skips:
             if (i, j) in seen:
@@ -169,7 +214,7 @@ class Layers:
     def _join(self, type_: str, others: list[str]) -> None:
         mode, word = SKIPS[type_]
         main = self.shape[self.head]
-        if "image" in others:
+        if "image" in others and self.coding == "direct":
             raise UsageError(
                 f"{self.where}: a skip from layer 0 would merge the image's pixels with spikes; "
                 "put a convolution before the block"
@@ -194,7 +239,7 @@ class Layers:
                 "of layer 0 (what enters the block) joins the input of layer 2"
             )
         i, j, kind = skip
-        if kind not in SKIPS:
+        if not isinstance(kind, str) or kind not in SKIPS:
             raise UsageError(
                 f"{self.where}: skip [{i}, {j}] has type {kind!r}; choose ASC (add) or DSC (concat)"
             )
@@ -231,9 +276,10 @@ class Layers:
             raise UsageError(
                 f"{self.where}: residual ends in '{layers[-1]}'; end it in a convolution"
             )
-        if start == "image":
+        if start == "image" and self.coding == "direct":
             raise UsageError(
-                f"{self.where}: a residual cannot read the image; put a convolution before it"
+                f"{self.where}: a residual cannot add the image's pixels to sums of spikes; put a "
+                "convolution before it"
             )
         k, main, shape = self.count, self.shape[conv.name], self.shape[start]
         if shape == main:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.design import Design
+from sterna.gen.design import BufferDesign, Design
+from sterna.gen.elaborate import elaborate
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.graph import ports, walk
 from sterna.golden.errors import DesignError, FileError, SternaError
@@ -152,7 +153,8 @@ def test_the_weighted_inputs_of_a_neuron_share_pe_and_memory():
         "node 'd': pe 2 differs from the pe 1 of 'c', which feeds the same neuron; give both the "
         "same"
     )
-    assert refused(TWO_SUMS, {"d": {"memory": "ram"}}) == (
+    assert {c.memory for c in fold(TWO_SUMS, {"d": {"memory": "ram"}}).cores[:2]} == {"ram"}
+    assert refused(TWO_SUMS, {"c": {"memory": "rom"}, "d": {"memory": "ram"}}) == (
         "node 'd': memory ram differs from the rom of 'c', which feeds the same neuron; give both "
         "the same"
     )
@@ -365,3 +367,25 @@ def test_core_by_name_and_replace():
     with pytest.raises(DesignError, match="no core 'q'; the cores are c1, p, c2, f"):
         design.core("q")
     assert replace(design, clock_mhz=50.0).interval == design.interval
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"depth": 1}, "a buffer of 1 beats is outside"),
+        ({"depth": 1.5}, "is not whole numbers"),
+        ({"depth": 10**9}, "a buffer of 1000000000 beats is outside"),
+        ({"min_full_rate": -5}, "is not whole numbers"),
+    ],
+)
+def test_buffers_that_cannot_work_are_refused(change, sentence):
+    design = fold(SHORTCUT, {"c": {"pe": 1, "simd": 1, "tp": 1}})
+    buffer = BufferDesign("lutram", 16, 32, 4, 6, 2)
+    branches = [replace(b, buffer=buffer) if b.port else b for b in design.branches]
+    body = json.loads(replace(design, branches=branches).to_json())
+    found = next(b for b in body["branches"] if b["buffer"])
+    found["buffer"] |= change
+    with pytest.raises(DesignError, match=sentence):
+        Design.from_json(json.dumps(body))
+    with pytest.raises(DesignError, match="nothing feeds input 0 of 'c'"):
+        elaborate(SHORTCUT, replace(design, branches=design.branches[1:]))

@@ -199,3 +199,24 @@ def test_norm_and_unit_are_kept_in_files(tmp_path: Path) -> None:
     assert again.by_name["conv2"].unit == 0.25  # type: ignore[union-attr]
     assert again.by_name["short"].unit is None  # type: ignore[union-attr]
     assert np.array_equal(float_logits(again, _images()), float_logits(net, _images()))
+
+
+def test_float_graphs_that_cannot_be_are_refused_with_the_node():
+    w = np.ones((2, 1, 3, 3), np.float32)
+    x = FloatInput("x", (1, 6, 6), "frames")
+    c = FloatConv2d("c", "x", w, (2, 2), (1, 1, 1, 1))
+    n = FloatNeuron("n", ("c",))
+
+    def refused(*nodes: Any) -> str:
+        end = FloatReadout("out", (nodes[-1].name,))
+        with pytest.raises(NetworkError) as e:
+            FloatNetwork(2, [x, c, n, *nodes, end])
+        return str(e.value)
+
+    assert "node 'm': inputs 'x' (1, 6, 6) and 'n' (2, 3, 3) cannot be concatenated" in refused(
+        FloatMerge("m", ("x", "n"), "concat")
+    )
+    assert "node 'm': has no inputs" in refused(FloatMerge("m", (), "add"))
+    assert "node 'm': reads the weighted sums of 'c'" in refused(FloatMerge("m", ("c", "n"), "add"))
+    wide = FloatConv2d("d", "c", np.ones((2, 2, 1, 1), np.float32))
+    assert "node 'd': reads the weighted sums of 'c'" in refused(wide)

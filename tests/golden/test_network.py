@@ -82,6 +82,13 @@ CASES = {
     "pool mode": (lambda: Pool("p", "x", "max"), "pool mode 'max' is not one of"),
     "merge mode": (lambda: Merge("m", ("a", "b"), "mul"), "merge mode 'mul' is not one of"),
     "merge of one": (lambda: Merge("m", ("a",), "add"), "node 'm': add of 1 inputs"),
+    "values beyond 24 bits": (
+        lambda: net(
+            Merge("m", ("x", "x"), "add", (8, 8)), Merge("p", ("m", "m"), "add", (8, 8)),
+            Merge("q", ("p", "p"), "add", (7, 7)), source="q",
+        ),
+        "node 'q': its values reach 67108864, more than 16777215; add or pool fewer streams",
+    ),
     "shift of bits": (
         lambda: Merge("m", ("a", "b"), "or", (0, 1)),
         "node 'm': merge 'or' joins 1-bit spikes of one size and cannot shift them",

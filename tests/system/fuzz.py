@@ -194,6 +194,10 @@ class Builder:
         pixels = name == "x" and isinstance(node, Input) and node.coding == "direct"
         return self.maximum[name].bit_length() * (1 if pixels else self.steps)
 
+    def too_wide(self, top: int) -> bool:
+        """A stream of values up to ``top`` would have too many planes, or be refused."""
+        return top.bit_length() * self.steps > self.limits.planes or top.bit_length() > 24
+
     def put_weighted(self, node: WeightedNode, out: Shape) -> str:
         fan_in = node.weight[0].size
         self.work += int(np.prod(out)) * fan_in * self.planes(node.input)
@@ -262,7 +266,7 @@ class Builder:
             kernel = (h, w)
         stride = kernel if d.chance(60) else (d.integer(1, 3), d.integer(1, 3))
         top = top * kernel[0] * kernel[1] if mode == "sum" else 1
-        if top.bit_length() * self.steps > self.limits.planes:
+        if self.too_wide(top):
             return source
         out = [(size - k) // s + 1 for size, k, s in zip((h, w), kernel, stride)]
         return self.add(Pool(self.name("pool"), source, mode, kernel, stride), (c, *out), top)
@@ -284,7 +288,7 @@ class Builder:
         if way in ("concat", "add"):
             shifts = self.draw.pick(((0, 0), (0, 0), (0, 1), (1, 0), (2, 0)))
             tops = tops[0] << shifts[0], tops[1] << shifts[1]
-            if sum(tops).bit_length() * self.steps > self.limits.planes:
+            if self.too_wide(sum(tops)):
                 shifts, tops = (0, 0), (self.maximum[source], 1)
         top = {"add": sum(tops), "concat": max(tops)}.get(way, 1)
         node = Merge(self.name("merge"), (source, other), way, shifts)

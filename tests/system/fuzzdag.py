@@ -99,7 +99,7 @@ class _GraphBuilder(Builder):
         k, s, p = d.pick(fits)
         top = self.maximum[source] * k * k
         if not weighted and cs == c and p == 0 and (
-            d.chance(50) and top.bit_length() * self.steps <= self.limits.planes
+            d.chance(50) and not self.too_wide(top)
         ):
             node = Pool(self.name("pool"), source, "sum", (k, k), (s, s))
             return self.add(node, shape, top)
@@ -133,7 +133,7 @@ class _GraphBuilder(Builder):
         tops = [t << s for t, s in zip(tops, shifts)]
         top = {"add": sum(tops), "concat": max(tops)}.get(way, 1)
         channels = sum(self.shape[i][0] for i in inputs) if way == "concat" else c
-        if top.bit_length() * self.steps > self.limits.planes or channels > 16:
+        if self.too_wide(top) or channels > 16:
             self.unread(found, at)
             return at
         node = Merge(self.name("merge"), tuple(inputs), way, shifts)

@@ -269,9 +269,49 @@ def test_recipe_errors(tmp_path: Path, layer: str, message: str) -> None:
 def test_a_residual_or_skip_of_the_image_is_refused(tmp_path: Path) -> None:
     path = _recipe(tmp_path, RESIDUAL)
     path.write_text(path.read_text().replace('"6C3p1", {', "{", 1))
-    with pytest.raises(UsageError, match="residual cannot read the image"):
+    with pytest.raises(UsageError, match="residual cannot add the image's pixels"):
         build_network(read_recipe(path), 1)
     path = _recipe(tmp_path, BLOCK.format('[0, 2, "DSC"]'))
     path.write_text(path.read_text().replace('"6C3p1", {', "{", 1))
     with pytest.raises(UsageError, match="pixels with spikes; put a convolution before"):
         build_network(read_recipe(path), 1)
+
+
+WRONG = {
+    'shape = [1, 8]': "shape [1, 8] is not [channels, height, width]",
+    'kind = "trinary"': "kind 'trinary' is not one of ternary, binary",
+    'coding = "morse"': "coding 'morse' is not one of",
+    'steps = "4"': "steps '4' is not a whole number above 0",
+    'neuron = { foo = 1 }': "neuron has 'foo'; it is a table of",
+    'readout = { mode = "loud" }': "readout mode 'loud' cannot be trained",
+    'layers = ["4C3p3", "FC3"]': "layer '4C3p3': padding 3 must be smaller than the kernel",
+    'layers = ["0C3p1", "FC3"]': "layer '0C3p1' is not understood",
+    'layers = ["4C3s0p1", "FC3"]': "layer '4C3s0p1' is not understood",
+    'layers = [{ block = ["4C3p1"], skips = 3 }, "FC3"]': "skips 3 is not a list",
+    'layers = [{ block = ["4C3p1", "4C3p1"], skips = [[0, 2, ["ASC"]]] }, "FC3"]': "has type",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_network_settings_are_refused_with_a_sentence(tmp_path: Path, line: str) -> None:
+    values = {"steps": "2", "shape": "[1, 8, 8]", "layers": '["4C3p1", "FC3"]'}
+    values[line.split(" = ")[0]] = line.split(" = ", 1)[1]
+    text = "\n".join(f"{k} = {v}" for k, v in values.items())
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        f'name = "wrong"\ndata = "digits"\n[network]\n{text}\n[[stage]]\nepochs = 1\nsteps = 1\n'
+    )
+    with pytest.raises(UsageError) as e:
+        build_network(read_recipe(path), 1)
+    assert WRONG[line] in str(e.value)
+
+
+def test_a_skip_may_come_from_spikes_at_the_input(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'name = "frames"\ndata = "digits"\n[network]\nsteps = 2\nshape = [1, 8, 8]\n'
+        'coding = "rate"\nlayers = [{ block = ["1C3p1", "4C3p1"], skips = [[0, 2, "ASC"]] }, '
+        '"FC3"]\n[[stage]]\nepochs = 1\nsteps = 1\n'
+    )
+    network = build_network(read_recipe(path), 1)
+    assert network.by_name["add2"].inputs == ("spike1", "image")
