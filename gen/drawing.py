@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from html import escape
 
 from sterna.gen.design import BranchDesign, Design
-from sterna.gen.graph import weighted_inputs
+from sterna.gen.graph import unit_of, weighted_inputs
 from sterna.golden.network import Input, Merge, Network, Neuron, Node, Pool, Readout
 
 __all__ = ["draw", "waits_for"]
@@ -55,7 +55,7 @@ def draw(network: Network, design: Design) -> str:
     """SVG text: boxes are cores from the image down to the logits, lines are streams; a branch that
     waits carries its buffer's depth, width, storage and what it waits for."""
     units = [n for n in network.order if not network.is_weighted(n)]
-    edges = [_Edge(b.source, _unit(network, b), b) for b in design.branches]
+    edges = [_Edge(b.source, unit_of(network, b.reader), b) for b in design.branches]
     rank: dict[str, int] = {}
     for name in units:
         rank[name] = 1 + max((rank[e.source] for e in edges if e.unit == name), default=-1)
@@ -94,13 +94,6 @@ def draw(network: Network, design: Design) -> str:
         f'viewBox="0 0 {wide} {high}" role="img" aria-label="graph of {escape(network.name)}">'
         f"<style>{style}</style>" + "".join(body) + "</svg>\n"
     )
-
-
-def _unit(network: Network, branch: BranchDesign) -> str:
-    """The box that a branch leads to: a weighted sum is part of its neuron's."""
-    if network.is_weighted(branch.reader):
-        return network.readers(branch.reader)[0]
-    return branch.reader
 
 
 def _lanes(edges: list[_Edge], rank: dict[str, int]) -> dict[int, int]:

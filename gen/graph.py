@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Merge, Network, Neuron, Pool, Readout
 
-__all__ = ["CoreNodes", "Port", "ports", "walk", "weighted_inputs"]
+__all__ = ["CoreNodes", "Port", "ports", "unit_of", "walk", "weighted_inputs"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,12 @@ def walk(network: Network) -> list[CoreNodes]:
 def weighted_inputs(network: Network, target: Neuron | Readout) -> list[str]:
     """The Conv2d and Linear inputs of a neuron, in order."""
     return [i for i in target.inputs if network.is_weighted(i)]
+
+
+def unit_of(network: Network, reader: str) -> str:
+    """The neuron, pool or merge whose core reads a stream at node ``reader``: a weighted node is
+    part of its neuron's."""
+    return network.readers(reader)[0] if network.is_weighted(reader) else reader
 
 
 def ports(network: Network) -> list[Port]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sterna.gen.design import BranchDesign, CoreDesign, Design, EdgeDesign
 from sterna.gen.edges import input_edge, pixels_of, pool_edge
-from sterna.gen.graph import CoreNodes, Port, ports
+from sterna.gen.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
 from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
@@ -78,18 +78,11 @@ def plan(
 def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesign]:
     """Branches in the order of the top's: by neuron, pool or merge, sums before shortcuts."""
     place = {name: n for n, name in enumerate(network.order)}
-    unit = {b.reader: b.reader for b in branches} | {
-        i: n.name
-        for n in network.nodes
-        if isinstance(n, Neuron | Readout)
-        for i in n.inputs
-        if network.is_weighted(i)
-    }
 
     def key(b: BranchDesign) -> tuple[int, int, int]:
-        inputs = network[unit[b.reader]].inputs
-        weighted = b.reader != unit[b.reader]
-        return place[unit[b.reader]], not weighted, inputs.index(b.reader) if weighted else b.port
+        unit = unit_of(network, b.reader)
+        weighted, inputs = b.reader != unit, network[unit].inputs
+        return place[unit], not weighted, inputs.index(b.reader) if weighted else b.port
 
     return sorted(branches, key=key)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from sterna.gen.design import BufferDesign, Design
 from sterna.gen.elaborate import top_spec
+from sterna.gen.graph import unit_of
 from sterna.gen.tokens import ENDLESS, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
@@ -88,10 +89,7 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
 def _candidates(network: Network, design: Design) -> list[_Candidate]:
     """Branches of forks and branches that meet others, the largest streams first."""
     sources = [b.source for b in design.branches]
-    cores = [
-        network.readers(b.reader)[0] if network.is_weighted(b.reader) else b.reader
-        for b in design.branches
-    ]
+    cores = [unit_of(network, b.reader) for b in design.branches]
     out = []
     for n, b in enumerate(design.branches):
         if sources.count(b.source) > 1 or cores.count(cores[n]) > 1:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sterna.gen.design import CoreDesign
+from sterna.gen.graph import weighted_inputs
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
@@ -129,15 +130,11 @@ def front_spec(
         pe=core.pe,
         tp=core.tp,
         z_width=signed_bits(int(span[0].min()), int(span[1].max())),
-        shift=target.rule.shifts[_weighted(network, target).index(core.name)],
+        shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
         family=family,
         weight_region=core.regions[0] if core.regions else None,
         weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
     )
-
-
-def _weighted(network: Network, target: Neuron | Readout) -> list[str]:
-    return [i for i in target.inputs if network.is_weighted(i)]
 
 
 def conv_spec(
@@ -158,7 +155,7 @@ def conv_spec(
     target = network[core.target]
     assert isinstance(target, Neuron | Readout)
     by_name = {c.name: c for c in (core, *others)}
-    names, edges = _weighted(network, target), shortcuts or {}
+    names, edges = weighted_inputs(network, target), shortcuts or {}
     spikes = [n for n, i in enumerate(target.inputs) if i not in names]
     assert names[0] == core.name and sorted(names) == sorted(by_name), "not all weighted inputs"
     assert spikes == sorted(edges), "not all spike inputs"

@@ -1,287 +1,40 @@
-"""The integer network: nodes, validation, shapes (DESIGN section 2). numpy only."""
+"""The integer network: a graph of nodes, validated, with its shapes (DESIGN section 2). numpy only.
+
+The nodes themselves are in ``golden.nodes`` and can be had from here as well.
+"""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
 import numpy as np
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.rule import MAX_SHIFT, NeuronRule
+from sterna.golden.nodes import (
+    CODINGS,
+    MERGE_OPS,
+    POOL_OPS,
+    READOUT_MODES,
+    Conv2d,
+    Input,
+    Linear,
+    Merge,
+    Neuron,
+    Node,
+    Pool,
+    Readout,
+    WeightedNode,
+)
 
 __all__ = [
     "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout",
     "Node", "WeightedNode", "Network",
-    "CODINGS", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
+    "CODINGS", "MAX_VALUE", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
 ]  # fmt: skip
 
-CODINGS = ("direct", "frames", "rate", "latency")
-POOL_OPS = ("sum", "or", "first")
-MERGE_OPS = ("add", "or", "and", "andnot", "concat")
-READOUT_MODES = ("membrane", "count", "first_spike")
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
-KINDS = {"ternary": (-1, 0, 1), "binary": (-1, 1)}
-
-
-def _pair(node: str, what: str, value: Any, least: int, count: int = 2) -> tuple[int, ...]:
-    value = (value,) * count if isinstance(value, int) else tuple(value)
-    if len(value) != count or any(not isinstance(v, (int, np.integer)) or v < least for v in value):
-        raise NetworkError(
-            f"node '{node}': {what} {value} must be {count} integers of at least {least}"
-        )
-    return tuple(int(v) for v in value)
-
-
-def _weights(node: str, weight: Any, kind: str, ndim: int) -> np.ndarray:
-    if kind not in KINDS:
-        raise NetworkError(f"node '{node}': weight kind {kind!r} is not ternary or binary")
-    w = np.asarray(weight)
-    if w.ndim != ndim or w.size == 0:
-        raise NetworkError(f"node '{node}': weight has shape {w.shape}, expected {ndim} axes")
-    if w.dtype.kind == "f" and not np.all(np.isfinite(w)):
-        raise NetworkError(f"node '{node}': weight holds NaN or infinity; retrain or repair it")
-    bad = ~np.isin(w, KINDS[kind])
-    if bad.any():
-        at = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise NetworkError(
-            f"node '{node}': weight {w[at]!s} at {at} is outside the {kind} set "
-            f"{KINDS[kind]}; quantize the weights first"
-        )
-    w = w.astype(np.int8)
-    w.setflags(write=False)
-    return w
-
-
-@dataclass(frozen=True, eq=False)
-class Input:
-    """Images of shape (C, H, W). ``direct`` pixels have ``bits`` bits; all other codings are
-    binary spikes over T steps: ``frames`` are given, ``rate`` and ``latency`` are computed."""
-
-    op: ClassVar[str] = "input"
-    name: str
-    shape: tuple[int, int, int]
-    coding: str = "direct"
-    bits: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _pair(self.name, "shape", self.shape, 1, 3))
-        if self.coding not in CODINGS:
-            raise NetworkError(
-                f"node '{self.name}': coding {self.coding!r} is not one of {', '.join(CODINGS)}"
-            )
-        if not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
-            raise NetworkError(f"node '{self.name}': bits {self.bits} must be 1 to 8")
-        if self.coding in ("rate", "latency") and self.bits != 8:
-            raise NetworkError(
-                f"node '{self.name}': {self.coding} coding reads 8-bit pixels, not {self.bits}; "
-                "rescale the images to 0 .. 255"
-            )
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise NetworkError(f"node '{self.name}': seed {self.seed} must be 0 to 2**32-1")
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return ()
-
-
-@dataclass(frozen=True, eq=False)
-class Conv2d:
-    """Weighted sum over a window. weight int8 (O, C/groups, Kh, Kw); zero padding
-    (top, bottom, left, right); dilation 1."""
-
-    op: ClassVar[str] = "conv2d"
-    name: str
-    input: str
-    weight: np.ndarray
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-    kind: str = "ternary"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.name, self.weight, self.kind, 4))
-        object.__setattr__(self, "stride", _pair(self.name, "stride", self.stride, 1))
-        object.__setattr__(self, "padding", _pair(self.name, "padding", self.padding, 0, 4))
-        if not isinstance(self.groups, int) or self.groups < 1:
-            raise NetworkError(f"node '{self.name}': groups {self.groups} must be at least 1")
-        if self.out_channels % self.groups:
-            raise NetworkError(
-                f"node '{self.name}': {self.out_channels} output channels do not divide "
-                f"into {self.groups} groups"
-            )
-        (kh, kw), (t, b, left, r) = self.kernel, self.padding
-        if max(t, b) >= kh or max(left, r) >= kw:
-            raise NetworkError(
-                f"node '{self.name}': padding {self.padding} must be smaller than kernel "
-                f"({kh}, {kw})"
-            )
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def out_channels(self) -> int:
-        return self.weight.shape[0]
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        return self.weight.shape[2], self.weight.shape[3]
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """Weighted sum over a whole (C, H, W) map. weight int8 (O, C*H*W), torch order (c, y, x)."""
-
-    op: ClassVar[str] = "linear"
-    name: str
-    input: str
-    weight: np.ndarray
-    kind: str = "ternary"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.name, self.weight, self.kind, 2))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-    @property
-    def out_channels(self) -> int:
-        return self.weight.shape[0]
-
-
-WeightedNode = Conv2d | Linear
-
-
-@dataclass(frozen=True, eq=False)
-class Neuron:
-    """Spiking neurons fed by weighted sums and, with coefficients, by spikes (shortcuts)."""
-
-    op: ClassVar[str] = "neuron"
-    name: str
-    inputs: tuple[str, ...]
-    rule: NeuronRule
-    amplitude: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        _positive(self.name, "amplitude", self.amplitude)
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Pooling without padding: 'sum' adds, 'or' joins, 'first' passes the earliest spike only."""
-
-    op: ClassVar[str] = "pool"
-    name: str
-    input: str
-    mode: str
-    kernel: tuple[int, int] = (2, 2)
-    stride: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        if self.mode not in POOL_OPS:
-            raise NetworkError(
-                f"node '{self.name}': pool mode {self.mode!r} is not one of {', '.join(POOL_OPS)}"
-            )
-        object.__setattr__(self, "kernel", _pair(self.name, "kernel", self.kernel, 1))
-        stride = self.kernel if self.stride is None else self.stride
-        object.__setattr__(self, "stride", _pair(self.name, "stride", stride, 1))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.input,)
-
-
-@dataclass(frozen=True, eq=False)
-class Merge:
-    """Streams that meet: 'add', 'concat' (channels), 1-bit 'or', 'and', 'andnot' (a and not b).
-
-    ``shifts``: left shift of each input's values before an add or concat, for inputs whose
-    amplitudes are powers of two apart; zeros by default.
-    """
-
-    op: ClassVar[str] = "merge"
-    name: str
-    inputs: tuple[str, ...]
-    mode: str
-    shifts: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        if self.mode not in MERGE_OPS:
-            raise NetworkError(
-                f"node '{self.name}': merge mode {self.mode!r} is not one of {', '.join(MERGE_OPS)}"
-            )
-        if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
-            wanted = "exactly two" if self.mode == "andnot" else "two or more"
-            raise NetworkError(
-                f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs; give it {wanted}"
-            )
-        shifts = self.shifts or (0,) * len(self.inputs)
-        shifts = _pair(self.name, "shifts", shifts, 0, len(self.inputs))
-        if max(shifts) > MAX_SHIFT:
-            raise NetworkError(f"node '{self.name}': shifts {shifts} must be 0 to {MAX_SHIFT}")
-        if any(shifts) and self.mode not in ("add", "concat"):
-            raise NetworkError(
-                f"node '{self.name}': merge '{self.mode}' joins 1-bit spikes of one size and "
-                "cannot shift them; use 'add', or give its inputs one amplitude"
-            )
-        object.__setattr__(self, "shifts", shifts)
-
-
-@dataclass(frozen=True, eq=False)
-class Readout:
-    """The classes: one neuron a class that never resets ('membrane', 'first_spike'), or the spike
-    count of a neuron with a reset of its own ('count'). ``scale`` is the real value of one unit."""
-
-    op: ClassVar[str] = "readout"
-    name: str
-    inputs: tuple[str, ...]
-    rule: NeuronRule
-    mode: str = "membrane"
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        if self.mode not in READOUT_MODES:
-            raise NetworkError(
-                f"node '{self.name}': readout mode {self.mode!r} is not one of "
-                f"{', '.join(READOUT_MODES)}"
-            )
-        if np.ndim(self.scale) != 0:
-            raise NetworkError(
-                f"node '{self.name}': a scale per class would change the order of the classes; "
-                "train the last layer with one scale"
-            )
-        _positive(self.name, "scale", self.scale)
-        if (self.mode == "count") == (self.rule.reset == "none"):
-            raise NetworkError(
-                f"node '{self.name}': readout '{self.mode}' cannot have reset "
-                f"'{self.rule.reset}'; 'count' needs a reset, the others need 'none'"
-            )
-        if self.rule.delay:
-            raise NetworkError(f"node '{self.name}': a readout has no delay")
-
-
-Node = Input | Conv2d | Linear | Neuron | Pool | Merge | Readout
-
-
-def _names(node: str, inputs: Any) -> tuple[str, ...]:
-    inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
-    if not inputs:
-        raise NetworkError(f"node '{node}': has no inputs")
-    return inputs
-
-
-def _positive(node: str, what: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise NetworkError(f"node '{node}': {what} {value} must be a positive real number")
 
 
 @dataclass(eq=False)

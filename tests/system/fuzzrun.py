@@ -203,7 +203,7 @@ def _compare(model: BatchModel, case: Case, stalls: tuple[float, float]) -> str 
     if free and len(rows) >= 5:
         # 2% by the law, and a few clocks that maps of a dozen clocks cannot hide.
         measured = int(done.interval[2:].max())
-        if measured > design.interval * 1.02 + 10:
+        if measured > design.interval * 1.02 + 6:
             return f"interval {measured}, law {design.interval} ({design.bottleneck})"
     return None
 
