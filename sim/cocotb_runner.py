@@ -192,8 +192,11 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         (work / "program").rename(work / top)  # where cocotb looks for it
 
-    key = key_of("cocotb", verilog, *control, version("cocotb"), tool.version, compiler.version,
-                 *_MAKE, *_VERILATE)  # fmt: skip
+    from cocotb_tools.config import libs_dir
+
+    # The program finds cocotb's libraries where they were when it was built: not in another venv.
+    key = key_of("cocotb", verilog, *control, version("cocotb"), str(libs_dir), tool.version,
+                 compiler.version, *_MAKE, *_VERILATE)  # fmt: skip
     return store.entry(key, build)
 
 
