@@ -1,0 +1,188 @@
+"""The harness of a simulated board, on a small board that sends back what it receives."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from sterna.golden.errors import DesignError, UsageError
+from sterna.sim.badcable import BadCable, Faults
+from sterna.sim.batch import SimulationError
+from sterna.sim.boardsim import SimulatedBoard, board_library
+
+DIVISOR = 5
+
+# Receives at `DIVISOR` clocks a bit, waits in 64 bytes of memory, and sends each byte ^ 0x20. The
+# LED changes every 16 clocks of clk.
+ECHO = """
+module echo(clk, rst, uart_clk, uart_rst, rx, tx, led);
+  input clk;
+  input rst;
+  input uart_clk;
+  input uart_rst;
+  input rx;
+  output tx;
+  output led;
+  reg [4:0] slow;
+  always @(posedge clk) slow <= rst ? 0 : slow + 1;
+  assign led = slow[4];
+
+  reg [7:0] room [63:0];
+  reg [5:0] put, get;
+  reg [1:0] line;
+  reg [7:0] wait_in, wait_out;
+  reg [3:0] bit_in, bit_out;
+  reg [7:0] shift_in;
+  reg [9:0] shift_out;
+  assign tx = shift_out[0];
+  always @(posedge uart_clk) begin
+    line <= {line[0], rx};
+    if (uart_rst) begin
+      put <= 0; get <= 0; line <= 3; bit_in <= 0; bit_out <= 0; shift_out <= 1;
+    end else begin
+      if (bit_in == 0) begin
+        if (!line[1]) begin bit_in <= 1; wait_in <= DIVISOR / 2 - 1; end
+      end else if (wait_in != 0) wait_in <= wait_in - 1;
+      else begin
+        wait_in <= DIVISOR - 1;
+        bit_in <= bit_in + 1;
+        if (bit_in >= 2 && bit_in <= 9) shift_in <= {line[1], shift_in[7:1]};
+        if (bit_in == 10) begin
+          bit_in <= 0;
+          if (line[1]) begin room[put] <= shift_in ^ 8'h20; put <= put + 1; end
+          if (shift_in == 8'h7f) $finish;
+        end
+      end
+      if (bit_out == 0) begin
+        if (put != get) begin
+          shift_out <= {1'b1, room[get], 1'b0};
+          get <= get + 1; bit_out <= 10; wait_out <= DIVISOR - 1;
+        end
+      end else if (wait_out != 0) wait_out <= wait_out - 1;
+      else begin
+        wait_out <= DIVISOR - 1; bit_out <= bit_out - 1;
+        shift_out <= {1'b1, shift_out[9:1]};
+      end
+    end
+  end
+endmodule
+""".replace("DIVISOR", str(DIVISOR))
+
+
+@pytest.fixture(scope="module")
+def library():
+    return board_library(ECHO, "echo", optimize="none")
+
+
+def echo(data: bytes) -> bytes:
+    return bytes(b ^ 0x20 for b in data)
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1, 4), Fraction(7, 3), 16])
+@pytest.mark.parametrize("drift", [-0.02, 0.0, 0.02])
+def test_bytes_pass_at_any_ratio_and_drift(library, ratio, drift):
+    board = SimulatedBoard(library, DIVISOR, ratio=ratio, drift=drift)
+    data = bytes(b for b in range(256) if b != 0x7F)
+    start = board.clock
+    quiet = int(10 * board.byte_clocks)
+    found = board.exchange(data, 10**9, quiet=quiet)
+    assert found == echo(data)
+    assert board.framing_errors == 0 and board.queued == 0
+    # A byte takes byte_clocks in both directions: the line was busy nearly all the time.
+    line = len(data) * float(board.byte_clocks) * (1 + drift)
+    assert 1.0 <= (board.clock - start - quiet) / line < 1.02
+
+
+def test_time_passes_as_asked_and_bytes_wait(library):
+    board = SimulatedBoard(library, DIVISOR, ratio=2)
+    start = board.clock
+    assert board.exchange(b"abcdefgh", int(2.5 * board.byte_clocks)) == echo(b"a")
+    assert board.clock - start == int(2.5 * board.byte_clocks)
+    assert board.queued == 6  # one of them is on the line
+    assert board.exchange(b"ij", int(12 * board.byte_clocks)) == echo(b"bcdefghij")
+    assert board.exchange(b"", 1000) == b""
+
+
+def test_reset_forgets_the_line_and_led_is_seen(library):
+    board = SimulatedBoard(library, DIVISOR, ratio=1)
+    board.exchange(b"\0" * 20, 77)
+    board.reset()
+    assert board.queued == 0
+    board.exchange(b"", 10)  # the board sees the end of reset a clock later
+    changes = board.led_changes
+    assert board.exchange(b"", 1600) == b""
+    assert board.led_changes - changes == 100
+
+
+def test_more_output_than_the_buffer_has_room_for(library, monkeypatch):
+    monkeypatch.setattr("sterna.sim.boardsim._ROOM", 7)
+    board = SimulatedBoard(library, DIVISOR)
+    data = np.random.default_rng(1).integers(0, 127, 100, dtype=np.uint8).tobytes()
+    start = board.clock
+    assert board.exchange(data, 3000) == echo(data)
+    assert board.clock - start == 3000
+
+
+def test_mistakes_are_sentences(library):
+    with pytest.raises(UsageError, match="a divisor of 3"):
+        SimulatedBoard(library, 3)
+    with pytest.raises(UsageError, match="a ratio of 0"):
+        SimulatedBoard(library, 4, ratio=0)
+    with pytest.raises(DesignError, match="'echo' is no board top: its ports are clk, rst"):
+        board_library(ECHO.replace("led", "lamp"), "echo")
+    board = SimulatedBoard(library, DIVISOR)
+    with pytest.raises(SimulationError, match=r"the simulated board ended: \$finish"):
+        board.exchange(b"\x7f", 1000)
+
+
+# --- the bad cable ----------------------------------------------------------------------------
+
+
+def frames(count: int) -> list[bytes]:
+    rng = np.random.default_rng(3)
+    return [rng.integers(1, 256, rng.integers(2, 40), dtype=np.uint8).tobytes() + b"\0"
+            for _ in range(count)]  # fmt: skip
+
+
+def test_a_good_cable_changes_nothing_and_frames_arrive_whole():
+    cable = BadCable()
+    sent = frames(50)
+    stream = b"".join(sent)
+    assert cable(stream[:7]) + cable(stream[7:]) == stream
+    assert cable.frames == 50 and not cable.counts
+    assert cable(b"ab") == b"" and cable(b"\0") == b"ab\0"
+
+
+@pytest.mark.parametrize("fault", ["flip", "drop", "duplicate", "truncate", "garbage"])
+def test_each_fault_comes_as_often_as_asked(fault):
+    cable = BadCable(Faults(**{fault: 0.25}), seed=5)
+    changed = 0
+    for frame in frames(2000):
+        found = cable(frame)
+        changed += found != frame
+        if fault == "flip" and found != frame:
+            pairs = zip(found, frame, strict=True)
+            assert 1 <= sum((a ^ b).bit_count() for a, b in pairs) <= 3
+        elif fault == "garbage":
+            assert found.endswith(frame)
+        elif fault == "truncate":
+            assert len(found) <= len(frame)
+            assert frame.startswith(found.removesuffix(b"\0"))
+        elif fault == "drop":
+            assert found in (frame, b"") or len(found) == len(frame) - 1
+        elif fault == "duplicate":
+            assert found in (frame, 2 * frame) or len(found) == len(frame) + 1
+    assert cable.counts == {fault: cable.counts[fault]}
+    assert 420 < cable.counts[fault] < 580  # 25% of 2000, 5 standard deviations
+    # A truncation that takes away only the end mark's bit pattern may leave the frame as it was.
+    assert cable.counts[fault] - 30 <= changed <= cable.counts[fault]
+
+
+def test_a_cut_loses_frames_and_the_seed_repeats():
+    faults = Faults.each(0.1)
+    first, second = (BadCable(faults, seed=9) for _ in range(2))
+    stream = b"".join(frames(300))
+    assert first(stream) == second(stream) != stream
+    assert set(first.counts) == {"flip", "drop", "duplicate", "truncate", "garbage"}
+    first.broken = True
+    assert first(stream) == b"" and first.counts["cut"] == 300
