@@ -156,6 +156,11 @@ class Design:
         )
 
     @property
+    def region_count(self) -> int:
+        """Memories in the daisy chain: their regions are 0 .. region_count - 1."""
+        return sum(len(core.regions) for core in self.cores if core.regions)
+
+    @property
     def reloadable(self) -> bool:
         return any(c.memory == "ram" for c in self.cores)
 

@@ -4,7 +4,8 @@ import os
 
 from sterna.gen.design import Design
 from sterna.gen.instances import core_instances
-from sterna.gen.pack import check_ranges
+from sterna.gen.pack import check_ranges, memory_images, rom_crc
+from sterna.gen.placeholder import IDENT_ROWS, Placeholders, with_placeholders
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
 from sterna.hw.top import NetworkTop, TopSpec
@@ -13,25 +14,42 @@ __all__ = ["elaborate", "top_spec", "verilog_text"]
 
 
 def elaborate(
-    network: Network, design: Design, *, taps: bool = False, contents: bool = True
+    network: Network,
+    design: Design,
+    *,
+    taps: bool = False,
+    contents: bool | Placeholders = True,
 ) -> NetworkTop:
     """The top-level component of a design.
 
     taps: export every spike stream and let the depths of buffers be lowered (simulation only).
     contents: power-up contents of the memories are the packed weights; without, they are empty
-    (``ram`` designs only make sense so).
+    (``ram`` designs only make sense so); with placeholders, fixed memories hold these and
+    reloadable ones nothing.
     """
     check_ranges(network, design)
     return NetworkTop(top_spec(network, design, taps=taps, contents=contents))
 
 
 def top_spec(
-    network: Network, design: Design, *, taps: bool = False, contents: bool = True
+    network: Network,
+    design: Design,
+    *,
+    taps: bool = False,
+    contents: bool | Placeholders = True,
 ) -> TopSpec:
     """What the top is made of; the token model reads the same."""
     readers = [b.reader for b in design.branches if b.source == network.input.name]
     linear = all(isinstance(network[r], Linear) for r in readers)
     _, height, width = (0, 1, 1) if linear else network.input.shape
+    cores = core_instances(network, design, rows=bool(contents))
+    fixed = any(c.op == "conv" and c.memory == "rom" for c in design.cores)
+    crc, ident = 0, None
+    if isinstance(contents, Placeholders):
+        cores = with_placeholders(network, cores, contents)
+        ident = tuple(contents.rows("ident", IDENT_ROWS, 32)) if fixed else None
+    elif contents and fixed:
+        crc = rom_crc(memory_images(network, design))
     return TopSpec(
         image=network.input.name,
         edge=design.input.edge,
@@ -39,9 +57,11 @@ def top_spec(
         width=width,
         axis_width=design.axis_width,
         classes=network.shape[network.readout.name][0],
-        cores=core_instances(network, design, rows=contents),
+        cores=cores,
         structure_id=int(structure_id(network, design.to_json())[:16], 16),
-        weights_id=int(weights_id(network)[:16], 16) if contents else 0,
+        weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
+        rom_crc=crc,
+        ident=ident,
         taps=taps,
     )
 

@@ -1,5 +1,7 @@
 """Pack: on-chip memory images of a folded network, for simulators, vendors' tools and the link."""
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,22 +11,30 @@ from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
 from sterna.gen.specs import declared_values
 from sterna.golden.errors import DesignError
+from sterna.golden.files import pack_weights_image, structure_id, weights_id
 from sterna.golden.network import Network, Neuron, Readout
 from sterna.hw.chain import Banks
 from sterna.hw.spiking_conv import ConvSpec
 
-__all__ = ["MemoryImage", "memory_images", "region_words", "check_ranges", "mem_texts"]
+__all__ = [
+    "MemoryImage", "check_ranges", "ident_image", "mem_texts", "memory_images", "region_words",
+    "rom_crc", "weights_image",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MemoryImage:
-    """One memory: ``rows`` unsigned values of ``width`` bits; region in the chain or None (rom)."""
+    """One memory: ``rows`` unsigned values of ``width`` bits; region in the chain or None (rom).
+
+    number: its region in weights.sterna: that of the chain, or for a rom one behind all of those.
+    """
 
     name: str
     depth: int
     width: int
     rows: list[int]
     region: int | None
+    number: int
 
 
 def check_ranges(network: Network, design: Design) -> None:
@@ -52,22 +62,54 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
     """Weight memory of every weighted node and parameter memory of every neuron (named after its
     main core), in stream order."""
     check_ranges(network, design)
+    cores = core_instances(network, design, rows=True)
+    chained = design.region_count
     out: list[MemoryImage] = []
-    for instance in core_instances(network, design, rows=True):
+
+    def add(name: str, depth: int, width: int, rows: Sequence[int], region: int | None) -> None:
+        nonlocal chained
+        number = chained if region is None else region
+        chained += region is None
+        out.append(MemoryImage(name, depth, width, list(rows), region, number))
+
+    for instance in cores:
         spec = instance.spec
         if not isinstance(spec, ConvSpec):
             continue
         target = network[instance.target]
         assert isinstance(target, Neuron | Readout)
         names = weighted_inputs(network, target)
-        for name, front in zip(names, spec.fronts, strict=True):
-            depth, width = front.weight_depth, front.weight_width
-            rows, region = list(front.weights), front.weight_region
-            out.append(MemoryImage(f"{name}_weights", depth, width, rows, region))
+        for name, f in zip(names, spec.fronts, strict=True):
+            add(f"{name}_weights", f.weight_depth, f.weight_width, f.weights, f.weight_region)
         depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
-        rows, region = list(spec.param_rows), spec.param_region
-        out.append(MemoryImage(f"{instance.name}_params", depth, width, rows, region))
+        add(f"{instance.name}_params", depth, width, spec.param_rows, spec.param_region)
     return out
+
+
+def weights_image(
+    network: Network, design: Design, images: Sequence[MemoryImage] | None = None
+) -> bytes:
+    """The bytes of weights.sterna: the words of every memory, fixed ones too, for this design."""
+    images = memory_images(network, design) if images is None else images
+    return pack_weights_image(
+        structure_id(network, design.to_json()),
+        weights_id(network),
+        {image.number: region_words(image) for image in images},
+    )
+
+
+def rom_crc(images: Sequence[MemoryImage]) -> int:
+    """CRC-32 of the words of all fixed memories in ascending number: which contents a design with
+    other, reloadable memories was made with. 0 without any."""
+    fixed = sorted((i for i in images if i.region is None), key=lambda image: image.number)
+    return zlib.crc32(b"".join(region_words(i).astype("<u4").tobytes() for i in fixed))
+
+
+def ident_image(network: Network, images: Sequence[MemoryImage]) -> MemoryImage:
+    """The memory by which a design made with placeholders knows its contents (`ControlPlane`)."""
+    number = int(weights_id(network)[:16], 16)
+    rows = [number & 0xFFFFFFFF, number >> 32, rom_crc(images)]
+    return MemoryImage("ident", len(rows), 32, rows, None, -1)
 
 
 def region_words(image: MemoryImage) -> np.ndarray:

@@ -248,19 +248,14 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
 
 
 def _run_pack(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.pack import mem_texts, memory_images, region_words
+    from sterna.gen.pack import mem_texts, memory_images, weights_image
 
     network, design = build.network, build.design
-    regions = {}
-    for image in memory_images(network, design):
+    images = memory_images(network, design)
+    for image in images:
         for suffix, text in mem_texts(image).items():
             build.write(f"mem/{image.name}{suffix}", text)
-        if image.region is not None:
-            regions[image.region] = region_words(image)
-    structure = files.structure_id(network, design.to_json())
-    files.write_weights_image(
-        build.folder / "weights.sterna", structure, files.weights_id(network), regions
-    )
+    build.write("weights.sterna", weights_image(network, design, images))
 
 
 def _run_verilog(build: Build, asked: dict[str, Any]) -> None:

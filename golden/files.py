@@ -29,7 +29,8 @@ Weights image ``weights.sterna``, all numbers little-endian
     ======  =====  =========================================================================
 
     CRC-32 is zlib's (IEEE 802.3, reflected, 0xFFFFFFFF in and out). Word k of a region is what a
-    host writes to address k of that region of the daisy chain.
+    host writes to address k of that region of the daisy chain. Regions behind those of the chain
+    are the contents of the fixed memories.
 """
 
 import hashlib
@@ -351,11 +352,25 @@ IMAGE_AGAIN = "copy it again or make it again with 'sterna pack'"
 
 @dataclass(frozen=True, eq=False)
 class WeightsImage:
-    """structure_id and weights_id, 64 hexadecimal digits each; regions: number -> uint32 words."""
+    """structure_id and weights_id, 64 hexadecimal digits each; regions: number -> uint32 words.
+
+    Of a design with n reloadable memories (register ``config``), regions 0 .. n - 1 are these, and
+    those from n on are the contents of its fixed ones.
+    """
 
     structure_id: str
     weights_id: str
     regions: dict[int, np.ndarray]
+
+    def reloadable(self, count: int) -> dict[int, np.ndarray]:
+        """The regions that can be loaded into a design with ``count`` reloadable memories."""
+        return {number: words for number, words in self.regions.items() if number < count}
+
+    def rom_crc(self, count: int) -> int:
+        """CRC-32 of the words of the other regions, in ascending number, 0 without any: what such
+        a design's register ``rom_crc`` must show."""
+        fixed = sorted(number for number in self.regions if number >= count)
+        return zlib.crc32(b"".join(self.regions[n].astype("<u4").tobytes() for n in fixed))
 
 
 def pack_weights_image(structure: str, weights: str, regions: Mapping[int, np.ndarray]) -> bytes:

@@ -44,7 +44,8 @@ HOST_HEADER = (("kind", 1), ("session", 2), ("seq", 1), ("got", 1))
 by the host for each connection, not 0. seq: number of a sequenced frame, else 0. got: results
 received, modulo 256."""
 BOARD_HEADER = (
-    ("kind", 1), ("session", 2), ("next", 1), ("done", 1), ("made", 1), ("state", 1), ("refused", 1),
+    ("kind", 1), ("session", 2), ("next", 1), ("done", 1), ("made", 1), ("state", 1),
+    ("refused", 1),
 )  # fmt: skip
 """Fields of a board frame's header and their bytes. kind: version * 16 + ToHost. session: the
 board's, 0 before the first HELLO. next: the seq accepted next. done: the seq executed next. made:

@@ -7,20 +7,19 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from sterna.golden.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.errors import DesignError
 from sterna.hw.bitgear import BitGearbox
 from sterna.hw.fifo import Buffer, Fifo, counter_of, step_counter
 from sterna.hw.gearbox import Gearbox, clocks_per_pixel, path, storage_bits
 from sterna.hw.stream import MAX_WIDTH, Edge
 
-__all__ = ["AxisSignature", "ImageInput", "ResultOutput", "FLAG_EARLY", "FLAG_LATE", "IN_FLIGHT",
-    "image_clocks",
-]
+__all__ = [
+    "AxisSignature", "ImageInput", "ResultOutput", "FLAG_EARLY", "FLAG_LATE", "FLAG_UNLOADED",
+    "IN_FLIGHT", "image_clocks",
+]  # fmt: skip
 
-FLAG_EARLY = 1
-"""The packet ended before the image was complete; the rest of the image is zero."""
-FLAG_LATE = 2
-"""The packet went on after the image was complete; the rest of the packet was dropped."""
+FLAG_BITS = (FLAG_EARLY | FLAG_LATE | FLAG_UNLOADED).bit_length()
 IN_FLIGHT = 16
 """Images that may be between the input and the start of their result packet."""
 
@@ -45,9 +44,10 @@ class ImageInput(wiring.Component):
     Ports:
         axis: AXI4-Stream slave of ``axis_width`` bits.
         o: the network's input, ``edge.signature``.
-        flags: stream of 2 bits, one entry an image, in order, when its last word is in:
-            :data:`FLAG_EARLY`, :data:`FLAG_LATE`. At most :data:`IN_FLIGHT` wait; then no image
-            begins.
+        flags: stream of 3 bits, one entry an image, in order, when its last word is in:
+            :data:`FLAG_EARLY`, :data:`FLAG_LATE`, :data:`FLAG_UNLOADED`. At most
+            :data:`IN_FLIGHT` wait; then no image begins.
+        unloaded: in, what :data:`FLAG_UNLOADED` becomes.
         hold: in, begin no image; holds from the next clock on.
         begin: out, for one clock, the one after the first word of an image was taken.
         early, late: out, for one clock, the one after the word that showed the wrong length.
@@ -93,7 +93,8 @@ class ImageInput(wiring.Component):
         members = {
             "axis": In(AxisSignature(axis_width)),
             "o": Out(edge.signature),
-            "flags": Out(stream.Signature(2)),
+            "flags": Out(stream.Signature(FLAG_BITS)),
+            "unloaded": In(1),
             "hold": In(1),
             "begin": Out(1),
             "early": Out(1),
@@ -106,7 +107,7 @@ class ImageInput(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.gear = gear = BitGearbox(self.axis_width, self.canonical.width, self.bits)
-        m.submodules.flags = flags = Fifo(2, IN_FLIGHT)
+        m.submodules.flags = flags = Fifo(FLAG_BITS, IN_FLIGHT)
         connect(m, flags.o, flipped(self.flags))
         self._to_edge(m, gear.o)
 
@@ -130,7 +131,7 @@ class ImageInput(wiring.Component):
             taken.eq(gear.i.valid & gear.i.ready),
             last.eq(own & self.axis.tlast),
             flags.i.valid.eq(taken & end),
-            flags.i.payload.eq(Cat(filling, own & ~self.axis.tlast)),
+            flags.i.payload.eq(Cat(filling, own & ~self.axis.tlast, self.unloaded)),
         ]
         m.d.sync += [
             held.eq(self.hold),
@@ -205,7 +206,7 @@ class ResultOutput(wiring.Component):
 
     Ports:
         i: stream of 32 bits, logits in the order of classes, ``classes`` an image.
-        flags: stream of 2 bits, one entry an image, see :class:`ImageInput`.
+        flags: stream of 3 bits, one entry an image, see :class:`ImageInput`.
         axis: AXI4-Stream master of 32 bits.
         done: out, for one clock, the one after a packet's last word was taken.
 
@@ -227,7 +228,7 @@ class ResultOutput(wiring.Component):
         self.classes = classes
         super().__init__({
             "i": In(stream.Signature(unsigned(32))),
-            "flags": In(stream.Signature(2)),
+            "flags": In(stream.Signature(FLAG_BITS)),
             "axis": Out(AxisSignature(32)),
             "done": Out(1),
         })
@@ -236,7 +237,7 @@ class ResultOutput(wiring.Component):
         m = Module()
         n = self.classes
         m.submodules.memory = memory = Memory(shape=unsigned(32), depth=2 * n, init=[])
-        write, read = memory.write_port(), memory.read_port(domain="comb")
+        write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Buffer(33)
         # Two banks: logits come into one while the other is sent.
         full, winner = Signal(2), [Signal(16, name=f"winner_{k}") for k in range(2)]
@@ -272,8 +273,12 @@ class ResultOutput(wiring.Component):
     def _send(self, m: Module, full: Signal, emptied: Signal, winner, read, buffer: Buffer) -> None:
         n = self.classes
         bank, sending, index, end, go = Signal(), Signal(), counter_of(n), Signal(), Signal()
-        header = Signal(32)
+        header, at = Signal(32), counter_of(2 * n)
+        # The memory is read a clock ahead, so that it can be block RAM.
+        step = sending & buffer.i.ready
         m.d.comb += [
+            read.en.eq(1),
+            read.addr.eq(Mux(step, Mux(at == 2 * n - 1, 0, at + 1), at)),
             end.eq(index == n - 1),
             header.eq(Cat(Mux(bank, winner[1], winner[0]), self.flags.payload)),
             self.flags.ready.eq(~sending & full.bit_select(bank, 1) & buffer.i.ready),
@@ -287,9 +292,9 @@ class ResultOutput(wiring.Component):
         ]
         with m.If(go):
             m.d.sync += sending.eq(1)
-        with m.If(sending & buffer.i.ready):
+        m.d.sync += at.eq(read.addr)
+        with m.If(step):
             step_counter(m, index, n)
-            step_counter(m, read.addr, 2 * n)
             with m.If(end):
                 m.d.sync += [sending.eq(0), bank.eq(~bank)]
                 m.d.comb += emptied.eq(Cat(~bank, bank))

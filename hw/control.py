@@ -1,22 +1,24 @@
 """The control plane of a design: AXI4-Lite slave, registers, counters, daisy chain."""
 
-__all__ = ["ControlPlane"]
+__all__ = ["ControlPlane", "IDENT"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden import csr
 from sterna.golden.errors import DesignError
 from sterna.hw.axil import AxiLite, AxiLiteSlave
-from sterna.hw.chain import REGION_BITS, Chain
+from sterna.hw.chain import REGION_BITS, Chain, ChainOp
 from sterna.hw.chain_master import ChainMaster
 from sterna.hw.counters import ImageCounters
+from sterna.hw.memory import WeightMemory
 from sterna.hw.registers import ADDRESS_BITS, RegisterDecoder, register_map
 
-ID = int.from_bytes(b"STRN", "little")
-VERSION = 0x0001_0000
+IDENT = ("weights_id_lo", "weights_id_hi", "rom_crc")
+"""Registers that are rows of the ident memory, where there is one."""
 
 
 class ControlPlane(wiring.Component):
@@ -31,14 +33,19 @@ class ControlPlane(wiring.Component):
     flight or a CRC pass is under way, or to a region or address nobody answers for; ``crc_words``
     beyond 21 bits.
 
-    An answered chain write sets weights_id to zero, so that half-loaded weights cannot carry the id
-    of others; the loader writes it last. A load is many accesses: a loader sets
-    ``control.hold`` first, waits for ``status.idle``, and clears it when all is loaded.
+    A chain write that leaves for the ring sets weights_id to zero, so that half-loaded weights
+    cannot carry the id of others; the loader writes it last. A reset keeps weights_id, as it keeps
+    the memories. A load is many accesses: a loader sets ``control.hold`` first, waits for
+    ``status.idle``, and clears it when all is loaded.
 
     Parameters
     ----------
     structure_id, weights_id : the identities, unsigned 64 bits; of a ram design ``weights_id`` is
         that of the contents after configuration, 0 for none
+    rom_crc : CRC-32 of the words of all fixed memories, 0 without any
+    ident : None, or rows of a block memory that holds the identity of what is in the fixed
+        memories, so that new contents can be put into a bitstream: row 0 weights_id low half (a
+        design without regions), 1 its high half, 2 rom_crc. Reads take two clocks more then
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
     settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
@@ -52,6 +59,7 @@ class ControlPlane(wiring.Component):
         a repeated image has its ``image_start`` too
     stall : in, one bit a core (absent without cores)
     hold : out, start no image
+    unloaded : out, weights_id is zero in a design that can be reloaded
     repeat : out, start the last image once more (and not while ``hold``)
     repeat_ack : in, one clock, a repetition has been started; ``repeat`` follows one clock later
     chain_o, chain_i : the ring (absent without regions)
@@ -64,6 +72,8 @@ class ControlPlane(wiring.Component):
         cores: Sequence[str] = (),
         regions: int = 0,
         settle: int = 4,
+        rom_crc: int = 0,
+        ident: Sequence[int] | None = None,
     ):
         for name, value in (("structure_id", structure_id), ("weights_id", weights_id)):
             if not 0 <= value < 1 << 64:
@@ -74,6 +84,7 @@ class ControlPlane(wiring.Component):
                 "make some cores rom"
             )
         self.structure_id, self.weights_id = structure_id, weights_id
+        self.rom_crc, self.ident = rom_crc, ident
         self.cores, self.regions, self.settle = tuple(cores), regions, settle
         self.registers = register_map(self.cores, ram=regions > 0)
         members = {
@@ -84,6 +95,7 @@ class ControlPlane(wiring.Component):
             "tlast_early": In(1),
             "tlast_late": In(1),
             "hold": Out(1),
+            "unloaded": Out(1),
             "repeat": Out(1),
             "repeat_ack": In(1),
         }
@@ -98,12 +110,14 @@ class ControlPlane(wiring.Component):
         slave = m.submodules.slave = AxiLiteSlave(ADDRESS_BITS)
         decoder = m.submodules.decoder = RegisterDecoder(self.registers)
         wiring.connect(m, wiring.flipped(self.axil), slave.bus)
+        request, weights_id, rom_crc = self._identity(m, slave)
         m.d.comb += [
-            decoder.request.eq(slave.request),
+            decoder.rom_crc_value.eq(rom_crc),
+            decoder.request.eq(request),
             decoder.write.eq(slave.write),
             decoder.address.eq(slave.address),
-            decoder.id_value.eq(ID),
-            decoder.version_value.eq(VERSION),
+            decoder.id_value.eq(csr.ID),
+            decoder.version_value.eq(csr.VERSION),
             decoder.structure_id_lo_value.eq(self.structure_id & 0xFFFFFFFF),
             decoder.structure_id_hi_value.eq(self.structure_id >> 32),
             decoder.config_cores.eq(len(self.cores)),
@@ -115,8 +129,8 @@ class ControlPlane(wiring.Component):
             self._chain(m, slave, decoder)
         else:
             m.d.comb += [
-                decoder.weights_id_lo_value.eq(self.weights_id & 0xFFFFFFFF),
-                decoder.weights_id_hi_value.eq(self.weights_id >> 32),
+                decoder.weights_id_lo_value.eq(weights_id[0]),
+                decoder.weights_id_hi_value.eq(weights_id[1]),
                 slave.done.eq(decoder.decided),
                 slave.error.eq(~decoder.hit),
                 slave.rdata.eq(decoder.rdata),
@@ -125,6 +139,25 @@ class ControlPlane(wiring.Component):
         self._state(m, slave, decoder)
         self._counters(m, slave, decoder)
         return m
+
+    def _identity(self, m: Module, slave: AxiLiteSlave):
+        """(request to the decoder, halves of weights_id, rom_crc): constants, or read from the
+        block memory, whose row is chosen by the address that the request brings."""
+        if self.ident is None:
+            halves = Const(self.weights_id & 0xFFFFFFFF, 32), Const(self.weights_id >> 32, 32)
+            return slave.request, halves, Const(self.rom_crc, 32)
+        m.submodules.ident = ident = WeightMemory(len(self.ident), 32, self.ident, style="block")
+        rows = {csr.ADDRESS[n] // 4: row for row, n in enumerate(IDENT)}
+        with m.Switch(slave.address):
+            for address, row in rows.items():
+                with m.Case(address):
+                    m.d.comb += ident.addr.eq(row)
+        request = slave.request
+        for _ in range(WeightMemory.latency):
+            late = Signal()
+            m.d.sync += late.eq(request)
+            request = late
+        return request, (ident.data, ident.data), ident.data
 
     def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         """Control, error flags, repetitions."""
@@ -213,11 +246,14 @@ class ControlPlane(wiring.Component):
                 slave.error.eq(~decoder.hit | refused),
                 slave.rdata.eq(decoder.rdata),
             ]
+        leaving, words = master.chain_o.word, []
         for half, name in enumerate(("lo", "hi")):
             init = self.weights_id >> 32 * half & 0xFFFFFFFF
-            word = Signal(32, init=init, name=f"weights_{name}")
+            word = Signal(32, init=init, name=f"weights_{name}", reset_less=True)
+            words.append(word)
             m.d.comb += getattr(decoder, f"weights_id_{name}_value").eq(word)
             with m.If(getattr(decoder, f"weights_id_{name}_written")):
                 m.d.sync += word.eq(slave.wdata)
-            with m.Elif(pending & master.done & ~master.error & slave.write & ~walk):
+            with m.Elif(leaving.valid & (leaving.op == ChainOp.WRITE)):
                 m.d.sync += word.eq(0)
+        m.d.sync += self.unloaded.eq(Cat(words) == 0)

@@ -43,7 +43,8 @@ class FrontSpec:
     multiple of tp. bits: b of one input value. held: direct pixels, one value for all steps.
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
-    the sum 2**shift times.
+    the sum 2**shift times. weight_style: see `WeightMemory`; more rows than needed make the memory
+    deeper.
     """
 
     geometry: Geometry
@@ -63,6 +64,7 @@ class FrontSpec:
     family: str = "generic"
     weight_region: int | None = None
     weights: Sequence[int] = field(default_factory=list)
+    weight_style: str | None = None
 
     @property
     def simd(self) -> int:
@@ -271,7 +273,11 @@ class Front(wiring.Component):
             with m.Elif((walker.step != 0) & ~hold):
                 m.d.sync += address.eq(address + 1)
         m.submodules.weights = weights = WeightMemory(
-            s.weight_depth, s.weight_width, s.weights, s.weight_region
+            max(s.weight_depth, len(s.weights)),
+            s.weight_width,
+            s.weights,
+            s.weight_region,
+            s.weight_style,
         )
         if s.weight_region is not None:
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)

@@ -23,10 +23,10 @@ from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.csr import ADDRESS, ADDRESS_BITS
 from sterna.golden.errors import DesignError
 
-ADDRESS_BITS = 16
-STALLS_AT = 0x100
+STALLS_AT = ADDRESS["stalls"]
 
 
 class Access(enum.Enum):
@@ -65,9 +65,10 @@ class Register:
         return any(field.access is not Access.READ for field in self.fields)
 
 
-def _word(name: str, address: int, access: Access, text: str) -> Register:
-    """A register that is one number."""
-    return Register(name, address, text, (Field("value", 0, 32, access, text),))
+def _word(name: str, access: Access, text: str, address: int | None = None) -> Register:
+    """A register that is one number, at its fixed address unless another is given."""
+    at = ADDRESS[name] if address is None else address
+    return Register(name, at, text, (Field("value", 0, 32, access, text),))
 
 
 def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register, ...]:
@@ -92,50 +93,38 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
             Field("crc_error", 10, 1, reads, "the last pass met an address nobody answers"),
         ]
     registers = [
-        _word("id", 0x00, reads, "the letters STRN, S in the low byte"),
-        _word("version", 0x04, reads, "version of this register map"),
-        _word("structure_id_lo", 0x08, reads, "structure_id, low 32 bits"),
-        _word("structure_id_hi", 0x0C, reads, "structure_id, high 32 bits"),
-        _word("weights_id_lo", 0x10, identity, "weights_id, low 32 bits; a chain write clears it"),
-        _word("weights_id_hi", 0x14, identity, "weights_id, high 32 bits; a chain write clears it"),
-        Register(
-            "config",
-            0x18,
+        _word("id", reads, "the letters STRN, S in the low byte"),
+        _word("version", reads, "version of this register map"),
+        _word("structure_id_lo", reads, "structure_id, low 32 bits"),
+        _word("structure_id_hi", reads, "structure_id, high 32 bits"),
+        _word("weights_id_lo", identity, "weights_id, low 32 bits; a chain write clears it"),
+        _word("weights_id_hi", identity, "weights_id, high 32 bits; a chain write clears it"),
+        Register("config", ADDRESS["config"],
             "what this design has",
             (
                 Field("cores", 0, 16, reads, "cores with a stall counter"),
                 Field("regions", 16, 16, reads, "reloadable memories"),
             ),
         ),
-        Register(
-            "control",
-            0x1C,
+        Register("control", ADDRESS["control"],
             "commands",
             (
                 Field("clear", 0, 1, acts, "set all counters to zero"),
                 Field("hold", 1, 1, writes, "start no image while set"),
             ),
         ),
-        Register("status", 0x20, "state and errors", tuple(status)),
-        _word("repeat", 0x24, writes, "repetitions of the last image still to be started"),
-        _word(
-            "image_clocks",
-            0x28,
-            reads,
+        Register("status", ADDRESS["status"], "state and errors", tuple(status)),
+        _word("repeat", writes, "repetitions of the last image still to be started"),
+        _word("image_clocks", reads,
             "clocks of an image, first input beat to last output beat; one image is measured at "
             "a time, this is the latest",
         ),
-        _word("images", 0x2C, reads, "images done"),
-        _word(
-            "total_clocks",
-            0x30,
-            reads,
+        _word("images", reads, "images done"),
+        _word("total_clocks", reads,
             "clocks from the first input beat since the counters were cleared to the last output "
             "beat of the latest image",
         ),
-        Register(
-            "dropped",
-            0x34,
+        Register("dropped", ADDRESS["dropped"],
             "packets of a wrong length (their results are flagged)",
             (
                 Field("early", 0, 16, reads, "that ended early and were filled with zeros"),
@@ -143,32 +132,28 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
             ),
         ),
     ]
+    registers.append(
+        _word("rom_crc", reads, "CRC-32 (zlib) of the fixed memories' words, as in weights.sterna")
+    )
     if ram:
         registers += [
-            Register(
-                "chain_address",
-                0x40,
+            Register("chain_address", ADDRESS["chain_address"],
                 "where chain_data and the CRC pass read and write",
                 (
                     Field("addr", 0, 20, writes, "32-bit word in the region; counts up by itself"),
                     Field("region", 24, 8, writes, "memory"),
                 ),
             ),
-            Register(
-                "chain_data",
-                0x44,
+            Register("chain_data", ADDRESS["chain_data"],
                 "reads or writes the word at chain_address, which then counts up",
                 (Field("value", 0, 32, writes, "the word; never cached"),),
                 acts_on_read=True,
             ),
-            _word(
-                "crc_words",
-                0x48,
-                writes,
+            _word("crc_words", writes,
                 "a write starts a CRC-32 pass over so many words (21 bits) from chain_address on; "
                 "reads the words left",
             ),
-            _word("crc_result", 0x4C, reads, "CRC-32 (zlib) of the words' little-endian bytes"),
+            _word("crc_result", reads, "CRC-32 (zlib) of the words' little-endian bytes"),
         ]
     if STALLS_AT + 4 * len(cores) > 1 << ADDRESS_BITS or len(set(cores)) != len(cores):
         raise DesignError(
@@ -176,7 +161,7 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
             f"{((1 << ADDRESS_BITS) - STALLS_AT) // 4} counters; name fewer cores"
         )
     registers += [
-        _word(f"stall_{core}", STALLS_AT + 4 * k, reads, f"clocks core {core} had to wait")
+        _word(f"stall_{core}", reads, f"clocks core {core} had to wait", STALLS_AT + 4 * k)
         for k, core in enumerate(cores)
     ]
     return tuple(registers)

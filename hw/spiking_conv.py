@@ -36,6 +36,7 @@ class ConvSpec:
 
     front: the first weighted input; others: further ones, in the order of the rule's shifts;
     shortcuts: spike inputs, in the order of its coefficients, lanes = PE and whole steps a beat.
+    param_style: see `WeightMemory`; more rows than needed make the memory deeper.
     All inputs have the same output pixels, channels, steps and PE.
     """
 
@@ -45,6 +46,7 @@ class ConvSpec:
     readout: str | None = None
     param_region: int | None = None
     param_rows: Sequence[int] = field(default_factory=list)
+    param_style: str | None = None
     others: tuple[FrontSpec, ...] = ()
     shortcuts: tuple[ShortcutSpec, ...] = ()
 
@@ -223,7 +225,11 @@ class SpikingConv(wiring.Component):
             m.submodules[f"front_{n}" if n else "front"] = front
             wiring.connect(m, wiring.flipped(getattr(self, f"i_{n}" if n else "i")), front.i)
         m.submodules.params = params = WeightMemory(
-            s.params.depth(s.pe), s.pe * s.params.width, s.param_rows, s.param_region
+            max(s.params.depth(s.pe), len(s.param_rows)),
+            s.pe * s.params.width,
+            s.param_rows,
+            s.param_region,
+            s.param_style,
         )
         self._chain(m, params)
         credit = m.submodules.credit = Credit(self.visits)
@@ -231,9 +237,10 @@ class SpikingConv(wiring.Component):
             credit.take.eq(main.start),
             self.stalled.eq(~credit.some),
         ]
-        row = Signal(range(max(2, params.depth)))
+        depth = s.params.depth(s.pe)
+        row = Signal(range(max(2, depth)))
         with m.If(main.valid & (1 if s.params.per_step else main.last)):
-            m.d.sync += row.eq(Mux(row == params.depth - 1, 0, row + 1))
+            m.d.sync += row.eq(Mux(row == depth - 1, 0, row + 1))
         m.d.comb += params.addr.eq(row)
         if s.joined:
             x = self._join(m, params.data, credit.some)

@@ -48,7 +48,7 @@ class CoreInstance:
 @dataclass(frozen=True)
 class TopSpec:
     """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
-    makers before readers."""
+    makers before readers. rom_crc, ident: see `ControlPlane`."""
 
     image: str
     edge: Edge
@@ -59,6 +59,8 @@ class TopSpec:
     cores: list[CoreInstance] = field(default_factory=list)
     structure_id: int = 0
     weights_id: int = 0
+    rom_crc: int = 0
+    ident: tuple[int, ...] | None = None
     repeat: bool = True
     taps: bool = False
 
@@ -94,6 +96,8 @@ class NetworkTop(wiring.Component):
             spec.weights_id,
             cores=[c.name for c in spec.cores if not isinstance(c.spec, MergeSpec)],
             regions=self.regions,
+            rom_crc=spec.rom_crc,
+            ident=spec.ident,
         )
         members = {}
         for prefix, signature in (
@@ -127,6 +131,7 @@ class NetworkTop(wiring.Component):
         m.d.sync += flying.eq(flying + self.image.begin - result.done)
         m.d.comb += [
             self.image.hold.eq(control.hold),
+            self.image.unloaded.eq(control.unloaded),
             control.idle.eq(flying == 0),
             control.image_start.eq(self.image.begin),
             control.image_done.eq(result.done),

@@ -118,13 +118,19 @@ class Simulator:
                 f"'{self.build.name}' has its weights built in; fold it with memory 'ram'"
             )
         image = weights if isinstance(weights, WeightsImage) else read_weights_image(weights)
-        built = read_weights_image(self.build.folder / "weights.sterna").structure_id
-        if image.structure_id != built:
+        built = read_weights_image(self.build.folder / "weights.sterna")
+        if image.structure_id != built.structure_id:
             raise FileError(
                 f"the weights are for structure {image.structure_id[:16]}, this build is "
-                f"{built[:16]}; pack them from this build's design"
+                f"{built.structure_id[:16]}; pack them from this build's design"
             )
-        self.writes = weight_writes(image)
+        count = self.build.design.region_count
+        if image.rom_crc(count) != built.rom_crc(count):
+            raise FileError(
+                "the weights differ in memories that this design has built in; fold it with "
+                "memory 'ram' or build it anew"
+            )
+        self.writes = weight_writes(image, count)
         self._write_all()
 
     def _write_all(self) -> None:
@@ -207,11 +213,12 @@ class Simulator:
         return parts
 
 
-def weight_writes(image: WeightsImage) -> list[tuple[int, int]]:
-    """The AXI4-Lite writes (address, value) that put a weights image into its memories."""
+def weight_writes(image: WeightsImage, count: int) -> list[tuple[int, int]]:
+    """The AXI4-Lite writes (address, value) that put a weights image into the ``count`` reloadable
+    memories of a design."""
     at = {register.name: register.address for register in register_map(ram=True)}
     writes = []
-    for region, words in sorted(image.regions.items()):
+    for region, words in sorted(image.reloadable(count).items()):
         writes.append((at["chain_address"], region << 24))
         writes += [(at["chain_data"], int(word)) for word in words]
     number = int(image.weights_id[:16], 16)

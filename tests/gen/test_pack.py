@@ -2,14 +2,27 @@
 
 import re
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sterna.gen.elaborate import top_spec
 from sterna.gen.fold import fold
-from sterna.gen.pack import MemoryImage, check_ranges, mem_texts, memory_images, region_words
+from sterna.gen.pack import (
+    MemoryImage,
+    check_ranges,
+    ident_image,
+    mem_texts,
+    memory_images,
+    region_words,
+    rom_crc,
+    weights_image,
+)
+from sterna.gen.placeholder import Placeholders
 from sterna.gen.specs import conv_spec, is_depthwise
+from sterna.golden import files
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
@@ -148,7 +161,7 @@ def test_depthwise_is_among_the_random_ones():
     assert seen == {"depthwise", "groups True", "groups False", "ternary", "binary", "linear"}
 
 
-IMAGE = MemoryImage("c_weights", 5, 41, [0, 1, 2**41 - 1, 0x155_5555_5555, 0xABCDEF], 3)
+IMAGE = MemoryImage("c_weights", 5, 41, [0, 1, 2**41 - 1, 0x155_5555_5555, 0xABCDEF], 3, 3)
 
 
 def test_every_file_format_holds_the_rows():
@@ -171,7 +184,7 @@ def test_region_words_are_the_banks():
     words = region_words(IMAGE)
     assert words.dtype == np.uint32 and len(words) == 10
     assert [int(low) | int(high) << 32 for low, high in words.reshape(-1, 2)] == IMAGE.rows
-    one = region_words(MemoryImage("p", 2, 65, [1 << 64 | 7, 5], 0))
+    one = region_words(MemoryImage("p", 2, 65, [1 << 64 | 7, 5], 0, 0))
     assert one.tolist() == [7, 0, 1, 0, 5, 0, 0, 0]
     assert Banks(2, 65).words == len(one)
 
@@ -235,3 +248,38 @@ def test_regions_number_the_ram_memories():
     ]  # fmt: skip
     images = memory_images(small(), fold(small(), {"f": {"memory": "ram"}}))
     assert [i.region for i in images] == [None, None, 0, 1]
+    # Fixed memories come behind those of the chain.
+    assert [i.number for i in images] == [2, 3, 0, 1]
+
+
+def test_a_weights_image_holds_fixed_memories_too_and_names_them_by_a_crc():
+    net, design = small(), fold(small(), {"f": {"memory": "ram"}})
+    images = memory_images(net, design)
+    image = files.parse_weights_image(weights_image(net, design))
+    assert sorted(image.regions) == [0, 1, 2, 3] and design.region_count == 2
+    for found in images:
+        np.testing.assert_array_equal(image.regions[found.number], region_words(found))
+    assert sorted(image.reloadable(2)) == [0, 1]
+    fixed = [region_words(i).astype("<u4").tobytes() for i in images if i.region is None]
+    assert image.rom_crc(2) == rom_crc(images) == zlib.crc32(b"".join(fixed)) != 0
+    assert image.rom_crc(4) == 0
+    ident = ident_image(net, images)
+    assert ident.rows[2] == rom_crc(images)
+    assert f"{ident.rows[1]:08x}{ident.rows[0]:08x}" == files.weights_id(net)[:16]
+
+
+def test_placeholders_follow_the_structure_and_fill_whole_blocks():
+    net, design = small(), fold(small(), {"f": {"memory": "ram"}})
+    what = Placeholders("abc", "ecp5", logic={"c_params"})
+    spec = top_spec(net, design, contents=what)
+    core = {c.name: c.spec for c in spec.cores}["c"]
+    assert len(core.front.weights) == 512 and core.front.weight_style == "block"
+    assert core.front.weights == what.rows("c_weights", 3, core.front.weight_width)
+    assert max(core.front.weights) < 1 << core.front.weight_width
+    packed = {i.name: i.rows for i in memory_images(net, design)}
+    assert core.param_style == "logic" and list(core.param_rows) == packed["c_params"]
+    assert spec.ident == tuple(what.rows("ident", 3, 32)) and spec.weights_id == 0
+    ram = {c.name: c.spec for c in spec.cores}["f"]
+    assert not ram.front.weights and not ram.param_rows
+    assert Placeholders("abd", "ecp5").rows("c_weights", 3, 9) != what.rows("c_weights", 3, 9)
+    assert len(Placeholders("", "ice40").rows("x", 257, 3)) == 512

@@ -119,7 +119,7 @@ def test_a_whole_build_has_its_files(finished):
     }  # fmt: skip
     assert found == wanted
     image = read_weights_image(finished / "build/weights.sterna")
-    assert image.weights_id == files.weights_id(network()) and sorted(image.regions) == [0, 1]
+    assert image.weights_id == files.weights_id(network()) and sorted(image.regions) == [0, 1, 2, 3]
     build = open_build(finished / "build")
     assert image.structure_id == files.structure_id(build.network, build.design.to_json())
     assert build.design.folding["c"] == FOLDING["c"]

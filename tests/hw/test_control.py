@@ -2,11 +2,13 @@ import random
 import zlib
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 from axildriver import SLVERR, Design, fields, read, simulate, write
 from combpath import assert_lint_clean, assert_no_comb_path
 
+from sterna.golden.csr import ID, VERSION
 from sterna.golden.errors import DesignError
-from sterna.hw.control import ID, VERSION, ControlPlane
+from sterna.hw.control import ControlPlane
 from sterna.hw.memory import WeightMemory
 
 # The refused ones are collected at any later time.
@@ -71,7 +73,7 @@ def test_every_register_of_a_rom_design_reads_what_it_should():
         assert writable == {"control", "status", "repeat"}
         for name in host.at:
             await host.write(name, 0, 0 if name in writable else SLVERR)
-        for address in (0x40, 0x44, 0x48, 0x4C, 0x38, 0x10C, 0x8000, 0xFFFC):
+        for address in (0x40, 0x44, 0x48, 0x4C, 0x3C, 0x10C, 0x8000, 0xFFFC):
             assert (await read(ctx, plane.axil, address))[1] == SLVERR
             assert await write(ctx, plane.axil, address, 1) == SLVERR
         # Part of a word is refused, and without effect.
@@ -203,17 +205,61 @@ def test_weights_id_is_written_last():
         assert await host.read("weights_id_lo") == WEIGHTS & 0xFFFFFFFF
         assert await host.read("chain_data") is not None  # a read changes nothing
         assert await host.read("weights_id_hi") == WEIGHTS >> 32
-        await host.write("chain_address", 200 << 24)
-        await host.write("chain_data", 5, SLVERR)  # nor does a refused write
-        assert await host.read("weights_id_lo") == WEIGHTS & 0xFFFFFFFF
         await host.write("chain_address", 0)
+        ctx.set(plane.idle, 0)
+        await host.write("chain_data", 5, SLVERR)  # nor does a refused write
+        ctx.set(plane.idle, 1)
+        assert await host.read("weights_id_lo") == WEIGHTS & 0xFFFFFFFF
+        assert not ctx.get(plane.unloaded)
         await host.write("chain_data", 5)
+        assert ctx.get(plane.unloaded)
         assert await host.read("weights_id_lo") == await host.read("weights_id_hi") == 0
         await host.write("weights_id_lo", 0x11)
         await host.write("weights_id_hi", 0x22)
+        assert not ctx.get(plane.unloaded)
         assert (await host.read("weights_id_lo"), await host.read("weights_id_hi")) == (0x11, 0x22)
 
     simulate(design, bench)
+
+
+def test_a_reset_keeps_weights_id_as_it_keeps_the_memories():
+    design, plane, _, _ = _ram_design()
+    reset = Signal()
+
+    async def bench(ctx):
+        host = Host(ctx, plane, seed=2)
+        ctx.set(plane.idle, 1)
+        await host.write("control", 2)
+        for value in (0x77, 0):
+            await host.write("weights_id_lo", value)
+            await host.write("weights_id_hi", 0)
+            ctx.set(reset, 1)
+            await ctx.tick().repeat(3)
+            ctx.set(reset, 0)
+            await ctx.tick().repeat(3)
+            assert await host.read("weights_id_lo") == value
+            assert ctx.get(plane.unloaded) == (value == 0)
+            assert not ctx.get(plane.hold)  # the rest is reset
+
+    simulate(ResetInserter(reset)(design), bench)
+
+
+def test_identity_can_come_from_a_memory_that_a_bitstream_fills():
+    rows = [0x11223344, 0x55667788, 0x99AABBCC, *range(509)]
+    plane = ControlPlane(STRUCTURE, 0, ("a",), ident=rows)
+
+    async def bench(ctx):
+        host = Host(ctx, plane, seed=4)
+        ctx.set(plane.idle, 1)
+        for _ in range(3):
+            assert await host.read("weights_id_lo") == rows[0]
+            assert await host.read("id") == ID
+            assert await host.read("weights_id_hi") == rows[1]
+            assert await host.read("rom_crc") == rows[2]
+            assert await host.read("structure_id_lo") == STRUCTURE & 0xFFFFFFFF
+        assert not ctx.get(plane.unloaded)
+
+    simulate(plane, bench)
 
 
 def test_busy_refuses_and_has_no_effect():

@@ -53,7 +53,7 @@ FOLDING = {
 
 
 def weights_of(net, design):
-    regions = {i.region: region_words(i) for i in memory_images(net, design)}
+    regions = {i.number: region_words(i) for i in memory_images(net, design)}
     return files.parse_weights_image(files.pack_weights_image(
         files.structure_id(net, design.to_json()), files.weights_id(net), regions))  # fmt: skip
 
@@ -80,7 +80,7 @@ def ram():
 
 
 def load(model, weights):
-    for address, value in weight_writes(weights):
+    for address, value in weight_writes(weights, len(weights.regions)):
         model.write(address, value)
 
 

@@ -108,7 +108,7 @@ def test_weights_are_written_at_run_time(build, simulator, tmp_path):
         return
     from sterna.gen.pack import memory_images, region_words
 
-    regions = {i.region: region_words(i) for i in memory_images(other, build.design)}
+    regions = {i.number: region_words(i) for i in memory_images(other, build.design)}
     files.write_weights_image(tmp_path / "w", structure, files.weights_id(other), regions)
     images = pictures(10)
     simulator.load(tmp_path / "w")

@@ -138,12 +138,12 @@ def rig():
 
 def load(rig, net):
     images = memory_images(net, rig.design)
-    regions = {i.region: region_words(i) for i in images}
+    regions = {i.number: region_words(i) for i in images}
     structure = files.structure_id(net, rig.design.to_json())
     image = files.parse_weights_image(
         files.pack_weights_image(structure, files.weights_id(net), regions)
     )
-    for address, value in weight_writes(image):
+    for address, value in weight_writes(image, len(image.regions)):
         rig.model.write(address, value)
 
 
