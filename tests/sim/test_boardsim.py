@@ -90,7 +90,7 @@ def test_bytes_pass_at_any_ratio_and_drift(library, ratio, drift):
     assert board.framing_errors == 0 and board.queued == 0
     # A byte takes byte_clocks in both directions: the line was busy nearly all the time.
     line = len(data) * float(board.byte_clocks) * (1 + drift)
-    assert 1.0 <= (board.clock - start - quiet) / line < 1.02
+    assert 0.99 <= (board.clock - start - quiet) / line < 1.05
 
 
 def test_time_passes_as_asked_and_bytes_wait(library):
