@@ -1,4 +1,4 @@
-"""Shared by the tests of the simulators: the toy top, verilated once."""
+"""Shared by the tests of the simulators: the toy top, verilated once, and the echo board."""
 
 import importlib.util
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sterna.sim.boardsim import board_library
 from sterna.sim.taps import Tap
 
 
@@ -22,6 +23,7 @@ def _load(name: str):
 
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 _load("toy")
+_load("echoboard")
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,8 @@ def toy_verilog() -> str:
 @pytest.fixture(scope="session")
 def toy_tap() -> Tap:
     return Tap.from_json(sys.modules["toy"].TAP)
+
+
+@pytest.fixture(scope="session")
+def echo_library() -> Path:
+    return board_library(sys.modules["echoboard"].ECHO, "echo", optimize="none")
