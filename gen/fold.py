@@ -39,13 +39,15 @@ def fold(
     clock_mhz: float = 100.0,
     fps: float | None = None,
     axis_width: int | None = None,
+    memory: str | None = None,
 ) -> Design:
     """Decide everything about the hardware of a network.
 
     ``folding`` gives pe, simd, tp, memory of some or all weighted nodes; the rest gets the fewest
     lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are not slower than the given
-    ones (without those: than reading the image at one pixel in 8 clocks). Raises DesignError,
-    naming the node, for a folding that is illegal or an fps that no folding reaches.
+    ones (without those: than reading the image at one pixel in 8 clocks). ``memory``, 'rom' or
+    'ram', holds for every core, whatever ``folding`` says of it. Raises DesignError, naming the
+    node, for a folding that is illegal or an fps that no folding reaches.
     """
     for name, entry in (folding or {}).items():
         if not isinstance(entry, dict):
@@ -75,6 +77,10 @@ def fold(
         if entry.get("memory", "rom") not in MEMORIES:
             raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
         _check_numbers(network, name, entry)
+    if memory not in (None, *MEMORIES):
+        raise DesignError(f"memory {memory!r} is not rom or ram")
+    if memory is not None:
+        folding = {name: folding.get(name, {}) | {"memory": memory} for name in convs}
     complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
     if fps is not None:
         target = int(clock_mhz * 1e6 / fps)

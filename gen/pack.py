@@ -1,8 +1,10 @@
 """Pack: on-chip memory images of a folded network, for simulators, vendors' tools and the link."""
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -11,14 +13,14 @@ from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
 from sterna.gen.specs import declared_values
 from sterna.golden.errors import DesignError
-from sterna.golden.files import pack_weights_image, structure_id, weights_id
+from sterna.golden.files import pack_weights_image, structure_id, structure_text, weights_id
 from sterna.golden.network import Network, Neuron, Readout
 from sterna.hw.chain import Banks
 from sterna.hw.spiking_conv import ConvSpec
 
 __all__ = [
-    "MemoryImage", "check_ranges", "ident_image", "mem_texts", "memory_images", "region_words",
-    "rom_crc", "weights_image",
+    "MemoryImage", "check_ranges", "check_same_structure", "ident_image", "mem_texts",
+    "memory_images", "region_words", "rom_crc", "weights_image",
 ]  # fmt: skip
 
 
@@ -56,6 +58,34 @@ def check_ranges(network: Network, design: Design) -> None:
                 f"node '{core.target}': reset_by differs from the threshold, but the design was "
                 "built without it; fold the network anew"
             )
+
+
+def check_same_structure(network: Network, built: Network) -> None:
+    """Refuse a network whose weights do not belong into a design made of ``built``."""
+    if structure_text(network) == structure_text(built):
+        return
+    found, wanted = (json.loads(structure_text(n)) for n in (network, built))
+    for a, b in zip_longest(found.pop("nodes"), wanted.pop("nodes"), fillvalue={}):
+        if a != b:
+            name = (b or a)["name"]
+            if "rule" in a and "rule" in b:
+                a, b = a | a["rule"] | {"rule": ""}, b | b["rule"] | {"rule": ""}
+            key = next(k for k in {**b, **a} if a.get(k) != b.get(k))
+            raise DesignError(
+                f"node '{name}': {key} is {_short(a.get(key))} here and {_short(b.get(key))} in "
+                "the design; only a network of the same structure can be loaded (fraction bits: "
+                "sterna quantize --like)"
+            )
+    key = next(k for k in found if found[k] != wanted[k])
+    raise DesignError(
+        f"{key} is {found[key]!r} here and {wanted[key]!r} in the design; only a network of the "
+        "same structure can be loaded"
+    )
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def memory_images(network: Network, design: Design) -> list[MemoryImage]:

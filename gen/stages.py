@@ -7,7 +7,7 @@ are written through a temporary name, and the record last: an interrupted stage 
 import functools
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Options:
     fps: float | None = None
     folding: dict[str, dict[str, Any]] | None = None
     axis_width: int | None = None
+    memory: str | None = None
 
 
 @functools.cache
@@ -127,11 +128,15 @@ def _is_entry(entry: Any) -> bool:
     return not any(Path(n).is_absolute() or ".." in Path(n).parts for n in entry["writes"])
 
 
-def open_build(source: str | Path, output: str | Path | None = None) -> Build:
+def open_build(
+    source: str | Path, output: str | Path | None = None, variants: Sequence[str] = ()
+) -> Build:
     """The build of ``source``: a build folder itself, or build/<name>/ for an example's folder.
 
     An example (or any folder with only a network) is never written to: its network, recipe and
-    folding are copied when they changed.
+    folding are copied when they changed. With ``variants`` (a board, its family) the folding is the
+    first there is of folding.<variant>.json, else folding.json, and the build is
+    build/<name>-<first variant>/.
     """
     folder = Path(source)
     if not (folder / "network.json").is_file():
@@ -142,13 +147,17 @@ def open_build(source: str | Path, output: str | Path | None = None) -> Build:
     if output is None and ((folder / RECORD).exists() or (folder / "design.json").exists()):
         return Build(folder)
     network = files.load(folder)  # refuses damaged files before anything is copied
-    target = Path(output) if output is not None else Path("build") / network.name
+    name = "-".join([network.name, *variants[:1]])
+    target = Path(output) if output is not None else Path("build") / name
     target.mkdir(parents=True, exist_ok=True)
     if target.resolve() == folder.resolve():
         return Build(folder)
-    for name in ("network.safetensors", "network.json", "recipe.toml", "folding.json"):
-        if (folder / name).is_file():
-            data = (folder / name).read_bytes()
+    sources = {name: name for name in ("network.safetensors", "network.json", "recipe.toml")}
+    foldings = [f"folding.{variant}.json" for variant in variants]
+    sources["folding.json"] = next((n for n in foldings if (folder / n).is_file()), "folding.json")
+    for name, original in sources.items():
+        if (folder / original).is_file():
+            data = (folder / original).read_bytes()
             if not (target / name).is_file() or (target / name).read_bytes() != data:
                 write_atomic(target / name, data)
         elif (target / name).is_file():
@@ -162,9 +171,10 @@ def ensure(
     options: Options | None = None,
     output: str | Path | None = None,
     progress: Progress | None = None,
+    variants: Sequence[str] = (),
 ) -> Build:
     """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
-    build = source if isinstance(source, Build) else open_build(source, output)
+    build = source if isinstance(source, Build) else open_build(source, output, variants)
     if upto not in STAGES:
         raise UsageError(f"stage {upto!r} is not one of {', '.join(STAGES)}")
     wanted = STAGES[: STAGES.index(upto) + 1]

@@ -57,9 +57,19 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
     sub.add_argument("--images", type=_count, default=256, metavar="N", help="calibration images")
+    sub.add_argument(
+        "--like", metavar="NETWORK",
+        help="with the fraction bits of that network (a folder), so that the result can be loaded "
+        "into a design made of it",
+    )
 
     staged("fold", "choose the parallelism of every core: design.json and its estimates")
-    staged("pack", "write memory images and weights.sterna")
+    sub = staged("pack", "write memory images and weights.sterna")
+    sub.add_argument(
+        "--onto", metavar="DESIGN",
+        help="only write a weights.sterna, for the design of another build of the same structure "
+        "(retrained weights); -o is the file then",
+    )
     staged("verilog", "write the Verilog, its file list, a bench with vectors, the register map")
     staged("build", "all of fold, pack and verilog")
 
@@ -92,6 +102,10 @@ def _folding(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--clock", type=float, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=float, help="images a second to reach at that clock")
     group.add_argument("--folding", metavar="FILE", help="pe, simd, tp and memory of each core")
+    group.add_argument(
+        "--memory", choices=("rom", "ram"),
+        help="weights of all cores built in, or rewritable at run time",
+    )
 
 
 def _images(sub: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.gen.quantize import quantize
     from sterna.golden import files
     from sterna.golden.disk import read_bytes, write_atomic
+    from sterna.golden.network import Neuron, Readout
     from sterna.train import data
 
     source, out = Path(options.source), Path(options.output)
@@ -66,11 +67,13 @@ def quantize(options: argparse.Namespace) -> Answer:
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     images = data.load(data_name)
+    like = files.load(options.like).nodes if options.like else ()
+    bits = {n.name: n.rule.fraction_bits for n in like if isinstance(n, Neuron | Readout)}
     result, found = quantize(
         network,
         images.train[0][: options.images],
         name=facts["name"] if facts else out.resolve().name,
-        fraction_bits=head.get("fraction_bits"),
+        fraction_bits=bits or head.get("fraction_bits"),
         evaluate=None if head.get("untrained") else (images.test[0][:1000], images.test[1][:1000]),
     )
     files.save(result, out)
@@ -107,6 +110,7 @@ def _options(options: argparse.Namespace) -> "Options":
 
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
+    given["memory"] = options.memory
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
 
@@ -132,7 +136,30 @@ def fold(options: argparse.Namespace) -> Answer:
 
 def pack(options: argparse.Namespace) -> Answer:
     """Memory images and weights.sterna."""
+    if options.onto is not None:
+        return _pack_onto(options)
     return _stage(options, "pack")
+
+
+def _pack_onto(options: argparse.Namespace) -> Answer:
+    """weights.sterna of one network for the design of another."""
+    from sterna.gen.pack import check_same_structure, weights_image
+    from sterna.gen.stages import open_build
+    from sterna.golden import files
+    from sterna.golden.disk import write_atomic
+
+    if options.output is None:
+        raise UsageError("say with -o FILE where the weights image goes")
+    network, built = files.load(options.folder), open_build(options.onto)
+    check_same_structure(network, built.network)
+    data = weights_image(network, built.design)
+    write_atomic(options.output, data)
+    image = files.parse_weights_image(data)
+    answer = {
+        "file": str(options.output), "bytes": len(data), "regions": len(image.regions),
+        "structure_id": image.structure_id, "weights_id": image.weights_id,
+    }  # fmt: skip
+    return answer, f"{options.output}: {len(data)} bytes for the design of {built.folder}", 0
 
 
 def verilog(options: argparse.Namespace) -> Answer:
@@ -265,7 +292,8 @@ def demo(options: argparse.Namespace) -> Answer:
     if not folder.is_dir():
         raise UsageError("the examples are not here; run the demo in a clone of the repository")
     vars(options).update(
-        folder=folder, family=None, clock=None, fps=None, folding=None, data=None, images=None
+        folder=folder, family=None, clock=None, fps=None, folding=None, memory=None, data=None,
+        images=None,
     )
     built, answer = _verified(options, "batch")
     text = f"{table(full(built) | {'measured': {}})}\n{verify_text(answer)}"

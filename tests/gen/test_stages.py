@@ -405,3 +405,30 @@ def test_an_altered_record_only_makes_its_stage_stale(tmp_path, entry):
     again = ensure(build.folder, "fold")
     assert again.design.to_json() == (build.folder / "design.json").read_text()
     assert (tmp_path / "victim").read_text() == "stays"
+
+
+def test_a_board_has_a_folding_and_a_folder_of_its_own(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = {"c": {"pe": 2, "simd": 9, "tp": 4, "memory": "rom"}}
+    (example / "folding.ice40.json").write_text(json.dumps(other))
+    build = ensure(example, "fold", Options(family="ice40"), variants=("icebreaker", "ice40"))
+    assert build.folder == Path("build/tiny-icebreaker")
+    assert build.design.folding["c"] == other["c"] and build.design.family == "ice40"
+    (example / "folding.icebreaker.json").write_text(json.dumps(FOLDING))
+    build = ensure(example, "fold", Options(family="ice40"), variants=("icebreaker", "ice40"))
+    assert build.design.folding["c"] == FOLDING["c"]
+    # Another board takes what the example has for all.
+    build = ensure(example, "fold", Options(family="ecp5"), variants=("ulx3s-85f", "ecp5"))
+    assert build.folder == Path("build/tiny-ulx3s-85f")
+    assert build.design.folding["c"] == FOLDING["c"] and build.design.family == "ecp5"
+
+
+def test_memory_of_every_core_can_be_said_at_once(example, tmp_path):
+    build = ensure(example, "fold", Options(memory="ram"), output=tmp_path / "b")
+    assert {c.name: c.memory for c in build.design.cores} == {"c": "ram", "f": "ram"}
+    assert build.design.core("c").pe == FOLDING["c"]["pe"]
+    assert build.design.region_count == 4
+    build = ensure(example, "fold", Options(memory="rom"), output=tmp_path / "b")
+    assert not build.design.reloadable
+    with pytest.raises(DesignError, match="memory 'flash' is not rom or ram"):
+        ensure(example, "fold", Options(memory="flash"), output=tmp_path / "b")

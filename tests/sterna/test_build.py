@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -240,3 +241,31 @@ def test_report_counts_and_keeps_only_measurements_of_this_design(
     capsys.readouterr()
     assert sterna("report", folder, "--json") == 0
     assert json.loads(capsys.readouterr().out)["measured"] == {}
+
+
+def test_retrained_weights_are_packed_for_the_design_of_another_build(
+    example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built, out = tmp_path / "built", tmp_path / "new.sterna"
+    assert sterna("pack", example, "--memory", "ram", "-o", built) == 0
+    files.save(tiny(seed=5), tmp_path / "other")
+    assert sterna("pack", tmp_path / "other", "--onto", built, "-o", out) == 0
+    old = files.read_weights_image(built / "weights.sterna")
+    new = files.read_weights_image(out)
+    assert new.structure_id == old.structure_id and new.weights_id == files.weights_id(tiny(seed=5))
+    assert {k: len(v) for k, v in new.regions.items()} == {
+        k: len(v) for k, v in old.regions.items()
+    }
+    assert any((new.regions[k] != old.regions[k]).any() for k in old.regions)
+    capsys.readouterr()
+    assert sterna("pack", tmp_path / "other", "--onto", built) == 2
+    assert "say with -o FILE" in sentence(capsys)
+    changed = tiny()
+    nodes = [
+        replace(n, rule=replace(n.rule, fraction_bits=3)) if isinstance(n, Neuron) else n
+        for n in changed.nodes
+    ]
+    files.save(Network(changed.steps, nodes, changed.name), tmp_path / "third")
+    assert sterna("pack", tmp_path / "third", "--onto", built, "-o", tmp_path / "no.sterna") == 1
+    assert "fraction_bits is 3 here and 0 in the design" in sentence(capsys)
+    assert not (tmp_path / "no.sterna").exists()
