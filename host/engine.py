@@ -1,0 +1,502 @@
+"""The host's side of the link, without a port and without a clock.
+
+Whoever has a port and a clock gives the engine what arrived (``receive``), puts on the line what it
+has to say (``transmit``), and comes back at ``next_timer``. So the same code runs against a serial
+port, a simulated board and a bad cable in virtual time. The messages are those of golden/link.py.
+
+Nothing is taken twice, lost or mixed up: sequenced frames go again from the first that the board
+has not accepted; results are taken strictly in order and asked for again where one is missing; an
+answer counts only in a frame that also says that its READ was executed; frames of other sessions,
+versions and damaged ones are dropped. What fails, fails with a LinkError within ``timeout``.
+"""
+
+__all__ = ["Engine"]
+
+import random
+from collections import deque
+from collections.abc import Sequence
+
+from sterna.golden.link import (
+    FRAME_COST,
+    MAX_BODY,
+    VERSION,
+    BoardFrame,
+    Hello,
+    HostFrame,
+    Identity,
+    LinkError,
+    State,
+    ToBoard,
+    ToHost,
+)
+from sterna.host.reader import FrameReader, LinkStats
+from sterna.host.requests import READ_WORDS, WRITE_WORDS, ImageRequest, Request, words_body
+from sterna.host.window import SentFrame, Window
+
+FIRST_WAIT = 0.25
+"""Seconds to the first repetition, before the line's delay is known."""
+LONGEST_WAIT = 1.0
+DUPLICATES = 2
+"""Acknowledgements that say the same again, from which a lost frame is inferred."""
+MOST_SLOTS = 128
+
+
+class Engine:
+    """One connection to a board. Times are seconds of any clock that does not go back.
+
+    Requests (``open``, ``read``, ``write``, ``mode``, ``images``) return a ``Request`` at once and
+    are executed in the order they were made; ``open`` comes first and is made once. After an error
+    of the link every request fails with it: connect with a new engine.
+
+    Args:
+        timeout: seconds without any progress after which the link fails; a third of it where
+            nothing at all is heard.
+        least_wait: shortest time in which an answer is given up, in seconds.
+        seed: of the session's number; None: any.
+
+    Attributes:
+        identity: what the board says of itself, None before ``open`` is done.
+        error: why the link failed, or None. state: the board's, bits of ``State``.
+        stats: counts.
+    """
+
+    def __init__(self, timeout: float = 10.0, least_wait: float = 0.01, seed: int | None = None):
+        if not timeout > 0:
+            raise ValueError(f"a timeout of {timeout} s")
+        self.timeout, self.silence, self.least_wait = timeout, timeout / 3, least_wait
+        self.stats = LinkStats()
+        self.identity: Identity | None = None
+        self.error: LinkError | None = None
+        self.state = 0
+        self._random = random.Random(seed)
+        self._reader = FrameReader(self.stats)
+        self._opening: Request | None = None
+        self._hello = 0
+        self._window = Window(0)
+        self._queue: deque[Request] = deque()
+        self._read: tuple[SentFrame, int] | None = None  # the READ that waits, and its words
+        self._computing: deque[ImageRequest] = deque()  # some image of it is under way
+        self._image_bytes_sent = 0
+        self._got = self._told = 0  # results received, and what the board was told of that
+        self._partial: list[int] = []  # first words of result `_got`
+        self._muted = False
+        self._new_session()
+        # Waiting: since when, when last heard, when last something went on, when last sent.
+        self._since: float | None = None
+        self._heard = self._progress = self._sent = 0.0
+        self._backoff = 0
+        self._probe: int | None = None  # a poll was sent when so many were accepted
+        self._want: ToBoard | None = None
+        self._resend_after = 0.0
+        self._polls = self._duplicates = 0
+        self._last_ack = -1
+        self._gone_back = -1  # accepted when duplicates last made frames go again
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def open(self, reset: bool = False) -> Request:
+        """Begin the session; the value is the board's ``Identity``. ``reset``: also reset the
+        network (its weights stay)."""
+        if self._opening is not None or self.identity is not None:
+            raise ValueError("a session is opened once; make a new engine")
+        self._opening = Request(ToBoard.HELLO, "opening the link")
+        self._hello = Hello.RESET if reset else 0
+        return self._opening
+
+    def read(self, address: int, count: int = 1) -> Request:
+        """Read ``count`` (1 .. 16) registers from byte ``address`` on; the value is a tuple of
+        words. Bit 0 of the address set: the same register each time."""
+        if not 1 <= count <= READ_WORDS:
+            raise ValueError(f"a read of {count} words, 1 .. {READ_WORDS}")
+        body = address.to_bytes(2, "little") + bytes([count])
+        return self._add(Request(ToBoard.READ, f"reading register 0x{address & ~1:02x}", [body]))
+
+    def write(self, address: int, words: Sequence[int], same: bool = False) -> Request:
+        """Write registers from byte ``address`` on, or with ``same`` all words to that one.
+        After a refused write (SLVERR) further ones are skipped, and fail too, until ``mode``."""
+        step = 0 if same else 4
+        bodies = [
+            words_body(address + step * at | same, words[at : at + WRITE_WORDS])
+            for at in range(0, len(words), WRITE_WORDS)
+        ]
+        if not bodies:
+            raise ValueError("a write of no words")
+        return self._add(Request(ToBoard.WRITE, f"writing register 0x{address:02x}", bodies))
+
+    def mode(self, mute: bool = False) -> Request:
+        """Drop results from here on, or not; forgets a refused write."""
+        self._muted = mute
+        return self._add(Request(ToBoard.MODE, "setting the link's mode", [bytes([mute])]))
+
+    def images(self, data: bytes) -> ImageRequest:
+        """Compute images: ``data`` is one after the other, ``identity.image_bytes`` each. The value
+        is a list with the words of each result: class and flags, then the logits."""
+        if self.identity is None or self._muted:
+            raise ValueError("images need an open session that is not muted")
+        if not data or len(data) % self.identity.image_bytes:
+            raise ValueError(f"{len(data)} bytes are no images of {self.identity.image_bytes}")
+        request = ImageRequest(data, self.identity.image_bytes)
+        self._add(request)
+        return request
+
+    def _add(self, request: Request) -> Request:
+        if self.identity is None:
+            raise ValueError("requests need an open session")
+        if self.error is not None:
+            request.finish(error=self.error)
+        else:
+            self._queue.append(request)
+        return request
+
+    # --- to the board -------------------------------------------------------------------------
+
+    def transmit(self, now: float) -> bytes:
+        """Bytes to put on the line now, in this order; empty where there is nothing to say. What
+        the board has room for is given out at once."""
+        out = bytearray()
+        if self.error is None:
+            self._check_time(now)
+        if self.error is None and self._opening is not None:
+            out += self._greet(now)
+        elif self.error is None and self.identity is not None:
+            if self._want is not None:
+                # A zero first: whatever the board holds of a damaged frame ends there.
+                out += b"\0" + self._poll(self._want, now)
+            self._want = None
+            while (frame := self._window.take(now) or self._cut(now)) is not None:
+                out += self._pack(frame)
+            if not out and 2 * (self._got - self._told) >= self.identity.slots:
+                out += self._poll(ToBoard.POLL, now)
+        if out:
+            self._sent = now
+            self.stats.bytes_sent += len(out)
+        if self._waiting and self._since is None:
+            self._since = self._heard = self._progress = self._sent = now
+            self._backoff = 0
+        return bytes(out)
+
+    @property
+    def next_timer(self) -> float | None:
+        """When to call ``transmit`` though nothing was received; None: nothing is awaited."""
+        if self.error is not None or self._since is None:
+            return None
+        return min(self._deadline, self._heard + self.silence, self._progress + self.timeout)
+
+    @property
+    def _waiting(self) -> bool:
+        if self._opening is not None:
+            return True
+        return bool(self._window.frames or self._read or self._images_out)
+
+    @property
+    def _images_out(self) -> int:
+        """Images that are sent whole and have no result yet."""
+        if self.identity is None:
+            return 0
+        return self._image_bytes_sent // self.identity.image_bytes - self._got
+
+    @property
+    def _patience(self) -> float:
+        longest = min(LONGEST_WAIT, self.silence / 4)
+        if self._window.smoothed is None:
+            wait = min(FIRST_WAIT, longest)
+        else:
+            wait = max(self.least_wait, self._window.smoothed + 4 * self._window.spread)
+        return min(wait * 2**self._backoff, max(wait, longest))
+
+    @property
+    def _deadline(self) -> float:
+        return max(self._sent, self._progress) + self._patience
+
+    def _check_time(self, now: float) -> None:
+        """Fail, or ask the board how things are, where it was quiet for too long."""
+        if self._since is None:
+            return
+        if not self._waiting:
+            self._since = None
+        elif now >= self._heard + self.silence:
+            self._fail(self._silent())
+        elif now >= self._progress + self.timeout:
+            self._fail(self._stalled())
+        elif now >= self._deadline and self._opening is None:
+            self.stats.timeouts += 1
+            self._backoff = min(self._backoff + 1, 8)
+            self._want = ToBoard.RESEND if self._read or self._images_out else ToBoard.POLL
+            self._probe = self._window.accepted
+
+    def _greet(self, now: float) -> bytes:
+        if self._since is not None:
+            if now < self._deadline:
+                return b""
+            self.stats.timeouts += 1
+            self._backoff = min(self._backoff + 1, 8)
+        self.stats.frames_sent += 1
+        return b"\0" + HostFrame(ToBoard.HELLO, self.session, body=bytes([self._hello])).pack()
+
+    def _poll(self, kind: ToBoard, now: float) -> bytes:
+        self._polls += 1
+        self.stats.polls += 1
+        if kind is ToBoard.RESEND:
+            self._resend_after = now + self._patience
+        self._told = self._got
+        return HostFrame(kind, self.session, 0, self._got & 255).pack()
+
+    def _pack(self, frame: SentFrame) -> bytes:
+        if frame.again:
+            self.stats.frames_resent += 1
+        else:
+            self.stats.frames_sent += 1
+            self.stats.payload_sent += len(frame.body)
+        self._told = self._got
+        return HostFrame(frame.kind, self.session, frame.number & 255, self._got & 255,
+                         frame.body).pack()  # fmt: skip
+
+    def _cut(self, now: float) -> SentFrame | None:
+        """The next new frame, if the board surely has room for it and its order allows it."""
+        if not self._queue:
+            return None
+        request, window = self._queue[0], self._window
+        if isinstance(request, ImageRequest):
+            size = self._image_credit(request)
+            if not size or not window.has_room(size):
+                return None
+            body = request.cut(size)
+            self._image_bytes_sent += size
+            if not self._computing or self._computing[-1] is not request:
+                self._computing.append(request)
+        else:
+            # The board keeps one answer; and MODE forgets a fault that was not seen yet.
+            if request.kind is ToBoard.READ and self._read is not None:
+                return None
+            if request.kind is ToBoard.MODE and window.frames:
+                return None
+            if not window.has_room(len(request.bodies[0])):
+                return None
+            body = request.bodies.popleft()
+        frame = window.add(request.kind, body, request if request.all_cut else None)
+        if request.all_cut:
+            self._queue.popleft()
+        if request.kind is ToBoard.READ:
+            self._read = frame, body[2]
+        taken = window.take(now)
+        assert taken is frame
+        return frame
+
+    def _image_credit(self, request: ImageRequest) -> int:
+        """Bytes of images to send in one frame now: a full body, the last bytes, or whatever may be
+        sent while nothing is under way."""
+        assert self.identity is not None
+        size = self.identity.image_bytes
+        allowed = (self._got + self.identity.slots) * size - self._image_bytes_sent
+        allowed = min(allowed, request.left)
+        if allowed < MAX_BODY and allowed < request.left and self._images_out:
+            return 0
+        return min(allowed, MAX_BODY)
+
+    # --- from the board -----------------------------------------------------------------------
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take bytes that arrived, in any pieces."""
+        for frame in self._reader.feed(data):
+            if self.error is not None:
+                return
+            if frame.version != VERSION:
+                if self._opening is not None:
+                    self._fail(
+                        f"the board speaks version {frame.version} of the link, this Sterna speaks "
+                        f"{VERSION}; make its bitstream and the host from the same Sterna"
+                    )
+                continue
+            if frame.session != self.session:
+                self.stats.foreign += 1
+                continue
+            self._heard = now
+            if self._opening is not None:
+                if frame.kind is ToHost.IDENTITY:
+                    self._opened(frame)
+                continue
+            self._frame(frame, now)
+
+    def _opened(self, frame: BoardFrame) -> None:
+        if frame.next or frame.done or frame.made:
+            self._new_session()  # the board had this number already: nothing was begun anew
+            self._since = None
+            return
+        identity = Identity.parse(frame.body)
+        if identity is None or not (
+            identity.buffer >= MAX_BODY + FRAME_COST
+            and 1 <= identity.slots <= MOST_SLOTS
+            and identity.image_bytes
+        ):
+            self._fail("the board's identity makes no sense; is this a Sterna bitstream?")
+            return
+        self.identity, self._window = identity, Window(identity.buffer)
+        request, self._opening, self._since = self._opening, None, None
+        assert request is not None
+        request.finish(identity)
+
+    def _frame(self, frame: BoardFrame, now: float) -> None:
+        window = self._window
+        before = window.accepted, window.done
+        executed = window.update(frame.next, frame.done, now)
+        if executed is None:
+            self.stats.stale += 1
+            return
+        self.state = frame.state
+        if (window.accepted, window.done) != before:
+            self._advanced(now)
+        for sent in executed:
+            self._executed(sent)
+        if frame.kind is ToHost.ACK:
+            self._acknowledged(before[0])
+        elif frame.kind is ToHost.ANSWER:
+            self._answered(frame, now)
+        elif frame.kind is ToHost.RESULT:
+            self._result(frame, now)
+
+    def _advanced(self, now: float) -> None:
+        self._progress, self._backoff, self._probe = now, 0, None
+        self._duplicates = 0
+
+    def _executed(self, sent: SentFrame) -> None:
+        """The board has done with a frame. Its ``state`` is that after it, and a fault stays."""
+        request = sent.request
+        if request is None or sent.kind in (ToBoard.READ, ToBoard.IMAGE):
+            return
+        if sent.kind is ToBoard.WRITE and self.state & State.FAULT:
+            request.finish(
+                error=LinkError(
+                    f"the board refused {request.what} (SLVERR): no such register, not writable, "
+                    "or an image is in flight"
+                )
+            )
+        request.finish()
+
+    def _acknowledged(self, before: int) -> None:
+        """From acknowledgements that do not advance: a frame did not arrive."""
+        window = self._window
+        if self._probe is not None and self._probe == window.accepted:
+            # The answer to a poll: all that was sent before it has arrived or never will.
+            self._probe = None
+            window.rewind()
+        elif window.accepted == before == self._last_ack and window.missing:
+            if self._polls:
+                self._polls -= 1
+            elif self._gone_back != before:
+                self._duplicates += 1
+                if self._duplicates >= DUPLICATES:
+                    self._gone_back = before
+                    window.rewind()
+        self._last_ack = window.accepted
+
+    def _answered(self, frame: BoardFrame, now: float) -> None:
+        if self._read is None or len(frame.body) < 4:
+            return
+        sent, count = self._read
+        seq, status = frame.body[0], frame.body[1]
+        if seq != sent.number & 255 or sent.number >= self._window.done:
+            return  # the last answer once more; it may have the same number
+        if not status and len(frame.words) != count:
+            return
+        self._read = None
+        self._advanced(now)
+        request = sent.request
+        assert request is not None
+        if status:
+            request.finish(
+                error=LinkError(
+                    f"the board refused {request.what} (SLVERR): it has no such register, or it is "
+                    "busy with an image"
+                )
+            )
+        request.finish(frame.words)
+
+    def _result(self, frame: BoardFrame, now: float) -> None:
+        assert self.identity is not None
+        if len(frame.body) < 8 or len(frame.body) % 4:
+            return
+        ahead = (frame.body[0] - self._got) & 255
+        first, words = int.from_bytes(frame.body[2:4], "little"), frame.words
+        if ahead >= MOST_SLOTS or not ahead and first < len(self._partial):
+            return  # known already
+        if ahead or first > len(self._partial):
+            if now >= self._resend_after:
+                self._want = ToBoard.RESEND
+            return
+        self._partial += words
+        self._resend_after = 0.0
+        self._advanced(now)
+        if len(self._partial) < 1 + self.identity.classes:
+            return
+        result, self._partial = tuple(self._partial), []
+        if len(result) != 1 + self.identity.classes or self._images_out < 1:
+            self._fail("the board gave a result that nobody asked for; this is a mistake in it")
+            return
+        self._got += 1
+        request = self._computing[0]
+        request.results.append(result)
+        if len(request.results) == request.images:
+            self._computing.popleft()
+            request.finish(request.results)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _new_session(self) -> None:
+        self.session = self._random.randrange(1, 1 << 16)
+
+    def _fail(self, sentence: str) -> None:
+        self.error = LinkError(sentence)
+        sent = [f.request for f in self._window.frames]
+        read = [self._read[0].request] if self._read else []
+        for request in (self._opening, *sent, *read, *self._computing, *self._queue):
+            if request is not None:
+                request.finish(error=self.error)
+        self._opening = self._read = None
+
+    def _silent(self) -> str:
+        stats, seconds = self.stats, f"{self.silence:.3g} s"
+        if self._opening is None:
+            return (
+                f"the board fell silent for {seconds} while {self._busy}; "
+                "check cable and power, then connect again"
+            )
+        if stats.foreign:
+            return (
+                f"the board answered only other sessions for {seconds}; is another program using "
+                "it? close that and try again"
+            )
+        if stats.bytes_received:
+            return (
+                f"{stats.bytes_received} bytes came in {seconds} but no frame of a board; "
+                "is the baud rate that of its bitstream?"
+            )
+        return (
+            f"no answer from a board within {seconds}; is it powered and programmed with "
+            "'sterna program', and is this its port?"
+        )
+
+    def _stalled(self) -> str:
+        window = self._window
+        if self._opening is not None:
+            return f"the board answered but did not open a session within {self.timeout:.3g} s"
+        held = sum(frame.cost for frame in window.frames)
+        where = ""
+        if window.frames and not window.missing:
+            where = f", and holds {held} of its {window.buffer} bytes unexecuted"
+        if self._images_out:
+            where += f"; {self._images_out} images wait for results"
+        return (
+            f"the board answers but {self._busy} has not gone on for {self.timeout:.3g} s{where}; "
+            "is control.hold set? connect again with a reset of the network"
+        )
+
+    @property
+    def _busy(self) -> str:
+        if self._read is not None and self._read[0].request is not None:
+            return self._read[0].request.what
+        if self._computing:
+            return self._computing[0].what
+        for frame in self._window.frames:
+            if frame.request is not None:
+                return frame.request.what
+        return self._queue[0].what if self._queue else "waiting"
