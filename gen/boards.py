@@ -28,7 +28,7 @@ class Pin:
 class Board:
     """name: as on the command line. family: ecp5, ice40 or xilinx7. part: as its maker writes it.
     device, package: as nextpnr is told; speed: grade, of ECP5 and 7-series. clock_hz: of the
-    oscillator. pins: of clk, rx, tx and led. lut, bram: what the device has (4-input or 6-input
+    oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the device has (4-input or 6-input
     LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
 
     name: str
@@ -79,9 +79,6 @@ _ENTRIES = {
     "ecpix5-85": _Entry("ecpix5", "ECPIX585Platform", _loader("-b", "ecpix5")),
     "icepi-zero": _Entry("icepi_zero", "IcepiZero1_3Platform", _loader("-b", "icepi-zero")),
     "icesugar-pro": _Entry("icesugar_pro", "ICESugarProPlatform", _loader("-c", "cmsisdap")),
-    "colorlight-5a-75b": _Entry(
-        "colorlight_5a75b_r7_0", "Colorlight_5A75B_R70Platform", _loader("-b", "colorlight")
-    ),
     "ecp5-5g-evn": _Entry("ecp5_5g_evn", "ECP55GEVNPlatform", _loader("-b", "ecp5_evn")),
     "arty-a7-35": _Entry("arty_a7", "ArtyA7_35Platform", _loader("-b", "arty_a7_35t")),
     "arty-a7-100": _Entry("arty_a7", "ArtyA7_100Platform", _loader("-b", "arty_a7_100t")),
@@ -116,14 +113,14 @@ _DEVICES = {
 _LATTICE_PACKAGES = {
     "BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554",
 }  # fmt: skip
-_LEDS = (("led", None), ("rgb_led", "g"), ("rgb_led", "r"))
+_LEDS = (("led", None), ("rgb_led", "g"))
 
 
 def board(name: str, uart: Sequence[str] = ()) -> Board:
     """The board ``name``. ``uart``: pins of rx and tx, for boards without a UART or to use other
     ones: a site of the FPGA (``M1``), or a pin of a connector (``pmod_0:1``, ``io_0:1``).
 
-    UsageError for an unknown board, a pin it does not have, or a board without UART or LED.
+    UsageError for an unknown board, a pin it does not have, or a board without UART.
     ToolMissing where amaranth-boards is not installed.
     """
     entry = _ENTRIES.get(name)
@@ -137,7 +134,9 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     platform = getattr(module, entry.platform)()
     device, lut, bram = _DEVICES[platform.device]
     pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
-    pins["led"] = _led(platform, name, [p.site for p in pins.values()])
+    led = _led(platform)
+    if led is not None:
+        pins["led"] = led
     if platform.device.startswith("LFE5"):
         family, package = "ecp5", _LATTICE_PACKAGES[platform.package]
         part = f"{platform.device}-{platform.speed}{platform.package}C"
@@ -188,6 +187,11 @@ def _uart(platform: Any, name: str, uart: Sequence[str]) -> dict[str, Pin]:
     attrs = {k: v for k, v in standard.items() if k in ("IO_TYPE", "IOSTANDARD", "IO_STANDARD")}
     out = {}
     for part, text in zip(("rx", "tx"), uart, strict=True):
+        if text.startswith("syzygy"):
+            raise UsageError(
+                f"{name}: {text} is a SYZYGY pin, whose voltage gateware must set first and Sterna "
+                "has none for that; give other sites of the FPGA, with 3.3 V"
+            )
         if ":" in text and text not in platform._conn_pins:
             raise UsageError(f"{name}: no connector has the pin {text!r}{_connectors(platform)}")
         wanted = Resource(f"link_{part}", 0, Pins(text, dir="i"), Attrs(**attrs))
@@ -201,11 +205,11 @@ def _subsignals(platform: Any, resource: str) -> list[str]:
 
 
 def _connectors(platform: Any) -> str:
-    pins = sorted(platform._conn_pins)
+    pins = sorted(p for p in platform._conn_pins if not p.startswith("syzygy"))
     return f" (connector pins such as {pins[0]} and {pins[1]})" if len(pins) > 1 else ""
 
 
-def _led(platform: Any, name: str, used: list[str]) -> Pin:
+def _led(platform: Any) -> Pin | None:
     for resource, part in _LEDS:
         if (resource, 0) not in platform.resources:
             continue
@@ -214,4 +218,4 @@ def _led(platform: Any, name: str, used: list[str]) -> Pin:
         port = platform.request(resource, 0, dir=dict.fromkeys("rgb", "-"))
         meta = getattr(port, part).io.metadata[0]
         return Pin(meta.name, bool(getattr(port, part).invert[0]), _text(meta.attrs))
-    raise UsageError(f"{name}: its description has no LED to show the state; choose another board")
+    return None
