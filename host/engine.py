@@ -29,16 +29,15 @@ from sterna.golden.link import (
     ToBoard,
     ToHost,
 )
+from sterna.host import causes
+from sterna.host.images import MOST_SLOTS, ImageStream, Taken
+from sterna.host.patience import Patience
 from sterna.host.reader import FrameReader, LinkStats
 from sterna.host.requests import READ_WORDS, WRITE_WORDS, ImageRequest, Request, words_body
 from sterna.host.window import SentFrame, Window
 
-FIRST_WAIT = 0.25
-"""Seconds to the first repetition, before the line's delay is known."""
-LONGEST_WAIT = 1.0
 DUPLICATES = 2
 """Acknowledgements that say the same again, from which a lost frame is inferred."""
-MOST_SLOTS = 128
 
 
 class Engine:
@@ -63,7 +62,6 @@ class Engine:
     def __init__(self, timeout: float = 10.0, least_wait: float = 0.01, seed: int | None = None):
         if not timeout > 0:
             raise ValueError(f"a timeout of {timeout} s")
-        self.timeout, self.silence, self.least_wait = timeout, timeout / 3, least_wait
         self.stats = LinkStats()
         self.identity: Identity | None = None
         self.error: LinkError | None = None
@@ -75,22 +73,16 @@ class Engine:
         self._window = Window(0)
         self._queue: deque[Request] = deque()
         self._read: tuple[SentFrame, int] | None = None  # the READ that waits, and its words
-        self._computing: deque[ImageRequest] = deque()  # some image of it is under way
-        self._image_bytes_sent = 0
-        self._got = self._told = 0  # results received, and what the board was told of that
-        self._partial: list[int] = []  # first words of result `_got`
+        self._images: ImageStream | None = None
         self._muted = False
-        self._new_session()
-        # Waiting: since when, when last heard, when last something went on, when last sent.
-        self._since: float | None = None
-        self._heard = self._progress = self._sent = 0.0
-        self._backoff = 0
-        self._probe: int | None = None  # a poll was sent when so many were accepted
-        self._want: ToBoard | None = None
+        self._patience = Patience(timeout, least_wait)
+        self._want: ToBoard | None = None  # POLL or RESEND, before anything else
         self._resend_after = 0.0
+        self._probe: int | None = None  # a poll was sent when so many were accepted
         self._polls = self._duplicates = 0
         self._last_ack = -1
         self._gone_back = -1  # accepted when duplicates last made frames go again
+        self._new_session()
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -154,82 +146,62 @@ class Engine:
         """Bytes to put on the line now, in this order; empty where there is nothing to say. What
         the board has room for is given out at once."""
         out = bytearray()
-        if self.error is None:
+        if self._patience.waiting:
             self._check_time(now)
-        if self.error is None and self._opening is not None:
+        if self._opening is not None:
             out += self._greet(now)
-        elif self.error is None and self.identity is not None:
+        elif self.error is None and self._images is not None:
             if self._want is not None:
                 # A zero first: whatever the board holds of a damaged frame ends there.
                 out += b"\0" + self._poll(self._want, now)
             self._want = None
             while (frame := self._window.take(now) or self._cut(now)) is not None:
                 out += self._pack(frame)
-            if not out and 2 * (self._got - self._told) >= self.identity.slots:
+            if not out and 2 * (self._images.got - self._images.told) >= self._images.slots:
                 out += self._poll(ToBoard.POLL, now)
+        if self._waiting:
+            self._patience.begin(now)
         if out:
-            self._sent = now
+            self._patience.sent(now)
             self.stats.bytes_sent += len(out)
-        if self._waiting and self._since is None:
-            self._since = self._heard = self._progress = self._sent = now
-            self._backoff = 0
         return bytes(out)
 
     @property
     def next_timer(self) -> float | None:
         """When to call ``transmit`` though nothing was received; None: nothing is awaited."""
-        if self.error is not None or self._since is None:
-            return None
-        return min(self._deadline, self._heard + self.silence, self._progress + self.timeout)
+        return self._patience.next
 
     @property
     def _waiting(self) -> bool:
-        if self._opening is not None:
-            return True
-        return bool(self._window.frames or self._read or self._images_out)
+        """Something is awaited from the board."""
+        return bool(self._opening or self._window.frames or self._read or self._images_out)
 
     @property
     def _images_out(self) -> int:
-        """Images that are sent whole and have no result yet."""
-        if self.identity is None:
-            return 0
-        return self._image_bytes_sent // self.identity.image_bytes - self._got
-
-    @property
-    def _patience(self) -> float:
-        longest = min(LONGEST_WAIT, self.silence / 4)
-        if self._window.smoothed is None:
-            wait = min(FIRST_WAIT, longest)
-        else:
-            wait = max(self.least_wait, self._window.smoothed + 4 * self._window.spread)
-        return min(wait * 2**self._backoff, max(wait, longest))
-
-    @property
-    def _deadline(self) -> float:
-        return max(self._sent, self._progress) + self._patience
+        return self._images.out if self._images else 0
 
     def _check_time(self, now: float) -> None:
         """Fail, or ask the board how things are, where it was quiet for too long."""
-        if self._since is None:
-            return
+        patience = self._patience
         if not self._waiting:
-            self._since = None
-        elif now >= self._heard + self.silence:
-            self._fail(self._silent())
-        elif now >= self._progress + self.timeout:
-            self._fail(self._stalled())
-        elif now >= self._deadline and self._opening is None:
+            patience.end()
+        elif patience.silent(now):
+            opening = self._opening is not None
+            self._fail(causes.silent(self.stats, opening, self._busy, patience.silence))
+        elif patience.stalled(now):
+            self._fail(causes.stalled(self._window, self._images_out, self._busy, patience.timeout))
+        elif now >= patience.deadline and self._opening is None:
             self.stats.timeouts += 1
-            self._backoff = min(self._backoff + 1, 8)
+            patience.tried()
             self._want = ToBoard.RESEND if self._read or self._images_out else ToBoard.POLL
             self._probe = self._window.accepted
 
     def _greet(self, now: float) -> bytes:
-        if self._since is not None:
-            if now < self._deadline:
+        if self._patience.waiting:
+            if now < self._patience.deadline:
                 return b""
             self.stats.timeouts += 1
-            self._backoff = min(self._backoff + 1, 8)
+            self._patience.tried()
         self.stats.frames_sent += 1
         return b"\0" + HostFrame(ToBoard.HELLO, self.session, body=bytes([self._hello])).pack()
 
@@ -237,9 +209,14 @@ class Engine:
         self._polls += 1
         self.stats.polls += 1
         if kind is ToBoard.RESEND:
-            self._resend_after = now + self._patience
-        self._told = self._got
-        return HostFrame(kind, self.session, 0, self._got & 255).pack()
+            self._resend_after = now + self._patience.wait
+        return HostFrame(kind, self.session, 0, self._tell()).pack()
+
+    def _tell(self) -> int:
+        """The ``got`` of a frame."""
+        assert self._images is not None
+        self._images.told = self._images.got
+        return self._images.got & 255
 
     def _pack(self, frame: SentFrame) -> bytes:
         if frame.again:
@@ -247,23 +224,20 @@ class Engine:
         else:
             self.stats.frames_sent += 1
             self.stats.payload_sent += len(frame.body)
-        self._told = self._got
-        return HostFrame(frame.kind, self.session, frame.number & 255, self._got & 255,
-                         frame.body).pack()  # fmt: skip
+        head = frame.kind, self.session, frame.number & 255, self._tell()
+        return HostFrame(*head, frame.body).pack()
 
     def _cut(self, now: float) -> SentFrame | None:
         """The next new frame, if the board surely has room for it and its order allows it."""
         if not self._queue:
             return None
-        request, window = self._queue[0], self._window
+        request, window, images = self._queue[0], self._window, self._images
         if isinstance(request, ImageRequest):
-            size = self._image_credit(request)
+            assert images is not None
+            size = images.credit(request)
             if not size or not window.has_room(size):
                 return None
-            body = request.cut(size)
-            self._image_bytes_sent += size
-            if not self._computing or self._computing[-1] is not request:
-                self._computing.append(request)
+            body = images.cut(request, size)
         else:
             # The board keeps one answer; and MODE forgets a fault that was not seen yet.
             if request.kind is ToBoard.READ and self._read is not None:
@@ -282,17 +256,6 @@ class Engine:
         assert taken is frame
         return frame
 
-    def _image_credit(self, request: ImageRequest) -> int:
-        """Bytes of images to send in one frame now: a full body, the last bytes, or whatever may be
-        sent while nothing is under way."""
-        assert self.identity is not None
-        size = self.identity.image_bytes
-        allowed = (self._got + self.identity.slots) * size - self._image_bytes_sent
-        allowed = min(allowed, request.left)
-        if allowed < MAX_BODY and allowed < request.left and self._images_out:
-            return 0
-        return min(allowed, MAX_BODY)
-
     # --- from the board -----------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> None:
@@ -302,15 +265,12 @@ class Engine:
                 return
             if frame.version != VERSION:
                 if self._opening is not None:
-                    self._fail(
-                        f"the board speaks version {frame.version} of the link, this Sterna speaks "
-                        f"{VERSION}; make its bitstream and the host from the same Sterna"
-                    )
+                    self._fail(causes.other_version(frame.version))
                 continue
             if frame.session != self.session:
                 self.stats.foreign += 1
                 continue
-            self._heard = now
+            self._patience.heard(now)
             if self._opening is not None:
                 if frame.kind is ToHost.IDENTITY:
                     self._opened(frame)
@@ -320,18 +280,19 @@ class Engine:
     def _opened(self, frame: BoardFrame) -> None:
         if frame.next or frame.done or frame.made:
             self._new_session()  # the board had this number already: nothing was begun anew
-            self._since = None
+            self._patience.end()
             return
         identity = Identity.parse(frame.body)
+        room = MAX_BODY + FRAME_COST
         if identity is None or not (
-            identity.buffer >= MAX_BODY + FRAME_COST
-            and 1 <= identity.slots <= MOST_SLOTS
-            and identity.image_bytes
+            identity.buffer >= room and 1 <= identity.slots <= MOST_SLOTS and identity.image_bytes
         ):
-            self._fail("the board's identity makes no sense; is this a Sterna bitstream?")
+            self._fail(causes.NO_IDENTITY)
             return
         self.identity, self._window = identity, Window(identity.buffer)
-        request, self._opening, self._since = self._opening, None, None
+        self._images = ImageStream(identity)
+        self._patience.end()
+        request, self._opening = self._opening, None
         assert request is not None
         request.finish(identity)
 
@@ -343,6 +304,9 @@ class Engine:
             self.stats.stale += 1
             return
         self.state = frame.state
+        if window.round_trip is not None:
+            self._patience.sample(window.round_trip)
+            window.round_trip = None
         if (window.accepted, window.done) != before:
             self._advanced(now)
         for sent in executed:
@@ -355,8 +319,8 @@ class Engine:
             self._result(frame, now)
 
     def _advanced(self, now: float) -> None:
-        self._progress, self._backoff, self._probe = now, 0, None
-        self._duplicates = 0
+        self._patience.progress(now)
+        self._probe, self._duplicates = None, 0
 
     def _executed(self, sent: SentFrame) -> None:
         """The board has done with a frame. Its ``state`` is that after it, and a fault stays."""
@@ -364,12 +328,7 @@ class Engine:
         if request is None or sent.kind in (ToBoard.READ, ToBoard.IMAGE):
             return
         if sent.kind is ToBoard.WRITE and self.state & State.FAULT:
-            request.finish(
-                error=LinkError(
-                    f"the board refused {request.what} (SLVERR): no such register, not writable, "
-                    "or an image is in flight"
-                )
-            )
+            request.finish(error=LinkError(causes.refused(request.what)))
         request.finish()
 
     def _acknowledged(self, before: int) -> None:
@@ -403,41 +362,19 @@ class Engine:
         request = sent.request
         assert request is not None
         if status:
-            request.finish(
-                error=LinkError(
-                    f"the board refused {request.what} (SLVERR): it has no such register, or it is "
-                    "busy with an image"
-                )
-            )
+            request.finish(error=LinkError(causes.refused(request.what)))
         request.finish(frame.words)
 
     def _result(self, frame: BoardFrame, now: float) -> None:
-        assert self.identity is not None
-        if len(frame.body) < 8 or len(frame.body) % 4:
-            return
-        ahead = (frame.body[0] - self._got) & 255
-        first, words = int.from_bytes(frame.body[2:4], "little"), frame.words
-        if ahead >= MOST_SLOTS or not ahead and first < len(self._partial):
-            return  # known already
-        if ahead or first > len(self._partial):
-            if now >= self._resend_after:
-                self._want = ToBoard.RESEND
-            return
-        self._partial += words
-        self._resend_after = 0.0
-        self._advanced(now)
-        if len(self._partial) < 1 + self.identity.classes:
-            return
-        result, self._partial = tuple(self._partial), []
-        if len(result) != 1 + self.identity.classes or self._images_out < 1:
-            self._fail("the board gave a result that nobody asked for; this is a mistake in it")
-            return
-        self._got += 1
-        request = self._computing[0]
-        request.results.append(result)
-        if len(request.results) == request.images:
-            self._computing.popleft()
-            request.finish(request.results)
+        assert self._images is not None
+        taken = self._images.take(frame)
+        if taken is Taken.GAP and now >= self._resend_after:
+            self._want = ToBoard.RESEND
+        elif taken is Taken.NEW:
+            self._resend_after = 0.0
+            self._advanced(now)
+        elif taken is Taken.WRONG:
+            self._fail(causes.UNASKED)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -448,54 +385,19 @@ class Engine:
         self.error = LinkError(sentence)
         sent = [f.request for f in self._window.frames]
         read = [self._read[0].request] if self._read else []
-        for request in (self._opening, *sent, *read, *self._computing, *self._queue):
+        computing = self._images.computing if self._images else ()
+        for request in (self._opening, *sent, *read, *computing, *self._queue):
             if request is not None:
                 request.finish(error=self.error)
         self._opening = self._read = None
-
-    def _silent(self) -> str:
-        stats, seconds = self.stats, f"{self.silence:.3g} s"
-        if self._opening is None:
-            return (
-                f"the board fell silent for {seconds} while {self._busy}; "
-                "check cable and power, then connect again"
-            )
-        if stats.foreign:
-            return (
-                f"the board answered only other sessions for {seconds}; is another program using "
-                "it? close that and try again"
-            )
-        if stats.bytes_received:
-            return (
-                f"{stats.bytes_received} bytes came in {seconds} but no frame of a board; "
-                "is the baud rate that of its bitstream?"
-            )
-        return (
-            f"no answer from a board within {seconds}; is it powered and programmed with "
-            "'sterna program', and is this its port?"
-        )
-
-    def _stalled(self) -> str:
-        window = self._window
-        if self._opening is not None:
-            return f"the board answered but did not open a session within {self.timeout:.3g} s"
-        held = sum(frame.cost for frame in window.frames)
-        where = ""
-        if window.frames and not window.missing:
-            where = f", and holds {held} of its {window.buffer} bytes unexecuted"
-        if self._images_out:
-            where += f"; {self._images_out} images wait for results"
-        return (
-            f"the board answers but {self._busy} has not gone on for {self.timeout:.3g} s{where}; "
-            "is control.hold set? connect again with a reset of the network"
-        )
+        self._patience.end()
 
     @property
     def _busy(self) -> str:
         if self._read is not None and self._read[0].request is not None:
             return self._read[0].request.what
-        if self._computing:
-            return self._computing[0].what
+        if self._images and self._images.computing:
+            return self._images.computing[0].what
         for frame in self._window.frames:
             if frame.request is not None:
                 return frame.request.what

@@ -37,8 +37,8 @@ class Window:
         done: number executed next, as far as is known.
         accepted: number the board accepts next.
         top: number of the next new frame.
-        smoothed, spread: time from sending a frame to its acceptance, and its mean deviation, in
-            seconds; None before the first.
+        round_trip: seconds from sending a frame to its acceptance, of the newest one that was sent
+            only once; None before the first. Whoever reads it sets it to None.
     """
 
     def __init__(self, buffer: int):
@@ -47,8 +47,7 @@ class Window:
         self.done = self.accepted = self.top = 0
         self._send = 0  # number to put on the line next
         self._used = 0
-        self.smoothed: float | None = None
-        self.spread = 0.0
+        self.round_trip: float | None = None
 
     def has_room(self, body_bytes: int) -> bool:
         """A frame with such a body fits into the board's buffer whatever of it is executed."""
@@ -94,16 +93,9 @@ class Window:
         if accepted > self.accepted:
             newest = self.frames[accepted - 1 - self.done]
             if not newest.again:
-                self._sample(now - newest.sent)
+                self.round_trip = now - newest.sent
         self.accepted = accepted
         over = [self.frames.popleft() for _ in range(executed - self.done)]
         self._used -= sum(frame.cost for frame in over)
         self.done = executed
         return over
-
-    def _sample(self, seconds: float) -> None:
-        if self.smoothed is None:
-            self.smoothed, self.spread = seconds, seconds / 2
-        else:
-            self.spread += (abs(seconds - self.smoothed) - self.spread) / 4
-            self.smoothed += (seconds - self.smoothed) / 8
