@@ -1,0 +1,221 @@
+"""From bytes of the line to accepted frames: COBS, CRC, session, order, and room."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.errors import DesignError
+from sterna.golden.link import (
+    CRC_BYTES,
+    FRAME_COST,
+    HOST_HEADER,
+    MAX_BODY,
+    SEQUENCED,
+    VERSION,
+    Hello,
+    ToBoard,
+)
+from sterna.hw.crc import RESIDUE, SerialCrc
+
+__all__ = ["MIN_BUFFER", "Deframer", "check_buffer"]
+
+MIN_BUFFER = 256
+"""Bytes, so that every frame finds room in an empty queue."""
+FIXED = sum(size for _, size in HOST_HEADER) + CRC_BYTES
+# What the field offsets below are written for.
+assert [n for n, _ in HOST_HEADER] == ["kind", "session", "seq", "got"] and FIXED == 9
+assert MAX_BODY + FIXED < 256 and FRAME_COST == 2 + CRC_BYTES
+
+
+def check_buffer(size: int) -> None:
+    """Raises DesignError where ``size`` bytes cannot be the buffer of a Deframer."""
+    if isinstance(size, bool) or not isinstance(size, int) or size & (size - 1) or not (
+        MIN_BUFFER <= size < 1 << 16
+    ):  # fmt: skip
+        raise DesignError(
+            f"a link buffer of {size!r} bytes; use a power of two from {MIN_BUFFER} to 32768"
+        )
+
+
+class Deframer(wiring.Component):
+    """Takes bytes of the line and queues what is to be executed, once and in order.
+
+    A frame is judged at the zero byte that ends it (see golden.link). One with a good CRC, of the
+    open session and of the expected number is queued if there is room, byte by byte as it comes and
+    given back where it turns out bad. The queue holds for each frame: the length of its body, its
+    kind, its body. Bytes are offered at most every other clock. Everything a frame asks for is told
+    for one clock, three clocks after its last byte was taken.
+
+    A HELLO of a new session empties the queue, sets all numbers to zero and raises ``flush`` until
+    ``flushed``; meanwhile nothing is queued.
+
+    Takes a byte in 8 clocks, the time of the CRC, and 3 more for the end of a frame.
+
+    Members
+    -------
+    i : in, stream of bytes as they come over the line
+    o : out, stream of the queue's bytes; emptied by a new session even while ``valid``
+    session : out, 16 bits, 0 before the first HELLO
+    opened : out, one clock: a new session; ``session`` and ``flush`` follow one clock later
+    restart : out, with the first clock of ``flush``: the network shall be reset
+    flush : out, the executor must end what it does; flushed : in, one clock
+    next : out, 8 bits, the seq accepted next
+    refused : out, 8 bits, frames that were damaged or found no room
+    got : out, 8 bits, and take_got, one clock: the host has received so many results
+    ask_identity, ask_ack, ask_resend : out, one clock each
+    """
+
+    def __init__(self, buffer: int):
+        check_buffer(buffer)
+        self.buffer = buffer
+        super().__init__({
+            "i": In(stream.Signature(8)),
+            "o": Out(stream.Signature(8)),
+            "session": Out(16),
+            "opened": Out(1),
+            "restart": Out(1),
+            "flush": Out(1),
+            "flushed": In(1),
+            "next": Out(8),
+            "refused": Out(8),
+            "got": Out(8),
+            "take_got": Out(1),
+            "ask_identity": Out(1),
+            "ask_ack": Out(1),
+            "ask_resend": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.crc = crc = SerialCrc()
+        # The end of a frame takes three clocks: compare, judge, close.
+        ending, judging, closing = Signal(), Signal(), Signal()
+        m.d.sync += [ending.eq(0), judging.eq(ending), closing.eq(judging)]
+        # `left` bytes until the next code byte. `place` counts from the header's first byte so that
+        # it is the length of the body when the frame ends; `short` while there is no whole CRC yet.
+        left, place = Signal(8), Signal(8, init=256 - FIXED)
+        begun, short, bad = Signal(), Signal(init=1), Signal()
+        byte, put = Signal(8), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~(crc.busy | ending | judging | closing)),
+            byte.eq(Mux(left == 0, 0, self.i.payload)),
+            crc.data.eq(byte),
+            crc.load.eq(put),
+            crc.clear.eq(closing),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            with m.If(self.i.payload == 0):
+                m.d.sync += [ending.eq(begun), bad.eq(bad | (begun & (short | (left != 0))))]
+            with m.Elif(left == 0):
+                # A code byte also stands for a zero, but not the first of a frame.
+                m.d.sync += [left.eq(self.i.payload - 1), begun.eq(1)]
+                m.d.comb += put.eq(begun)
+            with m.Else():
+                m.d.sync += left.eq(left - 1)
+                m.d.comb += put.eq(1)
+        with m.If(put):
+            m.d.sync += [place.eq(place + 1), bad.eq(bad | (place == MAX_BODY))]
+            with m.If(place == 255):
+                m.d.sync += short.eq(0)
+        with m.If(closing):
+            m.d.sync += [left.eq(0), begun.eq(0), short.eq(1), bad.eq(0), place.eq(place.init)]
+
+        kind, session, expected, resets = self._fields(m, put & short, place, byte)
+        accept, opens, lost = Signal(), Signal(), Signal()
+        # Of the header only the kind is kept; of the rest all, as its CRC is known only at the end.
+        kept = put & (~short | ~place[3] | place[2])
+        self._queue(m, kept, byte, place, judging, closing, accept, opens, lost)
+        good, ours = Signal(), Signal()
+        m.d.sync += [
+            good.eq(~bad & (crc.state == RESIDUE)),
+            ours.eq((session == self.session) & (self.session != 0)),
+            Cat(self.ask_identity, self.ask_ack, self.ask_resend, self.take_got).eq(0),
+            Cat(self.opened, self.restart).eq(0),
+        ]
+        with m.If(self.flushed):
+            m.d.sync += self.flush.eq(0)
+        numbered = Signal()
+        with m.Switch(kind[:4]):
+            with m.Case(*SEQUENCED):
+                m.d.comb += numbered.eq(1)
+        with m.If(judging):
+            with m.If(~good):
+                m.d.sync += self.refused.eq(self.refused + 1)
+            with m.Elif(kind[:4] == ToBoard.HELLO):
+                # One of another version is answered too, so that the host can say what it met.
+                with m.If((kind[4:] != VERSION) | ours & (place == 1)):
+                    m.d.sync += self.ask_identity.eq(1)
+                with m.Elif((place == 1) & (session != 0)):
+                    m.d.comb += opens.eq(1)
+            with m.Elif((kind[4:] == VERSION) & ours):
+                with m.If(numbered | (kind[:4] == ToBoard.POLL) | (kind[:4] == ToBoard.RESEND)):
+                    m.d.sync += [self.take_got.eq(1), self.ask_ack.eq(1)]
+                with m.If(kind[:4] == ToBoard.RESEND):
+                    m.d.sync += self.ask_resend.eq(1)
+                with m.If(numbered & expected & ~self.flush):
+                    m.d.comb += accept.eq(~lost)
+                    with m.If(lost):
+                        m.d.sync += self.refused.eq(self.refused + 1)
+                    with m.Else():
+                        m.d.sync += self.next.eq(self.next + 1)
+        with m.If(opens):
+            m.d.sync += [
+                self.session.eq(session),
+                Cat(self.opened, self.flush, self.ask_identity).eq(7),
+                self.restart.eq(resets),
+                Cat(self.next, self.refused).eq(0),
+            ]
+        return m
+
+    def _fields(self, m: Module, put, place: Signal, byte: Signal):
+        """Fields of the header of the frame that comes in; returns (kind, session, seq is the one
+        expected, bit RESET of a HELLO)."""
+        kind, session, expected, resets = Signal(8), Signal(16), Signal(), Signal()
+        with m.If(put):
+            with m.Switch(place[:4]):
+                with m.Case(7):
+                    m.d.sync += kind.eq(byte)
+                with m.Case(8, 9):
+                    m.d.sync += session.eq(Cat(session[8:], byte))
+                with m.Case(10):
+                    m.d.sync += expected.eq(byte == self.next)
+                with m.Case(11):
+                    m.d.sync += self.got.eq(byte)
+                with m.Case(12):
+                    m.d.sync += resets.eq((byte & Hello.RESET) != 0)
+        return kind, session, expected, resets
+
+    def _queue(
+        self, m: Module, kept, byte: Signal, length: Signal, judging: Signal, closing: Signal,
+        accept: Signal, opens: Signal, lost: Signal,
+    ) -> None:  # fmt: skip
+        """The memory of frames. A frame is written behind the queue's end, its length last."""
+        m.submodules.memory = memory = Memory(shape=8, depth=self.buffer, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        end, at = Signal(range(self.buffer)), Signal(range(self.buffer), init=1)
+        following, full = Signal.like(end), Signal()
+        m.d.comb += [
+            following.eq(Mux(closing, end, at) + 1),
+            write.en.eq(judging | kept & ~full),
+            write.addr.eq(Mux(judging, end, at)),
+            write.data.eq(Mux(judging, length, byte)),
+            read.en.eq(1),
+            self.o.payload.eq(read.data),
+        ]
+        # Bytes are too far apart for a late `full` to be wrong.
+        m.d.sync += full.eq(following == read.addr)
+        with m.If(kept):
+            m.d.sync += lost.eq(lost | full)
+        with m.If(closing | kept):
+            m.d.sync += at.eq(following)
+        with m.If(closing):
+            m.d.sync += lost.eq(0)
+        with m.If(accept):
+            m.d.sync += end.eq(at - CRC_BYTES)
+        with m.If(~self.o.valid):
+            m.d.sync += self.o.valid.eq(read.addr != end)
+        with m.Elif(self.o.ready):
+            m.d.sync += [read.addr.eq(read.addr + 1), self.o.valid.eq(0)]
+        with m.If(opens):
+            m.d.sync += [end.eq(0), read.addr.eq(0), self.o.valid.eq(0)]
