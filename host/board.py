@@ -1,0 +1,314 @@
+"""A board with a Sterna design, from Python: load weights, compute images, read counters."""
+
+__all__ = ["Board", "BoardInfo", "Counters"]
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sterna.golden import csr
+from sterna.golden.errors import UsageError
+from sterna.golden.link import Identity, LinkError
+from sterna.golden.result import Result
+from sterna.host.connection import Connection
+from sterna.host.inputs import Images, from_build, from_shape
+from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
+from sterna.host.reader import LinkStats
+from sterna.host.serialport import SerialPort, Transport
+
+SLICE = 4096
+"""Images given to the link at once."""
+LOAD_AGAIN = (
+    "the board has no complete weights (weights_id is 0); load the weights again with "
+    "'sterna load'"
+)
+
+
+@dataclass(frozen=True)
+class BoardInfo:
+    """What a board says of itself. structure_id, weights_id: first 16 hexadecimal digits;
+    weights_id None where no weights are loaded whole. image_bytes: of an image on the link.
+    classes: logits of a result. buffer: bytes of frames it queues. slots: images that may be under
+    way. cores: with a stall counter. regions: reloadable memories. held: it starts no image."""
+
+    structure_id: str
+    weights_id: str | None
+    image_bytes: int
+    classes: int
+    buffer: int
+    slots: int
+    cores: int
+    regions: int
+    held: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Counters:
+    """A design's counters. image_clocks: of an image, first input beat to last output beat, the
+    latest that was measured; images and total_clocks (modulo 2**32): since they were cleared;
+    dropped_early, dropped_late: packets of a wrong length; stalls: clocks each core had to wait."""
+
+    image_clocks: int
+    images: int
+    total_clocks: int
+    dropped_early: int
+    dropped_late: int
+    stalls: dict[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Board:
+    """One board, one connection; also a context manager.
+
+    ::
+
+        with sterna.Board("/dev/ttyUSB0", build="build/mnist-ulx3s-85f") as board:
+            board.load()
+            result = board.infer(images)
+
+    Args:
+        port: the serial port's name, or any ``host.serialport.Transport``.
+        baud: as the bitstream has it.
+        build: the build folder of the design: shape and coding of images, names of cores, weights.
+            A board with another design is refused.
+        shape: instead of a build, the (C, H, W) of 8-bit images.
+        timeout: seconds without progress after which every call fails (a third of it where the
+            board is silent).
+        reset: reset the network first; its weights stay.
+
+    Raises, as all its methods do:
+        LinkError: port, link, or the board's refusal, in one sentence. After it, and after Ctrl-C,
+            the next call connects anew.
+        FileError: a file is damaged or of another design.
+    """
+
+    def __init__(
+        self,
+        port: str | Transport,
+        baud: int = 1_000_000,
+        build: str | os.PathLike[str] | None = None,
+        *,
+        shape: tuple[int, int, int] | None = None,
+        timeout: float = 10.0,
+        reset: bool = False,
+    ):
+        self._images: Images | None = None
+        if build is not None:
+            self._images = from_build(build)
+        elif shape is not None:
+            self._images = from_shape(shape)
+        transport = SerialPort(port, baud, timeout) if isinstance(port, str) else port
+        try:
+            self._link = Connection(transport, timeout, reset)
+            self._check()
+        except BaseException:
+            transport.close()
+            raise
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the port."""
+        self._link.transport.close()
+
+    def _check(self) -> None:
+        """This is a Sterna network, of this map of registers, and of the build."""
+        magic, version = self._link.read("id", 2)
+        if magic != csr.ID:
+            raise LinkError(
+                f"behind the link is no Sterna network (id {magic:#010x}); "
+                "program the board with a bitstream of this Sterna"
+            )
+        if version >> 16 != csr.VERSION >> 16 or version < csr.VERSION:
+            raise LinkError(
+                f"the board's registers are of version {version >> 16}.{version & 0xFFFF}, this "
+                f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"
+            )
+        board, wanted = self._structure, self._images.structure if self._images else None
+        if wanted is not None and wanted != board:
+            raise LinkError(
+                f"the board has another design (structure {board}) than the build ({wanted}); "
+                "program the build's bitstream, or name the build of the board's"
+            )
+
+    @property
+    def identity(self) -> Identity:
+        """What the link says; see ``golden.link.Identity``."""
+        identity = self._link.engine.identity
+        assert identity is not None
+        return identity
+
+    @property
+    def stats(self) -> LinkStats:
+        """Counts of the current session."""
+        return self._link.engine.stats
+
+    @property
+    def _structure(self) -> str:
+        return f"{self.identity.structure_id:016x}"
+
+    def identify(self) -> BoardInfo:
+        """What the board is and what it holds."""
+        identity = self.identity
+        low, high, config, control = self._link.read("weights_id_lo", 4)
+        weights = high << 32 | low
+        return BoardInfo(
+            structure_id=self._structure,
+            weights_id=f"{weights:016x}" if weights else None,
+            image_bytes=identity.image_bytes,
+            classes=identity.classes or 1 << 16,
+            buffer=identity.buffer,
+            slots=identity.slots,
+            cores=config & 0xFFFF,
+            regions=config >> 16,
+            held=bool(control & HOLD),
+        )
+
+    def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
+        """Words of ``count`` registers from ``register`` on, a name of golden/csr.py or a byte
+        address."""
+        return self._link.read(register, count)
+
+    def write(self, register: str | int, *words: int) -> None:
+        """Write registers from ``register`` on."""
+        self._link.write(register, *words)
+
+    def load(self, weights: str | os.PathLike[str] | bytes | None = None) -> str:
+        """Load weights and verify them; returns their weights_id.
+
+        ``weights``: path or bytes of a weights.sterna, default the build's. Retrained weights of
+        the same structure are fine. Cut short, it leaves a board that refuses to compute until
+        weights are loaded again. Where the file's fixed contents are not those of the bitstream it
+        is refused before anything is written.
+        """
+        if weights is None:
+            if self._images is None or self._images.weights is None:
+                raise UsageError("no weights: give the path of a weights.sterna, or a build")
+            weights = self._images.weights
+        image = parse_weights(weights)
+        load_weights(self._link, image)
+        return image.weights_id
+
+    def infer(self, images: Any) -> Result:
+        """Compute images; logits and classes as golden/exact.py gives them, without spikes.
+
+        ``images``: uint8 [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'. They stream over the
+        link while others are computed. Refused without complete weights.
+        """
+        if self._images is None:
+            raise UsageError("the images' shape is not known; open the board with build or shape")
+        data = self._images.pack(images, self.identity.image_bytes)
+        return self.infer_bytes(data)
+
+    def infer_bytes(self, data: bytes) -> Result:
+        """As ``infer``, of images that are packed as the board takes them (docs/streams.md), each
+        padded to ``identity.image_bytes``."""
+        size = self.identity.image_bytes
+        if not data or len(data) % size:
+            raise UsageError(f"{len(data)} bytes are no images of {size} bytes; pad each to {size}")
+        self._ready()
+        engine = self._link.engine
+        slices = [data[at : at + SLICE * size] for at in range(0, len(data), SLICE * size)]
+        requests = [engine.images(part) for part in slices]
+        words = [word for request in requests for word in _words(self._link.wait(request))]
+        return _result(np.array(words, np.uint32))
+
+    def _ready(self) -> None:
+        """Weights are complete; then nothing holds images back."""
+        low, high, _, control = self._link.read("weights_id_lo", 4)
+        if not low | high:
+            raise LinkError(LOAD_AGAIN)
+        if control & HOLD:  # a load was cut between its last two writes
+            self._link.write("control", 0)
+
+    def counters(self, clear: bool = False) -> Counters:
+        """The counters; ``clear``: and set them to zero afterwards."""
+        _, _, clocks, images, total, dropped = self._link.read("status", 6)
+        cores = self._link.read("config")[0] & 0xFFFF
+        stalls = self._link.read("stalls", cores) if cores else ()
+        names = self._images.cores if self._images else ()
+        names = names if len(names) == cores else [f"core{k}" for k in range(cores)]
+        if clear:
+            self._clear()
+        return Counters(
+            clocks, images, total, dropped & 0xFFFF, dropped >> 16, dict(zip(names, stalls))
+        )
+
+    def _clear(self) -> None:
+        (control,) = self._link.read("control")
+        self._link.write("control", control & HOLD | 1)
+
+    def repeat(self, count: int) -> int:
+        """Compute the last image ``count`` times more without the link; returns the clocks from the
+        first input beat to the last output beat (below 2**32, else modulo). Clears the counters.
+        """
+        if not 1 <= count < 1 << 32:
+            raise UsageError(f"{count} repetitions; use 1 to {2**32 - 1}")
+        self._ready()
+        link = self._link
+        link.wait(link.engine.mode(mute=True))
+        try:
+            self._clear()
+            link.write("repeat", count)
+            before, end = None, time.monotonic() + link.timeout
+            while (now := link.read("status", 4))[1] or not now[0] & IDLE:
+                if (now[1], now[3]) != before:
+                    before, end = (now[1], now[3]), time.monotonic() + link.timeout
+                elif time.monotonic() > end:
+                    raise LinkError(
+                        "no repetition is computed; compute an image first (repeat sends the last "
+                        "one again)"
+                    )
+                time.sleep(0.002)
+            images, clocks = link.read("images", 2)
+        finally:
+            if link.alive:
+                link.write("repeat", 0)
+                link.wait(link.engine.mode())
+        if images != count:
+            raise LinkError(
+                f"{images} of {count} repetitions were computed; was this design built with repeat?"
+            )
+        return clocks
+
+    def reset(self) -> None:
+        """Reset the network: images under way, counters and ``hold`` are gone, its weights stay."""
+        self._link.open(reset=True)
+
+
+def _words(value: object) -> list[tuple[int, ...]]:
+    assert isinstance(value, list)
+    return value
+
+
+def _result(words: np.ndarray) -> Result:
+    """uint32 [B, 1 + classes] to a Result; LinkError where one is flagged."""
+    flags, classes = words[:, 0] >> 16, (words[:, 0] & 0xFFFF).astype(np.int64)
+    logits = np.ascontiguousarray(words[:, 1:]).view(np.int32)
+    if flags.any():
+        k = int(np.argmax(flags != 0))
+        if flags[k] & csr.FLAG_UNLOADED:
+            raise LinkError(f"image {k} was computed without complete weights; {LOAD_AGAIN}")
+        raise LinkError(
+            f"image {k} came back with flags {flags[k]:#x}: it had a wrong length on its way into "
+            "the network; reset the network and try again"
+        )
+    if (classes != np.argmax(logits, axis=1)).any():
+        k = int(np.argmax(classes != np.argmax(logits, axis=1)))
+        raise LinkError(
+            f"image {k} has class {classes[k]}, which is not its largest logit; please report this "
+            "mistake of the design"
+        )
+    return Result(logits, classes)

@@ -1,0 +1,112 @@
+"""An open line to a board: moves the engine's bytes until a request is done."""
+
+__all__ = ["Connection"]
+
+import time
+from collections.abc import Sequence
+
+from sterna.golden import csr
+from sterna.golden.errors import UsageError
+from sterna.golden.link import LinkError
+from sterna.host.engine import Engine
+from sterna.host.requests import READ_WORDS, Request
+from sterna.host.serialport import Transport
+
+CHUNK = 256
+"""Bytes written at once, so that what arrives meanwhile is read."""
+TICK = 0.01
+"""Seconds to wait for bytes before the engine's timers are looked at."""
+
+
+class Connection:
+    """One session after the other over one transport.
+
+    After a failure of the link, or where a call was interrupted (Ctrl-C), the next call opens a new
+    session, in which the board has forgotten everything under way.
+
+    Raises, as all its methods do:
+        LinkError: see ``host.causes``.
+    """
+
+    def __init__(self, transport: Transport, timeout: float, reset: bool = False):
+        self.transport, self.timeout = transport, timeout
+        self._engine: Engine | None = None
+        self._out = bytearray()
+        self._busy = False  # a call is under way, or was interrupted
+        self.open(reset)
+
+    def open(self, reset: bool = False) -> None:
+        """Begin a new session. ``reset``: also reset the network; its weights stay."""
+        # What is left of the old session's bytes is of no use; the new one begins with a zero byte,
+        # which ends half a frame.
+        self._out.clear()
+        self._engine = Engine(self.timeout)
+        self.wait(self._engine.open(reset))
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of a session that is open and has nothing under way."""
+        if not self.alive:
+            self.open()
+        assert self._engine is not None
+        return self._engine
+
+    @property
+    def alive(self) -> bool:
+        """The session is open, and no call was interrupted."""
+        return self._engine is not None and not self._busy and self._engine.error is None
+
+    def wait(self, request: Request) -> object:
+        """Run the link until the request is done; its value."""
+        engine = self._engine
+        assert engine is not None
+        self._busy = True
+        while not request.done:
+            if not self._out:
+                self._out += engine.transmit(time.monotonic())
+            if self._out:
+                self.transport.write(bytes(self._out[:CHUNK]))
+                del self._out[:CHUNK]
+            data = self.transport.read(0.0 if self._out else TICK)
+            if data:
+                engine.receive(data, time.monotonic())
+        self._busy = False
+        return request.result()
+
+    def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
+        """Words of ``count`` registers from one on, by name (golden/csr.py) or byte address."""
+        address, words = address_of(register), []
+        for at in range(0, count, READ_WORDS):
+            request = self.engine.read(address + 4 * at, min(READ_WORDS, count - at))
+            value = self.wait(request)
+            assert isinstance(value, tuple)
+            words += value
+        return tuple(words)
+
+    def write(self, register: str | int, *words: int) -> None:
+        """Write registers from one on. After a refusal the board takes writes again."""
+        self.write_all([(register, words, False)])
+
+    def write_all(self, writes: Sequence[tuple[str | int, Sequence[int], bool]]) -> None:
+        """Many writes in order, without waiting between them: (register, words, whether all go to
+        that one register). The first refused one stops the rest."""
+        engine = self.engine
+        requests = [engine.write(address_of(r), words, same) for r, words, same in writes]
+        try:
+            for request in requests:
+                self.wait(request)
+        except LinkError:
+            if engine.error is None:
+                self.wait(engine.mode())
+            raise
+
+
+def address_of(register: str | int) -> int:
+    """Byte address of a register, given by name or address. UsageError where there is none."""
+    if isinstance(register, str):
+        if register not in csr.ADDRESS:
+            raise UsageError(f"no register '{register}'; use one of {', '.join(csr.ADDRESS)}")
+        return csr.ADDRESS[register]
+    if not 0 <= register < 1 << csr.ADDRESS_BITS or register % 4:
+        raise UsageError(f"{register:#x} is no register's address; use multiples of 4 to 0xfffc")
+    return register

@@ -1,0 +1,70 @@
+"""Which images a design takes: from a build folder, or from their shape alone."""
+
+__all__ = ["Images", "from_build", "from_shape"]
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.golden import files
+from sterna.golden.coding import image_bits
+from sterna.golden.errors import UsageError
+from sterna.golden.network import Input
+
+
+@dataclass(frozen=True)
+class Images:
+    """The input of a design.
+
+    node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
+    the shape is known. cores: names of the cores with a stall counter, where known. weights: the
+    build's weights.sterna, None without a build.
+    """
+
+    node: Input
+    steps: int
+    structure: str | None = None
+    cores: tuple[str, ...] = field(default=())
+    weights: Path | None = None
+
+    def pack(self, images: Any, image_bytes: int) -> bytes:
+        """The bytes of images as they go over the link, ``image_bytes`` each.
+
+        ``images``: see ``golden.coding.check_images``. UsageError, NetworkError: they do not fit
+        the network, or the network's images do not fit the board.
+        """
+        rows = image_bits(self.node, images, self.steps)
+        if not rows.shape[1] <= image_bytes < rows.shape[1] + 64:  # a beat has at most 64 bytes
+            raise UsageError(
+                f"an image of {self.node.shape} ({self.node.coding}) has {rows.shape[1]} bytes, "
+                f"the board takes {image_bytes}; give the build or shape of the board's design"
+            )
+        padded = np.zeros((len(rows), image_bytes), np.uint8)
+        padded[:, : rows.shape[1]] = rows
+        return padded.tobytes()
+
+
+def from_build(folder: str | os.PathLike[str]) -> Images:
+    """Of the network in a build folder. FileError where its files are missing or damaged."""
+    path = Path(folder)
+    network = files.load(path)
+    structure, cores = None, ()
+    if (path / "design.json").is_file():
+        text = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'").decode()
+        structure = files.structure_id(network, text)[:16]
+    if (path / "csr.json").is_file():
+        data = files.read_bytes(path / "csr.json", 1 << 26, "run 'sterna verilog'")
+        found = files.parse_json(data, path / "csr.json", "run 'sterna verilog'")
+        names = [register["name"] for register in found["registers"]]
+        cores = tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
+    weights = path / "weights.sterna"
+    return Images(network.input, network.steps, structure, cores,
+                  weights if weights.is_file() else None)  # fmt: skip
+
+
+def from_shape(shape: tuple[int, int, int]) -> Images:
+    """Of a network that reads 8-bit pixels of shape (C, H, W) ('direct')."""
+    return Images(Input("image", shape), 1)

@@ -1,0 +1,111 @@
+"""Loading weights into a board: all of them, verified, or none that anybody would compute with."""
+
+__all__ = ["load_weights", "parse_weights"]
+
+import os
+import time
+import zlib
+
+import numpy as np
+
+from sterna.golden.errors import FileError
+from sterna.golden.files import WeightsImage, parse_weights_image, read_weights_image
+from sterna.golden.link import LinkError
+from sterna.host.connection import Connection
+
+HOLD = 2
+IDLE, CRC_BUSY, CRC_DONE = 1, 1 << 8, 1 << 9
+BATCH = 59 * 64
+"""Words given to the link at once."""
+
+
+def parse_weights(weights: str | os.PathLike[str] | bytes) -> WeightsImage:
+    """A weights image from its path or its bytes. FileError unless every byte is right."""
+    if isinstance(weights, bytes | bytearray):
+        return parse_weights_image(bytes(weights))
+    return read_weights_image(weights)
+
+
+def load_weights(link: Connection, image: WeightsImage) -> None:
+    """Write the reloadable memories of a board and verify each by the board's own CRC pass.
+
+    Order: hold, wait until idle, write (which clears weights_id), verify, weights_id, release. So
+    wherever this ends early, weights_id is zero, or the weights are whole.
+
+    Raises:
+        FileError: the image is of another structure, lacks a memory, or has other fixed contents.
+        LinkError: the link, a refused access, or a memory that reads back wrong.
+    """
+    low, high = link.read("structure_id_lo", 2)
+    board = f"{high << 32 | low:016x}"
+    if image.structure_id[:16] != board:
+        raise FileError(
+            f"the weights are for structure {image.structure_id[:16]}, the board's bitstream is "
+            f"{board}; load weights packed with its design, or program the other bitstream"
+        )
+    count = link.read("config")[0] >> 16
+    _check_fixed(link, image, count)
+    if not count:
+        return
+    if missing := [n for n in range(count) if n not in image.regions]:
+        raise FileError(
+            f"the weights have no region {missing[0]} of the board's {count}; pack them again"
+        )
+    link.write("control", HOLD)
+    _until_idle(link)
+    for region in range(count):
+        _write(link, region, image.regions[region])
+        _verify(link, region, image.regions[region])
+    number = int(image.weights_id[:16], 16)
+    words = number & 0xFFFFFFFF, number >> 32
+    link.write("weights_id_lo", *words)  # one frame: both halves or none
+    if link.read("weights_id_lo", 2) != words:
+        raise LinkError("weights_id reads back otherwise than written; load the weights again")
+    link.write("control", 0)
+
+
+def _check_fixed(link: Connection, image: WeightsImage, count: int) -> None:
+    """What is built into the bitstream must be what the file has in its place."""
+    if image.rom_crc(count) == link.read("rom_crc")[0]:
+        return
+    what = "some of these weights are" if count else "the weights of this design are"
+    raise FileError(
+        f"{what} built into the board's bitstream and differ from the file's; put them into the "
+        "bitstream with 'sterna patch' and program it"
+    )
+
+
+def _until_idle(link: Connection) -> None:
+    end = time.monotonic() + link.timeout
+    while not link.read("status")[0] & IDLE:
+        if time.monotonic() > end:
+            raise LinkError(
+                f"an image has been in flight for {link.timeout:.3g} s and does not end; "
+                "reset the network and load again"
+            )
+
+
+def _write(link: Connection, region: int, words: np.ndarray) -> None:
+    link.write("chain_address", region << 24)
+    for at in range(0, len(words), BATCH):
+        link.write_all([("chain_data", words[at : at + BATCH].tolist(), True)])
+
+
+def _verify(link: Connection, region: int, words: np.ndarray) -> None:
+    """The board's CRC-32 of a region against the file's."""
+    link.write("chain_address", region << 24)
+    link.write("crc_words", len(words))
+    left, end = None, time.monotonic() + link.timeout
+    while (status := link.read("status")[0]) & CRC_BUSY:
+        now, before = time.monotonic(), left
+        (left,) = link.read("crc_words")
+        end = now + link.timeout if left != before else end
+        if now > end:
+            raise LinkError(f"the CRC pass over region {region} does not end; reset the network")
+    (found,) = link.read("crc_result")
+    expected = zlib.crc32(words.astype("<u4").tobytes())
+    if not status & CRC_DONE or found != expected:
+        raise LinkError(
+            f"region {region} reads back with CRC {found:08x} instead of {expected:08x}; "
+            "load the weights again, and lower the clock if it stays so"
+        )
