@@ -26,6 +26,7 @@ _PUBLIC = {
     "quantize": ("sterna.gen.quantize", "quantize"),
     "fold": ("sterna.gen.fold", "fold"),
     "build": ("sterna.gen.stages", "ensure"),
+    "Board": ("sterna.host.board", "Board"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.simulator", "simulate"),
 }
