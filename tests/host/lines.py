@@ -48,8 +48,10 @@ class Direct:
 class PtyBoard:
     """A fake board behind a pseudo terminal, served by a thread; ``port`` is its name."""
 
-    def __init__(self, board: FakeBoard):
+    def __init__(self, board: FakeBoard, up: Callable[[bytes], bytes] | None = None,
+                 down: Callable[[bytes], bytes] | None = None):  # fmt: skip
         self.board = board
+        self.up, self.down = up or bytes, down or bytes
         self.master, self.slave = os.openpty()
         tty.setraw(self.slave)
         self.port = os.ttyname(self.slave)
@@ -74,6 +76,6 @@ class PtyBoard:
         while not self._stop.is_set():
             ready, _, _ = select.select([self.master], [], [], 0.001)
             if ready:
-                self.board.receive(os.read(self.master, 4096))
-            if out := serve(self.board):
+                self.board.receive(self.up(os.read(self.master, 4096)))
+            if out := self.down(serve(self.board)):
                 os.write(self.master, out)
