@@ -75,7 +75,7 @@ def test_a_host_needs_only_numpy_pyserial_safetensors(wheel: Path, tmp_path: Pat
     """golden/files.py and host/ work where torch and amaranth cannot be imported."""
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    modules = ["sterna", "sterna.golden.files", "sterna.golden.network"]
+    modules = ["sterna", "sterna.golden.files", "sterna.golden.coding", "sterna.board_commands"]
     modules += [dotted(p) for p in sources("host", (".py",))]
     allowed = "{'numpy', 'serial', 'safetensors', 'sterna', *sys.stdlib_module_names}"
     assert imported_with_ban(modules, f"name.split('.')[0] not in {allowed}", site) == ""

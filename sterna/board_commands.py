@@ -1,0 +1,214 @@
+"""The commands that talk to a board over its serial port; each as those of sterna/commands.py."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sterna.golden.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sterna.host.board import Board
+
+__all__ = ["add_parsers", "counters", "identify", "infer", "load"]
+
+Answer = tuple[dict[str, Any], str, int]
+FEW = 1000
+"""Images of a data set unless --images says otherwise."""
+RAW_LIMIT = 1 << 30
+
+
+def add_parsers(command: Callable[[str, str], argparse.ArgumentParser], _staged: Any = None) -> None:
+    """Add the parsers of these commands; ``command(name, text)`` makes one. None of them runs
+    stages of a build, so that they work without what stages need."""
+    sub = command("identify", "say which design and weights are on a board")
+    _line(sub)
+
+    sub = command("load", "write trained weights into a board, and verify them")
+    sub.add_argument("weights", metavar="BUILD|WEIGHTS.sterna", help="build folder, or the file")
+    _line(sub)
+
+    sub = command("infer", "compute images on a board")
+    sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
+    sub.add_argument("--images", type=int, metavar="N", help="first N test images or of the file")
+    sub.add_argument("--data", help="data set (default: the build's)")
+    sub.add_argument("--file", metavar="FILE.npy", help="instead: images [B,C,H,W] of a file")
+    sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
+    sub.add_argument("-o", "--output", metavar="FILE.npz", help="write logits and classes")
+    _line(sub)
+
+    sub = command("counters", "read a board's counters; or time repetitions without the link")
+    sub.add_argument("folder", metavar="BUILD", nargs="?", help="build folder: names of the cores")
+    sub.add_argument("--clear", action="store_true", help="set them to zero afterwards")
+    sub.add_argument("--repeat", type=int, metavar="N", help="compute the last image N times more")
+    _line(sub)
+
+
+def _line(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("line")
+    group.add_argument("--port", required=True, help="serial port: /dev/ttyUSB0, COM3")
+    group.add_argument("--baud", type=int, default=1_000_000, help="as the bitstream has it")
+    group.add_argument("--timeout", type=float, default=10.0, help="seconds without progress")
+    group.add_argument("--reset", action="store_true", help="reset the network; weights stay")
+
+
+def _open(options: argparse.Namespace, build: str | Path | None = None) -> "Board":
+    from sterna.host.board import Board
+
+    if not options.timeout > 0:
+        raise UsageError(f"a timeout of {options.timeout} s; give some seconds")
+    return Board(
+        options.port, options.baud, build, timeout=options.timeout, reset=options.reset
+    )
+
+
+def identify(options: argparse.Namespace) -> Answer:
+    """What a board is and what it holds."""
+    with _open(options) as board:
+        answer = board.identify().as_dict()
+    rows = {
+        "structure_id": answer["structure_id"],
+        "weights_id": answer["weights_id"] or "none: no weights are loaded",
+        "image": f"{answer['image_bytes']} bytes",
+        "classes": answer["classes"],
+        "link": f"{answer['buffer']} bytes of frames, {answer['slots']} results",
+        "memories": f"{answer['regions']} reloadable",
+        "state": "held: it starts no image" if answer["held"] else "ready",
+    }
+    return answer, "\n".join(f"{name:<13} {value}" for name, value in rows.items()), 0
+
+
+def load(options: argparse.Namespace) -> Answer:
+    """Load a weights image into a board."""
+    path = Path(options.weights)
+    if path.is_dir():
+        path = path / "weights.sterna"
+        if not path.is_file():
+            raise FileError(
+                f"{options.weights}: has no weights.sterna; give the board's build folder, after "
+                "'sterna pack'"
+            )
+    with _open(options) as board:
+        weights_id = board.load(path)
+        structure_id = board.identify().structure_id
+    answer = {"file": str(path), "structure_id": structure_id, "weights_id": weights_id}
+    return answer, f"{path}: loaded and verified, weights_id {weights_id[:16]}", 0
+
+
+def infer(options: argparse.Namespace) -> Answer:
+    """Compute images on a board."""
+    import time
+
+    images, labels = _images(options)
+    if options.images is not None:
+        images = _first(images, options.images)
+    labels = None if labels is None else labels[: len(images)]
+    with _open(options, options.folder) as board:
+        start = time.perf_counter()
+        result = board.infer(images)
+        seconds = time.perf_counter() - start
+    count = len(result.classes)
+    answer: dict[str, Any] = {"images": count, "images_per_second": count / seconds}
+    text = f"{count} images, {count / seconds:.0f} a second over the link"
+    if labels is not None:
+        right = int((result.classes == labels).sum())
+        answer |= {"right": right, "accuracy": right / count}
+        text += f"\n{right} of {count} right: {right / count:.2%}"
+    else:
+        answer["classes"] = result.classes.tolist()
+        text += "\nclasses: " + " ".join(map(str, result.classes.tolist()))
+    code = 0
+    if options.compare:
+        difference = _compared(options.compare, images, result)
+        answer["first_difference"] = difference
+        text += f"\n{difference or f'all {result.logits.size} logits equal golden'}"
+        code = 1 if difference else 0
+    if options.output:
+        _save(options.output, result)
+    return answer, text, code
+
+
+def counters(options: argparse.Namespace) -> Answer:
+    """Counters of a board, or the clocks of repetitions."""
+    with _open(options, options.folder) as board:
+        if options.repeat is not None:
+            clocks = board.repeat(options.repeat)
+            answer: dict[str, Any] = {"images": options.repeat, "clocks": clocks}
+            text = f"{options.repeat} images in {clocks} clocks: {clocks / options.repeat:.1f} each"
+            return answer, text, 0
+        answer = board.counters(clear=options.clear).as_dict()
+    stalls = answer.pop("stalls")
+    rows = [*answer.items(), *((f"stall {name}", clocks) for name, clocks in stalls.items())]
+    return answer | {"stalls": stalls}, "\n".join(f"{n:<16} {v}" for n, v in rows), 0
+
+
+def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | None"]:
+    """Images and, of a data set, their labels."""
+    if options.file:
+        import io
+
+        import numpy as np
+
+        from sterna.golden.disk import read_bytes
+
+        data = read_bytes(options.file, RAW_LIMIT, "give a .npy file of at most 1 GB")
+        try:
+            return np.load(io.BytesIO(data), allow_pickle=False), None
+        except (ValueError, EOFError, OSError) as error:
+            raise FileError(
+                f"{options.file}: is no .npy file ({error}); write it with numpy.save"
+            ) from error
+    name = options.data or _recipes_data(Path(options.folder))
+    if not name:
+        raise UsageError(f"{options.folder}: no recipe.toml names images; give --data or --file")
+    from sterna.train import data as sets
+
+    images, labels = sets.load(name).test
+    return (images, labels) if options.images else (images[:FEW], labels)
+
+
+def _first(images: "np.ndarray", count: int) -> "np.ndarray":
+    """The first images of [B,C,H,W], or of [T,B,C,H,W]."""
+    there = images.shape[-4] if images.ndim in (4, 5) else 0
+    if not 1 <= count <= there:
+        raise UsageError(f"{count} images were asked, there are {there}")
+    return images[:, :count] if images.ndim == 5 else images[:count]
+
+
+def _recipes_data(folder: Path) -> str:
+    """The data set that a build's recipe names, or nothing."""
+    import tomllib
+
+    from sterna.golden.disk import read_bytes
+
+    path = folder / "recipe.toml"
+    if not path.is_file():
+        return ""
+    try:
+        return str(tomllib.loads(read_bytes(path, 1 << 20).decode()).get("data", ""))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path}: is no recipe ({error}); repair it") from error
+
+
+def _compared(folder: str, images: "np.ndarray", result: Any) -> str | None:
+    """The first difference to the golden model of the network in ``folder``, or None."""
+    from sterna.golden import files
+    from sterna.golden.exact import run
+    from sterna.golden.result import compare
+
+    difference = compare(run(files.load(folder), images), result, (), ("golden", "board"))
+    return None if difference is None else str(difference)
+
+
+def _save(path: str, result: Any) -> None:
+    import io
+
+    import numpy as np
+
+    from sterna.golden.disk import write_atomic
+
+    data = io.BytesIO()
+    np.savez_compressed(data, logits=result.logits, classes=result.classes)
+    write_atomic(path, data.getvalue())

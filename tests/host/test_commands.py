@@ -1,0 +1,125 @@
+"""The commands for boards, against a fake board behind a pseudo terminal."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakeboard import FakeBoard, FakeNetwork, result_of
+from lines import PtyBoard
+
+from sterna import board_commands
+from sterna.golden import files
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.network import Input, Linear, Network, Readout
+from sterna.golden.rule import NeuronRule
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    top = argparse.ArgumentParser()
+    commands = top.add_subparsers(dest="command")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text)
+
+    board_commands.add_parsers(command)
+    return top.parse_args(arguments)
+
+
+def run(*arguments: str):
+    options = parse(*arguments)
+    answer, text, code = getattr(board_commands, options.command)(options)
+    assert json.loads(json.dumps(answer)) == answer  # --json can print it
+    return answer, text, code
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    net = Network(1, [
+        Input("x", (1, 3, 4)), Linear("f", "x", rng.integers(-1, 2, (4, 12))),
+        Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
+    ], name="small")  # fmt: skip
+    files.save(net, tmp_path)
+    (tmp_path / "design.json").write_text("a design")
+    words = {0: rng.integers(0, 2**32, 30, np.uint32)}
+    structure = files.structure_id(net, "a design")
+    files.write_weights_image(tmp_path / "weights.sterna", structure, files.weights_id(net), words)
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (9, 1, 3, 4)).astype(np.uint8))
+    return tmp_path
+
+
+@pytest.fixture
+def line(build: Path):
+    structure = files.read_weights_image(build / "weights.sterna").structure_id
+    network = FakeNetwork(int(structure[:16], 16), 4, cores=1, regions=(30,))
+    with PtyBoard(FakeBoard(network, image_bytes=12)) as line:
+        yield line
+
+
+def test_load_infer_counters(build: Path, line: PtyBoard) -> None:
+    port = f"--port={line.port}"
+    answer, text, code = run("identify", port)
+    assert answer["weights_id"] is None and "none: no weights" in text and code == 0
+    answer, text, code = run("load", str(build), port)
+    assert "loaded and verified" in text and len(answer["weights_id"]) == 64
+    assert run("load", str(build / "weights.sterna"), port)[0] == answer
+    images, output = str(build / "images.npy"), str(build / "out.npz")
+    answer, text, code = run("infer", str(build), "--file", images, "-o", output, port)
+    rows = np.load(images).reshape(9, 12)
+    right = [result_of(row.tobytes(), 4, line.board.network.weights) for row in rows]
+    assert answer["classes"] == [words[0] for words in right] and code == 0
+    logits = np.load(output)["logits"].view(np.uint32)
+    assert logits.tolist() == [words[1:] for words in right]
+    assert len(run("infer", str(build), "--file", images, "--images=2", port)[0]["classes"]) == 2
+    # The fake board computes something else than the network.
+    answer, text, code = run("infer", str(build), "--file", images, "--compare", str(build), port)
+    assert code == 1 and "first difference in the logits at image 0" in text
+    answer, text, code = run("counters", port, "--clear")
+    assert answer["images"] == 20 and list(answer["stalls"]) == ["core0"] and code == 0
+    answer, text, code = run("counters", str(build), "--repeat=10", port)
+    assert (answer["clocks"], text) == (1000, "10 images in 1000 clocks: 100.0 each")
+
+
+def test_refusals(build: Path, line: PtyBoard) -> None:
+    port = f"--port={line.port}"
+    (build / "weights.sterna").unlink()
+    with pytest.raises(FileError, match="has no weights.sterna"):
+        run("load", str(build), port)
+    with pytest.raises(UsageError, match="give --data or --file"):
+        run("infer", str(build), port)
+    with pytest.raises(UsageError, match="10 images were asked, there are 9"):
+        run("infer", str(build), "--file", str(build / "images.npy"), "--images=10", port)
+    with pytest.raises(FileError, match="is no .npy file"):
+        run("infer", str(build), "--file", str(build / "network.json"), port)
+    with pytest.raises(UsageError, match="timeout of 0.0 s"):
+        run("identify", "--timeout=0", port)
+    with pytest.raises(SystemExit):
+        parse("identify")
+
+
+def test_a_host_runs_without_torch_and_amaranth(build: Path, line: PtyBoard) -> None:
+    """Load and infer in a Python that can import numpy, pyserial and safetensors only."""
+    code = f"""
+import sys
+class Ban:
+    allowed = {{'numpy', 'serial', 'safetensors', 'sterna', *sys.stdlib_module_names}}
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] not in self.allowed and not name.startswith('__editable__'):
+            raise ModuleNotFoundError(name + ' is banned here', name=name)
+sys.meta_path.insert(0, Ban())
+import numpy as np, sterna
+from sterna import board_commands
+with sterna.Board({line.port!r}, build={str(build)!r}) as board:
+    board.load()
+    result = board.infer(np.load({str(build / "images.npy")!r}))
+print(*result.classes)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [int(word) for word in done.stdout.split()] == run(
+        "infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"
+    )[0]["classes"]
