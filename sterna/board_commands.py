@@ -20,7 +20,9 @@ FEW = 1000
 RAW_LIMIT = 1 << 30
 
 
-def add_parsers(command: Callable[[str, str], argparse.ArgumentParser], _staged: Any = None) -> None:
+def add_parsers(
+    command: Callable[[str, str], argparse.ArgumentParser], _staged: object = None
+) -> None:
     """Add the parsers of these commands; ``command(name, text)`` makes one. None of them runs
     stages of a build, so that they work without what stages need."""
     sub = command("identify", "say which design and weights are on a board")
