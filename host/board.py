@@ -3,7 +3,6 @@
 __all__ = ["Board", "BoardInfo", "Counters"]
 
 import os
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -262,16 +261,15 @@ class Board:
         try:
             self._clear()
             link.write("repeat", count)
-            before, end = None, time.monotonic() + link.timeout
+            before, end = None, link.now() + link.timeout
             while (now := link.read("status", 4))[1] or not now[0] & IDLE:
                 if (now[1], now[3]) != before:
-                    before, end = (now[1], now[3]), time.monotonic() + link.timeout
-                elif time.monotonic() > end:
+                    before, end = (now[1], now[3]), link.now() + link.timeout
+                elif link.now() > end:
                     raise LinkError(
                         "no repetition is computed; compute an image first (repeat sends the last "
                         "one again)"
                     )
-                time.sleep(0.002)
             images, clocks = link.read("images", 2)
         finally:
             if link.alive:

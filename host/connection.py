@@ -2,7 +2,6 @@
 
 __all__ = ["Connection"]
 
-import time
 from collections.abc import Sequence
 
 from sterna.golden import csr
@@ -29,7 +28,7 @@ class Connection:
     """
 
     def __init__(self, transport: Transport, timeout: float, reset: bool = False):
-        self.transport, self.timeout = transport, timeout
+        self.transport, self.timeout, self.now = transport, timeout, transport.monotonic
         self._engine: Engine | None = None
         self._out = bytearray()
         self._busy = False  # a call is under way, or was interrupted
@@ -63,13 +62,13 @@ class Connection:
         self._busy = True
         while not request.done:
             if not self._out:
-                self._out += engine.transmit(time.monotonic())
+                self._out += engine.transmit(self.now())
             if self._out:
                 self.transport.write(bytes(self._out[:CHUNK]))
                 del self._out[:CHUNK]
             data = self.transport.read(0.0 if self._out else TICK)
             if data:
-                engine.receive(data, time.monotonic())
+                engine.receive(data, self.now())
         self._busy = False
         return request.result()
 

@@ -3,7 +3,6 @@
 __all__ = ["load_weights", "parse_weights"]
 
 import os
-import time
 import zlib
 
 import numpy as np
@@ -76,9 +75,9 @@ def _check_fixed(link: Connection, image: WeightsImage, count: int) -> None:
 
 
 def _until_idle(link: Connection) -> None:
-    end = time.monotonic() + link.timeout
+    end = link.now() + link.timeout
     while not link.read("status")[0] & IDLE:
-        if time.monotonic() > end:
+        if link.now() > end:
             raise LinkError(
                 f"an image has been in flight for {link.timeout:.3g} s and does not end; "
                 "reset the network and load again"
@@ -95,9 +94,9 @@ def _verify(link: Connection, region: int, words: np.ndarray) -> None:
     """The board's CRC-32 of a region against the file's."""
     link.write("chain_address", region << 24)
     link.write("crc_words", len(words))
-    left, end = None, time.monotonic() + link.timeout
+    left, end = None, link.now() + link.timeout
     while (status := link.read("status")[0]) & CRC_BUSY:
-        now, before = time.monotonic(), left
+        now, before = link.now(), left
         (left,) = link.read("crc_words")
         end = now + link.timeout if left != before else end
         if now > end:

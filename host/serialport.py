@@ -3,6 +3,7 @@
 __all__ = ["SerialPort", "Transport"]
 
 import errno
+import time
 from typing import Protocol
 
 import serial
@@ -24,6 +25,10 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release the line; may be called twice."""
+        ...
+
+    def monotonic(self) -> float:
+        """The line's time in seconds; a simulated line has a time of its own."""
         ...
 
 
@@ -85,6 +90,9 @@ class SerialPort:
                 port.close()
             except OSError:  # it has gone already
                 pass
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     def _open(self) -> serial.Serial:
         if self._port is None:

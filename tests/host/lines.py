@@ -44,6 +44,9 @@ class Direct:
     def close(self) -> None:
         self.closed = True
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
 
 class PtyBoard:
     """A fake board behind a pseudo terminal, served by a thread; ``port`` is its name."""
