@@ -46,6 +46,7 @@ class CoreDesign:
     for logits and where not ``main`` (the further weighted inputs of a neuron, which belongs to the
     main one).
     law: the terms of the initiation interval (compute, input, output, gearbox), clocks an image.
+    spare_rows: rows of its line buffer beyond the needed ones, where input is as slow as computing.
     ranges: declared (lowest, highest) of the parameters of a 'ram' core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
     """
@@ -65,6 +66,7 @@ class CoreDesign:
     law: dict[str, int]
     ranges: dict[str, list[int]] | None = None
     regions: list[int] | None = None
+    spare_rows: int = 0
 
     @property
     def interval(self) -> int:

@@ -24,7 +24,7 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
             branches = [design.branch(name, n) for n in range(len(node.inputs))]
             edges = [b.taken.edge for b in branches]
             if isinstance(node, Pool):
-                spec = pool_spec(network, name, edges[0])
+                spec = pool_spec(network, name, edges[0], design.core(name).spare_rows)
             else:
                 spec = merge_spec(network, name, edges)
             out.append(CoreInstance(name, name, spec, tuple(map(_branch, branches))))

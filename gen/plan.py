@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sterna.gen.design import BranchDesign, CoreDesign, Design, EdgeDesign
-from sterna.gen.edges import input_edge, pixels_of, pool_edge
+from sterna.gen.edges import SLACK, input_edge, pixels_of, pool_edge
 from sterna.gen.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
 from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
@@ -62,7 +62,7 @@ def plan(
             nodes = p.core(name)
             p.out.append(make[nodes.op](p, nodes))
     classes = network.shape[network.readout.name][0]
-    return Design(
+    design = Design(
         network=network.name,
         family=family,
         clock_mhz=clock_mhz,
@@ -73,6 +73,18 @@ def plan(
         taps=[_tap(network, c) for c in p.out if c.output],
         _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": classes + 1},
     )
+    bound = design.interval
+    return replace(design, cores=[_with_spare_rows(network, c, bound) for c in p.out])
+
+
+def _with_spare_rows(network: Network, core: CoreDesign, bound: int) -> CoreDesign:
+    """A stride of spare rows where both input and computing take all the time there is."""
+    node = network[core.name]
+    if not isinstance(node, Conv2d | Pool):
+        return core
+    if min(core.law["compute"], core.law["input"]) < SLACK * bound:
+        return core
+    return replace(core, spare_rows=(node.stride or node.kernel)[0])
 
 
 def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesign]:

@@ -117,6 +117,7 @@ def front_spec(
             padding=(0, 0, 0, 0) if isinstance(node, Linear) else node.padding,
             rows=split.rows,
             columns=split.columns,
+            spare=core.spare_rows,
         ),
         out_channels=node.out_channels,
         channels=channels,
@@ -188,13 +189,16 @@ def conv_spec(
     )
 
 
-def pool_spec(network: Network, name: str, edge: Edge) -> PoolSpec:
-    """The SpikingPool of a pool node whose line buffer is fed by ``edge``."""
+def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSpec:
+    """The SpikingPool of a pool node whose line buffer is fed by ``edge``; ``spare``: see
+    `Geometry`."""
     node = network[name]
     assert isinstance(node, Pool)
     _, height, width = network.shape[node.input]
     return PoolSpec(
-        geometry=Geometry(edge, height, width, node.kernel, node.stride or node.kernel),
+        geometry=Geometry(
+            edge, height, width, node.kernel, node.stride or node.kernel, spare=spare
+        ),
         mode=node.mode,
         bits=network.bits(node.input),
         out_bits=network.bits(name),

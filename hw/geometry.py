@@ -14,7 +14,8 @@ class Geometry:
 
     edge: the stream; one beat is one memory word. height, width: the map. kernel, stride: (y, x).
     padding: zeros at (top, bottom, left, right), made at the read. A read takes ``rows`` x
-    ``columns`` pixels at once; rows divides kernel[0], columns divides kernel[1].
+    ``columns`` pixels at once; rows divides kernel[0], columns divides kernel[1]. spare: rows kept
+    beyond what is needed, for a core whose input takes as long as its computing.
     """
 
     edge: Edge
@@ -25,6 +26,7 @@ class Geometry:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     rows: int = 1
     columns: int = 1
+    spare: int = 0
 
     def __post_init__(self) -> None:
         if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
@@ -56,8 +58,10 @@ class Geometry:
 
         kernel + stride inside an image; at its end the next image's first window must fit beside
         the last one, or the core would wait for input there. Rounded up to the row banks.
+        Input that takes exactly as long as computing loses the clocks, about two a row, in which a
+        freed slot gets known: one more stride of slots gives them back.
         """
-        need = self.kernel[0] + max(self.stride[0], self.next_image)
+        need = self.kernel[0] + max(self.stride[0], self.next_image) + self.spare
         return -(-need // self.rows) * self.rows
 
     @property
