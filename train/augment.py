@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["shift", "warp", "augment"]
+__all__ = ["mirror", "shift", "warp", "augment"]
 
 
 def shift(images: Tensor, reach: int, generator: torch.Generator) -> Tensor:
@@ -39,10 +39,23 @@ def warp(
     return (moved + 0.5).clamp_(0, 255).to(torch.uint8)
 
 
+def mirror(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image [B,C,H,W] flipped left to right with probability one half."""
+    flip = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    return torch.where(flip[:, None, None, None], images.flip(3), images)
+
+
 def augment(
-    images: Tensor, reach: int, degrees: float, zoom: float, generator: torch.Generator
+    images: Tensor,
+    reach: int,
+    degrees: float,
+    zoom: float,
+    generator: torch.Generator,
+    flips: bool = False,
 ) -> Tensor:
-    """What a recipe's ``shift``, ``rotate`` and ``zoom`` ask for."""
+    """What a recipe's ``mirror``, ``shift``, ``rotate`` and ``zoom`` ask for."""
+    if flips:
+        images = mirror(images, generator)
     if degrees or zoom:
         return warp(images, degrees, zoom, reach, generator)
     return shift(images, reach, generator) if reach else images

@@ -41,6 +41,7 @@ class Recipe:
     shift: int = 0
     rotate: float = 0.0
     zoom: float = 0.0
+    mirror: bool = False
     smoothing: float = 0.0
     images: int = 0
     warm_start: str = ""

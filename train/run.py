@@ -201,7 +201,7 @@ class Trainer:
             generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch, k + 1))
             r = self.recipe
             reach = r.shift if stage.shift is None else stage.shift
-            batch = augment(images[pick], reach, r.rotate, r.zoom, generator)
+            batch = augment(images[pick], reach, r.rotate, r.zoom, generator, r.mirror)
             losses.append(self._step(stage, batch, labels[pick]))
             if not math.isfinite(losses[-1]):
                 raise SternaError(

@@ -118,3 +118,11 @@ def test_cifar_from_official_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (folder / cifar.TEST_FILE).write_bytes(b"\x0b" + test.tobytes()[1:])
     with pytest.raises(FileError, match="test_batch.bin: altered .label 11"):
         data.load("cifar10")
+
+
+def test_mirror_flips_about_half_of_the_images():
+    images = torch.randint(0, 255, (64, 1, 3, 5), dtype=torch.uint8)
+    found = augment(images, 0, 0.0, 0.0, torch.Generator().manual_seed(0), flips=True)
+    same = (found == images).flatten(1).all(1)
+    flipped = (found == images.flip(3)).flatten(1).all(1)
+    assert (same | flipped).all() and 16 < int(flipped.sum()) < 48
