@@ -7,10 +7,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
-from sterna.golden.link import MAX_READ
 from sterna.hw.axil import AxiLite
 from sterna.hw.axis import AxisSignature
 from sterna.hw.link import Link, LinkSpec
+from sterna.hw.results import MAX_SLOTS, ring_depth
 from sterna.hw.top import NetworkTop, TopSpec
 from sterna.hw.uart import UartReceiver, UartTransmitter
 
@@ -19,7 +19,6 @@ __all__ = ["BoardTop", "link_spec"]
 RING_WORDS = {"ecp5": 512, "xilinx7": 512, "ice40": 256}
 """Words of 32 bits that a family's block memories hold without a second one of the same bits."""
 BUFFER = {"ecp5": 4096, "xilinx7": 4096, "ice40": 2048}
-MAX_SLOTS = 64
 
 
 def link_spec(
@@ -40,8 +39,9 @@ def link_spec(
     lanes = top.axis_width // 8
     bits = top.height * top.width * top.edge.channels * top.edge.planes
     if slots is None:
-        slots = (RING_WORDS[family] - MAX_READ) // (top.classes + 1)
-        slots = min(max(slots, 2), MAX_SLOTS)
+        slots = MAX_SLOTS
+        while slots > 2 and ring_depth(slots, top.classes) > RING_WORDS[family]:
+            slots //= 2
     return LinkSpec(
         structure_id=top.structure_id,
         image_bytes=-(-bits // (8 * lanes)) * lanes,

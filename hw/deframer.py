@@ -22,10 +22,12 @@ __all__ = ["MIN_BUFFER", "Deframer", "check_buffer"]
 
 MIN_BUFFER = 256
 """Bytes, so that every frame finds room in an empty queue."""
-FIXED = sum(size for _, size in HOST_HEADER) + CRC_BYTES
-# What the field offsets below are written for.
-assert [n for n, _ in HOST_HEADER] == ["kind", "session", "seq", "got"] and FIXED == 9
-assert MAX_BODY + FIXED < 256 and FRAME_COST == 2 + CRC_BYTES
+# A frame in the queue: a byte for its length, its kind, its body, and the CRC, whose end is known
+# only when it is there. Of the content's header the first three bytes have no place in it.
+UNKEPT = 3
+HELLO_SIZE = 1 + FRAME_COST
+assert [n for n, _ in HOST_HEADER] == ["kind", "session", "seq", "got"]
+assert FRAME_COST == 2 + CRC_BYTES and MAX_BODY + FRAME_COST < 256 - UNKEPT
 
 
 def check_buffer(size: int) -> None:
@@ -43,9 +45,10 @@ class Deframer(wiring.Component):
 
     A frame is judged at the zero byte that ends it (see golden.link). One with a good CRC, of the
     open session and of the expected number is queued if there is room, byte by byte as it comes and
-    given back where it turns out bad. The queue holds for each frame: the length of its body, its
-    kind, its body. Bytes are offered at most every other clock. Everything a frame asks for is told
-    for one clock, three clocks after its last byte was taken.
+    given back where it turns out bad. The queue holds for each frame: the bytes it takes there, its
+    kind, its body, its CRC. Bytes are offered at most every other clock. Everything a frame asks
+    for is told for one clock, three clocks after its last byte was taken. Frames that take
+    ``buffer - 1`` bytes at once always find room.
 
     A HELLO of a new session empties the queue, sets all numbers to zero and raises ``flush`` until
     ``flushed``; meanwhile nothing is queued.
@@ -92,10 +95,10 @@ class Deframer(wiring.Component):
         # The end of a frame takes three clocks: compare, judge, close.
         ending, judging, closing = Signal(), Signal(), Signal()
         m.d.sync += [ending.eq(0), judging.eq(ending), closing.eq(judging)]
-        # `left` bytes until the next code byte. `place` counts from the header's first byte so that
-        # it is the length of the body when the frame ends; `short` while there is no whole CRC yet.
-        left, place = Signal(8), Signal(8, init=256 - FIXED)
-        begun, short, bad = Signal(), Signal(init=1), Signal()
+        # `left` bytes until the next code byte; `place` is where in the queue's new frame the byte
+        # belongs, and of a whole frame what it takes there: its body and FRAME_COST.
+        left, place = Signal(8), Signal(8, init=256 - UNKEPT)
+        begun, header, bad = Signal(), Signal(init=1), Signal()
         byte, put = Signal(8), Signal()
         m.d.comb += [
             self.i.ready.eq(~(crc.busy | ending | judging | closing)),
@@ -106,7 +109,7 @@ class Deframer(wiring.Component):
         ]
         with m.If(self.i.valid & self.i.ready):
             with m.If(self.i.payload == 0):
-                m.d.sync += [ending.eq(begun), bad.eq(bad | (begun & (short | (left != 0))))]
+                m.d.sync += [ending.eq(begun), bad.eq(bad | (begun & (left != 0)))]
             with m.Elif(left == 0):
                 # A code byte also stands for a zero, but not the first of a frame.
                 m.d.sync += [left.eq(self.i.payload - 1), begun.eq(1)]
@@ -115,20 +118,48 @@ class Deframer(wiring.Component):
                 m.d.sync += left.eq(left - 1)
                 m.d.comb += put.eq(1)
         with m.If(put):
-            m.d.sync += [place.eq(place + 1), bad.eq(bad | (place == MAX_BODY))]
-            with m.If(place == 255):
-                m.d.sync += short.eq(0)
+            m.d.sync += [place.eq(place + 1), bad.eq(bad | (place == MAX_BODY + FRAME_COST))]
+            with m.If(place == 1):
+                m.d.sync += header.eq(0)
         with m.If(closing):
-            m.d.sync += [left.eq(0), begun.eq(0), short.eq(1), bad.eq(0), place.eq(place.init)]
-
-        kind, session, expected, resets = self._fields(m, put & short, place, byte)
+            m.d.sync += [left.eq(0), begun.eq(0), header.eq(1), bad.eq(0), place.eq(place.init)]
+        kind, known, session, expected, resets = self._fields(m, put, header, place, byte)
         accept, opens, lost = Signal(), Signal(), Signal()
-        # Of the header only the kind is kept; of the rest all, as its CRC is known only at the end.
-        kept = put & (~short | ~place[3] | place[2])
-        self._queue(m, kept, byte, place, judging, closing, accept, opens, lost)
+        self._queue(m, put, byte, kind, header, place, judging, closing, accept, opens, lost)
+        whole = ~bad & ~header & (place >= FRAME_COST) & (crc.crc == RESIDUE)
+        self._judge(
+            m, whole, judging, kind, known, session, expected, resets, place == HELLO_SIZE,
+            accept, opens, lost,
+        )  # fmt: skip
+        return m
+
+    def _fields(self, m: Module, put, header, place: Signal, byte: Signal):
+        """Fields of the header of the frame that comes in; returns (kind without version, the
+        version is ours, session, seq is the one expected, bit RESET of a HELLO)."""
+        kind, known, session = Signal(4), Signal(), Signal(16)
+        expected, resets = Signal(), Signal()
+        with m.If(put & header):
+            with m.Switch(place[:3]):
+                with m.Case(5):
+                    m.d.sync += [kind.eq(byte), known.eq(byte[4:] == VERSION)]
+                with m.Case(6, 7):
+                    m.d.sync += session.eq(Cat(session[8:], byte))
+                with m.Case(0):
+                    m.d.sync += expected.eq(byte == self.next)
+                with m.Case(1):
+                    m.d.sync += self.got.eq(byte)
+        with m.If(put & (place == 2)):
+            m.d.sync += resets.eq((byte & Hello.RESET) != 0)
+        return kind, known, session, expected, resets
+
+    def _judge(
+        self, m: Module, whole, judging, kind, known, session, expected, resets, hello, accept,
+        opens, lost,
+    ) -> None:  # fmt: skip
+        """What a frame whose end has come is good for."""
         good, ours = Signal(), Signal()
         m.d.sync += [
-            good.eq(~bad & (crc.state == RESIDUE)),
+            good.eq(whole),
             ours.eq((session == self.session) & (self.session != 0)),
             Cat(self.ask_identity, self.ask_ack, self.ask_resend, self.take_got).eq(0),
             Cat(self.opened, self.restart).eq(0),
@@ -136,85 +167,66 @@ class Deframer(wiring.Component):
         with m.If(self.flushed):
             m.d.sync += self.flush.eq(0)
         numbered = Signal()
-        with m.Switch(kind[:4]):
+        with m.Switch(kind):
             with m.Case(*SEQUENCED):
                 m.d.comb += numbered.eq(1)
         with m.If(judging):
             with m.If(~good):
                 m.d.sync += self.refused.eq(self.refused + 1)
-            with m.Elif(kind[:4] == ToBoard.HELLO):
+            with m.Elif(kind == ToBoard.HELLO):
                 # One of another version is answered too, so that the host can say what it met.
-                with m.If((kind[4:] != VERSION) | ours & (place == 1)):
-                    m.d.sync += self.ask_identity.eq(1)
-                with m.Elif((place == 1) & (session != 0)):
-                    m.d.comb += opens.eq(1)
-            with m.Elif((kind[4:] == VERSION) & ours):
-                with m.If(numbered | (kind[:4] == ToBoard.POLL) | (kind[:4] == ToBoard.RESEND)):
+                m.d.sync += self.ask_identity.eq(~known | (hello & (session != 0)))
+                m.d.comb += opens.eq(known & hello & ~ours & (session != 0))
+            with m.Elif(known & ours):
+                resends = kind == ToBoard.RESEND
+                m.d.sync += self.ask_resend.eq(resends)
+                with m.If(numbered | resends | (kind == ToBoard.POLL)):
                     m.d.sync += [self.take_got.eq(1), self.ask_ack.eq(1)]
-                with m.If(kind[:4] == ToBoard.RESEND):
-                    m.d.sync += self.ask_resend.eq(1)
                 with m.If(numbered & expected & ~self.flush):
                     m.d.comb += accept.eq(~lost)
                     with m.If(lost):
                         m.d.sync += self.refused.eq(self.refused + 1)
-                    with m.Else():
-                        m.d.sync += self.next.eq(self.next + 1)
+        with m.If(accept):
+            m.d.sync += self.next.eq(self.next + 1)
         with m.If(opens):
             m.d.sync += [
                 self.session.eq(session),
-                Cat(self.opened, self.flush, self.ask_identity).eq(7),
+                Cat(self.opened, self.flush).eq(3),
                 self.restart.eq(resets),
                 Cat(self.next, self.refused).eq(0),
             ]
-        return m
-
-    def _fields(self, m: Module, put, place: Signal, byte: Signal):
-        """Fields of the header of the frame that comes in; returns (kind, session, seq is the one
-        expected, bit RESET of a HELLO)."""
-        kind, session, expected, resets = Signal(8), Signal(16), Signal(), Signal()
-        with m.If(put):
-            with m.Switch(place[:4]):
-                with m.Case(7):
-                    m.d.sync += kind.eq(byte)
-                with m.Case(8, 9):
-                    m.d.sync += session.eq(Cat(session[8:], byte))
-                with m.Case(10):
-                    m.d.sync += expected.eq(byte == self.next)
-                with m.Case(11):
-                    m.d.sync += self.got.eq(byte)
-                with m.Case(12):
-                    m.d.sync += resets.eq((byte & Hello.RESET) != 0)
-        return kind, session, expected, resets
 
     def _queue(
-        self, m: Module, kept, byte: Signal, length: Signal, judging: Signal, closing: Signal,
-        accept: Signal, opens: Signal, lost: Signal,
-    ) -> None:  # fmt: skip
+        self, m: Module, put, byte, kind, header, place, judging, closing, accept, opens, lost
+    ) -> None:
         """The memory of frames. A frame is written behind the queue's end, its length last."""
         m.submodules.memory = memory = Memory(shape=8, depth=self.buffer, init=[])
         write, read = memory.write_port(), memory.read_port()
-        end, at = Signal(range(self.buffer)), Signal(range(self.buffer), init=1)
-        following, full = Signal.like(end), Signal()
+        end, touches, accepted = Signal(range(self.buffer)), Signal(), Signal()
         m.d.comb += [
-            following.eq(Mux(closing, end, at) + 1),
-            write.en.eq(judging | kept & ~full),
-            write.addr.eq(Mux(judging, end, at)),
-            write.data.eq(Mux(judging, length, byte)),
-            read.en.eq(1),
+            # The kind is written in the place of `got`, the length in that of `seq`.
+            write.en.eq(judging | put & ~lost & (~header | (place == 1))),
+            write.addr.eq(end + Mux(judging, 0, place)),
+            write.data.eq(Mux(judging, place, Mux(header, kind, byte))),
+            # Never beside a write: no logic for what that returns.
+            read.en.eq(~write.en),
             self.o.payload.eq(read.data),
         ]
-        # Bytes are too far apart for a late `full` to be wrong.
-        m.d.sync += full.eq(following == read.addr)
-        with m.If(kept):
-            m.d.sync += lost.eq(lost | full)
-        with m.If(closing | kept):
-            m.d.sync += at.eq(following)
+        # Bytes are far apart: there is time to compare before the next is written.
+        m.d.sync += [
+            touches.eq(
+                (write.addr == read.addr) & (~header | (place == 1)) & ~judging & ~closing
+            ),
+            accepted.eq(accept),
+        ]
         with m.If(closing):
             m.d.sync += lost.eq(0)
-        with m.If(accept):
-            m.d.sync += end.eq(at - CRC_BYTES)
+        with m.Elif(touches):
+            m.d.sync += lost.eq(1)
+        with m.If(accepted):
+            m.d.sync += end.eq(write.addr)
         with m.If(~self.o.valid):
-            m.d.sync += self.o.valid.eq(read.addr != end)
+            m.d.sync += self.o.valid.eq((read.addr != end) & read.en)
         with m.Elif(self.o.ready):
             m.d.sync += [read.addr.eq(read.addr + 1), self.o.valid.eq(0)]
         with m.If(opens):

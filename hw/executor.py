@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden import csr
 from sterna.golden.errors import DesignError
-from sterna.golden.link import MAX_READ, State, ToBoard
+from sterna.golden.link import CRC_BYTES, MAX_READ, State, ToBoard
 from sterna.hw.axil import AxiLite
 from sterna.hw.axis import AxisSignature
 from sterna.hw.fifo import counter_of, step_counter
@@ -15,6 +15,9 @@ from sterna.hw.results import ANSWER_AT
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = ["Executor", "check_image"]
+
+BODY_END = 1 + CRC_BYTES
+"""Of the bytes that a frame takes in the queue, its length the first, those after its body."""
 
 
 def check_image(image_bytes: int, axis_width: int) -> None:
@@ -49,10 +52,11 @@ class Executor(wiring.Component):
     freeze : in, ``done`` must not change
     done : out, 8 bits, the seq executed next
     state : out, bits of golden.link.State; muted : out, results are to be dropped
-    write, index, word : out, one clock: word of the answer, see Results
+    write, index, word : out, one clock: word of the answer, see Results; before its first word
+        is one of its seq and status, as an ANSWER's body begins
     answering : in, the answer is still being sent
     answered : out, there is an answer; ask_answer : out, one clock: now
-    answer_seq, answer_error, answer_words : out, what the answer is
+    answer_words : out, 5 bits, how many it has
     """
 
     def __init__(self, image_bytes: int, axis_width: int):
@@ -74,8 +78,6 @@ class Executor(wiring.Component):
             "answering": In(1),
             "answered": Out(1),
             "ask_answer": Out(1),
-            "answer_seq": Out(8),
-            "answer_error": Out(1),
             "answer_words": Out(5),
         })  # fmt: skip
 
@@ -85,7 +87,7 @@ class Executor(wiring.Component):
         wiring.connect(m, image.axis, wiring.flipped(self.axis))
         bus, byte = self.axil, self.i.payload
         left, place = Signal(8), Signal(2)  # bytes of the body; of a word or an address
-        kind, fault, words, excess = Signal(4), Signal(), Signal(5), Signal()
+        writes, fault, error, count = Signal(), Signal(), Signal(), Signal(5)
         address = Signal(csr.ADDRESS_BITS)
         wants, got = Signal(), Signal()
         m.d.comb += [
@@ -106,47 +108,39 @@ class Executor(wiring.Component):
             with m.If(getattr(bus, channel + "ready")):
                 m.d.sync += getattr(bus, channel + "valid").eq(0)
         m.d.sync += self.ask_answer.eq(0)
-        with m.If(got):
-            m.d.sync += place.eq(place + 1)
 
         def body(ready=1):
             """A state that takes the body's bytes ends with it, or with the session."""
-            m.d.comb += wants.eq((left != 0) & ready)
-            with m.If(got):
-                m.d.sync += left.eq(left - 1)
+            m.d.comb += wants.eq((left != BODY_END) & ready)
             with m.If(self.flush):
                 m.next = "CLEAN"
-            with m.Elif(left == 0):
+            with m.Elif(left == BODY_END):
                 m.next = "DONE"
-
-        def write(register, word):
-            m.d.sync += [bus.awvalid.eq(1), bus.wvalid.eq(1)]
-            m.d.sync += [address.eq(register), bus.wdata.eq(word)]
 
         # Bit 0 of an address marks a register that all words are for.
         following = Cat(address[:2], Mux(address[0], address[2:], address[2:] + 1))
 
+        with m.If(got):
+            m.d.sync += [place.eq(place + 1), left.eq(left - 1)]
         with m.FSM():
             with m.State("LENGTH"):
                 m.d.comb += wants.eq(1)
-                m.d.sync += left.eq(byte)
                 with m.If(self.flush):
                     m.next = "CLEAN"
                 with m.Elif(got):
+                    m.d.sync += left.eq(byte)
                     m.next = "KIND"
             with m.State("KIND"):
                 m.d.comb += wants.eq(1)
+                m.d.sync += [place.eq(0), writes.eq(byte[:4] == ToBoard.WRITE)]
                 with m.If(self.flush):
                     m.next = "CLEAN"
                 with m.Elif(got):
-                    m.d.sync += [kind.eq(byte), place.eq(0)]
-                    with m.Switch(byte[:4]):
-                        with m.Case(ToBoard.IMAGE):
-                            m.next = "IMAGE"
-                        with m.Case(ToBoard.MODE):
-                            m.next = "MODE"
-                        with m.Default():
-                            m.next = "ADDRESS"
+                    m.next = "ADDRESS"
+                    with m.If(byte[:4] == ToBoard.IMAGE):
+                        m.next = "IMAGE"
+                    with m.If(byte[:4] == ToBoard.MODE):
+                        m.next = "MODE"
             with m.State("IMAGE"):
                 m.d.comb += image.put.eq(got)
                 body(image.room)
@@ -162,7 +156,7 @@ class Executor(wiring.Component):
                     with m.If(place[0]):
                         m.d.sync += place.eq(0)
                         m.next = "COUNT"
-                        with m.If(kind == ToBoard.WRITE):
+                        with m.If(writes):
                             m.next = "WORD"
             with m.State("WORD"):
                 body()
@@ -179,27 +173,20 @@ class Executor(wiring.Component):
             with m.State("COUNT"):
                 body()
                 with m.If(got):
-                    m.d.sync += [
-                        excess.eq(byte > MAX_READ),
-                        words.eq(Mux(byte > MAX_READ, 0, byte)),
-                        self.answered.eq(0),
-                    ]
+                    # Too many: none, and an error.
+                    m.d.sync += [count.eq(Mux(byte > MAX_READ, 0, byte)), error.eq(byte > MAX_READ)]
+                    m.d.sync += self.answered.eq(0)
                     m.next = "SETTLE"
             with m.State("SETTLE"):  # the answer before this one may still be on its way
-                m.d.sync += [
-                    self.index.eq(ANSWER_AT),
-                    self.answer_seq.eq(self.done),
-                    self.answer_words.eq(words),
-                    self.answer_error.eq(excess),
-                ]
+                m.d.sync += [self.index.eq(ANSWER_AT), self.answer_words.eq(0)]
                 with m.If(self.flush):
                     m.next = "CLEAN"
                 with m.Elif(~self.answering):
                     m.next = "READ"
             with m.State("READ"):
-                with m.If(words == 0):
-                    m.d.sync += [self.answered.eq(1), self.ask_answer.eq(1)]
-                    m.next = "DONE"
+                with m.If(self.answer_words == count):
+                    m.d.sync += self.index.eq(ANSWER_AT - 1)
+                    m.next = "ANSWER"
                 with m.Else():
                     m.d.sync += bus.arvalid.eq(1)
                     m.next = "READING"
@@ -210,25 +197,28 @@ class Executor(wiring.Component):
                 m.d.comb += [self.write.eq(1), bus.rready.eq(1)]
                 m.d.sync += [
                     self.index.eq(self.index + 1),
-                    words.eq(words - 1),
+                    self.answer_words.eq(self.answer_words + 1),
                     address.eq(following),
-                    self.answer_error.eq(self.answer_error | bus.rresp[1]),
+                    error.eq(error | bus.rresp[1]),
                 ]
                 m.next = "READ"
-            with m.State("DONE"):  # what the body has too many is dropped
-                m.d.comb += wants.eq(left != 0)
-                with m.If(got):
-                    m.d.sync += left.eq(left - 1)
+            with m.State("ANSWER"):
+                m.d.comb += [self.write.eq(1), self.word.eq(Cat(self.done, error))]
+                m.d.sync += [self.answered.eq(1), self.ask_answer.eq(1)]
+                m.next = "DONE"
+            with m.State("DONE"):  # the CRC, and what the body has too many, is dropped
+                m.d.comb += wants.eq(left != 1)
                 with m.If(self.flush):
                     m.next = "CLEAN"
-                with m.Elif((left == 0) & ~self.freeze):
+                with m.Elif((left == 1) & ~self.freeze):
                     m.d.sync += self.done.eq(self.done + 1)
                     m.next = "LENGTH"
             with m.State("CLEAN"):
                 m.d.comb += image.clean.eq(1)
                 m.d.sync += [fault.eq(0), Cat(self.muted, self.answered).eq(0), self.done.eq(0)]
+                m.d.sync += [address.eq(csr.ADDRESS["repeat"]), bus.wdata.eq(0)]
                 with m.If(image.cleaned):
-                    write(csr.ADDRESS["repeat"], 0)
+                    m.d.sync += [bus.awvalid.eq(1), bus.wvalid.eq(1)]
                     m.next = "STOP"
             with m.State("STOP"):
                 m.d.comb += bus.bready.eq(1)

@@ -77,7 +77,7 @@ class Framer(wiring.Component):
                     m.next = "CRC"
             with m.State("CRC"):
                 with m.If(~crc.busy):
-                    m.d.comb += [byte.eq(~crc.state[:8]), crc.drain.eq(1)]
+                    m.d.comb += [byte.eq(crc.crc[:8]), crc.drain.eq(1)]
                     m.d.comb += [write.en.eq(1), crc.load.eq(1)]
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 1):
@@ -96,23 +96,24 @@ class Framer(wiring.Component):
         with m.If(finished | self.abort):
             m.d.sync += [at.eq(at.init), code.eq(0)]
         m.d.sync += half.eq(half ^ finished)
-        leaving = self._send(m, read, full, emptied)
+        leaving = self._send(m, write, read, full, emptied)
         m.d.sync += full.eq(
             (full | Cat(finished & ~half, finished & half))
             & ~Cat(emptied & ~leaving, emptied & leaving)
         )
         return m
 
-    def _send(self, m: Module, read, full: Signal, emptied: Signal) -> Signal:
+    def _send(self, m: Module, write, read, full: Signal, emptied: Signal) -> Signal:
         """Sends full halves in turn, up to their zero; returns which one."""
         at, half = Signal(8), Signal()
         m.d.comb += [
-            read.en.eq(1),
+            # Never beside a write: no logic for what that returns.
+            read.en.eq(~write.en),
             read.addr.eq(Cat(at, half)),
             self.o.payload.eq(read.data),
         ]
         with m.If(~self.o.valid):
-            m.d.sync += self.o.valid.eq(full.bit_select(half, 1))
+            m.d.sync += self.o.valid.eq(full.bit_select(half, 1) & read.en)
         with m.Elif(self.o.ready):
             m.d.sync += [self.o.valid.eq(0), at.eq(at + 1)]
             with m.If(self.o.payload == 0):

@@ -59,8 +59,9 @@ class LinkSpec:
     @cached_property
     def identity(self) -> Identity:
         """What the board says of itself."""
+        # A byte of the queue's memory is always free: full would look as empty.
         return Identity(
-            self.structure_id, self.image_bytes, self.classes, self.buffer, self.slots
+            self.structure_id, self.image_bytes, self.classes, self.buffer - 1, self.slots
         )
 
 
@@ -118,13 +119,13 @@ class Link(wiring.Component):
             *((n, deframer, results) for n in ("got", "take_got")),
             *((n, sender, results) for n in ("still", "answer", "place", "step")),
             *((n, results, sender) for n in (
-                "moving", "waiting", "sent", "first", "data", "last", "made"
+                "moving", "waiting", "sent", "first", "data", "fresh", "last", "made"
             )),
             *((n, deframer, sender) for n in (
                 "session", "next", "refused", "ask_identity", "ask_ack"
             )),
             *((n, executor, sender) for n in (
-                "done", "state", "answer_seq", "answer_error", "answer_words"
+                "done", "state", "answer_words"
             )),
             ("room", framer, sender),
         ):  # fmt: skip

@@ -1,6 +1,6 @@
 """Results that wait for the host: a ring that keeps each until the host has said that it has it."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -12,9 +12,9 @@ from sterna.hw.axis import AxisSignature
 __all__ = ["ANSWER_AT", "MAX_SLOTS", "Results", "check_slots", "ring_depth"]
 
 ANSWER_AT = 3
-"""Word j of an answer is in the memory's word (ANSWER_AT + j) mod MAX_READ: where it is in a frame
-counted in words, after 8 bytes of header and 4 of the answer's own."""
-MAX_SLOTS = 127
+"""Word j of an answer is in the memory's word (ANSWER_AT + j) mod MAX_READ of answers: where it is
+in a frame counted in words, after 8 bytes of header and 4 that are kept before it."""
+MAX_SLOTS = 64
 """The numbers of results are taken modulo 256: twice as many as slots must be told apart."""
 
 
@@ -22,13 +22,17 @@ def check_slots(slots: int, classes: int) -> None:
     """Raises DesignError where a ring of ``slots`` results of ``classes`` cannot be."""
     if not 1 <= classes <= 1 << 16:
         raise DesignError(f"{classes} classes; a result names 1 to 65536")
-    if isinstance(slots, bool) or not isinstance(slots, int) or not 2 <= slots <= MAX_SLOTS:
-        raise DesignError(f"a link that keeps {slots!r} results; use 2 to {MAX_SLOTS} slots")
+    if isinstance(slots, bool) or not isinstance(slots, int) or slots & (slots - 1) or not (
+        2 <= slots <= MAX_SLOTS
+    ):  # fmt: skip
+        raise DesignError(
+            f"a link that keeps {slots!r} results; use a power of two from 2 to {MAX_SLOTS}"
+        )
 
 
 def ring_depth(slots: int, classes: int) -> int:
-    """Words of 32 bits of the memory."""
-    return MAX_READ + slots * (classes + 1)
+    """Words of 32 bits of the memory: a power of two for each result, then the answer."""
+    return (slots << classes.bit_length()) + MAX_READ
 
 
 class Results(wiring.Component):
@@ -50,7 +54,7 @@ class Results(wiring.Component):
     moving : out, no frame may be begun
     waiting : out, there is a result to send; made, sent : out, 8 bits
     answer : in, ``data`` is the answer's word ``place`` (4 bits), else the next to send of results
-    data : out, 32 bits, two clocks after what it depends on
+    data : out, 32 bits; fresh : out, it is what ``answer`` and the rest chose a clock ago
     step : in, one clock, this word of the result is done; first : out, 16 bits, its number
     last : out, it is the result's last
     """
@@ -77,6 +81,7 @@ class Results(wiring.Component):
             "answer": In(1),
             "place": In(4),
             "data": Out(32),
+            "fresh": Out(1),
             "step": In(1),
             "first": Out(16),
             "last": Out(1),
@@ -86,8 +91,8 @@ class Results(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=32, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port()
-        head, mid, dropping = Signal(range(self.depth), init=MAX_READ), Signal(), Signal()
-        used = Signal(range(self.slots + 1))
+        word, mid, dropping = Signal(range(self.words)), Signal(), Signal()
+        tail, used = Signal(8), Signal(range(self.slots + 1))
         take, finished, freed = Signal(), Signal(), Signal()
         drops = self.flush | Mux(mid, dropping, self.drop)
         m.d.comb += [
@@ -95,32 +100,37 @@ class Results(wiring.Component):
             take.eq(self.axis.tvalid & self.axis.tready & ~drops),
             finished.eq(take & self.axis.tlast),
             write.en.eq(take | self.write),
-            write.addr.eq(Mux(self.write, self.index, head)),
+            write.addr.eq(self._address(self.write, self.index, self.made, word)),
             write.data.eq(Mux(self.write, self.word, self.axis.tdata)),
         ]
         with m.If(self.axis.tvalid & self.axis.tready):
             m.d.sync += [mid.eq(~self.axis.tlast), dropping.eq(drops)]
         with m.If(take):
-            m.d.sync += head.eq(self._after(head))
+            m.d.sync += word.eq(Mux(self.axis.tlast, 0, word + 1))
         m.d.sync += [used.eq(used + finished - freed), self.made.eq(self.made + finished)]
-        m.d.comb += [read.en.eq(1), self.data.eq(read.data)]
-        at = self._sender(m, used, freed)
-        m.d.comb += read.addr.eq(Mux(self.answer, self.place, at))
+        first = self._sender(m, tail, used, freed)
+        m.d.comb += [
+            # Never beside a write: no logic for what that returns.
+            read.en.eq(~write.en),
+            read.addr.eq(self._address(self.answer, self.place, self.sent, first)),
+            self.data.eq(read.data),
+        ]
+        m.d.sync += self.fresh.eq(read.en)
         with m.If(self.flush):
-            m.d.sync += [head.eq(head.init), mid.eq(0), used.eq(0), self.made.eq(0)]
+            m.d.sync += [word.eq(0), mid.eq(0), used.eq(0), self.made.eq(0)]
         return m
 
-    def _after(self, address, words: int = 1):
-        """The address ``words`` on in the ring, which ends with the memory."""
-        return Mux(address == self.depth - words, MAX_READ, address + words)
+    def _address(self, answer, place: Signal, number: Signal, word: Signal):
+        slot = number[: (self.slots - 1).bit_length()]
+        top = 1 << len(word) + len(slot)
+        # Slots take a power of two words each, so that an address is no sum.
+        return Mux(answer, top | place, Cat(word, slot))
 
-    def _sender(self, m: Module, used: Signal, freed: Signal) -> Signal:
-        """Moves tail and sent; returns the address of the next word to send."""
-        tail, tail_at = Signal(8), Signal(range(self.depth), init=MAX_READ)
-        at, first = Signal.like(tail_at), Signal(range(self.words))
-        ahead = Signal(8)
+    def _sender(self, m: Module, tail: Signal, used: Signal, freed: Signal) -> Signal:
+        """Moves tail and sent; returns the word of the result to send next."""
+        first, ahead = Signal(range(self.words)), Signal(8)
         go_back = Signal()  # the next to send is the one at tail
-        arrived = Signal(range(self.slots + 1))  # results past tail that the host has
+        arrived = Signal.like(used)  # results past tail that the host has
         m.d.comb += [
             ahead.eq(self.got - tail),
             self.moving.eq(go_back | (arrived != 0)),
@@ -135,21 +145,15 @@ class Results(wiring.Component):
                 m.d.sync += arrived.eq(ahead)
         with m.Elif(self.still & (arrived != 0)):
             m.d.comb += freed.eq(1)
-            m.d.sync += [
-                arrived.eq(arrived - 1),
-                tail.eq(tail + 1),
-                tail_at.eq(self._after(tail_at, self.words)),
-            ]
+            m.d.sync += [arrived.eq(arrived - 1), tail.eq(tail + 1)]
             # What has arrived need not be sent, and may be overwritten soon.
             with m.If(self.sent == tail):
                 m.d.sync += go_back.eq(1)
         with m.Elif(self.still & go_back & ~self.resend):
-            m.d.sync += [go_back.eq(0), self.sent.eq(tail), at.eq(tail_at), first.eq(0)]
+            m.d.sync += [go_back.eq(0), self.sent.eq(tail), first.eq(0)]
         with m.If(self.step):
-            m.d.sync += [at.eq(self._after(at)), first.eq(first + 1)]
-            with m.If(self.last):
-                m.d.sync += [first.eq(0), self.sent.eq(self.sent + 1)]
+            m.d.sync += first.eq(Mux(self.last, 0, first + 1))
+            m.d.sync += self.sent.eq(self.sent + self.last)
         with m.If(self.flush):
-            m.d.sync += [tail.eq(0), tail_at.eq(MAX_READ), arrived.eq(0), go_back.eq(0)]
-            m.d.sync += [self.sent.eq(0), at.eq(MAX_READ), first.eq(0)]
-        return at
+            m.d.sync += [tail.eq(0), arrived.eq(0), go_back.eq(0), self.sent.eq(0), first.eq(0)]
+        return first

@@ -30,8 +30,9 @@ class Sender(wiring.Component):
     ask_identity, ask_ack, ask_answer : in, one clock each
     session, next, done, made, state, refused : in, fields of the header
     answering : out, an answer is to be sent or being sent: it must stay
-    answer_seq, answer_error, answer_words : in, 8, 1 and 5 bits: the answer's
-    moving, waiting, sent, first, data, last : in; still, answer, place, step : out; see Results
+    answer_words : in, 5 bits, words of the answer
+    moving, waiting, sent, first, data, fresh, last : in; still, answer, place, step : out; see
+        Results
     room : in, see Framer
     o : out, stream of CONTENT; ``valid`` and ``payload`` are flip-flops
     begun : out, one clock: a frame
@@ -54,14 +55,13 @@ class Sender(wiring.Component):
             "refused": In(8),
             "freeze": Out(1),
             "answering": Out(1),
-            "answer_seq": In(8),
-            "answer_error": In(1),
             "answer_words": In(5),
             "moving": In(1),
             "waiting": In(1),
             "sent": In(8),
             "first": In(16),
             "data": In(32),
+            "fresh": In(1),
             "last": In(1),
             "still": Out(1),
             "answer": Out(1),
@@ -95,11 +95,12 @@ class Sender(wiring.Component):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += [
-                    self.o.valid.eq(1),
+                    self.o.valid.eq(self.fresh),
                     self.o.payload.byte.eq(self._byte(kind, place)),
                     self.o.payload.last.eq(self._last(kind, place)),
                 ]
-                m.next = "GIVE"
+                with m.If(self.fresh):
+                    m.next = "GIVE"
                 with m.If(self.abort):
                     m.next = "IDLE"
             with m.State("GIVE"):
@@ -140,16 +141,13 @@ class Sender(wiring.Component):
             Cat(kind, C(VERSION, 4)), self.session[:8], self.session[8:], self.next,
             self.done, self.made, self.state, self.refused,
         ])[place[:3]]  # fmt: skip
-        first = Mux(self.answer, 0, self.first) if self.words > RESULT_WORDS else C(0, 16)
-        own = Array([
-            Mux(self.answer, self.answer_seq, self.sent), self.answer & self.answer_error,
-            first[:8], first[8:],
-        ])[place[:2]]  # fmt: skip
+        first = self.first if self.words > RESULT_WORDS else C(0, 16)
+        own = Array([self.sent, C(0, 8), first[:8], first[8:]])[place[:2]]
         about = Array([*self.identity.pack()])[place[:5] - HEADER]
-        body = Mux(place[2:] == HEADER // 4, own, self.data.word_select(place[:2], 8))
-        return Mux(
-            place < HEADER, head, Mux(kind == ToHost.IDENTITY, about, body)
-        )
+        # An answer's are in the memory, with the words.
+        head_of_result = (place[2:] == HEADER // 4) & ~self.answer
+        body = Mux(head_of_result, own, self.data.word_select(place[:2], 8))
+        return Mux(place < HEADER, head, Mux(kind == ToHost.IDENTITY, about, body))
 
     def _last(self, kind: Signal, place: Signal):
         """Byte ``place`` is the frame's last before its CRC."""

@@ -31,13 +31,14 @@ class UartReceiver(wiring.Component):
     """From the line to bytes.
 
     A bit is sampled in its middle. A byte whose stop bit is not 1 is dropped, and nothing is
-    received until the line is 1 again, so a break does no harm. A byte that is not taken in the
-    time of the two that follow is lost: the frame's CRC tells.
+    received until the line is 1 again, so a break does no harm. A byte that is not taken before
+    the next one is there is lost: the frame's CRC tells.
 
     Members
     -------
     rx : in, the pin; not synchronous to anything
-    o : out, stream of bytes in ``sync``; ``valid`` and ``payload`` are flip-flops
+    o : out, stream of bytes in ``sync``; ``payload`` is a register of ``uart`` that keeps still for
+        a byte's time
 
     Raises DesignError where ``divisor``, the clocks of ``uart`` a bit, is below MIN_DIVISOR.
     """
@@ -76,11 +77,9 @@ class UartReceiver(wiring.Component):
                     m.d.uart += [byte.eq(bits), flips.eq(~flips)]
         seen, known = Signal(), Signal()
         m.submodules.seen = FFSynchronizer(flips, seen, o_domain="sync")
-        with m.If(self.o.valid):
-            with m.If(self.o.ready):
-                m.d.sync += self.o.valid.eq(0)
-        with m.Elif(seen != known):
-            m.d.sync += [known.eq(seen), self.o.valid.eq(1), self.o.payload.eq(byte)]
+        m.d.comb += [self.o.valid.eq(seen != known), self.o.payload.eq(byte)]
+        with m.If(self.o.ready):
+            m.d.sync += known.eq(seen)
         return m
 
 
@@ -89,7 +88,8 @@ class UartTransmitter(wiring.Component):
 
     Members
     -------
-    i : in, stream of bytes in ``sync``; ``ready`` depends on flip-flops only
+    i : in, stream of bytes in ``sync``; ``ready`` depends on flip-flops only, and comes when the
+        line takes the byte, from ``payload`` itself
     tx : out, the pin, a flip-flop of ``uart``; 1 at rest
 
     Raises DesignError where ``divisor``, the clocks of ``uart`` a bit, is below MIN_DIVISOR.
@@ -105,13 +105,16 @@ class UartTransmitter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        byte, asks, asked = Signal(8), Signal(), Signal()
-        took, taken = Signal(), Signal()
+        # A byte is asked for by a toggle, and has been taken when the other one has followed.
+        asks, asked, took, taken = Signal(), Signal(), Signal(), Signal()
+        asking = Signal()
         m.submodules.asked = FFSynchronizer(asks, asked, o_domain="uart")
         m.submodules.taken = FFSynchronizer(took, taken, o_domain="sync")
-        m.d.comb += self.i.ready.eq(asks == taken)
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [byte.eq(self.i.payload), asks.eq(~asks)]
+        m.d.comb += self.i.ready.eq(asking & (asks == taken))
+        with m.If(self.i.ready):
+            m.d.sync += asking.eq(0)
+        with m.Elif(self.i.valid & ~asking):
+            m.d.sync += [asks.eq(~asks), asking.eq(1)]
 
         timer, left = Signal(range(self.divisor)), Signal(4)
         bits = Signal(9, init=0x1FF)  # what follows the bit on the line
@@ -121,6 +124,6 @@ class UartTransmitter(wiring.Component):
             m.d.uart += [Cat(self.tx, bits).eq(Cat(bits, Const(1, 1))), left.eq(left - 1)]
             m.d.uart += timer.eq(self.divisor - 1)
         with m.Elif(asked != took):
-            m.d.uart += [Cat(self.tx, bits).eq(Cat(Const(0, 1), byte, Const(1, 1))), left.eq(9)]
-            m.d.uart += [timer.eq(self.divisor - 1), took.eq(asked)]
+            m.d.uart += Cat(self.tx, bits).eq(Cat(Const(0, 1), self.i.payload, Const(1, 1)))
+            m.d.uart += [timer.eq(self.divisor - 1), left.eq(9), took.eq(asked)]
         return m
