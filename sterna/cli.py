@@ -6,6 +6,7 @@ Nothing of weight is imported before a command is chosen, so ``sterna --help`` i
 import argparse
 import contextlib
 import errno
+import importlib
 import json
 import os
 import sys
@@ -15,6 +16,9 @@ from collections.abc import Sequence
 from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
+
+MODULES = ("sterna.board_commands",)
+"""Modules with further commands: ``add_parsers`` and a function for each."""
 
 _INTERRUPTED = 130  # what shells give for Ctrl-C
 
@@ -28,9 +32,11 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    module = "sterna.commands"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(module=module)
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
@@ -89,6 +95,10 @@ def parser() -> argparse.ArgumentParser:
     staged("lint", "check the Verilog with every warning of Verilator on")
     staged("report", "everything known about a build: report.json, report.html, a table")
 
+    for module in MODULES:
+        importlib.import_module(module).add_parsers(command, staged)
+
+    module = "sterna.commands"
     sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
     sub.add_argument("-o", "--output", help="build folder (default build/digits)")
     sub = command("doctor", "look for everything Sterna needs")
@@ -152,9 +162,8 @@ def _guarded(options: argparse.Namespace) -> int:
     try:
         # Libraries that print must not spoil the one JSON object.
         with contextlib.redirect_stdout(sys.stderr):
-            from sterna import commands
-
-            result, text, code = getattr(commands, options.command)(options)
+            commands = importlib.import_module(options.module)
+            result, text, code = getattr(commands, options.command.replace("-", "_"))(options)
         print(json.dumps(result, sort_keys=False) if options.json else text, flush=True)
         return code
     except SternaError as error:

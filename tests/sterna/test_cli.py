@@ -1,6 +1,7 @@
 """The command line: exit codes, one JSON object, one sentence and no traceback for a failure."""
 
 import errno
+import importlib
 import json
 from pathlib import Path
 
@@ -75,8 +76,10 @@ def test_json_is_one_object_even_if_a_library_prints(monkeypatch, capsys) -> Non
 
 def test_every_command_has_a_function() -> None:
     actions = [a for a in cli.parser()._actions if a.dest == "command"]
-    for name in actions[0].choices:
-        assert callable(getattr(commands, name)), name
+    for name, sub in actions[0].choices.items():
+        module = importlib.import_module(sub.get_default("module"))
+        assert callable(getattr(module, name.replace("-", "_"))), name
+        assert name.replace("-", "_") in module.__all__
 
 
 def test_version_and_help(capsys) -> None:
