@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.utils import ceil_log2
 
 from sterna.golden.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.errors import DesignError
@@ -236,18 +237,19 @@ class ResultOutput(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         n = self.classes
+        index_bits = max(1, ceil_log2(n))
         m.submodules.memory = memory = Memory(shape=unsigned(32), depth=2 * n, init=[])
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Buffer(33)
         # Two banks: logits come into one while the other is sent.
-        full, winner = Signal(2), [Signal(16, name=f"winner_{k}") for k in range(2)]
+        full, winner = Signal(2), [Signal(index_bits, name=f"winner_{k}") for k in range(2)]
         filled, emptied = Signal(2), Signal(2)
         m.d.sync += full.eq((full | filled) & ~emptied)
 
         bank, index, end = Signal(), counter_of(n), Signal()
         put, better = Signal(), Signal()
-        best, best_index = Signal(32), Signal(16)
-        best_so_far = Signal(16)
+        best, best_index = Signal(32), Signal(index_bits)
+        best_so_far = Signal(index_bits)
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(bank, 1)),
             put.eq(self.i.valid & self.i.ready),
@@ -280,7 +282,8 @@ class ResultOutput(wiring.Component):
             read.en.eq(1),
             read.addr.eq(Mux(step, Mux(at == 2 * n - 1, 0, at + 1), at)),
             end.eq(index == n - 1),
-            header.eq(Cat(Mux(bank, winner[1], winner[0]), self.flags.payload)),
+            header[:16].eq(Mux(bank, winner[1], winner[0])),
+            header[16:].eq(self.flags.payload),
             self.flags.ready.eq(~sending & full.bit_select(bank, 1) & buffer.i.ready),
             go.eq(self.flags.valid & self.flags.ready),
             buffer.i.valid.eq(go | sending),

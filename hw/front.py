@@ -267,11 +267,16 @@ class Front(wiring.Component):
         address = Signal(range(max(2, s.weight_depth)))
         held = [n for n, name in enumerate(names) if name in ("beat", "part")]
         hold = Cat(walker.step[n + 2] for n in held).any()
-        with m.If(walker.valid):
-            with m.If(walker.step[0] | walker.step[1]):
-                m.d.sync += address.eq(0)
-            with m.Elif((walker.step != 0) & ~hold):
-                m.d.sync += address.eq(address + 1)
+        back = walker.valid & (walker.step[0] | walker.step[1])
+        on = walker.valid & (walker.step != 0) & ~hold
+        # item -> ... -> address register (1) -> memory (2) -> dot, together with the act. The two
+        # moves wait, not the address: fewer bits.
+        late = LineBuffer.latency + 1 - 1 - WeightMemory.latency
+        moves = delay(m, Cat(back, on), late, "moves")
+        with m.If(moves[0]):
+            m.d.sync += address.eq(0)
+        with m.Elif(moves[1]):
+            m.d.sync += address.eq(address + 1)
         m.submodules.weights = weights = WeightMemory(
             max(s.weight_depth, len(s.weights)),
             s.weight_width,
@@ -282,10 +287,7 @@ class Front(wiring.Component):
         if s.weight_region is not None:
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
-        # item -> address register (1) ... memory (2) -> dot, together with the act
-        late = LineBuffer.latency + 1 - 1 - WeightMemory.latency
-        m.d.comb += weights.addr.eq(delay(m, address, late, "weight_address"))
-        m.d.comb += self.dot.weight.eq(weights.data)
+        m.d.comb += [weights.addr.eq(address), self.dot.weight.eq(weights.data)]
 
     def _sums(self, m: Module, flags: Value) -> None:
         s, dot = self.spec, self.dot

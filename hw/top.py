@@ -48,7 +48,8 @@ class CoreInstance:
 @dataclass(frozen=True)
 class TopSpec:
     """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
-    makers before readers. rom_crc, ident: see `ControlPlane`."""
+    makers before readers. rom_crc, ident: see `ControlPlane`. stalls: a counter for each core of
+    the clocks in which it had to wait."""
 
     image: str
     edge: Edge
@@ -62,6 +63,7 @@ class TopSpec:
     rom_crc: int = 0
     ident: tuple[int, ...] | None = None
     repeat: bool = True
+    stalls: bool = True
     taps: bool = False
 
     @property
@@ -94,7 +96,7 @@ class NetworkTop(wiring.Component):
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
-            cores=[c.name for c in spec.cores if not isinstance(c.spec, MergeSpec)],
+            cores=[c.name for c in spec.cores if spec.stalls and not isinstance(c.spec, MergeSpec)],
             regions=self.regions,
             rom_crc=spec.rom_crc,
             ident=spec.ident,
@@ -187,7 +189,8 @@ class NetworkTop(wiring.Component):
                 chain = core.chain_o
             if spec.taps and _tap_width(instance):
                 self._tap(m, instance.target, at)
-        m.d.comb += self.control.stall.eq(Cat(stalls))
+        if spec.stalls:
+            m.d.comb += self.control.stall.eq(Cat(stalls))
         if chain is not None:
             wiring.connect(m, chain, self.control.chain_i)
         return at
