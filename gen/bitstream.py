@@ -1,0 +1,268 @@
+"""From a build to the bitstream of a board, its clock set to what place and route reached.
+
+The design is synthesised, placed and routed once for all weights of its structure, with random
+contents in its fixed memories; the PLL is then set to the highest frequency not above the one that
+was reached, and the packed weights are written over the random contents (`gen.patch`). All files
+are in the build folder's ``board/``; the bitstream is ``<name>.bit`` (ECP5) or ``<name>.bin``.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sterna.gen.blockram import Contents, find_columns
+from sterna.gen.boards import Board, board
+from sterna.gen.boardtop import constraints, wrapper
+from sterna.gen.elaborate import top_spec, verilog_text
+from sterna.gen.fit import too_big
+from sterna.gen.pack import ident_image, memory_images
+from sterna.gen.place import SUFFIX, Placed, place, synthesise, utilisation
+from sterna.gen.placeholder import IDENT_ROWS, Placeholders
+from sterna.gen.pll import PllSetting, highest, setting
+from sterna.gen.pllbits import set_pll
+from sterna.gen.progress import Progress
+from sterna.gen.stages import Build, generator_id
+from sterna.gen.tools import find
+from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
+from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.files import structure_id
+
+__all__ = ["BoardOptions", "FOLDER", "bitstream", "board_verilog", "divisor", "placed_record"]
+
+FOLDER = "board"
+RECORD = "placed_record.json"
+VERSION = 1
+BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
+
+
+@dataclass(frozen=True)
+class BoardOptions:
+    """board: its name. uart: pins of rx and tx instead of the board's own. clock_mhz: what place
+    and route aims at, None for the design's. seeds: how many placements are tried; the fastest is
+    kept."""
+
+    board: str
+    baud: int = 1_000_000
+    uart: tuple[str, ...] = ()
+    clock_mhz: float | None = None
+    seeds: int = 1
+
+
+def divisor(where: Board, baud: int) -> int:
+    """Clocks of the oscillator a bit. UsageError where no whole number comes near."""
+    count = round(where.clock_hz / baud) if baud > 0 else 0
+    if count < 4 or abs(where.clock_hz / count - baud) > BAUD_ERROR * baud:
+        raise UsageError(
+            f"{baud} baud cannot be made of {where.name}'s {where.clock_mhz:g} MHz; choose one of "
+            f"{', '.join(str(b) for b in _bauds(where))}"
+        )
+    return count
+
+
+def _bauds(where: Board) -> list[int]:
+    usual = (3_000_000, 2_000_000, 1_000_000, 921_600, 460_800, 230_400, 115_200)
+    return [
+        baud
+        for baud in usual
+        if (n := round(where.clock_hz / baud)) >= 4
+        and abs(where.clock_hz / n - baud) <= BAUD_ERROR * baud
+    ]
+
+
+def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
+    """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
+    from sterna.hw.board import BoardTop, link_spec
+
+    if build.design.family not in (where.family, "generic"):
+        raise DesignError(
+            f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
+            f"fold it with --family {where.family}"
+        )
+    spec = top_spec(build.network, build.design, contents=contents)
+    top = BoardTop(spec, link_spec(spec, where.family, divisor(where, baud)))
+    return verilog_text(top, f"{build.name}_board")
+
+
+def bitstream(
+    build: Build, options: BoardOptions, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Make ``<name>.bit`` or ``.bin`` in the build folder; returns the facts about it.
+
+    DesignError where the design does not fit, naming the largest layer, or is slower than the
+    slowest clock the board can have.
+    """
+    from sterna.gen.patch import fill_bitstream
+
+    progress = progress or Progress(quiet=True)
+    where = board(options.board, options.uart)
+    if where.family not in SUFFIX:
+        raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
+    folder = build.folder / FOLDER
+    inputs = _inputs(build, options, where)
+    record = placed_record(folder)
+    if record is None or record["inputs"] != inputs:
+        progress.total += 4
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
+        record = _Flow(build, options, where, folder, progress).run() | {"inputs": inputs}
+        write_atomic(folder / RECORD, canonical_json(record).encode())
+    images = memory_images(build.network, build.design)
+    with progress.step("weights into the bitstream"):
+        facts = fill_bitstream(build, where, record, images, ident_image(build.network, images))
+    return facts
+
+
+def placed_record(folder: Path) -> dict[str, Any] | None:
+    """What `bitstream` left of its last place and route in ``folder``, or None."""
+    path = folder / RECORD
+    if not path.is_file():
+        return None
+    record = parse_json(read_bytes(path, 1 << 28), path, "run `sterna bitstream` again")
+    whole = isinstance(record, dict) and record.get("version") == VERSION
+    return record if whole and all((folder / n).is_file() for n in record["files"]) else None
+
+
+def _inputs(build: Build, options: BoardOptions, where: Board) -> str:
+    """Hash of all that place and route depends on; the weights are not among it."""
+    versions = [find(t).version for t in ("yosys", f"nextpnr-{where.family}")]
+    logic = _logic_rows(build)
+    body = [asdict(options), asdict(where), versions, generator_id(), logic,
+            structure_id(build.network, build.design.to_json())]  # fmt: skip
+    return sha256(canonical_json(body).encode())
+
+
+def _logic_rows(build: Build) -> dict[str, str]:
+    """Hash of the fixed memories that the last run had to build of logic: they are no contents."""
+    record = placed_record(build.folder / FOLDER)
+    names = record["logic"] if record else []
+    images = memory_images(build.network, build.design)
+    return {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in names}
+
+
+@dataclass
+class _Flow:
+    """One run of synthesis, place and route."""
+
+    build: Build
+    options: BoardOptions
+    where: Board
+    folder: Path
+    progress: Progress
+
+    def run(self) -> dict[str, Any]:
+        """The record, without ``inputs``."""
+        where, target = self.where, self.options.clock_mhz or self.build.design.clock_mhz
+        pll: PllSetting | None = setting(where.family, where.clock_hz, target * 1e6)
+        logic = self._synthesise(pll, target)
+        placed = self._place()
+        new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
+        if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
+            # The PLL is too fast for it and the oscillator is not.
+            self.progress.total += 2
+            pll, target = None, where.clock_mhz
+            logic = self._synthesise(pll, target)
+            placed = self._place()
+        elif new is None:
+            raise DesignError(
+                f"{self.build.name}: reaches {placed.fmax_mhz['sync']:.1f} MHz, which is below the "
+                f"slowest clock of {where.name}; choose a smaller folding"
+            )
+        self._check_clocks(placed)
+        text, mhz = placed.text, where.clock_mhz
+        if pll is not None and new is not None:
+            text, mhz = set_pll(text, where, pll, new, self.folder), new.mhz
+            self._write_pins(new, target)  # as built, for whoever reads or simulates it
+        write_atomic(self.folder / "placeholder.txt", text.encode())
+        memories = self._placeholders(logic)
+        columns = find_columns(Contents(text, where.family), memories)
+        return {
+            "version": VERSION, "files": ["placeholder.txt"], "options": asdict(self.options),
+            "structure_id": structure_id(self.build.network, self.build.design.to_json()),
+            "logic": sorted(logic), "columns": [list(asdict(c).values()) for c in columns],
+            "clock_mhz": mhz, "pll": None if pll is None or new is None else new.parameters,
+            "fmax_mhz": placed.fmax_mhz, "used": {k: list(v) for k, v in placed.used.items()},
+        }  # fmt: skip
+
+    def _write_pins(self, pll: PllSetting | None, target: float) -> None:
+        where, inner = self.where, f"{self.build.name}_board"
+        (self.folder / "pins.v").write_text(wrapper(where, inner, pll))
+        suffix, rules = constraints(where, target, pll is not None)
+        (self.folder / f"pins{suffix}").write_text(rules)
+
+    def _synthesise(self, pll: PllSetting | None, target: float) -> set[str]:
+        """Verilog and netlist; returns the memories that had to be built of logic because the block
+        RAMs were used up."""
+        self._write_pins(pll, target)
+        logic: set[str] = set()
+        while True:
+            with self.progress.step("synthesis"):
+                what = self._what(logic)
+                text = board_verilog(self.build, self.where, self.options.baud, what)
+                (self.folder / "board.v").write_text(text)
+                netlist = synthesise(self.folder, self.where, ["board.v", "pins.v"])
+                used = utilisation(self.folder, self.where)
+            over = used["bram"][0] - used["bram"][1]
+            candidates = self._least_bits(logic)
+            if over > 0 and candidates:
+                logic.add(candidates[0])
+                self.progress.total += 1
+                continue
+            if any(have > most for have, most in used.values()):
+                raise too_big(self.build, self.where, netlist, used, self._try)
+            return logic
+
+    def _what(self, logic: set[str]) -> Placeholders:
+        seed = structure_id(self.build.network, self.build.design.to_json())
+        return Placeholders(seed, self.where.family, frozenset(logic))
+
+    def _least_bits(self, logic: set[str]) -> list[str]:
+        """Fixed memories that could leave the block RAMs, the smallest first."""
+        images = memory_images(self.build.network, self.build.design)
+        free = [i for i in images if i.region is None and i.name not in logic]
+        return [i.name for i in sorted(free, key=lambda i: i.depth * i.width)]
+
+    def _placeholders(self, logic: set[str]) -> dict[str, tuple[int, Sequence[int]]]:
+        what = self._what(logic)
+        images = memory_images(self.build.network, self.build.design)
+        fixed = [i for i in images if i.region is None]
+        out: dict[str, tuple[int, Sequence[int]]] = {
+            i.name: (i.width, what.rows(i.name, i.depth, i.width))
+            for i in fixed
+            if i.name not in logic
+        }
+        if fixed:
+            out["ident"] = (32, what.rows("ident", IDENT_ROWS, 32))
+        return out
+
+    def _place(self) -> Placed:
+        best: Placed | None = None
+        for seed in range(1, self.options.seeds + 1):
+            with self.progress.step(f"place and route, seed {seed}"):
+                placed = place(self.folder, self.where, seed)
+            if best is None or placed.fmax_mhz["sync"] > best.fmax_mhz["sync"]:
+                best = placed
+        assert best is not None
+        return best
+
+    def _check_clocks(self, placed: Placed) -> None:
+        if placed.fmax_mhz["uart"] < self.where.clock_mhz:
+            raise DesignError(
+                f"{self.build.name}: the UART reaches {placed.fmax_mhz['uart']:.1f} MHz and the "
+                f"oscillator of {self.where.name} has {self.where.clock_mhz:g} MHz; try --seeds 4"
+            )
+
+    def _try(self, smaller: Build) -> dict[str, tuple[int, int]]:
+        """What another folding would use."""
+        trial = self.build.folder / FOLDER / "smaller"
+        trial.mkdir(parents=True, exist_ok=True)
+        flow = _Flow(smaller, self.options, self.where, trial, self.progress)
+        flow._write_pins(setting(self.where.family, self.where.clock_hz, 20e6), 20.0)
+        with self.progress.step("a smaller folding"):
+            text = board_verilog(smaller, self.where, self.options.baud, flow._what(set()))
+            (trial / "board.v").write_text(text)
+            synthesise(trial, self.where, ["board.v", "pins.v"])
+            used = utilisation(trial, self.where)
+        shutil.rmtree(trial)
+        return used

@@ -1,0 +1,206 @@
+"""Weights into a bitstream that is already placed and routed, and what a bitstream holds.
+
+Nothing is synthesised: `gen.blockram` knows which bit of which block RAM is which bit of which
+memory. Making the bitstream anew with the same weights takes the same way and gives the same bytes.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.gen.bitstream import FOLDER, placed_record
+from sterna.gen.blockram import Column, Contents, fill, read_memory, unused_columns
+from sterna.gen.boards import Board, board
+from sterna.gen.pack import MemoryImage, ident_image, memory_images
+from sterna.gen.place import SUFFIX, pack, unpack
+from sterna.gen.stages import Build
+from sterna.golden.disk import canonical_json, read_bytes, write_atomic
+from sterna.golden.errors import DesignError, FileError
+from sterna.golden.files import read_weights_image
+from sterna.hw.chain import WORD_BITS, Banks
+
+__all__ = ["fill_bitstream", "patch", "verify", "weights_memories"]
+
+FACTS = "bitstream.json"
+_AGAIN = "run `sterna bitstream`"
+
+
+def fill_bitstream(
+    build: Build,
+    where: Board,
+    record: Mapping[str, Any],
+    images: Sequence[MemoryImage],
+    ident: MemoryImage,
+    output: Path | None = None,
+) -> dict[str, Any]:
+    """Write the bitstream with ``images`` in its fixed memories; returns the facts about it."""
+    folder = build.folder / FOLDER
+    text = (folder / "placeholder.txt").read_text()
+    contents, columns = Contents(text, where.family), [Column(*c) for c in record["columns"]]
+    held = [*_held(images, record), *([ident] if _fixed(images) else [])]
+    fill(contents, columns, {i.name: (i.width, i.rows) for i in held})
+    data = pack(folder, where, contents.text(), build.name)
+    path = output or build.folder / f"{build.name}{SUFFIX[where.family]}"
+    write_atomic(path, data)
+    facts = _facts(build, where, record, images, ident) | {"bitstream": str(path)}
+    if output is None:
+        lasting = {k: v for k, v in facts.items() if k != "bitstream"}
+        write_atomic(build.folder / FACTS, canonical_json(lasting).encode())
+    return facts
+
+
+def _fixed(images: Sequence[MemoryImage]) -> list[MemoryImage]:
+    return [i for i in images if i.region is None]
+
+
+def _held(images: Sequence[MemoryImage], record: Mapping[str, Any]) -> list[MemoryImage]:
+    """Fixed memories in block RAM."""
+    return [i for i in _fixed(images) if i.name not in record["logic"]]
+
+
+def _facts(
+    build: Build, where: Board, record: Mapping[str, Any], images: Sequence[MemoryImage],
+    ident: MemoryImage,
+) -> dict[str, Any]:  # fmt: skip
+    interval = build.design.modelled_interval or build.design.interval
+    low, high = ident.rows[:2]
+    return {
+        "board": where.name, "part": where.part, "family": where.family,
+        "used": record["used"], "fmax_mhz": record["fmax_mhz"],
+        "oscillator_mhz": where.clock_mhz, "clock_mhz": record["clock_mhz"], "pll": record["pll"],
+        "baud": record["options"]["baud"], "interval": interval,
+        "images_per_second": record["clock_mhz"] * 1e6 / interval,
+        "structure_id": record["structure_id"],
+        "weights_id": f"{high << 32 | low:016x}" if _fixed(images) else None,
+        "in_block_ram": [i.name for i in _held(images, record)],
+        "in_logic": record["logic"],
+        "loaded_by_host": [i.name for i in images if i.region is not None],
+    }  # fmt: skip
+
+
+def _opened(build: Build) -> tuple[dict[str, Any], Board]:
+    record = placed_record(build.folder / FOLDER)
+    if record is None:
+        raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
+    options = record["options"]
+    return record, board(options["board"], options["uart"])
+
+
+def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage], MemoryImage]:
+    """The memories of a build with the contents of a weights.sterna, and their identity.
+
+    FileError where the file is for another structure or another design.
+    """
+    new = read_weights_image(path)
+    record, _ = _opened(build)
+    if new.structure_id != record["structure_id"]:
+        raise FileError(
+            f"{path}: is for structure {new.structure_id[:16]} and {build.folder} is "
+            f"{record['structure_id'][:16]}; pack it for this build with sterna pack --onto"
+        )
+    images = memory_images(build.network, build.design)
+    if sorted(new.regions) != sorted(i.number for i in images):
+        raise FileError(f"{path}: does not hold this design's memories; pack it again")
+    out = []
+    for image in images:
+        words, banks = new.regions[image.number], Banks(image.depth, image.width)
+        if len(words) != banks.words:
+            raise FileError(f"{path}: memory '{image.name}' has another size; pack it again")
+        rows = _rows(words, banks)
+        out.append(MemoryImage(image.name, image.depth, image.width, rows, image.region,
+                               image.number))  # fmt: skip
+    number = int(new.weights_id[:16], 16)
+    fixed = sorted(_fixed(out), key=lambda image: image.number)
+    crc = zlib.crc32(b"".join(new.regions[i.number].astype("<u4").tobytes() for i in fixed))
+    rows = [number & 0xFFFFFFFF, number >> 32, crc]
+    return out, MemoryImage("ident", len(rows), 32, rows, None, -1)
+
+
+def _rows(words: np.ndarray, banks: Banks) -> list[int]:
+    """Row values of the linear words of a region."""
+    table = words.reshape(banks.depth, -1)
+    return [sum(int(row[k]) << WORD_BITS * k for k in range(banks.count)) for row in table.tolist()]
+
+
+def patch(build: Build, weights: str | Path, output: Path | None = None) -> dict[str, Any]:
+    """Put the weights of a weights.sterna into the build's bitstream (or write it to ``output``).
+
+    FileError where they are for another structure; DesignError where weights differ that are built
+    of logic.
+    """
+    record, where = _opened(build)
+    images, ident = weights_memories(build, weights)
+    if not _fixed(images):
+        raise DesignError(
+            f"{build.name}: all memories of this design are loaded by the host; use `sterna load`"
+        )
+    built = {i.name: i.rows for i in memory_images(build.network, build.design)}
+    for image in images:
+        if image.name in record["logic"] and image.rows != _full(built[image.name], image.depth):
+            raise DesignError(
+                f"memory '{image.name}' is built of logic, because the block RAMs of {where.name} "
+                "were used up, and the new weights differ in it; make the bitstream anew"
+            )
+    return fill_bitstream(build, where, record, images, ident, output)
+
+
+def _full(rows: Sequence[int], depth: int) -> list[int]:
+    return [*rows, *[0] * (depth - len(rows))]
+
+
+def verify(
+    build: Build, weights: str | Path | None = None, bitstream: Path | None = None
+) -> dict[str, Any]:
+    """Unpack the build's bitstream and compare every fixed memory with ``mem/*.mem`` (or with a
+    weights.sterna).
+
+    Returns ``equal`` (names of memories that are in block RAM bit for bit), ``different`` (name ->
+    number of rows), ``in_logic`` (names), ``unread`` (name -> bits that the design never reads, so
+    that no block RAM has them), ``weights_id`` of the bitstream.
+    """
+    record, where = _opened(build)
+    path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
+    data = read_bytes(path, 1 << 26, _AGAIN)
+    contents = Contents(unpack(build.folder / FOLDER, where, data), where.family)
+    columns = [Column(*c) for c in record["columns"]]
+    if weights is None:
+        images = memory_images(build.network, build.design)
+        ident = ident_image(build.network, images)
+        expected = {i.name: _read_mem(build.folder / f"mem/{i.name}.mem") for i in _fixed(images)}
+    else:
+        images, ident = weights_memories(build, weights)
+        expected = {i.name: i.rows for i in _fixed(images)}
+    expected["ident"] = ident.rows
+    held = [*_held(images, record), *([ident] if _fixed(images) else [])]
+    equal, different, unread = [], {}, {}
+    for image in held:
+        mask = (1 << image.width) - 1
+        missing = unused_columns(columns, image.name, image.width, image.depth)
+        if missing:
+            unread[image.name] = missing
+            mask &= ~sum(1 << bit for bit in missing)
+        found = read_memory(contents, columns, image.name, image.width, image.depth)
+        wanted = _full(expected[image.name], image.depth)
+        rows = sum((a ^ b) & mask != 0 for a, b in zip(found, wanted, strict=True))
+        if rows:
+            different[image.name] = rows
+        else:
+            equal.append(image.name)
+    found = read_memory(contents, columns, "ident", 32, 3) if _fixed(images) else None
+    return {
+        "bitstream": str(path), "equal": equal, "different": different, "unread": unread,
+        "in_logic": record["logic"],
+        "loaded_by_host": [i.name for i in images if i.region is not None],
+        "weights_id": f"{found[1] << 32 | found[0]:016x}" if found else None,
+    }  # fmt: skip
+
+
+def _read_mem(path: Path) -> list[int]:
+    text = read_bytes(path, 1 << 28, "run `sterna pack`").decode("ascii", "replace")
+    try:
+        return [int(line, 16) for line in text.splitlines() if line and not line.startswith("//")]
+    except ValueError:
+        raise FileError(f"{path}: is no memory file; run `sterna pack`") from None

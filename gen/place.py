@@ -1,0 +1,111 @@
+"""yosys, nextpnr and the packers for a board: from Verilog to a bitstream and back to text.
+
+The files of one folder, by name: ``*.v`` and ``pins.lpf|.pcf`` in, ``netlist.json`` between,
+``placed.config|.asc`` (text of the configuration) and ``placed.json`` (nextpnr's report) out.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sterna.gen.boards import Board
+from sterna.gen.boardtop import TOP
+from sterna.gen.tools import ToolFailed, run_tool
+
+__all__ = ["Placed", "SUFFIX", "pack", "place", "synthesise", "unpack", "utilisation"]
+
+SUFFIX = {"ecp5": ".bit", "ice40": ".bin"}
+"""Of a bitstream."""
+_TEXT = {"ecp5": "config", "ice40": "asc"}
+_RULES = {"ecp5": ("--lpf", "pins.lpf"), "ice40": ("--pcf", "pins.pcf")}
+_SYNTH = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device {kind}"}
+NAMES = {
+    "ecp5": {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD"},
+    "ice40": {"lut": "ICESTORM_LC", "bram": "ICESTORM_RAM"},
+}
+"""What the resources are called by nextpnr (a logic cell of iCE40 is a LUT and a flip-flop)."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """text: of the configuration. fmax_mhz: of clocks ``sync`` and ``uart`` (both the same where
+    there is no PLL). used: resource -> (used, available)."""
+
+    text: str
+    fmax_mhz: dict[str, float]
+    used: dict[str, tuple[int, int]]
+
+
+def synthesise(folder: Path, board: Board, sources: Sequence[str]) -> dict[str, Any]:
+    """Verilog to ``netlist.json``; returns it."""
+    kind = "u" if board.device == "up5k" else "hx"
+    command = _SYNTH[board.family].format(kind=kind)
+    script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
+    (folder / "synth.ys").write_text("\n".join(script) + "\n")
+    run_tool("yosys", ["-Q", "-s", "synth.ys"], folder, log="synth.log")
+    return json.loads((folder / "netlist.json").read_bytes())
+
+
+def _arguments(board: Board) -> list[str]:
+    out = [f"--{board.device}", "--package", board.package, *_RULES[board.family]]
+    if board.family == "ecp5":
+        out += ["--speed", board.speed]
+    return [*out, "--json", "netlist.json", "--timing-allow-fail"]
+
+
+def utilisation(folder: Path, board: Board) -> dict[str, tuple[int, int]]:
+    """Resource -> (used, available) after packing, without placement: also of what is too big."""
+    arguments = [*_arguments(board), "--pack-only"]
+    done = run_tool(f"nextpnr-{board.family}", arguments, folder, log="used.log")
+    found = {}
+    for name, cell in NAMES[board.family].items():
+        match = re.search(rf"{cell}:\s*(\d+)/\s*(\d+)", done.text)
+        if match is None:
+            raise ToolFailed(f"nextpnr-{board.family} does not say how many {cell} are used; see "
+                             f"{folder / 'used.log'}")  # fmt: skip
+        found[name] = (int(match[1]), int(match[2]))
+    return found
+
+
+def place(folder: Path, board: Board, seed: int) -> Placed:
+    """Place and route ``netlist.json``."""
+    text = f"placed.{_TEXT[board.family]}"
+    out = "--textcfg" if board.family == "ecp5" else "--asc"
+    arguments = [*_arguments(board), "--seed", str(seed), out, text, "--report", "placed.json"]
+    run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log")
+    report = json.loads((folder / "placed.json").read_bytes())
+    fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
+    sync = [mhz for name, mhz in fmax.items() if "clk_sync" in name]
+    uart = [mhz for name, mhz in fmax.items() if "clk_sync" not in name]
+    clocks = {"sync": min(sync or uart), "uart": min(uart or sync)}
+    used = {
+        name: (report["utilization"][cell]["used"], report["utilization"][cell]["available"])
+        for name, cell in NAMES[board.family].items()
+    }
+    return Placed((folder / text).read_text(), clocks, used)
+
+
+def pack(folder: Path, board: Board, text: str, name: str) -> bytes:
+    """The bitstream of a configuration's text; also left in ``folder`` as ``name`` + suffix."""
+    source, bits = f"{name}.{_TEXT[board.family]}", f"{name}{SUFFIX[board.family]}"
+    (folder / source).write_text(text)
+    if board.family == "ecp5":
+        run_tool("ecppack", ["--compress", "--input", source, "--bit", bits], folder,
+                 log="pack.log")  # fmt: skip
+    else:
+        run_tool("icepack", [source, bits], folder, log="pack.log")
+    return (folder / bits).read_bytes()
+
+
+def unpack(folder: Path, board: Board, bitstream: bytes) -> str:
+    """The configuration's text in a bitstream."""
+    bits, out = f"unpacked{SUFFIX[board.family]}", f"unpacked.{_TEXT[board.family]}"
+    (folder / bits).write_bytes(bitstream)
+    if board.family == "ecp5":
+        run_tool("ecpunpack", ["--input", bits, "--textcfg", out], folder, log="unpack.log")
+    else:
+        run_tool("iceunpack", [bits, out], folder, log="unpack.log")
+    return (folder / out).read_text()
