@@ -2,6 +2,8 @@
 
 import os
 
+from amaranth.lib import wiring
+
 from sterna.gen.design import Design
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import check_ranges, memory_images, rom_crc
@@ -68,7 +70,7 @@ def top_spec(
     )
 
 
-def verilog_text(top: NetworkTop, name: str) -> str:
+def verilog_text(top: wiring.Component, name: str) -> str:
     """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
     # A system Yosys would change the text with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"

@@ -22,7 +22,7 @@ from sterna.golden.errors import DesignError, FileError
 from sterna.golden.files import read_weights_image
 from sterna.hw.chain import WORD_BITS, Banks
 
-__all__ = ["fill_bitstream", "patch", "verify", "weights_memories"]
+__all__ = ["fill_bitstream", "opened", "patch", "verify", "weights_memories"]
 
 FACTS = "bitstream.json"
 _AGAIN = "run `sterna bitstream`"
@@ -81,7 +81,8 @@ def _facts(
     }  # fmt: skip
 
 
-def _opened(build: Build) -> tuple[dict[str, Any], Board]:
+def opened(build: Build) -> tuple[dict[str, Any], Board]:
+    """What place and route left in a build, and the board. FileError where it left nothing."""
     record = placed_record(build.folder / FOLDER)
     if record is None:
         raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
@@ -95,7 +96,7 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
     FileError where the file is for another structure or another design.
     """
     new = read_weights_image(path)
-    record, _ = _opened(build)
+    record, _ = opened(build)
     if new.structure_id != record["structure_id"]:
         raise FileError(
             f"{path}: is for structure {new.structure_id[:16]} and {build.folder} is "
@@ -131,7 +132,7 @@ def patch(build: Build, weights: str | Path, output: Path | None = None) -> dict
     FileError where they are for another structure; DesignError where weights differ that are built
     of logic.
     """
-    record, where = _opened(build)
+    record, where = opened(build)
     images, ident = weights_memories(build, weights)
     if not _fixed(images):
         raise DesignError(
@@ -161,7 +162,7 @@ def verify(
     number of rows), ``in_logic`` (names), ``unread`` (name -> bits that the design never reads, so
     that no block RAM has them), ``weights_id`` of the bitstream.
     """
-    record, where = _opened(build)
+    record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
     data = read_bytes(path, 1 << 26, _AGAIN)
     contents = Contents(unpack(build.folder / FOLDER, where, data), where.family)
