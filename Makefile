@@ -1,20 +1,24 @@
 # Every target creates and uses .venv itself. Outside Python only g++, make and perl are needed.
 #
-#   make demo | test | test-all | formal | lint | bench | verilog | sim | train | doctor | clean
-#   make distclean
+#   make demo | board-demo | test | test-all | formal | lint | bench | verilog | sim | train
+#   make bitstream | load | doctor | clean | distclean
 #
 # TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
 # TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
-# EXAMPLE=..  the example that verilog, sim and train work on
+# EXAMPLE=..  the example that verilog, sim, train, bitstream and load work on
+# BOARD=..    the board of bitstream and load; PORT=.. its serial port
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all formal lint bench verilog sim train doctor clean distclean
+.PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
+        doctor clean distclean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= default
 EXAMPLE ?= examples/mnist
 IMAGES ?= 1000
+BOARD ?= ulx3s-85f
+PORT ?= /dev/ttyUSB0
 WORKERS ?= 2
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -31,7 +35,7 @@ VENV_FLAGS := --system-site-packages
 endif
 
 help:
-	@sed -n '2,9s/^# \{0,1\}//p' Makefile
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
 
 venv: $(STAMP)
 
@@ -60,6 +64,9 @@ endif
 demo: $(STAMP)
 	$(BIN)/sterna demo
 
+board-demo: $(STAMP)
+	$(BIN)/sterna board-demo
+
 # --basetemp inside the repository: the YoWASP programs do not see /tmp.
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest
@@ -87,6 +94,12 @@ sim: $(STAMP)
 train: EXAMPLE = examples/digits
 train: $(STAMP)
 	$(BIN)/sterna train $(EXAMPLE) -o build/train/$(notdir $(EXAMPLE))
+
+bitstream: $(STAMP)
+	$(BIN)/sterna bitstream $(EXAMPLE) --board $(BOARD)
+
+load: $(STAMP)
+	$(BIN)/sterna load build/$(notdir $(EXAMPLE))-$(BOARD) --port $(PORT)
 
 doctor: $(STAMP)
 	$(BIN)/sterna doctor
