@@ -14,7 +14,7 @@ from sterna.host.serialport import Transport
 CHUNK = 256
 """Bytes written at once, so that what arrives meanwhile is read."""
 TICK = 0.01
-"""Seconds to wait for bytes before the engine's timers are looked at."""
+"""Seconds to wait for bytes at most, so that Ctrl-C is seen."""
 
 
 class Connection:
@@ -66,7 +66,9 @@ class Connection:
             if self._out:
                 self.transport.write(bytes(self._out[:CHUNK]))
                 del self._out[:CHUNK]
-            data = self.transport.read(0.0 if self._out else TICK)
+            timer = engine.next_timer
+            wait = 0.0 if self._out or timer is None else min(TICK, max(0.0, timer - self.now()))
+            data = self.transport.read(wait)
             if data:
                 engine.receive(data, self.now())
         self._busy = False

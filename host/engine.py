@@ -161,6 +161,9 @@ class Engine:
                 out += self._poll(ToBoard.POLL, now)
         if self._waiting:
             self._patience.begin(now)
+        # A frame is acknowledged when it comes, and its execution only told by the next message.
+        accepted = bool(self._window.frames) and not self._window.missing
+        self._patience.soon = accepted and not self._read and not self._images_out
         if out:
             self._patience.sent(now)
             self.stats.bytes_sent += len(out)

@@ -23,6 +23,7 @@ class Patience:
     def __init__(self, timeout: float, least: float):
         self.timeout, self.silence, self.least = timeout, timeout / 3, least
         self.waiting = False
+        self.soon = False  # what is awaited should come at once, but nobody will tell
         self.round_trip: tuple[float, float] | None = None  # smoothed time and its deviation
         self._sent = self._heard = self._progress = 0.0
         self._tries = 0
@@ -69,6 +70,8 @@ class Patience:
             wait = min(FIRST_WAIT, longest)
         else:
             wait = max(self.least, self.round_trip[0] + 4 * self.round_trip[1])
+            if self.soon:
+                wait = min(wait, max(self.least / 8, self.round_trip[0]))
             longest = min(max(wait, longest), self.silence / 8)
         return min(wait * 2**self._tries, longest)
 
