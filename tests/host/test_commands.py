@@ -11,7 +11,7 @@ import pytest
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
 
-from sterna import board_commands
+from sterna import board_commands, cli
 from sterna.golden import files
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.network import Input, Linear, Network, Readout
@@ -99,6 +99,22 @@ def test_refusals(build: Path, line: PtyBoard) -> None:
         run("identify", "--timeout=0", port)
     with pytest.raises(SystemExit):
         parse("identify")
+
+
+def test_failures_are_one_sentence_on_the_command_line(build: Path, line: PtyBoard, capsys) -> None:
+    for arguments, code, words in (
+        (["identify", "--port=/dev/ttyNOTHING"], 1, "there is no port /dev/ttyNOTHING"),
+        (["infer", str(build), f"--port={line.port}"], 2, "give --data or --file"),
+        (["counters", f"--port={line.port}", "--repeat=0"], 2, "0 repetitions"),
+        (["infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"], 1,
+         "load the weights again"),
+        (["identify"], 2, "--port"),
+    ):  # fmt: skip
+        assert cli.main(arguments) == code
+        out, err = capsys.readouterr()
+        assert out == "" and words in err and "Traceback" not in err
+    assert cli.main(["identify", f"--port={line.port}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 4
 
 
 def test_a_host_runs_without_torch_and_amaranth(build: Path, line: PtyBoard) -> None:
