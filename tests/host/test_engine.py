@@ -83,8 +83,8 @@ def test_streaming_fills_nine_tenths_of_the_line() -> None:
     wire.run(wire.engine.images(b"".join(images)))
     sent, seconds = wire.bytes_up - start[0], wire.now - start[1]
     payload = 500 * 784
-    assert payload >= 0.94 * sent  # what is sent is payload
-    assert payload >= 0.93 * seconds * 100_000  # and the line is never idle
+    assert payload >= 0.95 * sent  # what is sent is payload
+    assert payload >= 0.95 * seconds * 100_000  # and the line is never idle
 
 
 def test_a_refused_write_fails_and_later_ones_too_until_mode() -> None:
