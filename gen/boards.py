@@ -28,8 +28,8 @@ class Pin:
 class Board:
     """name: as on the command line. family: ecp5, ice40 or xilinx7. part: as its maker writes it.
     device, package: as nextpnr is told; speed: grade, of ECP5 and 7-series. clock_hz: of the
-    oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the device has (4-input or 6-input
-    LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
+    oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the
+    device has (4-input or 6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
 
     name: str
     family: str

@@ -64,8 +64,7 @@ def top_spec(
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
         rom_crc=crc,
         ident=ident,
-        # A counter for each core is a twentieth of an UP5K.
-        stalls=design.family != "ice40",
+        compact=design.family == "ice40",
         taps=taps,
     )
 

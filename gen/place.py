@@ -22,6 +22,8 @@ SUFFIX = {"ecp5": ".bit", "ice40": ".bin"}
 _TEXT = {"ecp5": "config", "ice40": "asc"}
 _RULES = {"ecp5": ("--lpf", "pins.lpf"), "ice40": ("--pcf", "pins.pcf")}
 _SYNTH = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device {kind}"}
+# Names that yosys and nextpnr give the net of the oscillator; that of the PLL has others.
+_OSCILLATOR = re.compile(r"^(\$glbnet\$)?(clk|clk\$\w+|clk_uart|board\.uart_clk)$")
 NAMES = {
     "ecp5": {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD"},
     "ice40": {"lut": "ICESTORM_LC", "bram": "ICESTORM_RAM"},
@@ -78,8 +80,8 @@ def place(folder: Path, board: Board, seed: int) -> Placed:
     run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log")
     report = json.loads((folder / "placed.json").read_bytes())
     fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
-    sync = [mhz for name, mhz in fmax.items() if "clk_sync" in name]
-    uart = [mhz for name, mhz in fmax.items() if "clk_sync" not in name]
+    uart = [mhz for name, mhz in fmax.items() if _OSCILLATOR.search(name)]
+    sync = [mhz for name, mhz in fmax.items() if not _OSCILLATOR.search(name)]
     clocks = {"sync": min(sync or uart), "uart": min(uart or sync)}
     used = {
         name: (report["utilization"][cell]["used"], report["utilization"][cell]["available"])

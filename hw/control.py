@@ -46,6 +46,7 @@ class ControlPlane(wiring.Component):
     ident : None, or rows of a block memory that holds the identity of what is in the fixed
         memories, so that new contents can be put into a bitstream: row 0 weights_id low half (a
         design without regions), 1 its high half, 2 rom_crc. Reads take two clocks more then
+    compact : of the ident memory, see `WeightMemory`
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
     settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
@@ -74,6 +75,7 @@ class ControlPlane(wiring.Component):
         settle: int = 4,
         rom_crc: int = 0,
         ident: Sequence[int] | None = None,
+        compact: bool = False,
     ):
         for name, value in (("structure_id", structure_id), ("weights_id", weights_id)):
             if not 0 <= value < 1 << 64:
@@ -84,7 +86,7 @@ class ControlPlane(wiring.Component):
                 "make some cores rom"
             )
         self.structure_id, self.weights_id = structure_id, weights_id
-        self.rom_crc, self.ident = rom_crc, ident
+        self.rom_crc, self.ident, self.compact = rom_crc, ident, compact
         self.cores, self.regions, self.settle = tuple(cores), regions, settle
         self.registers = register_map(self.cores, ram=regions > 0)
         members = {
@@ -146,7 +148,9 @@ class ControlPlane(wiring.Component):
         if self.ident is None:
             halves = Const(self.weights_id & 0xFFFFFFFF, 32), Const(self.weights_id >> 32, 32)
             return slave.request, halves, Const(self.rom_crc, 32)
-        m.submodules.ident = ident = WeightMemory(len(self.ident), 32, self.ident, style="block")
+        m.submodules.ident = ident = WeightMemory(
+            len(self.ident), 32, self.ident, style="block", compact=self.compact
+        )
         rows = {csr.ADDRESS[n] // 4: row for row, n in enumerate(IDENT)}
         with m.Switch(slave.address):
             for address, row in rows.items():

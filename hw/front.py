@@ -283,6 +283,7 @@ class Front(wiring.Component):
             s.weights,
             s.weight_region,
             s.weight_style,
+            compact=s.family == "ice40",
         )
         if s.weight_region is not None:
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)

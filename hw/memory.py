@@ -33,6 +33,8 @@ class WeightMemory(wiring.Component):
     region : number in the chain, or None for a rom
     style : value of the ``ram_style``/``rom_style`` attribute (``"block"``, ``"distributed"``), or
         None to let the synthesiser choose
+    compact : of a rom, the second register is at the address instead, where that has fewer bits:
+        for families with few cells and slow clocks
 
     Members
     -------
@@ -50,9 +52,12 @@ class WeightMemory(wiring.Component):
         init: Sequence[int] = (),
         region: int | None = None,
         style: str | None = None,
+        compact: bool = False,
     ):
         self.banks = Banks(depth, width)
         self.depth, self.width, self.region, self.style = depth, width, region, style
+        # A chain access needs the row to wait, not the address.
+        self.compact = compact and region is None and ceil_log2(depth) < width
         self.init = [int(row) for row in init]
         if len(self.init) > depth:
             raise DesignError(
@@ -75,18 +80,21 @@ class WeightMemory(wiring.Component):
         m = Module()
         # Without the common reset the register may move into the block.
         output = Signal(self.width, reset_less=True)
-        m.d.comb += self.data.eq(output)
         if self.node is None:
             memory = m.submodules.memory = self._memory(self.width, self.init)
             port = memory.read_port()
-            m.d.comb += port.addr.eq(self.addr)
+            if self.compact:
+                m.d.sync += port.addr.eq(self.addr)
+                m.d.comb += self.data.eq(port.data)
+                return m
+            m.d.comb += [port.addr.eq(self.addr), self.data.eq(output)]
             m.d.sync += output.eq(port.data)
             return m
 
         node = m.submodules.node = self.node
         wiring.connect(m, wiring.flipped(self.chain_i), node.chain_i)
         wiring.connect(m, node.chain_o, wiring.flipped(self.chain_o))
-        m.d.comb += node.rdata.eq(output)
+        m.d.comb += [node.rdata.eq(output), self.data.eq(output)]
         rows = [self.banks.split(row) for row in self.init]
         for k, width in enumerate(self.banks.widths):
             memory = self._memory(width, [row[k] for row in rows])

@@ -230,6 +230,7 @@ class SpikingConv(wiring.Component):
             s.param_rows,
             s.param_region,
             s.param_style,
+            compact=s.front.family == "ice40",
         )
         self._chain(m, params)
         credit = m.submodules.credit = Credit(self.visits)

@@ -48,8 +48,8 @@ class CoreInstance:
 @dataclass(frozen=True)
 class TopSpec:
     """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
-    makers before readers. rom_crc, ident: see `ControlPlane`. stalls: a counter for each core of
-    the clocks in which it had to wait."""
+    makers before readers. rom_crc, ident: see `ControlPlane`. compact: cells are dearer than
+    clocks: no counters of the clocks in which each core had to wait, see also `WeightMemory`."""
 
     image: str
     edge: Edge
@@ -63,7 +63,7 @@ class TopSpec:
     rom_crc: int = 0
     ident: tuple[int, ...] | None = None
     repeat: bool = True
-    stalls: bool = True
+    compact: bool = False
     taps: bool = False
 
     @property
@@ -93,13 +93,15 @@ class NetworkTop(wiring.Component):
         )
         convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
+        counted = [c for c in spec.cores if not (spec.compact or isinstance(c.spec, MergeSpec))]
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
-            cores=[c.name for c in spec.cores if spec.stalls and not isinstance(c.spec, MergeSpec)],
+            cores=[c.name for c in counted],
             regions=self.regions,
             rom_crc=spec.rom_crc,
             ident=spec.ident,
+            compact=spec.compact,
         )
         members = {}
         for prefix, signature in (
@@ -189,7 +191,7 @@ class NetworkTop(wiring.Component):
                 chain = core.chain_o
             if spec.taps and _tap_width(instance):
                 self._tap(m, instance.target, at)
-        if spec.stalls:
+        if not spec.compact:
             m.d.comb += self.control.stall.eq(Cat(stalls))
         if chain is not None:
             wiring.connect(m, chain, self.control.chain_i)

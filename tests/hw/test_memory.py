@@ -19,11 +19,13 @@ def _rows(depth, width, seed=0):
     return [random_.getrandbits(width) for _ in range(depth)]
 
 
-@pytest.mark.parametrize("region", [None, 3])
+@pytest.mark.parametrize(
+    ("region", "compact"), [(None, False), (None, True), (3, False), (3, True)]
+)
 @pytest.mark.parametrize(("depth", "width"), SHAPES)
-def test_data_comes_two_clocks_after_every_address(depth, width, region):
+def test_data_comes_two_clocks_after_every_address(depth, width, region, compact):
     rows = _rows(depth, width)
-    dut = WeightMemory(depth, width, rows, region=region)
+    dut = WeightMemory(depth, width, rows, region=region, compact=compact)
     assert dut.latency == 2
     random_ = random.Random(depth)
 
