@@ -8,6 +8,7 @@ from typing import Any
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
 from sterna.train.layers import Layers
+from sterna.train.twin import read_twin
 
 __all__ = ["Recipe", "Stage", "read_recipe", "build_network"]
 
@@ -45,6 +46,7 @@ class Recipe:
     smoothing: float = 0.0
     images: int = 0
     warm_start: str = ""
+    twin: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
 
 
@@ -70,6 +72,7 @@ def read_recipe(path: str | Path) -> Recipe:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
     _check_types(path, Recipe, raw, "")
     recipe = Recipe(**raw, stages=stages, text=text)
+    read_twin(str(path), recipe.twin)
     largest = max(s.batch or recipe.batch for s in stages)
     if 0 < recipe.images < largest:
         raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")

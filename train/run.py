@@ -30,6 +30,7 @@ from sterna.train import data
 from sterna.train.augment import augment
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.twin import read_twin
 
 __all__ = ["train", "accuracy", "Trainer"]
 
@@ -109,6 +110,11 @@ class Trainer:
         if recipe.warm_start:
             network = _warm(network, _warm_path(recipe, out))
         self.module = SpikingModule(network).to(self.device)
+        self.twin: SpikingModule | None = None
+        self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
+        if self.twin_rule is not None:
+            other = build_network(recipe, self.seed + self.twin_rule.seed_step)
+            self.twin = SpikingModule(other).to(self.device)
         self.optimizer: torch.optim.Adam | None = None
         self.position = (0, 0, 0)
         self.spent = 0.0
@@ -169,14 +175,21 @@ class Trainer:
             _, report = quantize(self.module.export(), images)
             self.fraction = {r.name: r.fraction_bits for r in report.layers}
         self.module.fraction_bits = self.fraction if stage.folded else None
+        if self.twin is not None:
+            self.twin.steps = stage.steps
         if self.optimizer is None:
             self.optimizer = self._make_optimizer()
 
     def _make_optimizer(self) -> torch.optim.Adam:
-        named = list(self.module.named_parameters())
+        named = self._parameters()
         weights = [p for n, p in named if n.endswith("__weight")]
         rest = [p for n, p in named if not n.endswith("__weight")]
         return torch.optim.Adam([{"params": weights}, {"params": rest}], lr=0.0)
+
+    def _parameters(self) -> list[tuple[str, Tensor]]:
+        """Trained parameters by name, those of the twin behind ``twin.``."""
+        twin = self.twin.named_parameters("twin") if self.twin is not None else ()
+        return [*self.module.named_parameters(), *twin]
 
     def _epoch(self, stage: Stage, number: int, epoch: int, stop: float) -> float | None:
         """Mean loss of an epoch, None where the time ran out in its middle."""
@@ -189,6 +202,8 @@ class Trainer:
         batches = len(images) // size
         losses: list[float] = []
         self.module.train()
+        if self.twin is not None:
+            self.twin.train()
         assert self.optimizer is not None
         for k in range(self.position[2] if self.position[:2] == (number, epoch) else 0, batches):
             if time.monotonic() > stop:
@@ -215,12 +230,20 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"
                             and not stage.folded):  # fmt: skip
             logits = self.module(images)
-        logits = logits * (self.module.network.steps / stage.steps)  # the same range at every T
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.smoothing)
+            # In the folded epochs only the network that is kept goes on.
+            other = self.twin(images) if self.twin is not None and not stage.folded else None
+        times = self.module.network.steps / stage.steps  # the same range at every T
+        logits = logits.float() * times
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
+        if other is not None and self.twin_rule is not None:
+            smoothing = self.recipe.smoothing
+            loss = loss + self.twin_rule.loss(logits, other.float() * times, labels, smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.module.clip_latents()
+        if self.twin is not None:
+            self.twin.clip_latents()
         return float(loss.detach())
 
     # -- reporting ----------------------------------------------------------------------------
@@ -265,7 +288,10 @@ class Trainer:
     def _save(self) -> None:
         tensors = {f"module.{k}": v.detach().cpu().numpy() for k, v in
                    self.module.state_dict().items()}  # fmt: skip
-        names = {id(p): n for n, p in self.module.named_parameters()}
+        if self.twin is not None:
+            tensors |= {f"twin.{k}": v.detach().cpu().numpy() for k, v in
+                        self.twin.state_dict().items()}  # fmt: skip
+        names = {id(p): n for n, p in self._parameters()}
         steps = 0
         if self.optimizer is not None:
             for p, state in self.optimizer.state.items():
@@ -294,13 +320,19 @@ class Trainer:
             )
         state = {k[7:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("module.")}
         self.module.load_state_dict(state)
+        if self.twin is not None:
+            self.twin.load_state_dict(
+                {k[5:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("twin.")}
+            )
         self.position, self.spent = tuple(head["position"]), head["spent"]
         self.fraction = head["fraction"]
         if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
             self.recipe.stages
         ):
             self.optimizer = self._make_optimizer()
-            for name, p in self.module.named_parameters():
+            for name, p in self._parameters():
+                if f"adam.{name}.exp_avg" not in tensors:
+                    continue  # it has had no gradient: a twin that rests
                 state: dict[str, Tensor] = {"step": torch.tensor(float(head["adam_steps"]))}
                 for key in ("exp_avg", "exp_avg_sq"):
                     value = torch.from_numpy(tensors[f"adam.{name}.{key}"])
