@@ -59,7 +59,7 @@ class Deframer(wiring.Component):
     -------
     i : in, stream of bytes as they come over the line
     o : out, stream of the queue's bytes; emptied by a new session even while ``valid``
-    session : out, 16 bits, 0 before the first HELLO
+    session : out, 16 bits, 0 before the first HELLO; active : out, after it
     opened : out, one clock: a new session; ``session`` and ``flush`` follow one clock later
     restart : out, with the first clock of ``flush``: the network shall be reset
     flush : out, the executor must end what it does; flushed : in, one clock
@@ -76,6 +76,7 @@ class Deframer(wiring.Component):
             "i": In(stream.Signature(8)),
             "o": Out(stream.Signature(8)),
             "session": Out(16),
+            "active": Out(1),
             "opened": Out(1),
             "restart": Out(1),
             "flush": Out(1),
@@ -110,13 +111,10 @@ class Deframer(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             with m.If(self.i.payload == 0):
                 m.d.sync += [ending.eq(begun), bad.eq(bad | (begun & (left != 0)))]
-            with m.Elif(left == 0):
-                # A code byte also stands for a zero, but not the first of a frame.
-                m.d.sync += [left.eq(self.i.payload - 1), begun.eq(1)]
-                m.d.comb += put.eq(begun)
             with m.Else():
-                m.d.sync += left.eq(left - 1)
-                m.d.comb += put.eq(1)
+                # A code byte also stands for a zero, but not the first of a frame.
+                m.d.comb += put.eq(begun)
+                m.d.sync += [begun.eq(1), left.eq(Mux(left == 0, self.i.payload, left) - 1)]
         with m.If(put):
             m.d.sync += [place.eq(place + 1), bad.eq(bad | (place == MAX_BODY + FRAME_COST))]
             with m.If(place == 1):
@@ -160,7 +158,7 @@ class Deframer(wiring.Component):
         good, ours = Signal(), Signal()
         m.d.sync += [
             good.eq(whole),
-            ours.eq((session == self.session) & (self.session != 0)),
+            ours.eq((session == self.session) & self.active),
             Cat(self.ask_identity, self.ask_ack, self.ask_resend, self.take_got).eq(0),
             Cat(self.opened, self.restart).eq(0),
         ]
@@ -191,7 +189,7 @@ class Deframer(wiring.Component):
         with m.If(opens):
             m.d.sync += [
                 self.session.eq(session),
-                Cat(self.opened, self.flush).eq(3),
+                Cat(self.opened, self.flush, self.active).eq(7),
                 self.restart.eq(resets),
                 Cat(self.next, self.refused).eq(0),
             ]
@@ -207,7 +205,7 @@ class Deframer(wiring.Component):
             # The kind is written in the place of `got`, the length in that of `seq`.
             write.en.eq(judging | put & ~lost & (~header | (place == 1))),
             write.addr.eq(end + Mux(judging, 0, place)),
-            write.data.eq(Mux(judging, place, Mux(header, kind, byte))),
+            write.data.eq(Mux(judging, place, Mux(header, Cat(kind, byte[4:]), byte))),
             # Never beside a write: no logic for what that returns.
             read.en.eq(~write.en),
             self.o.payload.eq(read.data),

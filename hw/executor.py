@@ -73,7 +73,7 @@ class Executor(wiring.Component):
             "state": Out(8),
             "muted": Out(1),
             "write": Out(1),
-            "index": Out(4, init=ANSWER_AT),
+            "index": Out(5),
             "word": Out(32),
             "answering": In(1),
             "answered": Out(1),
@@ -117,8 +117,10 @@ class Executor(wiring.Component):
             with m.Elif(left == BODY_END):
                 m.next = "DONE"
 
-        # Bit 0 of an address marks a register that all words are for.
-        following = Cat(address[:2], Mux(address[0], address[2:], address[2:] + 1))
+        def next_address():
+            # Bit 0 of an address marks a register that all words are for.
+            with m.If(~address[0]):
+                m.d.sync += address[2:].eq(address[2:] + 1)
 
         with m.If(got):
             m.d.sync += [place.eq(place + 1), left.eq(left - 1)]
@@ -168,7 +170,8 @@ class Executor(wiring.Component):
             with m.State("WRITE"):
                 m.d.comb += bus.bready.eq(1)
                 with m.If(bus.bvalid):
-                    m.d.sync += [fault.eq(fault | bus.bresp[1]), address.eq(following)]
+                    m.d.sync += fault.eq(fault | bus.bresp[1])
+                    next_address()
                     m.next = "WORD"
             with m.State("COUNT"):
                 body()
@@ -198,9 +201,9 @@ class Executor(wiring.Component):
                 m.d.sync += [
                     self.index.eq(self.index + 1),
                     self.answer_words.eq(self.answer_words + 1),
-                    address.eq(following),
                     error.eq(error | bus.rresp[1]),
                 ]
+                next_address()
                 m.next = "READ"
             with m.State("ANSWER"):
                 m.d.comb += [self.write.eq(1), self.word.eq(Cat(self.done, error))]

@@ -140,7 +140,7 @@ class Link(wiring.Component):
             sender.abort.eq(deframer.opened),
             framer.abort.eq(deframer.opened),
             self.reset_network.eq(deframer.restart),
-            self.active.eq(deframer.session != 0),
+            self.active.eq(deframer.active),
             self.activity.eq(sender.begun | deframer.take_got),
         ]
         return m

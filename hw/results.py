@@ -12,8 +12,10 @@ from sterna.hw.axis import AxisSignature
 __all__ = ["ANSWER_AT", "MAX_SLOTS", "Results", "check_slots", "ring_depth"]
 
 ANSWER_AT = 3
-"""Word j of an answer is in the memory's word (ANSWER_AT + j) mod MAX_READ of answers: where it is
-in a frame counted in words, after 8 bytes of header and 4 that are kept before it."""
+"""Word j of an answer is word ANSWER_AT + j of its part of the memory, as it is in the frame: after
+8 bytes of header and 4 that are kept before it."""
+ANSWER_PART = 32
+assert ANSWER_AT + MAX_READ <= ANSWER_PART
 MAX_SLOTS = 64
 """The numbers of results are taken modulo 256: twice as many as slots must be told apart."""
 
@@ -32,7 +34,7 @@ def check_slots(slots: int, classes: int) -> None:
 
 def ring_depth(slots: int, classes: int) -> int:
     """Words of 32 bits of the memory: a power of two for each result, then the answer."""
-    return (slots << classes.bit_length()) + MAX_READ
+    return max(slots << classes.bit_length(), ANSWER_PART) + ANSWER_PART
 
 
 class Results(wiring.Component):
@@ -47,13 +49,13 @@ class Results(wiring.Component):
     axis : in, packets of ``classes + 1`` words
     drop : in, packets that begin now are taken and forgotten
     flush : in, so is everything; the ring is empty and all numbers are 0
-    write, index, word : in, word ``index`` (4 bits) of the memory's answer; ``axis`` waits
+    write, index, word : in, word ``index`` (5 bits) of the memory's answer; ``axis`` waits
     got, take_got : in, 8 bits and one clock: the host has so many; ignored if it cannot be
     resend : in, one clock: all from ``tail`` on are to be sent once more
     still : in, no frame is being made
     moving : out, no frame may be begun
     waiting : out, there is a result to send; made, sent : out, 8 bits
-    answer : in, ``data`` is the answer's word ``place`` (4 bits), else the next to send of results
+    answer : in, ``data`` is the answer's word ``place`` (5 bits), else the next to send of results
     data : out, 32 bits; fresh : out, it is what ``answer`` and the rest chose a clock ago
     step : in, one clock, this word of the result is done; first : out, 16 bits, its number
     last : out, it is the result's last
@@ -68,7 +70,7 @@ class Results(wiring.Component):
             "drop": In(1),
             "flush": In(1),
             "write": In(1),
-            "index": In(4),
+            "index": In(5),
             "word": In(32),
             "got": In(8),
             "take_got": In(1),
@@ -79,7 +81,7 @@ class Results(wiring.Component):
             "made": Out(8),
             "sent": Out(8),
             "answer": In(1),
-            "place": In(4),
+            "place": In(5),
             "data": Out(32),
             "fresh": Out(1),
             "step": In(1),
@@ -122,9 +124,8 @@ class Results(wiring.Component):
 
     def _address(self, answer, place: Signal, number: Signal, word: Signal):
         slot = number[: (self.slots - 1).bit_length()]
-        top = 1 << len(word) + len(slot)
         # Slots take a power of two words each, so that an address is no sum.
-        return Mux(answer, top | place, Cat(word, slot))
+        return Mux(answer, self.depth - ANSWER_PART | place, Cat(word, slot))
 
     def _sender(self, m: Module, tail: Signal, used: Signal, freed: Signal) -> Signal:
         """Moves tail and sent; returns the word of the result to send next."""

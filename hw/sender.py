@@ -65,7 +65,7 @@ class Sender(wiring.Component):
             "last": In(1),
             "still": Out(1),
             "answer": Out(1),
-            "place": Out(4),
+            "place": Out(5),
             "step": Out(1),
             "room": In(1),
             "o": Out(stream.Signature(CONTENT)),
