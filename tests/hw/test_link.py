@@ -1,4 +1,4 @@
-"""The link's hardware against golden.link: sessions, order, bad frames, images, registers, results."""
+"""The link against golden.link: sessions, order, bad frames, images, registers, results."""
 
 import random
 from dataclasses import replace
@@ -95,8 +95,8 @@ def test_names_itself_to_another_version():
         assert frame.kind == ToHost.IDENTITY and frame.session == 0 and frame.version == VERSION
         assert Identity.parse(frame.body) == SPEC.identity
         await bench.open(ctx)
-        await bench.send(ctx, wire(bytes([(VERSION + 1) << 4 | WRITE, *SESSION.to_bytes(2, "little"),
-                                          0, 0]) + write_body(0x40, 1)))  # fmt: skip
+        head = bytes([(VERSION + 1) << 4 | WRITE, *SESSION.to_bytes(2, "little"), 0, 0])
+        await bench.send(ctx, wire(head + write_body(0x40, 1)))
         await ctx.tick().repeat(300)
         assert (await poll(ctx, bench)).next == 0
 
@@ -457,8 +457,9 @@ def test_a_new_session_leaves_no_frame_of_both():
             await bench.wait(ctx, lambda: not bench.results)
             await ctx.tick().repeat(session * 7 % 101)
             # Sessions that differ in one byte only.
-            await bench.give(ctx, ToBoard.HELLO, b"\0", session=session % 4 + 1 << 8 * (session % 2))
-            await bench.give(ctx, ToBoard.RESEND, session=session % 4 + 1 << 8 * (session % 2))
+            near = session % 4 + 1 << 8 * (session % 2)
+            await bench.give(ctx, ToBoard.HELLO, b"\0", session=near)
+            await bench.give(ctx, ToBoard.RESEND, session=near)
             await ctx.tick().repeat(300)
 
     bench = run(LinkBench(), scenario)
