@@ -1,0 +1,108 @@
+"""The commands that simulate a board; each as those of sterna/commands.py."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sterna.golden.errors import UsageError
+
+if TYPE_CHECKING:
+    from sterna.gen.stages import Build
+
+__all__ = ["add_parsers", "board_demo", "board_sim"]
+
+Answer = tuple[dict[str, Any], str, int]
+DEMO_IMAGES = 200
+DEMO_BOARD = "ulx3s-85f"
+DIVISOR = 4
+
+
+def add_parsers(
+    command: Callable[[str, str], argparse.ArgumentParser],
+    staged: Callable[[str, str], argparse.ArgumentParser],
+) -> None:
+    """Add the parsers of these commands; ``staged`` makes one of a command that runs stages."""
+    sub = staged("board-sim", "simulate a board, UART pins included, behind a serial port")
+    sub.add_argument("--board", help="choose the folding as for this board: ulx3s-85f ...")
+    sub.add_argument(
+        "--divisor", type=int, default=DIVISOR, metavar="N",
+        help=f"clocks of the oscillator a bit; more is slower (default {DIVISOR})",
+    )  # fmt: skip
+    sub.add_argument("--seed", type=int, default=1, help="of memories that start at random")
+
+    sub = command("board-demo", "weights, images, other weights, images: on a simulated board")
+    sub.add_argument("-o", "--output", help="build folder (default build/board-demo)")
+    sub.add_argument("--images", type=int, default=DEMO_IMAGES, metavar="N", help="test images")
+
+
+def board_sim(options: argparse.Namespace) -> Answer:
+    """Serve a simulated board until Ctrl-C or SIGTERM; prints its port first."""
+    from sterna.gen.progress import Progress
+    from sterna.sim.boardbuild import grace_of, simulated_board
+    from sterna.sim.boardpty import PtyBoard
+
+    progress = Progress(1)
+    built = _built(options, progress)
+    with progress.step("Verilator: the board top, UART pins included"):
+        board = simulated_board(built, options.divisor, seed=options.seed)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with PtyBoard(board, grace_of(built)) as port:
+        answer = {"port": port.path, "build": str(built.folder), "divisor": options.divisor}
+        # Programs that start this one read the port while it runs.
+        print(json.dumps(answer) if options.json else port.path, file=sys.__stdout__, flush=True)
+        try:
+            while not port.wait(1.0):
+                pass
+        except KeyboardInterrupt:
+            raise SystemExit(0) from None
+    raise port.error or AssertionError("the board ended without a reason")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _built(options: argparse.Namespace, progress: Any) -> "Build":
+    from sterna.commands import _options
+    from sterna.gen.stages import ensure
+
+    variants: tuple[str, ...] = ()
+    if options.board:
+        from sterna.gen.boards import board
+
+        where = board(options.board)
+        variants = (where.name, where.family)
+    return ensure(options.folder, "pack", _options(options), options.output, progress, variants)
+
+
+def board_demo(options: argparse.Namespace) -> Answer:
+    """MNIST on the simulated ULX3S with two sets of weights; fails on any logit."""
+    from sterna.commands import REPOSITORY
+    from sterna.gen.progress import Progress
+    from sterna.gen.stages import Options, ensure
+    from sterna.sim.boardbuild import demonstrate
+    from sterna.train import data
+
+    examples = REPOSITORY / "examples"
+    if not (examples / "mnist").is_dir():
+        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    if options.images < 1:
+        raise UsageError(f"--images {options.images}: give at least 1")
+    images = data.load("mnist").test[0]
+    if options.images > len(images):
+        raise UsageError(f"MNIST has {len(images)} test images, {options.images} were asked")
+    print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)
+    progress = Progress()
+    built = ensure(
+        examples / "mnist", "verilog", Options(family="ecp5", memory="ram"),
+        options.output or Path("build") / "board-demo", progress, (DEMO_BOARD, "ecp5"),
+    )  # fmt: skip
+    lines: list[str] = []
+    answer = demonstrate(
+        built, examples / "mnist_retrained", images[: options.images], lines.append, progress
+    )
+    return answer, "\n".join(lines), 1 if answer["mismatches"] else 0
