@@ -78,7 +78,7 @@ class Engine:
         self._patience = Patience(timeout, least_wait)
         self._want: ToBoard | None = None  # POLL or RESEND, before anything else
         self._resend_after = 0.0
-        self._probe: int | None = None  # a poll was sent when so many were accepted
+        self._polled = False  # for want of news; what comes next tells all there is
         self._polls = self._duplicates = 0
         self._last_ack = -1
         self._gone_back = -1  # accepted when duplicates last made frames go again
@@ -197,7 +197,7 @@ class Engine:
             self.stats.timeouts += 1
             patience.tried()
             self._want = ToBoard.RESEND if self._read or self._images_out else ToBoard.POLL
-            self._probe = self._window.accepted
+            self._polled = True
 
     def _greet(self, now: float) -> bytes:
         if self._patience.waiting:
@@ -314,16 +314,21 @@ class Engine:
             self._advanced(now)
         for sent in executed:
             self._executed(sent)
-        if frame.kind is ToHost.ACK:
+        if frame.kind is ToHost.ACK and not self._polled:
             self._acknowledged(before[0])
         elif frame.kind is ToHost.ANSWER:
             self._answered(frame, now)
         elif frame.kind is ToHost.RESULT:
             self._result(frame, now)
+        if self._polled:
+            # Nothing new: the answer to a poll, of whatever kind, as every header tells the counts.
+            # All that was sent before has arrived or never will.
+            self._polled = False
+            window.rewind()
 
     def _advanced(self, now: float) -> None:
         self._patience.progress(now)
-        self._probe, self._duplicates = None, 0
+        self._polled, self._duplicates = False, 0
 
     def _executed(self, sent: SentFrame) -> None:
         """The board has done with a frame. Its ``state`` is that after it, and a fault stays."""
@@ -337,11 +342,7 @@ class Engine:
     def _acknowledged(self, before: int) -> None:
         """From acknowledgements that do not advance: a frame did not arrive."""
         window = self._window
-        if self._probe is not None and self._probe == window.accepted:
-            # The answer to a poll: all that was sent before it has arrived or never will.
-            self._probe = None
-            window.rewind()
-        elif window.accepted == before == self._last_ack and window.missing:
+        if window.accepted == before == self._last_ack and window.missing:
             if self._polls:
                 self._polls -= 1
             elif self._gone_back != before:

@@ -22,7 +22,7 @@
 
 enum { VERSION = 1, MAX_BODY = 240, FRAME_COST = 6, WINDOW = 100, SLOTS_AT_MOST = 128 };
 enum { HELLO = 1, IMAGE, WRITE, READ, MODE, POLL, RESEND };
-enum { IDENTITY = 1, ACK, ANSWER, RESULT };
+enum { IDENTITY = 1, ANSWER = 3, RESULT };
 enum { SILENCE_MS = 3000, STALL_MS = 10000, FIRST_WAIT_MS = 50, LONGEST_WAIT_MS = 250 };
 
 struct frame {
@@ -52,7 +52,6 @@ static uint32_t read_number, answer[16], answer_words;
 static int64_t heard, progress, last_sent;
 static int wait_ms = FIRST_WAIT_MS, want, probing;
 static int64_t resend_after;
-static uint32_t probe;
 
 static void fail(const char *format, ...)
 {
@@ -220,10 +219,7 @@ static void take_frame(const uint8_t *content, size_t size)
         to_send = accepted;
     for (; done < over; done++)
         queued -= frames[done % 128].size + FRAME_COST;
-    if (kind == ACK && probing && probe == accepted) {
-        probing = 0; /* what was sent before the poll has arrived, or never will */
-        to_send = accepted;
-    } else if (kind == ANSWER && size >= 4 && read_waits && body[0] == (read_number & 255) &&
+    if (kind == ANSWER && size >= 4 && read_waits && body[0] == (read_number & 255) &&
                done > read_number) {
         if (body[1])
             fail("the board refused to read a register");
@@ -234,6 +230,10 @@ static void take_frame(const uint8_t *content, size_t size)
         advanced();
     } else if (kind == RESULT && size >= 8) {
         take_result(body, size);
+    }
+    if (probing) { /* nothing new: what was sent before the poll has arrived, or never will */
+        probing = 0;
+        to_send = accepted;
     }
 }
 
@@ -303,7 +303,6 @@ static void check_time(void)
     }
     want = read_waits || images_out() ? RESEND : POLL;
     probing = 1;
-    probe = accepted;
 }
 
 /* Send, receive, look at the time: once. */

@@ -301,11 +301,11 @@ class FakeBoard:
                 self.sent, self.sent_words = self.sent + 1, 0
             return self._frame(ToHost.RESULT, body)
         if ToHost.ACK in self.pending:
-            self.pending.discard(ToHost.ACK)
             return self._frame(ToHost.ACK, b"")
         return b""
 
     def _frame(self, kind: ToHost, body: bytes) -> bytes:
+        self.pending.discard(ToHost.ACK)  # every header says what an ACK says
         return BoardFrame(kind, self.session, self.next % 256, self.done % 256, self.made % 256,
                           self.state, self.refused % 256, body, self.version).pack()  # fmt: skip
 
