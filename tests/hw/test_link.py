@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from amaranth.sim import Simulator
 from combpath import assert_lint_clean, assert_no_comb_path
 from linkbench import SESSION, SPEC, LinkBench, run
 from streamtest import refusal
@@ -13,12 +14,14 @@ from sterna.golden.link import (
     FRAME_COST,
     MAX_BODY,
     VERSION,
+    BoardFrame,
     Hello,
     HostFrame,
     Identity,
     State,
     ToBoard,
     ToHost,
+    unwire,
     wire,
 )
 from sterna.hw.link import Link
@@ -472,6 +475,65 @@ def test_a_new_session_leaves_no_frame_of_both():
             number = frame.words[0]
             own = (number - 1) % 4 + 1 << 8 * ((number - 1) % 2) if number > 2 else 1
             assert frame.session == own
+
+
+def test_keeps_up_with_a_line_of_ten_clocks_a_byte():
+    """The slowest allowed clock: bytes come without a gap, and go without one while any wait."""
+    link = Link(SPEC)
+    sent = HostFrame(ToBoard.HELLO, SESSION, body=b"\0").pack()
+    sent += b"".join(HostFrame(MODE, SESSION, n, 0, bytes(n * 13)).pack() for n in range(18))
+    sent += HostFrame(ToBoard.POLL, SESSION).pack()
+    raw, packets = [], [result(n) for n in range(SPEC.slots)]
+
+    async def come(ctx):
+        for byte in sent:
+            ctx.set(link.rx.valid, 1)
+            ctx.set(link.rx.payload, byte)
+            clocks = 0
+            while not ctx.get(link.rx.ready):
+                await ctx.tick()
+                clocks += 1
+            await ctx.tick()
+            ctx.set(link.rx.valid, 0)
+            assert clocks < 8, "a UART would have lost a byte"
+            await ctx.tick().repeat(9 - clocks)
+        await ctx.tick().repeat(4000)
+
+    async def go(ctx):
+        while True:
+            await ctx.tick().repeat(9)
+            ctx.set(link.tx.ready, 1)
+            raw.append(ctx.get(link.tx.payload) if ctx.get(link.tx.valid) else None)
+            await ctx.tick()
+            ctx.set(link.tx.ready, 0)
+
+    async def serve(ctx):
+        bus = link.s_axil
+        for name in ("awready", "wready", "bvalid", "arready", "rvalid"):
+            ctx.set(getattr(bus, name), 1)
+        ctx.set(bus.rdata, 1)
+        await ctx.tick().repeat(2000)
+        for packet in packets:
+            for k, word in enumerate(packet):
+                ctx.set(link.m_axis.tvalid, 1)
+                ctx.set(link.m_axis.tdata, word)
+                ctx.set(link.m_axis.tlast, k == len(packet) - 1)
+                await ctx.tick().until(link.m_axis.tready)
+        ctx.set(link.m_axis.tvalid, 0)
+
+    simulator = Simulator(link)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(come)
+    simulator.add_testbench(go, background=True)
+    simulator.add_testbench(serve, background=True)
+    simulator.run()
+    *frames, _ = bytes(b for b in raw if b is not None).split(b"\0")
+    known = [BoardFrame.parse(unwire(f)) for f in frames]
+    assert known[-1].next == 18 and known[-1].refused == 0
+    # The results one after the other: no place in the line stays empty between them.
+    text = "".join("-" if b is None else "." for b in raw)
+    size = 8 + 4 + 16 + 4 + 2
+    assert "." * size * SPEC.slots in text
 
 
 def test_lint_and_no_combinational_path():
