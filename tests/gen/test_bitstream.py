@@ -1,0 +1,223 @@
+"""Bitstreams of a tiny network: packed weights in block RAM, patched and rebuilt byte for byte."""
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sterna.gen.bitstream import FOLDER, BoardOptions, bitstream, divisor
+from sterna.gen.boards import board
+from sterna.gen.fit import layer_cells, smaller_folding, too_big
+from sterna.gen.pack import memory_images
+from sterna.gen.patch import patch, verify
+from sterna.gen.program import command, program
+from sterna.gen.stages import Options, ensure
+from sterna.golden import files
+from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+
+
+def network(seed: int = 0) -> Network:
+    rng = np.random.default_rng(seed)
+    return Network(
+        2,
+        [
+            Input("x", (1, 4, 4), bits=4),
+            Conv2d("c", "x", rng.integers(-1, 2, (4, 1, 3, 3))),
+            Neuron("n", ("c",), NeuronRule(threshold=rng.integers(10, 30, 4))),
+            Linear("f", "n", rng.integers(-1, 2, (3, 16))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+        ],
+        name="tiny",
+    )
+
+
+FAMILIES = {"ecp5": "ulx3s-25f", "ice40": "icebreaker"}
+
+
+def packed(folder: Path, family: str, seed: int, memory: str = "rom"):
+    source = folder / f"source_{seed}"
+    files.save(network(seed), source)
+    options = Options(family=family, clock_mhz=20, memory=memory, axis_width=8)
+    return ensure(source, "pack", options, folder / f"build_{seed}")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["ecp5", pytest.param("ice40", marks=pytest.mark.slow)],
+)
+def made(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    build = packed(folder, request.param, 1)
+    facts = bitstream(build, BoardOptions(FAMILIES[request.param]))
+    return folder, request.param, build, facts
+
+
+@pytest.mark.yosys
+def test_the_clock_is_the_fastest_that_was_reached(made):
+    _, family, build, facts = made
+    assert facts["clock_mhz"] <= facts["fmax_mhz"]["sync"]
+    assert facts["fmax_mhz"]["uart"] > facts["oscillator_mhz"]
+    assert facts["fmax_mhz"]["uart"] != facts["fmax_mhz"]["sync"]
+    assert facts["clock_mhz"] > 0.95 * facts["fmax_mhz"]["sync"]
+    assert facts["images_per_second"] == facts["clock_mhz"] * 1e6 / facts["interval"]
+    pins = (build.folder / FOLDER / "pins.v").read_text()
+    for name, value in facts["pll"].items():
+        assert re.search(rf"\.{name}\((\d'd)?{value}\)", pins)
+    for have, most in facts["used"].values():
+        assert 0 < have <= most
+
+
+@pytest.mark.yosys
+def test_block_ram_holds_the_packed_weights(made):
+    _, _, build, facts = made
+    answer = verify(build)
+    names = {i.name for i in memory_images(build.network, build.design)}
+    assert set(answer["equal"]) == names | {"ident"} and not answer["different"]
+    assert answer["weights_id"] == files.weights_id(build.network)[:16] == facts["weights_id"]
+
+
+@pytest.mark.yosys
+def test_patched_is_rebuilt_byte_for_byte(made):
+    folder, family, build, facts = made
+    new = packed(folder, family, 2)
+    target = folder / "patched.bit"
+    patch(build, new.folder / "weights.sterna", target)
+    rebuilt = bitstream(new, BoardOptions(FAMILIES[family]))
+    assert target.read_bytes() == Path(rebuilt["bitstream"]).read_bytes()
+    assert target.read_bytes() != Path(facts["bitstream"]).read_bytes()
+    answer = verify(build, bitstream=target)
+    assert answer["different"] and answer["weights_id"] == rebuilt["weights_id"]
+    assert not verify(build, new.folder / "weights.sterna", target)["different"]
+
+
+@pytest.mark.yosys
+def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made, monkeypatch):
+    from sterna.gen import bitstream as module
+
+    _, family, build, facts = made
+    before = Path(facts["bitstream"]).read_bytes()
+    monkeypatch.setattr(module, "synthesise", lambda *a: pytest.fail("synthesised again"))
+    assert bitstream(build, BoardOptions(FAMILIES[family])) == facts
+    assert Path(facts["bitstream"]).read_bytes() == before
+    path = build.folder / "mem/f_weights.mem"
+    text = path.read_text()
+    lines = text.splitlines()
+    lines[3] = f"{int(lines[3], 16) ^ 1:0{len(lines[3])}x}"
+    path.write_text("\n".join(lines) + "\n")
+    assert verify(build)["different"] == {"f_weights": 1}
+    path.write_text(text)
+
+
+@pytest.mark.yosys
+def test_weights_of_another_structure_are_refused(made):
+    folder, family, build, _ = made
+    other = packed(folder, family, 3, "ram")
+    with pytest.raises(FileError, match="is for structure .* pack it for this build"):
+        patch(build, other.folder / "weights.sterna")
+
+
+def test_a_folder_without_a_bitstream_is_named(tmp_path):
+    build = packed(tmp_path, "ecp5", 1)
+    with pytest.raises(FileError, match="holds no placed and routed design"):
+        verify(build)
+
+
+def test_a_design_of_another_family_is_refused(tmp_path):
+    build = packed(tmp_path, "ice40", 1)
+    with pytest.raises(DesignError, match="folded for ice40 and ulx3s-25f is ecp5"):
+        bitstream(build, BoardOptions("ulx3s-25f"))
+
+
+@pytest.mark.parametrize(("name", "baud", "clocks"), [
+    ("ulx3s-25f", 1_000_000, 25), ("icebreaker", 3_000_000, 4), ("icebreaker", 115_200, 104),
+    ("ulx3s-25f", 3_000_000, None), ("icebreaker", 0, None), ("icebreaker", 12_000_000, None),
+])  # fmt: skip
+def test_baud_rates_that_the_oscillator_makes(name, baud, clocks):
+    if clocks:
+        assert divisor(board(name), baud) == clocks
+    else:
+        with pytest.raises(UsageError, match=f"{baud} baud cannot be made of"):
+            divisor(board(name), baud)
+
+
+# --- what does not fit ------------------------------------------------------------------------
+
+
+def netlist(cells: dict[str, str]):
+    found = {name: {"type": kind} for name, kind in cells.items()}
+    return {"modules": {"top": {"attributes": {"top": "1"}, "cells": found}}}
+
+
+def test_cells_are_counted_to_their_layer(tmp_path):
+    design = packed(tmp_path, "ecp5", 1).design
+    cells = {
+        "board.network.c.front.a": "LUT4", "board.network.gear_c.b": "LUT4",
+        "board.network.wait_c_1.x": "LUT4", "board.network.f.a": "CCU2C",
+        "board.network.f.ff": "TRELLIS_FF", "board.network.f.m": "DP16KD", "pll": "EHXPLLL",
+    }  # fmt: skip
+    lut = layer_cells(netlist(cells), design, "lut")
+    assert (lut["c"], lut["f"]) == (3, 2)
+    assert layer_cells(netlist(cells), design, "ff") == {"f": 1}
+    assert layer_cells(netlist(cells), design, "bram") == {"f": 1}
+
+
+def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
+    source = tmp_path / "source"
+    files.save(network(), source)
+    folding = {n: {"pe": 1, "simd": s, "tp": 1, "memory": "rom"} for n, s in (("c", 9), ("f", 16))}
+    build = ensure(source, "fold", Options(family="ecp5", folding=folding), tmp_path / "build")
+    lanes = []
+
+    def attempt(smaller):
+        lanes.append({c.name: c.pe * c.simd * c.tp for c in smaller.design.cores})
+        return {"lut": (900 if sum(lanes[-1].values()) < 8 else 2000, 1000)}
+
+    where = dataclasses.replace(board("ulx3s-25f"), lut=1000)
+    cells = netlist({f"board.network.f.{n}": "LUT4" for n in range(7)})
+    refusal = too_big(build, where, cells, {"lut": (1500, 1000)}, attempt)
+    text = str(refusal)
+    assert "needs 1500 logic cells and ulx3s-25f has 1000" in text
+    assert "the largest part is layer 'f' with 7" in text
+    assert "this folding fits (tried: 900 of 1000 logic cells" in text
+    named = dict(re.findall(r"(\w+) pe 1 simd (\d+)", text))
+    assert {n: int(s) for n, s in named.items()} == lanes[-1]
+    assert all(sum(b.values()) < sum(a.values()) for a, b in zip(lanes, lanes[1:]))
+
+    found, tried = smaller_folding(build, 1.5, lambda smaller: {"lut": (2000, 1000)})
+    assert found is None and tried > 0
+
+
+# --- programming ------------------------------------------------------------------------------
+
+
+def test_an_absent_programmer_is_named_with_what_installs_it(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ToolMissing, match=r"openFPGALoader .* programs ulx3s-85f; run: apt") as no:
+        command(board("ulx3s-85f"), Path("x.bit"))
+    assert no.value.exit_code == 3
+    with pytest.raises(ToolMissing, match="iceprog is not on PATH"):
+        command(board("icebreaker"), Path("x.bin"))
+
+
+def test_a_programmer_gets_the_board_and_the_file(monkeypatch, tmp_path):
+    for code in (0, 1):
+        tool = tmp_path / "bin" / "openFPGALoader"
+        tool.parent.mkdir(exist_ok=True)
+        tool.write_text(f'#!/bin/sh\necho "$@"\necho no device found\nexit {code}\n')
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tool.parent), prepend=":")
+        bits = tmp_path / "x.bit"
+        bits.write_bytes(b"1")
+        where = board("ulx3s-85f")
+        if code == 0:
+            assert program(where, bits, flash=True).startswith(f"-f -b ulx3s {bits}\n")
+        else:
+            with pytest.raises(Exception, match="ended with code 1: no device found; is ulx3s-85f"):
+                program(where, bits)
+    with pytest.raises(FileError, match="does not exist; run `sterna bitstream`"):
+        program(where, tmp_path / "absent.bit")

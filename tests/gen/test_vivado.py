@@ -1,0 +1,95 @@
+"""The Vivado project: everything it names is there, ports are pins, and yosys reads the Verilog."""
+
+import re
+
+import numpy as np
+import pytest
+
+from sterna.gen.boards import board
+from sterna.gen.pack import mem_texts, memory_images
+from sterna.gen.stages import Options, ensure
+from sterna.gen.tools import run_tool
+from sterna.gen.vivado import write_project
+from sterna.golden import files
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+
+
+def network() -> Network:
+    rng = np.random.default_rng(5)
+    return Network(
+        2,
+        [
+            Input("x", (1, 4, 4), bits=4),
+            Conv2d("c", "x", rng.integers(-1, 2, (4, 1, 3, 3))),
+            Neuron("n", ("c",), NeuronRule(threshold=rng.integers(10, 30, 4))),
+            Linear("f", "n", rng.integers(-1, 2, (3, 16))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+        ],
+        name="tiny",
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vivado")
+    files.save(network(), folder / "source")
+    build = ensure(folder / "source", "pack", Options(family="xilinx7"), folder / "build")
+    return build, write_project(build, board("arty-a7-35"), 1_000_000)
+
+
+def test_every_file_named_is_there_and_no_other(project):
+    build, facts = project
+    folder = build.folder / "vivado_arty-a7-35"
+    script = (folder / "build.tcl").read_text()
+    added = set(re.findall(r"[\w/]+\.(?:v|mem|xdc)\b", script))
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert added == present - {"build.tcl"} and sorted(present) == facts["files"]
+    text = (folder / "board.v").read_text()
+    assert {f"mem/{n}" for n in re.findall(r'\$readmemh\("(.+?)"', text)} == {
+        name for name in added if name.endswith(".mem")
+    }
+    assert board("arty-a7-35").part in script
+
+
+def test_memory_files_are_the_packed_memories(project):
+    build, _ = project
+    for image in memory_images(build.network, build.design):
+        path = build.folder / "vivado_arty-a7-35/mem" / f"{image.name}.mem"
+        assert path.read_text() == mem_texts(image)[".mem"]
+    ident = (build.folder / "vivado_arty-a7-35/mem/ident.mem").read_text().split("\n")
+    low, high = (int(line, 16) for line in ident[1:3])
+    assert f"{high << 32 | low:016x}" == files.weights_id(build.network)[:16]
+
+
+def test_ports_are_pins_and_the_clock_is_the_one_asked_for(project):
+    build, facts = project
+    folder = build.folder / "vivado_arty-a7-35"
+    pins = (folder / "pins.v").read_text()
+    head = re.search(r"module sterna_pins\((.*)\);", pins)
+    assert head is not None
+    ports = {word.split()[1] for word in head[1].split(",")}
+    rules = (folder / "pins.xdc").read_text()
+    assert set(re.findall(r"PACKAGE_PIN \w+ \[get_ports (\w+)\]", rules)) == ports
+    assert "create_clock -name clk -period 10.000 [get_ports clk]" in rules
+    assert facts["clock_mhz"] == pytest.approx(build.design.clock_mhz)
+
+
+@pytest.mark.yosys
+def test_yosys_reads_the_verilog_with_its_memory_files(project):
+    build, _ = project
+    folder = build.folder / "vivado_arty-a7-35"
+    # Vivado looks for memory files in the project, yosys in the current folder.
+    work = build.folder / "read"
+    work.mkdir()
+    for path in [*folder.glob("*.v"), *folder.glob("mem/*")]:
+        (work / path.name).write_bytes(path.read_bytes())
+    script = "read_verilog pins.v board.v; read_verilog -lib +/xilinx/cells_sim.v; "
+    run_tool("yosys", ["-Q", "-p", script + "hierarchy -check -top sterna_pins"], work)
+
+
+def test_a_design_for_another_family_is_refused(project, tmp_path):
+    build = ensure(project[0].folder, "pack", Options(family="ecp5"), tmp_path / "other")
+    with pytest.raises(DesignError, match="folded for ecp5 and arty-a7-35 is of the 7-series"):
+        write_project(build, board("arty-a7-35"), 1_000_000)
