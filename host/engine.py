@@ -33,7 +33,7 @@ from sterna.host import causes
 from sterna.host.images import MOST_SLOTS, ImageStream, Taken
 from sterna.host.patience import Patience
 from sterna.host.reader import FrameReader, LinkStats
-from sterna.host.requests import READ_WORDS, WRITE_WORDS, ImageRequest, Request, words_body
+from sterna.host.requests import READ_WORDS, ImageRequest, Request, write_bodies
 from sterna.host.window import SentFrame, Window
 
 DUPLICATES = 2
@@ -106,11 +106,7 @@ class Engine:
     def write(self, address: int, words: Sequence[int], same: bool = False) -> Request:
         """Write registers from byte ``address`` on, or with ``same`` all words to that one.
         After a refused write (SLVERR) further ones are skipped, and fail too, until ``mode``."""
-        step = 0 if same else 4
-        bodies = [
-            words_body(address + step * at | same, words[at : at + WRITE_WORDS])
-            for at in range(0, len(words), WRITE_WORDS)
-        ]
+        bodies = write_bodies(address, words, same)
         if not bodies:
             raise ValueError("a write of no words")
         return self._add(Request(ToBoard.WRITE, f"writing register 0x{address:02x}", bodies))
@@ -146,6 +142,7 @@ class Engine:
         """Bytes to put on the line now, in this order; empty where there is nothing to say. What
         the board has room for is given out at once."""
         out = bytearray()
+        self._patience.looked(now)
         if self._patience.waiting:
             self._check_time(now)
         if self._opening is not None:

@@ -25,7 +25,7 @@ class Patience:
         self.waiting = False
         self.soon = False  # what is awaited should come at once, but nobody will tell
         self.round_trip: tuple[float, float] | None = None  # smoothed time and its deviation
-        self._sent = self._heard = self._progress = 0.0
+        self._sent = self._heard = self._progress = self._looked = 0.0
         self._tries = 0
 
     def begin(self, now: float) -> None:
@@ -45,6 +45,15 @@ class Patience:
 
     def progress(self, now: float) -> None:
         self._progress, self._tries = now, 0
+
+    def looked(self, now: float) -> None:
+        """The caller looks at the time. Where it was away for long (a machine that slept or had
+        other work), that was not the board's silence: what came is still to be read."""
+        away, self._looked = now - self._looked, now
+        if self.waiting and away > self.silence / 2:
+            self._sent, self._heard, self._progress = (
+                t + away for t in (self._sent, self._heard, self._progress)
+            )
 
     def tried(self) -> None:
         """The wait was in vain; the next one is longer."""

@@ -1,6 +1,6 @@
 """What a host asks of a board: requests, and how each is cut into frames."""
 
-__all__ = ["Request", "ImageRequest", "READ_WORDS", "WRITE_WORDS", "words_body"]
+__all__ = ["READ_WORDS", "ImageRequest", "Request", "write_bodies"]
 
 import struct
 from collections import deque
@@ -76,6 +76,10 @@ class ImageRequest(Request):
         return body
 
 
-def words_body(address: int, words: Sequence[int]) -> bytes:
-    """Body of a WRITE."""
-    return struct.pack(f"<H{len(words)}I", address, *words)
+def write_bodies(address: int, words: Sequence[int], same: bool) -> list[bytes]:
+    """Bodies of the WRITE frames of ``words`` from ``address`` on, or all to it (``same``)."""
+    parts = range(0, len(words), WRITE_WORDS)
+    return [
+        struct.pack(f"<H{len(part)}I", address + (0 if same else 4 * at) | same, *part)
+        for at, part in ((at, words[at : at + WRITE_WORDS]) for at in parts)
+    ]

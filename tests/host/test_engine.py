@@ -172,6 +172,16 @@ def test_a_board_that_falls_silent() -> None:
         wire.engine.read(0).result()
 
 
+def test_a_caller_that_was_away_does_not_blame_the_board() -> None:
+    board = FakeBoard()
+    wire = opened(board)
+    request = wire.engine.read(AT["id"])
+    for _ in range(3):
+        wire.engine.transmit(wire.now)  # lost: nobody read the port meanwhile
+        wire.now += 100.0
+    assert wire.run(request, 1.0) == (csr.ID,)
+
+
 def test_a_full_buffer_is_named() -> None:
     board = FakeBoard(FakeNetwork(regions=(1,)))
     wire = Wire(Engine(timeout=3, seed=1), board)
