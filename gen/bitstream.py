@@ -7,7 +7,7 @@ are in the build folder's ``board/``; the bitstream is ``<name>.bit`` (ECP5) or 
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,13 @@ def bitstream(
     if where.family not in SUFFIX:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
     folder = build.folder / FOLDER
-    inputs = _inputs(build, options, where)
     record = placed_record(folder)
-    if record is None or record["inputs"] != inputs:
+    if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
         progress.total += 4
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECORD).unlink(missing_ok=True)
-        record = _Flow(build, options, where, folder, progress).run() | {"inputs": inputs}
+        record = _Flow(build, options, where, folder, progress).run()
+        record["inputs"] = _inputs(build, options, where, record["logic"])
         write_atomic(folder / RECORD, canonical_json(record).encode())
     images = memory_images(build.network, build.design)
     with progress.step("weights into the bitstream"):
@@ -124,21 +124,15 @@ def placed_record(folder: Path) -> dict[str, Any] | None:
     return record if whole and all((folder / n).is_file() for n in record["files"]) else None
 
 
-def _inputs(build: Build, options: BoardOptions, where: Board) -> str:
-    """Hash of all that place and route depends on; the weights are not among it."""
+def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
+    """Hash of all that place and route depends on. The weights are not among it, but for the fixed
+    memories that had to be built of ``logic``."""
     versions = [find(t).version for t in ("yosys", f"nextpnr-{where.family}")]
-    logic = _logic_rows(build)
-    body = [asdict(options), asdict(where), versions, generator_id(), logic,
+    images = memory_images(build.network, build.design)
+    rows = {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in logic}
+    body = [asdict(options), asdict(where), versions, generator_id(), rows,
             structure_id(build.network, build.design.to_json())]  # fmt: skip
     return sha256(canonical_json(body).encode())
-
-
-def _logic_rows(build: Build) -> dict[str, str]:
-    """Hash of the fixed memories that the last run had to build of logic: they are no contents."""
-    record = placed_record(build.folder / FOLDER)
-    names = record["logic"] if record else []
-    images = memory_images(build.network, build.design)
-    return {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in names}
 
 
 @dataclass
