@@ -160,7 +160,7 @@ def verify(
 
     Returns ``equal`` (names of memories that are in block RAM bit for bit), ``different`` (name ->
     number of rows), ``in_logic`` (names), ``unread`` (name -> bits that the design never reads, so
-    that no block RAM has them), ``weights_id`` of the bitstream.
+    that no block RAM has them), ``weights_id`` of the bitstream and ``expected_weights_id``.
     """
     record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
@@ -196,6 +196,7 @@ def verify(
         "in_logic": record["logic"],
         "loaded_by_host": [i.name for i in images if i.region is not None],
         "weights_id": f"{found[1] << 32 | found[0]:016x}" if found else None,
+        "expected_weights_id": f"{ident.rows[1] << 32 | ident.rows[0]:016x}",
     }  # fmt: skip
 
 

@@ -141,6 +141,8 @@ def verify_bitstream(options: argparse.Namespace) -> Answer:
     lines += [f"{name}: empty until sterna load" for name in answer["loaded_by_host"]]
     if answer["weights_id"]:
         lines.append(f"weights_id {answer['weights_id']}")
+        if answer["weights_id"] != (expected := answer["expected_weights_id"]):
+            lines.append(f"it holds other weights than {expected}: name theirs with --weights")
     return answer, "\n".join(lines), 1 if answer["different"] else 0
 
 
