@@ -73,6 +73,7 @@ def test_load_and_infer(build) -> None:
         assert info.weights_id is None and info.regions == 3 and info.structure_id in repr(info)
         with pytest.raises(LinkError, match="load the weights again"):
             b.infer(images(1))
+        assert board.network.words["images"] == 0  # not even begun
         assert b.load() == "1" * 64
         image = files.read_weights_image(build / "weights.sterna")
         assert board.network.memories == [image.regions[k].tolist() for k in range(3)]
