@@ -38,7 +38,7 @@ class _Bench:
         args = dut.clk, dut.rst
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), *args)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), *args)
-        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *args)
+        self.registers: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *args)
         bus = self.registers
         for name, end in (
             ("source", self.source), ("sink", self.sink),
@@ -94,6 +94,6 @@ async def packets_give_expected_results(dut: Any) -> None:
     for address, word in job["final_reads"]:
         got = await bench.read(address)
         assert got == (word, AxiResp.OKAY), f"register {address:#x} is {got}, expected {word:#x}"
-    for _ in range(200):
+    for _ in range(3000):
         await FallingEdge(dut.clk)
     assert bench.sink.empty(), "a packet too many"
