@@ -4,6 +4,7 @@ Streams are [T,B,C,H,W]; what does not depend on t (direct pixels and their weig
 as [1,B,C,H,W] and computed once.
 """
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -30,6 +31,7 @@ from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
 from sterna.train.fastscan import SumPool, library
 from sterna.train.meet import find_scales, merge
+from sterna.train.nq import NQ, check_convertible, clip
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import discretize, straight_through
 
@@ -50,16 +52,18 @@ class SpikingModule(nn.Module):
     Parameters: latent weights ``<node>__weight`` in [-1, 1], ``<node>__gamma`` and ``__beta`` of
     batch norms (of a weighted node, or of a neuron: over the sum of its inputs),
     ``<readout's node>__gain`` (one scale) and ``__bias``. ``momentum``: of the batch norms' running
-    statistics.
+    statistics. ``nq``: trained for conversion, until ``settle``: a clip (``clipping``) or
+    IF neurons of threshold ``<neuron>__logup``'s exponential stand for the neurons.
 
     Several inputs of a neuron (adds before the neuron) keep ratios that hardware can build: their
     weights have a fixed ``unit`` each, powers of two apart, a spike is worth a whole number of the
     smallest unit, and the one batch norm comes after the sum, so its gain changes no ratio.
     """
 
-    def __init__(self, network: FloatNetwork) -> None:
+    def __init__(self, network: FloatNetwork, nq: NQ | None = None) -> None:
         super().__init__()
         self.network = network
+        self.nq, self.clipping = nq, False
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
         self.fraction_bits: dict[str, int] | None = None
@@ -76,6 +80,10 @@ class SpikingModule(nn.Module):
                 self._check_neuron(node)
                 if isinstance(node, FloatNeuron) and node.norm is not None:
                     self._add_norm(node.name, node.norm, 1.0)
+                if isinstance(node, FloatNeuron) and nq is not None:
+                    check_convertible(network, node)
+                    self._put(node.name, "logup", torch.tensor(math.log(nq.up)))
+                    self.register_buffer(f"{node.name}__sigma", torch.tensor(0.0))
 
     def _add_parameters(self, node: Weighted, tied: bool) -> None:
         name = node.name
@@ -217,12 +225,35 @@ class SpikingModule(nn.Module):
         if node.bias is not None:
             x = x + float(node.bias)
         like = x.new_ones(x.shape[2])
+        if self.nq is not None and isinstance(node, FloatNeuron):
+            return self._convertible(node, x, like)
         threshold = like * float(node.threshold)
         back = threshold if node.reset_by is None else like * float(node.reset_by)
         out = scan(x, threshold, back, like * float(node.v_init), self._spec(node, False))
         if isinstance(node, FloatReadout):
             return self._logits(node, out)
         return out if node.amplitude == 1.0 else out * node.amplitude
+
+    def _convertible(self, node: FloatNeuron, x: Tensor, like: Tensor) -> Tensor:
+        """A neuron while its network is trained for conversion: the clip, or what it becomes."""
+        assert self.nq is not None
+        up = cast("Tensor", self.get(node.name, "logup")).exp()
+        if self.clipping:
+            noisy = self.training and self.nq.noise
+            return clip(x, up, self.nq.levels, self.get(node.name, "sigma") if noisy else None)
+        return scan(x, like * up, like * up, like * up / 2, self._spec(node, False)) * up
+
+    def settle(self) -> None:
+        """End of training for conversion: every neuron becomes IF with threshold and amplitude
+        ``up``, started at ``up/2``; the module goes on as that of any network."""
+        nodes = list(self.network.nodes)
+        for n, node in enumerate(nodes):
+            logup = self.get(node.name, "logup")
+            if isinstance(node, FloatNeuron) and logup is not None:
+                up = float(logup.detach().double().exp())
+                nodes[n] = replace(node, threshold=up, v_init=up / 2, amplitude=up)
+        self.network = FloatNetwork(self.network.steps, nodes)
+        self.nq, self.clipping = None, False
 
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""

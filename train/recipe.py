@@ -8,6 +8,7 @@ from typing import Any
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
 from sterna.train.layers import Layers
+from sterna.train.nq import read_nq
 from sterna.train.twin import read_twin
 
 __all__ = ["Recipe", "Stage", "read_recipe", "build_network"]
@@ -23,6 +24,7 @@ class Stage:
     lr: float = 6e-3
     lr_rest: float = 3e-3
     folded: bool = False
+    nq: bool = False
     warmup: float = 0.15
     batch: int | None = None
     shift: int | None = None
@@ -47,6 +49,7 @@ class Recipe:
     images: int = 0
     warm_start: str = ""
     twin: dict[str, Any] = field(default_factory=dict)
+    nq: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
 
 
@@ -73,6 +76,14 @@ def read_recipe(path: str | Path) -> Recipe:
     _check_types(path, Recipe, raw, "")
     recipe = Recipe(**raw, stages=stages, text=text)
     read_twin(str(path), recipe.twin)
+    nq = read_nq(str(path), recipe.nq)
+    clips = [s.nq for s in stages]
+    if any(clips) != (nq is not None) or clips != sorted(clips, reverse=True):
+        raise UsageError(
+            f"{path}: [nq] and stages with nq = true go together, and these come first; correct it"
+        )
+    if any(s.nq and (s.folded or s.steps != 1) for s in stages):
+        raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
     largest = max(s.batch or recipe.batch for s in stages)
     if 0 < recipe.images < largest:
         raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")

@@ -29,12 +29,14 @@ from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
 from sterna.train.module import BN_MOMENTUM, SpikingModule
+from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
 from sterna.train.twin import read_twin
 
 __all__ = ["train", "accuracy", "Trainer"]
 
 EVAL_BATCH = 250
+CONVERTED = (1, 2, 4, 8, 16)  # time steps at which a converted network is measured
 MEASURED, MEASURE_BATCH = 4, 64  # batches and their images for the statistics of batch norms
 Weighted = FloatConv2d | FloatLinear
 
@@ -109,7 +111,13 @@ class Trainer:
         network = build_network(recipe, self.seed)
         if recipe.warm_start:
             network = _warm(network, _warm_path(recipe, out))
-        self.module = SpikingModule(network).to(self.device)
+        self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
+        self.module = SpikingModule(network, self.nq).to(self.device)
+        self.conversion: dict[str, float] = {}
+        if self.nq is not None:  # images for the noise are not trained on
+            kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
+            self.noise_images = self.train_set[0][kept:]
+            self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
         self.twin: SpikingModule | None = None
         self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
         if self.twin_rule is not None:
@@ -139,6 +147,8 @@ class Trainer:
                     self._save()
                     return self._summary(False, number, epoch, total)
                 self.position = (number, epoch + 1, 0)
+                if stage.nq and self.nq is not None and self.nq.noise:
+                    measure_noise(self.module, self.noise_images, self.nq)
                 self._log(stage, number, epoch, total, loss, time.monotonic() - before)
                 self._save()
             self.position, self.optimizer = (number + 1, 0, 0), None
@@ -169,7 +179,9 @@ class Trainer:
         module.momentum = BN_MOMENTUM
 
     def _enter(self, stage: Stage) -> None:
-        self.module.steps = stage.steps
+        if self.module.nq is not None and not stage.nq:
+            self._convert()
+        self.module.steps, self.module.clipping = stage.steps, stage.nq
         if stage.folded and (self.fraction is None or self.position[1:] == (0, 0)):
             images = self.train_set[0][:256].cpu().numpy()
             _, report = quantize(self.module.export(), images)
@@ -179,6 +191,17 @@ class Trainer:
             self.twin.steps = stage.steps
         if self.optimizer is None:
             self.optimizer = self._make_optimizer()
+
+    def _convert(self) -> None:
+        """The end of the stages with nq: clips become IF neurons; accuracies of both are kept."""
+        module = self.module
+        for part, images in (("validation", self.validation), ("test", self.test)):
+            module.clipping, module.steps = True, 1
+            self.conversion[f"{part}_ann"] = accuracy(module, *images)
+            module.clipping = False
+            for module.steps in CONVERTED:
+                self.conversion[f"{part}_T{module.steps}"] = accuracy(module, *images)
+        module.settle()
 
     def _make_optimizer(self) -> torch.optim.Adam:
         named = self._parameters()
@@ -268,6 +291,8 @@ class Trainer:
                 "seed": self.seed, "minutes": round(self.spent / 60, 2)}  # fmt: skip
 
     def _finish(self, total: int) -> dict[str, Any]:
+        if self.module.nq is not None:
+            self._convert()
         self.module.steps = self.module.network.steps
         self.position = (len(self.recipe.stages), 0, 0)
         self._save()
@@ -279,6 +304,8 @@ class Trainer:
             summary[f"validation_{form}"] = accuracy(self.module, *self.validation)
             summary[f"test_{form}"] = accuracy(self.module, *self.test)
         summary["fraction_bits"] = self.fraction
+        if self.conversion:
+            summary["conversion"] = self.conversion
         text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
         write_atomic(self.out / "run.json", text.encode())
         return summary
@@ -300,7 +327,8 @@ class Trainer:
                     tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
         head = {"format": "sterna-checkpoint", "version": 1, "seed": self.seed,
                 "position": self.position, "spent": self.spent, "fraction": self.fraction,
-                "adam_steps": steps, "recipe": self.recipe.text}  # fmt: skip
+                "adam_steps": steps, "conversion": self.conversion,
+                "recipe": self.recipe.text}  # fmt: skip
         # one file: a checkpoint is whole or is the one before
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()},
                             {"checkpoint": json.dumps(head, sort_keys=True)})  # fmt: skip
@@ -326,6 +354,9 @@ class Trainer:
             )
         self.position, self.spent = tuple(head["position"]), head["spent"]
         self.fraction = head["fraction"]
+        self.conversion = head.get("conversion", {})
+        if self.conversion:
+            self.module.settle()
         if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
             self.recipe.stages
         ):

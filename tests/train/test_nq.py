@@ -1,0 +1,126 @@
+"""Conversion with the residual error as noise: the clip is what IF neurons count, and it pays."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sterna.gen.quantize import quantize_run
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.exact import run as golden_run
+from sterna.train import data
+from sterna.train.nq import NQ, clip, measure_noise
+from sterna.train.recipe import read_recipe
+from sterna.train.run import Trainer, train
+from sterna.train.scan import ScanSpec, scan
+
+RECIPE = """
+name = "tiny"
+data = "digits"
+seed = 3
+batch = 64
+[network]
+shape = [1, 8, 8]
+steps = 4
+kind = "ternary"
+layers = ["12C3p1", "P2{pool}", "12C3p1", "FC10"]
+{extra}
+[nq]
+{nq}
+[[stage]]
+epochs = {epochs}
+steps = 1
+nq = true
+"""
+FOLDED = "[[stage]]\nepochs = 1\nsteps = 4\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
+
+
+def recipe(folder: Path, nq: str = "up = 2.0", epochs: int = 15, pool: str = "avg",
+           extra: str = "", more: str = "") -> Path:  # fmt: skip
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(nq=nq, epochs=epochs, pool=pool, extra=extra) + more)
+    return path
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8, 16])
+def test_the_clip_of_L_levels_is_an_if_neuron_over_L_steps(steps: int) -> None:
+    torch.manual_seed(steps)
+    x = torch.linspace(-1.2, 3.4, 977).view(1, 1, 1, 1, -1)
+    up = torch.tensor(2.0)
+    one = torch.ones(1) * up
+    count = scan(x, one, one, one / 2, ScanSpec(steps)).sum(0)
+    assert torch.equal(count, torch.floor(steps * x[0] / up + 0.5).clamp(0, steps))
+    torch.testing.assert_close(clip(x[0], up, steps, None), up * count / steps)
+
+
+def test_gradients_reach_the_input_inside_the_clip_and_up_outside() -> None:
+    x = torch.tensor([-1.0, 0.3, 0.9, 5.0], requires_grad=True)
+    up = torch.tensor(2.0, requires_grad=True)
+    clip(x, up, 4, None).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0, 1, 1, 0]
+    # d a/d up: stairs - z inside, 1 above.
+    stairs = torch.tensor([0.25, 0.5])
+    inside = (stairs - torch.tensor([0.15, 0.45])).sum()
+    assert up.grad is not None
+    torch.testing.assert_close(up.grad, inside + 1)
+
+
+def test_noise_is_measured_on_what_conversion_does(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    trainer = Trainer(read_recipe(recipe(tmp_path)), tmp_path / "run", None, quiet, None)
+    trainer.measure()  # batch norms of images, so that every layer has something to say
+    images = trainer.noise_images
+    assert len(images) == int(0.1 * (len(images) + len(trainer.train_set[0])))
+    found = measure_noise(trainer.module, images, NQ(up=2.0), batch=32)
+    # The first layer's input is constant: at T = L there is no error at all.
+    assert found["spike1"] == 0 and found["spike3"] > 0
+    assert measure_noise(trainer.module, images, NQ(up=2.0, steps=2), batch=32)["spike1"] > 0
+    sigma = trainer.module.get("spike3", "sigma")
+    assert sigma is not None and sigma > 0
+
+
+def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    path = recipe(tmp_path, more=FOLDED)
+    done = train(path, tmp_path / "run", progress=quiet)
+    found = done["conversion"]
+    assert found["validation_ann"] > 0.85
+    # Conversion costs most at T = 1 and nearly nothing at T = 16; a wrong v_init costs far more.
+    assert found["validation_T16"] > found["validation_ann"] - 0.03
+    assert found["validation_T16"] >= found["validation_T1"]
+    assert done["validation_folded"] > found["validation_ann"] - 0.05
+    parts = data.load("digits")
+    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
+                                   evaluate=parts.test)  # fmt: skip
+    assert report.accuracy_integer == done["test_folded"]
+    result = golden_run(network, parts.test[0])
+    assert float((result.classes == parts.test[1]).mean()) == done["test_folded"]
+
+
+def test_runs_resume_exactly_before_and_after_the_conversion(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    path = recipe(tmp_path, epochs=3, more=FOLDED)
+    whole = train(path, tmp_path / "whole", progress=quiet)
+    for _ in range(500):
+        done = train(path, tmp_path / "sliced", max_minutes=0.004, progress=quiet)
+        if done["done"]:
+            break
+    assert done["conversion"] == whole["conversion"]
+    assert done["test_folded"] == whole["test_folded"]
+
+
+@pytest.mark.parametrize(("change", "error", "sentence"), [
+    ({"nq": "levels = 0"}, UsageError, "levels 0 is not possible"),
+    ({"nq": "noise = 1"}, UsageError, "noise 1 is not possible"),
+    ({"nq": "gamma = 1"}, UsageError, "takes levels, noise"),
+    ({"nq": "share = 0.6"}, UsageError, "half of the images or more"),
+    ({"extra": "neuron = { leak = 0.5 }"}, NetworkError, "conversion needs IF neurons"),
+])  # fmt: skip
+def test_what_cannot_be_converted_is_refused(tmp_path, change, error, sentence) -> None:
+    path = recipe(tmp_path, **change)
+    with pytest.raises(error, match=sentence):
+        Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
