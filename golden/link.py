@@ -71,8 +71,8 @@ class ToBoard(IntEnum):
     WRITE = 3  # body: u16 address, u32 words: register writes
     READ = 4  # body: u16 address, u8 count: register reads, answered by ANSWER
     MODE = 5  # body: a byte, bit 0: results are dropped (mute); forgets a fault
-    POLL = 6  # no body; answered by ACK
-    RESEND = 7  # no body; ACK, then the last ANSWER and all results from `got` on once more
+    POLL = 6  # no body; answered by ACK, or by the header of another frame sent after it
+    RESEND = 7  # no body; as POLL, and the last ANSWER and all results from `got` on once more
 
 
 SEQUENCED = frozenset({ToBoard.IMAGE, ToBoard.WRITE, ToBoard.READ, ToBoard.MODE})
