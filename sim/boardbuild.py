@@ -1,6 +1,7 @@
 """From a build to its simulated board, and the demonstration on one."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,19 +22,25 @@ from sterna.sim.cache import Cache, key_of
 __all__ = ["board_text", "demonstrate", "grace_of", "simulated_board"]
 
 
-def board_text(build: Build, divisor: int = 4) -> str:
-    """Verilog of the board top of a packed build (module ``<name>_board``), as a bitstream has it:
-    fixed memories hold their weights, reloadable ones nothing. Kept in the build folder."""
+def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str:
+    """Verilog of the board top of a packed build (module ``<name>_board``).
+
+    It is just configured: fixed memories hold their weights; with reloadable ones weights_id is 0.
+    ``family``: of the device, default the design's. The text is kept in the build folder.
+    """
     from sterna.hw.board import BoardTop, link_spec
 
     network, design = build.network, build.design
-    key = key_of(generator_id(), design.to_json(), files.weights_id(network), str(divisor))
+    family = family or ("ecp5" if design.family == "generic" else design.family)
+    weights = files.weights_id(network)
+    key = key_of(generator_id(), design.to_json(), weights, str(divisor), family)
     path = build.folder / "sim" / f"{build.name}_board_{divisor}.v"
     head = f"// {key}\n"
     if path.is_file() and (text := path.read_text()).startswith(head):
         return text
     spec = top_spec(network, design)
-    family = "ecp5" if design.family == "generic" else design.family
+    if design.reloadable:
+        spec = replace(spec, weights_id=0)
     board = BoardTop(spec, link_spec(spec, family, divisor))
     text = head + verilog_text(board, f"{build.name}_board")
     build.write(f"sim/{path.name}", text)
@@ -96,7 +103,8 @@ def demonstrate(
     with PtyBoard(board, grace_of(build)) as port:
         say(f"simulated board at {port.path}")
         with Board(port.path, build=build.folder, timeout=60.0) as host:
-            say(f"structure {host.identify().structure_id}, weights: none yet")
+            found = host.identify()
+            say(f"structure {found.structure_id}, weights {found.weights_id or 'none yet'}")
             for network, weights in ((build.network, None), (second, retrained)):
                 with progress.step("load and verify weights"):
                     name = host.load(weights)

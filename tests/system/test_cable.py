@@ -95,7 +95,7 @@ def damaged(build, frames: int, rate: float, seed: int) -> None:
     assert loads > 1 and failures <= calls // 4
     for cable in (up, down):
         assert (
-            min(cable.counts[f] for f in ("flip", "drop", "duplicate", "truncate", "garbage")) > 5
+            min(cable.counts[f] for f in ("flip", "drop", "duplicate", "truncate", "garbage")) > 0
         )
 
 
@@ -114,6 +114,9 @@ def test_a_cut_in_mid_load_leaves_no_half_loaded_weights(build, after):
     up, down = Cable(), Cable()
     images = pictures(20)
     with connected(build, up, down, timeout=0.3) as host:
+        assert host.identify().weights_id is None
+        with pytest.raises(LinkError, match="load the weights again"):
+            host.infer(images)
         host.load()
         assert compare(run(network(0), images), host.infer(images)) is None
         up.left = after
