@@ -24,20 +24,20 @@ class Framer(wiring.Component):
     -------
     i : in, stream of CONTENT, 1 to 249 bytes a frame
     room : out, a frame can be built to its end without waiting for the line
-    abort : in, forget the frame being built (not one already leaving)
+    cancel : in, forget the frame being built (not one already leaving)
     o : out, stream of the line's bytes; ``valid`` and ``payload`` are registers
     """
 
     i: stream.Interface
     room: Signal
-    abort: Signal
+    cancel: Signal
     o: stream.Interface
 
     def __init__(self):
         super().__init__({
             "i": In(stream.Signature(CONTENT)),
             "room": Out(1),
-            "abort": In(1),
+            "cancel": In(1),
             "o": Out(stream.Signature(8)),
         })  # fmt: skip
 
@@ -57,7 +57,7 @@ class Framer(wiring.Component):
             address.eq(Mux(byte == 0, code, at)),
             write.data.eq(Mux(byte == 0, at - code, byte)),
             crc.data.eq(byte),
-            crc.clear.eq(finished | self.abort),
+            crc.clear.eq(finished | self.cancel),
         ]
         with m.If(write.en):
             m.d.sync += at.eq(at + 1)
@@ -69,7 +69,7 @@ class Framer(wiring.Component):
                 m.d.comb += [
                     self.i.ready.eq(~crc.busy & self.room),
                     byte.eq(self.i.payload.byte),
-                    crc.load.eq(self.i.valid & self.i.ready & ~self.abort),
+                    crc.load.eq(self.i.valid & self.i.ready & ~self.cancel),
                     write.en.eq(crc.load),
                 ]
                 m.d.sync += left.eq(CRC_BYTES)
@@ -82,18 +82,18 @@ class Framer(wiring.Component):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 1):
                         m.next = "CODE"
-                with m.If(self.abort):
+                with m.If(self.cancel):
                     m.next = "CONTENT"
             with m.State("CODE"):
                 m.d.comb += write.en.eq(1)  # the last block's
                 m.next = "ZERO"
-                with m.If(self.abort):
+                with m.If(self.cancel):
                     m.next = "CONTENT"
             with m.State("ZERO"):
                 # `code` is where the zero of the frame's end belongs.
-                m.d.comb += [write.data.eq(0), write.en.eq(1), finished.eq(~self.abort)]
+                m.d.comb += [write.data.eq(0), write.en.eq(1), finished.eq(~self.cancel)]
                 m.next = "CONTENT"
-        with m.If(finished | self.abort):
+        with m.If(finished | self.cancel):
             m.d.sync += [at.eq(at.init), code.eq(0)]
         m.d.sync += half.eq(half ^ finished)
         leaving = self._send(m, write, read, full, emptied)

@@ -137,8 +137,8 @@ class Link(wiring.Component):
             # An answer that is ready only now belongs to the session before.
             sender.ask_answer.eq((executor.ask_answer | answered_again) & ~deframer.flush),
             sender.wait.eq(deframer.flush),
-            sender.abort.eq(deframer.opened),
-            framer.abort.eq(deframer.opened),
+            sender.cancel.eq(deframer.opened),
+            framer.cancel.eq(deframer.opened),
             self.reset_network.eq(deframer.restart),
             self.active.eq(deframer.active),
             self.activity.eq(sender.begun | deframer.take_got),

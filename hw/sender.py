@@ -25,7 +25,7 @@ class Sender(wiring.Component):
 
     Members
     -------
-    abort : in, one clock: another session; forget the frame and all requests but that for IDENTITY
+    cancel : in, one clock: another session; forget the frame and all requests but that for IDENTITY
     wait : in, begin no frame
     ask_identity, ask_ack, ask_answer : in, one clock each
     session, next, done, made, state, refused : in, fields of the header
@@ -42,7 +42,7 @@ class Sender(wiring.Component):
         self.identity = identity
         self.words = identity.classes + 1
         super().__init__({
-            "abort": In(1),
+            "cancel": In(1),
             "wait": In(1),
             "ask_identity": In(1),
             "ask_ack": In(1),
@@ -101,7 +101,7 @@ class Sender(wiring.Component):
                 ]
                 with m.If(self.fresh):
                     m.next = "GIVE"
-                with m.If(self.abort):
+                with m.If(self.cancel):
                     m.next = "IDLE"
             with m.State("GIVE"):
                 with m.If(self.o.ready):
@@ -110,11 +110,11 @@ class Sender(wiring.Component):
                     )
                     m.d.sync += [self.o.valid.eq(0), place.eq(place + 1)]
                     m.next = "NEXT"
-                with m.If(self.abort):
+                with m.If(self.cancel):
                     m.next = "IDLE"
             with m.State("NEXT"):  # the memory is read at the place just set
                 m.next = "LOAD"
-                with m.If(self.o.payload.last | self.abort):
+                with m.If(self.o.payload.last | self.cancel):
                     m.next = "IDLE"
         with m.If(self.begun):
             m.d.sync += ack.eq(0)
@@ -126,7 +126,7 @@ class Sender(wiring.Component):
                 m.d.sync += kind.eq(ToHost.RESULT)
             with m.Else():
                 m.d.sync += kind.eq(ToHost.ACK)
-        with m.If(self.abort):
+        with m.If(self.cancel):
             m.d.sync += [ack.eq(0), answer.eq(0), self.o.valid.eq(0)]
         for ask, pending in (
             (self.ask_identity, identity), (self.ask_ack, ack), (self.ask_answer, answer),

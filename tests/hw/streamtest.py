@@ -4,7 +4,7 @@ import gc
 import random
 import warnings
 
-from amaranth.hdl import Cat, Elaboratable
+from amaranth.hdl import Cat, Elaboratable, Value
 from amaranth.sim import Simulator
 
 from sterna.golden.errors import DesignError
@@ -19,7 +19,7 @@ class _Port:
         axis = hasattr(port, "tvalid")
         self.valid = port.tvalid if axis else port.valid
         self.ready = port.tready if axis else port.ready
-        self.payload = Cat(port.tdata, port.tlast) if axis else port.payload
+        self.payload = Cat(port.tdata, port.tlast) if axis else Value.cast(port.payload)
 
 
 def run_streams(
