@@ -11,7 +11,7 @@ from amaranth.utils import ceil_log2
 from sterna.golden.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.errors import DesignError
 from sterna.hw.bitgear import BitGearbox
-from sterna.hw.fifo import Buffer, Fifo, counter_of, step_counter
+from sterna.hw.fifo import Buffer, Fifo, Slot, counter_of, step_counter
 from sterna.hw.gearbox import Gearbox, clocks_per_pixel, path, storage_bits
 from sterna.hw.stream import MAX_WIDTH, Edge
 
@@ -47,7 +47,7 @@ class ImageInput(wiring.Component):
         o: the network's input, ``edge.signature``.
         flags: stream of 3 bits, one entry an image, in order, when its last word is in:
             :data:`FLAG_EARLY`, :data:`FLAG_LATE`, :data:`FLAG_UNLOADED`. At most
-            :data:`IN_FLIGHT` wait; then no image begins.
+            ``in_flight`` wait; then no image begins.
         unloaded: in, what :data:`FLAG_UNLOADED` becomes.
         hold: in, begin no image; holds from the next clock on.
         begin: out, for one clock, the one after the first word of an image was taken.
@@ -75,7 +75,14 @@ class ImageInput(wiring.Component):
     repeat_ack: Signal
 
     def __init__(
-        self, edge: Edge, height: int, width: int, axis_width: int, *, repeat: bool = False
+        self,
+        edge: Edge,
+        height: int,
+        width: int,
+        axis_width: int,
+        *,
+        repeat: bool = False,
+        in_flight: int = IN_FLIGHT,
     ):
         if height < 1 or width < 1:
             raise DesignError(f"an image of {height} x {width} pixels; both must be at least 1")
@@ -88,7 +95,7 @@ class ImageInput(wiring.Component):
         self.pixels = height * width
         self.bits = self.pixels * edge.channels * edge.planes
         self.words = -(-self.bits // axis_width)
-        self.repeats = repeat
+        self.repeats, self.in_flight = repeat, in_flight
         self.canonical = canonical_edge(edge, self.pixels, axis_width)
         self.clocks_per_image = image_clocks(edge, self.pixels, axis_width)
         members = {
@@ -108,7 +115,7 @@ class ImageInput(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.gear = gear = BitGearbox(self.axis_width, self.canonical.width, self.bits)
-        m.submodules.flags = flags = Fifo(FLAG_BITS, IN_FLIGHT)
+        m.submodules.flags = flags = Fifo(FLAG_BITS, self.in_flight)
         connect(m, flags.o, flipped(self.flags))
         self._to_edge(m, gear.o)
 
@@ -212,7 +219,8 @@ class ResultOutput(wiring.Component):
         done: out, for one clock, the one after a packet's last word was taken.
 
     Logits of the next image are taken while a packet leaves. A packet takes ``classes + 1`` clocks
-    at full rate, and leaves 3 clocks after its last logit. No combinational path.
+    at full rate (``compact``: twice as many, with half the registers), and leaves 3 clocks after
+    its last logit. No combinational path.
 
     Raises:
         DesignError: ``classes`` is not 1 to 65536.
@@ -223,10 +231,10 @@ class ResultOutput(wiring.Component):
     axis: wiring.PureInterface
     done: Signal
 
-    def __init__(self, classes: int):
+    def __init__(self, classes: int, compact: bool = False):
         if not 1 <= classes <= 1 << 16:
             raise DesignError(f"{classes} classes; a result names 1 to 65536")
-        self.classes = classes
+        self.classes, self.compact = classes, compact
         super().__init__({
             "i": In(stream.Signature(unsigned(32))),
             "flags": In(stream.Signature(FLAG_BITS)),
@@ -240,7 +248,7 @@ class ResultOutput(wiring.Component):
         index_bits = max(1, ceil_log2(n))
         m.submodules.memory = memory = Memory(shape=unsigned(32), depth=2 * n, init=[])
         write, read = memory.write_port(), memory.read_port()
-        m.submodules.buffer = buffer = Buffer(33)
+        m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
         # Two banks: logits come into one while the other is sent.
         full, winner = Signal(2), [Signal(index_bits, name=f"winner_{k}") for k in range(2)]
         filled, emptied = Signal(2), Signal(2)
@@ -272,7 +280,7 @@ class ResultOutput(wiring.Component):
         self._send(m, full, emptied, winner, read, buffer)
         return m
 
-    def _send(self, m: Module, full: Signal, emptied: Signal, winner, read, buffer: Buffer) -> None:
+    def _send(self, m: Module, full: Signal, emptied: Signal, winner, read, buffer) -> None:
         n = self.classes
         bank, sending, index, end, go = Signal(), Signal(), counter_of(n), Signal(), Signal()
         header, at = Signal(32), counter_of(2 * n)

@@ -46,7 +46,7 @@ class ControlPlane(wiring.Component):
     ident : None, or rows of a block memory that holds the identity of what is in the fixed
         memories, so that new contents can be put into a bitstream: row 0 weights_id low half (a
         design without regions), 1 its high half, 2 rom_crc. Reads take two clocks more then
-    compact : of the ident memory, see `WeightMemory`
+    compact : of the ident memory, see `WeightMemory`; image_clocks reads 0
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
     settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
@@ -187,7 +187,7 @@ class ControlPlane(wiring.Component):
             m.d.sync += repeats.eq(repeats - 1)
 
     def _counters(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
-        counters = m.submodules.counters = ImageCounters(len(self.cores))
+        counters = m.submodules.counters = ImageCounters(len(self.cores), follow=not self.compact)
         m.d.comb += [
             counters.clear.eq(decoder.control_written & slave.wdata[0]),
             counters.image_start.eq(self.image_start),

@@ -49,7 +49,7 @@ class ImageCounters(wiring.Component):
     clear : in, one clock
     image_start, image_done, drop_early, drop_late : in, see above
     stall : in, one bit a core, high in clocks in which the core had to wait
-    image_clocks : out, 32 bits, of the latest image followed
+    image_clocks : out, 32 bits, of the latest image followed; 0 without ``follow``
     images : out, 32 bits, images done
     total_clocks : out, 32 bits, from the first ``image_start`` after ``clear`` to the latest
         ``image_done``, both included
@@ -57,8 +57,8 @@ class ImageCounters(wiring.Component):
     stalls : out, 32 bits a core
     """
 
-    def __init__(self, cores: int, width: int = 32):
-        self.cores, self.width = cores, width
+    def __init__(self, cores: int, width: int = 32, follow: bool = True):
+        self.cores, self.width, self.follow = cores, width, follow
         members = {
             "clear": In(1),
             "image_start": In(1),
@@ -105,7 +105,8 @@ class ImageCounters(wiring.Component):
                 m.d.sync += running.eq(1)
             with m.If(self.image_done & running):
                 m.d.sync += self.total_clocks.eq(total)
-        self._follow(m)
+        if self.follow:
+            self._follow(m)
         return m
 
     def _follow(self, m: Module) -> None:

@@ -1,4 +1,4 @@
-"""Small stream buffers without a combinational path: a two-entry register buffer and a FIFO."""
+"""Small stream buffers without a combinational path: of one and two registers, and a FIFO."""
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 
-__all__ = ["Buffer", "Fifo", "counter_of", "step_counter"]
+__all__ = ["Buffer", "Fifo", "Slot", "counter_of", "step_counter"]
 
 
 def step_counter(m: Module, counter: Signal, period: int) -> None:
@@ -61,6 +61,40 @@ class Buffer(wiring.Component):
             ]
         with m.Elif(open_ & self.i.valid):
             m.d.sync += [back.eq(self.i.payload), open_.eq(0)]
+        return m
+
+
+class Slot(wiring.Component):
+    """One register that cuts every combinational path of a stream, at half rate.
+
+    Ports: ``i`` and ``o``, streams of ``unsigned(width)``. Latency 1 clock; one beat in two clocks.
+    All outputs are functions of flip-flops.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, width: int):
+        if width < 1:
+            raise DesignError(f"a slot needs a width of at least 1 bit, not {width}")
+        self.width = width
+        super().__init__({
+            "i": In(stream.Signature(unsigned(width))),
+            "o": Out(stream.Signature(unsigned(width))),
+        })
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        full, payload = Signal(), Signal(self.width)
+        m.d.comb += [
+            self.i.ready.eq(~full),
+            self.o.valid.eq(full),
+            self.o.payload.eq(payload),
+        ]
+        with m.If(full):
+            m.d.sync += full.eq(~self.o.ready)
+        with m.Elif(self.i.valid):
+            m.d.sync += [full.eq(1), payload.eq(self.i.payload)]
         return m
 
 

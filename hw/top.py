@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.axil import AxiLite
-from sterna.hw.axis import AxisSignature, ImageInput, ResultOutput
+from sterna.hw.axis import IN_FLIGHT, AxisSignature, ImageInput, ResultOutput
 from sterna.hw.control import ControlPlane
 from sterna.hw.fork import Fork
 from sterna.hw.gearbox import Gearbox
@@ -49,7 +49,8 @@ class CoreInstance:
 class TopSpec:
     """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
     makers before readers. rom_crc, ident: see `ControlPlane`. compact: cells are dearer than
-    clocks: no counters of the clocks in which each core had to wait, see also `WeightMemory`."""
+    clocks: no counters of the clocks of one image and of those in which each core had to wait,
+    fewer images in flight; see also `WeightMemory` and `ResultOutput`."""
 
     image: str
     edge: Edge
@@ -89,7 +90,12 @@ class NetworkTop(wiring.Component):
     def __init__(self, spec: TopSpec):
         self.spec = spec
         self.image = ImageInput(
-            spec.edge, spec.height, spec.width, spec.axis_width, repeat=spec.repeat
+            spec.edge,
+            spec.height,
+            spec.width,
+            spec.axis_width,
+            repeat=spec.repeat,
+            in_flight=4 if spec.compact else IN_FLIGHT,
         )
         convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
@@ -126,7 +132,7 @@ class NetworkTop(wiring.Component):
         m = Module()
         m.submodules.image_input = self.image
         m.submodules.control = control = self.control
-        m.submodules.result = result = ResultOutput(self.spec.classes)
+        m.submodules.result = result = ResultOutput(self.spec.classes, self.spec.compact)
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())

@@ -252,7 +252,7 @@ def test_results_are_class_flags_and_logits(data):
         st.lists(st.lists(number, min_size=classes, max_size=classes), min_size=1, max_size=5)
     )
     flags = [data.draw(st.integers(0, 3)) for _ in images]
-    dut = ResultOutput(classes)
+    dut = ResultOutput(classes, compact=data.draw(st.booleans()))
     pulses = []
 
     async def watch(ctx, cycle):
@@ -273,11 +273,12 @@ def test_results_are_class_flags_and_logits(data):
     assert sum(pulses) == len(images)
 
 
-def test_result_rate_and_latency():
-    dut = ResultOutput(5)
+@pytest.mark.parametrize("compact", [False, True])
+def test_result_rate_and_latency(compact):
+    dut = ResultOutput(5, compact)
     taken = run_streams(dut, {"i": list(range(50)), "flags": [0] * 10}, {"axis": 60})
     ends = [clock for clock, word in taken["axis"] if word >> 32]
-    assert {b - a for a, b in zip(ends[2:], ends[3:])} == {6}
+    assert {b - a for a, b in zip(ends[2:], ends[3:])} == {12 if compact else 6}
     assert taken["axis"][0][0] - taken["i"][4][0] == 2
 
 
@@ -303,8 +304,9 @@ def test_done_follows_the_last_word():
         lambda: ImageInput(Edge(6, 4, 5, 2), 4, 4, 64),
         lambda: ResultOutput(10),
         lambda: ResultOutput(1),
+        lambda: ResultOutput(10, compact=True),
     ],
-    ids=["rgb", "repeat", "gearbox", "result", "one class"],
+    ids=["rgb", "repeat", "gearbox", "result", "one class", "compact"],
 )
 def test_netlist(build):
     assert_no_comb_path(build())
