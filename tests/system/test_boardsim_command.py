@@ -1,0 +1,54 @@
+"""`sterna board-sim` as a program: other programs open its port, and signals end it."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from tinyboard import network, packed, pictures, tiny_build
+
+from sterna.golden.exact import run
+from sterna.golden.result import compare
+from sterna.host.board import Board
+
+COMMAND = [sys.executable, "-m", "sterna.cli", "board-sim"]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory):
+    return tiny_build(tmp_path_factory.mktemp("served"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serves_until_a_signal(build, number):
+    program = subprocess.Popen(
+        [*COMMAND, str(build.folder), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        assert program.stdout is not None
+        answer = json.loads(program.stdout.readline())
+        assert answer["build"] == str(build.folder)
+        images = pictures(30)
+        for seed in (0, 1):
+            with Board(answer["port"], build=build.folder, timeout=60) as host:
+                host.load(packed(build, seed))
+                assert compare(run(network(seed), images), host.infer(images)) is None
+                assert host.repeat(100) > 100
+                assert host.counters().images >= 100
+        program.send_signal(number)
+        out, err = program.communicate(timeout=30)
+        assert program.returncode == 0 and out == ""
+        assert "Traceback" not in err
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_mistakes_are_sentences(build):
+    done = subprocess.run(
+        [*COMMAND, str(build.folder), "--divisor", "2"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr and "at least 4" in done.stderr
