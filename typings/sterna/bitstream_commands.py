@@ -1,0 +1,1 @@
+../../sterna/bitstream_commands.py

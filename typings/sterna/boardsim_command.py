@@ -1,0 +1,1 @@
+../../sterna/boardsim_command.py
