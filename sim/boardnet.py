@@ -5,14 +5,29 @@ are in sim/models. The PLL's clock is the harness's ``clk``, at any ratio: what 
 does not depend on it.
 """
 
+from fractions import Fraction
 from importlib.resources import files as package_files
 
+from sterna.gen.boards import Board
+from sterna.gen.boardtop import TOP, wrapper
+from sterna.gen.place import synthesise
+from sterna.gen.pll import setting
+from sterna.gen.stages import Build, generator_id
+from sterna.gen.tools import run_tool
+from sterna.golden import files
+from sterna.golden.errors import UsageError
+from sterna.sim.boardbuild import board_text
+from sterna.sim.boardsim import SimulatedBoard, board_library
+from sterna.sim.cache import Cache, key_of
 from sterna.sim.netlist import NETLIST_TARGETS, yosys_models
 
-__all__ = ["cell_models"]
+__all__ = ["cell_models", "netlist_board", "pins_netlist"]
 
-_OURS = {"ecp5": ("dp16kd", "ehxplll"), "ice40": ("sb_pll40_2_pad",), "xilinx7": ()}
-_PLL_CLOCK = "`define STERNA_PLL_CLOCK SternaBoard.clk\n"
+DIVISOR = 4
+
+_OURS = {"ecp5": ("dp16kd", "ehxplll"), "ice40": ("sb_pll40_2_pad",)}
+_PLL_CLOCK = "`define STERNA_PLL_CLOCK SternaBoard.clk\n"  # the top of sim/boardsim.py
+_INNER = "SternaPins"
 
 
 def cell_models(target: str, text: str) -> tuple[tuple[str, str], ...]:
@@ -25,4 +40,75 @@ def cell_models(target: str, text: str) -> tuple[tuple[str, str], ...]:
     ours = {name: folder.joinpath(f"{name}.v").read_text() for name in _OURS[target]}
     names = {name.upper() for name in ours}
     found = yosys_models(NETLIST_TARGETS[target].models, text, leave=names)
-    return (*found, *((f"{n}.v", t) for n, t in ours.items() if n.upper() in text))
+    return (*found, *((f"{n}.v", _PLL_CLOCK + t) for n, t in ours.items() if n.upper() in text))
+
+
+def pins_netlist(build: Build, where: Board) -> str:
+    """The netlist of everything between the pins of a board, as Verilog (module ``sterna_pins``).
+
+    What `gen.bitstream` gives to place and route, but the fixed memories already hold their weights
+    and a bit of the UART takes 4 clocks. yosys takes minutes: the text is kept in the build folder.
+
+    Raises:
+        UsageError: a board whose tools are the vendor's. ToolMissing, ToolFailed: yosys.
+    """
+    if where.family not in _OURS:
+        raise UsageError(f"{where.name} needs Vivado; its netlist is not made here")
+    name = f"{build.name}_board"
+    weights = files.weights_id(build.network)
+    key = key_of(generator_id(), build.design.to_json(), weights, where.name)
+    folder = build.folder / "synth" / where.name
+    path, head = folder / "netlist.v", f"// {key}\n"
+    if path.is_file() and (text := path.read_text()).startswith(head):
+        return text
+    folder.mkdir(parents=True, exist_ok=True)
+    pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
+    (folder / "board.v").write_text(board_text(build, DIVISOR, where.family))
+    (folder / "pins.v").write_text(wrapper(where, name, pll))
+    synthesise(folder, where, ["board.v", "pins.v"])
+    script = f"read_json netlist.json\nhierarchy -top {TOP}\nwrite_verilog -noattr cells.v\n"
+    (folder / "write.ys").write_text(script)
+    run_tool("yosys", ["-Q", "-s", "write.ys"], folder, log="write.log")
+    text = head + (folder / "cells.v").read_text()
+    build.write(str(path.relative_to(build.folder)), text)
+    return text
+
+
+def netlist_board(
+    build: Build,
+    where: Board,
+    *,
+    ratio: Fraction | int = Fraction(1, 4),
+    seed: int = 0,
+    store: Cache | None = None,
+) -> SimulatedBoard:
+    """The simulated board of :func:`pins_netlist`; slow, for a few images.
+
+    Its resets come from the PLL's lock alone: :meth:`SimulatedBoard.reset` does nothing to it.
+    """
+    text = pins_netlist(build, where)
+    library = board_library(
+        text + _board(where), _INNER, models=cell_models(where.family, text), optimize="none",
+        store=store,
+    )  # fmt: skip
+    return SimulatedBoard(library, DIVISOR, ratio=ratio, seed=seed)
+
+
+def _board(where: Board) -> str:
+    """A module with the ports of a board top around the pins."""
+    signs = {port: "~" if pin.invert else "" for port, pin in where.pins.items()}
+    return f"""
+module {_INNER}(clk, rst, uart_clk, uart_rst, rx, tx, led);
+  input clk;
+  input rst;
+  input uart_clk;
+  input uart_rst;
+  input rx;
+  output tx;
+  output led;
+  wire tx_pin, led_pin;
+  {TOP} pins (.clk(uart_clk), .rx({signs["rx"]}rx), .tx(tx_pin), .led(led_pin));
+  assign tx = {signs["tx"]}tx_pin;
+  assign led = {signs.get("led", "")}led_pin;
+endmodule
+"""

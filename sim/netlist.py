@@ -80,7 +80,7 @@ def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tup
     # Only the cells used: a family's file has hundreds, some of which Verilator does not take.
     modules = {
         found[1]: found[0]
-        for found in re.finditer(r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?^endmodule", cells,
+        for found in re.finditer(r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?\bendmodule\b", cells,
                                  re.M | re.S)
         if found[1] not in leave
     }  # fmt: skip
