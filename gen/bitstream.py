@@ -6,6 +6,8 @@ was reached, and the packed weights are written over the random contents (`gen.p
 are in the build folder's ``board/``; the bitstream is ``<name>.bit`` (ECP5) or ``<name>.bin``.
 """
 
+import json
+import re
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +26,7 @@ from sterna.gen.pll import PllSetting, highest, setting
 from sterna.gen.pllbits import set_pll
 from sterna.gen.progress import Progress
 from sterna.gen.stages import Build, generator_id
-from sterna.gen.tools import find
+from sterna.gen.tools import ToolFailed, find
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import structure_id
@@ -150,14 +152,14 @@ class _Flow:
         where, target = self.where, self.options.clock_mhz or self.build.design.clock_mhz
         pll: PllSetting | None = setting(where.family, where.clock_hz, target * 1e6)
         logic = self._synthesise(pll, target)
-        placed = self._place()
+        placed = self._place(target)
         new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
         if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
             # The PLL is too fast for it and the oscillator is not.
             self.progress.total += 2
             pll, target = None, where.clock_mhz
             logic = self._synthesise(pll, target)
-            placed = self._place()
+            placed = self._place(target)
         elif new is None:
             raise DesignError(
                 f"{self.build.name}: reaches {placed.fmax_mhz['sync']:.1f} MHz, which is below the "
@@ -230,11 +232,18 @@ class _Flow:
             out["ident"] = (32, what.rows("ident", IDENT_ROWS, 32))
         return out
 
-    def _place(self) -> Placed:
+    def _place(self, target: float) -> Placed:
         best: Placed | None = None
         for seed in range(1, self.options.seeds + 1):
             with self.progress.step(f"place and route, seed {seed}"):
-                placed = place(self.folder, self.where, seed)
+                try:
+                    placed = place(self.folder, self.where, seed, target)
+                except ToolFailed as error:
+                    if not re.search("legal placement|failed to place|no BELs", str(error)):
+                        raise
+                    netlist = json.loads((self.folder / "netlist.json").read_bytes())
+                    used = utilisation(self.folder, self.where)
+                    raise too_big(self.build, self.where, netlist, used, self._try) from None
             if best is None or placed.fmax_mhz["sync"] > best.fmax_mhz["sync"]:
                 best = placed
         assert best is not None

@@ -129,13 +129,7 @@ def _pcf(board: Board, target_mhz: float, pll: bool) -> tuple[str, str]:
         f"set_io{' -pullup yes' if pin.attrs.get('PULLUP') == '1' else ''} {port} {pin.site}"
         for port, pin in board.pins.items()
     ]
-    if pll:
-        lines += [
-            f"set_frequency clk_uart {board.clock_mhz:.6f}",
-            f"set_frequency clk_sync {target_mhz:.6f}",
-        ]
-    else:
-        lines.append(f"set_frequency clk {max(board.clock_mhz, target_mhz):.6f}")
+    # The clocks have no lasting names here: nextpnr is told one goal for all.
     return ".pcf", "\n".join(lines) + "\n"
 
 

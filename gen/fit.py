@@ -15,6 +15,8 @@ __all__ = ["layer_cells", "smaller_folding", "too_big"]
 
 Used = Mapping[str, tuple[int, int]]
 TRIES = 3
+ROOM = 0.95
+"""How much less a folding must take than one for which there was no place."""
 _RESOURCE = {"lut": "logic cells", "ff": "flip-flops", "bram": "block RAMs"}
 _BLOCKS = ("DP16KD", "SB_RAM40_4K")
 _NO_CELL = ("$scopeinfo", "SB_CARRY")
@@ -68,18 +70,23 @@ def too_big(
     used: Used,
     attempt: Callable[[Build], Used],
 ) -> DesignError:
-    """The refusal of a design that uses more than the board has. ``attempt`` synthesises another
-    folding of the build and says what it uses."""
+    """The refusal of a design that uses more than the board has, or so much that there is no legal
+    placement. ``attempt`` synthesises another folding of the build and says what it uses."""
     resource = max(used, key=lambda r: used[r][0] / used[r][1])
     have, most = used[resource]
     cells = layer_cells(netlist, build.design, resource)
     layer, count = max(cells.items(), key=lambda item: item[1])
-    text = (
-        f"{build.name}: needs {have} {_RESOURCE[resource]} and {where.name} has {most}; the "
-        f"largest part is {'the' if layer in ('link', 'control') else 'layer'} '{layer}' with "
-        f"{count}"
-    )
-    found, tried = smaller_folding(build, have / most, attempt)
+    what, room = _RESOURCE[resource], 1.0
+    text = f"{build.name}: needs {have} {what} and {where.name} has {most}"
+    if have <= most:
+        room = ROOM * have / most
+        text = (
+            f"{build.name}: takes {have} of the {most} {what} of {where.name}, and nextpnr finds "
+            "no place for all"
+        )
+    part = "the" if layer in ("link", "control") else "layer"
+    text += f"; the largest part is {part} '{layer}' with {count}"
+    found, tried = smaller_folding(build, have / most / room, attempt, room)
     if found is None:
         return DesignError(
             f"{text}; {tried} smaller foldings do not fit either; take another board"
@@ -96,11 +103,11 @@ def too_big(
 
 
 def smaller_folding(
-    build: Build, excess: float, attempt: Callable[[Build], Used]
+    build: Build, excess: float, attempt: Callable[[Build], Used], room: float = 1.0
 ) -> tuple[tuple[Design, Used] | None, int]:
-    """The first of at most `TRIES` smaller foldings that ``attempt`` finds to fit, and how many
-    were tried. Each has fewer lanes by ``excess`` and then some, taken from the layers that can
-    spare them."""
+    """The first of at most `TRIES` smaller foldings that ``attempt`` finds to fit into ``room`` of
+    what there is, and how many were tried. Each has fewer lanes by ``excess`` and then some, taken
+    from the layers that can spare them."""
     tried = 0
     last = None
     for step in range(1, TRIES + 1):
@@ -111,7 +118,9 @@ def smaller_folding(
         smaller._cache = {"network": build.network, "design": design}
         uses = attempt(smaller)
         tried, last = tried + 1, design
-        if all(have <= most for have, most in uses.values()):
+        if all(
+            have <= most * (room if name == "lut" else 1) for name, (have, most) in uses.items()
+        ):
             return (design, uses), tried
     return None, tried
 
