@@ -87,7 +87,7 @@ class Executor(wiring.Component):
         wiring.connect(m, image.axis, wiring.flipped(self.axis))
         bus, byte = self.axil, self.i.payload
         left, place = Signal(8), Signal(2)  # bytes of the body; of a word or an address
-        writes, fault, error, count = Signal(), Signal(), Signal(), Signal(5)
+        kind, fault, error, count = Signal(4), Signal(), Signal(), Signal(8)
         address = Signal(csr.ADDRESS_BITS)
         wants, got = Signal(), Signal()
         m.d.comb += [
@@ -134,15 +134,17 @@ class Executor(wiring.Component):
                     m.next = "KIND"
             with m.State("KIND"):
                 m.d.comb += wants.eq(1)
-                m.d.sync += [place.eq(0), writes.eq(byte[:4] == ToBoard.WRITE)]
+                m.d.sync += [place.eq(0), kind.eq(byte)]
                 with m.If(self.flush):
                     m.next = "CLEAN"
                 with m.Elif(got):
-                    m.next = "ADDRESS"
-                    with m.If(byte[:4] == ToBoard.IMAGE):
-                        m.next = "IMAGE"
-                    with m.If(byte[:4] == ToBoard.MODE):
-                        m.next = "MODE"
+                    m.next = "CHOOSE"
+            with m.State("CHOOSE"):  # a clock later: the queue's memory is slow
+                m.next = "ADDRESS"
+                with m.If(kind == ToBoard.IMAGE):
+                    m.next = "IMAGE"
+                with m.If(kind == ToBoard.MODE):
+                    m.next = "MODE"
             with m.State("IMAGE"):
                 m.d.comb += image.put.eq(got)
                 body(image.room)
@@ -158,7 +160,7 @@ class Executor(wiring.Component):
                     with m.If(place[0]):
                         m.d.sync += place.eq(0)
                         m.next = "COUNT"
-                        with m.If(writes):
+                        with m.If(kind == ToBoard.WRITE):
                             m.next = "WORD"
             with m.State("WORD"):
                 body()
@@ -176,18 +178,17 @@ class Executor(wiring.Component):
             with m.State("COUNT"):
                 body()
                 with m.If(got):
-                    # Too many: none, and an error.
-                    m.d.sync += [count.eq(Mux(byte > MAX_READ, 0, byte)), error.eq(byte > MAX_READ)]
-                    m.d.sync += self.answered.eq(0)
+                    m.d.sync += [count.eq(byte), self.answered.eq(0)]
                     m.next = "SETTLE"
             with m.State("SETTLE"):  # the answer before this one may still be on its way
                 m.d.sync += [self.index.eq(ANSWER_AT), self.answer_words.eq(0)]
+                m.d.sync += error.eq(count > MAX_READ)  # then none is read
                 with m.If(self.flush):
                     m.next = "CLEAN"
                 with m.Elif(~self.answering):
                     m.next = "READ"
             with m.State("READ"):
-                with m.If(self.answer_words == count):
+                with m.If((self.answer_words == count) | ((self.answer_words == 0) & error)):
                     m.d.sync += self.index.eq(ANSWER_AT - 1)
                     m.next = "ANSWER"
                 with m.Else():

@@ -83,6 +83,9 @@ class Sender(wiring.Component):
             self.freeze.eq((place == 3) | (place == 4)),
             self.still.eq(idle),
         ]
+        # What a memory gives goes into a register first: it comes late.
+        picked, fresh = Signal(8), Signal()
+        m.d.sync += [picked.eq(self.data.word_select(place[:2], 8)), fresh.eq(self.fresh)]
         with m.FSM():
             with m.State("IDLE"):
                 asked = identity | answer | self.waiting | ack
@@ -95,11 +98,11 @@ class Sender(wiring.Component):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += [
-                    self.o.valid.eq(self.fresh),
-                    self.o.payload.byte.eq(self._byte(kind, place)),
+                    self.o.valid.eq(fresh),
+                    self.o.payload.byte.eq(self._byte(kind, place, picked)),
                     self.o.payload.last.eq(self._last(kind, place)),
                 ]
-                with m.If(self.fresh):
+                with m.If(fresh):
                     m.next = "GIVE"
                 with m.If(self.cancel):
                     m.next = "IDLE"
@@ -113,8 +116,12 @@ class Sender(wiring.Component):
                 with m.If(self.cancel):
                     m.next = "IDLE"
             with m.State("NEXT"):  # the memory is read at the place just set
-                m.next = "LOAD"
+                m.next = "PICK"
                 with m.If(self.o.payload.last | self.cancel):
+                    m.next = "IDLE"
+            with m.State("PICK"):
+                m.next = "LOAD"
+                with m.If(self.cancel):
                     m.next = "IDLE"
         with m.If(self.begun):
             m.d.sync += ack.eq(0)
@@ -135,7 +142,7 @@ class Sender(wiring.Component):
                 m.d.sync += pending.eq(1)
         return m
 
-    def _byte(self, kind: Signal, place: Signal):
+    def _byte(self, kind: Signal, place: Signal, picked: Signal):
         """Byte ``place`` of a frame."""
         head = Array([
             Cat(kind, C(VERSION, 4)), self.session[:8], self.session[8:], self.next,
@@ -146,7 +153,7 @@ class Sender(wiring.Component):
         about = Array([*self.identity.pack()])[place[:5] - HEADER]
         # An answer's are in the memory, with the words.
         head_of_result = (place[2:] == HEADER // 4) & ~self.answer
-        body = Mux(head_of_result, own, self.data.word_select(place[:2], 8))
+        body = Mux(head_of_result, own, picked)
         return Mux(place < HEADER, head, Mux(kind == ToHost.IDENTITY, about, body))
 
     def _last(self, kind: Signal, place: Signal):
