@@ -46,8 +46,10 @@ def top_spec(
     _, height, width = (0, 1, 1) if linear else network.input.shape
     cores = core_instances(network, design, rows=bool(contents))
     fixed = any(c.op == "conv" and c.memory == "rom" for c in design.cores)
-    crc, ident = 0, None
+    crc, ident, compact = 0, None, False
     if isinstance(contents, Placeholders):
+        # On a board: only there cells are short.
+        compact = contents.family == "ice40"
         cores = with_placeholders(network, cores, contents)
         ident = tuple(contents.rows("ident", IDENT_ROWS, 32)) if fixed else None
     elif contents and fixed:
@@ -64,7 +66,7 @@ def top_spec(
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
         rom_crc=crc,
         ident=ident,
-        compact=design.family == "ice40",
+        compact=compact,
         taps=taps,
     )
 
