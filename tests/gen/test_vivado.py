@@ -85,7 +85,8 @@ def test_yosys_reads_the_verilog_with_its_memory_files(project):
     work.mkdir()
     for path in [*folder.glob("*.v"), *folder.glob("mem/*")]:
         (work / path.name).write_bytes(path.read_bytes())
-    script = "read_verilog pins.v board.v; read_verilog -lib +/xilinx/cells_sim.v; "
+    script = "read_verilog pins.v board.v; "
+    script += "read_verilog -lib +/xilinx/cells_sim.v +/xilinx/cells_xtra.v; "
     run_tool("yosys", ["-Q", "-p", script + "hierarchy -check -top sterna_pins"], work)
 
 
