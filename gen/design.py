@@ -46,8 +46,10 @@ class CoreDesign:
     for logits and where not ``main`` (the further weighted inputs of a neuron, which belongs to the
     main one).
     law: the terms of the initiation interval (compute, input, output, gearbox), clocks an image.
+    patchable: fixed weights, but sized for all whose parameters are in the ranges.
+    widths: bits that a fixed core owes to the weights it was folded with (`gen.widths`).
     spare_rows: rows of its line buffer beyond the needed ones, where input is as slow as computing.
-    ranges: declared (lowest, highest) of the parameters of a 'ram' core.
+    ranges: declared (lowest, highest) of the parameters of a 'ram' or patchable core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
     """
 
@@ -67,6 +69,8 @@ class CoreDesign:
     ranges: dict[str, list[int]] | None = None
     regions: list[int] | None = None
     spare_rows: int = 0
+    widths: dict[str, int] | None = None
+    patchable: bool = False
 
     @property
     def interval(self) -> int:

@@ -8,6 +8,7 @@ from sterna.gen.design import Design
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import check_ranges, memory_images, rom_crc
 from sterna.gen.placeholder import IDENT_ROWS, Placeholders, with_placeholders
+from sterna.gen.widths import check_widths
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
 from sterna.hw.top import NetworkTop, TopSpec
@@ -30,6 +31,7 @@ def elaborate(
     reloadable ones nothing.
     """
     check_ranges(network, design)
+    check_widths(network, design)
     return NetworkTop(top_spec(network, design, taps=taps, contents=contents))
 
 

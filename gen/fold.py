@@ -7,6 +7,7 @@ from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.plan import plan
 from sterna.gen.sizing import size_buffers
 from sterna.gen.specs import is_depthwise
+from sterna.gen.widths import with_widths
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network
 from sterna.golden.window import legal_simd, window_of
@@ -40,14 +41,17 @@ def fold(
     fps: float | None = None,
     axis_width: int | None = None,
     memory: str | None = None,
+    patchable: bool = False,
 ) -> Design:
     """Decide everything about the hardware of a network.
 
     ``folding`` gives pe, simd, tp, memory of some or all weighted nodes; the rest gets the fewest
     lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are not slower than the given
     ones (without those: than reading the image at one pixel in 8 clocks). ``memory``, 'rom' or
-    'ram', holds for every core, whatever ``folding`` says of it. Raises DesignError, naming the
-    node, for a folding that is illegal or an fps that no folding reaches.
+    'ram', holds for every core, whatever ``folding`` says of it. ``patchable``: fixed cores are
+    sized as reloadable ones are, for all weights whose parameters are in the declared ranges, so
+    that a bitstream can take retrained ones; else for the weights at hand. Raises DesignError,
+    naming the node, for a folding that is illegal or an fps that no folding reaches.
     """
     for name, entry in (folding or {}).items():
         if not isinstance(entry, dict):
@@ -98,13 +102,13 @@ def fold(
         if fps is None
         else [target]
     )
-    design = plan(network, cores, folding, target, family, clock_mhz, axis_width)
+    design = plan(network, cores, folding, target, family, clock_mhz, axis_width, patchable)
     if fps is not None and design.interval > target:
         raise DesignError(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
-    return size_buffers(network, design)
+    return size_buffers(network, with_widths(network, design))
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from sterna.gen.design import Design
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
 from sterna.gen.specs import declared_values
+from sterna.gen.widths import check_widths
 from sterna.golden.errors import DesignError
 from sterna.golden.files import pack_weights_image, structure_id, structure_text, weights_id
 from sterna.golden.network import Network, Neuron, Readout
@@ -92,6 +93,7 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
     """Weight memory of every weighted node and parameter memory of every neuron (named after its
     main core), in stream order."""
     check_ranges(network, design)
+    check_widths(network, design)
     cores = core_instances(network, design, rows=True)
     chained = design.region_count
     out: list[MemoryImage] = []

@@ -84,6 +84,11 @@ def _facts(
 def opened(build: Build) -> tuple[dict[str, Any], Board]:
     """What place and route left in a build, and the board. FileError where it left nothing."""
     record = placed_record(build.folder / FOLDER)
+    if record is None and (projects := sorted(build.folder.glob("vivado_*"))):
+        raise FileError(
+            f"{build.folder}: holds a Vivado project, {projects[0].name}: Vivado makes and loads "
+            "its bitstream; other weights are other files in its mem folder (sterna bitstream)"
+        )
     if record is None:
         raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
     options = record["options"]

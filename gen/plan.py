@@ -26,6 +26,7 @@ class _Plan:
     cores: list[CoreNodes]
     folding: Folding
     target: int
+    patchable: bool = False
     streams: dict[str, Edge] = field(default_factory=dict)
     branches: list[BranchDesign] = field(default_factory=list)
     out: list[CoreDesign] = field(default_factory=list)
@@ -46,10 +47,11 @@ def plan(
     family: str,
     clock_mhz: float,
     axis_width: int | None,
+    patchable: bool = False,
 ) -> Design:
     """The design of a complete folding, before its buffers are sized. ``target``: clocks an image
     that streams should keep up with. DesignError names the node whose beats are too wide."""
-    p = _Plan(network, cores, folding, target)
+    p = _Plan(network, cores, folding, target, patchable)
     first, pixels = _input(p)
     p.streams[network.input.name] = first
     axis_width = axis_width or _axis_width(first, pixels, target)
@@ -151,13 +153,14 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     edge = given if whole else _wish(p, nodes, given)
     gear = _branch(p, source, node.name, 0, edge)
     ram = entry.get("memory", "rom") == "ram"
+    declares = (ram or p.patchable) and nodes.main
     regions = [p.regions, p.regions + 1] if nodes.main else [p.regions]
     core = CoreDesign(
         name=nodes.name, op="conv", sources=[source], target=nodes.target, main=nodes.main,
         pe=entry["pe"], simd=entry["simd"], tp=entry["tp"], memory="ram" if ram else "rom",
         input=EdgeDesign.of(edge), output=None, lanes=entry["pe"] * entry["simd"] * entry["tp"],
-        law={}, ranges=declared_ranges(target.rule) if ram and nodes.main else None,
-        regions=regions if ram else None,
+        law={}, ranges=declared_ranges(target.rule) if declares else None,
+        regions=regions if ram else None, patchable=p.patchable and not ram,
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, "generic")

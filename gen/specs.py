@@ -106,7 +106,7 @@ def front_spec(
             f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
             f"nor is a multiple of them up to {core.input.planes}"
         )
-    span = weighted_interval(node, network.maximum[node.input], core.memory == "ram")
+    span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(
             edge=core.input.edge,
@@ -136,6 +136,11 @@ def front_spec(
         weight_region=core.regions[0] if core.regions else None,
         weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
     )
+
+
+def _declared(core: CoreDesign) -> bool:
+    """Sized for what it declares, not for the weights at hand."""
+    return core.memory == "ram" or core.patchable
 
 
 def conv_spec(
@@ -168,10 +173,10 @@ def conv_spec(
             )
     fronts = tuple(front_spec(network, by_name[name], family, rows=rows) for name in names)
     ranges = None
-    if core.memory == "ram":
+    if _declared(core):
         assert core.ranges is not None
         ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
-    reloadable = any(c.memory == "ram" for c in by_name.values())
+    reloadable = any(map(_declared, by_name.values()))
     bounds = node_bounds(network, core.target, reloadable, ranges)
     readout = target.mode if isinstance(target, Readout) else None
     params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)

@@ -36,6 +36,7 @@ class Options:
     folding: dict[str, dict[str, Any]] | None = None
     axis_width: int | None = None
     memory: str | None = None
+    patchable: bool | None = None
 
 
 @functools.cache

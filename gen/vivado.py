@@ -42,7 +42,10 @@ open_run impl_1
 report_utilization -file utilization.rpt
 report_timing_summary -file timing.rpt
 file copy -force vivado/{name}.runs/impl_1/{top}.bit {name}.bit
-set slack [get_property SLACK [get_timing_paths]]
+set slack [get_property SLACK [get_timing_paths -delay_type max]]
+set hold [get_property SLACK [get_timing_paths -delay_type min]]
+if {{$slack eq "" || $hold eq ""}} {{ error "there are no timed paths; see timing.rpt" }}
+if {{$hold < 0}} {{ error "hold times are missed by [expr {{-$hold}}] ns; see timing.rpt" }}
 if {{$slack < 0}} {{
   error "the clock of {mhz:.3f} MHz is missed by [expr {{-$slack}}] ns: fold with a lower --clock"
 }}

@@ -278,8 +278,10 @@ class Engine:
             self._frame(frame, now)
 
     def _opened(self, frame: BoardFrame) -> None:
-        if frame.next or frame.done or frame.made:
-            self._new_session()  # the board had this number already: nothing was begun anew
+        if frame.next or frame.done or frame.made or frame.state:
+            # The board had this number already: nothing was begun anew. The counts are modulo 256;
+            # where they happen to be 0, no state means no half image either.
+            self._new_session()
             self._patience.end()
             return
         identity = Identity.parse(frame.body)

@@ -9,6 +9,7 @@ from typing import Protocol
 import serial
 from serial.tools import list_ports
 
+from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
 
 
@@ -45,6 +46,8 @@ class SerialPort:
     """
 
     def __init__(self, name: str, baud: int = 1_000_000, timeout: float = 10.0):
+        if isinstance(baud, bool) or not isinstance(baud, int) or baud < 1:
+            raise UsageError(f"{baud!r} baud: give the rate that the bitstream was made for")
         self.name, self.baud, self.timeout = name, baud, timeout
         self._port: serial.Serial | None = None
         try:

@@ -103,6 +103,10 @@ def infer(options: argparse.Namespace) -> Answer:
     """Compute images on a board."""
     import time
 
+    if not Path(options.folder).is_dir():
+        raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
+    if options.images is not None and options.images < 1:
+        raise UsageError(f"{options.images} images were asked; give at least 1")
     images, labels = _images(options)
     if options.images is not None:
         images = _first(images, options.images)
@@ -160,7 +164,7 @@ def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | No
             return np.load(io.BytesIO(data), allow_pickle=False), None
         except (ValueError, EOFError, OSError) as error:
             raise FileError(
-                f"{options.file}: is no .npy file ({error}); write it with numpy.save"
+                f"{options.file}: is no .npy file of numbers; write it with numpy.save"
             ) from error
     name = options.data or _recipes_data(Path(options.folder))
     if not name:

@@ -47,6 +47,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
     progress = Progress(1)
     built = _built(options, progress)
+    print("the model of a board is compiled once, which can take minutes", file=sys.stderr)
     with progress.step("Verilator: the board top, UART pins included"):
         board = simulated_board(built, options.divisor, seed=options.seed)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -54,6 +55,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
         answer = {"port": port.path, "build": str(built.folder), "divisor": options.divisor}
         # Programs that start this one read the port while it runs.
         print(json.dumps(answer) if options.json else port.path, file=sys.__stdout__, flush=True)
+        print("Ctrl-C ends it; try: sterna identify --port " + port.path, file=sys.stderr)
         try:
             while not port.wait(1.0):
                 pass
@@ -81,10 +83,10 @@ def _built(options: argparse.Namespace, progress: Any) -> "Build":
 
 def board_demo(options: argparse.Namespace) -> Answer:
     """MNIST on the simulated ULX3S with two sets of weights; fails on any logit."""
+    from sterna.board_demo import demonstrate
     from sterna.commands import REPOSITORY
     from sterna.gen.progress import Progress
     from sterna.gen.stages import Options, ensure
-    from sterna.sim.boardbuild import demonstrate
     from sterna.train import data
 
     examples = REPOSITORY / "examples"

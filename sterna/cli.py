@@ -116,6 +116,10 @@ def _folding(sub: argparse.ArgumentParser) -> None:
         "--memory", choices=("rom", "ram"),
         help="weights of all cores built in, or rewritable at run time",
     )
+    group.add_argument(
+        "--patchable", action="store_true", default=None,
+        help="size built-in weights for retrained ones too, which sterna patch puts in",
+    )
 
 
 def _images(sub: argparse.ArgumentParser) -> None:

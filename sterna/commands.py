@@ -110,7 +110,7 @@ def _options(options: argparse.Namespace) -> "Options":
 
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
-    given["memory"] = options.memory
+    given |= {"memory": options.memory, "patchable": options.patchable}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
 
@@ -293,6 +293,7 @@ def demo(options: argparse.Namespace) -> Answer:
         raise UsageError("the examples are not here; run the demo in a clone of the repository")
     vars(options).update(
         folder=folder, family=None, clock=None, fps=None, folding=None, memory=None, data=None,
+        patchable=None,
         images=None,
     )
     built, answer = _verified(options, "batch")

@@ -193,7 +193,7 @@ static void take_frame(const uint8_t *content, size_t size)
     if (!image_bytes) {
         if (kind != IDENTITY || size != 22 || memcmp(body, "STRN", 4))
             return;
-        if (content[3] || content[4] || content[5]) {
+        if (content[3] || content[4] || content[5] || content[6]) {
             session = (uint16_t)(session % 65535 + 1); /* the board had this one already */
             return;
         }

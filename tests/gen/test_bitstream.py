@@ -39,10 +39,10 @@ def network(seed: int = 0) -> Network:
 FAMILIES = {"ecp5": "ulx3s-25f", "ice40": "icebreaker"}
 
 
-def packed(folder: Path, family: str, seed: int, memory: str = "rom"):
+def packed(folder: Path, family: str, seed: int, memory: str = "rom", patchable: bool = True):
     source = folder / f"source_{seed}"
     files.save(network(seed), source)
-    options = Options(family=family, clock_mhz=20, memory=memory, axis_width=8)
+    options = Options(family=family, clock_mhz=20, memory=memory, axis_width=8, patchable=patchable)
     return ensure(source, "pack", options, folder / f"build_{seed}")
 
 

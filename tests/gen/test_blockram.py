@@ -48,7 +48,9 @@ def build(folder: Path, where, seed: int, mhz: float = 20.0) -> str:
     return place(folder, where, 1).text
 
 
-@pytest.fixture(scope="module", params=["ecp5", "ice40"])
+@pytest.fixture(
+    scope="module", params=["ecp5", pytest.param("ice40", marks=pytest.mark.slow)]
+)
 def placed(request, tmp_path_factory):
     where = board(BOARDS[request.param])
     folder = tmp_path_factory.mktemp(request.param)

@@ -3,12 +3,13 @@
 import re
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sterna.gen.elaborate import top_spec
+from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.fold import fold
 from sterna.gen.pack import (
     MemoryImage,
@@ -266,6 +267,45 @@ def test_a_weights_image_holds_fixed_memories_too_and_names_them_by_a_crc():
     ident = ident_image(net, images)
     assert ident.rows[2] == rom_crc(images)
     assert f"{ident.rows[1]:08x}{ident.rows[0]:08x}" == files.weights_id(net)[:16]
+
+
+def test_fixed_memories_take_other_weights_only_where_all_widths_are_the_same():
+    """A wider sum, or a parameter of other bits, would be cut without a word."""
+    def drawn(seed):
+        rng = np.random.default_rng(seed)
+        net = small(threshold=rng.integers(4, 8, 2))
+        nodes = [
+            replace(n, weight=rng.integers(-1, 2, n.weight.shape).astype(np.int8))
+            if isinstance(n, Conv2d | Linear) else n for n in net.nodes
+        ]  # fmt: skip
+        return Network(net.steps, nodes, net.name)
+
+    nets = [drawn(seed) for seed in range(8)]
+    turned = [  # the same sums from weights in other places
+        replace(n, weight=np.ascontiguousarray(n.weight[..., ::-1]))
+        if isinstance(n, Conv2d) else n for n in nets[0].nodes
+    ]  # fmt: skip
+    nets.append(Network(nets[0].steps, turned, nets[0].name))
+    built = nets[0]
+    exact, wide = fold(built), fold(built, patchable=True)
+    assert all(c.widths for c in exact.cores if c.main and c.op == "conv")
+    refused = 0
+    for net in nets[1:]:
+        check_ranges(net, wide)
+        weights_image(net, wide)  # what declares its ranges is sized for them
+        text = [verilog_text(elaborate(n, wide, contents=Placeholders("s", "ecp5")), "t")
+                for n in (built, net)]  # fmt: skip
+        assert text[0] == text[1]
+        try:
+            weights_image(net, exact)
+        except DesignError as error:
+            assert "its weights need" in str(error) and "--patchable" in str(error)
+            refused += 1
+        else:
+            text = [verilog_text(elaborate(n, exact, contents=Placeholders("s", "ecp5")), "t")
+                    for n in (built, net)]  # fmt: skip
+            assert text[0] == text[1], "the widths that are compared are all that differ"
+    assert 0 < refused < len(nets) - 1
 
 
 def test_placeholders_follow_the_structure_and_fill_whole_blocks():

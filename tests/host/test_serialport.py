@@ -10,6 +10,7 @@ import serial
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
 
+from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
 from sterna.host.board import Board
 from sterna.host.serialport import SerialPort
@@ -105,3 +106,9 @@ def test_errors_of_other_systems(error: Exception, words: str, monkeypatch) -> N
     monkeypatch.setattr(serial, "serial_for_url", refuse)
     with pytest.raises(LinkError, match=words):
         SerialPort("COM9", 7)
+
+
+@pytest.mark.parametrize("baud", [0, -9600, 1.5, True])
+def test_a_rate_that_is_none_is_refused_before_the_port_is_touched(baud) -> None:
+    with pytest.raises(UsageError, match="baud: give the rate"):
+        SerialPort("/dev/sterna-is-not-here", baud)

@@ -313,6 +313,7 @@ def test_muted_results_are_dropped_from_whole_packets_only():
     run(LinkBench(stalls=0.97), scenario)
 
 
+@pytest.mark.slow
 def test_a_full_ring_stalls_and_loses_nothing():
     """More results than slots and numbers; acknowledged late, some sent again."""
     total, rng = 300, random.Random(9)

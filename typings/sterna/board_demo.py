@@ -1,0 +1,1 @@
+../../sterna/board_demo.py
