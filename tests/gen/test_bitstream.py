@@ -36,6 +36,9 @@ def network(seed: int = 0) -> Network:
     )
 
 
+# All on one worker: the bitstream they share takes minutes.
+pytestmark = pytest.mark.yosys
+
 FAMILIES = {"ecp5": "ulx3s-25f", "ice40": "icebreaker"}
 
 
@@ -57,7 +60,6 @@ def made(request, tmp_path_factory):
     return folder, request.param, build, facts
 
 
-@pytest.mark.yosys
 def test_the_clock_is_the_fastest_that_was_reached(made):
     _, family, build, facts = made
     assert facts["clock_mhz"] <= facts["fmax_mhz"]["sync"]
@@ -72,7 +74,6 @@ def test_the_clock_is_the_fastest_that_was_reached(made):
         assert 0 < have <= most
 
 
-@pytest.mark.yosys
 def test_block_ram_holds_the_packed_weights(made):
     _, _, build, facts = made
     answer = verify(build)
@@ -81,7 +82,6 @@ def test_block_ram_holds_the_packed_weights(made):
     assert answer["weights_id"] == files.weights_id(build.network)[:16] == facts["weights_id"]
 
 
-@pytest.mark.yosys
 def test_patched_is_rebuilt_byte_for_byte(made):
     folder, family, build, facts = made
     new = packed(folder, family, 2)
@@ -95,7 +95,6 @@ def test_patched_is_rebuilt_byte_for_byte(made):
     assert not verify(build, new.folder / "weights.sterna", target)["different"]
 
 
-@pytest.mark.yosys
 def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made, monkeypatch):
     from sterna.gen import bitstream as module
 
@@ -113,7 +112,6 @@ def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made,
     path.write_text(text)
 
 
-@pytest.mark.yosys
 def test_weights_of_another_structure_are_refused(made):
     folder, family, build, _ = made
     other = packed(folder, family, 3, "ram")
