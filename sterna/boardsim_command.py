@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,22 +51,21 @@ def board_sim(options: argparse.Namespace) -> Answer:
     print("the model of a board is compiled once, which can take minutes", file=sys.stderr)
     with progress.step("Verilator: the board top, UART pins included"):
         board = simulated_board(built, options.divisor, seed=options.seed)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Not an exception: one in the middle of Thread.join makes Python 3.11 take a running thread for
+    # ended, and leave while it runs.
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     with PtyBoard(board, grace_of(built)) as port:
         answer = {"port": port.path, "build": str(built.folder), "divisor": options.divisor}
         # Programs that start this one read the port while it runs.
         print(json.dumps(answer) if options.json else port.path, file=sys.__stdout__, flush=True)
         print("Ctrl-C ends it; try: sterna identify --port " + port.path, file=sys.stderr)
-        try:
-            while not port.wait(1.0):
-                pass
-        except KeyboardInterrupt:
-            raise SystemExit(0) from None
+        while not (stop.wait(0.2) or port.wait(0)):
+            pass
+    if stop.is_set():
+        raise SystemExit(0)
     raise port.error or AssertionError("the board ended without a reason")
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _built(options: argparse.Namespace, progress: Any) -> "Build":
