@@ -64,24 +64,9 @@ class Buffer(wiring.Component):
         return m
 
 
-class Slot(wiring.Component):
-    """One register that cuts every combinational path of a stream, at half rate.
-
-    Ports: ``i`` and ``o``, streams of ``unsigned(width)``. Latency 1 clock; one beat in two clocks.
-    All outputs are functions of flip-flops.
-    """
-
-    i: stream.Interface
-    o: stream.Interface
-
-    def __init__(self, width: int):
-        if width < 1:
-            raise DesignError(f"a slot needs a width of at least 1 bit, not {width}")
-        self.width = width
-        super().__init__({
-            "i": In(stream.Signature(unsigned(width))),
-            "o": Out(stream.Signature(unsigned(width))),
-        })
+class Slot(Buffer):
+    """A Buffer of one register, at half rate: one beat in two clocks, all outputs still flip-flops
+    or their inverse."""
 
     def elaborate(self, platform) -> Module:
         m = Module()
