@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.blockram import Contents, find_columns
+from sterna.gen.blockram import Contents, find_columns, unclaimed
 from sterna.gen.boards import Board, board
 from sterna.gen.boardtop import constraints, wrapper
 from sterna.gen.elaborate import top_spec, verilog_text
@@ -172,7 +172,13 @@ class _Flow:
             self._write_pins(new, target)  # as built, for whoever reads or simulates it
         write_atomic(self.folder / "placeholder.txt", text.encode())
         memories = self._placeholders(logic)
-        columns = find_columns(Contents(text, where.family), memories)
+        contents = Contents(text, where.family)
+        columns = find_columns(contents, memories)
+        if lost := unclaimed(contents, columns):
+            raise DesignError(
+                f"{self.build.name}: block RAM {lost[0]} holds a memory in a layout that is not "
+                "known, so weights cannot be put there; make its cores 'ram', and report this"
+            )
         return {
             "version": VERSION, "files": ["placeholder.txt"], "options": asdict(self.options),
             "structure_id": structure_id(self.build.network, self.build.design.to_json()),

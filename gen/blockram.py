@@ -17,7 +17,9 @@ import numpy as np
 
 from sterna.golden.errors import DesignError, FileError
 
-__all__ = ["Column", "Contents", "fill", "find_columns", "read_memory", "unused_columns"]
+__all__ = [
+    "Column", "Contents", "fill", "find_columns", "read_memory", "unclaimed", "unused_columns",
+]  # fmt: skip
 
 _SHAPE = {"ecp5": (2048, 9), "ice40": (256, 16)}
 _DEPTHS = {
@@ -150,6 +152,18 @@ def find_columns(
                         name, bit, first = hit
                         found.setdefault(key, Column(name, bit, first, rows, block, depth, line))
     return sorted(found.values(), key=lambda c: (c.memory, c.bit, c.first, c.block, c.line))
+
+
+def unclaimed(contents: Contents, columns: Iterable[Column]) -> list[str]:
+    """Blocks with contents that no column accounts for.
+
+    No other memory of a design starts with contents, so such a block holds a part of a placeholder
+    in a layout that was not recognised: filling would leave random weights there.
+    """
+    left = {name: array.astype(bool) for name, array in contents.blocks.items()}
+    for c in columns:
+        left[c.block][_where(contents.family, c.depth, c.line, c.rows)] = False
+    return [name for name, array in left.items() if array.any()]
 
 
 def unused_columns(columns: Iterable[Column], name: str, width: int, depth: int) -> list[int]:

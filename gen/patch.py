@@ -19,7 +19,7 @@ from sterna.gen.place import SUFFIX, pack, unpack
 from sterna.gen.stages import Build
 from sterna.golden.disk import canonical_json, read_bytes, write_atomic
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import read_weights_image
+from sterna.golden.files import read_weights_image, structure_id
 from sterna.hw.chain import WORD_BITS, Banks
 
 __all__ = ["fill_bitstream", "opened", "patch", "verify", "weights_memories"]
@@ -91,6 +91,11 @@ def opened(build: Build) -> tuple[dict[str, Any], Board]:
         )
     if record is None:
         raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
+    if record["structure_id"] != structure_id(build.network, build.design.to_json()):
+        raise FileError(
+            f"{build.folder}: the design was folded anew after its bitstream was made; run `sterna "
+            "bitstream` again"
+        )
     options = record["options"]
     return record, board(options["board"], options["uart"])
 

@@ -119,6 +119,18 @@ def test_weights_of_another_structure_are_refused(made):
         patch(build, other.folder / "weights.sterna")
 
 
+def test_a_design_that_was_folded_anew_is_no_longer_that_of_its_bitstream(made, tmp_path):
+    _, family, build, _ = made
+    shutil.copytree(build.folder, tmp_path / "copy")
+    folding = {"c": {"pe": 2, "simd": 1, "tp": 1}}
+    options = Options(family=family, clock_mhz=20, memory="rom", axis_width=8, folding=folding)
+    other = ensure(tmp_path / "copy", "pack", options)
+    assert other.design.folding["c"] != build.design.folding["c"]
+    for change in (lambda: patch(other, build.folder / "weights.sterna"), lambda: verify(other)):
+        with pytest.raises(FileError, match="folded anew after its bitstream was made"):
+            change()
+
+
 def test_a_folder_without_a_bitstream_is_named(tmp_path):
     build = packed(tmp_path, "ecp5", 1)
     with pytest.raises(FileError, match="holds no placed and routed design"):

@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.blockram import Column, Contents, fill, find_columns, read_memory, unused_columns
+from sterna.gen.blockram import (
+    Column,
+    Contents,
+    fill,
+    find_columns,
+    read_memory,
+    unclaimed,
+    unused_columns,
+)
 from sterna.gen.boards import board
 from sterna.gen.boardtop import constraints, wrapper
 from sterna.gen.elaborate import verilog_text
@@ -72,6 +80,10 @@ def test_every_column_is_found_once_and_reads_back(placed):
         assert read_memory(contents, columns, name, width, depth) == rows(1)[name]
     assert len({c.depth for c in columns}) > 1  # more than one layout was met
     assert find_columns(contents, widths(2)) == []
+    # A layout that is not known would leave contents that nobody accounts for.
+    assert unclaimed(contents, columns) == []
+    for lost in columns[:: len(columns) // 7]:
+        assert unclaimed(contents, [c for c in columns if c is not lost]) == [lost.block]
 
 
 def test_filling_gives_the_bytes_of_a_rebuild_with_the_new_contents(placed):
