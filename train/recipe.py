@@ -82,6 +82,8 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(
             f"{path}: [nq] and stages with nq = true go together, and these come first; correct it"
         )
+    if nq is not None and recipe.twin:
+        raise UsageError(f"{path}: [twin] and [nq] are not trained together; remove one")
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
     largest = max(s.batch or recipe.batch for s in stages)
