@@ -137,7 +137,7 @@ def test_the_pages_exchange() -> None:
         if match := re.match(" {4}([A-Z]* +)?((?:[0-9a-f]{2} ?)+)$", row):
             name = (match[1] or "").strip() or list(found)[-1]
             found[name] = found.get(name, b"") + bytes.fromhex(match[2])
-    identity = link.Identity(0x1122334455667788, 64, 10, 4096, 16)
+    identity = link.Identity(0x1122334455667788, 64, 10, 4095, 16)
     read, strn = struct.pack("<HB", 0, 1), struct.pack("<BBHI", 0, 0, 0, link.MAGIC)
     assert found == {
         "HELLO": HostFrame(ToBoard.HELLO, 0x1234, body=b"\0").pack(),

@@ -16,7 +16,9 @@ from sterna.golden.link import (
 )
 from sterna.hw.link import Link, LinkSpec
 
-__all__ = ["SESSION", "SPEC", "LinkBench", "run"]
+__all__ = [
+    "SESSION", "SPEC", "LinkBench", "poll", "read_body", "result", "run", "settled", "write_body",
+]  # fmt: skip
 
 SESSION = 0x0201
 SPEC = LinkSpec(
@@ -206,3 +208,34 @@ def run(bench: LinkBench, scenario) -> LinkBench:
         warnings.simplefilter("error")
         simulator.run()
     return bench
+
+
+def result(number, words=4):
+    return [number << 8 | k | 0x01000000 for k in range(words)]
+
+
+def write_body(address, *words):
+    return address.to_bytes(2, "little") + b"".join(w.to_bytes(4, "little") for w in words)
+
+
+def read_body(address, count):
+    return address.to_bytes(2, "little") + bytes([count])
+
+
+async def poll(ctx, bench, **settings):
+    """The board's state when all that was sent is judged: the last frame before it falls silent."""
+    await bench.give(ctx, ToBoard.POLL, **settings)
+    count = -1
+    while len(bench.raw) != count or not bench.frames:
+        count = len(bench.raw)
+        await ctx.tick().repeat(250)
+    return bench.frames[-1]
+
+
+async def settled(ctx, bench):
+    """The board's state when all that it accepted is executed."""
+    for _ in range(20):
+        frame = await poll(ctx, bench)
+        if frame.done == frame.next:
+            return frame
+    raise AssertionError(f"never executed: {frame}")

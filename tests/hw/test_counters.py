@@ -104,6 +104,22 @@ def test_against_a_model_of_images_in_flight(seed):
     assert len(measured) > 8
 
 
+def test_without_following_images_the_rest_is_counted():
+    dut = ImageCounters(0, follow=False)
+
+    async def bench(ctx):
+        for _ in range(3):
+            for event in (dut.image_start, dut.image_done):
+                ctx.set(event, 1)
+                await ctx.tick()
+                ctx.set(event, 0)
+                await ctx.tick().repeat(4)
+        assert ctx.get(dut.images) == 3 and ctx.get(dut.total_clocks) == 26
+        assert ctx.get(dut.image_clocks) == 0
+
+    simulate(dut, bench)
+
+
 def test_stalls_a_core():
     dut = ImageCounters(3)
     random_ = random.Random(1)
