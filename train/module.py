@@ -69,6 +69,7 @@ class SpikingModule(nn.Module):
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()
+        self.kind: str | None = None  # of all weights, where a stage stands in for the network's
         tied = set(network.readout.inputs)
         self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
         for node in network.nodes:
@@ -258,7 +259,7 @@ class SpikingModule(nn.Module):
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""
         s, latent = streams[node.input], self._latent(node)
-        q, a = discretize(latent, node.kind, self._is_tied(node))
+        q, a = discretize(latent, self.kind or node.kind, self._is_tied(node))
         if node.unit is not None and node.norm is None:
             x = self._sum(node, s, straight_through(latent, q, a, unit=True) * node.unit, None)
         else:

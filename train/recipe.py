@@ -17,7 +17,8 @@ __all__ = ["Recipe", "Stage", "read_recipe", "build_network"]
 @dataclass(frozen=True)
 class Stage:
     """One part of the schedule: ``epochs`` at ``steps`` time steps with one-cycle rates; ``batch``
-    and ``shift`` stand in for the recipe's."""
+    and ``shift`` stand in for the recipe's, ``kind`` for the network's: a binary network that is
+    ternary at first learns faster."""
 
     epochs: int
     steps: int
@@ -28,6 +29,7 @@ class Stage:
     warmup: float = 0.15
     batch: int | None = None
     shift: int | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ def _stage(path: Path, raw: dict[str, Any]) -> Stage:
     known = {f.name for f in fields(Stage)}
     for key in sorted(set(raw) - known):
         raise UsageError(f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(known)}")
+    kind = raw.get("kind")
+    if kind is not None and (kind not in ("ternary", "binary") or raw.get("folded")):
+        raise UsageError(
+            f"{path}: [[stage]] kind {kind!r} is not ternary or binary before the folded epochs"
+        )
     if not {"epochs", "steps"} <= set(raw):
         raise UsageError(f"{path}: a [[stage]] needs epochs and steps; add them")
     _check_types(path, Stage, raw, "[[stage]] ")

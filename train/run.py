@@ -182,13 +182,14 @@ class Trainer:
         if self.module.nq is not None and not stage.nq:
             self._convert()
         self.module.steps, self.module.clipping = stage.steps, stage.nq
+        self.module.kind = stage.kind
         if stage.folded and (self.fraction is None or self.position[1:] == (0, 0)):
             images = self.train_set[0][:256].cpu().numpy()
             _, report = quantize(self.module.export(), images)
             self.fraction = {r.name: r.fraction_bits for r in report.layers}
         self.module.fraction_bits = self.fraction if stage.folded else None
         if self.twin is not None:
-            self.twin.steps = stage.steps
+            self.twin.steps, self.twin.kind = stage.steps, stage.kind
         if self.optimizer is None:
             self.optimizer = self._make_optimizer()
 
@@ -293,7 +294,7 @@ class Trainer:
     def _finish(self, total: int) -> dict[str, Any]:
         if self.module.nq is not None:
             self._convert()
-        self.module.steps = self.module.network.steps
+        self.module.steps, self.module.kind = self.module.network.steps, None
         self.position = (len(self.recipe.stages), 0, 0)
         self._save()
         summary = self._summary(True, len(self.recipe.stages), 0, total)

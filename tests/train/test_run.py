@@ -76,6 +76,28 @@ def test_learns_and_ships_what_it_learned(tmp_path: Path, kind: str) -> None:
     assert float(np.mean(result.classes == parts.test[1])) == done["test_folded"]
 
 
+def test_a_binary_network_may_be_ternary_at_first(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    path = _recipe(tmp_path, first=3, kind="binary")
+    images = torch.tensor(data.load("digits").train[0][:8])
+    binary = SpikingModule(build_network(read_recipe(path), 1)).eval()
+    own = binary(images)
+    binary.kind = "ternary"
+    ternary = SpikingModule(build_network(read_recipe(_recipe(tmp_path, 3)), 1)).eval()
+    assert torch.equal(binary(images), ternary(images)) and not torch.equal(binary(images), own)
+    path = _recipe(tmp_path, first=3, kind="binary")
+    plain = train(path, tmp_path / "plain", progress=_quiet)
+    path.write_text(path.read_text().replace("epochs = 3\n", 'epochs = 3\nkind = "ternary"\n'))
+    first: list[str] = []
+    done = train(path, tmp_path / "run", progress=first.append)
+    assert done["validation_real"] != plain["validation_real"] and done["validation_folded"] > 0.6
+    trained = FloatNetwork.load(tmp_path / "run").by_name["conv1"]
+    assert trained.kind == "binary" and (trained.weight != 0).all()
+    path.write_text(path.read_text().replace('"ternary"\n', '"trinary"\n'))
+    with pytest.raises(UsageError, match="kind 'trinary' is not ternary or binary"):
+        read_recipe(path)
+
+
 @pytest.mark.parametrize("extra", [
     "", 'neuron = { leak = 0.5 }\nreadout = { mode = "count", reset = "subtract", leak = 0.5 }',
     'coding = "rate"', "neuron = { reset = \"zero\" }",
