@@ -80,10 +80,10 @@ def test_a_binary_network_may_be_ternary_at_first(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     path = _recipe(tmp_path, first=3, kind="binary")
     images = torch.tensor(data.load("digits").train[0][:8])
-    binary = SpikingModule(build_network(read_recipe(path), 1)).eval()
+    binary = SpikingModule(build_network(read_recipe(path), 1))  # batch norms of these images
     own = binary(images)
     binary.kind = "ternary"
-    ternary = SpikingModule(build_network(read_recipe(_recipe(tmp_path, 3)), 1)).eval()
+    ternary = SpikingModule(build_network(read_recipe(_recipe(tmp_path, 3)), 1))
     assert torch.equal(binary(images), ternary(images)) and not torch.equal(binary(images), own)
     path = _recipe(tmp_path, first=3, kind="binary")
     plain = train(path, tmp_path / "plain", progress=_quiet)
