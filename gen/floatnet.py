@@ -67,7 +67,8 @@ class FloatConv2d:
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
     ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
-    channel; training starts from arbitrary values, ``quantize`` refuses them.
+    channel; training starts from arbitrary values, ``quantize`` refuses them. ``kind`` 'real' is
+    for training and comparison only; ``quantize`` refuses it.
     ``padding`` is (top, bottom, left, right). ``unit``: the one size ``a`` of all channels, where
     training must keep it (neurons with several inputs); None: each channel has its own.
     """

@@ -44,6 +44,11 @@ def trits_of(node: Weighted) -> np.ndarray:
 
     NetworkError where a channel's weights are not -a, 0, +a (binary: -a, +a).
     """
+    if node.kind == "real":
+        raise NetworkError(
+            f"node '{node.name}': has real weights, which hardware is not built of; train it as "
+            "ternary or binary"
+        )
     flat = np.asarray(node.weight, np.float64).reshape(len(node.weight), -1)
     scale = np.abs(flat).max(1, keepdims=True)
     near = np.abs(np.abs(flat) - scale) <= SAME * scale

@@ -82,7 +82,7 @@ class Layers:
             )
         readouts = tuple(m for m in READOUT_MODES if m != "first_spike")
         for key, word, legal in (
-            ("kind", d.get("kind", "ternary"), ("ternary", "binary")),
+            ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
             ("coding", d.get("coding", "direct"), CODINGS),
         ):
             if word not in legal:

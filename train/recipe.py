@@ -88,6 +88,11 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(f"{path}: [twin] and [nq] are not trained together; remove one")
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
+    if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
+        raise UsageError(
+            f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
+            "train ternary or binary weights"
+        )
     largest = max(s.batch or recipe.batch for s in stages)
     if 0 < recipe.images < largest:
         raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")

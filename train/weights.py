@@ -1,8 +1,9 @@
-"""Ternary and binary weights behind a straight-through estimator.
+"""Ternary and binary weights behind a straight-through estimator, and real ones to compare with.
 
 Latent weights w are real; forward uses trits q in {-1,0,+1} (or {-1,+1}) times a scale a.
 Ternary weight networks (TWN, arXiv 1605.04711): q = sign(w) where |w| > 0.7*mean|w|, and
-a = mean|w| over those. Binary: q = sign(w) with sign(0) = +1, a = mean|w|.
+a = mean|w| over those. Binary: q = sign(w) with sign(0) = +1, a = mean|w|. Real: q = w, a = 1;
+what no hardware is built of, but papers report.
 """
 
 import torch
@@ -15,12 +16,15 @@ TWN_FACTOR = 0.7
 
 def discretize(weight: Tensor, kind: str, one_scale: bool) -> tuple[Tensor, Tensor]:
     """(q, a): q like ``weight``, values in {-1,0,1} or {-1,1}; a > 0 of shape (O,1,..) or (1,..).
+    Of kind 'real', q is ``weight`` and a is 1.
 
     ``one_scale`` takes threshold and scale over the whole tensor (the readout's layer), else
     over each output channel. No gradient.
     """
     with torch.no_grad():
         dims = tuple(range(0 if one_scale else 1, weight.ndim))
+        if kind == "real":
+            return weight.clone(), torch.ones_like(weight.sum(dims, keepdim=True))
         size = weight.abs()
         if kind == "binary":
             q = torch.where(weight >= 0, 1.0, -1.0).to(weight.dtype)
