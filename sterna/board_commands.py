@@ -172,7 +172,7 @@ def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | No
     from sterna.train import data as sets
 
     images, labels = sets.load(name).test
-    return (images, labels) if options.images else (images[:FEW], labels)
+    return (images, labels) if options.images else (_first(images, min(FEW, len(labels))), labels)
 
 
 def _first(images: "np.ndarray", count: int) -> "np.ndarray":

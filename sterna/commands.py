@@ -57,6 +57,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.network import Neuron, Readout
     from sterna.train import data
+    from sterna.train.frames import pick
 
     source, out = Path(options.source), Path(options.output)
     network = FloatNetwork.load(source)
@@ -69,12 +70,13 @@ def quantize(options: argparse.Namespace) -> Answer:
     images = data.load(data_name)
     like = files.load(options.like).nodes if options.like else ()
     bits = {n.name: n.rule.fraction_bits for n in like if isinstance(n, Neuron | Readout)}
+    first = pick(images.test[0], slice(1000))
     result, found = quantize(
         network,
-        images.train[0][: options.images],
+        pick(images.train[0], slice(options.images)),
         name=facts["name"] if facts else out.resolve().name,
         fraction_bits=bits or head.get("fraction_bits"),
-        evaluate=None if head.get("untrained") else (images.test[0][:1000], images.test[1][:1000]),
+        evaluate=None if head.get("untrained") else (first, images.test[1][:1000]),
     )
     files.save(result, out)
     if recipe is not None:
@@ -199,15 +201,16 @@ def _test_images(
 ) -> tuple["np.ndarray", "np.ndarray"]:
     """The first images of the test part of the build's data set, and their labels."""
     from sterna.train import data
+    from sterna.train.frames import pick
 
     name = options.data or built.data
     if not name:
         raise UsageError(f"{built.folder}: no recipe.toml names a data set; give --data")
     images, labels = data.load(name).test
-    count = options.images or min(few or len(images), len(images))
-    if count > len(images):
-        raise UsageError(f"the test part of '{name}' has {len(images)} images, {count} were asked")
-    return images[:count], labels[:count]
+    count = options.images or min(few or len(labels), len(labels))
+    if count > len(labels):
+        raise UsageError(f"the test part of '{name}' has {len(labels)} images, {count} were asked")
+    return pick(images, slice(count)), labels[:count]
 
 
 def eval(options: argparse.Namespace) -> Answer:
@@ -216,11 +219,11 @@ def eval(options: argparse.Namespace) -> Answer:
 
     built = _ensure(options, "fold", 1)
     images, labels = _test_images(options, built, None)
-    with options.progress.step(f"golden model, {len(images)} images"):
+    with options.progress.step(f"golden model, {len(labels)} images"):
         result = run(built.network, images)
     right = int((result.classes == labels).sum())
-    answer = {"images": len(images), "right": right, "accuracy": right / len(images)}
-    return answer, f"{right} of {len(images)} right: {answer['accuracy']:.2%}", 0
+    answer = {"images": len(labels), "right": right, "accuracy": right / len(labels)}
+    return answer, f"{right} of {len(labels)} right: {answer['accuracy']:.2%}", 0
 
 
 def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:

@@ -23,10 +23,11 @@ import numpy as np
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, ToolMissing, UsageError
 from sterna.train.cifar import read_cifar
+from sterna.train.nmnist import read_nmnist
 
 __all__ = [
-    "ImageSet", "load", "digits", "mnist", "fashion_mnist", "cifar10", "random_images", "read_idx",
-    "find_file",
+    "ImageSet", "load", "digits", "mnist", "fashion_mnist", "cifar10", "nmnist", "random_images",
+    "read_idx", "find_file",
 ]  # fmt: skip
 
 # File name, MD5 published with the data set, and where the official site keeps it.
@@ -48,12 +49,14 @@ _FASHION = {
 }
 _FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 _FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
+_NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
 _RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """images uint8 [B,C,H,W] and labels int64 [B], for the parts train, validation and test."""
+    """images uint8 [B,C,H,W], or recordings [T,B,C,H,W] of 0 and 1, and labels int64 [B], for the
+    parts train, validation and test."""
 
     train: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray]
@@ -61,16 +64,19 @@ class ImageSet:
 
 
 def load(name: str) -> ImageSet:
-    """An image set by its name; ``random_3x32x32`` makes images of that shape. UsageError for an
-    unknown one."""
+    """An image set by its name; ``random_3x32x32`` makes images of that shape, ``nmnist_16`` has
+    recordings of 16 frames (``nmnist``: 8). UsageError for an unknown one."""
     sets: dict[str, Callable[[], ImageSet]] = {
         "digits": digits, "mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10,
     }  # fmt: skip
     if isinstance(name, str) and (m := _RANDOM.match(name)) and min(map(int, m.groups())):
         return random_images(int(m[1]), int(m[2]), int(m[3]))
+    if isinstance(name, str) and (m := _NMNIST.match(name)):
+        return nmnist(int(m[1] or 8))
     if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
         raise UsageError(
-            f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, random_CxHxW"
+            f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, "
+            "nmnist_T, random_CxHxW"
         )
     return sets[name]()
 
@@ -111,6 +117,12 @@ def cifar10() -> ImageSet:
     official test images that are there (10,000, or the first 1,000)."""
     train, test = read_cifar([r / "cifar10" for r in _roots()], _cache() / "cifar10")
     return _held_out(*train, test)
+
+
+def nmnist(steps: int) -> ImageSet:
+    """N-MNIST as recordings of ``steps`` frames: of each class's train recordings the last tenth is
+    for validation; the official test recordings, or those of them that are there."""
+    return ImageSet(*read_nmnist([r / "nmnist" for r in _roots()], _cache() / "nmnist", steps))
 
 
 def random_images(channels: int, height: int, width: int) -> ImageSet:

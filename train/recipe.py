@@ -89,6 +89,14 @@ def read_recipe(path: str | Path) -> Recipe:
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
     if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
+    if recipe.network.get("coding") == "frames":
+        other = [s.steps for s in stages if s.steps != recipe.network.get("steps")]
+        if other or nq is not None:
+            what = f"a stage of {other[0]} time steps" if other else "[nq], which needs images"
+            raise UsageError(
+                f"{path}: recordings of frames have one number of time steps, the network's; "
+                f"remove {what}"
+            )
         raise UsageError(
             f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
             "train ternary or binary weights"

@@ -28,6 +28,7 @@ from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
+from sterna.train.frames import check_fits, pick
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
@@ -82,15 +83,16 @@ def say(text: str) -> None:
 
 @torch.no_grad()
 def accuracy(module: SpikingModule, images: Tensor, labels: Tensor) -> float:
-    """Share of images classified right (lowest index of the largest logit), evaluation mode."""
+    """Share of images [B,C,H,W] or recordings [T,B,C,H,W] classified right (lowest index of the
+    largest logit), evaluation mode."""
     was = module.training
     module.eval()
     right = 0
-    for k in range(0, len(images), EVAL_BATCH):
-        logits = module(images[k : k + EVAL_BATCH])
+    for k in range(0, len(labels), EVAL_BATCH):
+        logits = module(pick(images, slice(k, k + EVAL_BATCH)))
         right += int((logits.argmax(1) == labels[k : k + EVAL_BATCH]).sum())
     module.train(was)
-    return right / len(images)
+    return right / len(labels)
 
 
 class Trainer:
@@ -110,6 +112,7 @@ class Trainer:
         ]
         network = build_network(recipe, self.seed)
         if recipe.warm_start:
+        check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
             network = _warm(network, _warm_path(recipe, out))
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         self.module = SpikingModule(network, self.nq).to(self.device)
@@ -175,7 +178,7 @@ class Trainer:
         module.train()
         for k in range(MEASURED):  # 1/(k+1) makes the running statistics a plain mean
             module.momentum = 1 / (k + 1)
-            module(images[k * MEASURE_BATCH : (k + 1) * MEASURE_BATCH])
+            module(pick(images, slice(k * MEASURE_BATCH, (k + 1) * MEASURE_BATCH)))
         module.momentum = BN_MOMENTUM
 
     def _enter(self, stage: Stage) -> None:
@@ -184,7 +187,7 @@ class Trainer:
         self.module.steps, self.module.clipping = stage.steps, stage.nq
         self.module.kind = stage.kind
         if stage.folded and (self.fraction is None or self.position[1:] == (0, 0)):
-            images = self.train_set[0][:256].cpu().numpy()
+            images = pick(self.train_set[0], slice(256)).cpu().numpy()
             _, report = quantize(self.module.export(), images)
             self.fraction = {r.name: r.fraction_bits for r in report.layers}
         self.module.fraction_bits = self.fraction if stage.folded else None
@@ -219,11 +222,12 @@ class Trainer:
         """Mean loss of an epoch, None where the time ran out in its middle."""
         images, labels = self.train_set
         if self.recipe.images:
-            images, labels = images[: self.recipe.images], labels[: self.recipe.images]
+            first = slice(self.recipe.images)
+            images, labels = pick(images, first), labels[first]
         generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch))
-        order = torch.randperm(len(images), generator=generator)
+        order = torch.randperm(len(labels), generator=generator)
         size = stage.batch or self.recipe.batch
-        batches = len(images) // size
+        batches = len(labels) // size
         losses: list[float] = []
         self.module.train()
         if self.twin is not None:
@@ -236,12 +240,13 @@ class Trainer:
             done = (epoch * batches + k) / (stage.epochs * batches)
             for group, peak in zip(self.optimizer.param_groups, (stage.lr, stage.lr_rest)):
                 group["lr"] = peak * one_cycle(done, stage.warmup)
-            pick = order[k * size : (k + 1) * size]
+            chosen = order[k * size : (k + 1) * size]
             generator = torch.Generator().manual_seed(_mix(self.seed, number, epoch, k + 1))
             r = self.recipe
             reach = r.shift if stage.shift is None else stage.shift
-            batch = augment(images[pick], reach, r.rotate, r.zoom, generator, r.mirror)
-            losses.append(self._step(stage, batch, labels[pick]))
+            batch = pick(images, chosen)
+            batch = augment(batch, reach, r.rotate, r.zoom, generator, r.mirror)
+            losses.append(self._step(stage, batch, labels[chosen]))
             if not math.isfinite(losses[-1]):
                 raise SternaError(
                     f"training '{r.name}': the loss became {losses[-1]} at epoch {epoch}; lower lr "

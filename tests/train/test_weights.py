@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork
+from sterna.gen.floatnet import FloatConv2d, FloatNetwork
 from sterna.gen.quantize import quantize_run
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train import data
@@ -65,7 +65,8 @@ def test_a_network_of_real_weights_is_trained_and_reported_but_not_built(tmp_pat
     assert done["fraction_bits"] is None and "test_folded" not in done
     network = FloatNetwork.load(tmp_path / "run")
     conv = network.by_name["conv1"]
-    assert conv.kind == "real" and len(set(abs(conv.weight).ravel().tolist())) > 20
+    assert isinstance(conv, FloatConv2d) and conv.kind == "real"
+    assert len(set(abs(conv.weight).ravel().tolist())) > 20
     images = data.load("digits").test[0][:20]
     with torch.no_grad():
         again = SpikingModule(network).eval()(torch.tensor(images))
