@@ -11,7 +11,7 @@ from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
 from sterna.train.twin import read_twin
 
-__all__ = ["Recipe", "Stage", "read_recipe", "build_network"]
+__all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Recipe:
     warm_start: str = ""
     twin: dict[str, Any] = field(default_factory=dict)
     nq: dict[str, Any] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
 
 
@@ -66,7 +67,7 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(f"{path}: cannot be read ({e.strerror}); give a recipe file") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
-    stages = tuple(_stage(path, s) for s in raw.pop("stage", []))
+    stages = tuple(read_stage(path, s) for s in raw.pop("stage", []))
     if not stages:
         raise UsageError(f"{path}: has no [[stage]]; add at least one with epochs and steps")
     known = {f.name for f in fields(Recipe)} - {"stages", "text"}
@@ -107,7 +108,7 @@ def read_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
-def _check_types(path: Path, kind: type, raw: dict[str, Any], where: str) -> None:
+def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) -> None:
     """Every value has its field's type; numbers are finite and not negative."""
     wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     for f in fields(kind):
@@ -123,7 +124,8 @@ def _check_types(path: Path, kind: type, raw: dict[str, Any], where: str) -> Non
             raise UsageError(f"{path}: {where}{f.name} {value!r} is not {what}; correct it")
 
 
-def _stage(path: Path, raw: dict[str, Any]) -> Stage:
+def read_stage(path: str | Path, raw: dict[str, Any]) -> Stage:
+    """One [[stage]]; ``path`` says in errors where it stands. UsageError names what is wrong."""
     known = {f.name for f in fields(Stage)}
     for key in sorted(set(raw) - known):
         raise UsageError(f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(known)}")
