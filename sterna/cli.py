@@ -17,7 +17,10 @@ from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
 
-MODULES = ("sterna.bitstream_commands", "sterna.board_commands", "sterna.boardsim_command")
+MODULES = (
+    "sterna.bitstream_commands", "sterna.board_commands", "sterna.boardsim_command",
+    "sterna.search_command",
+)  # fmt: skip
 """Modules with further commands: ``add_parsers`` and a function for each."""
 
 _INTERRUPTED = 130  # what shells give for Ctrl-C

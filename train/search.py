@@ -1,0 +1,323 @@
+"""Skip search: which skips between a network's layers are worth their hardware.
+
+Bayesian optimisation (Optuna's TPE) over the matrices of arXiv 2303.13563, with several objectives:
+the validation accuracy of the integer network, and what it costs. All members share the weights of
+one super-network; each measures its batch norms, is tuned for some epochs, quantized and folded.
+
+DIR holds recipe.toml, supernet.safetensors, study.db (SQLite, unless another storage is given) and
+what `searchtable` and `searchplots` make of the study.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sterna.gen.floatnet import FloatNeuron
+from sterna.gen.quantize import quantize
+from sterna.golden.disk import sha256, write_atomic
+from sterna.golden.errors import DesignError, FileError, NetworkError, ToolMissing, UsageError
+from sterna.train import data
+from sterna.train.module import SpikingModule
+from sterna.train.recipe import Recipe, read_recipe
+from sterna.train.run import EVAL_BATCH, say
+from sterna.train.searchrecipe import SearchSettings, read_search
+from sterna.train.searchtable import Row, write_outcome
+from sterna.train.skipcost import hardware_cost
+from sterna.train.skipspace import NONE, Member, Space
+from sterna.train.supernet import SuperNet, measure_norms, tune
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["search", "open_storage"]
+
+CALIBRATION = 64  # images; the fraction bits of a member that is trained on anyway if it is chosen
+HEARTBEAT, GRACE = 10, 60  # s: a worker says that it lives; from then on its trial is taken over
+REPEATS = 3  # trials in a row that were known already, until an unknown member is drawn
+
+
+def search(
+    recipe: str | Path,
+    out: str | Path,
+    *,
+    trials: int | None = None,
+    storage: str | None = None,
+    max_minutes: float | None = None,
+    progress: Callable[[str], None] | None = None,
+    image_set: data.ImageSet | None = None,
+) -> dict[str, Any]:
+    """Search the skips of RECIPE's blocks into the folder OUT, going on where an earlier call or
+    another worker stopped.
+
+    ``trials``: members to evaluate in all (default: the recipe's). ``storage``: an SQLAlchemy URL
+    of a database that workers share; default SQLite in OUT. Test images are never looked at.
+
+    Returns {"done", "name", "members", "space", "best", "front", ...}; "front" are the rows of
+    the trials that no other one beats in everything.
+    """
+    settings_of = read_recipe(recipe)
+    settings = read_search(settings_of)
+    space = Space(settings_of, settings.types, settings.tie)
+    run = _Search(settings_of, settings, space, Path(out), image_set, progress or say)
+    stop = math.inf if max_minutes is None else time.monotonic() + max_minutes * 60
+    return run.run(min(trials or settings.trials, space.size), storage, stop)
+
+
+def open_storage(url: str) -> "BaseStorage":
+    """The database behind an SQLAlchemy URL, in which workers give a sign of life, so that the
+    trial of one that died is given to another. UsageError or ToolMissing where there is none."""
+    from optuna import exceptions, storages
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    hidden = _without_password(url)
+    # Several workers may write to one SQLite file: wait for each other.
+    how = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+            return storages.RDBStorage(
+                url, engine_kwargs=how, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
+                heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
+            )  # fmt: skip
+    except ImportError as e:
+        fix = "psycopg2-binary" if "psycopg2" in str(e) else "its driver"
+        raise ToolMissing(
+            f"storage {hidden}: the database's driver is missing ({e}); pip install {fix}"
+        ) from e
+    except ArgumentError as e:
+        raise UsageError(
+            f"storage {hidden}: is no URL of a database; write sqlite:///search.db or "
+            "postgresql://user@host/database"
+        ) from e
+    except (SQLAlchemyError, exceptions.StorageInternalError) as e:
+        cause = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
+        raise FileError(
+            f"storage {hidden}: cannot be used ({cause}); see that it is there and may be written"
+        ) from e
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    who, at, where = rest.rpartition("@")
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}" if rest else url
+
+
+@dataclass
+class _Search:
+    """One worker of a search."""
+
+    recipe: Recipe
+    settings: SearchSettings
+    space: Space
+    out: Path
+    image_set: data.ImageSet | None
+    progress: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        parts = self.image_set or data.load(self.recipe.data)
+        count = self.settings.validation or len(parts.validation[0])
+        few = self.recipe.images or len(parts.train[0])
+        self.train, self.validation = [
+            (torch.tensor(x[:n], device=self.device), torch.tensor(y[:n], device=self.device))
+            for (x, y), n in ((parts.train, few), (parts.validation, count))
+        ]
+        self.net = SuperNet(self.space, self.settings.super, self.out, self.device)
+
+    def run(self, wanted: int, storage: str | None, stop: float) -> dict[str, Any]:
+        """Evaluate members until ``wanted`` different ones are or the clock is at ``stop``."""
+        self._claim()
+        store = open_storage(storage or f"sqlite:///{self.out.resolve() / 'study.db'}")
+        if not self.net.train(self.train, stop, self.progress):
+            return {"name": self.recipe.name, "done": False, "members": 0, "of": wanted,
+                    "space": self.space.size, "front": [], "best": None}  # fmt: skip
+        study = self._study(store)
+        for member in self._first():
+            study.enqueue_trial(self.space.params(member), skip_if_exists=True)
+        repeats = 0
+        while len(self._known(study)) < wanted and time.monotonic() < stop:
+            before = len(self._known(study))
+            if repeats >= REPEATS:
+                self._enqueue_unknown(study)
+            study.sampler = self._sampler(len(study.get_trials(deepcopy=False)))
+            study.optimize(lambda t: self._objective(t, study, wanted), n_trials=1)
+            repeats = repeats + 1 if len(self._known(study)) == before else 0
+        return self.outcome(study, wanted)
+
+    def _claim(self) -> None:
+        """The folder is of this recipe from now on."""
+        path, text = self.out / "recipe.toml", self.recipe.text.encode()
+        if path.is_file() and path.read_bytes() != text:
+            raise UsageError(
+                f"{path}: is another recipe; give another folder, or delete this one to begin anew"
+            )
+        write_atomic(path, text)
+
+    def _study(self, store: "BaseStorage") -> "Study":
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        study = optuna.create_study(
+            study_name=self.recipe.name, storage=store, load_if_exists=True,
+            directions=["maximize", *("minimize" for _ in self.settings.costs)],
+        )  # fmt: skip
+        facts = {"recipe": sha256(self.recipe.text.encode()), "supernet": self.net.digest}
+        for key, fact in facts.items():
+            known = study.user_attrs.get(key)
+            if known is None:
+                study.set_user_attr(key, fact)
+            elif known != fact:
+                way = {
+                    "recipe": "was begun with another recipe; give the recipe another name",
+                    "supernet": "has other shared weights; copy supernet.safetensors from the "
+                    "folder of the worker that began it into this one",
+                }[key]
+                raise UsageError(f"study '{self.recipe.name}' of that storage {way}")
+        return study
+
+    def _sampler(self, number: int) -> Any:
+        from optuna import exceptions, samplers
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+            return samplers.TPESampler(
+                multivariate=True, constant_liar=True, n_startup_trials=10,
+                seed=int(np.random.default_rng([self.recipe.seed, number]).integers(1 << 31)),
+            )  # fmt: skip
+
+    def _first(self) -> list[Member]:
+        """What everything is compared with, and the corners."""
+        corners = [self.space.uniform(t) for t in (NONE, *self.settings.types)]
+        return list(dict.fromkeys(corners))
+
+    # -- trials --------------------------------------------------------------------------------
+
+    def _known(self, study: "Study") -> dict[Member, "FrozenTrial"]:
+        """The first trial of each member that was evaluated or refused."""
+        from optuna.trial import TrialState
+
+        found: dict[Member, FrozenTrial] = {}
+        for trial in study.get_trials(False, (TrialState.COMPLETE, TrialState.PRUNED)):
+            found.setdefault(self.space.member(trial.params), trial)
+        return found
+
+    def _enqueue_unknown(self, study: "Study") -> None:
+        """The sampler keeps to what it knows: draw something else."""
+        known = self._known(study)
+        rng = np.random.default_rng([self.recipe.seed, 4, len(study.get_trials(deepcopy=False))])
+        if self.space.size <= 1 << 16:
+            open_ = [m for m in self.space.members() if m not in known]
+            member = open_[int(rng.integers(len(open_)))]
+        else:
+            member = next(m for m in iter(lambda: self.space.draw(rng), None) if m not in known)
+        study.enqueue_trial(self.space.params(member))
+
+    def _objective(self, trial: "Trial", study: "Study", wanted: int) -> tuple[float, ...]:
+        from optuna import TrialPruned
+
+        params = {p.key: trial.suggest_categorical(p.key, (NONE, *p.types))
+                  for p in self.space.places}  # fmt: skip
+        member = self.space.member(params)
+        known = self._known(study)
+        if member in known:
+            trial.set_user_attr("as", known[member].number)
+            if known[member].values is None:
+                raise TrialPruned
+            return tuple(known[member].values)
+        begin = time.monotonic()
+        try:
+            figures = self.evaluate(member)
+        except (NetworkError, DesignError) as e:
+            if member == self.space.uniform(NONE):
+                raise  # nothing can be compared with it: the recipe is wrong
+            trial.set_user_attr("refused", str(e))
+            raise TrialPruned from e
+        figures["seconds"] = round(time.monotonic() - begin, 1)
+        trial.set_user_attr("figures", figures)
+        costs = [float(figures[c]) for c in self.settings.costs]
+        said = ", ".join(f"{figures[c]:,} {c}" for c in self.settings.costs)
+        self.progress(
+            f"[{len(known) + 1}/{wanted}] {self.space.label(member)}: validation "
+            f"{figures['accuracy']:.2%}, {said}, {figures['seconds']:.0f} s"
+        )
+        return figures["accuracy"], *costs
+
+    def evaluate(self, member: Member) -> dict[str, Any]:
+        """Accuracy, spikes and hardware of a member, from the shared weights on."""
+        module = self.net.module(member)
+        tune(module, self.space.recipe(member), self.settings.tune, self.train)
+        measure_norms(module, self.train[0][: self.settings.norm_images])
+        few = self.train[0][:CALIBRATION].cpu().numpy()
+        network, report = quantize(module.export(), few)
+        module.fraction_bits = {r.name: r.fraction_bits for r in report.layers}
+        cost = hardware_cost(network, self.settings.fps, self.settings.clock_mhz)
+        return _spiking(module, *self.validation) | cost.as_dict()
+
+    # -- results -------------------------------------------------------------------------------
+
+    def outcome(self, study: "Study", wanted: int) -> dict[str, Any]:
+        """Tables, recipes and plots of everything that the study holds; the summary."""
+        rows = []
+        for member, trial in self._known(study).items():
+            figures = trial.user_attrs.get("figures", {})
+            rows.append(Row(trial.number, self.space.label(member), member, figures,
+                            trial.user_attrs.get("refused", "")))  # fmt: skip
+        rows.sort(key=lambda row: row.number)
+        count, importance = len(self.validation[0]), self._importance(study)
+        answer = write_outcome(
+            self.out, self.recipe, self.settings, self.space, rows, count, importance
+        )
+        if answer["front"]:
+            from sterna.train.searchplots import draw_plots  # matplotlib only where it is needed
+
+            name, settings = self.recipe.name, self.settings
+            draw_plots(self.out / "plots", name, settings, self.space, rows, count, importance)
+        head = {"name": self.recipe.name, "done": len(rows) >= wanted, "members": len(rows),
+                "of": wanted, "space": self.space.size}  # fmt: skip
+        return head | answer
+
+
+    def _importance(self, study: "Study") -> dict[str, float]:
+        """By place, the share of the accuracies' variance that it explains, alone or together with
+        others (fANOVA: a random forest fitted to the trials); empty for too few trials."""
+        from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+        from optuna.trial import TrialState
+
+        accuracies = {t.values[0] for t in study.get_trials(False, (TrialState.COMPLETE,))}
+        if len(accuracies) < 4:
+            return {}
+        found = get_param_importances(
+            study, evaluator=FanovaImportanceEvaluator(seed=0), target=lambda t: t.values[0]
+        )
+        return {p.key: round(float(found.get(p.key, 0.0)), 4) for p in self.space.places}
+
+
+@torch.no_grad()
+def _spiking(module: SpikingModule, images: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Of the integer network: accuracy, spikes an image, and the share of its neurons' time steps
+    with a spike, of all and by neuron."""
+    names = tuple(n.name for n in module.network.nodes if isinstance(n, FloatNeuron))
+    right, spikes = 0, dict.fromkeys(names, 0.0)
+    for k in range(0, len(images), EVAL_BATCH):
+        logits, streams = module.trace(images[k : k + EVAL_BATCH], names)
+        right += int((logits.argmax(1) == labels[k : k + EVAL_BATCH]).sum())
+        for name in names:
+            spikes[name] += float(streams[name].sum(dtype=torch.float64))
+    sites = {n: module.network.steps * math.prod(module.network.shape[n]) for n in names}
+    count = len(images)
+    return {
+        "accuracy": right / count,
+        "spikes": round(sum(spikes.values()) / count, 2),
+        "rate": round(sum(spikes.values()) / count / sum(sites.values()), 6),
+        "rates": {n: round(spikes[n] / count / sites[n], 6) for n in names},
+    }

@@ -1,0 +1,65 @@
+"""What a member of a skip search costs as hardware, from its real design.
+
+Every member is folded for one rate, so it is a member's size that differs and not its speed. Lanes
+and bits are those of the design that ``sterna fold --fps`` makes. A skip asks for both: a sum of
+two streams has two bit planes where one had one, a concatenation twice the channels; FIFOs hold
+the branch that is ahead. (FPGA cells are no part of this: they would need a model of every core.)
+"""
+
+from dataclasses import asdict, dataclass
+
+from sterna.gen.fold import fold
+from sterna.gen.instances import core_instances
+from sterna.gen.report import core_rows
+from sterna.golden.network import Network
+from sterna.hw.pool import PoolSpec
+from sterna.hw.spiking_conv import ConvSpec
+
+__all__ = ["HardwareCost", "hardware_cost"]
+
+
+@dataclass(frozen=True)
+class HardwareCost:
+    """``lanes``; bits of all weights, line buffers and FIFOs, and their sum ``memory_bits``;
+    ``clocks`` an image by the law, ``modelled_clocks`` by the token model."""
+
+    lanes: int
+    weights: int
+    weight_bits: int
+    line_bits: int
+    fifo_bits: int
+    memory_bits: int
+    clocks: int
+    modelled_clocks: int
+
+    def as_dict(self) -> dict[str, int]:
+        """For JSON."""
+        return asdict(self)
+
+
+def hardware_cost(network: Network, fps: float, clock_mhz: float) -> HardwareCost:
+    """The cost of a network folded for ``fps`` images a second at ``clock_mhz`` MHz.
+
+    DesignError where no folding reaches that, ToolMissing where there is no g++ for the model that
+    sizes FIFOs.
+    """
+    design = fold(network, fps=fps, clock_mhz=clock_mhz)
+    rows = core_rows(network, design)
+    lines = 0
+    for instance in core_instances(network, design):
+        if isinstance(instance.spec, ConvSpec):
+            lines += sum(front.geometry.bits for front in instance.spec.fronts)
+        elif isinstance(instance.spec, PoolSpec):
+            lines += instance.spec.geometry.bits
+    fifos = sum(b.buffer.bits for b in design.buffers if b.buffer is not None)
+    weights = sum(row["weight_bits"] for row in rows)
+    return HardwareCost(
+        lanes=sum(row["lanes"] for row in rows),
+        weights=sum(row["weights"] for row in rows),
+        weight_bits=weights,
+        line_bits=lines,
+        fifo_bits=fifos,
+        memory_bits=weights + lines + fifos,
+        clocks=design.interval,
+        modelled_clocks=design.modelled_interval or design.interval,
+    )
