@@ -58,6 +58,7 @@ class Layers:
         self._check_settings(d)
         self.steps, shape = d.pop("steps"), tuple(d.pop("shape"))
         self.kind = d.pop("kind", "ternary")
+        d.pop("weight_threshold", None)  # read by whoever trains
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
         self.coding = d.get("coding", "direct")
         entry = FloatInput("image", shape, d.pop("coding", "direct"), d.pop("bits", 8),
@@ -84,6 +85,7 @@ class Layers:
         for key, word, legal in (
             ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
             ("coding", d.get("coding", "direct"), CODINGS),
+            ("weight_threshold", d.get("weight_threshold", "fixed"), ("fixed", "learned")),
         ):
             if word not in legal:
                 raise UsageError(f"{self.where}: {key} {word!r} is not one of {', '.join(legal)}")

@@ -24,16 +24,21 @@ from sterna.gen.floatnet import (
     FloatNode,
     FloatPool,
     FloatReadout,
-    sources,
 )
 from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
-from sterna.train.fastscan import SumPool, library
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import NQ, check_convertible, clip
+from sterna.train.pooling import pool
 from sterna.train.scan import ScanSpec, scan
-from sterna.train.weights import discretize, straight_through
+from sterna.train.weights import (
+    FACTORS,
+    TWN_FACTOR,
+    discretize,
+    straight_through,
+    switching,
+)
 
 __all__ = ["BN_MOMENTUM", "SpikingModule"]
 
@@ -52,7 +57,8 @@ class SpikingModule(nn.Module):
     Parameters: latent weights ``<node>__weight`` in [-1, 1], ``<node>__gamma`` and ``__beta`` of
     batch norms (of a weighted node, or of a neuron: over the sum of its inputs),
     ``<readout's node>__gain`` (one scale) and ``__bias``. ``momentum``: of the batch norms' running
-    statistics. ``nq``: trained for conversion, until ``settle``: a clip (``clipping``) or
+    statistics. ``learned``: ternary layers have a trained threshold, ``<node>__factor``.
+    ``nq``: trained for conversion, until ``settle``: a clip (``clipping``) or
     IF neurons of threshold ``<neuron>__logup``'s exponential stand for the neurons.
 
     Several inputs of a neuron (adds before the neuron) keep ratios that hardware can build: their
@@ -60,9 +66,9 @@ class SpikingModule(nn.Module):
     smallest unit, and the one batch norm comes after the sum, so its gain changes no ratio.
     """
 
-    def __init__(self, network: FloatNetwork, nq: NQ | None = None) -> None:
+    def __init__(self, network: FloatNetwork, nq: NQ | None = None, learned: bool = False) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.learned = network, learned
         self.nq, self.clipping = nq, False
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
@@ -94,6 +100,8 @@ class SpikingModule(nn.Module):
         scaled = node.norm is not None or node.unit is not None
         scale = max(peak, 1.0) if scaled else peak / 0.1 or 1.0
         self._put(name, "weight", weight / scale)
+        if self.learned and node.kind == "ternary":
+            self._put(name, "factor", torch.tensor(TWN_FACTOR))
         if node.norm is not None:
             if tied:
                 raise NetworkError(
@@ -155,7 +163,7 @@ class SpikingModule(nn.Module):
             if isinstance(node, FloatInput):
                 streams[node.name] = self._input(node, images, folded)
             elif isinstance(node, FloatPool):
-                streams[node.name] = self._pool(node, streams[node.input], folded)
+                streams[node.name] = pool(node, streams[node.input], folded)
             elif isinstance(node, FloatMerge):
                 parts = [streams[n] for n in node.inputs]
                 amplitude = 1.0 if folded else self.network.amplitude[node.name]
@@ -179,24 +187,6 @@ class SpikingModule(nn.Module):
         pixels = Input(node.name, node.shape, node.coding, node.bits, node.seed)
         frames = torch.from_numpy(encode(pixels, images.cpu().numpy(), self.steps))
         return frames.to(images.device).float()
-
-    def _pool(self, node: FloatPool, s: Tensor, folded: bool) -> Tensor:
-        t, b = s.shape[:2]
-        flat = s.flatten(0, 1)
-        if node.mode in ("sum", "avg"):
-            k = node.kernel[0]
-            size = k * node.kernel[1]
-            if flat.device.type == "cpu" and node.kernel == node.stride == (k, k) and library():
-                out = cast("Tensor", SumPool.apply(flat, k))
-            else:
-                out = F.avg_pool2d(flat, node.kernel, node.stride) * size
-            if node.mode == "avg" and not folded:
-                out = out / size
-        elif node.mode == "or":
-            out = F.max_pool2d(flat, node.kernel, node.stride)
-        else:
-            raise NetworkError(f"node '{node.name}': pool '{node.mode}' cannot be trained yet")
-        return out.unflatten(0, (t, b))
 
     def _sum(self, node: Weighted, s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         t, b = s.shape[:2]
@@ -258,12 +248,11 @@ class SpikingModule(nn.Module):
 
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""
-        s, latent = streams[node.input], self._latent(node)
-        q, a = discretize(latent, self.kind or node.kind, self._is_tied(node))
+        s, kind = streams[node.input], self.kind or node.kind
         if node.unit is not None and node.norm is None:
-            x = self._sum(node, s, straight_through(latent, q, a, unit=True) * node.unit, None)
+            x = self._sum(node, s, self._weights(node, kind, True) * node.unit, None)
         else:
-            x = self._sum(node, s, straight_through(latent, q, a, unit=False), None)
+            x = self._sum(node, s, self._weights(node, kind, False), None)
         if node.norm is not None:
             return self._normed(node.name, x, node.norm.eps)
         gain, bias = self.get(node.name, "gain"), self.get(node.name, "bias")
@@ -278,6 +267,22 @@ class SpikingModule(nn.Module):
     def _latent(self, node: Weighted) -> Tensor:
         return cast("Tensor", self.get(node.name, "weight"))
 
+    def _discrete(self, node: Weighted, kind: str) -> tuple[Tensor, Tensor]:
+        """(q, a) of a layer's latent weights by its own threshold, no gradient."""
+        factor = self.get(node.name, "factor")
+        own = TWN_FACTOR if factor is None else factor
+        return discretize(self._latent(node), kind, self._is_tied(node), own)
+
+    def _weights(self, node: Weighted, kind: str, unit: bool) -> Tensor:
+        """A layer's q (``unit``) or a*q, with gradients to latent weights and threshold."""
+        q, a = self._discrete(node, kind)
+        weight = straight_through(self._latent(node), q, a, unit)
+        factor = self.get(node.name, "factor")
+        if factor is None or kind != "ternary" or not torch.is_grad_enabled():
+            return weight
+        moved = switching(self._latent(node), factor, self._is_tied(node))
+        return weight + (moved if unit else a * moved)
+
     def _folded(self, node: FloatNeuron | FloatReadout, streams: dict[str, Tensor]) -> Tensor:
         """The same neuron in the units of its integer form, as ``gen.quantize`` folds it."""
         assert self.fraction_bits is not None
@@ -290,7 +295,7 @@ class SpikingModule(nn.Module):
         if base.unit is not None and base.norm is None:
             unit = amplitude * torch.tensor([base.unit], device=latent.device).double()
         else:
-            a = discretize(latent, base.kind, self._is_tied(base))[1].flatten()
+            a = self._discrete(base, base.kind)[1].flatten()
             if gain.dtype == torch.float32:  # the one gain, multiplied in as `export` does
                 unit = amplitude * (a * gain).double()
             else:
@@ -325,9 +330,7 @@ class SpikingModule(nn.Module):
     def _whole_sum(self, node: FloatNode, streams: dict[str, Tensor]) -> Tensor:
         """The sum of trits times integer streams, gradients straight through."""
         assert isinstance(node, Weighted)
-        latent = self._latent(node)
-        q, a = discretize(latent, node.kind, self._is_tied(node))
-        return self._sum(node, streams[node.input], straight_through(latent, q, a, unit=True), None)
+        return self._sum(node, streams[node.input], self._weights(node, node.kind, True), None)
 
     def _norm_affine(self, name: str, eps: float) -> tuple[Tensor, Tensor]:
         """(gain, offset) of a batch norm in evaluation, float64 (O,)."""
@@ -358,19 +361,21 @@ class SpikingModule(nn.Module):
             return out.flatten(1)
         if node.mode == "count":
             return out.sum(0).flatten(1)
-        raise NetworkError(f"node '{node.name}': readout '{node.mode}' cannot be trained yet")
+        raise NetworkError(f"node '{node.name}': readout '{node.mode}' needs [stidi] in the recipe")
 
     # -- to and from the description ----------------------------------------------------------
 
     def clip_latents(self) -> None:
-        """Keep latent weights in [-1, 1], and gains over sums positive (shortcuts then have one
-        coefficient in all channels); call after each optimiser step."""
+        """Keep latent weights in [-1, 1], learned thresholds in their range, and gains over sums
+        positive (shortcuts then have one coefficient in all channels); call after each step."""
         with torch.no_grad():
             for name, p in self.named_parameters():
                 if name.endswith("__weight"):
                     p.clamp_(-1, 1)
                 elif name.endswith("__gamma") and name[:-7] in self._neurons:
                     p.clamp_(min=LEAST_GAIN)
+                elif name.endswith("__factor"):
+                    p.clamp_(*FACTORS)
 
     def export(self) -> FloatNetwork:
         """The network as trained: effective weights scale*trits, batch norms as they stand."""
@@ -379,8 +384,7 @@ class SpikingModule(nn.Module):
             if isinstance(node, FloatNeuron) and node.norm is not None:
                 node = replace(node, norm=self._norm_of(node.name, node.norm.eps))
             elif isinstance(node, Weighted):
-                latent = self._latent(node).detach()
-                q, a = discretize(latent, node.kind, self._is_tied(node))
+                q, a = self._discrete(node, node.kind)
                 gain = self.get(node.name, "gain")
                 if node.norm is not None:
                     node = replace(node, norm=self._norm_of(node.name, node.norm.eps))
@@ -405,10 +409,6 @@ class SpikingModule(nn.Module):
             logits = self(images)
         self.keep, kept = (), self.spikes
         return logits, kept
-
-    def readers(self, name: str) -> list[str]:
-        """Names of the nodes that read ``name``."""
-        return [n.name for n in self.network.nodes if name in sources(n)]
 
 
 def _round(x: Tensor) -> Tensor:

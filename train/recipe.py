@@ -55,6 +55,11 @@ class Recipe:
     search: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
 
+    @property
+    def learned(self) -> bool:
+        """Whether thresholds of ternary weights are trained."""
+        return self.network.get("weight_threshold") == "learned"
+
 
 def read_recipe(path: str | Path) -> Recipe:
     """Parse a recipe file, or the ``recipe.toml`` of a folder. UsageError names what is wrong."""
@@ -77,6 +82,8 @@ def read_recipe(path: str | Path) -> Recipe:
         if key not in raw:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
     _check_types(path, Recipe, raw, "")
+    if not isinstance(raw["network"], dict):
+        raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
     recipe = Recipe(**raw, stages=stages, text=text)
     read_twin(str(path), recipe.twin)
     nq = read_nq(str(path), recipe.nq)
@@ -85,11 +92,6 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(
             f"{path}: [nq] and stages with nq = true go together, and these come first; correct it"
         )
-    if nq is not None and recipe.twin:
-        raise UsageError(f"{path}: [twin] and [nq] are not trained together; remove one")
-    if any(s.nq and (s.folded or s.steps != 1) for s in stages):
-        raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
-    if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
     if recipe.network.get("coding") == "frames":
         other = [s.steps for s in stages if s.steps != recipe.network.get("steps")]
         if other or nq is not None:
@@ -98,6 +100,13 @@ def read_recipe(path: str | Path) -> Recipe:
                 f"{path}: recordings of frames have one number of time steps, the network's; "
                 f"remove {what}"
             )
+    if nq is not None and recipe.twin:
+        raise UsageError(f"{path}: [twin] and [nq] are not trained together; remove one")
+    if any(s.nq and (s.folded or s.steps != 1) for s in stages):
+        raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
+    if recipe.learned and recipe.network.get("kind", "ternary") != "ternary":
+        raise UsageError(f"{path}: weight_threshold is for ternary weights; remove it")
+    if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
         raise UsageError(
             f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
             "train ternary or binary weights"

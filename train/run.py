@@ -111,11 +111,11 @@ class Trainer:
             for x, y in (parts.train, parts.validation, parts.test)
         ]
         network = build_network(recipe, self.seed)
-        if recipe.warm_start:
         check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
+        if recipe.warm_start:
             network = _warm(network, _warm_path(recipe, out))
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
-        self.module = SpikingModule(network, self.nq).to(self.device)
+        self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
         self.conversion: dict[str, float] = {}
         if self.nq is not None:  # images for the noise are not trained on
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
@@ -125,7 +125,7 @@ class Trainer:
         self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
         if self.twin_rule is not None:
             other = build_network(recipe, self.seed + self.twin_rule.seed_step)
-            self.twin = SpikingModule(other).to(self.device)
+            self.twin = SpikingModule(other, None, recipe.learned).to(self.device)
         self.optimizer: torch.optim.Adam | None = None
         self.position = (0, 0, 0)
         self.spent = 0.0
@@ -310,6 +310,12 @@ class Trainer:
             summary[f"validation_{form}"] = accuracy(self.module, *self.validation)
             summary[f"test_{form}"] = accuracy(self.module, *self.test)
         summary["fraction_bits"] = self.fraction
+        if self.recipe.learned:
+            state = self.module.state_dict()
+            summary["weight_thresholds"] = {
+                n.removesuffix("__factor"): round(float(v), 6)
+                for n, v in state.items() if n.endswith("__factor")
+            }  # fmt: skip
         if self.conversion:
             summary["conversion"] = self.conversion
         text = json.dumps(summary, indent=1, sort_keys=True) + "\n"

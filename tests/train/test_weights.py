@@ -10,9 +10,9 @@ from sterna.gen.quantize import quantize_run
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train import data
 from sterna.train.module import SpikingModule
-from sterna.train.recipe import read_recipe
+from sterna.train.recipe import build_network, read_recipe
 from sterna.train.run import train
-from sterna.train.weights import discretize, straight_through
+from sterna.train.weights import discretize, straight_through, switching
 
 RECIPE = """
 name = "tiny"
@@ -78,3 +78,69 @@ def test_a_network_of_real_weights_is_trained_and_reported_but_not_built(tmp_pat
 def test_real_weights_have_no_folded_epochs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="real weights have no integer form.*folded stage"):
         read_recipe(recipe(tmp_path, more=FOLDED))
+
+
+def test_a_learned_threshold_is_pulled_by_the_weights_near_it() -> None:
+    w = torch.tensor([[1.0, -1.0, 0.5, -2.0, 0.1, 0.9]])  # mean size 5.5 / 6
+    factor = torch.tensor(0.7, requires_grad=True)
+    q, _ = discretize(w, "ternary", False, factor)
+    assert q.tolist() == [[1, -1, 0, -1, 0, 1]]
+    assert discretize(w, "ternary", False, 0.5)[0].tolist() == [[1, -1, 1, -1, 0, 1]]
+    moved = switching(w, factor, False)
+    assert torch.equal(moved, torch.zeros_like(w))
+    loss = torch.tensor([[1.0, 10.0, 100.0, 1000.0, 1e4, 1e5]])
+    (moved * loss).sum().backward()
+    # sizes over their mean: 1.09, 1.09, 0.55, 2.18, 0.11, 0.98; within 0.5 of 0.7 are four
+    assert factor.grad is not None and factor.grad.item() == -(1 - 10 + 100 + 1e5)
+
+
+LEARNED = 'weight_threshold = "learned"'
+
+
+def test_thresholds_learn_and_are_shipped(tmp_path: Path) -> None:
+    """They move apart, a run resumes exactly, and the folded integers are what was trained."""
+    torch.set_num_threads(1)
+    path = recipe(tmp_path, "ternary", 10, LEARNED, FOLDED)
+    done = train(path, tmp_path / "run", progress=quiet)
+    factors = done["weight_thresholds"]
+    assert set(factors) == {"conv1", "full3"}
+    assert all(0.1 <= f <= 1.5 and abs(f - 0.7) > 0.01 for f in factors.values())
+    assert abs(factors["conv1"] - factors["full3"]) > 0.01
+    assert done["validation_folded"] > 0.8
+    parts = data.load("digits")
+    _, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
+                             evaluate=parts.test)  # fmt: skip
+    assert report.accuracy_integer == done["test_folded"]
+    for _ in range(500):
+        if train(path, tmp_path / "cut", max_minutes=0.001, progress=quiet)["done"]:
+            break
+    a, b = [(tmp_path / n / "float.safetensors").read_bytes() for n in ("run", "cut")]
+    assert a == b
+
+
+def test_a_threshold_is_learned_down_to_weights_that_matter() -> None:
+    """A layer whose small weights carry the target gets a smaller threshold, and the reverse."""
+    torch.manual_seed(0)
+    x = torch.randn(256, 8)
+    w = torch.tensor([[0.5, -0.5, 0.5, -0.5, 1.0, -1.0, 1.0, -1.0]])  # means 0.75: at 0.67 and 1.33
+    for target, low, high in ((w.sign(), 0.1, 0.66), (w.sign() * (w.abs() > 0.7), 0.66, 1.5)):
+        factor = torch.tensor(0.9 if low == 0.1 else 0.4, requires_grad=True)
+        optimizer = torch.optim.Adam([factor], lr=0.02)
+        for _ in range(100):
+            q, _ = discretize(w, "ternary", False, factor)
+            loss = ((x @ (q + switching(w, factor, False) - target).T) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert low < factor.item() < high
+
+
+@pytest.mark.parametrize(("kind", "extra", "sentence"), [
+    ("binary", LEARNED, "weight_threshold is for ternary weights"),
+    ("ternary", 'weight_threshold = "free"', "'free' is not one of fixed, learned"),
+    ("ternary", f'{LEARNED}\n[stidi]\nrule = "exact"', "not trained with .stidi. or"),
+])  # fmt: skip
+def test_thresholds_that_cannot_be_learned(tmp_path, kind, extra, sentence) -> None:
+    path = recipe(tmp_path, kind, extra=extra)
+    with pytest.raises(UsageError, match=sentence):
+        build_network(read_recipe(path), 1)
