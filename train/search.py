@@ -24,6 +24,7 @@ from sterna.gen.floatnet import FloatNeuron
 from sterna.gen.quantize import quantize
 from sterna.golden.disk import sha256, write_atomic
 from sterna.golden.errors import DesignError, FileError, NetworkError, ToolMissing, UsageError
+from sterna.golden.network import Network
 from sterna.train import data
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, read_recipe
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["search", "open_storage"]
+__all__ = ["Search", "open_storage", "search", "spiking_figures"]
 
 CALIBRATION = 64  # images; the fraction bits of a member that is trained on anyway if it is chosen
 HEARTBEAT, GRACE = 10, 60  # s: a worker says that it lives; from then on its trial is taken over
@@ -68,7 +69,7 @@ def search(
     settings_of = read_recipe(recipe)
     settings = read_search(settings_of)
     space = Space(settings_of, settings.types, settings.tie)
-    run = _Search(settings_of, settings, space, Path(out), image_set, progress or say)
+    run = Search(settings_of, settings, space, Path(out), image_set, progress or say)
     stop = math.inf if max_minutes is None else time.monotonic() + max_minutes * 60
     return run.run(min(trials or settings.trials, space.size), storage, stop)
 
@@ -113,7 +114,7 @@ def _without_password(url: str) -> str:
 
 
 @dataclass
-class _Search:
+class Search:
     """One worker of a search."""
 
     recipe: Recipe
@@ -253,15 +254,20 @@ class _Search:
         return figures["accuracy"], *costs
 
     def evaluate(self, member: Member) -> dict[str, Any]:
-        """Accuracy, spikes and hardware of a member, from the shared weights on."""
+        """Accuracy, spikes and hardware of a member."""
+        module, network = self.integer(member)
+        cost = hardware_cost(network, self.settings.fps, self.settings.clock_mhz)
+        return spiking_figures(module, *self.validation) | cost.as_dict()
+
+    def integer(self, member: Member) -> tuple[SpikingModule, Network]:
+        """A member from the shared weights on: tuned, and in its integer form, the module too."""
         module = self.net.module(member)
         tune(module, self.space.recipe(member), self.settings.tune, self.train)
         measure_norms(module, self.train[0][: self.settings.norm_images])
         few = self.train[0][:CALIBRATION].cpu().numpy()
         network, report = quantize(module.export(), few)
         module.fraction_bits = {r.name: r.fraction_bits for r in report.layers}
-        cost = hardware_cost(network, self.settings.fps, self.settings.clock_mhz)
-        return _spiking(module, *self.validation) | cost.as_dict()
+        return module, network
 
     # -- results -------------------------------------------------------------------------------
 
@@ -303,7 +309,7 @@ class _Search:
 
 
 @torch.no_grad()
-def _spiking(module: SpikingModule, images: Tensor, labels: Tensor) -> dict[str, Any]:
+def spiking_figures(module: SpikingModule, images: Tensor, labels: Tensor) -> dict[str, Any]:
     """Of the integer network: accuracy, spikes an image, and the share of its neurons' time steps
     with a spike, of all and by neuron."""
     names = tuple(n.name for n in module.network.nodes if isinstance(n, FloatNeuron))

@@ -55,7 +55,7 @@ def main_effects(rows: Sequence[Row], space: Space) -> dict[tuple[int, str], tup
     known = np.isclose(np.diag(np.linalg.pinv(matrix) @ matrix), 1.0, atol=1e-6)
     spare = len(rows) - np.linalg.matrix_rank(matrix)
     noise = np.nan if spare < 1 else np.sum((values - matrix @ found) ** 2) / spare
-    half = 1.96 * np.sqrt(noise * np.diag(inverse))
+    half = 1.96 * np.sqrt(noise * np.maximum(np.diag(inverse), 0))
     return {
         term: (float(found[k]), float(half[k])) if known[k] else (float("nan"), float("nan"))
         for k, term in enumerate(terms, 1)
