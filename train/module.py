@@ -29,7 +29,7 @@ from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
 from sterna.train.meet import find_scales, merge
-from sterna.train.nq import NQ, check_convertible, clip
+from sterna.train.nq import CONVERTED, NQ, check_convertible, clip
 from sterna.train.pooling import pool
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import (
@@ -58,7 +58,7 @@ class SpikingModule(nn.Module):
     batch norms (of a weighted node, or of a neuron: over the sum of its inputs),
     ``<readout's node>__gain`` (one scale) and ``__bias``. ``momentum``: of the batch norms' running
     statistics. ``learned``: ternary layers have a trained threshold, ``<node>__factor``.
-    ``nq``: trained for conversion, until ``settle``: a clip (``clipping``) or
+    ``nq``: trained for conversion, until ``convert.settle``: a clip (``clipping``) or
     IF neurons of threshold ``<neuron>__logup``'s exponential stand for the neurons.
 
     Several inputs of a neuron (adds before the neuron) keep ratios that hardware can build: their
@@ -69,7 +69,7 @@ class SpikingModule(nn.Module):
     def __init__(self, network: FloatNetwork, nq: NQ | None = None, learned: bool = False) -> None:
         super().__init__()
         self.network, self.learned = network, learned
-        self.nq, self.clipping = nq, False
+        self.nq, self.clipping, self.corrected = nq, False, False
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
         self.fraction_bits: dict[str, int] | None = None
@@ -91,6 +91,9 @@ class SpikingModule(nn.Module):
                     check_convertible(network, node)
                     self._put(node.name, "logup", torch.tensor(math.log(nq.up)))
                     self.register_buffer(f"{node.name}__sigma", torch.tensor(0.0))
+                    if nq.bias_correction:
+                        size = max(*CONVERTED, network.steps), network.shape[node.name][0]
+                        self.register_buffer(f"{node.name}__table", torch.zeros(size))
 
     def _add_parameters(self, node: Weighted, tied: bool) -> None:
         name = node.name
@@ -140,7 +143,7 @@ class SpikingModule(nn.Module):
                     "and norm here"
                 )
         find_scales(self.network, node)
-        if np.ndim(node.bias or 0) or np.ndim(node.v_init) or np.ndim(node.threshold):
+        if np.ndim(node.bias) == 1 or np.ndim(node.v_init) or np.ndim(node.threshold):
             raise NetworkError(
                 f"node '{node.name}': training wants one threshold, bias and v_init for all "
                 "channels; put the rest into the batch norm"
@@ -214,7 +217,7 @@ class SpikingModule(nn.Module):
         if isinstance(node, FloatNeuron) and node.norm is not None:
             x = self._normed(node.name, x, node.norm.eps)
         if node.bias is not None:
-            x = x + float(node.bias)
+            x = x + (_table(node.bias, self.steps, x) if np.ndim(node.bias) else float(node.bias))
         like = x.new_ones(x.shape[2])
         if self.nq is not None and isinstance(node, FloatNeuron):
             return self._convertible(node, x, like)
@@ -232,19 +235,9 @@ class SpikingModule(nn.Module):
         if self.clipping:
             noisy = self.training and self.nq.noise
             return clip(x, up, self.nq.levels, self.get(node.name, "sigma") if noisy else None)
+        if self.corrected:
+            x = x + _table(cast("Tensor", self.get(node.name, "table")), self.steps, x)
         return scan(x, like * up, like * up, like * up / 2, self._spec(node, False)) * up
-
-    def settle(self) -> None:
-        """End of training for conversion: every neuron becomes IF with threshold and amplitude
-        ``up``, started at ``up/2``; the module goes on as that of any network."""
-        nodes = list(self.network.nodes)
-        for n, node in enumerate(nodes):
-            logup = self.get(node.name, "logup")
-            if isinstance(node, FloatNeuron) and logup is not None:
-                up = float(logup.detach().double().exp())
-                nodes[n] = replace(node, threshold=up, v_init=up / 2, amplitude=up)
-        self.network = FloatNetwork(self.network.steps, nodes)
-        self.nq, self.clipping = None, False
 
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""
@@ -306,7 +299,8 @@ class SpikingModule(nn.Module):
         sign = torch.where(unit < 0, -1.0, 1.0)
         unit = unit.abs().clamp(min=1e-9)
         per = fraction / unit  # integer steps of one real unit
-        bias = (offset + float(node.bias or 0.0)) * per
+        table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
+        bias = (offset + (float(node.bias or 0.0) if table is None else table)) * per
         start = float(node.v_init) * per
         if bias_in_start(node):
             start, bias = start + bias * self.steps, torch.zeros_like(bias)
@@ -316,7 +310,10 @@ class SpikingModule(nn.Module):
         channels = len(latent)
         rule = [p.expand(channels).float() for p in (threshold, back, _round(start))]
         column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
-        x = _round(bias.expand(channels)).float().view(-1, 1, 1)
+        if bias.ndim == 2:
+            x = _table(_round(bias), self.steps, latent)
+        else:
+            x = _round(bias.expand(channels)).float().view(-1, 1, 1)
         for name, times in scales.times.items():
             source = self.network.by_name[name]
             part = streams[name] if name in streams else self._whole_sum(source, streams)
@@ -409,6 +406,11 @@ class SpikingModule(nn.Module):
             logits = self(images)
         self.keep, kept = (), self.spikes
         return logits, kept
+
+
+def _table(rows: Tensor | np.ndarray, steps: int, like: Tensor) -> Tensor:
+    """The first rows of a bias of each time step (T,C), as a stream [T,1,C,1,1] of like's type."""
+    return torch.as_tensor(rows).to(like)[:steps, None, :, None, None]
 
 
 def _round(x: Tensor) -> Tensor:

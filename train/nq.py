@@ -19,20 +19,24 @@ from torch import Tensor
 from sterna.gen.floatnet import FloatMerge, FloatNetwork, FloatNeuron
 from sterna.golden.errors import NetworkError, UsageError
 
-__all__ = ["NQ", "check_convertible", "clip", "measure_noise", "read_nq"]
+__all__ = ["CONVERTED", "NQ", "check_convertible", "clip", "measure_noise", "read_nq"]
+
+CONVERTED = (1, 2, 4, 8, 16)  # time steps at which a converted network is measured
 
 
 @dataclass(frozen=True)
 class NQ:
     """A recipe's [nq]. levels: L. up: where every layer's scalar starts. noise: whether sigma is
     measured and used. steps: time steps of the SNN by which it is measured. share: of the training
-    images, kept for that and not trained on."""
+    images, kept for that and not trained on. bias_correction: whether neurons get a bias for each
+    time step after conversion (``train.ftbc``)."""
 
     levels: int = 4
     up: float = 8.0
     noise: bool = True
     steps: int = 4
     share: float = 0.1
+    bias_correction: bool = False
 
 
 def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:

@@ -28,6 +28,7 @@ from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
+from sterna.train.convert import convert, settle
 from sterna.train.frames import check_fits, pick
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.nq import measure_noise, read_nq
@@ -37,7 +38,6 @@ from sterna.train.twin import read_twin
 __all__ = ["train", "accuracy", "Trainer"]
 
 EVAL_BATCH = 250
-CONVERTED = (1, 2, 4, 8, 16)  # time steps at which a converted network is measured
 MEASURED, MEASURE_BATCH = 4, 64  # batches and their images for the statistics of batch norms
 Weighted = FloatConv2d | FloatLinear
 
@@ -197,15 +197,8 @@ class Trainer:
             self.optimizer = self._make_optimizer()
 
     def _convert(self) -> None:
-        """The end of the stages with nq: clips become IF neurons; accuracies of both are kept."""
-        module = self.module
-        for part, images in (("validation", self.validation), ("test", self.test)):
-            module.clipping, module.steps = True, 1
-            self.conversion[f"{part}_ann"] = accuracy(module, *images)
-            module.clipping = False
-            for module.steps in CONVERTED:
-                self.conversion[f"{part}_T{module.steps}"] = accuracy(module, *images)
-        module.settle()
+        parts = {"validation": self.validation, "test": self.test}
+        self.conversion = convert(self.module, self.noise_images, parts, accuracy)
 
     def _make_optimizer(self) -> torch.optim.Adam:
         named = self._parameters()
@@ -368,7 +361,7 @@ class Trainer:
         self.fraction = head["fraction"]
         self.conversion = head.get("conversion", {})
         if self.conversion:
-            self.module.settle()
+            settle(self.module)
         if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
             self.recipe.stages
         ):
