@@ -100,6 +100,8 @@ _PACKAGES = (
     ("cocotb", "cocotb", False, "pip install 'sterna[sim]'"),
     ("pyverilator", "PyVerilator", False, "pip install 'sterna[sim]'"),
     ("sklearn", "scikit-learn", False, "pip install 'sterna[train]'"),
+    ("optuna", "optuna", False, "pip install 'sterna[train]'"),
+    ("matplotlib", "matplotlib", False, "pip install 'sterna[train]'"),
 )
 
 
