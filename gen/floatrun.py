@@ -5,6 +5,7 @@ integer units of their amplitude: a spike is 1, a pixel 0..255; weighted sums co
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -198,6 +199,8 @@ def _logits(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
     for node, streams in walk(network, images):
         if isinstance(node, FloatReadout):
             x = real_drive(network, node, streams)
+            if node.mode == "first_spike":  # membranes are compared as they are at the first spike
+                node = replace(node, reset="once")
             fired, v = scan_real(x, node, network.steps)
             if node.mode == "membrane":
                 return v.reshape(len(v), -1)

@@ -2,7 +2,8 @@
 
 Layers are written as in papers: ``32C5s2p2`` is a convolution to 32 channels, kernel 5, stride 2,
 padding 2, followed by neurons; ``128FC`` a full connection followed by neurons; ``P2sum``,
-``P2or``, ``P2avg`` a pool; ``FC10`` (last) the readout's full connection to 10 classes. Tables:
+``P2or``, ``P2avg``, ``P2first`` a pool; ``FC10`` (last) the readout's full connection to 10
+classes. Tables:
 
 ``{ block = [layers], skips = [[i, j, "ASC"], ...] }``  the output of the block's layer i (0: what
 enters the block) also enters its layer j >= i+2, added to it (ASC) or as more channels (DSC);
@@ -44,7 +45,7 @@ SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, 
 _N = r"([1-9]\d*)"
 _CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d+))?\Z")
 _FULL = re.compile(rf"{_N}FC\Z")
-_POOL = re.compile(rf"P{_N}(sum|avg|or)\Z")
+_POOL = re.compile(rf"P{_N}(sum|avg|or|first)\Z")
 _LAST = re.compile(rf"FC{_N}\Z")
 
 
@@ -81,7 +82,6 @@ class Layers:
             raise UsageError(
                 f"{self.where}: shape {shape!r} is not [channels, height, width]; correct it"
             )
-        readouts = tuple(m for m in READOUT_MODES if m != "first_spike")
         for key, word, legal in (
             ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
             ("coding", d.get("coding", "direct"), CODINGS),
@@ -98,10 +98,10 @@ class Layers:
                     f"{self.where}: {key} has {wrong!r}; it is a table of "
                     f"{', '.join(sorted(known))}"
                 )
-            if key == "readout" and table.get("mode", "membrane") not in readouts:
+            if key == "readout" and table.get("mode", "membrane") not in READOUT_MODES:
                 raise UsageError(
                     f"{self.where}: readout mode {table['mode']!r} cannot be trained; choose one "
-                    f"of {', '.join(readouts)}"
+                    f"of {', '.join(READOUT_MODES)}"
                 )
 
     def network(self) -> FloatNetwork:
@@ -179,7 +179,7 @@ class Layers:
         else:
             raise UsageError(
                 f"{self.where}: layer '{text}' is not understood; write 32C5s2p2, 128FC, P2sum, "
-                "P2or, P2avg or FC10"
+                "P2or, P2avg, P2first or FC10"
             )
 
     def _conv(self, name: str, source: str, out: int, kernel: int, stride: int,

@@ -9,6 +9,7 @@ from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
+from sterna.train.stidi import read_stidi
 from sterna.train.twin import read_twin
 
 __all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
@@ -51,6 +52,7 @@ class Recipe:
     images: int = 0
     warm_start: str = ""
     twin: dict[str, Any] = field(default_factory=dict)
+    stidi: dict[str, Any] = field(default_factory=dict)
     nq: dict[str, Any] = field(default_factory=dict)
     search: dict[str, Any] = field(default_factory=dict)
     text: str = field(default="", repr=False)
@@ -86,6 +88,8 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
     recipe = Recipe(**raw, stages=stages, text=text)
     read_twin(str(path), recipe.twin)
+    if read_stidi(str(path), recipe.stidi) is not None and (recipe.twin or recipe.nq):
+        raise UsageError(f"{path}: [stidi] is not trained with [twin] or [nq]; remove one")
     nq = read_nq(str(path), recipe.nq)
     clips = [s.nq for s in stages]
     if any(clips) != (nq is not None) or clips != sorted(clips, reverse=True):
@@ -110,6 +114,10 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(
             f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
             "train ternary or binary weights"
+        )
+    if recipe.learned and (recipe.stidi or recipe.search):
+        raise UsageError(
+            f"{path}: a learned weight_threshold is not trained with [stidi] or [search]; remove it"
         )
     largest = max(s.batch or recipe.batch for s in stages)
     if 0 < recipe.images < largest:

@@ -33,6 +33,7 @@ from sterna.train.frames import check_fits, pick
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.stidi import make_module, read_stidi, rescaled
 from sterna.train.twin import read_twin
 
 __all__ = ["train", "accuracy", "Trainer"]
@@ -113,9 +114,13 @@ class Trainer:
         network = build_network(recipe, self.seed)
         check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
         if recipe.warm_start:
-            network = _warm(network, _warm_path(recipe, out))
+            network = _warm(network, _warm_path(recipe, out), bool(recipe.stidi))
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
-        self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
+        self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
+        if self.stidi is not None:
+            self.module: SpikingModule = make_module(network, self.stidi).to(self.device)
+        else:
+            self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
         self.conversion: dict[str, float] = {}
         if self.nq is not None:  # images for the noise are not trained on
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
@@ -256,7 +261,10 @@ class Trainer:
             other = self.twin(images) if self.twin is not None and not stage.folded else None
         times = self.module.network.steps / stage.steps  # the same range at every T
         logits = logits.float() * times
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
+        if self.stidi is not None and self.stidi.rule == "local":
+            loss = self.stidi.loss(-logits, labels)
+        else:
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
         if other is not None and self.twin_rule is not None:
             smoothing = self.recipe.smoothing
             loss = loss + self.twin_rule.loss(logits, other.float() * times, labels, smoothing)
@@ -403,9 +411,10 @@ def _warm_path(recipe: Recipe, out: Path) -> Path:
     return path if path.is_absolute() else out.parent / path
 
 
-def _warm(network: FloatNetwork, path: Path) -> FloatNetwork:
+def _warm(network: FloatNetwork, path: Path, timed: bool = False) -> FloatNetwork:
     """``network`` with weights and batch norms of the run at ``path`` where shapes agree."""
-    other = FloatNetwork.load(path).by_name
+    trained = FloatNetwork.load(path)
+    other = (rescaled(trained, trained.steps, 1) if timed else trained).by_name
     latents = path / "checkpoint.safetensors"
     tensors = _read_checkpoint(latents)[1] if latents.is_file() else {}
     nodes = []

@@ -1,0 +1,294 @@
+"""Networks whose neurons fire at most once: training by firing times (STiDi-BP, arXiv 2108.13621).
+
+Every neuron is ``once`` with a ramp synapse (a piecewise linear post-synaptic potential), pixels
+are latency coded, pools pass the earliest spike, and the class that fires first wins, ties by the
+membrane, as in hardware. Two rules for the same forward pass:
+
+local  Every output has a target time: the label the earliest time tau of all, any other class at
+       least tau + gamma. A hidden neuron's wanted displacement is the demand of the layer behind
+       it around its own firing time, brought to length 1 over its layer; weights move by
+       dt/dv = -1/slope times their own ramp. No product of derivatives crosses a layer.
+exact  Gradients of the firing times through all layers, and the cross entropy of the membranes at
+       the time of the decision: minus the firing times, linearised there.
+
+Batch norms (our choice: the paper has none) take the membranes after the last step of all inputs:
+membranes are divided by T, so that one set of parameters serves every T.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sterna.gen.floatnet import (
+    BatchNorm,
+    FloatConv2d,
+    FloatInput,
+    FloatLinear,
+    FloatNetwork,
+    FloatNeuron,
+    FloatNode,
+    FloatPool,
+    FloatReadout,
+    sources,
+)
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.train.module import SpikingModule
+from sterna.train.timing import encode_latency, fire, firing_times, ramp
+
+__all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "rescaled"]
+
+RULES = ("exact", "local")
+Weighted = FloatConv2d | FloatLinear
+LEAST = 0.05  # slope of an output, in thresholds a step, where its firing time is linearised
+SILENT = -5.0  # the threshold's logit, before `sharp`, in images that a spike has decided
+LEAST_GAIN = 0.01  # of a batch norm or the readout
+
+
+@dataclass(frozen=True)
+class Stidi:
+    """A recipe's [stidi]. rule: 'exact' or 'local'. width: half-width of the exact rule's triangle,
+    and the unit of the local rule's slopes, in thresholds. sharp: logits are the readout's
+    membranes times it ('exact'). gamma: how much later than the label other classes are to fire,
+    in parts of T ('local')."""
+
+    rule: str = "exact"
+    width: float = 1.0
+    sharp: float = 4.0
+    gamma: float = 0.3
+
+    def loss(self, times: Tensor, labels: Tensor) -> Tensor:
+        """The local rule's: half the squared distance of the firing times [B, classes] (in parts
+        of T) to their targets, each image's error brought to length 1 (S4NN's targets)."""
+        with torch.no_grad():
+            first = times.min(1, keepdim=True).values
+            target = torch.maximum(times, (first + self.gamma).clamp(max=1.0))
+            # silent everywhere: the label is to fire before the others
+            own = torch.where(first >= 1.0, 1.0 - self.gamma, first)
+            target.scatter_(1, labels[:, None], own)
+            error = times - target
+            length = error.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        worth = (error * times / length).sum(1)  # its gradient is the error, of length 1
+        return (worth - worth.detach() + error.square().sum(1) / 2).mean()
+
+
+def read_stidi(where: str, table: Any) -> Stidi | None:
+    """The [stidi] of a recipe, None where it has none. UsageError names what is wrong."""
+    if not table:
+        return None
+    known = {f.name for f in fields(Stidi)}
+    if not isinstance(table, dict) or set(table) - known:
+        raise UsageError(f"{where}: [stidi] takes {', '.join(sorted(known))}; correct it")
+    for key, value in table.items():
+        if key == "rule":
+            right = value in RULES
+        else:
+            right = isinstance(value, int | float) and not isinstance(value, bool)
+            right = right and 0 < value < 1e6
+        if not right:
+            raise UsageError(f"{where}: [stidi] {key} {value!r} is not possible; correct it")
+    return Stidi(**table)
+
+
+def rescaled(network: FloatNetwork, old: int, new: int) -> FloatNetwork:
+    """Batch norms and the readout's scale and bias for membranes after ``new`` steps in place of
+    ``old``: the same firing times in parts of T. Thresholds stay."""
+    nodes: list[FloatNode] = []
+    gain, drive = _factors(old, new)
+    for node in network.nodes:
+        if isinstance(node, Weighted) and node.norm is not None:
+            n = node.norm
+            norm = BatchNorm(n.gamma * gain, n.beta * drive, n.mean * (drive / gain), n.var, n.eps)
+            node = replace(node, norm=norm)
+        elif isinstance(node, Weighted):
+            bias = None if node.bias is None else node.bias * drive
+            node = replace(node, weight=node.weight * gain, bias=bias)
+        nodes.append(node)
+    return FloatNetwork(new, nodes)
+
+
+def _factors(old: int, new: int) -> tuple[float, float]:
+    """How weights and constant drives shrink for a membrane that grows over more steps."""
+    return old / new, old * (old + 1) / (new * (new + 1))
+
+
+def make_module(network: FloatNetwork, stidi: Stidi) -> "TimingModule":
+    """The module of an untrained network, whose batch norms and readout are as drawn: for T = 1."""
+    return TimingModule(rescaled(network, 1, network.steps), stidi)
+
+
+class TimingModule(SpikingModule):
+    """``SpikingModule`` for networks of single spikes; streams are has-fired planes [T,B,C,H,W].
+
+    Its batch norms and readout are in the units of T = 1 (``rescaled``), so ``steps`` may change.
+    In training mode under the local rule, logits are minus the firing times in parts of T.
+    """
+
+    def __init__(self, network: FloatNetwork, stidi: Stidi) -> None:
+        _check(network)
+        super().__init__(rescaled(network, network.steps, 1))
+        self.network = network
+        self.steps, self.stidi = network.steps, stidi
+        self._side = {n.name: 1 for n in network.nodes}
+        self._side |= {n.input: n.kernel[0] for n in network.nodes if isinstance(n, FloatPool)}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, classes] of uint8 images [B,C,H,W]."""
+        local = self.stidi.rule == "local"
+        folded = self.fraction_bits is not None
+        streams: dict[str, Tensor] = {}
+        for node in self.network.nodes:
+            if isinstance(node, FloatInput):
+                streams[node.name] = encode_latency(images, self.steps)
+            elif isinstance(node, FloatPool):
+                streams[node.name] = streams[node.input]  # its neurons have pooled
+            elif isinstance(node, FloatNeuron | FloatReadout):
+                source = cast("Weighted", self.network.by_name[node.inputs[0]])
+                x = self._current(source, streams[source.input], folded)
+                rule = self._integer(node, source) if folded else self._float(node, source, x)
+                if isinstance(node, FloatReadout):
+                    return self._decide(x, rule)
+                side = self._side[node.name]
+                width = self.stidi.width * float(node.threshold) * rule.per.abs()
+                streams[node.name] = fire(x, rule.gain, rule.offset, rule.threshold, width, side,
+                                          local)  # fmt: skip
+            if node.name in self.keep:
+                s = streams[node.name].detach()
+                self.spikes[node.name] = s - F.pad(s[:-1], (0,) * 8 + (1, 0))
+        raise AssertionError("a FloatNetwork ends in a readout")
+
+    def _current(self, source: Weighted, fired: Tensor, folded: bool) -> Tensor:
+        """Weighted sums of has-fired planes: the ramp synapse's currents, in the weights' units."""
+        return self._sum(source, fired, self._weights(source, self.kind or source.kind, folded),
+                         None)  # fmt: skip
+
+    def _float(self, node: FloatNeuron | FloatReadout, source: Weighted, x: Tensor) -> "_Rule":
+        """The neuron in real numbers; batch norm in its training or its evaluation form."""
+        gain, drive = _factors(1, self.steps)
+        one = x.new_ones(x.shape[2])
+        threshold = one * float(node.threshold)
+        if source.norm is None:
+            size, bias = (cast("Tensor", self.get(source.name, k)) for k in ("gain", "bias"))
+            return _Rule(one * size * gain, bias * drive, threshold, one)
+        mean, var, gamma, beta = (
+            cast("Tensor", self.get(source.name, k)) for k in ("mean", "var", "gamma", "beta")
+        )
+        if self.training:
+            last = x.sum(0) * gain
+            now_var, now_mean = torch.var_mean(last, (0, 2, 3), correction=0)
+            with torch.no_grad():
+                mean.lerp_(now_mean, self.momentum)
+                var.lerp_(now_var, self.momentum)
+            mean, var = now_mean, now_var
+        size = gamma * torch.rsqrt(var + source.norm.eps)
+        return _Rule(size * gain, (beta - mean * size) * drive, threshold, one)
+
+    def _integer(self, node: FloatNeuron | FloatReadout, source: Weighted) -> "_Rule":
+        """The same neuron in the units of its integer form, as ``gen.quantize`` folds it."""
+        assert self.fraction_bits is not None
+        fraction = float(1 << self.fraction_bits[node.name])
+        gain, drive = _factors(1, self.network.steps)
+        latent = self._latent(source)
+        a = self._discrete(source, source.kind)[1].flatten()
+        get = lambda key: cast("Tensor", self.get(source.name, key))  # noqa: E731
+        if source.norm is None:
+            unit = (a * get("gain") * gain).double()
+            offset = (get("bias") * drive).double()
+        else:
+            size = (get("gamma") * gain).double()
+            size = size / torch.sqrt(get("var").double() + source.norm.eps)
+            unit = a.double() * size
+            offset = (get("beta") * drive).double() - (get("mean") * (drive / gain)).double() * size
+        sign = torch.where(unit < 0, -1.0, 1.0)
+        per = fraction / unit.abs().clamp(min=1e-12)  # integer steps of one real unit
+        exact = float(node.threshold) * per
+        threshold = exact + (torch.ceil(exact) - exact).detach()
+        bias = offset * per
+        bias = bias + (torch.floor(bias + 0.5) - bias).detach()
+        parts = (sign * fraction, bias, threshold, per)
+        return _Rule(*[p.expand(len(latent)).float() for p in parts])
+
+    def _decide(self, x: Tensor, rule: "_Rule") -> Tensor:
+        """Logits of the readout's currents [T,B,n,1,1]: its membranes at the time of the decision,
+        above their threshold. Where classes have fired, the largest of those is the largest of
+        all: hardware's order of classes to the last tie."""
+        v = x.flatten(2).cumsum(0) * rule.gain
+        v = v + ramp(len(v), v.device).view(-1, 1, 1) * rule.offset
+        if self.training and self.stidi.rule == "local":
+            threshold = float(self.network.readout.threshold)
+            return firing_times(v / rule.per, threshold, LEAST * threshold) / -len(v)
+        over = v - rule.threshold
+        with torch.no_grad():
+            nobody = (over < 0).all(2).to(torch.int32)
+            at = nobody.cumprod(0).sum(0).clamp(max=len(v) - 1)
+        logits = over.gather(0, at.view(1, -1, 1).expand(1, -1, over.shape[2]))[0] / rule.per
+        if self.training:  # where no class fires, one more: the threshold, which the label must pass
+            silent = torch.where(nobody.all(0), 0.0, SILENT)
+            logits = torch.cat((logits, silent.view(-1, 1)), 1)
+        # `Trainer` multiplies by the ratio of steps, which membranes in parts of T do not need
+        return logits * (self.stidi.sharp * self.steps / self.network.steps)
+
+    def clip_latents(self) -> None:
+        """Keep latent weights in [-1, 1] and gains positive; call after each optimiser step."""
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                if name.endswith("__weight"):
+                    p.clamp_(-1, 1)
+                elif name.endswith(("__gamma", "__gain")):
+                    p.clamp_(min=LEAST_GAIN)
+
+    def export(self) -> FloatNetwork:
+        """The network as trained, for its own number of steps."""
+        return rescaled(super().export(), 1, self.network.steps)
+
+
+@dataclass
+class _Rule:
+    """A layer's neurons, each (C,): v = gain * cumsum(current) + offset * ramp, fire at threshold;
+    ``per``: units of v in one real unit."""
+
+    gain: Tensor
+    offset: Tensor
+    threshold: Tensor
+    per: Tensor
+
+
+def _check(network: FloatNetwork) -> None:
+    """NetworkError where the network is not one of single spikes that this module trains."""
+    if network.input.coding != "latency" or network.readout.mode != "first_spike":
+        raise NetworkError(
+            "[stidi] trains firing times: give [network] coding = \"latency\" and readout = "
+            "{ mode = \"first_spike\", synapse = \"ramp\" }"
+        )
+    readers: dict[str, list[str]] = {}
+    for node in network.nodes:
+        for name in sources(node):
+            readers.setdefault(name, []).append(node.name)
+    for node in network.nodes:
+        if isinstance(node, FloatNeuron | FloatReadout):
+            reset = "none" if isinstance(node, FloatReadout) else "once"
+            plain = (
+                node.reset == reset and node.synapse in ("ramp", 1.0) and node.leak == 1.0
+                and not getattr(node, "delay", 0) and not node.strict and node.bias is None
+                and not node.v_init and len(node.inputs) == 1
+                and isinstance(network.by_name[node.inputs[0]], Weighted)
+                and float(node.threshold) > 0
+            )  # fmt: skip
+            if not plain:
+                raise NetworkError(
+                    f"node '{node.name}': [stidi] trains neurons with reset = \"{reset}\" and "
+                    "synapse = \"ramp\", one weighted input, a positive threshold and nothing "
+                    "else; correct it"
+                )
+        elif isinstance(node, FloatPool):
+            source = network.by_name[node.input]
+            right = node.mode == "first" and node.kernel == node.stride
+            if not right or not isinstance(source, FloatNeuron) or len(readers[source.name]) > 1:
+                raise NetworkError(
+                    f"node '{node.name}': [stidi] trains pools P2first right behind neurons; "
+                    "correct it"
+                )
+        elif not isinstance(node, FloatInput | Weighted):
+            raise NetworkError(f"node '{node.name}': [stidi] trains no skips; remove it")
