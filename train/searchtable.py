@@ -94,7 +94,7 @@ def write_outcome(
     folder = out / "recipes"
     for old in folder.glob("*.toml"):
         if old.stem not in {*wanted, "best"}:
-            old.unlink()  # of a front that has been beaten since
+            old.unlink(missing_ok=True)  # of a front that has been beaten since
     for name, row in [*wanted.items(), *([("best", best[0])] if best else [])]:
         text = recipe_text(space.recipe(row.member), _comment(recipe, row, settings, images))
         write_atomic(folder / f"{name}.toml", text.encode())
