@@ -224,7 +224,7 @@ class TimingModule(SpikingModule):
             nobody = (over < 0).all(2).to(torch.int32)
             at = nobody.cumprod(0).sum(0).clamp(max=len(v) - 1)
         logits = over.gather(0, at.view(1, -1, 1).expand(1, -1, over.shape[2]))[0] / rule.per
-        if self.training:  # where no class fires, one more: the threshold, which the label must pass
+        if self.training:  # where no class fires, the threshold is one more, which the label beats
             silent = torch.where(nobody.all(0), 0.0, SILENT)
             logits = torch.cat((logits, silent.view(-1, 1)), 1)
         # `Trainer` multiplies by the ratio of steps, which membranes in parts of T do not need

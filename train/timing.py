@@ -161,7 +161,7 @@ def _displacement(grad: Tensor, fired: Tensor, best: Tensor, width: Tensor) -> T
 
 def fire(x: Tensor, gain: Tensor, offset: Tensor, threshold: Tensor, width: Tensor, pool: int,
          local: bool) -> Tensor:  # fmt: skip
-    """Has-fired planes of neurons (pooled) driven by currents x; see ``membranes``, ``has_fired``."""
+    """Has-fired planes of (pooled) neurons driven by currents x: ``has_fired`` of ``membranes``."""
     return has_fired(membranes(x, gain, offset, pool), threshold, width, local)
 
 
