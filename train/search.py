@@ -11,7 +11,8 @@ what `searchtable` and `searchplots` make of the study.
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,18 +79,26 @@ def open_storage(url: str) -> "BaseStorage":
     """The database behind an SQLAlchemy URL, in which workers give a sign of life, so that the
     trial of one that died is given to another. UsageError or ToolMissing where there is none."""
     from optuna import exceptions, storages
+
+    # Several workers may write to one SQLite file: wait for each other.
+    how = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    with _database_errors(url), warnings.catch_warnings():
+        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
+        return storages.RDBStorage(
+            url, engine_kwargs=how, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
+            heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
+        )  # fmt: skip
+
+
+@contextmanager
+def _database_errors(url: str) -> Iterator[None]:
+    """Errors of the database and its driver as a sentence of ours, without the password."""
+    from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     hidden = _without_password(url)
-    # Several workers may write to one SQLite file: wait for each other.
-    how = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
-            return storages.RDBStorage(
-                url, engine_kwargs=how, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
-                heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
-            )  # fmt: skip
+        yield
     except ImportError as e:
         fix = "psycopg2-binary" if "psycopg2" in str(e) else "its driver"
         raise ToolMissing(
@@ -100,8 +109,9 @@ def open_storage(url: str) -> "BaseStorage":
             f"storage {hidden}: is no URL of a database; write sqlite:///search.db or "
             "postgresql://user@host/database"
         ) from e
-    except (SQLAlchemyError, exceptions.StorageInternalError) as e:
-        cause = str(getattr(e, "orig", None) or e).strip().splitlines()[0]
+    except (SQLAlchemyError, StorageInternalError) as e:
+        real = e.__cause__ if isinstance(e, StorageInternalError) and e.__cause__ else e
+        cause = str(getattr(real, "orig", None) or real).strip().splitlines()[0]
         raise FileError(
             f"storage {hidden}: cannot be used ({cause}); see that it is there and may be written"
         ) from e
@@ -138,13 +148,17 @@ class Search:
     def run(self, wanted: int, storage: str | None, stop: float) -> dict[str, Any]:
         """Evaluate members until ``wanted`` different ones are or the clock is at ``stop``."""
         self._claim()
-        store = open_storage(storage or f"sqlite:///{self.out.resolve() / 'study.db'}")
+        url = storage or f"sqlite:///{self.out.resolve() / 'study.db'}"
+        store = open_storage(url)
         if not self.net.train(self.train, stop, self.progress):
             return {"name": self.recipe.name, "done": False, "members": 0, "of": wanted,
                     "space": self.space.size, "front": [], "best": None}  # fmt: skip
+        with _database_errors(url):
+            return self._evaluate_all(store, wanted, stop)
+
+    def _evaluate_all(self, store: "BaseStorage", wanted: int, stop: float) -> dict[str, Any]:
         study = self._study(store)
-        for member in self._first():
-            study.enqueue_trial(self.space.params(member), skip_if_exists=True)
+        self._enqueue_first(study)
         repeats = 0
         while len(self._known(study)) < wanted and time.monotonic() < stop:
             before = len(self._known(study))
@@ -196,10 +210,19 @@ class Search:
                 seed=int(np.random.default_rng([self.recipe.seed, number]).integers(1 << 31)),
             )  # fmt: skip
 
-    def _first(self) -> list[Member]:
-        """What everything is compared with, and the corners."""
-        corners = [self.space.uniform(t) for t in (NONE, *self.settings.types)]
-        return list(dict.fromkeys(corners))
+    def _enqueue_first(self, study: "Study") -> None:
+        """What everything is compared with, and the corners; again where a trial was cut off."""
+        from optuna.trial import TrialState
+
+        trials = study.get_trials(False, (TrialState.WAITING, TrialState.RUNNING))
+        waiting = [t.system_attrs.get("fixed_params", t.params) for t in trials]
+        known = self._known(study)
+        for type_ in (NONE, *self.settings.types):
+            member = self.space.uniform(type_)
+            params = self.space.params(member)
+            if member not in known and params not in waiting:
+                study.enqueue_trial(params)
+                waiting.append(params)
 
     # -- trials --------------------------------------------------------------------------------
 

@@ -53,6 +53,8 @@ def read_search(recipe: Recipe) -> SearchSettings:
     for key in ("twin", "nq", "stidi", "warm_start"):
         if getattr(recipe, key, None):
             raise UsageError(f"{where}: a search does not train with {key}; remove it")
+    if recipe.network.get("kind") == "real":
+        raise UsageError(f"{where}: a search wants weights that hardware has: ternary or binary")
     if recipe.network.get("coding") == "frames":
         raise UsageError(f"{where}: a search trains on images, not on recordings of frames")
     for key in ("super", "tune"):

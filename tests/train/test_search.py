@@ -403,6 +403,25 @@ def test_a_refused_member_is_noted_and_the_search_goes_on(
     assert answer["best"] == "0-2D"
 
 
+def test_an_interrupted_trial_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, seen = _cheap(tmp_path, monkeypatch)
+    good = worker.evaluate
+
+    def interrupted(member: Member) -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.run(3, None, time.monotonic() + 300)
+    monkeypatch.setattr(worker, "evaluate", good)
+    worker.run(1, None, time.monotonic() + 300)
+    assert seen == [(NONE,)] or seen == [("ASC",)]  # which waited
+    assert worker.run(3, None, time.monotonic() + 300)["done"]
+    assert sorted(seen) == sorted(worker.space.members())
+
+
 def test_a_dead_workers_trial_is_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,6 +502,16 @@ def test_a_recipe_without_a_search_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().split("[search]")[0])
     with pytest.raises(UsageError, match=r"has no \[search\]; add one"):
         search(path, tmp_path / "out", progress=_quiet)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"kind": "real"}, "wants weights that hardware has: ternary or binary"),
+    ({"coding": "frames"}, "trains on images, not on recordings"),
+])  # fmt: skip
+def test_networks_that_are_not_searched(tmp_path: Path, change: dict, message: str) -> None:
+    recipe = _recipe(tmp_path, TWO)
+    with pytest.raises(UsageError, match=message):
+        read_search(replace(recipe, network=recipe.network | change))
 
 
 def test_storages_that_cannot_be_used_are_refused_without_the_password(tmp_path: Path) -> None:
