@@ -12,12 +12,15 @@ exact  Gradients of the firing times through all layers, and the cross entropy o
        the time of the decision: minus the firing times, linearised there.
 
 Batch norms (our choice: the paper has none) take the membranes after the last step of all inputs:
-membranes are divided by T, so that one set of parameters serves every T.
+membranes are divided by T, so that one set of parameters serves every T. The readout has one mean
+and one deviation for all classes: its threshold then lies in units of how far classes differ, and
+training cannot win by deciding ever earlier, on ever fewer spikes.
 """
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -44,7 +47,8 @@ RULES = ("exact", "local")
 Weighted = FloatConv2d | FloatLinear
 LEAST = 0.05  # slope of an output, in thresholds a step, where its firing time is linearised
 SILENT = -5.0  # the threshold's logit, before `sharp`, in images that a spike has decided
-LEAST_GAIN = 0.01  # of a batch norm or the readout
+LEAST_GAIN = 0.01  # of a batch norm
+EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,10 @@ class TimingModule(SpikingModule):
         self.steps, self.stidi = network.steps, stidi
         self._side = {n.name: 1 for n in network.nodes}
         self._side |= {n.input: n.kernel[0] for n in network.nodes if isinstance(n, FloatPool)}
+        last = network.readout.inputs[0]  # normalised as a whole, so that its classes stay in order
+        delattr(self, f"{last}__gain")
+        self.register_buffer(f"{last}__mean", torch.tensor(0.0))
+        self.register_buffer(f"{last}__var", torch.tensor(1.0))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, classes] of uint8 images [B,C,H,W]."""
@@ -168,22 +176,30 @@ class TimingModule(SpikingModule):
         """The neuron in real numbers; batch norm in its training or its evaluation form."""
         gain, drive = _factors(1, self.steps)
         one = x.new_ones(x.shape[2])
-        threshold = one * float(node.threshold)
-        if source.norm is None:
-            size, bias = (cast("Tensor", self.get(source.name, k)) for k in ("gain", "bias"))
-            return _Rule(one * size * gain, bias * drive, threshold, one)
-        mean, var, gamma, beta = (
-            cast("Tensor", self.get(source.name, k)) for k in ("mean", "var", "gamma", "beta")
-        )
         if self.training:
             last = x.sum(0) * gain
-            now_var, now_mean = torch.var_mean(last, (0, 2, 3), correction=0)
+            axes = None if self._is_tied(source) else (0, 2, 3)
+            now_var, now_mean = torch.var_mean(last, axes, correction=0)
             with torch.no_grad():
-                mean.lerp_(now_mean, self.momentum)
-                var.lerp_(now_var, self.momentum)
-            mean, var = now_mean, now_var
-        size = gamma * torch.rsqrt(var + source.norm.eps)
-        return _Rule(size * gain, (beta - mean * size) * drive, threshold, one)
+                self._statistic(source, "mean").lerp_(now_mean, self.momentum)
+                self._statistic(source, "var").lerp_(now_var, self.momentum)
+        else:
+            now_mean, now_var = (self._statistic(source, k) for k in ("mean", "var"))
+        gamma, beta = self._scales(source)
+        size = gamma * torch.rsqrt(now_var + EPS)
+        return _Rule(size * gain, (beta - now_mean * size) * drive, one * float(node.threshold),
+                     one)  # fmt: skip
+
+    def _statistic(self, source: Weighted, key: str) -> Tensor:
+        """Running mean or variance of the membranes at the end, (C,), the readout's a scalar."""
+        return cast("Tensor", self.get(source.name, key))
+
+    def _scales(self, source: Weighted) -> tuple[Tensor, Tensor]:
+        """(gain, shift), (C,), of the normalised membranes; the readout's are 1 and its bias."""
+        if self._is_tied(source):
+            bias = cast("Tensor", self.get(source.name, "bias"))
+            return torch.ones_like(bias), bias
+        return tuple(cast("Tensor", self.get(source.name, k)) for k in ("gamma", "beta"))  # type: ignore
 
     def _integer(self, node: FloatNeuron | FloatReadout, source: Weighted) -> "_Rule":
         """The same neuron in the units of its integer form, as ``gen.quantize`` folds it."""
@@ -192,15 +208,11 @@ class TimingModule(SpikingModule):
         gain, drive = _factors(1, self.network.steps)
         latent = self._latent(source)
         a = self._discrete(source, source.kind)[1].flatten()
-        get = lambda key: cast("Tensor", self.get(source.name, key))  # noqa: E731
-        if source.norm is None:
-            unit = (a * get("gain") * gain).double()
-            offset = (get("bias") * drive).double()
-        else:
-            size = (get("gamma") * gain).double()
-            size = size / torch.sqrt(get("var").double() + source.norm.eps)
-            unit = a.double() * size
-            offset = (get("beta") * drive).double() - (get("mean") * (drive / gain)).double() * size
+        gamma, beta = self._scales(source)
+        mean, var = (self._statistic(source, k) for k in ("mean", "var"))
+        size = (gamma * gain).double() / torch.sqrt(var.double() + EPS)
+        unit = a.double() * size
+        offset = (beta * drive).double() - (mean * (drive / gain)).double() * size
         sign = torch.where(unit < 0, -1.0, 1.0)
         per = fraction / unit.abs().clamp(min=1e-12)  # integer steps of one real unit
         exact = float(node.threshold) * per
@@ -236,12 +248,20 @@ class TimingModule(SpikingModule):
             for name, p in self.named_parameters():
                 if name.endswith("__weight"):
                     p.clamp_(-1, 1)
-                elif name.endswith(("__gamma", "__gain")):
+                elif name.endswith("__gamma"):
                     p.clamp_(min=LEAST_GAIN)
 
     def export(self) -> FloatNetwork:
         """The network as trained, for its own number of steps."""
-        return rescaled(super().export(), 1, self.network.steps)
+        made = super().export()
+        name = made.readout.inputs[0]
+        last = made.by_name[name]
+        assert isinstance(last, Weighted) and last.bias is not None
+        ones = np.ones(len(last.bias), np.float32)
+        mean, var = (float(self._statistic(last, k)) * ones for k in ("mean", "var"))
+        last = replace(last, norm=BatchNorm(ones, last.bias, mean, var, EPS), bias=None)
+        nodes = [last if n.name == name else n for n in made.nodes]
+        return rescaled(FloatNetwork(made.steps, nodes), 1, self.network.steps)
 
 
 @dataclass
