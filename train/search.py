@@ -11,8 +11,7 @@ what `searchtable` and `searchplots` make of the study.
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +23,14 @@ from torch import Tensor
 from sterna.gen.floatnet import FloatNeuron
 from sterna.gen.quantize import quantize
 from sterna.golden.disk import sha256, write_atomic
-from sterna.golden.errors import DesignError, FileError, NetworkError, ToolMissing, UsageError
+from sterna.golden.errors import DesignError, NetworkError, UsageError
 from sterna.golden.network import Network
 from sterna.train import data
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, read_recipe
 from sterna.train.run import EVAL_BATCH, say
 from sterna.train.searchrecipe import SearchSettings, read_search
+from sterna.train.searchstorage import database_errors, open_storage
 from sterna.train.searchtable import Row, write_outcome
 from sterna.train.skipcost import hardware_cost
 from sterna.train.skipspace import NONE, Member, Space
@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Search", "open_storage", "search", "spiking_figures"]
+__all__ = ["Search", "search", "spiking_figures"]
 
 CALIBRATION = 64  # images; the fraction bits of a member that is trained on anyway if it is chosen
-HEARTBEAT, GRACE = 10, 60  # s: a worker says that it lives; from then on its trial is taken over
 REPEATS = 3  # trials in a row that were known already, until an unknown member is drawn
 
 
@@ -73,54 +72,6 @@ def search(
     run = Search(settings_of, settings, space, Path(out), image_set, progress or say)
     stop = math.inf if max_minutes is None else time.monotonic() + max_minutes * 60
     return run.run(min(trials or settings.trials, space.size), storage, stop)
-
-
-def open_storage(url: str) -> "BaseStorage":
-    """The database behind an SQLAlchemy URL, in which workers give a sign of life, so that the
-    trial of one that died is given to another. UsageError or ToolMissing where there is none."""
-    from optuna import exceptions, storages
-
-    # Several workers may write to one SQLite file: wait for each other.
-    how = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-    with _database_errors(url), warnings.catch_warnings():
-        warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
-        return storages.RDBStorage(
-            url, engine_kwargs=how, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
-            heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
-        )  # fmt: skip
-
-
-@contextmanager
-def _database_errors(url: str) -> Iterator[None]:
-    """Errors of the database and its driver as a sentence of ours, without the password."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
-    hidden = _without_password(url)
-    try:
-        yield
-    except ImportError as e:
-        fix = "psycopg2-binary" if "psycopg2" in str(e) else "its driver"
-        raise ToolMissing(
-            f"storage {hidden}: the database's driver is missing ({e}); pip install {fix}"
-        ) from e
-    except ArgumentError as e:
-        raise UsageError(
-            f"storage {hidden}: is no URL of a database; write sqlite:///search.db or "
-            "postgresql://user@host/database"
-        ) from e
-    except (SQLAlchemyError, StorageInternalError) as e:
-        real = e.__cause__ if isinstance(e, StorageInternalError) and e.__cause__ else e
-        cause = str(getattr(real, "orig", None) or real).strip().splitlines()[0]
-        raise FileError(
-            f"storage {hidden}: cannot be used ({cause}); see that it is there and may be written"
-        ) from e
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    who, at, where = rest.rpartition("@")
-    return f"{scheme}://{who.partition(':')[0]}{at}{where}" if rest else url
 
 
 @dataclass
@@ -153,7 +104,7 @@ class Search:
         if not self.net.train(self.train, stop, self.progress):
             return {"name": self.recipe.name, "done": False, "members": 0, "of": wanted,
                     "space": self.space.size, "front": [], "best": None}  # fmt: skip
-        with _database_errors(url):
+        with database_errors(url):
             return self._evaluate_all(store, wanted, stop)
 
     def _evaluate_all(self, store: "BaseStorage", wanted: int, stop: float) -> dict[str, Any]:

@@ -13,14 +13,14 @@ import torch
 from sterna.cli import main
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.exact import run as golden_run
-from sterna.train import data
-from sterna.train import search as searching
+from sterna.train import data, searchstorage
 from sterna.train.recipe import Recipe, build_network, read_recipe
 from sterna.train.recipetext import recipe_text
 from sterna.train.run import train
-from sterna.train.search import Search, open_storage, search, spiking_figures
+from sterna.train.search import Search, search, spiking_figures
 from sterna.train.searchplots import main_effects
 from sterna.train.searchrecipe import read_search
+from sterna.train.searchstorage import open_storage
 from sterna.train.searchtable import Row, front
 from sterna.train.skipspace import NONE, Member, Space
 from sterna.train.supernet import SuperNet, measure_norms
@@ -427,8 +427,8 @@ def test_a_dead_workers_trial_is_taken_over(
 ) -> None:
     from optuna.trial import TrialState
 
-    monkeypatch.setattr(searching, "HEARTBEAT", 1)
-    monkeypatch.setattr(searching, "GRACE", 1)
+    monkeypatch.setattr(searchstorage, "HEARTBEAT", 1)
+    monkeypatch.setattr(searchstorage, "GRACE", 1)
     worker, seen = _cheap(tmp_path, monkeypatch)
     store = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
     study = worker._study(store)
