@@ -171,7 +171,8 @@ def _guarded(options: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr):
             commands = importlib.import_module(options.module)
             result, text, code = getattr(commands, options.command.replace("-", "_"))(options)
-        print(json.dumps(result, sort_keys=False) if options.json else text, flush=True)
+        if result or text:
+            print(json.dumps(result, sort_keys=False) if options.json else text, flush=True)
         return code
     except SternaError as error:
         return _failed(options, str(error), error.exit_code)

@@ -40,6 +40,8 @@ def train(options: argparse.Namespace) -> Answer:
         recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say,
         image_set=data.load(options.data) if options.data else None, untrained=options.untrained,
     )  # fmt: skip
+    if answer.pop("rank"):  # of several processes only the first has something to say
+        return {}, "", 0
     if answer.get("untrained"):
         return answer, f"{answer['name']}: random weights, batch norms measured", 0
     state = "done" if answer["done"] else "not done yet, run the same command again to go on"

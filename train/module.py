@@ -194,14 +194,17 @@ class SpikingModule(nn.Module):
     def _sum(self, node: Weighted, s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         t, b = s.shape[:2]
         if isinstance(node, FloatLinear):
-            return F.linear(s.flatten(2), weight, bias).view(t, b, -1, 1, 1)
+            return F.linear(s.flatten(2), weight, bias).float().view(t, b, -1, 1, 1)
         top, bottom, left, right = node.padding
         flat = s.flatten(0, 1)
+        if flat.is_cuda:  # tensor cores want channels last
+            flat = flat.contiguous(memory_format=torch.channels_last)
+            weight = weight.contiguous(memory_format=torch.channels_last)
         pad: tuple[int, int] = (top, left)
         if (top, left) != (bottom, right):
             flat, pad = F.pad(flat, (left, right, top, bottom)), (0, 0)
         out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
-        return out.unflatten(0, (t, b))
+        return out.float().unflatten(0, (t, b))  # under autocast bfloat16; membranes are float32
 
     def _is_tied(self, node: Weighted) -> bool:
         return node.name in self.network.readout.inputs

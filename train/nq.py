@@ -74,7 +74,7 @@ def measure_noise(module: Any, images: Tensor, nq: NQ, batch: int = 250) -> dict
     was, steps, clipping = module.training, module.steps, module.clipping
     module.eval()
     sums = dict.fromkeys(names, 0.0)
-    count = 0
+    count, batch = 0, min(batch, len(images))
     for k in range(0, len(images) - batch + 1, batch):
         part = images[k : k + batch]
         module.clipping, module.steps = True, 1

@@ -11,36 +11,34 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
-from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatNetwork, FloatNeuron
 from sterna.gen.quantize import quantize
 from sterna.golden.disk import write_atomic
-from sterna.golden.errors import FileError, SternaError, UsageError
+from sterna.golden.errors import SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
+from sterna.train.checkpoint import read_checkpoint, warmed
 from sterna.train.convert import convert, settle
+from sterna.train.distributed import Group, join
 from sterna.train.frames import check_fits, pick
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
-from sterna.train.stidi import make_module, read_stidi, rescaled
+from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
 
 __all__ = ["train", "accuracy", "Trainer"]
 
 EVAL_BATCH = 250
 MEASURED, MEASURE_BATCH = 4, 64  # batches and their images for the statistics of batch norms
-Weighted = FloatConv2d | FloatLinear
 
 
 def train(
@@ -59,13 +57,18 @@ def train(
     so that every layer spikes: a network of full size in seconds, for trying hardware.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
-    accuracy. Same recipe, seed and machine: same network, however it was sliced.
+    accuracy, and "rank": this process's, where several train (``train.distributed``). Same recipe,
+    seed and machine: same network, however it was sliced.
     """
     _keep_memory()
-    trainer = Trainer(read_recipe(recipe), Path(out), seed, progress or say, image_set)
-    if untrained:
-        return trainer.keep_random()
-    return trainer.run(math.inf if max_minutes is None else max_minutes * 60)
+    group = join()
+    try:
+        report = (progress or say) if group.rank == 0 else _silent
+        trainer = Trainer(read_recipe(recipe), Path(out), seed, report, image_set, group)
+        seconds = math.inf if max_minutes is None else max_minutes * 60
+        return (trainer.keep_random() if untrained else trainer.run(seconds)) | {"rank": group.rank}
+    finally:
+        group.leave()
 
 
 def _keep_memory() -> None:
@@ -80,6 +83,10 @@ def _keep_memory() -> None:
 def say(text: str) -> None:
     """Print a progress line at once, also into a file."""
     print(text, flush=True)
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 @torch.no_grad()
@@ -102,10 +109,15 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, out: Path, seed: int | None,
         progress: Callable[[str], None], image_set: data.ImageSet | None,
+        group: Group | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.out, self.progress = recipe, out, progress
         self.seed = recipe.seed if seed is None else seed
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        cuda = torch.cuda.is_available()
+        self.group = group or Group(0, 1, torch.device("cuda" if cuda else "cpu"))
+        self.device = self.group.device
+        batches = [s.batch or recipe.batch for s in recipe.stages]
+        self.group.check(f"recipe '{recipe.name}'", batches)
         parts = image_set or data.load(recipe.data)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
@@ -114,7 +126,7 @@ class Trainer:
         network = build_network(recipe, self.seed)
         check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
         if recipe.warm_start:
-            network = _warm(network, _warm_path(recipe, out), bool(recipe.stidi))
+            network = warmed(network, _warm_path(recipe, out), bool(recipe.stidi))
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
         if self.stidi is not None:
@@ -172,7 +184,7 @@ class Trainer:
             raise UsageError(f"{self.out}: holds a run that was trained; give another folder")
         self.measure()
         self._save()
-        write_atomic(record, (json.dumps(summary, indent=1, sort_keys=True) + "\n").encode())
+        self._write_record(summary)
         return summary
 
     @torch.no_grad()
@@ -194,7 +206,8 @@ class Trainer:
         if stage.folded and (self.fraction is None or self.position[1:] == (0, 0)):
             images = pick(self.train_set[0], slice(256)).cpu().numpy()
             _, report = quantize(self.module.export(), images)
-            self.fraction = {r.name: r.fraction_bits for r in report.layers}
+            bits = {r.name: r.fraction_bits for r in report.layers}
+            self.fraction = self.group.adopt(bits)
         self.module.fraction_bits = self.fraction if stage.folded else None
         if self.twin is not None:
             self.twin.steps, self.twin.kind = stage.steps, stage.kind
@@ -232,7 +245,7 @@ class Trainer:
             self.twin.train()
         assert self.optimizer is not None
         for k in range(self.position[2] if self.position[:2] == (number, epoch) else 0, batches):
-            if time.monotonic() > stop:
+            if self.group.decide(time.monotonic() > stop):
                 self.position = (number, epoch, k)
                 return None
             done = (epoch * batches + k) / (stage.epochs * batches)
@@ -244,7 +257,9 @@ class Trainer:
             reach = r.shift if stage.shift is None else stage.shift
             batch = pick(images, chosen)
             batch = augment(batch, reach, r.rotate, r.zoom, generator, r.mirror)
-            losses.append(self._step(stage, batch, labels[chosen]))
+            if self.nq is not None:  # its noise is drawn from torch's own generator
+                torch.manual_seed(_mix(self.seed, number, epoch, k + 1, self.group.rank))
+            losses.append(self._step(stage, *self.group.share(batch, labels[chosen])))
             if not math.isfinite(losses[-1]):
                 raise SternaError(
                     f"training '{r.name}': the loss became {losses[-1]} at epoch {epoch}; lower lr "
@@ -270,11 +285,15 @@ class Trainer:
             loss = loss + self.twin_rule.loss(logits, other.float() * times, labels, smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        loss = self.group.average_gradients([p for _, p in self._parameters()], loss)
         self.optimizer.step()
-        self.module.clip_latents()
-        if self.twin is not None:
-            self.twin.clip_latents()
-        return float(loss.detach())
+        for module in (self.module, self.twin):
+            if module is None:
+                continue
+            module.clip_latents()
+            if not stage.folded:
+                self.group.average_statistics(module)
+        return float(loss)
 
     # -- reporting ----------------------------------------------------------------------------
 
@@ -289,13 +308,15 @@ class Trainer:
         )
         line = {"epoch": k, "steps": stage.steps, "folded": stage.folded, "loss": round(loss, 6),
                 "validation": score, "seconds": round(seconds, 1)}  # fmt: skip
-        with (self.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        if self.group.rank == 0:
+            with (self.out / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
         return {"name": self.recipe.name, "done": done, "epoch": k, "epochs": total,
-                "seed": self.seed, "minutes": round(self.spent / 60, 2)}  # fmt: skip
+                "seed": self.seed, "processes": self.group.size,
+                "minutes": round(self.spent / 60, 2)}  # fmt: skip
 
     def _finish(self, total: int) -> dict[str, Any]:
         if self.module.nq is not None:
@@ -319,13 +340,19 @@ class Trainer:
             }  # fmt: skip
         if self.conversion:
             summary["conversion"] = self.conversion
-        text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
-        write_atomic(self.out / "run.json", text.encode())
+        self._write_record(summary)
         return summary
+
+    def _write_record(self, summary: dict[str, Any]) -> None:
+        if self.group.rank == 0:
+            text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
+            write_atomic(self.out / "run.json", text.encode())
 
     # -- checkpoints --------------------------------------------------------------------------
 
     def _save(self) -> None:
+        if self.group.rank:
+            return
         tensors = {f"module.{k}": v.detach().cpu().numpy() for k, v in
                    self.module.state_dict().items()}  # fmt: skip
         if self.twin is not None:
@@ -354,7 +381,7 @@ class Trainer:
         if not path.is_file():
             self.out.mkdir(parents=True, exist_ok=True)
             return
-        head, tensors = _read_checkpoint(path)
+        head, tensors = read_checkpoint(path)
         if head["recipe"] != self.recipe.text or head["seed"] != self.seed:
             raise UsageError(
                 f"{path}: was made by another recipe or seed; give another folder or delete it"
@@ -391,43 +418,11 @@ def one_cycle(done: float, warmup: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
 
 
-def _mix(*parts: int) -> int:
-    """One seed from several numbers, the same everywhere."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    blob = path.read_bytes()
-    try:
-        size = int.from_bytes(blob[:8], "little")
-        head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["checkpoint"])
-        return head, load_tensors(blob)
-    except Exception as e:  # every way a damaged file can fail is the same to the user
-        raise FileError(f"{path}: truncated or altered ({e}); delete it to start again") from e
-
-
 def _warm_path(recipe: Recipe, out: Path) -> Path:
     path = Path(recipe.warm_start)
     return path if path.is_absolute() else out.parent / path
 
 
-def _warm(network: FloatNetwork, path: Path, timed: bool = False) -> FloatNetwork:
-    """``network`` with weights and batch norms of the run at ``path`` where shapes agree."""
-    trained = FloatNetwork.load(path)
-    other = (rescaled(trained, trained.steps, 1) if timed else trained).by_name
-    latents = path / "checkpoint.safetensors"
-    tensors = _read_checkpoint(latents)[1] if latents.is_file() else {}
-    nodes = []
-    for node in network.nodes:
-        old = other.get(node.name)
-        if isinstance(node, Weighted) and isinstance(old, type(node)):
-            if old.weight.shape == node.weight.shape:
-                latent = tensors.get(f"module.{node.name}__weight", old.weight)
-                latent = latent * tensors.get(f"module.{node.name}__gain", np.float32(1))
-                norm = old.norm if node.norm is not None else None
-                node = replace(node, weight=latent, norm=norm)
-        elif isinstance(node, FloatNeuron) and isinstance(old, FloatNeuron):
-            if node.norm and old.norm and node.norm.gamma.shape == old.norm.gamma.shape:
-                node = replace(node, norm=old.norm)
-        nodes.append(node)
-    return FloatNetwork(network.steps, nodes)
+def _mix(*parts: int) -> int:
+    """One seed from several numbers, the same everywhere."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)

@@ -84,8 +84,9 @@ class _Scan(torch.autograd.Function):
     def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):
         threshold, reset_by, v_init = (p.view(1, -1, 1, 1) for p in (threshold, reset_by, v_init))
         steps, shape = spec.count, x.shape[1:]
-        membranes = x.new_empty(steps, *shape)  # before the reset
-        spikes = x.new_zeros(steps, *shape) if spec.delay else x.new_empty(steps, *shape)
+        # before the reset; like x, whose channels may come last
+        membranes = torch.empty_like(x) if len(x) == steps else x.new_empty(steps, *shape)
+        spikes = torch.zeros_like(membranes) if spec.delay else torch.empty_like(membranes)
         v: Tensor = v_init.expand(shape)
         i: Tensor | None = None
         alive: Tensor | None = None
