@@ -1,0 +1,219 @@
+"""The table of training methods: every row from its recipe to the simulated Verilog.
+
+    python benchmarks/training.py NAME ... [--runs runs] [--images 1000] [--write]
+    python benchmarks/training.py --list
+
+For each row and each of its seeds: ``sterna train`` (goes on where it stopped), ``quantize``,
+``build`` and ``sim`` on test images, every spike compared with golden. A row lands in
+``benchmarks/results/training.json``; ``--write`` puts the table of all rows into docs/training.md.
+Accuracy is of the whole test part; intervals are Wilson's 95%.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import ROOT, write_results
+
+RESULTS = ROOT / "benchmarks" / "results" / "training.json"
+DOCS = ROOT / "docs" / "training.md"
+START, END = "<!-- table: benchmarks/training.py -->", "<!-- end of table -->"
+STERNA = (sys.executable, "-m", "sterna.cli")
+SPIKES_OVER = 1000  # test images over which spikes are counted
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe under examples/, what the table calls it, and the seeds it is run with."""
+
+    recipe: str
+    method: str
+    seeds: tuple[int, ...] = (1,)
+
+
+ROWS = {
+    "mnist_binary_wide": Row("mnist_binary_wide", "surrogate gradient"),
+    "fashion": Row("fashion", "surrogate gradient"),
+    "fashion_binary": Row("fashion_binary", "NQ, tuned; warm start from `fashion`"),
+    "cifar10_small": Row("cifar10_small", "surrogate gradient"),
+    "nmnist": Row("nmnist", "surrogate gradient"),
+    "ttfs": Row("ttfs", "STiDi-BP, exact rule"),
+    "ttfs_real": Row("ttfs/real.toml", "STiDi-BP, exact rule"),
+    "ttfs_local": Row("ttfs/local.toml", "STiDi-BP, local rule"),
+    "ttfs_fashion": Row("ttfs_fashion", "STiDi-BP, exact rule"),
+    "nq": Row("nq", "NQ, converted only"),
+    "nq_qcfs": Row("nq/qcfs.toml", "QCFS, converted only"),
+    "nq_real": Row("nq/real.toml", "NQ, converted only"),
+    "nq_real_qcfs": Row("nq/real_qcfs.toml", "QCFS, converted only"),
+    "tna_alone": Row("tna/alone.toml", "alone, same compute", (1, 2, 3)),
+    "tna_distill": Row("tna/distill.toml", "distilled from a second network", (1, 2, 3)),
+    "tna": Row("tna", "TNA", (1, 2, 3)),
+}
+
+
+def interval(right: float, count: int) -> tuple[float, float]:
+    """Wilson's 95% interval of a share ``right`` of ``count``."""
+    z = 1.959964
+    middle = (right + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(right * (1 - right) / count + (z / 2 / count) ** 2)
+    return middle - half, middle + half
+
+
+def sterna(*words: str, show: bool = False) -> dict[str, Any]:
+    """Run a command of the project; its JSON answer. Progress goes to the terminal."""
+    print("$ sterna", *words, flush=True)
+    done = subprocess.run([*STERNA, *words, *([] if show else ["--json"])], cwd=ROOT, text=True,
+                          stdout=None if show else subprocess.PIPE)  # fmt: skip
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return {} if show else json.loads(done.stdout)
+
+
+def spikes_per_image(network: Any, images: np.ndarray) -> float:
+    """Spikes of all neurons (not of the input), mean over images."""
+    from sterna.golden.exact import run
+    from sterna.golden.network import Neuron
+
+    names = tuple(n.name for n in network.nodes if isinstance(n, Neuron))
+    axis = 1 if network.input.coding == "frames" else 0
+    count = min(SPIKES_OVER, images.shape[axis])
+    total = 0
+    for k in range(0, count, 100):
+        part = np.take(images, range(k, min(k + 100, count)), axis)
+        total += sum(int(s.sum()) for s in run(network, part, trace=names).spikes.values())
+    return total / count
+
+
+def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str, Any]:
+    """Everything the table says of one network."""
+    recipe = ROOT / "examples" / row.recipe
+    body = tomllib.loads((recipe / "recipe.toml" if recipe.is_dir() else recipe).read_text())
+    key = name if seed == body.get("seed", 1) else f"{name}_{seed}"
+    run, build = runs / key, ROOT / "build" / "training" / key
+    sterna("train", str(recipe), "-o", str(run), "--seed", str(seed), show=True)
+    trained = json.loads((run / "run.json").read_bytes())
+    from sterna.train import data
+
+    test_images, labels = data.load(body["data"]).test
+    net = body["network"]
+    out: dict[str, Any] = {
+        "method": row.method, "data": body["data"], "kind": net.get("kind", "ternary"),
+        "seed": seed, "steps": net["steps"], "coding": net.get("coding", "direct"),
+        "layers": json.dumps(net["layers"]).replace('"', ""), "tested": len(labels),
+        "epochs": trained["epochs"], "minutes": trained["minutes"],
+        "validation": trained.get("validation_folded", trained["validation_real"]),
+        "float": trained["test_real"], "conversion": trained.get("conversion", {}),
+    }  # fmt: skip
+    if out["kind"] == "real":  # nothing to build: reported beside its ternary or binary form
+        return out | {"interval": interval(out["float"], len(labels))}
+    sterna("quantize", str(run), "-o", str(build))
+    answer = sterna("sim", str(build), "--images", str(min(images, len(labels))))
+    from sterna.gen.stages import open_build
+    from sterna.golden.exact import run as golden
+
+    network = open_build(build).network
+    right = float((golden(network, test_images).classes == labels).mean())
+    weights = sum(int(n.weight.size) for n in network.nodes if hasattr(n, "weight"))
+    return out | {
+        "integer": right, "interval": interval(right, len(labels)), "weights": weights,
+        "spikes": spikes_per_image(network, test_images), "rtl": answer["accuracy"],
+        "rtl_images": answer["images"], "mismatches": answer["mismatches"],
+        "spikes_compared": answer["spikes_compared"], "clocks": answer["clocks_per_image"],
+    }  # fmt: skip
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def lines(results: dict[str, Any]) -> list[str]:
+    """The table in Markdown, one line a network, rows in the order of ROWS."""
+    out = [
+        "| row | method | data | weights | T | seed | parameters | spikes/image | clocks/image "
+        "| float % | integer % (95%) | RTL %, images, mismatches | min |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in ROWS:
+        for r in (results[k] for k in sorted(results) if results[k]["row"] == name):
+            low, high = (percent(v) for v in r["interval"])
+            real, whole, rtl = f"{percent(r['float'])} ({low} to {high})", "-", "-"
+            if "integer" in r:
+                real, whole = percent(r["float"]), f"{percent(r['integer'])} ({low} to {high})"
+                rtl = f"{percent(r['rtl'])}, {r['rtl_images']}, {r['mismatches']}"
+            cells = [
+                f"`{name}`", r["method"], r["data"], r["kind"], r["steps"], r["seed"],
+                r.get("weights", "-"), f"{r['spikes']:.0f}" if "spikes" in r else "-",
+                f"{r['clocks']:.0f}" if "clocks" in r else "-",
+                real, whole, rtl, f"{r['minutes']:.0f}",
+            ]  # fmt: skip
+            out.append("| " + " | ".join(map(str, cells)) + " |")
+    return out
+
+
+def conversion_lines(results: dict[str, Any]) -> list[str]:
+    """What conversion costs at each T: test accuracy of the ANN and of the SNN made of it."""
+    times = (1, 2, 4, 8, 16)
+    out = ["| row | ANN % | " + " | ".join(f"T = {t}" for t in times) + " |", "|---" * 7 + "|"]
+    for key in sorted(results):
+        found = results[key]["conversion"]
+        if found:
+            cells = [percent(found["test_ann"]), *(percent(found[f"test_T{t}"]) for t in times)]
+            out.append(f"| `{results[key]['row']}` | " + " | ".join(cells) + " |")
+    return out
+
+
+def spread_lines(results: dict[str, Any]) -> list[str]:
+    """Rows of several seeds: mean and standard deviation of the integer accuracy."""
+    out = ["| row | method | seeds | integer %, mean | deviation |", "|---" * 5 + "|"]
+    for name, row in ROWS.items():
+        found = [100 * r["integer"] for r in results.values() if r["row"] == name]
+        if len(row.seeds) > 1 and len(found) > 1:
+            mean, spread = np.mean(found), np.std(found, ddof=1)
+            out.append(f"| `{name}` | {row.method} | {len(found)} | {mean:.2f} | {spread:.2f} |")
+    return out
+
+
+def write_docs(results: dict[str, Any]) -> None:
+    text = DOCS.read_text()
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    parts = (lines(results), spread_lines(results), conversion_lines(results))
+    body = "\n".join([START, *"\n\n".join("\n".join(p) for p in parts).split("\n"), END])
+    DOCS.write_text(before + body + after)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--write", action="store_true", help="the table into docs/training.md")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(f"{k}: examples/{r.recipe}, seeds {r.seeds}" for k, r in ROWS.items()))
+        return 0
+    if unknown := [n for n in options.names if n not in ROWS]:
+        print(f"no row {unknown[0]!r}; use {', '.join(ROWS)}", file=sys.stderr)
+        return 2
+    for name in options.names:
+        for seed in ROWS[name].seeds:
+            found = measure(name, ROWS[name], seed, options.runs.resolve(), options.images)
+            results = json.loads(RESULTS.read_bytes()) if RESULTS.is_file() else {}
+            results[f"{name}_{seed}"] = {"row": name} | found
+            write_results("training", results)
+            print("\n".join(lines({"": results[f"{name}_{seed}"]})))
+    if options.write:
+        write_docs(json.loads(RESULTS.read_bytes()))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
