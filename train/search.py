@@ -66,12 +66,12 @@ def search(
     Returns {"done", "name", "members", "space", "best", "front", ...}; "front" are the rows of
     the trials that no other one beats in everything.
     """
-    settings_of = read_recipe(recipe)
-    settings = read_search(settings_of)
-    space = Space(settings_of, settings.types, settings.tie)
-    run = Search(settings_of, settings, space, Path(out), image_set, progress or say)
+    parsed = read_recipe(recipe)
+    settings = read_search(parsed)
+    space = Space(parsed, settings.types, settings.tie)
+    worker = Search(parsed, settings, space, Path(out), image_set, progress or say)
     stop = math.inf if max_minutes is None else time.monotonic() + max_minutes * 60
-    return run.run(min(trials or settings.trials, space.size), storage, stop)
+    return worker.run(min(trials or settings.trials, space.size), storage, stop)
 
 
 @dataclass
@@ -101,6 +101,9 @@ class Search:
         self._claim()
         url = storage or f"sqlite:///{self.out.resolve() / 'study.db'}"
         store = open_storage(url)
+        if storage is not None:
+            with database_errors(url):
+                self._check_weights_are_here(store)
         if not self.net.train(self.train, stop, self.progress):
             return {"name": self.recipe.name, "done": False, "members": 0, "of": wanted,
                     "space": self.space.size, "front": [], "best": None}  # fmt: skip
@@ -137,19 +140,39 @@ class Search:
             study_name=self.recipe.name, storage=store, load_if_exists=True,
             directions=["maximize", *("minimize" for _ in self.settings.costs)],
         )  # fmt: skip
-        facts = {"recipe": sha256(self.recipe.text.encode()), "supernet": self.net.digest}
-        for key, fact in facts.items():
-            known = study.user_attrs.get(key)
-            if known is None:
-                study.set_user_attr(key, fact)
-            elif known != fact:
-                way = {
-                    "recipe": "was begun with another recipe; give the recipe another name",
-                    "supernet": "has other shared weights; copy supernet.safetensors from the "
-                    "folder of the worker that began it into this one",
-                }[key]
-                raise UsageError(f"study '{self.recipe.name}' of that storage {way}")
+        self._agree(study, "recipe", sha256(self.recipe.text.encode()))
+        self._agree(study, "supernet", self.net.digest)
         return study
+
+    def _agree(self, study: "Study", key: str, fact: str) -> None:
+        """Every worker of a study has the same recipe and shared weights as the first one."""
+        known = study.user_attrs.get(key)
+        if known is None:
+            study.set_user_attr(key, fact)
+        elif known != fact:
+            way = {
+                "recipe": "was begun with another recipe; give the recipe another name",
+                "supernet": f"has other shared weights; {self._copy}",
+            }[key]
+            raise UsageError(f"study '{self.recipe.name}' of that storage {way}")
+
+    def _check_weights_are_here(self, store: "BaseStorage") -> None:
+        """Before weights are trained that a study, begun by another worker, would refuse."""
+        import optuna
+
+        name = self.recipe.name
+        if name not in optuna.get_all_study_names(store) or self.net.path.is_file():
+            return
+        study = optuna.load_study(study_name=name, storage=store)
+        self._agree(study, "recipe", sha256(self.recipe.text.encode()))
+        if "supernet" in study.user_attrs:
+            raise UsageError(f"study '{name}' of that storage has shared weights; {self._copy}")
+
+    @property
+    def _copy(self) -> str:
+        return (
+            f"copy {self.net.path.name} from the folder of the worker that began it to {self.out}"
+        )
 
     def _sampler(self, number: int) -> Any:
         from optuna import exceptions, samplers

@@ -36,7 +36,6 @@ from sterna.train.skipspace import Member, Space
 
 __all__ = ["SuperNet", "measure_norms", "tune"]
 
-FILE = "supernet.safetensors"
 LIMIT = 1 << 32
 MEASURE_BATCH = 64
 Images = tuple[Tensor, Tensor]
@@ -45,7 +44,7 @@ Weighted = FloatConv2d | FloatLinear
 
 
 class SuperNet:
-    """The shared weights of a space, trained by ``stages`` in ``folder``, where they are kept.
+    """The shared weights of a space, trained by ``stages`` and kept in ``folder``, in ``path``.
 
     ``digest`` (after ``train``): SHA-256 of the trained weights, so that workers on several
     machines can tell whether they have the same ones.
@@ -53,7 +52,8 @@ class SuperNet:
 
     def __init__(self, space: Space, stages: tuple[Stage, ...], folder: Path,
                  device: torch.device) -> None:  # fmt: skip
-        self.space, self.stages, self.folder, self.device = space, stages, folder, device
+        self.space, self.stages, self.device = space, stages, device
+        self.path = folder / "supernet.safetensors"
         self.recipe = space.base
         network = build_network(space.recipe(space.uniform("DSC")), self.recipe.seed)
         self.full = SpikingModule(network).to(device)
@@ -87,7 +87,7 @@ class SuperNet:
     def train(self, images: Images, stop: float, progress: Callable[[str], None]) -> bool:
         """Train what is still to do until the clock ``time.monotonic`` is at ``stop``; False where
         that was too early. Whoever comes second to a folder waits for the first."""
-        with _only_one(self.folder, progress):
+        with _only_one(self.path.with_suffix(".lock"), progress):
             done, optimizer = self._load()
             total = sum(s.epochs for s in self.stages)
             number = 0
@@ -149,11 +149,11 @@ class SuperNet:
                 "adam": steps}  # fmt: skip
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()},
                             {"supernet": json.dumps(head, sort_keys=True)})  # fmt: skip
-        write_atomic(self.folder / FILE, blob)
+        write_atomic(self.path, blob)
 
     def _load(self) -> tuple[int, torch.optim.Adam]:
         """(epochs done, the optimiser as it was) from the folder."""
-        path = self.folder / FILE
+        path = self.path
         optimizer = _adam(self.full)
         if not path.is_file():
             return 0, optimizer
@@ -205,10 +205,10 @@ def _joined(network: FloatNetwork, name: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _only_one(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the folder's lock, which also the death of its holder gives back."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{FILE}.lock", "w") as file:
+def _only_one(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock, which also the death of its holder gives back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -329,6 +329,8 @@ def test_two_workers_share_a_storage(found: tuple[Path, Path, dict], tmp_path: P
     path, out, _ = found
     url = f"sqlite:///{out / 'study.db'}"
     net = (out / "supernet.safetensors").read_bytes()
+    with pytest.raises(UsageError, match="has shared weights; copy supernet.safetensors from"):
+        search(path, tmp_path, storage=url, progress=_quiet)
     (tmp_path / "supernet.safetensors").write_bytes(net)
     answer = search(path, tmp_path, storage=url, progress=_quiet)
     assert answer["done"] and answer["members"] == 3
