@@ -303,12 +303,17 @@ class SpikingModule(nn.Module):
         unit = unit.abs().clamp(min=1e-9)
         per = fraction / unit  # integer steps of one real unit
         table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
-        bias = (offset + (float(node.bias or 0.0) if table is None else table)) * per
-        start = float(node.v_init) * per
+        added = offset + (float(node.bias or 0.0) if table is None else table)
+        bias, start = added * per, float(node.v_init) * per
+        whole = lambda a: _floor(a) + 1 if node.strict else -_floor(-a)  # noqa: E731
+        exact = float(node.threshold) * per
+        threshold = whole(exact)
         if bias_in_start(node):
             start, bias = start + bias * self.steps, torch.zeros_like(bias)
-        exact = float(node.threshold) * per
-        threshold = _floor(exact) + 1 if node.strict else -_floor(-exact)
+        elif self.network.steps == 1 and node.reset != "none" and node.synapse is None:
+            # all that is added moves the threshold, unrounded; here what is left of that does
+            moved = float(node.threshold) - added - float(node.v_init) * node.leak
+            bias, start = threshold - whole(moved * per), torch.zeros_like(start)
         back = _round(exact if node.reset_by is None else float(node.reset_by) * per)
         channels = len(latent)
         rule = [p.expand(channels).float() for p in (threshold, back, _round(start))]

@@ -122,6 +122,26 @@ def test_folded_forward_is_golden(tmp_path: Path, extra: str) -> None:
     np.testing.assert_allclose(logits.numpy(), result.logits * scale, rtol=1e-4)
 
 
+@pytest.mark.parametrize("neuron", ["", 'neuron = { v_init = 0.3, leak = 0.5, strict = true }'])
+def test_folded_forward_of_one_step_is_golden(tmp_path: Path, neuron: str) -> None:
+    """At T = 1 bias and v_init are part of the threshold, exactly, and so they are in training."""
+    torch.set_num_threads(1)
+    path = _recipe(tmp_path, first=2, extra=neuron)
+    text = path.read_text().replace("steps = 4", "steps = 1")
+    path.write_text(text.replace('"FC10"', '"16C3p1", "FC10"'))
+    done = train(path, tmp_path / "run", progress=_quiet)
+    images, labels = data.load("digits").test
+    network, report = quantize_run(tmp_path / "run", tmp_path / "build", images[:64],
+                                   evaluate=(images, labels))  # fmt: skip
+    assert report.accuracy_integer == done["test_folded"]
+    module = Trainer(read_recipe(path), tmp_path / "run", None, _quiet, None).module.eval()
+    module.steps, module.fraction_bits = 1, done["fraction_bits"]
+    _, spikes = module.trace(torch.tensor(images), ("spike1", "spike3"))
+    golden = golden_run(network, images, trace=("spike1", "spike3"))
+    for name, stream in spikes.items():
+        assert np.array_equal(stream.numpy(), golden.spikes[name]) and 0 < stream.mean() < 1
+
+
 def test_slices_give_the_same_network(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe = _recipe(tmp_path, first=2)
