@@ -12,9 +12,9 @@ exact  Gradients of the firing times through all layers, and the cross entropy o
        the time of the decision: minus the firing times, linearised there.
 
 Batch norms (our choice: the paper has none) take the membranes after the last step of all inputs:
-membranes are divided by T, so that one set of parameters serves every T. The readout has one mean
-and one deviation for all classes: its threshold then lies in units of how far classes differ, and
-training cannot win by deciding ever earlier, on ever fewer spikes.
+membranes are divided by T, so that one set of parameters serves every T. The readout has
+one deviation for all classes, which keeps their order: its threshold then lies in units of how far
+images differ, and training cannot win by deciding ever earlier, on ever fewer spikes.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -46,8 +46,8 @@ __all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "resca
 RULES = ("exact", "local")
 Weighted = FloatConv2d | FloatLinear
 LEAST = 0.05  # slope of an output, in thresholds a step, where its firing time is linearised
-SILENT = -5.0  # the threshold's logit, before `sharp`, in images that a spike has decided
-LEAST_GAIN = 0.01  # of a batch norm
+LEAST_GAIN = 0.01  # of a batch norm or the readout
+FIRST_GAIN = 0.3  # of the readout, in deviations of its membranes
 EPS = 1e-5
 
 
@@ -63,9 +63,16 @@ class Stidi:
     sharp: float = 4.0
     gamma: float = 0.3
 
-    def loss(self, times: Tensor, labels: Tensor) -> Tensor:
-        """The local rule's: half the squared distance of the firing times [B, classes] (in parts
-        of T) to their targets, each image's error brought to length 1 (S4NN's targets)."""
+    def loss(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        """Of what a module in training mode gives out, by its rule."""
+        if self.rule == "local":
+            return self.distance(-logits, labels)
+        both = F.cross_entropy(logits.flatten(0, 1), labels.repeat(2), label_smoothing=smoothing)
+        return cast("Tensor", both)
+
+    def distance(self, times: Tensor, labels: Tensor) -> Tensor:
+        """The local rule's: half the squared distance of firing times [B, classes], in parts of T,
+        to their targets (S4NN's), each image's error brought to length 1."""
         with torch.no_grad():
             first = times.min(1, keepdim=True).values
             target = torch.maximum(times, (first + self.gamma).clamp(max=1.0))
@@ -138,8 +145,9 @@ class TimingModule(SpikingModule):
         self._side = {n.name: 1 for n in network.nodes}
         self._side |= {n.input: n.kernel[0] for n in network.nodes if isinstance(n, FloatPool)}
         last = network.readout.inputs[0]  # normalised as a whole, so that its classes stay in order
-        delattr(self, f"{last}__gain")
-        self.register_buffer(f"{last}__mean", torch.tensor(0.0))
+        with torch.no_grad():  # nobody fires at first: classes are told apart before they race
+            cast("Tensor", self.get(last, "gain")).fill_(FIRST_GAIN)
+        self.register_buffer(f"{last}__mean", torch.zeros(network.shape[last][0]))
         self.register_buffer(f"{last}__var", torch.tensor(1.0))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -178,8 +186,8 @@ class TimingModule(SpikingModule):
         one = x.new_ones(x.shape[2])
         if self.training:
             last = x.sum(0) * gain
-            axes = None if self._is_tied(source) else (0, 2, 3)
-            now_var, now_mean = torch.var_mean(last, axes, correction=0)
+            now_var, now_mean = torch.var_mean(last, (0, 2, 3), correction=0)
+            now_var = now_var.mean() if self._is_tied(source) else now_var
             with torch.no_grad():
                 self._statistic(source, "mean").lerp_(now_mean, self.momentum)
                 self._statistic(source, "var").lerp_(now_var, self.momentum)
@@ -191,14 +199,14 @@ class TimingModule(SpikingModule):
                      one)  # fmt: skip
 
     def _statistic(self, source: Weighted, key: str) -> Tensor:
-        """Running mean or variance of the membranes at the end, (C,), the readout's a scalar."""
+        """Running mean (C,) or variance (C,) of the membranes at the end; the readout's is one."""
         return cast("Tensor", self.get(source.name, key))
 
     def _scales(self, source: Weighted) -> tuple[Tensor, Tensor]:
-        """(gain, shift), (C,), of the normalised membranes; the readout's are 1 and its bias."""
+        """(gain, shift), (C,), of the normalised membranes; the readout has one gain, and a bias."""
         if self._is_tied(source):
-            bias = cast("Tensor", self.get(source.name, "bias"))
-            return torch.ones_like(bias), bias
+            bias, gain = (cast("Tensor", self.get(source.name, k)) for k in ("bias", "gain"))
+            return gain.expand_as(bias), bias
         return tuple(cast("Tensor", self.get(source.name, k)) for k in ("gamma", "beta"))  # type: ignore
 
     def _integer(self, node: FloatNeuron | FloatReadout, source: Weighted) -> "_Rule":
@@ -236,9 +244,8 @@ class TimingModule(SpikingModule):
             nobody = (over < 0).all(2).to(torch.int32)
             at = nobody.cumprod(0).sum(0).clamp(max=len(v) - 1)
         logits = over.gather(0, at.view(1, -1, 1).expand(1, -1, over.shape[2]))[0] / rule.per
-        if self.training:  # where no class fires, the threshold is one more, which the label beats
-            silent = torch.where(nobody.all(0), 0.0, SILENT)
-            logits = torch.cat((logits, silent.view(-1, 1)), 1)
+        if self.training:
+            logits = torch.stack((logits, over[-1] / rule.per))
         # `Trainer` multiplies by the ratio of steps, which membranes in parts of T do not need
         return logits * (self.stidi.sharp * self.steps / self.network.steps)
 
@@ -248,7 +255,7 @@ class TimingModule(SpikingModule):
             for name, p in self.named_parameters():
                 if name.endswith("__weight"):
                     p.clamp_(-1, 1)
-                elif name.endswith("__gamma"):
+                elif name.endswith(("__gamma", "__gain")):
                     p.clamp_(min=LEAST_GAIN)
 
     def export(self) -> FloatNetwork:
@@ -258,8 +265,11 @@ class TimingModule(SpikingModule):
         last = made.by_name[name]
         assert isinstance(last, Weighted) and last.bias is not None
         ones = np.ones(len(last.bias), np.float32)
-        mean, var = (float(self._statistic(last, k)) * ones for k in ("mean", "var"))
-        last = replace(last, norm=BatchNorm(ones, last.bias, mean, var, EPS), bias=None)
+        mean, var = (self._statistic(last, k).cpu().numpy() * ones for k in ("mean", "var"))
+        q, a = self._discrete(last, last.kind)
+        gain = self._scales(last)[0].detach().cpu().numpy()
+        last = replace(last, weight=(q * a).cpu().numpy(), bias=None,
+                       norm=BatchNorm(gain, last.bias, mean, var, EPS))  # fmt: skip
         nodes = [last if n.name == name else n for n in made.nodes]
         return rescaled(FloatNetwork(made.steps, nodes), 1, self.network.steps)
 
