@@ -276,8 +276,8 @@ class Trainer:
             other = self.twin(images) if self.twin is not None and not stage.folded else None
         times = self.module.network.steps / stage.steps  # the same range at every T
         logits = logits.float() * times
-        if self.stidi is not None and self.stidi.rule == "local":
-            loss = self.stidi.loss(-logits, labels)
+        if self.stidi is not None:
+            loss = self.stidi.loss(logits, labels, self.recipe.smoothing)
         else:
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
         if other is not None and self.twin_rule is not None:
