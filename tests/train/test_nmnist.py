@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.golden.errors import FileError, UsageError
 from sterna.cli import main
+from sterna.golden import files
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.exact import run
 from sterna.train import data, nmnist
 from sterna.train.augment import augment
 from sterna.train.recipe import read_recipe
@@ -174,16 +176,16 @@ def test_recordings_move_as_a_whole() -> None:
 def test_from_events_to_the_accuracy_of_integers(folder: Path, tmp_path: Path, capsys) -> None:
     """A network learns from frames, resumes exactly, and every command agrees on its accuracy."""
     torch.set_num_threads(1)
-    path, run, build = recipe(tmp_path), tmp_path / "run", tmp_path / "build"
-    done = train(path, run, progress=quiet)
+    path, out, build = recipe(tmp_path), tmp_path / "run", tmp_path / "build"
+    done = train(path, out, progress=quiet)
     assert done["validation_folded"] > 0.7
     for _ in range(300):
         if train(path, tmp_path / "cut", max_minutes=0.002, progress=quiet)["done"]:
             break
-    assert (run / "float.safetensors").read_bytes() == (
+    assert (out / "float.safetensors").read_bytes() == (
         tmp_path / "cut" / "float.safetensors"
     ).read_bytes()
-    assert main(["quantize", str(run), "-o", str(build), "--json"]) == 0
+    assert main(["quantize", str(out), "-o", str(build), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["images"] == 180 and report["evaluated"] == 50
     assert report["accuracy_integer"] == done["test_folded"]
@@ -201,3 +203,14 @@ def test_from_events_to_the_accuracy_of_integers(folder: Path, tmp_path: Path, c
 def test_what_does_not_fit_is_refused(folder, tmp_path, change, sentence) -> None:
     with pytest.raises(UsageError, match=sentence):
         Trainer(read_recipe(recipe(tmp_path, **change)), tmp_path / "run", None, quiet, None)
+
+
+def test_the_shipped_network_classifies_as_said() -> None:
+    """99 of the first 100 test recordings, of the real set: where it is at hand."""
+    if not (Path(__file__).resolve().parents[3] / "shared" / "data" / "nmnist").is_dir():
+        pytest.skip("N-MNIST is not in ../shared/data/nmnist")
+    images, labels = data.load("nmnist_8").test
+    if len(labels) != 100:
+        pytest.skip(f"{len(labels)} test recordings, the figure is of 100")
+    network = files.load(Path(__file__).resolve().parents[2] / "examples" / "nmnist")
+    assert int((run(network, images).classes == labels).sum()) == 99
