@@ -145,8 +145,10 @@ class TimingModule(SpikingModule):
         self._side = {n.name: 1 for n in network.nodes}
         self._side |= {n.input: n.kernel[0] for n in network.nodes if isinstance(n, FloatPool)}
         last = network.readout.inputs[0]  # normalised as a whole, so that its classes stay in order
-        with torch.no_grad():  # nobody fires at first: classes are told apart before they race
-            cast("Tensor", self.get(last, "gain")).fill_(FIRST_GAIN)
+        # exact: nobody fires at first, so that classes are told apart before they race
+        first = FIRST_GAIN if stidi.rule == "exact" else 1.0
+        with torch.no_grad():
+            cast("Tensor", self.get(last, "gain")).fill_(first)
         self.register_buffer(f"{last}__mean", torch.zeros(network.shape[last][0]))
         self.register_buffer(f"{last}__var", torch.tensor(1.0))
 
@@ -203,7 +205,7 @@ class TimingModule(SpikingModule):
         return cast("Tensor", self.get(source.name, key))
 
     def _scales(self, source: Weighted) -> tuple[Tensor, Tensor]:
-        """(gain, shift), (C,), of the normalised membranes; the readout has one gain, and a bias."""
+        """(gain, shift), (C,), of normalised membranes; the readout has one gain, and a bias."""
         if self._is_tied(source):
             bias, gain = (cast("Tensor", self.get(source.name, k)) for k in ("bias", "gain"))
             return gain.expand_as(bias), bias
