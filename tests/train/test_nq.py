@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ from sterna.gen.quantize import quantize_run
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.train import data
+from sterna.train.checkpoint import read_checkpoint
 from sterna.train.nq import NQ, clip, measure_noise
 from sterna.train.recipe import read_recipe
 from sterna.train.run import Trainer, train
@@ -111,6 +113,10 @@ def test_runs_resume_exactly_before_and_after_the_conversion(tmp_path: Path) -> 
             break
     assert done["conversion"] == whole["conversion"]
     assert done["test_folded"] == whole["test_folded"]
+    runs = [tmp_path / n / "checkpoint.safetensors" for n in ("whole", "sliced")]
+    a, b = [read_checkpoint(path)[1] for path in runs]
+    assert all(np.array_equal(a[k], b[k]) for k in a)
+    assert a["module.spike3__sigma"] > 0  # there was noise, and it was the same
 
 
 @pytest.mark.parametrize(("change", "error", "sentence"), [
