@@ -79,7 +79,7 @@ def test_the_compiled_membranes_are_the_torch_ones(pool: int, side: int, monkeyp
             monkeypatch.setattr(timing, "library", lambda: None)
         gain, offset = torch.tensor([1.0, -0.5, 2.0, 0.3]), torch.tensor([0.1, -0.2, 0.0, 0.5])
         leaves = [p.clone().requires_grad_() for p in (x, gain, offset)]
-        best = membranes(*leaves, pool)
+        best = membranes(leaves[0], leaves[1], leaves[2], pool)
         (best * weight).sum().backward()
         found.append([best.detach(), *[p.grad for p in leaves]])
     assert (found[0][0][1:] > found[0][0][:-1]).any()
@@ -211,9 +211,9 @@ def test_rescaling_keeps_what_is_computed(tmp_path: Path) -> None:
     back = rescaled(rescaled(exported, 8, 5), 5, 8)
     for a, b in zip(exported.nodes, back.nodes, strict=True):
         for key in ("gamma", "beta", "mean", "var"):
-            norm = getattr(a, "norm", None)
-            if norm is not None:
-                np.testing.assert_allclose(getattr(norm, key), getattr(b.norm, key), rtol=1e-5)
+            one, two = getattr(a, "norm", None), getattr(b, "norm", None)
+            if one is not None:
+                np.testing.assert_allclose(getattr(one, key), getattr(two, key), rtol=1e-5)
     assert isinstance(back, FloatNetwork)
     torch.testing.assert_close(ramp(4, torch.device("cpu")), torch.tensor([1.0, 3, 6, 10]))
 
