@@ -1,16 +1,20 @@
 """What a member of a skip search costs as hardware, from its real design.
 
 Every member is folded for one rate, so it is a member's size that differs and not its speed. Lanes
-and bits are those of the design that ``sterna fold --fps`` makes. A skip asks for both: a sum of
-two streams has two bit planes where one had one, a concatenation twice the channels; FIFOs hold
-the branch that is ahead. (FPGA cells are no part of this: they would need a model of every core.)
+and bits are those of the design that ``sterna fold --fps`` makes; where the token model finds that
+network slower than its slowest core, those of the next faster folding that does reach the rate.
+A skip asks for both: a sum of two streams has two bit planes where one had one, a concatenation
+twice the channels; FIFOs hold the branch that is ahead. (FPGA cells are no part of this: they would
+need a model of every core.)
 """
 
 from dataclasses import asdict, dataclass
 
+from sterna.gen.design import Design
 from sterna.gen.fold import fold
 from sterna.gen.instances import core_instances
 from sterna.gen.report import core_rows
+from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
@@ -43,7 +47,7 @@ def hardware_cost(network: Network, fps: float, clock_mhz: float) -> HardwareCos
     DesignError where no folding reaches that, ToolMissing where there is no g++ for the model that
     sizes FIFOs.
     """
-    design = fold(network, fps=fps, clock_mhz=clock_mhz)
+    design = _at_rate(network, fps, clock_mhz)
     rows = core_rows(network, design)
     lines = 0
     for instance in core_instances(network, design):
@@ -61,5 +65,25 @@ def hardware_cost(network: Network, fps: float, clock_mhz: float) -> HardwareCos
         fifo_bits=fifos,
         memory_bits=weights + lines + fifos,
         clocks=design.interval,
-        modelled_clocks=design.modelled_interval or design.interval,
+        modelled_clocks=_clocks(design),
     )
+
+
+def _at_rate(network: Network, fps: float, clock_mhz: float) -> Design:
+    """The slowest folding with which the whole network, and not only each core, reaches ``fps``.
+
+    Branches of a concatenation can wait for each other in a way that no FIFO mends.
+    """
+    left = clock_mhz * 1e6 / fps
+    design = fold(network, fps=fps, clock_mhz=clock_mhz)
+    while _clocks(design) > left:
+        if design.interval <= 1:
+            raise DesignError(f"node '{design.bottleneck}': no folding reaches {fps:g} fps")
+        faster = clock_mhz * 1e6 / (design.interval - 1)
+        design = fold(network, fps=faster, clock_mhz=clock_mhz)
+    return design
+
+
+def _clocks(design: Design) -> int:
+    """Clocks from image to image, by the token model."""
+    return max(design.modelled_interval or 0, design.interval)

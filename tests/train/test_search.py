@@ -11,9 +11,14 @@ import pytest
 import torch
 
 from sterna.cli import main
+from sterna.gen.design import Design
+from sterna.gen.fold import fold
+from sterna.gen.quantize import quantize
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.exact import run as golden_run
-from sterna.train import data, searchstorage
+from sterna.golden.network import Network
+from sterna.train import data, searchstorage, skipcost
+from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, build_network, read_recipe
 from sterna.train.recipetext import recipe_text
 from sterna.train.run import train
@@ -22,6 +27,7 @@ from sterna.train.searchplots import main_effects
 from sterna.train.searchrecipe import read_search
 from sterna.train.searchstorage import open_storage
 from sterna.train.searchtable import Row, front
+from sterna.train.skipcost import hardware_cost
 from sterna.train.skipspace import NONE, Member, Space
 from sterna.train.supernet import SuperNet, measure_norms
 
@@ -441,6 +447,30 @@ def test_a_dead_workers_trial_is_taken_over(
     assert worker.run(3, None, time.monotonic() + 300)["done"]
     assert sorted(seen) == sorted(worker.space.members())
     assert study.trials[dead.number].state == TrialState.FAIL
+
+
+def test_the_rate_is_that_of_the_whole_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where fold's network is slower than its slowest core, a faster folding is what counts."""
+    recipe = _recipe(tmp_path, TWO)
+    module = SpikingModule(build_network(recipe, 1)).eval()
+    network, _ = quantize(module.export(), data.load("digits").train[0][:16])
+    asked = []
+
+    def slow(network: Network, *, fps: float, clock_mhz: float) -> Design:
+        """As if branches waited for a third of the time."""
+        asked.append(fps)
+        design = fold(network, fps=fps, clock_mhz=clock_mhz)
+        return replace(design, modelled_interval=design.interval * 3 // 2)
+
+    plain = hardware_cost(network, 50000, 100)
+    monkeypatch.setattr(skipcost, "fold", slow)
+    cost = hardware_cost(network, 50000, 100)
+    assert len(asked) > 1 and cost.clocks * 3 // 2 == cost.modelled_clocks <= 2000
+    assert cost.lanes > plain.lanes
+    with pytest.raises(DesignError, match="fastest folding takes|clocks an image"):
+        hardware_cost(network, 1e8 / cost.modelled_clocks * 40, 100)
 
 
 # -- the front and effects -------------------------------------------------------------------------
