@@ -135,7 +135,7 @@ def _places(
     axes.set_ylabel("mean gain of accuracy, points")
     axes.set_xlabel("place (i, j): the output of layer i joins the input of layer j")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend()
+    _legend(figure, axes)
     axes.set_title("mean gain over no skip there (least squares, 95% intervals)", size=10)
     figure.suptitle(f"{name}: the places of skips, {len(rows)} members")
     return figure
