@@ -4,10 +4,10 @@ Every neuron is ``once`` with a ramp synapse (a piecewise linear post-synaptic p
 are latency coded, pools pass the earliest spike, and the class that fires first wins, ties by the
 membrane, as in hardware. Two rules for the same forward pass:
 
-local  Every output has a target time: the label the earliest time tau of all, any other class at
-       least tau + gamma. A hidden neuron's wanted displacement is the demand of the layer behind
-       it around its own firing time, brought to length 1 over its layer; weights move by
-       dt/dv = -1/slope times their own ramp. No product of derivatives crosses a layer.
+local  A hidden neuron's wanted displacement is the demand of the layer behind it around its own
+       firing time, brought to length 1 over its layer; weights move by it times their own ramp.
+       No product of derivatives crosses a layer. Outputs have the loss below or, with
+       ``targets``, target times: the label the earliest of all, tau, another at least tau + gamma.
 exact  Gradients of the firing times through all layers, and the cross entropy of the membranes at
        the time of the decision: minus the firing times, linearised there.
 
@@ -53,25 +53,26 @@ EPS = 1e-5
 
 @dataclass(frozen=True)
 class Stidi:
-    """A recipe's [stidi]. rule: 'exact' or 'local'. width: half-width of the exact rule's triangle,
-    and the unit of the local rule's slopes, in thresholds. sharp: logits are the readout's
-    membranes times it ('exact'). gamma: how much later than the label other classes are to fire,
-    in parts of T ('local')."""
+    """A recipe's [stidi]. rule: 'exact' or 'local'. width: how far from its threshold a membrane
+    is moved, in thresholds. sharp: logits are the readout's membranes times it. targets: outputs
+    learn target times in place of the cross entropy ('local' only). gamma: how much later than the
+    label other classes are then to fire, in parts of T."""
 
     rule: str = "exact"
     width: float = 1.0
     sharp: float = 4.0
+    targets: bool = False
     gamma: float = 0.3
 
     def loss(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         """Of what a module in training mode gives out, by its rule."""
-        if self.rule == "local":
+        if self.targets:
             return self.distance(-logits, labels)
         both = F.cross_entropy(logits.flatten(0, 1), labels.repeat(2), label_smoothing=smoothing)
         return cast("Tensor", both)
 
     def distance(self, times: Tensor, labels: Tensor) -> Tensor:
-        """The local rule's: half the squared distance of firing times [B, classes], in parts of T,
+        """Of target times: half the squared distance of firing times [B, classes], in parts of T,
         to their targets (S4NN's), each image's error brought to length 1."""
         with torch.no_grad():
             first = times.min(1, keepdim=True).values
@@ -95,6 +96,8 @@ def read_stidi(where: str, table: Any) -> Stidi | None:
     for key, value in table.items():
         if key == "rule":
             right = value in RULES
+        elif key == "targets":
+            right = isinstance(value, bool) and (not value or table.get("rule") == "local")
         else:
             right = isinstance(value, int | float) and not isinstance(value, bool)
             right = right and 0 < value < 1e6
@@ -134,7 +137,7 @@ class TimingModule(SpikingModule):
     """``SpikingModule`` for networks of single spikes; streams are has-fired planes [T,B,C,H,W].
 
     Its batch norms and readout are in the units of T = 1 (``rescaled``), so ``steps`` may change.
-    In training mode under the local rule, logits are minus the firing times in parts of T.
+    In training mode with ``targets``, logits are minus the firing times in parts of T.
     """
 
     def __init__(self, network: FloatNetwork, stidi: Stidi) -> None:
@@ -145,8 +148,8 @@ class TimingModule(SpikingModule):
         self._side = {n.name: 1 for n in network.nodes}
         self._side |= {n.input: n.kernel[0] for n in network.nodes if isinstance(n, FloatPool)}
         last = network.readout.inputs[0]  # normalised as a whole, so that its classes stay in order
-        # exact: nobody fires at first, so that classes are told apart before they race
-        first = FIRST_GAIN if stidi.rule == "exact" else 1.0
+        # nobody fires at first, so that classes are told apart before they race
+        first = 1.0 if stidi.targets else FIRST_GAIN
         with torch.no_grad():
             cast("Tensor", self.get(last, "gain")).fill_(first)
         self.register_buffer(f"{last}__mean", torch.zeros(network.shape[last][0]))
@@ -238,7 +241,7 @@ class TimingModule(SpikingModule):
         all: hardware's order of classes to the last tie."""
         v = x.flatten(2).cumsum(0) * rule.gain
         v = v + ramp(len(v), v.device).view(-1, 1, 1) * rule.offset
-        if self.training and self.stidi.rule == "local":
+        if self.training and self.stidi.targets:
             threshold = float(self.network.readout.threshold)
             return firing_times(v / rule.per, threshold, LEAST * threshold) / -len(v)
         over = v - rule.threshold

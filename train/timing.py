@@ -19,7 +19,6 @@ from sterna.golden.errors import SternaError
 
 __all__ = ["encode_latency", "fire", "firing_times", "has_fired", "library", "membranes", "ramp"]
 
-LEAST_SLOPE = 0.05  # of a membrane, in thresholds a step, where a firing time is linearised
 FLAGS = ("-O3", "-march=native", "-fno-trapping-math")  # sums keep their order: resumed = whole
 
 
@@ -116,10 +115,10 @@ def has_fired(best: Tensor, threshold: Tensor, width: Tensor, local: bool) -> Te
     around the threshold. Summed over t it is 1 / (dv/dt): the closed form dt/dv = -1/slope of a
     firing time, on a grid and without its pole.
 
-    local: the neuron's displacement is its demand around its own firing step only, brought to
-    length 1 over the layer and image: a wanted shift of its firing time, of which nothing else
-    passes. dt/dv = -1/slope there, slope at least LEAST_SLOPE thresholds a step; silent neurons
-    fire at T-1 (STiDi-BP, arXiv 2108.13621; the length and the floor are our choice).
+    local: the neuron's wanted displacement is its demand around its own firing step only (silent
+    ones fire at T-1), where the membrane is within ``width`` of the threshold and a displacement
+    can be had; brought to length 1 over the layer and image. Nothing else passes, and dt/dv is a
+    constant, as in S4NN (STiDi-BP, arXiv 2108.13621; window and length are our choice).
     """
     return cast("Tensor", _HasFired.apply(best, threshold, width, local))
 
@@ -136,27 +135,26 @@ class _HasFired(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         best, threshold, width, fired = ctx.saved_tensors
+        per = (1 / width).view(-1, 1, 1)
+        over = (best - threshold.view(-1, 1, 1)).mul_(per)
         if ctx.local:
-            g = _displacement(grad, fired, best, width)
+            g = _displacement(grad, fired, over)
         else:
-            per = (1 / width).view(-1, 1, 1)
-            g = (best - threshold.view(-1, 1, 1)).mul_(per).abs_().neg_().add_(1).clamp_(min=0)
-            g.mul_(per).mul_(grad)
+            g = over.abs_().neg_().add_(1).clamp_(min=0).mul_(per).mul_(grad)
         gthr = -g.sum((0, 1, 3, 4)) if ctx.needs_input_grad[1] else None
         return g, gthr, None, None
 
 
-def _displacement(grad: Tensor, fired: Tensor, best: Tensor, width: Tensor) -> Tensor:
-    """The gradient of the membranes under the local rule, zero but at the firing steps."""
+def _displacement(grad: Tensor, fired: Tensor, over: Tensor) -> Tensor:
+    """The gradient of the membranes under the local rule, zero but at the firing steps; ``over``:
+    membranes above threshold, in widths."""
     steps = len(grad)
     at = (steps - fired.sum(0, keepdim=True)).long().clamp_(max=steps - 1)
     before = (at - 1).clamp_(min=0)
-    demand = (grad.gather(0, at) + grad.gather(0, before)) / 2
-    length = demand[0].flatten(1).norm(dim=1)
-    demand = demand / length.clamp(min=1e-20).view(1, -1, 1, 1, 1)
-    floor = (LEAST_SLOPE * width).view(-1, 1, 1)
-    slope = torch.maximum(best.gather(0, at) - best.gather(0, before), floor) / width.view(-1, 1, 1)
-    return torch.zeros_like(grad).scatter_(0, at, demand / slope)
+    near = over.gather(0, at).abs_().neg_().add_(1).clamp_(min=0)
+    wanted = (grad.gather(0, at) + grad.gather(0, before)).mul_(near)
+    length = wanted[0].flatten(1).norm(dim=1).clamp(min=1e-20)
+    return torch.zeros_like(grad).scatter_(0, at, wanted / length.view(1, -1, 1, 1, 1))
 
 
 def fire(x: Tensor, gain: Tensor, offset: Tensor, threshold: Tensor, width: Tensor, pool: int,

@@ -101,18 +101,19 @@ def test_the_exact_rule_is_the_closed_form_on_a_grid() -> None:
 
 
 def test_the_local_rule_moves_each_neuron_at_its_own_time() -> None:
-    """One gradient for each neuron, at its firing step (silent: the last), -demand / slope, with
-    demands of length 1 over an image's layer; the demand is the mean of both sides of the step."""
-    v = torch.tensor([[0.1, 0.1], [0.6, 0.2], [0.9, 0.3]]).view(3, 1, 2, 1, 1).requires_grad_()
-    one = torch.ones(2)
+    """One gradient for each neuron, at its firing step (silent: the last): its demand around it
+    times how near the threshold its membrane is, of length 1 over an image's layer."""
+    v = torch.tensor([[0.1, 0.1, 0.0], [0.6, 0.2, 0.0], [0.9, 0.3, -9.0]])
+    v = v.view(3, 1, 3, 1, 1).requires_grad_()
+    one = torch.ones(3)
     fired = has_fired(v, 0.5 * one, one, True)
-    assert fired.flatten(1).tolist() == [[0, 0], [1, 0], [1, 0]]
-    demand = torch.tensor([[2.0, 9.0], [4.0, 5.0], [7.0, 3.0]]).view(3, 1, 2, 1, 1)
-    fired.backward(demand)
+    assert fired.flatten(1).tolist() == [[0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    demand = torch.tensor([[2.0, 9.0, 7.0], [4.0, 5.0, 7.0], [7.0, 4.0, 7.0]])
+    fired.backward(demand.view(3, 1, 3, 1, 1))
     assert v.grad is not None
-    want = torch.zeros(3, 2)
-    want[1, 0], want[2, 1] = 3 / 5 / 0.5, 4 / 5 / 0.1
-    torch.testing.assert_close(v.grad.flatten(1), want)
+    want = torch.zeros(3, 3)  # demands 3 and 4.5, 0.1 and 0.2 away; the third is out of reach
+    want[1, 0], want[2, 1] = 3 * 0.9, 4.5 * 0.8
+    torch.testing.assert_close(v.grad.flatten(1), want / want.norm())
 
 
 def test_outputs_are_linearised_at_their_times() -> None:
@@ -134,7 +135,7 @@ def test_targets_are_the_earliest_time_and_gamma_later() -> None:
 
 @pytest.mark.parametrize(("kind", "rule", "least"), [
     ("binary", "exact", 0.8), ("ternary", "exact", 0.85), ("real", "exact", 0.85),
-    ("binary", "local", 0.6),
+    ("binary", "local", 0.75), ("binary", 'local"\ntargets = true #', 0.6),
 ])  # fmt: skip
 def test_learns_by_firing_times(tmp_path: Path, kind: str, rule: str, least: float) -> None:
     """15 epochs reach what a broken derivative never does (chance is 10%)."""
@@ -236,6 +237,7 @@ def test_slices_give_the_same_network(tmp_path: Path, monkeypatch) -> None:
 @pytest.mark.parametrize(("change", "error", "sentence"), [
     ({"stidi": "width = 0"}, UsageError, "width 0 is not possible"),
     ({"stidi": 'rule = "global"'}, UsageError, "rule 'global' is not possible"),
+    ({"stidi": "targets = true"}, UsageError, "targets True is not possible"),
     ({"stidi": "tau = 1"}, UsageError, "takes gamma, rule"),
     ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "is not trained with"),
     ({"pool": "or"}, NetworkError, "trains pools P2first"),
