@@ -153,6 +153,14 @@ def test_slices_give_the_same_network(tmp_path: Path) -> None:
     assert a == b
     again = train(recipe, tmp_path / "cut", progress=_quiet)
     assert again["done"] and again["epoch"] == 5
+    # What is known is not measured again; what is damaged is.
+    record = tmp_path / "cut" / "run.json"
+    said = record.read_bytes()
+    record.write_bytes(said.replace(b'"seed": 3', b'"seed": 4'))
+    assert train(recipe, tmp_path / "cut", progress=_quiet)["seed"] == 4
+    record.write_bytes(said[:40])
+    assert train(recipe, tmp_path / "cut", progress=_quiet) == again
+    assert record.read_bytes() == said
 
 
 def test_another_recipe_or_damage_is_refused(tmp_path: Path) -> None:
