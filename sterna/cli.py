@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from sterna.arguments import minutes, seed
 from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
@@ -53,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
     sub = command("train", "train a network by a recipe")
     sub.add_argument("recipe", metavar="RECIPE", help="recipe file, or a folder that holds one")
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
-    sub.add_argument("--max-minutes", type=float, help="stop after so long; run again to go on")
-    sub.add_argument("--seed", type=int, help="instead of the recipe's seed")
+    sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
+    sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     sub.add_argument(
         "--untrained", action="store_true",

@@ -98,6 +98,8 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
             raise FileError(f"{run / 'recipe.toml'}: is no recipe ({error}); repair it") from None
     head: dict[str, Any] = {}
+    if (run / "checkpoint.safetensors").is_file() and not (run / "run.json").is_file():
+        raise FileError(f"{run}: training is not finished; run `sterna train` again to go on")
     if (run / "run.json").is_file():
         try:
             head = dict(json.loads((run / "run.json").read_bytes()))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sterna.arguments import minutes
 from sterna.golden.errors import ToolMissing, UsageError
 
 __all__ = ["add_parsers", "search"]
@@ -25,7 +26,7 @@ def add_parsers(
         "--storage", metavar="URL",
         help="database that workers share: postgresql://user@host/name (default: SQLite in DIR)",
     )  # fmt: skip
-    sub.add_argument("--max-minutes", type=float, help="stop after so long; run again to go on")
+    sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
 
 
 def search(options: argparse.Namespace) -> Answer:

@@ -98,6 +98,11 @@ class Layers:
                     f"{self.where}: {key} has {wrong!r}; it is a table of "
                     f"{', '.join(sorted(known))}"
                 )
+            for name, value in table.items():
+                if (what := _wrong_setting(name, value)) is not None:
+                    raise UsageError(
+                        f"{self.where}: {key} {name} {value!r} is not {what}; correct it"
+                    )
             if key == "readout" and table.get("mode", "membrane") not in READOUT_MODES:
                 raise UsageError(
                     f"{self.where}: readout mode {table['mode']!r} cannot be trained; choose one "
@@ -309,6 +314,21 @@ class Layers:
                 f"{most}; correct it"
             )
         return value
+
+
+def _wrong_setting(name: str, value: Any) -> str | None:
+    """What a value of neuron or readout ought to be, None where it is."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name == "strict":
+        return None if isinstance(value, bool) else "true or false"
+    if name == "delay":
+        return None if type(value) is int and value in (0, 1) else "0 or 1"
+    if name == "leak" or (name == "synapse" and value != "ramp"):
+        return None if number and 0 < value <= 1 else "a factor above 0 and up to 1"
+    if name in ("threshold", "reset_by", "v_init", "bias", "amplitude"):
+        several = isinstance(value, list)  # refused later, with the way out
+        return None if several or (number and np.isfinite(value)) else "a finite number"
+    return None if isinstance(value, str) else "a text"
 
 
 def _norm(channels: int) -> BatchNorm:

@@ -94,7 +94,7 @@ def measure_noise(module: Any, images: Tensor, nq: NQ, batch: int = 250) -> dict
 
 def read_nq(where: str, table: Any) -> NQ | None:
     """The [nq] of a recipe, None where it has none."""
-    if not table:
+    if table is None:
         return None
     known = {f.name for f in fields(NQ)}
     if not isinstance(table, dict) or set(table) - known:

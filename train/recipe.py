@@ -1,9 +1,11 @@
 """Recipes: a TOML file that says which network, which data and how it is trained."""
 
+import math
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
@@ -13,6 +15,9 @@ from sterna.train.stidi import read_stidi
 from sterna.train.twin import read_twin
 
 __all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
+
+LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0
+BELOW = {"smoothing": 1.0, "warmup": 1.0}  # others: infinity
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,10 @@ class Recipe:
     smoothing: float = 0.0
     images: int = 0
     warm_start: str = ""
-    twin: dict[str, Any] = field(default_factory=dict)
-    stidi: dict[str, Any] = field(default_factory=dict)
-    nq: dict[str, Any] = field(default_factory=dict)
-    search: dict[str, Any] = field(default_factory=dict)
+    twin: dict[str, Any] | None = None
+    stidi: dict[str, Any] | None = None
+    nq: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
     text: str = field(default="", repr=False)
 
     @property
@@ -74,7 +79,10 @@ def read_recipe(path: str | Path) -> Recipe:
         raise UsageError(f"{path}: cannot be read ({e.strerror}); give a recipe file") from e
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
-    stages = tuple(read_stage(path, s) for s in raw.pop("stage", []))
+    given = raw.pop("stage", [])
+    if not isinstance(given, list) or not all(isinstance(s, dict) for s in given):
+        raise UsageError(f"{path}: stage is not a list of tables; write [[stage]]")
+    stages = tuple(read_stage(path, s) for s in given)
     if not stages:
         raise UsageError(f"{path}: has no [[stage]]; add at least one with epochs and steps")
     known = {f.name for f in fields(Recipe)} - {"stages", "text"}
@@ -87,10 +95,10 @@ def read_recipe(path: str | Path) -> Recipe:
     if not isinstance(raw["network"], dict):
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
     recipe = Recipe(**raw, stages=stages, text=text)
-    read_twin(str(path), recipe.twin)
-    if read_stidi(str(path), recipe.stidi) is not None and (recipe.twin or recipe.nq):
+    nq, twin = read_nq(str(path), recipe.nq), read_twin(str(path), recipe.twin)
+    stidi = read_stidi(str(path), recipe.stidi)
+    if stidi is not None and (twin is not None or nq is not None):
         raise UsageError(f"{path}: [stidi] is not trained with [twin] or [nq]; remove one")
-    nq = read_nq(str(path), recipe.nq)
     clips = [s.nq for s in stages]
     if any(clips) != (nq is not None) or clips != sorted(clips, reverse=True):
         raise UsageError(
@@ -104,8 +112,12 @@ def read_recipe(path: str | Path) -> Recipe:
                 f"{path}: recordings of frames have one number of time steps, the network's; "
                 f"remove {what}"
             )
-    if nq is not None and recipe.twin:
+    if nq is not None and twin is not None:
         raise UsageError(f"{path}: [twin] and [nq] are not trained together; remove one")
+    if nq is not None and recipe.network.get("coding", "direct") != "direct":
+        raise UsageError(f"{path}: [nq] trains on pixels; remove it, or coding")
+    if any(s.folded and s.steps != recipe.network.get("steps", s.steps) for s in stages):
+        raise UsageError(f"{path}: a folded stage has the steps of [network]; correct it")
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
     if recipe.learned and recipe.network.get("kind", "ternary") != "ternary":
@@ -115,7 +127,7 @@ def read_recipe(path: str | Path) -> Recipe:
             f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
             "train ternary or binary weights"
         )
-    if recipe.learned and (recipe.stidi or recipe.search):
+    if recipe.learned and (stidi is not None or recipe.search is not None):
         raise UsageError(
             f"{path}: a learned weight_threshold is not trained with [stidi] or [search]; remove it"
         )
@@ -126,18 +138,20 @@ def read_recipe(path: str | Path) -> Recipe:
 
 
 def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) -> None:
-    """Every value has its field's type; numbers are finite and not negative."""
+    """Every value has its field's type; numbers are finite and in their range."""
     wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     for f in fields(kind):
-        if f.name not in raw or f.type not in wanted:
+        type_ = get_args(f.type)[0] if isinstance(f.type, UnionType) else f.type  # "int | None"
+        if f.name not in raw or type_ not in wanted:
             continue
-        value = raw[f.name]
-        numeric = f.type in (int, float)
-        right = isinstance(value, int | float if f.type is float else f.type)  # type: ignore
-        if numeric and (isinstance(value, bool) or not right or not 0 <= value < float("inf")):
-            right = False
+        value, what = raw[f.name], wanted[type_]
+        numeric = type_ in (int, float)
+        right = isinstance(value, int | float if type_ is float else type_)
+        if numeric:
+            least, below = LEAST.get(f.name, 0), BELOW.get(f.name, math.inf)
+            right = right and not isinstance(value, bool) and least <= value < below
+            what += f" from {least}" + (f" to below {below:g}" if below < math.inf else "")
         if not right:
-            what = wanted[f.type]  # type: ignore[index]
             raise UsageError(f"{path}: {where}{f.name} {value!r} is not {what}; correct it")
 
 

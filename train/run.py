@@ -1,6 +1,6 @@
 """Training a recipe, in slices that resume, to a run folder.
 
-RUN/ holds recipe.toml, checkpoint.json + .safetensors (latents, batch norms, optimiser; resumed
+RUN/ holds recipe.toml, checkpoint.safetensors (latents, batch norms, optimiser; resumed
 exactly), float.json + .safetensors (the FloatNetwork, after each epoch), log.jsonl (a line an
 epoch) and run.json (seed, fraction bits chosen before the folded epochs, accuracies).
 """
@@ -126,7 +126,7 @@ class Trainer:
         network = build_network(recipe, self.seed)
         check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
         if recipe.warm_start:
-            network = warmed(network, _warm_path(recipe, out), bool(recipe.stidi))
+            network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
         if self.stidi is not None:
@@ -178,6 +178,8 @@ class Trainer:
 
     def keep_random(self) -> dict[str, Any]:
         """The network as it was drawn, with batch norms measured; the summary of a finished run."""
+        if self.nq is not None:
+            raise UsageError("--untrained: [nq] has nothing to convert before training; remove it")
         total = sum(s.epochs for s in self.recipe.stages)
         summary = self._summary(True, 0, 0, total) | {"untrained": True, "fraction_bits": None}
         record = self.out / "run.json"
@@ -241,6 +243,11 @@ class Trainer:
         order = torch.randperm(len(labels), generator=generator)
         size = stage.batch or self.recipe.batch
         batches = len(labels) // size
+        if not batches:
+            raise UsageError(
+                f"recipe '{self.recipe.name}': a batch of {size} is more than the {len(labels)} "
+                "training images; make it smaller"
+            )
         losses: list[float] = []
         self.module.train()
         if self.twin is not None:
@@ -352,7 +359,11 @@ class Trainer:
             with contextlib.suppress(OSError, ValueError):  # lost or damaged: measured again
                 known = json.loads(path.read_bytes())
                 return known if isinstance(known, dict) else None
-        elif self.group.rank == 0:
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(path.read_bytes()).get("untrained"):
+                raise UsageError(f"{self.out}: holds random weights; give another folder")
+        if self.group.rank == 0:
             path.unlink(missing_ok=True)  # of an earlier run in this folder
         return None
 
@@ -393,6 +404,8 @@ class Trainer:
         path = self.out / "checkpoint.safetensors"
         if not path.is_file():
             self.out.mkdir(parents=True, exist_ok=True)
+            if self.group.rank == 0:  # what another run left
+                (self.out / "log.jsonl").unlink(missing_ok=True)
             return
         head, tensors = read_checkpoint(path)
         if head["recipe"] != self.recipe.text or head["seed"] != self.seed:

@@ -99,7 +99,7 @@ class Search:
     def run(self, wanted: int, storage: str | None, stop: float) -> dict[str, Any]:
         """Evaluate members until ``wanted`` different ones are or the clock is at ``stop``."""
         self._claim()
-        url = storage or f"sqlite:///{self.out.resolve() / 'study.db'}"
+        url = storage if storage is not None else f"sqlite:///{self.out.resolve() / 'study.db'}"
         store = open_storage(url)
         if storage is not None:
             with database_errors(url):

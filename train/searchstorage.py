@@ -22,6 +22,8 @@ def open_storage(url: str) -> "BaseStorage":
     from optuna import exceptions, storages
     from sqlalchemy.exc import ArgumentError
 
+    if not url or url.rstrip("/") in ("sqlite:", "sqlite:///:memory:"):
+        raise UsageError(f"storage '{url}' is no file, so every trial would be lost; name a file")
     # Several workers may write to one SQLite file: wait for each other.
     how = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
@@ -38,7 +40,7 @@ def open_storage(url: str) -> "BaseStorage":
             f"storage {_without_password(url)}: the database's driver {name} is missing; "
             f"pip install {DRIVERS.get(name, name)}"
         ) from e
-    except ArgumentError as e:
+    except (ArgumentError, ValueError) as e:
         raise UsageError(
             f"storage {_without_password(url)}: is no URL of a database; write "
             "sqlite:///search.db or postgresql://user@host/database"
@@ -65,6 +67,6 @@ def database_errors(url: str) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
+    scheme, _, rest = url.partition("?")[0].partition("://")
     who, at, where = rest.rpartition("@")
-    return f"{scheme}://{who.partition(':')[0]}{at}{where}" if rest else url
+    return f"{scheme}://{who.partition(':')[0]}{at}{where}" if rest else scheme

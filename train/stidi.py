@@ -88,7 +88,7 @@ class Stidi:
 
 def read_stidi(where: str, table: Any) -> Stidi | None:
     """The [stidi] of a recipe, None where it has none. UsageError names what is wrong."""
-    if not table:
+    if table is None:
         return None
     known = {f.name for f in fields(Stidi)}
     if not isinstance(table, dict) or set(table) - known:
@@ -308,6 +308,7 @@ def _check(network: FloatNetwork) -> None:
                 node.reset == reset and node.synapse in ("ramp", 1.0) and node.leak == 1.0
                 and not getattr(node, "delay", 0) and not node.strict and node.bias is None
                 and not node.v_init and len(node.inputs) == 1
+                and node.reset_by is None and getattr(node, "amplitude", 1.0) == 1.0
                 and isinstance(network.by_name[node.inputs[0]], Weighted)
                 and float(node.threshold) > 0
             )  # fmt: skip

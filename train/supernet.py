@@ -271,6 +271,8 @@ def _run_epoch(how: _How, images: Images, optimizer: torch.optim.Adam,
     order = torch.from_numpy(rng.permutation(len(x)))
     size = stage.batch or recipe.batch
     batches = len(x) // size
+    if not batches:
+        raise UsageError(f"a batch of {size} is more than the {len(x)} training images; lower it")
     reach = recipe.shift if stage.shift is None else stage.shift
     losses: list[float] = []
     for k in range(batches):

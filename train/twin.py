@@ -37,7 +37,7 @@ class Twin:
 
 def read_twin(where: str, table: Any) -> Twin | None:
     """The [twin] of a recipe, None where it has none."""
-    if not table:
+    if table is None:
         return None
     known = {f.name: f.type for f in fields(Twin)}
     if not isinstance(table, dict) or set(table) - set(known):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sterna.gen.quantize import quantize_run
-from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.errors import FileError, NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.train import data
 from sterna.train.checkpoint import read_checkpoint
@@ -131,3 +131,20 @@ def test_what_cannot_be_converted_is_refused(tmp_path, change, error, sentence) 
     path = recipe(tmp_path, **change)
     with pytest.raises(error, match=sentence):
         Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
+
+
+def test_an_untrained_or_unfinished_network_is_not_shipped(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    path = recipe(tmp_path, epochs=1)
+    with pytest.raises(UsageError, match="has nothing to convert before training"):
+        train(path, tmp_path / "random", untrained=True, progress=quiet)
+    train(path, tmp_path / "run", max_minutes=0, progress=quiet)
+    with pytest.raises(FileError, match="training is not finished"):
+        main_quantize(tmp_path / "run", tmp_path / "build")
+
+
+def main_quantize(run: Path, build: Path) -> None:
+    from sterna import commands
+    from sterna.cli import parser
+
+    commands.quantize(parser().parse_args(["quantize", str(run), "-o", str(build)]))

@@ -3,7 +3,9 @@
 import pytest
 
 from sterna.golden.errors import UsageError
-from sterna.train.recipe import read_recipe
+from sterna.train.recipe import build_network, read_recipe
+from sterna.train.run import train
+from sterna.train.twin import Twin, read_twin
 
 GOOD = """
 name = "tiny"
@@ -16,7 +18,7 @@ steps = 2
 layers = ["FC10"]
 [[stage]]
 epochs = 1
-steps = 1
+steps = 2
 lr = 3e-3
 folded = true
 """
@@ -45,9 +47,46 @@ def test_a_good_recipe_is_read(tmp_path):
         ('"digits"', '["digits"]', r"data \['digits'\] is not a text"),
         ("seed = 1", "sed = 1", "key 'sed' is unknown"),
         ("seed = 1", "images = -1", "images -1 is not a whole number"),
+        ("epochs = 1", "epochs = 0", r"\[\[stage\]\] epochs 0 is not a whole number from 1"),
+        ("lr = 3e-3", "batch = 2.5", r"\[\[stage\]\] batch 2.5 is not a whole number from 1"),
+        ("lr = 3e-3", 'shift = "a"', r"\[\[stage\]\] shift 'a' is not a whole number from 0"),
+        ("seed = 1", "batch = 0", "batch 0 is not a whole number from 1"),
+        ("seed = 1", "smoothing = 1.0", "smoothing 1.0 is not a number from 0 to below 1"),
+        ("[[stage]]", "[stage]", r"stage is not a list of tables; write \[\[stage\]\]"),
+        ("steps = 2\nlr", "steps = 1\nlr", r"a folded stage has the steps of \[network\]"),
+        ("[network]", "[nq]\n[network]", r"\[nq\] and stages with nq = true go together"),
         ("seed = 1", "images = 100", "images 100 do not fill one batch of 128"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, old, new, sentence):
     with pytest.raises(UsageError, match=r"recipe.toml: " + sentence):
         read(tmp_path, GOOD.replace(old, new))
+
+
+def test_an_empty_table_is_there_with_its_defaults(tmp_path):
+    recipe = read(tmp_path, GOOD.replace("[network]", "[twin]\n[network]"))
+    assert read_twin("here", recipe.twin) == Twin()
+    assert read_twin("here", read(tmp_path, GOOD).twin) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("neuron = { threshold = nan }", "neuron threshold nan is not a finite number"),
+        ("neuron = { leak = 2.0 }", "neuron leak 2.0 is not a factor above 0 and up to 1"),
+        ('neuron = { strict = "no" }', "neuron strict 'no' is not true or false"),
+        ('neuron = { delay = "a" }', "neuron delay 'a' is not 0 or 1"),
+        ("readout = { reset = 1 }", "readout reset 1 is not a text"),
+    ],
+)
+def test_wrong_neurons_are_named(tmp_path, setting, sentence):
+    recipe = read(tmp_path, GOOD.replace("layers", f"{setting}\nlayers"))
+    with pytest.raises(UsageError, match=sentence):
+        build_network(recipe, 1)
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(GOOD.replace("seed = 1", "batch = 2000"))
+    with pytest.raises(UsageError, match="a batch of 2000 is more than the 1257 training images"):
+        train(path, tmp_path / "run", progress=lambda _: None)

@@ -332,6 +332,12 @@ def test_networks_that_are_not_searched(tmp_path: Path, change: dict, message: s
 def test_storages_that_cannot_be_used_are_refused_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="storage nonsense: is no URL of a database"):
         open_storage("nonsense")
+    for lost in ("", "sqlite://"):
+        with pytest.raises(UsageError, match="every trial would be lost"):
+            open_storage(lost)
+    with pytest.raises(UsageError, match="is no URL of a database") as e:
+        open_storage("postgresql://me:secret@host:port/x?password=secret")
+    assert "secret" not in str(e.value)
     with pytest.raises(FileError, match="cannot be used"):
         open_storage(f"sqlite:///{tmp_path / 'no' / 'such' / 'folder.db'}")
     with pytest.raises((ToolMissing, FileError)) as e:  # FileError where psycopg2 is installed

@@ -1,0 +1,1 @@
+../../sterna/search_command.py
