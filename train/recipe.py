@@ -141,7 +141,8 @@ def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) 
     """Every value has its field's type; numbers are finite and in their range."""
     wanted = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     for f in fields(kind):
-        type_ = get_args(f.type)[0] if isinstance(f.type, UnionType) else f.type  # "int | None"
+        plain = not isinstance(f.type, UnionType)  # "int | None" is an int where it is given
+        type_: Any = f.type if plain else get_args(f.type)[0]
         if f.name not in raw or type_ not in wanted:
             continue
         value, what = raw[f.name], wanted[type_]
