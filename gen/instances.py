@@ -5,9 +5,22 @@ from sterna.gen.graph import weighted_inputs
 from sterna.gen.meet import merge_spec
 from sterna.gen.specs import conv_spec, pool_spec
 from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
+from sterna.hw.pool import PoolSpec
+from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.top import Branch, CoreInstance
 
-__all__ = ["core_instances"]
+__all__ = ["core_instances", "line_buffer_bits"]
+
+
+def line_buffer_bits(network: Network, design: Design) -> int:
+    """Bits of the line buffers of all cores, spare rows included."""
+    total = 0
+    for instance in core_instances(network, design):
+        if isinstance(instance.spec, ConvSpec):
+            total += sum(front.geometry.bits for front in instance.spec.fronts)
+        elif isinstance(instance.spec, PoolSpec):
+            total += instance.spec.geometry.bits
+    return total
 
 
 def core_instances(network: Network, design: Design, *, rows: bool = False) -> list[CoreInstance]:

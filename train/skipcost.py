@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass
 
 from sterna.gen.design import Design
 from sterna.gen.fold import fold
-from sterna.gen.instances import core_instances
+from sterna.gen.instances import line_buffer_bits
 from sterna.gen.report import core_rows
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
-from sterna.hw.pool import PoolSpec
-from sterna.hw.spiking_conv import ConvSpec
 
 __all__ = ["HardwareCost", "hardware_cost"]
 
@@ -49,12 +47,7 @@ def hardware_cost(network: Network, fps: float, clock_mhz: float) -> HardwareCos
     """
     design = _at_rate(network, fps, clock_mhz)
     rows = core_rows(network, design)
-    lines = 0
-    for instance in core_instances(network, design):
-        if isinstance(instance.spec, ConvSpec):
-            lines += sum(front.geometry.bits for front in instance.spec.fronts)
-        elif isinstance(instance.spec, PoolSpec):
-            lines += instance.spec.geometry.bits
+    lines = line_buffer_bits(network, design)
     fifos = sum(b.buffer.bits for b in design.buffers if b.buffer is not None)
     weights = sum(row["weight_bits"] for row in rows)
     return HardwareCost(

@@ -105,7 +105,7 @@ class Space:
             layers[at] = layers[at] | {"skips": skips}
         name = f"{self.base.name}_{self.label(member)}"
         network = self.base.network | {"layers": layers}
-        return replace(self.base, name=name, network=network, search={})
+        return replace(self.base, name=name, network=network, search=None)
 
     def label(self, member: Member) -> str:
         """A short name that fits into a file name: '0-2A_1-3D', blocks apart by two underscores."""
