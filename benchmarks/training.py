@@ -189,7 +189,8 @@ def write_docs(results: dict[str, Any]) -> None:
     before, rest = text.split(START)
     after = rest.split(END)[1]
     parts = (lines(results), spread_lines(results), conversion_lines(results))
-    body = "\n".join([START, *"\n\n".join("\n".join(p) for p in parts).split("\n"), END])
+    shown = ["\n".join(p) for p in parts if len(p) > 2]  # more than a heading
+    body = "\n".join([START, "\n\n".join(shown), END])
     DOCS.write_text(before + body + after)
 
 
