@@ -40,11 +40,11 @@ from sterna.train.weights import (
     switching,
 )
 
-__all__ = ["BN_MOMENTUM", "SpikingModule"]
+__all__ = ["BN_MOMENTUM", "LEAST_GAIN", "SpikingModule"]
 
 Weighted = FloatConv2d | FloatLinear
 BN_MOMENTUM = 0.1
-LEAST_GAIN = 0.01  # of a batch norm over a sum
+LEAST_GAIN = 0.01  # of batch norms and readouts whose sign must stay
 
 
 class SpikingModule(nn.Module):

@@ -29,16 +29,17 @@ from sterna.train.checkpoint import read_checkpoint, warmed
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
 from sterna.train.frames import check_fits, pick
-from sterna.train.module import BN_MOMENTUM, SpikingModule
+from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.schedule import make_adam, measure_norms, one_cycle
 from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
 
 __all__ = ["train", "accuracy", "Trainer"]
 
 EVAL_BATCH = 250
-MEASURED, MEASURE_BATCH = 4, 64  # batches and their images for the statistics of batch norms
+MEASURED = 256  # images for the statistics of batch norms
 
 
 def train(
@@ -191,16 +192,10 @@ class Trainer:
         self._write_record(summary)
         return summary
 
-    @torch.no_grad()
     def measure(self) -> None:
         """Set every batch norm to the statistics of training images at the network's T."""
-        module, images = self.module, self.train_set[0]
-        module.steps, module.fraction_bits = module.network.steps, None
-        module.train()
-        for k in range(MEASURED):  # 1/(k+1) makes the running statistics a plain mean
-            module.momentum = 1 / (k + 1)
-            module(pick(images, slice(k * MEASURE_BATCH, (k + 1) * MEASURE_BATCH)))
-        module.momentum = BN_MOMENTUM
+        images, labels = self.train_set
+        measure_norms(self.module, images, min(MEASURED, len(labels)))
 
     def _enter(self, stage: Stage) -> None:
         if self.module.nq is not None and not stage.nq:
@@ -216,17 +211,11 @@ class Trainer:
         if self.twin is not None:
             self.twin.steps, self.twin.kind = stage.steps, stage.kind
         if self.optimizer is None:
-            self.optimizer = self._make_optimizer()
+            self.optimizer = make_adam(self._parameters())
 
     def _convert(self) -> None:
         parts = {"validation": self.validation, "test": self.test}
         self.conversion = convert(self.module, self.noise_images, parts, accuracy)
-
-    def _make_optimizer(self) -> torch.optim.Adam:
-        named = self._parameters()
-        weights = [p for n, p in named if n.endswith("__weight")]
-        rest = [p for n, p in named if not n.endswith("__weight")]
-        return torch.optim.Adam([{"params": weights}, {"params": rest}], lr=0.0)
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
         """Trained parameters by name, those of the twin behind ``twin.``."""
@@ -426,7 +415,7 @@ class Trainer:
         if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
             self.recipe.stages
         ):
-            self.optimizer = self._make_optimizer()
+            self.optimizer = make_adam(self._parameters())
             for name, p in self._parameters():
                 if f"adam.{name}.exp_avg" not in tensors:
                     continue  # it has had no gradient: a twin that rests
@@ -435,13 +424,6 @@ class Trainer:
                     value = torch.from_numpy(tensors[f"adam.{name}.{key}"])
                     state[key] = value.reshape(p.shape).to(self.device)
                 self.optimizer.state[p] = state
-
-
-def one_cycle(done: float, warmup: float) -> float:
-    """Share of the peak rate after ``done`` (0..1) of a stage: cosine up, then cosine to zero."""
-    if done < warmup:
-        return 0.5 - 0.49 * math.cos(math.pi * done / warmup)
-    return 0.5 + 0.5 * math.cos(math.pi * (done - warmup) / (1 - warmup))
 
 
 def _warm_path(recipe: Recipe, out: Path) -> Path:

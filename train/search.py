@@ -29,12 +29,13 @@ from sterna.train import data
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, read_recipe
 from sterna.train.run import EVAL_BATCH, say
+from sterna.train.schedule import measure_norms
 from sterna.train.searchrecipe import SearchSettings, read_search
 from sterna.train.searchstorage import database_errors, open_storage
 from sterna.train.searchtable import Row, write_outcome
 from sterna.train.skipcost import hardware_cost
 from sterna.train.skipspace import NONE, Member, Space
-from sterna.train.supernet import SuperNet, measure_norms, tune
+from sterna.train.supernet import SuperNet, tune
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -260,7 +261,7 @@ class Search:
         """A member from the shared weights on: tuned, and in its integer form, the module too."""
         module = self.net.module(member)
         tune(module, self.space.recipe(member), self.settings.tune, self.train)
-        measure_norms(module, self.train[0][: self.settings.norm_images])
+        measure_norms(module, self.train[0], min(self.settings.norm_images, len(self.train[0])))
         few = self.train[0][:CALIBRATION].cpu().numpy()
         network, report = quantize(module.export(), few)
         module.fraction_bits = {r.name: r.fraction_bits for r in report.layers}

@@ -38,7 +38,7 @@ from sterna.gen.floatnet import (
     sources,
 )
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.train.module import SpikingModule
+from sterna.train.module import LEAST_GAIN, SpikingModule
 from sterna.train.timing import encode_latency, fire, firing_times, ramp
 
 __all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "rescaled"]
@@ -46,7 +46,6 @@ __all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "resca
 RULES = ("exact", "local")
 Weighted = FloatConv2d | FloatLinear
 LEAST = 0.05  # slope of an output, in thresholds a step, where its firing time is linearised
-LEAST_GAIN = 0.01  # of a batch norm or the readout
 FIRST_GAIN = 0.3  # of the readout, in deviations of its membranes
 EPS = 1e-5
 

@@ -29,15 +29,14 @@ from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatMerge, FloatNetwo
 from sterna.golden.disk import read_bytes, sha256, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train.augment import augment
-from sterna.train.module import BN_MOMENTUM, SpikingModule
+from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, Stage, build_network
-from sterna.train.run import one_cycle
+from sterna.train.schedule import make_adam, one_cycle
 from sterna.train.skipspace import Member, Space
 
-__all__ = ["SuperNet", "measure_norms", "tune"]
+__all__ = ["SuperNet", "tune"]
 
 LIMIT = 1 << 32
-MEASURE_BATCH = 64
 Images = tuple[Tensor, Tensor]
 """uint8 images [B,C,H,W] and int64 labels [B]."""
 Weighted = FloatConv2d | FloatLinear
@@ -106,7 +105,7 @@ class SuperNet:
                         f"{time.monotonic() - begin:.0f} s"
                     )
                 if number >= done:  # as in a run, each stage has an optimiser of its own
-                    optimizer = _adam(self.full)
+                    optimizer = make_adam(self.full.named_parameters())
             blob = b"".join(
                 v.detach().cpu().numpy().tobytes() for _, v in sorted(self.full.named_parameters())
             )
@@ -154,7 +153,7 @@ class SuperNet:
     def _load(self) -> tuple[int, torch.optim.Adam]:
         """(epochs done, the optimiser as it was) from the folder."""
         path = self.path
-        optimizer = _adam(self.full)
+        optimizer = make_adam(self.full.named_parameters())
         if not path.is_file():
             return 0, optimizer
         blob = read_bytes(path, LIMIT)
@@ -225,24 +224,11 @@ def tune(module: SpikingModule, recipe: Recipe, stages: tuple[Stage, ...], image
     module.train()
     for at, stage in enumerate(stages):
         module.steps = stage.steps
-        optimizer = _adam(module)
+        optimizer = make_adam(module.named_parameters())
         for epoch in range(stage.epochs):
             how = _How(recipe, stage, (recipe.seed, 3, at, epoch), epoch)
             _run_epoch(how, images, optimizer, module, module)
     module.steps = module.network.steps
-
-
-@torch.no_grad()
-def measure_norms(module: SpikingModule, images: Tensor) -> None:
-    """Set every batch norm to the statistics of ``images`` at the network's T, taken in batches
-    of 64."""
-    module.steps, module.fraction_bits = module.network.steps, None
-    module.train()
-    for k in range(max(1, len(images) // MEASURE_BATCH)):
-        module.momentum = 1 / (k + 1)  # makes the running statistics a plain mean
-        module(images[k * MEASURE_BATCH : (k + 1) * MEASURE_BATCH])
-    module.momentum = BN_MOMENTUM
-    module.eval()
 
 
 @dataclass(frozen=True)
@@ -253,13 +239,6 @@ class _How:
     stage: Stage
     seed: tuple[int, ...]
     epoch: int
-
-
-def _adam(module: SpikingModule) -> torch.optim.Adam:
-    named = list(module.named_parameters())
-    weights = [p for n, p in named if n.endswith("__weight")]
-    rest = [p for n, p in named if not n.endswith("__weight")]
-    return torch.optim.Adam([{"params": weights}, {"params": rest}], lr=0.0)
 
 
 def _run_epoch(how: _How, images: Images, optimizer: torch.optim.Adam,

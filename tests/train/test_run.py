@@ -14,7 +14,8 @@ from sterna.golden.exact import run as golden_run
 from sterna.train import data
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer, one_cycle, train
+from sterna.train.run import Trainer, train
+from sterna.train.schedule import one_cycle
 from sterna.train.weights import discretize
 
 RECIPE = """

@@ -13,9 +13,10 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.train import data
 from sterna.train.recipe import Recipe, build_network, read_recipe
 from sterna.train.recipetext import recipe_text
+from sterna.train.schedule import measure_norms
 from sterna.train.searchrecipe import read_search
 from sterna.train.skipspace import NONE, Space
-from sterna.train.supernet import SuperNet, measure_norms
+from sterna.train.supernet import SuperNet
 
 CPU = torch.device("cpu")
 
@@ -144,7 +145,7 @@ def test_batch_norms_get_the_statistics_of_the_member(tmp_path: Path) -> None:
     found = {}
     for member in ((NONE, NONE, NONE), ("ASC", NONE, NONE)):
         module = net.module(member)
-        measure_norms(module, images)
+        measure_norms(module, images, len(images))
         kept = {}
         module.get("conv3", "gamma").data.zero_()  # type: ignore[union-attr]
         module.train()
@@ -152,7 +153,7 @@ def test_batch_norms_get_the_statistics_of_the_member(tmp_path: Path) -> None:
         module(images)  # statistics of all images at once
         kept = module.get("conv3", "mean")
         again = net.module(member)
-        measure_norms(again, images)
+        measure_norms(again, images, len(images))
         torch.testing.assert_close(again.get("conv3", "mean"), kept, rtol=0.05, atol=0.01)
         found[member] = again.get("conv3", "mean")
     assert (found[NONE, NONE, NONE] - found["ASC", NONE, NONE]).abs().max() > 0.05
