@@ -1,10 +1,7 @@
 """CIFAR-10 from the official binary files, a folder of lossless mosaics, or the official site."""
 
-import hashlib
 import io
 import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, ToolMissing
+from sterna.train.fetch import fetch
 
 __all__ = ["TRAIN_FILES", "TEST_FILE", "read_cifar", "read_batch"]
 
@@ -83,16 +81,12 @@ def _read_mosaics(folder: Path) -> tuple[Part, Part]:
 
 def _download(cache: Path) -> None:
     try:
-        with urllib.request.urlopen(URL, timeout=60) as answer:
-            data = answer.read()
-    except (urllib.error.URLError, OSError) as e:
+        data = fetch(URL, MD5)
+    except FileError as e:
         raise FileError(
             f"cifar10: not in $STERNA_DATA/cifar10 and the download failed ({e}); put the six "
             "official .bin files there"
         ) from e
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != MD5:
-        raise FileError(f"{URL}: truncated or altered (MD5 {found}, published {MD5}); try again")
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
             name = Path(member.name).name  # never a path from the archive

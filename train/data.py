@@ -6,12 +6,9 @@ test (reported, never chosen by). numpy only, so that reading images does not im
 """
 
 import gzip
-import hashlib
 import os
 import re
 import struct
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ import numpy as np
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, ToolMissing, UsageError
 from sterna.train.cifar import read_cifar
+from sterna.train.fetch import check_md5, fetch
 from sterna.train.nmnist import read_nmnist
 
 __all__ = [
@@ -166,17 +164,9 @@ def find_file(folder: str, name: str) -> Path:
     for root in _roots():
         path = root / folder / name
         if path.is_file():
-            _check(path, path.read_bytes(), _FILES[folder][0][name])
+            check_md5(path, path.read_bytes(), _FILES[folder][0][name])
             return path
     return _download(_cache() / folder / name, folder, name)
-
-
-def _check(path: Path | str, data: bytes, md5: str) -> None:
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise FileError(
-            f"{path}: truncated or altered (MD5 {found}, published {md5}); delete it and run again"
-        )
 
 
 def _download(path: Path, folder: str, name: str) -> Path:
@@ -184,12 +174,9 @@ def _download(path: Path, folder: str, name: str) -> Path:
     sums, urls = _FILES[folder]
     for url in urls:
         try:
-            with urllib.request.urlopen(url + name, timeout=60) as answer:
-                data = answer.read()
-            _check(url + name, data, sums[name])
-            write_atomic(path, data)
+            write_atomic(path, fetch(url + name, sums[name]))
             return path
-        except (urllib.error.URLError, OSError, FileError) as e:
+        except FileError as e:
             cause = str(e)
     raise FileError(
         f"{name}: not in $STERNA_DATA/{folder} and the download failed ({cause}); "

@@ -4,10 +4,7 @@ A recording is 34 x 34 pixels, about 300 ms, 5 bytes an event: x, y, polarity in
 upper 7 bits of the time, 16 more bits of time in microseconds.
 """
 
-import hashlib
 import io
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ import numpy as np
 
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError
+from sterna.train.fetch import check_md5, fetch
 
 __all__ = ["SIDE", "Events", "read_events", "to_frames", "read_nmnist"]
 
@@ -118,7 +116,7 @@ def _recordings(folder: Path, part: str) -> Iterator[tuple[str, int, bytes, str]
         return
     path = folder / f"{part}.zip"
     data = path.read_bytes()
-    _check(path, data, part)
+    check_md5(path, data, _ARCHIVES[part][1])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             digit, file = Path(name).parent.name, Path(name).name
@@ -126,24 +124,12 @@ def _recordings(folder: Path, part: str) -> Iterator[tuple[str, int, bytes, str]
                 yield file, int(digit), archive.read(name), f"{path}: {name}"
 
 
-def _check(path: Path | str, data: bytes, part: str) -> None:
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != _ARCHIVES[part][1]:
-        raise FileError(
-            f"{path}: truncated or altered (MD5 {found}, published {_ARCHIVES[part][1]}); delete "
-            "it and run again"
-        )
-
-
 def _download(path: Path, part: str) -> None:
-    url = f"{_SITE}{_ARCHIVES[part][0]}/file_downloaded"
+    name, md5 = _ARCHIVES[part]
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = answer.read()
-    except (urllib.error.URLError, OSError) as e:
+        write_atomic(path, fetch(f"{_SITE}{name}/file_downloaded", md5))
+    except FileError as e:
         raise FileError(
             f"nmnist: not in $STERNA_DATA/nmnist and the download failed ({e}); put Train.zip and "
             "Test.zip of N-MNIST there, or the folders in them"
         ) from e
-    _check(url, data, part)
-    write_atomic(path, data)
