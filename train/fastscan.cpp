@@ -167,3 +167,32 @@ extern "C" void pool_backward(int64_t rows, int64_t height, int64_t width, int64
                               const float *grad, float *gx) {
     (k == 2 ? spread_rows<2> : spread_rows<0>)(rows, height, width, k, grad, gx);
 }
+
+// Quantised clip of n values (train/nq.py): a = up * floor(clamp(x/up, 0, 1) * levels + 1/2) / levels.
+extern "C" void clip_forward(int64_t n, float up, float levels, const float *x, float *out) {
+    const float step = up / levels, times = levels / up;
+    for (int64_t k = 0; k < n; k++) {
+        const float z = std::fmin(std::fmax(x[k] * times, 0.0f), levels);
+        out[k] = step * std::floor(z + 0.5f);
+    }
+}
+
+// Straight through the floor: gx, and the gradient of up (returned).
+extern "C" double clip_backward(int64_t n, float up, float levels, const float *x,
+                                const float *grad, float *gx) {
+    const float times = levels / up;
+    double total = 0.0;
+    for (int64_t start = 0; start < n; start += 4096) {
+        const int64_t end = start + 4096 < n ? start + 4096 : n;
+        float sum = 0.0f;
+        for (int64_t k = start; k < end; k++) {
+            const float raw = x[k] * times;
+            const float z = std::fmin(std::fmax(raw, 0.0f), levels);
+            const float inside = raw >= 0.0f && raw <= levels ? 1.0f : 0.0f;
+            gx[k] = inside * grad[k];
+            sum += grad[k] * (std::floor(z + 0.5f) - inside * z);
+        }
+        total += sum;
+    }
+    return total / levels;
+}

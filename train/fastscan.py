@@ -11,7 +11,7 @@ from torch import Tensor
 from sterna.gen import native
 from sterna.golden.errors import SternaError
 
-__all__ = ["library", "forward", "backward", "SumPool"]
+__all__ = ["library", "forward", "backward", "Clip", "SumPool"]
 
 RESETS = {"subtract": 0, "zero": 1, "none": 2}
 FLAGS = ("-O3", "-march=native", "-ffast-math")
@@ -94,3 +94,28 @@ class SumPool(torch.autograd.Function):
         grad = grad.contiguous()
         lib.pool_backward(*size, *_at(grad, gx))
         return gx, None
+
+
+class Clip(torch.autograd.Function):
+    """``train.nq.clip`` of float32 without noise, in one pass each way."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, up: Tensor, levels: int) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        ctx.how = (ctypes.c_int64(x.numel()), *map(ctypes.c_float, (float(up), float(levels))))
+        out = torch.empty_like(x)
+        lib = library()
+        assert lib is not None
+        lib.clip_forward(*ctx.how, *_at(x, out))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        (x,) = ctx.saved_tensors
+        gx, grad = torch.empty_like(x), grad.contiguous()
+        lib = library()
+        assert lib is not None
+        lib.clip_backward.restype = ctypes.c_double
+        g_up = lib.clip_backward(*ctx.how, *_at(x, grad, gx))
+        return gx, grad.new_tensor(g_up), None

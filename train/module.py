@@ -28,6 +28,7 @@ from sterna.gen.floatnet import (
 from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
+from sterna.train.exactconv import ExactConv
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip
 from sterna.train.pooling import pool
@@ -72,6 +73,7 @@ class SpikingModule(nn.Module):
         self.nq, self.clipping, self.corrected = nq, False, False
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
+        self.half = False  # whether gradients of the folded convolutions are taken in bfloat16
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()
@@ -194,17 +196,23 @@ class SpikingModule(nn.Module):
     def _sum(self, node: Weighted, s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         t, b = s.shape[:2]
         if isinstance(node, FloatLinear):
-            return F.linear(s.flatten(2), weight, bias).float().view(t, b, -1, 1, 1)
+            with torch.autocast(s.device.type, enabled=False):  # small, and logits need the bits
+                return F.linear(s.flatten(2), weight, bias).view(t, b, -1, 1, 1)
         top, bottom, left, right = node.padding
         flat = s.flatten(0, 1)
-        if flat.is_cuda:  # tensor cores want channels last
-            flat = flat.contiguous(memory_format=torch.channels_last)
-            weight = weight.contiguous(memory_format=torch.channels_last)
+        if torch.is_autocast_enabled(flat.device.type):  # matrix units want channels last
+            flat = flat.to(torch.bfloat16, memory_format=torch.channels_last)
+            weight = weight.to(torch.bfloat16, memory_format=torch.channels_last)
         pad: tuple[int, int] = (top, left)
         if (top, left) != (bottom, right):
             flat, pad = F.pad(flat, (left, right, top, bottom)), (0, 0)
-        out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
-        return out.float().unflatten(0, (t, b))  # under autocast bfloat16; membranes are float32
+        if self.half and self.fraction_bits is not None and bias is None:
+            out = cast("Tensor", ExactConv.apply(flat, weight, node.stride, pad, node.groups))
+        else:
+            out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
+        # membranes are float32; batch norms are many times slower on mixed orders
+        out = out.to(torch.float32, memory_format=torch.contiguous_format)
+        return out.unflatten(0, (t, b))
 
     def _is_tied(self, node: Weighted) -> bool:
         return node.name in self.network.readout.inputs

@@ -11,13 +11,14 @@ not constant in time, is the noise that training has met. Without noise this is 
 """
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from sterna.gen.floatnet import FloatMerge, FloatNetwork, FloatNeuron
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.train import fastscan
 
 __all__ = ["CONVERTED", "NQ", "check_convertible", "clip", "measure_noise", "read_nq"]
 
@@ -42,9 +43,12 @@ class NQ:
 def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
     """The activation above of x, any shape; gradients straight through the floor, to x and ``up``
     (a positive scalar). ``sigma`` None: no noise."""
-    z = (x / up).clamp(0, 1)
-    stairs = torch.floor(z * levels + 0.5) / levels
-    a = up * (z + (stairs - z).detach())
+    if x.device.type == "cpu" and x.dtype == torch.float32 and fastscan.library() is not None:
+        a = cast("Tensor", fastscan.Clip.apply(x, up, levels))
+    else:
+        z = (x / up).clamp(0, 1)
+        stairs = torch.floor(z * levels + 0.5) / levels
+        a = up * (z + (stairs - z).detach())
     return a if sigma is None else a - sigma * torch.randn_like(a)
 
 

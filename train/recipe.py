@@ -11,6 +11,7 @@ from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
+from sterna.train.schedule import PRECISIONS
 from sterna.train.stidi import read_stidi
 from sterna.train.twin import read_twin
 
@@ -40,8 +41,9 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``text`` is
-    the file itself, copied into the run."""
+    """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``precision``
+    of convolutions in training: 'float32', 'bfloat16' or 'auto' (``schedule.half_precision``).
+    ``text`` is the file itself, copied into the run."""
 
     name: str
     data: str
@@ -56,6 +58,7 @@ class Recipe:
     smoothing: float = 0.0
     images: int = 0
     warm_start: str = ""
+    precision: str = "auto"
     twin: dict[str, Any] | None = None
     stidi: dict[str, Any] | None = None
     nq: dict[str, Any] | None = None
@@ -130,6 +133,10 @@ def read_recipe(path: str | Path) -> Recipe:
     if recipe.learned and (stidi is not None or recipe.search is not None):
         raise UsageError(
             f"{path}: a learned weight_threshold is not trained with [stidi] or [search]; remove it"
+        )
+    if recipe.precision not in PRECISIONS:
+        raise UsageError(
+            f"{path}: precision {recipe.precision!r} is not one of {', '.join(PRECISIONS)}"
         )
     largest = max(s.batch or recipe.batch for s in stages)
     if 0 < recipe.images < largest:

@@ -32,7 +32,7 @@ from sterna.train.frames import check_fits, pick
 from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
-from sterna.train.schedule import make_adam, measure_norms, one_cycle
+from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
 from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
 
@@ -117,6 +117,7 @@ class Trainer:
         cuda = torch.cuda.is_available()
         self.group = group or Group(0, 1, torch.device("cuda" if cuda else "cpu"))
         self.device = self.group.device
+        self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
         parts = image_set or data.load(recipe.data)
@@ -134,6 +135,7 @@ class Trainer:
             self.module: SpikingModule = make_module(network, self.stidi).to(self.device)
         else:
             self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
+        self.module.half = self.half
         self.conversion: dict[str, float] = {}
         if self.nq is not None:  # images for the noise are not trained on
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
@@ -267,8 +269,8 @@ class Trainer:
 
     def _step(self, stage: Stage, images: Tensor, labels: Tensor) -> float:
         assert self.optimizer is not None
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"
-                            and not stage.folded):  # fmt: skip
+        half = self.half and not stage.folded
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits = self.module(images)
             # In the folded epochs only the network that is kept goes on.
             other = self.twin(images) if self.twin is not None and not stage.folded else None
@@ -314,6 +316,7 @@ class Trainer:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
         return {"name": self.recipe.name, "done": done, "epoch": k, "epochs": total,
                 "seed": self.seed, "processes": self.group.size,
+                "precision": "bfloat16" if self.half else "float32",
                 "minutes": round(self.spent / 60, 2)}  # fmt: skip
 
     def _finish(self, total: int) -> dict[str, Any]:
