@@ -16,7 +16,10 @@ from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.memory import WeightMemory
 from sterna.hw.walker import Loop, Walker
 
-__all__ = ["Front", "FrontSpec", "delay"]
+__all__ = ["ENGINES", "Front", "FrontSpec", "delay"]
+
+#: Of the dot product: weights from a memory, or in the logic.
+ENGINES = ("compress", "constant")
 
 
 def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
@@ -65,6 +68,7 @@ class FrontSpec:
     weight_region: int | None = None
     weights: Sequence[int] = field(default_factory=list)
     weight_style: str | None = None
+    engine: str = "compress"
 
     @property
     def simd(self) -> int:
