@@ -1,5 +1,5 @@
-"""Runs benchmarks: ``python -m benchmarks [dotproduct|core_fmax|sim_speed|networks ...]``, default
-all.
+"""Runs benchmarks: ``python -m benchmarks [dotproduct|constant|core_fmax|sim_speed|networks ...]``,
+default all.
 
 Each prints a table and writes ``benchmarks/results/<name>.json``; `networks` writes
 ``benchmarks/results.json`` and docs/performance.md. Fails if one misses its limit.
@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = {"sim_speed": [], "core_fmax": [], "dotproduct": [], "networks": ["--write"]}
+NAMES = {
+    "sim_speed": [], "core_fmax": [], "dotproduct": [], "constant": [], "networks": ["--write"],
+}  # fmt: skip
 
 
 def main() -> int:
