@@ -171,6 +171,11 @@ class Design:
         return sum(len(core.regions) for core in self.cores if core.regions)
 
     @property
+    def constants(self) -> list[str]:
+        """Cores that have their weights in the logic and not in a memory."""
+        return [core.name for core in self.cores if core.engine == "constant"]
+
+    @property
     def reloadable(self) -> bool:
         return any(c.memory == "ram" for c in self.cores)
 
