@@ -60,9 +60,9 @@ def whole(pe: int, simd: int, kind: str, zeros: float, target: str) -> SpikingCo
         nodes=[
             Input("image", shape=(channels, 16, 16), coding="frames"),
             Conv2d("conv", "image", w, (1, 1), (1, 1, 1, 1), kind=kind),
-            Neuron("spikes", ["conv"], rule),
+            Neuron("spikes", ("conv",), rule),
             Linear("fc", "spikes", weights(10, pe * 256, kind, zeros), kind=kind),
-            Readout("out", ["fc"], NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
+            Readout("out", ("fc",), NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
         ],
     )
     design = fold(net, {"conv": {"engine": "constant", "tp": 1}}, family=target)
