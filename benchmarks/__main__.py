@@ -1,4 +1,4 @@
-"""Runs benchmarks: ``python -m benchmarks [dotproduct|core_fmax|sim_speed ...]``, default all.
+"""Runs benchmarks: ``python -m benchmarks [dotproduct|core_fmax|core_size|sim_speed ...]``, default all.
 
 Each prints a table and writes ``benchmarks/results/<name>.json``. Fails if one misses its limit.
 """
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("sim_speed", "core_fmax", "dotproduct")
+NAMES = ("sim_speed", "core_fmax", "core_size", "dotproduct")
 
 
 def main() -> int:
