@@ -142,6 +142,8 @@ def synth(
     if netlist:
         script.append(f"write_verilog -noattr {stem}.v")
     if json_netlist:
+        if target == "xilinx7":
+            script.append("autoname")  # the other two do it themselves: cells named by their module
         script.append(f"write_json {stem}.json")
     (folder / f"{stem}.ys").write_text("\n".join(script) + "\n")
     run_tool("yosys", ["-Q", "-s", f"{stem}.ys"], folder, log=f"{stem}.log", timeout=timeout)
