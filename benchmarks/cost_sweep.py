@@ -55,7 +55,7 @@ def load_results() -> dict[str, Any]:
 
 def measure(network: Network, design: Design, family: str, name: str) -> dict[str, Any]:
     """Counts of a whole design and of its modules, by yosys."""
-    folder = work_dir("cost", family, name)
+    folder = work_dir("cost", family, name.replace(" ", "_"))
     verilog = folder / f"{network.name}.v"
     verilog.write_text(verilog_text(elaborate(network, design), network.name))
     found = synth([verilog], network.name, family, folder, json_netlist=True)
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="errors on networks not in the fit")
     parser.add_argument("--examples", default="digits,peer_conv8,mnist",
                         help="of --check, names with commas between, or nothing")  # fmt: skip
-    parser.add_argument("--refit", action="store_true", help="fit to what is there, measure nothing")
+    parser.add_argument("--refit", action="store_true", help="fit to what is there")
     args = parser.parse_args()
     families = args.families.split(",")
     if args.check:

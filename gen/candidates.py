@@ -110,7 +110,7 @@ def _worth(network: Network, group: list[str], given: Entries) -> Iterator[Entri
                     {n: e for n, (_, _, e) in chosen.items()},
                 ))  # fmt: skip
     cheapest, seen = float("inf"), []
-    for clocks, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
+    for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
         cheapest = min(cheapest, cost)
         if cost <= NEAR * cheapest and entries not in seen:
             seen.append(entries)

@@ -103,7 +103,8 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
             _buffer(name, front.geometry, front.loops()),
             *_dots(name, front),
             _sums(name, front),
-            _weights(name, front.weight_depth, front.weight_width, front.weight_region is not None),
+            _weights(name, front.weight_depth, front.weight_width,
+                     front.weight_region is not None),
         ]
     params = spec.params
     parts += [
@@ -118,7 +119,8 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
 
 
 def _walker(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
-    counters = sum(_bits(n) for n in (g.out_height, g.out_width, *(p.count for p in loops)) if n > 1)
+    sizes = g.out_height, g.out_width, *(p.count for p in loops)
+    counters = sum(_bits(n) for n in sizes if n > 1)
     turning = sum(p.count > 1 for p in loops)
     items = prod(p.count for p in loops if not p.visit)
     return Part(name, "walker", {"each": 1, "counters": counters, "loops": turning,
@@ -186,8 +188,10 @@ def _sums(name: str, front: FrontSpec) -> Part:
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     turns = front.plane_groups
     part = Part(name, "sums")
-    part.add(each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1), adders=bits,
-             rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width)  # fmt: skip
+    part.add(
+        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1), adders=bits,
+        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
+    )  # fmt: skip
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)

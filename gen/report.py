@@ -19,8 +19,8 @@ from sterna.golden.disk import canonical_json, write_atomic
 from sterna.golden.network import Conv2d, Linear, Network
 
 __all__ = [
-    "buffer_rows", "core_rows", "estimated", "keep_measurement", "measurements", "page", "report", "rows_text",
-    "table",
+    "buffer_rows", "core_rows", "estimated", "keep_measurement", "measurements", "page", "report",
+    "rows_text", "table",
 ]  # fmt: skip
 
 
@@ -33,7 +33,8 @@ def report(build: Build) -> dict[str, Any]:
     ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
     ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``, ``estimate``
     (of lut, ff, bram, lutram before any synthesis, by `gen.cost`; None for a family without
-    coefficients), ``solver`` (what `gen.solve` says of its choice, or None).
+    coefficients), ``ends_estimate`` (of it what no core takes: control and AXI), ``solver`` (what
+    `gen.solve` says of its choice, or None).
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
@@ -59,6 +60,7 @@ def report(build: Build) -> dict[str, Any]:
         "layers": layers,
         "buffers": buffer_rows(network, design),
         "estimate": None if costs is None else costs.total.as_dict(),
+        "ends_estimate": None if costs is None else _ends(costs, layers).as_dict(),
         "solver": _read(build.folder / SOLUTION),
         "measured": measurements(build),
     }
@@ -71,6 +73,11 @@ def _costs(network: Network, design: Design, family: str) -> Estimate | None:
     found = estimate(network, design, family)
     names = {c.name: found.cores.get(c.name, Cost()) for c in design.cores}
     return Estimate(family, found.cores | names)
+
+
+def _ends(costs: Estimate, layers: Sequence[Mapping[str, Any]]) -> Cost:
+    names = {row["name"] for row in layers}
+    return sum((c for name, c in costs.cores.items() if name not in names), Cost())
 
 
 def estimated(build: Build, family: str) -> dict[str, Any] | None:
@@ -141,6 +148,9 @@ def table(answer: Mapping[str, Any]) -> str:
         )
         for r in answer["layers"]
     ]  # fmt: skip
+    if answer["ends_estimate"] is not None:
+        ends = _core_cost({"estimate": answer["ends_estimate"]})
+        rows.append(("control, AXI", *[""] * (len(heads) - 1 - len(ends)), *ends))
     if all(r["estimate"] is None for r in answer["layers"]):
         heads, rows = heads[:-3], [row[:-3] for row in rows]
     title = (
@@ -171,7 +181,9 @@ def table(answer: Mapping[str, Any]) -> str:
 
 def _core_cost(row: Mapping[str, Any]) -> tuple[Any, ...]:
     cost = row["estimate"]
-    return ("", "", "") if cost is None else (cost["lut"] + cost["lutram"], cost["ff"], cost["bram"])
+    if cost is None:
+        return "", "", ""
+    return cost["lut"] + cost["lutram"], cost["ff"], cost["bram"]
 
 
 def cost_text(cost: Mapping[str, Any]) -> str:

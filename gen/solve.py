@@ -23,8 +23,8 @@ from sterna.golden.network import Network
 __all__ = ["HEAD_ROOM", "Limits", "Solution", "board_limits", "solve"]
 
 HEAD_ROOM = 0.88
-"""Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a few
-percent off, and above it place and route loses clock or fails. Block RAM is exact: all of it."""
+"""Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
+few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
 """LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
@@ -67,8 +67,9 @@ class Choice:
     def as_dict(self, clock_mhz: float) -> dict[str, Any]:
         """Clocks, images a second and costs, rounded."""
         fps = clock_mhz * 1e6 / self.interval
+        total = self.estimate.total
         return {"clocks_per_image": self.interval, "fps": round(fps, 1),
-                "luts": round(self.estimate.total.luts), **self.estimate.total.as_dict()}  # fmt: skip
+                "luts": round(total.luts), **total.as_dict()}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -245,8 +246,9 @@ def _fast_enough(search: _Search, bounds: list[int], fps: float) -> tuple[int, s
     choice = search.at(target)
     if choice.interval > target:
         raise DesignError(
-            f"node '{choice.design.bottleneck}': takes {choice.interval} clocks an image, {target} "
-            f"are left at {fps:g} fps and {search.clock_mhz:g} MHz; lower the fps or raise the clock"
+            f"node '{choice.design.bottleneck}': takes {choice.interval} clocks an image, "
+            f"{target} are left at {fps:g} fps and {search.clock_mhz:g} MHz; lower the fps or "
+            "raise the clock"
         )
     if not search.limits.fits(choice.estimate.total):
         best = _fastest(search, bounds)
@@ -254,8 +256,10 @@ def _fast_enough(search: _Search, bounds: list[int], fps: float) -> tuple[int, s
         if best is not None:
             rate = search.clock_mhz * 1e6 / search.at(best).interval
             reach = f"the fastest that fits makes {rate:.0f} fps"
-        raise DesignError(f"{_too_big(search, choice)}; {reach}; lower the fps, raise the clock, or "
-                          "take a larger device")  # fmt: skip
+        raise DesignError(
+            f"{_too_big(search, choice)}; {reach}; lower the fps, raise the clock, or take a "
+            "larger device"
+        )
     name = choice.design.bottleneck
     return target, f"{fps:g} fps leave {target} clocks an image; '{name}' takes {choice.interval}"
 
@@ -269,9 +273,12 @@ def _too_big(search: _Search, choice: Choice) -> str:
     words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}[what]
     limit = getattr(search.limits, what)
     name = choice.estimate.largest("luts" if what == "lut" else what)
+    has = f"{search.limits.where} has {limit:,g} for it"
+    if search.limits.where.endswith("LUTs") and what == "lut":
+        has = f"{limit:,g} are allowed"
     return (
-        f"node '{name}': takes most of the {used:.0f} {words} that {choice.interval} clocks an "
-        f"image need, {search.limits.where or 'the limit'} has {limit:g} for it"
+        f"node '{name}': takes most of the {used:,.0f} {words} that {choice.interval:,} clocks an "
+        f"image need, {has}"
     )
 
 

@@ -250,6 +250,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.cost import fitted
     from sterna.gen.fold import fold
     from sterna.gen.solve import solve
 
@@ -261,7 +262,9 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     if folding is not None and not isinstance(folding, dict):
         raise DesignError("folding: give an object: core -> pe, simd, tp, memory")
     (build.folder / SOLUTION).unlink(missing_ok=True)
-    if any(settings.get(k) is not None for k in ("fps", "luts", "board")):
+    asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
+    # A family without a cost model still gets the fewest lanes for a rate.
+    if asked_for and (asked_for != {"fps"} or fitted([settings.get("family", "generic")])):
         solution = solve(build.network, folding, **settings)
         build.write(SOLUTION, canonical_json(solution.as_dict()))
         build.write("design.json", solution.design.to_json())
