@@ -57,7 +57,8 @@ def verilog_of(shape: MemoryShape, name: str, draw: random.Random) -> str:
     enable = {"bank": "if (!we)", "fifo": "if (re)"}.get(use, "")
     text += f"reg [{w - 1}:0] q; always @(posedge clk) {enable} q <= mem[ra];\n"
     if use in ("rom", "bank"):
-        return text + f"reg [{w - 1}:0] o; always @(posedge clk) o <= q; assign rd = o;\nendmodule\n"
+        text += f"reg [{w - 1}:0] o; always @(posedge clk) o <= q; assign rd = o;\n"
+        return text + "endmodule\n"
     return text + "assign rd = q;\nendmodule\n"
 
 
