@@ -69,9 +69,11 @@ board-demo: $(STAMP)
 
 # --basetemp inside the repository: the YoWASP programs do not see /tmp.
 test: $(STAMP)
+	@mkdir -p build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest
 
 test-all: $(STAMP)
+	@mkdir -p build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m ''
 
 formal: $(STAMP)

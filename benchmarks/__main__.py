@@ -1,23 +1,27 @@
-"""Runs benchmarks: ``python -m benchmarks [dotproduct|core_fmax|sim_speed ...]``, default all.
+"""Runs benchmarks: ``python -m benchmarks [dotproduct|constant|core_fmax|sim_speed|networks ...]``,
+default all.
 
-Each prints a table and writes ``benchmarks/results/<name>.json``. Fails if one misses its limit.
+Each prints a table and writes ``benchmarks/results/<name>.json``; `networks` writes
+``benchmarks/results.json`` and docs/performance.md. Fails if one misses its limit.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("sim_speed", "core_fmax", "dotproduct")
+NAMES = {
+    "sim_speed": [], "core_fmax": [], "dotproduct": [], "constant": [], "networks": ["--write"],
+}  # fmt: skip
 
 
 def main() -> int:
-    names = sys.argv[1:] or NAMES
+    names = sys.argv[1:] or [*NAMES]
     if unknown := [name for name in names if name not in NAMES]:
         print(f"no benchmark {unknown[0]!r}; use {', '.join(NAMES)}", file=sys.stderr)
         return 2
     folder = Path(__file__).resolve().parent
     # One after the other: yosys takes up to 4 GiB, and timings want a quiet machine.
-    codes = [subprocess.run([sys.executable, folder / f"{n}.py"], check=False).returncode
+    codes = [subprocess.run([sys.executable, folder / f"{n}.py", *NAMES[n]], check=False).returncode
              for n in names]  # fmt: skip
     return max(codes)
 

@@ -41,10 +41,10 @@ class Row:
 
 
 ROWS = {
-    "mnist_binary_wide": Row("mnist_binary_wide", "surrogate gradient", fps=5000),
+    "mnist_binary_wide": Row("mnist_binary_wide", "NQ, tuned", fps=5000),
     "fashion": Row("fashion", "surrogate gradient", fps=2000),
     "fashion_binary": Row("fashion_binary", "NQ, tuned; warm start from `fashion`", fps=2000),
-    "cifar10_small": Row("cifar10_small", "surrogate gradient", fps=1000),
+    "cifar10": Row("cifar10", "QCFS, folded epochs", fps=1000),
     "nmnist": Row("nmnist", "surrogate gradient"),
     "ttfs": Row("ttfs", "STiDi-BP, exact rule"),
     "ttfs_real": Row("ttfs/real.toml", "STiDi-BP, exact rule"),
@@ -150,7 +150,7 @@ def lines(results: dict[str, Any]) -> list[str]:
                 real, whole = percent(r["float"]), f"{percent(r['integer'])} ({low} to {high})"
                 rtl = f"{percent(r['rtl'])}, {r['rtl_images']}, {r['mismatches']}"
             cells = [
-                f"`{name}`", r["method"], r["data"], r["kind"], r["steps"], r["seed"],
+                f"`{name}`", ROWS[name].method, r["data"], r["kind"], r["steps"], r["seed"],
                 r.get("weights", "-"), f"{r['spikes']:.0f}" if "spikes" in r else "-",
                 f"{r['clocks']:.0f}" if "clocks" in r else "-",
                 real, whole, rtl, f"{r['minutes']:.0f}",

@@ -51,6 +51,8 @@ class CoreDesign:
     spare_rows: rows of its line buffer beyond the needed ones, where input is as slow as computing.
     ranges: declared (lowest, highest) of the parameters of a 'ram' or patchable core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
+    engine: of the dot product (`gen.engines`); constants: what names the weights of a core that
+    has them in its logic.
     """
 
     name: str
@@ -71,6 +73,8 @@ class CoreDesign:
     spare_rows: int = 0
     widths: dict[str, int] | None = None
     patchable: bool = False
+    engine: str = "compress"
+    constants: str | None = None
 
     @property
     def interval(self) -> int:
@@ -167,6 +171,11 @@ class Design:
         return sum(len(core.regions) for core in self.cores if core.regions)
 
     @property
+    def constants(self) -> list[str]:
+        """Cores that have their weights in the logic and not in a memory."""
+        return [core.name for core in self.cores if core.engine == "constant"]
+
+    @property
     def reloadable(self) -> bool:
         return any(c.memory == "ram" for c in self.cores)
 
@@ -192,9 +201,9 @@ class Design:
 
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
-        """The editable, reusable block: core -> pe, simd, tp, memory."""
+        """The editable, reusable block: core -> pe, simd, tp, memory, engine."""
         return {
-            c.name: {"pe": c.pe, "simd": c.simd, "tp": c.tp, "memory": c.memory}
+            c.name: {k: getattr(c, k) for k in ("pe", "simd", "tp", "memory", "engine")}
             for c in self.cores
             if c.op == "conv"
         }

@@ -13,6 +13,7 @@ from sterna.gen.memories import MemoryShape, mapped
 from sterna.golden.bounds import signed_bits
 from sterna.hw.accumulate import REGISTER_TURNS
 from sterna.hw.axis import canonical_edge
+from sterna.hw.constant import ConstantDot
 from sterna.hw.dotproduct import DotProduct
 from sterna.hw.front import FrontSpec
 from sterna.hw.gearbox import BETWEEN, path
@@ -101,11 +102,12 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         parts += [
             _walker(name, front.geometry, front.loops(), front.visit_clocks),
             _buffer(name, front.geometry, front.loops()),
-            *_dots(name, front),
+            _constant(name, front) if front.engine == "constant" else _dot(name, front),
             _sums(name, front),
-            _weights(name, front.weight_depth, front.weight_width,
-                     front.weight_region is not None),
         ]
+        if front.engine != "constant":
+            parts.append(_weights(name, front.weight_depth, front.weight_width,
+                                  front.weight_region is not None))  # fmt: skip
     params = spec.params
     parts += [
         _weights(name, params.depth(spec.pe), spec.pe * params.width,
@@ -163,7 +165,18 @@ def _tree(simd: int, tp: int, bits: int, kind: str, family: str) -> tuple[int, .
     return leaves, plans[0].cost, registers[0], width, plans[1].cost, registers[1], dot.sums
 
 
-def _dots(name: str, front: FrontSpec) -> list[Part]:
+def _constant(name: str, front: FrontSpec) -> Part:
+    """Trees over the weights that are not zero, by the plan's own count."""
+    dot = front.make_dot()
+    dot._MustUse__silence = True  # type: ignore  # only asked, never built
+    assert isinstance(dot, ConstantDot)
+    bits = front.pe * dot.sums * front.z_width
+    # A tree of counters has about as many registers as LUTs.
+    held = 0.6 * dot.plan.cost + bits
+    return Part(name, "dot ternary", {"tree": dot.plan.cost, "held": held})
+
+
+def _dot(name: str, front: FrontSpec) -> Part:
     family = front.family
     leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
         front.simd, front.tp, front.bits, front.kind, family
@@ -175,7 +188,7 @@ def _dots(name: str, front: FrontSpec) -> list[Part]:
     if front.kind == "binary":
         pops = sums * (front.pe if front.depthwise else 1)
         part.add(tree=pops * pop_cost, held=pops * pop_held)
-    return [part]
+    return part
 
 
 def _sums(name: str, front: FrontSpec) -> Part:
@@ -186,16 +199,18 @@ def _sums(name: str, front: FrontSpec) -> Part:
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    turns = front.plane_groups
+    constant = front.engine == "constant"  # no accumulators
+    turns = 0 if constant else front.plane_groups
     part = Part(name, "sums")
     part.add(
-        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1), adders=bits,
+        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
+        adders=0 if constant else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)
-    if front.kind == "binary":
+    if front.kind == "binary" and not constant:
         pops = width * sums * (front.pe if front.depthwise else 1)
         part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
         if turns > REGISTER_TURNS:

@@ -128,11 +128,7 @@ def smaller_folding(
 def _fewer_lanes(build: Build, factor: float) -> Design | None:
     """The design with the lanes divided by ``factor``: always the widest layer gives first."""
     network, old = build.network, build.design
-    folding = {
-        c.name: {"pe": c.pe, "simd": c.simd, "tp": c.tp, "memory": c.memory}
-        for c in old.cores
-        if c.op == "conv"
-    }
+    folding = old.folding
     goal = sum(_lanes(f) for f in folding.values()) / factor
     while sum(_lanes(f) for f in folding.values()) > goal:
         steps = [s for name in folding if (s := _step(network, name, folding[name])) is not None]
@@ -140,6 +136,8 @@ def _fewer_lanes(build: Build, factor: float) -> Design | None:
             break
         _, name, key, value = max(steps)
         folding[name][key] = value
+        if key != "tp":  # fewer lanes than weights: they come from a memory
+            folding[name]["engine"] = "compress"
     same = all(
         (c.pe, c.simd, c.tp) == tuple(folding[c.name][k] for k in ("pe", "simd", "tp"))
         for c in old.cores

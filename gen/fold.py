@@ -3,6 +3,7 @@
 from typing import Any
 
 from sterna.gen.design import FAMILIES, Design
+from sterna.gen.engines import ENGINES, engine_of, one_row
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.plan import plan
 from sterna.gen.sizing import size_buffers
@@ -48,18 +49,20 @@ def fold(
 ) -> Design:
     """Decide everything about the hardware of a network.
 
-    ``folding`` gives pe, simd, tp, memory of some or all weighted nodes; the rest gets the fewest
-    lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are not slower than the given
-    ones (without those: than reading the image at one pixel in 8 clocks). ``memory``, 'rom' or
-    'ram', holds for every core, whatever ``folding`` says of it. ``patchable``: fixed cores are
-    sized as reloadable ones are, for all weights whose parameters are in the declared ranges, so
-    that a bitstream can take retrained ones; else for the weights at hand. ``target``: clocks an
-    image that streams keep up with, instead of what follows from the above. Raises DesignError,
-    naming the node, for a folding that is illegal or an fps that no folding reaches.
+    ``folding`` gives pe, simd, tp, memory, engine of some or all weighted nodes; the rest gets the
+    fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are not slower than
+    the given ones (without those: than reading the image at one pixel in 8 clocks). ``memory``,
+    'rom' or 'ram', holds for every core, whatever ``folding`` says of it. ``patchable``: fixed
+    cores are sized as reloadable ones are, for all weights whose parameters are in the declared
+    ranges, so that a bitstream can take retrained ones; else for the weights at hand. ``target``:
+    clocks an image that streams keep up with, instead of what follows from the above. Raises
+    DesignError, naming the node, for a folding that is illegal or an fps that no folding reaches.
     """
     for name, entry in (folding or {}).items():
         if not isinstance(entry, dict):
-            raise DesignError(f"folding of '{name}': is not an object with pe, simd, tp, memory")
+            raise DesignError(
+                f"folding of '{name}': is not an object with pe, simd, tp, memory, engine"
+            )
     folding = {k: dict(v) for k, v in (folding or {}).items()}
     if family not in FAMILIES:
         raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
@@ -80,10 +83,15 @@ def fold(
             raise DesignError(
                 f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
             )
-        if unknown := set(entry) - {"pe", "simd", "tp", "memory"}:
+        if unknown := set(entry) - {"pe", "simd", "tp", "memory", "engine"}:
             raise DesignError(f"folding of '{name}': unknown {', '.join(sorted(unknown))}")
         if entry.get("memory", "rom") not in MEMORIES:
             raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
+        if engine_of(entry) not in ENGINES:
+            raise DesignError(
+                f"folding of '{name}': engine {entry['engine']!r} is not one of "
+                f"{', '.join(ENGINES)}"
+            )
         _check_numbers(network, name, entry)
     if memory not in (None, *MEMORIES):
         raise DesignError(f"memory {memory!r} is not rom or ram")
@@ -198,14 +206,18 @@ def _smallest(
     memories = [given[name]["memory"] for name in group if "memory" in given.get(name, {})]
     for name in group:  # they share one chain: what is said of one holds for all
         best[1][name]["memory"] = given.get(name, {}).get("memory", (memories or ["rom"])[0])
+        best[1][name]["engine"] = engine_of(given.get(name, {}))
     return best[1]
 
 
 def legal_choices(network: Network, name: str, given: dict[str, Any]) -> dict[str, list[int]]:
     """Legal pe, simd and tp that agree with what is ``given`` of them."""
-    return legal_folding(network, name) | {
-        k: [given[k]] for k in ("pe", "simd", "tp") if k in given
-    }
+    whole = one_row(network, name) if engine_of(given) == "constant" else {}
+    return (
+        legal_folding(network, name)
+        | {k: [v] for k, v in whole.items()}
+        | {k: [given[k]] for k in ("pe", "simd", "tp") if k in given}
+    )
 
 
 def _cheapest(

@@ -112,7 +112,8 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
         assert isinstance(target, Neuron | Readout)
         names = weighted_inputs(network, target)
         for name, f in zip(names, spec.fronts, strict=True):
-            add(f"{name}_weights", f.weight_depth, f.weight_width, f.weights, f.weight_region)
+            if f.engine != "constant":  # which has its weights in the logic
+                add(f"{name}_weights", f.weight_depth, f.weight_width, f.weights, f.weight_region)
         depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
         add(f"{instance.name}_params", depth, width, spec.param_rows, spec.param_region)
     return out

@@ -76,7 +76,7 @@ def _facts(
         "structure_id": record["structure_id"],
         "weights_id": f"{high << 32 | low:016x}" if _fixed(images) else None,
         "in_block_ram": [i.name for i in _held(images, record)],
-        "in_logic": record["logic"],
+        "in_logic": record["logic"], "constant": build.design.constants,
         "loaded_by_host": [i.name for i in images if i.region is not None],
     }  # fmt: skip
 
@@ -170,7 +170,8 @@ def verify(
 
     Returns ``equal`` (names of memories that are in block RAM bit for bit), ``different`` (name ->
     number of rows), ``in_logic`` (names), ``unread`` (name -> bits that the design never reads, so
-    that no block RAM has them), ``weights_id`` of the bitstream and ``expected_weights_id``.
+    that no block RAM has them), ``constant`` (cores whose weights are the logic itself, so there is
+    nothing to compare), ``weights_id`` of the bitstream and ``expected_weights_id``.
     """
     record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
@@ -203,7 +204,7 @@ def verify(
     found = read_memory(contents, columns, "ident", 32, 3) if _fixed(images) else None
     return {
         "bitstream": str(path), "equal": equal, "different": different, "unread": unread,
-        "in_logic": record["logic"],
+        "in_logic": record["logic"], "constant": build.design.constants,
         "loaded_by_host": [i.name for i in images if i.region is not None],
         "weights_id": f"{found[1] << 32 | found[0]:016x}" if found else None,
         "expected_weights_id": f"{ident.rows[1] << 32 | ident.rows[0]:016x}",

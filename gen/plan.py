@@ -5,6 +5,7 @@ from typing import Any
 
 from sterna.gen.design import BranchDesign, CoreDesign, Design, EdgeDesign
 from sterna.gen.edges import SLACK, input_edge, pixels_of, pool_edge
+from sterna.gen.engines import constants_of, engine_of
 from sterna.gen.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
 from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
@@ -155,12 +156,14 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     ram = entry.get("memory", "rom") == "ram"
     declares = (ram or p.patchable) and nodes.main
     regions = [p.regions, p.regions + 1] if nodes.main else [p.regions]
+    engine = engine_of(entry)
     core = CoreDesign(
         name=nodes.name, op="conv", sources=[source], target=nodes.target, main=nodes.main,
         pe=entry["pe"], simd=entry["simd"], tp=entry["tp"], memory="ram" if ram else "rom",
         input=EdgeDesign.of(edge), output=None, lanes=entry["pe"] * entry["simd"] * entry["tp"],
         law={}, ranges=declared_ranges(target.rule) if declares else None,
         regions=regions if ram else None, patchable=p.patchable and not ram,
+        engine=engine, constants=constants_of(node) if engine == "constant" else None,
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, "generic")

@@ -118,6 +118,7 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
     node = network[core.name]
     weighted = isinstance(node, Conv2d | Linear)
     weights = int(node.weight.size) if weighted else 0
+    bits = 2 if weighted and node.kind == "ternary" else 1
     channels, height, width = network.shape[core.target]
     return {
         "name": core.name,
@@ -125,12 +126,13 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "output": f"{channels}x{height}x{width}",
         "kind": node.kind if weighted else "",
         "weights": weights,
-        "weight_bits": weights * (2 if weighted and node.kind == "ternary" else 1),
+        "weight_bits": 0 if core.engine == "constant" else weights * bits,
         "pe": core.pe,
         "simd": core.simd,
         "tp": core.tp,
         "lanes": core.pe * core.simd * core.tp if weighted else 0,
         "memory": core.memory if weighted else "",
+        "engine": core.engine if weighted else "",
         "clocks": core.interval,
         "busy": core.interval / design.interval,
     }
@@ -138,13 +140,13 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
 
 def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
-    heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "clocks", "busy",
-             "~LUT", "~FF", "BRAM")  # fmt: skip
+    heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "engine", "clocks",
+             "busy", "~LUT", "~FF", "BRAM")  # fmt: skip
     rows = [
         (
             r["name"], r["output"], f"{r['weights']} {r['kind']}" if r["weights"] else "",
-            r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], r["clocks"],
-            f"{r['busy']:.0%}", *_core_cost(r),
+            r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], r["engine"],
+            r["clocks"], f"{r['busy']:.0%}", *_core_cost(r),
         )
         for r in answer["layers"]
     ]  # fmt: skip

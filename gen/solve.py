@@ -14,7 +14,8 @@ from sterna.gen.boards import board as board_of
 from sterna.gen.candidates import Candidate, candidates
 from sterna.gen.cost import Cost, Estimate, estimate
 from sterna.gen.design import Design
-from sterna.gen.fold import fold, neuron_groups
+from sterna.gen.engines import engine_of
+from sterna.gen.fold import fold, legal_choices, neuron_groups
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
 from sterna.golden.errors import DesignError, UsageError
@@ -127,17 +128,23 @@ class _Search:
         cores = walk(self.network)
         groups = neuron_groups(self.network, cores)
         least = {
-            name: {"pe": 1, "simd": 1, "tp": 1} | self.given.get(name, {})
+            name: self._first(name)
             for group in groups for name in group
         }  # fmt: skip
         for group in groups:  # inputs of one neuron share their pe
-            said = [self.given[n]["pe"] for n in group if "pe" in self.given.get(n, {})]
+            pe = max(least[name]["pe"] for name in group)
             for name in group:
-                least[name]["pe"] = self.given.get(name, {}).get("pe", max(said, default=1))
+                least[name]["pe"] = self.given.get(name, {}).get("pe", pe)
         base = plan(self.network, cores, least, 1 << 40, self.family, self.clock_mhz,
                     self.axis_width, self.patchable)  # fmt: skip
         self.options = candidates(self.network, base, groups, self.given)
         self.worth = BLOCK_WORTH[self.family]
+
+    def _first(self, name: str) -> dict[str, Any]:
+        """Any folding of a node that agrees with what is given."""
+        given = self.given.get(name, {})
+        choices = legal_choices(self.network, name, given)
+        return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
 
     def price(self, cost: Cost, worth: float) -> float:
         return cost.luts + worth * cost.bram + cost.ff / 50
@@ -155,7 +162,10 @@ class _Search:
             fast = [c for c in found if c.clocks <= bound]
             best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))
             for name, entry in best.entries.items():
-                out[name] = entry | {"memory": self.given.get(name, {}).get("memory", "rom")}
+                given = self.given.get(name, {})
+                out[name] = entry | {
+                    "memory": given.get("memory", "rom"), "engine": engine_of(given),
+                }  # fmt: skip
         return out
 
     def at(self, bound: int) -> Choice:

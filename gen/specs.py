@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sterna.gen.design import CoreDesign
+from sterna.gen.engines import check_engine
 from sterna.gen.graph import weighted_inputs
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
@@ -83,7 +84,7 @@ def front_spec(
 ) -> FrontSpec:
     """The Front of a weighted node; with ``rows`` also the contents of its memory.
 
-    DesignError names the node where pe, simd or tp are illegal.
+    DesignError names the node where pe, simd, tp or the engine are illegal.
     """
     node, target = network[core.name], network[core.target]
     assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
@@ -106,6 +107,9 @@ def front_spec(
             f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
             f"nor is a multiple of them up to {core.input.planes}"
         )
+    check_engine(network, core)
+    # Constants are no contents but what the logic is made of.
+    rows = rows or core.engine == "constant"
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(
@@ -133,6 +137,7 @@ def front_spec(
         z_width=signed_bits(int(span[0].min()), int(span[1].max())),
         shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
         family=family,
+        engine=core.engine,
         weight_region=core.regions[0] if core.regions else None,
         weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
     )

@@ -244,7 +244,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     """A folding file: a design.json, or only its folding block (with family and clock if given)."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
-        raise FileError(f"{path}: is not a folding; give core -> pe, simd, tp, memory")
+        raise FileError(f"{path}: is not a folding; give core -> pe, simd, tp, memory, engine")
     out = {k: body[k] for k in ("family", "clock_mhz", "axis_width") if k in body}
     return out | {"folding": body.get("folding", {k: v for k, v in body.items() if k not in out})}
 
@@ -260,7 +260,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
             settings = read_folding(build.folder / "folding.json") | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
-        raise DesignError("folding: give an object: core -> pe, simd, tp, memory")
+        raise DesignError("folding: give an object: core -> pe, simd, tp, memory, engine")
     (build.folder / SOLUTION).unlink(missing_ok=True)
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
     # A family without a cost model still gets the fewest lanes for a rate.
@@ -307,7 +307,7 @@ def _pack_files(build: Build) -> list[str]:
     return ["weights.sterna"] + [
         f"mem/{c.name}_{part}.{suffix}"
         for c in cores
-        for part in (("weights", "params") if c.main else ("weights",))
+        for part in ["weights"] * (c.engine != "constant") + ["params"] * c.main
         for suffix in ("mem", "hex", "coe", "mif")
     ]
 

@@ -190,7 +190,7 @@ def _draft(
     return Plan(leaves, tuple(draft.stages), result, latency, draft.cost)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Plan:
     shape = SHAPES[family]
     plans: list[Plan] = []
@@ -203,13 +203,17 @@ def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Plan
     return min(plans, key=lambda p: (p.cost, p.latency))
 
 
-def plan(heights: Sequence[int], width: int, family: str, masked: bool) -> Plan:
+def plan(
+    heights: Sequence[int], width: int, family: str, masked: bool = False, depth: int = 0
+) -> Plan:
     """The cheapest tree from ``heights[k]`` bits of weight ``2**k`` to a sum of ``width`` bits.
 
     The caller chooses ``width`` such that the sum cannot overflow; carries out of it never occur
-    and are dropped. ``masked``: the leaves are logic (of `Shape.leaf_levels`), not registers.
+    and are dropped. ``masked``: the leaves are logic (of `Shape.leaf_levels`), not registers; or
+    ``depth``, so many levels of it.
     """
-    return _plan(tuple(heights), width, family, SHAPES[family].leaf_levels if masked else 0)
+    depth = SHAPES[family].leaf_levels if masked else depth
+    return _plan(tuple(heights), width, family, depth)
 
 
 def count_bits(bits: Sequence[Value]) -> list[Value]:
@@ -229,12 +233,15 @@ def count_bits(bits: Sequence[Value]) -> list[Value]:
     return [first[0], *count_bits([low[1], rest[1], first[1]])]
 
 
-def build(m: Module, tree: Plan, leaves: Sequence[Sequence[Value]], name: str) -> list[Value]:
+def build(
+    m: Module, tree: Plan, leaves: Sequence[Sequence[Value]], name: str, trees: int | None = None
+) -> list[Value]:
     """Build ``tree`` in ``m.d.sync``; ``leaves[k][i]`` are vectors, one bit per parallel tree.
 
-    Returns the digits of the sums, low first: vectors too, ``tree.latency`` clocks later.
+    ``trees`` says how many where the lowest column is empty. Returns the digits of the sums, low
+    first: vectors too, ``tree.latency`` clocks later.
     """
-    trees = len(leaves[0][0])
+    trees = trees or len(leaves[0][0])
     bits: dict[int, Value] = {}
     for ids, values in zip(tree.leaves, leaves):
         bits.update(zip(ids, values, strict=True))

@@ -12,7 +12,31 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.compress import SHAPES, Plan, build, count_bits, plan
 
-__all__ = ["DotProduct"]
+__all__ = ["DotProduct", "check_lanes"]
+
+
+def check_lanes(
+    pe: int, simd: int, tp: int, bits_per_step: int, kind: str, family: str
+) -> None:
+    """DesignError where no engine has such lanes; arguments as of `DotProduct`."""
+    if min(pe, simd, tp, bits_per_step) < 1:
+        raise DesignError(
+            f"dot product: pe={pe}, simd={simd}, tp={tp} and bits_per_step={bits_per_step} "
+            "must all be at least 1; correct the folding"
+        )
+    if bits_per_step % tp and tp % bits_per_step:
+        raise DesignError(
+            f"dot product: tp={tp} neither divides nor is a multiple of the {bits_per_step} "
+            "planes of a time step; choose another tp"
+        )
+    if kind not in ("ternary", "binary"):
+        raise DesignError(
+            f"dot product: weights of kind {kind!r} have no hardware; use ternary or binary"
+        )
+    if family not in SHAPES:
+        raise DesignError(
+            f"dot product: family {family!r} is unknown; use one of {', '.join(SHAPES)}"
+        )
 
 
 class DotProduct(wiring.Component):
@@ -52,24 +76,7 @@ class DotProduct(wiring.Component):
         depthwise: bool = False,
         family: str = "generic",
     ) -> None:
-        if min(pe, simd, tp, bits_per_step) < 1:
-            raise DesignError(
-                f"dot product: pe={pe}, simd={simd}, tp={tp} and bits_per_step={bits_per_step} "
-                "must all be at least 1; correct the folding"
-            )
-        if bits_per_step % tp and tp % bits_per_step:
-            raise DesignError(
-                f"dot product: tp={tp} neither divides nor is a multiple of the {bits_per_step} "
-                "planes of a time step; choose another tp"
-            )
-        if kind not in ("ternary", "binary"):
-            raise DesignError(
-                f"dot product: weights of kind {kind!r} have no hardware; use ternary or binary"
-            )
-        if family not in SHAPES:
-            raise DesignError(
-                f"dot product: family {family!r} is unknown; use one of {', '.join(SHAPES)}"
-            )
+        check_lanes(pe, simd, tp, bits_per_step, kind, family)
         self.pe, self.simd, self.tp, self.kind = pe, simd, tp, kind
         self.depthwise, self.family = depthwise, family
         self.ternary = kind == "ternary"

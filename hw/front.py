@@ -8,15 +8,20 @@ from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.errors import DesignError
 from sterna.hw.accumulate import Accumulator, StepFeeder
 from sterna.hw.chain import Chain
+from sterna.hw.constant import ConstantDot
 from sterna.hw.dotproduct import DotProduct
 from sterna.hw.geometry import Geometry
 from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.memory import WeightMemory
 from sterna.hw.walker import Loop, Walker
 
-__all__ = ["Front", "FrontSpec", "delay"]
+__all__ = ["ENGINES", "Front", "FrontSpec", "delay"]
+
+#: Of the dot product: weights from a memory, or in the logic.
+ENGINES = ("compress", "constant")
 
 
 def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
@@ -29,10 +34,16 @@ def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
 
 
 @lru_cache(maxsize=256)
-def _dot_latency(*dot) -> int:
-    product = DotProduct(*dot)
+def _dot_latency(engine: str, dot: tuple, constants: tuple[int, int]) -> int:
+    product = _made(engine, dot, constants)
     product._MustUse__silence = True  # type: ignore  # only asked, never built
     return product.latency
+
+
+def _made(engine: str, dot: tuple, constants: tuple[int, int]) -> DotProduct | ConstantDot:
+    if engine == "constant":
+        return ConstantDot(*dot, row=constants[0], width=constants[1])
+    return DotProduct(*dot)
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class FrontSpec:
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. weight_style: see `WeightMemory`; more rows than needed make the memory
-    deeper.
+    deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the logic.
     """
 
     geometry: Geometry
@@ -65,6 +76,7 @@ class FrontSpec:
     weight_region: int | None = None
     weights: Sequence[int] = field(default_factory=list)
     weight_style: str | None = None
+    engine: str = "compress"
 
     @property
     def simd(self) -> int:
@@ -87,7 +99,28 @@ class FrontSpec:
 
     @property
     def dot_latency(self) -> int:
-        return _dot_latency(*self.dot)
+        return _dot_latency(self.engine, self.dot, self._constants)
+
+    def make_dot(self) -> DotProduct | ConstantDot:
+        """The dot product of this engine."""
+        return _made(self.engine, self.dot, self._constants)
+
+    @property
+    def _constants(self) -> tuple[int, int]:
+        """Of the engine 'constant': row of weights, bits of a result."""
+        if self.engine != "constant":
+            return 0, 0
+        if self.weight_depth != 1 or len(self.weights) != 1 or self.weight_region is not None:
+            raise DesignError(
+                f"engine 'constant': {self.weight_depth} rows of weights (given: "
+                f"{len(self.weights)}), region {self.weight_region}; only one fixed row fits"
+            )
+        return self.weights[0], self.z_width
+
+    @property
+    def sum_latency(self) -> int:
+        """Clocks of the accumulators; constants need none, for a visit has one window word."""
+        return {"constant": 0}.get(self.engine, 1 if self.kind == "ternary" else 2)
 
     @property
     def visits(self) -> int:
@@ -130,7 +163,7 @@ class FrontSpec:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
         dot = 1 + LineBuffer.latency + 1 + self.dot_latency
-        first = dot + (self.folds - 1) * self.plane_groups + (2 if self.kind == "ternary" else 3)
+        first = dot + (self.folds - 1) * self.plane_groups + 1 + self.sum_latency
         if self.tp > self.bits:
             return tuple(first + 1 + t for t in range(self.steps))
         joined = self.parts if self.parts > 1 else 0
@@ -188,7 +221,7 @@ class Front(wiring.Component):
         self.loops = s.loops()
         self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
         self.buffer = LineBuffer(g, self.loops)
-        self.dot = DotProduct(*s.dot)
+        self.dot = s.make_dot()
         ports = {
             "i": In(stream.Signature(unsigned(g.edge.width))),
             "go": In(1),
@@ -228,8 +261,12 @@ class Front(wiring.Component):
         # The act is registered once behind the word (selection of lanes and planes).
         flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags")
         self._act(m)
-        self._weights(m, names)
-        self._sums(m, flags)
+        if isinstance(self.dot, DotProduct):
+            self._weights(m, names, self.dot)
+            ready, z = self._accumulate(m, flags, self.dot)
+        else:
+            ready, z = flags[0], self.dot.z
+        self._steps(m, ready, z)
         return m
 
     def _act(self, m: Module) -> None:
@@ -261,7 +298,7 @@ class Front(wiring.Component):
                 order += [at(n, plane) for n in range(pixels)]
         m.d.sync += self.dot.act.eq(Cat(order))
 
-    def _weights(self, m: Module, names: list[str]) -> None:
+    def _weights(self, m: Module, names: list[str], dot: DotProduct) -> None:
         """Weight words follow the items: one on at every fold or output group, back at a pixel."""
         s, walker = self.spec, self.walker
         address = Signal(range(max(2, s.weight_depth)))
@@ -288,11 +325,11 @@ class Front(wiring.Component):
         if s.weight_region is not None:
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
-        m.d.comb += [weights.addr.eq(address), self.dot.weight.eq(weights.data)]
+        m.d.comb += [weights.addr.eq(address), dot.weight.eq(weights.data)]
 
-    def _sums(self, m: Module, flags: Value) -> None:
-        s, dot = self.spec, self.dot
-        width = s.z_width
+    def _accumulate(self, m: Module, flags: Value, dot: DotProduct) -> tuple[Value, Value]:
+        """(pulse, sums) of a visit's window words, for each plane group."""
+        s, width = self.spec, self.spec.z_width
         pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
@@ -307,13 +344,18 @@ class Front(wiring.Component):
         ]
         if s.kind == "binary":
             m.d.comb += acc.pop.eq(dot.pop)
+        return acc.ready_z, acc.z
+
+    def _steps(self, m: Module, ready: Value, z: Value) -> None:
+        """Sums become the steps of the neuron."""
+        s = self.spec
         m.submodules.feeder = feeder = StepFeeder(
-            pe=s.pe, sums=dot.sums, in_width=width, width=width, steps=s.steps,
+            pe=s.pe, sums=self.dot.sums, in_width=s.z_width, width=s.z_width, steps=s.steps,
             parts=s.parts, part_bits=s.tp, hold=s.held,
         )  # fmt: skip
         m.d.comb += [
-            feeder.ready_z.eq(acc.ready_z),
-            feeder.z.eq(acc.z),
+            feeder.ready_z.eq(ready),
+            feeder.z.eq(z),
             Cat(self.valid, self.first, self.last).eq(Cat(feeder.valid, feeder.first, feeder.last)),
             self.x.eq(feeder.x),
         ]

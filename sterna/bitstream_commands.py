@@ -115,6 +115,8 @@ def _places(facts: dict[str, Any]) -> list[str]:
     ):
         if facts.get(key):
             out.append(f"memories {text} {', '.join(facts[key])}")
+    if facts.get("constant"):
+        out.append(f"weights in the logic, no memory: {', '.join(facts['constant'])}")
     return out
 
 
@@ -138,6 +140,7 @@ def verify_bitstream(options: argparse.Namespace) -> Answer:
     lines += [f"{name}: {n} rows differ" for name, n in answer["different"].items()]
     lines += [f"{name}: bits {bits} are never read" for name, bits in answer["unread"].items()]
     lines += [f"{name}: not in block RAM, but in logic" for name in answer["in_logic"]]
+    lines += [f"{name}: its weights are logic, not a memory" for name in answer["constant"]]
     lines += [f"{name}: empty until sterna load" for name in answer["loaded_by_host"]]
     if answer["weights_id"]:
         lines.append(f"weights_id {answer['weights_id']}")

@@ -1,5 +1,6 @@
 """What an earlier run left: its checkpoint, and its weights to start another one from."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,24 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
 
 from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatNetwork, FloatNeuron
+from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError
 from sterna.train.stidi import rescaled
 
-__all__ = ["read_checkpoint", "warmed"]
+__all__ = ["read_checkpoint", "warmed", "write_checkpoint"]
 
 Weighted = FloatConv2d | FloatLinear
+
+
+def write_checkpoint(path: Path, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """One file with the tensors and, in its metadata, ``head`` and their digest: it is whole, or
+    the one before is still there."""
+    tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    text = json.dumps(head | {"digest": _digest(tensors)}, sort_keys=True)
+    write_atomic(path, save_tensors(tensors, {"checkpoint": text}))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -23,9 +34,21 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         size = int.from_bytes(blob[:8], "little")
         head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["checkpoint"])
-        return head, load_tensors(blob)
+        tensors = load_tensors(blob)
+        if head.get("digest", "") not in ("", _digest(tensors)):  # none: of an earlier Sterna
+            raise ValueError("a tensor differs from what was written")
+        return head, tensors
     except Exception as e:  # every way a damaged file can fail is the same to the user
         raise FileError(f"{path}: truncated or altered ({e}); delete it to start again") from e
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    """sha256 over the tensors in the order of their names."""
+    whole = hashlib.sha256()
+    for name in sorted(tensors):
+        whole.update(f"{name} {tensors[name].dtype} {tensors[name].shape}\n".encode())
+        whole.update(tensors[name].tobytes())
+    return whole.hexdigest()
 
 
 def warmed(network: FloatNetwork, path: Path, timed: bool = False) -> FloatNetwork:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
+from sterna.golden.network import NAME
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
 from sterna.train.schedule import PRECISIONS
@@ -95,6 +96,11 @@ def read_recipe(path: str | Path) -> Recipe:
         if key not in raw:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
     _check_types(path, Recipe, raw, "")
+    if not NAME.match(raw["name"]):
+        raise UsageError(
+            f"{path}: name {raw['name']!r} is not small letters, digits and _ from a letter on, as "
+            "networks and Verilog modules are called; correct it"
+        )
     if not isinstance(raw["network"], dict):
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
     recipe = Recipe(**raw, stages=stages, text=text)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import save as save_tensors
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -25,7 +24,7 @@ from sterna.golden.disk import write_atomic
 from sterna.golden.errors import SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
-from sterna.train.checkpoint import read_checkpoint, warmed
+from sterna.train.checkpoint import read_checkpoint, warmed, write_checkpoint
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
 from sterna.train.frames import check_fits, pick
@@ -385,10 +384,7 @@ class Trainer:
                 "position": self.position, "spent": self.spent, "fraction": self.fraction,
                 "adam_steps": steps, "conversion": self.conversion,
                 "recipe": self.recipe.text}  # fmt: skip
-        # one file: a checkpoint is whole or is the one before
-        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()},
-                            {"checkpoint": json.dumps(head, sort_keys=True)})  # fmt: skip
-        write_atomic(self.out / "checkpoint.safetensors", blob)
+        write_checkpoint(self.out / "checkpoint.safetensors", head, tensors)
         write_atomic(self.out / "recipe.toml", self.recipe.text.encode())
         self.module.export().save(self.out)
 

@@ -103,7 +103,8 @@ class Space:
                 if type_ != NONE and n in p.blocks
             ]  # fmt: skip
             layers[at] = layers[at] | {"skips": skips}
-        name = f"{self.base.name}_{self.label(member)}"
+        # a name that a network and a Verilog module may have
+        name = f"{self.base.name}_{self.label(member).lower().replace('-', '_')}"
         network = self.base.network | {"layers": layers}
         return replace(self.base, name=name, network=network, search=None)
 

@@ -39,7 +39,7 @@ def network(seed=0):
     )
 
 
-FOLDING = {"c": {"pe": 1, "simd": 3, "tp": 4, "memory": "ram"}}
+FOLDING = {"c": {"pe": 1, "simd": 3, "tp": 4, "memory": "ram", "engine": "compress"}}
 
 
 @pytest.fixture
@@ -409,7 +409,7 @@ def test_an_altered_record_only_makes_its_stage_stale(tmp_path, entry):
 
 def test_a_board_has_a_folding_and_a_folder_of_its_own(example, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    other = {"c": {"pe": 2, "simd": 9, "tp": 4, "memory": "rom"}}
+    other = {"c": {"pe": 2, "simd": 9, "tp": 4, "memory": "rom", "engine": "compress"}}
     (example / "folding.ice40.json").write_text(json.dumps(other))
     build = ensure(example, "fold", Options(family="ice40"), variants=("icebreaker", "ice40"))
     assert build.folder == Path("build/tiny-icebreaker")

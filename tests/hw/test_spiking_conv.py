@@ -77,6 +77,15 @@ CASES = {
     "per step bias": (single(3, (2, 3, 3), Conv2d("c", "x", weights(4, 2, 2, 2)), rule(4,
                       bias=np.arange(12).reshape(3, 4) - 6, reset_by=np.array([1, 9, -1, 2]))),
                       {"c": {"pe": 2, "simd": 8, "tp": 1}}),
+    # weights in the logic: a value's planes in parts, all steps at once, a tree for every channel
+    "constant pixels": (single(3, (1, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3),
+                        padding=(1, 1, 1, 1)), rule(4, 60, 300), "direct"),
+                        {"c": {"tp": 2, "engine": "constant"}}),
+    "constants": (single(5, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3, kind="binary"),
+                  padding=(0, 2, 1, 0), kind="binary"), rule(6, leak=Decay(1, 3),
+                  fraction_bits=3)), {"c": {"tp": 2, "engine": "constant"}}),
+    "constant depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), groups=4),
+                           rule(4, 0, 4)), {"c": {"tp": 4, "engine": "constant"}}),
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.engines import one_row
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
@@ -59,7 +60,7 @@ class Case:
 
 
 def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
-    """Legal pe, simd, tp and memory of every core, at most about ``work`` clocks each.
+    """Legal pe, simd, tp, memory and engine of every core, at most about ``work`` clocks each.
 
     The weighted inputs of a neuron get the same pe and memory.
     """
@@ -84,7 +85,22 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
                 entry[key] = legal[key][legal[key].index(entry[key]) + 1]
         memory = draw.pick(("rom", "ram")) if first is None else first["memory"]
         out[node.name] = entry | {"memory": memory}
+    for node in network.nodes:
+        if isinstance(node, Neuron | Readout):
+            _constants(network, draw, [i for i in node.inputs if i in out], out)
     return out
+
+
+def _constants(
+    network: Network, draw: Seeded, group: list[str], out: dict[str, dict[str, Any]]
+) -> None:
+    """Now and then, some of a neuron's fixed weighted inputs with their weights in the logic."""
+    whole = {name: found for name in group if (found := one_row(network, name))}
+    if out[group[0]]["memory"] == "rom" and len(whole) == len(group) and draw.chance(40):
+        for name, found in whole.items():
+            if name == group[0] or draw.chance(50):
+                out[name] |= found | {"engine": "constant"}
+            out[name]["pe"] = found["pe"]
 
 
 def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:

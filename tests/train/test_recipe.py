@@ -56,6 +56,7 @@ def test_a_good_recipe_is_read(tmp_path):
         ("steps = 2\nlr", "steps = 1\nlr", r"a folded stage has the steps of \[network\]"),
         ("[network]", "[nq]\n[network]", r"\[nq\] and stages with nq = true go together"),
         ("seed = 1", "images = 100", "images 100 do not fill one batch of 128"),
+        ("seed = 1", 'precision = "half"', "precision 'half' is not one of auto, float32"),
     ],
 )
 def test_wrong_values_are_named(tmp_path, old, new, sentence):

@@ -88,7 +88,7 @@ def test_every_number_of_skips_is_drawn_as_often(tmp_path: Path) -> None:
 def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
     top = 'rotate = 2.5\nmirror = true\nsmoothing = 0.1\nimages = 640'
     recipe = recipe_of(tmp_path, top=top)
-    odd = replace(Space(recipe).recipe(("ASC", "DSC", NONE)), name='a "quoted" \\ name')
+    odd = replace(Space(recipe).recipe(("ASC", "DSC", NONE)), warm_start='a "quoted" \\ name')
     path = tmp_path / "again.toml"
     path.write_text(recipe_text(odd, "two\nlines"))
     again = read_recipe(path)

@@ -1,0 +1,242 @@
+"""Every network of the examples as a whole design: clocks, cells, work for its size; the peers.
+
+    python benchmarks/networks.py [NAME ...] [--list] [--write] [--fmax] [--force]
+
+A point is a network under examples/, a target and how it is folded. It is folded, packed, written
+as Verilog and synthesised out of context: buffers, memories, neurons, control and AXI are in it.
+``--fmax`` also routes ECP5 points three times in a shift-register wrapper and takes the median.
+A point whose Verilog and tool are those of its last result is not run again. Results go to
+``benchmarks/results.json``; ``--write`` makes the tables of docs/performance.md from them.
+
+SOP: one synaptic accumulate; dense-equivalent, so every weight counts at every output pixel and
+every time step, zeros and silent inputs too. LUTs are counted as ``sterna.gen.synth`` says, with
+LUT RAM.
+"""
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common import ROOT, work_dir
+
+RESULTS = ROOT / "benchmarks" / "results.json"
+DOCS = ROOT / "docs" / "performance.md"
+START, END = "<!-- table: benchmarks/networks.py -->", "<!-- end of table -->"
+CLOCK_MHZ = 100.0
+FMAX_SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row: the example, the family, how it is folded (``gen.stages.Options``; {}: as the
+    example says), and what it stands for."""
+
+    example: str
+    target: str
+    options: dict[str, Any] = field(default_factory=dict)
+    what: str = ""
+
+
+POINTS = {
+    "digits": Point("digits", "ecp5"),
+    "mnist": Point("mnist", "ecp5", what="lanes of a ternary design"),
+    "mnist_x7": Point("mnist", "xilinx7", what="lanes of a ternary design"),
+    "mnist_binary": Point("mnist_binary", "ecp5", what="lanes of a binary design"),
+    "mnist_binary_x7": Point("mnist_binary", "xilinx7", what="lanes of a binary design"),
+    "peer_mlp": Point("peer_mlp", "xilinx7", what="beside snn-fpga and Spiker+"),
+    "peer_conv8": Point("peer_conv8", "xilinx7", what="beside the INT8 conv SNN"),
+    "nmnist": Point("nmnist", "ecp5"),
+    "ttfs": Point("ttfs", "ecp5"),
+    "fashion": Point("fashion", "ecp5"),
+    "skip4_mix": Point("skip4_mix", "ecp5"),
+}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A public design, as published or as measured by whoever compared it. ``gsop``: GSOP/s per
+    thousand LUTs at 100 MHz."""
+
+    name: str
+    what: str
+    cost: str
+    speed: str
+    gsop: str
+    source: str
+
+
+PEERS = (
+    Peer("snn-fpga (Artix-7)", "784-128-10, T = 100, INT8", "6,358 LUT, 40.5 BRAM", "0.52 ms",
+         "3.1", "published"),
+    Peer("Spiker+ (XC7Z020)", "784-128-10, T = 100", "7,612 LC, 18 BRAM", "0.78 ms", "1.4 to 1.7",
+         "published, clocks measured"),
+    Peer("INT8 conv SNN in SystemVerilog", "28x28 - 8C3 - sum 2x2 - FC10, T = 16",
+         "30,749 LUT + 704 RAM64M", "12,623 clocks an image", "0.23", "measured"),
+    Peer("QUANTISENC", "256-256-10, 5 bit", "about 110,000 LUT", "263 clocks a step", "0.24",
+         "measured"),
+    Peer("FINN (ZC706), not spiking", "binary CNV", "about 7 LUT a lane", "21,906 images/s",
+         "about 14", "published"),
+    Peer("unrolled ternary CNN (VU9P), not spiking", "constant weights", "-", "122,000 images/s",
+         ">= 16", "published"),
+)  # fmt: skip
+CONV8_PEER = (30_749 + 4 * 704, 12_623)
+"""LUTs (a RAM64M takes four) and clocks an image of the peer that peer_conv8 stands beside."""
+
+
+def synapses(network: Any) -> int:
+    """Dense-equivalent synaptic accumulates of an image: weights x output pixels x steps."""
+    from sterna.golden.network import Conv2d, Linear
+
+    total = 0
+    for node in network.nodes:
+        if isinstance(node, Conv2d | Linear):
+            _, height, width = network.shape[node.name]
+            total += int(node.weight.size) * height * width * network.steps
+    return total
+
+
+def measure(name: str, point: Point, fmax: bool, known: dict[str, Any] | None) -> dict[str, Any]:
+    """Everything the tables say of a point; ``known`` where it still holds."""
+    from sterna.gen.stages import Options, ensure
+    from sterna.gen.synth import fmax_ecp5, synth
+    from sterna.golden.disk import sha256
+
+    folder = work_dir("networks", name)
+    build = ensure(ROOT / "examples" / point.example, "verilog",
+                   Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
+                   folder)  # fmt: skip
+    digest = sha256(build.verilog.read_bytes())
+    design, network = build.design, build.network
+    row: dict[str, Any] = {
+        "example": point.example, "target": point.target, "what": point.what, "verilog": digest,
+        "steps": network.steps, "synapses": synapses(network), "clocks": design.interval,
+        "latency": design.latency, "lanes": sum(c.lanes for c in design.cores),
+        "folding": design.folding,
+    }  # fmt: skip
+    if known is not None and known.get("verilog") == digest:
+        row = known | row
+    else:
+        print(f"{name}: yosys for {point.target} ...", file=sys.stderr, flush=True)
+        used = synth([build.verilog], build.name, point.target, folder / "synth")
+        row |= {k: used[k] for k in ("lut", "carry", "ff", "bram", "lutram", "tool")}
+        if "lut_packed_estimate" in used:
+            row["lut_packed_estimate"] = used["lut_packed_estimate"]
+    if fmax and point.target == "ecp5" and "mhz" not in row:
+        print(f"{name}: nextpnr, {len(FMAX_SEEDS)} seeds ...", file=sys.stderr, flush=True)
+        device = next(d for d, cells in (("25k", 24_288), ("45k", 43_848), ("85k", 83_640))
+                      if row["lut"] + row["lutram"] < 0.95 * cells or d == "85k")  # fmt: skip
+        found = fmax_ecp5([build.verilog], build.name, folder / "fmax", device=device,
+                          target_mhz=CLOCK_MHZ, seeds=FMAX_SEEDS)  # fmt: skip
+        row |= {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
+                "critical": found["critical"]}  # fmt: skip
+    return row | derived(row)
+
+
+def derived(row: dict[str, Any]) -> dict[str, Any]:
+    """What follows from clocks and cells at 100 MHz."""
+    luts = row["lut"] + row["lutram"]
+    images = CLOCK_MHZ * 1e6 / row["clocks"]
+    return {
+        "luts": luts,
+        "lut_per_lane": luts / row["lanes"],
+        "images": images,
+        "images_per_klut": images / luts * 1000,
+        "gsop_per_klut": row["synapses"] * images / 1e9 / (luts / 1000),
+    }
+
+
+def main_table(results: dict[str, Any]) -> list[str]:
+    out = [
+        "| point | target | T | clocks/image | lanes | LUT | of these LUT RAM | FF | block RAM | "
+        "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | Fmax, MHz |",
+        "|---" * 14 + "|",
+    ]
+    for name in POINTS:
+        if (r := results.get(name)) is None:
+            continue
+        packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
+        mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
+            if "mhz" in r else "-"  # fmt: skip
+        cells = [
+            f"`{name}`", r["target"], r["steps"], f"{r['clocks']:,}", f"{r['lanes']:,}",
+            f"{r['luts']:,}{packed}", f"{r['lutram']:,}", f"{r['ff']:,}", f"{r['bram']:g}",
+            f"{r['lut_per_lane']:.2f}", f"{r['images']:,.0f}", f"{r['images_per_klut']:,.0f}",
+            f"{r['gsop_per_klut']:.1f}", mhz,
+        ]  # fmt: skip
+        out.append("| " + " | ".join(map(str, cells)) + " |")
+    return out
+
+
+def peer_table(results: dict[str, Any]) -> list[str]:
+    out = [
+        "| design | what | cost | speed | GSOP/s per kLUT at 100 MHz | figures |",
+        "|---" * 6 + "|",
+    ]
+    for p in PEERS:
+        cells = [p.name, p.what, p.cost, p.speed, p.gsop, p.source]
+        out.append("| " + " | ".join(cells) + " |")
+    for name in ("peer_mlp", "peer_conv8", "mnist_x7", "mnist_binary_x7"):
+        if (r := results.get(name)) is None:
+            continue
+        cost = f"{r['luts']:,} LUT, {r['bram']:g} BRAM"
+        speed = f"{1000 / r['images']:.3f} ms, {r['clocks']:,} clocks an image"
+        cells = [f"**Sterna `{r['example']}`**", f"T = {r['steps']}", cost, speed,
+                 f"{r['gsop_per_klut']:.1f}", "measured (yosys)"]  # fmt: skip
+        out.append("| " + " | ".join(cells) + " |")
+    return out
+
+
+def conv8_lines(results: dict[str, Any]) -> list[str]:
+    """LUT x clocks beside the measured convolutional peer."""
+    if (r := results.get("peer_conv8")) is None:
+        return []
+    ours, theirs = r["luts"] * r["clocks"], math.prod(CONV8_PEER)
+    return [
+        f"`peer_conv8`: LUT x clocks an image is {ours / 1e6:.1f} million, the peer's "
+        f"{theirs / 1e6:.0f} million: {theirs / ours:.1f} times less."
+    ]
+
+
+def write_docs(results: dict[str, Any]) -> None:
+    before, rest = DOCS.read_text().split(START)
+    after = rest.split(END)[1]
+    parts = (main_table(results), peer_table(results), conv8_lines(results))
+    body = "\n".join([START, "\n\n".join("\n".join(p) for p in parts if p), END])
+    DOCS.write_text(before + body + after)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="points (default: all)")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--write", action="store_true", help="tables into docs/performance.md")
+    parser.add_argument("--fmax", action="store_true", help="route ECP5 points, too")
+    parser.add_argument("--force", action="store_true", help="also what has not changed")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(f"{n}: examples/{p.example}, {p.target} {p.what}"
+                        for n, p in POINTS.items()))  # fmt: skip
+        return 0
+    if unknown := [n for n in options.names if n not in POINTS]:
+        print(f"no point {unknown[0]!r}; use {', '.join(POINTS)}", file=sys.stderr)
+        return 2
+    results: dict[str, Any] = {}
+    if RESULTS.is_file():
+        results = json.loads(Path(RESULTS).read_bytes())
+    for name in options.names or POINTS:
+        known = None if options.force else results.get(name)
+        results[name] = measure(name, POINTS[name], options.fmax, known)
+        # Written point by point: an interrupted run keeps what it measured.
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    print("\n".join(main_table(results)))
+    if options.write:
+        write_docs(results)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

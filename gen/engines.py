@@ -1,0 +1,80 @@
+"""The engine of a layer's dot product: which there are, and where each can be used.
+
+``compress`` reads weights from a memory and can be used everywhere. ``constant`` has them in the
+logic: no memory, and nothing is spent on zeros, but all weights must be at work in every clock.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sterna.gen.design import CoreDesign
+from sterna.golden.disk import sha256
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.window import window_of
+from sterna.hw.front import ENGINES
+
+__all__ = ["ENGINES", "check_engine", "constants_of", "engine_of", "one_row"]
+
+
+def constants_of(node: WeightedNode) -> str:
+    """What design.json keeps of weights that are in the logic: sha256 of their bytes (int8,
+    PyTorch order). So they are part of the structure, and others belong to another design."""
+    return sha256(node.weight.tobytes())
+
+
+def one_row(network: Network, name: str) -> dict[str, int]:
+    """The pe and simd with which all weights of a node are one row of memory; empty where no
+    folding does (several groups of several inputs or outputs)."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    shape = network.shape[node.input]
+    channels, (kh, kw) = window_of(node, shape)
+    groups = 1 if isinstance(node, Linear) else node.groups
+    if groups > 1 and not groups == node.out_channels == shape[0]:
+        return {}
+    return {"pe": node.out_channels, "simd": channels * kh * kw}
+
+
+def check_engine(network: Network, core: CoreDesign) -> None:
+    """DesignError, naming the node, where a core cannot have its engine."""
+    name, rest = core.name, "or use engine 'compress'"
+    if core.engine not in ENGINES:
+        raise DesignError(
+            f"node '{name}': engine {core.engine!r} is not one of {', '.join(ENGINES)}"
+        )
+    if core.engine == "compress":
+        return
+    node, wanted = network[name], one_row(network, name)
+    assert isinstance(node, Conv2d | Linear)
+    if not wanted:
+        raise DesignError(
+            f"node '{name}': engine 'constant' needs all weights at work in every clock, and a "
+            "convolution of several groups works on one at a time; use engine 'compress'"
+        )
+    if wanted != {"pe": core.pe, "simd": core.simd}:
+        raise DesignError(
+            f"node '{name}': engine 'constant' needs all weights at work in every clock, pe "
+            f"{wanted['pe']} and simd {wanted['simd']}, not pe {core.pe} and simd {core.simd}; "
+            f"give it these, {rest}"
+        )
+    if core.memory != "rom":
+        raise DesignError(
+            f"node '{name}': engine 'constant' has its weights in the logic, so its memory is "
+            f"'rom', not {core.memory!r}; change that, {rest}"
+        )
+    if core.patchable:
+        raise DesignError(
+            f"node '{name}': engine 'constant' has its weights in the logic, where no bitstream "
+            f"can be patched; fold without --patchable, {rest}"
+        )
+    if core.constants != constants_of(node):
+        raise DesignError(
+            f"node '{name}': has its weights in the logic (engine 'constant'), and these are "
+            f"others; fold the network anew, {rest}"
+        )
+
+
+def engine_of(entry: Mapping[str, Any]) -> str:
+    """Of a folding's entry."""
+    return entry.get("engine", "compress")

@@ -1,0 +1,126 @@
+"""The choice of an engine: where it is refused, what it leaves out, whose weights it takes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sterna.gen.design import Design
+from sterna.gen.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.fold import fold
+from sterna.gen.pack import memory_images, weights_image
+from sterna.gen.placeholder import Placeholders
+from sterna.gen.report import core_rows
+from sterna.golden.errors import DesignError
+from sterna.golden.files import structure_id
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+
+
+def network(seed=0, groups=1, zeros=False):
+    rng = np.random.default_rng(seed)
+    draw = lambda *s: (rng.integers(-1, 2, s) * (not zeros)).astype(np.int8)  # noqa: E731
+    return Network(
+        2,
+        [
+            Input("x", (4, 4, 4), "frames"),
+            Conv2d("c", "x", draw(4, 4 // groups, 3, 3), padding=(1, 1, 1, 1), groups=groups),
+            Neuron("n", ("c",), NeuronRule(np.array([1, 2, 3, 2]))),
+            Linear("f", "n", draw(3, 64)),
+            Readout("r", ("f",), NeuronRule(np.zeros(3, int), reset="none")),
+        ],
+        name="net",
+    )
+
+
+CONSTANT = {"c": {"engine": "constant"}}
+NET = network()
+
+
+def refused(net, folding, **settings) -> str:
+    with pytest.raises(DesignError) as e:
+        fold(net, folding, **settings)
+    return str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "settings", "sentence"),
+    [
+        ({"engine": "magic"}, {},
+         "folding of 'c': engine 'magic' is not one of compress, constant"),
+        ({"engine": ["x"]}, {}, "folding of 'c': engine ['x'] is not one of compress, constant"),
+        ({"engine": "constant", "pe": 2}, {},
+         "node 'c': engine 'constant' needs all weights at work in every clock, pe 4 and simd 36, "
+         "not pe 2 and simd 36; give it these, or use engine 'compress'"),
+        ({"engine": "constant", "memory": "ram"}, {},
+         "node 'c': engine 'constant' has its weights in the logic, so its memory is 'rom', not "
+         "'ram'; change that, or use engine 'compress'"),
+        ({"engine": "constant"}, {"memory": "ram"}, "so its memory is 'rom', not 'ram'"),
+        ({"engine": "constant"}, {"patchable": True},
+         "where no bitstream can be patched; fold without --patchable, or use engine 'compress'"),
+    ],
+)  # fmt: skip
+def test_refusals_name_the_node_the_cause_and_the_way_out(entry, settings, sentence):
+    assert sentence in refused(NET, {"c": entry}, **settings)
+
+
+def test_groups_are_refused_and_depthwise_is_not():
+    assert refused(network(groups=2), CONSTANT) == (
+        "node 'c': engine 'constant' needs all weights at work in every clock, and a convolution "
+        "of several groups works on one at a time; use engine 'compress'"
+    )
+    core = fold(network(groups=4), CONSTANT).core("c")
+    assert (core.pe, core.simd, core.engine) == (4, 9, "constant")
+
+
+def test_the_solver_gives_constants_all_lanes():
+    design = fold(NET, CONSTANT)
+    assert {k: design.folding["c"][k] for k in ("pe", "simd", "engine", "memory")} == {
+        "pe": 4, "simd": 36, "engine": "constant", "memory": "rom",
+    }  # fmt: skip
+    assert design.folding["f"]["engine"] == "compress" and design.core("f").constants is None
+    assert fold(NET, design.folding).to_json() == design.to_json()
+    assert Design.from_json(design.to_json()) == design
+
+
+def test_a_design_without_engines_has_weights_in_memories():
+    body = json.loads(fold(NET).to_json())
+    for core in body["cores"]:
+        del core["engine"], core["constants"]
+    assert Design.from_json(json.dumps(body)) == fold(NET)
+
+
+def test_constants_need_no_weight_memory():
+    design = fold(NET, CONSTANT)
+    assert [i.name for i in memory_images(NET, design)] == ["c_params", "f_weights", "f_params"]
+    rows = {r["name"]: r for r in core_rows(NET, design)}
+    assert rows["c"]["weight_bits"] == 0 and rows["f"]["weight_bits"] == 2 * 3 * 64
+    assert rows["c"]["engine"] == "constant"
+    spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
+    core = {c.name: c.spec for c in spec.cores}["c"]
+    assert len(core.front.weights) == 1, "placeholders may not stand in for what is logic"
+
+
+def test_weights_in_the_logic_are_part_of_the_structure():
+    """Other weights make another design, or are refused; other parameters are not."""
+    other, design = network(1), fold(NET, CONSTANT)
+    assert design.core("c").constants != fold(other, CONSTANT).core("c").constants
+    ids = {structure_id(n, fold(n, CONSTANT).to_json()) for n in (NET, other)}
+    assert len(ids) == 2
+    for use in (memory_images, weights_image, elaborate):
+        with pytest.raises(DesignError) as e:
+            use(other, design)
+        assert str(e.value) == (
+            "node 'c': has its weights in the logic (engine 'constant'), and these are others; "
+            "fold the network anew, or use engine 'compress'"
+        )
+    nodes = {n.name: n for n in NET.nodes}
+    turned = replace(nodes["f"], weight=np.ascontiguousarray(nodes["f"].weight[:, ::-1]))
+    retrained = Network(2, [*NET.nodes[:3], turned, NET.nodes[4]], "net")
+    assert weights_image(retrained, design) != weights_image(NET, design)
+
+
+def test_a_layer_of_zeros_builds():
+    net = network(zeros=True)
+    assert "module" in verilog_text(elaborate(net, fold(net, CONSTANT)), "net")

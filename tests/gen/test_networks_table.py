@@ -1,0 +1,65 @@
+"""The table of whole designs: what it counts, and what follows from a count."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.rule import NeuronRule
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def networks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.delitem(sys.modules, "common", raising=False)
+    spec = importlib.util.spec_from_file_location("networks_table", ROOT / "benchmarks/networks.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "networks_table", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_synapses_count_at_every_pixel_and_step(networks):
+    ones = lambda n, **more: NeuronRule(np.ones(n, np.int32), **more)  # noqa: E731
+    network = Network(steps=3, nodes=[
+        Input("image", shape=(2, 6, 5), coding="frames"),
+        Conv2d("conv", "image", np.ones((4, 1, 3, 3), np.int8), (1, 2), (1, 1, 1, 1), groups=2,
+               kind="binary"),
+        Neuron("spikes", ["conv"], ones(4)),
+        Linear("fc", "spikes", np.ones((10, 4 * 6 * 3), np.int8), kind="binary"),
+        Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
+    ])  # fmt: skip
+    # 4 channels of 9 weights at 6 x 3 pixels, then 10 classes of 72 inputs, three times each
+    assert networks.synapses(network) == 3 * (4 * 9 * 18 + 10 * 72)
+
+
+def test_figures_follow_from_the_counts(networks):
+    row = {"lut": 1800, "lutram": 200, "lanes": 500, "clocks": 10_000, "synapses": 3_000_000}
+    found = networks.derived(row)
+    assert (found["luts"], found["lut_per_lane"]) == (2000, 4.0)
+    assert found["images"] == 10_000 and found["images_per_klut"] == 5_000
+    assert found["gsop_per_klut"] == pytest.approx(15.0)  # 30 GSOP/s on two thousand LUTs
+
+
+def test_every_point_is_an_example_and_every_result_a_line(networks):
+    for name, point in networks.POINTS.items():
+        assert (ROOT / "examples" / point.example / "network.json").is_file(), name
+    row = {"example": "mnist", "target": "ecp5", "steps": 4, "clocks": 10_000, "lanes": 500,
+           "ff": 9, "bram": 1.5, "lut": 1800, "lutram": 200, "synapses": 3_000_000, "mhz": 101.0,
+           "mhz_by_seed": [99.0, 101.0, 102.0]}  # fmt: skip
+    row |= networks.derived(row)
+    lines = networks.main_table({"mnist": row, "peer_mlp": row | {"lut_packed_estimate": 1234}})
+    assert len(lines) == 4
+    assert "| `mnist` | ecp5 | 4 | 10,000 | 500 | 2,000 | 200 |" in lines[2]
+    assert "101.0 (99.0, 101.0, 102.0)" in lines[2]
+    assert "(1,234 packed)" in lines[3]
+    assert "**Sterna `mnist`**" in networks.peer_table({"peer_mlp": row})[-1]
+    assert networks.conv8_lines({}) == []
+    product = (30_749 + 4 * 704) * 12_623
+    assert f"{product / 2e7:.1f} times less" in networks.conv8_lines({"peer_conv8": row})[0]
