@@ -14,7 +14,9 @@ from sterna.golden.network import Conv2d, Linear, Network
 from sterna.golden.window import legal_simd, window_of
 from sterna.hw.stream import MAX_WIDTH
 
-__all__ = ["fold", "legal_folding", "MAX_LANES"]
+__all__ = [
+    "MAX_LANES", "compute_clocks", "fold", "legal_choices", "legal_folding", "neuron_groups",
+]  # fmt: skip
 
 MAX_LANES = 1 << 16
 MEMORIES = ("rom", "ram")
@@ -43,6 +45,7 @@ def fold(
     axis_width: int | None = None,
     memory: str | None = None,
     patchable: bool = False,
+    target: int | None = None,
 ) -> Design:
     """Decide everything about the hardware of a network.
 
@@ -51,7 +54,8 @@ def fold(
     the given ones (without those: than reading the image at one pixel in 8 clocks). ``memory``,
     'rom' or 'ram', holds for every core, whatever ``folding`` says of it. ``patchable``: fixed
     cores are sized as reloadable ones are, for all weights whose parameters are in the declared
-    ranges, so that a bitstream can take retrained ones; else for the weights at hand. Raises
+    ranges, so that a bitstream can take retrained ones; else for the weights at hand. ``target``:
+    clocks an image that streams keep up with, instead of what follows from the above. Raises
     DesignError, naming the node, for a folding that is illegal or an fps that no folding reaches.
     """
     for name, entry in (folding or {}).items():
@@ -94,19 +98,21 @@ def fold(
     if memory is not None:
         folding = {name: folding.get(name, {}) | {"memory": memory} for name in convs}
     complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
-    if fps is not None:
+    if target is not None:
+        pass
+    elif fps is not None:
         target = int(clock_mhz * 1e6 / fps)
     elif complete:
-        target = max(_compute_clocks(network, n, **_three(folding[n])) for n in complete)
+        target = max(compute_clocks(network, n, **_three(folding[n])) for n in complete)
     else:
         _, h, w = network.input.shape
         target = 8 * h * w
-    for group in _neurons(network, cores):
+    for group in neuron_groups(network, cores):
         if not all(name in complete for name in group):
             folding |= _smallest(network, group, target, folding, fps)
         _check_pe(group, folding)
     target = max(
-        [target, *(_compute_clocks(network, n, **_three(folding[n])) for n in convs)]
+        [target, *(compute_clocks(network, n, **_three(folding[n])) for n in convs)]
         if fps is None
         else [target]
     )
@@ -134,8 +140,8 @@ def _three(entry: dict[str, Any]) -> dict[str, int]:
     return {k: entry[k] for k in ("pe", "simd", "tp")}
 
 
-def _compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int) -> int:
-    """The compute term of the law."""
+def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int) -> int:
+    """The compute term of the law, clocks an image."""
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
     _, oh, ow = network.shape[name]
@@ -145,7 +151,7 @@ def _compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int) ->
     return oh * ow * (node.out_channels // pe) * visit
 
 
-def _neurons(network: Network, cores: list[CoreNodes]) -> list[list[str]]:
+def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:
     """Weighted nodes by the neuron they feed, in the order of their main ones."""
     out: dict[str, list[str]] = {}
     for core in cores:
@@ -175,7 +181,7 @@ def _smallest(
 ) -> dict[str, dict[str, Any]]:
     """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
     slower than ``target``; else the fastest there are."""
-    legal = {name: _choices(network, name, given.get(name, {})) for name in group}
+    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     best: tuple[tuple[int, float], dict[str, dict[str, Any]]] | None = None
     for pe in sorted(shared):
@@ -204,7 +210,8 @@ def _smallest(
     return best[1]
 
 
-def _choices(network: Network, name: str, given: dict[str, Any]) -> dict[str, list[int]]:
+def legal_choices(network: Network, name: str, given: dict[str, Any]) -> dict[str, list[int]]:
+    """Legal pe, simd and tp that agree with what is ``given`` of them."""
     whole = one_row(network, name) if engine_of(given) == "constant" else {}
     return (
         legal_folding(network, name)
@@ -223,7 +230,7 @@ def _cheapest(
             if pe * simd * tp > MAX_LANES:
                 continue
             entry = {"pe": pe, "simd": simd, "tp": tp}
-            late = max(0, _compute_clocks(network, name, **entry) - target)
+            late = max(0, compute_clocks(network, name, **entry) - target)
             # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
             key = late, pe * simd * tp + 20 * pe + 2 * pe * simd / 8
             if best is None or key < best[0]:

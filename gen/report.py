@@ -10,16 +10,17 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.cost import Cost, Estimate, estimate, fitted
 from sterna.gen.design import CoreDesign, Design
 from sterna.gen.drawing import draw, waits_for
-from sterna.gen.stages import Build
+from sterna.gen.stages import SOLUTION, Build
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, write_atomic
 from sterna.golden.network import Conv2d, Linear, Network
 
 __all__ = [
-    "buffer_rows", "core_rows", "keep_measurement", "measurements", "page", "report", "rows_text",
-    "table",
+    "buffer_rows", "core_rows", "estimated", "keep_measurement", "measurements", "page", "report",
+    "rows_text", "table",
 ]  # fmt: skip
 
 
@@ -30,10 +31,16 @@ def report(build: Build) -> dict[str, Any]:
     ``lanes``, ``weights``, ``weight_bits``, ``clocks_per_image`` (the law's bound),
     ``bottleneck``, ``modelled_clocks_per_image`` and ``latency_clocks`` (the token model's),
     ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
-    ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``.
+    ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``, ``estimate``
+    (of lut, ff, bram, lutram before any synthesis, by `gen.cost`; None for a family without
+    coefficients), ``ends_estimate`` (of it what no core takes: control and AXI), ``solver`` (what
+    `gen.solve` says of its choice, or None).
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
+    costs = _costs(network, design, design.family)
+    for row in layers:
+        row["estimate"] = costs.cores[row["name"]].as_dict() if costs is not None else None
     return {
         "network": network.name,
         "structure_id": files.structure_id(network, design.to_json()),
@@ -52,8 +59,31 @@ def report(build: Build) -> dict[str, Any]:
         "fps": design.clock_mhz * 1e6 / design.interval,
         "layers": layers,
         "buffers": buffer_rows(network, design),
+        "estimate": None if costs is None else costs.total.as_dict(),
+        "ends_estimate": None if costs is None else _ends(costs, layers).as_dict(),
+        "solver": _read(build.folder / SOLUTION),
         "measured": measurements(build),
     }
+
+
+def _costs(network: Network, design: Design, family: str) -> Estimate | None:
+    if not fitted([family]):
+        return None
+    # A neuron with several weighted inputs is one piece of hardware, counted at its main core.
+    found = estimate(network, design, family)
+    names = {c.name: found.cores.get(c.name, Cost()) for c in design.cores}
+    return Estimate(family, found.cores | names)
+
+
+def _ends(costs: Estimate, layers: Sequence[Mapping[str, Any]]) -> Cost:
+    names = {row["name"] for row in layers}
+    return sum((c for name, c in costs.cores.items() if name not in names), Cost())
+
+
+def estimated(build: Build, family: str) -> dict[str, Any] | None:
+    """What the cost model says of a build on ``family``; None for a family it does not know."""
+    costs = _costs(build.network, build.design, family)
+    return None if costs is None else costs.total.as_dict()
 
 
 def core_rows(network: Network, design: Design) -> list[dict[str, Any]]:
@@ -111,15 +141,20 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
 def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
     heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "engine", "clocks",
-             "busy")  # fmt: skip
+             "busy", "~LUT", "~FF", "BRAM")  # fmt: skip
     rows = [
         (
             r["name"], r["output"], f"{r['weights']} {r['kind']}" if r["weights"] else "",
             r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], r["engine"],
-            r["clocks"], f"{r['busy']:.0%}",
+            r["clocks"], f"{r['busy']:.0%}", *_core_cost(r),
         )
         for r in answer["layers"]
     ]  # fmt: skip
+    if answer["ends_estimate"] is not None:
+        ends = _core_cost({"estimate": answer["ends_estimate"]})
+        rows.append(("control, AXI", *[""] * (len(heads) - 1 - len(ends)), *ends))
+    if all(r["estimate"] is None for r in answer["layers"]):
+        heads, rows = heads[:-3], [row[:-3] for row in rows]
     title = (
         f"{answer['network']}: T = {answer['steps']}, {answer['weights']} weights, "
         f"{answer['lanes']} lanes, family {answer['family']}"
@@ -132,12 +167,57 @@ def table(answer: Mapping[str, Any]) -> str:
     lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
     if answer["buffers"]:
         lines.append(rows_text(*_buffer_cells(answer)))
+    if answer["estimate"] is not None:
+        lines.append(f"estimate for {answer['family']}: {cost_text(answer['estimate'])}")
+    if answer["solver"] is not None:
+        lines += solver_lines(answer["solver"])
     for name, values in answer["measured"].items():
         shown = ", ".join(
             f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
         )
         lines.append(f"{name}: {shown}")
+        if values.get("estimate"):
+            lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
     return "\n".join(lines)
+
+
+def _core_cost(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    cost = row["estimate"]
+    if cost is None:
+        return "", "", ""
+    return cost["lut"] + cost["lutram"], cost["ff"], cost["bram"]
+
+
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """A cost in words."""
+    return (
+        f"{cost['lut'] + cost['lutram']:,} LUTs ({cost['lutram']:,} of them LUT RAM), "
+        f"{cost['ff']:,} flip-flops, {cost['bram']:g} block RAMs"
+    )
+
+
+def solver_lines(solver: Mapping[str, Any]) -> list[str]:
+    """What the solver says: what limits, and the neighbours on the frontier."""
+    lines = []
+    limits = {k: v for k, v in solver["limits"].items() if k != "where"}
+    chosen = solver["chosen"]
+    words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}
+    used = {"lut": chosen["luts"], "ff": chosen["ff"], "bram": chosen["bram"]}
+    if limits:
+        shares = ", ".join(
+            f"{used[k] / v:.0%} of {v:,g} {words[k]}" for k, v in limits.items() if v
+        )
+        lines.append(f"uses {shares}" + (
+            f" ({solver['limits']['where']})" if "board" in solver["goal"] else ""
+        ))  # fmt: skip
+    lines.append(f"limit: {solver['limited_by']}")
+    rows = [
+        (name, f"{c['clocks_per_image']:,}", f"{c['fps']:,.0f}", f"{c['luts']:,}", f"{c['ff']:,}",
+         f"{c['bram']:g}")
+        for name in ("faster", "chosen", "slower") if (c := solver[name]) is not None
+    ]  # fmt: skip
+    lines.append(rows_text(("frontier", "clocks", "fps", "~LUT", "~FF", "BRAM"), rows))
+    return lines
 
 
 def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:

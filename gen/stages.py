@@ -22,6 +22,9 @@ from sterna.golden.network import Network
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 
 STAGES = ("fold", "pack", "verilog")
+CHOOSING = ("folding", "fps", "luts", "board")
+"""Options that say how the network is folded; none of them: as the last time."""
+SOLUTION = "solution.json"
 RECORD = "stages.json"
 LIMIT = 1 << 28
 
@@ -33,6 +36,8 @@ class Options:
     family: str | None = None
     clock_mhz: float | None = None
     fps: float | None = None
+    luts: int | None = None
+    board: str | None = None
     folding: dict[str, dict[str, Any]] | None = None
     axis_width: int | None = None
     memory: str | None = None
@@ -45,7 +50,7 @@ def generator_id() -> str:
     root = Path(__file__).resolve().parent.parent
     h = hashlib.sha256()
     for part in ("golden", "hw", "gen"):
-        for path in sorted((root / part).glob("*.py")):
+        for path in sorted([*(root / part).glob("*.py"), *(root / part).glob("*.json")]):
             h.update(f"{part}/{path.name}\n".encode() + path.read_bytes())
     return h.hexdigest()
 
@@ -211,8 +216,8 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     last = build.record().get("fold", {}).get("options", {})
     if not given:
         return last
-    if "folding" not in given and "fps" not in given:
-        given = {k: last[k] for k in ("folding", "fps") if k in last} | given
+    if not set(CHOOSING) & set(given):
+        given = {k: last[k] for k in CHOOSING if k in last} | given
     return given
 
 
@@ -245,17 +250,26 @@ def read_folding(path: str | Path) -> dict[str, Any]:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.cost import fitted
     from sterna.gen.fold import fold
+    from sterna.gen.solve import solve
 
     settings = dict(asked)
-    if "folding" not in settings and "fps" not in settings:
+    if not set(CHOOSING) & set(settings):
         if (build.folder / "folding.json").is_file():
             settings = read_folding(build.folder / "folding.json") | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
         raise DesignError("folding: give an object: core -> pe, simd, tp, memory, engine")
-    design = fold(build.network, folding, **settings)
-    build.write("design.json", design.to_json())
+    (build.folder / SOLUTION).unlink(missing_ok=True)
+    asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
+    # A family without a cost model still gets the fewest lanes for a rate.
+    if asked_for and (asked_for != {"fps"} or fitted([settings.get("family", "generic")])):
+        solution = solve(build.network, folding, **settings)
+        build.write(SOLUTION, canonical_json(solution.as_dict()))
+        build.write("design.json", solution.design.to_json())
+        return
+    build.write("design.json", fold(build.network, folding, **settings).to_json())
 
 
 def _run_pack(build: Build, asked: dict[str, Any]) -> None:
@@ -317,7 +331,9 @@ RUN: dict[str, Callable[[Build, dict[str, Any]], None]] = {
     "verilog": _run_verilog,
 }
 WRITES: dict[str, Callable[[Build], list[str]]] = {
-    "fold": lambda build: ["design.json"],
+    "fold": lambda build: [
+        "design.json", *[SOLUTION] * (build.folder / SOLUTION).is_file()
+    ],
     "pack": _pack_files,
     "verilog": _verilog_files,
 }

@@ -142,7 +142,12 @@ def synth(
     if netlist:
         script.append(f"write_verilog -noattr {stem}.v")
     if json_netlist:
-        script.append(f"write_json {stem}.json")
+        if target == "xilinx7":
+            # The other two name cells by their module themselves. Some modules of the library
+            # cannot be written.
+            script += ["autoname", f"select {top}", f"write_json -selected {stem}.json"]
+        else:
+            script.append(f"write_json {stem}.json")
     (folder / f"{stem}.ys").write_text("\n".join(script) + "\n")
     run_tool("yosys", ["-Q", "-s", f"{stem}.ys"], folder, log=f"{stem}.log", timeout=timeout)
     text = (folder / f"{stem}_stat.json").read_text()

@@ -25,6 +25,7 @@ _PUBLIC = {
     "FloatNetwork": ("sterna.gen.floatnet", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize", "quantize"),
     "fold": ("sterna.gen.fold", "fold"),
+    "solve": ("sterna.gen.solve", "solve"),
     "build": ("sterna.gen.stages", "ensure"),
     "Board": ("sterna.host.board", "Board"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),

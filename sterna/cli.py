@@ -73,7 +73,15 @@ def parser() -> argparse.ArgumentParser:
         "into a design made of it",
     )
 
-    staged("fold", "choose the parallelism of every core: design.json and its estimates")
+    sub = staged("fold", "choose the parallelism of every core: design.json and its estimates")
+    sub.add_argument(
+        "--luts", type=_luts, metavar="N",
+        help="the fastest design of at most N LUTs of the family, LUT RAM included",
+    )
+    sub.add_argument(
+        "--board", metavar="B",
+        help="the fastest design that fits this board; with --fps the smallest that reaches it",
+    )
     sub = staged("pack", "write memory images and weights.sterna")
     sub.add_argument(
         "--onto", metavar="DESIGN",
@@ -129,6 +137,16 @@ def _folding(sub: argparse.ArgumentParser) -> None:
 def _images(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--images", type=_count, metavar="N", help="first N test images")
     sub.add_argument("--data", help="data set (default: the example's)")
+
+
+def _luts(text: str) -> int:
+    try:
+        value = int(text.replace("_", "").replace(",", ""))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of LUTs") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of LUTs above 0")
+    return value
 
 
 def _count(text: str) -> int:

@@ -117,6 +117,8 @@ def _options(options: argparse.Namespace) -> "Options":
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
     given |= {"memory": options.memory, "patchable": options.patchable}
+    if options.command == "fold":
+        given |= {"luts": options.luts, "board": options.board}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
 
@@ -264,19 +266,24 @@ def compare(options: argparse.Namespace) -> Answer:
 
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
-    from sterna.gen.report import core_rows, keep_measurement, rows_text
+    from sterna.gen.report import core_rows, estimated, keep_measurement, rows_text
     from sterna.gen.synth import synth
 
     built = _ensure(options, "verilog", 1)
     with options.progress.step(f"yosys for {options.target}"):
         found = synth([built.verilog], built.name, options.target, built.folder / "synth")
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
+    guess = estimated(built, options.target)
     found = {"lanes": lanes, "lut_per_lane": found["lut"] / lanes, **found}
     order = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
     answer = {k: found[k] for k in order} | {k: v for k, v in found.items() if k not in order}
+    answer |= {"estimate": guess}
     keep_measurement(built, f"synth_{options.target}", answer)
-    numbers = [[f"{v:.2f}" if isinstance(v, float) else v for v in (found[k] for k in order)]]
-    return answer, rows_text(order, numbers), 0
+    numbers = [["yosys", *(f"{v:.2f}" if isinstance(v, float) else v
+                           for v in (found[k] for k in order))]]  # fmt: skip
+    if guess is not None:
+        numbers.append(["estimate", *(guess.get(k, "") for k in order)])
+    return answer, rows_text(("", *order), numbers), 0
 
 
 def lint(options: argparse.Namespace) -> Answer:

@@ -1,0 +1,295 @@
+"""The sweep that the cost model is fitted to, the fit, and how far off the model is.
+
+    python benchmarks/cost_sweep.py [--families ecp5,xilinx7]     sweep what is missing, then fit
+    python benchmarks/cost_sweep.py --check [--examples digits,mnist]     errors against yosys
+
+Random chains of layers are synthesised whole and counted module by module
+(benchmarks/results/cost_sweep.json); the coefficients are fitted to them
+(gen/cost_coefficients.json, which `sterna.gen.cost` reads). The networks of ``--check`` are others:
+random single layers and the examples. An interrupted run goes on where it was; results of another
+version of the hardware are made again.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import statistics
+import sys
+from typing import Any
+
+import numpy as np
+from common import ROOT, table, work_dir, write_results
+from cost_nets import random_design
+from cost_parts import by_module
+from scipy.optimize import nnls
+
+from sterna.gen import cost
+from sterna.gen.design import Design
+from sterna.gen.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.features import top_parts
+from sterna.gen.fold import fold
+from sterna.gen.stages import read_folding
+from sterna.gen.synth import count, synth
+from sterna.golden import files
+from sterna.golden.network import Network
+
+RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
+FITTED = 12  # chains of two layers and a classifier, a family
+CHECKED = 20  # single layers and a classifier
+FIRST_CHECKED = 1000  # their seeds
+
+
+@functools.cache
+def hardware_id() -> str:
+    """Hash of the sources of the hardware: other hardware, other counts."""
+    h = hashlib.sha256()
+    for path in sorted((ROOT / "hw").glob("*.py")):
+        h.update(path.name.encode() + path.read_bytes())
+    return h.hexdigest()[:16]
+
+
+def load_results() -> dict[str, Any]:
+    if RESULTS.is_file():
+        return json.loads(RESULTS.read_text())
+    return {}
+
+
+def measure(network: Network, design: Design, family: str, name: str) -> dict[str, Any]:
+    """Counts of a whole design and of its modules, by yosys."""
+    folder = work_dir("cost", family, name.replace(" ", "_"))
+    verilog = folder / f"{network.name}.v"
+    verilog.write_text(verilog_text(elaborate(network, design), network.name))
+    found = synth([verilog], network.name, family, folder, json_netlist=True)
+    parts = by_module(folder / f"{network.name}_{family}.json", network.name)
+    keys = ("lut", "ff", "bram", "lutram", "carry")
+    return {
+        "total": {k: found[k] for k in keys},
+        "parts": {p: {k: count(cells, family)[k] for k in keys} for p, cells in parts.items()},
+    }
+
+
+def get(results: dict[str, Any], name: str, family: str, make) -> dict[str, Any]:
+    """The entry ``name``, measured if it is not there."""
+    hardware, key = hardware_id(), f"{family} {name}"
+    if results.get(key, {}).get("hardware") != hardware:
+        print(f"{key} ...", file=sys.stderr, flush=True)
+        results[key] = {"hardware": hardware, **measure(*make(), family, name)}
+        write_results("cost_sweep", results)
+    return results[key]
+
+
+def seeded(seed: int, family: str) -> tuple[Network, Design]:
+    """The design of a seed: of the sweep, or one of those it is checked with."""
+    if seed < FIRST_CHECKED:
+        return random_design(seed, family, 2)
+    return random_design(seed, family, 1, 400)
+
+
+def sweep(families: list[str], seeds: range) -> dict[str, Any]:
+    """Everything measured for ``seeds``, what is missing now."""
+    results = load_results()
+    for family in families:
+        for seed in seeds:
+            get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f))
+    return results
+
+
+# --- the fit ----------------------------------------------------------------------------------
+
+#: Modules of a core that are fitted together, because a register between two of them has one name.
+GROUPS = {
+    "walker": ("walker",), "buffer": ("buffer",), "dot": ("dot ternary", "dot binary"),
+    "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
+    "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
+    "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
+    "control": ("control",), "image": ("image",), "result": ("result",),
+}  # fmt: skip
+
+
+def group_of(path: str, pools: set[str]) -> tuple[str, str]:
+    """(core, group) of a module's path in the netlist."""
+    head, _, rest = path.partition(".")
+    for prefix, core, group in (
+        ("control", "control", "control"), ("image_input", "axis_input", "image"),
+        ("result", "axis_output", "result"), ("gear_", "", "gear"), ("wait_", "", "wait"),
+        ("fork_", "", "fork"),
+    ):  # fmt: skip
+        if head == prefix or (prefix.endswith("_") and head.startswith(prefix)):
+            return core or head.removeprefix(prefix), group
+    if not head:
+        return "control", "control"
+    for word in ("walker", "buffer", "dot", "scan", "out"):
+        if word in rest.split("."):
+            return head, word
+    if rest.startswith(("sums_", "shortcut_")):
+        return head, "join"
+    return head, "pool" if head in pools else "sums"
+
+
+def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]):
+    """(group, features by 'kind feature', counts) of every core and group of a design."""
+    pools = {c.name for c in design.cores if c.op == "pool"}
+    merges = {c.name for c in design.cores if c.op == "merge"}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for path, cells in parts.items():
+        core, group = group_of(path, pools)
+        group = "merge" if core in merges and group == "sums" else group
+        at = found.setdefault((core, group), {"lut": 0, "ff": 0})
+        for resource in at:
+            at[resource] += cells[resource]
+    of_kind = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
+    features: dict[tuple[str, str], dict[str, float]] = {}
+    for part in top_parts(top_spec(network, design, contents=False), family):
+        at = features.setdefault((part.core, of_kind[part.kind]), {})
+        for name, value in part.counts.items():
+            if value:
+                at[f"{part.kind}/{name}"] = at.get(f"{part.kind}/{name}", 0) + float(value)
+    for key, counts in features.items():
+        yield key[1], counts, found.get(key, {"lut": 0, "ff": 0})
+
+
+def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
+    """Non-negative coefficients that fit the sweep, resource -> kind -> feature."""
+    rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {}
+    for seed in range(FITTED):
+        entry = results.get(f"{family} seed {seed}")
+        if entry is None:
+            continue
+        for group, counts, found in rows_of(*seeded(seed, family), family, entry["parts"]):
+            rows.setdefault(group, []).append((counts, found))
+    out: dict[str, Any] = {"lut": {}, "ff": {}}
+    for members in rows.values():
+        names = sorted({name for counts, _ in members for name in counts})
+        counted = np.array([[c.get(name, 0.0) for name in names] for c, _ in members])
+        for resource in out:
+            y = np.array([found[resource] for _, found in members], float)
+            # Relative errors, but for the smallest; a little pull towards small coefficients.
+            weight = 1 / (y + 0.3 * y.mean() + 5)
+            scale = np.abs(counted).max(0)
+            pull = 0.03 / (y.mean() + 1) * np.eye(len(names))
+            a = np.vstack([counted / scale * weight[:, None], pull])
+            values, _ = nnls(a, np.concatenate([y * weight, np.zeros(len(names))]))
+            for name, value in zip(names, values / scale, strict=True):
+                kind, feature = name.split("/")
+                out[resource].setdefault(kind, {})[feature] = float(value)
+    _level(out, results, family)
+    return out
+
+
+def _level(table: dict[str, Any], results: dict[str, Any], family: str) -> None:
+    """Scale all coefficients so that half of the sweep's designs are above their estimate: relative
+    errors of the parts pull the sum down."""
+    ratios: dict[str, list[float]] = {resource: [] for resource in table}
+    for seed in range(FITTED):
+        entry = results.get(f"{family} seed {seed}")
+        if entry is None:
+            continue
+        network, design = seeded(seed, family)
+        parts = top_parts(top_spec(network, design, contents=False), family)
+        for resource, kinds in table.items():
+            total = sum(
+                kinds.get(p.kind, {}).get(name, 0.0) * value
+                for p in parts for name, value in p.counts.items()
+            )  # fmt: skip
+            ratios[resource].append(entry["total"][resource] / total)
+    for resource, kinds in table.items():
+        scale = statistics.median(ratios[resource])
+        for features in kinds.values():
+            for name, value in features.items():
+                features[name] = float(f"{value * scale:.4g}")
+
+
+# --- how far off ------------------------------------------------------------------------------
+
+
+def example(name: str, family: str) -> tuple[Network, Design]:
+    """An example with its own folding, else the solver's default."""
+    folder = ROOT / "examples" / name
+    network = files.load(folder)
+    settings: dict[str, Any] = {}
+    if (folder / "folding.json").is_file():
+        settings = read_folding(folder / "folding.json")
+    return network, fold(network, **(settings | {"family": family}))
+
+
+def compare(key: str, entry: dict[str, Any], network: Network, design: Design, family: str):
+    """One row of the check: measured, estimated and relative errors."""
+    guess = cost.estimate(network, design, family).total
+    row: dict[str, Any] = {"network": key, "family": family}
+    for k in ("lut", "ff", "lutram", "bram"):
+        measured, guessed = entry["total"][k], getattr(guess, k)
+        row[k] = [measured, round(guessed, 1)]
+        row[f"{k}_error"] = (guessed - measured) / measured if measured else float(guessed != 0)
+    return row
+
+
+def check(families: list[str], examples: list[str]) -> dict[str, Any]:
+    """Errors on networks that are not in the fit, and of the fit itself."""
+    results, rows = load_results(), []
+    for family in families:
+        names = [(f"example {n}", lambda n=n, f=family: example(n, f)) for n in examples]
+        names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f))
+                  for s in range(FIRST_CHECKED, FIRST_CHECKED + CHECKED)]  # fmt: skip
+        for name, make in names:
+            entry = get(results, name, family, make)
+            rows.append(compare(name, entry, *make(), family))
+    summary = []
+    for family in families:
+        for what, prefix in (("examples", "example"), ("random layers", "seed")):
+            some = [r for r in rows if r["family"] == family and r["network"].startswith(prefix)]
+            if not some:
+                continue
+            line: dict[str, Any] = {"family": family, "networks": what, "count": len(some)}
+            for k in ("lut", "ff", "lutram"):
+                errors = [abs(r[f"{k}_error"]) for r in some]
+                line[k] = [round(statistics.median(errors), 4), round(max(errors), 4)]
+            line["bram_exact"] = sum(r["bram"][0] == r["bram"][1] for r in some)
+            summary.append(line)
+    return {"rows": rows, "summary": summary}
+
+
+def show(found: dict[str, Any]) -> str:
+    """Both tables."""
+    lines: list[list[Any]] = [["family", "network", "LUT", "estimate", "", "FF", "estimate", "",
+                               "LUT RAM", "estimate", "BRAM", "estimate"]]  # fmt: skip
+    for r in found["rows"]:
+        lines.append([
+            r["family"], r["network"], r["lut"][0], round(r["lut"][1]), f"{r['lut_error']:+.1%}",
+            r["ff"][0], round(r["ff"][1]), f"{r['ff_error']:+.1%}", r["lutram"][0],
+            round(r["lutram"][1]), r["bram"][0], r["bram"][1],
+        ])  # fmt: skip
+    heads = ["family", "networks", "count", "LUT median", "worst", "FF median", "worst",
+             "LUT RAM median", "worst", "BRAM exact"]  # fmt: skip
+    short: list[list[Any]] = [heads]
+    for s in found["summary"]:
+        numbers = [f"{v:.1%}" for k in ("lut", "ff", "lutram") for v in s[k]]
+        short.append([s["family"], s["networks"], s["count"], *numbers,
+                      f"{s['bram_exact']} of {s['count']}"])  # fmt: skip
+    return f"{table(lines)}\n\n{table(short)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--families", default="ecp5,xilinx7")
+    parser.add_argument("--check", action="store_true", help="errors on networks not in the fit")
+    parser.add_argument("--examples", default="digits,peer_conv8,mnist",
+                        help="of --check, names with commas between, or nothing")  # fmt: skip
+    parser.add_argument("--refit", action="store_true", help="fit to what is there")
+    args = parser.parse_args()
+    families = args.families.split(",")
+    if args.check:
+        found = check(families, [n for n in args.examples.split(",") if n])
+        write_results("cost_check", found)
+        print(show(found))
+        return
+    results = load_results() if args.refit else sweep(families, range(FITTED))
+    body = json.loads(cost.COEFFICIENTS.read_text()) if cost.COEFFICIENTS.is_file() else {}
+    known = body.get("families", {}) | {family: fit(results, family) for family in families}
+    text = json.dumps({"hardware": hardware_id(), "families": known}, indent=1, sort_keys=True)
+    cost.COEFFICIENTS.write_text(text + "\n")
+    print(f"{cost.COEFFICIENTS}: fitted for {', '.join(families)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""The foldings worth a look: of every neuron, clocks an image against estimated cost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from sterna.gen.cost import Cost, estimate_core
+from sterna.gen.design import Design
+from sterna.gen.edges import input_edge
+from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
+from sterna.gen.graph import weighted_inputs
+from sterna.gen.instances import core_instances
+from sterna.gen.specs import is_depthwise
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.window import window_split
+from sterna.hw.front import FrontSpec
+from sterna.hw.join import ShortcutSpec
+from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.stream import MAX_WIDTH
+from sterna.hw.top import CoreInstance
+
+__all__ = ["Candidate", "candidates"]
+
+Entries = dict[str, dict[str, Any]]
+NEAR = 1.6
+"""A folding is looked at where lanes and neurons alone say that it is at most this much dearer than
+the cheapest one that is as fast."""
+FEW = 3  # of those of equal pe
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Foldings of all weighted inputs of one neuron: clocks an image, cost, entries by node."""
+
+    clocks: int
+    cost: Cost
+    entries: Entries
+
+
+def candidates(
+    network: Network, design: Design, groups: list[list[str]], given: Entries
+) -> dict[str, list[Candidate]]:
+    """By the first node of every group, fastest first. ``design``: any of this network, with its
+    family, memories and widths; ``given``: parts of foldings that are decided.
+
+    DesignError, naming the node, where a group has none.
+    """
+    made = {c.target: c for c in core_instances(network, design)}
+    out, known = {}, {}
+    for group in groups:
+        base = made[network.readers(group[0])[0]]
+        found = []
+        for entries in _worth(network, group, given):
+            spec = _spec(network, design.family, base, entries)
+            if spec is None:
+                continue
+            clocks = max(compute_clocks(network, n, **e) for n, e in entries.items())
+            key = _key(spec)
+            if key not in known:
+                instance = CoreInstance(base.name, base.target, spec, ())
+                known[key] = estimate_core(instance, design.family)
+            found.append(Candidate(clocks, known[key], entries))
+        if not found:
+            raise DesignError(
+                f"node '{group[-1]}': no folding is possible for {', '.join(map(repr, group))} "
+                "with what is given; give them the same pe, with simd and tp of fewer lanes"
+            )
+        out[group[0]] = found
+    return out
+
+
+def _key(spec: ConvSpec) -> tuple[Any, ...]:
+    """Equal for cores of equal cost."""
+    fronts = tuple(
+        (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
+         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None,
+         tuple(f.weights) if f.engine == "constant" else None)
+        for f in spec.fronts
+    )  # fmt: skip
+    rule, bounds = spec.params.rule, spec.params.bounds
+    names = ("u", "v", "current", "margin", "drive", "x")
+    widths = tuple(bounds.width(n) for n in names)
+    return (fronts, widths, tuple(spec.params.fields.items()), rule.reset, rule.leak,
+            str(rule.synapse), spec.steps, spec.readout, len(spec.shortcuts),
+            spec.params.shared_reset)  # fmt: skip
+
+
+def _worth(network: Network, group: list[str], given: Entries) -> Iterator[Entries]:
+    """Foldings that may be the best ones, by a rough count of lanes and neurons."""
+    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
+    shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
+    rough: list[tuple[int, float, Entries]] = []
+    for pe in sorted(shared):
+        of = {name: _of_pe(network, name, legal[name], pe) for name in group}
+        if not all(of.values()):
+            continue
+        for clocks in sorted({c for options in of.values() for c, _, _ in options}):
+            fits = {n: [o for o in options if o[0] <= clocks] for n, options in of.items()}
+            if not all(fits.values()):
+                continue
+            for k in range(FEW if len(group) == 1 else 1):
+                best = {n: sorted(f, key=lambda o: o[1]) for n, f in fits.items()}
+                if k >= max(map(len, best.values())):
+                    break
+                chosen = {n: b[min(k, len(b) - 1)] for n, b in best.items()}
+                rough.append((
+                    max(c for c, _, _ in chosen.values()),
+                    sum(cost for _, cost, _ in chosen.values()),
+                    {n: e for n, (_, _, e) in chosen.items()},
+                ))  # fmt: skip
+    cheapest, seen = float("inf"), []
+    for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
+        cheapest = min(cheapest, cost)
+        if cost <= NEAR * cheapest and entries not in seen:
+            seen.append(entries)
+            yield entries
+
+
+def _of_pe(
+    network: Network, name: str, legal: dict[str, list[int]], pe: int
+) -> list[tuple[int, float, dict[str, int]]]:
+    out = []
+    for simd in legal["simd"]:
+        for tp in legal["tp"]:
+            if pe * simd * tp <= MAX_LANES:
+                entry = {"pe": pe, "simd": simd, "tp": tp}
+                cost = prod((pe, simd, tp)) + 20 * pe + pe * simd / 4 + 2 * simd * tp
+                out.append((compute_clocks(network, name, **entry), cost, entry))
+    return out
+
+
+def _spec(
+    network: Network, family: str, base: CoreInstance, entries: Entries
+) -> ConvSpec | None:
+    """The core of another folding, with the streams it would like; None where none is narrow
+    enough."""
+    spec = base.spec
+    assert isinstance(spec, ConvSpec)
+    target = network[base.target]
+    assert isinstance(target, Neuron | Readout)
+    names = weighted_inputs(network, target)
+    pe = entries[names[0]]["pe"]
+    try:
+        fronts = [
+            _front(network, front, name, entries[name], family)
+            for name, front in zip(names, spec.fronts, strict=True)
+        ]
+        shortcuts = []
+        for s in spec.shortcuts:
+            steps = max(1, min(s.edge.pb // s.bits, MAX_WIDTH // (pe * s.bits)))
+            shortcuts.append(
+                ShortcutSpec(s.name, s.edge.resized(lanes=pe, pb=steps * s.bits), s.bits)
+            )
+    except DesignError:
+        return None
+    return replace(
+        spec, front=fronts[0], others=tuple(fronts[1:]), shortcuts=tuple(shortcuts),
+        out_pb=max(1, min(spec.steps, MAX_WIDTH // pe)) if not spec.readout else 1,
+    )  # fmt: skip
+
+
+def _front(
+    network: Network, front: FrontSpec, name: str, entry: dict[str, Any], family: str
+) -> FrontSpec:
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    shape = network.shape[node.input]
+    split = window_split(node, shape, entry["simd"])
+    clocks = compute_clocks(network, name, **entry)
+    edge = input_edge(network, name, entry, None, clocks)
+    geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
+    assert front.depthwise == is_depthwise(node, shape)
+    return replace(
+        front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
+        family=family,
+    )  # fmt: skip

@@ -1,0 +1,392 @@
+"""What the parts of a design are made of, counted from their specifications: the cost model's
+features.
+
+A feature is a number of bits that pass an adder, a multiplexer or a register, a LUT count that the
+hardware's own plan gives, or a constant; `gen.cost` multiplies each by what yosys makes of it.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import ceil, prod
+
+from sterna.gen.memories import MemoryShape, mapped
+from sterna.golden.bounds import signed_bits
+from sterna.hw.accumulate import REGISTER_TURNS
+from sterna.hw.axis import canonical_edge
+from sterna.hw.constant import ConstantDot
+from sterna.hw.dotproduct import DotProduct
+from sterna.hw.front import FrontSpec
+from sterna.hw.gearbox import BETWEEN, path
+from sterna.hw.geometry import Geometry
+from sterna.hw.join import shortcut_visits, sum_visits
+from sterna.hw.merge import MergeSpec
+from sterna.hw.pool import PoolSpec
+from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.stream import Edge
+from sterna.hw.top import CoreInstance, TopSpec
+from sterna.hw.walker import Loop
+
+__all__ = ["Part", "core_parts", "top_parts", "with_memories"]
+
+
+@dataclass
+class Part:
+    """A piece of a design. core: whose; kind: of what, the coefficients' key; counts: features;
+    memories: its memories."""
+
+    core: str
+    kind: str
+    counts: dict[str, float] = field(default_factory=dict)
+    memories: list[MemoryShape] = field(default_factory=list)
+
+    def add(self, **counts: float) -> None:
+        for name, value in counts.items():
+            self.counts[name] = self.counts.get(name, 0) + value
+
+
+def _bits(count: int) -> int:
+    """Bits of a counter of ``count`` values."""
+    return max(1, (max(2, count) - 1).bit_length())
+
+
+def top_parts(top: TopSpec, family: str) -> list[Part]:
+    """All parts of a design."""
+    parts = [_control(top), _image(top), _result(top)]
+    for core in top.cores:
+        parts += core_parts(core, family)
+    for node in {b.source for c in top.cores for b in c.branches}:
+        readings = top.readings(node)
+        if readings > 1:
+            width = next(b.given.width for c in top.cores for b in c.branches if b.source == node)
+            parts.append(Part(node, "fork", {"each": 1, "bits": width, "branches": readings}))
+    return with_memories(parts, family)
+
+
+def with_memories(parts: list[Part], family: str) -> list[Part]:
+    """The same parts with the features that follow from what their memories become."""
+    inputs = 16 if family in ("ecp5", "ice40") else 64
+    for part in parts:
+        for shape in part.memories:
+            found = mapped(shape, family)
+            if found.logic and shape.use == "rom":
+                part.add(rom=shape.width * max(1, shape.depth / inputs))
+            elif found.logic:
+                part.add(cells=shape.bits)
+            part.add(muxes=found.muxes, imitated=found.imitated)
+    return parts
+
+
+def core_parts(core: CoreInstance, family: str) -> list[Part]:
+    """Parts of a core with the gearboxes and FIFOs in front of it, without the memories' share."""
+    spec = core.spec
+    if isinstance(spec, ConvSpec):
+        parts = _conv(core.name, spec, family)
+    elif isinstance(spec, PoolSpec):
+        parts = _pool(core.name, spec)
+    else:
+        parts = [_merge(core.name, spec)]
+    for branch in core.branches:
+        if branch.buffer is not None:
+            parts.append(_wait(core.name, branch.given.width, *branch.buffer))
+        if branch.given != branch.taken:
+            parts += _gear(core.name, branch.given, branch.taken)
+    return parts
+
+
+# --- convolutions -----------------------------------------------------------------------------
+
+
+def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
+    parts = []
+    for front in spec.fronts:
+        parts += [
+            _walker(name, front.geometry, front.loops(), front.visit_clocks),
+            _buffer(name, front.geometry, front.loops()),
+            _constant(name, front) if front.engine == "constant" else _dot(name, front),
+            _sums(name, front),
+        ]
+        if front.engine != "constant":
+            parts.append(_weights(name, front.weight_depth, front.weight_width,
+                                  front.weight_region is not None))  # fmt: skip
+    params = spec.params
+    parts += [
+        _weights(name, params.depth(spec.pe), spec.pe * params.width,
+                 spec.param_region is not None, "params"),
+        _scan(name, spec),
+        _out(name, spec),
+    ]  # fmt: skip
+    if spec.joined:
+        parts.append(_join(name, spec))
+    return parts
+
+
+def _walker(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
+    sizes = g.out_height, g.out_width, *(p.count for p in loops)
+    counters = sum(_bits(n) for n in sizes if n > 1)
+    turning = sum(p.count > 1 for p in loops)
+    items = prod(p.count for p in loops if not p.visit)
+    return Part(name, "walker", {"each": 1, "counters": counters, "loops": turning,
+                                 "pause": _bits(visit) if visit > items else 0})  # fmt: skip
+
+
+def _buffer(name: str, g: Geometry, loops: list[Loop]) -> Part:
+    width, r, k = g.edge.width, g.rows, g.columns
+    banks, address = r * k, _bits(g.bank_depth)
+    place = (
+        signed_bits(-g.padding[2], max(g.width, g.out_width * g.stride[1]) + g.kernel[1])
+        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.stride[0]) + g.kernel[0])
+        + address
+    )  # fmt: skip
+    turning = sum(p.count > 1 for p in loops)
+    part = Part(name, "buffer")
+    part.memories += [MemoryShape(width, max(2, g.bank_depth), "window")] * banks
+    part.add(
+        each=1, addresses=address * (banks + 1), place=place, moves=place * turning,
+        slots=address * g.slots if g.slots > r else 0, words=width * banks,
+        columns=width * banks * (k - 1), rows=width * banks * (r - 1),
+        masks=width * banks if any(g.padding) else 0, counts=_bits(g.height) + _bits(g.width),
+    )  # fmt: skip
+    return part
+
+
+@lru_cache(maxsize=1 << 14)
+def _tree(simd: int, tp: int, bits: int, kind: str, family: str) -> tuple[int, ...]:
+    """Of one output: leaves, LUTs of the tree, its registers, bits of the sum, those of the shared
+    popcount's tree and registers."""
+    dot = DotProduct(1, simd, tp, bits, kind, False, family)
+    dot._MustUse__silence = True  # type: ignore  # only asked, never built
+    plans = dot._tree, dot._pop_tree
+    registers = [sum(len(s.alive) for s in p.stages if s.register) for p in plans]
+    width = len(dot.sum) // dot.sums
+    registers = [
+        n + width * (dot.latency - p.latency) for n, p in zip(registers, plans, strict=True)
+    ]
+    leaves = sum(len(column) for column in plans[0].leaves)
+    return leaves, plans[0].cost, registers[0], width, plans[1].cost, registers[1], dot.sums
+
+
+def _constant(name: str, front: FrontSpec) -> Part:
+    """Trees over the weights that are not zero, by the plan's own count."""
+    dot = front.make_dot()
+    dot._MustUse__silence = True  # type: ignore  # only asked, never built
+    assert isinstance(dot, ConstantDot)
+    bits = front.pe * dot.sums * front.z_width
+    # A tree of counters has about as many registers as LUTs.
+    held = 0.6 * dot.plan.cost + bits
+    return Part(name, "dot ternary", {"tree": dot.plan.cost, "held": held})
+
+
+def _dot(name: str, front: FrontSpec) -> Part:
+    family = front.family
+    leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
+        front.simd, front.tp, front.bits, front.kind, family
+    )
+    trees = front.pe * sums
+    part = Part(name, f"dot {front.kind}")
+    part.add(lanes=front.lanes, leaves=trees * leaves, tree=trees * cost, held=trees * held,
+             trees=trees)  # fmt: skip
+    if front.kind == "binary":
+        pops = sums * (front.pe if front.depthwise else 1)
+        part.add(tree=pops * pop_cost, held=pops * pop_held)
+    return part
+
+
+def _sums(name: str, front: FrontSpec) -> Part:
+    """Lanes and planes of the window word, accumulators, steps in order."""
+    edge, width = front.geometry.edge, front.z_width
+    sums = max(1, front.tp // front.bits)
+    bits = front.pe * sums * width
+    pixels = front.geometry.rows * front.geometry.columns
+    act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
+    lanes = 1 if front.depthwise else edge.lanes // front.split_channels
+    constant = front.engine == "constant"  # no accumulators
+    turns = 0 if constant else front.plane_groups
+    part = Part(name, "sums")
+    part.add(
+        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
+        adders=0 if constant else bits,
+        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
+    )  # fmt: skip
+    if turns > REGISTER_TURNS:
+        part.memories.append(MemoryShape(bits, turns, "comb"))
+        part.add(starts=bits)
+    if front.kind == "binary" and not constant:
+        pops = width * sums * (front.pe if front.depthwise else 1)
+        part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
+        if turns > REGISTER_TURNS:
+            part.memories.append(MemoryShape(pops, turns, "comb"))
+            part.add(starts=pops)
+    if sums > 1:
+        groups = ceil(front.steps / sums)
+        part.add(steps=bits)
+        if groups > 1:
+            part.memories.append(MemoryShape(bits, groups, "comb"))
+        else:
+            part.add(store=bits)
+    if front.parts > 1:
+        part.add(parts=front.pe * width)
+    return part
+
+
+def _weights(name: str, depth: int, width: int, ram: bool, kind: str = "weights") -> Part:
+    """A memory of weights or parameters, with its place in the daisy chain."""
+    part = Part(name, kind)
+    part.add(each=1, word=width, address=_bits(depth))
+    if not ram:
+        part.memories.append(MemoryShape(width, max(2, depth), "rom"))
+        return part
+    banks = ceil(width / 32)
+    widths = [32] * (width // 32) + ([width % 32] if width % 32 else [])
+    part.memories += [MemoryShape(w, max(2, depth), "bank") for w in widths]
+    part.add(node=1, banks=banks, joined=width, reread=_bits(depth))
+    return part
+
+
+def _scan(name: str, spec: ConvSpec) -> Part:
+    params, rule = spec.params, spec.params.rule
+    bounds, pe = params.bounds, spec.pe
+    width, margin = bounds.width("u", "v", "current"), bounds.width("margin")
+    back = rule.reset == "subtract" and not params.shared_reset
+    adds = width + (width if back else 0) + (margin if params.fires else 0)
+    drives = sum(
+        w for field_name, w in (("add", width), ("back", width if back else 0),
+                                ("over", margin if params.fires else 0))
+        if field_name in params.fields or field_name == "add"
+    )  # fmt: skip
+    part = Part(name, "readout" if spec.readout else "scan")
+    part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
+             keeps=pe * width * (rule.reset != "none"))  # fmt: skip
+    for decay in (rule.leak, rule.synapse):
+        if decay is not None and not isinstance(decay, str):
+            part.add(decays=pe * width * (1 if decay.k2 is None else 3))
+    if rule.synapse is not None:
+        part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
+    return part
+
+
+def _out(name: str, spec: ConvSpec) -> Part:
+    part = Part(name, "words" if spec.readout else "beats")
+    if spec.readout:
+        width, depth = spec.pe * 32, max(2, spec.credits)
+        part.add(each=1, width=width)
+    else:
+        edge = spec.out_edge
+        width, depth = edge.width, max(2, spec.credits * edge.plane_beats)
+        part.add(each=1, width=width, count=_bits(edge.pb) + _bits(edge.plane_beats))
+    part.memories.append(MemoryShape(width, depth, "comb"))
+    part.add(level=_bits(depth + 1))
+    return part
+
+
+def _join(name: str, spec: ConvSpec) -> Part:
+    part = Part(name, "join")
+    width = spec.params.bounds.width("x")
+    for other in spec.others:
+        visits = sum_visits(spec.front, other, spec.visit_interval)
+        bits = other.pe * other.z_width
+        part.memories.append(
+            MemoryShape(bits, max(2, visits * (1 if other.held else other.steps)), "comb")
+        )
+        part.add(queues=1, bits=bits, adders=spec.pe * width)
+    for shortcut in spec.shortcuts:
+        visits = shortcut_visits(spec.front, spec.visit_interval)
+        edge = shortcut.edge
+        part.memories.append(MemoryShape(edge.width, max(2, visits * edge.plane_beats), "comb"))
+        part.add(queues=1, bits=shortcut.bits * edge.lanes, picks=edge.width,
+                 adders=spec.pe * width * shortcut.bits)  # fmt: skip
+    return part
+
+
+# --- everything else --------------------------------------------------------------------------
+
+
+def _pool(name: str, spec: PoolSpec) -> list[Part]:
+    g, edge = spec.geometry, spec.geometry.edge
+    visits = ceil(17 / spec.visit_clocks) + 2
+    part = Part(name, "pool")
+    values = spec.beat_steps * edge.lanes * spec.out_bits
+    part.add(each=1, values=values, sums=values if spec.mode == "sum" else 0,
+             first=values if spec.mode == "first" else 0)  # fmt: skip
+    part.memories.append(MemoryShape(spec.out_edge.width, max(2, visits), "comb"))
+    loops = spec.loops()
+    return [part, _walker(name, g, loops, 0), _buffer(name, g, loops)]
+
+
+def _merge(name: str, spec: MergeSpec) -> Part:
+    widths = [edge.width for edge in spec.inputs]
+    part = Part(name, "merge", {"each": 1, "bits": sum(widths)})
+    joined = spec.out_edge.width
+    part.add(**{"sums" if spec.mode == "add" else "gates": joined * (len(widths) - 1)})
+    return part
+
+
+def _wait(name: str, width: int, kind: str, depth: int) -> Part:
+    part = Part(name, f"wait {kind}", {"each": 1, "level": 3 * _bits(depth + 1)})
+    if kind == "registers":
+        part.add(bits=width * depth)
+    else:
+        part.memories.append(
+            MemoryShape(width, max(2, depth), "fifo" if kind == "block" else "comb")
+        )
+        part.add(bits=width)
+    return part
+
+
+def _gear(name: str, given: Edge, taken: Edge) -> list[Part]:
+    parts = []
+    edges = path(given, taken)
+    for n, (a, b) in enumerate(zip(edges, edges[1:])):
+        narrow, wide = sorted((a, b), key=lambda edge: edge.width)
+        part = Part(name, "gear", {"each": 1, "wide": wide.width, "narrow": narrow.width})
+        slices = ceil(wide.lanes / narrow.lanes) if wide.groups > 1 else narrow.groups
+        if a.pb == b.pb and a.plane_beats > 1 and slices > 1:
+            # A memory of two groups takes the place of the wide register.
+            part = Part(name, "gear", {"store": 1, "narrow": narrow.width})
+            cut = a.lanes > b.lanes
+            words = [slices * narrow.width] if cut else [narrow.width] * slices
+            part.memories += [MemoryShape(w, 2 * a.plane_beats, "comb") for w in words]
+            part.add(turns=wide.width)
+        parts.append(part)
+        if n:
+            fifo = Part(name, "gear", {"fifos": 1})
+            fifo.memories.append(MemoryShape(a.width, BETWEEN, "comb"))
+            parts.append(fifo)
+    return parts
+
+
+def _control(top: TopSpec) -> Part:
+    convs = [c.spec for c in top.cores if isinstance(c.spec, ConvSpec)]
+    regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
+    counted = [c for c in top.cores if not (top.compact or isinstance(c.spec, MergeSpec))]
+    part = Part("control", "control")
+    part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
+    if top.ident is not None:
+        part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", block=True))
+    return part
+
+
+def _image(top: TopSpec) -> Part:
+    pixels = top.height * top.width
+    wide = canonical_edge(top.edge, pixels, top.axis_width)
+    part = Part("axis_input", "image")
+    narrow, wider = sorted((top.axis_width, wide.width))
+    part.add(each=1, narrow=narrow, wide=wider if wider > narrow else 0,
+             barrel=(narrow + wider) if wider % narrow else 0)  # fmt: skip
+    if top.repeat:
+        words = ceil(pixels * top.edge.channels * top.edge.planes / top.axis_width)
+        part.memories.append(MemoryShape(top.axis_width, max(2, words), "window"))
+        part.add(counts=_bits(words))
+    part.memories.append(MemoryShape(3, 4 if top.compact else 16, "comb"))
+    if wide != top.edge:
+        for gear in _gear("axis_input", wide, top.edge):
+            part.memories += gear.memories
+            part.add(**{f"gear_{k}": v for k, v in gear.counts.items()})
+    return part
+
+
+def _result(top: TopSpec) -> Part:
+    part = Part("axis_output", "result")
+    part.add(each=1, classes=_bits(top.classes))
+    part.memories.append(MemoryShape(32, 2 * top.classes, "window"))
+    return part
+

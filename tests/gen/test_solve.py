@@ -1,0 +1,133 @@
+"""The folding solver: it meets its limits, or says what stands in the way."""
+
+import time
+
+import numpy as np
+import pytest
+
+from sterna.gen.cost import estimate
+from sterna.gen.fold import fold, legal_folding
+from sterna.gen.solve import HEAD_ROOM, Limits, board_limits, solve
+from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.golden.rule import NeuronRule
+
+
+def trits(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-1, 2, shape).astype(np.int8)
+
+
+def deep(layers: int, side: int = 12, skip: bool = False) -> Network:
+    """A chain of 3x3 convolutions; with ``skip`` the second neuron also adds the first's spikes."""
+    nodes = [Input("x", (3, side, side), "direct")]
+    last, channels = "x", 3
+    for n in range(layers):
+        made = 16 + 8 * (n // 10)
+        pad = (1, 1, 1, 1)
+        nodes.append(Conv2d(f"c{n}", last, trits(n, made, channels, 3, 3), padding=pad))
+        inputs, rule = (f"c{n}",), NeuronRule(np.full(made, 4))
+        if skip and n == 1:
+            inputs = (f"c{n}", "n0")
+            rule = NeuronRule(np.full(made, 4), coef=(np.full(made, 2),))
+        nodes.append(Neuron(f"n{n}", inputs, rule))
+        last, channels = f"n{n}", made
+    nodes += [
+        Pool("p", last, "sum"),
+        Linear("f", "p", trits(99, 10, channels * (side // 2) ** 2)),
+        Readout("r", ("f",), NeuronRule(np.zeros(10, int), "none")),
+    ]
+    return Network(4, nodes, name="deep")
+
+
+NET = deep(3)
+
+
+@pytest.mark.parametrize("fps", [200, 2000, 15_000])
+def test_a_rate_is_reached_with_fewer_luts_than_more_would_take(fps):
+    found = solve(NET, family="ecp5", fps=fps)
+    assert found.design.interval <= 100e6 / fps
+    assert found.chosen.estimate.total == estimate(NET, found.design).total
+    if found.faster is not None:
+        assert found.faster.interval < found.design.interval
+        assert found.faster.estimate.total.luts > found.chosen.estimate.total.luts
+    if found.slower is not None:
+        assert found.slower.interval > found.design.interval
+        assert found.slower.estimate.total.luts < found.chosen.estimate.total.luts
+
+
+@pytest.mark.parametrize("luts", [6000, 9000, 20_000])
+def test_luts_are_kept_and_used(luts):
+    found = solve(NET, family="ecp5", luts=luts)
+    total = estimate(NET, found.design).total
+    assert total.luts <= luts
+    assert found.faster is None or found.faster.estimate.total.luts > total.luts
+    # More of them are never slower.
+    assert solve(NET, family="ecp5", luts=2 * luts).design.interval <= found.design.interval
+
+
+def test_a_board_gives_family_and_limits_with_head_room():
+    found = solve(NET, board="ulx3s-12f")
+    family, limits = board_limits("ulx3s-12f")
+    assert found.design.family == family == "ecp5"
+    assert limits.lut is not None and limits.lut < 24288 * HEAD_ROOM
+    assert limits.fits(estimate(NET, found.design).total)
+    both = solve(NET, board="ulx3s-12f", fps=500)
+    assert both.design.interval <= 200_000
+    assert both.chosen.estimate.total.luts < found.chosen.estimate.total.luts
+
+
+def test_the_folding_can_be_fed_back():
+    found = solve(NET, family="ecp5", luts=9000)
+    again = fold(NET, found.design.folding, family="ecp5", axis_width=found.design.axis_width)
+    assert again.folding == found.design.folding
+    assert again.interval == found.design.interval
+    for name, entry in found.design.folding.items():
+        legal = legal_folding(NET, name)
+        assert all(entry[k] in legal[k] for k in legal)
+
+
+def test_what_is_given_is_kept():
+    given = {"c1": {"pe": 4, "memory": "ram"}, "c0": {"pe": 2, "simd": 3, "tp": 8}}
+    found = solve(NET, given, family="ecp5", fps=500)
+    assert found.design.core("c1").pe == 4 and found.design.core("c1").memory == "ram"
+    core = found.design.core("c0")
+    assert (core.pe, core.simd, core.tp) == (2, 3, 8)
+    rams = solve(NET, family="ecp5", fps=500, memory="ram").design
+    assert rams.reloadable and {c.memory for c in rams.cores if c.op == "conv"} == {"ram"}
+
+
+def test_skips_are_solved_with_their_buffers():
+    net = deep(3, skip=True)
+    found = solve(net, family="ecp5", luts=12_000)
+    assert found.design.buffers and estimate(net, found.design).total.luts <= 12_000
+
+
+def test_the_impossible_is_refused_with_what_limits_and_the_way_out():
+    with pytest.raises(DesignError) as e:
+        solve(NET, family="ecp5", luts=1500)
+    assert str(e.value).startswith("node '") and "1,500 are allowed" in str(e.value)
+    assert str(e.value).endswith("take a larger device, or a smaller network")
+    with pytest.raises(DesignError) as e:
+        solve(NET, family="ecp5", fps=1e6)
+    assert "are left at 1e+06 fps and 100 MHz; lower the fps or raise the clock" in str(e.value)
+    with pytest.raises(DesignError) as e:
+        solve(deep(8), board="ulx3s-12f", fps=20_000)
+    assert "ulx3s-12f has" in str(e.value) and "the fastest that fits makes" in str(e.value)
+    with pytest.raises(UsageError, match="ulx3s-12f is of family ecp5, not xilinx7"):
+        solve(NET, board="ulx3s-12f", family="xilinx7")
+
+
+def test_limits_count_lut_ram_as_luts_and_name_no_absent_limit():
+    total = solve(NET, family="ecp5", fps=500).chosen.estimate.total
+    assert Limits().fits(total) and Limits().shares(total) == {}
+    assert not Limits(lut=total.luts - 1).fits(total)
+    assert Limits(lut=total.luts, ff=total.ff, bram=total.bram).fits(total)
+
+
+def test_fifty_layers_take_seconds():
+    net, start = deep(49), time.process_time()
+    found = solve(net, family="ecp5", luts=150_000)
+    assert time.process_time() - start < 60
+    assert len(found.design.cores) == 51
+    answer = found.as_dict()
+    assert answer["chosen"]["luts"] <= 150_000 and "node '" in answer["limited_by"]
