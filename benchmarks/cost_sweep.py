@@ -69,10 +69,12 @@ def measure(network: Network, design: Design, family: str, name: str) -> dict[st
     }
 
 
-def get(results: dict[str, Any], name: str, family: str, make) -> dict[str, Any]:
-    """The entry ``name``, measured if it is not there."""
+def get(
+    results: dict[str, Any], name: str, family: str, make, old: bool = False
+) -> dict[str, Any]:
+    """The entry ``name``, measured if it is not there or, unless ``old``, of other hardware."""
     hardware, key = hardware_id(), f"{family} {name}"
-    if results.get(key, {}).get("hardware") != hardware:
+    if results.get(key, {}).get("hardware") != hardware and not (old and key in results):
         print(f"{key} ...", file=sys.stderr, flush=True)
         results[key] = {"hardware": hardware, **measure(*make(), family, name)}
         write_results("cost_sweep", results)
@@ -224,7 +226,7 @@ def compare(key: str, entry: dict[str, Any], network: Network, design: Design, f
     return row
 
 
-def check(families: list[str], examples: list[str]) -> dict[str, Any]:
+def check(families: list[str], examples: list[str], old: bool) -> dict[str, Any]:
     """Errors on networks that are not in the fit, and of the fit itself."""
     results, rows = load_results(), []
     for family in families:
@@ -232,7 +234,7 @@ def check(families: list[str], examples: list[str]) -> dict[str, Any]:
         names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f))
                   for s in range(FIRST_CHECKED, FIRST_CHECKED + CHECKED)]  # fmt: skip
         for name, make in names:
-            entry = get(results, name, family, make)
+            entry = get(results, name, family, make, old)
             rows.append(compare(name, entry, *make(), family))
     summary = []
     for family in families:
@@ -276,10 +278,12 @@ def main() -> None:
     parser.add_argument("--examples", default="digits,peer_conv8,mnist",
                         help="of --check, names with commas between, or nothing")  # fmt: skip
     parser.add_argument("--refit", action="store_true", help="fit to what is there")
+    parser.add_argument("--old", action="store_true",
+                        help="of --check: results of an earlier version of the hardware will do")
     args = parser.parse_args()
     families = args.families.split(",")
     if args.check:
-        found = check(families, [n for n in args.examples.split(",") if n])
+        found = check(families, [n for n in args.examples.split(",") if n], args.old)
         write_results("cost_check", found)
         print(show(found))
         return
