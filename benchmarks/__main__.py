@@ -1,5 +1,4 @@
-"""Runs benchmarks: ``python -m benchmarks [dotproduct|constant|core_fmax|sim_speed|networks ...]``,
-default all.
+"""Runs benchmarks: ``python -m benchmarks [NAME ...]``, names as in NAMES, default all.
 
 Each prints a table and writes ``benchmarks/results/<name>.json``; `networks` writes
 ``benchmarks/results.json`` and docs/performance.md. Fails if one misses its limit.
@@ -10,7 +9,8 @@ import sys
 from pathlib import Path
 
 NAMES = {
-    "sim_speed": [], "core_fmax": [], "dotproduct": [], "constant": [], "networks": ["--write"],
+    "sim_speed": [], "core_fmax": [], "core_size": [], "dotproduct": [], "constant": [],
+    "networks": ["--write"],
 }  # fmt: skip
 
 

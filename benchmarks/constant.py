@@ -1,12 +1,12 @@
 """LUTs a lane of constant weights: the bare dot product, and a whole core around it.
 
     python benchmarks/constant.py [--shapes 16x144,...] [--zeros 0.33,0.5] [--kinds ternary,binary]
-                                  [--targets ecp5,xilinx7] [--whole] [--fmax] [--json FILE]
+                                  [--targets ecp5,xilinx7] [--bare] [--fmax] [--json FILE]
 
 A shape is PE x SIMD: all outputs and the full window, one plane a clock. Lanes are dense ones, PE x
 SIMD: a lane whose weight is zero counts as the lane it saves. Weights are random, ternary ones zero
 with the probability given, else either sign; the same seed every time. ``plan`` is what the model
-of `sterna.hw.compress` says. Bare: the dot product with its registers. ``--whole``: a 3x3
+of `sterna.hw.compress` says. Bare: the dot product with its registers. Whole: a 3x3
 convolution of SIMD/9 channels on a 16x16 map with T = 4 leaky neurons, everything between its two
 streams.
 """
@@ -27,7 +27,7 @@ from sterna.golden.rule import Decay, NeuronRule
 from sterna.hw.constant import ConstantDot
 from sterna.hw.spiking_conv import SpikingConv
 
-SHAPES = "16x144,32x288"
+SHAPES = "16x144"
 FIRST = {"ecp5": 1.5, "xilinx7": 1.1}  # DESIGN section 4: dense, bare
 
 
@@ -60,9 +60,9 @@ def whole(pe: int, simd: int, kind: str, zeros: float, target: str) -> SpikingCo
         nodes=[
             Input("image", shape=(channels, 16, 16), coding="frames"),
             Conv2d("conv", "image", w, (1, 1), (1, 1, 1, 1), kind=kind),
-            Neuron("spikes", ["conv"], rule),
+            Neuron("spikes", ("conv",), rule),
             Linear("fc", "spikes", weights(10, pe * 256, kind, zeros), kind=kind),
-            Readout("out", ["fc"], NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
+            Readout("out", ("fc",), NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
         ],
     )
     design = fold(net, {"conv": {"engine": "constant", "tp": 1}}, family=target)
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--zeros", default="0.33,0.5", help="parts of ternary weights")
     parser.add_argument("--targets", default="ecp5,xilinx7")
     parser.add_argument("--kinds", default="ternary,binary")
-    parser.add_argument("--whole", action="store_true", help="the core around it, too")
+    parser.add_argument("--bare", action="store_true", help="not the core around it")
     parser.add_argument("--fmax", action="store_true", help="place and route on an ECP5")
     parser.add_argument("--json", help="results file (default: benchmarks/results/constant.json)")
     args = parser.parse_args()
@@ -118,7 +118,7 @@ def main() -> None:
         if kind == "binary" and zeros != args.zeros.split(",")[0]:
             continue
         pe, simd = map(int, shape.split("x"))
-        for is_whole in (False, True) if args.whole else (False,):
+        for is_whole in (False,) if args.bare else (False, True):
             rows.append(measure(pe, simd, kind, float(zeros), target, is_whole, args.fmax))
             last = f"{rows[-1]['what']} {target} {kind} {shape}: {rows[-1]['lut_per_lane']}"
             print(f"[{len(rows)}] {last} LUT a lane", file=sys.stderr, flush=True)

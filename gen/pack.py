@@ -114,8 +114,8 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
         for name, f in zip(names, spec.fronts, strict=True):
             if f.engine != "constant":  # which has its weights in the logic
                 add(f"{name}_weights", f.weight_depth, f.weight_width, f.weights, f.weight_region)
-        depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
-        add(f"{instance.name}_params", depth, width, spec.param_rows, spec.param_region)
+        name, rows = f"{instance.name}_params", spec.param_rows
+        add(name, spec.param_depth, spec.param_width, rows, spec.param_region)
     return out
 
 

@@ -67,8 +67,8 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
         return replace(spec, param_rows=[])
     if memory in what.logic:
         return replace(spec, param_style="logic")
-    depth, width = spec.params.depth(spec.pe), spec.pe * spec.params.width
-    return replace(spec, param_rows=what.rows(memory, depth, width), param_style="block")
+    rows = what.rows(memory, spec.param_depth, spec.param_width)
+    return replace(spec, param_rows=rows, param_style="block")
 
 
 def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:

@@ -1,6 +1,7 @@
 """Hardware specifications of a design's cores: the one place where network and folding meet."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -185,7 +186,7 @@ def conv_spec(
     bounds = node_bounds(network, core.target, reloadable, ranges)
     readout = target.mode if isinstance(target, Readout) else None
     params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
-    return ConvSpec(
+    spec = ConvSpec(
         front=fronts[0],
         others=fronts[1:],
         shortcuts=tuple(
@@ -195,8 +196,8 @@ def conv_spec(
         out_pb=core.output.pb if core.output else 1,
         readout=readout,
         param_region=core.regions[1] if core.regions else None,
-        param_rows=params.rows(core.pe) if rows else [],
     )
+    return replace(spec, param_rows=params.rows(spec.scan_pe)) if rows else spec
 
 
 def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSpec:

@@ -13,7 +13,6 @@ from sterna.hw.geometry import Geometry
 from sterna.hw.join import shortcut_visits, sum_visits
 from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.merge import MergeSpec
-from sterna.hw.neuron import NeuronScan
 from sterna.hw.pool import PoolSpec, SpikingPool
 from sterna.hw.skip_fifo import latency_of
 from sterna.hw.slices import Cut, Join
@@ -204,15 +203,16 @@ def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
         ends = [min((beat + 1) * k, spec.steps) - 1 for beat in range(e.plane_beats)]
         freed = [main.step_clocks()[t] + 1 for t in ends]
         queues.append(plan.step("shortcut", [depth, *freed], source))
-    behind = spec.join_latency + NeuronScan.latency_of(spec.params)
-    scan = [t + behind for t in main.step_clocks()]
+    scan, steps = spec.scan_clocks(), spec.steps
     if spec.readout:
-        # All words of a visit enter the FIFO together and come out of a register.
-        delays = [scan[-1] + 2] * spec.out_beats
+        # All words of a turn enter the FIFO together and come out of a register.
+        ends = [(turn + 1) * steps - 1 for turn in range(spec.turns)]
+        delays = [scan[t] + 2 for t in ends for _ in range(spec.scan_pe)]
     else:
-        e = spec.out_edge
+        # A beat is complete in the last turn.
+        e, before = spec.out_edge, (spec.turns - 1) * steps
         ends = [min((beat + 1) * e.pb, e.planes) - 1 for beat in range(e.plane_beats)]
-        delays = [scan[t] + 2 for t in ends]
+        delays = [scan[before + t] + 2 for t in ends]
     return _front(plan, main, spec.credits, 2, delays, [inputs[0], *queues])
 
 

@@ -51,9 +51,10 @@ class ConstantPlan:
     cost: int
 
 
-def _tree(terms: Terms, triples: Sequence[Triple], group: int, top: int | None, family: str,
-          depth: int) -> _Tree:  # fmt: skip
-    """top: most bits of the sum; None: it is a count, without a sign."""
+def _tree(
+    terms: Terms, triples: Sequence[Triple], group: int, top: int | None, family: str, depth: int
+) -> _Tree:
+    """The tree of one output. top: most bits of the sum; None: it is a count, without a sign."""
     signs = [s for _, s in terms.lanes]
     signs += [s * t for n, s in terms.triples for t in triples[n].signs]
     weight = 2**group - 1
@@ -72,10 +73,12 @@ def _tree(terms: Terms, triples: Sequence[Triple], group: int, top: int | None, 
     return _Tree(terms, width, constant, found)
 
 
-def _planned(weights: np.ndarray, group: int, sums: int, width: int, family: str, common: bool,
-             counted: bool) -> ConstantPlan:  # fmt: skip
-    shape, side = SHAPES[family], ()
-    pop = None
+def _planned(
+    weights: np.ndarray, group: int, sums: int, width: int, family: str, common: bool,
+    counted: bool,
+) -> ConstantPlan:  # fmt: skip
+    """common: look for shared sums; counted: binary weights against the count of all spikes."""
+    shape, side, pop = SHAPES[family], (), None
     if counted:
         plus = (weights > 0).sum(1)
         side = tuple(1 if 2 * int(n) <= weights.shape[1] else -1 for n in plus)
@@ -230,8 +233,9 @@ class ConstantDot(wiring.Component):
         digits = build(m, t.tree, leaves[: t.width], f"out{p}", self.sums)
         late = clocks - self.plan.early - t.tree.latency
         digits = [_late(m, d, late, f"out{p}_late_{k}") for k, d in enumerate(digits)]
-        return [_extend(Cat(d[j] for d in digits), self.width, self.plan.pop is None)
-                for j in range(self.sums)]  # fmt: skip
+        values: list[Value] = [Cat(d[j] for d in digits) for j in range(self.sums)]
+        # A count has no sign, and is doubled before it meets the popcount.
+        return values if self.plan.pop else [_extend(value, self.width) for value in values]
 
     def _counted(self, m: Module, counts: list[list[Value]], clocks: int) -> list[list[Value]]:
         """Of binary weights: twice the count of one kind against the count of all spikes."""
@@ -262,7 +266,6 @@ def _late(m: Module, value: Value, clocks: int, name: str) -> Value:
     return value
 
 
-def _extend(value: Value, width: int, signed: bool) -> Value:
-    wide = value.as_signed() if signed else value
-    out = Cat(wide, wide[-1].replicate(max(0, width - len(value)))) if signed else wide
-    return out[:width]
+def _extend(value: Value, width: int) -> Value:
+    """A signed value of at most ``width`` bits in exactly so many."""
+    return Cat(value, value[-1].replicate(width - len(value)))

@@ -1,6 +1,6 @@
 """Credits: how many visits may still be issued before the output has no room for their results."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -27,6 +27,8 @@ class Credit(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         left = Signal(range(self.count + 1), init=self.start)
-        m.d.sync += left.eq(left - self.take + self.give)
+        # ``take`` comes late in a clock: it only decides whether the count moves.
+        with m.If(self.take ^ self.give):
+            m.d.sync += left.eq(left + Mux(self.give, 1, -1))
         m.d.sync += self.some.eq((left > 1) | ((left == 1) & ~self.take) | self.give)
         return m

@@ -20,6 +20,13 @@ def _count(m: Module, counter: Signal, period: int) -> None:
         step_counter(m, counter, period)
 
 
+def _choose(m: Module, which: Value, values: Sequence[Value], name: str) -> Value:
+    """``values[which]``, each made by itself: only the choice waits for ``which``."""
+    made = [Signal(v.shape(), name=f"{name}_{n}") for n, v in enumerate(values)]
+    m.d.comb += [s.eq(v) for s, v in zip(made, values, strict=True)]
+    return Array(made)[which]
+
+
 class LineBuffer(wiring.Component):
     """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
 
@@ -68,7 +75,13 @@ class LineBuffer(wiring.Component):
         for row in range(g.rows):
             banks.append([])
             for column in range(g.columns):
-                memory = Memory(shape=unsigned(g.edge.width), depth=max(2, g.bank_depth), init=[])
+                memory = Memory(
+                    shape=unsigned(g.edge.width), depth=max(2, g.bank_depth), init=[],
+                    # A slot is written only when no window reads it any more (see `_account`), so
+                    # a read beside a write is of padding, masked, or between items, unused: no
+                    # logic for which of the two comes first.
+                    attrs={"no_rw_check": True},
+                )  # fmt: skip
                 m.submodules[f"bank_{row}_{column}"] = memory
                 banks[-1].append(memory)
         row_written = self._write(m, banks)
@@ -91,7 +104,9 @@ class LineBuffer(wiring.Component):
         block = Signal.like(address)  # of the pixel's column block, when there are several columns
         word_last, x_last = word == g.words_per_pixel - 1, x == g.width - 1
         column_last = column == g.columns - 1
-        row_done = taken & word_last & x_last
+        # The coming beat is its row's last: a register, because ``i.valid`` may come late.
+        final = Signal(init=int(g.width * g.words_per_pixel == 1))
+        row_done = taken & final
         for r, line in enumerate(banks):
             for c, memory in enumerate(line):
                 port = memory.write_port()
@@ -101,6 +116,10 @@ class LineBuffer(wiring.Component):
                     port.en.eq(taken & (row == r) & (column == c)),
                 ]
         with m.If(taken):
+            if g.words_per_pixel > 1:
+                m.d.sync += final.eq((word == g.words_per_pixel - 2) & x_last)
+            elif g.width > 1:
+                m.d.sync += final.eq(x == g.width - 2)
             m.d.sync += address.eq(address + 1)
             _count(m, word, g.words_per_pixel)
             with m.If(word_last):
@@ -125,25 +144,54 @@ class LineBuffer(wiring.Component):
         return row_done
 
     def _account(self, m: Module, row_written: Value) -> None:
-        """Counts rows from the window's first one: here for the reader, free for the writer."""
+        """Counts rows: those here beyond the next output row's need, those free for the writer.
+
+        Both answers are sign bits of registers: what asks is far away, and asks every clock.
+        """
         g = self.geometry
-        top, step = g.padding[0], g.stride[0]
+        taken = self._taken_by_row()
         # Where the last windows lie wholly below the image, the next image's first is above them
         # (next_image < 0): rows that were free already are then needed again, filled beyond slots.
-        reach = g.slots + max(step, abs(g.next_image))
-        filled = Signal(signed(signed_bits(-reach, reach)), init=top)
-        left = Signal(signed(signed_bits(-reach, g.height + top)), init=g.height + top)
-        free = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - top)
+        reach = g.slots + max(g.stride[0], abs(g.next_image))
+        first = min(g.kernel[0] - g.padding[0], g.height)
+        least = min(g.kernel[0], g.height + g.padding[0] - (g.out_height - 1) * g.stride[0])
+        # A row ends with its rows here, so spare falls below 0 by one row's step at most.
+        spare = Signal(signed(signed_bits(-max(first, *taken), reach - least)), init=-first)
+        room = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - g.padding[0] - 1)
+        # Rows that the output row being issued needs less than the next one: a register, too.
+        usual = max(set(taken), key=taken.count)
+        less = Signal(signed(signed_bits(min(0, *taken), max(1, *taken))), init=taken[0])
+        row = Signal(range(max(2, g.out_height)), init=1 % g.out_height)
+        following = Signal.like(less)
+        m.d.comb += following.eq(usual)
+        with m.Switch(row):
+            for number, rows in enumerate(taken):
+                if rows != usual:
+                    with m.Case(number):
+                        m.d.comb += following.eq(rows)
+        with m.If(self.row_end):
+            m.d.sync += less.eq(following)
+            _count(m, row, g.out_height)
+        # What ends a row comes late in the clock: it chooses between sums that wait for nothing.
+        sums = [spare, spare + 1, spare - less, spare - less + 1]
+        m.d.sync += spare.eq(_choose(m, Cat(row_written, self.row_end), sums, "spare"))
         # Reads issued for a row are still on their way to memory when the next row begins.
         ends = self._delayed(m, Cat(self.row_end, self.image_end), self.freeing - 1)
-        gone = Mux(self.image_end, g.next_image, step)
-        freed = Mux(ends[1], g.next_image, step)
-        m.d.sync += filled.eq(filled + row_written - Mux(self.row_end, gone, 0))
-        m.d.sync += free.eq(free - row_written + Mux(ends[0], freed, 0))
-        with m.If(self.row_end):
-            m.d.sync += left.eq(Mux(self.image_end, g.height + top, left - step))
-        m.d.comb += self.rows_ok.eq((filled >= g.kernel[0]) | (filled >= left))
-        m.d.comb += self.i.ready.eq(free > 0)
+        freed = Mux(ends[1], g.next_image, g.stride[0])
+        later = room + Mux(ends[0], freed, 0)
+        m.d.sync += room.eq(_choose(m, row_written, [later, later - 1], "room"))
+        m.d.comb += [self.rows_ok.eq(~spare[-1]), self.i.ready.eq(~room[-1])]
+
+    def _taken_by_row(self) -> list[int]:
+        """By how many rows the need of each output row is below that of the next one, the next
+        image's first behind the last. Rows below the image are never needed."""
+        g = self.geometry
+        need = [
+            min(row * g.stride[0] - g.padding[0] + g.kernel[0], g.height)
+            for row in range(g.out_height)
+        ]
+        need.append(g.height + need[0])
+        return [b - a for a, b in zip(need, need[1:])]
 
     def _delayed(self, m: Module, value: Value, clocks: int, name: str | None = None) -> Signal:
         for _ in range(clocks):

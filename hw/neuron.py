@@ -258,8 +258,13 @@ class NeuronScan(wiring.Component):
         else:
             after = kept = u
         v = Signal.like(u, name=f"v_{p}")
-        m.d.comb += v.eq(kept)
-        base = Mux(scan[1], start, decay_value(rule.leak, v) if rule.leak else v)
+        # A start of 0 is the leak of 0: it goes into the choice before the leak, for no LUT of its
+        # own and none in the loop.
+        zero = "start" not in self.params.fields
+        m.d.comb += v.eq(Mux(scan[1], 0, kept) if zero else kept)
+        base = decay_value(rule.leak, v) if rule.leak else v
+        if not zero:
+            base = Mux(scan[1], start, base)
         with m.If(scan[0]):
             m.d.sync += u.eq(base + add)
             if self.params.fires:

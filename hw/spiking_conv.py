@@ -26,6 +26,7 @@ from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.memory import WeightMemory
 from sterna.hw.neuron import NeuronParams, NeuronScan
 from sterna.hw.stream import Edge
+from sterna.hw.turns import LaneTurns, most_turns
 
 __all__ = ["ConvSpec", "SpikingConv"]
 
@@ -164,10 +165,47 @@ class ConvSpec:
         return max(WeightMemory.latency, add_up_clocks(self.term_clocks))
 
     @property
+    def turns(self) -> int:
+        """Turns in which a visit's outputs share the neuron scans: as many as its clocks allow.
+
+        1 where inputs meet, because their queues are as wide as the visit, and where the last beat
+        of a visit is part-filled.
+        """
+        if self.joined or (not self.readout and self.steps % self.out_pb):
+            return 1
+        f = self.front
+        return most_turns(
+            f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, f.family != "ice40"
+        )
+
+    @property
+    def scan_pe(self) -> int:
+        """Neuron scans side by side, and channels in a row of parameters."""
+        return self.pe // self.turns
+
+    @property
+    def param_depth(self) -> int:
+        """Rows of parameters."""
+        return self.params.depth(self.scan_pe)
+
+    @property
+    def param_width(self) -> int:
+        return self.scan_pe * self.params.width
+
+    def scan_clocks(self) -> tuple[int, ...]:
+        """Clocks from the start of a visit of the main front to the result of every step of every
+        turn at the collector."""
+        came = self.front.step_clocks()
+        if self.turns > 1:
+            came = LaneTurns.clocks(came, self.turns, self.front.held)
+        behind = self.join_latency + NeuronScan.latency_of(self.params)
+        return tuple(clock + behind for clock in came)
+
+    @property
     def credits(self) -> int:
         """Visits between the start of the main front and the last beat's leaving."""
         scan = NeuronScan.latency_of(self.params)
-        flight = LineBuffer.latency + self.front.dot_latency + scan + self.steps + 12
+        flight = LineBuffer.latency + self.front.dot_latency + scan + self.steps * self.turns + 12
         # A rough upper bound of issue to output; more only costs FIFO words.
         return -(-(flight + self.join_latency) // self.visit_interval) + 2
 
@@ -184,8 +222,9 @@ class SpikingConv(wiring.Component):
     ``spec.out_edge`` or, for a readout, of 32-bit logits in class order; with regions ``chain_i``,
     ``chain_o``; out ``stalled``: the core waits for room at its output.
 
-    Timing of the output, with c the clock of a main step's ``valid``: its spikes reach the
-    collector at c + ``spec.join_latency`` + scan latency; see ``sterna.hw.collect``.
+    Where a visit has the clocks for it, its outputs go through fewer scans in turns
+    (``sterna.hw.turns``). Timing of the output: the spikes of a step reach the collector
+    ``spec.scan_clocks()`` behind the main front's ``start``; see ``sterna.hw.collect``.
     """
 
     i: stream.Interface
@@ -198,7 +237,7 @@ class SpikingConv(wiring.Component):
         main = self.fronts[0]
         self.loops, self.walker, self.buffer = main.loops, main.walker, main.buffer
         self.scan = NeuronScan(
-            s.params, pe=s.pe, readout=s.readout,
+            s.params, pe=s.scan_pe, readout=s.readout,
             x_width=s.params.bounds.width("x") if s.joined else s.front.z_width,
             x_shift=0 if s.joined else s.front.shift,
         )  # fmt: skip
@@ -225,8 +264,8 @@ class SpikingConv(wiring.Component):
             m.submodules[f"front_{n}" if n else "front"] = front
             wiring.connect(m, wiring.flipped(getattr(self, f"i_{n}" if n else "i")), front.i)
         m.submodules.params = params = WeightMemory(
-            max(s.params.depth(s.pe), len(s.param_rows)),
-            s.pe * s.params.width,
+            max(s.param_depth, len(s.param_rows)),
+            s.param_width,
             s.param_rows,
             s.param_region,
             s.param_style,
@@ -238,18 +277,19 @@ class SpikingConv(wiring.Component):
             credit.take.eq(main.start),
             self.stalled.eq(~credit.some),
         ]
-        depth = s.params.depth(s.pe)
+        valid, first, last, sums = self._turns(m)
+        depth = s.param_depth
         row = Signal(range(max(2, depth)))
-        with m.If(main.valid & (1 if s.params.per_step else main.last)):
+        with m.If(valid & (1 if s.params.per_step else last)):
             m.d.sync += row.eq(Mux(row == depth - 1, 0, row + 1))
         m.d.comb += params.addr.eq(row)
         if s.joined:
             x = self._join(m, params.data, credit.some)
         else:
             m.d.comb += main.go.eq(credit.some)
-            x = delay(m, main.x, WeightMemory.latency, "scan_x")
+            x = delay(m, sums, WeightMemory.latency, "scan_x")
         scan = m.submodules.scan = self.scan
-        flags = delay(m, Cat(main.valid, main.first, main.last), s.join_latency, "scan_flags")
+        flags = delay(m, Cat(valid, first, last), s.join_latency, "scan_flags")
         late = s.join_latency - WeightMemory.latency
         m.d.comb += [
             scan.x.eq(x),
@@ -258,6 +298,22 @@ class SpikingConv(wiring.Component):
         ]
         m.d.comb += credit.give.eq(self._output(m))
         return m
+
+    def _turns(self, m: Module) -> tuple[Value, Value, Value, Value]:
+        """The main front's steps, for so many outputs at a time as there are scans."""
+        s, main = self.spec, self.fronts[0]
+        if s.turns == 1:
+            return main.valid, main.first, main.last, main.x
+        m.submodules.turns = turns = LaneTurns(
+            pe=s.pe, turns=s.turns, width=s.front.z_width, steps=s.steps, held=s.front.held
+        )
+        m.d.comb += [
+            Cat(turns.valid_in, turns.first_in, turns.last_in).eq(
+                Cat(main.valid, main.first, main.last)
+            ),
+            turns.x_in.eq(main.x),
+        ]
+        return turns.valid, turns.first, turns.last, turns.x
 
     def _chain(self, m: Module, params: WeightMemory) -> None:
         """The daisy chain: all weight memories in order, then the parameters."""
@@ -329,10 +385,10 @@ class SpikingConv(wiring.Component):
         """Spikes to beats, or logits to words; returns the pulse of a visit that has left."""
         s, scan = self.spec, self.scan
         if s.readout:
-            out = WordSerializer(s.pe, 32, self.visits)
+            out = WordSerializer(s.scan_pe, 32, self.visits, s.turns)
             m.d.comb += [out.push.eq(scan.logit_valid), out.words.eq(scan.logits)]
         else:
-            out = BeatCollector(s.out_edge, self.visits)
+            out = BeatCollector(s.out_edge, self.visits, s.turns)
             m.d.comb += [
                 out.push.eq(scan.spike_valid),
                 out.last.eq(scan.spike_last),

@@ -81,10 +81,11 @@ class Walker(wiring.Component):
             m.d.comb += inner_last[k].eq(at_last[k + 1 :].all())
         ready = self.go & self.rows_ok
         if self.pause:
-            pause = Signal(range(self.pause + 1))
-            ready &= pause == 0
+            pause, rested = Signal(range(self.pause + 1)), Signal(init=1)
+            ready &= rested
             with m.If(pause != 0):
                 m.d.sync += pause.eq(pause - 1)
+            m.d.sync += rested.eq(pause[1:] == 0)
         m.d.comb += issue.eq(~fresh | ready)
         inner = [k + 2 for k, p in enumerate(self.loops) if not p.visit]
         visit_end = at_last[inner[0] :].all()
@@ -102,7 +103,7 @@ class Walker(wiring.Component):
                 m.d.sync += advanced[k].eq(inner_last[k] & stop)
             if self.pause:
                 with m.If(visit_end):
-                    m.d.sync += pause.eq(self.pause)
+                    m.d.sync += [pause.eq(self.pause), rested.eq(0)]
             m.d.sync += [
                 self.step.eq(advanced),
                 self.top.eq(counters[0] == 0),

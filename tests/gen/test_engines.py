@@ -16,6 +16,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files import structure_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.hw.spiking_conv import ConvSpec
 
 
 def network(seed=0, groups=1, zeros=False):
@@ -99,6 +100,7 @@ def test_constants_need_no_weight_memory():
     assert rows["c"]["engine"] == "constant"
     spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
     core = {c.name: c.spec for c in spec.cores}["c"]
+    assert isinstance(core, ConvSpec)
     assert len(core.front.weights) == 1, "placeholders may not stand in for what is logic"
 
 
@@ -115,8 +117,9 @@ def test_weights_in_the_logic_are_part_of_the_structure():
             "node 'c': has its weights in the logic (engine 'constant'), and these are others; "
             "fold the network anew, or use engine 'compress'"
         )
-    nodes = {n.name: n for n in NET.nodes}
-    turned = replace(nodes["f"], weight=np.ascontiguousarray(nodes["f"].weight[:, ::-1]))
+    last = NET["f"]
+    assert isinstance(last, Linear)
+    turned = replace(last, weight=np.ascontiguousarray(last.weight[:, ::-1]))
     retrained = Network(2, [*NET.nodes[:3], turned, NET.nodes[4]], "net")
     assert weights_image(retrained, design) != weights_image(NET, design)
 

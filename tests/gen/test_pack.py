@@ -136,7 +136,7 @@ def test_images_decode_back(seed):
         image = images[f"{core.name}_params"]
         assert len(image.rows) == image.depth and max(image.rows) < 1 << image.width
         params = conv_spec(net, core, design.family).params
-        fields = decode_params(params, image.rows, core.pe)
+        fields = decode_params(params, image.rows, image.width // params.width)
         rule = target.rule
         bias = np.atleast_2d(rule.bias).astype(int)
         zero = np.zeros_like(bias)
