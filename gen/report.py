@@ -142,7 +142,7 @@ def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
     heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "engine", "clocks",
              "busy", "~LUT", "~FF", "BRAM")  # fmt: skip
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (
             r["name"], r["output"], f"{r['weights']} {r['kind']}" if r["weights"] else "",
             r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], r["engine"],
