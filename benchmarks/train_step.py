@@ -33,7 +33,7 @@ def measure(recipe: Path, number: int) -> dict[str, float]:
     taken: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(STEPS + 2):
         for half in taken:
-            trainer.half = trainer.module.half = half
+            trainer.half = trainer.module.half_gradients = half
             start = time.perf_counter()
             trainer._step(stage, images, labels)
             taken[half].append(time.perf_counter() - start)

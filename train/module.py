@@ -73,7 +73,7 @@ class SpikingModule(nn.Module):
         self.nq, self.clipping, self.corrected = nq, False, False
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
-        self.half = False  # whether gradients of the folded convolutions are taken in bfloat16
+        self.half_gradients = False  # of the folded convolutions, in bfloat16
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()
@@ -206,7 +206,7 @@ class SpikingModule(nn.Module):
         pad: tuple[int, int] = (top, left)
         if (top, left) != (bottom, right):
             flat, pad = F.pad(flat, (left, right, top, bottom)), (0, 0)
-        if self.half and self.fraction_bits is not None and bias is None:
+        if self.half_gradients and self.fraction_bits is not None and bias is None:
             out = cast("Tensor", ExactConv.apply(flat, weight, node.stride, pad, node.groups))
         else:
             out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)

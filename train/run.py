@@ -134,7 +134,7 @@ class Trainer:
             self.module: SpikingModule = make_module(network, self.stidi).to(self.device)
         else:
             self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
-        self.module.half = self.half
+        self.module.half_gradients = self.half
         self.conversion: dict[str, float] = {}
         if self.nq is not None:  # images for the noise are not trained on
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
