@@ -39,9 +39,10 @@ def test_every_row_names_a_recipe(table) -> None:
 def test_rows_of_hardware_and_of_real_weights(table) -> None:
     found = table.lines({"a": built("fashion", 0.25), "b": row("nq_real", kind="real")})[2:]
     assert found == [
-        "| `fashion` | m | d | ternary | 4 | 1 | 99 | 12 | 6272 | 50.00 | 25.00 (40.00 to 60.00) "
-        "| 75.00, 1000, 0 | 1 |",
-        "| `nq_real` | m | d | real | 4 | 1 | - | - | - | 50.00 (40.00 to 60.00) | - | - | 1 |",
+        "| `fashion` | surrogate gradient | d | ternary | 4 | 1 | 99 | 12 | 6272 | 50.00 "
+        "| 25.00 (40.00 to 60.00) | 75.00, 1000, 0 | 1 |",
+        "| `nq_real` | NQ, converted only | d | real | 4 | 1 | - | - | - "
+        "| 50.00 (40.00 to 60.00) | - | - | 1 |",
     ]
 
 
