@@ -44,7 +44,7 @@ ROWS = {
     "mnist_binary_wide": Row("mnist_binary_wide", "NQ, tuned", fps=5000),
     "fashion": Row("fashion", "surrogate gradient", fps=2000),
     "fashion_binary": Row("fashion_binary", "NQ, tuned; warm start from `fashion`", fps=2000),
-    "cifar10": Row("cifar10", "QCFS, folded epochs", fps=1000),
+    "cifar10": Row("cifar10", "QCFS, converted only", fps=1000),
     "nmnist": Row("nmnist", "surrogate gradient"),
     "ttfs": Row("ttfs", "STiDi-BP, exact rule"),
     "ttfs_real": Row("ttfs/real.toml", "STiDi-BP, exact rule"),

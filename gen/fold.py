@@ -11,7 +11,7 @@ from sterna.gen.specs import is_depthwise
 from sterna.gen.widths import with_widths
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network
-from sterna.golden.window import legal_simd, window_of
+from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
@@ -224,10 +224,15 @@ def _cheapest(
     network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int
 ) -> tuple[tuple[int, float], dict[str, int]] | None:
     """((clocks too many, cost), folding) of one weighted node with this pe."""
+    node, shape = network[name], network.shape[network[name].inputs[0]]
+    assert isinstance(node, Conv2d | Linear)
     best: tuple[tuple[int, float], dict[str, int]] | None = None
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp > MAX_LANES:
+                continue
+            lanes = pe if is_depthwise(node, shape) else window_split(node, shape, simd).channels
+            if lanes * tp > MAX_WIDTH:  # no beat holds a window word
                 continue
             entry = {"pe": pe, "simd": simd, "tp": tp}
             late = max(0, compute_clocks(network, name, **entry) - target)

@@ -389,3 +389,20 @@ def test_buffers_that_cannot_work_are_refused(change, sentence):
         Design.from_json(json.dumps(body))
     with pytest.raises(DesignError, match="nothing feeds input 0 of 'c'"):
         elaborate(SHORTCUT, replace(design, branches=design.branches[1:]))
+
+
+def test_no_layer_is_folded_to_window_words_that_no_beat_holds():
+    """Three planes a step behind a sum pool: 64 channels of all twelve planes are 768 bits."""
+    ones = lambda n, **more: NeuronRule(np.ones(n, np.int32), **more)  # noqa: E731
+    network = Network(steps=4, nodes=[
+        Input("image", shape=(64, 8, 8), coding="frames"),
+        Pool("pool", "image", "sum", (2, 2)),
+        Conv2d("conv", "pool", np.ones((256, 64, 3, 3), np.int8), (1, 1), (1, 1, 1, 1),
+               kind="binary"),
+        Neuron("spikes", ["conv"], ones(256)),
+        Linear("fc", "spikes", np.ones((10, 4096), np.int8), kind="binary"),
+        Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
+    ])  # fmt: skip
+    for fps in (500, 1000, 3000, 10_000):
+        for core in fold(network, fps=fps).cores:
+            assert core.input.lanes * core.input.pb <= 512
