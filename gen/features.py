@@ -108,10 +108,9 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         if front.engine != "constant":
             parts.append(_weights(name, front.weight_depth, front.weight_width,
                                   front.weight_region is not None))  # fmt: skip
-    params = spec.params
     parts += [
-        _weights(name, params.depth(spec.pe), spec.pe * params.width,
-                 spec.param_region is not None, "params"),
+        _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
+                 "params"),
         _scan(name, spec),
         _out(name, spec),
     ]  # fmt: skip
@@ -244,7 +243,7 @@ def _weights(name: str, depth: int, width: int, ram: bool, kind: str = "weights"
 
 def _scan(name: str, spec: ConvSpec) -> Part:
     params, rule = spec.params, spec.params.rule
-    bounds, pe = params.bounds, spec.pe
+    bounds, pe = params.bounds, spec.scan_pe
     width, margin = bounds.width("u", "v", "current"), bounds.width("margin")
     back = rule.reset == "subtract" and not params.shared_reset
     adds = width + (width if back else 0) + (margin if params.fires else 0)
@@ -267,7 +266,7 @@ def _scan(name: str, spec: ConvSpec) -> Part:
 def _out(name: str, spec: ConvSpec) -> Part:
     part = Part(name, "words" if spec.readout else "beats")
     if spec.readout:
-        width, depth = spec.pe * 32, max(2, spec.credits)
+        width, depth = spec.scan_pe * 32, max(2, spec.credits * spec.turns)
         part.add(each=1, width=width)
     else:
         edge = spec.out_edge

@@ -29,7 +29,7 @@ def one_cycle(done: float, warmup: float) -> float:
 def half_precision(device: torch.device, wanted: str) -> bool:
     """Whether convolutions are trained in bfloat16: trits and spikes are exact in it, sums are
     rounded to 8 bits. 'auto': where a matrix unit computes in it, a GPU's or a CPU's (AMX, which
-    makes an epoch 1.5 to 2 times as fast; other CPUs imitate bfloat16, slowly)."""
+    takes down to half the time of float32; other CPUs imitate bfloat16, slowly)."""
     if wanted != "auto":
         return wanted == "bfloat16"
     if device.type == "cpu":
