@@ -6,7 +6,7 @@ A point is a network under examples/, a target and how it is folded. It is folde
 as Verilog and synthesised out of context: buffers, memories, neurons, control and AXI are in it.
 ``--fmax`` also routes ECP5 points three times in a shift-register wrapper and takes the median.
 A point whose Verilog is that of its last result is not run again (``--force``: after a new yosys).
-Results go to ``benchmarks/results.json``; ``--write`` makes the tables of docs/performance.md from them.
+Results go to ``benchmarks/results.json``; ``--write`` makes docs/performance.md's tables from them.
 
 SOP: one synaptic accumulate; dense-equivalent, so every weight counts at every output pixel and
 every time step, zeros and silent inputs too. LUTs are counted as ``sterna.gen.synth`` says, with
