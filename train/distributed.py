@@ -9,6 +9,7 @@ are averaged after each step. Only the process of rank 0 writes and prints. The 
 one that all processes see; a run may go on with another number of them.
 """
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -111,5 +112,8 @@ def join() -> Group:
     device = torch.device("cuda", local) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+    # Its functions have the group of the moment of its import as a default, and optimisers import
+    # it: kept so, the group's threads would outlive it and end the interpreter with an abort.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if cuda else "gloo")
     return Group(cast("int", distributed.get_rank()), size, device)
