@@ -4,7 +4,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["ExactConv"]
+__all__ = ["ExactConv", "whole"]
+
+
+def whole(sums: Tensor) -> Tensor:
+    """Sums of whole numbers, which a GPU's convolution (Winograd's) may leave with a fraction;
+    gradients straight through."""
+    return sums + (sums.round() - sums).detach() if sums.is_cuda else sums
 
 
 class ExactConv(torch.autograd.Function):
@@ -15,7 +21,7 @@ class ExactConv(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, stride, padding, groups: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.how = stride, padding, groups
-        return F.conv2d(x, weight, None, stride, padding, 1, groups)
+        return whole(F.conv2d(x, weight, None, stride, padding, 1, groups))
 
     @staticmethod
     def backward(ctx, grad: Tensor):

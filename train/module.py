@@ -28,7 +28,7 @@ from sterna.gen.floatnet import (
 from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
-from sterna.train.exactconv import ExactConv
+from sterna.train.exactconv import ExactConv, whole
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip
 from sterna.train.pooling import pool
@@ -210,6 +210,7 @@ class SpikingModule(nn.Module):
             out = cast("Tensor", ExactConv.apply(flat, weight, node.stride, pad, node.groups))
         else:
             out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
+            out = out if self.fraction_bits is None else whole(out)
         # membranes are float32; batch norms are many times slower on mixed orders
         out = out.to(torch.float32, memory_format=torch.contiguous_format)
         return out.unflatten(0, (t, b))
