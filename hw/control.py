@@ -26,7 +26,7 @@ class ControlPlane(wiring.Component):
 
     No combinational path from any input to any output of the bus; of the rest ``hold`` and
     ``repeat`` come from registers alone. Reads and writes of plain registers have their response
-    4 clocks after the last address or data beat. An access through ``chain_data`` takes the ring's
+    5 clocks after the last address or data beat. An access through ``chain_data`` takes the ring's
     length, the node's latency and about 10 clocks more; a write's response means that the word is
     in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
     read-only register or with a byte strobe off; chain accesses and CRC passes while an image is in

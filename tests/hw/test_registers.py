@@ -105,6 +105,8 @@ def test_the_decoder_follows_the_description():
                 ctx.set(dut.request, 1)
                 await ctx.tick()
                 ctx.set(dut.request, 0)
+                assert not ctx.get(dut.decided)
+                await ctx.tick()
                 assert ctx.get(dut.decided)
                 hit = register is not None and (register.writable or not write)
                 assert ctx.get(dut.hit) == hit
