@@ -35,7 +35,7 @@ from sterna.golden import files
 from sterna.golden.network import Network
 
 RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
-FITTED = 12  # chains of two layers and a classifier, a family
+FITTED = 16  # chains of two layers and a classifier, a family
 CHECKED = 20  # single layers and a classifier
 FIRST_CHECKED = 1000  # their seeds
 
@@ -103,6 +103,7 @@ def sweep(families: list[str], seeds: range) -> dict[str, Any]:
 GROUPS = {
     "walker": ("walker",), "buffer": ("buffer",), "dot": ("dot ternary", "dot binary"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
+    "turns": ("turns",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
     "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
     "control": ("control",), "image": ("image",), "result": ("result",),
@@ -121,7 +122,7 @@ def group_of(path: str, pools: set[str]) -> tuple[str, str]:
             return core or head.removeprefix(prefix), group
     if not head:
         return "control", "control"
-    for word in ("walker", "buffer", "dot", "scan", "out"):
+    for word in ("walker", "buffer", "dot", "scan", "turns", "out"):
         if word in rest.split("."):
             return head, word
     if rest.startswith(("sums_", "shortcut_")):

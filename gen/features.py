@@ -24,6 +24,7 @@ from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
 from sterna.hw.top import CoreInstance, TopSpec
+from sterna.hw.turns import REGISTER_STEPS
 from sterna.hw.walker import Loop
 
 __all__ = ["Part", "core_parts", "top_parts", "with_memories"]
@@ -114,6 +115,8 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         _scan(name, spec),
         _out(name, spec),
     ]  # fmt: skip
+    if spec.turns > 1:
+        parts.append(_turns(name, spec))
     if spec.joined:
         parts.append(_join(name, spec))
     return parts
@@ -260,6 +263,18 @@ def _scan(name: str, spec: ConvSpec) -> Part:
             part.add(decays=pe * width * (1 if decay.k2 is None else 3))
     if rule.synapse is not None:
         part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
+    return part
+
+
+def _turns(name: str, spec: ConvSpec) -> Part:
+    """What holds a visit's sums while they take turns at the scan."""
+    bits = spec.pe * spec.front.z_width
+    part = Part(name, "turns")
+    part.add(each=1, moved=bits - bits // spec.turns, count=_bits(spec.steps) + _bits(spec.turns))
+    if spec.front.held or spec.steps <= REGISTER_STEPS:
+        part.add(kept=bits * (1 if spec.front.held else spec.steps))
+    else:
+        part.memories.append(MemoryShape(bits, spec.steps, "comb"))
     return part
 
 

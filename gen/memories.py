@@ -80,7 +80,8 @@ def mapped(shape: MemoryShape, family: str) -> Mapped:
     options: list[tuple[float, Mapped]] = []
     rom = shape.use == "rom"
     if not shape.block:
-        options.append((shape.bits / 16 if rom else shape.bits, Mapped(logic=shape.bits)))
+        bits = shape.bits / (1 if not rom else 16 if family in ("ecp5", "ice40") else 64)
+        options.append((bits, Mapped(logic=shape.bits)))
         if not rom and family == "ecp5":
             options.append(_trellis(shape))
         elif not rom and family != "ice40":
