@@ -186,7 +186,8 @@ class Trainer:
         summary = self._summary(True, 0, 0, total) | {"untrained": True, "fraction_bits": None}
         record = self.out / "run.json"
         old = json.loads(record.read_bytes()) if record.is_file() else {}
-        if (self.out / "checkpoint.safetensors").is_file() and not old.get("untrained"):
+        begun = (self.out / "checkpoint.safetensors").is_file() or old.get("done")
+        if begun and not old.get("untrained"):
             raise UsageError(f"{self.out}: holds a run that was trained; give another folder")
         self.measure()
         self._save()
@@ -358,6 +359,16 @@ class Trainer:
             path.unlink(missing_ok=True)  # of an earlier run in this folder
         return None
 
+    def _is_over(self) -> bool:
+        """Whether the folder holds a finished run of this recipe and seed."""
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads((self.out / "run.json").read_bytes())
+            same = (self.out / "recipe.toml").read_text() == self.recipe.text
+            same = same and isinstance(known, dict) and known.get("seed") == self.seed
+            whole = (self.out / "float.json").is_file() and (self.out / "float.safetensors").is_file()
+            return same and whole and known.get("done") is True and not known.get("untrained")
+        return False
+
     def _write_record(self, summary: dict[str, Any]) -> None:
         if self.group.rank == 0:
             text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
@@ -391,6 +402,9 @@ class Trainer:
     def _resume(self) -> None:
         path = self.out / "checkpoint.safetensors"
         if not path.is_file():
+            if self._is_over():  # a finished run needs no checkpoint any more
+                self.position = (len(self.recipe.stages), 0, 0)
+                return
             self.out.mkdir(parents=True, exist_ok=True)
             if self.group.rank == 0:  # what another run left
                 (self.out / "log.jsonl").unlink(missing_ok=True)

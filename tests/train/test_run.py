@@ -164,6 +164,21 @@ def test_slices_give_the_same_network(tmp_path: Path) -> None:
     assert record.read_bytes() == said
 
 
+def test_a_finished_run_needs_no_checkpoint(tmp_path: Path) -> None:
+    """It stays as it is, and only another recipe or seed starts over."""
+    recipe, run = _recipe(tmp_path, first=1), tmp_path / "run"
+    done = train(recipe, run, progress=_quiet)
+    before = (run / "float.safetensors").read_bytes()
+    (run / "checkpoint.safetensors").unlink()
+    lines: list[str] = []
+    assert train(recipe, run, progress=lines.append) == done and not lines
+    assert (run / "float.safetensors").read_bytes() == before
+    with pytest.raises(UsageError, match="was trained; give another folder"):
+        train(recipe, run, untrained=True, progress=_quiet)
+    assert train(recipe, run, seed=5, progress=_quiet)["seed"] == 5
+    assert (run / "float.safetensors").read_bytes() != before
+
+
 def test_another_recipe_or_damage_is_refused(tmp_path: Path) -> None:
     recipe = _recipe(tmp_path, first=1)
     run = tmp_path / "run"
