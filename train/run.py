@@ -365,7 +365,7 @@ class Trainer:
             known = json.loads((self.out / "run.json").read_bytes())
             same = (self.out / "recipe.toml").read_text() == self.recipe.text
             same = same and isinstance(known, dict) and known.get("seed") == self.seed
-            whole = (self.out / "float.json").is_file() and (self.out / "float.safetensors").is_file()
+            whole = all((self.out / f"float.{e}").is_file() for e in ("json", "safetensors"))
             return same and whole and known.get("done") is True and not known.get("untrained")
         return False
 
