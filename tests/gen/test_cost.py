@@ -18,7 +18,8 @@ from sterna.golden.rule import NeuronRule
 LIBRARIES = {
     "ecp5": "-lib +/lattice/lutrams_trellis.txt -lib +/lattice/brams_16kd.txt",
     "xilinx7": "-lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt -D IS_VIRTEX6 "
-    "-D HAS_SIZE_36 -D HAS_CASCADE -D HAS_CONFLICT_BUG -D HAS_MIXWIDTH_SDP",
+    "-D HAS_SIZE_36 -D HAS_CASCADE -D HAS_CONFLICT_BUG -D HAS_MIXWIDTH_SDP "
+    "-logic-cost-rom 0.015625",  # as synth_xilinx does
     "ice40": "-lib +/ice40/brams.txt -lib +/ice40/spram.txt -no-auto-huge",
 }
 SHAPES = [
