@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 NAMES = {
-    "sim_speed": [], "core_fmax": [], "core_size": [], "dotproduct": [], "constant": [],
-    "networks": ["--write"],
+    "sim_speed": [], "core_fmax": [], "core_size": [], "control_size": [], "dotproduct": [],
+    "constant": [], "networks": ["--write"],
 }  # fmt: skip
 
 

@@ -25,11 +25,12 @@ def main() -> int:
             plane = ControlPlane(0x0123456789ABCDEF, 0xFEDCBA9876543210, names, regions,
                                  rom_crc=0xDEADBEEF)  # fmt: skip
             folder = work_dir("control", family, f"{cores}_{regions}")
-            found = synth([emit(plane, "control", folder)], "control", family, folder)
-            rows.append([family, cores, regions, found["lut"], found["ff"]])
+            used = synth([emit(plane, "control", folder)], "control", family, folder)
+            rows.append([family, cores, regions, used["lut"], used["ff"]])
     head = ["family", "cores", "reloadable memories", "LUT", "FF"]
     print(table([head, *rows]))
-    write_results("control_size", {family: [dict(zip(head, r, strict=True)) for r in rows]})
+    found = [dict(zip(head, row, strict=True)) for row in rows]
+    write_results(f"control_size_{family}", {"rows": found})
     return 0
 
 

@@ -228,6 +228,10 @@ def main() -> int:
     if unknown := [n for n in options.names if n not in POINTS]:
         print(f"no point {unknown[0]!r}; use {', '.join(POINTS)}", file=sys.stderr)
         return 2
+    if not all(seed.isdecimal() for seed in options.seeds.split(",")):
+        print(f"--seeds {options.seeds!r} are not whole numbers with commas between; correct them",
+              file=sys.stderr)  # fmt: skip
+        return 2
     seeds = tuple(map(int, options.seeds.split(","))) if options.fmax else ()
     results: dict[str, Any] = {}
     if RESULTS.is_file():
