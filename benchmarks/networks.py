@@ -45,6 +45,8 @@ POINTS = {
     "mnist": Point("mnist", "ecp5", what="lanes of a ternary design"),
     "mnist_25k": Point("mnist", "ecp5", {"board": "ulx3s-85f", "fps": 27_000},
                        "25,000 images/s on an ECP5-85F, the solver's"),
+    "mnist_board": Point("mnist", "ecp5", {"board": "ulx3s-85f"},
+                         "the solver's fastest on an ECP5-85F, weights in the logic"),
     "mnist_x7": Point("mnist", "xilinx7", what="lanes of a ternary design"),
     "mnist_binary": Point("mnist_binary", "ecp5", what="lanes of a binary design"),
     "mnist_binary_x7": Point("mnist_binary", "xilinx7", what="lanes of a binary design"),

@@ -8,10 +8,11 @@ from typing import Any
 from sterna.gen.cost import Cost, estimate_core
 from sterna.gen.design import Design
 from sterna.gen.edges import input_edge
+from sterna.gen.engines import engine_of, one_row
 from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
-from sterna.gen.specs import is_depthwise
+from sterna.gen.specs import is_depthwise, weight_rows
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.window import window_split
@@ -28,6 +29,8 @@ NEAR = 1.6
 """A folding is looked at where lanes and neurons alone say that it is at most this much dearer than
 the cheapest one that is as fast."""
 FEW = 3  # of those of equal pe
+CONSTANT = 0.13
+"""A weight in the logic against a lane with a weight from a memory, in LUTs; zeros cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,12 @@ class Candidate:
 
 
 def candidates(
-    network: Network, design: Design, groups: list[list[str]], given: Entries
+    network: Network, design: Design, groups: list[list[str]], given: Entries,
+    constants: bool = False,
 ) -> dict[str, list[Candidate]]:
     """By the first node of every group, fastest first. ``design``: any of this network, with its
-    family, memories and widths; ``given``: parts of foldings that are decided.
+    family, memories and widths; ``given``: parts of foldings that are decided; ``constants``:
+    weights may be put into the logic (engine 'constant') where ``given`` names no engine.
 
     DesignError, naming the node, where a group has none.
     """
@@ -52,11 +57,11 @@ def candidates(
     for group in groups:
         base = made[network.readers(group[0])[0]]
         found = []
-        for entries in _worth(network, group, given):
+        for entries in _worth(network, group, given, constants):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
-            clocks = max(compute_clocks(network, n, **e) for n, e in entries.items())
+            clocks = max(_clocks(network, n, e) for n, e in entries.items())
             key = _key(spec)
             if key not in known:
                 instance = CoreInstance(base.name, base.target, spec, ())
@@ -87,13 +92,48 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
             spec.params.shared_reset)  # fmt: skip
 
 
-def _worth(network: Network, group: list[str], given: Entries) -> Iterator[Entries]:
-    """Foldings that may be the best ones, by a rough count of lanes and neurons."""
+def _worth(
+    network: Network, group: list[str], given: Entries, constants: bool
+) -> Iterator[Entries]:
+    """Foldings that may be the best ones, by a rough count of lanes and neurons. ``constants``:
+    weights may be in the logic wherever nothing is said of the engine."""
+    rough = _rough(network, group, given)
+    least, seen = float("inf"), []
+    for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
+        least = min(least, cost)
+        if cost <= NEAR * least and entries not in seen:
+            seen.append(entries)
+            yield entries
+    if not constants:
+        return
+    # One engine's rough count says little of the other's: no folding above goes for one of these.
+    known = _as_constants(network, group, given)
+    for clocks, cost, entries in _rough(network, group, known) if known else ():
+        if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
+            yield entries
+
+
+def _as_constants(network: Network, group: list[str], given: Entries) -> Entries:
+    """What is given, with all weights of the group in the logic; empty where that cannot be."""
+    out: Entries = {}
+    for name in group:
+        mine, whole = given.get(name, {}), one_row(network, name)
+        if not whole or mine.get("memory", "rom") != "rom" or "engine" in mine:
+            return {}
+        if any(mine.get(k, v) != v for k, v in whole.items()):
+            return {}
+        out[name] = mine | whole | {"engine": "constant"}
+    return out
+
+
+def _rough(network: Network, group: list[str], given: Entries) -> list[tuple[int, float, Entries]]:
+    """(clocks, rough cost, folding of each node) of one neuron's inputs."""
     legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     rough: list[tuple[int, float, Entries]] = []
     for pe in sorted(shared):
-        of = {name: _of_pe(network, name, legal[name], pe) for name in group}
+        of = {name: _of_pe(network, name, legal[name], pe, engine_of(given.get(name, {})))
+              for name in group}  # fmt: skip
         if not all(of.values()):
             continue
         for clocks in sorted({c for options in of.values() for c, _, _ in options}):
@@ -110,25 +150,29 @@ def _worth(network: Network, group: list[str], given: Entries) -> Iterator[Entri
                     sum(cost for _, cost, _ in chosen.values()),
                     {n: e for n, (_, _, e) in chosen.items()},
                 ))  # fmt: skip
-    cheapest, seen = float("inf"), []
-    for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
-        cheapest = min(cheapest, cost)
-        if cost <= NEAR * cheapest and entries not in seen:
-            seen.append(entries)
-            yield entries
+    return rough
 
 
 def _of_pe(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int
-) -> list[tuple[int, float, dict[str, int]]]:
-    out = []
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, engine: str
+) -> list[tuple[int, float, dict[str, Any]]]:
+    node, out = network[name], []
+    assert isinstance(node, Conv2d | Linear)
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp <= MAX_LANES:
-                entry = {"pe": pe, "simd": simd, "tp": tp}
-                cost = prod((pe, simd, tp)) + 20 * pe + pe * simd / 4 + 2 * simd * tp
-                out.append((compute_clocks(network, name, **entry), cost, entry))
+                entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
+                if engine == "constant":
+                    lanes = CONSTANT * tp * int((node.weight != 0).sum())
+                else:
+                    lanes = pe * simd * (tp + 1 / 4)
+                cost = lanes + 20 * pe + 2 * simd * tp
+                out.append((_clocks(network, name, entry), cost, entry))
     return out
+
+
+def _clocks(network: Network, name: str, entry: dict[str, Any]) -> int:
+    return compute_clocks(network, name, entry["pe"], entry["simd"], entry["tp"])
 
 
 def _spec(
@@ -168,11 +212,13 @@ def _front(
     assert isinstance(node, Conv2d | Linear)
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])
-    clocks = compute_clocks(network, name, **entry)
+    clocks = _clocks(network, name, entry)
     edge = input_edge(network, name, entry, None, clocks)
     geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
     assert front.depthwise == is_depthwise(node, shape)
+    rows = entry["engine"] == "constant"  # no contents but what the logic is made of
     return replace(
         front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
-        family=family,
+        family=family, engine=entry["engine"],
+        weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
     )  # fmt: skip

@@ -14,7 +14,6 @@ from sterna.gen.boards import board as board_of
 from sterna.gen.candidates import Candidate, candidates
 from sterna.gen.cost import Cost, Estimate, estimate
 from sterna.gen.design import Design
-from sterna.gen.engines import engine_of
 from sterna.gen.fold import fold, legal_choices, neuron_groups
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
@@ -137,7 +136,9 @@ class _Search:
                 least[name]["pe"] = self.given.get(name, {}).get("pe", pe)
         base = plan(self.network, cores, least, 1 << 40, self.family, self.clock_mhz,
                     self.axis_width, self.patchable)  # fmt: skip
-        self.options = candidates(self.network, base, groups, self.given)
+        self.options = candidates(
+            self.network, base, groups, self.given, constants=not self.patchable
+        )
         self.worth = BLOCK_WORTH[self.family]
 
     def _first(self, name: str) -> dict[str, Any]:
@@ -163,9 +164,7 @@ class _Search:
             best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))
             for name, entry in best.entries.items():
                 given = self.given.get(name, {})
-                out[name] = entry | {
-                    "memory": given.get("memory", "rom"), "engine": engine_of(given),
-                }  # fmt: skip
+                out[name] = entry | {"memory": given.get("memory", "rom")}
         return out
 
     def at(self, bound: int) -> Choice:

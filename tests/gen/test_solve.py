@@ -96,6 +96,28 @@ def test_what_is_given_is_kept():
     assert rams.reloadable and {c.memory for c in rams.cores if c.op == "conv"} == {"ram"}
 
 
+@pytest.mark.parametrize("family", ["ecp5", "xilinx7"])
+def test_weights_go_into_the_logic_where_that_is_smaller_and_nowhere_else(family):
+    """Beside the same search without them: given engines are kept."""
+    names = [n.name for n in NET.nodes if isinstance(n, Conv2d | Linear)]
+    memories = {name: {"engine": "compress"} for name in names}
+
+    def engines(found) -> set[str]:
+        return {c.engine for c in found.design.cores if c.op == "conv"}
+
+    fast, slow = ({"family": family, "fps": fps} for fps in (150_000, 500))
+    free, kept = solve(NET, **fast), solve(NET, memories, **fast)
+    assert "constant" in engines(free) and engines(kept) == {"compress"}
+    assert free.chosen.estimate.total.luts < 0.7 * kept.chosen.estimate.total.luts
+    assert engines(solve(NET, **slow)) == {"compress"}  # a few lanes: a memory costs less
+    # Weights that are to change are in memories, fast or not.
+    assert engines(solve(NET, **fast, memory="ram")) == {"compress"}
+    assert engines(solve(NET, **fast, patchable=True)) == {"compress"}
+    # And what was chosen can be fed back.
+    again = fold(NET, free.design.folding, family=family, target=free.design.interval)
+    assert [c.engine for c in again.cores] == [c.engine for c in free.design.cores]
+
+
 def test_skips_are_solved_with_their_buffers():
     net = deep(3, skip=True)
     found = solve(net, family="ecp5", luts=12_000)
