@@ -1,0 +1,46 @@
+"""The frontier's plot: what its curves are made of."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from sterna.golden import files
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def frontier(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.delitem(sys.modules, "common", raising=False)
+    spec = importlib.util.spec_from_file_location("frontier", ROOT / "benchmarks/frontier.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_curves_rise_to_the_fastest_folding(frontier):
+    rates = frontier.rates(files.load(ROOT / "examples" / "digits"), "ecp5", "rom", 3)
+    rows = frontier.sweep("digits", "ecp5", "rom", 3)
+    assert [r["fps"] for r in rows] == sorted(r["fps"] for r in rows) and len(rows) == 3
+    assert rows[-1]["fps"] == pytest.approx(rates[-1])
+    assert all(r["fps"] >= rate * 0.999 for r, rate in zip(rows, rates, strict=True))
+    assert rows[0]["luts"] < rows[-1]["luts"]
+    assert not rows[0]["in_logic"] and rows[-1]["in_logic"]
+
+
+def test_the_same_rows_make_the_same_plot(frontier, tmp_path):
+    row = {"network": "digits", "family": "ecp5", "memory": "rom", "clocks": 10, "fps": 5.0,
+           "luts": 300, "bram": 1.0, "in_logic": []}  # fmt: skip
+    rows = [row, row | {"fps": 50.0, "luts": 4000}, row | {"memory": "ram"}]
+    measured = {"p": {"example": "digits", "target": "ecp5", "images": 7.0, "luts": 500}}
+    made = []
+    for name in ("a.svg", "b.svg"):
+        frontier.draw(rows, measured, tmp_path / name)
+        made.append((tmp_path / name).read_text())
+    assert made[0] == made[1]
+    frontier.draw(rows, {}, tmp_path / "c.svg")
+    assert (tmp_path / "c.svg").read_text() != made[0]
