@@ -27,6 +27,8 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 DOCS = ROOT / "docs" / "performance.md"
 START, END = "<!-- table: benchmarks/networks.py -->", "<!-- end of table -->"
 CLOCK_MHZ = 100.0
+BLOCK_BITS = {"ecp5": 18 * 1024, "xilinx7": 36 * 1024, "ice40": 4 * 1024}
+"""Of one block as ``gen.synth`` counts them, parity bits included."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,18 @@ class Point:
 POINTS = {
     "digits": Point("digits", "ecp5"),
     "mnist": Point("mnist", "ecp5", what="lanes of a ternary design"),
-    "mnist_25k": Point("mnist", "ecp5", {"board": "ulx3s-85f", "fps": 27_000},
-                       "25,000 images/s on an ECP5-85F, the solver's"),
-    "mnist_board": Point("mnist", "ecp5", {"board": "ulx3s-85f"},
-                         "the solver's fastest on an ECP5-85F, weights in the logic"),
+    "mnist_25k": Point(
+        "mnist",
+        "ecp5",
+        {"board": "ulx3s-85f", "fps": 27_000},
+        "25,000 images/s on an ECP5-85F, the solver's",
+    ),
+    "mnist_board": Point(
+        "mnist",
+        "ecp5",
+        {"board": "ulx3s-85f"},
+        "the solver's fastest on an ECP5-85F, weights in the logic",
+    ),
     "mnist_x7": Point("mnist", "xilinx7", what="lanes of a ternary design"),
     "mnist_binary": Point("mnist_binary", "ecp5", what="lanes of a binary design"),
     "mnist_binary_x7": Point("mnist_binary", "xilinx7", what="lanes of a binary design"),
@@ -106,6 +116,7 @@ def measure(
     name: str, point: Point, seeds: tuple[int, ...], known: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Everything the tables say of a point; ``known`` where it still holds; ``seeds``: to route."""
+    from sterna.gen.cost import estimate
     from sterna.gen.stages import Options, ensure
     from sterna.gen.synth import fmax_ecp5, synth
     from sterna.golden.disk import sha256
@@ -120,7 +131,8 @@ def measure(
         "example": point.example, "target": point.target, "what": point.what, "verilog": digest,
         "steps": network.steps, "synapses": synapses(network), "clocks": design.interval,
         "latency": design.latency, "lanes": sum(c.lanes for c in design.cores),
-        "folding": design.folding,
+        "folding": design.folding, "weights": kept(design),
+        "bram_bits": estimate(network, design).total.bram_bits,
     }  # fmt: skip
     if known is not None and known.get("verilog") == digest:
         row = known | row
@@ -141,6 +153,12 @@ def measure(
     return row | derived(row)
 
 
+def kept(design: Any) -> str:
+    """Where the weights are: in memories (ram: rewritable, rom: fixed), in the logic."""
+    cores = [c for c in design.cores if c.op == "conv"]
+    return ", ".join(sorted({"logic" if c.engine == "constant" else c.memory for c in cores}))
+
+
 def derived(row: dict[str, Any]) -> dict[str, Any]:
     """What follows from clocks and cells at 100 MHz."""
     luts = row["lut"] + row["lutram"]
@@ -151,14 +169,16 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
         "images": images,
         "images_per_klut": images / luts * 1000,
         "gsop_per_klut": row["synapses"] * images / 1e9 / (luts / 1000),
+        "bram_ratio": BLOCK_BITS[row["target"]] * row["bram"] / max(1, row["bram_bits"]),
     }
 
 
 def main_table(results: dict[str, Any]) -> list[str]:
     out = [
-        "| point | target | T | clocks/image | lanes | LUT | of these LUT RAM | FF | block RAM | "
+        "| point | target | T | weights | clocks/image | lanes | LUT | of these LUT RAM | FF | "
+        "block RAM (bits there / needed) | "
         "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | Fmax, MHz |",
-        "|---" * 14 + "|",
+        "|---" * 15 + "|",
     ]
     for name in POINTS:
         if (r := results.get(name)) is None:
@@ -167,8 +187,10 @@ def main_table(results: dict[str, Any]) -> list[str]:
         mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
             if "mhz" in r else "-"  # fmt: skip
         cells = [
-            f"`{name}`", r["target"], r["steps"], f"{r['clocks']:,}", f"{r['lanes']:,}",
-            f"{r['luts']:,}{packed}", f"{r['lutram']:,}", f"{r['ff']:,}", f"{r['bram']:g}",
+            f"`{name}`", r["target"], r["steps"], r["weights"], f"{r['clocks']:,}",
+            f"{r['lanes']:,}",
+            f"{r['luts']:,}{packed}", f"{r['lutram']:,}", f"{r['ff']:,}",
+            f"{r['bram']:g} ({r['bram_ratio']:.2f})",
             f"{r['lut_per_lane']:.2f}", f"{r['images']:,.0f}", f"{r['images_per_klut']:,.0f}",
             f"{r['gsop_per_klut']:.1f}", mhz,
         ]  # fmt: skip

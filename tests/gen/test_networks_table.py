@@ -40,10 +40,12 @@ def test_synapses_count_at_every_pixel_and_step(networks):
 
 
 def test_figures_follow_from_the_counts(networks):
-    row = {"lut": 1800, "lutram": 200, "lanes": 500, "clocks": 10_000, "synapses": 3_000_000}
+    row = {"lut": 1800, "lutram": 200, "lanes": 500, "clocks": 10_000, "synapses": 3_000_000,
+           "target": "xilinx7", "bram": 2.5, "bram_bits": 61_440}  # fmt: skip
     found = networks.derived(row)
     assert (found["luts"], found["lut_per_lane"]) == (2000, 4.0)
     assert found["images"] == 10_000 and found["images_per_klut"] == 5_000
+    assert found["bram_ratio"] == pytest.approx(1.5)
     assert found["gsop_per_klut"] == pytest.approx(15.0)  # 30 GSOP/s on two thousand LUTs
 
 
@@ -51,12 +53,14 @@ def test_every_point_is_an_example_and_every_result_a_line(networks):
     for name, point in networks.POINTS.items():
         assert (ROOT / "examples" / point.example / "network.json").is_file(), name
     row = {"example": "mnist", "target": "ecp5", "steps": 4, "clocks": 10_000, "lanes": 500,
-           "ff": 9, "bram": 1.5, "lut": 1800, "lutram": 200, "synapses": 3_000_000, "mhz": 101.0,
+           "ff": 9, "bram": 1.5, "bram_bits": 18_432, "weights": "logic, ram",
+           "lut": 1800, "lutram": 200, "synapses": 3_000_000, "mhz": 101.0,
            "mhz_by_seed": [99.0, 101.0, 102.0]}  # fmt: skip
     row |= networks.derived(row)
     lines = networks.main_table({"mnist": row, "peer_mlp": row | {"lut_packed_estimate": 1234}})
     assert len(lines) == 4
-    assert "| `mnist` | ecp5 | 4 | 10,000 | 500 | 2,000 | 200 |" in lines[2]
+    start = "| `mnist` | ecp5 | 4 | logic, ram | 10,000 | 500 | 2,000 | 200 | 9 | 1.5 (1.50) |"
+    assert lines[2].startswith(start)
     assert "101.0 (99.0, 101.0, 102.0)" in lines[2]
     assert "(1,234 packed)" in lines[3]
     assert "**Sterna `mnist`**" in networks.peer_table({"peer_mlp": row})[-1]
