@@ -42,26 +42,23 @@ class Point:
     what: str = ""
 
 
+RAM = {"memory": "ram"}  # run-time weights
 POINTS = {
     "digits": Point("digits", "ecp5"),
-    "mnist": Point("mnist", "ecp5", what="lanes of a ternary design"),
-    "mnist_25k": Point(
-        "mnist",
-        "ecp5",
-        {"board": "ulx3s-85f", "fps": 27_000},
-        "25,000 images/s on an ECP5-85F, the solver's",
-    ),
-    "mnist_board": Point(
-        "mnist",
-        "ecp5",
-        {"board": "ulx3s-85f"},
-        "the solver's fastest on an ECP5-85F, weights in the logic",
-    ),
-    "mnist_x7": Point("mnist", "xilinx7", what="lanes of a ternary design"),
-    "mnist_binary": Point("mnist_binary", "ecp5", what="lanes of a binary design"),
-    "mnist_binary_x7": Point("mnist_binary", "xilinx7", what="lanes of a binary design"),
+    "digits_ram": Point("digits", "ecp5", RAM),
+    "mnist": Point("mnist", "ecp5"),
+    "mnist_ram": Point("mnist", "ecp5", RAM, "lanes of a ternary design"),
+    "mnist_25k": Point("mnist", "ecp5", RAM | {"board": "ulx3s-85f", "fps": 27_000},
+                       "25,000 images/s on an ECP5-85F, the solver's"),
+    "mnist_board": Point("mnist", "ecp5", {"board": "ulx3s-85f"},
+                         "the solver's fastest on an ECP5-85F"),
+    "mnist_x7": Point("mnist", "xilinx7", RAM, "lanes of a ternary design"),
+    "mnist_binary": Point("mnist_binary", "ecp5", RAM, "lanes of a binary design"),
+    "mnist_binary_x7": Point("mnist_binary", "xilinx7", RAM, "lanes of a binary design"),
     "peer_mlp": Point("peer_mlp", "xilinx7", what="beside snn-fpga and Spiker+"),
+    "peer_mlp_ram": Point("peer_mlp", "xilinx7", RAM, "beside snn-fpga and Spiker+"),
     "peer_conv8": Point("peer_conv8", "xilinx7", what="beside the INT8 conv SNN"),
+    "peer_conv8_ram": Point("peer_conv8", "xilinx7", RAM, "beside the INT8 conv SNN"),
     "nmnist": Point("nmnist", "ecp5"),
     "ttfs": Point("ttfs", "ecp5"),
     "fashion": Point("fashion", "ecp5"),
@@ -206,12 +203,12 @@ def peer_table(results: dict[str, Any]) -> list[str]:
     for p in PEERS:
         cells = [p.name, p.what, p.cost, p.speed, p.gsop, p.source]
         out.append("| " + " | ".join(cells) + " |")
-    for name in ("peer_mlp", "peer_conv8", "mnist_x7", "mnist_binary_x7"):
+    for name in ("peer_mlp", "peer_mlp_ram", "peer_conv8", "peer_conv8_ram", "mnist_x7"):
         if (r := results.get(name)) is None:
             continue
         cost = f"{r['luts']:,} LUT, {r['bram']:g} BRAM"
         speed = f"{1000 / r['images']:.3f} ms, {r['clocks']:,} clocks an image"
-        cells = [f"**Sterna `{r['example']}`**", f"T = {r['steps']}", cost, speed,
+        cells = [f"**Sterna `{name}`**", f"T = {r['steps']}, weights {r['weights']}", cost, speed,
                  f"{r['gsop_per_klut']:.1f}", "measured (yosys)"]  # fmt: skip
         out.append("| " + " | ".join(cells) + " |")
     return out
@@ -219,13 +216,15 @@ def peer_table(results: dict[str, Any]) -> list[str]:
 
 def conv8_lines(results: dict[str, Any]) -> list[str]:
     """LUT x clocks beside the measured convolutional peer."""
-    if (r := results.get("peer_conv8")) is None:
-        return []
-    ours, theirs = r["luts"] * r["clocks"], math.prod(CONV8_PEER)
-    return [
-        f"`peer_conv8`: LUT x clocks an image is {ours / 1e6:.1f} million, the peer's "
-        f"{theirs / 1e6:.0f} million: {theirs / ours:.1f} times less."
-    ]
+    theirs, out = math.prod(CONV8_PEER), []
+    for name in ("peer_conv8", "peer_conv8_ram"):
+        if (r := results.get(name)) is not None:
+            ours = r["luts"] * r["clocks"]
+            out += [
+                f"`{name}`: LUT x clocks an image is {ours / 1e6:.1f} million, the peer's "
+                f"{theirs / 1e6:.0f} million: {theirs / ours:.1f} times less."
+            ]
+    return out
 
 
 def write_docs(results: dict[str, Any]) -> None:
