@@ -63,7 +63,7 @@ def test_every_point_is_an_example_and_every_result_a_line(networks):
     assert lines[2].startswith(start)
     assert "101.0 (99.0, 101.0, 102.0)" in lines[2]
     assert "(1,234 packed)" in lines[3]
-    assert "**Sterna `mnist`**" in networks.peer_table({"peer_mlp": row})[-1]
+    assert "**Sterna `peer_mlp`**" in networks.peer_table({"peer_mlp": row})[-1]
     assert networks.conv8_lines({}) == []
     product = (30_749 + 4 * 704) * 12_623
     assert f"{product / 2e7:.1f} times less" in networks.conv8_lines({"peer_conv8": row})[0]
