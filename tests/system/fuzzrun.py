@@ -20,6 +20,7 @@ from sterna.gen.engines import one_row
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
+from sterna.gen.solve import solve
 from sterna.gen.tokens import TokenModel
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
@@ -103,17 +104,33 @@ def _constants(
             out[name]["pe"] = found["pe"]
 
 
+def _solved(network: Network, draw: Seeded, family: str, width: int | None) -> Design | None:
+    """What the solver makes of a rate or of all the room there is; None where it refuses."""
+    goal = {"fps": 1e8 / draw.pick((300, 1000, 4000))}
+    if draw.chance(40):
+        goal = {"luts": 1_000_000}
+    memory = draw.pick((None, "rom", "ram"))
+    try:
+        return solve(network, family=family, axis_width=width, memory=memory, **goal).design
+    except (DesignError, NetworkError) as e:
+        if not any(text in str(e) for text in ("lower the fps", "32 bits", "wider than")):
+            raise
+        return None
+
+
 def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     """A random network with a folding that can be built, images and stalls."""
     graph = isinstance(limits, GraphLimits)
     network = random_graph(draw, limits) if graph else random_network(draw, limits)
     family = draw.pick(FAMILIES)
     width = draw.pick((None, 8, 16, 32, 64))
-    while True:
+    design = None
+    if family != "ice40" and draw.chance(30):  # iCE40's cost model has no coefficients
+        design = _solved(network, draw, family, width)
+    while design is None:
         folding = random_folding(network, draw)
         try:
             design = fold(network, folding, family=family, axis_width=width)
-            break
         except DesignError as e:  # a beat above 512 bits is the one thing that may not fit
             if "wider than" not in str(e):
                 raise
