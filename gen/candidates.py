@@ -11,6 +11,7 @@ from sterna.gen.engines import engine_of, one_row
 from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
+from sterna.gen.memories import STYLES
 from sterna.gen.specs import is_depthwise, weight_rows
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
@@ -56,7 +57,7 @@ def candidates(
     for group in groups:
         base = made[network.readers(group[0])[0]]
         found = []
-        for entries in _worth(network, group, given, constants):
+        for entries in _stored(_worth(network, group, given, constants), design, given):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
@@ -79,7 +80,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     """Equal for cores of equal cost."""
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
-         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None,
+         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
          tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
@@ -110,6 +111,20 @@ def _worth(
     for clocks, cost, entries in _rough(network, group, known) if known else ():
         if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
             yield entries
+
+
+def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterator[Entries]:
+    """Each folding with what yosys would make of its weight memories, then with other storage:
+    block RAM may be what runs out, or what there is enough of. Where styles are given, those."""
+    styles = ("auto", "block") if design.family == "ice40" else STYLES
+    fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
+    for entries in every:
+        free = {n for n, e in entries.items() if e["engine"] != "constant"} - set(fixed)
+        for style in styles if free else ("auto",):
+            yield {
+                n: e | {"ram_style": style if n in free else fixed.get(n, "auto")}
+                for n, e in entries.items()
+            }  # fmt: skip
 
 
 def _as_constants(network: Network, group: list[str], given: Entries) -> Entries:
@@ -218,6 +233,6 @@ def _front(
     rows = entry["engine"] == "constant"  # no contents but what the logic is made of
     return replace(
         front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
-        family=family, engine=entry["engine"],
+        family=family, engine=entry["engine"], ram_style=entry["ram_style"],
         weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
     )  # fmt: skip

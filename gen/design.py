@@ -8,14 +8,15 @@ from sterna.golden.errors import DesignError, FileError
 from sterna.hw.stream import Edge
 
 __all__ = [
-    "BranchDesign", "BufferDesign", "CoreDesign", "Design", "EdgeDesign", "FAMILIES", "FORMAT",
-    "VERSION",
+    "BranchDesign", "BufferDesign", "CoreDesign", "Design", "EdgeDesign", "FAMILIES",
+    "FOLDING_KEYS", "FORMAT", "VERSION",
 ]  # fmt: skip
 
 FORMAT = "sterna-design"
 VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 LAW = 1.02  # the interval of the law is met within this factor
+FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style")
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
 
@@ -52,7 +53,7 @@ class CoreDesign:
     ranges: declared (lowest, highest) of the parameters of a 'ram' or patchable core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
     engine: of the dot product (`gen.engines`); constants: what names the weights of a core that
-    has them in its logic.
+    has them in its logic. ram_style: storage demanded for the weights (`gen.memories.STYLES`).
     """
 
     name: str
@@ -75,6 +76,7 @@ class CoreDesign:
     patchable: bool = False
     engine: str = "compress"
     constants: str | None = None
+    ram_style: str = "auto"
 
     @property
     def interval(self) -> int:
@@ -201,9 +203,12 @@ class Design:
 
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
-        """The editable, reusable block: core -> pe, simd, tp, memory, engine."""
+        """The editable, reusable block: core -> pe, simd, tp, memory, engine; ram_style where one
+        is demanded."""
+        keys = ("pe", "simd", "tp", "memory", "engine")
         return {
-            c.name: {k: getattr(c, k) for k in ("pe", "simd", "tp", "memory", "engine")}
+            c.name: {k: getattr(c, k) for k in keys}
+            | ({} if c.ram_style == "auto" else {"ram_style": c.ram_style})
             for c in self.cores
             if c.op == "conv"
         }

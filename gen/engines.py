@@ -14,7 +14,7 @@ from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.front import ENGINES
 
-__all__ = ["ENGINES", "check_engine", "constants_of", "engine_of", "one_row"]
+__all__ = ["ENGINES", "check_engine", "check_style", "constants_of", "engine_of", "one_row"]
 
 
 def constants_of(node: WeightedNode) -> str:
@@ -72,6 +72,27 @@ def check_engine(network: Network, core: CoreDesign) -> None:
         raise DesignError(
             f"node '{name}': has its weights in the logic (engine 'constant'), and these are "
             f"others; fold the network anew, {rest}"
+        )
+
+
+def check_style(core: CoreDesign, family: str) -> None:
+    """DesignError, naming the node, where a core's weights cannot have the storage it demands."""
+    style, name = core.ram_style, core.name
+    if style == "auto":
+        return
+    if core.engine == "constant":
+        raise DesignError(
+            f"node '{name}': ram_style {style!r} is of a weight memory, and engine 'constant' has "
+            "none; leave ram_style out"
+        )
+    if style == "distributed" and core.patchable:
+        raise DesignError(
+            f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
+            "bitstream can be patched; use 'block', or fold without --patchable"
+        )
+    if style == "distributed" and family == "ice40" and core.memory == "ram":
+        raise DesignError(
+            f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
         )
 
 

@@ -108,7 +108,8 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         ]
         if front.engine != "constant":
             parts.append(_weights(name, front.weight_depth, front.weight_width,
-                                  front.weight_region is not None))  # fmt: skip
+                                  front.weight_region is not None,
+                                  style=front.ram_style))  # fmt: skip
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
                  "params"),
@@ -230,16 +231,18 @@ def _sums(name: str, front: FrontSpec) -> Part:
     return part
 
 
-def _weights(name: str, depth: int, width: int, ram: bool, kind: str = "weights") -> Part:
+def _weights(
+    name: str, depth: int, width: int, ram: bool, kind: str = "weights", style: str = "auto"
+) -> Part:
     """A memory of weights or parameters, with its place in the daisy chain."""
     part = Part(name, kind)
     part.add(each=1, word=width, address=_bits(depth))
     if not ram:
-        part.memories.append(MemoryShape(width, max(2, depth), "rom"))
+        part.memories.append(MemoryShape(width, max(2, depth), "rom", style))
         return part
     banks = ceil(width / 32)
     widths = [32] * (width // 32) + ([width % 32] if width % 32 else [])
-    part.memories += [MemoryShape(w, max(2, depth), "bank") for w in widths]
+    part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
     part.add(node=1, banks=banks, joined=width, reread=_bits(depth))
     return part
 
@@ -375,7 +378,7 @@ def _control(top: TopSpec) -> Part:
     part = Part("control", "control")
     part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
     if top.ident is not None:
-        part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", block=True))
+        part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", style="block"))
     return part
 
 

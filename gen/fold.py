@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sterna.gen.design import FAMILIES, Design
-from sterna.gen.engines import ENGINES, engine_of, one_row
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
+from sterna.gen.engines import ENGINES, check_style, engine_of, one_row
 from sterna.gen.graph import CoreNodes, walk
+from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
 from sterna.gen.sizing import size_buffers
 from sterna.gen.specs import is_depthwise
@@ -15,7 +16,8 @@ from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
-    "MAX_LANES", "compute_clocks", "fold", "legal_choices", "legal_folding", "neuron_groups",
+    "MAX_LANES", "check_folding", "compute_clocks", "fold", "legal_choices", "legal_folding",
+    "neuron_groups",
 ]  # fmt: skip
 
 MAX_LANES = 1 << 16
@@ -49,21 +51,17 @@ def fold(
 ) -> Design:
     """Decide everything about the hardware of a network.
 
-    ``folding`` gives pe, simd, tp, memory, engine of some or all weighted nodes; the rest gets the
-    fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are not slower than
-    the given ones (without those: than reading the image at one pixel in 8 clocks). ``memory``,
-    'rom' or 'ram', holds for every core, whatever ``folding`` says of it. ``patchable``: fixed
-    cores are sized as reloadable ones are, for all weights whose parameters are in the declared
-    ranges, so that a bitstream can take retrained ones; else for the weights at hand. ``target``:
-    clocks an image that streams keep up with, instead of what follows from the above. Raises
-    DesignError, naming the node, for a folding that is illegal or an fps that no folding reaches.
+    ``folding`` gives pe, simd, tp, memory, engine, ram_style of some or all weighted nodes; the
+    rest gets the fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are
+    not slower than the given ones (without those: than reading the image at one pixel in 8
+    clocks). ``memory``, 'rom' or 'ram', holds for every core, whatever ``folding`` says of it.
+    ``patchable``: fixed cores are sized as reloadable ones are, for all weights whose parameters
+    are in the declared ranges, so that a bitstream can take retrained ones; else for the weights
+    at hand. ``target``: clocks an image that streams keep up with, instead of what follows from
+    the above. Raises DesignError, naming the node, for a folding that is illegal or an fps that no
+    folding reaches.
     """
-    for name, entry in (folding or {}).items():
-        if not isinstance(entry, dict):
-            raise DesignError(
-                f"folding of '{name}': is not an object with pe, simd, tp, memory, engine"
-            )
-    folding = {k: dict(v) for k, v in (folding or {}).items()}
+    folding = dict(folding or {})
     if family not in FAMILIES:
         raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
     # A folding file may hold anything here.
@@ -78,21 +76,8 @@ def fold(
         )
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
-    for name, entry in folding.items():
-        if name not in convs:
-            raise DesignError(
-                f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
-            )
-        if unknown := set(entry) - {"pe", "simd", "tp", "memory", "engine"}:
-            raise DesignError(f"folding of '{name}': unknown {', '.join(sorted(unknown))}")
-        if entry.get("memory", "rom") not in MEMORIES:
-            raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
-        if engine_of(entry) not in ENGINES:
-            raise DesignError(
-                f"folding of '{name}': engine {entry['engine']!r} is not one of "
-                f"{', '.join(ENGINES)}"
-            )
-        _check_numbers(network, name, entry)
+    check_folding(network, convs, folding)
+    folding = {k: dict(v) for k, v in folding.items()}
     if memory not in (None, *MEMORIES):
         raise DesignError(f"memory {memory!r} is not rom or ram")
     if memory is not None:
@@ -117,12 +102,43 @@ def fold(
         else [target]
     )
     design = plan(network, cores, folding, target, family, clock_mhz, axis_width, patchable)
+    for core in design.cores:
+        check_style(core, family)
     if fps is not None and design.interval > target:
         raise DesignError(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
     return size_buffers(network, with_widths(network, design))
+
+
+def check_folding(network: Network, convs: list[str], folding: dict[str, dict[str, Any]]) -> None:
+    """DesignError, naming the node, where a given folding (of any origin) is none: unknown cores
+    or keys, values that are not legal. ``convs``: the weighted nodes."""
+    for name, entry in folding.items():
+        if not isinstance(entry, dict):
+            raise DesignError(
+                f"folding of '{name}': is not an object with {', '.join(FOLDING_KEYS)}"
+            )
+        if name not in convs:
+            raise DesignError(
+                f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
+            )
+        if unknown := set(entry) - {*FOLDING_KEYS}:
+            raise DesignError(f"folding of '{name}': unknown {', '.join(sorted(unknown))}")
+        if entry.get("memory", "rom") not in MEMORIES:
+            raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
+        if engine_of(entry) not in ENGINES:
+            raise DesignError(
+                f"folding of '{name}': engine {entry['engine']!r} is not one of "
+                f"{', '.join(ENGINES)}"
+            )
+        if entry.get("ram_style", "auto") not in STYLES:
+            raise DesignError(
+                f"folding of '{name}': ram_style {entry['ram_style']!r} is not one of "
+                f"{', '.join(STYLES)}"
+            )
+        _check_numbers(network, name, entry)
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
@@ -207,6 +223,7 @@ def _smallest(
     for name in group:  # they share one chain: what is said of one holds for all
         best[1][name]["memory"] = given.get(name, {}).get("memory", (memories or ["rom"])[0])
         best[1][name]["engine"] = engine_of(given.get(name, {}))
+        best[1][name]["ram_style"] = given.get(name, {}).get("ram_style", "auto")
     return best[1]
 
 

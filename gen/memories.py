@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-__all__ = ["Mapped", "MemoryShape", "USES", "mapped"]
+__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
 
 USES = ("rom", "bank", "window", "fifo", "comb")
+#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
+STYLES = ("auto", "block", "distributed")
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,13 @@ class MemoryShape:
 
     use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock. block: block RAM is demanded.
+    without a clock. style: of `STYLES`.
     """
 
     width: int
     depth: int
     use: str
-    block: bool = False
+    style: str = "auto"
 
     @property
     def bits(self) -> int:
@@ -76,19 +78,23 @@ _OLD_WORD = {"ecp5": 7, "ice40": 7}
 
 @lru_cache(maxsize=1 << 16)
 def mapped(shape: MemoryShape, family: str) -> Mapped:
-    """What a memory becomes in ``family`` ('generic': as on a 7-series)."""
+    """What a memory becomes in ``family`` ('generic': as on a 7-series). ValueError where the
+    family has no such storage."""
     options: list[tuple[float, Mapped]] = []
     rom = shape.use == "rom"
-    if not shape.block:
+    if shape.style != "block":
         bits = shape.bits / (1 if not rom else 16 if family in ("ecp5", "ice40") else 64)
-        options.append((bits, Mapped(logic=shape.bits)))
+        if rom or shape.style == "auto":
+            options.append((bits, Mapped(logic=shape.bits)))
         if not rom and family == "ecp5":
             options.append(_trellis(shape))
         elif not rom and family != "ice40":
             options += _xilinx(shape)
-    if shape.use != "comb":
+    if shape.use != "comb" and shape.style != "distributed":
         for block in _BLOCKS[family]:
             options += [_block(shape, block, width, words, family) for width, words in block.shapes]
+    if not options:
+        raise ValueError(f"{family} has no {shape.style} memory for {shape}")
     # Of equals yosys takes logic, else the last.
     order = [*options[:1], *reversed(options[1:])]
     return min(order, key=lambda option: option[0])[1]

@@ -66,7 +66,7 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
     if spec.param_region is not None:
         return replace(spec, param_rows=[])
     if memory in what.logic:
-        return replace(spec, param_style="logic")
+        return replace(spec, param_style="distributed")
     rows = what.rows(memory, spec.param_depth, spec.param_width)
     return replace(spec, param_rows=rows, param_style="block")
 
@@ -78,6 +78,6 @@ def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
     if spec.weight_region is not None:
         return replace(spec, weights=[])
     if memory in what.logic:
-        return replace(spec, weight_style="logic")
+        return replace(spec, ram_style="distributed")
     rows = what.rows(memory, spec.weight_depth, spec.weight_width)
-    return replace(spec, weights=rows, weight_style="block")
+    return replace(spec, weights=rows, ram_style="block")

@@ -164,6 +164,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
         law={}, ranges=declared_ranges(target.rule) if declares else None,
         regions=regions if ram else None, patchable=p.patchable and not ram,
         engine=engine, constants=constants_of(node) if engine == "constant" else None,
+        ram_style=entry.get("ram_style", "auto"),
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, "generic")

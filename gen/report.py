@@ -131,11 +131,15 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "simd": core.simd,
         "tp": core.tp,
         "lanes": core.pe * core.simd * core.tp if weighted else 0,
-        "memory": core.memory if weighted else "",
+        "memory": _memory(core) if weighted else "",
         "engine": core.engine if weighted else "",
         "clocks": core.interval,
         "busy": core.interval / design.interval,
     }
+
+
+def _memory(core: CoreDesign) -> str:
+    return core.memory if core.ram_style == "auto" else f"{core.memory}, {core.ram_style}"
 
 
 def table(answer: Mapping[str, Any]) -> str:

@@ -139,6 +139,7 @@ def front_spec(
         shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
         family=family,
         engine=core.engine,
+        ram_style=core.ram_style,
         weight_region=core.regions[0] if core.regions else None,
         weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
     )

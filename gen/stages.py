@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.design import Design
+from sterna.gen.design import FOLDING_KEYS, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -244,7 +244,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     """A folding file: a design.json, or only its folding block (with family and clock if given)."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
-        raise FileError(f"{path}: is not a folding; give core -> pe, simd, tp, memory, engine")
+        raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
     out = {k: body[k] for k in ("family", "clock_mhz", "axis_width") if k in body}
     return out | {"folding": body.get("folding", {k: v for k, v in body.items() if k not in out})}
 
@@ -260,7 +260,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
             settings = read_folding(build.folder / "folding.json") | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
-        raise DesignError("folding: give an object: core -> pe, simd, tp, memory, engine")
+        raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
     (build.folder / SOLUTION).unlink(missing_ok=True)
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
     # A family without a cost model still gets the fewest lanes for a rate.

@@ -54,8 +54,9 @@ class FrontSpec:
     multiple of tp. bits: b of one input value. held: direct pixels, one value for all steps.
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
-    the sum 2**shift times. weight_style: see `WeightMemory`; more rows than needed make the memory
-    deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the logic.
+    the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
+    needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
+    logic.
     """
 
     geometry: Geometry
@@ -75,7 +76,7 @@ class FrontSpec:
     family: str = "generic"
     weight_region: int | None = None
     weights: Sequence[int] = field(default_factory=list)
-    weight_style: str | None = None
+    ram_style: str = "auto"
     engine: str = "compress"
 
     @property
@@ -319,7 +320,7 @@ class Front(wiring.Component):
             s.weight_width,
             s.weights,
             s.weight_region,
-            s.weight_style,
+            s.ram_style,
             compact=s.family == "ice40",
         )
         if s.weight_region is not None:

@@ -1,6 +1,6 @@
 """Weight and parameter memory: fixed (rom) or reloadable through the daisy chain (ram)."""
 
-__all__ = ["WeightMemory"]
+__all__ = ["WeightMemory", "style_attributes"]
 
 from collections.abc import Sequence
 
@@ -12,6 +12,16 @@ from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
 from sterna.hw.chain import WORD_BITS, Banks, Chain, ChainNode
+
+
+def style_attributes(style: str, rom: bool) -> dict[str, str]:
+    """Of a memory, in Verilog."""
+    if style == "auto":
+        return {}
+    if style == "block":
+        return {"ram_style": "block", "rom_style": "block"}
+    # No family has a LUT RAM for a rom: yosys would refuse it.
+    return {"rom_style": "logic"} if rom else {"ram_style": "distributed"}
 
 
 class WeightMemory(wiring.Component):
@@ -31,8 +41,8 @@ class WeightMemory(wiring.Component):
     depth, width : rows and bits of a row
     init : row values, unsigned, at most ``depth``; the rest is zero
     region : number in the chain, or None for a rom
-    style : value of the ``ram_style``/``rom_style`` attribute (``"block"``, ``"distributed"``), or
-        None to let the synthesiser choose
+    style : ``"block"`` or ``"distributed"`` (LUT RAM; of a rom: logic) where that is demanded of
+        the synthesiser, by the ``ram_style``/``rom_style`` attribute; ``"auto"`` leaves it open
     compact : of a rom, the second register is at the address instead, where that has fewer bits:
         for families with few cells and slow clocks
 
@@ -51,7 +61,7 @@ class WeightMemory(wiring.Component):
         width: int,
         init: Sequence[int] = (),
         region: int | None = None,
-        style: str | None = None,
+        style: str = "auto",
         compact: bool = False,
     ):
         self.banks = Banks(depth, width)
@@ -115,6 +125,6 @@ class WeightMemory(wiring.Component):
         return m
 
     def _memory(self, width: int, init: list[int]) -> Memory:
-        attrs = {} if self.style is None else {"ram_style": self.style, "rom_style": self.style}
+        attrs = style_attributes(self.style, rom=self.node is None)
         # A single row has no address; the second one is never reached.
         return Memory(shape=unsigned(width), depth=max(2, self.depth), init=init, attrs=attrs)

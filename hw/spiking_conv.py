@@ -47,7 +47,7 @@ class ConvSpec:
     readout: str | None = None
     param_region: int | None = None
     param_rows: Sequence[int] = field(default_factory=list)
-    param_style: str | None = None
+    param_style: str = "auto"
     others: tuple[FrontSpec, ...] = ()
     shortcuts: tuple[ShortcutSpec, ...] = ()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sterna.gen.cost import estimate
 from sterna.gen.design import Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.fold import fold
@@ -60,6 +61,17 @@ def refused(net, folding, **settings) -> str:
         ({"engine": "constant"}, {"memory": "ram"}, "so its memory is 'rom', not 'ram'"),
         ({"engine": "constant"}, {"patchable": True},
          "where no bitstream can be patched; fold without --patchable, or use engine 'compress'"),
+        ({"ram_style": "tape"}, {},
+         "folding of 'c': ram_style 'tape' is not one of auto, block, distributed"),
+        ({"ram_style": ["block"]}, {}, "ram_style ['block'] is not one of auto, block,"),
+        ({"engine": "constant", "ram_style": "block"}, {},
+         "node 'c': ram_style 'block' is of a weight memory, and engine 'constant' has none; leave "
+         "ram_style out"),
+        ({"ram_style": "distributed"}, {"patchable": True},
+         "node 'c': ram_style 'distributed' puts fixed weights into logic, where no bitstream can "
+         "be patched; use 'block', or fold without --patchable"),
+        ({"ram_style": "distributed"}, {"family": "ice40", "memory": "ram"},
+         "node 'c': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"),
     ],
 )  # fmt: skip
 def test_refusals_name_the_node_the_cause_and_the_way_out(entry, settings, sentence):
@@ -102,6 +114,28 @@ def test_constants_need_no_weight_memory():
     core = {c.name: c.spec for c in spec.cores}["c"]
     assert isinstance(core, ConvSpec)
     assert len(core.front.weights) == 1, "placeholders may not stand in for what is logic"
+
+
+@pytest.mark.parametrize("memory", ["rom", "ram"])
+def test_storage_is_what_was_demanded(memory):
+    """In design.json, the Verilog and the estimate; left to the synthesiser nothing is said."""
+    lutram, bram, marks = {}, {}, {}
+    for style in ("auto", "block", "distributed"):
+        entry = {"pe": 2, "simd": 12, "tp": 1, "ram_style": style}
+        design = fold(NET, {"c": entry}, memory=memory, family="ecp5")
+        assert design.folding["c"].get("ram_style", "auto") == style
+        assert Design.from_json(design.to_json()).core("c").ram_style == style
+        total = estimate(NET, design).total
+        lutram[style], bram[style] = total.lutram, total.bram
+        text = verilog_text(elaborate(NET, design), "net")
+        marks[style] = {m for m in ("block", "distributed", "logic") if f'_style = "{m}"' in text}
+    assert bram["block"] > bram["auto"] == bram["distributed"]  # six rows: too few for a block
+    assert marks["block"] - marks["auto"] <= {"block"}
+    if memory == "ram":
+        assert lutram["distributed"] == lutram["auto"] > lutram["block"]
+        assert marks["distributed"] - marks["auto"] == {"distributed"}
+    else:
+        assert marks["distributed"] - marks["auto"] == {"logic"}
 
 
 def test_weights_in_the_logic_are_part_of_the_structure():

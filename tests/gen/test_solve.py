@@ -118,6 +118,25 @@ def test_weights_go_into_the_logic_where_that_is_smaller_and_nowhere_else(family
     assert [c.engine for c in again.cores] == [c.engine for c in free.design.cores]
 
 
+def test_weights_move_to_the_storage_that_is_left():
+    """Block RAM where LUTs run out, and the other way round; a given kind of storage stays."""
+    styles = lambda found: {c.ram_style for c in found.design.cores if c.op == "conv"}  # noqa: E731
+    rate = {"family": "ecp5", "memory": "ram", "fps": 30_000}
+    free = solve(NET, **rate, luts=100_000)
+    total = free.chosen.estimate.total
+    tight = solve(NET, **rate, luts=round(0.97 * total.luts))
+    assert "block" in styles(tight) and tight.chosen.estimate.total.bram > total.bram
+    kept = solve(NET, {"c0": {"ram_style": "distributed"}}, **rate)
+    assert kept.design.core("c0").ram_style == "distributed"
+
+
+def test_what_is_given_is_checked_before_anything_is_solved():
+    for given, match in (({"zz": {"pe": 1}}, "no core 'zz'"), ({"c0": {"ram_style": []}}, "is not"),
+                         ({"c0": 3}, "not an object"), ({"c0": {"pe": 5}}, "5 is not legal")):
+        with pytest.raises(DesignError, match=match):
+            solve(NET, given, family="ecp5", fps=500)
+
+
 def test_skips_are_solved_with_their_buffers():
     net = deep(3, skip=True)
     found = solve(net, family="ecp5", luts=12_000)
