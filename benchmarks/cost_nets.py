@@ -14,6 +14,10 @@ from sterna.golden.rule import Decay, NeuronRule
 __all__ = ["random_design"]
 
 
+WHOLE = 4000
+"""Lanes of a layer whose engine works on all weights at once."""
+
+
 def _weights(draw: random.Random, kind: str, *shape: int) -> np.ndarray:
     values = (-1, 1) if kind == "binary" else (-1, 0, 1)
     rng = np.random.default_rng(draw.getrandbits(32))
@@ -60,7 +64,9 @@ def _network(draw: random.Random, layers: int) -> Network:
     return Network(steps, nodes, name="sweep")
 
 
-def _folding(draw: random.Random, network: Network, most: int) -> dict[str, dict[str, Any]]:
+def _folding(
+    draw: random.Random, network: Network, most: int, engine: str
+) -> dict[str, dict[str, Any]]:
     out = {}
     memory = draw.choice(("rom", "rom", "ram"))
     for node in network.nodes:
@@ -76,16 +82,25 @@ def _folding(draw: random.Random, network: Network, most: int) -> dict[str, dict
                         found.append((pe, simd, tp))
         pe, simd, tp = draw.choice(found or [(1, 1, 1)])
         out[node.name] = {"pe": pe, "simd": simd, "tp": tp, "memory": memory}
+        if engine != "compress" and isinstance(node, Conv2d):
+            # All weights, or half of them, at once: pe and simd follow.
+            out[node.name] = {"tp": min(legal["tp"]), "engine": engine,
+                              "memory": "rom" if engine == "constant" else memory}  # fmt: skip
     return out
 
 
-def random_design(seed: int, family: str, layers: int, most: int = 200) -> tuple[Network, Design]:
-    """A random chain of ``layers`` convolutions with at most about ``most`` lanes a layer."""
-    for attempt in range(50):
+def random_design(
+    seed: int, family: str, layers: int, most: int = 200, engine: str = "compress"
+) -> tuple[Network, Design]:
+    """A random chain of ``layers`` convolutions with at most about ``most`` lanes a layer; of the
+    other engines at most `WHOLE`."""
+    for attempt in range(200):
         draw = random.Random(f"{seed} {attempt}")
         network = _network(draw, layers)
         try:
-            return network, fold(network, _folding(draw, network, most), family=family)
+            design = fold(network, _folding(draw, network, most, engine), family=family)
         except DesignError:
-            continue  # a beat too wide: another one
+            continue  # a beat too wide, an engine that cannot be had: another one
+        if engine == "compress" or max(c.lanes for c in design.cores) <= WHOLE:
+            return network, design
     raise AssertionError("no design in 50 attempts")

@@ -6,8 +6,8 @@
 Random chains of layers are synthesised whole and counted module by module
 (benchmarks/results/cost_sweep.json); the coefficients are fitted to them
 (gen/cost_coefficients.json, which `sterna.gen.cost` reads). The networks of ``--check`` are others:
-random single layers and the examples. An interrupted run goes on where it was; results of another
-version of the hardware are made again.
+random single layers, some with other engines, and the examples. An interrupted run goes on where it
+was; results of another version of the hardware are made again.
 """
 
 import argparse
@@ -38,6 +38,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
 FITTED = 16  # chains of two layers and a classifier, a family
 CHECKED = 20  # single layers and a classifier
 FIRST_CHECKED = 1000  # their seeds
+ENGINES = {"constant": (500, 1500), "tables": (600, 1600)}  # first seeds, of fit and check
+FEW = 5  # designs of such an engine, a family, for either
 
 
 @functools.cache
@@ -83,16 +85,25 @@ def get(
 
 def seeded(seed: int, family: str) -> tuple[Network, Design]:
     """The design of a seed: of the sweep, or one of those it is checked with."""
+    for engine, firsts in ENGINES.items():
+        if any(first <= seed < first + FEW for first in firsts):
+            return random_design(seed, family, 2, engine=engine)
     if seed < FIRST_CHECKED:
         return random_design(seed, family, 2)
     return random_design(seed, family, 1, 400)
 
 
-def sweep(families: list[str], seeds: range) -> dict[str, Any]:
-    """Everything measured for ``seeds``, what is missing now."""
+def engine_seeds(family: str, at: int) -> list[int]:
+    """Seeds of designs with other engines, to fit to (``at`` 0) or to check (1)."""
+    engines = [e for e in ENGINES if e != "tables" or family in ("ecp5", "xilinx7")]
+    return [ENGINES[e][at] + n for e in engines for n in range(FEW)]
+
+
+def sweep(families: list[str]) -> dict[str, Any]:
+    """Everything measured for the fit, what is missing now."""
     results = load_results()
     for family in families:
-        for seed in seeds:
+        for seed in [*range(FITTED), *engine_seeds(family, 0)]:
             get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f))
     return results
 
@@ -101,7 +112,8 @@ def sweep(families: list[str], seeds: range) -> dict[str, Any]:
 
 #: Modules of a core that are fitted together, because a register between two of them has one name.
 GROUPS = {
-    "walker": ("walker",), "buffer": ("buffer",), "dot": ("dot ternary", "dot binary"),
+    "walker": ("walker",), "buffer": ("buffer",),
+    "dot": ("dot ternary", "dot binary", "dot constant", "dot tables"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
     "turns": ("turns",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
@@ -155,7 +167,7 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
 def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
     """Non-negative coefficients that fit the sweep, resource -> kind -> feature."""
     rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {}
-    for seed in range(FITTED):
+    for seed in [*range(FITTED), *engine_seeds(family, 0)]:
         entry = results.get(f"{family} seed {seed}")
         if entry is None:
             continue
@@ -232,15 +244,16 @@ def check(families: list[str], examples: list[str], old: bool) -> dict[str, Any]
     results, rows = load_results(), []
     for family in families:
         names = [(f"example {n}", lambda n=n, f=family: example(n, f)) for n in examples]
-        names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f))
-                  for s in range(FIRST_CHECKED, FIRST_CHECKED + CHECKED)]  # fmt: skip
+        seeds = [*range(FIRST_CHECKED, FIRST_CHECKED + CHECKED), *engine_seeds(family, 1)]
+        names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f)) for s in seeds]
         for name, make in names:
             entry = get(results, name, family, make, old)
             rows.append(compare(name, entry, *make(), family))
     summary = []
     for family in families:
-        for what, prefix in (("examples", "example"), ("random layers", "seed")):
-            some = [r for r in rows if r["family"] == family and r["network"].startswith(prefix)]
+        mine = [r for r in rows if r["family"] == family]
+        for what in ("examples", "random layers", *(f"layers of {e}" for e in ENGINES)):
+            some = [r for r in mine if what_of(r["network"]) == what]
             if not some:
                 continue
             line: dict[str, Any] = {"family": family, "networks": what, "count": len(some)}
@@ -250,6 +263,15 @@ def check(families: list[str], examples: list[str], old: bool) -> dict[str, Any]
             line["bram_exact"] = sum(r["bram"][0] == r["bram"][1] for r in some)
             summary.append(line)
     return {"rows": rows, "summary": summary}
+
+
+def what_of(name: str) -> str:
+    """Which networks of the check one belongs to."""
+    kind, _, number = name.partition(" ")
+    if kind == "example":
+        return "examples"
+    engines = [e for e, (_, first) in ENGINES.items() if first <= int(number) < first + FEW]
+    return f"layers of {engines[0]}" if engines else "random layers"
 
 
 def show(found: dict[str, Any]) -> str:
@@ -288,7 +310,7 @@ def main() -> None:
         write_results("cost_check", found)
         print(show(found))
         return
-    results = load_results() if args.refit else sweep(families, range(FITTED))
+    results = load_results() if args.refit else sweep(families)
     body = json.loads(cost.COEFFICIENTS.read_text()) if cost.COEFFICIENTS.is_file() else {}
     known = body.get("families", {}) | {family: fit(results, family) for family in families}
     text = json.dumps({"hardware": hardware_id(), "families": known}, indent=1, sort_keys=True)

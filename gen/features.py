@@ -176,7 +176,7 @@ def _constant(name: str, front: FrontSpec) -> Part:
     bits = front.pe * dot.sums * front.z_width
     # A tree of counters has about as many registers as LUTs.
     held = 0.6 * dot.plan.cost + bits
-    return Part(name, "dot ternary", {"tree": dot.plan.cost, "held": held})
+    return Part(name, "dot constant", {"tree": dot.plan.cost, "held": held})
 
 
 def _dot(name: str, front: FrontSpec) -> Part:
