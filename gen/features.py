@@ -202,11 +202,12 @@ def _sums(name: str, front: FrontSpec) -> Part:
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     constant = front.engine == "constant"  # no accumulators
-    turns = 0 if constant else front.plane_groups
+    alone = front.folds == 1  # nothing to accumulate
+    turns = 0 if constant or alone else front.plane_groups
     part = Part(name, "sums")
     part.add(
         each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
-        adders=0 if constant else bits,
+        adders=0 if constant or (alone and front.kind == "binary") else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
@@ -214,7 +215,7 @@ def _sums(name: str, front: FrontSpec) -> Part:
         part.add(starts=bits)
     if front.kind == "binary" and not constant:
         pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
+        part.add(adders=(0 if alone else pops) + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
         if turns > REGISTER_TURNS:
             part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)

@@ -175,6 +175,13 @@ class NeuronScan(wiring.Component):
         """Clocks from a step's x to its spike."""
         return 3 + (2 if params.rule.synapse is not None else 0)
 
+    @staticmethod
+    def logit_bits(params: NeuronParams, readout: str) -> int:
+        """Signed bits that hold every logit."""
+        if readout == "membrane":
+            return params.bounds.width("u", "v", "current")
+        return params.steps.bit_length() + (0 if readout == "count" else RANK_BITS) + 1
+
     def elaborate(self, platform) -> Module:
         m = Module()
         stages = [Cat(self.valid, self.first, self.last)]
