@@ -215,7 +215,8 @@ def _sums(name: str, front: FrontSpec) -> Part:
         part.add(starts=bits)
     if front.kind == "binary" and not constant:
         pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=(0 if alone else pops) + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
+        part.add(adders=(0 if alone else pops) + bits,
+                 rings=pops * (turns if turns <= REGISTER_TURNS else 0))  # fmt: skip
         if turns > REGISTER_TURNS:
             part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)
