@@ -46,7 +46,7 @@ class Tally(wiring.Component):
 
     def __init__(self, cores: int, width: int = 32):
         self.cores, self.width = cores, width
-        self.rows = len(_ROWS) + cores
+        self.rows, self.row_bits = self.shape(cores, width)
         if width % 2 or self.rows + 1 >= 1 << width // 2:
             raise DesignError(
                 f"counters of {width} bits for {cores} cores; give an even and a greater width"
@@ -56,6 +56,11 @@ class Tally(wiring.Component):
             "ready": Out(1),
             "value": Out(width),
         })  # fmt: skip
+
+    @staticmethod
+    def shape(cores: int, width: int = 32) -> tuple[int, int]:
+        """Rows of the memory, and bits of one."""
+        return len(_ROWS) + cores, width + 2
 
     @staticmethod
     def row(name: str, core: int = 0) -> int:
@@ -142,9 +147,9 @@ class Tally(wiring.Component):
         has passed its largest value, which a read shows then.
         """
         half = self.width // 2
-        m.submodules.memory = memory = Memory(shape=self.width + 2, depth=self.rows, init=[])
+        m.submodules.memory = memory = Memory(shape=self.row_bits, depth=self.rows, init=[])
         read, write = memory.read_port(domain="comb"), memory.write_port()
-        row, low, high = Signal(self.width + 2), Signal(half + 1), Signal(half + 1)
+        row, low, high = Signal(self.row_bits), Signal(half + 1), Signal(half + 1)
         upper = Signal(half)
         m.d.comb += read.addr.eq(place)
         m.d.sync += row.eq(read.data)
