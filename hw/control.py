@@ -4,7 +4,7 @@ __all__ = ["ControlPlane", "IDENT"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -191,13 +191,10 @@ class ControlPlane(wiring.Component):
             m.d.sync += early.eq(1)
         with m.If(self.tlast_late):
             m.d.sync += late.eq(1)
-        # A write goes through zero, because the adder that counts down can add it to that.
-        adding = Signal()
-        m.d.sync += adding.eq(decoder.repeat_written)
         with m.If(decoder.repeat_written):
-            m.d.sync += repeats.eq(0)
-        with m.Elif(adding | self.repeat_ack & self.repeat):
-            m.d.sync += repeats.eq(repeats + Mux(adding, slave.wdata, 0xFFFFFFFF))
+            m.d.sync += repeats.eq(slave.wdata)
+        with m.Elif(self.repeat_ack & self.repeat):
+            m.d.sync += repeats.eq(repeats - 1)
 
     def _counters(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         counters = m.submodules.counters = ImageCounters(len(self.cores))
