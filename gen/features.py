@@ -23,6 +23,7 @@ from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
+from sterna.hw.tally import Tally
 from sterna.hw.top import CoreInstance, TopSpec
 from sterna.hw.turns import REGISTER_STEPS
 from sterna.hw.walker import Loop
@@ -203,11 +204,12 @@ def _sums(name: str, front: FrontSpec) -> Part:
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     constant = front.engine == "constant"  # no accumulators
-    turns = 0 if constant else front.plane_groups
+    alone = front.folds == 1  # nothing to accumulate
+    turns = 0 if constant or alone else front.plane_groups
     part = Part(name, "sums")
     part.add(
         each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
-        adders=0 if constant else bits,
+        adders=0 if constant or (alone and front.kind == "binary") else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
@@ -215,7 +217,8 @@ def _sums(name: str, front: FrontSpec) -> Part:
         part.add(starts=bits)
     if front.kind == "binary" and not constant:
         pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
+        part.add(adders=(0 if alone else pops) + bits,
+                 rings=pops * (turns if turns <= REGISTER_TURNS else 0))  # fmt: skip
         if turns > REGISTER_TURNS:
             part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)
@@ -262,7 +265,8 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
              keeps=pe * width * (rule.reset != "none"))  # fmt: skip
     for decay in (rule.leak, rule.synapse):
-        if decay is not None and not isinstance(decay, str):
+        # A factor of 2**-n is a shift, without an adder.
+        if decay is not None and not isinstance(decay, str) and decay.num > 1:
             part.add(decays=pe * width * (1 if decay.k2 is None else 3))
     if rule.synapse is not None:
         part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
@@ -284,7 +288,7 @@ def _turns(name: str, spec: ConvSpec) -> Part:
 def _out(name: str, spec: ConvSpec) -> Part:
     part = Part(name, "words" if spec.readout else "beats")
     if spec.readout:
-        width, depth = spec.scan_pe * 32, max(2, spec.credits * spec.turns)
+        width, depth = spec.scan_pe * spec.logit_bits, max(2, spec.credits * spec.turns)
         part.add(each=1, width=width)
     else:
         edge = spec.out_edge
@@ -379,6 +383,9 @@ def _control(top: TopSpec) -> Part:
     part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
     if top.ident is not None:
         part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", style="block"))
+    if not top.compact:
+        rows, bits = Tally.shape(len(counted))
+        part.memories.append(MemoryShape(bits, rows, "comb"))
     return part
 
 
@@ -404,6 +411,6 @@ def _image(top: TopSpec) -> Part:
 def _result(top: TopSpec) -> Part:
     part = Part("axis_output", "result")
     part.add(each=1, classes=_bits(top.classes))
-    part.memories.append(MemoryShape(32, 2 * top.classes, "window"))
+    part.memories.append(MemoryShape(top.logit_bits, 2 * top.classes, "window"))
     return part
 

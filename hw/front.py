@@ -335,7 +335,7 @@ class Front(wiring.Component):
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
             turns=s.plane_groups, width=width, constant=-dot.offset * s.folds,
-            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0, words=s.folds,
         )  # fmt: skip
         m.d.comb += [
             acc.valid.eq(flags[0]),

@@ -130,6 +130,11 @@ class ConvSpec:
         return self.pe if self.readout else self.out_edge.plane_beats
 
     @property
+    def logit_bits(self) -> int:
+        """Signed bits of a readout's logits; at the port they have 32."""
+        return min(32, NeuronScan.logit_bits(self.params, self.readout)) if self.readout else 0
+
+    @property
     def visit_clocks(self) -> int:
         """Of the slowest weighted input."""
         return max(f.visit_clocks for f in self.fronts)
@@ -385,16 +390,23 @@ class SpikingConv(wiring.Component):
         """Spikes to beats, or logits to words; returns the pulse of a visit that has left."""
         s, scan = self.spec, self.scan
         if s.readout:
-            out = WordSerializer(s.scan_pe, 32, self.visits, s.turns)
-            m.d.comb += [out.push.eq(scan.logit_valid), out.words.eq(scan.logits)]
-        else:
-            out = BeatCollector(s.out_edge, self.visits, s.turns)
+            bits = s.logit_bits
+            m.submodules.out = out = WordSerializer(s.scan_pe, bits, self.visits, s.turns)
+            words = (scan.logits.word_select(p, 32)[:bits] for p in range(s.scan_pe))
             m.d.comb += [
-                out.push.eq(scan.spike_valid),
-                out.last.eq(scan.spike_last),
-                out.spikes.eq(scan.spikes),
+                out.push.eq(scan.logit_valid),
+                out.words.eq(Cat(words)),
+                self.o.payload.eq(out.o.payload.as_signed()),
+                self.o.valid.eq(out.o.valid),
+                out.o.ready.eq(self.o.ready),
             ]
-        m.submodules.out = out
+            return out.visit_done
+        m.submodules.out = out = BeatCollector(s.out_edge, self.visits, s.turns)
+        m.d.comb += [
+            out.push.eq(scan.spike_valid),
+            out.last.eq(scan.spike_last),
+            out.spikes.eq(scan.spikes),
+        ]
         wiring.connect(m, out.o, wiring.flipped(self.o))
         return out.visit_done
 

@@ -72,6 +72,13 @@ class TopSpec:
         """Branches that wait in a FIFO, in order of readers: ``limit_<k>`` is the k-th."""
         return [b for c in self.cores for b in c.branches if b.buffer is not None]
 
+    @property
+    def logit_bits(self) -> int:
+        """Signed bits of the logits, which the last core makes."""
+        last = self.cores[-1].spec
+        assert isinstance(last, ConvSpec) and last.readout
+        return last.logit_bits
+
     def readings(self, node: str) -> int:
         """How often the stream of ``node`` is read: above one it is forked."""
         return sum(b.source == node for c in self.cores for b in c.branches)
@@ -132,7 +139,9 @@ class NetworkTop(wiring.Component):
         m = Module()
         m.submodules.image_input = self.image
         m.submodules.control = control = self.control
-        m.submodules.result = result = ResultOutput(self.spec.classes, self.spec.compact)
+        m.submodules.result = result = ResultOutput(
+            self.spec.classes, self.spec.compact, self.spec.logit_bits
+        )
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())
