@@ -302,19 +302,6 @@ class Front(wiring.Component):
     def _weights(self, m: Module, names: list[str], dot: DotProduct) -> None:
         """Weight words follow the items: one on at every fold or output group, back at a pixel."""
         s, walker = self.spec, self.walker
-        address = Signal(range(max(2, s.weight_depth)))
-        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
-        hold = Cat(walker.step[n + 2] for n in held).any()
-        back = walker.valid & (walker.step[0] | walker.step[1])
-        on = walker.valid & (walker.step != 0) & ~hold
-        # item -> ... -> address register (1) -> memory (2) -> dot, together with the act. The two
-        # moves wait, not the address: fewer bits.
-        late = LineBuffer.latency + 1 - 1 - WeightMemory.latency
-        moves = delay(m, Cat(back, on), late, "moves")
-        with m.If(moves[0]):
-            m.d.sync += address.eq(0)
-        with m.Elif(moves[1]):
-            m.d.sync += address.eq(address + 1)
         m.submodules.weights = weights = WeightMemory(
             max(s.weight_depth, len(s.weights)),
             s.weight_width,
@@ -323,6 +310,23 @@ class Front(wiring.Component):
             s.ram_style,
             compact=s.family == "ice40",
         )
+        row = Signal(range(max(2, s.weight_depth)))
+        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        hold = Cat(walker.step[n + 2] for n in held).any()
+        back = walker.valid & (walker.step[0] | walker.step[1])
+        on = walker.valid & (walker.step != 0) & ~hold
+        # The address is a register of its own (a compact memory has one), not the counter: a
+        # memory in the logic is wide, and would look up its rows behind the counter's carries.
+        apart = 0 if weights.compact else 1
+        # item -> ... -> row (1) -> address -> memory -> dot, together with the act. The two moves
+        # wait, not the row: fewer bits.
+        late = LineBuffer.latency + 1 - 1 - apart - weights.latency
+        moves = delay(m, Cat(back, on), late, "moves")
+        with m.If(moves[0]):
+            m.d.sync += row.eq(0)
+        with m.Elif(moves[1]):
+            m.d.sync += row.eq(row + 1)
+        address = delay(m, row, apart, "weight_address")
         if s.weight_region is not None:
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
