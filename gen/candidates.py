@@ -52,7 +52,7 @@ def candidates(
     for group in groups:
         base = made[network.readers(group[0])[0]]
         found = []
-        for entries in _worth(network, group, given):
+        for entries in _worth(network, group, given, design.family):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
@@ -75,7 +75,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     """Equal for cores of equal cost."""
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
-         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None,
+         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.engine,
          tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
@@ -87,9 +87,11 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
             spec.params.shared_reset)  # fmt: skip
 
 
-def _worth(network: Network, group: list[str], given: Entries) -> Iterator[Entries]:
+def _worth(
+    network: Network, group: list[str], given: Entries, family: str
+) -> Iterator[Entries]:
     """Foldings that may be the best ones, by a rough count of lanes and neurons."""
-    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
+    legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     rough: list[tuple[int, float, Entries]] = []
     for pe in sorted(shared):

@@ -23,6 +23,7 @@ from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
+from sterna.hw.tables import SEGMENT, TablesDot
 from sterna.hw.top import CoreInstance, TopSpec
 from sterna.hw.turns import REGISTER_STEPS
 from sterna.hw.walker import Loop
@@ -103,11 +104,11 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         parts += [
             _walker(name, front.geometry, front.loops(), front.visit_clocks),
             _buffer(name, front.geometry, front.loops()),
-            _constant(name, front) if front.engine == "constant" else _dot(name, front),
+            {"constant": _constant, "tables": _tables}.get(front.engine, _dot)(name, front),
             _sums(name, front),
         ]
         if front.engine != "constant":
-            parts.append(_weights(name, front.weight_depth, front.weight_width,
+            parts.append(_weights(name, front.memory_depth, front.memory_width,
                                   front.weight_region is not None))  # fmt: skip
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
@@ -178,6 +179,27 @@ def _constant(name: str, front: FrontSpec) -> Part:
     return Part(name, "dot ternary", {"tree": dot.plan.cost, "held": held})
 
 
+def _tables(name: str, front: FrontSpec) -> Part:
+    """LUT RAM as it is cut, the tree by the plan's own count, and a correction for each sum."""
+    dot = front.make_dot()
+    dot._MustUse__silence = True  # type: ignore  # only asked, never built
+    assert isinstance(dot, TablesDot)
+    s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
+    tables = s.blocks * s.groups
+    bus = len(dot.load.as_value()) * -(-tables // SEGMENT)
+    registers = sum(len(stage.alive) for stage in tree.stages if stage.register)
+    part = Part(name, "dot tables")
+    part.memories += [
+        MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
+    ] * (tables * front.tp)  # fmt: skip
+    part.add(
+        each=1, tree=trees * tree.cost, adders=trees * front.z_width,
+        held=trees * (registers + front.z_width) + front.pe * s.groups * s.bits * front.tp
+        + tables + front.pe * s.rows * front.z_width + bus,
+    )  # fmt: skip
+    return part
+
+
 def _dot(name: str, front: FrontSpec) -> Part:
     family = front.family
     leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
@@ -201,18 +223,19 @@ def _sums(name: str, front: FrontSpec) -> Part:
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    constant = front.engine == "constant"  # no accumulators
-    turns = 0 if constant else front.plane_groups
+    compress = front.engine == "compress"
+    whole = not compress and front.folds == 1  # no accumulators
+    turns = 0 if whole else front.plane_groups
     part = Part(name, "sums")
     part.add(
         each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
-        adders=0 if constant else bits,
+        adders=0 if whole else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)
-    if front.kind == "binary" and not constant:
+    if front.kind == "binary" and compress:
         pops = width * sums * (front.pe if front.depthwise else 1)
         part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
         if turns > REGISTER_TURNS:

@@ -109,7 +109,7 @@ def front_spec(
             f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
             f"nor is a multiple of them up to {core.input.planes}"
         )
-    check_engine(network, core)
+    check_engine(network, core, family)
     # Constants are no contents but what the logic is made of.
     rows = rows or core.engine == "constant"
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
