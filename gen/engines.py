@@ -54,19 +54,19 @@ def engine_choices(
     network: Network, name: str, engine: str, family: str, legal: Mapping[str, list[int]]
 ) -> dict[str, list[int]]:
     """Those of the ``legal`` pe and simd with which a node can have its engine: any pe goes with
-    any simd. All of them where none can, for `check_engine` to say why."""
+    any simd. Where none can, what comes nearest, for `check_engine` to say why not."""
     out = {"pe": legal["pe"], "simd": legal["simd"]}
     if engine == "constant":
-        return {k: [v] for k, v in one_row(network, name).items() if v in legal[k]} or out
+        return out | {k: [v] for k, v in one_row(network, name).items() if v in legal[k]}
     if engine != "tables" or family not in LUT_RAMS:
         return out
-    most = LUT_RAMS[family].rows
-    fits = lambda pe, simd: weight_rows_of(network, name, pe, simd) <= most  # noqa: E731
-    pe, simd = max(legal["pe"]), max(legal["simd"])
-    simds = [n for n in legal["simd"] if fits(pe, n)]
-    if len(simds) > 1:
-        return {"pe": [pe], "simd": simds}
-    return {"pe": [n for n in legal["pe"] if fits(n, simd)], "simd": [simd]} if simds else out
+    most, pe, simd = LUT_RAMS[family].rows, max(legal["pe"]), max(legal["simd"])
+    few = [n for n in legal["pe"] if weight_rows_of(network, name, n, simd) <= most] or [pe]
+    narrow = [n for n in legal["simd"] if weight_rows_of(network, name, pe, n) <= most] or [simd]
+    # Fewer outputs at once share scans, too.
+    if len(few) >= len(narrow):
+        return {"pe": few, "simd": [simd]}
+    return {"pe": [pe], "simd": narrow}
 
 
 def check_engine(network: Network, core: CoreDesign, family: str) -> None:

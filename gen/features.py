@@ -23,7 +23,7 @@ from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
-from sterna.hw.tables import SEGMENT, TablesDot
+from sterna.hw.tables import TablesDot
 from sterna.hw.top import CoreInstance, TopSpec
 from sterna.hw.turns import REGISTER_STEPS
 from sterna.hw.walker import Loop
@@ -186,7 +186,7 @@ def _tables(name: str, front: FrontSpec) -> Part:
     assert isinstance(dot, TablesDot)
     s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
     tables = s.blocks * s.groups
-    bus = len(dot.load.as_value()) * -(-tables // SEGMENT)
+    bus = len(dot.load.as_value()) * s.segments
     registers = sum(len(stage.alive) for stage in tree.stages if stage.register)
     part = Part(name, "dot tables")
     part.memories += [

@@ -74,10 +74,10 @@ class Expander(wiring.Component):
 
     @property
     def clocks(self) -> int:
-        """About so many to write all tables."""
+        """From a reset to ``ready``."""
         s = self.shape
         table = s.block * s.lanes + _LATENCY + (1 << s.lanes)
-        return s.rows * s.blocks * (s.groups * table + 1) + 10
+        return s.rows * s.blocks * (s.groups * table + 1) + s.segments + 3
 
     def elaborate(self, platform) -> Module:
         m = Module()

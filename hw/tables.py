@@ -73,6 +73,11 @@ class TableShape:
         return -(-self.pe // self.block)
 
     @property
+    def segments(self) -> int:
+        """Copies of the load bus."""
+        return -(-self.blocks * (self.groups + 1) // SEGMENT)
+
+    @property
     def row_bits(self) -> int:
         return ceil_log2(self.rows)
 
