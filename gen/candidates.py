@@ -57,7 +57,8 @@ def candidates(
     for group in groups:
         base = made[network.readers(group[0])[0]]
         found = []
-        for entries in _stored(_worth(network, group, given, constants), design, given):
+        worth = _worth(network, group, given, design.family, constants)
+        for entries in _stored(worth, design, given):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
@@ -81,6 +82,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
          f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
+         f.engine,
          tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
@@ -93,11 +95,11 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
 
 
 def _worth(
-    network: Network, group: list[str], given: Entries, constants: bool
+    network: Network, group: list[str], given: Entries, family: str, constants: bool
 ) -> Iterator[Entries]:
     """Foldings that may be the best ones, by a rough count of lanes and neurons. ``constants``:
     weights may be in the logic wherever nothing is said of the engine."""
-    rough = _rough(network, group, given)
+    rough = _rough(network, group, given, family)
     least, seen = float("inf"), []
     for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
         least = min(least, cost)
@@ -108,7 +110,7 @@ def _worth(
         return
     # One engine's rough count says little of the other's: no folding above goes for one of these.
     known = _as_constants(network, group, given)
-    for clocks, cost, entries in _rough(network, group, known) if known else ():
+    for clocks, cost, entries in _rough(network, group, known, family) if known else ():
         if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
             yield entries
 
@@ -140,9 +142,11 @@ def _as_constants(network: Network, group: list[str], given: Entries) -> Entries
     return out
 
 
-def _rough(network: Network, group: list[str], given: Entries) -> list[tuple[int, float, Entries]]:
+def _rough(
+    network: Network, group: list[str], given: Entries, family: str
+) -> list[tuple[int, float, Entries]]:
     """(clocks, rough cost, folding of each node) of one neuron's inputs."""
-    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
+    legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     rough: list[tuple[int, float, Entries]] = []
     for pe in sorted(shared):

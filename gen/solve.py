@@ -144,7 +144,7 @@ class _Search:
     def _first(self, name: str) -> dict[str, Any]:
         """Any folding of a node that agrees with what is given."""
         given = self.given.get(name, {})
-        choices = legal_choices(self.network, name, given)
+        choices = legal_choices(self.network, name, given, self.family)
         return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
 
     def price(self, cost: Cost, worth: float) -> float:

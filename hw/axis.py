@@ -57,6 +57,8 @@ class ImageInput(wiring.Component):
             begins with ``begin`` and ``repeat_ack`` (for one clock together). ``repeat`` may follow
             ``repeat_ack`` one clock later; before the first whole image it has no effect.
 
+    ``waits``: ``hold`` counts from the first clock after a reset on, not from the second.
+
     No combinational path. Attributes: ``words`` of a packet; ``canonical``, the edge at the widest
     point, where beats are still contiguous bits of the packet; ``clocks_per_image`` at full rate.
 
@@ -82,6 +84,7 @@ class ImageInput(wiring.Component):
         axis_width: int,
         *,
         repeat: bool = False,
+        waits: bool = False,
         in_flight: int = IN_FLIGHT,
     ):
         if height < 1 or width < 1:
@@ -95,7 +98,7 @@ class ImageInput(wiring.Component):
         self.pixels = height * width
         self.bits = self.pixels * edge.channels * edge.planes
         self.words = -(-self.bits // axis_width)
-        self.repeats, self.in_flight = repeat, in_flight
+        self.repeats, self.waits, self.in_flight = repeat, waits, in_flight
         self.canonical = canonical_edge(edge, self.pixels, axis_width)
         self.clocks_per_image = image_clocks(edge, self.pixels, axis_width)
         members = {
@@ -120,7 +123,7 @@ class ImageInput(wiring.Component):
         self._to_edge(m, gear.o)
 
         word, first, end = counter_of(self.words), Signal(), Signal()
-        held, filling, dropping = Signal(), Signal(), Signal()
+        held, filling, dropping = Signal(init=self.waits), Signal(), Signal()
         may, taken, last = Signal(), Signal(), Signal()
         if self.repeats:
             replaying, replayed = self._replay(m, word, taken, end, gear.i.payload)

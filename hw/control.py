@@ -61,6 +61,7 @@ class ControlPlane(wiring.Component):
     -------
     axil : the AXI4-Lite slave, 16 address bits
     idle : in, no image is in flight; from a register
+    ready : in, one can be started; without it status.idle is low, accesses are made all the same
     image_start, image_done, tlast_early, tlast_late : in, one clock each, see `ImageCounters`;
         a repeated image has its ``image_start`` too
     stall : in, one bit a core (absent without cores)
@@ -97,6 +98,7 @@ class ControlPlane(wiring.Component):
         members = {
             "axil": In(AxiLite(ADDRESS_BITS)),
             "idle": In(1),
+            "ready": In(1, init=1),
             "image_start": In(1),
             "image_done": In(1),
             "tlast_early": In(1),
@@ -131,7 +133,7 @@ class ControlPlane(wiring.Component):
             decoder.structure_id_hi_value.eq(self.structure_id >> 32),
             decoder.config_cores.eq(len(self.cores)),
             decoder.config_regions.eq(self.regions),
-            decoder.status_idle.eq(self.idle),
+            decoder.status_idle.eq(self.idle & self.ready),
             decoder.status_held.eq(self.hold),
         ]
         if self.regions:

@@ -81,7 +81,7 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
     identity = Access.WRITE if ram else Access.READ
     reads, writes, clears, acts = Access.READ, Access.WRITE, Access.CLEAR, Access.PULSE
     status = [
-        Field("idle", 0, 1, reads, "no image is in flight"),
+        Field("idle", 0, 1, reads, "no image is in flight, and one can start"),
         Field("held", 1, 1, reads, "no image is started"),
         Field("tlast_early", 2, 1, clears, "a packet ended before its image was complete"),
         Field("tlast_late", 3, 1, clears, "a packet went on after its image was complete"),

@@ -225,7 +225,8 @@ class SpikingConv(wiring.Component):
     Ports: ``i``, stream of ``spec.geometry.edge``; ``i_1``, ``i_2`` ..., streams of the other
     weighted inputs' edges; ``s_0`` ..., streams of the shortcuts' edges; ``o``, stream of
     ``spec.out_edge`` or, for a readout, of 32-bit logits in class order; with regions ``chain_i``,
-    ``chain_o``; out ``stalled``: the core waits for room at its output.
+    ``chain_o``; out ``stalled``: the core waits for room at its output; with an engine 'tables'
+    out ``ready``: the tables of all inputs are written.
 
     Where a visit has the clocks for it, its outputs go through fewer scans in turns
     (``sterna.hw.turns``). Timing of the output: the spikes of a step reach the collector
@@ -260,6 +261,9 @@ class SpikingConv(wiring.Component):
         self.reloadable = any(f.weight_region is not None for f in s.fronts)
         if self.reloadable:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        self.expanded = [f for f in self.fronts if f.spec.engine == "tables"]
+        if self.expanded:
+            ports["ready"] = Out(1)
         super().__init__(ports)
 
     def elaborate(self, platform) -> Module:
@@ -277,6 +281,8 @@ class SpikingConv(wiring.Component):
             compact=s.front.family == "ice40",
         )
         self._chain(m, params)
+        if self.expanded:
+            m.d.comb += self.ready.eq(Cat(front.ready for front in self.expanded).all())
         credit = m.submodules.credit = Credit(self.visits)
         m.d.comb += [
             credit.take.eq(main.start),
