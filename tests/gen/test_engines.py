@@ -216,7 +216,7 @@ def test_placeholders_stand_in_for_the_words_of_tables():
     design = fold(NET, {"c": {"engine": "tables"}}, family="ecp5", patchable=True)
     spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
     core = {c.name: c.spec for c in spec.cores}["c"]
-    assert isinstance(core, ConvSpec) and core.front.weight_style == "block"
+    assert isinstance(core, ConvSpec) and core.front.ram_style == "block"
     assert len(core.front.weights) == 512 and max(core.front.weights) < 1 << 32
     assert "module" in verilog_text(
         elaborate(NET, design, contents=Placeholders("abc", "ecp5")), "n"

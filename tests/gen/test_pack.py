@@ -314,11 +314,11 @@ def test_placeholders_follow_the_structure_and_fill_whole_blocks():
     what = Placeholders("abc", "ecp5", logic={"c_params"})
     spec = top_spec(net, design, contents=what)
     core = {c.name: c.spec for c in spec.cores}["c"]
-    assert len(core.front.weights) == 512 and core.front.weight_style == "block"
+    assert len(core.front.weights) == 512 and core.front.ram_style == "block"
     assert core.front.weights == what.rows("c_weights", 3, core.front.weight_width)
     assert max(core.front.weights) < 1 << core.front.weight_width
     packed = {i.name: i.rows for i in memory_images(net, design)}
-    assert core.param_style == "logic" and list(core.param_rows) == packed["c_params"]
+    assert core.param_style == "distributed" and list(core.param_rows) == packed["c_params"]
     assert spec.ident == tuple(what.rows("ident", 3, 32)) and spec.weights_id == 0
     ram = {c.name: c.spec for c in spec.cores}["f"]
     assert not ram.front.weights and not ram.param_rows
