@@ -49,7 +49,9 @@ def bare(pe: int, simd: int, kind: str, zeros: float, target: str) -> ConstantDo
     return ConstantDot(pe, simd, 1, 1, kind, family=target, row=row, width=width)
 
 
-def whole(pe: int, simd: int, kind: str, zeros: float, target: str, **folding) -> SpikingConv:
+def whole(
+    pe: int, simd: int, kind: str, zeros: float, target: str, folding: dict[str, Any] | None = None
+) -> SpikingConv:
     """A core of simd/9 -> pe channels; ``folding`` of it, by default constant weights."""
     channels = simd // 9
     w = weights(pe, simd, kind, zeros).reshape(pe, channels, 3, 3)
@@ -65,7 +67,7 @@ def whole(pe: int, simd: int, kind: str, zeros: float, target: str, **folding) -
             Readout("out", ("fc",), NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
         ],
     )
-    design = fold(net, {"conv": {"tp": 1, **(folding or {"engine": "constant"})}}, family=target)
+    design = fold(net, {"conv": {"tp": 1} | (folding or {"engine": "constant"})}, family=target)
     return SpikingConv(conv_spec(net, design.core("conv"), target, rows=True))
 
 

@@ -34,7 +34,8 @@ def bare(pe: int, simd: int, rows: int, kind: str, target: str) -> TablesDot:
 
 def core(pe: int, simd: int, rows: int, kind: str, target: str, engine: str) -> SpikingConv:
     """``rows`` groups of ``pe`` outputs."""
-    return whole(pe * rows, simd, kind, 0.33, target, engine=engine, memory="ram", pe=pe, simd=simd)
+    folding = {"engine": engine, "memory": "ram", "pe": pe, "simd": simd}
+    return whole(pe * rows, simd, kind, 0.33, target, folding)
 
 
 def measure(
