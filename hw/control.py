@@ -61,7 +61,7 @@ class ControlPlane(wiring.Component):
     -------
     axil : the AXI4-Lite slave, 16 address bits
     idle : in, no image is in flight; from a register
-    ready : in, one can be started; without it status.idle is low, accesses are made all the same
+    ready : in, one can be started; else status.idle is low, but accesses are made all the same
     image_start, image_done, tlast_early, tlast_late : in, one clock each, see `ImageCounters`;
         a repeated image has its ``image_start`` too
     stall : in, one bit a core (absent without cores)

@@ -1,6 +1,7 @@
 """Weights in a narrow memory, and what writes them into the tables of `sterna.hw.tables`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, wiring
@@ -45,6 +46,8 @@ class Expander(wiring.Component):
     chain_i, chain_o : the ring, only with a region
     """
 
+    chain_i: Any
+    chain_o: Any
     ready: Signal
     load: data.View
     loaded: Signal

@@ -12,6 +12,7 @@ from corecase import core_cases, images_for, stream_core
 import sterna.hw.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.hw.front import Front
 from sterna.sim.cocotb_runner import run_core
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
@@ -173,8 +174,24 @@ def test_credits_without_room_are_noticed(monkeypatch):
         stream_core(case, every=every)
 
 
+def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
+    """The beats come right after the reset, when no table is written yet."""
+    net, folding = CASES["table depthwise"]
+    case = core_cases(net, folding, images_for(net, 2, seed=4))[0]
+    real = Front.elaborate
+
+    def elaborate(self, platform):
+        m = real(self, platform)
+        m.d.comb += self.ready.eq(1)
+        return m
+
+    monkeypatch.setattr(Front, "elaborate", elaborate)
+    with pytest.raises(AssertionError):
+        stream_core(case)
+
+
 @pytest.mark.parametrize(("name", "memory"), [("pixels", "rom"), ("odd planes", "ram"),
-                                              ("depthwise", "rom")])  # fmt: skip
+                                              ("depthwise", "rom"), ("tables", "ram")])  # fmt: skip
 def test_no_combinational_path(name, memory):
     net, folding = CASES[name]
     folding = {"c": {**folding["c"], "memory": memory}}

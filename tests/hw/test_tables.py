@@ -4,7 +4,7 @@
 import random
 
 import pytest
-from amaranth.hdl import Const, Module
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
@@ -21,6 +21,8 @@ FAMILIES = ["xilinx7", "ecp5"]
 
 class Bench(wiring.Component):
     """A dot product with its expander."""
+
+    ready: Signal
 
     def __init__(self, dot: TablesDot, words: list[int], region: int | None = None):
         self.dot, self.expander = dot, Expander(dot, words, region)
