@@ -7,7 +7,7 @@ from typing import Any
 from sterna.gen.cost import Cost, estimate_core
 from sterna.gen.design import Design
 from sterna.gen.edges import input_edge
-from sterna.gen.engines import engine_of, one_row
+from sterna.gen.engines import engine_of, one_row, tables_fit
 from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
@@ -30,7 +30,9 @@ NEAR = 1.6
 the cheapest one that is as fast."""
 FEW = 3  # of those of equal pe
 CONSTANT = 0.13
-"""A weight in the logic against a lane with a weight from a memory, in LUTs; zeros cost nothing."""
+TABLES = 0.55
+"""A weight in the logic, and a lane of tables, against a lane with a weight from a memory, in LUTs;
+zeros in the logic cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,12 @@ def _worth(
         if cost <= NEAR * least and entries not in seen:
             seen.append(entries)
             yield entries
-    if not constants:
-        return
     # One engine's rough count says little of the other's: no folding above goes for one of these.
-    known = _as_constants(network, group, given)
-    for clocks, cost, entries in _rough(network, group, known, family) if known else ():
-        if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
-            yield entries
+    for engine in ("constant", "tables") if constants else ("tables",):
+        known = _with_engine(network, group, given, engine, family)
+        for clocks, cost, entries in _rough(network, group, known, family) if known else ():
+            if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
+                yield entries
 
 
 def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterator[Entries]:
@@ -129,16 +130,22 @@ def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterato
             }  # fmt: skip
 
 
-def _as_constants(network: Network, group: list[str], given: Entries) -> Entries:
-    """What is given, with all weights of the group in the logic; empty where that cannot be."""
+def _with_engine(
+    network: Network, group: list[str], given: Entries, engine: str, family: str
+) -> Entries:
+    """What is given, with another engine for all of the group; empty where that cannot be."""
     out: Entries = {}
     for name in group:
-        mine, whole = given.get(name, {}), one_row(network, name)
-        if not whole or mine.get("memory", "rom") != "rom" or "engine" in mine:
+        mine = given.get(name, {})
+        if "engine" in mine or (engine == "constant" and mine.get("memory", "rom") != "rom"):
             return {}
-        if any(mine.get(k, v) != v for k, v in whole.items()):
+        out[name] = mine | {"engine": engine}
+        if engine == "constant":
+            out[name] |= (whole := one_row(network, name))
+            if not whole or any(mine.get(k, v) != v for k, v in whole.items()):
+                return {}
+        elif not tables_fit(network, name, legal_choices(network, name, out[name], family), family):
             return {}
-        out[name] = mine | whole | {"engine": "constant"}
     return out
 
 
@@ -182,6 +189,8 @@ def _of_pe(
                 entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
                 if engine == "constant":
                     lanes = CONSTANT * tp * int((node.weight != 0).sum())
+                elif engine == "tables":
+                    lanes = TABLES * pe * simd * tp
                 else:
                     lanes = pe * simd * (tp + 1 / 4)
                 cost = lanes + 20 * pe + 2 * simd * tp

@@ -19,7 +19,7 @@ from sterna.hw.tables import LUT_RAMS
 
 __all__ = [
     "ENGINES", "check_engine", "check_style", "constants_of", "engine_choices",
-    "engine_of", "one_row", "weight_rows_of",
+    "engine_of", "one_row", "tables_fit", "weight_rows_of",
 ]  # fmt: skip
 
 
@@ -67,6 +67,16 @@ def engine_choices(
     if len(few) >= len(narrow):
         return {"pe": few, "simd": [simd]}
     return {"pe": [pe], "simd": narrow}
+
+
+def tables_fit(
+    network: Network, name: str, legal: Mapping[str, list[int]], family: str
+) -> bool:
+    """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
+    ram = LUT_RAMS.get(family)
+    return ram is not None and (
+        weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"])) <= ram.rows
+    )
 
 
 def check_engine(network: Network, core: CoreDesign, family: str) -> None:
