@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 
 from sterna.gen.design import Design
+from sterna.gen.engines import engine_choices
 from sterna.gen.fold import fold, legal_folding
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = ["random_design"]
+
+#: Lanes of a convolution of tables.
+MOST_TABLES = 1200
 
 
 def _weights(draw: random.Random, kind: str, *shape: int) -> np.ndarray:
@@ -79,13 +83,30 @@ def _folding(draw: random.Random, network: Network, most: int) -> dict[str, dict
     return out
 
 
+def _with_tables(
+    seed: int, network: Network, family: str, folding: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """In one of four designs, convolutions that are small enough have their weights in tables."""
+    if family == "ice40" or random.Random(f"{seed} tables").random() >= 0.25:
+        return folding
+    out = {}
+    for name, entry in folding.items():
+        legal = legal_folding(network, name)
+        least = {k: v[0] for k, v in engine_choices(network, name, "tables", family, legal).items()}
+        if isinstance(network[name], Conv2d) and least["pe"] * least["simd"] <= MOST_TABLES:
+            entry = entry | least | {"tp": 1, "engine": "tables"}
+        out[name] = entry
+    return out
+
+
 def random_design(seed: int, family: str, layers: int, most: int = 200) -> tuple[Network, Design]:
     """A random chain of ``layers`` convolutions with at most about ``most`` lanes a layer."""
     for attempt in range(50):
         draw = random.Random(f"{seed} {attempt}")
         network = _network(draw, layers)
         try:
-            return network, fold(network, _folding(draw, network, most), family=family)
+            folding = _with_tables(seed, network, family, _folding(draw, network, most))
+            return network, fold(network, folding, family=family)
         except DesignError:
             continue  # a beat too wide: another one
     raise AssertionError("no design in 50 attempts")

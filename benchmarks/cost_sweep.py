@@ -101,7 +101,8 @@ def sweep(families: list[str], seeds: range) -> dict[str, Any]:
 
 #: Modules of a core that are fitted together, because a register between two of them has one name.
 GROUPS = {
-    "walker": ("walker",), "buffer": ("buffer",), "dot": ("dot ternary", "dot binary"),
+    "walker": ("walker",), "buffer": ("buffer",),
+    "dot": ("dot ternary", "dot binary", "dot tables"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
     "turns": ("turns",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
