@@ -1,14 +1,14 @@
 """LUTs a lane of tables of sums in LUT RAM: the bare dot product, and a whole core around it.
 
     python benchmarks/tables.py [--shapes 16x144,...] [--rows 1] [--kinds ternary,binary]
-                                [--targets ecp5,xilinx7] [--bare] [--fmax] [--json FILE]
+                                [--targets ecp5,xilinx7] [--bare] [--compress] [--fmax]
+                                [--json FILE]
 
 A shape is PE x SIMD lanes, one plane a clock, of ``rows`` rows of weights each. LUT/lane is of
 logic and LUT RAM together (6 LUT4 a TRELLIS_DPR16X4, 4 LUT6 a RAM32M); of RAM, the second alone.
 Bare: the dot product with its registers and corrections, without what writes it. Whole: the core of
 ``constant`` with weights that are loaded through the chain (``ram``), the expander and the memory
-of weights included; SIMD is the full window. The same core with the engine `compress` is measured,
-too.
+of weights included; SIMD is the full window. ``--compress``: the same core with that engine, too.
 """
 
 import argparse
@@ -75,13 +75,14 @@ def main() -> None:
     parser.add_argument("--targets", default="ecp5,xilinx7")
     parser.add_argument("--kinds", default="ternary,binary")
     parser.add_argument("--bare", action="store_true", help="not the cores around it")
+    parser.add_argument("--compress", action="store_true", help="that engine in the core, too")
     parser.add_argument("--fmax", action="store_true", help="place and route on an ECP5")
     parser.add_argument("--json", help="results file (default: benchmarks/results/tables.json)")
     args = parser.parse_args()
     results: list[dict[str, Any]] = []
     every = itertools.product(
         *(text.split(",") for text in (args.shapes, args.rows, args.targets, args.kinds)),
-        ("bare",) if args.bare else ("bare", "whole", "compress"),
+        ["bare"] + ["whole"] * (not args.bare) + ["compress"] * args.compress,
     )
     for shape, rows, target, kind, what in every:
         pe, simd = map(int, shape.split("x"))
@@ -98,7 +99,7 @@ def main() -> None:
             r["lutram_per_lane"], r["ff_per_lane"], r["lut"], r["lutram"], r["ff"], r["bram"],
             r["latency"], r.get("mhz"), FIRST.get(r["target"]),
         ])  # fmt: skip
-    print("\nLUTs a lane of tables of sums; the core with the engine compress below it.")
+    print("\nLUTs a lane of tables of sums, LUT RAM included.")
     print(table(lines))
 
 

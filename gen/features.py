@@ -112,6 +112,8 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
             parts.append(_weights(name, front.memory_depth, front.memory_width,
                                   front.weight_region is not None,
                                   style=front.ram_style))  # fmt: skip
+            if front.engine == "tables":
+                parts[-1].add(expands=1)
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
                  "params"),
@@ -195,7 +197,7 @@ def _tables(name: str, front: FrontSpec) -> Part:
         MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
     ] * (tables * front.tp)  # fmt: skip
     part.add(
-        each=1, tree=trees * tree.cost, adders=trees * front.z_width,
+        tree=trees * tree.cost, adders=trees * front.z_width,
         held=trees * (registers + front.z_width) + front.pe * s.groups * s.bits * front.tp
         + tables + front.pe * s.rows * front.z_width + bus,
     )  # fmt: skip
