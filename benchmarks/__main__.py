@@ -10,7 +10,7 @@ from pathlib import Path
 
 NAMES = {
     "sim_speed": [], "core_fmax": [], "core_size": [], "control_size": [], "dotproduct": [],
-    "constant": [], "networks": ["--write"], "frontier": ["--write"],
+    "constant": [], "tables": [], "networks": ["--write"], "frontier": ["--write"],
 }  # fmt: skip
 
 

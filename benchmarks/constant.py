@@ -49,8 +49,10 @@ def bare(pe: int, simd: int, kind: str, zeros: float, target: str) -> ConstantDo
     return ConstantDot(pe, simd, 1, 1, kind, family=target, row=row, width=width)
 
 
-def whole(pe: int, simd: int, kind: str, zeros: float, target: str) -> SpikingConv:
-    """A core of simd/9 -> pe channels."""
+def whole(
+    pe: int, simd: int, kind: str, zeros: float, target: str, folding: dict[str, Any] | None = None
+) -> SpikingConv:
+    """A core of simd/9 -> pe channels; ``folding`` of it, by default constant weights."""
     channels = simd // 9
     w = weights(pe, simd, kind, zeros).reshape(pe, channels, 3, 3)
     rng = np.random.default_rng(2)
@@ -65,7 +67,7 @@ def whole(pe: int, simd: int, kind: str, zeros: float, target: str) -> SpikingCo
             Readout("out", ("fc",), NeuronRule(np.ones(10, np.int32), reset="none"), scale=1.0),
         ],
     )
-    design = fold(net, {"conv": {"engine": "constant", "tp": 1}}, family=target)
+    design = fold(net, {"conv": {"tp": 1} | (folding or {"engine": "constant"})}, family=target)
     return SpikingConv(conv_spec(net, design.core("conv"), target, rows=True))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sterna.gen.cost import Cost, estimate_core
 from sterna.gen.design import Design
 from sterna.gen.edges import input_edge
-from sterna.gen.engines import engine_of, one_row
+from sterna.gen.engines import engine_of, one_row, tables_fit
 from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
@@ -30,7 +30,9 @@ NEAR = 1.6
 the cheapest one that is as fast."""
 FEW = 3  # of those of equal pe
 CONSTANT = 0.13
-"""A weight in the logic against a lane with a weight from a memory, in LUTs; zeros cost nothing."""
+TABLES = 0.55
+"""A weight in the logic, and a lane of tables, against a lane with a weight from a memory, in LUTs;
+zeros in the logic cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def candidates(
     for group in groups:
         base = made[network.readers(group[0])[0]]
         found = []
-        for entries in _stored(_worth(network, group, given, constants), design, given):
+        worth = _worth(network, group, given, design.family, constants)
+        for entries in _stored(worth, design, given):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
@@ -81,6 +84,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
          f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
+         f.engine,
          tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
@@ -93,24 +97,23 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
 
 
 def _worth(
-    network: Network, group: list[str], given: Entries, constants: bool
+    network: Network, group: list[str], given: Entries, family: str, constants: bool
 ) -> Iterator[Entries]:
     """Foldings that may be the best ones, by a rough count of lanes and neurons. ``constants``:
     weights may be in the logic wherever nothing is said of the engine."""
-    rough = _rough(network, group, given)
+    rough = _rough(network, group, given, family)
     least, seen = float("inf"), []
     for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
         least = min(least, cost)
         if cost <= NEAR * least and entries not in seen:
             seen.append(entries)
             yield entries
-    if not constants:
-        return
     # One engine's rough count says little of the other's: no folding above goes for one of these.
-    known = _as_constants(network, group, given)
-    for clocks, cost, entries in _rough(network, group, known) if known else ():
-        if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
-            yield entries
+    for engine in ("constant", "tables") if constants else ("tables",):
+        known = _with_engine(network, group, given, engine, family)
+        for clocks, cost, entries in _rough(network, group, known, family) if known else ():
+            if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
+                yield entries
 
 
 def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterator[Entries]:
@@ -127,22 +130,30 @@ def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterato
             }  # fmt: skip
 
 
-def _as_constants(network: Network, group: list[str], given: Entries) -> Entries:
-    """What is given, with all weights of the group in the logic; empty where that cannot be."""
+def _with_engine(
+    network: Network, group: list[str], given: Entries, engine: str, family: str
+) -> Entries:
+    """What is given, with another engine for all of the group; empty where that cannot be."""
     out: Entries = {}
     for name in group:
-        mine, whole = given.get(name, {}), one_row(network, name)
-        if not whole or mine.get("memory", "rom") != "rom" or "engine" in mine:
+        mine = given.get(name, {})
+        if "engine" in mine or (engine == "constant" and mine.get("memory", "rom") != "rom"):
             return {}
-        if any(mine.get(k, v) != v for k, v in whole.items()):
+        out[name] = mine | {"engine": engine}
+        if engine == "constant":
+            out[name] |= (whole := one_row(network, name))
+            if not whole or any(mine.get(k, v) != v for k, v in whole.items()):
+                return {}
+        elif not tables_fit(network, name, legal_choices(network, name, out[name], family), family):
             return {}
-        out[name] = mine | whole | {"engine": "constant"}
     return out
 
 
-def _rough(network: Network, group: list[str], given: Entries) -> list[tuple[int, float, Entries]]:
+def _rough(
+    network: Network, group: list[str], given: Entries, family: str
+) -> list[tuple[int, float, Entries]]:
     """(clocks, rough cost, folding of each node) of one neuron's inputs."""
-    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
+    legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     rough: list[tuple[int, float, Entries]] = []
     for pe in sorted(shared):
@@ -178,6 +189,8 @@ def _of_pe(
                 entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
                 if engine == "constant":
                     lanes = CONSTANT * tp * int((node.weight != 0).sum())
+                elif engine == "tables":
+                    lanes = TABLES * pe * simd * tp
                 else:
                     lanes = pe * simd * (tp + 1 / 4)
                 cost = lanes + 20 * pe + 2 * simd * tp

@@ -2,6 +2,8 @@
 
 ``compress`` reads weights from a memory and can be used everywhere. ``constant`` has them in the
 logic: no memory, and nothing is spent on zeros, but all weights must be at work in every clock.
+``tables`` keeps sums of a few weights each in LUT RAM, written from a memory: for few rows of
+weights, as many as LUT RAM is deep for.
 """
 
 from collections.abc import Mapping
@@ -13,8 +15,12 @@ from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.front import ENGINES
+from sterna.hw.tables import LUT_RAMS
 
-__all__ = ["ENGINES", "check_engine", "check_style", "constants_of", "engine_of", "one_row"]
+__all__ = [
+    "ENGINES", "check_engine", "check_style", "constants_of", "engine_choices",
+    "engine_of", "one_row", "tables_fit", "weight_rows_of",
+]  # fmt: skip
 
 
 def constants_of(node: WeightedNode) -> str:
@@ -36,15 +42,73 @@ def one_row(network: Network, name: str) -> dict[str, int]:
     return {"pe": node.out_channels, "simd": channels * kh * kw}
 
 
-def check_engine(network: Network, core: CoreDesign) -> None:
-    """DesignError, naming the node, where a core cannot have its engine."""
-    name, rest = core.name, "or use engine 'compress'"
+def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
+    """Rows of weights of a node: output groups x window words."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    return node.out_channels // pe * (channels * kh * kw // simd)
+
+
+def engine_choices(
+    network: Network, name: str, engine: str, family: str, legal: Mapping[str, list[int]]
+) -> dict[str, list[int]]:
+    """Those of the ``legal`` pe and simd with which a node can have its engine: any pe goes with
+    any simd. Where none can, what comes nearest, for `check_engine` to say why not."""
+    out = {"pe": legal["pe"], "simd": legal["simd"]}
+    if engine == "constant":
+        return out | {k: [v] for k, v in one_row(network, name).items() if v in legal[k]}
+    if engine != "tables" or family not in LUT_RAMS:
+        return out
+    most, pe, simd = LUT_RAMS[family].rows, max(legal["pe"]), max(legal["simd"])
+    few = [n for n in legal["pe"] if weight_rows_of(network, name, n, simd) <= most] or [pe]
+    narrow = [n for n in legal["simd"] if weight_rows_of(network, name, pe, n) <= most] or [simd]
+    # Fewer outputs at once share scans, too.
+    if len(few) >= len(narrow):
+        return {"pe": few, "simd": [simd]}
+    return {"pe": [pe], "simd": narrow}
+
+
+def tables_fit(
+    network: Network, name: str, legal: Mapping[str, list[int]], family: str
+) -> bool:
+    """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
+    ram = LUT_RAMS.get(family)
+    return ram is not None and (
+        weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"])) <= ram.rows
+    )
+
+
+def check_engine(network: Network, core: CoreDesign, family: str) -> None:
+    """DesignError, naming the node, where a core cannot have its engine in ``family``."""
     if core.engine not in ENGINES:
         raise DesignError(
-            f"node '{name}': engine {core.engine!r} is not one of {', '.join(ENGINES)}"
+            f"node '{core.name}': engine {core.engine!r} is not one of {', '.join(ENGINES)}"
         )
-    if core.engine == "compress":
-        return
+    if core.engine == "constant":
+        _check_constant(network, core)
+    elif core.engine == "tables":
+        _check_tables(network, core, family)
+
+
+def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
+    name, ram = core.name, LUT_RAMS.get(family)
+    if ram is None:
+        raise DesignError(
+            f"node '{name}': engine 'tables' needs LUT RAM, which {family} has not; use engine "
+            "'compress'"
+        )
+    rows = weight_rows_of(network, name, core.pe, core.simd)
+    if rows > ram.rows:
+        raise DesignError(
+            f"node '{name}': pe {core.pe} and simd {core.simd} make {rows} rows of weights, and "
+            f"engine 'tables' has at most {ram.rows} on {family}; raise pe or simd, or use engine "
+            "'compress'"
+        )
+
+
+def _check_constant(network: Network, core: CoreDesign) -> None:
+    name, rest = core.name, "or use engine 'compress'"
     node, wanted = network[name], one_row(network, name)
     assert isinstance(node, Conv2d | Linear)
     if not wanted:

@@ -23,6 +23,8 @@ from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
 from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
+from sterna.hw.tables import TablesDot
+from sterna.hw.tally import Tally
 from sterna.hw.top import CoreInstance, TopSpec
 from sterna.hw.turns import REGISTER_STEPS
 from sterna.hw.walker import Loop
@@ -103,13 +105,15 @@ def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
         parts += [
             _walker(name, front.geometry, front.loops(), front.visit_clocks),
             _buffer(name, front.geometry, front.loops()),
-            _constant(name, front) if front.engine == "constant" else _dot(name, front),
+            {"constant": _constant, "tables": _tables}.get(front.engine, _dot)(name, front),
             _sums(name, front),
         ]
         if front.engine != "constant":
-            parts.append(_weights(name, front.weight_depth, front.weight_width,
+            parts.append(_weights(name, front.memory_depth, front.memory_width,
                                   front.weight_region is not None,
                                   style=front.ram_style))  # fmt: skip
+            if front.engine == "tables":
+                parts[-1].add(expands=1)
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
                  "params"),
@@ -179,6 +183,27 @@ def _constant(name: str, front: FrontSpec) -> Part:
     return Part(name, "dot constant", {"tree": dot.plan.cost, "held": held})
 
 
+def _tables(name: str, front: FrontSpec) -> Part:
+    """LUT RAM as it is cut, the tree by the plan's own count, and a correction for each sum."""
+    dot = front.make_dot()
+    dot._MustUse__silence = True  # type: ignore  # only asked, never built
+    assert isinstance(dot, TablesDot)
+    s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
+    tables = s.blocks * s.groups
+    bus = len(dot.load.as_value()) * s.segments
+    registers = sum(len(stage.alive) for stage in tree.stages if stage.register)
+    part = Part(name, "dot tables")
+    part.memories += [
+        MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
+    ] * (tables * front.tp)  # fmt: skip
+    part.add(
+        tree=trees * tree.cost, adders=trees * front.z_width,
+        held=trees * (registers + front.z_width) + front.pe * s.groups * s.bits * front.tp
+        + tables + front.pe * s.rows * front.z_width + bus,
+    )  # fmt: skip
+    return part
+
+
 def _dot(name: str, front: FrontSpec) -> Part:
     family = front.family
     leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
@@ -202,20 +227,22 @@ def _sums(name: str, front: FrontSpec) -> Part:
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    constant = front.engine == "constant"  # no accumulators
-    turns = 0 if constant else front.plane_groups
+    compress = front.engine == "compress"
+    alone = front.folds == 1  # nothing to accumulate
+    turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")
     part.add(
         each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
-        adders=0 if constant else bits,
+        adders=0 if alone and (not compress or front.kind == "binary") else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)
-    if front.kind == "binary" and not constant:
+    if front.kind == "binary" and compress:
         pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=pops + bits, rings=pops * (turns if turns <= REGISTER_TURNS else 0))
+        part.add(adders=(0 if alone else pops) + bits,
+                 rings=pops * (turns if turns <= REGISTER_TURNS else 0))  # fmt: skip
         if turns > REGISTER_TURNS:
             part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)
@@ -262,7 +289,8 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
              keeps=pe * width * (rule.reset != "none"))  # fmt: skip
     for decay in (rule.leak, rule.synapse):
-        if decay is not None and not isinstance(decay, str):
+        # A factor of 2**-n is a shift, without an adder.
+        if decay is not None and not isinstance(decay, str) and decay.num > 1:
             part.add(decays=pe * width * (1 if decay.k2 is None else 3))
     if rule.synapse is not None:
         part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
@@ -284,7 +312,7 @@ def _turns(name: str, spec: ConvSpec) -> Part:
 def _out(name: str, spec: ConvSpec) -> Part:
     part = Part(name, "words" if spec.readout else "beats")
     if spec.readout:
-        width, depth = spec.scan_pe * 32, max(2, spec.credits * spec.turns)
+        width, depth = spec.scan_pe * spec.logit_bits, max(2, spec.credits * spec.turns)
         part.add(each=1, width=width)
     else:
         edge = spec.out_edge
@@ -379,6 +407,9 @@ def _control(top: TopSpec) -> Part:
     part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
     if top.ident is not None:
         part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", style="block"))
+    if not top.compact:
+        rows, bits = Tally.shape(len(counted))
+        part.memories.append(MemoryShape(bits, rows, "comb"))
     return part
 
 
@@ -404,6 +435,6 @@ def _image(top: TopSpec) -> Part:
 def _result(top: TopSpec) -> Part:
     part = Part("axis_output", "result")
     part.add(each=1, classes=_bits(top.classes))
-    part.memories.append(MemoryShape(32, 2 * top.classes, "window"))
+    part.memories.append(MemoryShape(top.logit_bits, 2 * top.classes, "window"))
     return part
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
-from sterna.gen.engines import ENGINES, check_style, engine_of, one_row
+from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
@@ -94,7 +94,7 @@ def fold(
         target = 8 * h * w
     for group in neuron_groups(network, cores):
         if not all(name in complete for name in group):
-            folding |= _smallest(network, group, target, folding, fps)
+            folding |= _smallest(network, group, target, folding, fps, family)
         _check_pe(group, folding)
     target = max(
         [target, *(compute_clocks(network, n, **_three(folding[n])) for n in convs)]
@@ -193,11 +193,12 @@ def _check_pe(group: list[str], folding: dict[str, dict[str, Any]]) -> None:
 
 
 def _smallest(
-    network: Network, group: list[str], target: int, given: dict[str, Any], fps: float | None
+    network: Network, group: list[str], target: int, given: dict[str, Any], fps: float | None,
+    family: str,
 ) -> dict[str, dict[str, Any]]:
     """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
     slower than ``target``; else the fastest there are."""
-    legal = {name: legal_choices(network, name, given.get(name, {})) for name in group}
+    legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     best: tuple[tuple[int, float], dict[str, dict[str, Any]]] | None = None
     for pe in sorted(shared):
@@ -227,14 +228,13 @@ def _smallest(
     return best[1]
 
 
-def legal_choices(network: Network, name: str, given: dict[str, Any]) -> dict[str, list[int]]:
-    """Legal pe, simd and tp that agree with what is ``given`` of them."""
-    whole = one_row(network, name) if engine_of(given) == "constant" else {}
-    return (
-        legal_folding(network, name)
-        | {k: [v] for k, v in whole.items()}
-        | {k: [given[k]] for k in ("pe", "simd", "tp") if k in given}
-    )
+def legal_choices(
+    network: Network, name: str, given: dict[str, Any], family: str
+) -> dict[str, list[int]]:
+    """Legal pe, simd and tp, of the engine, that agree with what is ``given`` of them."""
+    legal = legal_folding(network, name)
+    legal |= {k: [given[k]] for k in ("pe", "simd", "tp") if k in given}
+    return legal | engine_choices(network, name, engine_of(given), family, legal)
 
 
 def _cheapest(

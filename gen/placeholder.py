@@ -79,5 +79,5 @@ def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
         return replace(spec, weights=[])
     if memory in what.logic:
         return replace(spec, ram_style="distributed")
-    rows = what.rows(memory, spec.weight_depth, spec.weight_width)
+    rows = what.rows(memory, spec.memory_depth, spec.memory_width)
     return replace(spec, weights=rows, ram_style="block")

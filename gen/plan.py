@@ -27,6 +27,7 @@ class _Plan:
     cores: list[CoreNodes]
     folding: Folding
     target: int
+    family: str
     patchable: bool = False
     streams: dict[str, Edge] = field(default_factory=dict)
     branches: list[BranchDesign] = field(default_factory=list)
@@ -52,7 +53,7 @@ def plan(
 ) -> Design:
     """The design of a complete folding, before its buffers are sized. ``target``: clocks an image
     that streams should keep up with. DesignError names the node whose beats are too wide."""
-    p = _Plan(network, cores, folding, target, patchable)
+    p = _Plan(network, cores, folding, target, family, patchable)
     first, pixels = _input(p)
     p.streams[network.input.name] = first
     axis_width = axis_width or _axis_width(first, pixels, target)
@@ -167,7 +168,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
         ram_style=entry.get("ram_style", "auto"),
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
-    spec = front_spec(network, core, "generic")
+    spec = front_spec(network, core, p.family)
     g = spec.geometry
     pixels = g.out_height * g.out_width * spec.output_groups
     law = {"compute": pixels * spec.visit_clocks, "input": g.input_beats}

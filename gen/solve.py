@@ -29,6 +29,7 @@ BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0
 """LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
 LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
+REGEARED = 8  # tries to find streams that fit each other
 FASTER = 3  # bounds below the chosen one that are tried, as costs do not fall quite evenly
 Entries = dict[str, dict[str, Any]]
 
@@ -144,7 +145,7 @@ class _Search:
     def _first(self, name: str) -> dict[str, Any]:
         """Any folding of a node that agrees with what is given."""
         given = self.given.get(name, {})
-        choices = legal_choices(self.network, name, given)
+        choices = legal_choices(self.network, name, given, self.family)
         return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
 
     def price(self, cost: Cost, worth: float) -> float:
@@ -156,11 +157,14 @@ class _Search:
         every = {c.clocks for found in self.options.values() for c in found}
         return sorted(c for c in every if c >= fastest)
 
-    def choose(self, bound: int, worth: float) -> Entries:
-        """The cheapest foldings that take at most ``bound`` clocks."""
+    def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
+        """The cheapest foldings that take at most ``bound`` clocks, none of ``slow`` among them;
+        None where a neuron has no other."""
         out: Entries = {}
         for found in self.options.values():
-            fast = [c for c in found if c.clocks <= bound]
+            fast = [c for c in found if c.clocks <= bound and c.entries not in slow]
+            if not fast:
+                return None
             best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))
             for name, entry in best.entries.items():
                 given = self.given.get(name, {})
@@ -191,12 +195,37 @@ class _Search:
 
     def _planned(self, bound: int, worth: float) -> Choice:
         if (bound, worth) not in self.tried:
-            entries = self.choose(bound, worth)
-            design = plan(self.network, walk(self.network), entries, bound, self.family,
-                          self.clock_mhz, self.axis_width, self.patchable)  # fmt: skip
+            entries, design = self._fast_streams(bound, worth)
             cost = estimate(self.network, design)
             self.tried[bound, worth] = Choice(design.interval, cost, entries, design)
         return self.tried[bound, worth]
+
+    def _fast_streams(self, bound: int, worth: float) -> tuple[Entries, Design]:
+        """The cheapest foldings whose streams keep up, too: between unlike widths a gearbox may
+        take many times the clocks of either side. Else what comes nearest."""
+        slow: list[Entries] = []
+        best: tuple[Entries, Design] | None = None
+        for _ in range(REGEARED):
+            entries = self.choose(bound, worth, slow)
+            if entries is None:
+                break
+            design = plan(self.network, walk(self.network), entries, bound, self.family,
+                          self.clock_mhz, self.axis_width, self.patchable)  # fmt: skip
+            if best is None or design.interval < best[1].interval:
+                best = entries, design
+            late = {c.name for c in design.cores if c.law.get("gearbox", 0) > bound}
+            found = [c.entries for options in self.options.values() for c in options
+                     if late & set(c.entries) and self._same(c.entries, entries)]  # fmt: skip
+            if not found:
+                break
+            slow += found
+        assert best is not None
+        return best
+
+    @staticmethod
+    def _same(some: Entries, chosen: Entries) -> bool:
+        """Whether foldings are the chosen ones, but for where weights are kept."""
+        return all(e[k] == chosen[n][k] for n, e in some.items() for k in ("pe", "simd", "tp"))
 
 
 def solve(

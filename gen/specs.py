@@ -13,6 +13,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.expander import copy_words
 from sterna.hw.front import FrontSpec
 from sterna.hw.geometry import Geometry
 from sterna.hw.join import ShortcutSpec
@@ -108,9 +109,13 @@ def front_spec(
             f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
             f"nor is a multiple of them up to {core.input.planes}"
         )
-    check_engine(network, core)
+    check_engine(network, core, family)
     # Constants are no contents but what the logic is made of.
     rows = rows or core.engine == "constant"
+    contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
+    if core.engine == "tables":
+        wb = 2 if node.kind == "ternary" else 1
+        contents = copy_words(contents, core.pe * core.simd * wb)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(
@@ -141,7 +146,7 @@ def front_spec(
         engine=core.engine,
         ram_style=core.ram_style,
         weight_region=core.regions[0] if core.regions else None,
-        weights=weight_rows(node, shape, core.pe, core.simd) if rows else [],
+        weights=contents,
     )
 
 

@@ -1,10 +1,11 @@
 """From dot products to the weighted sum of every step: accumulators, bit weights, step order."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
 
 __all__ = ["Accumulator", "StepFeeder"]
@@ -21,7 +22,8 @@ class Accumulator(wiring.Component):
     wrap modulo 2**width: exact, because only the final value needs to fit.
 
     Parameters: pe outputs, sums a plane group (steps side by side), in_width of a sum, pop_width
-    (0: ternary), pops (1 shared or pe), turns P, width of z, constant.
+    (0: ternary), pops (1 shared or pe), turns P, width of z, constant, words of a visit (0: not
+    known): with a single one there is nothing to keep, and ``first`` and ``last`` do not matter.
 
     Ports: in ``valid``, ``first`` and ``last`` (the item's word is the visit's first, last),
     ``sum`` (pe*sums*in_width), ``pop``; out ``ready_z`` a pulse, ``z`` (pe*sums*width, signed
@@ -30,9 +32,9 @@ class Accumulator(wiring.Component):
 
     def __init__(
         self, *, pe: int, sums: int, in_width: int, turns: int, width: int, constant: int = 0,
-        pops: int = 0, pop_width: int = 0,
+        pops: int = 0, pop_width: int = 0, words: int = 0,
     ):  # fmt: skip
-        self.pe, self.sums, self.in_width = pe, sums, in_width
+        self.pe, self.sums, self.in_width, self.words = pe, sums, in_width, words
         self.turns, self.width, self.constant = turns, width, constant
         self.pops, self.pop_width = pops, pop_width
         self.latency = 2 if pops else 1
@@ -50,6 +52,8 @@ class Accumulator(wiring.Component):
 
     def _ring(self, m: Module, name: str, values: list[Value], constant: int) -> list[Value]:
         """``turns`` deep accumulators for a list of values; returns the sums, one clock later."""
+        if self.words == 1:
+            return self._alone(m, name, values, constant)
         width = self.width
         old = Signal(len(values) * width, name=f"{name}_old")
         new = Signal(len(values) * width, name=f"{name}_new")
@@ -97,10 +101,21 @@ class Accumulator(wiring.Component):
             ]
         return [head[n * width : (n + 1) * width] for n in range(len(values))]
 
+    def _alone(self, m: Module, name: str, values: list[Value], constant: int) -> list[Value]:
+        """The values with their constant, one clock later, in no more bits than they have."""
+        bits = signed_bits(constant, constant + (1 << len(values[0])) - 1)
+        heads: list[Value] = []
+        for n, value in enumerate(values):
+            head = Signal(signed(bits), name=f"{name}_{n}", reset_less=True)
+            with m.If(self.valid):
+                m.d.sync += head.eq(value + constant)
+            heads.append(_extend(head, self.width))
+        return heads
+
     def elaborate(self, platform) -> Module:
         m = Module()
         done = Signal()
-        m.d.sync += done.eq(self.valid & self.last)
+        m.d.sync += done.eq(self.valid & (self.last if self.words != 1 else 1))
         sums = self._ring(
             m, "sum", _fields(self.sum, self.pe * self.sums, self.in_width), self.constant
         )

@@ -2,7 +2,7 @@
 
 from math import gcd
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -57,6 +57,8 @@ class ImageInput(wiring.Component):
             begins with ``begin`` and ``repeat_ack`` (for one clock together). ``repeat`` may follow
             ``repeat_ack`` one clock later; before the first whole image it has no effect.
 
+    ``waits``: ``hold`` counts from the first clock after a reset on, not from the second.
+
     No combinational path. Attributes: ``words`` of a packet; ``canonical``, the edge at the widest
     point, where beats are still contiguous bits of the packet; ``clocks_per_image`` at full rate.
 
@@ -82,6 +84,7 @@ class ImageInput(wiring.Component):
         axis_width: int,
         *,
         repeat: bool = False,
+        waits: bool = False,
         in_flight: int = IN_FLIGHT,
     ):
         if height < 1 or width < 1:
@@ -95,7 +98,7 @@ class ImageInput(wiring.Component):
         self.pixels = height * width
         self.bits = self.pixels * edge.channels * edge.planes
         self.words = -(-self.bits // axis_width)
-        self.repeats, self.in_flight = repeat, in_flight
+        self.repeats, self.waits, self.in_flight = repeat, waits, in_flight
         self.canonical = canonical_edge(edge, self.pixels, axis_width)
         self.clocks_per_image = image_clocks(edge, self.pixels, axis_width)
         members = {
@@ -120,7 +123,7 @@ class ImageInput(wiring.Component):
         self._to_edge(m, gear.o)
 
         word, first, end = counter_of(self.words), Signal(), Signal()
-        held, filling, dropping = Signal(), Signal(), Signal()
+        held, filling, dropping = Signal(init=self.waits), Signal(), Signal()
         may, taken, last = Signal(), Signal(), Signal()
         if self.repeats:
             replaying, replayed = self._replay(m, word, taken, end, gear.i.payload)
@@ -220,10 +223,11 @@ class ResultOutput(wiring.Component):
 
     Logits of the next image are taken while a packet leaves. A packet takes ``classes + 1`` clocks
     at full rate (``compact``: twice as many, with half the registers), and leaves 3 clocks after
-    its last logit. No combinational path.
+    its last logit. No combinational path. ``bits``: signed bits that hold every logit; only so many
+    are kept.
 
     Raises:
-        DesignError: ``classes`` is not 1 to 65536.
+        DesignError: ``classes`` is not 1 to 65536, or ``bits`` not 1 to 32.
     """
 
     i: stream.Interface
@@ -231,10 +235,12 @@ class ResultOutput(wiring.Component):
     axis: wiring.PureInterface
     done: Signal
 
-    def __init__(self, classes: int, compact: bool = False):
+    def __init__(self, classes: int, compact: bool = False, bits: int = 32):
         if not 1 <= classes <= 1 << 16:
             raise DesignError(f"{classes} classes; a result names 1 to 65536")
-        self.classes, self.compact = classes, compact
+        if not 1 <= bits <= 32:
+            raise DesignError(f"logits of {bits} bits; a result has 1 to 32")
+        self.classes, self.compact, self.bits = classes, compact, bits
         super().__init__({
             "i": In(stream.Signature(unsigned(32))),
             "flags": In(stream.Signature(FLAG_BITS)),
@@ -246,7 +252,9 @@ class ResultOutput(wiring.Component):
         m = Module()
         n = self.classes
         index_bits = max(1, ceil_log2(n))
-        m.submodules.memory = memory = Memory(shape=unsigned(32), depth=2 * n, init=[])
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(self.bits), depth=2 * n, init=[]
+        )
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
         # Two banks: logits come into one while the other is sent.
@@ -256,15 +264,16 @@ class ResultOutput(wiring.Component):
 
         bank, index, end = Signal(), counter_of(n), Signal()
         put, better = Signal(), Signal()
-        best, best_index = Signal(32), Signal(index_bits)
+        logit = self.i.payload[: self.bits].as_signed()
+        best, best_index = Signal(signed(self.bits)), Signal(index_bits)
         best_so_far = Signal(index_bits)
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(bank, 1)),
             put.eq(self.i.valid & self.i.ready),
             write.en.eq(put),
-            write.data.eq(self.i.payload),
+            write.data.eq(logit),
             end.eq(index == n - 1),
-            better.eq((index == 0) | (self.i.payload.as_signed() > best.as_signed())),
+            better.eq((index == 0) | (logit > best)),
             best_so_far.eq(Mux(better, index, best_index)),
             filled.eq(Cat(put & end & ~bank, put & end & bank)),
         ]
@@ -273,7 +282,7 @@ class ResultOutput(wiring.Component):
             step_counter(m, write.addr, 2 * n)
             m.d.sync += [bank.eq(bank ^ end), best_index.eq(best_so_far)]
             with m.If(better):
-                m.d.sync += best.eq(self.i.payload)
+                m.d.sync += best.eq(logit)
             for k in range(2):
                 with m.If(filled[k]):
                     m.d.sync += winner[k].eq(best_so_far)
@@ -283,10 +292,11 @@ class ResultOutput(wiring.Component):
     def _send(self, m: Module, full: Signal, emptied: Signal, winner, read, buffer) -> None:
         n = self.classes
         bank, sending, index, end, go = Signal(), Signal(), counter_of(n), Signal(), Signal()
-        header, at = Signal(32), counter_of(2 * n)
+        header, logit, at = Signal(32), Signal(signed(32)), counter_of(2 * n)
         # The memory is read a clock ahead, so that it can be block RAM.
         step = sending & buffer.i.ready
         m.d.comb += [
+            logit.eq(read.data.as_signed()),
             read.en.eq(1),
             read.addr.eq(Mux(step, Mux(at == 2 * n - 1, 0, at + 1), at)),
             end.eq(index == n - 1),
@@ -295,7 +305,7 @@ class ResultOutput(wiring.Component):
             self.flags.ready.eq(~sending & full.bit_select(bank, 1) & buffer.i.ready),
             go.eq(self.flags.valid & self.flags.ready),
             buffer.i.valid.eq(go | sending),
-            buffer.i.payload.eq(Mux(sending, Cat(read.data, end), header)),
+            buffer.i.payload.eq(Mux(sending, Cat(logit, end), header)),
             self.axis.tdata.eq(buffer.o.payload[:32]),
             self.axis.tlast.eq(buffer.o.payload[32]),
             self.axis.tvalid.eq(buffer.o.valid),

@@ -4,7 +4,7 @@ __all__ = ["ControlPlane", "IDENT"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,9 +16,12 @@ from sterna.hw.chain_master import ChainMaster
 from sterna.hw.counters import ImageCounters
 from sterna.hw.memory import WeightMemory
 from sterna.hw.registers import ADDRESS_BITS, RegisterDecoder, register_map
+from sterna.hw.tally import Tally
 
 IDENT = ("weights_id_lo", "weights_id_hi", "rom_crc")
 """Registers that are rows of the ident memory, where there is one."""
+COUNTERS = ("image_clocks", "images", "total_clocks", "dropped")
+"""Registers of the counters that every design has."""
 
 
 class ControlPlane(wiring.Component):
@@ -26,7 +29,8 @@ class ControlPlane(wiring.Component):
 
     No combinational path from any input to any output of the bus; of the rest ``hold`` and
     ``repeat`` come from registers alone. Reads and writes of plain registers have their response
-    5 clocks after the last address or data beat. An access through ``chain_data`` takes the ring's
+    5 clocks after the last address or data beat, reads of counters up to a clock for each of them
+    and three more later. An access through ``chain_data`` takes the ring's
     length, the node's latency and about 10 clocks more; a write's response means that the word is
     in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
     read-only register or with a byte strobe off; chain accesses and CRC passes while an image is in
@@ -46,7 +50,8 @@ class ControlPlane(wiring.Component):
     ident : None, or rows of a block memory that holds the identity of what is in the fixed
         memories, so that new contents can be put into a bitstream: row 0 weights_id low half (a
         design without regions), 1 its high half, 2 rom_crc. Reads take two clocks more then
-    compact : of the ident memory, see `WeightMemory`; image_clocks reads 0
+    compact : of the ident memory, see `WeightMemory`; counters in flip-flops, and image_clocks
+        reads 0
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
     settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
@@ -56,6 +61,7 @@ class ControlPlane(wiring.Component):
     -------
     axil : the AXI4-Lite slave, 16 address bits
     idle : in, no image is in flight; from a register
+    ready : in, one can be started; else status.idle is low, but accesses are made all the same
     image_start, image_done, tlast_early, tlast_late : in, one clock each, see `ImageCounters`;
         a repeated image has its ``image_start`` too
     stall : in, one bit a core (absent without cores)
@@ -92,6 +98,7 @@ class ControlPlane(wiring.Component):
         members = {
             "axil": In(AxiLite(ADDRESS_BITS)),
             "idle": In(1),
+            "ready": In(1, init=1),
             "image_start": In(1),
             "image_done": In(1),
             "tlast_early": In(1),
@@ -110,7 +117,9 @@ class ControlPlane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         slave = m.submodules.slave = AxiLiteSlave(ADDRESS_BITS)
-        decoder = m.submodules.decoder = RegisterDecoder(self.registers)
+        # A memory for the counters takes less than flip-flops where it is LUT RAM.
+        late = () if self.compact else (*COUNTERS, *(f"stall_{core}" for core in self.cores))
+        decoder = m.submodules.decoder = RegisterDecoder(self.registers, late)
         wiring.connect(m, wiring.flipped(self.axil), slave.bus)
         request, weights_id, rom_crc = self._identity(m, slave)
         m.d.comb += [
@@ -124,7 +133,7 @@ class ControlPlane(wiring.Component):
             decoder.structure_id_hi_value.eq(self.structure_id >> 32),
             decoder.config_cores.eq(len(self.cores)),
             decoder.config_regions.eq(self.regions),
-            decoder.status_idle.eq(self.idle),
+            decoder.status_idle.eq(self.idle & self.ready),
             decoder.status_held.eq(self.hold),
         ]
         if self.regions:
@@ -139,7 +148,10 @@ class ControlPlane(wiring.Component):
                 self.hold.eq(decoder.control_hold),
             ]
         self._state(m, slave, decoder)
-        self._counters(m, slave, decoder)
+        if self.compact:
+            self._counters(m, slave, decoder)
+        else:
+            self._tally(m, slave, decoder)
         return m
 
     def _identity(self, m: Module, slave: AxiLiteSlave):
@@ -187,23 +199,47 @@ class ControlPlane(wiring.Component):
             m.d.sync += repeats.eq(repeats - 1)
 
     def _counters(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
-        counters = m.submodules.counters = ImageCounters(len(self.cores), follow=not self.compact)
+        counters = m.submodules.counters = ImageCounters(len(self.cores))
+        self._count(m, counters, slave, decoder)
+        m.d.comb += [
+            decoder.images_value.eq(counters.images),
+            decoder.total_clocks_value.eq(counters.total_clocks),
+            decoder.dropped_early.eq(counters.dropped_early),
+            decoder.dropped_late.eq(counters.dropped_late),
+        ]
+        for k, core in enumerate(self.cores):
+            m.d.comb += getattr(decoder, f"stall_{core}_value").eq(counters.stalls[k])
+
+    def _tally(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
+        """The same in a memory, and the row that the address asks for."""
+        tally = m.submodules.tally = Tally(len(self.cores))
+        self._count(m, tally, slave, decoder)
+        m.d.comb += [
+            decoder.late_value.eq(tally.value),
+            decoder.late_ready.eq(tally.ready),
+        ]
+        # Of other addresses the row does not matter: a few bits tell.
+        first = csr.ADDRESS["stalls"] // 4
+        rows = {csr.ADDRESS[name] // 4: Tally.row(name) for name in COUNTERS}
+        with m.If(slave.address >= first):
+            m.d.comb += tally.wanted.eq(slave.address + (Tally.row("stalls") - first))
+        with m.Else():
+            table = Array(rows.get(8 + n, 0) for n in range(8))
+            m.d.comb += tally.wanted.eq(table[slave.address[:3]])
+
+    def _count(
+        self, m: Module, counters: ImageCounters | Tally, slave: AxiLiteSlave,
+        decoder: RegisterDecoder,
+    ) -> None:  # fmt: skip
         m.d.comb += [
             counters.clear.eq(decoder.control_written & slave.wdata[0]),
             counters.image_start.eq(self.image_start),
             counters.image_done.eq(self.image_done),
             counters.drop_early.eq(self.tlast_early),
             counters.drop_late.eq(self.tlast_late),
-            decoder.image_clocks_value.eq(counters.image_clocks),
-            decoder.images_value.eq(counters.images),
-            decoder.total_clocks_value.eq(counters.total_clocks),
-            decoder.dropped_early.eq(counters.dropped_early),
-            decoder.dropped_late.eq(counters.dropped_late),
         ]
         if self.cores:
             m.d.comb += counters.stall.eq(self.stall)
-        for k, core in enumerate(self.cores):
-            m.d.comb += getattr(decoder, f"stall_{core}_value").eq(counters.stalls[k])
 
     def _chain(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         """The chain's master, and what a request waits for when it goes to the chain."""

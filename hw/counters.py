@@ -1,12 +1,11 @@
-"""What the design counts about itself: clocks of images, images, stalls, dropped packets."""
+"""What the design counts about itself in flip-flops: images, clocks, stalls, dropped packets."""
 
-__all__ = ["Counter", "ImageCounters"]
+__all__ = ["Counter", "ImageCounters", "counter_members"]
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-IN_FLIGHT_BITS = 10
 DROPPED_BITS = 16
 
 
@@ -33,13 +32,19 @@ class Counter(wiring.Component):
         return m
 
 
+def counter_members(cores: int) -> dict[str, In]:
+    """What is counted; see `ImageCounters`."""
+    names = ("clear", "image_start", "image_done", "drop_early", "drop_late")
+    return {name: In(1) for name in names} | ({"stall": In(cores)} if cores else {})
+
+
 class ImageCounters(wiring.Component):
     """The counters of a design; all saturate, ``clear`` sets them to zero.
 
+    For families without LUT RAM, where `Tally` is not the smaller one; it does not follow images.
+
     The clocks of an image are those from the one in which its first input beat is taken to the one
-    in which its last output beat is taken, both included. Images overlap, so one is followed at a
-    time and images that start meanwhile are not measured; the counters for all of them
-    together are ``images`` and ``total_clocks``.
+    in which its last output beat is taken, both included.
 
     Every ``image_start`` is followed by exactly one ``image_done``, in order, whatever the length
     of its packet was (``ImageInput`` completes a short one). All are high for one clock.
@@ -49,7 +54,6 @@ class ImageCounters(wiring.Component):
     clear : in, one clock
     image_start, image_done, drop_early, drop_late : in, see above
     stall : in, one bit a core, high in clocks in which the core had to wait
-    image_clocks : out, 32 bits, of the latest image followed; 0 without ``follow``
     images : out, 32 bits, images done
     total_clocks : out, 32 bits, from the first ``image_start`` after ``clear`` to the latest
         ``image_done``, both included
@@ -57,22 +61,16 @@ class ImageCounters(wiring.Component):
     stalls : out, 32 bits a core
     """
 
-    def __init__(self, cores: int, width: int = 32, follow: bool = True):
-        self.cores, self.width, self.follow = cores, width, follow
-        members = {
-            "clear": In(1),
-            "image_start": In(1),
-            "image_done": In(1),
-            "drop_early": In(1),
-            "drop_late": In(1),
-            "image_clocks": Out(width),
+    def __init__(self, cores: int, width: int = 32):
+        self.cores, self.width = cores, width
+        members = counter_members(cores) | {
             "images": Out(width),
             "total_clocks": Out(width),
             "dropped_early": Out(DROPPED_BITS),
             "dropped_late": Out(DROPPED_BITS),
         }
         if cores:
-            members |= {"stall": In(cores), "stalls": Out(data.ArrayLayout(width, cores))}
+            members["stalls"] = Out(data.ArrayLayout(width, cores))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -105,26 +103,4 @@ class ImageCounters(wiring.Component):
                 m.d.sync += running.eq(1)
             with m.If(self.image_done & running):
                 m.d.sync += self.total_clocks.eq(total)
-        if self.follow:
-            self._follow(m)
         return m
-
-    def _follow(self, m: Module) -> None:
-        """Measures one image at a time among those in flight."""
-        flying = Signal(IN_FLIGHT_BITS)
-        ahead = Signal(IN_FLIGHT_BITS)
-        following = Signal()
-        older = Signal(IN_FLIGHT_BITS)
-        m.d.comb += older.eq(flying - self.image_done)
-        m.d.sync += flying.eq(older + self.image_start)
-
-        elapsed = m.submodules.image = Counter(self.width, first=2)
-        m.d.comb += [elapsed.event.eq(1), elapsed.clear.eq(~following)]
-        with m.If(~following):
-            m.d.sync += [following.eq(self.image_start), ahead.eq(older)]
-        with m.Elif(self.image_done & (ahead == 0)):
-            m.d.sync += [following.eq(0), self.image_clocks.eq(elapsed.value)]
-        with m.Else():
-            m.d.sync += ahead.eq(ahead - self.image_done)
-        with m.If(self.clear):
-            m.d.sync += [following.eq(0), self.image_clocks.eq(0)]

@@ -10,18 +10,21 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.accumulate import Accumulator, StepFeeder
-from sterna.hw.chain import Chain
+from sterna.hw.chain import WORD_BITS, Chain
 from sterna.hw.constant import ConstantDot
 from sterna.hw.dotproduct import DotProduct
+from sterna.hw.expander import Expander, copy_depth
 from sterna.hw.geometry import Geometry
 from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.memory import WeightMemory
+from sterna.hw.tables import TablesDot
 from sterna.hw.walker import Loop, Walker
 
 __all__ = ["ENGINES", "Front", "FrontSpec", "delay"]
 
-#: Of the dot product: weights from a memory, or in the logic.
-ENGINES = ("compress", "constant")
+#: Of the dot product: weights from a memory, in the logic, or as tables of sums.
+ENGINES = ("compress", "constant", "tables")
+Dot = DotProduct | ConstantDot | TablesDot
 
 
 def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
@@ -34,15 +37,17 @@ def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
 
 
 @lru_cache(maxsize=256)
-def _dot_latency(engine: str, dot: tuple, constants: tuple[int, int]) -> int:
-    product = _made(engine, dot, constants)
+def _dot_latency(engine: str, dot: tuple, more: tuple[int, int]) -> int:
+    product = _made(engine, dot, more)
     product._MustUse__silence = True  # type: ignore  # only asked, never built
     return product.latency
 
 
-def _made(engine: str, dot: tuple, constants: tuple[int, int]) -> DotProduct | ConstantDot:
+def _made(engine: str, dot: tuple, more: tuple[int, int]) -> Dot:
     if engine == "constant":
-        return ConstantDot(*dot, row=constants[0], width=constants[1])
+        return ConstantDot(*dot, row=more[0], width=more[1])
+    if engine == "tables":
+        return TablesDot(*dot, rows=more[0], width=more[1])
     return DotProduct(*dot)
 
 
@@ -56,7 +61,7 @@ class FrontSpec:
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
     needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
-    logic.
+    logic, 'tables' has memory rows of 32 bits (`sterna.hw.expander`).
     """
 
     geometry: Geometry
@@ -100,17 +105,19 @@ class FrontSpec:
 
     @property
     def dot_latency(self) -> int:
-        return _dot_latency(self.engine, self.dot, self._constants)
+        return _dot_latency(self.engine, self.dot, self._more)
 
-    def make_dot(self) -> DotProduct | ConstantDot:
+    def make_dot(self) -> Dot:
         """The dot product of this engine."""
-        return _made(self.engine, self.dot, self._constants)
+        return _made(self.engine, self.dot, self._more)
 
     @property
-    def _constants(self) -> tuple[int, int]:
-        """Of the engine 'constant': row of weights, bits of a result."""
-        if self.engine != "constant":
+    def _more(self) -> tuple[int, int]:
+        """Of the engine 'constant': row of weights, bits of a result; of 'tables': rows, bits."""
+        if self.engine == "compress":
             return 0, 0
+        if self.engine == "tables":
+            return self.weight_depth, self.z_width
         if self.weight_depth != 1 or len(self.weights) != 1 or self.weight_region is not None:
             raise DesignError(
                 f"engine 'constant': {self.weight_depth} rows of weights (given: "
@@ -120,8 +127,10 @@ class FrontSpec:
 
     @property
     def sum_latency(self) -> int:
-        """Clocks of the accumulators; constants need none, for a visit has one window word."""
-        return {"constant": 0}.get(self.engine, 1 if self.kind == "ternary" else 2)
+        """Clocks of the accumulators; none where a dot product is all of a sum."""
+        if self.engine == "compress":
+            return 1 if self.kind == "ternary" else 2
+        return int(self.folds > 1)
 
     @property
     def visits(self) -> int:
@@ -144,6 +153,17 @@ class FrontSpec:
     @property
     def weight_width(self) -> int:
         return self.pe * self.simd * (2 if self.kind == "ternary" else 1)
+
+    @property
+    def memory_depth(self) -> int:
+        """Rows of the memory of weights: ``weight_depth``, or 32-bit words of all rows."""
+        if self.engine == "tables":
+            return copy_depth(self.weight_depth, self.weight_width)
+        return self.weight_depth
+
+    @property
+    def memory_width(self) -> int:
+        return WORD_BITS if self.engine == "tables" else self.weight_width
 
     @property
     def lanes(self) -> int:
@@ -207,7 +227,8 @@ class Front(wiring.Component):
     Ports: ``i``, stream of ``spec.geometry.edge``; in ``go`` (a register: a visit may be issued);
     out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
     ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order. Weights in a
-    ram: ``chain_i``, ``chain_o``.
+    ram: ``chain_i``, ``chain_o``. Of the engine 'tables': out ``ready``, a register: the tables
+    are written; no visit is issued before.
 
     Timing: ``start`` comes in the first clock in which ``go`` is 1, the rows of the visit are there
     and ``visit_clocks`` have passed since the last start; step t's ``valid`` exactly
@@ -223,6 +244,7 @@ class Front(wiring.Component):
         self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
         self.buffer = LineBuffer(g, self.loops)
         self.dot = s.make_dot()
+        self.weights = self._memory()
         ports = {
             "i": In(stream.Signature(unsigned(g.edge.width))),
             "go": In(1),
@@ -234,6 +256,8 @@ class Front(wiring.Component):
         }
         if s.weight_region is not None:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        if s.engine == "tables":
+            ports["ready"] = Out(1)
         super().__init__(ports)
 
     def elaborate(self, platform) -> Module:
@@ -243,7 +267,7 @@ class Front(wiring.Component):
         m.submodules.dot = self.dot
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
         m.d.comb += [
-            walker.go.eq(self.go),
+            walker.go.eq(self.go & self.ready if isinstance(self.dot, TablesDot) else self.go),
             self.start.eq(walker.start),
             walker.rows_ok.eq(self.buffer.rows_ok),
             self.buffer.row_end.eq(walker.row_end),
@@ -262,9 +286,11 @@ class Front(wiring.Component):
         # The act is registered once behind the word (selection of lanes and planes).
         flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags")
         self._act(m)
-        if isinstance(self.dot, DotProduct):
-            self._weights(m, names, self.dot)
-            ready, z = self._accumulate(m, flags, self.dot)
+        if self.weights is not None:
+            m.submodules.weights = self.weights
+            self._weights(m, names)
+        if isinstance(self.dot, DotProduct) or self.spec.folds > 1:
+            ready, z = self._accumulate(m, flags)
         else:
             ready, z = flags[0], self.dot.z
         self._steps(m, ready, z)
@@ -299,23 +325,31 @@ class Front(wiring.Component):
                 order += [at(n, plane) for n in range(pixels)]
         m.d.sync += self.dot.act.eq(Cat(order))
 
-    def _weights(self, m: Module, names: list[str], dot: DotProduct) -> None:
-        """Weight words follow the items: one on at every fold or output group, back at a pixel."""
+    def _row(self, m: Module, names: list[str], ahead: int) -> Signal:
+        """The row of weights of each item, ``ahead`` clocks before its act: one on at every fold
+        or output group, back at a pixel."""
         s, walker = self.spec, self.walker
         address = Signal(range(max(2, s.weight_depth)))
         held = [n for n, name in enumerate(names) if name in ("beat", "part")]
         hold = Cat(walker.step[n + 2] for n in held).any()
         back = walker.valid & (walker.step[0] | walker.step[1])
         on = walker.valid & (walker.step != 0) & ~hold
-        # item -> ... -> address register (1) -> memory (2) -> dot, together with the act. The two
-        # moves wait, not the address: fewer bits.
-        late = LineBuffer.latency + 1 - 1 - WeightMemory.latency
-        moves = delay(m, Cat(back, on), late, "moves")
+        # The two moves wait, not the address: fewer bits.
+        moves = delay(m, Cat(back, on), LineBuffer.latency - ahead, "moves")
         with m.If(moves[0]):
             m.d.sync += address.eq(0)
         with m.Elif(moves[1]):
             m.d.sync += address.eq(address + 1)
-        m.submodules.weights = weights = WeightMemory(
+        return address
+
+    def _memory(self) -> WeightMemory | Expander | None:
+        """What holds the weights; constants need nothing."""
+        s = self.spec
+        if isinstance(self.dot, TablesDot):
+            return Expander(self.dot, s.weights, s.weight_region, s.ram_style)
+        if isinstance(self.dot, ConstantDot):
+            return None
+        return WeightMemory(
             max(s.weight_depth, len(s.weights)),
             s.weight_width,
             s.weights,
@@ -323,26 +357,52 @@ class Front(wiring.Component):
             s.ram_style,
             compact=s.family == "ice40",
         )
-        if s.weight_region is not None:
+
+    def _weights(self, m: Module, names: list[str]) -> None:
+        """Weight words, or the rows of tables, follow the items together with the act."""
+        weights = self.weights
+        if isinstance(weights, WeightMemory) and isinstance(self.dot, DotProduct):
+            # The address is a register of its own (a compact memory has one), not the counter: a
+            # memory in the logic is wide, and would look up its rows behind the counter's carries.
+            apart = 0 if weights.compact else 1
+            row = self._row(m, names, WeightMemory.latency + apart)
+            m.d.comb += [
+                weights.addr.eq(delay(m, row, apart, "weight_address")),
+                self.dot.weight.eq(weights.data),
+            ]
+        elif isinstance(weights, Expander) and isinstance(self.dot, TablesDot):
+            m.d.comb += [
+                self.dot.load.eq(weights.load),
+                weights.loaded.eq(self.dot.loaded),
+                self.ready.eq(weights.ready),
+            ]
+            if self.spec.weight_depth > 1:
+                m.d.comb += self.dot.row.eq(self._row(m, names, 0))
+        if self.spec.weight_region is not None:
+            assert weights is not None
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
-        m.d.comb += [weights.addr.eq(address), dot.weight.eq(weights.data)]
 
-    def _accumulate(self, m: Module, flags: Value, dot: DotProduct) -> tuple[Value, Value]:
+    def _accumulate(self, m: Module, flags: Value) -> tuple[Value, Value]:
         """(pulse, sums) of a visit's window words, for each plane group."""
-        s, width = self.spec, self.spec.z_width
+        s, width, dot = self.spec, self.spec.z_width, self.dot
+        pulses = lambda acc: [  # noqa: E731
+            acc.valid.eq(flags[0]), acc.first.eq(flags[1]), acc.last.eq(flags[2])
+        ]
+        if not isinstance(dot, DotProduct):
+            m.submodules.accumulate = acc = Accumulator(
+                pe=s.pe, sums=dot.sums, in_width=width, turns=s.plane_groups, width=width,
+                words=s.folds,
+            )  # fmt: skip
+            m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
+            return acc.ready_z, acc.z
         pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
             turns=s.plane_groups, width=width, constant=-dot.offset * s.folds,
-            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0, words=s.folds,
         )  # fmt: skip
-        m.d.comb += [
-            acc.valid.eq(flags[0]),
-            acc.first.eq(flags[1]),
-            acc.last.eq(flags[2]),
-            acc.sum.eq(dot.sum),
-        ]
+        m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]
         if s.kind == "binary":
             m.d.comb += acc.pop.eq(dot.pop)
         return acc.ready_z, acc.z

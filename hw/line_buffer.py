@@ -309,6 +309,7 @@ class LineBuffer(wiring.Component):
             for column in range(k):
                 choice = Array(turned[(row + n) % r][column] for n in range(r))
                 pixel = choice[line_turn_2] if r > 1 else turned[0][column]
-                inside = mask[row] & mask[r + column]
-                out.append(pixel & inside.replicate(g.edge.width))
+                if any(g.padding):  # else every pixel of a window is one of the map
+                    pixel = pixel & (mask[row] & mask[r + column]).replicate(g.edge.width)
+                out.append(pixel)
         m.d.sync += self.word.eq(Cat(out))

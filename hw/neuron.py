@@ -16,21 +16,27 @@ __all__ = ["NeuronParams", "NeuronScan", "decay_value"]
 Ranges = dict[str, tuple[int, int]]
 
 
-def decay_value(decay: Decay, x: Value) -> Value:
-    """(num*x + 2**(shift-1)) >> shift as shifts and adds.
+def decay_value(decay: Decay | None, x: Value) -> tuple[Value, Value]:
+    """(num*x + 2**(shift-1)) >> shift as shifts and adds; None decays nothing.
 
-    One term: x - (x >> k) - c, where c rounds: the low k bits are above one half. Two terms add
-    the products first, so that they are rounded once.
+    Returns a signed value and a bit that is still to be added: the carry-in of an adder that the
+    caller has anyway. A factor of 2**-shift is a shift, rounded by that bit. Else one term:
+    x - (x >> k) - c, where c rounds: the low k bits are above one half. Two terms add the products
+    first, so that they are rounded once.
     """
-    k = decay.k1
+    none = Const(0, 1)
+    if decay is None:
+        return x, none
+    k, s = decay.k1, decay.shift
+    if decay.num == 1:
+        return x >> s, x[min(s, len(x)) - 1]
     if decay.k2 is None:
         bits = Cat(x, x[-1].replicate(max(0, k - len(x))))  # a narrow x has only signs up there
         round_up = bits[k - 1] & (bits[: k - 1].any() if k > 1 else Const(0, 1))
         # -(x >> k) - c = ~(x >> k) + (1 - c): the rounding is a carry-in
-        return (x + ~(x >> k) + (~round_up & 1).as_unsigned())[: len(x)].as_signed()
-    s = decay.shift
+        return (x + ~(x >> k) + (~round_up & 1).as_unsigned())[: len(x)].as_signed(), none
     total = (x << s) - (x << (s - decay.k1)) - (x << (s - decay.k2)) + (1 << (s - 1))
-    return (total >> s)[: len(x)].as_signed()
+    return (total >> s)[: len(x)].as_signed(), none
 
 
 @dataclass(frozen=True)
@@ -169,6 +175,13 @@ class NeuronScan(wiring.Component):
         """Clocks from a step's x to its spike."""
         return 3 + (2 if params.rule.synapse is not None else 0)
 
+    @staticmethod
+    def logit_bits(params: NeuronParams, readout: str) -> int:
+        """Signed bits that hold every logit."""
+        if readout == "membrane":
+            return params.bounds.width("u", "v", "current")
+        return params.steps.bit_length() + (0 if readout == "count" else RANK_BITS) + 1
+
     def elaborate(self, platform) -> Module:
         m = Module()
         stages = [Cat(self.valid, self.first, self.last)]
@@ -224,9 +237,11 @@ class NeuronScan(wiring.Component):
         base = Signal(signed(bounds.width("drive")), name=f"drive_{p}")
         current = Signal(signed(bounds.width("current")), name=f"current_{p}")
         m.d.sync += base.eq(x + get("add"))
-        kept = decay_value(rule.synapse, current) if isinstance(rule.synapse, Decay) else current
+        decay = rule.synapse if isinstance(rule.synapse, Decay) else None
+        kept, carry = decay_value(decay, current)
+        anew = stages[1][1]
         with m.If(stages[1][0]):
-            m.d.sync += current.eq(Mux(stages[1][1], 0, kept) + base)
+            m.d.sync += current.eq(base + Mux(anew, 0, kept) + (carry & ~anew))
         for name, register in drive.items():
             less = 0 if name == "add" else self._later(m, get(name), 2)
             m.d.sync += register.eq(current - less)
@@ -262,15 +277,15 @@ class NeuronScan(wiring.Component):
         # own and none in the loop.
         zero = "start" not in self.params.fields
         m.d.comb += v.eq(Mux(scan[1], 0, kept) if zero else kept)
-        base = decay_value(rule.leak, v) if rule.leak else v
+        base, carry = decay_value(rule.leak, v)
         if not zero:
-            base = Mux(scan[1], start, base)
+            base, carry = Mux(scan[1], start, base), carry & ~scan[1]
         with m.If(scan[0]):
-            m.d.sync += u.eq(base + add)
+            m.d.sync += u.eq(add + base + carry)
             if self.params.fires:
-                m.d.sync += margin.eq(base + over)
+                m.d.sync += margin.eq(over + base + carry)
             if back is not None:
-                m.d.sync += after.eq(base + back)
+                m.d.sync += after.eq(back + base + carry)
         if rule.reset != "once":
             return u, fire
         fired = Signal(name=f"fired_{p}")

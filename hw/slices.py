@@ -127,7 +127,7 @@ class Join(wiring.Component):
             for k, part in enumerate(slices):
                 with m.If(index == k):
                     m.d.sync += part.eq(buffer.o.payload)
-                if k:
+                if k >= self.last:  # the others come anew in every beat
                     with m.Elif(index == 0):
                         m.d.sync += part.eq(Const(0, self.width))
         with m.Elif(self.o.ready):

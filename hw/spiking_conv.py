@@ -130,6 +130,11 @@ class ConvSpec:
         return self.pe if self.readout else self.out_edge.plane_beats
 
     @property
+    def logit_bits(self) -> int:
+        """Signed bits of a readout's logits; at the port they have 32."""
+        return min(32, NeuronScan.logit_bits(self.params, self.readout)) if self.readout else 0
+
+    @property
     def visit_clocks(self) -> int:
         """Of the slowest weighted input."""
         return max(f.visit_clocks for f in self.fronts)
@@ -220,7 +225,8 @@ class SpikingConv(wiring.Component):
     Ports: ``i``, stream of ``spec.geometry.edge``; ``i_1``, ``i_2`` ..., streams of the other
     weighted inputs' edges; ``s_0`` ..., streams of the shortcuts' edges; ``o``, stream of
     ``spec.out_edge`` or, for a readout, of 32-bit logits in class order; with regions ``chain_i``,
-    ``chain_o``; out ``stalled``: the core waits for room at its output.
+    ``chain_o``; out ``stalled``: the core waits for room at its output; with an engine 'tables'
+    out ``ready``: the tables of all inputs are written.
 
     Where a visit has the clocks for it, its outputs go through fewer scans in turns
     (``sterna.hw.turns``). Timing of the output: the spikes of a step reach the collector
@@ -255,6 +261,9 @@ class SpikingConv(wiring.Component):
         self.reloadable = any(f.weight_region is not None for f in s.fronts)
         if self.reloadable:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        self.expanded = [f for f in self.fronts if f.spec.engine == "tables"]
+        if self.expanded:
+            ports["ready"] = Out(1)
         super().__init__(ports)
 
     def elaborate(self, platform) -> Module:
@@ -272,6 +281,8 @@ class SpikingConv(wiring.Component):
             compact=s.front.family == "ice40",
         )
         self._chain(m, params)
+        if self.expanded:
+            m.d.comb += self.ready.eq(Cat(front.ready for front in self.expanded).all())
         credit = m.submodules.credit = Credit(self.visits)
         m.d.comb += [
             credit.take.eq(main.start),
@@ -385,16 +396,23 @@ class SpikingConv(wiring.Component):
         """Spikes to beats, or logits to words; returns the pulse of a visit that has left."""
         s, scan = self.spec, self.scan
         if s.readout:
-            out = WordSerializer(s.scan_pe, 32, self.visits, s.turns)
-            m.d.comb += [out.push.eq(scan.logit_valid), out.words.eq(scan.logits)]
-        else:
-            out = BeatCollector(s.out_edge, self.visits, s.turns)
+            bits = s.logit_bits
+            m.submodules.out = out = WordSerializer(s.scan_pe, bits, self.visits, s.turns)
+            words = (scan.logits.word_select(p, 32)[:bits] for p in range(s.scan_pe))
             m.d.comb += [
-                out.push.eq(scan.spike_valid),
-                out.last.eq(scan.spike_last),
-                out.spikes.eq(scan.spikes),
+                out.push.eq(scan.logit_valid),
+                out.words.eq(Cat(words)),
+                self.o.payload.eq(out.o.payload.as_signed()),
+                self.o.valid.eq(out.o.valid),
+                out.o.ready.eq(self.o.ready),
             ]
-        m.submodules.out = out
+            return out.visit_done
+        m.submodules.out = out = BeatCollector(s.out_edge, self.visits, s.turns)
+        m.d.comb += [
+            out.push.eq(scan.spike_valid),
+            out.last.eq(scan.spike_last),
+            out.spikes.eq(scan.spikes),
+        ]
         wiring.connect(m, out.o, wiring.flipped(self.o))
         return out.visit_done
 

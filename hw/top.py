@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,6 +72,13 @@ class TopSpec:
         """Branches that wait in a FIFO, in order of readers: ``limit_<k>`` is the k-th."""
         return [b for c in self.cores for b in c.branches if b.buffer is not None]
 
+    @property
+    def logit_bits(self) -> int:
+        """Signed bits of the logits, which the last core makes."""
+        last = self.cores[-1].spec
+        assert isinstance(last, ConvSpec) and last.readout
+        return last.logit_bits
+
     def readings(self, node: str) -> int:
         """How often the stream of ``node`` is read: above one it is forked."""
         return sum(b.source == node for c in self.cores for b in c.branches)
@@ -89,15 +96,16 @@ class NetworkTop(wiring.Component):
 
     def __init__(self, spec: TopSpec):
         self.spec = spec
+        convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
         self.image = ImageInput(
             spec.edge,
             spec.height,
             spec.width,
             spec.axis_width,
             repeat=spec.repeat,
+            waits=any(f.engine == "tables" for c in convs for f in c.fronts),
             in_flight=4 if spec.compact else IN_FLIGHT,
         )
-        convs = [c.spec for c in spec.cores if isinstance(c.spec, ConvSpec)]
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
         counted = [c for c in spec.cores if not (spec.compact or isinstance(c.spec, MergeSpec))]
         self.control = ControlPlane(
@@ -132,15 +140,19 @@ class NetworkTop(wiring.Component):
         m = Module()
         m.submodules.image_input = self.image
         m.submodules.control = control = self.control
-        m.submodules.result = result = ResultOutput(self.spec.classes, self.spec.compact)
+        m.submodules.result = result = ResultOutput(
+            self.spec.classes, self.spec.compact, self.spec.logit_bits
+        )
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())
         wiring.connect(m, self.image.flags, result.flags)
         flying = Signal(range(64))
         m.d.sync += flying.eq(flying + self.image.begin - result.done)
+        last, ready = self._cores(m)
         m.d.comb += [
-            self.image.hold.eq(control.hold),
+            self.image.hold.eq(control.hold | ~ready),
+            control.ready.eq(ready),
             self.image.unloaded.eq(control.unloaded),
             control.idle.eq(flying == 0),
             control.image_start.eq(self.image.begin),
@@ -155,7 +167,6 @@ class NetworkTop(wiring.Component):
             ]
         else:
             m.d.comb += control.repeat_ack.eq(control.repeat)  # a request is dropped, not kept
-        last = self._cores(m)
         wiring.connect(m, last, result.i)
         return m
 
@@ -164,12 +175,13 @@ class NetworkTop(wiring.Component):
             port, pin = getattr(self, f"{prefix}_{name}"), getattr(inside, name)
             m.d.comb += pin.eq(port) if member.flow == In else port.eq(pin)
 
-    def _cores(self, m: Module) -> stream.Interface:
-        """Cores, and the forks, FIFOs and gearboxes between them; returns the stream of logits."""
+    def _cores(self, m: Module) -> tuple[stream.Interface, Value]:
+        """Cores, and the forks, FIFOs and gearboxes between them; returns the stream of logits, and
+        whether all tables of weights are written."""
         spec = self.spec
         waiting = {spec.image: self._spread(m, spec.image, self.image.o)}
         chain = self.control.chain_o if self.regions else None
-        stalls, buffers = [], 0
+        stalls, ready, buffers = [], [], 0
         at = self.image.o
         for instance in spec.cores:
             core = _core(instance.spec)
@@ -192,6 +204,8 @@ class NetworkTop(wiring.Component):
             waiting[instance.target] = self._spread(m, instance.target, at)
             if isinstance(core, SpikingConv | SpikingPool):
                 stalls.append(core.stalled)
+            if isinstance(core, SpikingConv) and core.expanded:
+                ready.append(core.ready)
             if isinstance(core, SpikingConv) and core.spec.param_region is not None:
                 wiring.connect(m, chain, core.chain_i)
                 chain = core.chain_o
@@ -201,7 +215,7 @@ class NetworkTop(wiring.Component):
             m.d.comb += self.control.stall.eq(Cat(stalls))
         if chain is not None:
             wiring.connect(m, chain, self.control.chain_i)
-        return at
+        return at, Cat(Const(1), *ready).all()
 
     def _spread(self, m: Module, node: str, at: stream.Interface) -> list[stream.Interface]:
         """One stream for each reading of a node's stream: itself, or the branches of a fork."""

@@ -10,7 +10,7 @@ from sterna.gen.cost import estimate
 from sterna.gen.design import Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.fold import fold
-from sterna.gen.pack import memory_images, weights_image
+from sterna.gen.pack import memory_images, region_words, weights_image
 from sterna.gen.placeholder import Placeholders
 from sterna.gen.report import core_rows
 from sterna.golden.errors import DesignError
@@ -50,8 +50,9 @@ def refused(net, folding, **settings) -> str:
     ("entry", "settings", "sentence"),
     [
         ({"engine": "magic"}, {},
-         "folding of 'c': engine 'magic' is not one of compress, constant"),
-        ({"engine": ["x"]}, {}, "folding of 'c': engine ['x'] is not one of compress, constant"),
+         "folding of 'c': engine 'magic' is not one of compress, constant, tables"),
+        ({"engine": ["x"]}, {}, "folding of 'c': engine ['x'] is not one of compress, constant, "
+         "tables"),
         ({"engine": "constant", "pe": 2}, {},
          "node 'c': engine 'constant' needs all weights at work in every clock, pe 4 and simd 36, "
          "not pe 2 and simd 36; give it these, or use engine 'compress'"),
@@ -59,6 +60,13 @@ def refused(net, folding, **settings) -> str:
          "node 'c': engine 'constant' has its weights in the logic, so its memory is 'rom', not "
          "'ram'; change that, or use engine 'compress'"),
         ({"engine": "constant"}, {"memory": "ram"}, "so its memory is 'rom', not 'ram'"),
+        ({"engine": "tables"}, {"family": "ice40"},
+         "node 'c': engine 'tables' needs LUT RAM, which ice40 has not; use engine 'compress'"),
+        ({"engine": "tables", "pe": 4, "simd": 12, "tp": 1}, {"family": "ecp5"},
+         "node 'c': pe 4 and simd 12 make 3 rows of weights, and engine 'tables' has at most 2 on "
+         "ecp5; raise pe or simd, or use engine 'compress'"),
+        ({"engine": "tables", "pe": 1}, {"family": "ecp5"},
+         "node 'c': pe 1 and simd 36 make 4 rows of weights"),
         ({"engine": "constant"}, {"patchable": True},
          "where no bitstream can be patched; fold without --patchable, or use engine 'compress'"),
         ({"ram_style": "tape"}, {},
@@ -161,3 +169,64 @@ def test_weights_in_the_logic_are_part_of_the_structure():
 def test_a_layer_of_zeros_builds():
     net = network(zeros=True)
     assert "module" in verilog_text(elaborate(net, fold(net, CONSTANT)), "net")
+
+
+def rows(core) -> int:
+    return 4 // core.pe * (36 // core.simd)
+
+
+@pytest.mark.parametrize(("family", "most"), [("ecp5", 2), ("xilinx7", 4), ("generic", 4)])
+@pytest.mark.parametrize("target", [1, 10**6])
+def test_tables_get_few_rows_of_weights(family, most, target):
+    """As many lanes as the rate needs, and never more rows than LUT RAM is deep for."""
+    design = fold(NET, {"c": {"engine": "tables"}}, family=family, target=target)
+    core = design.core("c")
+    assert core.engine == "tables" and core.constants is None
+    assert rows(core) == (1 if target == 1 else most)
+    assert fold(NET, design.folding, family=family, target=target).to_json() == design.to_json()
+
+
+def test_tables_keep_a_half_that_is_given():
+    core = fold(NET, {"c": {"engine": "tables", "pe": 2}}, family="ecp5").core("c")
+    assert (core.pe, core.simd) == (2, 36)
+    core = fold(NET, {"c": {"engine": "tables", "simd": 12}}).core("c")
+    assert (core.pe, core.simd) == (4, 12)
+
+
+def test_two_groups_are_two_rows_of_tables_and_four_are_refused_on_ecp5():
+    core = fold(network(groups=2), {"c": {"engine": "tables"}}, family="ecp5").core("c")
+    assert (core.pe, core.simd) == (2, 18)
+    core = fold(network(groups=4), {"c": {"engine": "tables"}}, family="ecp5").core("c")
+    assert core.pe * core.simd in (18, 36), "depthwise: half or all of the channels"
+
+
+@pytest.mark.parametrize("memory", ["rom", "ram"])
+def test_tables_have_their_weights_in_words(memory):
+    """A memory of 32 bits, the same words as the wide one of 'compress' where the row is whole."""
+    entry = {"pe": 4, "simd": 36, "tp": 1, "memory": memory}
+    wide, narrow = (fold(NET, {"c": entry | {"engine": e}}, family="ecp5")
+                    for e in ("compress", "tables"))  # fmt: skip
+    wide, narrow = (memory_images(NET, d)[0] for d in (wide, narrow))
+    assert (narrow.name, narrow.depth, narrow.width) == ("c_weights", 9, 32)
+    assert narrow.rows == list(region_words(wide))[:9] and not any(region_words(wide)[9:])
+    assert list(region_words(narrow)) == narrow.rows
+
+
+def test_placeholders_stand_in_for_the_words_of_tables():
+    design = fold(NET, {"c": {"engine": "tables"}}, family="ecp5", patchable=True)
+    spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
+    core = {c.name: c.spec for c in spec.cores}["c"]
+    assert isinstance(core, ConvSpec) and core.front.ram_style == "block"
+    assert len(core.front.weights) == 512 and max(core.front.weights) < 1 << 32
+    assert "module" in verilog_text(
+        elaborate(NET, design, contents=Placeholders("abc", "ecp5")), "n"
+    )
+
+
+def test_tables_are_estimated_with_their_lut_ram():
+    """4 outputs of 36 inputs in threes, two to a LUT RAM of 6 LUT4, in two planes."""
+    design = fold(NET, {"c": {"engine": "tables", "pe": 4, "simd": 36, "tp": 2}}, family="ecp5")
+    plain = fold(NET, {"c": {"pe": 4, "simd": 36, "tp": 2}}, family="ecp5")
+    tables, compress = (estimate(NET, d).cores["c"] for d in (design, plain))
+    assert tables.lutram - compress.lutram == 2 * 12 * 2 * 6
+    assert tables.luts < compress.luts

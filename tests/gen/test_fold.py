@@ -81,7 +81,8 @@ NET = chain()
         ({"p": {"pe": 1}}, "folding: there is no core 'p'; the cores are c1, c2, f"),
         ({"c1": {"lanes": 2, "be": 1}}, "folding of 'c1': unknown be, lanes"),
         ({"c1": {"memory": "flash"}}, "folding of 'c1': memory 'flash' is not rom or ram"),
-        ({"c1": 3}, "folding of 'c1': is not an object with pe, simd, tp, memory, engine"),
+        ({"c1": 3},
+         "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style"),
     ],
 )
 def test_illegal_foldings_are_refused_with_the_legal_values(folding, sentence):

@@ -76,6 +76,13 @@ def decode_weights(node, shape, core, rows):
     return out
 
 
+def joined(node, core, words):
+    """The rows that words of 32 bits make up, each begun with a word of its own."""
+    each = -(-core.pe * core.simd * (2 if node.kind == "ternary" else 1) // 32)
+    return [sum(word << 32 * k for k, word in enumerate(words[n : n + each]))
+            for n in range(0, len(words), each)]  # fmt: skip
+
+
 def signed(value, bits):
     return value - (value >> (bits - 1) << bits)
 
@@ -132,7 +139,8 @@ def test_images_decode_back(seed):
         if core.engine != "constant":  # which has its weights in the logic
             image = images[f"{core.name}_weights"]
             assert len(image.rows) == image.depth and max(image.rows) < 1 << image.width
-            found = decode_weights(node, net.shape[node.input], core, image.rows)
+            rows = joined(node, core, image.rows) if core.engine == "tables" else image.rows
+            found = decode_weights(node, net.shape[node.input], core, rows)
             np.testing.assert_array_equal(found, node.weight)
         image = images[f"{core.name}_params"]
         assert len(image.rows) == image.depth and max(image.rows) < 1 << image.width
@@ -314,11 +322,11 @@ def test_placeholders_follow_the_structure_and_fill_whole_blocks():
     what = Placeholders("abc", "ecp5", logic={"c_params"})
     spec = top_spec(net, design, contents=what)
     core = {c.name: c.spec for c in spec.cores}["c"]
-    assert len(core.front.weights) == 512 and core.front.weight_style == "block"
+    assert len(core.front.weights) == 512 and core.front.ram_style == "block"
     assert core.front.weights == what.rows("c_weights", 3, core.front.weight_width)
     assert max(core.front.weights) < 1 << core.front.weight_width
     packed = {i.name: i.rows for i in memory_images(net, design)}
-    assert core.param_style == "logic" and list(core.param_rows) == packed["c_params"]
+    assert core.param_style == "distributed" and list(core.param_rows) == packed["c_params"]
     assert spec.ident == tuple(what.rows("ident", 3, 32)) and spec.weights_id == 0
     ram = {c.name: c.spec for c in spec.cores}["f"]
     assert not ram.front.weights and not ram.param_rows

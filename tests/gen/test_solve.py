@@ -109,10 +109,10 @@ def test_weights_go_into_the_logic_where_that_is_smaller_and_nowhere_else(family
     free, kept = solve(NET, **fast), solve(NET, memories, **fast)
     assert "constant" in engines(free) and engines(kept) == {"compress"}
     assert free.chosen.estimate.total.luts < 0.7 * kept.chosen.estimate.total.luts
-    assert engines(solve(NET, **slow)) == {"compress"}  # a few lanes: a memory costs less
+    assert "constant" not in engines(solve(NET, **slow))  # a few lanes: a memory costs less
     # Weights that are to change are in memories, fast or not.
-    assert engines(solve(NET, **fast, memory="ram")) == {"compress"}
-    assert engines(solve(NET, **fast, patchable=True)) == {"compress"}
+    assert "constant" not in engines(solve(NET, **fast, memory="ram"))
+    assert "constant" not in engines(solve(NET, **fast, patchable=True))
     # And what was chosen can be fed back.
     again = fold(NET, free.design.folding, family=family, target=free.design.interval)
     assert [c.engine for c in again.cores] == [c.engine for c in free.design.cores]

@@ -56,7 +56,8 @@ def stream_core(
     taken = run_streams(
         dut, case.sent, {"o": len(case.wanted)}, stalls=stalls, begin=begin, seed=seed,
         deadline=2 * every * len(case.wanted)
-        + (4 if every > 1 else 60) * (beats + case.images * case.spec.interval) + 500,
+        + (4 if every > 1 else 60) * (beats + case.images * case.spec.interval) + 500
+        + max((f.weights.clocks for f in getattr(dut, "expanded", [])), default=0),
         watch=hold,
     )  # fmt: skip
     assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec}"

@@ -45,12 +45,12 @@ def run(dut, cycles, watch):
 
 @pytest.mark.parametrize("pops", [0, 1, 2])
 @pytest.mark.parametrize("turns", [1, 2, REGISTER_TURNS, REGISTER_TURNS + 1, 11])
-@pytest.mark.parametrize("folds", [1, 3])
-def test_accumulator(pops, turns, folds):
+@pytest.mark.parametrize("folds, words", [(1, 0), (1, 1), (3, 0), (3, 3)])
+def test_accumulator(pops, turns, folds, words):
     pe, sums, in_width, pop_width, width, constant = 2, 2, 5, 4, 9, -37
     dut = Accumulator(
         pe=pe, sums=sums, in_width=in_width, turns=turns, width=width, constant=constant,
-        pops=pops, pop_width=pop_width,
+        pops=pops, pop_width=pop_width, words=words,
     )  # fmt: skip
     rng = random.Random(turns * 100 + folds * 10 + pops)
     cycles, wanted, got = [], [], []

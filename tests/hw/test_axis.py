@@ -247,12 +247,14 @@ def _signed(word):
 @given(st.data())
 def test_results_are_class_flags_and_logits(data):
     classes = data.draw(st.integers(1, 9))
-    number = st.one_of(st.integers(-2, 2), st.integers(-(1 << 31), (1 << 31) - 1))
+    bits = data.draw(st.sampled_from([3, 6, 21, 32]))
+    most = (1 << bits - 1) - 1
+    number = st.one_of(st.integers(-2, 2), st.integers(-most - 1, most))
     images = data.draw(
         st.lists(st.lists(number, min_size=classes, max_size=classes), min_size=1, max_size=5)
     )
     flags = [data.draw(st.integers(0, 3)) for _ in images]
-    dut = ResultOutput(classes, compact=data.draw(st.booleans()))
+    dut = ResultOutput(classes, compact=data.draw(st.booleans()), bits=bits)
     pulses = []
 
     async def watch(ctx, cycle):
@@ -324,6 +326,7 @@ def test_netlist(build):
          "an AXI4-Stream of 1024 bits; use a multiple of 8 up to 512"),
         (lambda: ResultOutput(0), "0 classes; a result names 1 to 65536"),
         (lambda: ResultOutput(65537), "65537 classes; a result names 1 to 65536"),
+        (lambda: ResultOutput(10, bits=33), "logits of 33 bits; a result has 1 to 32"),
     ],
 )
 def test_refusals(build, message):

@@ -268,7 +268,8 @@ def test_decay_exhaustively(width):
     m = Module()
     outs = [Signal(signed(width + 1), name=f"out_{n}") for n in range(len(DECAYS))]
     for decay, out in zip(DECAYS, outs):
-        m.d.comb += out.eq(decay_value(decay, x))
+        value, carry = decay_value(decay, x)
+        m.d.comb += out.eq(value + carry)
 
     async def bench(ctx):
         for value in range(-(1 << width - 1), 1 << width - 1):
@@ -306,3 +307,14 @@ def test_params_depth_rows_and_absent_fields():
 def signed_field(row, at, width):
     value = row >> at & ((1 << width) - 1)
     return value - (value >> (width - 1) << width)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 7, 16, 127])
+def test_logit_bits_hold_the_extremes_and_no_more(steps):
+    rule = NeuronRule(threshold=np.array([3, 5]), reset="zero")
+    bounds = rule_bounds(rule, (np.full(2, -7), np.full(2, 9)), steps)
+    params = NeuronParams(rule, bounds, steps)
+    bits = lambda readout: NeuronScan.logit_bits(params, readout)  # noqa: E731
+    assert bits("count") == signed_bits(0, steps)
+    assert bits("first_spike") == signed_bits(0, (steps << RANK_BITS) + (1 << RANK_BITS) - 1) <= 32
+    assert 1 << bits("membrane") - 1 > max(bounds.u[1], -1 - bounds.u[0])

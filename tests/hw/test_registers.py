@@ -128,3 +128,42 @@ def test_the_decoder_follows_the_description():
                 assert not ctx.get(dut.decided)
 
     simulate(dut, bench)
+
+
+def test_late_registers_wait_for_their_value():
+    """Reads and refused writes of them alike; the others and absent ones wait for nothing."""
+    registers = register_map(CORES, True)
+    names = {"images", "dropped", f"stall_{CORES[-1]}"}
+    dut = RegisterDecoder(registers, names)
+    assert not any(hasattr(dut, f"{name}_value") for name in names)
+
+    async def bench(ctx):
+        ctx.set(dut.late_value, 0xDEADBEEF)
+        ctx.set(dut.id_value, 0x12345678)
+        by_address = {r.address: r for r in registers}
+        for address in [*by_address, 0x3C, 0x8000]:
+            register = by_address.get(address)
+            late = register is not None and register.name in names
+            for write, wait in ((0, 0), (0, 5), (1, 3)):
+                ctx.set(dut.address, address // 4)
+                ctx.set(dut.write, write)
+                ctx.set(dut.request, 1)
+                ctx.set(dut.late_ready, 0)
+                await ctx.tick()
+                ctx.set(dut.request, 0)
+                for _ in range(wait if late else 0):
+                    await ctx.tick()
+                    assert not ctx.get(dut.decided)
+                ctx.set(dut.late_ready, late)
+                await ctx.tick()
+                ctx.set(dut.late_ready, 0)
+                assert ctx.get(dut.decided)
+                if late:
+                    assert ctx.get(dut.hit) == (not write)
+                    assert write or ctx.get(dut.rdata) == 0xDEADBEEF
+                elif register is not None and register.name == "id" and not write:
+                    assert ctx.get(dut.rdata) == 0x12345678
+                await ctx.tick()
+                assert not ctx.get(dut.decided)
+
+    simulate(dut, bench)

@@ -12,6 +12,7 @@ from corecase import core_cases, images_for, stream_core
 import sterna.hw.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.hw.front import Front
 from sterna.sim.cocotb_runner import run_core
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
@@ -84,6 +85,19 @@ CASES = {
     "constants": (single(5, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3, kind="binary"),
                   padding=(0, 2, 1, 0), kind="binary"), rule(6, leak=Decay(1, 3),
                   fraction_bits=3)), {"c": {"tp": 2, "engine": "constant"}}),
+    # tables of sums: planes of a value in parts, odd blocks of outputs, two rows of weights
+    "table pixels": (single(3, (1, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3),
+                     padding=(1, 1, 1, 1)), rule(4, 60, 300), "direct"),
+                     {"c": {"pe": 4, "simd": 9, "tp": 2, "engine": "tables"}}),
+    "tables": (single(5, (2, 4, 4), Conv2d("c", "x", weights(7, 2, 3, 3, kind="binary"),
+               padding=(0, 2, 1, 0), kind="binary"), rule(7, leak=Decay(1, 3),
+               fraction_bits=3)), {"c": {"pe": 7, "simd": 18, "tp": 2, "engine": "tables"}}),
+    "table folds": (single(7, (4, 4, 3), Conv2d("c", "x", weights(5, 4, 2, 2)), rule(5)),
+                    {"c": {"pe": 5, "simd": 8, "tp": 3, "engine": "tables"}}),
+    "table groups": (single(3, (3, 4, 4), Conv2d("c", "x", weights(6, 3, 2, 2)), rule(6, -1, 4)),
+                     {"c": {"pe": 3, "simd": 12, "tp": 3, "engine": "tables"}}),
+    "table depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), groups=4),
+                        rule(4, 0, 4)), {"c": {"pe": 4, "simd": 9, "tp": 4, "engine": "tables"}}),
     "constant depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), groups=4),
                            rule(4, 0, 4)), {"c": {"tp": 4, "engine": "constant"}}),
 }  # fmt: skip
@@ -160,8 +174,24 @@ def test_credits_without_room_are_noticed(monkeypatch):
         stream_core(case, every=every)
 
 
+def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
+    """The beats come right after the reset, when no table is written yet."""
+    net, folding = CASES["table depthwise"]
+    case = core_cases(net, folding, images_for(net, 2, seed=4))[0]
+    real = Front.elaborate
+
+    def elaborate(self, platform):
+        m = real(self, platform)
+        m.d.comb += self.ready.eq(1)
+        return m
+
+    monkeypatch.setattr(Front, "elaborate", elaborate)
+    with pytest.raises(AssertionError):
+        stream_core(case)
+
+
 @pytest.mark.parametrize(("name", "memory"), [("pixels", "rom"), ("odd planes", "ram"),
-                                              ("depthwise", "rom")])  # fmt: skip
+                                              ("depthwise", "rom"), ("tables", "ram")])  # fmt: skip
 def test_no_combinational_path(name, memory):
     net, folding = CASES[name]
     folding = {"c": {**folding["c"], "memory": memory}}

@@ -58,11 +58,21 @@ def weights_of(net, design):
         files.structure_id(net, design.to_json()), files.weights_id(net), regions))  # fmt: skip
 
 
+TABLES = FOLDING | {
+    "c": {"pe": 4, "simd": 9, "tp": 2, "memory": "ram", "engine": "tables"},
+    "d": {"pe": 1, "simd": 16, "tp": 3, "memory": "ram", "engine": "tables"},
+}
+
+
 @pytest.fixture(scope="module")
 def ram():
     """A reloadable design whose memories power up at random, and two sets of weights for it."""
+    return made(FOLDING)
+
+
+def made(folding):
     first, second = network(8), network(5)
-    design = fold(first, FOLDING, axis_width=16)
+    design = fold(first, folding, axis_width=16)
     top = elaborate(first, design, taps=True)
     text = verilog_text(top, "top")
     address = {r["name"]: r["address"] for r in csr_json(top.control.registers)["registers"]}
@@ -326,3 +336,27 @@ def test_no_combinational_path_through_the_top(memory):
     folding = {"c": {"pe": 1, "simd": 3, "tp": 1, "memory": memory},
                "f": {"pe": 1, "simd": 4, "tp": 3, "memory": memory}}  # fmt: skip
     assert_no_comb_path(elaborate(small, fold(small, folding), taps=memory == "ram"))
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return made(TABLES)
+
+
+def test_tables_are_written_before_an_image_begins(tables):
+    """Weights loaded once and again, resets at any time; images are sent without waiting."""
+    model, idle = tables.make(3), lambda: model.read(tables.address["status"]) & 1
+    assert not idle()
+    load(model, tables.weights)
+    check(tables, model)
+    load(model, tables.weights_2)
+    assert not idle()
+    check(tables, model, tables.golden_2, in_stall=0.3)
+    assert idle()
+    model.reset()
+    assert not idle()
+    check(tables, model, tables.golden_2)
+    model.reset()
+    while not idle():
+        pass
+    assert check(tables, model, tables.golden_2).interval[2:].max() <= 1.02 * tables.design.interval

@@ -3,6 +3,7 @@
 python tests/system/fuzzrun.py FIRST COUNT [--big] [--graph]   runs seeds, prints those that fail
 """
 
+import re
 import sys
 import tempfile
 import time
@@ -16,7 +17,7 @@ from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.engines import one_row
+from sterna.gen.engines import engine_choices, one_row, weight_rows_of
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
@@ -88,7 +89,9 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
         out[node.name] = entry | {"memory": memory}
     for node in network.nodes:
         if isinstance(node, Neuron | Readout):
-            _constants(network, draw, [i for i in node.inputs if i in out], out)
+            group = [i for i in node.inputs if i in out]
+            _constants(network, draw, group, out)
+            _tables(network, draw, group, out)
     return out
 
 
@@ -118,6 +121,23 @@ def _solved(network: Network, draw: Seeded, family: str, width: int | None) -> D
         return None
 
 
+def _tables(
+    network: Network, draw: Seeded, group: list[str], out: dict[str, dict[str, Any]]
+) -> None:
+    """Now and then, some of a neuron's weighted inputs with tables of sums, which want few rows of
+    weights."""
+    legal = {name: legal_folding(network, name) for name in group}
+    pe = max(set.intersection(*(set(choices["pe"]) for choices in legal.values())))
+    if any("engine" in out[name] for name in group) or not draw.chance(40):
+        return
+    for name in group:
+        # ECP5 has the fewest rows.
+        choices = engine_choices(network, name, "tables", "ecp5", legal[name] | {"pe": [pe]})
+        if weight_rows_of(network, name, pe, choices["simd"][0]) <= 2 and draw.chance(70):
+            out[name] |= {"simd": draw.pick(choices["simd"]), "engine": "tables"}
+        out[name]["pe"] = pe
+
+
 def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     """A random network with a folding that can be built, images and stalls."""
     graph = isinstance(limits, GraphLimits)
@@ -131,8 +151,8 @@ def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
         folding = random_folding(network, draw)
         try:
             design = fold(network, folding, family=family, axis_width=width)
-        except DesignError as e:  # a beat above 512 bits is the one thing that may not fit
-            if "wider than" not in str(e):
+        except DesignError as e:  # a beat above 512 bits may not fit, nor tables into an iCE40
+            if not re.search("wider than|needs LUT RAM", str(e)):
                 raise
         except NetworkError:  # nor may the worst case of reloadable parameters fit 32 bits
             pass

@@ -1,0 +1,107 @@
+"""LUTs a lane of tables of sums in LUT RAM: the bare dot product, and a whole core around it.
+
+    python benchmarks/tables.py [--shapes 16x144,...] [--rows 1] [--kinds ternary,binary]
+                                [--targets ecp5,xilinx7] [--bare] [--compress] [--fmax]
+                                [--json FILE]
+
+A shape is PE x SIMD lanes, one plane a clock, of ``rows`` rows of weights each. LUT/lane is of
+logic and LUT RAM together (6 LUT4 a TRELLIS_DPR16X4, 4 LUT6 a RAM32M); of RAM, the second alone.
+Bare: the dot product with its registers and corrections, without what writes it. Whole: the core of
+``constant`` with weights that are loaded through the chain (``ram``), the expander and the memory
+of weights included; SIMD is the full window. ``--compress``: the same core with that engine, too.
+"""
+
+import argparse
+import itertools
+import sys
+from typing import Any
+
+from common import emit, table, work_dir, write_results
+from constant import whole
+
+from sterna.gen.synth import fmax_ecp5, synth
+from sterna.hw.spiking_conv import SpikingConv
+from sterna.hw.tables import TablesDot
+
+SHAPES = "16x144"
+FIRST = {"ecp5": 4.1, "xilinx7": 2.56}  # DESIGN section 4: ternary, bare
+
+
+def bare(pe: int, simd: int, rows: int, kind: str, target: str) -> TablesDot:
+    width = simd.bit_length() + 1
+    return TablesDot(pe, simd, 1, 1, kind, family=target, rows=rows, width=width)
+
+
+def core(pe: int, simd: int, rows: int, kind: str, target: str, engine: str) -> SpikingConv:
+    """``rows`` groups of ``pe`` outputs."""
+    folding = {"engine": engine, "memory": "ram", "pe": pe, "simd": simd}
+    return whole(pe * rows, simd, kind, 0.33, target, folding)
+
+
+def measure(
+    what: str, pe: int, simd: int, rows: int, kind: str, target: str, fmax: bool
+) -> dict[str, Any]:
+    """One row of the table."""
+    folder = work_dir("tables", what, target, kind, f"{pe}x{simd}x{rows}")
+    engine = "tables" if what != "compress" else what
+    made = (
+        bare(pe, simd, rows, kind, target) if what == "bare"
+        else core(pe, simd, rows, kind, target, engine)
+    )  # fmt: skip
+    dot = made.fronts[0].dot if isinstance(made, SpikingConv) else made
+    verilog = emit(made, "lanes", folder)
+    # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
+    options = ["-nowidelut"] if target == "ecp5" and what == "bare" else []
+    used = synth([verilog], "lanes", target, folder, options=options)
+    lanes = pe * simd
+    row: dict[str, Any] = {
+        "what": what, "shape": f"{pe}x{simd}", "rows": rows, "kind": kind, "target": target,
+        "lanes": lanes, "latency": dot.latency,
+        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
+        "lut_per_lane": round((used["lut"] + used["lutram"]) / lanes, 3),
+        "lutram_per_lane": round(used["lutram"] / lanes, 3),
+        "ff_per_lane": round(used["ff"] / lanes, 3),
+    }  # fmt: skip
+    if fmax and target == "ecp5":
+        speed = fmax_ecp5([verilog], "lanes", folder, options=options)
+        row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shapes", default=SHAPES, help="PExSIMD, separated by commas")
+    parser.add_argument("--rows", default="1", help="of weights, separated by commas")
+    parser.add_argument("--targets", default="ecp5,xilinx7")
+    parser.add_argument("--kinds", default="ternary,binary")
+    parser.add_argument("--bare", action="store_true", help="not the cores around it")
+    parser.add_argument("--compress", action="store_true", help="that engine in the core, too")
+    parser.add_argument("--fmax", action="store_true", help="place and route on an ECP5")
+    parser.add_argument("--json", help="results file (default: benchmarks/results/tables.json)")
+    args = parser.parse_args()
+    results: list[dict[str, Any]] = []
+    every = itertools.product(
+        *(text.split(",") for text in (args.shapes, args.rows, args.targets, args.kinds)),
+        ["bare"] + ["whole"] * (not args.bare) + ["compress"] * args.compress,
+    )
+    for shape, rows, target, kind, what in every:
+        pe, simd = map(int, shape.split("x"))
+        results.append(measure(what, pe, simd, int(rows), kind, target, args.fmax))
+        last = f"{what} {target} {kind} {shape} x {rows}: {results[-1]['lut_per_lane']}"
+        print(f"[{len(results)}] {last} LUT a lane", file=sys.stderr, flush=True)
+        write_results("tables", {"first_bare": FIRST, "rows": results}, args.json)
+    heads = ("what", "target", "kind", "shape", "rows", "LUT/lane", "of RAM", "FF/lane", "LUT",
+             "LUT RAM", "FF", "BRAM", "latency", "MHz", "first, bare")  # fmt: skip
+    lines: list[list[Any]] = [list(heads)]
+    for r in results:
+        lines.append([
+            r["what"], r["target"], r["kind"], r["shape"], r["rows"], r["lut_per_lane"],
+            r["lutram_per_lane"], r["ff_per_lane"], r["lut"], r["lutram"], r["ff"], r["bram"],
+            r["latency"], r.get("mhz"), FIRST.get(r["target"]),
+        ])  # fmt: skip
+    print("\nLUTs a lane of tables of sums, LUT RAM included.")
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()
