@@ -58,7 +58,7 @@ POINTS = {
     "peer_mlp": Point("peer_mlp", "xilinx7", {"fps": 5000}, "beside snn-fpga and Spiker+"),
     "peer_mlp_ram": Point("peer_mlp", "xilinx7", RAM | {"fps": 5000},
                           "beside snn-fpga and Spiker+"),
-    "peer_conv8": Point("peer_conv8", "xilinx7", {"fps": 9245}, "beside the INT8 conv SNN"),
+    "peer_conv8": Point("peer_conv8", "xilinx7", what="beside the INT8 conv SNN"),
     "peer_conv8_ram": Point("peer_conv8", "xilinx7", RAM | {"fps": 9245},
                             "beside the INT8 conv SNN"),
     "nmnist": Point("nmnist", "ecp5"),
