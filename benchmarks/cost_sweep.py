@@ -239,14 +239,16 @@ def compare(key: str, entry: dict[str, Any], network: Network, design: Design, f
     return row
 
 
-def check(families: list[str], examples: list[str], old: bool) -> dict[str, Any]:
-    """Errors on networks that are not in the fit, and of the fit itself."""
+def check(families: list[str], examples: list[str], old: bool, there: bool) -> dict[str, Any]:
+    """Errors on networks that are not in the fit; ``there``: on those measured already."""
     results, rows = load_results(), []
     for family in families:
         names = [(f"example {n}", lambda n=n, f=family: example(n, f)) for n in examples]
         seeds = [*range(FIRST_CHECKED, FIRST_CHECKED + CHECKED), *engine_seeds(family, 1)]
         names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f)) for s in seeds]
         for name, make in names:
+            if there and f"{family} {name}" not in results:
+                continue
             entry = get(results, name, family, make, old)
             rows.append(compare(name, entry, *make(), family))
     summary = []
@@ -303,10 +305,12 @@ def main() -> None:
     parser.add_argument("--refit", action="store_true", help="fit to what is there")
     parser.add_argument("--old", action="store_true",
                         help="of --check: results of an earlier version of the hardware will do")
+    parser.add_argument("--there", action="store_true",
+                        help="of --check: only what has been measured already")
     args = parser.parse_args()
     families = args.families.split(",")
     if args.check:
-        found = check(families, [n for n in args.examples.split(",") if n], args.old)
+        found = check(families, [n for n in args.examples.split(",") if n], args.old, args.there)
         write_results("cost_check", found)
         print(show(found))
         return
