@@ -16,6 +16,7 @@ LUT RAM.
 import argparse
 import json
 import math
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,8 @@ def measure(
     from sterna.golden.disk import sha256
 
     folder = work_dir("networks", name)
+    shutil.rmtree(folder)  # a build folder keeps the goal it was folded for
+    folder = work_dir("networks", name)
     build = ensure(ROOT / "examples" / point.example, "verilog",
                    Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
                    folder)  # fmt: skip
@@ -180,7 +183,7 @@ def main_table(results: dict[str, Any]) -> list[str]:
         "|---" * 15 + "|",
     ]
     for name in POINTS:
-        if (r := results.get(name)) is None:
+        if (r := results.get(name)) is None or "weights" not in r:  # of an older table
             continue
         packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
         mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
@@ -206,7 +209,7 @@ def peer_table(results: dict[str, Any]) -> list[str]:
         cells = [p.name, p.what, p.cost, p.speed, p.gsop, p.source]
         out.append("| " + " | ".join(cells) + " |")
     for name in ("peer_mlp", "peer_mlp_ram", "peer_conv8", "peer_conv8_ram", "mnist_x7"):
-        if (r := results.get(name)) is None:
+        if (r := results.get(name)) is None or "weights" not in r:
             continue
         cost = f"{r['luts']:,} LUT, {r['bram']:g} BRAM"
         speed = f"{1000 / r['images']:.3f} ms, {r['clocks']:,} clocks an image"
