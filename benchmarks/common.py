@@ -9,10 +9,11 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.gen.synth import fmax_ecp5, synth
 from sterna.hw.accumulate import Accumulator
 from sterna.hw.dotproduct import DotProduct
 
-__all__ = ["ROOT", "BareCore", "emit", "work_dir", "write_results", "table"]
+__all__ = ["ROOT", "BareCore", "emit", "lanes_row", "work_dir", "write_results", "table"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,6 +81,28 @@ def emit(component: Elaboratable, name: str, folder: Path) -> Path:
     path = folder / f"{name}.v"
     path.write_text(verilog.convert(component, name=name, strip_internal_attrs=True))
     return path
+
+
+def lanes_row(
+    component: Elaboratable, lanes: int, target: str, folder: Path, alone: bool, fmax: bool
+) -> dict[str, Any]:
+    """Cells by yosys of a component of so many lanes, and per lane; ``lut`` is without LUT RAM.
+    ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""
+    verilog = emit(component, "lanes", folder)
+    # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
+    options = ["-nowidelut"] if target == "ecp5" and alone else []
+    used = synth([verilog], "lanes", target, folder, options=options)
+    row: dict[str, Any] = {
+        "target": target, "lanes": lanes,
+        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
+        "ff_per_lane": round(used["ff"] / lanes, 3),
+    }  # fmt: skip
+    if target == "xilinx7":
+        row["packed_per_lane"] = round(used["lut_packed_estimate"] / lanes, 3)
+    if fmax and target == "ecp5":
+        speed = fmax_ecp5([verilog], "lanes", folder, options=options)
+        row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
+    return row
 
 
 def write_results(name: str, results: dict[str, Any], path: str | None = None) -> None:

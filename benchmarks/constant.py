@@ -17,11 +17,10 @@ import sys
 from typing import Any
 
 import numpy as np
-from common import emit, table, work_dir, write_results
+from common import lanes_row, table, work_dir, write_results
 
 from sterna.gen.fold import fold
 from sterna.gen.specs import conv_spec
-from sterna.gen.synth import fmax_ecp5, synth
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.hw.constant import ConstantDot
@@ -81,25 +80,13 @@ def measure(
     component = make(pe, simd, kind, zeros, target)
     dot = component.fronts[0].dot if isinstance(component, SpikingConv) else component
     assert isinstance(dot, ConstantDot)
-    verilog = emit(component, "lanes", folder)
-    # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
-    options = ["-nowidelut"] if target == "ecp5" and not is_whole else []
-    used = synth([verilog], "lanes", target, folder, options=options)
-    lanes = pe * simd
-    row: dict[str, Any] = {
-        "what": what, "shape": f"{pe}x{simd}", "kind": kind, "target": target, "lanes": lanes,
+    row = lanes_row(component, pe * simd, target, folder, not is_whole, fmax)
+    return row | {
+        "what": what, "shape": f"{pe}x{simd}", "kind": kind,
         "zeros": zeros if kind == "ternary" else 0.0, "latency": dot.latency,
-        "plan_per_lane": round(dot.plan.cost / lanes, 3),
-        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
-        "lut_per_lane": round(used["lut"] / lanes, 3),
-        "ff_per_lane": round(used["ff"] / lanes, 3),
+        "plan_per_lane": round(dot.plan.cost / row["lanes"], 3),
+        "lut_per_lane": round(row["lut"] / row["lanes"], 3),
     }  # fmt: skip
-    if target == "xilinx7":
-        row["packed_per_lane"] = round(used["lut_packed_estimate"] / lanes, 3)
-    if fmax and target == "ecp5":
-        speed = fmax_ecp5([verilog], "lanes", folder, options=options)
-        row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
-    return row
 
 
 def main() -> None:

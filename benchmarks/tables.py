@@ -16,10 +16,9 @@ import itertools
 import sys
 from typing import Any
 
-from common import emit, table, work_dir, write_results
+from common import lanes_row, table, work_dir, write_results
 from constant import whole
 
-from sterna.gen.synth import fmax_ecp5, synth
 from sterna.hw.spiking_conv import SpikingConv
 from sterna.hw.tables import TablesDot
 
@@ -49,23 +48,12 @@ def measure(
         else core(pe, simd, rows, kind, target, engine)
     )  # fmt: skip
     dot = made.fronts[0].dot if isinstance(made, SpikingConv) else made
-    verilog = emit(made, "lanes", folder)
-    # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
-    options = ["-nowidelut"] if target == "ecp5" and what == "bare" else []
-    used = synth([verilog], "lanes", target, folder, options=options)
-    lanes = pe * simd
-    row: dict[str, Any] = {
-        "what": what, "shape": f"{pe}x{simd}", "rows": rows, "kind": kind, "target": target,
-        "lanes": lanes, "latency": dot.latency,
-        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
-        "lut_per_lane": round((used["lut"] + used["lutram"]) / lanes, 3),
-        "lutram_per_lane": round(used["lutram"] / lanes, 3),
-        "ff_per_lane": round(used["ff"] / lanes, 3),
+    row = lanes_row(made, pe * simd, target, folder, what == "bare", fmax)
+    return row | {
+        "what": what, "shape": f"{pe}x{simd}", "rows": rows, "kind": kind, "latency": dot.latency,
+        "lut_per_lane": round((row["lut"] + row["lutram"]) / row["lanes"], 3),
+        "lutram_per_lane": round(row["lutram"] / row["lanes"], 3),
     }  # fmt: skip
-    if fmax and target == "ecp5":
-        speed = fmax_ecp5([verilog], "lanes", folder, options=options)
-        row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
-    return row
 
 
 def main() -> None:

@@ -84,8 +84,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
          f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
-         f.engine,
-         tuple(f.weights) if f.engine == "constant" else None)
+         f.engine, tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
     rule, bounds = spec.params.rule, spec.params.bounds

@@ -12,6 +12,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A library's cache in the home directory must not decide a test.
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 
+import importlib
+import sys
+from pathlib import Path
+
 import hypothesis
 import pytest
 
@@ -26,12 +30,26 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("sterna")
 
+_BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 _OPTIONAL = ("iverilog", "vvp")
 _MISSING = ("not installed", "not on PATH", "could not import")
 
 
 def _require_all() -> bool:
     return os.environ.get("STERNA_REQUIRE_ALL", "") not in ("", "0")
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch: pytest.MonkeyPatch):
+    """Imports a file of benchmarks/ by its name, anew for each test."""
+
+    def load(name: str):
+        monkeypatch.syspath_prepend(str(_BENCHMARKS))
+        for module in (name, "common"):
+            monkeypatch.delitem(sys.modules, module, raising=False)
+        return importlib.import_module(name)
+
+    return load
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,5 @@
 """The frontier's plot: what its curves are made of."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def frontier(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    monkeypatch.delitem(sys.modules, "common", raising=False)
-    spec = importlib.util.spec_from_file_location("frontier", ROOT / "benchmarks/frontier.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def frontier(benchmark_module):
+    return benchmark_module("frontier")
 
 
 def test_curves_rise_to_the_fastest_folding(frontier):

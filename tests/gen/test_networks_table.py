@@ -1,7 +1,5 @@
 """The table of whole designs: what it counts, and what follows from a count."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def networks(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    monkeypatch.delitem(sys.modules, "common", raising=False)
-    spec = importlib.util.spec_from_file_location("networks_table", ROOT / "benchmarks/networks.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "networks_table", module)
-    spec.loader.exec_module(module)
-    return module
+def networks(benchmark_module):
+    return benchmark_module("networks")
 
 
 def test_synapses_count_at_every_pixel_and_step(networks):

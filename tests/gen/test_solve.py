@@ -1,6 +1,7 @@
 """The folding solver: it meets its limits, or says what stands in the way."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sterna.gen.cost import estimate
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.solve import HEAD_ROOM, Limits, board_limits, solve
+from sterna.golden import files
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
@@ -118,7 +120,7 @@ def test_weights_go_into_the_logic_where_that_is_smaller_and_nowhere_else(family
     assert [c.engine for c in again.cores] == [c.engine for c in free.design.cores]
 
 
-def test_weights_move_to_the_storage_that_is_left():
+def test_weights_move_to_the_storage_that_is_left(monkeypatch):
     """Block RAM where LUTs run out, and the other way round; a given kind of storage stays."""
     styles = lambda found: {c.ram_style for c in found.design.cores if c.op == "conv"}  # noqa: E731
     rate = {"family": "ecp5", "memory": "ram", "fps": 30_000}
@@ -126,8 +128,25 @@ def test_weights_move_to_the_storage_that_is_left():
     total = free.chosen.estimate.total
     tight = solve(NET, **rate, luts=round(0.97 * total.luts))
     assert "block" in styles(tight) and tight.chosen.estimate.total.bram > total.bram
+    # A device without the blocks that the free choice took.
+    slow = {"family": "ecp5", "memory": "ram", "fps": 2000}
+    blocks = solve(NET, **slow).chosen.estimate.total.bram
+    few = Limits(lut=100_000, bram=blocks - 1, where="small")
+    monkeypatch.setattr("sterna.gen.solve.board_limits", lambda name: ("ecp5", few))
+    short = solve(NET, board="small", **slow)
+    assert short.chosen.estimate.total.bram < blocks and "distributed" in styles(short)
     kept = solve(NET, {"c0": {"ram_style": "distributed"}}, **rate)
     assert kept.design.core("c0").ram_style == "distributed"
+
+
+def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
+    """The cheapest foldings meet in a gearbox of 6,272 clocks; others do without."""
+    net = files.load(Path(__file__).resolve().parents[2] / "examples" / "mnist")
+    rate = {"family": "ecp5", "memory": "ram", "fps": 75_000}
+    assert solve(net, **rate).design.interval <= 1333
+    monkeypatch.setattr("sterna.gen.solve.REGEARED", 1)
+    with pytest.raises(DesignError, match="node 'full4': takes 6272 clocks"):
+        solve(net, **rate)
 
 
 def test_what_is_given_is_checked_before_anything_is_solved():

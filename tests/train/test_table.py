@@ -1,22 +1,13 @@
 """The table of training methods: rows with hardware and without, several seeds, conversion."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 CONVERSION = {"test_ann": 0.9} | {f"test_T{t}": 0.5 + t / 100 for t in (1, 2, 4, 8, 16)}
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("training", "common"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import training
-
-    return training
+def table(benchmark_module):
+    return benchmark_module("training")
 
 
 def row(name: str, **more) -> dict:
@@ -32,7 +23,7 @@ def built(name: str, integer: float, **more) -> dict:
 
 def test_every_row_names_a_recipe(table) -> None:
     for name, entry in table.ROWS.items():
-        path = BENCHMARKS.parent / "examples" / entry.recipe
+        path = table.ROOT / "examples" / entry.recipe
         assert path.is_file() or (path / "recipe.toml").is_file(), name
 
 
