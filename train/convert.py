@@ -42,8 +42,9 @@ def convert(
 
 
 def settle(module: Any) -> None:
-    """End of training for conversion: every neuron becomes IF with threshold and amplitude ``up``,
-    started at ``up/2``, with its corrected bias; the module goes on as that of any network."""
+    """End of training for conversion: every neuron becomes IF with threshold and amplitude ``up``
+    (its own amplitude where streams meet), started at ``up/2``, with its corrected bias; the module
+    goes on as that of any network."""
     nodes = list(module.network.nodes)
     for n, node in enumerate(nodes):
         logup = module.get(node.name, "logup")
@@ -52,6 +53,7 @@ def settle(module: Any) -> None:
             table, bias = module.get(node.name, "table"), node.bias
             if table is not None:
                 bias = table[: module.network.steps].double().cpu().numpy() + float(bias or 0.0)
-            nodes[n] = replace(node, threshold=up, v_init=up / 2, amplitude=up, bias=bias)
+            nodes[n] = replace(node, threshold=up, v_init=up / 2, bias=bias,
+                               amplitude=node.amplitude if module.unscaled else up)  # fmt: skip
     module.network = FloatNetwork(module.network.steps, nodes)
     module.nq, module.clipping = None, False

@@ -43,6 +43,9 @@ def correct_bias(module: Any, images: Tensor, batch: int = 250) -> None:
         module.clipping, module.steps = False, len(tables[0])
         for name, table in zip(names, tables, strict=True):
             spikes = module.trace(part, (name,))[1][name]
-            table += 1 / (sweep + 1) * (wanted[name] - spikes.mean((1, 3, 4)))
+            missing = wanted[name] - spikes.mean((1, 3, 4))
+            if module.unscaled:  # spikes are worth 1 there, membranes still count in up
+                missing = missing * module.get(name, "logup").exp()
+            table += 1 / (sweep + 1) * missing
     module.train(state[0])
     _, module.steps, module.clipping, module.corrected = state

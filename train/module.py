@@ -30,7 +30,7 @@ from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
 from sterna.train.exactconv import ExactConv, whole
 from sterna.train.meet import find_scales, merge
-from sterna.train.nq import CONVERTED, NQ, check_convertible, clip
+from sterna.train.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.pooling import pool
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.weights import (
@@ -71,6 +71,7 @@ class SpikingModule(nn.Module):
         super().__init__()
         self.network, self.learned = network, learned
         self.nq, self.clipping, self.corrected = nq, False, False
+        self.unscaled = nq is not None and streams_meet(network)  # clips put out a/up
         self.steps = network.steps
         self.momentum = BN_MOMENTUM
         self.half_gradients = False  # of the folded convolutions, in bfloat16
@@ -90,7 +91,7 @@ class SpikingModule(nn.Module):
                 if isinstance(node, FloatNeuron) and node.norm is not None:
                     self._add_norm(node.name, node.norm, 1.0)
                 if isinstance(node, FloatNeuron) and nq is not None:
-                    check_convertible(network, node)
+                    check_convertible(node)
                     self._put(node.name, "logup", torch.tensor(math.log(nq.up)))
                     self.register_buffer(f"{node.name}__sigma", torch.tensor(0.0))
                     if nq.bias_correction:
@@ -245,11 +246,15 @@ class SpikingModule(nn.Module):
         assert self.nq is not None
         up = cast("Tensor", self.get(node.name, "logup")).exp()
         if self.clipping:
-            noisy = self.training and self.nq.noise
-            return clip(x, up, self.nq.levels, self.get(node.name, "sigma") if noisy else None)
+            sigma = self.get(node.name, "sigma") if self.training and self.nq.noise else None
+            if self.unscaled:
+                out = clip(x / up, torch.ones_like(up), self.nq.levels, sigma)
+                return out if node.amplitude == 1.0 else out * node.amplitude
+            return clip(x, up, self.nq.levels, sigma)
         if self.corrected:
             x = x + _table(cast("Tensor", self.get(node.name, "table")), self.steps, x)
-        return scan(x, like * up, like * up, like * up / 2, self._spec(node, False)) * up
+        spikes = scan(x, like * up, like * up, like * up / 2, self._spec(node, False))
+        return spikes * (node.amplitude if self.unscaled else up)
 
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """A weighted sum in real numbers, behind its batch norm, its gain and bias, or its unit."""

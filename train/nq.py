@@ -20,7 +20,9 @@ from sterna.gen.floatnet import FloatMerge, FloatNetwork, FloatNeuron
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train import fastscan
 
-__all__ = ["CONVERTED", "NQ", "check_convertible", "clip", "measure_noise", "read_nq"]
+__all__ = [
+    "CONVERTED", "NQ", "check_convertible", "clip", "measure_noise", "read_nq", "streams_meet",
+]  # fmt: skip
 
 CONVERTED = (1, 2, 4, 8, 16)  # time steps at which a converted network is measured
 
@@ -52,22 +54,27 @@ def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
     return a if sigma is None else a - sigma * torch.randn_like(a)
 
 
-def check_convertible(network: FloatNetwork, node: FloatNeuron) -> None:
+def check_convertible(node: FloatNeuron) -> None:
     """Refuse a neuron that the clip does not stand for."""
     plain = (
         node.reset == "subtract" and node.leak == 1 and node.synapse is None and not node.delay
         and node.reset_by is None and not node.strict
     )  # fmt: skip
-    if not plain or len(node.inputs) > 1:
+    if not plain:
         raise NetworkError(
-            f"node '{node.name}': conversion needs IF neurons with reset by subtraction and one "
-            "input each; remove its other settings, or [nq]"
+            f"node '{node.name}': conversion needs IF neurons with reset by subtraction; remove "
+            "its other settings, or [nq]"
         )
-    if any(isinstance(n, FloatMerge) for n in network.nodes):
-        raise NetworkError(
-            "[nq]: streams that merge need amplitudes that are powers of two apart, which "
-            "conversion does not keep; remove the skips, or [nq]"
-        )
+
+
+def streams_meet(network: FloatNetwork) -> bool:
+    """Whether streams of several neurons meet anywhere, at a merge or before a neuron. Hardware
+    adds them as whole multiples of one unit, so their spikes keep the amplitude they have: the
+    clips are then a/up, and the batch norm behind every sum takes up what the factor did."""
+    return any(
+        isinstance(n, FloatMerge) or (isinstance(n, FloatNeuron) and len(n.inputs) > 1)
+        for n in network.nodes
+    )
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ batch = 64
 [network]
 shape = [1, 8, 8]
 steps = 3
-layers = ["6C3p1", "P2avg", "6C3p1", "FC10"]
+layers = [{layers}]
 [nq]
 up = 2.0
 steps = 3
@@ -36,12 +36,15 @@ steps = 1
 nq = true
 """
 FOLDED = "[[stage]]\nepochs = 1\nsteps = 3\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
+PLAIN = '"6C3p1", "P2avg", "6C3p1", "FC10"'
+RESIDUAL = '"6C3p1", { residual = ["6C3p1", "6C3p1"] }, "FC10"'
 NAMES = ("spike1", "spike3")
 
 
-def recipe(folder: Path, epochs: int, more: str = "", correct: str = "true") -> Path:
+def recipe(folder: Path, epochs: int, more: str = "", correct: str = "true",
+           layers: str = PLAIN) -> Path:  # fmt: skip
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(epochs=epochs, correct=correct) + more)
+    path.write_text(RECIPE.format(epochs=epochs, correct=correct, layers=layers) + more)
     return path
 
 
@@ -49,11 +52,12 @@ def quiet(_: str) -> None:
     pass
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> Trainer:
+@pytest.fixture(params=[PLAIN, RESIDUAL], ids=["plain", "residual"])
+def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> Trainer:
     """A network whose batch norms have seen images, not trained."""
     torch.set_num_threads(1)
-    made = Trainer(read_recipe(recipe(tmp_path, 1)), tmp_path / "run", None, quiet, None)
+    path = recipe(tmp_path, 1, layers=request.param)
+    made = Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
     made.measure()
     made.module.eval()
     return made
@@ -74,8 +78,8 @@ def test_mean_outputs_come_nearer_at_every_step(trainer: Trainer) -> None:
     correct_bias(module, images)
     module.corrected = True
     after = gaps(module, images, 4)
-    for name in NAMES:
-        assert after[name].abs().mean() < 0.75 * before[name].abs().mean()
+    for name, most in zip(NAMES, (0.5, 0.85), strict=True):
+        assert after[name].abs().mean() < most * before[name].abs().mean()
         table = module.get(name, "table")
         assert table is not None and table.shape == (16, 6)
         assert (table[0] - table[3]).abs().max() > 0.01  # steps differ

@@ -25,7 +25,7 @@ batch = 64
 shape = [1, 8, 8]
 steps = 4
 kind = "ternary"
-layers = ["12C3p1", "P2{pool}", "12C3p1", "FC10"]
+layers = [{layers}]
 {extra}
 [nq]
 {nq}
@@ -34,13 +34,21 @@ epochs = {epochs}
 steps = 1
 nq = true
 """
+PLAIN = '"12C3p1", "P2avg", "12C3p1", "FC10"'
+RESIDUAL = (
+    '"8C3p1", { residual = ["8C3p1", "8C3p1"] }, { residual = ["16C3s2p1", "16C3p1"] }, "FC10"'
+)
+SKIPS = (
+    '"8C3p1", { block = ["8C3p1", "8C3p1", "8C3p1"], skips = [[0, 2, "ASC"], [1, 3, "DSC"]] }, '
+    '"FC10"'
+)
 FOLDED = "[[stage]]\nepochs = 1\nsteps = 4\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
 
 
-def recipe(folder: Path, nq: str = "up = 2.0", epochs: int = 15, pool: str = "avg",
+def recipe(folder: Path, nq: str = "up = 2.0", epochs: int = 15, layers: str = PLAIN,
            extra: str = "", more: str = "") -> Path:  # fmt: skip
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(nq=nq, epochs=epochs, pool=pool, extra=extra) + more)
+    path.write_text(RECIPE.format(nq=nq, epochs=epochs, layers=layers, extra=extra) + more)
     return path
 
 
@@ -85,9 +93,10 @@ def test_noise_is_measured_on_what_conversion_does(tmp_path: Path) -> None:
     assert sigma is not None and sigma > 0
 
 
-def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layers", [PLAIN, RESIDUAL, SKIPS], ids=["plain", "residual", "skips"])
+def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path, layers) -> None:
     torch.set_num_threads(1)
-    path = recipe(tmp_path, more=FOLDED)
+    path = recipe(tmp_path, layers=layers, more=FOLDED)
     done = train(path, tmp_path / "run", progress=quiet)
     found = done["conversion"]
     assert found["validation_ann"] > 0.85
