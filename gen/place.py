@@ -13,6 +13,8 @@ from typing import Any
 
 from sterna.gen.boards import Board
 from sterna.gen.boardtop import TOP
+from sterna.gen.outreg import use_output_registers
+from sterna.gen.synth import PLACER_ECP5
 from sterna.gen.tools import ToolFailed, run_tool
 
 __all__ = ["Placed", "SUFFIX", "pack", "place", "synthesise", "unpack", "utilisation"]
@@ -50,13 +52,15 @@ def synthesise(folder: Path, board: Board, sources: Sequence[str]) -> dict[str, 
     script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
     (folder / "synth.ys").write_text("\n".join(script) + "\n")
     run_tool("yosys", ["-Q", "-s", "synth.ys"], folder, log="synth.log")
+    if board.family == "ecp5":
+        use_output_registers(folder / "netlist.json", TOP)
     return json.loads((folder / "netlist.json").read_bytes())
 
 
 def _arguments(board: Board) -> list[str]:
     out = [f"--{board.device}", "--package", board.package, *_RULES[board.family]]
     if board.family == "ecp5":
-        out += ["--speed", board.speed]
+        out += ["--speed", board.speed, *PLACER_ECP5]
     return [*out, "--json", "netlist.json", "--timing-allow-fail"]
 
 
