@@ -87,7 +87,8 @@ def main() -> int:
         measure(kind, args.pe, args.simd, args.tp, not args.no_leak, args.device, args.seeds)
         for kind in kinds
     ]
-    rows = [["core", "lanes", "LUT", "FF", "BRAM", "LUTRAM", "Fmax MHz", "by seed", f">= {LIMIT_MHZ:g}"]]
+    rows = [["core", "lanes", "LUT", "FF", "BRAM", "LUTRAM", "Fmax MHz", "by seed",
+             f">= {LIMIT_MHZ:g}"]]  # fmt: skip
     for r in results:
         rows.append([r["core"], r["lanes"], r["lut"], r["ff"], r["bram"], r["lutram"], r["mhz"],
                      r["mhz_by_seed"], r["mhz"] >= LIMIT_MHZ])  # fmt: skip

@@ -69,7 +69,7 @@ POINTS = {
     "fashion": Point("fashion", "ecp5"),
     "skip4_mix": Point("skip4_mix", "ecp5"),
     "resnet20": Point("resnet20", "ecp5", RAM | {"board": "ulx3s-85f", "fps": 2_700},
-                      "1,200 images/s on an ECP5-85F, the solver's"),
+                      "ResNet20 on an ECP5-85F, the solver's"),
 }
 
 

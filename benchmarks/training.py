@@ -46,7 +46,7 @@ ROWS = {
     "fashion_binary": Row("fashion_binary", "NQ, tuned; warm start from `fashion`", fps=2000),
     "fashion_binary_wide": Row("fashion_binary_wide", "QCFS, tuned", fps=2000),
     "cifar10": Row("cifar10", "QCFS, tuned", fps=1000),
-    "resnet20": Row("resnet20", "surrogate gradient, residual blocks", fps=1000),
+    "resnet20": Row("resnet20", "QCFS, tuned; residual blocks", fps=2700),
     "nmnist": Row("nmnist", "surrogate gradient"),
     "ttfs": Row("ttfs", "STiDi-BP, exact rule"),
     "ttfs_wide": Row("ttfs_wide", "STiDi-BP, exact rule", fps=2000),

@@ -3,7 +3,9 @@
 yosys leaves the output register of DP16KD unused. With it data are there 4 ns earlier in the clock,
 and each block needs up to 36 flip-flops less. A register moves where it takes every output of its
 port that is used, in the port's clock, is 0 at the start, and has no reset: the block's reset
-would clear the read latch before it, too. Done on the netlist between synthesis and placement.
+would clear the read latch before it, too. Anything that is not as yosys makes it stays where it is.
+Done on the netlist between synthesis and placement. The block's OCE is taken to be independent of
+its CE, as in sim/models/dp16kd.v.
 """
 
 import json
@@ -49,17 +51,28 @@ def _sinks(module: Cell) -> Sinks:
 
 def _ports(cell: Cell) -> dict[str, str]:
     """Read ports, and the outputs of each: a port of 36 bits reads to those of both."""
-    width = int(cell["parameters"]["DATA_WIDTH_B"], 2)
+    width = int(cell["parameters"].get("DATA_WIDTH_B", "0"), 2)
     return {"B": "AB"} if width == 36 else {"A": "A", "B": "B"}
+
+
+def _free(ram: Cell, port: str, letters: str) -> bool:
+    """The output registers are unused, and nothing resets them."""
+    wires, parameters = ram["connections"], ram["parameters"]
+    return parameters.get(f"CLK{port}MUX") == f"CLK{port}" and all(
+        parameters.get(f"REGMODE_{x}") == "NOREG" and wires.get(f"RST{x}") == ["0"]
+        and wires.get(f"OCE{x}") in (["0"], ["1"]) for x in letters
+    )  # fmt: skip
 
 
 def _move(cells: dict[str, Cell], ram: Cell, port: str, letters: str, sinks: Sinks) -> int:
     """Move the registers of a port, all or none; returns how many."""
     wires, parameters = ram["connections"], ram["parameters"]
+    if not _free(ram, port, letters):
+        return 0
     found: dict[str, str] = {}  # output: its flip-flop
     enables = set()
     for name, bits in wires.items():
-        if not (name.startswith("DO") and name[2] in letters) or not sinks.get(bits[0]):
+        if not (name.startswith("DO") and name[2] in letters and bits and sinks.get(bits[0])):
             continue
         users = sinks[bits[0]]
         cell = cells.get(users[0][0])
@@ -69,8 +82,7 @@ def _move(cells: dict[str, Cell], ram: Cell, port: str, letters: str, sinks: Sin
             return 0
         found[name] = users[0][0]
         enables.add(_enable(cell))
-    plain = parameters[f"CLK{port}MUX"] == f"CLK{port}" and wires[f"RST{port}"] == ["0"]
-    if len(enables) != 1 or not plain:
+    if len(enables) != 1:
         return 0
     for letter in letters:
         parameters[f"REGMODE_{letter}"] = "OUTREG"
@@ -82,13 +94,13 @@ def _move(cells: dict[str, Cell], ram: Cell, port: str, letters: str, sinks: Sin
 
 def _plain(cell: Cell) -> bool:
     """A flip-flop that the block's register can stand for."""
-    if cell["type"] != "TRELLIS_FF":
+    if cell["type"] != "TRELLIS_FF" or "keep" in cell.get("attributes", {}):
         return False
     p = {key: value.strip() for key, value in cell["parameters"].items()}
     reset = cell["connections"].get("LSR", ["0"])
     return (
-        p["REGSET"] == "RESET" and p.get("CLKMUX", "CLK") == "CLK" and reset == ["0"]
-        and p.get("LSRMUX", "LSR") == "LSR" and p["CEMUX"] in ("1", "CE")
+        p.get("REGSET") == "RESET" and p.get("CLKMUX", "CLK") == "CLK" and reset == ["0"]
+        and p.get("LSRMUX", "LSR") == "LSR" and p.get("CEMUX") in ("1", "CE")
         and not cell["connections"].get("M")
     )  # fmt: skip
 

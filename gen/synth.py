@@ -270,7 +270,7 @@ def fmax_ecp5(
     (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock))
     used = synth([*(folder / name for name in names), folder / "fmax_wrapper.v"], "fmax_wrapper",
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
-    use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
+    moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
     runs: list[tuple[float, dict[str, Any]]] = []
     for seed in seeds:
         report = f"fmax_{seed}.json"
@@ -291,7 +291,7 @@ def fmax_ecp5(
         "all": [round(mhz, 1) for mhz, _ in runs],
         "critical": _critical(chosen),
         "lut": used["lut"],
-        "ff": used["ff"],
+        "ff": used["ff"] - moved,
         "device": f"ECP5 {device}, speed grade 6",
         "target_mhz": target_mhz,
     }

@@ -44,8 +44,9 @@ def correct_bias(module: Any, images: Tensor, batch: int = 250) -> None:
         for name, table in zip(names, tables, strict=True):
             spikes = module.trace(part, (name,))[1][name]
             missing = wanted[name] - spikes.mean((1, 3, 4))
-            if module.unscaled:  # spikes are worth 1 there, membranes still count in up
-                missing = missing * module.get(name, "logup").exp()
+            if module.unscaled:  # spikes have their own amplitude, membranes still count in up
+                worth = module.network.by_name[name].amplitude
+                missing = missing * module.get(name, "logup").exp() / worth
             table += 1 / (sweep + 1) * missing
     module.train(state[0])
     _, module.steps, module.clipping, module.corrected = state

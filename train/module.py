@@ -84,6 +84,8 @@ class SpikingModule(nn.Module):
         for node in network.nodes:
             if isinstance(node, FloatMerge):
                 merge_shifts(network, node)  # refused now, not after hours of training
+                if nq is not None:
+                    check_convertible(node)
             elif isinstance(node, Weighted):
                 self._add_parameters(node, node.name in tied)
             elif isinstance(node, FloatNeuron | FloatReadout):
@@ -248,6 +250,7 @@ class SpikingModule(nn.Module):
         if self.clipping:
             sigma = self.get(node.name, "sigma") if self.training and self.nq.noise else None
             if self.unscaled:
+                sigma = None if sigma is None else sigma / node.amplitude
                 out = clip(x / up, torch.ones_like(up), self.nq.levels, sigma)
                 return out if node.amplitude == 1.0 else out * node.amplitude
             return clip(x, up, self.nq.levels, sigma)

@@ -54,8 +54,16 @@ def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
     return a if sigma is None else a - sigma * torch.randn_like(a)
 
 
-def check_convertible(node: FloatNeuron) -> None:
-    """Refuse a neuron that the clip does not stand for."""
+def check_convertible(node: FloatNeuron | FloatMerge) -> None:
+    """Refuse a neuron that the clip does not stand for, and a merge that is not linear: what it
+    makes of mean rates is not what it makes of spikes."""
+    if isinstance(node, FloatMerge):
+        if node.mode not in ("add", "concat"):
+            raise NetworkError(
+                f"node '{node.name}': conversion knows merges by add and concat, not "
+                f"'{node.mode}'; change it, or remove [nq]"
+            )
+        return
     plain = (
         node.reset == "subtract" and node.leak == 1 and node.synapse is None and not node.delay
         and node.reset_by is None and not node.strict

@@ -245,7 +245,8 @@ class Trainer:
             self.twin.train()
         assert self.optimizer is not None
         for k in range(self.position[2] if self.position[:2] == (number, epoch) else 0, batches):
-            if self.group.decide(time.monotonic() > stop):
+            # At least one batch, so that the shortest slices get on.
+            if losses and self.group.decide(time.monotonic() > stop):
                 self.position = (number, epoch, k)
                 return None
             done = (epoch * batches + k) / (stage.epochs * batches)

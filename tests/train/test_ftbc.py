@@ -26,6 +26,7 @@ batch = 64
 shape = [1, 8, 8]
 steps = 3
 layers = [{layers}]
+{extra}
 [nq]
 up = 2.0
 steps = 3
@@ -42,9 +43,10 @@ NAMES = ("spike1", "spike3")
 
 
 def recipe(folder: Path, epochs: int, more: str = "", correct: str = "true",
-           layers: str = PLAIN) -> Path:  # fmt: skip
+           layers: str = PLAIN, extra: str = "") -> Path:  # fmt: skip
     path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(epochs=epochs, correct=correct, layers=layers) + more)
+    text = RECIPE.format(epochs=epochs, correct=correct, layers=layers, extra=extra)
+    path.write_text(text + more)
     return path
 
 
@@ -52,11 +54,12 @@ def quiet(_: str) -> None:
     pass
 
 
-@pytest.fixture(params=[PLAIN, RESIDUAL], ids=["plain", "residual"])
+@pytest.fixture(params=[(PLAIN, ""), (RESIDUAL, ""), (RESIDUAL, "neuron = { amplitude = 4.0 }")],
+                ids=["plain", "residual", "amplitude"])  # fmt: skip
 def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> Trainer:
     """A network whose batch norms have seen images, not trained."""
     torch.set_num_threads(1)
-    path = recipe(tmp_path, 1, layers=request.param)
+    path = recipe(tmp_path, 1, layers=request.param[0], extra=request.param[1])
     made = Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
     made.measure()
     made.module.eval()

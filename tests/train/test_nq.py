@@ -93,6 +93,26 @@ def test_noise_is_measured_on_what_conversion_does(tmp_path: Path) -> None:
     assert sigma is not None and sigma > 0
 
 
+@pytest.mark.parametrize("layers, extra", [
+    (PLAIN, ""), (RESIDUAL, ""), (RESIDUAL, "neuron = { amplitude = 4.0 }"),
+])  # fmt: skip
+def test_the_noise_put_in_is_as_large_as_measured(tmp_path, layers, extra) -> None:
+    torch.set_num_threads(1)
+    path = recipe(tmp_path, layers=layers, extra=extra)
+    trainer = Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
+    module = trainer.module
+    assert module.nq is not None
+    sigma = module.get("spike1", "sigma")
+    assert sigma is not None
+    module.train()
+    module.clipping, module.steps = True, 1
+    out = {}
+    for size in (0.0, 0.3):
+        sigma.fill_(size)
+        out[size] = module.trace(trainer.noise_images, ("spike1",))[1]["spike1"]
+    assert float((out[0.3] - out[0.0]).std()) == pytest.approx(0.3, rel=0.05)
+
+
 @pytest.mark.parametrize("layers", [PLAIN, RESIDUAL, SKIPS], ids=["plain", "residual", "skips"])
 def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path, layers) -> None:
     torch.set_num_threads(1)
