@@ -1,6 +1,5 @@
 """The netlist of a board's pins, PLL and block RAM included, computes what golden computes."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,18 @@ from sterna.sim.boardnet import netlist_board, pins_netlist
 
 @pytest.mark.yosys
 @pytest.mark.parametrize(
-    "name, memory, words",
+    "name, memory, cells",
     [
-        pytest.param("ulx3s-25f", "ram", ("DP16KD", "EHXPLLL", "OUTREG"), marks=pytest.mark.slow),
+        pytest.param("ulx3s-25f", "ram", ("DP16KD", "EHXPLLL"), marks=pytest.mark.slow),
         ("icebreaker", "rom", ("SB_PLL40_2_PAD",)),
     ],
 )
-def test_netlist_of_the_pins(tmp_path, name, memory, words):
+def test_netlist_of_the_pins(tmp_path, name, memory, cells):
     where = board(name)
     build = tiny_build(tmp_path, memory, where.family)
     simulated = netlist_board(build, where, ratio=2)
     text = pins_netlist(build, where)
-    assert all(re.search(rf'^  {word} |"{word}"', text, re.M) for word in words)
+    assert all(f"  {cell} " in text for cell in cells)
     images = pictures(4)
     with Board(SimulatedLine(simulated), build=build.folder) as host:
         assert (host.identify().weights_id is None) == (memory == "ram")
@@ -52,6 +51,8 @@ def test_netlist_of_an_example(tmp_path, example, name):
         tmp_path, variants=(name, where.family),
     )  # fmt: skip
     images = vector_images(build.network)
+    if where.family == "ecp5":  # registers have moved into block RAMs: gen.outreg
+        assert '"OUTREG"' in pins_netlist(build, where)
     with Board(SimulatedLine(netlist_board(build, where)), build=build.folder) as host:
         assert compare(run(build.network, images), host.infer(images)) is None
 
