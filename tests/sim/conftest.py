@@ -1,4 +1,5 @@
-"""Shared by the tests of the simulators: the toy top, verilated once, and the echo board."""
+"""Shared by the tests of the simulators: the toy top, verilated once, the echo board, and
+the bench of memories."""
 
 import importlib.util
 import os
@@ -12,7 +13,7 @@ from sterna.sim.taps import Tap
 
 
 def _load(name: str):
-    # tests/ are no package (importlib mode): the toy is loaded by its path, once.
+    # tests/ are no package (importlib mode): helpers are loaded by their path, once.
     spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -24,6 +25,7 @@ def _load(name: str):
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 _load("toy")
 _load("echoboard")
+_load("memsbench")
 
 
 @pytest.fixture(scope="session")
