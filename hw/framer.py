@@ -18,7 +18,7 @@ class Framer(wiring.Component):
     """Appends the CRC, encodes by COBS in place, and sends the frame with its zero byte.
 
     A block memory has room for two frames: one is built, at 9 clocks a byte of content and 40 more,
-    while the other leaves, at a byte in two clocks or as fast as it is taken.
+    while the other leaves, at a byte in three clocks or as fast as it is taken.
 
     Members
     -------
@@ -105,15 +105,17 @@ class Framer(wiring.Component):
 
     def _send(self, m: Module, write, read, full: Signal, emptied: Signal) -> Signal:
         """Sends full halves in turn, up to their zero; returns which one."""
-        at, half = Signal(8), Signal()
+        at, half, fetched = Signal(8), Signal(), Signal()
         m.d.comb += [
             # Never beside a write: no logic for what that returns.
             read.en.eq(~write.en),
             read.addr.eq(Cat(at, half)),
-            self.o.payload.eq(read.data),
         ]
-        with m.If(~self.o.valid):
-            m.d.sync += self.o.valid.eq(full.bit_select(half, 1) & read.en)
+        # A byte goes from the memory into a register only: block RAM is slow to give its data.
+        with m.If(fetched):
+            m.d.sync += [self.o.payload.eq(read.data), self.o.valid.eq(1), fetched.eq(0)]
+        with m.Elif(~self.o.valid):
+            m.d.sync += fetched.eq(full.bit_select(half, 1) & read.en)
         with m.Elif(self.o.ready):
             m.d.sync += [self.o.valid.eq(0), at.eq(at + 1)]
             with m.If(self.o.payload == 0):
