@@ -18,6 +18,7 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,12 +118,13 @@ def synapses(network: Any) -> int:
 
 
 def measure(
-    name: str, point: Point, seeds: tuple[int, ...], known: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Everything the tables say of a point; ``known`` where it still holds; ``seeds``: to route."""
+    name: str, point: Point, known: dict[str, Any] | None
+) -> tuple[dict[str, Any], Callable[[tuple[int, ...]], dict[str, Any]]]:
+    """Everything the tables say of a point but Fmax; ``known`` where it still holds. Second: what
+    routes it, for some seeds, and returns what the tables say of that."""
     from sterna.gen.cost import estimate
     from sterna.gen.stages import Options, ensure
-    from sterna.gen.synth import fmax_ecp5, synth
+    from sterna.gen.synth import synth
     from sterna.golden.disk import sha256
 
     folder = work_dir("networks", name)
@@ -148,15 +150,21 @@ def measure(
         row |= {k: used[k] for k in ("lut", "carry", "ff", "bram", "lutram", "tool")}
         if "lut_packed_estimate" in used:
             row["lut_packed_estimate"] = used["lut_packed_estimate"]
-    if seeds and point.target == "ecp5" and len(row.get("mhz_by_seed", ())) < len(seeds):
+
+    def route(seeds: tuple[int, ...]) -> dict[str, Any]:
+        from sterna.gen.synth import fmax_ecp5
+
+        if point.target != "ecp5" or len(row.get("mhz_by_seed", ())) >= len(seeds):
+            return {}
         print(f"{name}: nextpnr, {len(seeds)} seeds ...", file=sys.stderr, flush=True)
         device = next(d for d, cells in (("25k", 24_288), ("45k", 43_848), ("85k", 83_640))
                       if row["lut"] + row["lutram"] < 0.95 * cells or d == "85k")  # fmt: skip
         found = fmax_ecp5([build.verilog], build.name, folder / "fmax", device=device,
                           target_mhz=CLOCK_MHZ, seeds=seeds)  # fmt: skip
-        row |= {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
+        return {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
                 "critical": found["critical"]}  # fmt: skip
-    return row | derived(row)
+
+    return row | derived(row), route
 
 
 def kept(design: Any) -> str:
@@ -244,6 +252,11 @@ def write_docs(results: dict[str, Any]) -> None:
     DOCS.write_text(before + body + after)
 
 
+def keep(results: dict[str, Any]) -> None:
+    """Called after every step: an interrupted run keeps what it measured."""
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="points (default: all)")
@@ -270,9 +283,10 @@ def main() -> int:
         results = json.loads(Path(RESULTS).read_bytes())
     for name in options.names or POINTS:
         known = None if options.force else results.get(name)
-        results[name] = measure(name, POINTS[name], seeds, known)
-        # Written point by point: an interrupted run keeps what it measured.
-        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+        results[name], route = measure(name, POINTS[name], known)
+        keep(results)
+        results[name] |= route(seeds)
+        keep(results)
     print("\n".join(main_table(results)))
     if options.write:
         write_docs(results)
