@@ -16,9 +16,9 @@ from sterna.gen.specs import is_depthwise, weight_rows
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.window import window_split
-from sterna.hw.front import FrontSpec
+from sterna.hw.conv_spec import ConvSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.join import ShortcutSpec
-from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import MAX_WIDTH
 from sterna.hw.top import CoreInstance
 

@@ -14,7 +14,7 @@ from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of
-from sterna.hw.front import ENGINES
+from sterna.hw.front_spec import ENGINES
 from sterna.hw.tables import LUT_RAMS
 
 __all__ = [

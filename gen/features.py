@@ -14,14 +14,14 @@ from sterna.golden.bounds import signed_bits
 from sterna.hw.accumulate import REGISTER_TURNS
 from sterna.hw.axis import canonical_edge
 from sterna.hw.constant import ConstantDot
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.dotproduct import DotProduct
-from sterna.hw.front import FrontSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.gearbox import BETWEEN, path
 from sterna.hw.geometry import Geometry
 from sterna.hw.join import shortcut_visits, sum_visits
 from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
-from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
 from sterna.hw.tables import TablesDot
 from sterna.hw.tally import Tally

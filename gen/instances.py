@@ -5,8 +5,8 @@ from sterna.gen.graph import weighted_inputs
 from sterna.gen.meet import merge_spec
 from sterna.gen.specs import conv_spec, pool_spec
 from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.pool import PoolSpec
-from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.top import Branch, CoreInstance
 
 __all__ = ["core_instances", "line_buffer_bits"]

@@ -17,7 +17,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files import pack_weights_image, structure_id, structure_text, weights_id
 from sterna.golden.network import Network, Neuron, Readout
 from sterna.hw.chain import Banks
-from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.conv_spec import ConvSpec
 
 __all__ = [
     "MemoryImage", "check_ranges", "check_same_structure", "ident_image", "mem_texts",

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from sterna.gen.graph import weighted_inputs
 from sterna.golden.network import Network, Neuron, Readout
-from sterna.hw.front import FrontSpec
-from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.conv_spec import ConvSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.top import CoreInstance
 
 __all__ = ["IDENT_ROWS", "Placeholders", "block_rows", "with_placeholders"]

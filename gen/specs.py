@@ -13,13 +13,13 @@ from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.expander import copy_words
-from sterna.hw.front import FrontSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.geometry import Geometry
 from sterna.hw.join import ShortcutSpec
 from sterna.hw.neuron import NeuronParams
 from sterna.hw.pool import PoolSpec
-from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
 
 __all__ = [

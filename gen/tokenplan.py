@@ -7,7 +7,8 @@ from amaranth.hdl import Elaboratable
 
 from sterna.hw.axis import IN_FLIGHT, ImageInput
 from sterna.hw.bitgear import BitGearbox
-from sterna.hw.front import FrontSpec
+from sterna.hw.conv_spec import ConvSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.gearbox import BETWEEN, LaneSplit, PlaneStep, gear_steps
 from sterna.hw.geometry import Geometry
 from sterna.hw.join import shortcut_visits, sum_visits
@@ -16,7 +17,6 @@ from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec, SpikingPool
 from sterna.hw.skip_fifo import latency_of
 from sterna.hw.slices import Cut, Join
-from sterna.hw.spiking_conv import ConvSpec
 from sterna.hw.stream import Edge
 from sterna.hw.top import Branch, TopSpec
 

@@ -11,7 +11,7 @@ from sterna.gen.design import Design
 from sterna.gen.instances import core_instances
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
-from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.conv_spec import ConvSpec
 
 __all__ = ["check_widths", "with_widths"]
 

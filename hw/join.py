@@ -33,7 +33,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.credit import Credit
 from sterna.hw.fifo import Fifo, counter_of, step_counter
-from sterna.hw.front import FrontSpec
+from sterna.hw.front_spec import FrontSpec
 from sterna.hw.stream import Edge
 
 __all__ = [

@@ -10,12 +10,13 @@ from sterna.golden.errors import DesignError
 from sterna.hw.axil import AxiLite
 from sterna.hw.axis import IN_FLIGHT, AxisSignature, ImageInput, ResultOutput
 from sterna.hw.control import ControlPlane
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.fork import Fork
 from sterna.hw.gearbox import Gearbox
 from sterna.hw.merge import MergeSpec, SpikingMerge
 from sterna.hw.pool import PoolSpec, SpikingPool
 from sterna.hw.skip_fifo import SkipFifo
-from sterna.hw.spiking_conv import ConvSpec, SpikingConv
+from sterna.hw.spiking_conv import SpikingConv
 from sterna.hw.stream import Edge
 
 __all__ = ["Branch", "CoreInstance", "NetworkTop", "TopSpec", "input_ports"]

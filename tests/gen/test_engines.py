@@ -17,7 +17,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files import structure_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.spiking_conv import ConvSpec
+from sterna.hw.conv_spec import ConvSpec
 
 
 def network(seed=0, groups=1, zeros=False):

@@ -13,9 +13,10 @@ from sterna.gen.instances import core_instances
 from sterna.golden.coding import encode
 from sterna.golden.exact import run
 from sterna.golden.network import Linear, Network, Neuron, Readout
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.merge import MergeSpec, SpikingMerge
 from sterna.hw.pool import PoolSpec, SpikingPool
-from sterna.hw.spiking_conv import ConvSpec, SpikingConv
+from sterna.hw.spiking_conv import SpikingConv
 
 __all__ = ["CoreCase", "core_cases", "images_for", "stream_core"]
 

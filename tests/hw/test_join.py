@@ -25,8 +25,9 @@ from sterna.gen.specs import conv_spec
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.hw.chain import ChainOp
+from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.join import ShortcutSpec
-from sterna.hw.spiking_conv import ConvSpec, SpikingConv
+from sterna.hw.spiking_conv import SpikingConv
 from sterna.hw.stream import Edge
 from sterna.sim.cocotb_runner import run_core
 
