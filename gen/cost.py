@@ -14,8 +14,9 @@ from typing import Any
 
 from sterna.gen.design import Design
 from sterna.gen.elaborate import top_spec
-from sterna.gen.features import Part, core_parts, top_parts, with_memories
+from sterna.gen.features import core_parts, top_parts, with_memories
 from sterna.gen.memories import mapped
+from sterna.gen.parts import Part
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.network import Network
 from sterna.hw.top import CoreInstance, TopSpec

@@ -5,51 +5,21 @@ A feature is a number of bits that pass an adder, a multiplexer or a register, a
 hardware's own plan gives, or a constant; `gen.cost` multiplies each by what yosys makes of it.
 """
 
-from dataclasses import dataclass, field
-from functools import lru_cache
-from math import ceil, prod
+from math import ceil
 
+from sterna.gen.conv_features import buffer_part, conv_parts, walker_part
 from sterna.gen.memories import MemoryShape, mapped
-from sterna.golden.bounds import signed_bits
-from sterna.hw.accumulate import REGISTER_TURNS
+from sterna.gen.parts import Part, counter_bits
 from sterna.hw.axis import canonical_edge
-from sterna.hw.constant import ConstantDot
 from sterna.hw.conv_spec import ConvSpec
-from sterna.hw.dotproduct import DotProduct
-from sterna.hw.front_spec import FrontSpec
 from sterna.hw.gearbox import BETWEEN, path
-from sterna.hw.geometry import Geometry
-from sterna.hw.join import shortcut_visits, sum_visits
 from sterna.hw.merge import MergeSpec
 from sterna.hw.pool import PoolSpec
 from sterna.hw.stream import Edge
-from sterna.hw.tables import TablesDot
 from sterna.hw.tally import Tally
 from sterna.hw.top import CoreInstance, TopSpec
-from sterna.hw.turns import REGISTER_STEPS
-from sterna.hw.walker import Loop
 
-__all__ = ["Part", "core_parts", "top_parts", "with_memories"]
-
-
-@dataclass
-class Part:
-    """A piece of a design. core: whose; kind: of what, the coefficients' key; counts: features;
-    memories: its memories."""
-
-    core: str
-    kind: str
-    counts: dict[str, float] = field(default_factory=dict)
-    memories: list[MemoryShape] = field(default_factory=list)
-
-    def add(self, **counts: float) -> None:
-        for name, value in counts.items():
-            self.counts[name] = self.counts.get(name, 0) + value
-
-
-def _bits(count: int) -> int:
-    """Bits of a counter of ``count`` values."""
-    return max(1, (max(2, count) - 1).bit_length())
+__all__ = ["core_parts", "top_parts", "with_memories"]
 
 
 def top_parts(top: TopSpec, family: str) -> list[Part]:
@@ -83,7 +53,7 @@ def core_parts(core: CoreInstance, family: str) -> list[Part]:
     """Parts of a core with the gearboxes and FIFOs in front of it, without the memories' share."""
     spec = core.spec
     if isinstance(spec, ConvSpec):
-        parts = _conv(core.name, spec, family)
+        parts = conv_parts(core.name, spec, family)
     elif isinstance(spec, PoolSpec):
         parts = _pool(core.name, spec)
     else:
@@ -99,252 +69,6 @@ def core_parts(core: CoreInstance, family: str) -> list[Part]:
 # --- convolutions -----------------------------------------------------------------------------
 
 
-def _conv(name: str, spec: ConvSpec, family: str) -> list[Part]:
-    parts = []
-    for front in spec.fronts:
-        parts += [
-            _walker(name, front.geometry, front.loops(), front.visit_clocks),
-            _buffer(name, front.geometry, front.loops()),
-            {"constant": _constant, "tables": _tables}.get(front.engine, _dot)(name, front),
-            _sums(name, front),
-        ]
-        if front.engine != "constant":
-            parts.append(_weights(name, front.memory_depth, front.memory_width,
-                                  front.weight_region is not None,
-                                  style=front.ram_style))  # fmt: skip
-            if front.engine == "tables":
-                parts[-1].add(expands=1)
-    parts += [
-        _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
-                 "params"),
-        _scan(name, spec),
-        _out(name, spec),
-    ]  # fmt: skip
-    if spec.turns > 1:
-        parts.append(_turns(name, spec))
-    if spec.joined:
-        parts.append(_join(name, spec))
-    return parts
-
-
-def _walker(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
-    sizes = g.out_height, g.out_width, *(p.count for p in loops)
-    counters = sum(_bits(n) for n in sizes if n > 1)
-    turning = sum(p.count > 1 for p in loops)
-    items = prod(p.count for p in loops if not p.visit)
-    return Part(name, "walker", {"each": 1, "counters": counters, "loops": turning,
-                                 "pause": _bits(visit) if visit > items else 0})  # fmt: skip
-
-
-def _buffer(name: str, g: Geometry, loops: list[Loop]) -> Part:
-    width, r, k = g.edge.width, g.rows, g.columns
-    banks, address = r * k, _bits(g.bank_depth)
-    place = (
-        signed_bits(-g.padding[2], max(g.width, g.out_width * g.stride[1]) + g.kernel[1])
-        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.stride[0]) + g.kernel[0])
-        + address
-    )  # fmt: skip
-    turning = sum(p.count > 1 for p in loops)
-    part = Part(name, "buffer")
-    part.memories += [MemoryShape(width, max(2, g.bank_depth), "window")] * banks
-    part.add(
-        each=1, addresses=address * (banks + 1), place=place, moves=place * turning,
-        slots=address * g.slots if g.slots > r else 0, words=width * banks,
-        columns=width * banks * (k - 1), rows=width * banks * (r - 1),
-        masks=width * banks if any(g.padding) else 0, counts=_bits(g.height) + _bits(g.width),
-    )  # fmt: skip
-    return part
-
-
-@lru_cache(maxsize=1 << 14)
-def _tree(simd: int, tp: int, bits: int, kind: str, family: str) -> tuple[int, ...]:
-    """Of one output: leaves, LUTs of the tree, its registers, bits of the sum, those of the shared
-    popcount's tree and registers."""
-    dot = DotProduct(1, simd, tp, bits, kind, False, family)
-    dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    plans = dot._tree, dot._pop_tree
-    registers = [sum(len(s.alive) for s in p.stages if s.register) for p in plans]
-    width = len(dot.sum) // dot.sums
-    registers = [
-        n + width * (dot.latency - p.latency) for n, p in zip(registers, plans, strict=True)
-    ]
-    leaves = sum(len(column) for column in plans[0].leaves)
-    return leaves, plans[0].cost, registers[0], width, plans[1].cost, registers[1], dot.sums
-
-
-def _constant(name: str, front: FrontSpec) -> Part:
-    """Trees over the weights that are not zero, by the plan's own count."""
-    dot = front.make_dot()
-    dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    assert isinstance(dot, ConstantDot)
-    bits = front.pe * dot.sums * front.z_width
-    # A tree of counters has about as many registers as LUTs.
-    held = 0.6 * dot.plan.cost + bits
-    return Part(name, "dot constant", {"tree": dot.plan.cost, "held": held})
-
-
-def _tables(name: str, front: FrontSpec) -> Part:
-    """LUT RAM as it is cut, the tree by the plan's own count, and a correction for each sum."""
-    dot = front.make_dot()
-    dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    assert isinstance(dot, TablesDot)
-    s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
-    tables = s.blocks * s.groups
-    bus = len(dot.load.as_value()) * s.segments
-    registers = sum(len(stage.alive) for stage in tree.stages if stage.register)
-    part = Part(name, "dot tables")
-    part.memories += [
-        MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
-    ] * (tables * front.tp)  # fmt: skip
-    part.add(
-        tree=trees * tree.cost, adders=trees * front.z_width,
-        held=trees * (registers + front.z_width) + front.pe * s.groups * s.bits * front.tp
-        + tables + front.pe * s.rows * front.z_width + bus,
-    )  # fmt: skip
-    return part
-
-
-def _dot(name: str, front: FrontSpec) -> Part:
-    family = front.family
-    leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
-        front.simd, front.tp, front.bits, front.kind, family
-    )
-    trees = front.pe * sums
-    part = Part(name, f"dot {front.kind}")
-    part.add(lanes=front.lanes, leaves=trees * leaves, tree=trees * cost, held=trees * held,
-             trees=trees)  # fmt: skip
-    if front.kind == "binary":
-        pops = sums * (front.pe if front.depthwise else 1)
-        part.add(tree=pops * pop_cost, held=pops * pop_held)
-    return part
-
-
-def _sums(name: str, front: FrontSpec) -> Part:
-    """Lanes and planes of the window word, accumulators, steps in order."""
-    edge, width = front.geometry.edge, front.z_width
-    sums = max(1, front.tp // front.bits)
-    bits = front.pe * sums * width
-    pixels = front.geometry.rows * front.geometry.columns
-    act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
-    lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    compress = front.engine == "compress"
-    alone = front.folds == 1  # nothing to accumulate
-    turns = 0 if alone else front.plane_groups
-    part = Part(name, "sums")
-    part.add(
-        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
-        adders=0 if alone and (not compress or front.kind == "binary") else bits,
-        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
-    )  # fmt: skip
-    if turns > REGISTER_TURNS:
-        part.memories.append(MemoryShape(bits, turns, "comb"))
-        part.add(starts=bits)
-    if front.kind == "binary" and compress:
-        pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=(0 if alone else pops) + bits,
-                 rings=pops * (turns if turns <= REGISTER_TURNS else 0))  # fmt: skip
-        if turns > REGISTER_TURNS:
-            part.memories.append(MemoryShape(pops, turns, "comb"))
-            part.add(starts=pops)
-    if sums > 1:
-        groups = ceil(front.steps / sums)
-        part.add(steps=bits)
-        if groups > 1:
-            part.memories.append(MemoryShape(bits, groups, "comb"))
-        else:
-            part.add(store=bits)
-    if front.parts > 1:
-        part.add(parts=front.pe * width)
-    return part
-
-
-def _weights(
-    name: str, depth: int, width: int, ram: bool, kind: str = "weights", style: str = "auto"
-) -> Part:
-    """A memory of weights or parameters, with its place in the daisy chain."""
-    part = Part(name, kind)
-    part.add(each=1, word=width, address=_bits(depth))
-    if not ram:
-        part.memories.append(MemoryShape(width, max(2, depth), "rom", style))
-        return part
-    banks = ceil(width / 32)
-    widths = [32] * (width // 32) + ([width % 32] if width % 32 else [])
-    part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
-    part.add(node=1, banks=banks, joined=width, reread=_bits(depth))
-    return part
-
-
-def _scan(name: str, spec: ConvSpec) -> Part:
-    params, rule = spec.params, spec.params.rule
-    bounds, pe = params.bounds, spec.scan_pe
-    width, margin = bounds.width("u", "v", "current"), bounds.width("margin")
-    back = rule.reset == "subtract" and not params.shared_reset
-    adds = width + (width if back else 0) + (margin if params.fires else 0)
-    drives = sum(
-        w for field_name, w in (("add", width), ("back", width if back else 0),
-                                ("over", margin if params.fires else 0))
-        if field_name in params.fields or field_name == "add"
-    )  # fmt: skip
-    part = Part(name, "readout" if spec.readout else "scan")
-    part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
-             keeps=pe * width * (rule.reset != "none"))  # fmt: skip
-    for decay in (rule.leak, rule.synapse):
-        # A factor of 2**-n is a shift, without an adder.
-        if decay is not None and not isinstance(decay, str) and decay.num > 1:
-            part.add(decays=pe * width * (1 if decay.k2 is None else 3))
-    if rule.synapse is not None:
-        part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
-    return part
-
-
-def _turns(name: str, spec: ConvSpec) -> Part:
-    """What holds a visit's sums while they take turns at the scan."""
-    bits = spec.pe * spec.front.z_width
-    part = Part(name, "turns")
-    part.add(each=1, moved=bits - bits // spec.turns, count=_bits(spec.steps) + _bits(spec.turns))
-    if spec.front.held or spec.steps <= REGISTER_STEPS:
-        part.add(kept=bits * (1 if spec.front.held else spec.steps))
-    else:
-        part.memories.append(MemoryShape(bits, spec.steps, "comb"))
-    return part
-
-
-def _out(name: str, spec: ConvSpec) -> Part:
-    part = Part(name, "words" if spec.readout else "beats")
-    if spec.readout:
-        width, depth = spec.scan_pe * spec.logit_bits, max(2, spec.credits * spec.turns)
-        part.add(each=1, width=width)
-    else:
-        edge = spec.out_edge
-        width, depth = edge.width, max(2, spec.credits * edge.plane_beats)
-        part.add(each=1, width=width, count=_bits(edge.pb) + _bits(edge.plane_beats))
-    part.memories.append(MemoryShape(width, depth, "comb"))
-    part.add(level=_bits(depth + 1))
-    return part
-
-
-def _join(name: str, spec: ConvSpec) -> Part:
-    part = Part(name, "join")
-    width = spec.params.bounds.width("x")
-    for other in spec.others:
-        visits = sum_visits(spec.front, other, spec.visit_interval)
-        bits = other.pe * other.z_width
-        part.memories.append(
-            MemoryShape(bits, max(2, visits * (1 if other.held else other.steps)), "comb")
-        )
-        part.add(queues=1, bits=bits, adders=spec.pe * width)
-    for shortcut in spec.shortcuts:
-        visits = shortcut_visits(spec.front, spec.visit_interval)
-        edge = shortcut.edge
-        part.memories.append(MemoryShape(edge.width, max(2, visits * edge.plane_beats), "comb"))
-        part.add(queues=1, bits=shortcut.bits * edge.lanes, picks=edge.width,
-                 adders=spec.pe * width * shortcut.bits)  # fmt: skip
-    return part
-
-
-# --- everything else --------------------------------------------------------------------------
-
-
 def _pool(name: str, spec: PoolSpec) -> list[Part]:
     g, edge = spec.geometry, spec.geometry.edge
     visits = ceil(17 / spec.visit_clocks) + 2
@@ -354,7 +78,7 @@ def _pool(name: str, spec: PoolSpec) -> list[Part]:
              first=values if spec.mode == "first" else 0)  # fmt: skip
     part.memories.append(MemoryShape(spec.out_edge.width, max(2, visits), "comb"))
     loops = spec.loops()
-    return [part, _walker(name, g, loops, 0), _buffer(name, g, loops)]
+    return [part, walker_part(name, g, loops, 0), buffer_part(name, g, loops)]
 
 
 def _merge(name: str, spec: MergeSpec) -> Part:
@@ -366,7 +90,7 @@ def _merge(name: str, spec: MergeSpec) -> Part:
 
 
 def _wait(name: str, width: int, kind: str, depth: int) -> Part:
-    part = Part(name, f"wait {kind}", {"each": 1, "level": 3 * _bits(depth + 1)})
+    part = Part(name, f"wait {kind}", {"each": 1, "level": 3 * counter_bits(depth + 1)})
     if kind == "registers":
         part.add(bits=width * depth)
     else:
@@ -423,7 +147,7 @@ def _image(top: TopSpec) -> Part:
     if top.repeat:
         words = ceil(pixels * top.edge.channels * top.edge.planes / top.axis_width)
         part.memories.append(MemoryShape(top.axis_width, max(2, words), "window"))
-        part.add(counts=_bits(words))
+        part.add(counts=counter_bits(words))
     part.memories.append(MemoryShape(3, 4 if top.compact else 16, "comb"))
     if wide != top.edge:
         for gear in _gear("axis_input", wide, top.edge):
@@ -434,7 +158,6 @@ def _image(top: TopSpec) -> Part:
 
 def _result(top: TopSpec) -> Part:
     part = Part("axis_output", "result")
-    part.add(each=1, classes=_bits(top.classes))
+    part.add(each=1, classes=counter_bits(top.classes))
     part.memories.append(MemoryShape(top.logit_bits, 2 * top.classes, "window"))
     return part
-
