@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sterna.gen.banks import bank_choices, banks_of
 from sterna.gen.cost import Cost, estimate_core
 from sterna.gen.design import Design
 from sterna.gen.edges import input_edge
 from sterna.gen.engines import engine_of, one_row, tables_fit
-from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices
+from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices, visit_items
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
 from sterna.gen.memories import STYLES
@@ -84,7 +85,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
          f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
-         f.engine, tuple(f.weights) if f.engine == "constant" else None)
+         f.engine, f.banks, tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
     rule, bounds = spec.params.rule, spec.params.bounds
@@ -156,7 +157,7 @@ def _rough(
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     rough: list[tuple[int, float, Entries]] = []
     for pe in sorted(shared):
-        of = {name: _of_pe(network, name, legal[name], pe, engine_of(given.get(name, {})))
+        of = {name: _of_pe(network, name, legal[name], pe, given.get(name, {}))
               for name in group}  # fmt: skip
         if not all(of.values()):
             continue
@@ -178,27 +179,33 @@ def _rough(
 
 
 def _of_pe(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, engine: str
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, given: dict[str, Any]
 ) -> list[tuple[int, float, dict[str, Any]]]:
-    node, out = network[name], []
+    node, engine, out = network[name], engine_of(given), []
     assert isinstance(node, Conv2d | Linear)
     for simd in legal["simd"]:
         for tp in legal["tp"]:
-            if pe * simd * tp <= MAX_LANES:
+            if pe * simd * tp > MAX_LANES:
+                continue
+            choices = bank_choices(network, name, visit_items(network, name, simd, tp))
+            for banks in [given["banks"]] if "banks" in given else choices:
                 entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
+                entry |= {"banks": banks} if banks > 1 else {}
                 if engine == "constant":
                     lanes = CONSTANT * tp * int((node.weight != 0).sum())
                 elif engine == "tables":
                     lanes = TABLES * pe * simd * tp
                 else:
                     lanes = pe * simd * (tp + 1 / 4)
-                cost = lanes + 20 * pe + 2 * simd * tp
+                cost = lanes + 20 * pe * banks + 2 * simd * tp
                 out.append((_clocks(network, name, entry), cost, entry))
     return out
 
 
 def _clocks(network: Network, name: str, entry: dict[str, Any]) -> int:
-    return compute_clocks(network, name, entry["pe"], entry["simd"], entry["tp"])
+    return compute_clocks(
+        network, name, entry["pe"], entry["simd"], entry["tp"], banks_of(entry)
+    )
 
 
 def _spec(
@@ -246,5 +253,6 @@ def _front(
     return replace(
         front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
         family=family, engine=entry["engine"], ram_style=entry["ram_style"],
+        banks=banks_of(entry),
         weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
     )  # fmt: skip

@@ -38,9 +38,11 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
                  "params"),
-        _scan(name, spec),
-        _out(name, spec),
+        *(_scan(name, spec) for _ in range(spec.banks)),
+        *(_out(name, spec) for _ in range(spec.banks)),
     ]  # fmt: skip
+    if spec.banks > 1:
+        parts.append(_banks(name, spec))
     if spec.turns > 1:
         parts.append(_turns(name, spec))
     if spec.joined:
@@ -156,7 +158,7 @@ def _sums(name: str, front: FrontSpec) -> Part:
     part.add(
         each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
         adders=0 if alone and (not compress or front.kind == "binary") else bits,
-        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.pe * width,
+        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.banks * front.pe * width,
     )  # fmt: skip
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
@@ -170,11 +172,11 @@ def _sums(name: str, front: FrontSpec) -> Part:
             part.add(starts=pops)
     if sums > 1:
         groups = ceil(front.steps / sums)
-        part.add(steps=bits)
+        part.add(steps=front.banks * bits)
         if groups > 1:
-            part.memories.append(MemoryShape(bits, groups, "comb"))
+            part.memories += [MemoryShape(bits, groups, "comb")] * front.banks
         else:
-            part.add(store=bits)
+            part.add(store=front.banks * bits)
     if front.parts > 1:
         part.add(parts=front.pe * width)
     return part
@@ -219,6 +221,14 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     return part
 
 
+def _banks(name: str, spec: ConvSpec) -> Part:
+    """What several banks need besides their scans: rows of parameters kept, the choice of beats."""
+    part = Part(name, "banks")
+    part.add(each=spec.banks, picks=(spec.banks - 1) * spec.out_edge.width,
+             rows=spec.banks * spec.param_width * (spec.param_depth > 1))  # fmt: skip
+    return part
+
+
 def _turns(name: str, spec: ConvSpec) -> Part:
     """What holds a visit's sums while they take turns at the scan."""
     bits = spec.pe * spec.front.z_width
@@ -239,7 +249,7 @@ def _out(name: str, spec: ConvSpec) -> Part:
         part.add(each=1, width=width)
     else:
         edge = spec.out_edge
-        width, depth = edge.width, max(2, spec.credits * edge.plane_beats)
+        width, depth = edge.width, max(2, ceil(spec.credits / spec.banks) * edge.plane_beats)
         part.add(each=1, width=width, count=counter_bits(edge.pb) + counter_bits(edge.plane_beats))
     part.memories.append(MemoryShape(width, depth, "comb"))
     part.add(level=counter_bits(depth + 1))

@@ -16,7 +16,7 @@ FORMAT = "sterna-design"
 VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 LAW = 1.02  # the interval of the law is met within this factor
-FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style")
+FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks")
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
 
@@ -54,6 +54,7 @@ class CoreDesign:
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
     engine: of the dot product (`gen.engines`); constants: what names the weights of a core that
     has them in its logic. ram_style: storage demanded for the weights (`gen.memories.STYLES`).
+    banks: of neuron scans, which take visits in turns (`hw.banks`).
     """
 
     name: str
@@ -77,6 +78,7 @@ class CoreDesign:
     engine: str = "compress"
     constants: str | None = None
     ram_style: str = "auto"
+    banks: int = 1
 
     @property
     def interval(self) -> int:
@@ -204,11 +206,12 @@ class Design:
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
         """The editable, reusable block: core -> pe, simd, tp, memory, engine; ram_style where one
-        is demanded."""
+        is demanded, banks where there are several."""
         keys = ("pe", "simd", "tp", "memory", "engine")
         return {
             c.name: {k: getattr(c, k) for k in keys}
             | ({} if c.ram_style == "auto" else {"ram_style": c.ram_style})
+            | ({} if c.banks == 1 else {"banks": c.banks})
             for c in self.cores
             if c.op == "conv"
         }

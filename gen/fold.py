@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sterna.gen.banks import banks_of, check_banks
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
 from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
 from sterna.gen.graph import CoreNodes, walk
@@ -17,7 +18,7 @@ from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
     "MAX_LANES", "check_folding", "compute_clocks", "fold", "legal_choices", "legal_folding",
-    "neuron_groups",
+    "neuron_groups", "visit_items",
 ]  # fmt: skip
 
 MAX_LANES = 1 << 16
@@ -51,7 +52,7 @@ def fold(
 ) -> Design:
     """Decide everything about the hardware of a network.
 
-    ``folding`` gives pe, simd, tp, memory, engine, ram_style of some or all weighted nodes; the
+    ``folding`` gives some or all of `FOLDING_KEYS` of some or all weighted nodes; the
     rest gets the fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are
     not slower than the given ones (without those: than reading the image at one pixel in 8
     clocks). ``memory``, 'rom' or 'ram', holds for every core, whatever ``folding`` says of it.
@@ -88,7 +89,7 @@ def fold(
     elif fps is not None:
         target = int(clock_mhz * 1e6 / fps)
     elif complete:
-        target = max(compute_clocks(network, n, **_three(folding[n])) for n in complete)
+        target = max(compute_clocks(network, n, **_pace(folding[n])) for n in complete)
     else:
         _, h, w = network.input.shape
         target = 8 * h * w
@@ -97,7 +98,7 @@ def fold(
             folding |= _smallest(network, group, target, folding, fps, family)
         _check_pe(group, folding)
     target = max(
-        [target, *(compute_clocks(network, n, **_three(folding[n])) for n in convs)]
+        [target, *(compute_clocks(network, n, **_pace(folding[n])) for n in convs)]
         if fps is None
         else [target]
     )
@@ -139,6 +140,7 @@ def check_folding(network: Network, convs: list[str], folding: dict[str, dict[st
                 f"{', '.join(STYLES)}"
             )
         _check_numbers(network, name, entry)
+        check_banks(network, name, banks_of(entry))
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
@@ -152,19 +154,28 @@ def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
             )
 
 
-def _three(entry: dict[str, Any]) -> dict[str, int]:
-    return {k: entry[k] for k in ("pe", "simd", "tp")}
+def _pace(entry: dict[str, Any]) -> dict[str, int]:
+    """What decides how fast a core is."""
+    return {k: entry[k] for k in ("pe", "simd", "tp")} | {"banks": banks_of(entry)}
 
 
-def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int) -> int:
+def compute_clocks(
+    network: Network, name: str, pe: int, simd: int, tp: int, banks: int = 1
+) -> int:
     """The compute term of the law, clocks an image."""
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
     _, oh, ow = network.shape[name]
-    channels, (kh, kw) = window_of(node, network.shape[node.input])
-    planes = -(-network.planes(node.input) // tp)
-    visit = max(channels * kh * kw // simd * planes, network.steps)
+    visit = max(visit_items(network, name, simd, tp), -(-network.steps // banks))
     return oh * ow * (node.out_channels // pe) * visit
+
+
+def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
+    """Clocks of a visit's window words."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    return channels * kh * kw // simd * -(-network.planes(node.input) // tp)
 
 
 def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:
@@ -202,7 +213,10 @@ def _smallest(
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     best: tuple[tuple[int, float], dict[str, dict[str, Any]]] | None = None
     for pe in sorted(shared):
-        found = {name: _cheapest(network, name, legal[name], pe, target) for name in group}
+        found = {
+            name: _cheapest(network, name, legal[name], pe, target, banks_of(given.get(name, {})))
+            for name in group
+        }
         if any(f is None for f in found.values()):
             continue
         keys = [f[0] for f in found.values() if f is not None]
@@ -225,6 +239,7 @@ def _smallest(
         best[1][name]["memory"] = given.get(name, {}).get("memory", (memories or ["rom"])[0])
         best[1][name]["engine"] = engine_of(given.get(name, {}))
         best[1][name]["ram_style"] = given.get(name, {}).get("ram_style", "auto")
+        best[1][name]["banks"] = banks_of(given.get(name, {}))
     return best[1]
 
 
@@ -238,7 +253,7 @@ def legal_choices(
 
 
 def _cheapest(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int, banks: int
 ) -> tuple[tuple[int, float], dict[str, int]] | None:
     """((clocks too many, cost), folding) of one weighted node with this pe."""
     node, shape = network[name], network.shape[network[name].inputs[0]]
@@ -252,7 +267,7 @@ def _cheapest(
             if lanes * tp > MAX_WIDTH:  # no beat holds a window word
                 continue
             entry = {"pe": pe, "simd": simd, "tp": tp}
-            late = max(0, compute_clocks(network, name, **entry) - target)
+            late = max(0, compute_clocks(network, name, **entry, banks=banks) - target)
             # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
             key = late, pe * simd * tp + 20 * pe + 2 * pe * simd / 8
             if best is None or key < best[0]:

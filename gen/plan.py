@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sterna.gen.banks import banks_of
 from sterna.gen.design import BranchDesign, CoreDesign, Design, EdgeDesign
 from sterna.gen.edges import SLACK, input_edge, pixels_of, pool_edge
 from sterna.gen.engines import constants_of, engine_of
@@ -165,7 +166,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
         law={}, ranges=declared_ranges(target.rule) if declares else None,
         regions=regions if ram else None, patchable=p.patchable and not ram,
         engine=engine, constants=constants_of(node) if engine == "constant" else None,
-        ram_style=entry.get("ram_style", "auto"),
+        ram_style=entry.get("ram_style", "auto"), banks=banks_of(entry),
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sterna.gen.banks import check_banks
 from sterna.gen.design import CoreDesign
 from sterna.gen.engines import check_engine
 from sterna.gen.graph import weighted_inputs
@@ -110,6 +111,7 @@ def front_spec(
             f"nor is a multiple of them up to {core.input.planes}"
         )
     check_engine(network, core, family)
+    check_banks(network, core.name, core.banks)
     # Constants are no contents but what the logic is made of.
     rows = rows or core.engine == "constant"
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
@@ -145,6 +147,7 @@ def front_spec(
         family=family,
         engine=core.engine,
         ram_style=core.ram_style,
+        banks=core.banks,
         weight_region=core.regions[0] if core.regions else None,
         weights=contents,
     )

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
+from sterna.hw.fifo import counter_of, step_counter
 
 __all__ = ["Accumulator", "StepFeeder"]
 
@@ -146,37 +147,56 @@ class StepFeeder(wiring.Component):
 
     Ports: in ``ready_z``, ``z`` (pe * sums * in_width); out ``valid``, ``first`` (step 0),
     ``last`` (step T-1), ``x`` (pe * width, signed fields). Pulses of the next visit must come at
-    least ``steps`` clocks after those of this one.
+    least ``steps`` clocks after those of this one. With several ``banks`` visits go to them in
+    turns, all outputs are there for each of them, bank 0 in the low bits, and the distance is that
+    of the visits of one bank.
     """
 
     def __init__(
         self, *, pe: int, sums: int, in_width: int, width: int, steps: int,
-        parts: int = 1, part_bits: int = 0, hold: bool = False,
+        parts: int = 1, part_bits: int = 0, hold: bool = False, banks: int = 1,
     ):  # fmt: skip
         if sums > 1 and (parts > 1 or hold):
             raise DesignError("several steps a pulse exclude parts of a step and a held value")
         self.pe, self.sums, self.in_width, self.width = pe, sums, in_width, width
         self.steps, self.parts, self.part_bits, self.hold = steps, parts, part_bits, hold
+        self.banks = banks
         super().__init__(
             {
                 "ready_z": In(1),
                 "z": In(pe * sums * in_width),
-                "valid": Out(1),
-                "first": Out(1),
-                "last": Out(1),
-                "x": Out(pe * width),
+                "valid": Out(banks),
+                "first": Out(banks),
+                "last": Out(banks),
+                "x": Out(banks * pe * width),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         pulse, values = self._joined(m) if self.parts > 1 else (self.ready_z, self._plain())
+        if self.banks == 1:
+            self._feed(m, pulse, values, 0)
+            return m
+        bank = counter_of(self.banks, name="bank")
+        left = counter_of(pulses := 1 if self.hold else -(-self.steps // self.sums), name="pulses")
+        with m.If(pulse):
+            step_counter(m, left, pulses)
+            with m.If(left == pulses - 1):
+                step_counter(m, bank, self.banks)
+        for n in range(self.banks):
+            self._feed(m, pulse & (bank == n), values, n)
+        return m
+
+    def _feed(self, m: Module, pulse: Value, values: list[Value], bank: int) -> None:
+        """The steps of one bank."""
         step = Signal(range(max(2, self.steps)))
         running = Signal()
         x = Signal(self.pe * self.width, reset_less=True)
-        m.d.comb += self.x.eq(x)
+        m.d.comb += self.x.word_select(bank, len(x)).eq(x)
         if self.sums > 1:
-            begin = self._store(m, pulse, values, -(-self.steps // self.sums), step, x)
+            groups = -(-self.steps // self.sums)
+            begin = self._store(m, pulse, values, groups, step, x)
             m.d.comb += running.eq(begin | (step != 0))
         else:
             m.d.comb += running.eq(pulse | (step != 0) if self.hold else pulse)
@@ -185,11 +205,10 @@ class StepFeeder(wiring.Component):
         with m.If(running):
             m.d.sync += step.eq(Mux(step == self.steps - 1, 0, step + 1))
         m.d.sync += [
-            self.valid.eq(running),
-            self.first.eq(step == 0),
-            self.last.eq(step == self.steps - 1),
+            self.valid[bank].eq(running),
+            self.first[bank].eq(step == 0),
+            self.last[bank].eq(step == self.steps - 1),
         ]
-        return m
 
     def _plain(self) -> list[Value]:
         fields = _fields(self.z, self.pe * self.sums, self.in_width)
@@ -229,7 +248,8 @@ class StepFeeder(wiring.Component):
                 m.d.sync += store.eq(Cat(values))
             held: Value = store
         else:
-            m.submodules.store = memory = Memory(shape=shape, depth=groups, init=[])
+            memory = Memory(shape=shape, depth=groups, init=[])
+            m.submodules["store" if self.banks == 1 else None] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(group_in),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sterna.golden.errors import DesignError
+from sterna.hw.banks import ScanBanks
 from sterna.hw.front_spec import FrontSpec
 from sterna.hw.geometry import Geometry
 from sterna.hw.join import ShortcutSpec, add_up_clocks
@@ -23,7 +24,8 @@ class ConvSpec:
     front: the first weighted input; others: further ones, in the order of the rule's shifts;
     shortcuts: spike inputs, in the order of its coefficients, lanes = PE and whole steps a beat.
     param_style: see `WeightMemory`; more rows than needed make the memory deeper.
-    All inputs have the same output pixels, channels, steps and PE.
+    All inputs have the same output pixels, channels, steps and PE. Several banks (of the first
+    input) exclude others, shortcuts, a readout and parameters of every step.
     """
 
     front: FrontSpec
@@ -44,6 +46,11 @@ class ConvSpec:
                     f"weighted inputs of one neuron have (pe, steps, channels, visits) "
                     f"{same(self.front)} and {same(other)}; give them the same"
                 )
+        if self.banks > 1 and (self.joined or self.readout or self.params.per_step):
+            raise DesignError(
+                f"{self.banks} banks of scans beside further inputs, in a readout or with "
+                "parameters of every step; give it one"
+            )
         for s in self.shortcuts:
             wanted = self.pe, self.steps * s.bits, self.front.out_channels
             if (s.edge.lanes, s.edge.planes, s.edge.channels) != wanted:
@@ -64,6 +71,11 @@ class ConvSpec:
     @property
     def steps(self) -> int:
         return self.front.steps
+
+    @property
+    def banks(self) -> int:
+        """Of neuron scans, see `sterna.hw.banks`."""
+        return self.front.banks
 
     @property
     def folds(self) -> int:
@@ -152,16 +164,17 @@ class ConvSpec:
     @property
     def join_latency(self) -> int:
         """Clocks from a main step to its x at the neuron scan, which needs its parameters, too."""
-        return max(WeightMemory.latency, add_up_clocks(self.term_clocks))
+        row = ScanBanks.row_clocks(self.banks, self.param_depth)
+        return max(row, add_up_clocks(self.term_clocks))
 
     @property
     def turns(self) -> int:
         """Turns in which a visit's outputs share the neuron scans: as many as its clocks allow.
 
-        1 where inputs meet, because their queues are as wide as the visit, and where the last beat
-        of a visit is part-filled.
+        1 where inputs meet, because their queues are as wide as the visit, where the last beat
+        of a visit is part-filled, and where there are several banks, each with time for one.
         """
-        if self.joined or (not self.readout and self.steps % self.out_pb):
+        if self.banks > 1 or self.joined or (not self.readout and self.steps % self.out_pb):
             return 1
         f = self.front
         return most_turns(

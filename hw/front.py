@@ -35,7 +35,8 @@ class Front(wiring.Component):
 
     Ports: ``i``, stream of ``spec.geometry.edge``; in ``go`` (a register: a visit may be issued);
     out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
-    ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order. Weights in a
+    ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order, of each of
+    ``spec.banks``, to which visits go in turns. Weights in a
     ram: ``chain_i``, ``chain_o``. Of the engine 'tables': out ``ready``, a register: the tables
     are written; no visit is issued before.
 
@@ -58,10 +59,10 @@ class Front(wiring.Component):
             "i": In(stream.Signature(unsigned(g.edge.width))),
             "go": In(1),
             "start": Out(1),
-            "valid": Out(1),
-            "first": Out(1),
-            "last": Out(1),
-            "x": Out(s.pe * s.z_width),
+            "valid": Out(s.banks),
+            "first": Out(s.banks),
+            "last": Out(s.banks),
+            "x": Out(s.banks * s.pe * s.z_width),
         }
         if s.weight_region is not None:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
@@ -221,7 +222,7 @@ class Front(wiring.Component):
         s = self.spec
         m.submodules.feeder = feeder = StepFeeder(
             pe=s.pe, sums=self.dot.sums, in_width=s.z_width, width=s.z_width, steps=s.steps,
-            parts=s.parts, part_bits=s.tp, hold=s.held,
+            parts=s.parts, part_bits=s.tp, hold=s.held, banks=s.banks,
         )  # fmt: skip
         m.d.comb += [
             feeder.ready_z.eq(ready),

@@ -46,7 +46,8 @@ class FrontSpec:
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
     needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
-    logic, 'tables' has memory rows of 32 bits (`sterna.hw.expander`).
+    logic, 'tables' has memory rows of 32 bits (`sterna.hw.expander`). banks: of neuron scans, see
+    `sterna.hw.banks`.
     """
 
     geometry: Geometry
@@ -68,6 +69,7 @@ class FrontSpec:
     weights: Sequence[int] = field(default_factory=list)
     ram_style: str = "auto"
     engine: str = "compress"
+    banks: int = 1
 
     @property
     def simd(self) -> int:
@@ -124,7 +126,8 @@ class FrontSpec:
 
     @property
     def visit_clocks(self) -> int:
-        return max(self.folds * self.plane_groups, self.steps)
+        """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
+        return max(self.folds * self.plane_groups, -(-self.steps // self.banks))
 
     @property
     def interval(self) -> int:

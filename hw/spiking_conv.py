@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.hw.banks import ScanBanks
 from sterna.hw.chain import Chain
 from sterna.hw.collect import BeatCollector, WordSerializer
 from sterna.hw.conv_spec import ConvSpec
@@ -31,7 +32,8 @@ class SpikingConv(wiring.Component):
     out ``ready``: the tables of all inputs are written.
 
     Where a visit has the clocks for it, its outputs go through fewer scans in turns
-    (``sterna.hw.turns``). Timing of the output: the spikes of a step reach the collector
+    (``sterna.hw.turns``); where it has too few, visits go to several banks of scans
+    (``sterna.hw.banks``). Timing of the output: the spikes of a step reach the collector
     ``spec.scan_clocks()`` behind the main front's ``start``; see ``sterna.hw.collect``.
     """
 
@@ -44,12 +46,19 @@ class SpikingConv(wiring.Component):
         self.fronts = [Front(f) for f in s.fronts]
         main = self.fronts[0]
         self.loops, self.walker, self.buffer = main.loops, main.walker, main.buffer
-        self.scan = NeuronScan(
-            s.params, pe=s.scan_pe, readout=s.readout,
-            x_width=s.params.bounds.width("x") if s.joined else s.front.z_width,
-            x_shift=0 if s.joined else s.front.shift,
-        )  # fmt: skip
         self.visits = s.credits
+        self.scan: NeuronScan | ScanBanks
+        if s.banks > 1:
+            self.scan = ScanBanks(
+                s.params, banks=s.banks, pe=s.pe, x_width=s.front.z_width, x_shift=s.front.shift,
+                edge=s.out_edge, visits=s.credits, row_changes=s.param_depth > 1,
+            )  # fmt: skip
+        else:
+            self.scan = NeuronScan(
+                s.params, pe=s.scan_pe, readout=s.readout,
+                x_width=s.params.bounds.width("x") if s.joined else s.front.z_width,
+                x_shift=0 if s.joined else s.front.shift,
+            )  # fmt: skip
         width = 32 if s.readout else s.out_edge.width
         ports = {
             "i": In(stream.Signature(unsigned(s.front.geometry.edge.width))),
@@ -90,12 +99,14 @@ class SpikingConv(wiring.Component):
             credit.take.eq(main.start),
             self.stalled.eq(~credit.some),
         ]
+        if isinstance(self.scan, ScanBanks):
+            m.d.comb += main.go.eq(credit.some)
+            # Each bank keeps the row that is there at its first step.
+            self._row(m, params, (main.valid & main.first).any())
+            self._banks(m, self.scan, params, credit)
+            return m
         valid, first, last, sums = self._turns(m)
-        depth = s.param_depth
-        row = Signal(range(max(2, depth)))
-        with m.If(valid & (1 if s.params.per_step else last)):
-            m.d.sync += row.eq(Mux(row == depth - 1, 0, row + 1))
-        m.d.comb += params.addr.eq(row)
+        self._row(m, params, valid & (1 if s.params.per_step else last))
         if s.joined:
             x = self._join(m, params.data, credit.some)
         else:
@@ -109,8 +120,28 @@ class SpikingConv(wiring.Component):
             scan.params_in.eq(delay(m, params.data, late, "scan_params")),
             Cat(scan.valid, scan.first, scan.last).eq(flags),
         ]
-        m.d.comb += credit.give.eq(self._output(m))
+        m.d.comb += credit.give.eq(self._output(m, scan))
         return m
+
+    def _row(self, m: Module, params: WeightMemory, on: Value) -> None:
+        """Rows of parameters, one after another: ``on`` ends a row's use."""
+        depth = self.spec.param_depth
+        row = Signal(range(max(2, depth)))
+        with m.If(on):
+            m.d.sync += row.eq(Mux(row == depth - 1, 0, row + 1))
+        m.d.comb += params.addr.eq(row)
+
+    def _banks(self, m: Module, banks: ScanBanks, params: WeightMemory, credit: Credit) -> None:
+        """From the main front's steps to beats, where visits go to several banks of scans."""
+        main = self.fronts[0]
+        m.submodules.scan = banks
+        m.d.comb += [
+            Cat(banks.valid, banks.first, banks.last).eq(Cat(main.valid, main.first, main.last)),
+            banks.x.eq(main.x),
+            banks.row.eq(params.data),
+            credit.give.eq(banks.visit_done),
+        ]
+        wiring.connect(m, banks.o, wiring.flipped(self.o))
 
     def _turns(self, m: Module) -> tuple[Value, Value, Value, Value]:
         """The main front's steps, for so many outputs at a time as there are scans."""
@@ -194,9 +225,9 @@ class SpikingConv(wiring.Component):
             out.append(list(zip(s.term_clocks, terms, strict=True)))
         return out
 
-    def _output(self, m: Module) -> Value:
+    def _output(self, m: Module, scan: NeuronScan) -> Value:
         """Spikes to beats, or logits to words; returns the pulse of a visit that has left."""
-        s, scan = self.spec, self.scan
+        s = self.spec
         if s.readout:
             bits = s.logit_bits
             m.submodules.out = out = WordSerializer(s.scan_pe, bits, self.visits, s.turns)
