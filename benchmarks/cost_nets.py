@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from sterna.gen.banks import bank_choices
 from sterna.gen.design import Design
-from sterna.gen.fold import fold, legal_folding
+from sterna.gen.fold import fold, legal_folding, visit_items
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
@@ -82,18 +83,33 @@ def _folding(
                         found.append((pe, simd, tp))
         pe, simd, tp = draw.choice(found or [(1, 1, 1)])
         out[node.name] = {"pe": pe, "simd": simd, "tp": tp, "memory": memory}
-        if engine != "compress" and isinstance(node, Conv2d):
+        if engine == "banks" and isinstance(node, Conv2d):
+            out[node.name] |= _banks(draw, network, node.name, legal)
+        elif engine != "compress" and isinstance(node, Conv2d):
             # All weights, or half of them, at once: pe and simd follow.
             out[node.name] = {"tp": min(legal["tp"]), "engine": engine,
                               "memory": "rom" if engine == "constant" else memory}  # fmt: skip
     return out
 
 
+def _banks(
+    draw: random.Random, network: Network, name: str, legal: dict[str, list[int]]
+) -> dict[str, int]:
+    """A folding of several banks of scans; empty where nothing is faster than a step a clock."""
+    found = [
+        {"pe": pe, "simd": simd, "tp": tp, "banks": banks}
+        for pe in legal["pe"] for simd in legal["simd"] for tp in legal["tp"]
+        if pe <= 16 and pe * simd * tp <= WHOLE / 4
+        for banks in bank_choices(network, name, visit_items(network, name, simd, tp))[1:]
+    ]  # fmt: skip
+    return draw.choice(found) if found else {}
+
+
 def random_design(
     seed: int, family: str, layers: int, most: int = 200, engine: str = "compress"
 ) -> tuple[Network, Design]:
     """A random chain of ``layers`` convolutions with at most about ``most`` lanes a layer; of the
-    other engines at most `WHOLE`."""
+    other engines, and with 'banks' (compress, several banks of scans), at most `WHOLE`."""
     for attempt in range(200):
         draw = random.Random(f"{seed} {attempt}")
         network = _network(draw, layers)
@@ -101,6 +117,8 @@ def random_design(
             design = fold(network, _folding(draw, network, most, engine), family=family)
         except DesignError:
             continue  # a beat too wide, an engine that cannot be had: another one
+        if engine == "banks" and all(c.banks == 1 for c in design.cores):
+            continue
         if engine == "compress" or max(c.lanes for c in design.cores) <= WHOLE:
             return network, design
     raise AssertionError("no design in 50 attempts")

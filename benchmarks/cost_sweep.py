@@ -14,6 +14,7 @@ import argparse
 import functools
 import hashlib
 import json
+import re
 import statistics
 import sys
 from typing import Any
@@ -38,7 +39,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
 FITTED = 16  # chains of two layers and a classifier, a family
 CHECKED = 20  # single layers and a classifier
 FIRST_CHECKED = 1000  # their seeds
-ENGINES = {"constant": (500, 1500), "tables": (600, 1600)}  # first seeds, of fit and check
+ENGINES = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700)}
+"""First seeds, of fit and check, of designs with other engines, and with banks of scans."""
 FEW = 5  # designs of such an engine, a family, for either
 
 
@@ -99,12 +101,12 @@ def engine_seeds(family: str, at: int) -> list[int]:
     return [ENGINES[e][at] + n for e in engines for n in range(FEW)]
 
 
-def sweep(families: list[str]) -> dict[str, Any]:
-    """Everything measured for the fit, what is missing now."""
+def sweep(families: list[str], old: bool) -> dict[str, Any]:
+    """Everything measured for the fit, what is missing now; ``old``: of any version."""
     results = load_results()
     for family in families:
         for seed in [*range(FITTED), *engine_seeds(family, 0)]:
-            get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f))
+            get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f), old)
     return results
 
 
@@ -115,7 +117,7 @@ GROUPS = {
     "walker": ("walker",), "buffer": ("buffer",),
     "dot": ("dot ternary", "dot binary", "dot constant", "dot tables"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
-    "turns": ("turns",),
+    "turns": ("turns",), "banks": ("banks",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
     "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
     "control": ("control",), "image": ("image",), "result": ("result",),
@@ -134,8 +136,9 @@ def group_of(path: str, pools: set[str]) -> tuple[str, str]:
             return core or head.removeprefix(prefix), group
     if not head:
         return "control", "control"
-    for word in ("walker", "buffer", "dot", "scan", "turns", "out"):
-        if word in rest.split("."):
+    inside = [re.sub(r"^(scan|out)_\d+$", r"\1", name) for name in rest.split(".")]  # of banks
+    for word in ("walker", "buffer", "dot", "scan", "turns", "out", "banks"):
+        if word in inside:
             return head, word
     if rest.startswith(("sums_", "shortcut_")):
         return head, "join"
@@ -304,7 +307,7 @@ def main() -> None:
                         help="of --check, names with commas between, or nothing")  # fmt: skip
     parser.add_argument("--refit", action="store_true", help="fit to what is there")
     parser.add_argument("--old", action="store_true",
-                        help="of --check: results of an earlier version of the hardware will do")
+                        help="results of an earlier version of the hardware will do")
     parser.add_argument("--there", action="store_true",
                         help="of --check: only what has been measured already")
     args = parser.parse_args()
@@ -314,7 +317,7 @@ def main() -> None:
         write_results("cost_check", found)
         print(show(found))
         return
-    results = load_results() if args.refit else sweep(families)
+    results = load_results() if args.refit else sweep(families, args.old)
     body = json.loads(cost.COEFFICIENTS.read_text()) if cost.COEFFICIENTS.is_file() else {}
     known = body.get("families", {}) | {family: fit(results, family) for family in families}
     text = json.dumps({"hardware": hardware_id(), "families": known}, indent=1, sort_keys=True)

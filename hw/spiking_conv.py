@@ -134,7 +134,7 @@ class SpikingConv(wiring.Component):
     def _banks(self, m: Module, banks: ScanBanks, params: WeightMemory, credit: Credit) -> None:
         """From the main front's steps to beats, where visits go to several banks of scans."""
         main = self.fronts[0]
-        m.submodules.scan = banks
+        m.submodules.banks = banks
         m.d.comb += [
             Cat(banks.valid, banks.first, banks.last).eq(Cat(main.valid, main.first, main.last)),
             banks.x.eq(main.x),

@@ -29,7 +29,7 @@ def test_steps_come_when_they_should(name):
 def check(spec: FrontSpec, sent: list[int]) -> None:
     dut, rng = Front(spec), random.Random(1)
     starts: list[int] = []
-    steps: list[tuple[int, int, int]] = []
+    steps: list[tuple[int, int, int, int]] = []
     held: dict[str, int] = {"go": 1}
 
     async def watch(ctx, cycle):
@@ -39,16 +39,18 @@ def check(spec: FrontSpec, sent: list[int]) -> None:
         if ctx.get(dut.start):
             assert held["go"] and (not starts or cycle - starts[-1] >= spec.visit_clocks)
             starts.append(cycle)
-        if ctx.get(dut.valid):
-            steps.append((cycle, ctx.get(dut.first), ctx.get(dut.last)))
+        valid, first, last = ctx.get(dut.valid), ctx.get(dut.first), ctx.get(dut.last)
+        for bank in range(spec.banks):
+            if valid >> bank & 1:
+                steps.append((cycle, bank, first >> bank & 1, last >> bank & 1))
 
     room = 20 * 2 * spec.interval + 2000
     after = 3 * spec.step_clocks()[-1] + 3 * spec.interval + 100
     run_streams(dut, {"i": sent}, {}, stalls=0.2, watch=watch, deadline=room, after=after)
     assert len(starts) == 2 * spec.visits
     last = spec.steps - 1
-    assert steps == [
-        (start + clocks, t == 0, t == last)
-        for start in starts
+    assert steps == sorted(
+        (start + clocks, visit % spec.banks, t == 0, t == last)
+        for visit, start in enumerate(starts)
         for t, clocks in enumerate(spec.step_clocks())
-    ]
+    )

@@ -9,6 +9,7 @@ from amaranth.back import verilog
 from combpath import assert_no_comb_path
 from corecase import core_cases, images_for, stream_core
 
+import sterna.hw.banks as banks
 import sterna.hw.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
@@ -100,6 +101,24 @@ CASES = {
                         rule(4, 0, 4)), {"c": {"pe": 4, "simd": 9, "tp": 4, "engine": "tables"}}),
     "constant depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), groups=4),
                            rule(4, 0, 4)), {"c": {"tp": 4, "engine": "constant"}}),
+    # banks of scans: a held value and one row of parameters; steps in order and rows that change,
+    # banks that do not divide T or the visits; a visit in every clock; a scan that could do alone
+    "banked pixels": (single(6, (1, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3),
+                      padding=(1, 1, 1, 1)), rule(4, 60, 300), "direct"),
+                      {"c": {"pe": 4, "simd": 9, "tp": 4, "banks": 3}}),
+    "banks": (single(7, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3, kind="binary"),
+              padding=(0, 2, 1, 0), kind="binary"), rule(6, -9, 10, leak=Decay(1, 3),
+              fraction_bits=3)), {"c": {"pe": 2, "simd": 18, "tp": 3, "banks": 2}}),
+    "banked constants": (single(5, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3, kind="binary"),
+                         padding=(0, 2, 1, 0), kind="binary"), rule(6, synapse=Decay(2))),
+                         {"c": {"tp": 5, "engine": "constant", "banks": 5}}),
+    "banked depthwise": (single(8, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3), groups=4),
+                         rule(4, 0, 4, reset="once")),
+                         {"c": {"pe": 2, "simd": 9, "tp": 4, "banks": 4, "memory": "ram"}}),
+    "banked tables": (single(7, (4, 4, 3), Conv2d("c", "x", weights(5, 4, 2, 2)), rule(5)),
+                      {"c": {"pe": 5, "simd": 8, "tp": 7, "engine": "tables", "banks": 3}}),
+    "idle banks": (single(3, (3, 3, 4), Conv2d("c", "x", weights(4, 3, 3, 1), stride=(2, 1)),
+                   rule(4)), {"c": {"pe": 4, "simd": 3, "tp": 1, "banks": 2}}),
 }  # fmt: skip
 
 
@@ -133,7 +152,7 @@ def test_readout_gives_logits_in_class_order():
     stream_core(case, 0.5)
 
 
-@pytest.mark.parametrize("name", ["pixels", "groups"])
+@pytest.mark.parametrize("name", ["pixels", "groups", "banks"])
 def test_rate_is_that_of_the_law_for_any_data(name):
     """cocotb: the third image on takes ``spec.interval`` clocks, and every clock is the same
     whatever the data are; with stalls the beats are the same."""
@@ -165,13 +184,30 @@ def test_an_output_that_hardly_moves(name):
     stream_core(case, every=every)
 
 
-def test_credits_without_room_are_noticed(monkeypatch):
+@pytest.mark.parametrize("name", ["groups", "banks"])
+def test_credits_without_room_are_noticed(name, monkeypatch):
     """The test above fills the FIFO: were there more credits than room, beats would be lost."""
-    case, every = blocked("groups")
+    case, every = blocked(name)
     real = spiking_conv.Credit
     monkeypatch.setattr(spiking_conv, "Credit", lambda count: real(count + 6))
     with pytest.raises(AssertionError):
         stream_core(case, every=every)
+
+
+def test_banks_that_take_the_row_of_another_visit_are_noticed(monkeypatch):
+    """The row of parameters changes with the visit, while others are still being scanned."""
+    net, folding = CASES["banks"]
+    case = core_cases(net, folding, images_for(net, 2, seed=4))[0]
+    assert case.spec.param_depth == 3
+    real = banks.ScanBanks.elaborate
+
+    def elaborate(self, platform):
+        self.row_changes = False
+        return real(self, platform)
+
+    monkeypatch.setattr(banks.ScanBanks, "elaborate", elaborate)
+    with pytest.raises(AssertionError):
+        stream_core(case)
 
 
 def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
@@ -191,7 +227,8 @@ def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "memory"), [("pixels", "rom"), ("odd planes", "ram"),
-                                              ("depthwise", "rom"), ("tables", "ram")])  # fmt: skip
+                                              ("depthwise", "rom"), ("tables", "ram"),
+                                              ("banks", "ram")])  # fmt: skip
 def test_no_combinational_path(name, memory):
     net, folding = CASES[name]
     folding = {"c": {**folding["c"], "memory": memory}}
@@ -206,3 +243,6 @@ def test_numbers_of_a_spec():
     assert spec.folds == 3 and spec.plane_groups == 2 and spec.output_groups == 2
     assert spec.visit_clocks == 6 and spec.interval == 3 * 2 * 2 * 6
     assert spec.lanes == 2 * 3 * 2 and spec.weight_width == 6 and spec.weight_depth == 6
+    net, folding = CASES["banks"]
+    spec = core_cases(net, folding, images_for(net, 1))[0].spec
+    assert spec.folds * spec.plane_groups == 3 and spec.visit_clocks == 4  # 7 steps, 2 banks

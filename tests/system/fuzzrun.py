@@ -15,6 +15,7 @@ import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
+from sterna.gen.banks import bank_choices
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.engines import engine_choices, one_row, weight_rows_of
@@ -62,9 +63,8 @@ class Case:
 
 
 def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
-    """Legal pe, simd, tp, memory and engine of every core, at most about ``work`` clocks each.
-
-    The weighted inputs of a neuron get the same pe and memory.
+    """Legal pe, simd, tp, memory, engine and banks of every core: at most about ``work``
+    clocks each. The weighted inputs of a neuron get the same pe and memory.
     """
     out: dict[str, dict[str, Any]] = {}
     for node in network.nodes:
@@ -92,6 +92,9 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
             group = [i for i in node.inputs if i in out]
             _constants(network, draw, group, out)
             _tables(network, draw, group, out)
+            most = network.steps if len(bank_choices(network, group[0], 1)) > 1 else 1
+            if most > 1 and draw.chance(40):
+                out[group[0]]["banks"] = draw.pick(range(2, most + 1))
     return out
 
 
