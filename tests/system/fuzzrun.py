@@ -92,9 +92,7 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
             group = [i for i in node.inputs if i in out]
             _constants(network, draw, group, out)
             _tables(network, draw, group, out)
-            most = network.steps if len(bank_choices(network, group[0], 1)) > 1 else 1
-            if most > 1 and draw.chance(40):
-                out[group[0]]["banks"] = draw.pick(range(2, most + 1))
+    _banks(network, draw, out)
     return out
 
 
@@ -108,6 +106,13 @@ def _constants(
             if name == group[0] or draw.chance(50):
                 out[name] |= found | {"engine": "constant"}
             out[name]["pe"] = found["pe"]
+
+
+def _banks(network: Network, draw: Seeded, out: dict[str, dict[str, Any]]) -> None:
+    """Now and then, several banks of scans, whether there are visits enough for them or not."""
+    for name in out:
+        if len(bank_choices(network, name, 1)) > 1 and draw.chance(40):
+            out[name]["banks"] = draw.pick(range(2, network.steps + 1))
 
 
 def _solved(network: Network, draw: Seeded, family: str, width: int | None) -> Design | None:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 # Chosen to hold, between them, every node, reset, coding and readout, both memories, groups,
-# depthwise, strides and paddings that differ, multi-bit streams and TP below and above b.
+# depthwise, strides and paddings that differ, multi-bit streams, TP below and above b, and banks of
+# scans.
 FEW = (29, 60, 73, 79, 112, 128)
 # Every merge, shifts, three inputs, forks of three, sums and spikes before a neuron (rom and ram).
 FEW_GRAPHS = (13, 25, 27, 63, 68)
