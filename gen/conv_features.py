@@ -187,13 +187,19 @@ def _weights(
 ) -> Part:
     """A memory of weights or parameters, with its place in the daisy chain."""
     part = Part(name, kind)
+    single = depth == 1 and style == "auto"
+    if single and not ram:
+        return part  # constants
     part.add(each=1, word=width, address=counter_bits(depth))
     if not ram:
         part.memories.append(MemoryShape(width, max(2, depth), "rom", style))
         return part
     banks = ceil(width / 32)
     widths = [32] * (width // 32) + ([width % 32] if width % 32 else [])
-    part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
+    if single:
+        part.add(single=width)  # registers
+    else:
+        part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
     part.add(node=1, banks=banks, joined=width, reread=counter_bits(depth))
     return part
 

@@ -4,7 +4,7 @@ __all__ = ["WeightMemory", "style_attributes"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -35,6 +35,9 @@ class WeightMemory(wiring.Component):
     bits, each written on its own (see `Banks`). ``init`` is then only what a simulation or a
     bitstream starts with. A chain access owns the address, so the reader must be idle during one
     and for two clocks after; the chain's master sees to it.
+
+    A single row is registers, of a rom constants, where no style is demanded: every bit is read in
+    every clock, and a storage for several rows would only add to it.
 
     Parameters
     ----------
@@ -90,6 +93,11 @@ class WeightMemory(wiring.Component):
         m = Module()
         # Without the common reset the register may move into the block.
         output = Signal(self.width, reset_less=True)
+        # Of one row nothing needs to be chosen, unless a storage is demanded.
+        single = self.depth == 1 and self.style == "auto"
+        if self.node is None and single:
+            m.d.comb += self.data.eq(self.init[0] if self.init else 0)
+            return m
         if self.node is None:
             memory = m.submodules.memory = self._memory(self.width, self.init)
             port = memory.read_port()
@@ -107,22 +115,38 @@ class WeightMemory(wiring.Component):
         m.d.comb += [node.rdata.eq(output), self.data.eq(output)]
         rows = [self.banks.split(row) for row in self.init]
         for k, width in enumerate(self.banks.widths):
-            memory = self._memory(width, [row[k] for row in rows])
-            m.submodules[f"bank_{k}"] = memory
-            port, write = memory.read_port(), memory.write_port()
-            m.d.comb += [
-                port.addr.eq(Mux(node.busy, node.row, self.addr)),
-                # Never both in one clock: no logic for what a read beside a write returns.
-                port.en.eq(~node.we[k]),
-                write.addr.eq(node.row),
-                write.data.eq(node.wdata),
-                write.en.eq(node.we[k]),
-            ]
             part = output[WORD_BITS * k : WORD_BITS * k + width]
-            m.d.sync += part.eq(port.data)
+            m.d.sync += part.eq((self._row if single else self._bank)(m, k, [r[k] for r in rows]))
             with m.If(node.blank[k]):
                 m.d.sync += part.eq(0)
         return m
+
+    def _row(self, m: Module, k: int, init: list[int]) -> Value:
+        """Bank ``k`` of the only row, in registers."""
+        assert self.node is not None
+        # Like a memory, it keeps what it has through a reset.
+        row = Signal(
+            self.banks.widths[k], name=f"row_{k}", init=init[0] if init else 0, reset_less=True
+        )
+        with m.If(self.node.we[k]):
+            m.d.sync += row.eq(self.node.wdata)
+        return row
+
+    def _bank(self, m: Module, k: int, init: list[int]) -> Value:
+        """Bank ``k`` of all rows, in a memory; what it reads."""
+        node = self.node
+        assert node is not None
+        memory = m.submodules[f"bank_{k}"] = self._memory(self.banks.widths[k], init)
+        port, write = memory.read_port(), memory.write_port()
+        m.d.comb += [
+            port.addr.eq(Mux(node.busy, node.row, self.addr)),
+            # Never both in one clock: no logic for what a read beside a write returns.
+            port.en.eq(~node.we[k]),
+            write.addr.eq(node.row),
+            write.data.eq(node.wdata),
+            write.en.eq(node.we[k]),
+        ]
+        return port.data
 
     def _memory(self, width: int, init: list[int]) -> Memory:
         attrs = style_attributes(self.style, rom=self.node is None)

@@ -1,6 +1,8 @@
 import random
+import re
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 from axildriver import simulate
 from combpath import assert_lint_clean, assert_no_comb_path
 
@@ -25,7 +27,9 @@ def _rows(depth, width, seed=0):
 @pytest.mark.parametrize(("depth", "width"), SHAPES)
 def test_data_comes_two_clocks_after_every_address(depth, width, region, compact):
     rows = _rows(depth, width)
-    dut = WeightMemory(depth, width, rows, region=region, compact=compact)
+    single = depth == 1 and region is None  # constants, unless a memory is demanded
+    dut = WeightMemory(depth, width, rows, region=region, compact=compact,
+                       style="block" if single else "auto")  # fmt: skip
     assert dut.latency == 2
     random_ = random.Random(depth)
 
@@ -105,6 +109,36 @@ def test_banks_are_written_and_read_one_by_one(depth, width):
             assert list(got) == expected[start : start + banks.count]
 
     simulate(dut, bench)
+
+
+def test_a_single_row_is_no_memory():
+    """Constants of a rom; registers of a ram, which keep their contents through a reset."""
+    from amaranth.back import verilog
+
+    row = _rows(1, 40)
+    text = verilog.convert(WeightMemory(1, 40, row), strip_internal_attrs=True)
+    assert f"assign data = 40'h{row[0]:010x};" in text and "reg" not in text
+    text = verilog.convert(WeightMemory(1, 40, row, region=9), strip_internal_attrs=True)
+    array = re.compile(r"reg \[\d+:\d+\] \S+ \[")
+    assert not array.search(text)
+    for rows, region in ((2, None), (2, 9)):
+        many = WeightMemory(rows, 40, _rows(rows, 40), region=region)
+        assert array.search(verilog.convert(many, strip_internal_attrs=True))
+
+    dut, reset = WeightMemory(1, 40, row, region=9), Signal()
+
+    async def bench(ctx):
+        await _access(ctx, dut, ChainOp.WRITE, 9, 1, 0x5A)
+        ctx.set(reset, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(reset, 0)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.data) == 0x5A << 32 | row[0] & 0xFFFFFFFF
+        assert await _access(ctx, dut, ChainOp.READ, 9, 1) == (
+            ChainOp.RESPONSE, 0x5A, 2 + dut.node.latency
+        )  # fmt: skip
+
+    simulate(ResetInserter(reset)(dut), bench)
 
 
 def test_words_for_others_pass_unchanged():
