@@ -133,6 +133,7 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "lanes": core.pe * core.simd * core.tp if weighted else 0,
         "memory": _memory(core) if weighted else "",
         "engine": core.engine if weighted else "",
+        "banks": core.banks,
         "clocks": core.interval,
         "busy": core.interval / design.interval,
     }
@@ -142,6 +143,10 @@ def _memory(core: CoreDesign) -> str:
     return core.memory if core.ram_style == "auto" else f"{core.memory}, {core.ram_style}"
 
 
+def _engine(row: Mapping[str, Any]) -> str:
+    return row["engine"] + (f", {row['banks']} banks" if row["banks"] > 1 else "")
+
+
 def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
     heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "engine", "clocks",
@@ -149,7 +154,7 @@ def table(answer: Mapping[str, Any]) -> str:
     rows: list[tuple[Any, ...]] = [
         (
             r["name"], r["output"], f"{r['weights']} {r['kind']}" if r["weights"] else "",
-            r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], r["engine"],
+            r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], _engine(r),
             r["clocks"], f"{r['busy']:.0%}", *_core_cost(r),
         )
         for r in answer["layers"]
