@@ -42,7 +42,9 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
         for shape in part.memories:
             found = mapped(shape, family)
             if found.logic and shape.use == "rom":
-                part.add(rom=shape.width * max(1, shape.depth / inputs))
+                # One LUT a bit, often less; beyond its inputs several, and what chooses among them.
+                few = shape.depth <= inputs
+                part.add(**{"rom" if few else "deep": shape.width * max(1, shape.depth / inputs)})
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
