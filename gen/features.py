@@ -42,9 +42,12 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
         for shape in part.memories:
             found = mapped(shape, family)
             if found.logic and shape.use == "rom":
-                # One LUT a bit, often less; beyond its inputs several, and what chooses among them.
-                few = shape.depth <= inputs
-                part.add(**{"rom" if few else "deep": shape.width * max(1, shape.depth / inputs)})
+                # One LUT a bit, or one for each of the functions there are of so few rows; beyond
+                # a LUT's inputs several, and what chooses among them.
+                if shape.depth <= inputs:
+                    part.add(rom=min(shape.width, 1 << shape.depth))
+                else:
+                    part.add(deep=shape.width * shape.depth / inputs)
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
