@@ -259,7 +259,8 @@ def expected_law(net, core):
     groups = ceil(planes / core.input.pb) * (core.input.pb // core.tp)
     beats = ceil(c / core.input.lanes) * ceil(planes / core.input.pb)
     out = core.pe if core.output is None else ceil(net.steps / core.output.pb)
-    return {"compute": visits * max(folds * groups, net.steps), "input": ih * iw * beats,
+    scan = ceil(net.steps / core.banks)
+    return {"compute": visits * max(folds * groups, scan), "input": ih * iw * beats,
             "output": visits * out}  # fmt: skip
 
 

@@ -131,10 +131,10 @@ def test_weights_move_to_the_storage_that_is_left(monkeypatch):
     # A device without the blocks that the free choice took.
     slow = {"family": "ecp5", "memory": "ram", "fps": 2000}
     blocks = solve(NET, **slow).chosen.estimate.total.bram
-    few = Limits(lut=100_000, bram=blocks - 1, where="small")
+    few = Limits(lut=100_000, bram=blocks // 4, where="small")  # none of the classifier's
     monkeypatch.setattr("sterna.gen.solve.board_limits", lambda name: ("ecp5", few))
     short = solve(NET, board="small", **slow)
-    assert short.chosen.estimate.total.bram < blocks and "distributed" in styles(short)
+    assert short.chosen.estimate.total.bram <= blocks // 4 and "distributed" in styles(short)
     kept = solve(NET, {"c0": {"ram_style": "distributed"}}, **rate)
     assert kept.design.core("c0").ram_style == "distributed"
 
