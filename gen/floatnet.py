@@ -27,7 +27,7 @@ __all__ = [
 FORMAT = "sterna-float"
 VERSION = 1
 KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
-AGAIN = "save it again (of a run, the same `sterna train` command does, from its checkpoint)"
+AGAIN = "run the same `sterna train` command again, or save the network again"
 
 
 @dataclass(frozen=True, eq=False)
