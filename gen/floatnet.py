@@ -26,6 +26,8 @@ __all__ = [
 
 FORMAT = "sterna-float"
 VERSION = 1
+KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
+AGAIN = "run the same `sterna train` command again, or save the network again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +218,10 @@ class FloatNetwork:
                     "between"
                 )
             pixels = self.by_name[n]
-            if isinstance(pixels, FloatInput) and pixels.coding == "direct" and not isinstance(
-                node, _WEIGHTED
+            if (
+                isinstance(pixels, FloatInput)
+                and pixels.coding == "direct"
+                and not isinstance(node, _WEIGHTED)
             ):
                 raise NetworkError(
                     f"node '{node.name}': reads the pixels of '{n}', which only a convolution or a "
@@ -297,6 +301,7 @@ class FloatNetwork:
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
         head = {"format": FORMAT, "version": VERSION, "steps": self.steps, "nodes": nodes,
                 "tensors_sha256": hashlib.sha256(blob).hexdigest()}  # fmt: skip
+        head["check"] = _check(head)
         write_atomic(folder / f"{stem}.safetensors", blob)
         path = folder / f"{stem}.json"
         write_atomic(path, (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())
@@ -311,25 +316,34 @@ class FloatNetwork:
             head = json.loads(path.read_bytes())
             blob = path.with_suffix(".safetensors").read_bytes()
         except OSError as e:
-            raise FileError(f"{e.filename}: cannot be read ({e.strerror}); train first") from e
+            raise FileError(f"{e.filename}: cannot be read ({e.strerror}); {AGAIN}") from e
         except ValueError as e:
-            raise FileError(f"{path}: is not JSON ({e}); save the network again") from e
+            raise FileError(f"{path}: altered or truncated, is not JSON ({e}); {AGAIN}") from e
         if not isinstance(head, dict) or head.get("format") != FORMAT:
-            raise FileError(f"{path}: is not a {FORMAT} file; give what training wrote")
+            raise FileError(f"{path}: is not a {FORMAT} file; give what training wrote, or {AGAIN}")
+        # Files of an earlier Sterna have no check.
+        if set(head) - KEYS or head.get("check", "") not in ("", _check(head)):
+            raise FileError(f"{path}: altered, its text is not what its own check says; {AGAIN}")
         if head.get("version") != VERSION:
             raise FileError(
-                f"{path}: version {head.get('version')} is not {VERSION}; update sterna"
+                f"{path}: version {head.get('version')} is not {VERSION}; update sterna, or {AGAIN}"
             )
         if hashlib.sha256(blob).hexdigest() != head.get("tensors_sha256"):
             raise FileError(
                 f"{path.with_suffix('.safetensors')}: altered or truncated (its hash is not the "
-                "one in the json); save the network again"
+                f"one in the json); {AGAIN}"
             )
         try:
             tensors = load_tensors(blob)
             return cls(head["steps"], [_restore(d, tensors) for d in head["nodes"]])
-        except (KeyError, TypeError, SafetensorError) as e:
-            raise FileError(f"{path}: does not describe a network ({e}); save it again") from e
+        except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as e:
+            raise FileError(f"{path}: does not describe a network ({e}); {AGAIN}") from e
+
+
+def _check(head: dict[str, Any]) -> str:
+    """sha256 of the canonical text of everything else in the json."""
+    rest = {k: v for k, v in head.items() if k != "check"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:

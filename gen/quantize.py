@@ -30,10 +30,10 @@ from sterna.gen.floatrun import (
     weighted_sum,
 )
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
+from sterna.gen.runrecord import finished_record
 from sterna.gen.units import check_finite, find_unit, trits_of
 from sterna.golden.bounds import node_bounds
-from sterna.golden.disk import parse_json, read_bytes
-from sterna.golden.errors import FileError, NetworkError
+from sterna.golden.errors import NetworkError
 from sterna.golden.files import save
 from sterna.golden.network import (
     MAX_VALUE,
@@ -172,13 +172,8 @@ def quantize_run(
     and network.safetensors into OUT. A run's name and its chosen fraction bits are kept."""
     source = Path(source)
     folder = source if source.is_dir() else source.parent
-    chosen: dict[str, int] | None = None
-    name = "network"
-    if (folder / "run.json").is_file():
-        head = parse_json(read_bytes(folder / "run.json", 1 << 20), folder / "run.json")
-        chosen, name = head.get("fraction_bits"), head.get("name", name)
-    elif (folder / "checkpoint.safetensors").is_file():
-        raise FileError(f"{folder}: training is not finished; run `sterna train` again to go on")
+    head = finished_record(folder)
+    chosen, name = head.get("fraction_bits"), head.get("name", "network")
     result, report = quantize(FloatNetwork.load(source), calibration, name=name,
                               fraction_bits=chosen, evaluate=evaluate)  # fmt: skip
     save(result, out)

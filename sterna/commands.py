@@ -4,7 +4,6 @@ Each returns (object for --json, text for people, exit code).
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,14 +30,13 @@ FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says 
 
 def train(options: argparse.Namespace) -> Answer:
     """Train a recipe into a run folder; goes on where an earlier call stopped."""
-    from sterna.train import data
     from sterna.train.run import train
 
     recipe = Path(options.recipe)
     recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
     answer = train(
         recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say,
-        image_set=data.load(options.data) if options.data else None, untrained=options.untrained,
+        data_set=options.data or "", untrained=options.untrained,
     )  # fmt: skip
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
@@ -90,6 +88,8 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     import tomllib
 
+    from sterna.gen.runrecord import finished_record
+
     facts = None
     if recipe is not None:
         try:
@@ -97,15 +97,7 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
             facts = {"name": body["name"], "data": body["data"]}
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
             raise FileError(f"{run / 'recipe.toml'}: is no recipe ({error}); repair it") from None
-    head: dict[str, Any] = {}
-    if (run / "checkpoint.safetensors").is_file() and not (run / "run.json").is_file():
-        raise FileError(f"{run}: training is not finished; run `sterna train` again to go on")
-    if (run / "run.json").is_file():
-        try:
-            head = dict(json.loads((run / "run.json").read_bytes()))
-        except (ValueError, TypeError):
-            raise FileError(f"{run / 'run.json'}: is not JSON; train again") from None
-    return facts, head
+    return facts, finished_record(run)
 
 
 # --- stages -----------------------------------------------------------------------------------

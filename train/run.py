@@ -2,12 +2,12 @@
 
 RUN/ holds recipe.toml, checkpoint.safetensors (latents, batch norms, optimiser; resumed
 exactly), float.json + .safetensors (the FloatNetwork, after each epoch), log.jsonl (a line an
-epoch) and run.json (seed, fraction bits chosen before the folded epochs, accuracies).
+epoch) and run.json (seed, fraction bits chosen before the folded epochs, accuracies); see
+`train.runfolder`.
 """
 
 import contextlib
 import ctypes
-import json
 import math
 import time
 from collections.abc import Callable
@@ -20,20 +20,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sterna.gen.quantize import quantize
-from sterna.golden.disk import write_atomic
 from sterna.golden.errors import SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
-from sterna.train.checkpoint import read_checkpoint, warmed, write_checkpoint
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
 from sterna.train.frames import check_fits, pick
 from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.runfolder import RunFolder, name_of_data
+from sterna.train.runlock import locked
 from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
 from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
+from sterna.train.warmstart import warmed
 
 __all__ = ["train", "accuracy", "Trainer"]
 
@@ -50,23 +51,29 @@ def train(
     progress: Callable[[str], None] | None = None,
     image_set: data.ImageSet | None = None,
     untrained: bool = False,
+    data_set: str = "",
 ) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
+    ``data_set``: the name of one instead of the recipe's; ``image_set``: the images themselves.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
     accuracy, and "rank": this process's, where several train (``train.distributed``). Same recipe,
-    seed and machine: same network, however it was sliced.
+    seed and machine: same network, however it was sliced. UsageError where OUT holds the run of
+    another recipe, seed or data set, or another training is at work there.
     """
     _keep_memory()
     group = join()
     try:
         report = (progress or say) if group.rank == 0 else _silent
-        trainer = Trainer(read_recipe(recipe), Path(out), seed, report, image_set, group)
+        parsed = read_recipe(recipe)
         seconds = math.inf if max_minutes is None else max_minutes * 60
-        return (trainer.keep_random() if untrained else trainer.run(seconds)) | {"rank": group.rank}
+        with locked(Path(out), group, report):
+            trainer = Trainer(parsed, Path(out), seed, report, image_set, group, data_set)
+            answer = trainer.keep_random() if untrained else trainer.run(seconds)
+        return answer | {"rank": group.rank}
     finally:
         group.leave()
 
@@ -109,7 +116,7 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, out: Path, seed: int | None,
         progress: Callable[[str], None], image_set: data.ImageSet | None,
-        group: Group | None = None,
+        group: Group | None = None, data_set: str = "",
     ) -> None:  # fmt: skip
         self.recipe, self.out, self.progress = recipe, out, progress
         self.seed = recipe.seed if seed is None else seed
@@ -119,14 +126,17 @@ class Trainer:
         self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
-        parts = image_set or data.load(recipe.data)
+        known_as = name_of_data(recipe.data, data_set, image_set)
+        self.folder = RunFolder(out, recipe.text, self.seed, known_as, self.group.rank == 0)
+        found = self.folder.find()  # of another run it is refused before anything else
+        parts = image_set or data.load(data_set or recipe.data)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
             for x, y in (parts.train, parts.validation, parts.test)
         ]
         network = build_network(recipe, self.seed)
         check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
-        if recipe.warm_start:
+        if recipe.warm_start and found is None and not self.folder.is_over:
             network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
@@ -149,7 +159,12 @@ class Trainer:
         self.position = (0, 0, 0)
         self.spent = 0.0
         self.fraction: dict[str, int] | None = None
-        self._resume()
+        self.losses: list[float] = []  # of the epoch that was cut, and how long it took so far
+        self.seconds = 0.0
+        if self.folder.is_over:
+            self.position = (len(recipe.stages), 0, 0)
+        if found is not None:
+            self._resume(*found)
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -157,8 +172,13 @@ class Trainer:
         """Train for up to ``seconds``; the summary that ``train`` returns."""
         start = time.monotonic()
         total = sum(s.epochs for s in self.recipe.stages)
-        if (known := self._known_outcome()) is not None:
-            return known
+        if self.folder.untrained:
+            raise UsageError(f"{self.out}: holds random weights; give another folder")
+        if self.position[0] == len(self.recipe.stages):
+            known = self.folder.outcome()  # measuring takes as long as an epoch
+            if known is not None:
+                self.folder.restore(self.module.export, self.progress)
+                return known
         for number, stage in enumerate(self.recipe.stages):
             if number < self.position[0]:
                 continue
@@ -166,14 +186,16 @@ class Trainer:
             for epoch in range(self.position[1], stage.epochs):
                 before = time.monotonic()
                 loss = self._epoch(stage, number, epoch, start + seconds)
-                self.spent += time.monotonic() - before
+                passed = time.monotonic() - before
+                self.spent, self.seconds = self.spent + passed, self.seconds + passed
                 if loss is None:
                     self._save()
                     return self._summary(False, number, epoch, total)
                 self.position = (number, epoch + 1, 0)
                 if stage.nq and self.nq is not None and self.nq.noise:
                     measure_noise(self.module, self.noise_images, self.nq)
-                self._log(stage, number, epoch, total, loss, time.monotonic() - before)
+                self._log(stage, number, epoch, total, loss)
+                self.losses, self.seconds = [], 0.0
                 self._save()
             self.position, self.optimizer = (number + 1, 0, 0), None
         return self._finish(total)
@@ -184,15 +206,12 @@ class Trainer:
             raise UsageError("--untrained: [nq] has nothing to convert before training; remove it")
         total = sum(s.epochs for s in self.recipe.stages)
         summary = self._summary(True, 0, 0, total) | {"untrained": True, "fraction_bits": None}
-        record = self.out / "run.json"
-        old = json.loads(record.read_bytes()) if record.is_file() else {}
-        begun = (self.out / "checkpoint.safetensors").is_file() or old.get("done")
-        if begun and not old.get("untrained"):
+        if (self.folder.resumed or self.folder.is_over) and not self.folder.untrained:
             raise UsageError(f"{self.out}: holds a run that was trained; give another folder")
+        self.folder.untrained = True
         self.measure()
         self._save()
-        self._write_record(summary)
-        return summary
+        return self.folder.record(summary)
 
     def measure(self) -> None:
         """Set every batch norm to the statistics of training images at the network's T."""
@@ -239,15 +258,16 @@ class Trainer:
                 f"recipe '{self.recipe.name}': a batch of {size} is more than the {len(labels)} "
                 "training images; make it smaller"
             )
-        losses: list[float] = []
+        first = self.position[2] if self.position[:2] == (number, epoch) else 0
+        losses = self.losses if first else []
         self.module.train()
         if self.twin is not None:
             self.twin.train()
         assert self.optimizer is not None
-        for k in range(self.position[2] if self.position[:2] == (number, epoch) else 0, batches):
+        for k in range(first, batches):
             # At least one batch, so that the shortest slices get on.
-            if losses and self.group.decide(time.monotonic() > stop):
-                self.position = (number, epoch, k)
+            if k > first and self.group.decide(time.monotonic() > stop):
+                self.position, self.losses = (number, epoch, k), losses
                 return None
             done = (epoch * batches + k) / (stage.epochs * batches)
             for group, peak in zip(self.optimizer.param_groups, (stage.lr, stage.lr_rest)):
@@ -298,20 +318,18 @@ class Trainer:
 
     # -- reporting ----------------------------------------------------------------------------
 
-    def _log(self, stage: Stage, number: int, epoch: int, total: int, loss: float,
-             seconds: float) -> None:  # fmt: skip
+    def _log(self, stage: Stage, number: int, epoch: int, total: int, loss: float) -> None:
         score = accuracy(self.module, *self.validation)
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch + 1
         form = " folded" if stage.folded else ""
         self.progress(
             f"[{k}/{total}] {self.recipe.name} T={stage.steps}{form} loss {loss:.4f} "
-            f"validation {score:.2%} {seconds:.0f} s"
+            f"validation {score:.2%} {self.seconds:.0f} s"
         )
         line = {"epoch": k, "steps": stage.steps, "folded": stage.folded, "loss": round(loss, 6),
-                "validation": score, "seconds": round(seconds, 1)}  # fmt: skip
+                "validation": score, "seconds": round(self.seconds, 1)}  # fmt: skip
         if self.group.rank == 0:
-            with (self.out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            self.folder.log(line)
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
@@ -342,38 +360,7 @@ class Trainer:
             }  # fmt: skip
         if self.conversion:
             summary["conversion"] = self.conversion
-        self._write_record(summary)
-        return summary
-
-    def _known_outcome(self) -> dict[str, Any] | None:
-        """run.json of a run that is over: measuring takes as long as an epoch."""
-        path = self.out / "run.json"
-        if self.position[0] == len(self.recipe.stages):
-            with contextlib.suppress(OSError, ValueError):  # lost or damaged: measured again
-                known = json.loads(path.read_bytes())
-                return known if isinstance(known, dict) else None
-            return None
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads(path.read_bytes()).get("untrained"):
-                raise UsageError(f"{self.out}: holds random weights; give another folder")
-        if self.group.rank == 0:
-            path.unlink(missing_ok=True)  # of an earlier run in this folder
-        return None
-
-    def _is_over(self) -> bool:
-        """Whether the folder holds a finished run of this recipe and seed."""
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads((self.out / "run.json").read_bytes())
-            same = (self.out / "recipe.toml").read_text() == self.recipe.text
-            same = same and isinstance(known, dict) and known.get("seed") == self.seed
-            whole = all((self.out / f"float.{e}").is_file() for e in ("json", "safetensors"))
-            return same and whole and known.get("done") is True and not known.get("untrained")
-        return False
-
-    def _write_record(self, summary: dict[str, Any]) -> None:
-        if self.group.rank == 0:
-            text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
-            write_atomic(self.out / "run.json", text.encode())
+        return self.folder.record(summary)
 
     # -- checkpoints --------------------------------------------------------------------------
 
@@ -392,29 +379,12 @@ class Trainer:
                 steps = int(state["step"])
                 for key in ("exp_avg", "exp_avg_sq"):
                     tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
-        head = {"format": "sterna-checkpoint", "version": 1, "seed": self.seed,
-                "position": self.position, "spent": self.spent, "fraction": self.fraction,
-                "adam_steps": steps, "conversion": self.conversion,
-                "recipe": self.recipe.text}  # fmt: skip
-        write_checkpoint(self.out / "checkpoint.safetensors", head, tensors)
-        write_atomic(self.out / "recipe.toml", self.recipe.text.encode())
-        self.module.export().save(self.out)
+        head = {"position": self.position, "spent": self.spent, "fraction": self.fraction,
+                "adam_steps": steps, "conversion": self.conversion, "losses": self.losses,
+                "seconds": self.seconds, "untrained": self.folder.untrained}  # fmt: skip
+        self.folder.save(head, tensors, self.module.export())
 
-    def _resume(self) -> None:
-        path = self.out / "checkpoint.safetensors"
-        if not path.is_file():
-            if self._is_over():  # a finished run needs no checkpoint any more
-                self.position = (len(self.recipe.stages), 0, 0)
-                return
-            self.out.mkdir(parents=True, exist_ok=True)
-            if self.group.rank == 0:  # what another run left
-                (self.out / "log.jsonl").unlink(missing_ok=True)
-            return
-        head, tensors = read_checkpoint(path)
-        if head["recipe"] != self.recipe.text or head["seed"] != self.seed:
-            raise UsageError(
-                f"{path}: was made by another recipe or seed; give another folder or delete it"
-            )
+    def _resume(self, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         state = {k[7:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("module.")}
         self.module.load_state_dict(state)
         if self.twin is not None:
@@ -424,6 +394,7 @@ class Trainer:
         self.position, self.spent = tuple(head["position"]), head["spent"]
         self.fraction = head["fraction"]
         self.conversion = head.get("conversion", {})
+        self.losses, self.seconds = head.get("losses", []), head.get("seconds", 0.0)
         if self.conversion:
             settle(self.module)
         if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(

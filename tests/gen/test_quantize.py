@@ -425,18 +425,27 @@ def test_float_network_file(tmp_path) -> None:
     first = path.read_bytes(), (tmp_path / "float.safetensors").read_bytes()
     again.save(tmp_path)
     assert first == (path.read_bytes(), (tmp_path / "float.safetensors").read_bytes())
-    text = path.read_text()
+    whole = path.read_text()
+    for old, new in (("0.75", "0.25"), ('"steps"', '"stepz"'), ('"check"', '"chuck"')):
+        assert old in whole
+        path.write_text(whole.replace(old, new))
+        with pytest.raises(FileError, match="altered, its text is not what.*sterna train"):
+            FloatNetwork.load(tmp_path)
+    lines = [line for line in whole.splitlines(keepends=True) if '"check"' not in line]
+    text = "".join(lines)  # as an earlier Sterna, without a check, wrote it
     for old, new, message in (
         ("sterna-float", "other", "is not a sterna-float file"),
         ('"version": 1', '"version": 2', "version 2"),
         ('"op": "pool"', '"op": "pond"', "op 'pond' is unknown"),
         ('"strict"', '"strikt"', "unknown key"),
+        ('"nodes": [', '"nodes": [1, ', "does not describe a network"),
         ("{", "", "is not JSON"),
     ):  # fmt: skip
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(FileError, match=message):
             FloatNetwork.load(tmp_path)
     path.write_text(text)
+    assert FloatNetwork.load(tmp_path).steps == net.steps
     blob = bytearray((tmp_path / "float.safetensors").read_bytes())
     blob[-3] ^= 1
     (tmp_path / "float.safetensors").write_bytes(bytes(blob))

@@ -17,6 +17,7 @@ from sterna.train.distributed import Group, join
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import build_network, read_recipe
 from sterna.train.run import Trainer, train
+from sterna.train.runlock import locked
 
 RECIPE = """
 name = "tiny"
@@ -80,8 +81,9 @@ def quiet(_: str) -> None:
     pass
 
 
-def together(*command: str) -> list[str]:
-    """Run a program as ranks 0 and 1 of two, as torchrun would; what each wrote to stdout."""
+def together(*command: str, code: int = 0) -> list[str]:
+    """Run a program as ranks 0 and 1 of two, as torchrun would; what each wrote to stdout, or to
+    stderr where they are to fail with ``code``."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -95,8 +97,8 @@ def together(*command: str) -> list[str]:
     ]  # fmt: skip
     answers = [p.communicate(timeout=300) for p in both]
     for p, (_, errors) in zip(both, answers, strict=True):
-        assert p.returncode == 0, errors
-    return [out for out, _ in answers]
+        assert p.returncode == code, errors
+    return [errors if code else out for out, errors in answers]
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,14 @@ def test_the_command_speaks_once(tmp_path: Path) -> None:
     out = together("-m", "sterna.cli", "train", str(path), "-o", str(tmp_path / "run"), "--json",
                    "--max-minutes", "0")  # fmt: skip
     assert json.loads(out[0])["done"] is False and out[1] == ""
+
+
+def test_a_folder_that_is_taken_is_refused_by_all(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with locked(run, Group(0, 1, torch.device("cpu")), quiet):
+        said = together("-m", "sterna.cli", "train", str(recipe(tmp_path)), "-o", str(run), code=2)
+    assert "another sterna train is at work" in said[0] and "first process was refused" in said[1]
+    assert not run.exists()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

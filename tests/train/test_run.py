@@ -1,5 +1,6 @@
 """Training: learns, resumes exactly, and ends in integers that compute what was trained."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -157,26 +158,16 @@ def test_slices_give_the_same_network(tmp_path: Path) -> None:
     # What is known is not measured again; what is damaged is.
     record = tmp_path / "cut" / "run.json"
     said = record.read_bytes()
-    record.write_bytes(said.replace(b'"seed": 1', b'"seed": 4'))
-    assert train(recipe, tmp_path / "cut", progress=_quiet)["seed"] == 4
-    record.write_bytes(said[:40])
-    assert train(recipe, tmp_path / "cut", progress=_quiet) == again
-    assert record.read_bytes() == said
-
-
-def test_a_finished_run_needs_no_checkpoint(tmp_path: Path) -> None:
-    """It stays as it is, and only another recipe or seed starts over."""
-    recipe, run = _recipe(tmp_path, first=1), tmp_path / "run"
-    done = train(recipe, run, progress=_quiet)
-    before = (run / "float.safetensors").read_bytes()
-    (run / "checkpoint.safetensors").unlink()
-    lines: list[str] = []
-    assert train(recipe, run, progress=lines.append) == done and not lines
-    assert (run / "float.safetensors").read_bytes() == before
-    with pytest.raises(UsageError, match="was trained; give another folder"):
-        train(recipe, run, untrained=True, progress=_quiet)
-    assert train(recipe, run, seed=5, progress=_quiet)["seed"] == 5
-    assert (run / "float.safetensors").read_bytes() != before
+    record.write_bytes(said.replace(b'"processes": 1', b'"processes": 4'))
+    assert train(recipe, tmp_path / "cut", progress=_quiet)["processes"] == 4
+    for damaged in (said[:40], b"[]", b"{}", said.replace(b'"seed": 1', b'"seed": 4')):
+        record.write_bytes(damaged)
+        assert train(recipe, tmp_path / "cut", progress=_quiet) == again
+        assert record.read_bytes() == said
+    # The loss of an epoch is the mean over all of it, also where it was cut.
+    logs = [(tmp_path / n / "log.jsonl").read_text().splitlines() for n in ("whole", "cut")]
+    a, b = ([json.loads(line) | {"seconds": 0} for line in log] for log in logs)
+    assert a == b and len(a) == 5
 
 
 def test_another_recipe_or_damage_is_refused(tmp_path: Path) -> None:
