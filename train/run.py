@@ -27,10 +27,11 @@ from sterna.train.augment import augment
 from sterna.train.checkpoint import read_checkpoint, warmed, write_checkpoint
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
-from sterna.train.frames import check_fits, pick
+from sterna.train.frames import pick
 from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
 from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
@@ -119,13 +120,14 @@ class Trainer:
         self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
+        check_recipe(recipe)
         parts = image_set or data.load(recipe.data)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
             for x, y in (parts.train, parts.validation, parts.test)
         ]
         network = build_network(recipe, self.seed)
-        check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
+        check_data(recipe, network, parts)
         if recipe.warm_start:
             network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
