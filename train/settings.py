@@ -2,6 +2,7 @@
 hardware has, so that nothing is trained that ``quantize`` would refuse.
 """
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -89,21 +90,19 @@ def _check_readout(where: str, mode: str, reset: str) -> None:
 def _wrong_setting(key: str, name: str, value: Any) -> str | None:
     """What a value of neuron or readout ought to be, None where it is."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
+    size: Any = value if number else math.inf
     if name == "strict":
         return None if isinstance(value, bool) else "true or false"
     if name == "delay":
         return None if _whole(value, 0, 1) else "0 or 1"
     if name == "leak" or (name == "synapse" and value != "ramp"):
-        return None if number and 0 < value <= 1 else "a factor above 0 and up to 1"
+        return None if 0 < size <= 1 else "a factor above 0 and up to 1"
     if name == "amplitude":
-        return None if number and 1 / MOST <= value <= MOST else (
-            f"a number from {1 / MOST:g} to {MOST:g}"
-        )  # fmt: skip
+        return None if 1 / MOST <= size <= MOST else f"a number from {1 / MOST:g} to {MOST:g}"
     if name in ("threshold", "reset_by", "v_init", "bias"):
         if isinstance(value, list):
             return "one number for all channels (what differs is for the batch norm to learn)"
-        right = number and abs(value) <= MOST
-        return None if right else f"a finite number from {-MOST:g} to {MOST:g}"
+        return None if abs(size) <= MOST else f"a finite number from {-MOST:g} to {MOST:g}"
     if not isinstance(value, str) or name != "reset":
         return None if isinstance(value, str) else "a text"
     legal = RESETS if key == "readout" else NEURON_RESETS
