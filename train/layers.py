@@ -32,7 +32,7 @@ from sterna.gen.floatnet import (
     FloatReadout,
     sources,
 )
-from sterna.golden.errors import UsageError
+from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.rule import MAX_SHIFT
 from sterna.train.settings import check_settings
 
@@ -101,7 +101,10 @@ class Layers:
             # a stand-in readout lets the network say the shapes of an unfinished chain
             part = [n for n in self._before(node) if not isinstance(n, FloatReadout)]
             end = node.name if not isinstance(node, FloatReadout) else node.inputs[0]
-            made = FloatNetwork(self.steps, [*part, FloatReadout("end_of_chain", (end,))])
+            try:
+                made = FloatNetwork(self.steps, [*part, FloatReadout("end_of_chain", (end,))])
+            except NetworkError as e:
+                raise NetworkError(f"{self.where}: layer '{self._text}': {e}") from e
             self.shape[node.name] = made.shape[end]
             self.head = node.name
 
