@@ -34,8 +34,8 @@ def write_atomic(path: StrPath, data: bytes) -> None:
         temporary = None
     except (FileExistsError, NotADirectoryError) as e:
         raise FileError(
-            f"{path.parent}: cannot be a folder, since a file of that name (or of one above it) is "
-            "there; choose another folder"
+            f"{path}: cannot be written, since {path.parent} is a file, or below one; choose "
+            "another folder"
         ) from e
     except OSError as e:
         raise FileError(
