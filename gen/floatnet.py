@@ -236,9 +236,8 @@ class FloatNetwork:
                     f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
                 )
             top, bottom, left, right = node.padding
-            (h, w) = ((h + top + bottom - kh) // node.stride[0] + 1,
-                      (w + left + right - kw) // node.stride[1] + 1)  # fmt: skip
-            out = (o, h, w)
+            out = (o, (h + top + bottom - kh) // node.stride[0] + 1,
+                   (w + left + right - kw) // node.stride[1] + 1)  # fmt: skip
         elif isinstance(node, FloatLinear):
             if node.weight.shape[1] != c * h * w:
                 raise NetworkError(

@@ -21,7 +21,7 @@ from sterna.hw.conv_spec import ConvSpec
 
 __all__ = [
     "MemoryImage", "check_ranges", "check_same_structure", "ident_image", "mem_texts",
-    "memory_images", "region_words", "rom_crc", "weights_image",
+    "memory_images", "region_words", "rom_crc", "structure_difference", "weights_image",
 ]  # fmt: skip
 
 
@@ -63,8 +63,18 @@ def check_ranges(network: Network, design: Design) -> None:
 
 def check_same_structure(network: Network, built: Network) -> None:
     """Refuse a network whose weights do not belong into a design made of ``built``."""
+    if (other := structure_difference(network, built, "the design")) is not None:
+        raise DesignError(
+            f"{other}; only a network of the same structure can be loaded (fraction bits: sterna "
+            "quantize --like)"
+        )
+
+
+def structure_difference(network: Network, built: Network, where: str) -> str | None:
+    """The first thing other than trained values in which two networks differ, as "node, key, here
+    and in WHERE"; None where there is none."""
     if structure_text(network) == structure_text(built):
-        return
+        return None
     found, wanted = (json.loads(structure_text(n)) for n in (network, built))
     for a, b in zip_longest(found.pop("nodes"), wanted.pop("nodes"), fillvalue={}):
         if a != b:
@@ -72,16 +82,10 @@ def check_same_structure(network: Network, built: Network) -> None:
             if "rule" in a and "rule" in b:
                 a, b = a | a["rule"] | {"rule": ""}, b | b["rule"] | {"rule": ""}
             key = next(k for k in {**b, **a} if a.get(k) != b.get(k))
-            raise DesignError(
-                f"node '{name}': {key} is {_short(a.get(key))} here and {_short(b.get(key))} in "
-                "the design; only a network of the same structure can be loaded (fraction bits: "
-                "sterna quantize --like)"
-            )
+            here, there = _short(a.get(key)), _short(b.get(key))
+            return f"node '{name}': {key} is {here} here and {there} in {where}"
     key = next(k for k in found if found[k] != wanted[k])
-    raise DesignError(
-        f"{key} is {found[key]!r} here and {wanted[key]!r} in the design; only a network of the "
-        "same structure can be loaded"
-    )
+    return f"{key} is {found[key]!r} here and {wanted[key]!r} in {where}"
 
 
 def _short(value: object) -> str:

@@ -12,7 +12,10 @@ from sterna.gen.floatnet import FloatNeuron, FloatReadout
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
 
-__all__ = ["Unit", "decay_of", "fold_rule", "is_lossless", "bias_in_start", "highest_membrane"]
+__all__ = [
+    "Unit", "decay_of", "nearest_decay", "fold_rule", "is_lossless", "bias_in_start",
+    "highest_membrane",
+]  # fmt: skip
 
 AnyNeuron = FloatNeuron | FloatReadout
 WHOLE = 1e-9  # how near an integer counts as one
@@ -40,15 +43,24 @@ def decay_of(node: str, what: str, factor: float, tolerance: float) -> Decay | N
     """The Decay of a real factor; None for 1. NetworkError where no decay is within tolerance."""
     if factor == 1.0:
         return None
-    choices = [Decay(k) for k in range(1, MAX_DECAY + 1)]
-    choices += [Decay(a, b) for a in range(1, MAX_DECAY) for b in range(a + 1, MAX_DECAY + 1)]
-    best = min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
-    if not abs(best.factor - factor) <= max(tolerance, 1e-9):
+    best = nearest_decay(factor)
+    away = abs(best.factor - factor)
+    if not away <= max(tolerance, 0.0) + WHOLE:
+        enough = f"{away:.3g}"
+        enough = enough if float(enough) + WHOLE >= away else f"{away * 1.01:.3g}"  # rounded down
         raise NetworkError(
             f"node '{node}': {what} {factor} is not 1 - 2**-k1 [- 2**-k2]; train with the nearest, "
-            f"{best.factor}, or allow it with leak_tolerance {abs(best.factor - factor):.3g}"
+            f"{best.factor}, or allow it with leak_tolerance {enough} (sterna quantize "
+            f"--leak-tolerance {enough})"
         )
     return best
+
+
+def nearest_decay(factor: float) -> Decay:
+    """The Decay that is nearest to a real factor, the simpler one of two."""
+    choices = [Decay(k) for k in range(1, MAX_DECAY + 1)]
+    choices += [Decay(a, b) for a in range(1, MAX_DECAY) for b in range(a + 1, MAX_DECAY + 1)]
+    return min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
 
 
 def bias_in_start(node: AnyNeuron) -> bool:

@@ -32,6 +32,11 @@ def write_atomic(path: StrPath, data: bytes) -> None:
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide build files from other users
         os.replace(temporary, path)
         temporary = None
+    except (FileExistsError, NotADirectoryError) as e:
+        raise FileError(
+            f"{path}: cannot be written, since {path.parent} is a file, or below one; choose "
+            "another folder"
+        ) from e
     except OSError as e:
         raise FileError(
             f"{path}: cannot be written ({e.strerror or e}); free some space or choose another "

@@ -29,7 +29,7 @@ from sterna.golden.nodes import (
 __all__ = [
     "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout",
     "Node", "WeightedNode", "Network",
-    "CODINGS", "MAX_VALUE", "NAME", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
+    "CODINGS", "MAX_STEPS", "MAX_VALUE", "NAME", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
 ]  # fmt: skip
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z")

@@ -2,7 +2,7 @@
 
 import argparse
 
-__all__ = ["minutes", "seed"]
+__all__ = ["minutes", "seed", "tolerance"]
 
 
 def minutes(text: str) -> float:
@@ -18,4 +18,12 @@ def seed(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def tolerance(text: str) -> float:
+    """A distance of two factors that lie between 0 and 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to below 1")
     return value

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from sterna.arguments import minutes, seed
+from sterna.arguments import minutes, seed, tolerance
 from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
@@ -67,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
     sub.add_argument("--images", type=_count, default=256, metavar="N", help="calibration images")
+    sub.add_argument(
+        "--leak-tolerance", type=tolerance, default=0.0, metavar="D",
+        help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2] (default: refuse)",
+    )
     sub.add_argument(
         "--like", metavar="NETWORK",
         help="with the fraction bits of that network (a folder), so that the result can be loaded "
@@ -203,8 +207,10 @@ def _guarded(options: argparse.Namespace) -> int:
     except OSError as error:
         return _failed(options, _sentence(error), 1)
     except MemoryError:
-        return _failed(options, "out of memory; take fewer images at once with --images", 1)
+        return _failed(options, _less_memory(options), 1)
     except Exception as error:  # a mistake of ours: say so, and keep the place for a report
+        if _is_out_of_memory(error):
+            return _failed(options, _less_memory(options), 1)
         if os.environ.get("STERNA_DEBUG"):
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
@@ -217,10 +223,26 @@ def _guarded(options: argparse.Namespace) -> int:
         )
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether torch, which has errors of its own, says that memory is at its end."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
+def _less_memory(options: argparse.Namespace) -> str:
+    way = "take fewer images at once with --images"
+    if not hasattr(options, "images"):
+        way = "make the recipe's batch, layers or steps smaller"
+        way = way if hasattr(options, "recipe") else "run it where there is more"
+    return f"out of memory; {way}"
+
+
 def _sentence(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         where = f" while writing {error.filename}" if error.filename else ""
         return f"the disk is full{where}; free some space and run the same command again"
+    if error.filename and isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{error.filename}: is a file where a folder is needed; choose another folder"
     if error.filename:
         return f"{error.filename}: {(error.strerror or 'cannot be used').lower()}"
     return f"{error.strerror or error}".lower()

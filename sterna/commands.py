@@ -52,12 +52,13 @@ def train(options: argparse.Namespace) -> Answer:
 def quantize(options: argparse.Namespace) -> Answer:
     """A float network to network.json and network.safetensors in a build folder."""
     from sterna.gen.floatnet import FloatNetwork
+    from sterna.gen.pack import structure_difference
     from sterna.gen.quantize import quantize
     from sterna.golden import files
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.network import Neuron, Readout
     from sterna.train import data
-    from sterna.train.frames import pick
+    from sterna.train.frames import check_fits, pick
 
     source, out = Path(options.source), Path(options.output)
     network = FloatNetwork.load(source)
@@ -68,8 +69,11 @@ def quantize(options: argparse.Namespace) -> Answer:
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     images = data.load(data_name)
-    like = files.load(options.like).nodes if options.like else ()
-    bits = {n.name: n.rule.fraction_bits for n in like if isinstance(n, Neuron | Readout)}
+    way = f"choose another than {data_name} with --data"
+    check_fits(str(source), network.input, network.steps, images.train[0], way)
+    like = files.load(options.like) if options.like else None
+    rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
+    bits = {n.name: n.rule.fraction_bits for n in rules}
     first = pick(images.test[0], slice(1000))
     result, found = quantize(
         network,
@@ -77,7 +81,10 @@ def quantize(options: argparse.Namespace) -> Answer:
         name=facts["name"] if facts else out.resolve().name,
         fraction_bits=bits or head.get("fraction_bits"),
         evaluate=None if head.get("untrained") else (first, images.test[1][:1000]),
+        leak_tolerance=options.leak_tolerance,
     )
+    if like is not None and (other := structure_difference(result, like, options.like)) is not None:
+        raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
     files.save(result, out)
     if recipe is not None:
         write_atomic(out / "recipe.toml", recipe)

@@ -49,6 +49,7 @@ _FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 _FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
 _NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
 _RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
+_LARGEST = 1 << 20  # values of a random image: the set of them has 1,640
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,13 @@ def nmnist(steps: int) -> ImageSet:
 
 
 def random_images(channels: int, height: int, width: int) -> ImageSet:
-    """Random pixels and labels, always the same: 512 train, 128 validation, 1,000 test."""
+    """Random pixels and labels, always the same: 512 train, 128 validation, 1,000 test.
+    UsageError for images that would not fit into memory."""
+    if channels * height * width > _LARGEST:
+        raise UsageError(
+            f"data set 'random_{channels}x{height}x{width}': has images of more than {_LARGEST} "
+            "values; make them smaller"
+        )
     rng = np.random.default_rng(0)
     parts = []
     for count in (512, 128, 1000):

@@ -16,26 +16,36 @@ def pick(images: Any, index: Any) -> Any:
     return images[:, index] if images.ndim == 5 else images[index]
 
 
-def check_fits(where: str, node: FloatInput, steps: int, images: Any) -> None:
+def check_fits(
+    where: str, node: FloatInput, steps: int, images: Any, way: str | None = None
+) -> None:
     """UsageError where images of a data set do not fit the input of the network.
 
-    ``images``: uint8 [B,C,H,W], or [T,B,C,H,W] where the input's coding is 'frames'.
+    ``images``: uint8 [B,C,H,W], or [T,B,C,H,W] where the input's coding is 'frames'. ``way``: what
+    to do, where the network is not a recipe's that could still be changed.
     """
     shape = tuple(images.shape)
     recorded = images.ndim == 5
     if recorded != (node.coding == "frames"):
         have, need = ("recordings", "frames") if recorded else ("images", "direct")
         raise UsageError(
-            f"{where}: the data set has {have}, the coding is {node.coding}; write "
-            f'coding = "{need}"'
+            f"{where}: the data set has {have}, the coding is {node.coding}; "
+            + (way or f'write coding = "{need}"')
         )
     if recorded and shape[0] != steps:
         raise UsageError(
-            f"{where}: recordings of {shape[0]} frames for {steps} time steps; write "
-            f'data = "nmnist_{steps}" or steps = {shape[0]}'
+            f"{where}: recordings of {shape[0]} frames for {steps} time steps; "
+            + (way or f'write data = "nmnist_{steps}" or steps = {shape[0]}')
         )
     if shape[-3:] != tuple(node.shape):
         raise UsageError(
             f"{where}: the data set's images are {list(shape[-3:])}, the network's input is "
-            f"{list(node.shape)}; write shape = {list(shape[-3:])}"
+            f"{list(node.shape)}; {way or f'write shape = {list(shape[-3:])}'}"
+        )
+    top = 1 if recorded else (1 << node.bits) - 1
+    if top < 255 and images.size and int(images.max()) > top:
+        bits = int(images.max()).bit_length()
+        raise UsageError(
+            f"{where}: the data set's values reach {int(images.max())}, the input's are up to "
+            f"{top}; {way or (f'write bits = {bits}' if not recorded else 'give 0 and 1')}"
         )

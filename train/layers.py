@@ -12,8 +12,9 @@ neurons: its spikes, worth ``coef`` units of the last convolution's sum each, or
 differ a convolution 1 x 1 of them, worth ``2**shift`` units.
 """
 
+import math
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,16 @@ from sterna.gen.floatnet import (
     FloatReadout,
     sources,
 )
-from sterna.golden.errors import UsageError
-from sterna.golden.network import CODINGS, READOUT_MODES
+from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.rule import MAX_SHIFT
+from sterna.train.settings import check_settings
 
 __all__ = ["Layers"]
 
 LATENT = 0.1  # latent weights start uniform in +-0.1 (METHODS: what worked)
 COEFFICIENT = 4  # of an identity shortcut: about the deviation of a sum over 16 x 3 x 3 spikes
 SHIFT = 1  # of a 1 x 1 shortcut, whose sum is narrower
+MOST_WEIGHTS = 1 << 28  # of a network: 1 GiB as float32, and three times that to train them
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
 _N = r"([1-9]\d*)"
@@ -56,7 +58,7 @@ class Layers:
     def __init__(self, where: str, settings: dict[str, Any], seed: int) -> None:
         self.where = where
         d = dict(settings)
-        self._check_settings(d)
+        check_settings(where, d)
         self.steps, shape = d.pop("steps"), tuple(d.pop("shape"))
         self.kind = d.pop("kind", "ternary")
         d.pop("weight_threshold", None)  # read by whoever trains
@@ -71,43 +73,7 @@ class Layers:
         self.shape: dict[str, tuple[int, int, int]] = {"image": shape}
         self.head = "image"
         self.count = 0
-
-    def _check_settings(self, d: dict[str, Any]) -> None:
-        """UsageError where a value of [network] is of the wrong kind."""
-        whole = lambda v: type(v) is int and v >= 1  # noqa: E731
-        if not whole(d["steps"]):
-            raise UsageError(f"{self.where}: steps {d['steps']!r} is not a whole number above 0")
-        shape = d["shape"]
-        if not (isinstance(shape, list) and len(shape) == 3 and all(map(whole, shape))):
-            raise UsageError(
-                f"{self.where}: shape {shape!r} is not [channels, height, width]; correct it"
-            )
-        for key, word, legal in (
-            ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
-            ("coding", d.get("coding", "direct"), CODINGS),
-            ("weight_threshold", d.get("weight_threshold", "fixed"), ("fixed", "learned")),
-        ):
-            if word not in legal:
-                raise UsageError(f"{self.where}: {key} {word!r} is not one of {', '.join(legal)}")
-        for key, node in (("neuron", FloatNeuron), ("readout", FloatReadout)):
-            table = d.get(key, {})
-            known = {f.name for f in fields(node)} - {"name", "inputs", "norm"}
-            if not isinstance(table, dict) or set(table) - known:
-                wrong = min(set(table) - known) if isinstance(table, dict) else table
-                raise UsageError(
-                    f"{self.where}: {key} has {wrong!r}; it is a table of "
-                    f"{', '.join(sorted(known))}"
-                )
-            for name, value in table.items():
-                if (what := _wrong_setting(name, value)) is not None:
-                    raise UsageError(
-                        f"{self.where}: {key} {name} {value!r} is not {what}; correct it"
-                    )
-            if key == "readout" and table.get("mode", "membrane") not in READOUT_MODES:
-                raise UsageError(
-                    f"{self.where}: readout mode {table['mode']!r} cannot be trained; choose one "
-                    f"of {', '.join(READOUT_MODES)}"
-                )
+        self._weights, self._text = 0, ""  # drawn so far, and the layer they are drawn for
 
     def network(self) -> FloatNetwork:
         """What has been added so far."""
@@ -135,7 +101,10 @@ class Layers:
             # a stand-in readout lets the network say the shapes of an unfinished chain
             part = [n for n in self._before(node) if not isinstance(n, FloatReadout)]
             end = node.name if not isinstance(node, FloatReadout) else node.inputs[0]
-            made = FloatNetwork(self.steps, [*part, FloatReadout("end_of_chain", (end,))])
+            try:
+                made = FloatNetwork(self.steps, [*part, FloatReadout("end_of_chain", (end,))])
+            except NetworkError as e:
+                raise NetworkError(f"{self.where}: layer '{self._text}': {e}") from e
             self.shape[node.name] = made.shape[end]
             self.head = node.name
 
@@ -151,14 +120,20 @@ class Layers:
         return [n for n in self.nodes if n.name in wanted]
 
     def _draw(self, *shape: int) -> np.ndarray:
+        self._weights += math.prod(shape)
+        if self._weights > MOST_WEIGHTS:  # before memory is asked for
+            raise UsageError(
+                f"{self.where}: layer '{self._text}' has {math.prod(shape)} weights; a network may "
+                f"have {MOST_WEIGHTS} in all: make its layers smaller"
+            )
         return self.rng.uniform(-LATENT, LATENT, shape).astype(np.float32)
 
     def _layer(self, text: str) -> None:
         self.count += 1
-        k, source = self.count, self.head
+        k, source, self._text = self.count, self.head, text
         if any(isinstance(n, FloatReadout) for n in self.nodes):
             raise UsageError(f"{self.where}: layer '{text}' comes after the last one; remove it")
-        size = int(np.prod(self.shape[source]))
+        size = math.prod(self.shape[source])
         if m := _CONV.match(text):
             out, kernel, stride, pad = (int(g or d) for g, d in zip(m.groups(), (0, 0, 1, 0)))
             if pad >= kernel:
@@ -314,21 +289,6 @@ class Layers:
                 f"{most}; correct it"
             )
         return value
-
-
-def _wrong_setting(name: str, value: Any) -> str | None:
-    """What a value of neuron or readout ought to be, None where it is."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name == "strict":
-        return None if isinstance(value, bool) else "true or false"
-    if name == "delay":
-        return None if type(value) is int and value in (0, 1) else "0 or 1"
-    if name == "leak" or (name == "synapse" and value != "ramp"):
-        return None if number and 0 < value <= 1 else "a factor above 0 and up to 1"
-    if name in ("threshold", "reset_by", "v_init", "bias", "amplitude"):
-        several = isinstance(value, list)  # refused later, with the way out
-        return None if several or (number and np.isfinite(value)) else "a finite number"
-    return None if isinstance(value, str) else "a text"
 
 
 def _norm(channels: int) -> BatchNorm:

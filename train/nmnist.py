@@ -111,7 +111,12 @@ def _recordings(folder: Path, part: str) -> Iterator[tuple[str, int, bytes, str]
     """(file name, digit, bytes, where) of each recording of a part, in no order."""
     if (folder / part).is_dir():
         for digit in range(10):
-            for path in (folder / part / str(digit)).glob("*.bin"):
+            paths = list((folder / part / str(digit)).glob("*.bin"))
+            if not paths:  # else a network would quietly learn nine digits
+                raise FileError(
+                    f"{folder / part / str(digit)}: holds no recordings NNNNN.bin; copy it again"
+                )
+            for path in paths:
                 yield path.name, digit, path.read_bytes(), str(path)
         return
     path = folder / f"{part}.zip"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sterna.gen.floatnet import FloatMerge, FloatNetwork, FloatNeuron
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.network import MAX_STEPS
 from sterna.train import fastscan
 
 __all__ = [
@@ -127,6 +128,8 @@ def read_nq(where: str, table: Any) -> NQ | None:
         if not right:
             raise UsageError(f"{where}: [nq] {key} {value!r} is not possible; correct it")
     nq = NQ(**table)
+    if nq.steps > MAX_STEPS:
+        raise UsageError(f"{where}: [nq] steps {nq.steps} is more than {MAX_STEPS}; correct it")
     if not nq.share < 0.5:
         raise UsageError(f"{where}: [nq] share {nq.share} is half of the images or more")
     return nq

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
-from sterna.golden.network import NAME
+from sterna.golden.network import MAX_STEPS, NAME
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
 from sterna.train.schedule import PRECISIONS
@@ -19,7 +19,8 @@ from sterna.train.twin import read_twin
 __all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
 
 LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0
-BELOW = {"smoothing": 1.0, "warmup": 1.0}  # others: infinity
+BELOW = {"smoothing": 1.0, "warmup": 1.0, "zoom": 1.0}  # others: infinity
+MOST = {"rotate": 360.0, "lr": 1e3, "lr_rest": 1e3, "steps": MAX_STEPS, "epochs": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,11 @@ def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) 
         right = isinstance(value, int | float if type_ is float else type_)
         if numeric:
             least, below = LEAST.get(f.name, 0), BELOW.get(f.name, math.inf)
+            most = MOST.get(f.name, math.inf)
             right = right and not isinstance(value, bool) and least <= value < below
+            right = right and value <= most
             what += f" from {least}" + (f" to below {below:g}" if below < math.inf else "")
+            what += f" to {most:.10g}" if most < math.inf else ""
         if not right:
             raise UsageError(f"{path}: {where}{f.name} {value!r} is not {what}; correct it")
 
@@ -173,7 +177,9 @@ def read_stage(path: str | Path, raw: dict[str, Any]) -> Stage:
     """One [[stage]]; ``path`` says in errors where it stands. UsageError names what is wrong."""
     known = {f.name for f in fields(Stage)}
     for key in sorted(set(raw) - known):
-        raise UsageError(f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(known)}")
+        raise UsageError(
+            f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(sorted(known))}"
+        )
     kind = raw.get("kind")
     if kind is not None and (kind not in ("ternary", "binary") or raw.get("folded")):
         raise UsageError(

@@ -25,10 +25,11 @@ from sterna.train import data
 from sterna.train.augment import augment
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
-from sterna.train.frames import check_fits, pick
+from sterna.train.frames import pick
 from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
 from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.runfolder import RunFolder, name_of_data
 from sterna.train.runlock import locked
 from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
@@ -126,6 +127,7 @@ class Trainer:
         self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
+        check_recipe(recipe)
         known_as = name_of_data(recipe.data, data_set, image_set)
         self.folder = RunFolder(out, recipe.text, self.seed, known_as, self.group.rank == 0)
         found = self.folder.find()  # of another run it is refused before anything else
@@ -135,7 +137,7 @@ class Trainer:
             for x, y in (parts.train, parts.validation, parts.test)
         ]
         network = build_network(recipe, self.seed)
-        check_fits(f"recipe '{recipe.name}'", network.input, network.steps, self.train_set[0])
+        check_data(recipe, network, parts)
         if recipe.warm_start and found is None and not self.folder.is_over:
             network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)

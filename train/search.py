@@ -28,6 +28,7 @@ from sterna.golden.network import Network
 from sterna.train import data
 from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, read_recipe
+from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.run import EVAL_BATCH, say
 from sterna.train.schedule import measure_norms
 from sterna.train.searchrecipe import SearchSettings, read_search
@@ -88,7 +89,9 @@ class Search:
 
     def __post_init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        network = check_recipe(self.space.recipe(self.space.uniform(NONE)))
         parts = self.image_set or data.load(self.recipe.data)
+        check_data(self.recipe, network, parts)
         count = self.settings.validation or len(parts.validation[0])
         few = self.recipe.images or len(parts.train[0])
         self.train, self.validation = [

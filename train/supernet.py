@@ -37,6 +37,7 @@ from sterna.train.skipspace import Member, Space
 __all__ = ["SuperNet", "tune"]
 
 LIMIT = 1 << 32
+_HEAD = {"format", "version", "of", "epochs", "adam", "digest"}
 Images = tuple[Tensor, Tensor]
 """uint8 images [B,C,H,W] and int64 labels [B]."""
 Weighted = FloatConv2d | FloatLinear
@@ -146,8 +147,9 @@ class SuperNet:
                 tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
         head = {"format": "sterna-supernet", "version": 1, "of": self._id, "epochs": epochs,
                 "adam": steps}  # fmt: skip
-        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in tensors.items()},
-                            {"supernet": json.dumps(head, sort_keys=True)})  # fmt: skip
+        tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+        head["digest"] = _digest(head, tensors)
+        blob = save_tensors(tensors, {"supernet": json.dumps(head, sort_keys=True)})
         write_atomic(self.path, blob)
 
     def _load(self) -> tuple[int, torch.optim.Adam]:
@@ -161,6 +163,9 @@ class SuperNet:
             size = int.from_bytes(blob[:8], "little")
             head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["supernet"])
             tensors = load_tensors(blob)
+            digest = _digest(head, tensors)
+            if set(head) - _HEAD or head.get("digest", digest) != digest:  # older ones had none
+                raise ValueError("it does not hold what was written")
         except Exception as e:  # every way a damaged file can fail is the same to the user
             raise FileError(f"{path}: truncated or altered ({e}); delete it to train anew") from e
         if head.get("of") != self._id:
@@ -177,6 +182,16 @@ class SuperNet:
                         state[key] = value.reshape(p.shape).to(self.device)
                     optimizer.state[p] = state
         return int(head["epochs"]), optimizer
+
+
+def _digest(head: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over the head, without a digest, and the tensors in the order of their names."""
+    facts = {k: v for k, v in head.items() if k != "digest"}
+    parts = [json.dumps(facts, sort_keys=True).encode()]
+    for name in sorted(tensors):
+        parts.append(f"{name} {tensors[name].dtype} {tensors[name].shape}\n".encode())
+        parts.append(tensors[name].tobytes())
+    return sha256(b"".join(parts))
 
 
 def slices(full: FloatNetwork, part: FloatNetwork, name: str) -> list[tuple[int, int]]:

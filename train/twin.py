@@ -41,7 +41,7 @@ def read_twin(where: str, table: Any) -> Twin | None:
         return None
     known = {f.name: f.type for f in fields(Twin)}
     if not isinstance(table, dict) or set(table) - set(known):
-        raise UsageError(f"{where}: [twin] takes {', '.join(known)}; correct it")
+        raise UsageError(f"{where}: [twin] takes {', '.join(sorted(known))}; correct it")
     alpha, step = table.get("alpha", 0.05), table.get("seed_step", 1000)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < 1e6:
         raise UsageError(f"{where}: [twin] alpha {alpha!r} is not a number from 0; correct it")

@@ -44,6 +44,25 @@ def test_failures_are_one_sentence(error, code, sentence, monkeypatch, capsys) -
     assert sentence in answer["error"] and answer["exit_code"] == code
 
 
+@pytest.mark.parametrize("error", [
+    MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9"),
+])  # fmt: skip
+def test_memory_that_ends_is_said_with_an_option_that_is_there(error, monkeypatch, capsys) -> None:
+    for name in ("train", "sim"):
+        monkeypatch.setattr(commands, name, failing(error))
+    assert cli.main(["train", "recipe.toml", "-o", "run"]) == 1
+    said = capsys.readouterr().err
+    assert "out of memory; make the recipe's batch, layers or steps smaller" in said
+    assert cli.main(["sim", "build"]) == 1
+    assert "out of memory; take fewer images at once with --images" in capsys.readouterr().err
+
+
+def test_a_file_where_a_folder_is_needed_is_called_one(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(commands, "doctor", failing(FileExistsError(errno.EEXIST, "exists", "x")))
+    assert cli.main(["doctor"]) == 1
+    assert "x: is a file where a folder is needed; choose another" in capsys.readouterr().err
+
+
 def test_a_defect_is_not_hidden(monkeypatch) -> None:
     monkeypatch.setattr(commands, "doctor", failing(AssertionError("ours")))
     monkeypatch.setenv("STERNA_DEBUG", "1")

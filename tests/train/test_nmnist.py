@@ -194,6 +194,17 @@ def test_from_events_to_the_accuracy_of_integers(folder: Path, tmp_path: Path, c
     assert found["images"] == 50 and found["accuracy"] == done["test_folded"]
 
 
+@pytest.mark.parametrize("part", ["Train", "Test"])
+def test_a_class_without_recordings_is_refused(folder: Path, part: str) -> None:
+    """Else a network would learn nine digits, and nobody be told."""
+    (folder / part / "3").rename(folder / "away")
+    with pytest.raises(FileError, match=f"{part}/3: holds no recordings .*; copy it again"):
+        data.load("nmnist_4")
+    (folder / part / "3").mkdir()
+    with pytest.raises(FileError, match=f"{part}/3: holds no recordings .*; copy it again"):
+        data.load("nmnist_4")
+
+
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"coding": "direct"}, 'has recordings, the coding is direct; write coding = "frames"'),
     ({"data": "nmnist_8"}, '8 frames for 4 time steps; write data = "nmnist_4"'),

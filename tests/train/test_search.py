@@ -29,6 +29,7 @@ from sterna.train.searchstorage import open_storage
 from sterna.train.searchtable import Row, front
 from sterna.train.skipcost import hardware_cost
 from sterna.train.skipspace import NONE, Member, Space
+from sterna.train.supernet import SuperNet
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +131,43 @@ def test_two_workers_share_a_storage(found: tuple[Path, Path, dict], tmp_path: P
     worker.net.digest = "other"
     with pytest.raises(UsageError, match="has other shared weights; copy supernet.safetensors"):
         worker._study(open_storage(url))
+
+
+def test_damaged_shared_weights_are_called_damaged(
+    found: tuple[Path, Path, dict], tmp_path: Path
+) -> None:
+    """Wherever a bit turns, in the head or in a weight: not taken for those of another recipe."""
+    path, out, _ = found
+    blob = bytearray((out / "supernet.safetensors").read_bytes())
+    size = int.from_bytes(blob[:8], "little")
+    places = [*range(8, 8 + size, 37), 8 + size, len(blob) // 2, len(blob) - 1]
+    space = Space(read_recipe(path))
+    net = SuperNet(space, read_search(read_recipe(path)).super, tmp_path, torch.device("cpu"))
+    for at in places:
+        blob[at] ^= 1
+        net.path.write_bytes(blob)
+        blob[at] ^= 1
+        with pytest.raises(FileError, match="truncated or altered .*; delete it to train anew"):
+            net.train((torch.zeros(0), torch.zeros(0)), 0.0, quiet)
+    net.path.write_bytes(blob)
+    assert net.train((torch.zeros(0), torch.zeros(0)), 0.0, quiet)
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), [
+    ('"FC10"', '"FC3"', "last layer has 3 outputs, the data set has 10 classes"),
+    ("lr = ", "lr = 1e300 #", r"\[\[stage\]\] lr 1e.300 is not a number from 0 to 1000"),
+    ("[network]", "[network]\nneuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - 2"),
+])  # fmt: skip
+def test_a_search_refuses_what_training_would(
+    found: tuple[Path, Path, dict], tmp_path: Path, old: str, new: str, sentence: str
+) -> None:
+    text = found[0].read_text()
+    assert old in text
+    other = tmp_path / "other.toml"
+    other.write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=sentence):
+        search(other, tmp_path / "out", progress=quiet)
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_recipe_is_refused(found: tuple[Path, Path, dict], tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """The table of training methods: rows with hardware and without, several seeds, conversion."""
 
+import json
+
 import pytest
+
+from sterna.train.nq import read_nq
+from sterna.train.recipe import read_recipe
 
 CONVERSION = {"test_ann": 0.9} | {f"test_T{t}": 0.5 + t / 100 for t in (1, 2, 4, 8, 16)}
 
@@ -25,6 +30,18 @@ def test_every_row_names_a_recipe(table) -> None:
     for name, entry in table.ROWS.items():
         path = table.ROOT / "examples" / entry.recipe
         assert path.is_file() or (path / "recipe.toml").is_file(), name
+
+
+def test_results_have_the_method_of_their_row_and_of_its_recipe(table) -> None:
+    for result in json.loads(table.RESULTS.read_text()).values():
+        entry = table.ROWS[result["row"]]
+        assert result["method"] == entry.method, result["row"]
+        path = table.ROOT / "examples" / entry.recipe
+        recipe = read_recipe(path)
+        nq = None if recipe.nq is None else read_nq("", recipe.nq)
+        word = "surrogate" if nq is None else "NQ" if nq.noise else "QCFS"
+        if recipe.stidi is None and recipe.twin is None and "alone" not in entry.method:
+            assert entry.method.split()[0].rstrip(",") == word, result["row"]
 
 
 def test_rows_of_hardware_and_of_real_weights(table) -> None:
