@@ -222,6 +222,8 @@ class Design:
         ends = body.pop("_ends")
         for c, d in zip(self.cores, body["cores"], strict=True):
             d["interval"] = c.interval
+            if c.banks == 1:
+                del d["banks"]  # designs from before there were banks keep their structure_id
         body |= {
             "format": FORMAT,
             "version": VERSION,
