@@ -25,7 +25,7 @@ def locked(folder: Path, group: Group, report: Callable[[str], None]) -> Iterato
     """Hold the run folder, made where it is not there yet, for the processes of ``group``.
 
     Rank 0 has the lock, which ends with its process however that ends. UsageError where another
-    training has it or ``folder`` is no folder, FileError where it cannot be written.
+    training has it, FileError where ``folder`` is no folder or cannot be written.
     """
     handle, made, refused = None, False, None
     if group.rank == 0:
@@ -34,7 +34,9 @@ def locked(folder: Path, group: Group, report: Callable[[str], None]) -> Iterato
             folder.mkdir(parents=True, exist_ok=True)
             handle = _take(folder, report)
         except FileExistsError:
-            refused = UsageError(f"{folder}: is a file, no run folder; give another name")
+            refused = FileError(f"{folder}: is a file, no run folder; give another name")
+        except NotADirectoryError:
+            refused = FileError(f"{folder}: is below a file; give another name")
         except UsageError as e:
             refused = e
         except OSError as e:

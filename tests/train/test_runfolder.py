@@ -376,6 +376,6 @@ def test_a_line_of_the_log_is_written_once(tmp_path: Path) -> None:
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("mine")
-    with pytest.raises(UsageError, match="run: is a file, no run folder"):
+    with pytest.raises(FileError, match="run: is a file, no run folder"):
         train(recipe(tmp_path), tmp_path / "run", progress=quiet)
     assert (tmp_path / "run").read_text() == "mine"
