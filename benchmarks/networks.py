@@ -18,7 +18,6 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,9 +118,9 @@ def synapses(network: Any) -> int:
 
 def measure(
     name: str, point: Point, known: dict[str, Any] | None
-) -> tuple[dict[str, Any], Callable[[tuple[int, ...]], dict[str, Any]]]:
-    """Everything the tables say of a point but Fmax; ``known`` where it still holds. Second: what
-    routes it, for some seeds, and returns what the tables say of that."""
+) -> tuple[dict[str, Any], Path]:
+    """Everything the tables say of a point but Fmax, ``known`` where it still holds; its Verilog,
+    which has the name of the top."""
     from sterna.gen.cost import estimate
     from sterna.gen.stages import Options, ensure
     from sterna.gen.synth import synth
@@ -150,21 +149,24 @@ def measure(
         row |= {k: used[k] for k in ("lut", "carry", "ff", "bram", "lutram", "tool")}
         if "lut_packed_estimate" in used:
             row["lut_packed_estimate"] = used["lut_packed_estimate"]
+    return row | derived(row), build.verilog
 
-    def route(seeds: tuple[int, ...]) -> dict[str, Any]:
-        from sterna.gen.synth import fmax_ecp5
 
-        if point.target != "ecp5" or len(row.get("mhz_by_seed", ())) >= len(seeds):
-            return {}
-        print(f"{name}: nextpnr, {len(seeds)} seeds ...", file=sys.stderr, flush=True)
-        device = next(d for d, cells in (("25k", 24_288), ("45k", 43_848), ("85k", 83_640))
-                      if row["lut"] + row["lutram"] < 0.95 * cells or d == "85k")  # fmt: skip
-        found = fmax_ecp5([build.verilog], build.name, folder / "fmax", device=device,
-                          target_mhz=CLOCK_MHZ, seeds=seeds)  # fmt: skip
-        return {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
-                "critical": found["critical"]}  # fmt: skip
+def route(
+    name: str, row: dict[str, Any], verilog: Path, seeds: tuple[int, ...]
+) -> dict[str, Any]:
+    """What the tables say of Fmax, for so many seeds; empty where it is known, or no ECP5."""
+    from sterna.gen.synth import fmax_ecp5
 
-    return row | derived(row), route
+    if row["target"] != "ecp5" or len(row.get("mhz_by_seed", ())) >= len(seeds):
+        return {}
+    print(f"{name}: nextpnr, {len(seeds)} seeds ...", file=sys.stderr, flush=True)
+    device = next(d for d, cells in (("25k", 24_288), ("45k", 43_848), ("85k", 83_640))
+                  if row["luts"] < 0.95 * cells or d == "85k")  # fmt: skip
+    found = fmax_ecp5([verilog], verilog.stem, work_dir("networks", name) / "fmax", device=device,
+                      target_mhz=CLOCK_MHZ, seeds=seeds)  # fmt: skip
+    return {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
+            "critical": found["critical"]}  # fmt: skip
 
 
 def kept(design: Any) -> str:
@@ -283,9 +285,9 @@ def main() -> int:
         results = json.loads(Path(RESULTS).read_bytes())
     for name in options.names or POINTS:
         known = None if options.force else results.get(name)
-        results[name], route = measure(name, POINTS[name], known)
+        results[name], verilog = measure(name, POINTS[name], known)
         keep(results)
-        results[name] |= route(seeds)
+        results[name] |= route(name, results[name], verilog, seeds)
         keep(results)
     print("\n".join(main_table(results)))
     if options.write:

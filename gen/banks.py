@@ -30,7 +30,7 @@ def bank_choices(network: Network, name: str, items: int) -> list[int]:
     """Banks worth a look where a visit has ``items`` clocks of window words: 1, then powers of two,
     then as many as let it last no longer."""
     most = 1 if _why_one(network, name) else -(-network.steps // items)
-    return sorted({1, most, *(n for n in (2, 4, 8, 16, 32, 64) if n < most)})
+    return sorted({most, *(1 << k for k in range(most.bit_length()))})
 
 
 def check_banks(network: Network, name: str, banks: int) -> None:

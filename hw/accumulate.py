@@ -196,7 +196,7 @@ class StepFeeder(wiring.Component):
         m.d.comb += self.x.word_select(bank, len(x)).eq(x)
         if self.sums > 1:
             groups = -(-self.steps // self.sums)
-            begin = self._store(m, pulse, values, groups, step, x)
+            begin = self._store(m, pulse, values, groups, step, x, bank)
             m.d.comb += running.eq(begin | (step != 0))
         else:
             m.d.comb += running.eq(pulse | (step != 0) if self.hold else pulse)
@@ -232,7 +232,8 @@ class StepFeeder(wiring.Component):
         return pulse, values
 
     def _store(
-        self, m: Module, pulse: Value, values: list[Value], groups: int, step: Signal, x: Signal
+        self, m: Module, pulse: Value, values: list[Value], groups: int, step: Signal, x: Signal,
+        bank: int,
     ) -> Value:
         """Plane groups of ``sums`` steps, kept until the scan has read them; starts a scan."""
         shape = self.pe * self.sums * self.width
@@ -249,7 +250,7 @@ class StepFeeder(wiring.Component):
             held: Value = store
         else:
             memory = Memory(shape=shape, depth=groups, init=[])
-            m.submodules["store" if self.banks == 1 else None] = memory
+            m.submodules["store" if self.banks == 1 else f"store_{bank}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(group_in),

@@ -127,10 +127,10 @@ class Trainer:
         self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
-        check_recipe(recipe)
         known_as = name_of_data(recipe.data, data_set, image_set)
         self.folder = RunFolder(out, recipe.text, self.seed, known_as, self.group.rank == 0)
         found = self.folder.find()  # of another run it is refused before anything else
+        check_recipe(recipe)
         parts = image_set or data.load(data_set or recipe.data)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
