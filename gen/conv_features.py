@@ -69,7 +69,8 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
     )  # fmt: skip
     turning = sum(p.count > 1 for p in loops)
     part = Part(name, "buffer")
-    part.memories += [MemoryShape(width, max(2, g.bank_depth), "window")] * banks
+    # "fifo": a line buffer never needs the old word where both ports meet.
+    part.memories += [MemoryShape(width, max(2, g.bank_depth), "fifo")] * banks
     part.add(
         each=1, addresses=address * (banks + 1), place=place, moves=place * turning,
         slots=address * g.slots if g.slots > r else 0, words=width * banks,

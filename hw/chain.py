@@ -138,7 +138,8 @@ class ChainNode(wiring.Component):
     row : out, unsigned(log2 depth)
     we : out, one bit a bank
     wdata : out, 32 bits; a narrower bank takes the low bits
-    busy : out, a read is under way and owns the memory's address
+    busy : out, a read is under way
+    access : out, a read is under way or a row is written: ``row`` is to be the memory's address
     blank : out, one bit a bank, ``busy`` and another bank is read
     rdata : in, ``width`` bits, the row
     """
@@ -164,6 +165,7 @@ class ChainNode(wiring.Component):
                 "we": Out(banks.count),
                 "wdata": Out(WORD_BITS),
                 "busy": Out(1),
+                "access": Out(1),
                 "blank": Out(banks.count),
                 "rdata": In(banks.width),
             }
@@ -215,6 +217,7 @@ class ChainNode(wiring.Component):
             self.chain_o.word.eq(word),
             self.row.eq(word.addr[bits:]),
             self.wdata.eq(word.data),
+            self.access.eq(self.busy | writing),
         ]
         for k in range(self.banks.count):
             other = Signal(name=f"other_{k}")

@@ -144,7 +144,7 @@ class Expander(wiring.Component):
         """The chain has written a word; it has the memory's address."""
         if self.node is None:
             return Const(0), Const(0)
-        return self.node.we[0], self.node.busy | self.node.we[0]
+        return self.node.we[0], self.node.access
 
     def _fetch(
         self, m: Module, fetch: Value, begin: Value, last_block: Value, last_group: Value
@@ -220,9 +220,9 @@ class Expander(wiring.Component):
         if self.node is not None:
             write = memory.write_port()
             m.d.comb += [
-                read.addr.eq(Mux(self.node.busy, self.node.row, at)),
+                read.addr.eq(Mux(self.node.access, self.node.row, at)),
                 read.en.eq(~self.node.we[0]),
-                write.addr.eq(self.node.row),
+                write.addr.eq(read.addr),  # one address for both, see `WeightMemory`
                 write.data.eq(self.node.wdata),
                 write.en.eq(self.node.we[0]),
                 self.node.rdata.eq(output),

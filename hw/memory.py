@@ -139,10 +139,11 @@ class WeightMemory(wiring.Component):
         memory = m.submodules[f"bank_{k}"] = self._memory(self.banks.widths[k], init)
         port, write = memory.read_port(), memory.write_port()
         m.d.comb += [
-            port.addr.eq(Mux(node.busy, node.row, self.addr)),
+            port.addr.eq(Mux(node.access, node.row, self.addr)),
             # Never both in one clock: no logic for what a read beside a write returns.
             port.en.eq(~node.we[k]),
-            write.addr.eq(node.row),
+            # One address for both: a LUT RAM of one port will do.
+            write.addr.eq(port.addr),
             write.data.eq(node.wdata),
             write.en.eq(node.we[k]),
         ]
