@@ -81,6 +81,15 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
     return part
 
 
+def _outputs(front: FrontSpec) -> int:
+    """Outputs at once whose sums can differ: the synthesiser makes one of those that are equal,
+    and few fixed weights leave few that are not."""
+    if front.weight_region is not None or front.depthwise:
+        return front.pe
+    weights = min(front.simd * front.weight_depth, front.pe)  # 2**pe is enough
+    return min(front.pe, (3 if front.kind == "ternary" else 2) ** weights)
+
+
 @lru_cache(maxsize=1 << 14)
 def _tree(simd: int, tp: int, bits: int, kind: str, family: str) -> tuple[int, ...]:
     """Of one output: leaves, LUTs of the tree, its registers, bits of the sum, those of the shared
@@ -134,9 +143,10 @@ def _dot(name: str, front: FrontSpec) -> Part:
     leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
         front.simd, front.tp, front.bits, front.kind, family
     )
-    trees = front.pe * sums
+    outputs = _outputs(front)
+    trees = outputs * sums
     part = Part(name, f"dot {front.kind}")
-    part.add(lanes=front.lanes, leaves=trees * leaves, tree=trees * cost, held=trees * held,
+    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves, tree=trees * cost, held=trees * held,
              trees=trees)  # fmt: skip
     if front.kind == "binary":
         pops = sums * (front.pe if front.depthwise else 1)
@@ -148,7 +158,7 @@ def _sums(name: str, front: FrontSpec) -> Part:
     """Lanes and planes of the window word, accumulators, steps in order."""
     edge, width = front.geometry.edge, front.z_width
     sums = max(1, front.tp // front.bits)
-    bits = front.pe * sums * width
+    bits = _outputs(front) * sums * width
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
