@@ -8,6 +8,7 @@ import numpy as np
 from sterna.gen.banks import bank_choices
 from sterna.gen.design import Design
 from sterna.gen.fold import fold, legal_folding, visit_items
+from sterna.gen.reads import read_choices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
@@ -85,6 +86,9 @@ def _folding(
         out[node.name] = {"pe": pe, "simd": simd, "tp": tp, "memory": memory}
         if engine == "banks" and isinstance(node, Conv2d):
             out[node.name] |= _banks(draw, network, node.name, legal)
+        elif engine == "reads":
+            if choices := read_choices(network, node.name, out[node.name]):
+                out[node.name]["reads"] = draw.choice(choices)
         elif engine != "compress" and isinstance(node, Conv2d):
             # All weights, or half of them, at once: pe and simd follow.
             out[node.name] = {"tp": min(legal["tp"]), "engine": engine,
@@ -109,7 +113,8 @@ def random_design(
     seed: int, family: str, layers: int, most: int = 200, engine: str = "compress"
 ) -> tuple[Network, Design]:
     """A random chain of ``layers`` convolutions with at most about ``most`` lanes a layer; of the
-    other engines, and with 'banks' (compress, several banks of scans), at most `WHOLE`."""
+    other engines, and with 'banks' (compress, several banks of scans) or 'reads' (compress, weight
+    words read in pieces), at most `WHOLE`."""
     for attempt in range(200):
         draw = random.Random(f"{seed} {attempt}")
         network = _network(draw, layers)
@@ -119,6 +124,8 @@ def random_design(
             continue  # a beat too wide, an engine that cannot be had: another one
         if engine == "banks" and all(c.banks == 1 for c in design.cores):
             continue
+        if engine == "reads" and all(c.reads == 1 or c.pe * c.simd < 32 for c in design.cores):
+            continue  # words that nobody would take to pieces
         if engine == "compress" or max(c.lanes for c in design.cores) <= WHOLE:
             return network, design
     raise AssertionError("no design in 50 attempts")

@@ -39,9 +39,11 @@ RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
 FITTED = 16  # chains of two layers and a classifier, a family
 CHECKED = 20  # single layers and a classifier
 FIRST_CHECKED = 1000  # their seeds
-ENGINES = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700)}
-"""First seeds, of fit and check, of designs with other engines, and with banks of scans."""
-FEW = 5  # designs of such an engine, a family, for either
+KINDS = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700),
+         "reads": (800, 1800)}  # fmt: skip
+"""First seeds, of fit and check, of designs with other engines, with banks of scans, and with
+weight words read in pieces."""
+FEW = 5  # designs of such a kind, a family, for either
 
 
 @functools.cache
@@ -87,7 +89,7 @@ def get(
 
 def seeded(seed: int, family: str) -> tuple[Network, Design]:
     """The design of a seed: of the sweep, or one of those it is checked with."""
-    for engine, firsts in ENGINES.items():
+    for engine, firsts in KINDS.items():
         if any(first <= seed < first + FEW for first in firsts):
             return random_design(seed, family, 2, engine=engine)
     if seed < FIRST_CHECKED:
@@ -96,9 +98,9 @@ def seeded(seed: int, family: str) -> tuple[Network, Design]:
 
 
 def engine_seeds(family: str, at: int) -> list[int]:
-    """Seeds of designs with other engines, to fit to (``at`` 0) or to check (1)."""
-    engines = [e for e in ENGINES if e != "tables" or family in ("ecp5", "xilinx7")]
-    return [ENGINES[e][at] + n for e in engines for n in range(FEW)]
+    """Seeds of designs of other kinds, to fit to (``at`` 0) or to check (1)."""
+    kinds = [k for k in KINDS if k != "tables" or family in ("ecp5", "xilinx7")]
+    return [KINDS[k][at] + n for k in kinds for n in range(FEW)]
 
 
 def sweep(families: list[str], old: bool) -> dict[str, Any]:
@@ -117,7 +119,7 @@ GROUPS = {
     "walker": ("walker",), "buffer": ("buffer",),
     "dot": ("dot ternary", "dot binary", "dot constant", "dot tables"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
-    "turns": ("turns",), "banks": ("banks",),
+    "turns": ("turns",), "banks": ("banks",), "assembler": ("assembler",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
     "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
     "control": ("control",), "image": ("image",), "result": ("result",),
@@ -137,7 +139,7 @@ def group_of(path: str, pools: set[str]) -> tuple[str, str]:
     if not head:
         return "control", "control"
     inside = [re.sub(r"^(scan|out)_\d+$", r"\1", name) for name in rest.split(".")]  # of banks
-    for word in ("walker", "buffer", "dot", "scan", "turns", "out", "banks"):
+    for word in ("walker", "buffer", "dot", "scan", "turns", "out", "banks", "assembler"):
         if word in inside:
             return head, word
     if rest.startswith(("sums_", "shortcut_")):
@@ -257,7 +259,7 @@ def check(families: list[str], examples: list[str], old: bool, there: bool) -> d
     summary = []
     for family in families:
         mine = [r for r in rows if r["family"] == family]
-        for what in ("examples", "random layers", *(f"layers of {e}" for e in ENGINES)):
+        for what in ("examples", "random layers", *(f"layers of {e}" for e in KINDS)):
             some = [r for r in mine if what_of(r["network"]) == what]
             if not some:
                 continue
@@ -275,8 +277,8 @@ def what_of(name: str) -> str:
     kind, _, number = name.partition(" ")
     if kind == "example":
         return "examples"
-    engines = [e for e, (_, first) in ENGINES.items() if first <= int(number) < first + FEW]
-    return f"layers of {engines[0]}" if engines else "random layers"
+    kinds = [k for k, (_, first) in KINDS.items() if first <= int(number) < first + FEW]
+    return f"layers of {kinds[0]}" if kinds else "random layers"
 
 
 def show(found: dict[str, Any]) -> str:

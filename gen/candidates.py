@@ -13,6 +13,7 @@ from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices, visit_item
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
 from sterna.gen.memories import STYLES
+from sterna.gen.reads import read_choices, reads_of
 from sterna.gen.specs import is_depthwise, weight_rows
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
@@ -38,11 +39,13 @@ zeros in the logic cost nothing."""
 
 @dataclass(frozen=True)
 class Candidate:
-    """Foldings of all weighted inputs of one neuron: clocks an image, cost, entries by node."""
+    """Foldings of all weighted inputs of one neuron: clocks an image, cost, entries by node.
+    narrow: weight words are read in pieces, to spare ports of block RAM."""
 
     clocks: int
     cost: Cost
     entries: Entries
+    narrow: bool = False
 
 
 def candidates(
@@ -61,7 +64,7 @@ def candidates(
         base = made[network.readers(group[0])[0]]
         found = []
         worth = _worth(network, group, given, design.family, constants)
-        for entries in _stored(worth, design, given):
+        for entries in _stored(network, worth, design, given):
             spec = _spec(network, design.family, base, entries)
             if spec is None:
                 continue
@@ -70,7 +73,8 @@ def candidates(
             if key not in known:
                 instance = CoreInstance(base.name, base.target, spec, ())
                 known[key] = estimate_core(instance, design.family)
-            found.append(Candidate(clocks, known[key], entries))
+            narrow = any(reads_of(e) > reads_of(given.get(n, {})) for n, e in entries.items())
+            found.append(Candidate(clocks, known[key], entries, narrow))
         if not found:
             raise DesignError(
                 f"node '{group[-1]}': no folding is possible for {', '.join(map(repr, group))} "
@@ -85,7 +89,7 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
     fronts = tuple(
         (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
          f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
-         f.engine, f.banks, tuple(f.weights) if f.engine == "constant" else None)
+         f.engine, f.banks, f.reads, tuple(f.weights) if f.engine == "constant" else None)
         for f in spec.fronts
     )  # fmt: skip
     rule, bounds = spec.params.rule, spec.params.bounds
@@ -116,9 +120,12 @@ def _worth(
                 yield entries
 
 
-def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterator[Entries]:
+def _stored(
+    network: Network, every: Iterator[Entries], design: Design, given: Entries
+) -> Iterator[Entries]:
     """Each folding with what yosys would make of its weight memories, then with other storage:
-    block RAM may be what runs out, or what there is enough of. Where styles are given, those."""
+    block RAM may be what runs out, or what there is enough of; last with words read in pieces.
+    Where styles and reads are given, those."""
     styles = ("auto", "block") if design.family == "ice40" else STYLES
     fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
     for entries in every:
@@ -126,6 +133,14 @@ def _stored(every: Iterator[Entries], design: Design, given: Entries) -> Iterato
         for style in styles if free else ("auto",):
             yield {
                 n: e | {"ram_style": style if n in free else fixed.get(n, "auto")}
+                for n, e in entries.items()
+            }  # fmt: skip
+        several = {n: read_choices(network, n, e) for n, e in entries.items()
+                   if "reads" not in given.get(n, {})}  # fmt: skip
+        for reads in sorted({r for choices in several.values() for r in choices}):
+            yield {
+                n: e | {"ram_style": fixed.get(n, "auto")}
+                | ({"reads": reads} if reads in several.get(n, ()) else {})
                 for n, e in entries.items()
             }  # fmt: skip
 
@@ -137,7 +152,9 @@ def _with_engine(
     out: Entries = {}
     for name in group:
         mine = given.get(name, {})
-        if "engine" in mine or (engine == "constant" and mine.get("memory", "rom") != "rom"):
+        if "engine" in mine or reads_of(mine) > 1:
+            return {}
+        if engine == "constant" and mine.get("memory", "rom") != "rom":
             return {}
         out[name] = mine | {"engine": engine}
         if engine == "constant":
@@ -191,6 +208,7 @@ def _of_pe(
             for banks in [given["banks"]] if "banks" in given else choices:
                 entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
                 entry |= {"banks": banks} if banks > 1 else {}
+                entry |= {"reads": reads_of(given)} if reads_of(given) > 1 else {}
                 if engine == "constant":
                     lanes = CONSTANT * tp * int((node.weight != 0).sum())
                 elif engine == "tables":
@@ -253,6 +271,6 @@ def _front(
     return replace(
         front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
         family=family, engine=entry["engine"], ram_style=entry["ram_style"],
-        banks=banks_of(entry),
+        banks=banks_of(entry), reads=reads_of(entry),
         weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
     )  # fmt: skip

@@ -35,6 +35,8 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
                                   style=front.ram_style))  # fmt: skip
             if front.engine == "tables":
                 parts[-1].add(expands=1)
+            if front.reads > 1:
+                parts.append(_assembler(name, front))
     parts += [
         _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
                  "params"),
@@ -146,8 +148,8 @@ def _dot(name: str, front: FrontSpec) -> Part:
     outputs = _outputs(front)
     trees = outputs * sums
     part = Part(name, f"dot {front.kind}")
-    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves, tree=trees * cost, held=trees * held,
-             trees=trees)  # fmt: skip
+    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves,
+             tree=trees * cost, held=trees * held, trees=trees)  # fmt: skip
     if front.kind == "binary":
         pops = sums * (front.pe if front.depthwise else 1)
         part.add(tree=pops * pop_cost, held=pops * pop_held)
@@ -213,6 +215,14 @@ def _weights(
         part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
     part.add(node=1, banks=banks, joined=width, reread=counter_bits(depth))
     return part
+
+
+def _assembler(name: str, front: FrontSpec) -> Part:
+    """Registers of weight words read in pieces: the word, and all pieces of it but one."""
+    return Part(name, "assembler", {
+        "each": 1, "address": counter_bits(front.memory_depth),
+        "held": front.weight_width + front.memory_width * (front.reads - 1),
+    })  # fmt: skip
 
 
 def _scan(name: str, spec: ConvSpec) -> Part:

@@ -16,7 +16,7 @@ FORMAT = "sterna-design"
 VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 LAW = 1.02  # the interval of the law is met within this factor
-FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks")
+FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks", "reads")
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
 
 
@@ -54,7 +54,8 @@ class CoreDesign:
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
     engine: of the dot product (`gen.engines`); constants: what names the weights of a core that
     has them in its logic. ram_style: storage demanded for the weights (`gen.memories.STYLES`).
-    banks: of neuron scans, which take visits in turns (`hw.banks`).
+    banks: of neuron scans, which take visits in turns (`hw.banks`). reads: of the memory for a
+    weight word (`hw.assembler`).
     """
 
     name: str
@@ -79,6 +80,7 @@ class CoreDesign:
     constants: str | None = None
     ram_style: str = "auto"
     banks: int = 1
+    reads: int = 1
 
     @property
     def interval(self) -> int:
@@ -206,12 +208,12 @@ class Design:
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
         """The editable, reusable block: core -> pe, simd, tp, memory, engine; ram_style where one
-        is demanded, banks where there are several."""
+        is demanded, banks and reads where there are several."""
         keys = ("pe", "simd", "tp", "memory", "engine")
         return {
             c.name: {k: getattr(c, k) for k in keys}
             | ({} if c.ram_style == "auto" else {"ram_style": c.ram_style})
-            | ({} if c.banks == 1 else {"banks": c.banks})
+            | {k: n for k in ("banks", "reads") if (n := getattr(c, k)) > 1}
             for c in self.cores
             if c.op == "conv"
         }
@@ -222,8 +224,9 @@ class Design:
         ends = body.pop("_ends")
         for c, d in zip(self.cores, body["cores"], strict=True):
             d["interval"] = c.interval
-            if c.banks == 1:
-                del d["banks"]  # designs from before there were banks keep their structure_id
+            for key in ("banks", "reads"):  # designs from before keep their structure_id
+                if d[key] == 1:
+                    del d[key]
         body |= {
             "format": FORMAT,
             "version": VERSION,

@@ -8,6 +8,7 @@ from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
+from sterna.gen.reads import check_reads, reads_of, word_clocks
 from sterna.gen.sizing import size_buffers
 from sterna.gen.specs import is_depthwise
 from sterna.gen.widths import with_widths
@@ -141,6 +142,7 @@ def check_folding(network: Network, convs: list[str], folding: dict[str, dict[st
             )
         _check_numbers(network, name, entry)
         check_banks(network, name, banks_of(entry))
+        check_reads(network, name, entry)
 
 
 def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
@@ -240,6 +242,7 @@ def _smallest(
         best[1][name]["engine"] = engine_of(given.get(name, {}))
         best[1][name]["ram_style"] = given.get(name, {}).get("ram_style", "auto")
         best[1][name]["banks"] = banks_of(given.get(name, {}))
+        best[1][name]["reads"] = reads_of(given.get(name, {}))
     return best[1]
 
 
@@ -248,6 +251,7 @@ def legal_choices(
 ) -> dict[str, list[int]]:
     """Legal pe, simd and tp, of the engine, that agree with what is ``given`` of them."""
     legal = legal_folding(network, name)
+    legal["tp"] = [n for n in legal["tp"] if word_clocks(network, name, n) >= reads_of(given)]
     legal |= {k: [given[k]] for k in ("pe", "simd", "tp") if k in given}
     return legal | engine_choices(network, name, engine_of(given), family, legal)
 

@@ -9,6 +9,7 @@ from sterna.gen.edges import SLACK, input_edge, pixels_of, pool_edge
 from sterna.gen.engines import constants_of, engine_of
 from sterna.gen.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
+from sterna.gen.reads import reads_of
 from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.hw.axis import image_clocks
@@ -167,6 +168,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
         regions=regions if ram else None, patchable=p.patchable and not ram,
         engine=engine, constants=constants_of(node) if engine == "constant" else None,
         ram_style=entry.get("ram_style", "auto"), banks=banks_of(entry),
+        reads=reads_of(entry),
     )  # fmt: skip
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)

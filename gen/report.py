@@ -134,13 +134,15 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "memory": _memory(core) if weighted else "",
         "engine": core.engine if weighted else "",
         "banks": core.banks,
+        "reads": core.reads,
         "clocks": core.interval,
         "busy": core.interval / design.interval,
     }
 
 
 def _memory(core: CoreDesign) -> str:
-    return core.memory if core.ram_style == "auto" else f"{core.memory}, {core.ram_style}"
+    style = "" if core.ram_style == "auto" else f", {core.ram_style}"
+    return core.memory + style + (f", {core.reads} reads" if core.reads > 1 else "")
 
 
 def _engine(row: Mapping[str, Any]) -> str:

@@ -159,10 +159,12 @@ class _Search:
 
     def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
         """The cheapest foldings that take at most ``bound`` clocks, none of ``slow`` among them;
-        None where a neuron has no other."""
+        None where a neuron has no other. Weight words are read in pieces only where block RAM is
+        ``worth`` more than usual, because it runs out."""
         out: Entries = {}
         for found in self.options.values():
-            fast = [c for c in found if c.clocks <= bound and c.entries not in slow]
+            fast = [c for c in found if c.clocks <= bound and c.entries not in slow
+                    and (worth > self.worth or not c.narrow)]  # fmt: skip
             if not fast:
                 return None
             best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))

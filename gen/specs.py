@@ -9,11 +9,13 @@ from sterna.gen.banks import check_banks
 from sterna.gen.design import CoreDesign
 from sterna.gen.engines import check_engine
 from sterna.gen.graph import weighted_inputs
+from sterna.gen.reads import check_reads
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.assembler import split_rows
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.expander import copy_words
 from sterna.hw.front_spec import FrontSpec
@@ -112,12 +114,15 @@ def front_spec(
         )
     check_engine(network, core, family)
     check_banks(network, core.name, core.banks)
+    check_reads(network, core.name, {k: getattr(core, k) for k in ("engine", "tp", "reads")})
     # Constants are no contents but what the logic is made of.
     rows = rows or core.engine == "constant"
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
+    word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
     if core.engine == "tables":
-        wb = 2 if node.kind == "ternary" else 1
-        contents = copy_words(contents, core.pe * core.simd * wb)
+        contents = copy_words(contents, word)
+    elif core.reads > 1:
+        contents = split_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(
@@ -148,6 +153,7 @@ def front_spec(
         engine=core.engine,
         ram_style=core.ram_style,
         banks=core.banks,
+        reads=core.reads,
         weight_region=core.regions[0] if core.regions else None,
         weights=contents,
     )

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.accumulate import Accumulator, StepFeeder
+from sterna.hw.assembler import WordAssembler
 from sterna.hw.chain import Chain
 from sterna.hw.constant import ConstantDot
 from sterna.hw.dotproduct import DotProduct
@@ -160,8 +161,8 @@ class Front(wiring.Component):
         if isinstance(self.dot, ConstantDot):
             return None
         return WeightMemory(
-            max(s.weight_depth, len(s.weights)),
-            s.weight_width,
+            max(s.memory_depth, len(s.weights)),
+            s.memory_width,
             s.weights,
             s.weight_region,
             s.ram_style,
@@ -172,14 +173,7 @@ class Front(wiring.Component):
         """Weight words, or the rows of tables, follow the items together with the act."""
         weights = self.weights
         if isinstance(weights, WeightMemory) and isinstance(self.dot, DotProduct):
-            # The address is a register of its own (a compact memory has one), not the counter: a
-            # memory in the logic is wide, and would look up its rows behind the counter's carries.
-            apart = 0 if weights.compact else 1
-            row = self._row(m, names, WeightMemory.latency + apart)
-            m.d.comb += [
-                weights.addr.eq(delay(m, row, apart, "weight_address")),
-                self.dot.weight.eq(weights.data),
-            ]
+            m.d.comb += self.dot.weight.eq(self._words(m, names, weights))
         elif isinstance(weights, Expander) and isinstance(self.dot, TablesDot):
             m.d.comb += [
                 self.dot.load.eq(weights.load),
@@ -192,6 +186,29 @@ class Front(wiring.Component):
             assert weights is not None
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
+
+    def _words(self, m: Module, names: list[str], memory: WeightMemory) -> Value:
+        """The word of weights of each item, together with its act."""
+        s, walker = self.spec, self.walker
+        # The address is a register of its own (a compact memory has one), not the counter: a
+        # memory in the logic is wide, and would look up its rows behind the counter's carries.
+        apart = 0 if memory.compact else 1
+        if s.reads == 1:
+            row = self._row(m, names, WeightMemory.latency + apart)
+            m.d.comb += memory.addr.eq(delay(m, row, apart, "weight_address"))
+            return memory.data
+        m.submodules.assembler = words = WordAssembler(
+            s.weight_depth, s.weight_width, s.reads, apart
+        )
+        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        fetch = walker.valid & Cat(walker.first[n] for n in held).all()
+        on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
+        early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch")
+        m.d.comb += [
+            words.fetch.eq(early[0]), words.on.eq(early[1]),
+            memory.addr.eq(words.addr), words.data.eq(memory.data),
+        ]  # fmt: skip
+        return words.word
 
     def _accumulate(self, m: Module, flags: Value) -> tuple[Value, Value]:
         """(pulse, sums) of a visit's window words, for each plane group."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sterna.golden.errors import DesignError
+from sterna.hw.assembler import piece_width
 from sterna.hw.chain import WORD_BITS
 from sterna.hw.constant import ConstantDot
 from sterna.hw.dotproduct import DotProduct
@@ -47,7 +48,8 @@ class FrontSpec:
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
     needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
     logic, 'tables' has memory rows of 32 bits (`sterna.hw.expander`). banks: of neuron scans, see
-    `sterna.hw.banks`.
+    `sterna.hw.banks`. reads: of the memory for a weight word, at most `plane_groups`, see
+    `sterna.hw.assembler`.
     """
 
     geometry: Geometry
@@ -70,6 +72,7 @@ class FrontSpec:
     ram_style: str = "auto"
     engine: str = "compress"
     banks: int = 1
+    reads: int = 1
 
     @property
     def simd(self) -> int:
@@ -144,14 +147,16 @@ class FrontSpec:
 
     @property
     def memory_depth(self) -> int:
-        """Rows of the memory of weights: ``weight_depth``, or 32-bit words of all rows."""
+        """Rows of the memory of weights: ``reads`` for a word, or 32-bit words of all rows."""
         if self.engine == "tables":
             return copy_depth(self.weight_depth, self.weight_width)
-        return self.weight_depth
+        return self.weight_depth * self.reads
 
     @property
     def memory_width(self) -> int:
-        return WORD_BITS if self.engine == "tables" else self.weight_width
+        if self.engine == "tables":
+            return WORD_BITS
+        return piece_width(self.weight_width, self.reads)
 
     @property
     def lanes(self) -> int:

@@ -82,7 +82,8 @@ NET = chain()
         ({"c1": {"lanes": 2, "be": 1}}, "folding of 'c1': unknown be, lanes"),
         ({"c1": {"memory": "flash"}}, "folding of 'c1': memory 'flash' is not rom or ram"),
         ({"c1": 3},
-         "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, banks"),
+         "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, banks, "
+         "reads"),
     ],
 )
 def test_illegal_foldings_are_refused_with_the_legal_values(folding, sentence):

@@ -77,9 +77,12 @@ def decode_weights(node, shape, core, rows):
 
 
 def joined(node, core, words):
-    """The rows that words of 32 bits make up, each begun with a word of its own."""
-    each = -(-core.pe * core.simd * (2 if node.kind == "ternary" else 1) // 32)
-    return [sum(word << 32 * k for k, word in enumerate(words[n : n + each]))
+    """The rows that narrower ones make up: of tables words of 32 bits, each row begun with a word
+    of its own; else as many as there are reads."""
+    width = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
+    bits = 32 if core.engine == "tables" else -(-width // core.reads)
+    each = -(-width // 32) if core.engine == "tables" else core.reads
+    return [sum(word << bits * k for k, word in enumerate(words[n : n + each]))
             for n in range(0, len(words), each)]  # fmt: skip
 
 
@@ -139,7 +142,7 @@ def test_images_decode_back(seed):
         if core.engine != "constant":  # which has its weights in the logic
             image = images[f"{core.name}_weights"]
             assert len(image.rows) == image.depth and max(image.rows) < 1 << image.width
-            rows = joined(node, core, image.rows) if core.engine == "tables" else image.rows
+            rows = joined(node, core, image.rows)
             found = decode_weights(node, net.shape[node.input], core, rows)
             np.testing.assert_array_equal(found, node.weight)
         image = images[f"{core.name}_params"]

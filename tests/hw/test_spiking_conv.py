@@ -119,6 +119,28 @@ CASES = {
                       {"c": {"pe": 5, "simd": 8, "tp": 7, "engine": "tables", "banks": 3}}),
     "idle banks": (single(3, (3, 3, 4), Conv2d("c", "x", weights(4, 3, 3, 1), stride=(2, 1)),
                    rule(4)), {"c": {"pe": 4, "simd": 3, "tp": 1, "banks": 2}}),
+    # words read in pieces: a held value, as many as clocks, pieces that do not divide the word,
+    # several output groups, one word for all, banks of scans
+    "read pixels": (single(3, (1, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3),
+                    padding=(1, 1, 1, 1)), rule(4, 60, 300), "direct"),
+                    {"c": {"pe": 2, "simd": 3, "tp": 2, "reads": 4}}),
+    "reads": (single(7, (2, 4, 4), Conv2d("c", "x", weights(3, 2, 3, 3, kind="binary"),
+              padding=(0, 2, 1, 0), kind="binary"), rule(3, leak=Decay(1, 3),
+              fraction_bits=3)), {"c": {"pe": 1, "simd": 2, "tp": 3, "reads": 2, "memory": "ram"}}),
+    "odd reads": (single(9, (3, 3, 4), Conv2d("c", "x", weights(4, 3, 3, 1), stride=(2, 1)),
+                  rule(4, synapse=Decay(2))),
+                  {"c": {"pe": 4, "simd": 3, "tp": 1, "reads": 4, "memory": "ram"}}),
+    "read groups": (single(3, (6, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3), groups=3,
+                    padding=(1, 1, 1, 1)), rule(6, reset="once")),
+                    {"c": {"pe": 2, "simd": 2, "tp": 1, "reads": 3}}),
+    "read depthwise": (single(4, (4, 5, 4), Conv2d("c", "x", weights(4, 1, 3, 3, kind="binary"),
+                       groups=4, kind="binary"), rule(4, 0, 4)),
+                       {"c": {"pe": 2, "simd": 3, "tp": 2, "reads": 2}}),
+    "one word read": (single(2, (2, 6, 5), Conv2d("c", "x", weights(2, 2, 3, 2), stride=(2, 2),
+                      padding=(2, 1, 0, 1)), rule(2)),
+                      {"c": {"pe": 2, "simd": 12, "tp": 1, "reads": 2}}),
+    "read banked": (single(8, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3)), rule(6, -9, 10)),
+                    {"c": {"pe": 2, "simd": 18, "tp": 2, "banks": 2, "reads": 4}}),
 }  # fmt: skip
 
 

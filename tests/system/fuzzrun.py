@@ -22,6 +22,7 @@ from sterna.gen.engines import engine_choices, one_row, weight_rows_of
 from sterna.gen.fold import fold, legal_folding
 from sterna.gen.instances import core_instances
 from sterna.gen.pack import memory_images, region_words
+from sterna.gen.reads import read_choices
 from sterna.gen.solve import solve
 from sterna.gen.tokens import TokenModel
 from sterna.golden.coding import image_bits
@@ -63,7 +64,7 @@ class Case:
 
 
 def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
-    """Legal pe, simd, tp, memory, engine and banks of every core: at most about ``work``
+    """Legal pe, simd, tp, memory, engine, banks and reads of every core: at most about ``work``
     clocks each. The weighted inputs of a neuron get the same pe and memory.
     """
     out: dict[str, dict[str, Any]] = {}
@@ -93,6 +94,9 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
             _constants(network, draw, group, out)
             _tables(network, draw, group, out)
     _banks(network, draw, out)
+    for name, entry in out.items():  # now and then, weight words read in pieces
+        if (choices := read_choices(network, name, entry)) and draw.chance(40):
+            entry["reads"] = draw.pick(range(2, max(choices) + 1))
     return out
 
 
