@@ -30,6 +30,8 @@ START, END = "<!-- table: benchmarks/networks.py -->", "<!-- end of table -->"
 CLOCK_MHZ = 100.0
 BLOCK_BITS = {"ecp5": 18 * 1024, "xilinx7": 36 * 1024, "ice40": 4 * 1024}
 """Of one block as ``gen.synth`` counts them, parity bits included."""
+BLOCK_PORT = {"ecp5": 36, "xilinx7": 72, "ice40": 16}
+"""Bits that one such block reads in a clock."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,19 @@ def synapses(network: Any) -> int:
     return total
 
 
+def least_blocks(network: Any, design: Any) -> float:
+    """Block RAMs without which the memories that are in some cannot do: each for its bits, or for
+    those read in a clock."""
+    from sterna.gen.elaborate import top_spec
+    from sterna.gen.features import top_parts
+    from sterna.gen.memories import mapped
+
+    family = design.family
+    shapes = [s for part in top_parts(top_spec(network, design, contents=False), family)
+              for s in part.memories if mapped(s, family).bram]  # fmt: skip
+    return sum(max(s.bits / BLOCK_BITS[family], s.width / BLOCK_PORT[family]) for s in shapes)
+
+
 def measure(
     name: str, point: Point, known: dict[str, Any] | None
 ) -> tuple[dict[str, Any], Path]:
@@ -142,6 +157,7 @@ def measure(
         "latency": design.latency, "lanes": sum(c.lanes for c in design.cores),
         "folding": design.folding, "weights": kept(design),
         "bram_bits": estimate(network, design).total.bram_bits,
+        "bram_least": least_blocks(network, design),
     }  # fmt: skip
     if known is not None and known.get("verilog") == digest:
         row = known | row
@@ -181,7 +197,8 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
     """What follows from clocks and cells at 100 MHz."""
     luts = row["lut"] + row["lutram"]
     images = CLOCK_MHZ * 1e6 / row["clocks"]
-    return {
+    out = {} if "bram_least" not in row else {"bram_fill": row["bram"] / max(1, row["bram_least"])}
+    return out | {
         "luts": luts,
         "lut_per_lane": luts / row["lanes"],
         "images": images,
@@ -194,13 +211,14 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
 def main_table(results: dict[str, Any]) -> list[str]:
     out = [
         "| point | target | T | weights | clocks/image | lanes | LUT | of these LUT RAM | FF | "
-        "block RAM (bits there / needed) | "
+        "block RAM (bits there / needed; blocks there / least) | "
         "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | Fmax, MHz |",
         "|---" * 15 + "|",
     ]
     for name in POINTS:
         if (r := results.get(name)) is None or "weights" not in r:  # of an older table
             continue
+        least = f"; {r['bram_fill']:.2f}" if "bram_fill" in r else ""
         packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
         mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
             if "mhz" in r else "-"  # fmt: skip
@@ -208,7 +226,7 @@ def main_table(results: dict[str, Any]) -> list[str]:
             f"`{name}`", r["target"], r["steps"], r["weights"], f"{r['clocks']:,}",
             f"{r['lanes']:,}",
             f"{r['luts']:,}{packed}", f"{r['lutram']:,}", f"{r['ff']:,}",
-            f"{r['bram']:g} ({r['bram_ratio']:.2f})",
+            f"{r['bram']:g} ({r['bram_ratio']:.2f}{least})",
             f"{r['lut_per_lane']:.2f}", f"{r['images']:,.0f}", f"{r['images_per_klut']:,.0f}",
             f"{r['gsop_per_klut']:.1f}", mhz,
         ]  # fmt: skip

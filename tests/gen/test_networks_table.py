@@ -1,10 +1,12 @@
 """The table of whole designs: what it counts, and what follows from a count."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from sterna.gen.memories import MemoryShape
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 
@@ -32,25 +34,36 @@ def test_synapses_count_at_every_pixel_and_step(networks):
 
 def test_figures_follow_from_the_counts(networks):
     row = {"lut": 1800, "lutram": 200, "lanes": 500, "clocks": 10_000, "synapses": 3_000_000,
-           "target": "xilinx7", "bram": 2.5, "bram_bits": 61_440}  # fmt: skip
+           "target": "xilinx7", "bram": 2.5, "bram_bits": 61_440, "bram_least": 2.0}  # fmt: skip
     found = networks.derived(row)
     assert (found["luts"], found["lut_per_lane"]) == (2000, 4.0)
     assert found["images"] == 10_000 and found["images_per_klut"] == 5_000
-    assert found["bram_ratio"] == pytest.approx(1.5)
+    assert found["bram_ratio"] == pytest.approx(1.5) and found["bram_fill"] == 1.25
     assert found["gsop_per_klut"] == pytest.approx(15.0)  # 30 GSOP/s on two thousand LUTs
+
+
+def test_a_memory_needs_blocks_for_its_bits_or_for_those_it_reads_at_once(networks, monkeypatch):
+    class Part:
+        memories = (MemoryShape(144, 64, "rom", "block"), MemoryShape(9, 8192, "rom", "block"),
+                    MemoryShape(8, 4, "comb"))  # fmt: skip
+
+    monkeypatch.setattr("sterna.gen.features.top_parts", lambda top, family: [Part])
+    monkeypatch.setattr("sterna.gen.elaborate.top_spec", lambda *_, **__: None)
+    design = SimpleNamespace(family="ecp5")
+    assert networks.least_blocks(None, design) == 144 / 36 + 9 * 8192 / (18 * 1024)
 
 
 def test_every_point_is_an_example_and_every_result_a_line(networks):
     for name, point in networks.POINTS.items():
         assert (ROOT / "examples" / point.example / "network.json").is_file(), name
     row = {"example": "mnist", "target": "ecp5", "steps": 4, "clocks": 10_000, "lanes": 500,
-           "ff": 9, "bram": 1.5, "bram_bits": 18_432, "weights": "logic, ram",
+           "ff": 9, "bram": 1.5, "bram_bits": 18_432, "bram_least": 1.2, "weights": "logic, ram",
            "lut": 1800, "lutram": 200, "synapses": 3_000_000, "mhz": 101.0,
            "mhz_by_seed": [99.0, 101.0, 102.0]}  # fmt: skip
     row |= networks.derived(row)
     lines = networks.main_table({"mnist": row, "peer_mlp": row | {"lut_packed_estimate": 1234}})
     assert len(lines) == 4
-    start = "| `mnist` | ecp5 | 4 | logic, ram | 10,000 | 500 | 2,000 | 200 | 9 | 1.5 (1.50) |"
+    start = "| `mnist` | ecp5 | 4 | logic, ram | 10,000 | 500 | 2,000 | 200 | 9 | 1.5 (1.50; 1.25)"
     assert lines[2].startswith(start)
     assert "101.0 (99.0, 101.0, 102.0)" in lines[2]
     assert "(1,234 packed)" in lines[3]
