@@ -95,9 +95,10 @@ def _cost(part: Part, family: str) -> Cost:
             table[resource].get(part.kind, {}).get(name, 0.0) * value
             for name, value in part.counts.items()
         )
-        for resource in ("lut", "ff")
+        for resource in ("lut", "ff", "lutram")
     }  # fmt: skip
-    bram = lutram = bits = 0.0
+    # Of LUT RAM the shift registers are fitted, the memories counted.
+    bram, lutram, bits = 0.0, number["lutram"], 0.0
     for shape in part.memories:
         found = mapped(shape, family)
         bram, lutram = bram + found.bram, lutram + found.lutram
@@ -107,7 +108,7 @@ def _cost(part: Part, family: str) -> Cost:
 
 @cache
 def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Resource -> kind of part -> feature -> LUTs or flip-flops."""
+    """Resource -> kind of part -> feature -> LUTs, flip-flops or LUTs of shift registers."""
     try:
         body = json.loads(COEFFICIENTS.read_text())["families"]
     except (OSError, ValueError, KeyError) as e:

@@ -21,6 +21,9 @@ from sterna.hw.top import CoreInstance, TopSpec
 
 __all__ = ["core_parts", "top_parts", "with_memories"]
 
+SHIFTS = ("xilinx7", "generic")
+"""Families whose LUT RAM also makes shift registers."""
+
 
 def top_parts(top: TopSpec, family: str) -> list[Part]:
     """All parts of a design."""
@@ -51,6 +54,9 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
+            if family in SHIFTS and part.kind == "buffer" and len(part.memories) == 1:
+                # Nothing between the memory's imitated register and the two behind it.
+                part.add(line=found.imitated)
     return parts
 
 
