@@ -118,9 +118,9 @@ def sweep(families: list[str], old: bool) -> dict[str, Any]:
 #: Modules of a core that are fitted together, because a register between two of them has one name.
 GROUPS = {
     "walker": ("walker",), "buffer": ("buffer",),
-    "dot": ("dot ternary", "dot binary", "dot constant", "dot tables"),
+    "dot": ("dot ternary", "dot binary", "dot constant", "dot tables", "assembler"),
     "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
-    "turns": ("turns",), "banks": ("banks",), "assembler": ("assembler",),
+    "turns": ("turns",), "banks": ("banks",),
     "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
     "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
     "control": ("control",), "image": ("image",), "result": ("result",),
@@ -140,7 +140,8 @@ def group_of(path: str, pools: set[str]) -> tuple[str, str]:
     if not head:
         return "control", "control"
     inside = [re.sub(r"^(scan|out)_\d+$", r"\1", name) for name in rest.split(".")]  # of banks
-    for word in ("walker", "buffer", "dot", "scan", "turns", "out", "banks", "assembler"):
+    inside = ["dot" if name == "assembler" else name for name in inside]
+    for word in ("walker", "buffer", "dot", "scan", "turns", "out", "banks"):
         if word in inside:
             return head, word
     if rest.startswith(("sums_", "shortcut_")):

@@ -95,8 +95,8 @@ def mapped(shape: MemoryShape, family: str) -> Mapped:
             options += [_block(shape, block, width, words, family) for width, words in block.shapes]
     if not options:
         raise ValueError(f"{family} has no {shape.style} memory for {shape}")
-    # Of equals yosys takes logic, else the last.
-    order = [*options[:1], *reversed(options[1:])]
+    # Of equals yosys takes logic, then LUT RAM, else the last.
+    order = sorted(reversed(options), key=lambda option: (option[1].bram > 0, not option[1].logic))
     return min(order, key=lambda option: option[0])[1]
 
 
