@@ -96,7 +96,7 @@ def mapped(shape: MemoryShape, family: str) -> Mapped:
     if not options:
         raise ValueError(f"{family} has no {shape.style} memory for {shape}")
     # Of equals yosys takes logic, then LUT RAM, else the last.
-    order = sorted(reversed(options), key=lambda option: (option[1].bram > 0, not option[1].logic))
+    order = sorted(options[::-1], key=lambda option: (option[1].bram > 0, not option[1].logic))
     return min(order, key=lambda option: option[0])[1]
 
 
