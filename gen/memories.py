@@ -96,8 +96,8 @@ def mapped(shape: MemoryShape, family: str) -> Mapped:
     if not options:
         raise ValueError(f"{family} has no {shape.style} memory for {shape}")
     # Of equals yosys takes logic, then LUT RAM, else the last.
-    order = sorted(options[::-1], key=lambda option: (option[1].bram > 0, not option[1].logic))
-    return min(order, key=lambda option: option[0])[1]
+    options.reverse()
+    return min(options, key=lambda o: (o[0], o[1].bram > 0, not o[1].logic))[1]
 
 
 def _muxes(width: int, pieces: int, rom: bool) -> tuple[int, float]:
