@@ -126,7 +126,9 @@ class ImageInput(wiring.Component):
         held, filling, dropping = Signal(init=self.waits), Signal(), Signal()
         may, taken, last = Signal(), Signal(), Signal()
         if self.repeats:
-            replaying, replayed = self._replay(m, word, taken, end, gear.i.payload)
+            # What is written comes past the memory: a word that is replayed is there already.
+            fresh = Mux(filling, 0, self.axis.tdata)
+            replaying, replayed = self._replay(m, word, taken, end, fresh)
         else:
             replaying, replayed = Value.cast(0), Value.cast(0)
         own = Signal()  # words come from the packet

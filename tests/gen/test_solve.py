@@ -8,6 +8,7 @@ import pytest
 
 from sterna.gen.cost import estimate
 from sterna.gen.fold import fold, legal_folding
+from sterna.gen.search import Search
 from sterna.gen.solve import HEAD_ROOM, Limits, board_limits, solve
 from sterna.golden import files
 from sterna.golden.errors import DesignError, UsageError
@@ -142,11 +143,16 @@ def test_weights_move_to_the_storage_that_is_left(monkeypatch):
 def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
     """The cheapest foldings meet in a gearbox of 6,272 clocks; others do without."""
     net = files.load(Path(__file__).resolve().parents[2] / "examples" / "mnist")
-    rate = {"family": "ecp5", "memory": "ram", "fps": 75_000}
-    assert solve(net, **rate).design.interval <= 1333
-    monkeypatch.setattr("sterna.gen.solve.REGEARED", 1)
-    with pytest.raises(DesignError, match="node 'full4': takes 6272 clocks"):
-        solve(net, **rate)
+    given = {name: {"memory": "ram"} for name in ("conv1", "conv2", "full4")}
+
+    def interval():
+        search = Search(net, given, "ecp5", 100.0, None, False, Limits())
+        search.prepare()
+        return search.at(1333).interval
+
+    assert interval() <= 1333
+    monkeypatch.setattr("sterna.gen.search.REGEARED", 1)
+    assert interval() == 6272
 
 
 def test_what_is_given_is_checked_before_anything_is_solved():
@@ -191,3 +197,40 @@ def test_fifty_layers_take_seconds():
     assert len(found.design.cores) == 51
     answer = found.as_dict()
     assert answer["chosen"]["luts"] <= 150_000 and "node '" in answer["limited_by"]
+
+
+DIGITS = files.load(Path(__file__).resolve().parents[2] / "examples" / "digits")
+
+
+def test_more_luts_are_never_slower_and_any_that_suffice_are_taken():
+    """Costs do not fall evenly with the clocks, and buffers come on top at the end."""
+    budgets = (2450, 3140, 3200, 3326, 3340, 3380, 4280, 4820, 4880, 6680, 6740)
+    found = [solve(DIGITS, family="ecp5", luts=luts) for luts in budgets]
+    for luts, solution in zip(budgets, found):
+        assert solution.chosen.estimate.total.luts <= luts
+    clocks = [solution.design.interval for solution in found]
+    assert clocks == sorted(clocks, reverse=True) and clocks[0] > 10 * clocks[-1]
+
+
+def test_a_lower_rate_never_costs_more_and_the_frontier_is_true():
+    worth = 200  # of a block RAM on ECP5
+    price = lambda c: c.luts + worth * c.bram + c.ff / 50  # noqa: E731
+    rates = (65_104, 48_828, 43_402, 24_414, 12_000)
+    found = [solve(DIGITS, family="ecp5", fps=fps) for fps in rates]
+    prices = [price(solution.chosen.estimate.total) for solution in found]
+    # Buffers, sized when all else is decided, are the noise.
+    assert all(b <= 1.01 * a for a, b in zip(prices, prices[1:])), prices
+    for solution in found:
+        chosen, faster, slower = solution.chosen, solution.faster, solution.slower
+        assert faster is not None and faster.interval < chosen.interval
+        assert price(faster.estimate.total) > 0.99 * price(chosen.estimate.total)
+        assert slower is not None and slower.interval > chosen.interval
+        assert slower.estimate.total.luts < chosen.estimate.total.luts
+
+
+def test_cores_are_no_faster_than_the_image_input_lets_them_be():
+    net = files.load(Path(__file__).resolve().parents[2] / "examples" / "mnist")
+    free, asked = solve(net, board="ulx3s-85f"), solve(net, board="ulx3s-85f", fps=127_551)
+    assert free.design.interval == asked.design.interval == 784
+    assert free.design.folding == asked.design.folding
+    assert free.limited_by.endswith("is as fast as it can be; no limit is reached")

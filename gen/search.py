@@ -1,0 +1,266 @@
+"""The designs that the solver weighs: for a bound on the clocks of an image, the cheapest one.
+
+Every neuron takes its cheapest folding that is fast enough by itself (`gen.candidates`); the whole
+design is then planned with its streams and estimated. What is said of a design is always the
+estimate of the whole.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Any
+
+from sterna.gen.candidates import Candidate, candidates
+from sterna.gen.cost import Cost, Estimate, estimate
+from sterna.gen.design import Design
+from sterna.gen.fold import fold, legal_choices, neuron_groups
+from sterna.gen.graph import walk
+from sterna.gen.plan import plan
+from sterna.golden.network import Network
+
+__all__ = ["Choice", "Entries", "Limits", "Search"]
+
+BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
+"""LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
+REGEARED = 8  # tries to find streams that fit each other
+HOPELESS = 1.25
+"""A design that takes so many times what there is of LUTs is not tried with other storage."""
+Entries = dict[str, dict[str, Any]]
+"""Node -> its folding."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What there is, None: no limit. lut: with LUT RAM; bram as `gen.synth` counts; where: in
+    words."""
+
+    lut: float | None = None
+    ff: float | None = None
+    bram: float | None = None
+    where: str = ""
+
+    def shares(self, cost: Cost) -> dict[str, float]:
+        """Used share of every resource that is limited."""
+        used = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
+        return {
+            k: used[k] / limit for k in used if (limit := getattr(self, k)) is not None
+        }  # fmt: skip
+
+    def fits(self, cost: Cost) -> bool:
+        """Nothing is used up."""
+        return all(share <= 1 for share in self.shares(cost).values())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A design that was weighed: clocks an image, estimate, foldings, the bound it was made for."""
+
+    interval: int
+    estimate: Estimate
+    entries: Entries
+    design: Design
+    bound: int
+
+    def as_dict(self, clock_mhz: float) -> dict[str, Any]:
+        """Clocks, images a second and costs, rounded."""
+        fps = clock_mhz * 1e6 / self.interval
+        total = self.estimate.total
+        return {"clocks_per_image": self.interval, "fps": round(fps, 1),
+                "luts": round(total.luts), **total.as_dict()}  # fmt: skip
+
+
+@dataclass
+class Search:
+    """Everything that stays the same while bounds are tried."""
+
+    network: Network
+    given: Entries
+    family: str
+    clock_mhz: float
+    axis_width: int | None
+    patchable: bool
+    limits: Limits
+    options: dict[str, list[Candidate]] = field(default_factory=dict)
+    worth: float = 0.0  # of a block RAM, in LUTs
+    tried: dict[tuple[int, float], Choice] = field(default_factory=dict)
+    chosen: dict[int, Choice] = field(default_factory=dict)  # by bound
+    final: dict[int, Choice] = field(default_factory=dict)  # with buffers, by bound
+    floors: list[tuple[list[int], list[float], list[float]]] = field(default_factory=list)
+    fixed: float = float("inf")  # price of what no folding changes
+
+    def prepare(self) -> None:
+        cores = walk(self.network)
+        groups = neuron_groups(self.network, cores)
+        least = {
+            name: self._first(name)
+            for group in groups for name in group
+        }  # fmt: skip
+        for group in groups:  # inputs of one neuron share their pe
+            pe = max(least[name]["pe"] for name in group)
+            for name in group:
+                least[name]["pe"] = self.given.get(name, {}).get("pe", pe)
+        base = plan(self.network, cores, least, 1 << 40, self.family, self.clock_mhz,
+                    self.axis_width, self.patchable)  # fmt: skip
+        self.options = candidates(
+            self.network, base, groups, self.given, constants=not self.patchable
+        )
+        self.worth = BLOCK_WORTH[self.family]
+        for found in self.options.values():
+            ordered = sorted(found, key=lambda c: c.clocks)
+            prices = [self.price(c.cost, self.worth) for c in ordered]
+            self.floors.append((
+                [c.clocks for c in ordered], list(accumulate(prices, min)),
+                list(accumulate((c.cost.luts for c in ordered), min)),
+            ))  # fmt: skip
+
+    def _first(self, name: str) -> dict[str, Any]:
+        """Any folding of a node that agrees with what is given."""
+        given = self.given.get(name, {})
+        choices = legal_choices(self.network, name, given, self.family)
+        return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
+
+    def floor(self, bound: int) -> tuple[float, float]:
+        """(price, LUTs) that no design of at most ``bound`` clocks falls below: of the weighted
+        nodes alone; the price with nine tenths of what control and AXI have taken so far."""
+        price, luts = 0.0, 0.0
+        for clocks, prices, least in self.floors:
+            at = bisect_right(clocks, bound) - 1
+            if at < 0:
+                return float("inf"), float("inf")
+            price, luts = price + prices[at], luts + least[at]
+        return price + (0.9 * self.fixed if self.tried else 0.0), luts
+
+    def price(self, cost: Cost, worth: float) -> float:
+        return cost.luts + worth * cost.bram + cost.ff / 50
+
+    def bounds(self) -> list[int]:
+        """Clocks that some folding reaches and all can, fastest first."""
+        fastest = max(min(c.clocks for c in found) for found in self.options.values())
+        every = {c.clocks for found in self.options.values() for c in found}
+        return sorted(c for c in every if c >= fastest)
+
+    def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
+        """The cheapest foldings that take at most ``bound`` clocks, none of ``slow`` among them;
+        None where a neuron has no other. Weight words are read in pieces only where block RAM is
+        ``worth`` more than usual, because it runs out."""
+        out: Entries = {}
+        for found in self.options.values():
+            fast = [c for c in found if c.clocks <= bound and c.entries not in slow
+                    and (worth > self.worth or not c.narrow)]  # fmt: skip
+            if not fast:
+                return None
+            best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))
+            for name, entry in best.entries.items():
+                given = self.given.get(name, {})
+                out[name] = entry | {"memory": given.get("memory", "rom")}
+        return out
+
+    def at(self, bound: int) -> Choice:
+        """The design for a bound; where block RAM runs out, one that takes less of it."""
+        if bound not in self.chosen:
+            self.chosen[bound] = self._at(bound)
+        return self.chosen[bound]
+
+    def _at(self, bound: int) -> Choice:
+        best = self._within(bound)
+        if best.interval <= bound:
+            return best
+        # Its streams hold it up: foldings that another worth of block RAM chooses may be faster.
+        others = [self._planned(bound, worth) for worth in (self.worth / 3, self.worth * 3)]
+        return min([best, *others], key=lambda c: (self._excess(c)[0], c.interval))
+
+    def _within(self, bound: int) -> Choice:
+        worth, best = self.worth, None
+        for _ in range(5):
+            now = self._planned(bound, worth)
+            if best is None or self._excess(now) < self._excess(best):
+                best = now
+            shares = self.limits.shares(now.estimate.total)
+            if shares.get("lut", 0) > HOPELESS:
+                break
+            if shares.get("bram", 0) > 1:
+                worth *= 3
+            elif shares.get("lut", 0) > 1 and shares.get("bram", 0) < 0.8:
+                worth /= 3
+            else:
+                break
+        assert best is not None
+        return best
+
+    def _excess(self, choice: Choice) -> tuple[float, float]:
+        total = choice.estimate.total
+        shares = self.limits.shares(total).values()
+        return max([1.0, *shares]), self.price(total, self.worth)
+
+    def _planned(self, bound: int, worth: float) -> Choice:
+        if (bound, worth) not in self.tried:
+            entries, design = self._fast_streams(bound, worth)
+            cost = estimate(self.network, design)
+            self.tried[bound, worth] = Choice(design.interval, cost, entries, design, bound)
+            cores = {c.name for c in design.cores}
+            rest = sum((c for n, c in cost.cores.items() if n not in cores), Cost())
+            self.fixed = min(self.fixed, self.price(rest, self.worth))
+        return self.tried[bound, worth]
+
+    def _fast_streams(self, bound: int, worth: float) -> tuple[Entries, Design]:
+        """The cheapest foldings whose streams keep up, too: between unlike widths a gearbox may
+        take many times the clocks of either side. Else what comes nearest."""
+        slow: list[Entries] = []
+        best: tuple[Entries, Design] | None = None
+        for _ in range(REGEARED):
+            entries = self.choose(bound, worth, slow)
+            if entries is None:
+                break
+            design = plan(self.network, walk(self.network), entries, bound, self.family,
+                          self.clock_mhz, self.axis_width, self.patchable)  # fmt: skip
+            if best is None or design.interval < best[1].interval:
+                best = entries, design
+            late = {c.name for c in design.cores if c.law.get("gearbox", 0) > bound}
+            found = [c.entries for options in self.options.values() for c in options
+                     if late & set(c.entries) and self._same(c.entries, entries)]  # fmt: skip
+            if not found:
+                break
+            slow += found
+        assert best is not None
+        return best
+
+    @staticmethod
+    def _same(some: Entries, chosen: Entries) -> bool:
+        """Whether foldings are the chosen ones, but for where weights are kept."""
+        return all(e[k] == chosen[n][k] for n, e in some.items() for k in ("pe", "simd", "tp"))
+
+    def fits(self, choice: Choice) -> bool:
+        return self.limits.fits(choice.estimate.total)
+
+    def worth_of(self, choice: Choice) -> tuple[bool, float]:
+        """What is better comes first: what fits, then what is cheaper."""
+        return not self.fits(choice), self.price(choice.estimate.total, self.worth)
+
+    def sized(self, choice: Choice) -> Choice:
+        """The same, complete: with its buffers and the widths its weights need."""
+        if choice.bound not in self.final:
+            design = fold(
+                self.network, choice.entries, family=self.family, clock_mhz=self.clock_mhz,
+                axis_width=self.axis_width, patchable=self.patchable, target=choice.bound,
+            )  # fmt: skip
+            self.final[choice.bound] = replace(
+                choice, interval=design.interval, estimate=estimate(self.network, design),
+                design=design,
+            )  # fmt: skip
+        return self.final[choice.bound]
+
+    def smallest(self, bounds: Sequence[int], target: int) -> list[Choice]:
+        """Designs of at most ``target`` clocks, the best one first; all that could be the best
+        were looked at."""
+        found: list[Choice] = []
+        for bound in [target, *reversed([b for b in bounds if b < target])]:
+            good = [p for late, p in map(self.worth_of, found) if not late]
+            if good and self.floor(bound)[0] >= min(good):
+                break
+            if self.floor(bound)[0] == float("inf"):
+                break
+            choice = self.at(bound)
+            if choice.interval <= target:
+                found.append(choice)
+        return sorted(found, key=self.worth_of)
