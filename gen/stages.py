@@ -1,7 +1,9 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
 A stage whose inputs, options and generator are unchanged is not run again; a stale one is. Files
-are written through a temporary name, and the record last: an interrupted stage is run again.
+are written through a temporary name, and the record last: an interrupted stage is run again. A fold
+that is refused or interrupted before it writes leaves files and record as they were; a record that
+is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
 import functools
@@ -193,7 +195,9 @@ def ensure(
         with progress.step(stage):
             read = {name: build.hash(name) for name in READS[stage]}
             old = set(build.record().get(stage, {}).get("writes", {}))
-            _forget_stage(build, stage)
+            build.forget()
+            if stage != "fold":  # that one decides before it writes
+                _make_stale(build, stage)
             RUN[stage](build, asked)
             wrote = WRITES[stage](build)
             for name in old - set(wrote):
@@ -233,11 +237,12 @@ def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
     )
 
 
-def _forget_stage(build: Build, stage: str) -> None:
+def _make_stale(build: Build, stage: str) -> None:
+    """What is written from now on is not as recorded; options and names of files stay known."""
     record = build.record()
-    if record.pop(stage, None) is not None:
+    if stage in record:
+        record[stage] = record[stage] | {"generator": ""}
         build.write(RECORD, canonical_json(record))
-    build.forget()
 
 
 def read_folding(path: str | Path) -> dict[str, Any]:
@@ -261,15 +266,19 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
         raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
-    (build.folder / SOLUTION).unlink(missing_ok=True)
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
     # A family without a cost model still gets the fewest lanes for a rate.
     if asked_for and (asked_for != {"fps"} or fitted([settings.get("family", "generic")])):
         solution = solve(build.network, folding, **settings)
-        build.write(SOLUTION, canonical_json(solution.as_dict()))
-        build.write("design.json", solution.design.to_json())
-        return
-    build.write("design.json", fold(build.network, folding, **settings).to_json())
+        design, answer = solution.design, canonical_json(solution.as_dict())
+    else:
+        design, answer = fold(build.network, folding, **settings), None
+    _make_stale(build, "fold")  # only now: a refused fold leaves everything as it was
+    build.write("design.json", design.to_json())
+    if answer is not None:
+        build.write(SOLUTION, answer)
+    else:
+        (build.folder / SOLUTION).unlink(missing_ok=True)
 
 
 def _run_pack(build: Build, asked: dict[str, Any]) -> None:

@@ -257,6 +257,66 @@ def test_an_interrupted_stage_is_run_again(example, tmp_path, monkeypatch):
         assert contents(build) == reference
 
 
+GOAL = Options(family="ecp5", fps=2000.0, clock_mhz=80.0)
+
+
+@pytest.fixture
+def chosen(example, tmp_path):
+    """A build whose fold has a goal, and so a solution.json."""
+    ensure(example, "fold", GOAL, output=tmp_path / "chosen")
+    return tmp_path / "chosen"
+
+
+def test_a_refused_or_interrupted_fold_leaves_the_last_choice(chosen, monkeypatch):
+    before = contents(chosen)
+    assert "solution.json" in before
+    with pytest.raises(DesignError, match="lower the fps or raise the clock"):
+        ensure(chosen, "fold", Options(fps=1e9))
+    with pytest.raises(DesignError, match="pe 7 is not legal"):
+        ensure(chosen, "fold", Options(folding={"c": {"pe": 7}}))
+
+    def interrupted(*_given, **_settings):
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sterna.gen.solve.solve", interrupted)
+        with pytest.raises(Interrupted):
+            ensure(chosen, "fold", Options(fps=100.0))
+    assert contents(chosen) == before
+    assert ran(chosen, "fold") == [] and open_build(chosen).design.clock_mhz == 80.0
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_a_fold_interrupted_while_it_writes_is_made_again_by_the_last_choice(
+    chosen, stop, monkeypatch
+):
+    """Of another goal, whose design may be the same, and of none, which has no solution.json."""
+    before = contents(chosen)
+    real, count = stages.write_atomic, [0]
+
+    def write(path, data):
+        count[0] -= 1
+        if count[0] == 0:
+            raise Interrupted
+        real(path, data)
+
+    monkeypatch.setattr(stages, "write_atomic", write)
+    for options in (Options(fps=1999.0), Options(fps=20_000.0), Options(folding=FOLDING)):
+        if stop == 4 and options.folding:
+            continue  # it writes three files
+        count[0] = stop
+        with pytest.raises(Interrupted):
+            ensure(chosen, "fold", options)
+        count[0] = 0
+        assert ran(chosen, "fold") == ["fold"] * (stop > 1)
+        assert contents(chosen) == before
+
+
+def test_a_fold_without_a_goal_leaves_no_solution_of_an_earlier_one(chosen):
+    assert ran(chosen, "fold", Options(folding=FOLDING)) == ["fold"]
+    assert not (chosen / "solution.json").exists() and ran(chosen, "fold") == []
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5, 12])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(example, tmp_path, monkeypatch, stop):
     build = tmp_path / "b"
