@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.boards import board
 from sterna.gen.design import FOLDING_KEYS, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
@@ -25,7 +26,7 @@ __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 
 STAGES = ("fold", "pack", "verilog")
 CHOOSING = ("folding", "fps", "luts", "board")
-"""Options that say how the network is folded; none of them: as the last time."""
+"""Options that say how the network is folded: one given now replaces all of the last time."""
 SOLUTION = "solution.json"
 RECORD = "stages.json"
 LIMIT = 1 << 28
@@ -33,7 +34,9 @@ LIMIT = 1 << 28
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide; None keeps what the build, the example or the solver says."""
+    """What the user may decide; None keeps what was said last, else by the example or the solver.
+
+    Any of `CHOOSING` replaces all of them that were said before; a board also the family."""
 
     family: str | None = None
     clock_mhz: float | None = None
@@ -213,16 +216,16 @@ def ensure(
 
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
-    """Options of a stage: those given now, else those of its last run."""
+    """Options of a stage: those of its last run, each replaced where it is given now."""
     if stage != "fold":
         return {}
     given = {k: v for k, v in vars(options or Options()).items() if v is not None}
     last = build.record().get("fold", {}).get("options", {})
-    if not given:
-        return last
-    if not set(CHOOSING) & set(given):
-        given = {k: last[k] for k in CHOOSING if k in last} | given
-    return given
+    if set(CHOOSING) & set(given):
+        last = {k: v for k, v in last.items() if k not in CHOOSING}
+    if "board" in given:  # it brings its family, also for goals that follow
+        last = last | {"family": board(given["board"]).family}
+    return last | given
 
 
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:

@@ -133,7 +133,7 @@ def _folding(sub: argparse.ArgumentParser) -> None:
         help="weights of all cores built in, or rewritable at run time",
     )
     group.add_argument(
-        "--patchable", action="store_true", default=None,
+        "--patchable", action=argparse.BooleanOptionalAction, default=None,
         help="size built-in weights for retrained ones too, which sterna patch puts in",
     )
 

@@ -317,6 +317,40 @@ def test_a_fold_without_a_goal_leaves_no_solution_of_an_earlier_one(chosen):
     assert not (chosen / "solution.json").exists() and ran(chosen, "fold") == []
 
 
+def options_of(build):
+    return json.loads((build / "stages.json").read_text())["fold"]["options"]
+
+
+def test_an_option_replaces_only_itself(example, tmp_path):
+    build = tmp_path / "kept"
+    first = {"family": "ecp5", "clock_mhz": 50.0, "memory": "ram", "axis_width": 16}
+    ensure(example, "fold", Options(luts=9000, **first), output=build)
+    design = ensure(build, "fold", Options(clock_mhz=80.0)).design
+    assert (design.family, design.clock_mhz, design.axis_width) == ("ecp5", 80.0, 16)
+    assert {c.memory for c in design.cores} == {"ram"} and (build / "solution.json").exists()
+    assert options_of(build) == first | {"luts": 9000, "clock_mhz": 80.0}
+    # Another way of choosing replaces the earlier one, and nothing else.
+    ensure(build, "fold", Options(folding={"c": {"pe": 2}}, patchable=True))
+    rest = first | {"clock_mhz": 80.0, "patchable": True}
+    assert options_of(build) == rest | {"folding": {"c": {"pe": 2}}}
+    ensure(build, "fold", Options(fps=1000.0, patchable=False))
+    assert options_of(build) == rest | {"fps": 1000.0, "patchable": False}
+    assert ran(build, "fold") == []
+
+
+def test_a_board_brings_its_family_and_keeps_the_rest(example, tmp_path):
+    build = tmp_path / "kept"
+    ensure(example, "fold", Options(luts=9000, family="xilinx7", clock_mhz=50.0), output=build)
+    design = ensure(build, "fold", Options(board="ulx3s-12f")).design
+    assert (design.family, design.clock_mhz) == ("ecp5", 50.0)
+    with pytest.raises(UsageError, match="ulx3s-12f is of family ecp5, not xilinx7"):
+        ensure(build, "fold", Options(family="xilinx7"))
+    assert ensure(build, "fold", Options(memory="ram")).design.family == "ecp5"
+    assert ensure(build, "fold", Options(board="arty-a7-35")).design.family == "xilinx7"
+    assert ensure(build, "fold", Options(fps=1000.0)).design.family == "xilinx7"
+    assert options_of(build).keys() == {"fps", "family", "clock_mhz", "memory"}
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5, 12])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(example, tmp_path, monkeypatch, stop):
     build = tmp_path / "b"

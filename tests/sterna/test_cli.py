@@ -81,6 +81,12 @@ def test_wrong_usage_is_2(arguments, capsys) -> None:
     assert out == "" and "usage: sterna" in err
 
 
+def test_patchable_can_be_taken_back() -> None:
+    said = {None: [], True: ["--patchable"], False: ["--no-patchable"]}
+    for value, more in said.items():
+        assert cli.parser().parse_args(["fold", "x", *more]).patchable is value
+
+
 def test_json_is_one_object_even_if_a_library_prints(monkeypatch, capsys) -> None:
     def chatty(_options):
         print("a library says hello")
