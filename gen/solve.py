@@ -15,6 +15,7 @@ from sterna.gen.candidates import Candidate, candidates
 from sterna.gen.cost import Cost, Estimate, estimate
 from sterna.gen.design import Design
 from sterna.gen.fold import check_folding, fold, legal_choices, neuron_groups
+from sterna.gen.goals import check_goals, check_settings
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
 from sterna.golden.errors import DesignError, UsageError
@@ -248,8 +249,12 @@ def solve(
     ``fps``: the smallest design that reaches it at ``clock_mhz``; ``luts`` (LUT RAM counts too),
     ``board``: the fastest within these limits; both: the smallest that reaches it, refused where it
     does not fit. ``family`` is the board's where one is given. Raises DesignError where nothing is
-    fast or small enough, naming what limits and the way out.
+    fast or small enough, naming what limits and the way out, and for settings that are none;
+    UsageError for goals that are no positive numbers.
     """
+    check_goals(fps, luts)
+    check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
+                   patchable=patchable)  # fmt: skip
     limits = Limits(lut=luts, where=f"{luts:g} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.boards import board
-from sterna.gen.design import FOLDING_KEYS, Design
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -270,8 +270,11 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     if folding is not None and not isinstance(folding, dict):
         raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
-    # A family without a cost model still gets the fewest lanes for a rate.
-    if asked_for and (asked_for != {"fps"} or fitted([settings.get("family", "generic")])):
+    family = settings.get("family", "generic")
+    # A family without a cost model still gets the fewest lanes for a rate; one that is none is
+    # refused there.
+    unfitted = family in FAMILIES and not fitted([family])
+    if asked_for and not (asked_for == {"fps"} and unfitted):
         solution = solve(build.network, folding, **settings)
         design, answer = solution.design, canonical_json(solution.as_dict())
     else:
