@@ -7,7 +7,7 @@ from sterna.gen.design import FAMILIES
 from sterna.golden.errors import DesignError, UsageError
 from sterna.hw.stream import MAX_WIDTH
 
-__all__ = ["LEAST", "MEMORIES", "MOST", "check_goals", "check_settings"]
+__all__ = ["LEAST", "MEMORIES", "MOST", "check_goals", "check_settings", "with_memories"]
 
 LEAST, MOST = 1e-6, 1e12
 """What images a second, MHz and LUTs are between: beyond, clocks an image are no clocks."""
@@ -42,6 +42,22 @@ def check_settings(
         raise DesignError(f"memory {memory!r} is not rom or ram")
     if not isinstance(patchable, bool):
         raise DesignError(f"patchable {patchable!r} is not true or false")
+
+
+def with_memories(
+    groups: list[list[str]], given: dict[str, dict[str, Any]], memory: str | None
+) -> dict[str, dict[str, Any]]:
+    """A copy of a given folding with ``memory`` for every core; without, with that of one input of
+    a neuron for its others, which share one chain. ``groups``: weighted nodes by neuron."""
+    out = {name: dict(entry) for name, entry in given.items()}
+    for group in groups:
+        said = [out[name]["memory"] for name in group if "memory" in out.get(name, {})]
+        for name in group:
+            if memory is not None:
+                out[name] = out.get(name, {}) | {"memory": memory}
+            elif said:
+                out[name] = {"memory": said[0]} | out.get(name, {})
+    return out
 
 
 def _is_number(value: Any) -> bool:

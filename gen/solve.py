@@ -15,7 +15,7 @@ from sterna.gen.candidates import Candidate, candidates
 from sterna.gen.cost import Cost, Estimate, estimate
 from sterna.gen.design import Design
 from sterna.gen.fold import check_folding, fold, legal_choices, neuron_groups
-from sterna.gen.goals import check_goals, check_settings
+from sterna.gen.goals import check_goals, check_settings, with_memories
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
 from sterna.golden.errors import DesignError, UsageError
@@ -263,12 +263,9 @@ def solve(
         family = theirs
         if luts is not None and luts < (limits.lut or 0):
             limits = Limits(luts, limits.ff, limits.bram, f"{board} and {luts:g} LUTs")
-    nodes = [n for group in neuron_groups(network, walk(network)) for n in group]
-    check_folding(network, nodes, given or {})
-    given = {k: dict(v) for k, v in (given or {}).items()}
-    if memory is not None:
-        for name in nodes:
-            given[name] = given.get(name, {}) | {"memory": memory}
+    groups = neuron_groups(network, walk(network))
+    check_folding(network, [n for group in groups for n in group], given or {})
+    given = with_memories(groups, given or {}, memory)
     search = _Search(network, given, family, clock_mhz, axis_width, patchable, limits)
     search.prepare()
     bounds = search.bounds()

@@ -93,3 +93,15 @@ def test_settings_are_refused_alike_with_and_without_a_goal(
 def test_a_memory_and_patchable_are_checked_before_anything_is_solved(make):
     assert "memory 'flash' is not" in refused(DesignError, make, NET, memory="flash")
     assert "patchable 'no' is not" in refused(DesignError, make, NET, patchable="no")
+
+
+@pytest.mark.parametrize("name", ["c", "d"])
+def test_the_memory_of_one_input_of_a_neuron_holds_for_its_others(name):
+    """As where nothing is solved; what is said of each is kept, and refused where it differs."""
+    given = {name: {"memory": "ram"}}
+    for found in (fold(NET, given), solve(NET, given, family="ecp5", fps=1000).design):
+        assert {c.name: c.memory for c in found.cores} == {"c": "ram", "d": "ram", "f": "rom"}
+    assert given == {name: {"memory": "ram"}}
+    unlike = {"c": {"memory": "rom"}, "d": {"memory": "ram"}}
+    for make, more in ((fold, {}), (solve, {"family": "ecp5", "fps": 1000})):
+        assert "feeds the same neuron; give both" in refused(DesignError, make, NET, unlike, **more)
