@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.boards import board
-from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -27,6 +27,8 @@ __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 STAGES = ("fold", "pack", "verilog")
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
+SETTINGS = ("family", "clock_mhz", "axis_width")
+"""Options that a folding file may give beside the folding."""
 SOLUTION = "solution.json"
 RECORD = "stages.json"
 LIMIT = 1 << 28
@@ -249,12 +251,26 @@ def _make_stale(build: Build, stage: str) -> None:
 
 
 def read_folding(path: str | Path) -> dict[str, Any]:
-    """A folding file: a design.json, or only its folding block (with family and clock if given)."""
+    """A folding file: a design.json; an object with its folding block and, if wanted, `SETTINGS`;
+    or only core -> folding, with them beside. FileError for anything else beside a block."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
-    out = {k: body[k] for k in ("family", "clock_mhz", "axis_width") if k in body}
-    return out | {"folding": body.get("folding", {k: v for k, v in body.items() if k not in out})}
+    out = {k: body[k] for k in SETTINGS if k in body}
+    if body.get("format") == FORMAT:
+        body = {"folding": body.get("folding")}
+    if "folding" not in body:
+        return out | {"folding": {k: v for k, v in body.items() if k not in out}}
+    if unknown := set(body) - {"folding", *SETTINGS}:
+        raise FileError(
+            f"{path}: {', '.join(map(repr, sorted(unknown)))} beside 'folding' is not one of "
+            f"{', '.join(SETTINGS)}; correct the name, or move a core into 'folding'"
+        )
+    if not isinstance(body["folding"], dict):
+        raise DesignError(
+            f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
+        )
+    return out | {"folding": body["folding"]}
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:

@@ -2,9 +2,16 @@
 
 import argparse
 
-__all__ = ["megahertz", "minutes", "rate", "seed", "tolerance"]
+__all__ = ["file_name", "megahertz", "minutes", "rate", "seed", "tolerance"]
 
 _LEAST, _MOST = 1e-6, 1e12  # as in gen/goals.py, which takes long to import
+
+
+def file_name(text: str) -> str:
+    """The name of a file; an empty one, as of a variable that is not set, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a file, or leave the option out")
+    return text
 
 
 def rate(text: str) -> float:

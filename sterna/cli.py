@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from sterna.arguments import megahertz, minutes, rate, seed, tolerance
+from sterna.arguments import file_name, megahertz, minutes, rate, seed, tolerance
 from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
@@ -127,7 +127,9 @@ def _folding(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--family", choices=("generic", "ecp5", "xilinx7", "ice40"))
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
-    group.add_argument("--folding", metavar="FILE", help="pe, simd, tp and memory of each core")
+    group.add_argument(
+        "--folding", type=file_name, metavar="FILE", help="pe, simd, tp and memory of each core"
+    )
     group.add_argument(
         "--memory", choices=("rom", "ram"),
         help="weights of all cores built in, or rewritable at run time",

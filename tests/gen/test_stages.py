@@ -449,6 +449,25 @@ def test_read_folding(build, tmp_path):
     path = tmp_path / "f.json"
     path.write_text(json.dumps({"family": "ecp5", "c": {"pe": 2}}))
     assert read_folding(path) == {"family": "ecp5", "folding": {"c": {"pe": 2}}}
+    path.write_text(json.dumps({"clock_mhz": 50, "axis_width": 8, "folding": {"c": {"pe": 2}}}))
+    assert read_folding(path) == {"clock_mhz": 50, "axis_width": 8, "folding": {"c": {"pe": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ({"famly": "ecp5", "folding": {}}, FileError, "'famly' beside 'folding' is not one of fam"),
+        ({"c": {"pe": 2}, "b": 1, "folding": {}}, FileError, "'b', 'c' beside .* move a core into"),
+        ({"format": "other", "folding": {}}, FileError, "'format' beside"),
+        ({"folding": None}, DesignError, "'folding' is not an object; give core -> pe, simd, tp"),
+        ({"format": "sterna-design"}, DesignError, "'folding' is not an object; give core -> pe"),
+    ],
+)
+def test_nothing_in_a_folding_file_is_passed_over(body, kind, words, example, tmp_path):
+    (example / "folding.json").write_text(json.dumps(body))
+    with pytest.raises(kind, match=words) as e:
+        ensure(example, "fold", output=tmp_path / "b")
+    assert "folding.json: " in str(e.value) and "\n" not in str(e.value)
 
 
 CODE = """

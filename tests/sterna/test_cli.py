@@ -89,6 +89,11 @@ def test_a_rate_and_a_clock_are_positive_numbers(option: str, text: str, capsys)
     assert f"argument {option}: " in said and "is not a number of " in said
 
 
+def test_an_empty_name_is_no_folding_file(capsys) -> None:
+    assert cli.main(["fold", "x", "--folding", ""]) == 2
+    assert "argument --folding: the name is empty; give a file" in capsys.readouterr().err
+
+
 def test_rates_and_clocks_have_the_range_of_the_generator() -> None:
     from sterna import arguments
     from sterna.gen import goals
