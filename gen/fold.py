@@ -117,7 +117,10 @@ def check_folding(network: Network, convs: list[str], folding: dict[str, dict[st
                 f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
             )
         if unknown := set(entry) - {*FOLDING_KEYS}:
-            raise DesignError(f"folding of '{name}': unknown {', '.join(sorted(unknown))}")
+            raise DesignError(
+                f"folding of '{name}': unknown {', '.join(sorted(unknown))}; use "
+                f"{', '.join(FOLDING_KEYS)}"
+            )
         if entry.get("memory", "rom") not in MEMORIES:
             raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
         if engine_of(entry) not in ENGINES:

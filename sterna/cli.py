@@ -128,7 +128,9 @@ def _folding(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
     group.add_argument(
-        "--folding", type=file_name, metavar="FILE", help="pe, simd, tp and memory of each core"
+        "--folding", type=file_name, metavar="FILE",
+        help="pe, simd, tp, memory, engine, ram_style, banks and reads of each core, or some of "
+        "them; a design.json will do",
     )
     group.add_argument(
         "--memory", choices=("rom", "ram"),

@@ -89,6 +89,14 @@ def test_a_rate_and_a_clock_are_positive_numbers(option: str, text: str, capsys)
     assert f"argument {option}: " in said and "is not a number of " in said
 
 
+def test_the_help_names_every_key_of_a_folding(capsys) -> None:
+    from sterna.gen.design import FOLDING_KEYS
+
+    assert cli.main(["fold", "--help"]) == 0
+    help_ = " ".join(capsys.readouterr().out.split()).split("--folding FILE ")[-1]
+    assert f"{', '.join(FOLDING_KEYS[:-1])} and {FOLDING_KEYS[-1]} of each core" in help_
+
+
 def test_an_empty_name_is_no_folding_file(capsys) -> None:
     assert cli.main(["fold", "x", "--folding", ""]) == 2
     assert "argument --folding: the name is empty; give a file" in capsys.readouterr().err
