@@ -27,7 +27,7 @@ __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 STAGES = ("fold", "pack", "verilog")
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
-SETTINGS = ("family", "clock_mhz", "axis_width")
+SETTINGS = ("family", "clock_mhz", "axis_width", "patchable")
 """Options that a folding file may give beside the folding."""
 SOLUTION = "solution.json"
 RECORD = "stages.json"
@@ -258,6 +258,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
     out = {k: body[k] for k in SETTINGS if k in body}
     if body.get("format") == FORMAT:
+        out |= _patchable(body.get("cores"))
         body = {"folding": body.get("folding")}
     if "folding" not in body:
         return out | {"folding": {k: v for k, v in body.items() if k not in out}}
@@ -271,6 +272,13 @@ def read_folding(path: str | Path) -> dict[str, Any]:
             f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
         )
     return out | {"folding": body["folding"]}
+
+
+def _patchable(cores: Any) -> dict[str, bool]:
+    """What the cores of a design.json say of that option; nothing where none has fixed weights."""
+    found = [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
+    fixed = [c for c in found if c.get("op") == "conv" and c.get("memory") == "rom"]
+    return {"patchable": any(c.get("patchable") is True for c in fixed)} if fixed else {}
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
