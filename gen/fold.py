@@ -3,8 +3,9 @@
 from typing import Any
 
 from sterna.gen.banks import banks_of, check_banks
-from sterna.gen.design import FAMILIES, FOLDING_KEYS, Design
+from sterna.gen.design import FOLDING_KEYS, Design
 from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
+from sterna.gen.goals import LEAST, MEMORIES, MOST, check_settings
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
@@ -23,7 +24,6 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_LANES = 1 << 16
-MEMORIES = ("rom", "ram")
 
 
 def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
@@ -64,24 +64,14 @@ def fold(
     folding reaches.
     """
     folding = dict(folding or {})
-    if family not in FAMILIES:
-        raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
-    # A folding file may hold anything here.
-    for what, number in (("clock_mhz", clock_mhz), ("fps", 1.0 if fps is None else fps)):
-        if not isinstance(number, int | float) or not 1e-6 < number < 1e12:
-            raise DesignError(f"{what} {number!r} must be a number above 1e-6 and below 1e12")
-    if axis_width is not None and (
-        not isinstance(axis_width, int) or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
-    ):
-        raise DesignError(
-            f"an AXI4-Stream of {axis_width!r} bits; use a multiple of 8 up to {MAX_WIDTH}"
-        )
+    check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
+                   patchable=patchable)  # fmt: skip
+    if fps is not None and (not isinstance(fps, int | float) or not LEAST < fps < MOST):
+        raise DesignError(f"fps {fps!r} must be a number above {LEAST:g} and below {MOST:g}")
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     check_folding(network, convs, folding)
     folding = {k: dict(v) for k, v in folding.items()}
-    if memory not in (None, *MEMORIES):
-        raise DesignError(f"memory {memory!r} is not rom or ram")
     if memory is not None:
         folding = {name: folding.get(name, {}) | {"memory": memory} for name in convs}
     complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
@@ -127,7 +117,10 @@ def check_folding(network: Network, convs: list[str], folding: dict[str, dict[st
                 f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
             )
         if unknown := set(entry) - {*FOLDING_KEYS}:
-            raise DesignError(f"folding of '{name}': unknown {', '.join(sorted(unknown))}")
+            raise DesignError(
+                f"folding of '{name}': unknown {', '.join(sorted(unknown))}; use "
+                f"{', '.join(FOLDING_KEYS)}"
+            )
         if entry.get("memory", "rom") not in MEMORIES:
             raise DesignError(f"folding of '{name}': memory {entry['memory']!r} is not rom or ram")
         if engine_of(entry) not in ENGINES:

@@ -11,6 +11,7 @@ from typing import Any
 from sterna.gen.boards import board as board_of
 from sterna.gen.design import Design
 from sterna.gen.fold import check_folding, neuron_groups
+from sterna.gen.goals import check_goals, check_settings, with_memories
 from sterna.gen.graph import walk
 from sterna.gen.search import Choice, Entries, Limits, Search
 from sterna.golden.errors import DesignError, UsageError
@@ -82,8 +83,12 @@ def solve(
     ``fps``: the smallest design that reaches it at ``clock_mhz``; ``luts`` (LUT RAM counts too),
     ``board``: the fastest within these limits; both: the smallest that reaches it, refused where it
     does not fit. ``family`` is the board's where one is given. Raises DesignError where nothing is
-    fast or small enough, naming what limits and the way out.
+    fast or small enough, naming what limits and the way out, and for settings that are none;
+    UsageError for goals that are no positive numbers.
     """
+    check_goals(fps, luts)
+    check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
+                   patchable=patchable)  # fmt: skip
     limits = Limits(lut=luts, where=f"{luts:g} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
@@ -92,12 +97,9 @@ def solve(
         family = theirs
         if luts is not None and luts < (limits.lut or 0):
             limits = Limits(luts, limits.ff, limits.bram, f"{board} and {luts:g} LUTs")
-    nodes = [n for group in neuron_groups(network, walk(network)) for n in group]
-    check_folding(network, nodes, given or {})
-    given = {k: dict(v) for k, v in (given or {}).items()}
-    if memory is not None:
-        for name in nodes:
-            given[name] = given.get(name, {}) | {"memory": memory}
+    groups = neuron_groups(network, walk(network))
+    check_folding(network, [n for group in groups for n in group], given or {})
+    given = with_memories(groups, given or {}, memory)
     search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
     search.prepare()
     bounds = search.bounds()

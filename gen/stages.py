@@ -1,7 +1,9 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
 A stage whose inputs, options and generator are unchanged is not run again; a stale one is. Files
-are written through a temporary name, and the record last: an interrupted stage is run again.
+are written through a temporary name, and the record last: an interrupted stage is run again. A fold
+that is refused or interrupted before it writes leaves files and record as they were; a record that
+is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
 import functools
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.design import FOLDING_KEYS, Design
+from sterna.gen.boards import board
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -23,7 +26,9 @@ __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 
 STAGES = ("fold", "pack", "verilog")
 CHOOSING = ("folding", "fps", "luts", "board")
-"""Options that say how the network is folded; none of them: as the last time."""
+"""Options that say how the network is folded: one given now replaces all of the last time."""
+SETTINGS = ("family", "clock_mhz", "axis_width", "patchable")
+"""Options that a folding file may give beside the folding."""
 SOLUTION = "solution.json"
 RECORD = "stages.json"
 LIMIT = 1 << 28
@@ -31,7 +36,9 @@ LIMIT = 1 << 28
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may decide; None keeps what the build, the example or the solver says."""
+    """What the user may decide; None keeps what was said last, else by the example or the solver.
+
+    Any of `CHOOSING` replaces all of them that were said before; a board also the family."""
 
     family: str | None = None
     clock_mhz: float | None = None
@@ -193,7 +200,9 @@ def ensure(
         with progress.step(stage):
             read = {name: build.hash(name) for name in READS[stage]}
             old = set(build.record().get(stage, {}).get("writes", {}))
-            _forget_stage(build, stage)
+            build.forget()
+            if stage != "fold":  # that one decides before it writes
+                _make_stale(build, stage)
             RUN[stage](build, asked)
             wrote = WRITES[stage](build)
             for name in old - set(wrote):
@@ -209,16 +218,16 @@ def ensure(
 
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
-    """Options of a stage: those given now, else those of its last run."""
+    """Options of a stage: those of its last run, each replaced where it is given now."""
     if stage != "fold":
         return {}
     given = {k: v for k, v in vars(options or Options()).items() if v is not None}
     last = build.record().get("fold", {}).get("options", {})
-    if not given:
-        return last
-    if not set(CHOOSING) & set(given):
-        given = {k: last[k] for k in CHOOSING if k in last} | given
-    return given
+    if set(CHOOSING) & set(given):
+        last = {k: v for k, v in last.items() if k not in CHOOSING}
+    if "board" in given:  # it brings its family, also for goals that follow
+        last = last | {"family": board(given["board"]).family}
+    return last | given
 
 
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
@@ -233,20 +242,43 @@ def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
     )
 
 
-def _forget_stage(build: Build, stage: str) -> None:
+def _make_stale(build: Build, stage: str) -> None:
+    """What is written from now on is not as recorded; options and names of files stay known."""
     record = build.record()
-    if record.pop(stage, None) is not None:
+    if stage in record:
+        record[stage] = record[stage] | {"generator": ""}
         build.write(RECORD, canonical_json(record))
-    build.forget()
 
 
 def read_folding(path: str | Path) -> dict[str, Any]:
-    """A folding file: a design.json, or only its folding block (with family and clock if given)."""
+    """A folding file: a design.json; an object with its folding block and, if wanted, `SETTINGS`;
+    or only core -> folding, with them beside. FileError for anything else beside a block."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
-    out = {k: body[k] for k in ("family", "clock_mhz", "axis_width") if k in body}
-    return out | {"folding": body.get("folding", {k: v for k, v in body.items() if k not in out})}
+    out = {k: body[k] for k in SETTINGS if k in body}
+    if body.get("format") == FORMAT:
+        out |= _patchable(body.get("cores"))
+        body = {"folding": body.get("folding")}
+    if "folding" not in body:
+        return out | {"folding": {k: v for k, v in body.items() if k not in out}}
+    if unknown := set(body) - {"folding", *SETTINGS}:
+        raise FileError(
+            f"{path}: {', '.join(map(repr, sorted(unknown)))} beside 'folding' is not one of "
+            f"{', '.join(SETTINGS)}; correct the name, or move a core into 'folding'"
+        )
+    if not isinstance(body["folding"], dict):
+        raise DesignError(
+            f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
+        )
+    return out | {"folding": body["folding"]}
+
+
+def _patchable(cores: Any) -> dict[str, bool]:
+    """What the cores of a design.json say of that option; nothing where none has fixed weights."""
+    found = [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
+    fixed = [c for c in found if c.get("op") == "conv" and c.get("memory") == "rom"]
+    return {"patchable": any(c.get("patchable") is True for c in fixed)} if fixed else {}
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
@@ -261,15 +293,22 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
         raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
-    (build.folder / SOLUTION).unlink(missing_ok=True)
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
-    # A family without a cost model still gets the fewest lanes for a rate.
-    if asked_for and (asked_for != {"fps"} or fitted([settings.get("family", "generic")])):
+    family = settings.get("family", "generic")
+    # A family without a cost model still gets the fewest lanes for a rate; one that is none is
+    # refused there.
+    unfitted = family in FAMILIES and not fitted([family])
+    if asked_for and not (asked_for == {"fps"} and unfitted):
         solution = solve(build.network, folding, **settings)
-        build.write(SOLUTION, canonical_json(solution.as_dict()))
-        build.write("design.json", solution.design.to_json())
-        return
-    build.write("design.json", fold(build.network, folding, **settings).to_json())
+        design, answer = solution.design, canonical_json(solution.as_dict())
+    else:
+        design, answer = fold(build.network, folding, **settings), None
+    _make_stale(build, "fold")  # only now: a refused fold leaves everything as it was
+    build.write("design.json", design.to_json())
+    if answer is not None:
+        build.write(SOLUTION, answer)
+    else:
+        (build.folder / SOLUTION).unlink(missing_ok=True)
 
 
 def _run_pack(build: Build, asked: dict[str, Any]) -> None:

@@ -2,7 +2,38 @@
 
 import argparse
 
-__all__ = ["minutes", "seed", "tolerance"]
+__all__ = ["file_name", "megahertz", "minutes", "rate", "seed", "tolerance"]
+
+_LEAST, _MOST = 1e-6, 1e12  # as in gen/goals.py, which takes long to import
+
+
+def file_name(text: str) -> str:
+    """The name of a file; an empty one, as of a variable that is not set, is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give a file, or leave the option out")
+    return text
+
+
+def rate(text: str) -> float:
+    """Images a second, of which there are some."""
+    return _between(text, "images a second")
+
+
+def megahertz(text: str) -> float:
+    """A clock that runs."""
+    return _between(text, "MHz")
+
+
+def _between(text: str, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}") from None
+    if not _LEAST < value < _MOST:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a number of {what} above {_LEAST:g} and below {_MOST:g}"
+        )
+    return value
 
 
 def minutes(text: str) -> float:

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from sterna.arguments import minutes, seed, tolerance
+from sterna.arguments import file_name, megahertz, minutes, rate, seed, tolerance
 from sterna.golden.errors import SternaError, UsageError
 
 __all__ = ["main", "parser"]
@@ -125,15 +125,19 @@ def parser() -> argparse.ArgumentParser:
 def _folding(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("folding (default: the example's folding.json, else the solver)")
     group.add_argument("--family", choices=("generic", "ecp5", "xilinx7", "ice40"))
-    group.add_argument("--clock", type=float, metavar="MHZ", help="clock the estimates assume")
-    group.add_argument("--fps", type=float, help="images a second to reach at that clock")
-    group.add_argument("--folding", metavar="FILE", help="pe, simd, tp and memory of each core")
+    group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
+    group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
+    group.add_argument(
+        "--folding", type=file_name, metavar="FILE",
+        help="pe, simd, tp, memory, engine, ram_style, banks and reads of each core, or some of "
+        "them; a design.json will do",
+    )
     group.add_argument(
         "--memory", choices=("rom", "ram"),
         help="weights of all cores built in, or rewritable at run time",
     )
     group.add_argument(
-        "--patchable", action="store_true", default=None,
+        "--patchable", action=argparse.BooleanOptionalAction, default=None,
         help="size built-in weights for retrained ones too, which sterna patch puts in",
     )
 

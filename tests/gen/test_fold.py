@@ -79,7 +79,9 @@ NET = chain()
         ({"f": {"pe": 2}}, "node 'f': pe 2 is not legal; use one of 1, 5"),
         ({"c9": {}}, "folding: there is no core 'c9'; the cores are c1, c2, f"),
         ({"p": {"pe": 1}}, "folding: there is no core 'p'; the cores are c1, c2, f"),
-        ({"c1": {"lanes": 2, "be": 1}}, "folding of 'c1': unknown be, lanes"),
+        ({"c1": {"lanes": 2, "PE": 1}},
+         "folding of 'c1': unknown PE, lanes; use pe, simd, tp, memory, engine, ram_style, banks, "
+         "reads"),
         ({"c1": {"memory": "flash"}}, "folding of 'c1': memory 'flash' is not rom or ram"),
         ({"c1": 3},
          "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, banks, "

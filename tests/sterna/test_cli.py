@@ -81,6 +81,41 @@ def test_wrong_usage_is_2(arguments, capsys) -> None:
     assert out == "" and "usage: sterna" in err
 
 
+@pytest.mark.parametrize("text", ["0", "nan", "-5", "1e-30", "inf", "1e400", "fast", "", "1e-6"])
+@pytest.mark.parametrize("option", ["--fps", "--clock"])
+def test_a_rate_and_a_clock_are_positive_numbers(option: str, text: str, capsys) -> None:
+    assert cli.main(["fold", "x", f"{option}={text}"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {option}: " in said and "is not a number of " in said
+
+
+def test_the_help_names_every_key_of_a_folding(capsys) -> None:
+    from sterna.gen.design import FOLDING_KEYS
+
+    assert cli.main(["fold", "--help"]) == 0
+    help_ = " ".join(capsys.readouterr().out.split()).split("--folding FILE ")[-1]
+    assert f"{', '.join(FOLDING_KEYS[:-1])} and {FOLDING_KEYS[-1]} of each core" in help_
+
+
+def test_an_empty_name_is_no_folding_file(capsys) -> None:
+    assert cli.main(["fold", "x", "--folding", ""]) == 2
+    assert "argument --folding: the name is empty; give a file" in capsys.readouterr().err
+
+
+def test_rates_and_clocks_have_the_range_of_the_generator() -> None:
+    from sterna import arguments
+    from sterna.gen import goals
+
+    assert (arguments._LEAST, arguments._MOST) == (goals.LEAST, goals.MOST)
+    assert cli.parser().parse_args(["fold", "x", "--fps", "0.5", "--clock", "80"]).fps == 0.5
+
+
+def test_patchable_can_be_taken_back() -> None:
+    said = {None: [], True: ["--patchable"], False: ["--no-patchable"]}
+    for value, more in said.items():
+        assert cli.parser().parse_args(["fold", "x", *more]).patchable is value
+
+
 def test_json_is_one_object_even_if_a_library_prints(monkeypatch, capsys) -> None:
     def chatty(_options):
         print("a library says hello")
