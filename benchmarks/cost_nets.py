@@ -128,4 +128,4 @@ def random_design(
             continue  # words that nobody would take to pieces
         if engine == "compress" or max(c.lanes for c in design.cores) <= WHOLE:
             return network, design
-    raise AssertionError("no design in 50 attempts")
+    raise AssertionError("no design in 200 attempts")

@@ -98,7 +98,7 @@ def seeded(seed: int, family: str) -> tuple[Network, Design]:
     return random_design(seed, family, 1, 400)
 
 
-def engine_seeds(family: str, at: int) -> list[int]:
+def kind_seeds(family: str, at: int) -> list[int]:
     """Seeds of designs of other kinds, to fit to (``at`` 0) or to check (1)."""
     kinds = [k for k in KINDS if k != "tables" or family in ("ecp5", "xilinx7")]
     return [KINDS[k][at] + n for k in kinds for n in range(FEW)]
@@ -108,7 +108,7 @@ def sweep(families: list[str], old: bool) -> dict[str, Any]:
     """Everything measured for the fit, what is missing now; ``old``: of any version."""
     results = load_results()
     for family in families:
-        for seed in [*range(FITTED), *engine_seeds(family, 0)]:
+        for seed in [*range(FITTED), *kind_seeds(family, 0)]:
             get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f), old)
     return results
 
@@ -180,7 +180,7 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
 def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
     """Non-negative coefficients that fit the sweep, resource -> kind -> feature."""
     rows: dict[str, list[tuple[dict[str, float], dict[str, float]]]] = {}
-    for seed in [*range(FITTED), *engine_seeds(family, 0)]:
+    for seed in [*range(FITTED), *kind_seeds(family, 0)]:
         entry = results.get(f"{family} seed {seed}")
         if entry is None:
             continue
@@ -260,7 +260,7 @@ def check(families: list[str], examples: list[str], old: bool, there: bool) -> d
     results, rows = load_results(), []
     for family in families:
         names = [(f"example {n}", lambda n=n, f=family: example(n, f)) for n in examples]
-        seeds = [*range(FIRST_CHECKED, FIRST_CHECKED + CHECKED), *engine_seeds(family, 1)]
+        seeds = [*range(FIRST_CHECKED, FIRST_CHECKED + CHECKED), *kind_seeds(family, 1)]
         names += [(f"seed {s}", lambda s=s, f=family: seeded(s, f)) for s in seeds]
         for name, make in names:
             if there and f"{family} {name}" not in results:

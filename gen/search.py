@@ -233,7 +233,7 @@ class Search:
     def fits(self, choice: Choice) -> bool:
         return self.limits.fits(choice.estimate.total)
 
-    def worth_of(self, choice: Choice) -> tuple[bool, float]:
+    def rank(self, choice: Choice) -> tuple[bool, float]:
         """What is better comes first: what fits, then what is cheaper."""
         return not self.fits(choice), self.price(choice.estimate.total, self.worth)
 
@@ -255,7 +255,7 @@ class Search:
         were looked at."""
         found: list[Choice] = []
         for bound in [target, *reversed([b for b in bounds if b < target])]:
-            good = [p for late, p in map(self.worth_of, found) if not late]
+            good = [p for late, p in map(self.rank, found) if not late]
             if good and self.floor(bound)[0] >= min(good):
                 break
             if self.floor(bound)[0] == float("inf"):
@@ -263,4 +263,4 @@ class Search:
             choice = self.at(bound)
             if choice.interval <= target:
                 found.append(choice)
-        return sorted(found, key=self.worth_of)
+        return sorted(found, key=self.rank)

@@ -209,7 +209,7 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     """The fastest design within the limits and what limits it; DesignError where none fits."""
     final = next(_fitting(search, bounds), None)
     if final is None:
-        smallest = min((search.at(b) for b in bounds[-NEAR:]), key=search.worth_of)
+        smallest = min((search.at(b) for b in bounds[-NEAR:]), key=search.rank)
         raise DesignError(
             f"{_too_big(search, search.sized(smallest))}; that is its smallest folding: take a "
             "larger device, or a smaller network"

@@ -1,7 +1,6 @@
 """Stages: rerun exactly when stale, nothing half-written, examples untouched, same bytes twice."""
 
 import errno
-import hashlib
 import json
 import os
 import platform
@@ -11,69 +10,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sterna.gen import stages
-from sterna.gen.progress import Progress
-from sterna.gen.stages import Options, ensure, open_build, read_folding
+from sterna.gen.stages import Options, ensure, open_build
 from sterna.golden import disk, files
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
 from sterna.golden.files import read_weights_image
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
-from sterna.golden.rule import NeuronRule
+from sterna.golden.network import Conv2d, Network, Neuron
 
-
-def network(seed=0):
-    rng = np.random.default_rng(seed)
-    return Network(
-        2,
-        [
-            Input("x", (1, 4, 4), bits=4),
-            Conv2d("c", "x", rng.integers(-1, 2, (2, 1, 3, 3))),
-            Neuron("n", ("c",), NeuronRule(threshold=np.array([20, 30]))),
-            Linear("f", "n", rng.integers(-1, 2, (3, 8))),
-            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
-        ],
-        name="tiny",
-    )
-
-
-FOLDING = {"c": {"pe": 1, "simd": 3, "tp": 4, "memory": "ram", "engine": "compress"}}
+sys.path.insert(0, str(Path(__file__).parent))
+from buildcase import FOLDING, Interrupted, Writes, contents, network, ran, save_example
 
 
 @pytest.fixture
 def example(tmp_path):
-    folder = tmp_path / "example"
-    files.save(network(), folder)
-    (folder / "folding.json").write_text(json.dumps(FOLDING))
-    return folder
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-class Names(Progress):
-    """Records the stages that ran."""
-
-    def __init__(self):
-        super().__init__(quiet=True)
-        self.ran = []
-
-    def step(self, name):
-        self.ran.append(name)
-        return super().step(name)
-
-
-def ran(build, upto="verilog", options=None):
-    progress = Names()
-    ensure(build, upto, options, progress=progress)
-    return progress.ran
+    return save_example(tmp_path / "example")
 
 
 ALL = ["fold", "pack", "verilog"]
@@ -83,8 +35,7 @@ ALL = ["fold", "pack", "verilog"]
 def finished(tmp_path_factory):
     """A whole build, made once; tests copy it."""
     folder = tmp_path_factory.mktemp("stages")
-    files.save(network(), folder / "example")
-    (folder / "example/folding.json").write_text(json.dumps(FOLDING))
+    save_example(folder / "example")
     ensure(folder / "example", output=folder / "build")
     return folder
 
@@ -227,128 +178,22 @@ def test_an_example_is_never_written_to(example, tmp_path, monkeypatch):
     assert not (tmp_path / "build/tiny/folding.json").exists()
 
 
-class Interrupted(Exception):
-    pass
-
-
 def test_an_interrupted_stage_is_run_again(example, tmp_path, monkeypatch):
     """Stopped at every write in turn: only whole files, and the next run finishes the build."""
-    real, count = stages.write_atomic, [0]
-
-    def write(path, data):
-        count[0] -= 1
-        if count[0] == 0:
-            raise Interrupted
-        real(path, data)
-
-    monkeypatch.setattr(stages, "write_atomic", write)
+    written = Writes(monkeypatch)
     reference = contents(ensure(example, "pack", output=tmp_path / "reference").folder)
-    writes = -count[0]
+    writes = written.count
     assert writes > 15
     for stop in (1, 2, 3, 4, 9, writes - 4, writes - 3):
         build = tmp_path / f"b{stop}"
         open_build(example, build)
-        count[0] = stop
+        written.stop = stop
         with pytest.raises(Interrupted):
             ensure(build_of(example, build), "pack")
         for name, value in contents(build).items():
             assert name == "stages.json" or reference[name] == value, f"{name} is half-written"
         ensure(build_of(example, build), "pack")
         assert contents(build) == reference
-
-
-GOAL = Options(family="ecp5", fps=2000.0, clock_mhz=80.0)
-
-
-@pytest.fixture
-def chosen(example, tmp_path):
-    """A build whose fold has a goal, and so a solution.json."""
-    ensure(example, "fold", GOAL, output=tmp_path / "chosen")
-    return tmp_path / "chosen"
-
-
-def test_a_refused_or_interrupted_fold_leaves_the_last_choice(chosen, monkeypatch):
-    before = contents(chosen)
-    assert "solution.json" in before
-    with pytest.raises(DesignError, match="lower the fps or raise the clock"):
-        ensure(chosen, "fold", Options(fps=1e9))
-    with pytest.raises(DesignError, match="pe 7 is not legal"):
-        ensure(chosen, "fold", Options(folding={"c": {"pe": 7}}))
-
-    def interrupted(*_given, **_settings):
-        raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr("sterna.gen.solve.solve", interrupted)
-        with pytest.raises(Interrupted):
-            ensure(chosen, "fold", Options(fps=100.0))
-    assert contents(chosen) == before
-    assert ran(chosen, "fold") == [] and open_build(chosen).design.clock_mhz == 80.0
-
-
-@pytest.mark.parametrize("stop", [1, 2, 3, 4])
-def test_a_fold_interrupted_while_it_writes_is_made_again_by_the_last_choice(
-    chosen, stop, monkeypatch
-):
-    """Of another goal, whose design may be the same, and of none, which has no solution.json."""
-    before = contents(chosen)
-    real, count = stages.write_atomic, [0]
-
-    def write(path, data):
-        count[0] -= 1
-        if count[0] == 0:
-            raise Interrupted
-        real(path, data)
-
-    monkeypatch.setattr(stages, "write_atomic", write)
-    for options in (Options(fps=1999.0), Options(fps=20_000.0), Options(folding=FOLDING)):
-        if stop == 4 and options.folding:
-            continue  # it writes three files
-        count[0] = stop
-        with pytest.raises(Interrupted):
-            ensure(chosen, "fold", options)
-        count[0] = 0
-        assert ran(chosen, "fold") == ["fold"] * (stop > 1)
-        assert contents(chosen) == before
-
-
-def test_a_fold_without_a_goal_leaves_no_solution_of_an_earlier_one(chosen):
-    assert ran(chosen, "fold", Options(folding=FOLDING)) == ["fold"]
-    assert not (chosen / "solution.json").exists() and ran(chosen, "fold") == []
-
-
-def options_of(build):
-    return json.loads((build / "stages.json").read_text())["fold"]["options"]
-
-
-def test_an_option_replaces_only_itself(example, tmp_path):
-    build = tmp_path / "kept"
-    first = {"family": "ecp5", "clock_mhz": 50.0, "memory": "ram", "axis_width": 16}
-    ensure(example, "fold", Options(luts=9000, **first), output=build)
-    design = ensure(build, "fold", Options(clock_mhz=80.0)).design
-    assert (design.family, design.clock_mhz, design.axis_width) == ("ecp5", 80.0, 16)
-    assert {c.memory for c in design.cores} == {"ram"} and (build / "solution.json").exists()
-    assert options_of(build) == first | {"luts": 9000, "clock_mhz": 80.0}
-    # Another way of choosing replaces the earlier one, and nothing else.
-    ensure(build, "fold", Options(folding={"c": {"pe": 2}}, patchable=True))
-    rest = first | {"clock_mhz": 80.0, "patchable": True}
-    assert options_of(build) == rest | {"folding": {"c": {"pe": 2}}}
-    ensure(build, "fold", Options(fps=1000.0, patchable=False))
-    assert options_of(build) == rest | {"fps": 1000.0, "patchable": False}
-    assert ran(build, "fold") == []
-
-
-def test_a_board_brings_its_family_and_keeps_the_rest(example, tmp_path):
-    build = tmp_path / "kept"
-    ensure(example, "fold", Options(luts=9000, family="xilinx7", clock_mhz=50.0), output=build)
-    design = ensure(build, "fold", Options(board="ulx3s-12f")).design
-    assert (design.family, design.clock_mhz) == ("ecp5", 50.0)
-    with pytest.raises(UsageError, match="ulx3s-12f is of family ecp5, not xilinx7"):
-        ensure(build, "fold", Options(family="xilinx7"))
-    assert ensure(build, "fold", Options(memory="ram")).design.family == "ecp5"
-    assert ensure(build, "fold", Options(board="arty-a7-35")).design.family == "xilinx7"
-    assert ensure(build, "fold", Options(fps=1000.0)).design.family == "xilinx7"
-    assert options_of(build).keys() == {"fps", "family", "clock_mhz", "memory"}
 
 
 @pytest.mark.parametrize("stop", [1, 2, 5, 12])
@@ -442,47 +287,6 @@ def test_bad_folders_and_files_are_refused_in_one_sentence(example, tmp_path):
     assert not (tmp_path / "b" / "design.json").exists()
 
 
-def test_read_folding(build, tmp_path):
-    """A design.json is a folding file as well."""
-    read = read_folding(build / "design.json")
-    assert read["folding"]["c"] == FOLDING["c"] and read["clock_mhz"] == 100.0
-    path = tmp_path / "f.json"
-    path.write_text(json.dumps({"family": "ecp5", "c": {"pe": 2}}))
-    assert read_folding(path) == {"family": "ecp5", "folding": {"c": {"pe": 2}}}
-    path.write_text(json.dumps({"clock_mhz": 50, "axis_width": 8, "folding": {"c": {"pe": 2}}}))
-    assert read_folding(path) == {"clock_mhz": 50, "axis_width": 8, "folding": {"c": {"pe": 2}}}
-
-
-@pytest.mark.parametrize("patchable", [True, False])
-def test_a_design_given_back_is_patchable_as_it_was(patchable, example, tmp_path):
-    first = ensure(example, "fold", Options(patchable=patchable), output=tmp_path / "a")
-    settings = read_folding(first.folder / "design.json")
-    again = ensure(example, "fold", Options(**settings), output=tmp_path / "b")
-    assert settings["patchable"] is again.design.core("f").patchable is patchable
-    assert again.design == first.design
-    # Where no core has fixed weights, it was of no matter, and is not said.
-    rams = ensure(example, "fold", Options(memory="ram", patchable=True), output=tmp_path / "c")
-    assert "patchable" not in read_folding(rams.folder / "design.json")
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "words"),
-    [
-        ({"famly": "ecp5", "folding": {}}, FileError, "'famly' beside 'folding' is not one of fam"),
-        ({"c": {"pe": 2}, "b": 1, "folding": {}}, FileError, "'b', 'c' beside .* move a core into"),
-        ({"format": "other", "folding": {}}, FileError, "'format' beside"),
-        ({"patchable": "no", "folding": {}}, DesignError, "patchable 'no' is not true or false"),
-        ({"folding": None}, DesignError, "'folding' is not an object; give core -> pe, simd, tp"),
-        ({"format": "sterna-design"}, DesignError, "'folding' is not an object; give core -> pe"),
-    ],
-)
-def test_nothing_in_a_folding_file_is_passed_over(body, kind, words, example, tmp_path):
-    (example / "folding.json").write_text(json.dumps(body))
-    with pytest.raises(kind, match=words) as e:
-        ensure(example, "fold", output=tmp_path / "b")
-    assert "\n" not in str(e.value)
-
-
 CODE = """
 import sys
 from sterna.gen.stages import ensure
@@ -547,14 +351,3 @@ def test_a_board_has_a_folding_and_a_folder_of_its_own(example, tmp_path, monkey
     build = ensure(example, "fold", Options(family="ecp5"), variants=("ulx3s-85f", "ecp5"))
     assert build.folder == Path("build/tiny-ulx3s-85f")
     assert build.design.folding["c"] == FOLDING["c"] and build.design.family == "ecp5"
-
-
-def test_memory_of_every_core_can_be_said_at_once(example, tmp_path):
-    build = ensure(example, "fold", Options(memory="ram"), output=tmp_path / "b")
-    assert {c.name: c.memory for c in build.design.cores} == {"c": "ram", "f": "ram"}
-    assert build.design.core("c").pe == FOLDING["c"]["pe"]
-    assert build.design.region_count == 4
-    build = ensure(example, "fold", Options(memory="rom"), output=tmp_path / "b")
-    assert not build.design.reloadable
-    with pytest.raises(DesignError, match="memory 'flash' is not rom or ram"):
-        ensure(example, "fold", Options(memory="flash"), output=tmp_path / "b")
