@@ -30,7 +30,6 @@ from sterna.gen.design import Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.features import top_parts
 from sterna.gen.fold import fold
-from sterna.gen.memories import mapped
 from sterna.gen.stages import read_folding
 from sterna.gen.synth import count, synth
 from sterna.golden import files
@@ -150,16 +149,14 @@ def group_of(path: str, pools: set[str]) -> tuple[str, str]:
 
 
 def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]):
-    """(group, features by 'kind feature', counts) of every core and group of a design; LUT RAM
-    without that of memories: shift registers that yosys finds, but for which of two nearly equal
-    storages it gave a memory."""
+    """(group, features by 'kind feature', counts) of every core and group of a design."""
     pools = {c.name for c in design.cores if c.op == "pool"}
     merges = {c.name for c in design.cores if c.op == "merge"}
     found: dict[tuple[str, str], dict[str, float]] = {}
     for path, cells in parts.items():
         core, group = group_of(path, pools)
         group = "merge" if core in merges and group == "sums" else group
-        at = found.setdefault((core, group), {"lut": 0, "ff": 0, "lutram": 0})
+        at = found.setdefault((core, group), {"lut": 0, "ff": 0})
         for resource in at:
             at[resource] += cells[resource]
     of_kind = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
@@ -167,14 +164,11 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
     for part in top_parts(top_spec(network, design, contents=False), family):
         key = part.core, of_kind[part.kind]
         at = features.setdefault(key, {})
-        if key in found:
-            found[key]["lutram"] -= sum(mapped(s, family).lutram for s in part.memories)
         for name, value in part.counts.items():
             if value:
                 at[f"{part.kind}/{name}"] = at.get(f"{part.kind}/{name}", 0) + float(value)
     for key, counts in features.items():
-        at = found.get(key, {"lut": 0, "ff": 0, "lutram": 0})
-        yield key[1], counts, at | {"lutram": max(0, at["lutram"])}
+        yield key[1], counts, found.get(key, {"lut": 0, "ff": 0})
 
 
 def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
@@ -186,15 +180,14 @@ def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
             continue
         for group, counts, found in rows_of(*seeded(seed, family), family, entry["parts"]):
             rows.setdefault(group, []).append((counts, found))
-    out: dict[str, Any] = {"lut": {}, "ff": {}, "lutram": {}}
+    out: dict[str, Any] = {"lut": {}, "ff": {}}
     for members in rows.values():
         names = sorted({name for counts, _ in members for name in counts})
         counted = np.array([[c.get(name, 0.0) for name in names] for c, _ in members])
         for resource in out:
             y = np.array([found[resource] for _, found in members], float)
-            # Relative errors, but for the smallest; a little pull towards small coefficients. Of
-            # shift registers most parts have none, and few would be everything.
-            weight = 1 / (y * (resource != "lutram") + 0.3 * y.mean() + 5)
+            # Relative errors, but for the smallest; a little pull towards small coefficients.
+            weight = 1 / (y + 0.3 * y.mean() + 5)
             scale = np.abs(counted).max(0)
             pull = 0.03 / (y.mean() + 1) * np.eye(len(names))
             a = np.vstack([counted / scale * weight[:, None], pull])
@@ -209,8 +202,6 @@ def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
 def _level(table: dict[str, Any], results: dict[str, Any], family: str) -> None:
     """Scale all coefficients so that half of the sweep's designs are above their estimate: relative
     errors of the parts pull the sum down."""
-    # Of LUT RAM most is counted, not fitted.
-    table = {resource: table[resource] for resource in ("lut", "ff")}
     ratios: dict[str, list[float]] = {resource: [] for resource in table}
     for seed in range(FITTED):
         entry = results.get(f"{family} seed {seed}")

@@ -5,8 +5,10 @@ from math import ceil, prod
 
 from sterna.gen.memories import MemoryShape
 from sterna.gen.parts import Part, counter_bits
+from sterna.gen.shifts import Delays, tree_delays
 from sterna.golden.bounds import signed_bits
 from sterna.hw.accumulate import REGISTER_TURNS
+from sterna.hw.banks import ScanBanks
 from sterna.hw.constant import ConstantDot
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.dotproduct import DotProduct
@@ -93,19 +95,17 @@ def _outputs(front: FrontSpec) -> int:
 
 
 @lru_cache(maxsize=1 << 14)
-def _tree(simd: int, tp: int, bits: int, kind: str, family: str) -> tuple[int, ...]:
-    """Of one output: leaves, LUTs of the tree, its registers, bits of the sum, those of the shared
-    popcount's tree and registers."""
+def _tree(
+    simd: int, tp: int, bits: int, kind: str, family: str
+) -> tuple[int, int, int, Delays, int, Delays]:
+    """Of one output: sums at once; leaves and LUTs of a tree, and its registers; LUTs and registers
+    of the shared popcount's tree."""
     dot = DotProduct(1, simd, tp, bits, kind, False, family)
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    plans = dot._tree, dot._pop_tree
-    registers = [sum(len(s.alive) for s in p.stages if s.register) for p in plans]
-    width = len(dot.sum) // dot.sums
-    registers = [
-        n + width * (dot.latency - p.latency) for n, p in zip(registers, plans, strict=True)
-    ]
-    leaves = sum(len(column) for column in plans[0].leaves)
-    return leaves, plans[0].cost, registers[0], width, plans[1].cost, registers[1], dot.sums
+    tree, pop = dot._tree, dot._pop_tree
+    leaves = sum(len(column) for column in tree.leaves)
+    waits = tree_delays(tree, dot.latency - tree.latency, result=False)
+    return dot.sums, leaves, tree.cost, waits, pop.cost, tree_delays(pop, dot.latency - pop.latency)
 
 
 def _constant(name: str, front: FrontSpec) -> Part:
@@ -113,10 +113,15 @@ def _constant(name: str, front: FrontSpec) -> Part:
     dot = front.make_dot()
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
     assert isinstance(dot, ConstantDot)
-    bits = front.pe * dot.sums * front.z_width
-    # A tree of counters has about as many registers as LUTs.
-    held = 0.6 * dot.plan.cost + bits
-    return Part(name, "dot constant", {"tree": dot.plan.cost, "held": held})
+    plan, sums = dot.plan, front.pe * dot.sums * front.z_width
+    part = Part(name, "dot constant", {"tree": plan.cost, "sums": sums})
+    behind = plan.latency - (plan.pop is not None)
+    trees = [(t.tree, behind - plan.early - t.tree.latency) for t in plan.trees if t.tree]
+    if plan.pop is not None:
+        trees.append((plan.pop, behind - plan.pop.latency))
+    for tree, late in trees:
+        part.delay(tree_delays(tree, late, leaves=False), dot.sums)
+    return part
 
 
 def _tables(name: str, front: FrontSpec) -> Part:
@@ -127,32 +132,36 @@ def _tables(name: str, front: FrontSpec) -> Part:
     s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
     tables = s.blocks * s.groups
     bus = len(dot.load.as_value()) * s.segments
-    registers = sum(len(stage.alive) for stage in tree.stages if stage.register)
     part = Part(name, "dot tables")
     part.memories += [
         MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
     ] * (tables * front.tp)  # fmt: skip
     part.add(
         tree=trees * tree.cost, adders=trees * front.z_width,
-        held=trees * (registers + front.z_width) + front.pe * s.groups * s.bits * front.tp
-        + tables + front.pe * s.rows * front.z_width + bus,
+        held=trees * front.z_width + front.pe * s.groups * s.bits * front.tp + tables
+        + front.pe * s.rows * front.z_width + bus,
     )  # fmt: skip
+    part.delay(tree_delays(tree), trees)
+    if s.rows > 1:  # the correction's row waits for the sums
+        part.delay(Delays({dot.latency - 1: counter_bits(s.rows)}))
     return part
 
 
 def _dot(name: str, front: FrontSpec) -> Part:
     family = front.family
-    leaves, cost, held, _, pop_cost, pop_held, sums = _tree(
+    sums, leaves, cost, waits, pop_cost, pop_waits = _tree(
         front.simd, front.tp, front.bits, front.kind, family
     )
     outputs = _outputs(front)
     trees = outputs * sums
     part = Part(name, f"dot {front.kind}")
-    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves,
-             tree=trees * cost, held=trees * held, trees=trees)  # fmt: skip
+    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves, tree=trees * cost,
+             trees=trees)  # fmt: skip
+    part.delay(waits, trees)
     if front.kind == "binary":
         pops = sums * (front.pe if front.depthwise else 1)
-        part.add(tree=pops * pop_cost, held=pops * pop_held)
+        part.add(tree=pops * pop_cost)
+        part.delay(pop_waits, pops)
     return part
 
 
@@ -239,6 +248,9 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     part = Part(name, "readout" if spec.readout else "scan")
     part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
              keeps=pe * width * (rule.reset != "none"))  # fmt: skip
+    if spec.banks > 1:  # sums wait for the bank's parameters
+        waits = ScanBanks.row_clocks(spec.banks, spec.param_depth)
+        part.delay(Delays({waits: spec.pe * spec.front.z_width}))
     for decay in (rule.leak, rule.synapse):
         # A factor of 2**-n is a shift, without an adder.
         if decay is not None and not isinstance(decay, str) and decay.num > 1:
@@ -263,7 +275,7 @@ def _turns(name: str, spec: ConvSpec) -> Part:
     count = counter_bits(spec.steps) + counter_bits(spec.turns)
     part.add(each=1, moved=bits - bits // spec.turns, count=count)
     if spec.front.held or spec.steps <= REGISTER_STEPS:
-        part.add(kept=bits * (1 if spec.front.held else spec.steps))
+        part.delay(Delays({1 if spec.front.held else spec.steps: bits}))
     else:
         part.memories.append(MemoryShape(bits, spec.steps, "comb"))
     return part

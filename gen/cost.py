@@ -1,6 +1,7 @@
 """What a design costs before any synthesis: LUTs, flip-flops, block RAM and LUT RAM.
 
-Block RAM and LUT RAM follow from the shapes of the memories (`gen.memories`); LUTs and flip-flops
+Block RAM and LUT RAM follow from the shapes of the memories (`gen.memories`) and from what waits in
+registers (`gen.shifts`); LUTs and flip-flops
 are features (`gen.features`) times coefficients that ``benchmarks/cost_sweep.py`` fits to yosys.
 They are what `gen.synth` counts, before place and route.
 """
@@ -95,10 +96,9 @@ def _cost(part: Part, family: str) -> Cost:
             table[resource].get(part.kind, {}).get(name, 0.0) * value
             for name, value in part.counts.items()
         )
-        for resource in ("lut", "ff", "lutram")
+        for resource in ("lut", "ff")
     }  # fmt: skip
-    # Of LUT RAM the shift registers are fitted, the memories counted.
-    bram, lutram, bits = 0.0, number["lutram"], 0.0
+    bram, lutram, bits = 0.0, part.counts.get("shifts", 0.0), 0.0
     for shape in part.memories:
         found = mapped(shape, family)
         bram, lutram = bram + found.bram, lutram + found.lutram
@@ -108,7 +108,7 @@ def _cost(part: Part, family: str) -> Cost:
 
 @cache
 def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
-    """Resource -> kind of part -> feature -> LUTs, flip-flops or LUTs of shift registers."""
+    """Resource -> kind of part -> feature -> LUTs or flip-flops."""
     try:
         body = json.loads(COEFFICIENTS.read_text())["families"]
     except (OSError, ValueError, KeyError) as e:

@@ -10,6 +10,7 @@ from math import ceil
 from sterna.gen.conv_features import buffer_part, conv_parts, walker_part
 from sterna.gen.memories import MemoryShape, mapped
 from sterna.gen.parts import Part, counter_bits
+from sterna.gen.shifts import FAMILIES, SHORTEST
 from sterna.hw.axis import canonical_edge
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.gearbox import BETWEEN, path
@@ -20,10 +21,6 @@ from sterna.hw.tally import Tally
 from sterna.hw.top import CoreInstance, TopSpec
 
 __all__ = ["core_parts", "top_parts", "with_memories"]
-
-SHIFTS = ("xilinx7", "generic")
-"""Families whose LUT RAM also makes shift registers."""
-
 
 def top_parts(top: TopSpec, family: str) -> list[Part]:
     """All parts of a design."""
@@ -54,9 +51,14 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
-            if family in SHIFTS and part.kind == "buffer" and len(part.memories) == 1:
+            if family in FAMILIES and part.kind == "buffer" and len(part.memories) == 1:
                 # Nothing between the memory's imitated register and the two behind it.
-                part.add(line=found.imitated)
+                part.add(shifts=found.imitated)
+        for clocks, bits in part.delays.items():
+            if family in FAMILIES and clocks >= SHORTEST:
+                part.add(shifts=bits)
+            else:
+                part.add(held=clocks * bits)
     return parts
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sterna.gen.memories import MemoryShape
+from sterna.gen.shifts import Delays
 
 __all__ = ["Part", "counter_bits"]
 
@@ -10,16 +11,22 @@ __all__ = ["Part", "counter_bits"]
 @dataclass
 class Part:
     """A piece of a design. core: whose; kind: of what, the coefficients' key; counts: features;
-    memories: its memories."""
+    memories: its memories; delays: bits that wait in registers, beside those counted as held."""
 
     core: str
     kind: str
     counts: dict[str, float] = field(default_factory=dict)
     memories: list[MemoryShape] = field(default_factory=list)
+    delays: Delays = field(default_factory=Delays)
 
     def add(self, **counts: float) -> None:
         for name, value in counts.items():
             self.counts[name] = self.counts.get(name, 0) + value
+
+    def delay(self, delays: Delays, times: int = 1) -> None:
+        """The same delays so many times."""
+        for clocks, bits in delays.items():
+            self.delays[clocks] += bits * times
 
 
 def counter_bits(count: int) -> int:
