@@ -53,6 +53,14 @@ def test_a_memory_needs_blocks_for_its_bits_or_for_those_it_reads_at_once(networ
     assert networks.least_blocks(None, design) == 144 / 36 + 9 * 8192 / (18 * 1024)
 
 
+def test_a_point_of_a_board_is_routed_for_that_board(networks):
+    board = networks.Point("mnist", "ecp5", {"board": "ulx3s-85f"})
+    assert networks.device_of(board, 20_000) == "85k"
+    free = networks.Point("mnist", "ecp5")
+    sizes = [networks.device_of(free, n) for n in (20_000, 40_000, 99_999)]
+    assert sizes == ["25k", "45k", "85k"]
+
+
 def test_every_point_is_an_example_and_every_result_a_line(networks):
     for name, point in networks.POINTS.items():
         assert (ROOT / "examples" / point.example / "network.json").is_file(), name
