@@ -22,6 +22,9 @@ from sterna.hw.top import CoreInstance, TopSpec
 
 __all__ = ["core_parts", "top_parts", "with_memories"]
 
+LARGE_ROM = 4096
+"""Bits from which on yosys takes about two LUT6 for one in a memory of fixed rows (0.70)."""
+
 def top_parts(top: TopSpec, family: str) -> list[Part]:
     """All parts of a design."""
     parts = [_control(top), _image(top), _result(top)]
@@ -42,12 +45,16 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
         for shape in part.memories:
             found = mapped(shape, family)
             if found.logic and shape.use == "rom":
-                # One LUT a bit, or one for each of the functions there are of so few rows; beyond
-                # a LUT's inputs several, and what chooses among them.
+                # One LUT a bit, or one for each of the functions there are of so few rows. Beyond a
+                # LUT's inputs several, and what chooses among them: LUT4 for the rows there are,
+                # LUT6 (and the multiplexers behind them) for all that the address can have.
+                rows = shape.depth if inputs == 16 else 1 << counter_bits(shape.depth)
                 if shape.depth <= inputs:
                     part.add(rom=min(shape.width, 1 << shape.depth))
+                elif inputs == 64 and shape.bits >= LARGE_ROM:
+                    part.add(large=shape.width * rows / inputs)
                 else:
-                    part.add(deep=shape.width * shape.depth / inputs)
+                    part.add(deep=shape.width * rows / inputs)
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
