@@ -287,9 +287,11 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.solve import solve
 
     settings = dict(asked)
-    if not set(CHOOSING) & set(settings):
-        if (build.folder / "folding.json").is_file():
-            settings = read_folding(build.folder / "folding.json") | settings
+    if (build.folder / "folding.json").is_file():
+        said = read_folding(build.folder / "folding.json")
+        if set(CHOOSING) & set(settings):  # a goal replaces what was chosen, not what it is for
+            said = {k: v for k, v in said.items() if k == "family"}
+        settings = said | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
         raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")

@@ -109,6 +109,17 @@ def test_a_board_brings_its_family_and_keeps_the_rest(example, tmp_path):
     assert options_of(build).keys() == {"fps", "family", "clock_mhz", "memory"}
 
 
+def test_a_goal_is_for_the_family_the_example_says(example, tmp_path):
+    said = {"family": "xilinx7", "clock_mhz": 50, "folding": FOLDING}
+    (example / "folding.json").write_text(json.dumps(said))
+    design = ensure(example, "fold", Options(fps=1000.0), output=tmp_path / "b").design
+    assert (design.family, design.clock_mhz, design.core("c").memory) == ("xilinx7", 100.0, "rom")
+    given = Options(fps=1000.0, family="ecp5")
+    assert ensure(example, "fold", given, output=tmp_path / "e").design.family == "ecp5"
+    on_board = Options(board="ulx3s-12f")
+    assert ensure(example, "fold", on_board, output=tmp_path / "u").design.family == "ecp5"
+
+
 def test_read_folding(example, tmp_path):
     """A design.json is a folding file as well."""
     build = ensure(example, "fold", output=tmp_path / "b").folder
