@@ -21,6 +21,9 @@ from sterna.hw.walker import Loop
 
 __all__ = ["buffer_part", "conv_parts", "walker_part"]
 
+FEW_ROWS = 4
+"""Fixed weights of so few rows make trees smaller: many lanes have equal ones, or zeros."""
+
 
 def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
     parts = []
@@ -155,8 +158,11 @@ def _dot(name: str, front: FrontSpec) -> Part:
     outputs = _outputs(front)
     trees = outputs * sums
     part = Part(name, f"dot {front.kind}")
-    part.add(lanes=front.lanes // front.pe * outputs, leaves=trees * leaves, tree=trees * cost,
-             trees=trees)  # fmt: skip
+    lanes = front.lanes // front.pe * outputs
+    if front.weight_region is None and front.weight_depth <= FEW_ROWS:
+        part.add(few_lanes=lanes, few_tree=trees * cost)
+    else:
+        part.add(lanes=lanes, leaves=trees * leaves, tree=trees * cost, trees=trees)
     part.delay(waits, trees)
     if front.kind == "binary":
         pops = sums * (front.pe if front.depthwise else 1)
