@@ -153,12 +153,13 @@ def measure(
                    folder)  # fmt: skip
     digest = sha256(build.verilog.read_bytes())
     design, network = build.design, build.network
+    guess = estimate(network, design).total
     row: dict[str, Any] = {
         "example": point.example, "target": point.target, "what": point.what, "verilog": digest,
         "steps": network.steps, "synapses": synapses(network), "clocks": design.interval,
         "latency": design.latency, "lanes": sum(c.lanes for c in design.cores),
         "folding": design.folding, "weights": kept(design),
-        "bram_bits": estimate(network, design).total.bram_bits,
+        "bram_bits": guess.bram_bits, "luts_estimate": round(guess.luts),
         "bram_least": least_blocks(network, design),
     }  # fmt: skip
     if known is not None and known.get("verilog") == digest:
@@ -221,22 +222,23 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
 
 def main_table(results: dict[str, Any]) -> list[str]:
     out = [
-        "| point | target | T | weights | clocks/image | lanes | LUT | of these LUT RAM | FF | "
-        "block RAM (bits there / needed; blocks there / least) | "
+        "| point | target | T | weights | clocks/image | lanes | LUT | estimate | "
+        "of these LUT RAM | FF | block RAM (bits there / needed; blocks there / least) | "
         "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | Fmax, MHz |",
-        "|---" * 15 + "|",
+        "|---" * 16 + "|",
     ]
     for name in POINTS:
         if (r := results.get(name)) is None or "weights" not in r:  # of an older table
             continue
         least = f"; {r['bram_fill']:.2f}" if "bram_fill" in r else ""
+        guess = f"{r['luts_estimate'] / r['luts'] - 1:+.1%}" if "luts_estimate" in r else "-"
         packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
         mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
             if "mhz" in r else "-"  # fmt: skip
         cells = [
             f"`{name}`", r["target"], r["steps"], r["weights"], f"{r['clocks']:,}",
             f"{r['lanes']:,}",
-            f"{r['luts']:,}{packed}", f"{r['lutram']:,}", f"{r['ff']:,}",
+            f"{r['luts']:,}{packed}", guess, f"{r['lutram']:,}", f"{r['ff']:,}",
             f"{r['bram']:g} ({r['bram_ratio']:.2f}{least})",
             f"{r['lut_per_lane']:.2f}", f"{r['images']:,.0f}", f"{r['images_per_klut']:,.0f}",
             f"{r['gsop_per_klut']:.1f}", mhz,
