@@ -5,7 +5,7 @@ from typing import Any
 from sterna.gen.banks import banks_of, check_banks
 from sterna.gen.design import FOLDING_KEYS, Design
 from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
-from sterna.gen.goals import LEAST, MEMORIES, MOST, check_settings
+from sterna.gen.goals import LEAST, MEMORIES, MOST, check_settings, with_memories
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
@@ -71,9 +71,8 @@ def fold(
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     check_folding(network, convs, folding)
-    folding = {k: dict(v) for k, v in folding.items()}
-    if memory is not None:
-        folding = {name: folding.get(name, {}) | {"memory": memory} for name in convs}
+    groups = neuron_groups(network, cores)
+    folding = with_memories(groups, folding, memory)
     complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
     if target is not None:
         pass
@@ -84,7 +83,7 @@ def fold(
     else:
         _, h, w = network.input.shape
         target = 8 * h * w
-    for group in neuron_groups(network, cores):
+    for group in groups:
         if not all(name in complete for name in group):
             folding |= _smallest(network, group, target, folding, fps, family)
         _check_pe(group, folding)
@@ -229,9 +228,8 @@ def _smallest(
             f"node '{group[0]}': its fastest folding takes {target + best[0][0]} clocks an image, "
             f"{target} are left at {fps:g} fps; lower the fps or raise the clock"
         )
-    memories = [given[name]["memory"] for name in group if "memory" in given.get(name, {})]
-    for name in group:  # they share one chain: what is said of one holds for all
-        best[1][name]["memory"] = given.get(name, {}).get("memory", (memories or ["rom"])[0])
+    for name in group:
+        best[1][name]["memory"] = given.get(name, {}).get("memory", "rom")
         best[1][name]["engine"] = engine_of(given.get(name, {}))
         best[1][name]["ram_style"] = given.get(name, {}).get("ram_style", "auto")
         best[1][name]["banks"] = banks_of(given.get(name, {}))

@@ -157,7 +157,10 @@ def test_the_weighted_inputs_of_a_neuron_share_pe_and_memory():
         "node 'd': pe 2 differs from the pe 1 of 'c', which feeds the same neuron; give both the "
         "same"
     )
-    assert {c.memory for c in fold(TWO_SUMS, {"d": {"memory": "ram"}}).cores[:2]} == {"ram"}
+    lanes = {"pe": 1, "simd": 1, "tp": 1}
+    for given in ({}, lanes):  # also where nothing else is open
+        design = fold(TWO_SUMS, {"c": given, "d": given | {"memory": "ram"}})
+        assert [c.memory for c in design.cores[:2]] == ["ram", "ram"]
     assert refused(TWO_SUMS, {"c": {"memory": "rom"}, "d": {"memory": "ram"}}) == (
         "node 'd': memory ram differs from the rom of 'c', which feeds the same neuron; give both "
         "the same"
