@@ -5,10 +5,10 @@ design is then planned with its streams and estimated. What is said of a design 
 estimate of the whole.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from sterna.gen.candidates import Candidate, candidates
@@ -24,6 +24,12 @@ __all__ = ["Choice", "Entries", "Limits", "Search"]
 BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
 """LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
 REGEARED = 8  # tries to find streams that fit each other
+SURE = 0.95
+"""Share of an estimated cost that narrower streams do not save."""
+OTHERS = (1 / 3, 3, 1 / 9, 9, 1 / 27)
+"""Times what a block RAM is worth: other designs of the same speed, where buffers are too much."""
+GAP = 1.05
+"""Between bounds further apart, streams may be made for more clocks than foldings take."""
 HOPELESS = 1.25
 """A design that takes so many times what there is of LUTs is not tried with other storage."""
 Entries = dict[str, dict[str, Any]]
@@ -44,7 +50,7 @@ class Limits:
         """Used share of every resource that is limited."""
         used = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
         return {
-            k: used[k] / limit for k in used if (limit := getattr(self, k)) is not None
+            k: used[k] / max(limit, 1e-9) for k in used if (limit := getattr(self, k)) is not None
         }  # fmt: skip
 
     def fits(self, cost: Cost) -> bool:
@@ -85,7 +91,7 @@ class Search:
     worth: float = 0.0  # of a block RAM, in LUTs
     tried: dict[tuple[int, float], Choice] = field(default_factory=dict)
     chosen: dict[int, Choice] = field(default_factory=dict)  # by bound
-    final: dict[int, Choice] = field(default_factory=dict)  # with buffers, by bound
+    final: dict[str, Choice] = field(default_factory=dict)  # with buffers, by bound and foldings
     floors: list[tuple[list[int], list[float], list[float]]] = field(default_factory=list)
     fixed: float = float("inf")  # price of what no folding changes
 
@@ -121,39 +127,61 @@ class Search:
         return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
 
     def floor(self, bound: int) -> tuple[float, float]:
-        """(price, LUTs) that no design of at most ``bound`` clocks falls below: of the weighted
-        nodes alone; the price with nine tenths of what control and AXI have taken so far."""
+        """(price, LUTs) that designs of at most ``bound`` clocks hardly fall below: `SURE` of the
+        weighted nodes with the streams they would like, and to the price of what control and AXI
+        have taken so far."""
         price, luts = 0.0, 0.0
         for clocks, prices, least in self.floors:
             at = bisect_right(clocks, bound) - 1
             if at < 0:
                 return float("inf"), float("inf")
             price, luts = price + prices[at], luts + least[at]
-        return price + (0.9 * self.fixed if self.tried else 0.0), luts
+        return SURE * (price + (self.fixed if self.tried else 0.0)), SURE * luts
 
     def price(self, cost: Cost, worth: float) -> float:
         return cost.luts + worth * cost.bram + cost.ff / 50
 
     def bounds(self) -> list[int]:
-        """Clocks that some folding reaches and all can, fastest first."""
+        """Clocks that some folding reaches and all can, fastest first; and those just below the
+        next, for which streams may be narrower."""
         fastest = max(min(c.clocks for c in found) for found in self.options.values())
-        every = {c.clocks for found in self.options.values() for c in found}
-        return sorted(c for c in every if c >= fastest)
+        every = sorted({c.clocks for found in self.options.values() for c in found})
+        every = [c for c in every if c >= fastest]
+        ends = [n - 1 for c, n in pairwise(every) if n - 1 > GAP * c]
+        return sorted({*every, *ends})
 
-    def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
-        """The cheapest foldings that take at most ``bound`` clocks, none of ``slow`` among them;
-        None where a neuron has no other. Weight words are read in pieces only where block RAM is
-        ``worth`` more than usual, because it runs out."""
-        out: Entries = {}
+    def cheapest(self, bound: int, worth: float, slow: list[Entries]) -> list[Candidate] | None:
+        """Of every neuron the cheapest foldings that take at most ``bound`` clocks, none of
+        ``slow`` among them; None where one has no other. Weight words are read in pieces only
+        where block RAM is ``worth`` more than usual, because it runs out."""
+        out = []
         for found in self.options.values():
             fast = [c for c in found if c.clocks <= bound and c.entries not in slow
                     and (worth > self.worth or not c.narrow)]  # fmt: skip
             if not fast:
                 return None
-            best = min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks))
-            for name, entry in best.entries.items():
-                given = self.given.get(name, {})
-                out[name] = entry | {"memory": given.get("memory", "rom")}
+            out.append(min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks)))
+        return out
+
+    def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
+        """Their foldings, by node."""
+        found = self.cheapest(bound, worth, slow)
+        if found is None:
+            return None
+        return {
+            name: entry | {"memory": self.given.get(name, {}).get("memory", "rom")}
+            for candidate in found for name, entry in candidate.entries.items()
+        }  # fmt: skip
+
+    def looser(self, bounds: Sequence[int], target: int) -> list[int]:
+        """The bounds beyond ``target`` whose cheapest foldings are as fast as that: their streams
+        may be narrower."""
+        out = []
+        for bound in bounds[bisect_right(bounds, target) :]:
+            found = self.cheapest(bound, self.worth, [])
+            if found is None or max(c.clocks for c in found) > target:
+                break
+            out.append(bound)
         return out
 
     def at(self, bound: int) -> Choice:
@@ -168,13 +196,13 @@ class Search:
             return best
         # Its streams hold it up: foldings that another worth of block RAM chooses may be faster.
         others = [self._planned(bound, worth) for worth in (self.worth / 3, self.worth * 3)]
-        return min([best, *others], key=lambda c: (self._excess(c)[0], c.interval))
+        return min([best, *others], key=lambda c: (self.excess(c)[0], c.interval))
 
     def _within(self, bound: int) -> Choice:
         worth, best = self.worth, None
         for _ in range(5):
             now = self._planned(bound, worth)
-            if best is None or self._excess(now) < self._excess(best):
+            if best is None or self.excess(now) < self.excess(best):
                 best = now
             shares = self.limits.shares(now.estimate.total)
             if shares.get("lut", 0) > HOPELESS:
@@ -187,11 +215,6 @@ class Search:
                 break
         assert best is not None
         return best
-
-    def _excess(self, choice: Choice) -> tuple[float, float]:
-        total = choice.estimate.total
-        shares = self.limits.shares(total).values()
-        return max([1.0, *shares]), self.price(total, self.worth)
 
     def _planned(self, bound: int, worth: float) -> Choice:
         if (bound, worth) not in self.tried:
@@ -233,34 +256,62 @@ class Search:
     def fits(self, choice: Choice) -> bool:
         return self.limits.fits(choice.estimate.total)
 
+    def excess(self, choice: Choice) -> tuple[float, float]:
+        """How many times what there is it takes of what is short, at least 1; its price."""
+        total = choice.estimate.total
+        return max([1.0, *self.limits.shares(total).values()]), self.price(total, self.worth)
+
     def rank(self, choice: Choice) -> tuple[bool, float]:
         """What is better comes first: what fits, then what is cheaper."""
         return not self.fits(choice), self.price(choice.estimate.total, self.worth)
 
     def sized(self, choice: Choice) -> Choice:
         """The same, complete: with its buffers and the widths its weights need."""
-        if choice.bound not in self.final:
+        key = f"{choice.bound} {choice.entries}"
+        if key not in self.final:
             design = fold(
                 self.network, choice.entries, family=self.family, clock_mhz=self.clock_mhz,
                 axis_width=self.axis_width, patchable=self.patchable, target=choice.bound,
             )  # fmt: skip
-            self.final[choice.bound] = replace(
+            self.final[key] = replace(
                 choice, interval=design.interval, estimate=estimate(self.network, design),
                 design=design,
             )  # fmt: skip
-        return self.final[choice.bound]
+        return self.final[key]
 
-    def smallest(self, bounds: Sequence[int], target: int) -> list[Choice]:
+    def complete(self, choice: Choice) -> Choice:
+        """The same, sized; where it fits but for its buffers, with other storage of its weights
+        that leaves room for them, if there is."""
+        final, seen = self.sized(choice), [choice.entries]
+        for times in OTHERS if self.fits(choice) and not self.fits(final) else ():
+            other = self._planned(choice.bound, self.worth * times)
+            if other.entries in seen or other.interval > choice.interval or not self.fits(other):
+                continue
+            seen.append(other.entries)
+            if self.fits(other := self.sized(other)):
+                return other
+        return final
+
+    def variants(self, bound: int) -> Iterator[Choice]:
+        """The design for a bound, and those with other storage of weights."""
+        yield self.at(bound)
+        for times in OTHERS:
+            yield self._planned(bound, self.worth * times)
+
+    def smallest(
+        self, bounds: Sequence[int], target: int, known: Sequence[Choice] = ()
+    ) -> list[Choice]:
         """Designs of at most ``target`` clocks, the best one first; all that could be the best
-        were looked at."""
-        found: list[Choice] = []
-        for bound in [target, *reversed([b for b in bounds if b < target])]:
+        were looked at, and those ``known``."""
+        found = list(known)
+        tighter = reversed(bounds[: bisect_left(bounds, target)])
+        for bound in [target, *self.looser(bounds, target), *tighter]:
             good = [p for late, p in map(self.rank, found) if not late]
-            if good and self.floor(bound)[0] >= min(good):
+            if good and self.floor(bound)[0] >= min(good) and bound < target:
                 break
             if self.floor(bound)[0] == float("inf"):
                 break
             choice = self.at(bound)
-            if choice.interval <= target:
+            if choice.interval <= target and choice not in found:
                 found.append(choice)
         return sorted(found, key=self.rank)

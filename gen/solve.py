@@ -6,6 +6,7 @@ reach, but for those whose weighted nodes alone show that they cannot be the ans
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sterna.gen.boards import board as board_of
@@ -89,14 +90,14 @@ def solve(
     check_goals(fps, luts)
     check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
                    patchable=patchable)  # fmt: skip
-    limits = Limits(lut=luts, where=f"{luts:g} LUTs" if luts is not None else "")
+    limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
         if family not in ("generic", theirs):
             raise UsageError(f"{board} is of family {theirs}, not {family}; leave --family out")
         family = theirs
         if luts is not None and luts < (limits.lut or 0):
-            limits = Limits(luts, limits.ff, limits.bram, f"{board} and {luts:g} LUTs")
+            limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
     groups = neuron_groups(network, walk(network))
     check_folding(network, [n for group in groups for n in group], given or {})
     given = with_memories(groups, given or {}, memory)
@@ -112,6 +113,11 @@ def solve(
     return Solution(final.design, final, limits, limited, faster, slower, goal)
 
 
+def _number(value: float) -> str:
+    """As people write it."""
+    return f"{value:,.10g}"
+
+
 def _place(name: str) -> str:
     """A core as people know it."""
     return ENDS.get(name, f"node '{name}'")
@@ -120,7 +126,7 @@ def _place(name: str) -> str:
 def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice, str]:
     """The smallest design for ``fps`` and what limits it; DesignError where none is or fits."""
     target = int(search.clock_mhz * 1e6 / fps)
-    left = f"{target} are left at {fps:g} fps and {search.clock_mhz:g} MHz"
+    left = f"{target} are left at {_number(fps)} fps and {search.clock_mhz:g} MHz"
     if target < bounds[0]:
         name = max(search.options, key=lambda n: min(c.clocks for c in search.options[n]))
         held = {"pe", "simd", "tp", "banks"} & set(search.given.get(name, {}))
@@ -133,20 +139,18 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         )
     found = search.smallest(bounds, target)
     if not found:
-        best = min((search.at(b) for b in bounds if b <= target), key=lambda c: c.interval)
+        best = _fastest(search, bounds, 0, limited=False)
+        assert best is not None
         raise DesignError(
-            f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image, "
-            f"{left}; lower the fps or raise the clock"
+            f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image in the "
+            f"fastest design there is, {left}; lower the fps or raise the clock"
         )
-    for choice in found:
-        final = search.sized(choice)
-        if search.fits(final):
-            name = final.design.bottleneck
-            return final, (
-                f"{fps:g} fps leave {target} clocks an image; '{name}' takes {final.interval}"
-            )
-        if not search.fits(choice):
-            break  # nor do those that follow
+    final = next(_complete(search, found, target), None)
+    if final is not None:
+        name = final.design.bottleneck
+        return final, (
+            f"{_number(fps)} fps leave {target} clocks an image; '{name}' takes {final.interval}"
+        )
     best = next(_fitting(search, bounds), None)
     reach = "nothing of this network fits"
     if best is not None:
@@ -157,7 +161,19 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
     )
 
 
-def _too_big(search: Search, choice: Choice) -> str:
+def _complete(search: Search, found: Sequence[Choice], target: int) -> Iterator[Choice]:
+    """Of designs, the best first, those that also fit with their buffers. Where streams were made
+    for more clocks than ``target``, those that the token model sees keep up."""
+    for choice in found:
+        final = search.complete(choice)
+        keeps_up = final.bound <= target or final.design.warning is None
+        if search.fits(final) and final.interval <= target and keeps_up:
+            yield final
+        elif not search.fits(choice):
+            break  # nor do those that follow
+
+
+def _too_big(search: Search, choice: Choice, when: str = "") -> str:
     """What a choice needs more of than there is, and which core takes most of it."""
     shares = search.limits.shares(choice.estimate.total)
     what = max(shares, key=lambda k: shares[k])
@@ -171,22 +187,28 @@ def _too_big(search: Search, choice: Choice) -> str:
         has = f"{limit:,g} are allowed"
     return (
         f"{_place(name)}: takes most of the {used:,.0f} {words} that {choice.interval:,} "
-        f"clocks an image need, {has}"
+        f"clocks an image need{when and ' ' + when}, {has}"
     )
 
 
-def _fastest(search: Search, bounds: list[int], after: int) -> Choice | None:
-    """The fastest design within the limits, of those of more than ``after`` clocks: streams may
-    make a design slower than its bound, so all bounds below the best one so far are looked at."""
+def _fastest(
+    search: Search, bounds: list[int], after: int, *, limited: bool = True
+) -> Choice | None:
+    """The fastest design, if ``limited`` within the limits, of those of more than ``after`` clocks:
+    streams may make a design slower than its bound, so all bounds below the best one so far are
+    looked at."""
     best: Choice | None = None
+    most = search.limits.lut if limited else None
     for bound in bounds:
         if best is not None and bound >= best.interval:
             break
-        if search.floor(bound)[1] > (search.limits.lut or float("inf")):
+        if search.floor(bound)[1] > (most or float("inf")):
             continue
-        choice = search.at(bound)
-        if search.fits(choice) and choice.interval > after:
-            best = min(best or choice, choice, key=lambda c: c.interval)
+        # Where designs that fit were too large with their buffers, others of the same bound.
+        for choice in search.variants(bound) if after else (search.at(bound),):
+            if choice.interval > after and (search.fits(choice) or not limited):
+                best = min(best or choice, choice, key=lambda c: c.interval)
+                break
     return best
 
 
@@ -196,32 +218,37 @@ def _fitting(search: Search, bounds: list[int]) -> Iterator[Choice]:
     after = 0
     while (best := _fastest(search, bounds, after)) is not None:
         after = best.interval
-        for small in search.smallest(bounds, best.interval):
-            final = search.sized(small)
-            if search.fits(final):
-                yield final
-                break
-            if not search.fits(small):
-                break  # nor do those that follow
+        found = search.smallest(bounds, best.interval, [best])
+        yield from islice(_complete(search, found, best.interval), 1)
 
 
 def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     """The fastest design within the limits and what limits it; DesignError where none fits."""
     final = next(_fitting(search, bounds), None)
+    held = _held(search)
     if final is None:
-        smallest = min((search.at(b) for b in bounds[-NEAR:]), key=search.rank)
+        some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)
+        smallest = min(map(search.sized, some[:3]), key=search.excess)
+        way = f"leave more of the folding given for {held} open, " if held else ""
         raise DesignError(
-            f"{_too_big(search, search.sized(smallest))}; that is its smallest folding: take a "
-            "larger device, or a smaller network"
+            f"{_too_big(search, smallest)}; no smaller folding was found: {way}allow more LUTs, "
+            "take a larger device, or a smaller network"
         )
     for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
         choice = search.at(bound)
         if choice.interval < final.interval:
             if search.fits(choice):
-                choice = search.sized(choice)  # its buffers are too much
-            return final, _too_big(search, choice)
+                return final, _too_big(search, search.sized(choice))  # its buffers are too much
+            return final, _too_big(search, choice, "before buffers")
     place = _place(final.design.bottleneck)
+    if final.design.bottleneck in held:
+        return final, f"{place} has its folding given; no limit is reached"
     return final, f"{place} is as fast as it can be; no limit is reached"
+
+
+def _held(search: Search) -> str:
+    """The nodes whose speed is given, in words; empty where there is none."""
+    return ", ".join(repr(n) for n, e in search.given.items() if {"pe", "simd", "tp"} & set(e))
 
 
 def _neighbours(
@@ -239,6 +266,8 @@ def _neighbours(
         if choice.interval > final.interval and (
             choice.estimate.total.luts < final.estimate.total.luts
         ):
-            slower = choice
-            break
-    return faster and search.sized(faster), slower and search.sized(slower)
+            slower = search.sized(choice)
+            if slower.estimate.total.luts < final.estimate.total.luts:
+                break
+            slower = None
+    return faster and search.sized(faster), slower

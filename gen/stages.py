@@ -225,17 +225,20 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     last = build.record().get("fold", {}).get("options", {})
     if set(CHOOSING) & set(given):
         last = {k: v for k, v in last.items() if k not in CHOOSING}
+    if any("memory" in e for e in (given.get("folding") or {}).values() if isinstance(e, dict)):
+        last = {k: v for k, v in last.items() if k != "memory"}  # said anew, core by core
     if "board" in given:  # it brings its family, also for goals that follow
         last = last | {"family": board(given["board"]).family}
     return last | given
 
 
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
+    """Options are compared as text: true is not 1, nor is 2.0 two."""
     entry = build.record().get(stage)
     return (
         isinstance(entry, dict)
         and entry.get("generator") == generator_id()
-        and entry.get("options") == asked
+        and json.dumps(entry.get("options"), sort_keys=True) == json.dumps(asked, sort_keys=True)
         and entry.get("reads") == {name: build.hash(name) for name in READS[stage]}
         and bool(entry.get("writes"))
         and all(build.hash(name) == value for name, value in entry["writes"].items())

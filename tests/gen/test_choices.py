@@ -109,6 +109,26 @@ def test_a_board_brings_its_family_and_keeps_the_rest(example, tmp_path):
     assert options_of(build).keys() == {"fps", "family", "clock_mhz", "memory"}
 
 
+def test_memory_in_a_folding_is_not_overruled_by_an_earlier_command(example, tmp_path):
+    build = tmp_path / "b"
+    ensure(example, "fold", Options(memory="ram"), output=build)
+    said = {"c": {"memory": "rom"}, "f": {"memory": "rom"}}
+    design = ensure(example, "fold", Options(folding=said), output=build).design
+    assert {c.memory for c in design.cores if c.op == "conv"} == {"rom"}
+    assert {c.memory for c in ensure(build, "fold", Options(memory="ram")).design.cores
+            if c.op == "conv"} == {"ram"}  # fmt: skip
+    ensure(example, "fold", Options(folding={"c": {"pe": 1}}), output=build)
+    assert ensure(build, "fold").design.core("f").memory == "ram"  # nothing was said of it
+
+
+def test_options_of_another_type_are_not_those_of_the_last_run(example, tmp_path):
+    build = tmp_path / "b"
+    ensure(example, "fold", Options(folding={"c": {"pe": 1}}), output=build)
+    for wrong in (True, 1.0):
+        with pytest.raises(DesignError, match="pe .* is not legal"):
+            ensure(example, "fold", Options(folding={"c": {"pe": wrong}}), output=build)
+
+
 def test_a_goal_is_for_the_family_the_example_says(example, tmp_path):
     said = {"family": "xilinx7", "clock_mhz": 50, "folding": FOLDING}
     (example / "folding.json").write_text(json.dumps(said))

@@ -175,7 +175,7 @@ def test_the_impossible_is_refused_with_what_limits_and_the_way_out():
     assert str(e.value).endswith("take a larger device, or a smaller network")
     with pytest.raises(DesignError) as e:
         solve(NET, family="ecp5", fps=1e6)
-    assert "are left at 1e+06 fps and 100 MHz; lower the fps or raise the clock" in str(e.value)
+    assert "are left at 1,000,000 fps and 100 MHz; lower the fps or raise the clock" in str(e.value)
     with pytest.raises(DesignError) as e:
         solve(deep(8), board="ulx3s-12f", fps=20_000)
     assert "ulx3s-12f has" in str(e.value) and "the fastest that fits makes" in str(e.value)
@@ -200,6 +200,39 @@ def test_fifty_layers_take_seconds():
 
 
 DIGITS = files.load(Path(__file__).resolve().parents[2] / "examples" / "digits")
+
+
+def test_buffers_that_do_not_fit_leave_room_for_other_storage():
+    # By the estimates without buffers the first design that fits these is always the same one.
+    clocks = []
+    for luts in (2560, 2620, 2680, 2740, 2920):
+        found = solve(DIGITS, family="xilinx7", memory="ram", luts=luts)
+        assert estimate(DIGITS, found.design).total.luts <= luts
+        clocks.append(found.design.interval)
+    assert clocks == sorted(clocks, reverse=True) and clocks[0] > 4 * clocks[-1]
+
+
+def test_streams_may_be_made_for_more_clocks_than_the_goal_leaves():
+    conv8 = files.load(Path(__file__).resolve().parents[2] / "examples" / "peer_conv8")
+    fast, slow = (solve(conv8, family="xilinx7", fps=fps) for fps in (9000, 5000))
+    assert fast.design.interval == slow.design.interval == 10_816
+    luts = [estimate(conv8, found.design).total.luts for found in (fast, slow)]
+    assert luts[0] == luts[1] and fast.chosen.bound > 100e6 / 9000
+    assert fast.design.warning is None
+
+
+def test_what_is_shown_as_faster_does_not_fit():
+    conv8 = files.load(Path(__file__).resolve().parents[2] / "examples" / "peer_conv8")
+    found = solve(conv8, family="xilinx7", luts=1950)
+    assert found.faster is not None and found.faster.estimate.total.luts > 1950
+    if found.slower is not None:
+        assert found.slower.estimate.total.luts < found.chosen.estimate.total.luts
+
+
+def test_a_given_folding_is_named_where_it_does_not_fit():
+    given = {"conv1": {"pe": 4, "simd": 3, "tp": 4}}
+    with pytest.raises(DesignError, match="more of the folding given for 'conv1' open, allow"):
+        solve(DIGITS, given, family="ecp5", luts=2000)
 
 
 def test_more_luts_are_never_slower_and_any_that_suffice_are_taken():
