@@ -49,7 +49,8 @@ class Cost:
     def as_dict(self) -> dict[str, Any]:
         """Rounded, for people and --json."""
         return {
-            "lut": round(self.lut), "ff": round(self.ff), "lutram": round(self.lutram),
+            "luts": round(self.luts), "lut": round(self.lut), "lutram": round(self.lutram),
+            "ff": round(self.ff),
             "bram": int(self.bram) if self.bram == int(self.bram) else self.bram,
             "bram_bits": round(self.bram_bits),
         }  # fmt: skip

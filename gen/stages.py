@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.boards import board
-from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, Design
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION, Design
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -261,6 +261,11 @@ def read_folding(path: str | Path) -> dict[str, Any]:
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
     out = {k: body[k] for k in SETTINGS if k in body}
     if body.get("format") == FORMAT:
+        if body.get("version") != VERSION:
+            raise FileError(
+                f"{path}: has version {body.get('version')!r}, this Sterna reads {VERSION}; give "
+                "only its 'folding' block, or fold again"
+            )
         out |= _patchable(body.get("cores"))
         body = {"folding": body.get("folding")}
     if "folding" not in body:

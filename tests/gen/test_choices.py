@@ -146,6 +146,9 @@ def test_read_folding(example, tmp_path):
     read = read_folding(build / "design.json")
     assert read["folding"]["c"] == FOLDING["c"] and read["clock_mhz"] == 100.0
     path = tmp_path / "f.json"
+    path.write_text((build / "design.json").read_text().replace('"version": 2', '"version": 99'))
+    with pytest.raises(FileError, match="has version 99, this Sterna reads 2; give only"):
+        read_folding(path)
     path.write_text(json.dumps({"family": "ecp5", "c": {"pe": 2}}))
     assert read_folding(path) == {"family": "ecp5", "folding": {"c": {"pe": 2}}}
     path.write_text(json.dumps({"clock_mhz": 50, "axis_width": 8, "folding": {"c": {"pe": 2}}}))
