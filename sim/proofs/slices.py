@@ -128,7 +128,8 @@ def _join(parts: int, period: int, last: int, component: type = Join, invariants
         for k in range(parts):
             part = b.inside(f"slice_{k}")
             b.check(part == note, here & (offset == k) & (k < joined))
-            b.check(part == 0, (joined != 0) & (k >= joined))
+            if k >= last:  # the others come anew in every beat
+                b.check(part == 0, (joined != 0) & (k >= joined))
         later = s.between(joined, offset, "later")
         b.check(front == note, here & (offset >= joined) & (later == 0))
         b.check(back == note, here & (offset >= joined) & (later == 1))
