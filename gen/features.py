@@ -153,7 +153,7 @@ def _control(top: TopSpec) -> Part:
         part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", style="block"))
     if not top.compact:
         rows, bits = Tally.shape(len(counted))
-        part.memories.append(MemoryShape(bits, rows, "comb"))
+        part.memories.append(MemoryShape(bits, rows, "latched"))
     return part
 
 

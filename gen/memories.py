@@ -11,7 +11,7 @@ from math import ceil
 
 __all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
 
-USES = ("rom", "bank", "window", "fifo", "comb")
+USES = ("rom", "bank", "window", "fifo", "comb", "latched")
 #: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
 STYLES = ("auto", "block", "distributed")
 
@@ -22,7 +22,7 @@ class MemoryShape:
 
     use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock. style: of `STYLES`.
+    without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
     """
 
     width: int
@@ -120,7 +120,8 @@ def _block(
         )  # fmt: skip
         units = ceil(pieces * held / width)
     old = _OLD_WORD.get(family, 1)
-    emulated = {"rom": 1, "window": old, "fifo": 1, "bank": int(block.simple)}[shape.use]
+    emulated = {"rom": 1, "window": old, "fifo": 1, "bank": int(block.simple),
+                "latched": old}[shape.use]  # fmt: skip
     muxes, extra = _muxes(shape.width, pieces, rom)
     imitated = shape.width if shape.use == "window" and old > 1 else 0
     cost = units * block.cost + 2 * emulated + extra
@@ -131,7 +132,7 @@ def _trellis(shape: MemoryShape) -> tuple[float, Mapped]:
     pieces = ceil(shape.depth / 16)
     units = pieces * ceil(shape.width / 4)
     muxes, extra = _muxes(shape.width, pieces, False)
-    imitated = 0 if shape.use == "comb" else shape.width
+    imitated = 0 if shape.use in ("comb", "latched") else shape.width
     cost = units * 4 + (2 if imitated else 0) + extra
     return cost, Mapped(lutram=6 * units, muxes=muxes, imitated=imitated)
 
@@ -148,7 +149,7 @@ _SINGLES = (
 
 def _xilinx(shape: MemoryShape) -> list[tuple[float, Mapped]]:
     """LUT RAM with one writer and one reader; of one port for banks."""
-    imitated = 0 if shape.use == "comb" else shape.width
+    imitated = 0 if shape.use in ("comb", "latched") else shape.width
     emulated = 2 if imitated and shape.use != "bank" else 0
     out = []
     for words, width, cost, scaled, unit, bit in _SINGLES if shape.use == "bank" else _PAIRS:

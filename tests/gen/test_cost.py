@@ -31,6 +31,7 @@ SHAPES = [
         ("window", (1, 2, 8, 20, 36, 72), (6, 16, 24, 40, 100, 400, 600, 1100, 2100)),
         ("fifo", (2, 4, 18, 32, 40), (16, 40, 320, 600)),
         ("comb", (4, 20, 72), (3, 16, 40, 70)),
+        ("latched", (20, 34), (4, 8, 12, 16, 40)),
     )
     for width in widths
     for depth in depths
@@ -67,6 +68,8 @@ def verilog_of(shape: MemoryShape, name: str, draw: random.Random) -> str:
     if use == "comb":
         return text + "assign rd = mem[ra];\nendmodule\n"
     enable = {"bank": "if (!we)", "fifo": "if (re)"}.get(use, "")
+    if use == "latched":
+        enable = "if (!re) q <= 0; else"
     text += f"reg [{w - 1}:0] q; always @(posedge clk) {enable} q <= mem[ra];\n"
     if use in ("rom", "bank"):
         text += f"reg [{w - 1}:0] o; always @(posedge clk) o <= q; assign rd = o;\n"
