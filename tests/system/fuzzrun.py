@@ -157,7 +157,7 @@ def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     family = draw.pick(FAMILIES)
     width = draw.pick((None, 8, 16, 32, 64))
     design = None
-    if family != "ice40" and draw.chance(30):  # iCE40's cost model has no coefficients
+    if draw.chance(30):
         design = _solved(network, draw, family, width)
     while design is None:
         folding = random_folding(network, draw)
