@@ -298,14 +298,15 @@ class Search:
             yield self._planned(bound, self.worth * times)
 
     def smallest(
-        self, bounds: Sequence[int], target: int, known: Sequence[Choice] = ()
+        self, bounds: Sequence[int], target: int, known: Sequence[Choice] = (), *,
+        limited: bool = True,
     ) -> list[Choice]:
-        """Designs of at most ``target`` clocks, the best one first; all that could be the best
-        were looked at, and those ``known``."""
+        """Designs of at most ``target`` clocks, the best one first; all that could be the best (not
+        ``limited``: the cheapest, whether it fits or not) were looked at, and those ``known``."""
         found = list(known)
         tighter = reversed(bounds[: bisect_left(bounds, target)])
         for bound in [target, *self.looser(bounds, target), *tighter]:
-            good = [p for late, p in map(self.rank, found) if not late]
+            good = [p for late, p in map(self.rank, found) if not (late and limited)]
             if good and self.floor(bound)[0] >= min(good) and bound < target:
                 break
             if self.floor(bound)[0] == float("inf"):

@@ -258,8 +258,8 @@ def _neighbours(
     faster = slower = None
     for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
         if (choice := search.at(bound)).interval < final.interval:
-            faster = min(search.smallest(bounds, choice.interval), key=lambda c: search.price(
-                c.estimate.total, search.worth))  # fmt: skip
+            found = search.smallest(bounds, choice.interval, limited=False)
+            faster = min(found, key=lambda c: search.price(c.estimate.total, search.worth))
             break
     for bound in [b for b in bounds if b > final.interval][:NEAR]:
         choice = search.at(bound)

@@ -261,7 +261,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
     out = {k: body[k] for k in SETTINGS if k in body}
     if body.get("format") == FORMAT:
-        if body.get("version") != VERSION:
+        if body.get("version", VERSION) != VERSION:
             raise FileError(
                 f"{path}: has version {body.get('version')!r}, this Sterna reads {VERSION}; give "
                 "only its 'folding' block, or fold again"

@@ -6,7 +6,7 @@ outputs add alike are added once for all (`sterna.hw.sharing`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -74,8 +74,7 @@ def _tree(
 
 
 def _planned(
-    weights: np.ndarray, group: int, sums: int, width: int, family: str, common: bool,
-    counted: bool,
+    weights: np.ndarray, group: int, width: int, family: str, common: bool, counted: bool
 ) -> ConstantPlan:  # fmt: skip
     """common: look for shared sums; counted: binary weights against the count of all spikes."""
     shape, side, pop = SHAPES[family], (), None
@@ -95,21 +94,26 @@ def _planned(
     if pop is not None:
         cost += pop.cost + len(trees) * width
         latency += 1
-    return ConstantPlan(tuple(triples), tuple(trees), early, pop, side, latency, cost * sums)
+    return ConstantPlan(tuple(triples), tuple(trees), early, pop, side, latency, cost)
 
 
-@lru_cache(maxsize=64)
 def constant_plan(
     pe: int, simd: int, group: int, sums: int, kind: str, depthwise: bool, family: str, row: int,
     width: int,
 ) -> ConstantPlan:  # fmt: skip
     """The cheaper of the ways there are; arguments as of `ConstantDot`, ``sums`` steps of ``group``
     planes a clock."""
+    one = _plan_of_step(pe, simd, group, kind, depthwise, family, row, width)
+    return replace(one, cost=one.cost * sums)
+
+
+@lru_cache(maxsize=512)
+def _plan_of_step(
+    pe: int, simd: int, group: int, kind: str, depthwise: bool, family: str, row: int, width: int
+) -> ConstantPlan:
     weights = _weights(pe, simd, kind, depthwise, row)
     ways = [False] + [True] * (kind == "binary" and not depthwise)
-    plans = [
-        _planned(weights, group, sums, width, family, not depthwise, counted) for counted in ways
-    ]
+    plans = [_planned(weights, group, width, family, not depthwise, counted) for counted in ways]
     return min(plans, key=lambda p: p.cost)
 
 
