@@ -83,8 +83,15 @@ def get(
     if results.get(key, {}).get("hardware") != hardware and not (old and key in results):
         print(f"{key} ...", file=sys.stderr, flush=True)
         results[key] = {"hardware": hardware, **measure(*make(), family, name)}
-        write_results("cost_sweep", results)
+        keep(results)
     return results[key]
+
+
+def keep(results: dict[str, Any]) -> None:
+    """Called after every design: an interrupted sweep goes on. A line a design, or it is large."""
+    text = (f"{json.dumps(k)}: {json.dumps(v, sort_keys=True, separators=(',', ':'))}"
+            for k, v in sorted(results.items()))  # fmt: skip
+    RESULTS.write_text("{\n" + ",\n".join(text) + "\n}\n")
 
 
 def seeded(seed: int, family: str) -> tuple[Network, Design]:

@@ -182,9 +182,9 @@ def _too_big(search: Search, choice: Choice, when: str = "") -> str:
     words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}[what]
     limit = getattr(search.limits, what)
     name = choice.estimate.largest("luts" if what == "lut" else what)
-    has = f"{search.limits.where} has {limit:,g} for it"
+    has = f"{search.limits.where} has {_number(limit)} for it"
     if search.limits.where.endswith("LUTs") and what == "lut":
-        has = f"{limit:,g} are allowed"
+        has = f"{_number(limit)} are allowed"
     return (
         f"{_place(name)}: takes most of the {used:,.0f} {words} that {choice.interval:,} "
         f"clocks an image need{when and ' ' + when}, {has}"
@@ -229,7 +229,8 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     if final is None:
         some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)
         smallest = min(map(search.sized, some[:3]), key=search.excess)
-        way = f"leave more of the folding given for {held} open, " if held else ""
+        names = ", ".join(map(repr, held))
+        way = f"leave more of the folding given for {names} open, " if held else ""
         raise DesignError(
             f"{_too_big(search, smallest)}; no smaller folding was found: {way}allow more LUTs, "
             "take a larger device, or a smaller network"
@@ -246,9 +247,9 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     return final, f"{place} is as fast as it can be; no limit is reached"
 
 
-def _held(search: Search) -> str:
-    """The nodes whose speed is given, in words; empty where there is none."""
-    return ", ".join(repr(n) for n, e in search.given.items() if {"pe", "simd", "tp"} & set(e))
+def _held(search: Search) -> list[str]:
+    """The nodes whose speed is given."""
+    return [name for name, entry in search.given.items() if {"pe", "simd", "tp"} & set(entry)]
 
 
 def _neighbours(

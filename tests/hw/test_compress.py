@@ -77,4 +77,5 @@ def test_luts_a_lane(tmp_path, target: str, kind: str, limit: float) -> None:
     used = synth([tmp_path / "dot.v"], "dot", target, tmp_path, options=options)
     assert (used["lut"] + used["lutram"]) / 288 < limit
     assert used["bram"] == used["dsp"] == 0
-    assert used["lutram"] <= 1  # what waits for the rest of the popcount
+    # A shift register has what waits for the rest of the popcount.
+    assert used["lutram"] == (target == "xilinx7" and kind == "binary")
