@@ -74,7 +74,8 @@ class Estimate:
 
 def estimate(network: Network, design: Design, family: str | None = None) -> Estimate:
     """Costs of a design, on its own family unless another is given ('generic': as xilinx7)."""
-    return estimate_top(top_spec(network, design, contents=False), family or design.family)
+    top = top_spec(network, design, contents=False, named=False)
+    return estimate_top(top, family or design.family)
 
 
 def estimate_top(top: TopSpec, family: str) -> Estimate:

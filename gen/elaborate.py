@@ -41,8 +41,10 @@ def top_spec(
     *,
     taps: bool = False,
     contents: bool | Placeholders = True,
+    named: bool = True,
 ) -> TopSpec:
-    """What the top is made of; the token model reads the same."""
+    """What the top is made of; the token model reads the same. ``named``: with the structure id,
+    which estimates do without."""
     readers = [b.reader for b in design.branches if b.source == network.input.name]
     linear = all(isinstance(network[r], Linear) for r in readers)
     _, height, width = (0, 1, 1) if linear else network.input.shape
@@ -64,7 +66,7 @@ def top_spec(
         axis_width=design.axis_width,
         classes=network.shape[network.readout.name][0],
         cores=cores,
-        structure_id=int(structure_id(network, design.to_json())[:16], 16),
+        structure_id=int(structure_id(network, design.to_json())[:16], 16) if named else 0,
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
         rom_crc=crc,
         ident=ident,

@@ -1,8 +1,8 @@
 """The designs that the solver weighs: for a bound on the clocks of an image, the cheapest one.
 
 Every neuron takes its cheapest folding that is fast enough by itself (`gen.candidates`); the whole
-design is then planned with its streams and estimated. What is said of a design is always the
-estimate of the whole.
+design is then planned with its streams and estimated, and where it is a good one, made better as a
+whole (`gen.polish`). What is said of a design is always the estimate of the whole.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,14 +12,16 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from sterna.gen.candidates import Candidate, candidates
-from sterna.gen.cost import Cost, Estimate, estimate
+from sterna.gen.choice import Choice, Entries, Limits
+from sterna.gen.cost import Cost, estimate
 from sterna.gen.design import Design
 from sterna.gen.fold import fold, legal_choices, neuron_groups
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
+from sterna.gen.polish import CLOSE, Polish
 from sterna.golden.network import Network
 
-__all__ = ["Choice", "Entries", "Limits", "Search"]
+__all__ = ["Search"]
 
 BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
 """LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
@@ -32,47 +34,8 @@ GAP = 1.05
 """Between bounds further apart, streams may be made for more clocks than foldings take."""
 HOPELESS = 1.25
 """A design that takes so many times what there is of LUTs is not tried with other storage."""
-Entries = dict[str, dict[str, Any]]
-"""Node -> its folding."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What there is, None: no limit. lut: with LUT RAM; bram as `gen.synth` counts; where: in
-    words."""
-
-    lut: float | None = None
-    ff: float | None = None
-    bram: float | None = None
-    where: str = ""
-
-    def shares(self, cost: Cost) -> dict[str, float]:
-        """Used share of every resource that is limited."""
-        used = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
-        return {
-            k: used[k] / max(limit, 1e-9) for k in used if (limit := getattr(self, k)) is not None
-        }  # fmt: skip
-
-    def fits(self, cost: Cost) -> bool:
-        """Nothing is used up."""
-        return all(share <= 1 for share in self.shares(cost).values())
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A design that was weighed: clocks an image, estimate, foldings, the bound it was made for."""
-
-    interval: int
-    estimate: Estimate
-    entries: Entries
-    design: Design
-    bound: int
-
-    def as_dict(self, clock_mhz: float) -> dict[str, Any]:
-        """Clocks, images a second and costs, rounded."""
-        fps = clock_mhz * 1e6 / self.interval
-        return {"clocks_per_image": self.interval, "fps": round(fps, 1),
-                **self.estimate.total.as_dict()}  # fmt: skip
+BEST = 3
+"""Of the designs for a rate, so many of the cheapest are polished."""
 
 
 @dataclass
@@ -93,6 +56,7 @@ class Search:
     final: dict[str, Choice] = field(default_factory=dict)  # with buffers, by bound and foldings
     floors: list[tuple[list[int], list[float], list[float]]] = field(default_factory=list)
     fixed: float = float("inf")  # price of what no folding changes
+    better: Polish = field(init=False)
 
     def prepare(self) -> None:
         cores = walk(self.network)
@@ -111,6 +75,10 @@ class Search:
             self.network, base, groups, self.given, constants=not self.patchable
         )
         self.worth = BLOCK_WORTH[self.family]
+        self.better = Polish(
+            self.options, lambda c: self.price(c.cost, self.worth), self.excess, self.weigh,
+            self.complete_entries,
+        )  # fmt: skip
         for found in self.options.values():
             ordered = sorted(found, key=lambda c: c.clocks)
             prices = [self.price(c.cost, self.worth) for c in ordered]
@@ -167,10 +135,17 @@ class Search:
         found = self.cheapest(bound, worth, slow)
         if found is None:
             return None
+        out: Entries = {}
+        for candidate in found:
+            out |= self.complete_entries(candidate)
+        return out
+
+    def complete_entries(self, candidate: Candidate) -> Entries:
+        """Foldings of a neuron, with the memory that is said of them."""
         return {
             name: entry | {"memory": self.given.get(name, {}).get("memory", "rom")}
-            for candidate in found for name, entry in candidate.entries.items()
-        }  # fmt: skip
+            for name, entry in candidate.entries.items()
+        }
 
     def looser(self, bounds: Sequence[int], target: int) -> list[int]:
         """The bounds beyond ``target`` whose cheapest foldings are as fast as that: their streams
@@ -218,12 +193,27 @@ class Search:
     def _planned(self, bound: int, worth: float) -> Choice:
         if (bound, worth) not in self.tried:
             entries, design = self._fast_streams(bound, worth)
-            cost = estimate(self.network, design)
-            self.tried[bound, worth] = Choice(design.interval, cost, entries, design, bound)
+            self.tried[bound, worth] = choice = self._choice(entries, design, bound)
             cores = {c.name for c in design.cores}
-            rest = sum((c for n, c in cost.cores.items() if n not in cores), Cost())
+            parts = choice.estimate.cores.items()
+            rest = sum((c for n, c in parts if n not in cores), Cost())
             self.fixed = min(self.fixed, self.price(rest, self.worth))
         return self.tried[bound, worth]
+
+    def _choice(self, entries: Entries, design: Design, bound: int) -> Choice:
+        return Choice(design.interval, estimate(self.network, design), entries, design, bound)
+
+    def _plan(self, entries: Entries, bound: int) -> Design:
+        return plan(self.network, walk(self.network), entries, bound, self.family, self.clock_mhz,
+                    self.axis_width, self.patchable)  # fmt: skip
+
+    def weigh(self, entries: Entries, bound: int) -> Choice:
+        """A complete folding with streams for ``bound`` clocks."""
+        return self._choice(entries, self._plan(entries, bound), bound)
+
+    def polish(self, choice: Choice, target: int | None = None) -> Choice:
+        """``choice`` made better as a whole, of at most ``target`` clocks (None: not slower)."""
+        return self.better.of(choice, choice.interval if target is None else target)
 
     def _fast_streams(self, bound: int, worth: float) -> tuple[Entries, Design]:
         """The cheapest foldings whose streams keep up, too: between unlike widths a gearbox may
@@ -234,8 +224,7 @@ class Search:
             entries = self.choose(bound, worth, slow)
             if entries is None:
                 break
-            design = plan(self.network, walk(self.network), entries, bound, self.family,
-                          self.clock_mhz, self.axis_width, self.patchable)  # fmt: skip
+            design = self._plan(entries, bound)
             if best is None or design.interval < best[1].interval:
                 best = entries, design
             late = {c.name for c in design.cores if c.law.get("gearbox", 0) > bound}
@@ -314,4 +303,13 @@ class Search:
             choice = self.at(bound)
             if choice.interval <= target and choice not in found:
                 found.append(choice)
-        return sorted(found, key=self.rank)
+        found.sort(key=self.rank)
+        good = [c for c in found if self.close(c, found[0], CLOSE)][:BEST]
+        found = [self.polish(c, target) for c in good] + found[len(good) :]
+        same = {f"{self.rank(c)} {c.entries}": c for c in reversed(found)}
+        return sorted(same.values(), key=self.rank)
+
+    def close(self, choice: Choice, best: Choice, times: float) -> bool:
+        """Whether it fits as well and takes at most so many times what the better one takes."""
+        (over, price), (least, lowest) = self.excess(choice), self.excess(best)
+        return over <= times * least and price <= times * lowest

@@ -103,7 +103,7 @@ def _kind(c: _Candidate, design: Design, margin: int) -> str:
 
 
 def _result(network: Network, design: Design) -> Design:
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design, contents=False, named=False))
     latency, interval = model.run(1).latency, model.run(IMAGES).interval
     return replace(design, latency=latency, modelled_interval=interval)
 
@@ -118,7 +118,7 @@ class _Sizer:
             # The depth tells which one it is: the top has its own order.
             mark = BufferDesign(c.kind, n + 1, 0, 0, 0, 0)
             branches[c.branch] = replace(branches[c.branch], buffer=mark)
-        spec = top_spec(network, replace(design, branches=branches), contents=False)
+        spec = top_spec(network, replace(design, branches=branches), contents=False, named=False)
         self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
         self.model = TokenModel(spec)
 

@@ -10,11 +10,13 @@ from itertools import islice
 from typing import Any
 
 from sterna.gen.boards import board as board_of
+from sterna.gen.choice import Choice, Entries, Limits
 from sterna.gen.design import Design
 from sterna.gen.fold import check_folding, neuron_groups
 from sterna.gen.goals import check_goals, check_settings, with_memories
 from sterna.gen.graph import walk
-from sterna.gen.search import Choice, Entries, Limits, Search
+from sterna.gen.polish import SHORT
+from sterna.gen.search import Search
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Network
 
@@ -26,6 +28,8 @@ few percent off, and fuller devices lose clock or are not routed. Block RAM is e
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
 LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
 NEAR = 40  # bounds that are looked at for the next design of the frontier
+EVEN = 1.01  # times the cost of the best design: buffers decide which is better
+TRIED = 3  # of those
 ENDS = {"axis_input": "the image input", "axis_output": "the result output",
         "control": "the control plane"}  # fmt: skip
 
@@ -145,7 +149,7 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
             f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image in the "
             f"fastest design there is, {left}; lower the fps or raise the clock"
         )
-    final = next(_complete(search, found, target), None)
+    final = _completed(search, found, target)
     if final is not None:
         name = final.design.bottleneck
         return final, (
@@ -159,6 +163,13 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         f"{_too_big(search, search.sized(found[0]))}; {reach}; lower the fps, raise the clock, or "
         "take a larger device"
     )
+
+
+def _completed(search: Search, found: Sequence[Choice], target: int) -> Choice | None:
+    """Of designs, the best first, the best one with its buffers; None where none fits with them."""
+    even = [c for c in found if search.close(c, found[0], EVEN)][:TRIED]
+    finals = [*_complete(search, even, target)] or [*islice(_complete(search, found, target), 1)]
+    return min(finals, key=search.rank, default=None)
 
 
 def _complete(search: Search, found: Sequence[Choice], target: int) -> Iterator[Choice]:
@@ -206,6 +217,8 @@ def _fastest(
             continue
         # Where designs that fit were too large with their buffers, others of the same bound.
         for choice in search.variants(bound) if after else (search.at(bound),):
+            if limited and not search.fits(choice) and search.excess(choice)[0] < SHORT:
+                choice = search.polish(choice)
             if choice.interval > after and (search.fits(choice) or not limited):
                 best = min(best or choice, choice, key=lambda c: c.interval)
                 break
@@ -219,7 +232,8 @@ def _fitting(search: Search, bounds: list[int]) -> Iterator[Choice]:
     while (best := _fastest(search, bounds, after)) is not None:
         after = best.interval
         found = search.smallest(bounds, best.interval, [best])
-        yield from islice(_complete(search, found, best.interval), 1)
+        if (final := _completed(search, found, best.interval)) is not None:
+            yield final
 
 
 def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
@@ -238,7 +252,7 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
         choice = search.at(bound)
         if choice.interval < final.interval:
-            if search.fits(choice):
+            if search.fits(choice := search.polish(choice)):
                 return final, _too_big(search, search.sized(choice))  # its buffers are too much
             return final, _too_big(search, choice, "before buffers")
     place = _place(final.design.bottleneck)
@@ -267,7 +281,7 @@ def _neighbours(
         if choice.interval > final.interval and (
             choice.estimate.total.luts < final.estimate.total.luts
         ):
-            slower = search.sized(choice)
+            slower = search.sized(search.polish(choice))
             if slower.estimate.total.luts < final.estimate.total.luts:
                 break
             slower = None

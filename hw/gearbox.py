@@ -1,5 +1,6 @@
 """Changes the lanes and planes of a beat: where two cores with different foldings meet."""
 
+from functools import lru_cache
 from itertools import product
 from math import gcd, lcm
 
@@ -300,6 +301,7 @@ def clocks_per_pixel(src: Edge, dst: Edge) -> int:
     return max(edge.beats_per_pixel for edge in path(src, dst))
 
 
+@lru_cache(maxsize=1 << 14)
 def path(src: Edge, dst: Edge) -> tuple[Edge, ...]:
     """The edges a gearbox passes, ``src`` and ``dst`` included; one if they are equal.
 

@@ -214,10 +214,8 @@ def test_buffers_that_do_not_fit_leave_room_for_other_storage():
 
 def test_streams_may_be_made_for_more_clocks_than_the_goal_leaves():
     conv8 = files.load(Path(__file__).resolve().parents[2] / "examples" / "peer_conv8")
-    fast, slow = (solve(conv8, family="xilinx7", fps=fps) for fps in (9000, 5000))
-    assert fast.design.interval == slow.design.interval == 10_816
-    luts = [estimate(conv8, found.design).total.luts for found in (fast, slow)]
-    assert luts[0] == luts[1] and fast.chosen.bound > 100e6 / 9000
+    fast = solve(conv8, family="xilinx7", fps=9000)
+    assert fast.design.interval == 10_816 < 100e6 / 9000 < fast.chosen.bound
     assert fast.design.warning is None
 
 
@@ -237,7 +235,7 @@ def test_a_given_folding_is_named_where_it_does_not_fit():
 
 def test_more_luts_are_never_slower_and_any_that_suffice_are_taken():
     """Costs do not fall evenly with the clocks, and buffers come on top at the end."""
-    budgets = (2450, 3140, 3200, 3326, 3340, 3380, 4280, 4820, 4880, 6680, 6740)
+    budgets = (2450, 3140, 3326, 3380, 4820, 6740)
     found = [solve(DIGITS, family="ecp5", luts=luts) for luts in budgets]
     for luts, solution in zip(budgets, found):
         assert solution.chosen.estimate.total.luts <= luts
@@ -259,6 +257,18 @@ def test_a_lower_rate_never_costs_more_and_the_frontier_is_true():
         assert price(faster.estimate.total) > 0.99 * price(chosen.estimate.total)
         assert slower is not None and slower.interval > chosen.interval
         assert slower.estimate.total.luts < chosen.estimate.total.luts
+
+
+def test_foldings_are_made_to_fit_each_other(monkeypatch):
+    """The cheapest conv2 by itself has its weights in the logic, and asks for a dear stream."""
+    net = files.load(Path(__file__).resolve().parents[2] / "examples" / "nmnist")
+    ask = {"family": "xilinx7", "memory": "rom", "fps": 60_000}
+    found = solve(net, **ask)
+    monkeypatch.setattr("sterna.gen.polish.ROUNDS", 0)
+    alone = solve(net, **ask)
+    luts = [estimate(net, s.design).total.luts for s in (found, alone)]
+    assert luts[0] < 0.8 * luts[1]
+    assert found.design.interval <= 100e6 / 60_000 and found.design.warning is None
 
 
 def test_cores_are_no_faster_than_the_image_input_lets_them_be():
