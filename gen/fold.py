@@ -5,7 +5,14 @@ from typing import Any
 from sterna.gen.banks import banks_of, check_banks
 from sterna.gen.design import FOLDING_KEYS, Design
 from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
-from sterna.gen.goals import LEAST, MEMORIES, MOST, check_settings, with_memories
+from sterna.gen.goals import (
+    LEAST,
+    MEMORIES,
+    MOST,
+    check_network,
+    check_settings,
+    with_memories,
+)  # fmt: skip
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
@@ -63,6 +70,7 @@ def fold(
     the above. Raises DesignError, naming the node, for a folding that is illegal or an fps that no
     folding reaches.
     """
+    check_network(network)
     folding = dict(folding or {})
     check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
                    patchable=patchable)  # fmt: skip

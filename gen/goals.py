@@ -5,13 +5,29 @@ from typing import Any
 
 from sterna.gen.design import FAMILIES
 from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.network import Network
 from sterna.hw.stream import MAX_WIDTH
 
-__all__ = ["LEAST", "MEMORIES", "MOST", "check_goals", "check_settings", "with_memories"]
+__all__ = [
+    "LEAST", "MEMORIES", "MOST", "check_family", "check_goals", "check_network", "check_settings",
+    "with_memories",
+]  # fmt: skip
 
 LEAST, MOST = 1e-6, 1e12
 """What images a second, MHz and LUTs are between: beyond, clocks an image are no clocks."""
 MEMORIES = ("rom", "ram")
+
+
+def check_network(network: Any) -> None:
+    """UsageError for anything else, such as the folder of one."""
+    if not isinstance(network, Network):
+        raise UsageError(f"{network!r} is not a Network; give sterna.load(FOLDER)")
+
+
+def check_family(family: str, board: str, theirs: str) -> None:
+    """UsageError where a board is of another family than asked for."""
+    if family != theirs:
+        raise UsageError(f"{board} is of family {theirs}, not {family}; leave --family out")
 
 
 def check_goals(fps: Any, luts: Any) -> None:

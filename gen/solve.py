@@ -13,11 +13,17 @@ from sterna.gen.boards import board as board_of
 from sterna.gen.choice import Choice, Entries, Limits
 from sterna.gen.design import Design
 from sterna.gen.fold import check_folding, neuron_groups
-from sterna.gen.goals import check_goals, check_settings, with_memories
+from sterna.gen.goals import (
+    check_family,
+    check_goals,
+    check_network,
+    check_settings,
+    with_memories,
+)  # fmt: skip
 from sterna.gen.graph import walk
 from sterna.gen.polish import SHORT
 from sterna.gen.search import Search
-from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 
 __all__ = ["HEAD_ROOM", "Limits", "Solution", "board_limits", "solve"]
@@ -91,14 +97,14 @@ def solve(
     fast or small enough, naming what limits and the way out, and for settings that are none;
     UsageError for goals that are no positive numbers.
     """
+    check_network(network)
     check_goals(fps, luts)
     check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
                    patchable=patchable)  # fmt: skip
     limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
-        if family not in ("generic", theirs):
-            raise UsageError(f"{board} is of family {theirs}, not {family}; leave --family out")
+        check_family(theirs if family == "generic" else family, board, theirs)
         family = theirs
         if luts is not None and luts < (limits.lut or 0):
             limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")

@@ -16,6 +16,7 @@ from typing import Any
 
 from sterna.gen.boards import board
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION, Design
+from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
@@ -229,7 +230,10 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
         last = {k: v for k, v in last.items() if k != "memory"}  # said anew, core by core
     if "board" in given:  # it brings its family, also for goals that follow
         last = last | {"family": board(given["board"]).family}
-    return last | given
+    asked = last | given
+    if "family" in given and "folding" not in given and asked.get("board"):
+        check_family(given["family"], asked["board"], board(asked["board"]).family)
+    return asked
 
 
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """What is asked of a folding: the same sentence whether it is solved or folded."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,19 @@ def test_the_memory_of_one_input_of_a_neuron_holds_for_its_others(name):
     unlike = {"c": {"memory": "rom"}, "d": {"memory": "ram"}}
     for make, more in ((fold, {}), (solve, {"family": "ecp5", "fps": 1000})):
         assert "feeds the same neuron; give both" in refused(DesignError, make, NET, unlike, **more)
+
+
+def test_a_folder_is_not_a_network():
+    for do in (fold, solve):
+        with pytest.raises(UsageError, match="is not a Network; give sterna.load"):
+            do("examples/digits")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_family_that_is_not_the_boards_is_refused_however_it_is_said(tmp_path):
+    folder = Path(__file__).resolve().parents[2] / "examples" / "digits"
+    ensure(folder, "fold", Options(board="icebreaker", fps=100), tmp_path)
+    before = (tmp_path / "design.json").read_bytes()
+    for family in ("generic", "ecp5"):
+        with pytest.raises(UsageError, match=f"of family ice40, not {family}; leave --family out"):
+            ensure(folder, "fold", Options(family=family), tmp_path)
+    assert (tmp_path / "design.json").read_bytes() == before
