@@ -107,7 +107,8 @@ def parser() -> argparse.ArgumentParser:
     _images(sub)
 
     sub = staged("synth", "synthesise out of context and count resources")
-    sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"), default="ecp5")
+    sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"),
+                     help="default: the family of the design, ecp5 if it has none")  # fmt: skip
     staged("lint", "check the Verilog with every warning of Verilator on")
     staged("report", "everything known about a build: report.json, report.html, a table")
 

@@ -269,15 +269,17 @@ def synth(options: argparse.Namespace) -> Answer:
     from sterna.gen.synth import synth
 
     built = _ensure(options, "verilog", 1)
-    with options.progress.step(f"yosys for {options.target}"):
-        found = synth([built.verilog], built.name, options.target, built.folder / "synth")
+    family = built.design.family
+    target: str = options.target or ("ecp5" if family == "generic" else family)
+    with options.progress.step(f"yosys for {target}"):
+        found = synth([built.verilog], built.name, target, built.folder / "synth")
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
-    guess = estimated(built, options.target)
-    found = {"lanes": lanes, "lut_per_lane": found["lut"] / lanes, **found}
+    guess = estimated(built, target)
+    found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
     order = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
     answer = {k: found[k] for k in order} | {k: v for k, v in found.items() if k not in order}
     answer |= {"estimate": guess}
-    keep_measurement(built, f"synth_{options.target}", answer)
+    keep_measurement(built, f"synth_{target}", answer)
     numbers = [["yosys", *(f"{v:.2f}" if isinstance(v, float) else v
                            for v in (found[k] for k in order))]]  # fmt: skip
     if guess is not None:

@@ -269,3 +269,20 @@ def test_retrained_weights_are_packed_for_the_design_of_another_build(
     assert sterna("pack", tmp_path / "third", "--onto", built, "-o", tmp_path / "no.sterna") == 1
     assert "fraction_bits is 3 here and 0 in the design" in sentence(capsys)
     assert not (tmp_path / "no.sterna").exists()
+
+
+def test_resources_are_counted_for_the_family_of_the_design(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
+    monkeypatch.setattr("sterna.gen.synth.synth", lambda files, top, target, folder: {
+        **counts, "target": target})  # fmt: skip
+    build = tmp_path / "build"
+    for more, target in (((), "ecp5"), (("--family", "xilinx7"), "xilinx7"),
+                         (("--target", "ice40"), "ice40")):  # fmt: skip
+        assert sterna("synth", example, "-o", build, *more, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["target"] == target and (build / "measured" / f"synth_{target}.json").is_file()
+        assert found["lut_per_lane"] == 120 / found["lanes"]  # LUT RAM is LUTs, too
+        assert stages.Build(build).design.family in ("generic", "xilinx7")
