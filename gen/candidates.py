@@ -126,10 +126,11 @@ def _stored(
     """Each folding with what yosys would make of its weight memories, then with other storage:
     block RAM may be what runs out, or what there is enough of; last with words read in pieces.
     Where styles and reads are given, those."""
-    styles = ("auto", "block") if design.family == "ice40" else STYLES
+    built_in = {c.name for c in design.cores if c.patchable or design.family == "ice40"}
     fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
     for entries in every:
         free = {n for n, e in entries.items() if e["engine"] != "constant"} - set(fixed)
+        styles = [s for s in STYLES if s != "distributed" or not free & built_in]
         for style in styles if free else ("auto",):
             yield {
                 n: e | {"ram_style": style if n in free else fixed.get(n, "auto")}
@@ -154,6 +155,8 @@ def _with_engine(
         mine = given.get(name, {})
         if "engine" in mine or reads_of(mine) > 1:
             return {}
+        if engine == "constant" and mine.get("ram_style", "auto") != "auto":
+            return {}  # storage is demanded, so there is a memory
         if engine == "constant" and mine.get("memory", "rom") != "rom":
             return {}
         out[name] = mine | {"engine": engine}

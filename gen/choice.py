@@ -29,6 +29,14 @@ class Limits:
             k: used[k] / max(limit, 1e-9) for k in used if (limit := getattr(self, k)) is not None
         }  # fmt: skip
 
+    def without(self, before: Cost, after: Cost) -> "Limits":
+        """What is left of them where a design grows from ``before`` to ``after``."""
+        less = lambda limit, more: None if limit is None else limit - max(0.0, more)  # noqa: E731
+        return Limits(
+            less(self.lut, after.luts - before.luts), less(self.ff, after.ff - before.ff),
+            less(self.bram, after.bram - before.bram), self.where,
+        )  # fmt: skip
+
     def fits(self, cost: Cost) -> bool:
         """Nothing is used up."""
         return all(share <= 1 for share in self.shares(cost).values())

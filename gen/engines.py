@@ -18,7 +18,7 @@ from sterna.hw.front_spec import ENGINES
 from sterna.hw.tables import LUT_RAMS
 
 __all__ = [
-    "ENGINES", "check_engine", "check_style", "constants_of", "engine_choices",
+    "ENGINES", "check_engine", "check_style", "check_styles", "constants_of", "engine_choices",
     "engine_of", "one_row", "tables_fit", "weight_rows_of",
 ]  # fmt: skip
 
@@ -139,25 +139,37 @@ def _check_constant(network: Network, core: CoreDesign) -> None:
         )
 
 
-def check_style(core: CoreDesign, family: str) -> None:
-    """DesignError, naming the node, where a core's weights cannot have the storage it demands."""
-    style, name = core.ram_style, core.name
+def check_style(
+    name: str, style: str, *, engine: str, memory: str, patchable: bool, family: str
+) -> None:
+    """DesignError, naming the node, where its weights cannot have the storage it demands.
+    ``patchable``: fixed, but for a bitstream that can take others."""
     if style == "auto":
         return
-    if core.engine == "constant":
+    if engine == "constant":
         raise DesignError(
             f"node '{name}': ram_style {style!r} is of a weight memory, and engine 'constant' has "
             "none; leave ram_style out"
         )
-    if style == "distributed" and core.patchable:
+    if style == "distributed" and patchable:
         raise DesignError(
             f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
             "bitstream can be patched; use 'block', or fold without --patchable"
         )
-    if style == "distributed" and family == "ice40" and core.memory == "ram":
+    if style == "distributed" and family == "ice40" and memory == "ram":
         raise DesignError(
             f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
         )
+
+
+def check_styles(
+    folding: Mapping[str, Mapping[str, Any]], patchable: bool, family: str
+) -> None:
+    """`check_style` of all that a folding, whole or in part, says."""
+    for name, entry in folding.items():
+        memory = entry.get("memory", "rom")
+        check_style(name, entry.get("ram_style", "auto"), engine=engine_of(entry), memory=memory,
+                    patchable=patchable and memory == "rom", family=family)  # fmt: skip
 
 
 def engine_of(entry: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sterna.gen.banks import banks_of, check_banks
 from sterna.gen.design import FOLDING_KEYS, Design
-from sterna.gen.engines import ENGINES, check_style, engine_choices, engine_of
+from sterna.gen.engines import ENGINES, check_styles, engine_choices, engine_of
 from sterna.gen.goals import (
     LEAST,
     MEMORIES,
@@ -81,6 +81,7 @@ def fold(
     check_folding(network, convs, folding)
     groups = neuron_groups(network, cores)
     folding = with_memories(groups, folding, memory)
+    check_styles(folding, patchable, family)
     complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
     if target is not None:
         pass
@@ -101,8 +102,6 @@ def fold(
         else [target]
     )
     design = plan(network, cores, folding, target, family, clock_mhz, axis_width, patchable)
-    for core in design.cores:
-        check_style(core, family)
     if fps is not None and design.interval > target:
         raise DesignError(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
@@ -195,12 +194,6 @@ def _check_pe(group: list[str], folding: dict[str, dict[str, Any]]) -> None:
         if folding[name]["pe"] != first:
             raise DesignError(
                 f"node '{name}': pe {folding[name]['pe']} differs from the pe {first} of "
-                f"'{group[0]}', which feeds the same neuron; give both the same"
-            )
-        memories = [folding[n].get("memory", "rom") for n in (name, group[0])]
-        if memories[0] != memories[1]:
-            raise DesignError(
-                f"node '{name}': memory {memories[0]} differs from the {memories[1]} of "
                 f"'{group[0]}', which feeds the same neuron; give both the same"
             )
 

@@ -64,15 +64,22 @@ def with_memories(
     groups: list[list[str]], given: dict[str, dict[str, Any]], memory: str | None
 ) -> dict[str, dict[str, Any]]:
     """A copy of a given folding with ``memory`` for every core; without, with that of one input of
-    a neuron for its others, which share one chain. ``groups``: weighted nodes by neuron."""
+    a neuron for its others, which share one chain. ``groups``: weighted nodes by neuron.
+    DesignError where two inputs of a neuron have been given unlike ones."""
     out = {name: dict(entry) for name, entry in given.items()}
     for group in groups:
-        said = [out[name]["memory"] for name in group if "memory" in out.get(name, {})]
+        said = {name: out[name]["memory"] for name in group if "memory" in out.get(name, {})}
         for name in group:
             if memory is not None:
                 out[name] = out.get(name, {}) | {"memory": memory}
             elif said:
-                out[name] = {"memory": said[0]} | out.get(name, {})
+                first, wanted = next(iter(said.items()))
+                if said.get(name, wanted) != wanted:
+                    raise DesignError(
+                        f"node '{name}': memory {said[name]} differs from the {wanted} of "
+                        f"'{first}', which feeds the same neuron; give both the same"
+                    )
+                out[name] = out.get(name, {}) | {"memory": wanted}
     return out
 
 

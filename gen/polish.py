@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sterna.gen.candidates import Candidate
-from sterna.gen.choice import Choice, Entries
+from sterna.gen.choice import Choice, Entries, Limits
 
 __all__ = ["CLOSE", "SHORT", "Polish"]
 
@@ -27,26 +27,26 @@ MOST = 5000  # cores planned and estimated, in one search: about ten seconds
 @dataclass
 class Polish:
     """options: foldings of every neuron, by its main node; price: of a folding by itself; excess:
-    of a design, the smaller the better; weigh: the design of foldings, for a bound; complete: the
-    foldings of a neuron with the memory that is said of them."""
+    of a design against what there is, the smaller the better; weigh: the design of foldings, for a
+    bound; complete: the foldings of a neuron with the memory that is said of them."""
 
     options: dict[str, list[Candidate]]
     price: Callable[[Candidate], float]
-    excess: Callable[[Choice], tuple[float, float]]
+    excess: Callable[[Choice, Limits], tuple[float, float]]
     weigh: Callable[[Entries, int], Choice]
     complete: Callable[[Candidate], Entries]
     known: dict[str, Choice] = field(default_factory=dict)
     spent: int = 0  # of `MOST`
 
-    def of(self, choice: Choice, target: int) -> Choice:
-        """``choice``, or a better one (cheaper; nearer to what there is, where that is too little)
+    def of(self, choice: Choice, target: int, limits: Limits) -> Choice:
+        """``choice``, or a better one (cheaper; nearer to ``limits``, where they are too little)
         of at most ``target`` clocks, with streams for the same bound."""
-        key = f"{choice.bound} {target} {choice.entries}"
+        key = f"{choice.bound} {target} {limits} {choice.entries}"
         if key not in self.known:
-            self.known[key] = self._polish(choice, target)
+            self.known[key] = self._polish(choice, target, limits)
         return self.known[key]
 
-    def _polish(self, choice: Choice, target: int) -> Choice:
+    def _polish(self, choice: Choice, target: int, limits: Limits) -> Choice:
         best, cores = choice, len(choice.design.cores)
         for _ in range(ROUNDS):
             before = best
@@ -60,7 +60,8 @@ class Polish:
                         return best
                     self.spent += cores
                     found = self.weigh(entries, best.bound)
-                    if found.interval <= target and self.excess(found) < self.excess(best):
+                    less = self.excess(found, limits) < self.excess(best, limits)
+                    if found.interval <= target and less:
                         best = found
             if best is before:
                 break

@@ -211,9 +211,13 @@ class Search:
         """A complete folding with streams for ``bound`` clocks."""
         return self._choice(entries, self._plan(entries, bound), bound)
 
-    def polish(self, choice: Choice, target: int | None = None) -> Choice:
-        """``choice`` made better as a whole, of at most ``target`` clocks (None: not slower)."""
-        return self.better.of(choice, choice.interval if target is None else target)
+    def polish(
+        self, choice: Choice, target: int | None = None, limits: Limits | None = None
+    ) -> Choice:
+        """``choice`` made better as a whole, of at most ``target`` clocks (None: not slower), held
+        against ``limits`` (None: those there are)."""
+        target = choice.interval if target is None else target
+        return self.better.of(choice, target, limits or self.limits)
 
     def _fast_streams(self, bound: int, worth: float) -> tuple[Entries, Design]:
         """The cheapest foldings whose streams keep up, too: between unlike widths a gearbox may
@@ -244,10 +248,11 @@ class Search:
     def fits(self, choice: Choice) -> bool:
         return self.limits.fits(choice.estimate.total)
 
-    def excess(self, choice: Choice) -> tuple[float, float]:
+    def excess(self, choice: Choice, limits: Limits | None = None) -> tuple[float, float]:
         """How many times what there is it takes of what is short, at least 1; its price."""
         total = choice.estimate.total
-        return max([1.0, *self.limits.shares(total).values()]), self.price(total, self.worth)
+        shares = (limits or self.limits).shares(total).values()
+        return max([1.0, *shares]), self.price(total, self.worth)
 
     def rank(self, choice: Choice) -> tuple[bool, float]:
         """What is better comes first: what fits, then what is cheaper."""
@@ -269,7 +274,7 @@ class Search:
 
     def complete(self, choice: Choice) -> Choice:
         """The same, sized; where it fits but for its buffers, with other storage of its weights
-        that leaves room for them, if there is."""
+        or other foldings that leave room for them, if there are."""
         final, seen = self.sized(choice), [choice.entries]
         for times in OTHERS if self.fits(choice) and not self.fits(final) else ():
             other = self._planned(choice.bound, self.worth * times)
@@ -277,6 +282,11 @@ class Search:
                 continue
             seen.append(other.entries)
             if self.fits(other := self.sized(other)):
+                return other
+        if self.fits(choice) and not self.fits(final):
+            left = self.limits.without(choice.estimate.total, final.estimate.total)
+            other = self.polish(choice, limits=left)
+            if left.fits(other.estimate.total) and self.fits(other := self.sized(other)):
                 return other
         return final
 

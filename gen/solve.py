@@ -12,6 +12,7 @@ from typing import Any
 from sterna.gen.boards import board as board_of
 from sterna.gen.choice import Choice, Entries, Limits
 from sterna.gen.design import Design
+from sterna.gen.engines import check_styles
 from sterna.gen.fold import check_folding, neuron_groups
 from sterna.gen.goals import (
     check_family,
@@ -111,6 +112,7 @@ def solve(
     groups = neuron_groups(network, walk(network))
     check_folding(network, [n for group in groups for n in group], given or {})
     given = with_memories(groups, given or {}, memory)
+    check_styles(given, patchable, family)
     search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
     search.prepare()
     bounds = search.bounds()
@@ -155,11 +157,17 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
             f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image in the "
             f"fastest design there is, {left}; lower the fps or raise the clock"
         )
-    final = _completed(search, found, target)
+    final = _completed(search, found, target, exactly=True)
     if final is not None:
         name = final.design.bottleneck
         return final, (
             f"{_number(fps)} fps leave {target} clocks an image; '{name}' takes {final.interval}"
+        )
+    if search.fits(least := search.sized(found[0])):
+        took = max(least.interval, least.design.modelled_interval or 0)
+        raise DesignError(
+            f"{_place(least.design.bottleneck)}: takes {least.interval} clocks an image, but the "
+            f"whole network {took}, {left}; lower the fps or raise the clock"
         )
     best = next(_fitting(search, bounds), None)
     reach = "nothing of this network fits"
@@ -171,19 +179,27 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
     )
 
 
-def _completed(search: Search, found: Sequence[Choice], target: int) -> Choice | None:
+def _completed(
+    search: Search, found: Sequence[Choice], target: int, exactly: bool = False
+) -> Choice | None:
     """Of designs, the best first, the best one with its buffers; None where none fits with them."""
     even = [c for c in found if search.close(c, found[0], EVEN)][:TRIED]
-    finals = [*_complete(search, even, target)] or [*islice(_complete(search, found, target), 1)]
+    finals = [*_complete(search, even, target, exactly)]
+    finals = finals or [*islice(_complete(search, found, target, exactly), 1)]
     return min(finals, key=search.rank, default=None)
 
 
-def _complete(search: Search, found: Sequence[Choice], target: int) -> Iterator[Choice]:
+def _complete(
+    search: Search, found: Sequence[Choice], target: int, exactly: bool
+) -> Iterator[Choice]:
     """Of designs, the best first, those that also fit with their buffers. Where streams were made
-    for more clocks than ``target``, those that the token model sees keep up."""
+    for more clocks than ``target``, those that the token model sees keep up; ``exactly``: it sees
+    no more than ``target`` clocks an image."""
     for choice in found:
         final = search.complete(choice)
         keeps_up = final.bound <= target or final.design.warning is None
+        if exactly:
+            keeps_up = (final.design.modelled_interval or 0) <= target
         if search.fits(final) and final.interval <= target and keeps_up:
             yield final
         elif not search.fits(choice):

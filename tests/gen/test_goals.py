@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sterna.gen.choice import Limits
 from sterna.gen.fold import fold
 from sterna.gen.solve import solve
 from sterna.gen.stages import Options, ensure, read_folding
@@ -122,3 +123,43 @@ def test_a_family_that_is_not_the_boards_is_refused_however_it_is_said(tmp_path)
         with pytest.raises(UsageError, match=f"of family ice40, not {family}; leave --family out"):
             ensure(folder, "fold", Options(family=family), tmp_path)
     assert (tmp_path / "design.json").read_bytes() == before
+
+
+def test_given_storage_is_checked_before_the_search_and_rules_out_constants():
+    net = network()
+    with pytest.raises(DesignError, match="'c': iCE40 has no LUT RAM for the ram_style"):
+        solve(net, {"c": {"ram_style": "distributed", "memory": "ram"}}, family="ice40", fps=100)
+    with pytest.raises(DesignError, match="'d': memory rom differs from the ram of 'c', which"):
+        solve(net, {"c": {"memory": "ram"}, "d": {"memory": "rom"}}, family="ecp5", fps=100)
+    fastest = 0.99 * 100e6 / solve(net, family="ecp5", luts=100_000).design.interval
+    assert solve(net, family="ecp5", fps=fastest).design.constants
+    found = solve(net, {"c": {"ram_style": "block"}}, family="ecp5", fps=fastest)
+    assert found.design.folding["c"]["ram_style"] == "block"
+    assert "c" not in found.design.constants
+
+
+def test_what_is_to_be_patched_stays_in_block_ram_where_it_is_short(monkeypatch):
+    folder = Path(__file__).resolve().parents[2] / "examples" / "nmnist"
+    net, few = files.load(folder), Limits(lut=100_000, bram=5, where="a board")
+    monkeypatch.setattr("sterna.gen.solve.board_limits", lambda board: ("ecp5", few))
+    found = solve(net, board="icebreaker", fps=2000, patchable=True)
+    assert all("ram_style" not in entry for entry in found.design.folding.values())
+    assert found.chosen.estimate.total.bram <= 5
+
+
+def test_a_rate_is_reached_by_the_whole_network():
+    """Near the fastest there is, cores of a few clocks a row hold each other up."""
+    rng = np.random.default_rng(6)
+    trits = lambda *shape: rng.integers(-1, 2, shape).astype(np.int8)  # noqa: E731
+    net = Network(8, [
+        Input("x", (2, 4, 4), "direct"),
+        Conv2d("c", "x", trits(4, 2, 3, 3), padding=(1, 1, 1, 1)),
+        Neuron("n", ("c",), NeuronRule(np.full(4, 3))),
+        Linear("f", "n", trits(4, 64)),
+        Readout("r", ("f",), NeuronRule(np.zeros(4, int), "none")),
+    ])  # fmt: skip
+    for target in (16, 17, 19, 32):
+        design = solve(net, family="xilinx7", fps=100e6 / (target + 0.01)).design
+        assert design.modelled_interval is not None and design.modelled_interval <= target
+    with pytest.raises(DesignError, match="15 are left at .* lower the fps or raise the clock"):
+        solve(net, family="xilinx7", fps=100e6 / 15.01)
