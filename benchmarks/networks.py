@@ -1,10 +1,12 @@
 """Every network of the examples as a whole design: clocks, cells, work for its size; the peers.
 
-    python benchmarks/networks.py [NAME ...] [--list] [--write] [--fmax [--seeds 1,2,3]] [--force]
+    python benchmarks/networks.py [NAME ...] [--list] [--write] [--force]
+                                  [--fmax [--seeds 1,2,3] [--router router1]]
 
 A point is a network under examples/, a target and how it is folded. It is folded, packed, written
 as Verilog and synthesised out of context: buffers, memories, neurons, control and AXI are in it.
-``--fmax`` also routes ECP5 points in a shift-register wrapper, once a seed, and takes the median.
+``--fmax`` also routes ECP5 points in a shift-register wrapper, once a seed, and takes the median
+(``--router router2``: for designs that nextpnr's usual router does not end with).
 A point whose Verilog is that of its last result is not run again (``--force``: after a new yosys).
 Results go to ``benchmarks/results.json``; ``--write`` makes docs/performance.md's tables from them.
 
@@ -32,6 +34,7 @@ BLOCK_BITS = {"ecp5": 18 * 1024, "xilinx7": 36 * 1024, "ice40": 4 * 1024}
 """Of one block as ``gen.synth`` counts them, parity bits included."""
 BLOCK_PORT = {"ecp5": 36, "xilinx7": 72, "ice40": 16}
 """Bits that one such block reads in a clock."""
+ECP5_LUTS = {"25k": 24_288, "45k": 43_848, "85k": 83_640}
 
 
 @dataclass(frozen=True)
@@ -179,12 +182,11 @@ def device_of(point: Point, luts: int) -> str:
 
     if "board" in point.options:
         return board(point.options["board"]).device
-    sizes = (("25k", 24_288), ("45k", 43_848), ("85k", 83_640))
-    return next(d for d, cells in sizes if luts < 0.95 * cells or d == "85k")
+    return next(d for d, cells in ECP5_LUTS.items() if luts < 0.95 * cells or d == "85k")
 
 
 def route(
-    name: str, row: dict[str, Any], verilog: Path, seeds: tuple[int, ...]
+    name: str, row: dict[str, Any], verilog: Path, seeds: tuple[int, ...], router: str
 ) -> dict[str, Any]:
     """What the tables say of Fmax, for so many seeds; empty where it is known, or no ECP5."""
     from sterna.gen.synth import fmax_ecp5
@@ -194,9 +196,9 @@ def route(
     print(f"{name}: nextpnr, {len(seeds)} seeds ...", file=sys.stderr, flush=True)
     device = device_of(POINTS[name], row["luts"])
     found = fmax_ecp5([verilog], verilog.stem, work_dir("networks", name) / "fmax", device=device,
-                      target_mhz=CLOCK_MHZ, seeds=seeds)  # fmt: skip
+                      target_mhz=CLOCK_MHZ, seeds=seeds, router=router)  # fmt: skip
     return {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
-            "critical": found["critical"]}  # fmt: skip
+            "critical": found["critical"], "router": router}  # fmt: skip
 
 
 def kept(design: Any) -> str:
@@ -220,11 +222,20 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def routed(r: dict[str, Any]) -> str:
+    """Median, that of every seed, how much of the device's LUTs is used."""
+    seeds = ", ".join(f"{m:.1f}" for m in r["mhz_by_seed"])
+    device = next(d for d in ECP5_LUTS if d in r["device"])
+    other = "" if r.get("router", "router1") == "router1" else f", {r['router']}"
+    return f"{r['mhz']:.1f} ({seeds}; {r['luts'] / ECP5_LUTS[device]:.0%} of an {device}{other})"
+
+
 def main_table(results: dict[str, Any]) -> list[str]:
     out = [
         "| point | target | T | weights | clocks/image | lanes | LUT | estimate | "
         "of these LUT RAM | FF | block RAM (bits there / needed; blocks there / least) | "
-        "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | Fmax, MHz |",
+        "LUT a lane | images/s | images/s per kLUT | GSOP/s per kLUT | "
+        "Fmax, MHz (of each seed; LUTs used) |",
         "|---" * 16 + "|",
     ]
     for name in POINTS:
@@ -233,8 +244,7 @@ def main_table(results: dict[str, Any]) -> list[str]:
         least = f"; {r['bram_fill']:.2f}" if "bram_fill" in r else ""
         guess = f"{r['luts_estimate'] / r['luts'] - 1:+.1%}" if "luts_estimate" in r else "-"
         packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
-        mhz = f"{r['mhz']:.1f} ({', '.join(f'{m:.1f}' for m in r['mhz_by_seed'])})" \
-            if "mhz" in r else "-"  # fmt: skip
+        mhz = routed(r) if "mhz" in r else "-"
         cells = [
             f"`{name}`", r["target"], r["steps"], r["weights"], f"{r['clocks']:,}",
             f"{r['lanes']:,}",
@@ -299,6 +309,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="tables into docs/performance.md")
     parser.add_argument("--fmax", action="store_true", help="route ECP5 points, too")
     parser.add_argument("--seeds", default="1,2,3", help="of --fmax (default 1,2,3)")
+    parser.add_argument("--router", default="router1", choices=("router1", "router2"),
+                        help="of --fmax (default router1)")
     parser.add_argument("--force", action="store_true", help="also what has not changed")
     options = parser.parse_args()
     if options.list:
@@ -320,7 +332,7 @@ def main() -> int:
         known = None if options.force else results.get(name)
         results[name], verilog = measure(name, POINTS[name], known)
         keep(results)
-        results[name] |= route(name, results[name], verilog, seeds)
+        results[name] |= route(name, results[name], verilog, seeds, options.router)
         keep(results)
     print("\n".join(main_table(results)))
     if options.write:

@@ -41,10 +41,16 @@ class Polish:
     def of(self, choice: Choice, target: int, limits: Limits) -> Choice:
         """``choice``, or a better one (cheaper; nearer to ``limits``, where they are too little)
         of at most ``target`` clocks, with streams for the same bound."""
-        key = f"{choice.bound} {target} {limits} {choice.entries}"
+        # What takes as much for another bound most probably has the same streams.
+        key = f"{choice.estimate.total} {target} {limits} {choice.entries}"
         if key not in self.known:
             self.known[key] = self._polish(choice, target, limits)
         return self.known[key]
+
+    def afresh(self) -> None:
+        """As many tries again."""
+        self.spent = 0
+        self.known.clear()
 
     def _polish(self, choice: Choice, target: int, limits: Limits) -> Choice:
         best, cores = choice, len(choice.design.cores)

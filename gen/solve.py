@@ -260,11 +260,14 @@ def _fitting(search: Search, bounds: list[int]) -> Iterator[Choice]:
 
 def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     """The fastest design within the limits and what limits it; DesignError where none fits."""
-    final = next(_fitting(search, bounds), None)
-    held = _held(search)
+    final, held = next(_fitting(search, bounds), None), _held(search)
     if final is None:
-        some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)
-        smallest = min(map(search.sized, some[:3]), key=search.excess)
+        some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)[:3]
+        search.better.afresh()  # faster ones may have taken all tries
+        better = sorted(map(search.polish, some), key=search.rank)
+        final = _completed(search, better, max(c.interval for c in better))
+    if final is None:
+        smallest = min(map(search.sized, some), key=search.excess)
         names = ", ".join(map(repr, held))
         way = f"leave more of the folding given for {names} open, " if held else ""
         raise DesignError(

@@ -33,6 +33,8 @@ __all__ = ["PLACER_ECP5", "TARGETS", "synth", "fmax_ecp5", "count", "module_port
 
 PLACER_ECP5 = ("--placer-heap-timingweight", "40")
 """Of nextpnr: more weight on the clock than its 10 (docs/measured.md has what that brings)."""
+CLOCK_PIN = ("CABGA381", "P3")
+"""A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
 
 _LATTICE_RAM_LUTS = 6  # two slices of storage and one for the write port
 _XILINX_RAM_LUTS = {
@@ -246,6 +248,7 @@ def fmax_ecp5(
     device: str = "25k",
     target_mhz: float = 150.0,
     seeds: Sequence[int] = (1, 2, 3),
+    router: str = "router1",
     options: Sequence[str] = (),
     timeout: float | None = None,
 ) -> dict[str, Any]:
@@ -253,6 +256,7 @@ def fmax_ecp5(
     Placed as a board's design is, `PLACER_ECP5` and `gen.outreg` included.
 
     Ports are wrapped by shift registers (see `_wrapper`). ``device``: '12k', '25k', '45k', '85k'.
+    ``router``: of nextpnr; 'router2' may route in minutes what takes 'router1' days, at less MHz.
 
     Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
     median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
@@ -271,6 +275,10 @@ def fmax_ecp5(
     used = synth([*(folder / name for name in names), folder / "fmax_wrapper.v"], "fmax_wrapper",
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
     moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
+    routing = ["--router", router]
+    if router != "router1":  # does not end where the clock comes from any pin
+        (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')
+        routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
     runs: list[tuple[float, dict[str, Any]]] = []
     for seed in seeds:
         report = f"fmax_{seed}.json"
@@ -278,7 +286,7 @@ def fmax_ecp5(
             "nextpnr-ecp5",
             [f"--{device}", "--speed", "6", "--json", "fmax_wrapper_ecp5.json", "--report", report,
              "--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail",
-             "--lpf-allow-unconstrained", "--quiet", *PLACER_ECP5],
+             "--lpf-allow-unconstrained", "--quiet", *PLACER_ECP5, *routing],
             folder, log=f"fmax_{seed}.log", timeout=timeout,
         )  # fmt: skip
         placed = json.loads((folder / report).read_text())

@@ -67,13 +67,14 @@ def test_every_point_is_an_example_and_every_result_a_line(networks):
     row = {"example": "mnist", "target": "ecp5", "steps": 4, "clocks": 10_000, "lanes": 500,
            "ff": 9, "bram": 1.5, "bram_bits": 18_432, "bram_least": 1.2, "weights": "logic, ram",
            "lut": 1800, "lutram": 200, "luts_estimate": 1950, "synapses": 3_000_000, "mhz": 101.0,
-           "mhz_by_seed": [99.0, 101.0, 102.0]}  # fmt: skip
+           "mhz_by_seed": [99.0, 101.0, 102.0], "device": "ECP5 25k, speed grade 6",
+           "router": "router2"}  # fmt: skip
     row |= networks.derived(row)
     lines = networks.main_table({"mnist": row, "peer_mlp": row | {"lut_packed_estimate": 1234}})
     assert len(lines) == 4
     start = "| `mnist` | ecp5 | 4 | logic, ram | 10,000 | 500 | 2,000 | -2.5% | 200 | 9 | "
     assert lines[2].startswith(start + "1.5 (1.50; 1.25)")
-    assert "101.0 (99.0, 101.0, 102.0)" in lines[2]
+    assert "101.0 (99.0, 101.0, 102.0; 8% of an 25k, router2)" in lines[2]
     assert "(1,234 packed)" in lines[3]
     assert "**Sterna `peer_mlp`**" in networks.peer_table({"peer_mlp": row})[-1]
     assert networks.conv8_lines({}) == []
