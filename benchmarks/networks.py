@@ -227,7 +227,7 @@ def routed(r: dict[str, Any]) -> str:
     seeds = ", ".join(f"{m:.1f}" for m in r["mhz_by_seed"])
     device = next(d for d in ECP5_LUTS if d in r["device"])
     other = "" if r.get("router", "router1") == "router1" else f", {r['router']}"
-    return f"{r['mhz']:.1f} ({seeds}; {r['luts'] / ECP5_LUTS[device]:.0%} of an {device}{other})"
+    return f"{r['mhz']:.1f} ({seeds}; {r['luts'] / ECP5_LUTS[device]:.0%} of {device}{other})"
 
 
 def main_table(results: dict[str, Any]) -> list[str]:

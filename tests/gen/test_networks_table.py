@@ -74,7 +74,7 @@ def test_every_point_is_an_example_and_every_result_a_line(networks):
     assert len(lines) == 4
     start = "| `mnist` | ecp5 | 4 | logic, ram | 10,000 | 500 | 2,000 | -2.5% | 200 | 9 | "
     assert lines[2].startswith(start + "1.5 (1.50; 1.25)")
-    assert "101.0 (99.0, 101.0, 102.0; 8% of an 25k, router2)" in lines[2]
+    assert "101.0 (99.0, 101.0, 102.0; 8% of 25k, router2)" in lines[2]
     assert "(1,234 packed)" in lines[3]
     assert "**Sterna `peer_mlp`**" in networks.peer_table({"peer_mlp": row})[-1]
     assert networks.conv8_lines({}) == []
