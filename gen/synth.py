@@ -29,10 +29,11 @@ from sterna.gen.outreg import use_output_registers
 from sterna.gen.tools import run_tool
 from sterna.golden.errors import DesignError, FileError, UsageError
 
-__all__ = ["PLACER_ECP5", "TARGETS", "synth", "fmax_ecp5", "count", "module_ports"]
+__all__ = ["PLACER_ECP5", "ROUTERS", "TARGETS", "synth", "fmax_ecp5", "count", "module_ports"]
 
 PLACER_ECP5 = ("--placer-heap-timingweight", "40")
 """Of nextpnr: more weight on the clock than its 10 (docs/measured.md has what that brings)."""
+ROUTERS = ("router1", "router2")
 CLOCK_PIN = ("CABGA381", "P3")
 """A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
 
@@ -262,6 +263,8 @@ def fmax_ecp5(
     median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
     the core with its wrapper, ``device`` and ``target_mhz``.
     """
+    if router not in ROUTERS:
+        raise UsageError(f"no router {router!r}; use {' or '.join(ROUTERS)}")
     folder = Path(build_dir)
     names = _bring(verilog, folder)
     ports: list[tuple[str, str, int]] = []
@@ -276,7 +279,7 @@ def fmax_ecp5(
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
     moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
     routing = ["--router", router]
-    if router != "router1":  # does not end where the clock comes from any pin
+    if router == "router2":  # does not end where the clock comes from any pin
         (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')
         routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
     runs: list[tuple[float, dict[str, Any]]] = []

@@ -106,6 +106,8 @@ def test_refusals(known, tmp_path) -> None:
         synth([], "known", "ecp5", tmp_path)
     with pytest.raises(DesignError, match="module 'known' has no clock port 'clock'"):
         fmax_ecp5([known], "known", tmp_path / "fmax", clock="clock")
+    with pytest.raises(UsageError, match="no router 'maze'; use router1 or router2"):
+        fmax_ecp5([known], "known", tmp_path / "fmax", router="maze")
 
 
 @pytest.mark.yosys
@@ -118,16 +120,17 @@ def test_broken_verilog_names_the_log(tmp_path) -> None:
 @pytest.mark.yosys
 @pytest.mark.slow
 def test_fmax_of_a_deep_path_is_lower_than_of_a_shallow_one(tmp_path) -> None:
-    def fmax(name: str, expression: str) -> dict:
+    def fmax(name: str, expression: str, router: str = "router1") -> dict:
         path = tmp_path / f"{name}.v"
         path.write_text(
             f"module {name}(clk, a, b, y);\n  input clk;\n  input [15:0] a;\n  input [15:0] b;\n"
             f"  output reg [15:0] y;\n  always @(posedge clk) y <= {expression};\nendmodule\n"
         )
-        return fmax_ecp5([path], name, tmp_path / name, seeds=(1,))
+        return fmax_ecp5([path], name, tmp_path / name, seeds=(1,), router=router)
 
     shallow, deep = fmax("shallow", "a & b"), fmax("deep", "(a + b) ^ ((a + b) * 3 + (b ^ 5) + a)")
     assert shallow["mhz"] > 300 > deep["mhz"]
+    assert fmax("other", "a & b", "router2")["mhz"] > 300
     assert any(cell.startswith("core.") for cell in deep["critical"]["cells"])
 
 
