@@ -279,7 +279,7 @@ def fmax_ecp5(
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
     moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
     routing = ["--router", router]
-    if router == "router2":  # does not end where the clock comes from any pin
+    if router == "router2":  # never ends with the pin that nextpnr would choose for the clock
         (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')
         routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
     runs: list[tuple[float, dict[str, Any]]] = []
