@@ -303,13 +303,15 @@ def keep(results: dict[str, Any]) -> None:
 
 
 def main() -> int:
+    from sterna.gen.synth import ROUTERS
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="points (default: all)")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--write", action="store_true", help="tables into docs/performance.md")
     parser.add_argument("--fmax", action="store_true", help="route ECP5 points, too")
     parser.add_argument("--seeds", default="1,2,3", help="of --fmax (default 1,2,3)")
-    parser.add_argument("--router", default="router1", choices=("router1", "router2"),
+    parser.add_argument("--router", default="router1", choices=ROUTERS,
                         help="of --fmax (default router1)")
     parser.add_argument("--force", action="store_true", help="also what has not changed")
     options = parser.parse_args()

@@ -257,7 +257,7 @@ def fmax_ecp5(
     Placed as a board's design is, `PLACER_ECP5` and `gen.outreg` included.
 
     Ports are wrapped by shift registers (see `_wrapper`). ``device``: '12k', '25k', '45k', '85k'.
-    ``router``: of nextpnr; 'router2' may route in minutes what takes 'router1' days, at less MHz.
+    ``router``: of nextpnr; 'router2' ended on designs that 'router1' did not end with, at less MHz.
 
     Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
     median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
@@ -279,7 +279,7 @@ def fmax_ecp5(
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
     moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
     routing = ["--router", router]
-    if router == "router2":  # never ends with the pin that nextpnr would choose for the clock
+    if router == "router2":  # did not converge with the pin that nextpnr chose
         (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')
         routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
     runs: list[tuple[float, dict[str, Any]]] = []

@@ -1,0 +1,16 @@
+"""The solver on a random network: what fits little room is found with more."""
+
+from fuzz import Seeded
+from fuzzdag import GRAPH, random_graph
+
+from sterna.gen import polish
+from sterna.gen.solve import solve
+
+
+def test_a_design_that_fits_little_room_is_found_with_more(monkeypatch):
+    """Between the two, faster designs nearly fit, and took the tries that this one needs."""
+    network = random_graph(Seeded(0), GRAPH)
+    least = solve(network, family="ice40", luts=4455).chosen.interval
+    assert solve(network, family="ice40", luts=4500).chosen.interval <= least
+    monkeypatch.setattr(polish, "MOST", 2700)
+    assert solve(network, family="ice40", luts=4500).chosen.interval <= least
