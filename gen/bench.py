@@ -6,6 +6,7 @@ import numpy as np
 
 from sterna.gen.design import Design
 from sterna.golden.coding import image_bits
+from sterna.golden.names import module_name
 from sterna.golden.network import Network
 
 __all__ = ["bench_files", "vector_images", "VECTORS"]
@@ -36,7 +37,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
-    """vectors.npz (images, packets), their words as hex files, and <name>_tb.v, which streams
+    """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which streams
     the images in, compares every output word and prints PASS or the first difference."""
     from sterna.golden.exact import run
 
@@ -52,12 +53,13 @@ def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
     text_in = "".join(row.tobytes().hex() + "\n" for row in words)
     text_out = "".join(f"{int(w):08x}\n" for w in packets.reshape(-1))
     arrays = {"images": images, "logits": result.logits, "classes": result.classes}
+    name = module_name(network.name)
     return {
         "vectors.npz": _npz(arrays | {"packets": packets}),
         "vectors_in.hex": text_in,
         "vectors_out.hex": text_out,
-        f"{network.name}_tb.v": _BENCH.format(
-            name=network.name,
+        f"{name}_tb.v": _BENCH.format(
+            name=name,
             width=design.axis_width,
             words_in=len(words),
             per_image=len(words) // VECTORS,

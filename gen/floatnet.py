@@ -5,9 +5,10 @@ Training and every front end (NIR, snnTorch, Brevitas ...) end in a :class:`Floa
 """
 
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,25 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from sterna.gen.floatconvert import convert, fit
+from sterna.gen.floatnodes import (
+    BatchNorm,
+    FloatConv2d,
+    FloatInput,
+    FloatLinear,
+    FloatMerge,
+    FloatNeuron,
+    FloatNode,
+    FloatPool,
+    FloatReadout,
+    Weighted,
+    sources,
+)
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, NetworkError
+from sterna.golden.names import show
+from sterna.golden.network import steps_of
+from sterna.golden.values import check_size
 
 __all__ = [
     "BatchNorm", "FloatInput", "FloatConv2d", "FloatLinear", "FloatNeuron", "FloatPool",
@@ -30,188 +48,42 @@ KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
 AGAIN = "run the same `sterna train` command again, or save the network again"
 
 
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,)."""
-
-    gamma: np.ndarray
-    beta: np.ndarray
-    mean: np.ndarray
-    var: np.ndarray
-    eps: float = 1e-5
-
-    def affine(self) -> tuple[np.ndarray, np.ndarray]:
-        """(gain, offset), float64 (O,), with y = gain*x + offset."""
-        gain = self.gamma.astype(np.float64) / np.sqrt(self.var.astype(np.float64) + self.eps)
-        return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
-
-
-@dataclass(frozen=True, eq=False)
-class FloatInput:
-    """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
-
-    ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
-    them; ``quantize`` says which of them can be built.
-    """
-
-    name: str
-    shape: tuple[int, int, int]
-    coding: str = "direct"
-    bits: int = 8
-    seed: int = 0
-    scale: float = 1 / 255
-    mean: Any = None
-    std: Any = None
-
-
-@dataclass(frozen=True, eq=False)
-class FloatConv2d:
-    """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
-
-    ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
-    channel; training starts from arbitrary values, ``quantize`` refuses them. ``kind`` 'real' is
-    for training and comparison only; ``quantize`` refuses it.
-    ``padding`` is (top, bottom, left, right). ``unit``: the one size ``a`` of all channels, where
-    training must keep it (neurons with several inputs); None: each channel has its own.
-    """
-
-    name: str
-    input: str
-    weight: np.ndarray
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    groups: int = 1
-    kind: str = "ternary"
-    bias: np.ndarray | None = None
-    norm: BatchNorm | None = None
-    unit: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FloatLinear:
-    """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
-
-    name: str
-    input: str
-    weight: np.ndarray
-    kind: str = "ternary"
-    bias: np.ndarray | None = None
-    norm: BatchNorm | None = None
-    unit: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FloatNeuron:
-    """Neurons in real numbers; the same steps as ``golden.rule.NeuronRule`` without rounding.
-
-    ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1);
-    ``strict`` fires at v > threshold instead of >=; ``amplitude`` is the real value of a spike.
-    ``threshold``, ``reset_by``, ``v_init`` are a number or (C,), ``bias`` also (T, C).
-    ``norm`` is a batch norm over the sum of all inputs: what meets there keeps its ratios.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    threshold: Any = 1.0
-    strict: bool = False
-    reset: str = "subtract"
-    reset_by: Any = None
-    bias: Any = None
-    v_init: Any = 0.0
-    leak: float = 1.0
-    synapse: float | str | None = None
-    delay: int = 0
-    amplitude: float = 1.0
-    norm: BatchNorm | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class FloatPool:
-    """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'or' (max), 'first'."""
-
-    name: str
-    input: str
-    mode: str
-    kernel: tuple[int, int] = (2, 2)
-    stride: tuple[int, int] = (2, 2)
-
-
-@dataclass(frozen=True, eq=False)
-class FloatMerge:
-    """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
-
-    name: str
-    inputs: tuple[str, ...]
-    mode: str
-
-
-@dataclass(frozen=True, eq=False)
-class FloatReadout:
-    """The output: 'membrane' (v after T steps), 'count' (spikes) or 'first_spike'.
-
-    Reads weighted nodes. ``threshold`` and ``reset`` matter for 'count' and 'first_spike'.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    mode: str = "membrane"
-    threshold: Any = 1.0
-    strict: bool = False
-    reset: str = "none"
-    reset_by: Any = None
-    bias: Any = None
-    v_init: Any = 0.0
-    leak: float = 1.0
-    synapse: float | str | None = None
-
-
-FloatNode = (
-    FloatInput | FloatConv2d | FloatLinear | FloatNeuron | FloatPool | FloatMerge | FloatReadout
-)
 _OPS: dict[str, type] = {
     "input": FloatInput, "conv2d": FloatConv2d, "linear": FloatLinear, "neuron": FloatNeuron,
     "pool": FloatPool, "merge": FloatMerge, "readout": FloatReadout,
 }  # fmt: skip
 _ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
-_WEIGHTED = (FloatConv2d, FloatLinear)
-
-
-def sources(node: FloatNode) -> tuple[str, ...]:
-    """Names of the nodes a node reads."""
-    if isinstance(node, FloatInput):
-        return ()
-    if isinstance(node, FloatNeuron | FloatMerge | FloatReadout):
-        return node.inputs
-    return (node.input,)
 
 
 class FloatNetwork:
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
     Attributes: ``steps``; ``nodes`` in topological order; ``shape[name]`` = (C, H, W);
-    ``amplitude[name]`` = real value of one integer unit of a spike stream. Raises NetworkError
-    (node, cause, next step) where names, shapes or kinds do not fit.
+    ``amplitude[name]`` = real value of one integer unit of a spike stream. What is meant by a
+    node's arguments (torch tensors, numpy's numbers, an int for a pair, None for an affine) is
+    converted here, once (`floatconvert`). Raises NetworkError (node, cause, next step) where names,
+    types, shapes or kinds do not fit.
     """
 
     def __init__(self, steps: int, nodes: Iterable[FloatNode]) -> None:
-        self.steps = steps
-        self.nodes = _sorted(list(nodes))
+        self.steps = steps_of(steps)
+        self.nodes = _sorted([convert(n) for n in _listed(nodes)])
         self.by_name = {n.name: n for n in self.nodes}
         self.shape: dict[str, tuple[int, int, int]] = {}
         self.amplitude: dict[str, float] = {}
-        if steps < 1:
-            raise NetworkError(f"the network has {steps} time steps; give at least 1")
-        for node in self.nodes:
-            self.shape[node.name] = self._shape(node)
+        for k, node in enumerate(self.nodes):
+            shape = check_size(node.name, self._shape(node))
+            self.shape[node.name] = shape
+            self.nodes[k] = self.by_name[node.name] = node = fit(node, shape[0], self.steps)
             self.amplitude[node.name] = self._amplitude(node)
 
     def _shape(self, node: FloatNode) -> tuple[int, int, int]:
         if isinstance(node, FloatInput):
             return node.shape
-        if not sources(node):
-            raise NetworkError(f"node '{node.name}': has no inputs; connect it")
         for n in sources(node):
-            sums = isinstance(self.by_name[n], _WEIGHTED)
+            if isinstance(self.by_name[n], FloatReadout):
+                raise NetworkError(f"node '{node.name}': reads the readout '{n}'")
+            sums = isinstance(self.by_name[n], Weighted)
             if sums and not isinstance(node, FloatNeuron | FloatReadout):
                 raise NetworkError(
                     f"node '{node.name}': reads the weighted sums of '{n}'; put a FloatNeuron "
@@ -221,7 +93,7 @@ class FloatNetwork:
             if (
                 isinstance(pixels, FloatInput)
                 and pixels.coding == "direct"
-                and not isinstance(node, _WEIGHTED)
+                and not isinstance(node, Weighted)
             ):
                 raise NetworkError(
                     f"node '{node.name}': reads the pixels of '{n}', which only a convolution or a "
@@ -345,27 +217,41 @@ def _check(head: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+def _listed(nodes: Any) -> list[Any]:
+    try:
+        return list(nodes)
+    except TypeError:
+        raise NetworkError(f"network: nodes {show(nodes)} must be a list of nodes") from None
+
+
 def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
-    names = {n.name for n in nodes}
-    if len(names) != len(nodes):
-        twice = sorted({n.name for n in nodes if sum(m.name == n.name for m in nodes) > 1})
-        raise NetworkError(f"node '{twice[0]}': the name is used twice; rename one")
+    """Makers before readers; of those that can come next always the one that was given first."""
+    place = {n.name: k for k, n in enumerate(nodes)}
+    for k, n in enumerate(nodes):
+        if place[n.name] != k:
+            raise NetworkError(f"node '{n.name}': the name is used twice; rename one")
     for what, kind in (("Input", FloatInput), ("Readout", FloatReadout)):
         if sum(isinstance(n, kind) for n in nodes) != 1:
             raise NetworkError(f"a network has exactly one {what}; add or remove nodes")
-    for n in nodes:
-        for s in sources(n):
-            if s not in names:
+    missing = [len(set(sources(n))) for n in nodes]
+    readers: list[list[int]] = [[] for _ in nodes]
+    for k, n in enumerate(nodes):
+        for s in set(sources(n)):
+            if s not in place:
                 raise NetworkError(f"node '{n.name}': input '{s}' does not exist; add or rename it")
-    done: list[FloatNode] = []
-    left = list(nodes)
-    while left:
-        ready = [n for n in left if all(any(d.name == s for d in done) for s in sources(n))]
-        if not ready:
-            raise NetworkError(f"node '{left[0].name}': is part of a cycle; break the loop")
-        done.append(ready[0])
-        left.remove(ready[0])
-    return done
+            readers[place[s]].append(k)
+    ready = [k for k, count in enumerate(missing) if not count]
+    done: list[int] = []
+    while ready:
+        done.append(heapq.heappop(ready))
+        for k in readers[done[-1]]:
+            missing[k] -= 1
+            if not missing[k]:
+                heapq.heappush(ready, k)
+    if len(done) < len(nodes):
+        left = next(k for k, count in enumerate(missing) if count)
+        raise NetworkError(f"node '{nodes[left].name}': is part of a cycle; break the loop")
+    return [nodes[k] for k in done]
 
 
 def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from sterna.gen.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.names import module_name
 from sterna.golden.network import Network
 
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
@@ -79,7 +80,8 @@ class Build:
 
     @property
     def name(self) -> str:
-        return self.network.name
+        """Of the top module and of every file named after the network: `module_name`."""
+        return module_name(self.network.name)
 
     @property
     def design(self) -> Design:
@@ -161,7 +163,7 @@ def open_build(
     if output is None and ((folder / RECORD).exists() or (folder / "design.json").exists()):
         return Build(folder)
     network = files.load(folder)  # refuses damaged files before anything is copied
-    name = "-".join([network.name, *variants[:1]])
+    name = "-".join([module_name(network.name), *variants[:1]])
     target = Path(output) if output is not None else Path("build") / name
     target.mkdir(parents=True, exist_ok=True)
     if target.resolve() == folder.resolve():
@@ -341,13 +343,12 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.elaborate import elaborate, verilog_text
     from sterna.hw.registers import c_header, csr_json
 
-    network, design = build.network, build.design
-    name = network.name
+    network, design, name = build.network, build.design, build.name
     top = elaborate(network, design)
     registers = top.control.registers
     texts = {f"{name}.v": verilog_text(top, name)}
     texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
-    texts[f"{name}_csr.h"] = c_header(registers)
+    texts[f"{name}_csr.h"] = c_header(registers, name)
     texts["filelist.f"] = f"{name}.v\n"
     for path, data in (texts | bench_files(network, design)).items():
         build.write(path, data)

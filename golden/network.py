@@ -3,13 +3,13 @@
 The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 """
 
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.names import NAME, check_name, show
 from sterna.golden.nodes import (
     CODINGS,
     MERGE_OPS,
@@ -25,16 +25,38 @@ from sterna.golden.nodes import (
     Readout,
     WeightedNode,
 )
+from sterna.golden.values import check_size, integer
 
 __all__ = [
     "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout",
     "Node", "WeightedNode", "Network",
     "CODINGS", "MAX_STEPS", "MAX_VALUE", "NAME", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
+    "steps_of",
 ]  # fmt: skip
 
-NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
+
+
+def steps_of(value: Any) -> int:
+    """The number of time steps; NetworkError unless it is whole and 1 to `MAX_STEPS`."""
+    refusal = f"network: steps {show(value)} must be an integer, 1 to {MAX_STEPS}"
+    return integer(refusal, value, 1, MAX_STEPS)
+
+
+def _nodes(given: Any) -> tuple[Node, ...]:
+    nodes = (given,) if isinstance(given, Node) else given
+    try:
+        found = tuple(nodes)
+    except TypeError:
+        raise NetworkError(f"network: nodes {show(given)} must be a list of nodes") from None
+    for n in found:
+        if not isinstance(n, Node):
+            raise NetworkError(
+                f"network: {show(n)} is no node; give Input, Conv2d, Linear, Neuron, Pool, Merge "
+                "and Readout (a FloatNetwork's nodes go through quantize first)"
+            )
+    return found
 
 
 @dataclass(eq=False)
@@ -54,17 +76,12 @@ class Network:
     maximum: dict[str, int] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, int) or not 1 <= self.steps <= MAX_STEPS:
-            raise NetworkError(
-                f"network: steps {self.steps!r} must be an integer, 1 to {MAX_STEPS}"
-            )
-        if not NAME.match(self.name):
-            raise NetworkError(f"network: name {self.name!r} must match [a-z][a-z0-9_]*")
-        self.nodes = tuple(self.nodes)
+        self.steps = steps_of(self.steps)
+        self.name = check_name(self.name, f"network: name {show(self.name)}")
+        self.nodes = _nodes(self.nodes)
         self._by_name: dict[str, Node] = {}
         for n in self.nodes:
-            if not isinstance(n.name, str) or not NAME.match(n.name):
-                raise NetworkError(f"node {n.name!r}: names must match [a-z][a-z0-9_]*")
+            check_name(n.name, f"node {show(n.name)}: names")
             if n.name in self._by_name:
                 raise NetworkError(f"node '{n.name}': the name is used twice")
             self._by_name[n.name] = n
@@ -128,7 +145,7 @@ class Network:
                 elif child not in self._by_name:
                     raise NetworkError(
                         f"node '{name}': reads unknown node '{child}'; known nodes are "
-                        f"{', '.join(self._by_name)}"
+                        f"{', '.join(list(self._by_name)[:40])}"
                     )
                 elif state.get(child) == 1:
                     raise NetworkError(
@@ -141,7 +158,7 @@ class Network:
 
     def _check(self, n: Node) -> None:
         if isinstance(n, Input):
-            self.shape[n.name] = n.shape
+            self.shape[n.name] = check_size(n.name, n.shape)
             self.maximum[n.name] = (1 << n.bits) - 1 if n.coding == "direct" else 1
             return
         for i in n.inputs:
@@ -156,6 +173,7 @@ class Network:
                     f"node '{n.name}': reads the pixels of '{i}', which only Conv2d and Linear can"
                 )
         getattr(self, "_check_" + n.op)(n)
+        check_size(n.name, self.shape[n.name])
         if self.maximum.get(n.name, 0) > MAX_VALUE:
             raise NetworkError(
                 f"node '{n.name}': its values reach {self.maximum[n.name]}, more than {MAX_VALUE}; "
@@ -179,7 +197,7 @@ class Network:
         self.shape[n.name] = (n.out_channels, oh, ow)
 
     def _check_linear(self, n: Linear) -> None:
-        size = int(np.prod(self.shape[n.input]))
+        size = math.prod(self.shape[n.input])
         if n.weight.shape[1] != size:
             raise NetworkError(
                 f"node '{n.name}': weights for {n.weight.shape[1]} inputs, but '{n.input}' has "

@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sterna.golden import values
 from sterna.golden.errors import NetworkError
+from sterna.golden.names import show
 from sterna.golden.rule import MAX_SHIFT, NeuronRule
 
 __all__ = [
@@ -20,23 +22,11 @@ READOUT_MODES = ("membrane", "count", "first_spike")
 KINDS = {"ternary": (-1, 0, 1), "binary": (-1, 1)}
 
 
-def _pair(node: str, what: str, value: Any, least: int, count: int = 2) -> tuple[int, ...]:
-    value = (value,) * count if isinstance(value, int) else tuple(value)
-    if len(value) != count or any(not isinstance(v, (int, np.integer)) or v < least for v in value):
-        raise NetworkError(
-            f"node '{node}': {what} {value} must be {count} integers of at least {least}"
-        )
-    return tuple(int(v) for v in value)
-
-
 def _weights(node: str, weight: Any, kind: str, ndim: int) -> np.ndarray:
-    if kind not in KINDS:
-        raise NetworkError(f"node '{node}': weight kind {kind!r} is not ternary or binary")
-    w = np.asarray(weight)
+    values.choice(f"node '{node}': weight kind {show(kind)} is not ternary or binary", kind, KINDS)
+    w = values.array(f"node '{node}': weight", weight)
     if w.ndim != ndim or w.size == 0:
         raise NetworkError(f"node '{node}': weight has shape {w.shape}, expected {ndim} axes")
-    if w.dtype.kind == "f" and not np.all(np.isfinite(w)):
-        raise NetworkError(f"node '{node}': weight holds NaN or infinity; retrain or repair it")
     bad = ~np.isin(w, KINDS[kind])
     if bad.any():
         at = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -62,20 +52,18 @@ class Input:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _pair(self.name, "shape", self.shape, 1, 3))
-        if self.coding not in CODINGS:
-            raise NetworkError(
-                f"node '{self.name}': coding {self.coding!r} is not one of {', '.join(CODINGS)}"
-            )
-        if not isinstance(self.bits, int) or not 1 <= self.bits <= 8:
-            raise NetworkError(f"node '{self.name}': bits {self.bits} must be 1 to 8")
+        shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=2**64)
+        _put(self, shape=values.check_size(self.name, shape))
+        _choice(self, "coding", "coding", CODINGS)
+        refusal = f"node '{self.name}': bits {show(self.bits)} must be 1 to 8"
+        _put(self, bits=values.integer(refusal, self.bits, 1, 8))
         if self.coding in ("rate", "latency") and self.bits != 8:
             raise NetworkError(
                 f"node '{self.name}': {self.coding} coding reads 8-bit pixels, not {self.bits}; "
                 "rescale the images to 0 .. 255"
             )
-        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
-            raise NetworkError(f"node '{self.name}': seed {self.seed} must be 0 to 2**32-1")
+        refusal = f"node '{self.name}': seed {show(self.seed)} must be 0 to 2**32-1"
+        _put(self, seed=values.integer(refusal, self.seed, 0, 2**32 - 1))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -97,11 +85,15 @@ class Conv2d:
     kind: str = "ternary"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.name, self.weight, self.kind, 4))
-        object.__setattr__(self, "stride", _pair(self.name, "stride", self.stride, 1))
-        object.__setattr__(self, "padding", _pair(self.name, "padding", self.padding, 0, 4))
-        if not isinstance(self.groups, int) or self.groups < 1:
-            raise NetworkError(f"node '{self.name}': groups {self.groups} must be at least 1")
+        _put(
+            self,
+            input=_source(self.name, self.input),
+            weight=_weights(self.name, self.weight, self.kind, 4),
+            stride=values.tuple_of(self.name, "stride", self.stride, 1),
+            padding=values.padding(self.name, self.padding),
+        )
+        refusal = f"node '{self.name}': groups {show(self.groups)} must be at least 1"
+        _put(self, groups=values.integer(refusal, self.groups, 1, values.MAX_SIZE))
         if self.out_channels % self.groups:
             raise NetworkError(
                 f"node '{self.name}': {self.out_channels} output channels do not divide "
@@ -138,7 +130,11 @@ class Linear:
     kind: str = "ternary"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", _weights(self.name, self.weight, self.kind, 2))
+        _put(
+            self,
+            input=_source(self.name, self.input),
+            weight=_weights(self.name, self.weight, self.kind, 2),
+        )
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -163,8 +159,9 @@ class Neuron:
     amplitude: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        _positive(self.name, "amplitude", self.amplitude)
+        _put(self, inputs=_names(self.name, self.inputs))
+        _rule(self.name, self.rule)
+        _put(self, amplitude=_positive(self.name, "amplitude", self.amplitude))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,13 +176,11 @@ class Pool:
     stride: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.mode not in POOL_OPS:
-            raise NetworkError(
-                f"node '{self.name}': pool mode {self.mode!r} is not one of {', '.join(POOL_OPS)}"
-            )
-        object.__setattr__(self, "kernel", _pair(self.name, "kernel", self.kernel, 1))
+        _choice(self, "mode", "pool mode", POOL_OPS)
+        _put(self, input=_source(self.name, self.input))
+        _put(self, kernel=values.tuple_of(self.name, "kernel", self.kernel, 1))
         stride = self.kernel if self.stride is None else self.stride
-        object.__setattr__(self, "stride", _pair(self.name, "stride", stride, 1))
+        _put(self, stride=values.tuple_of(self.name, "stride", stride, 1))
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -207,18 +202,16 @@ class Merge:
     shifts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        if self.mode not in MERGE_OPS:
-            raise NetworkError(
-                f"node '{self.name}': merge mode {self.mode!r} is not one of {', '.join(MERGE_OPS)}"
-            )
+        _put(self, inputs=_names(self.name, self.inputs))
+        _choice(self, "mode", "merge mode", MERGE_OPS)
         if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
             wanted = "exactly two" if self.mode == "andnot" else "two or more"
             raise NetworkError(
                 f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs; give it {wanted}"
             )
-        shifts = self.shifts or (0,) * len(self.inputs)
-        shifts = _pair(self.name, "shifts", shifts, 0, len(self.inputs))
+        given = values.items(self.shifts)
+        shifts = (0,) * len(self.inputs) if self.shifts is None or given == [] else self.shifts
+        shifts = values.tuple_of(self.name, "shifts", shifts, 0, len(self.inputs))
         if max(shifts) > MAX_SHIFT:
             raise NetworkError(f"node '{self.name}': shifts {shifts} must be 0 to {MAX_SHIFT}")
         if any(shifts) and self.mode not in ("add", "concat"):
@@ -226,7 +219,7 @@ class Merge:
                 f"node '{self.name}': merge '{self.mode}' joins 1-bit spikes of one size and "
                 "cannot shift them; use 'add', or give its inputs one amplitude"
             )
-        object.__setattr__(self, "shifts", shifts)
+        _put(self, shifts=shifts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,18 +235,15 @@ class Readout:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", _names(self.name, self.inputs))
-        if self.mode not in READOUT_MODES:
-            raise NetworkError(
-                f"node '{self.name}': readout mode {self.mode!r} is not one of "
-                f"{', '.join(READOUT_MODES)}"
-            )
-        if np.ndim(self.scale) != 0:
+        _put(self, inputs=_names(self.name, self.inputs))
+        _choice(self, "mode", "readout mode", READOUT_MODES)
+        _rule(self.name, self.rule)
+        if len(values.items(self.scale) or ()) > 1:
             raise NetworkError(
                 f"node '{self.name}': a scale per class would change the order of the classes; "
                 "train the last layer with one scale"
             )
-        _positive(self.name, "scale", self.scale)
+        _put(self, scale=_positive(self.name, "scale", self.scale))
         if (self.mode == "count") == (self.rule.reset == "none"):
             raise NetworkError(
                 f"node '{self.name}': readout '{self.mode}' cannot have reset "
@@ -266,13 +256,41 @@ class Readout:
 Node = Input | Conv2d | Linear | Neuron | Pool | Merge | Readout
 
 
+def _put(node: Any, **fields: Any) -> None:
+    """Set fields of a node that is being made."""
+    for name, value in fields.items():
+        object.__setattr__(node, name, value)
+
+
+def _choice(node: Any, field: str, what: str, words: tuple[str, ...]) -> None:
+    value = getattr(node, field)
+    refusal = f"node '{node.name}': {what} {show(value)} is not one of {', '.join(words)}"
+    _put(node, **{field: values.choice(refusal, value, words)})
+
+
 def _names(node: str, inputs: Any) -> tuple[str, ...]:
-    inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
-    if not inputs:
+    found = values.names(
+        inputs, lambda given: f"node '{node}': inputs {given} must be the names of nodes"
+    )
+    if not found:
         raise NetworkError(f"node '{node}': has no inputs")
-    return inputs
+    return found
 
 
-def _positive(node: str, what: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise NetworkError(f"node '{node}': {what} {value} must be a positive real number")
+def _source(node: str, name: Any) -> str:
+    found = _names(node, name)
+    if len(found) > 1:
+        raise NetworkError(
+            f"node '{node}': reads one node, not {len(found)}; join them in a Merge or a Neuron"
+        )
+    return found[0]
+
+
+def _rule(node: str, rule: Any) -> None:
+    if not isinstance(rule, NeuronRule):
+        raise NetworkError(f"node '{node}': rule {show(rule)} must be a NeuronRule")
+
+
+def _positive(node: str, what: str, value: Any) -> float:
+    refusal = f"node '{node}': {what} {show(value)} must be a positive real number"
+    return values.number(refusal, value, positive=True)

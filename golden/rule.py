@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.names import show
+from sterna.golden.values import array, choice, integer, items, whole
 
 __all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT"]
 
@@ -31,12 +33,13 @@ class Decay:
     k2: int | None = None
 
     def __post_init__(self) -> None:
-        for k in (self.k1,) if self.k2 is None else (self.k1, self.k2):
-            if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_DECAY:
-                raise NetworkError(
-                    f"a decay exponent must be an integer from 1 to {MAX_DECAY}, not {k!r}; "
-                    "choose the nearest factor 1 - 2**-k1 - 2**-k2"
-                )
+        for name in ("k1",) if self.k2 is None else ("k1", "k2"):
+            k = getattr(self, name)
+            refusal = (
+                f"a decay exponent must be an integer from 1 to {MAX_DECAY}, not {show(k)}; "
+                "choose the nearest factor 1 - 2**-k1 - 2**-k2"
+            )
+            object.__setattr__(self, name, integer(refusal, k, 1, MAX_DECAY))
         if self.num < 0:
             raise NetworkError(f"decay ({self.k1}, {self.k2}) has a negative factor; drop k2")
 
@@ -58,14 +61,9 @@ class Decay:
 
 
 def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
-    a = np.asarray(value)
-    if a.dtype.kind == "f":
-        if not np.all(np.isfinite(a)):
-            raise NetworkError(f"rule: {name} holds NaN or infinity; quantize the network again")
-        if np.any(a != np.floor(a)):
-            raise NetworkError(f"rule: {name} must be integers; quantize the network first")
-    elif a.dtype.kind not in "iu":
-        raise NetworkError(f"rule: {name} must be integers, not {a.dtype}")
+    a = array(f"rule: {name}", value, "integers")
+    if a.dtype.kind == "f" and np.any(a != np.floor(a)):
+        raise NetworkError(f"rule: {name} must be integers; quantize the network first")
     if a.ndim not in ndim:
         wanted = " or ".join(map(str, ndim))
         raise NetworkError(f"rule: {name} has {a.ndim} axes, expected {wanted}")
@@ -76,8 +74,16 @@ def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     return out
 
 
-def _within(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+def _whole(name: str, value: Any, most: int) -> int:
+    return integer(f"rule: {name} {show(value)} not in 0..{most}", value, 0, most)
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    """One number, or a list (of numbers, of arrays)."""
+    found = [value] if whole(value) is not None else items(value)
+    if found is None:
+        raise NetworkError(f"rule: {name} {show(value)} must be a list, one for each input")
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,15 +132,15 @@ class NeuronRule:
         put = lambda k, v: object.__setattr__(self, k, v)  # noqa: E731
         put("threshold", _ints("threshold", self.threshold, (1,)))
         channels = len(self.threshold)
-        if self.reset not in RESETS:
-            raise NetworkError(f"rule: reset {self.reset!r} is not one of {', '.join(RESETS)}")
+        refusal = f"rule: reset {show(self.reset)} is not one of {', '.join(RESETS)}"
+        put("reset", choice(refusal, self.reset, RESETS))
         default = self.threshold if self.reset_by is None else self.reset_by
         put("reset_by", _ints("reset_by", default, (1,)))
         zeros = np.zeros(channels, np.int32)
         put("bias", _ints("bias", zeros if self.bias is None else self.bias, (1, 2)))
         put("v_init", _ints("v_init", zeros if self.v_init is None else self.v_init, (1,)))
-        put("coef", tuple(_ints("coef", c, (1,)) for c in self.coef))
-        put("shifts", tuple(self.shifts))
+        put("coef", tuple(_ints("coef", c, (1,)) for c in _list("coef", self.coef)))
+        put("shifts", tuple(_whole("shifts", s, MAX_SHIFT) for s in _list("shifts", self.shifts)))
         tensors = {"reset_by": self.reset_by, "bias": self.bias, "v_init": self.v_init}
         tensors |= {f"coef[{k}]": c for k, c in enumerate(self.coef)}
         for name, a in tensors.items():
@@ -142,17 +148,16 @@ class NeuronRule:
                 raise NetworkError(
                     f"rule: {name} has {a.shape[-1]} channels, threshold has {channels}"
                 )
-        if self.synapse is not None and self.synapse != "ramp":
-            if not isinstance(self.synapse, Decay):
-                raise NetworkError(f"rule: synapse {self.synapse!r} is not a Decay, 'ramp' or None")
-        if self.leak is not None and not isinstance(self.leak, Decay):
-            raise NetworkError(f"rule: leak {self.leak!r} is not a Decay or None")
-        if self.delay not in (0, 1):
-            raise NetworkError(f"rule: delay {self.delay!r} must be 0 or 1")
-        if not _within(self.fraction_bits, MAX_FRACTION):
-            raise NetworkError(f"rule: fraction_bits {self.fraction_bits} not in 0..{MAX_FRACTION}")
-        if not all(_within(s, MAX_SHIFT) for s in self.shifts):
-            raise NetworkError(f"rule: shifts {self.shifts} not in 0..{MAX_SHIFT}")
+        synapse, leak = self.synapse, self.leak
+        if isinstance(synapse, str) and synapse == "ramp":
+            put("synapse", "ramp")
+        elif synapse is not None and not isinstance(synapse, Decay):
+            raise NetworkError(f"rule: synapse {show(synapse)} is not a Decay, 'ramp' or None")
+        if leak is not None and not isinstance(leak, Decay):
+            raise NetworkError(f"rule: leak {show(leak)} is not a Decay or None")
+        refusal = f"rule: delay {show(self.delay)} must be 0 or 1"
+        put("delay", integer(refusal, self.delay, 0, 1))
+        put("fraction_bits", _whole("fraction_bits", self.fraction_bits, MAX_FRACTION))
 
     @property
     def channels(self) -> int:

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.golden.names import Scope
 from sterna.hw.axil import AxiLite
 from sterna.hw.axis import IN_FLIGHT, AxisSignature, ImageInput, ResultOutput
 from sterna.hw.control import ControlPlane
@@ -144,6 +145,9 @@ class NetworkTop(wiring.Component):
         m.submodules.result = result = ResultOutput(
             self.spec.classes, self.spec.compact, self.spec.logit_bits
         )
+        # One namespace: what is fixed, then the cores, then what stands between them.
+        self._scope = Scope(("image_input", "control", "result"))
+        self._core_names = [self._scope.name(core.name) for core in self.spec.cores]
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())
@@ -184,9 +188,9 @@ class NetworkTop(wiring.Component):
         chain = self.control.chain_o if self.regions else None
         stalls, ready, buffers = [], [], 0
         at = self.image.o
-        for instance in spec.cores:
+        for instance, called in zip(spec.cores, self._core_names, strict=True):
             core = _core(instance.spec)
-            m.submodules[instance.name] = core
+            m.submodules[called] = core
             for n, (branch, port) in enumerate(
                 zip(instance.branches, input_ports(core), strict=True)
             ):
@@ -197,7 +201,7 @@ class NetworkTop(wiring.Component):
                     buffers += 1
                 if branch.given != branch.taken:
                     gear = Gearbox(branch.given, branch.taken)
-                    m.submodules[f"gear_{name}"] = gear
+                    m.submodules[self._scope.name(f"gear_{name}")] = gear
                     wiring.connect(m, at, gear.i)
                     at = gear.o
                 wiring.connect(m, at, port)
@@ -223,7 +227,8 @@ class NetworkTop(wiring.Component):
         count = self.spec.readings(node)
         if count < 2:
             return [at]
-        m.submodules[f"fork_{node}"] = fork = Fork(len(at.payload), count)
+        fork = Fork(len(at.payload), count)
+        m.submodules[self._scope.name(f"fork_{node}")] = fork
         wiring.connect(m, at, fork.i)
         return [getattr(fork, f"o_{n}") for n in range(count)]
 
@@ -233,7 +238,7 @@ class NetworkTop(wiring.Component):
         assert branch.buffer is not None
         kind, depth = branch.buffer
         fifo = SkipFifo(branch.given.width, depth, kind, limited=self.spec.taps)
-        m.submodules[f"wait_{name}"] = fifo
+        m.submodules[self._scope.name(f"wait_{name}")] = fifo
         wiring.connect(m, at, fifo.i)
         if self.spec.taps:
             m.d.comb += fifo.limit.eq(getattr(self, f"limit_{number}"))

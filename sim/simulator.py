@@ -88,7 +88,7 @@ class Simulator:
         # A netlist compiles long and is run on few images.
         optimize = "none" if engine == "netlist" else "run"
         library = batch_library(
-            text, network.name, self.taps, models=models, optimize=optimize, store=store
+            text, self.build.name, self.taps, models=models, optimize=optimize, store=store
         )
         for _ in range(max(1, workers or os.cpu_count() or 1)):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
@@ -167,7 +167,7 @@ class Simulator:
             if unknown := [name for name in names if name not in {t.node for t in self.taps}]:
                 raise UsageError(f"no spikes of '{unknown[0]}' can be traced")
             parts = [run_network(
-                self._tapped(), network.name, self.taps, rows, self.words_out,
+                self._tapped(), self.build.name, self.taps, rows, self.words_out,
                 writes=self.writes, random_memory=self.build.design.reloadable,
                 in_stall=in_stall, out_stall=out_stall, seed=seed,
                 watchdog=self.watchdog, store=self.store,

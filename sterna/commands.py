@@ -56,6 +56,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.gen.quantize import quantize
     from sterna.golden import files
     from sterna.golden.disk import read_bytes, write_atomic
+    from sterna.golden.names import legal_name
     from sterna.golden.network import Neuron, Readout
     from sterna.train import data
     from sterna.train.frames import check_fits, pick
@@ -78,7 +79,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     result, found = quantize(
         network,
         pick(images.train[0], slice(options.images)),
-        name=facts["name"] if facts else out.resolve().name,
+        name=facts["name"] if facts else legal_name(out.resolve().name),
         fraction_bits=bits or head.get("fraction_bits"),
         evaluate=None if head.get("untrained") else (first, images.test[1][:1000]),
         leak_tolerance=options.leak_tolerance,

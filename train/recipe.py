@@ -9,7 +9,8 @@ from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
 from sterna.golden.errors import UsageError
-from sterna.golden.network import MAX_STEPS, NAME
+from sterna.golden.names import MAX_NAME, NAME, legal_name, show
+from sterna.golden.network import MAX_STEPS
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
 from sterna.train.schedule import PRECISIONS
@@ -99,8 +100,8 @@ def read_recipe(path: str | Path) -> Recipe:
     _check_types(path, Recipe, raw, "")
     if not NAME.match(raw["name"]):
         raise UsageError(
-            f"{path}: name {raw['name']!r} is not small letters, digits and _ from a letter on, as "
-            "networks and Verilog modules are called; correct it"
+            f"{path}: name {show(raw['name'])} is not small letters, digits and _ from a letter "
+            f"on, at most {MAX_NAME}, as networks are called; call it '{legal_name(raw['name'])}'"
         )
     if not isinstance(raw["network"], dict):
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")

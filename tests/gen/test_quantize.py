@@ -289,6 +289,13 @@ def _refused(network: FloatNetwork, message: str, **how: Any) -> None:
         quantize(network, _images(), **how)
 
 
+def _unmade(name: str, message: str, **change: Any) -> None:
+    """The chain with one node changed is refused when it is made."""
+    net = _chain()
+    with pytest.raises(NetworkError, match=message):
+        _swap(net, name, **change)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_nan_and_infinity(value: float) -> None:
     net = _chain()
@@ -296,12 +303,13 @@ def test_nan_and_infinity(value: float) -> None:
     assert isinstance(conv, FloatConv2d) and conv.norm is not None
     weight = conv.weight.copy()
     weight[2, 0, 1, 1] = value
-    _refused(_swap(net, "conv1", weight=weight), "'conv1': weight holds NaN or infinity; .*lower")
+    _unmade("conv1", "'conv1': weight holds NaN or infinity; .*lower", weight=weight)
     gamma = conv.norm.gamma.copy()
     gamma[0] = value
-    _refused(_swap(net, "conv1", norm=replace(conv.norm, gamma=gamma)), "'conv1': norm.gamma holds")
-    _refused(_swap(net, "spike1", threshold=value), "'spike1': threshold holds NaN")
-    _refused(_swap(net, "full3", bias=np.full(4, value)), "'full3': bias holds NaN")
+    norm = replace(conv.norm, gamma=gamma)
+    _unmade("conv1", "'conv1': norm.gamma holds", norm=norm)
+    _unmade("spike1", "'spike1': threshold holds NaN", threshold=value)
+    _unmade("full3", "'full3': bias holds NaN", bias=np.full(4, value))
 
 
 def test_negative_variance() -> None:
@@ -309,16 +317,19 @@ def test_negative_variance() -> None:
     norm = net.by_name["conv1"].norm  # type: ignore[union-attr]
     assert norm is not None
     bad = replace(norm, var=-norm.var)
-    _refused(_swap(net, "conv1", norm=bad), "'conv1': a variance is negative")
+    _unmade("conv1", "'conv1': a variance is negative", norm=bad)
 
 
 def test_input_mean_and_deviation() -> None:
     net = _chain()
-    _refused(
-        _swap(net, "image", mean=[0.1, 0.2, 0.3]),
-        "'image': a mean for each channel .*first batch norm",
-    )
-    _refused(_swap(net, "image", std=[1.0, 2.0, 3.0]), "'image': a std for each channel")
+    three = net.by_name["conv1"].weight.repeat(3, axis=1)  # type: ignore[union-attr]
+    colour = {"image": {"shape": (3, SIDE, SIDE)}, "conv1": {"weight": three}}
+    for what in ("mean", "std"):
+        colour["image"][what] = [0.1, 0.2, 0.3]
+        nodes = [replace(n, **colour.get(n.name, {})) for n in net.nodes]
+        _refused(FloatNetwork(net.steps, nodes), f"'image': a {what} for each channel .*first b")
+        colour["image"][what] = None
+    _unmade("image", r"'image': mean has shape \(3,\), which fits no 1 channels", mean=[1, 2, 3])
     _refused(_swap(net, "image", mean=0.13), "'image': a mean of 0.13 moves pixels below zero")
     _refused(_swap(net, "image", std=0.0), "'image': std 0.0 is not positive")
 
@@ -356,9 +367,7 @@ def test_weights_that_are_not_ternary_or_binary() -> None:
     _refused(
         _swap(net, "conv1", kind="binary"), "'conv1': weight 0 of channel .* is not one of -a, .a"
     )
-    _refused(
-        _swap(net, "conv1", kind="int4"), "'conv1': weight kind 'int4' is not ternary or binary"
-    )
+    _unmade("conv1", "'conv1': weight kind 'int4' is not one of ternary, binary, real", kind="int4")
 
 
 def test_amplitudes_that_do_not_meet() -> None:
