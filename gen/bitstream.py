@@ -6,7 +6,6 @@ was reached, and the packed weights are written over the random contents (`gen.p
 are in the build folder's ``board/``; the bitstream is ``<name>.bit`` (ECP5) or ``<name>.bin``.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Collection, Sequence
@@ -20,14 +19,22 @@ from sterna.gen.boardtop import constraints, wrapper
 from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.fit import too_big
 from sterna.gen.pack import ident_image, memory_images
-from sterna.gen.place import SUFFIX, Placed, place, synthesise, utilisation
+from sterna.gen.place import SUFFIX, Placed, place, read_netlist, synthesise, utilisation
 from sterna.gen.placeholder import IDENT_ROWS, Placeholders
 from sterna.gen.pll import PllSetting, highest, setting
 from sterna.gen.pllbits import set_pll
 from sterna.gen.progress import Progress
 from sterna.gen.stages import Build, generator_id
 from sterna.gen.tools import ToolFailed, find
-from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
+from sterna.gen.trust import is_sealed, seal
+from sterna.golden.disk import (
+    canonical_json,
+    hash_file,
+    parse_json,
+    read_bytes,
+    sha256,
+    write_atomic,
+)
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import structure_id
 
@@ -35,7 +42,7 @@ __all__ = ["BoardOptions", "FOLDER", "bitstream", "board_verilog", "divisor", "p
 
 FOLDER = "board"
 RECORD = "placed_record.json"
-VERSION = 1
+VERSION = 2  # 1: without a seal
 BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
 
 
@@ -102,28 +109,37 @@ def bitstream(
     if where.family not in SUFFIX:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
     folder = build.folder / FOLDER
-    record = placed_record(folder)
-    if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
-        progress.total += 4
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECORD).unlink(missing_ok=True)
-        record = _Flow(build, options, where, folder, progress).run()
-        record["inputs"] = _inputs(build, options, where, record["logic"])
-        write_atomic(folder / RECORD, canonical_json(record).encode())
-    images = memory_images(build.network, build.design)
-    with progress.step("weights into the bitstream"):
-        facts = fill_bitstream(build, where, record, images, ident_image(build.network, images))
-    return facts
+    with build.held():
+        record = placed_record(folder)
+        if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
+            if record is None and (folder / RECORD).exists():
+                progress.note(f"{folder}: was not placed by this installation; made again")
+            progress.total += 4
+            build.workshop(FOLDER)
+            (folder / RECORD).unlink(missing_ok=True)
+            record = _Flow(build, options, where, folder, progress).run()
+            record["inputs"] = _inputs(build, options, where, record["logic"])
+            sealed = record | {"seal": seal("placed", record)}
+            write_atomic(folder / RECORD, canonical_json(sealed).encode())
+        images = memory_images(build.network, build.design)
+        with progress.step("weights into the bitstream"):
+            return fill_bitstream(build, where, record, images, ident_image(build.network, images))
 
 
 def placed_record(folder: Path) -> dict[str, Any] | None:
-    """What `bitstream` left of its last place and route in ``folder``, or None."""
+    """What `bitstream` left of its last place and route in ``folder``; None where there is
+    nothing, or it is not as this installation made it."""
     path = folder / RECORD
-    if not path.is_file():
+    if not path.exists():
         return None
     record = parse_json(read_bytes(path, 1 << 28), path, "run `sterna bitstream` again")
-    whole = isinstance(record, dict) and record.get("version") == VERSION
-    return record if whole and all((folder / n).is_file() for n in record["files"]) else None
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        return None
+    found = record.pop("seal", None)
+    right = is_sealed("placed", record, found) and all(
+        hash_file(folder / name) == value for name, value in record["files"].items()
+    )
+    return record if right else None
 
 
 def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
@@ -180,7 +196,8 @@ class _Flow:
                 "known, so weights cannot be put there; make its cores 'ram', and report this"
             )
         return {
-            "version": VERSION, "files": ["placeholder.txt"], "options": asdict(self.options),
+            "version": VERSION, "files": {"placeholder.txt": sha256(text.encode())},
+            "options": asdict(self.options),
             "structure_id": structure_id(self.build.network, self.build.design.to_json()),
             "logic": sorted(logic), "columns": [list(asdict(c).values()) for c in columns],
             "clock_mhz": mhz, "pll": None if pll is None or new is None else new.parameters,
@@ -189,9 +206,9 @@ class _Flow:
 
     def _write_pins(self, pll: PllSetting | None, target: float) -> None:
         where, inner = self.where, f"{self.build.name}_board"
-        (self.folder / "pins.v").write_text(wrapper(where, inner, pll))
+        write_atomic(self.folder / "pins.v", wrapper(where, inner, pll).encode())
         suffix, rules = constraints(where, target, pll is not None)
-        (self.folder / f"pins{suffix}").write_text(rules)
+        write_atomic(self.folder / f"pins{suffix}", rules.encode())
 
     def _synthesise(self, pll: PllSetting | None, target: float) -> set[str]:
         """Verilog and netlist; returns the memories that had to be built of logic because the block
@@ -202,7 +219,7 @@ class _Flow:
             with self.progress.step("synthesis"):
                 what = self._what(logic)
                 text = board_verilog(self.build, self.where, self.options.baud, what)
-                (self.folder / "board.v").write_text(text)
+                write_atomic(self.folder / "board.v", text.encode())
                 netlist = synthesise(self.folder, self.where, ["board.v", "pins.v"])
                 used = utilisation(self.folder, self.where)
             over = used["bram"][0] - used["bram"][1]
@@ -247,7 +264,7 @@ class _Flow:
                 except ToolFailed as error:
                     if not re.search("legal placement|failed to place|no BELs", str(error)):
                         raise
-                    netlist = json.loads((self.folder / "netlist.json").read_bytes())
+                    netlist = read_netlist(self.folder)
                     used = utilisation(self.folder, self.where)
                     raise too_big(self.build, self.where, netlist, used, self._try) from None
             if best is None or placed.fmax_mhz["sync"] > best.fmax_mhz["sync"]:
@@ -264,13 +281,12 @@ class _Flow:
 
     def _try(self, smaller: Build) -> dict[str, tuple[int, int]]:
         """What another folding would use."""
-        trial = self.build.folder / FOLDER / "smaller"
-        trial.mkdir(parents=True, exist_ok=True)
+        trial = self.build.workshop(f"{FOLDER}/smaller")
         flow = _Flow(smaller, self.options, self.where, trial, self.progress)
         flow._write_pins(setting(self.where.family, self.where.clock_hz, 20e6), 20.0)
         with self.progress.step("a smaller folding"):
             text = board_verilog(smaller, self.where, self.options.baud, flow._what(set()))
-            (trial / "board.v").write_text(text)
+            write_atomic(trial / "board.v", text.encode())
             synthesise(trial, self.where, ["board.v", "pins.v"])
             used = utilisation(trial, self.where)
         shutil.rmtree(trial)

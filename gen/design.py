@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from sterna.golden.disk import parse_json
 from sterna.golden.errors import DesignError, FileError
 from sterna.hw.stream import Edge
 
@@ -239,10 +240,7 @@ class Design:
 
     @classmethod
     def from_json(cls, text: str, where: str = "design.json") -> "Design":
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError) as e:
-            raise FileError(f"{where}: is not JSON ({e}); run `sterna fold` again") from None
+        body = parse_json(text.encode("utf-8", "replace"), where, "run `sterna fold` again")
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             raise FileError(f"{where}: is not a {FORMAT} file; run `sterna fold` again")
         if body.get("version") != VERSION:

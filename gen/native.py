@@ -2,24 +2,18 @@
 
 import ctypes
 import functools
-import hashlib
-import os
 import platform
-import tempfile
 from pathlib import Path
 
+from sterna.gen.cache import Cache, key_of
 from sterna.gen.tools import find, run_tool
+from sterna.gen.trust import cache_folder
+from sterna.golden.disk import read_text
 from sterna.golden.errors import FileError
 
 __all__ = ["cache_folder", "library"]
 
-
-def cache_folder() -> Path:
-    """Where what was built is kept: ``$STERNA_CACHE``, else the user's cache folder."""
-    given = os.environ.get("STERNA_CACHE")
-    if given:
-        return Path(given).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sterna"
+_LIMIT = 1 << 24
 
 
 @functools.cache
@@ -33,30 +27,29 @@ def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
     """
     compiler = find("g++")
     arguments = [*flags, "-std=c++17", "-shared", "-fPIC"]
-    parts = [source.read_text(), compiler.version, *arguments]
+    parts = [read_text(source, _LIMIT), compiler.version, *arguments]
     if "-march=native" in flags:
         parts.append(_processor())
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    path = cache_folder() / "native" / f"{source.stem}-{key}.so"
+    name = f"{source.stem}.so"
+
+    def build(work: Path) -> None:
+        run_tool(compiler, [*arguments, "-o", name, str(source.absolute())], work)
+
+    store = Cache(cache_folder() / "native", "native cache")
+    path = store.entry(f"{source.stem}-{key_of(*parts)}", build) / name
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                made = Path(folder) / path.name
-                run_tool(compiler, [*arguments, "-o", str(made), str(source.absolute())], folder)
-                made.replace(path)  # whole or not at all, whoever else compiles it now
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise FileError(
-            f"{path} cannot be made or loaded: {error.strerror or error}; set STERNA_CACHE to a "
-            "folder with free space"
+            f"{path} cannot be loaded: {error}; set STERNA_CACHE to a folder that programs may be "
+            "run from"
         ) from error
 
 
 def _processor() -> str:
     """What code for this very processor depends on."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
     return "\n".join(sorted({n for n in lines if n.startswith(("flags", "model name"))}))

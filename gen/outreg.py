@@ -13,6 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from sterna.golden.disk import read_bytes, write_atomic
+
 __all__ = ["use_output_registers"]
 
 Cell = dict[str, Any]
@@ -22,7 +24,7 @@ Sinks = dict[int, list[tuple[str, str]]]  # of a net: (cell, port); ("", "") is 
 def use_output_registers(path: Path, top: str) -> int:
     """Rewrite the netlist ``path`` (JSON of yosys, flat module ``top``); returns how many
     flip-flops have gone into block RAMs."""
-    netlist = json.loads(path.read_bytes())
+    netlist = json.loads(read_bytes(path, 1 << 31))
     module = netlist["modules"][top]
     cells, sinks = module["cells"], _sinks(module)
     gone = 0
@@ -30,7 +32,7 @@ def use_output_registers(path: Path, top: str) -> int:
         for port, letters in _ports(cell).items():
             gone += _move(cells, cell, port, letters, sinks)
     if gone:
-        path.write_text(json.dumps(netlist))
+        write_atomic(path, json.dumps(netlist).encode())
     return gone
 
 

@@ -17,12 +17,20 @@ from sterna.gen.boards import Board, board
 from sterna.gen.pack import MemoryImage, ident_image, memory_images
 from sterna.gen.place import SUFFIX, pack, unpack
 from sterna.gen.stages import Build
-from sterna.golden.disk import canonical_json, read_bytes, write_atomic
+from sterna.gen.trust import is_sealed, seal
+from sterna.golden.disk import (
+    canonical_json,
+    parse_json,
+    read_bytes,
+    read_text,
+    sha256,
+    write_atomic,
+)
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import read_weights_image, structure_id
+from sterna.golden.files import read_weights_image, structure_id, weights_id
 from sterna.hw.chain import WORD_BITS, Banks
 
-__all__ = ["fill_bitstream", "opened", "patch", "verify", "weights_memories"]
+__all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]
 
 FACTS = "bitstream.json"
 _AGAIN = "run `sterna bitstream`"
@@ -38,18 +46,43 @@ def fill_bitstream(
 ) -> dict[str, Any]:
     """Write the bitstream with ``images`` in its fixed memories; returns the facts about it."""
     folder = build.folder / FOLDER
-    text = (folder / "placeholder.txt").read_text()
+    text = read_text(folder / "placeholder.txt", 1 << 30, _AGAIN)
     contents, columns = Contents(text, where.family), [Column(*c) for c in record["columns"]]
     held = [*_held(images, record), *([ident] if _fixed(images) else [])]
     fill(contents, columns, {i.name: (i.width, i.rows) for i in held})
-    data = pack(folder, where, contents.text(), build.name)
+    facts = _facts(build, where, record, images, ident)
     path = output or build.folder / f"{build.name}{SUFFIX[where.family]}"
-    write_atomic(path, data)
-    facts = _facts(build, where, record, images, ident) | {"bitstream": str(path)}
-    if output is None:
-        lasting = {k: v for k, v in facts.items() if k != "bitstream"}
-        write_atomic(build.folder / FACTS, canonical_json(lasting).encode())
-    return facts
+    with build.held():
+        data = pack(build.workshop(FOLDER), where, contents.text(), build.name)
+        write_atomic(path, data)
+        if output is None:
+            # Last: of a bitstream that was replaced before it is said what it is, it is not said.
+            of = {"sha256": sha256(data), "network": weights_id(build.network), "facts": facts}
+            body = facts | {"of": of | {"seal": seal("bitstream", of)}}
+            write_atomic(build.folder / FACTS, canonical_json(body).encode())
+    return facts | {"bitstream": str(path)}
+
+
+def made_bitstream(build: Build, path: Path) -> dict[str, Any]:
+    """The facts about the build's own bitstream at ``path``. FileError where this installation did
+    not make it, or made it before the network of the build was replaced."""
+    known: dict[str, Any] = {}
+    if (build.folder / FACTS).is_file():
+        body = parse_json(read_bytes(build.folder / FACTS, 1 << 26, _AGAIN), build.folder / FACTS)
+        known = body.get("of", {}) if isinstance(body, dict) else {}
+    rest = {k: v for k, v in known.items() if k != "seal"} if isinstance(known, dict) else {}
+    data = read_bytes(path, 1 << 26, _AGAIN)
+    if not is_sealed("bitstream", rest, known.get("seal")) or rest["sha256"] != sha256(data):
+        raise FileError(
+            f"{path}: is not as this installation made it; {_AGAIN} again, or name it with "
+            "--bitstream if you trust who made it"
+        )
+    if rest["network"] != weights_id(build.network):
+        raise FileError(
+            f"{path}: was made before the network of {build.folder} was replaced; {_AGAIN} again, "
+            "or `sterna patch`"
+        )
+    return rest["facts"]
 
 
 def _fixed(images: Sequence[MemoryImage]) -> list[MemoryImage]:
@@ -176,7 +209,8 @@ def verify(
     record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
     data = read_bytes(path, 1 << 26, _AGAIN)
-    contents = Contents(unpack(build.folder / FOLDER, where, data), where.family)
+    with build.held():
+        contents = Contents(unpack(build.workshop(FOLDER), where, data), where.family)
     columns = [Column(*c) for c in record["columns"]]
     if weights is None:
         images = memory_images(build.network, build.design)

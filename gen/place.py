@@ -16,11 +16,17 @@ from sterna.gen.boardtop import TOP
 from sterna.gen.outreg import use_output_registers
 from sterna.gen.synth import PLACER_ECP5
 from sterna.gen.tools import ToolFailed, run_tool
+from sterna.golden.disk import read_bytes, read_text, write_atomic
 
-__all__ = ["Placed", "SUFFIX", "pack", "place", "synthesise", "unpack", "utilisation"]
+__all__ = [
+    "LARGEST", "Placed", "SUFFIX", "pack", "place", "read_netlist", "synthesise", "unpack",
+    "utilisation",
+]  # fmt: skip
 
 SUFFIX = {"ecp5": ".bit", "ice40": ".bin"}
 """Of a bitstream."""
+LARGEST = 1 << 31
+"""Bytes of a file that a program of the flow writes."""
 _TEXT = {"ecp5": "config", "ice40": "asc"}
 _RULES = {"ecp5": ("--lpf", "pins.lpf"), "ice40": ("--pcf", "pins.pcf")}
 # Eight flip-flops of an iCE40 tile share an enable: small groups with one of their own leave cells
@@ -50,11 +56,16 @@ def synthesise(folder: Path, board: Board, sources: Sequence[str]) -> dict[str, 
     kind = "u" if board.device == "up5k" else "hx"
     command = _SYNTH[board.family].format(kind=kind)
     script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
-    (folder / "synth.ys").write_text("\n".join(script) + "\n")
+    write_atomic(folder / "synth.ys", ("\n".join(script) + "\n").encode())
     run_tool("yosys", ["-Q", "-s", "synth.ys"], folder, log="synth.log")
     if board.family == "ecp5":
         use_output_registers(folder / "netlist.json", TOP)
-    return json.loads((folder / "netlist.json").read_bytes())
+    return read_netlist(folder)
+
+
+def read_netlist(folder: Path) -> dict[str, Any]:
+    """The netlist that `synthesise` left. yosys wrote it: it is as deep and long as it likes."""
+    return json.loads(read_bytes(folder / "netlist.json", LARGEST, "run the command again"))
 
 
 def _arguments(board: Board) -> list[str]:
@@ -89,7 +100,7 @@ def place(folder: Path, board: Board, seed: int, target_mhz: float = 20.0) -> Pl
     arguments = [*_arguments(board), "--freq", f"{target_mhz:.6f}", "--seed", str(seed),
                  out, text, "--report", "placed.json"]  # fmt: skip
     run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log")
-    report = json.loads((folder / "placed.json").read_bytes())
+    report = json.loads(read_bytes(folder / "placed.json", LARGEST, "run the command again"))
     fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
     uart = [mhz for name, mhz in fmax.items() if _OSCILLATOR.search(name)]
     sync = [mhz for name, mhz in fmax.items() if not _OSCILLATOR.search(name)]
@@ -98,27 +109,27 @@ def place(folder: Path, board: Board, seed: int, target_mhz: float = 20.0) -> Pl
         name: (report["utilization"][cell]["used"], report["utilization"][cell]["available"])
         for name, cell in NAMES[board.family].items()
     }
-    return Placed((folder / text).read_text(), clocks, used)
+    return Placed(read_text(folder / text, LARGEST), clocks, used)
 
 
 def pack(folder: Path, board: Board, text: str, name: str) -> bytes:
     """The bitstream of a configuration's text; also left in ``folder`` as ``name`` + suffix."""
     source, bits = f"{name}.{_TEXT[board.family]}", f"{name}{SUFFIX[board.family]}"
-    (folder / source).write_text(text)
+    write_atomic(folder / source, text.encode())
     if board.family == "ecp5":
         run_tool("ecppack", ["--compress", "--input", source, "--bit", bits], folder,
                  log="pack.log")  # fmt: skip
     else:
         run_tool("icepack", [source, bits], folder, log="pack.log")
-    return (folder / bits).read_bytes()
+    return read_bytes(folder / bits, LARGEST)
 
 
 def unpack(folder: Path, board: Board, bitstream: bytes) -> str:
     """The configuration's text in a bitstream."""
     bits, out = f"unpacked{SUFFIX[board.family]}", f"unpacked.{_TEXT[board.family]}"
-    (folder / bits).write_bytes(bitstream)
+    write_atomic(folder / bits, bitstream)
     if board.family == "ecp5":
         run_tool("ecpunpack", ["--input", bits, "--textcfg", out], folder, log="unpack.log")
     else:
         run_tool("iceunpack", [bits, out], folder, log="unpack.log")
-    return (folder / out).read_text()
+    return read_text(folder / out, LARGEST)

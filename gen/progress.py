@@ -37,6 +37,10 @@ class Progress:
             raise
         self._write(f"{time.monotonic() - start:.1f} s\n")
 
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        self._write(f"{text}\n")
+
     def _write(self, text: str) -> None:
         if not self.quiet:
             # sys.stderr is looked up at each line: tests and callers replace it.

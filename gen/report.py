@@ -4,18 +4,19 @@ Measurements that other commands left in the build folder (``measured/*.json``) 
 they were made on this very Verilog and these very weights.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.buildfolder import LIMIT
 from sterna.gen.cost import Cost, Estimate, estimate, fitted
 from sterna.gen.design import CoreDesign, Design
 from sterna.gen.drawing import draw, waits_for
 from sterna.gen.stages import SOLUTION, Build
 from sterna.golden import files
-from sterna.golden.disk import canonical_json, write_atomic
+from sterna.golden.disk import canonical_json, parse_json, read_bytes
+from sterna.golden.errors import FileError
 from sterna.golden.network import Conv2d, Linear, Network
 
 __all__ = [
@@ -280,7 +281,8 @@ def _identity(build: Build) -> dict[str, str | None]:
 def keep_measurement(build: Build, name: str, values: Mapping[str, Any]) -> None:
     """Leave ``values`` in ``measured/<name>.json`` for the report, with what they are of."""
     body = canonical_json({"of": _identity(build), "values": dict(values)})
-    write_atomic(build.folder / "measured" / f"{name}.json", body.encode())
+    with build.held():
+        build.write(f"measured/{name}.json", body)
 
 
 def measurements(build: Build) -> dict[str, dict[str, Any]]:
@@ -297,7 +299,7 @@ def measurements(build: Build) -> dict[str, dict[str, Any]]:
 def _read(path: Path) -> dict[str, Any] | None:
     # A damaged measurement is no measurement; nothing is built from these files.
     try:
-        body = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        body = parse_json(read_bytes(path, LIMIT), path)
+    except FileError:
         return None
     return body if isinstance(body, dict) else None

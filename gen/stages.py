@@ -1,6 +1,7 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
-A stage whose inputs, options and generator are unchanged is not run again; a stale one is. Files
+A stage whose inputs, options and generator are unchanged is not run again; a stale one is, and so
+is one that another installation made (`gen.trust`). One command at a time works in a folder. Files
 are written through a temporary name, and the record last: an interrupted stage is run again. A fold
 that is refused or interrupted before it writes leaves files and record as they were; a record that
 is being replaced keeps its options until then, so that the last choice is never lost.
@@ -10,30 +11,28 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from sterna.gen.boards import board
-from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION, Design
+from sterna.gen.buildfolder import LIMIT, RECORD, STAGES, Build
+from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
 from sterna.golden import files
-from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
+from sterna.golden.disk import canonical_json, parse_json, read_bytes, write_atomic
 from sterna.golden.errors import DesignError, FileError, UsageError
 from sterna.golden.names import module_name
-from sterna.golden.network import Network
 
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 
-STAGES = ("fold", "pack", "verilog")
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
 SETTINGS = ("family", "clock_mhz", "axis_width", "patchable")
 """Options that a folding file may give beside the folding."""
 SOLUTION = "solution.json"
-RECORD = "stages.json"
-LIMIT = 1 << 28
+SOURCE_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True)
@@ -64,86 +63,6 @@ def generator_id() -> str:
     return h.hexdigest()
 
 
-@dataclass
-class Build:
-    """A build folder. ``network`` and ``design`` are read when first asked for."""
-
-    folder: Path
-    example: Path | None = None
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def network(self) -> Network:
-        if "network" not in self._cache:
-            self._cache["network"] = files.load(self.folder)
-        return self._cache["network"]
-
-    @property
-    def name(self) -> str:
-        """Of the top module and of every file named after the network: `module_name`."""
-        return module_name(self.network.name)
-
-    @property
-    def design(self) -> Design:
-        if "design" not in self._cache:
-            path = self.folder / "design.json"
-            text = read_bytes(path, LIMIT, "run `sterna fold`").decode("utf-8", "replace")
-            self._cache["design"] = Design.from_json(text, str(path))
-        return self._cache["design"]
-
-    @property
-    def verilog(self) -> Path:
-        return self.folder / f"{self.name}.v"
-
-    @property
-    def data(self) -> str | None:
-        """Name of the data set the network was made for, where a recipe says so."""
-        for folder in (self.folder, self.example):
-            if folder is not None and (folder / "recipe.toml").is_file():
-                import tomllib
-
-                try:
-                    return tomllib.loads((folder / "recipe.toml").read_text()).get("data")
-                except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-                    path = folder / "recipe.toml"
-                    raise FileError(f"{path}: is not TOML ({e}); repair it") from None
-        return None
-
-    def record(self) -> dict[str, Any]:
-        path = self.folder / RECORD
-        if not path.exists():
-            return {}
-        try:
-            body = parse_json(read_bytes(path, LIMIT), path)
-        except FileError:
-            return {}  # a damaged record only costs time: every stage is stale
-        entries = body.items() if isinstance(body, dict) else ()
-        return {k: v for k, v in entries if k in STAGES and _is_entry(v)}
-
-    def write(self, name: str, data: str | bytes) -> None:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data.encode() if isinstance(data, str) else data)
-
-    def hash(self, name: str) -> str | None:
-        path = self.folder / name
-        return sha256(path.read_bytes()) if path.is_file() else None
-
-    def forget(self) -> None:
-        self._cache.clear()
-
-
-def _is_entry(entry: Any) -> bool:
-    """Whether a stage's record has its shape and names files inside the build folder only."""
-    if not isinstance(entry, dict):
-        return False
-    if not all(isinstance(entry.get(k), dict) for k in ("reads", "options", "writes")):
-        return False
-    if not set(entry["options"]) <= set(vars(Options())):
-        return False
-    return not any(Path(n).is_absolute() or ".." in Path(n).parts for n in entry["writes"])
-
-
 def open_build(
     source: str | Path, output: str | Path | None = None, variants: Sequence[str] = ()
 ) -> Build:
@@ -154,6 +73,18 @@ def open_build(
     first there is of folding.<variant>.json, else folding.json, and the build is
     build/<name>-<first variant>/.
     """
+    build, example = _opened(source, output, variants)
+    if example is None:
+        return build
+    with build.held():
+        _copy(example, build, variants)
+    return Build(build.folder, example)
+
+
+def _opened(
+    source: str | Path, output: str | Path | None, variants: Sequence[str]
+) -> tuple[Build, Path | None]:
+    """(the build, the folder to copy its sources from or None)."""
     folder = Path(source)
     if not (folder / "network.json").is_file():
         raise UsageError(
@@ -161,24 +92,28 @@ def open_build(
             "`sterna quantize`"
         )
     if output is None and ((folder / RECORD).exists() or (folder / "design.json").exists()):
-        return Build(folder)
+        return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
     target = Path(output) if output is not None else Path("build") / name
     target.mkdir(parents=True, exist_ok=True)
     if target.resolve() == folder.resolve():
-        return Build(folder)
+        return Build(folder), None
+    return Build(target), folder
+
+
+def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
+    target = build.folder
     sources = {name: name for name in ("network.safetensors", "network.json", "recipe.toml")}
     foldings = [f"folding.{variant}.json" for variant in variants]
     sources["folding.json"] = next((n for n in foldings if (folder / n).is_file()), "folding.json")
     for name, original in sources.items():
         if (folder / original).is_file():
-            data = (folder / original).read_bytes()
-            if not (target / name).is_file() or (target / name).read_bytes() != data:
+            data = read_bytes(folder / original, SOURCE_LIMIT)
+            if not (target / name).is_file() or read_bytes(target / name, SOURCE_LIMIT) != data:
                 write_atomic(target / name, data)
         elif (target / name).is_file():
             (target / name).unlink()
-    return Build(target, folder)
 
 
 def ensure(
@@ -190,34 +125,56 @@ def ensure(
     variants: Sequence[str] = (),
 ) -> Build:
     """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
-    build = source if isinstance(source, Build) else open_build(source, output, variants)
     if upto not in STAGES:
         raise UsageError(f"stage {upto!r} is not one of {', '.join(STAGES)}")
-    wanted = STAGES[: STAGES.index(upto) + 1]
+    build, example = (source, None) if isinstance(source, Build) else _opened(
+        source, output, variants
+    )  # fmt: skip
     progress = progress or Progress(quiet=True)
-    progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
-    for stage in wanted:
-        asked = _asked(build, stage, options)
-        if _fresh(build, stage, asked):
-            continue
-        with progress.step(stage):
-            read = {name: build.hash(name) for name in READS[stage]}
-            old = set(build.record().get(stage, {}).get("writes", {}))
-            build.forget()
-            if stage != "fold":  # that one decides before it writes
-                _make_stale(build, stage)
-            RUN[stage](build, asked)
-            wrote = WRITES[stage](build)
-            for name in old - set(wrote):
-                (build.folder / name).unlink(missing_ok=True)
-            entry = {
-                "reads": read,
-                "options": asked,
-                "generator": generator_id(),
-                "writes": {name: build.hash(name) for name in wrote},
-            }
-            build.write(RECORD, canonical_json(build.record() | {stage: entry}))
+    with build.held():
+        build.forget()  # what another command changed meanwhile
+        if example is not None:
+            _copy(example, build, variants)
+            build = Build(build.folder, example)
+        wanted = STAGES[: STAGES.index(upto) + 1]
+        progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+        if any(build.record().get(s) and not build.sealed(s) for s in wanted):
+            progress.note(
+                f"{build.folder}: was made by another installation, or altered; made again from "
+                "its network"
+            )
+        for stage in wanted:
+            asked = _asked(build, stage, options)
+            if not _fresh(build, stage, asked):
+                with progress.step(stage):
+                    _run(build, stage, asked)
+        # Read while nobody writes: what is asked of this object later is of one state.
+        _ = build.network, build.design
     return build
+
+
+def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
+    """Run one stage and record it, last: what it read, and the bytes that it wrote."""
+    read = {name: build.hash(name) for name in READS[stage]}
+    old = set((build.sealed(stage) or {}).get("writes", {}))
+    build.forget()
+    if stage != "fold":  # that one decides before it writes
+        _make_stale(build, stage)
+    RUN[stage](build, asked)
+    wrote = WRITES[stage](build)
+    for name in old - set(wrote):
+        build.remove(name)
+    if read != {name: build.hash(name) for name in READS[stage]}:
+        raise FileError(
+            f"{build.folder}: its network or folding was changed by another program while it was "
+            "read; run the same command again"
+        )
+    build.enter(stage, {
+        "reads": read,
+        "options": asked,
+        "generator": generator_id(),
+        "writes": {name: build.written[name] for name in wrote},
+    })  # fmt: skip
 
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
@@ -225,7 +182,7 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     if stage != "fold":
         return {}
     given = {k: v for k, v in vars(options or Options()).items() if v is not None}
-    last = build.record().get("fold", {}).get("options", {})
+    last = _known(build.record().get("fold", {}).get("options", {}))
     if set(CHOOSING) & set(given):
         last = {k: v for k, v in last.items() if k not in CHOOSING}
     if any("memory" in e for e in (given.get("folding") or {}).values() if isinstance(e, dict)):
@@ -238,11 +195,26 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     return asked
 
 
+def _known(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a record that are options, whoever wrote it; their values are checked as others'
+    are."""
+    kinds = {name: get_args(kind) for name, kind in get_type_hints(Options).items()}
+    plain = {
+        name: (int, float) if float in given else tuple(get_origin(k) or k for k in given)
+        for name, given in kinds.items()
+    }  # fmt: skip
+    return {
+        k: v for k, v in options.items()
+        if k in plain and v is not None and isinstance(v, plain[k])
+        and (bool in plain[k] or not isinstance(v, bool))
+    }  # fmt: skip
+
+
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
     """Options are compared as text: true is not 1, nor is 2.0 two."""
-    entry = build.record().get(stage)
+    entry = build.sealed(stage)
     return (
-        isinstance(entry, dict)
+        entry is not None
         and entry.get("generator") == generator_id()
         and json.dumps(entry.get("options"), sort_keys=True) == json.dumps(asked, sort_keys=True)
         and entry.get("reads") == {name: build.hash(name) for name in READS[stage]}
@@ -253,10 +225,9 @@ def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
 
 def _make_stale(build: Build, stage: str) -> None:
     """What is written from now on is not as recorded; options and names of files stay known."""
-    record = build.record()
-    if stage in record:
-        record[stage] = record[stage] | {"generator": ""}
-        build.write(RECORD, canonical_json(record))
+    entry = build.sealed(stage)
+    if entry is not None:
+        build.enter(stage, entry | {"generator": ""})
 
 
 def read_folding(path: str | Path) -> dict[str, Any]:
@@ -324,7 +295,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     if answer is not None:
         build.write(SOLUTION, answer)
     else:
-        (build.folder / SOLUTION).unlink(missing_ok=True)
+        build.remove(SOLUTION)
 
 
 def _run_pack(build: Build, asked: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ only those files differ (`write_project` again, or copy them).
 
 import dataclasses
 import re
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,6 @@ from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.pack import MemoryImage, ident_image, mem_texts, memory_images
 from sterna.gen.pll import setting
 from sterna.gen.stages import Build
-from sterna.golden.disk import write_atomic
 from sterna.golden.errors import DesignError
 
 __all__ = ["write_project"]
@@ -76,8 +74,8 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
     inner = f"{build.name}_board"
     text, files = _from_files(verilog_text(BoardTop(spec, link), inner), fixed)
     pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
-    folder = build.folder / f"vivado_{where.name}"
-    shutil.rmtree(folder / "mem", ignore_errors=True)
+    project = f"vivado_{where.name}"
+    folder = build.folder / project
     memories = "".join(f"add_files -norecurse mem/{name}\n" for name in sorted(files))
     texts = {
         "board.v": text,
@@ -88,9 +86,11 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
             mhz=pll.mhz,
         ),
     } | {f"mem/{name}": data for name, data in files.items()}  # fmt: skip
-    for name, data in texts.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / name, data.encode())
+    with build.held():
+        build.workshop(project)
+        build.remove_folder(f"{project}/mem")
+        for name, data in texts.items():
+            build.write(f"{project}/{name}", data)
     interval = build.design.modelled_interval or build.design.interval
     return {
         "board": where.name, "part": where.part, "family": where.family, "project": str(folder),

@@ -44,6 +44,7 @@ from typing import Any
 import numpy as np
 from safetensors import numpy as safetensors
 
+from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import (
     StrPath,
     canonical_json,
@@ -223,10 +224,7 @@ def _load_tensors(path: Path, size: int, expected: str) -> dict[str, np.ndarray]
     data = read_bytes(path, max(0, size), AGAIN)
     if sha256(data) != expected:
         raise FileError(f"{path}: truncated or altered, not the file of network.json; {AGAIN}")
-    try:
-        return safetensors.load(data)
-    except Exception as e:  # the library's errors have no common base
-        raise FileError(f"{path}: not a safetensors file ({e}); {AGAIN}") from e
+    return parse_tensors(data, path, AGAIN)[0]
 
 
 class _Fields:

@@ -10,10 +10,11 @@ import numpy as np
 
 from sterna.golden import csr
 from sterna.golden.errors import UsageError
+from sterna.golden.files import WeightsImage
 from sterna.golden.link import Identity, LinkError
 from sterna.golden.result import Result
 from sterna.host.connection import Connection
-from sterna.host.inputs import Images, from_build, from_shape
+from sterna.host.inputs import Images, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
 from sterna.host.reader import LinkStats
 from sterna.host.serialport import SerialPort, Transport
@@ -184,7 +185,9 @@ class Board:
         """Write registers from ``register`` on."""
         self._link.write(register, *words)
 
-    def load(self, weights: str | os.PathLike[str] | bytes | None = None) -> str:
+    def load(
+        self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None
+    ) -> str:
         """Load weights and verify them; returns their weights_id.
 
         ``weights``: path or bytes of a weights.sterna, default the build's. Retrained weights of
@@ -195,8 +198,9 @@ class Board:
         if weights is None:
             if self._images is None or self._images.weights is None:
                 raise UsageError("no weights: give the path of a weights.sterna, or a build")
-            weights = self._images.weights
-        image = parse_weights(weights)
+            image = build_weights(self._images.weights.parent)
+        else:
+            image = parse_weights(weights)
         load_weights(self._link, image)
         return image.weights_id
 

@@ -1,6 +1,6 @@
 """Which images a design takes: from a build folder, or from their shape alone."""
 
-__all__ = ["Images", "from_build", "from_shape"]
+__all__ = ["Images", "build_weights", "from_build", "from_shape"]
 
 import os
 from dataclasses import dataclass, field
@@ -11,7 +11,9 @@ import numpy as np
 
 from sterna.golden import files
 from sterna.golden.coding import image_bits
-from sterna.golden.errors import UsageError
+from sterna.golden.disk import decode
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.locks import reading
 from sterna.golden.network import Input
 
 
@@ -47,22 +49,53 @@ class Images:
         return padded.tobytes()
 
 
+def _cores(path: Path) -> tuple[str, ...]:
+    """Names of the cores with a stall counter, by csr.json."""
+    again = "run 'sterna verilog'"
+    found = files.parse_json(files.read_bytes(path, 1 << 26, again), path, again)
+    registers = found.get("registers") if isinstance(found, dict) else None
+    names = [r.get("name") for r in registers or () if isinstance(r, dict)]
+    if not isinstance(registers, list) or not all(isinstance(n, str) for n in names):
+        raise FileError(f"{path}: altered, it is no register map; {again}")
+    return tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
+
+
 def from_build(folder: str | os.PathLike[str]) -> Images:
     """Of the network in a build folder. FileError where its files are missing or damaged."""
     path = Path(folder)
-    network = files.load(path)
-    structure, cores = None, ()
-    if (path / "design.json").is_file():
-        text = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'").decode()
-        structure = files.structure_id(network, text)[:16]
-    if (path / "csr.json").is_file():
-        data = files.read_bytes(path / "csr.json", 1 << 26, "run 'sterna verilog'")
-        found = files.parse_json(data, path / "csr.json", "run 'sterna verilog'")
-        names = [register["name"] for register in found["registers"]]
-        cores = tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
+    with reading(path):
+        network = files.load(path)
+        structure, cores = None, ()
+        if (path / "design.json").is_file():
+            data = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'")
+            structure = files.structure_id(network, decode(data, path / "design.json"))[:16]
+        if (path / "csr.json").is_file():
+            cores = _cores(path / "csr.json")
     weights = path / "weights.sterna"
     return Images(network.input, network.steps, structure, cores,
                   weights if weights.is_file() else None)  # fmt: skip
+
+
+def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:
+    """The weights.sterna of a build folder. FileError unless it was packed from the very network
+    and design that are there: a command that was stopped may have left those of before."""
+    path = Path(folder)
+    with reading(path):
+        network = files.load(path)
+        text = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'")
+        image = files.read_weights_image(path / "weights.sterna")
+    design = decode(text, path / "design.json")
+    for what, found, wanted in (
+        ("design", image.structure_id, files.structure_id(network, design)),
+        ("network", image.weights_id, files.weights_id(network)),
+    ):
+        if found != wanted:
+            raise FileError(
+                f"{path / 'weights.sterna'}: was packed from another {what} than that of {path} "
+                f"({found[:16]}, not {wanted[:16]}); run 'sterna pack {path}', or give the path of "
+                "a weights.sterna itself"
+            )
+    return image
 
 
 def from_shape(shape: tuple[int, int, int]) -> Images:

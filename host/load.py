@@ -18,8 +18,10 @@ BATCH = 59 * 64
 """Words given to the link at once."""
 
 
-def parse_weights(weights: str | os.PathLike[str] | bytes) -> WeightsImage:
+def parse_weights(weights: str | os.PathLike[str] | bytes | WeightsImage) -> WeightsImage:
     """A weights image from its path or its bytes. FileError unless every byte is right."""
+    if isinstance(weights, WeightsImage):
+        return weights
     if isinstance(weights, bytes | bytearray):
         return parse_weights_image(bytes(weights))
     return read_weights_image(weights)

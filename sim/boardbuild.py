@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.stages import Build, generator_id
+from sterna.gen.trust import keep, kept
 from sterna.golden import files
 from sterna.sim.boardsim import SimulatedBoard
 from sterna.sim.cache import Cache, key_of
@@ -24,16 +25,16 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     family = family or ("ecp5" if design.family == "generic" else design.family)
     weights = files.weights_id(network)
     key = key_of(generator_id(), design.to_json(), weights, str(divisor), family)
-    path = build.folder / "sim" / f"{build.name}_board_{divisor}.v"
-    head = f"// {key}\n"
-    if path.is_file() and (text := path.read_text()).startswith(head):
+    name = f"sim/{build.name}_board_{divisor}.v"
+    if (text := kept(build.folder / name, key)) is not None:
         return text
     spec = top_spec(network, design)
     if design.reloadable:
         spec = replace(spec, weights_id=0)
     board = BoardTop(spec, link_spec(spec, family, divisor))
-    text = head + verilog_text(board, f"{build.name}_board")
-    build.write(f"sim/{path.name}", text)
+    text = verilog_text(board, f"{build.name}_board")
+    with build.held():
+        build.write(name, keep(key, text))
     return text
 
 

@@ -14,7 +14,9 @@ from sterna.gen.place import synthesise
 from sterna.gen.pll import setting
 from sterna.gen.stages import Build, generator_id
 from sterna.gen.tools import run_tool
+from sterna.gen.trust import keep, kept
 from sterna.golden import files
+from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.sim.boardbuild import board_text
 from sterna.sim.boardsim import SimulatedBoard, board_library
@@ -24,6 +26,7 @@ from sterna.sim.netlist import NETLIST_TARGETS, yosys_models
 __all__ = ["cell_models", "netlist_board", "pins_netlist"]
 
 DIVISOR = 4
+_LIMIT = 1 << 30
 
 _OURS = {"ecp5": ("dp16kd", "ehxplll"), "ice40": ("sb_pll40_2_pad",)}
 _PLL_CLOCK = "`define STERNA_PLL_CLOCK SternaBoard.clk\n"  # the top of sim/boardsim.py
@@ -37,7 +40,7 @@ def cell_models(target: str, text: str) -> tuple[tuple[str, str], ...]:
         UsageError: no such target. ToolMissing: yosys is not installed.
     """
     folder = package_files("sterna.sim.models")
-    ours = {name: folder.joinpath(f"{name}.v").read_text() for name in _OURS[target]}
+    ours = {n: folder.joinpath(f"{n}.v").read_text(encoding="utf-8") for n in _OURS[target]}
     names = {name.upper() for name in ours}
     found = yosys_models(NETLIST_TARGETS[target].models, text, leave=names)
     return (*found, *((f"{n}.v", _PLL_CLOCK + t) for n, t in ours.items() if n.upper() in text))
@@ -57,20 +60,20 @@ def pins_netlist(build: Build, where: Board) -> str:
     name = f"{build.name}_board"
     weights = files.weights_id(build.network)
     key = key_of(generator_id(), build.design.to_json(), weights, where.name)
-    folder = build.folder / "synth" / where.name
-    path, head = folder / "netlist.v", f"// {key}\n"
-    if path.is_file() and (text := path.read_text()).startswith(head):
+    place = f"synth/{where.name}"
+    if (text := kept(build.folder / place / "netlist.v", key)) is not None:
         return text
-    folder.mkdir(parents=True, exist_ok=True)
-    pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
-    (folder / "board.v").write_text(board_text(build, DIVISOR, where.family))
-    (folder / "pins.v").write_text(wrapper(where, name, pll))
-    synthesise(folder, where, ["board.v", "pins.v"])
-    script = f"read_json netlist.json\nhierarchy -top {TOP}\nwrite_verilog -noattr cells.v\n"
-    (folder / "write.ys").write_text(script)
-    run_tool("yosys", ["-Q", "-s", "write.ys"], folder, log="write.log")
-    text = head + (folder / "cells.v").read_text()
-    build.write(str(path.relative_to(build.folder)), text)
+    with build.held():
+        folder = build.workshop(place)
+        pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
+        write_atomic(folder / "board.v", board_text(build, DIVISOR, where.family).encode())
+        write_atomic(folder / "pins.v", wrapper(where, name, pll).encode())
+        synthesise(folder, where, ["board.v", "pins.v"])
+        script = f"read_json netlist.json\nhierarchy -top {TOP}\nwrite_verilog -noattr cells.v\n"
+        write_atomic(folder / "write.ys", script.encode())
+        run_tool("yosys", ["-Q", "-s", "write.ys"], folder, log="write.log")
+        text = read_text(folder / "cells.v", _LIMIT)
+        build.write(f"{place}/netlist.v", keep(key, text))
     return text
 
 

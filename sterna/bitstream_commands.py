@@ -151,7 +151,7 @@ def verify_bitstream(options: argparse.Namespace) -> Answer:
 
 def program(options: argparse.Namespace) -> Answer:
     """Load a bitstream into a connected board."""
-    from sterna.gen.patch import opened
+    from sterna.gen.patch import made_bitstream, opened
     from sterna.gen.place import SUFFIX
     from sterna.gen.program import program
 
@@ -159,6 +159,8 @@ def program(options: argparse.Namespace) -> Answer:
     _, where = opened(built)
     default = built.folder / f"{built.name}{SUFFIX[where.family]}"
     path = Path(options.bitstream) if options.bitstream else default
+    if not options.bitstream and path.is_file():
+        made_bitstream(built, path)
     said = program(where, path, options.flash)
     answer = {"board": where.name, "bitstream": str(path), "output": said}
     return answer, f"{path}: loaded into {where.name}", 0

@@ -85,6 +85,7 @@ def identify(options: argparse.Namespace) -> Answer:
 def load(options: argparse.Namespace) -> Answer:
     """Load a weights image into a board."""
     path = Path(options.weights)
+    image: Any = path
     if path.is_dir():
         path = path / "weights.sterna"
         if not path.is_file():
@@ -92,11 +93,44 @@ def load(options: argparse.Namespace) -> Answer:
                 f"{options.weights}: has no weights.sterna; give the board's build folder, after "
                 "'sterna pack'"
             )
+        image = _packed(Path(options.weights))
     with _open(options) as board:
-        weights_id = board.load(path)
+        weights_id = board.load(image)
         structure_id = board.identify().structure_id
     answer = {"file": str(path), "structure_id": structure_id, "weights_id": weights_id}
     return answer, f"{path}: loaded and verified, weights_id {weights_id[:16]}", 0
+
+
+def _packed(folder: Path) -> Any:
+    """The weights of a build folder, by their content those of its network: packed by this
+    installation, else packed again and compared, where what packs is installed."""
+    from sterna.golden.files import parse_weights_image
+    from sterna.host.inputs import build_weights
+
+    image = build_weights(folder)
+    try:
+        from sterna.gen.pack import weights_image
+        from sterna.gen.stages import Build
+    except ImportError:  # a host only: the ids and the CRCs of the file are what there is
+        return image
+    build = Build(folder)
+    try:
+        build.design  # noqa: B018  # of another design.json the board has no bitstream either
+    except FileError:
+        return image
+    entry = build.sealed("pack")
+    if entry is not None and entry["writes"].get("weights.sterna") == build.hash("weights.sterna"):
+        return image
+    wanted = parse_weights_image(weights_image(build.network, build.design)).regions
+    same = wanted.keys() == image.regions.keys() and all(
+        (words == image.regions[number]).all() for number, words in wanted.items()
+    )
+    if not same:
+        raise FileError(
+            f"{folder / 'weights.sterna'}: does not hold what its network packs to; run 'sterna "
+            f"pack {folder}'"
+        )
+    return image
 
 
 def infer(options: argparse.Namespace) -> Answer:
@@ -153,19 +187,11 @@ def counters(options: argparse.Namespace) -> Answer:
 def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | None"]:
     """Images and, of a data set, their labels."""
     if options.file:
-        import io
-
-        import numpy as np
-
+        from sterna.golden.arrays import parse_npy
         from sterna.golden.disk import read_bytes
 
         data = read_bytes(options.file, RAW_LIMIT, "give a .npy file of at most 1 GB")
-        try:
-            return np.load(io.BytesIO(data), allow_pickle=False), None
-        except (ValueError, EOFError, OSError) as error:
-            raise FileError(
-                f"{options.file}: is no .npy file of numbers; write it with numpy.save"
-            ) from error
+        return parse_npy(data, options.file), None
     name = options.data or _recipes_data(Path(options.folder))
     if not name:
         raise UsageError(f"{options.folder}: no recipe.toml names images; give --data or --file")
@@ -185,17 +211,15 @@ def _first(images: "np.ndarray", count: int) -> "np.ndarray":
 
 def _recipes_data(folder: Path) -> str:
     """The data set that a build's recipe names, or nothing."""
-    import tomllib
-
-    from sterna.golden.disk import read_bytes
+    from sterna.golden.disk import parse_toml, read_bytes
 
     path = folder / "recipe.toml"
     if not path.is_file():
         return ""
-    try:
-        return str(tomllib.loads(read_bytes(path, 1 << 20).decode()).get("data", ""))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path}: is no recipe ({error}); repair it") from error
+    data = parse_toml(read_bytes(path, 1 << 20), path, "repair it").get("data", "")
+    if not isinstance(data, str):
+        raise FileError(f"{path}: data {data!r} is not a text; repair it")
+    return data
 
 
 def _compared(folder: str, images: "np.ndarray", result: Any) -> str | None:

@@ -56,6 +56,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.gen.quantize import quantize
     from sterna.golden import files
     from sterna.golden.disk import read_bytes, write_atomic
+    from sterna.golden.locks import held
     from sterna.golden.names import legal_name
     from sterna.golden.network import Neuron, Readout
     from sterna.train import data
@@ -86,25 +87,25 @@ def quantize(options: argparse.Namespace) -> Answer:
     )
     if like is not None and (other := structure_difference(result, like, options.like)) is not None:
         raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
-    files.save(result, out)
-    if recipe is not None:
-        write_atomic(out / "recipe.toml", recipe)
+    with held(out):
+        files.save(result, out)
+        if recipe is not None:
+            write_atomic(out / "recipe.toml", recipe)
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
 def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
-    import tomllib
-
     from sterna.gen.runrecord import finished_record
+    from sterna.golden.disk import parse_toml
 
     facts = None
     if recipe is not None:
-        try:
-            body = tomllib.loads(recipe.decode())
-            facts = {"name": body["name"], "data": body["data"]}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
-            raise FileError(f"{run / 'recipe.toml'}: is no recipe ({error}); repair it") from None
+        path = run / "recipe.toml"
+        body = parse_toml(recipe, path, "repair it")
+        facts = {key: body.get(key) for key in ("name", "data")}
+        if missing := [key for key, text in facts.items() if not isinstance(text, str)]:
+            raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
     return facts, finished_record(run)
 
 
@@ -183,12 +184,13 @@ def build(options: argparse.Namespace) -> Answer:
 def report(options: argparse.Namespace) -> Answer:
     """report.json, report.html with the graph, and a table."""
     from sterna.gen.report import page
-    from sterna.golden.disk import canonical_json, write_atomic
+    from sterna.golden.disk import canonical_json
 
     built = _ensure(options, "fold")
     answer = _report(built)
-    write_atomic(built.folder / "report.json", canonical_json(answer[0]).encode())
-    write_atomic(built.folder / "report.html", page(built, answer[0]).encode())
+    with built.held():
+        built.write("report.json", canonical_json(answer[0]))
+        built.write("report.html", page(built, answer[0]))
     return answer
 
 
@@ -272,8 +274,8 @@ def synth(options: argparse.Namespace) -> Answer:
     built = _ensure(options, "verilog", 1)
     family = built.design.family
     target: str = options.target or ("ecp5" if family == "generic" else family)
-    with options.progress.step(f"yosys for {target}"):
-        found = synth([built.verilog], built.name, target, built.folder / "synth")
+    with options.progress.step(f"yosys for {target}"), built.held():
+        found = synth([built.verilog], built.name, target, built.workshop("synth"))
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
     guess = estimated(built, target)
     found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}

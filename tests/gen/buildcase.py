@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from sterna.gen import stages
+from sterna.gen import buildfolder, stages
 from sterna.gen.progress import Progress
 from sterna.gen.stages import ensure
 from sterna.golden import files
@@ -82,4 +82,5 @@ class Writes:
                     raise Interrupted
             real(path, data)
 
-        monkeypatch.setattr(stages, "write_atomic", write)
+        for module in (stages, buildfolder):
+            monkeypatch.setattr(module, "write_atomic", write)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import stages
+from sterna.gen import buildfolder, stages
 from sterna.gen.stages import Options, ensure, open_build
 from sterna.golden import disk, files
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
@@ -240,17 +240,17 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(example, tmp_path, monke
 def test_a_full_disk_while_the_libraries_write(build, monkeypatch):
     """The record itself cannot be written: the stage is run again later, nothing is lost."""
     (build / "tiny.v").unlink()
-    real = stages.write_atomic
+    real = buildfolder.write_atomic
 
     def write(path, data):
         if Path(path).name == "stages.json":
             raise FileError("stages.json: cannot be written (full)")
         real(path, data)
 
-    monkeypatch.setattr(stages, "write_atomic", write)
+    monkeypatch.setattr(buildfolder, "write_atomic", write)
     with pytest.raises(FileError):
         ensure(build)
-    monkeypatch.setattr(stages, "write_atomic", real)
+    monkeypatch.setattr(buildfolder, "write_atomic", real)
     assert ran(build) == ["verilog"]
 
 

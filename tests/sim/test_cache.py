@@ -61,13 +61,14 @@ def test_an_interrupted_build_leaves_nothing(tmp_path, error):
 
 
 def test_what_a_killed_build_left_is_removed_in_time(tmp_path):
-    old, new = tmp_path / "k.1.new", tmp_path / "k.2.new"
-    old.mkdir()
-    new.mkdir()
+    old, new, own = tmp_path / "j.1.new", tmp_path / "j.2.new", tmp_path / "k.1.new"
+    for folder in (old, new, own):
+        folder.mkdir()
     long_ago = time.time() - 3 * 86400
     os.utime(old, (long_ago, long_ago))
     Cache(tmp_path).entry("k", put("a", []))
     assert not old.exists() and new.exists()
+    assert not own.exists(), "its key is locked, so nobody else builds it"
 
 
 def test_two_at_once_build_one(tmp_path):
