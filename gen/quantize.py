@@ -8,6 +8,7 @@ one integer unit of its weighted sum, so only threshold, reset_by, bias and v_in
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +23,21 @@ from sterna.gen.floatnet import (
     FloatReadout,
 )
 from sterna.gen.floatrun import (
-    float_logits,
+    at_decision,
+    float_classes,
     merge_shifts,
-    real_drive,
-    scan_real,
+    order_of,
+    raw_images,
+    reference,
     walk,
     weighted_sum,
 )
+from sterna.gen.inputfold import plain_input
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
 from sterna.gen.runrecord import finished_record
 from sterna.gen.units import check_finite, find_unit, trits_of
-from sterna.golden.bounds import node_bounds
-from sterna.golden.errors import NetworkError
+from sterna.golden.bounds import RANK_BITS, node_bounds, rule_bounds, signed_bits, wide_registers
+from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.files import save
 from sterna.golden.network import (
     MAX_VALUE,
@@ -47,21 +51,26 @@ from sterna.golden.network import (
     Pool,
     Readout,
 )
-from sterna.golden.rule import NeuronRule
+from sterna.golden.rule import MAX_FRACTION, NeuronRule
 
 __all__ = [
     "quantize", "quantize_run", "QuantizeReport", "LayerReport", "FRACTION_RANGE", "MISMATCH",
 ]  # fmt: skip
 
-FRACTION_RANGE = range(2, 11)
-MISMATCH = 1e-3  # of sites (step, image, channel, y, x)
+FRACTION_RANGE = range(2, MAX_FRACTION + 1)
+MISMATCH = 1e-3  # of a layer's spikes, of a readout's classes
 CALIBRATION = 256
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One neuron layer: F, bits of its membrane register, share of its spikes that differ from
-    the float neuron's on the same inputs, channels that are constant or can never fire."""
+    """One neuron layer: F, bits of its membrane register, ``mismatch``, channels that are constant
+    or can never fire.
+
+    ``mismatch``: the spikes (step, image, channel, y, x) that differ from the float layer's on the
+    same inputs, divided by the float layer's spikes (by 1 where it has none); of a readout, the
+    share of images whose class differs.
+    """
 
     name: str
     fraction_bits: int
@@ -93,6 +102,10 @@ class QuantizeReport:
             f"{r.constant:>8} {r.silent:>6}"
             for r in self.layers
         ]
+        rows += [
+            f"{r.name}: at no F that fits does less than {MISMATCH:g} of it differ"
+            for r in self.layers if r.mismatch > MISMATCH
+        ]  # fmt: skip
         if self.accuracy_float is not None and self.accuracy_integer is not None:
             rows.append(
                 f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
@@ -114,28 +127,34 @@ def quantize(
 
     Parameters
     ----------
-    calibration : uint8 images [B,C,H,W] ([T,B,C,H,W] for 'frames'); the first 256 are used
+    calibration : images as ``golden.exact.run`` takes them, [B,C,H,W] ([T,B,C,H,W] for 'frames'),
+        checked by the same sentences; the first 256 are used
     fraction_bits : F by neuron name, where training already chose it; else 0 where that is
-        lossless and the smallest of 2..10 whose spikes differ at no more than 1e-3 of the sites
+        lossless and the smallest of 2..16 that fits 32 bits and whose ``mismatch`` is <= 1e-3
     evaluate : (images, labels) to report the accuracy of both networks on
     leak_tolerance : how far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2]
 
-    Raises NetworkError (node, cause, next step) for everything that cannot be exact.
+    Raises NetworkError (node, cause, next step) for everything that cannot be exact, UsageError
+    for images that do not fit.
     """
     axis = 1 if network.input.coding == "frames" else 0
-    images = np.take(calibration, range(min(CALIBRATION, calibration.shape[axis])), axis)
-    if not images.size:
+    if not np.size(calibration):
         raise NetworkError("quantize: no calibration images; give at least one, better 256")
+    images = raw_images(network.input, calibration, network.steps)
+    images = np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
+    if evaluate is not None:
+        evaluate = _labelled(network, evaluate, axis)
     for node in network.nodes:
         check_finite(node)
-    network = _plain_input(network)
+    network = plain_input(network)
     nodes, maximum, trits = _shared_nodes(network)
+    signs = _Signs(network, trits)
     report = QuantizeReport(images=images.shape[axis])
     layers: list[tuple[str, float, int, int]] = []
     for node, streams in walk(network, images):
-        unit, flips = find_unit(network, node, trits, maximum)
+        unit, flips = find_unit(network, node, signs.plain, maximum)
         for source, flip in flips.items():
-            trits[source] = trits[source] * flip
+            trits[source] = signs.turn(source, node.name, flip)
         layer = _Layer(network, node, unit, trits, streams, leak_tolerance)
         rule, mismatch, silent = layer.choose((fraction_bits or {}).get(node.name))
         layers.append((node.name, mismatch, int(unit.constant.sum()), silent))
@@ -187,36 +206,76 @@ def rule_of(network: Network, name: str) -> NeuronRule:
     return node.rule
 
 
+def _labelled(network: FloatNetwork, evaluate: tuple[Any, Any], axis: int) -> tuple[Any, Any]:
+    """(images, labels) to evaluate on. UsageError where they do not fit."""
+    images = raw_images(network.input, evaluate[0], network.steps)
+    labels = np.asarray(evaluate[1])
+    if labels.shape != images.shape[axis : axis + 1] or labels.dtype.kind not in "iu":
+        raise UsageError(
+            f"labels: {labels.dtype} of shape {labels.shape} for {images.shape[axis]} images; give "
+            "one whole number an image"
+        )
+    return images, labels
+
+
 def _evaluate(network: FloatNetwork, result: Network, evaluate: tuple[np.ndarray, np.ndarray],
               report: QuantizeReport) -> None:  # fmt: skip
     from sterna.golden.exact import run  # torch only where accuracies are asked for
 
     images, labels = evaluate
     report.evaluated = len(labels)
-    report.accuracy_float = float(np.mean(float_logits(network, images).argmax(1) == labels))
+    report.accuracy_float = float(np.mean(float_classes(network, images) == labels))
     report.accuracy_integer = float(np.mean(run(result, images).classes == labels))
 
 
-def _plain_input(network: FloatNetwork) -> FloatNetwork:
-    """The network with a single deviation folded into the pixel's scale; others are refused."""
-    node = network.input
-    way_out = "feed raw pixels and let the first batch norm learn mean and deviation"
-    for what, value in (("mean", node.mean), ("std", node.std)):
-        if value is not None and np.size(value) > 1 and len(set(np.ravel(value).tolist())) > 1:
-            raise NetworkError(
-                f"node '{node.name}': a {what} for each channel cannot be built exactly (pixels "
-                f"enter as integers); {way_out}"
-            )
-    if node.mean is not None and np.any(np.asarray(node.mean) != 0):
+def _check_pool(node: FloatPool, top: int) -> None:
+    """NetworkError for a maximum that is none of single spikes, or that pads."""
+    padded = bool(np.any(getattr(node, "padding", 0)))
+    if node.mode in ("sum", "avg") and not padded:
+        return
+    if padded or top > 1:
+        what = "with padding" if padded else f"of values up to {top}"
         raise NetworkError(
-            f"node '{node.name}': a mean of {np.ravel(node.mean)[0]:g} moves pixels below zero and "
-            f"away from the zero padding; {way_out}"
+            f"node '{node.name}': a pool '{node.mode}' {what} cannot be built; pool single spikes "
+            "without padding, or let a depthwise convolution of ones with threshold 1 and reset "
+            "'zero' say where any of a window fires"
         )
-    std = 1.0 if node.std is None else float(np.ravel(node.std)[0])
-    if not std > 0:
-        raise NetworkError(f"node '{node.name}': std {std} is not positive; {way_out}")
-    plain = replace(node, mean=None, std=None, scale=node.scale / std)
-    return FloatNetwork(network.steps, [plain if n is node else n for n in network.nodes])
+
+
+class _Signs:
+    """Trits of the weighted nodes, turned once for all that read them."""
+
+    def __init__(self, network: FloatNetwork, plain: dict[str, np.ndarray]) -> None:
+        self.network, self.plain = network, dict(plain)
+        self.first: dict[str, tuple[str, np.ndarray]] = {}
+
+    def turn(self, name: str, reader: str, flip: np.ndarray) -> np.ndarray:
+        """The trits of ``name`` times the gains' signs (0: none) of what reads it. NetworkError
+        where another reader's are others.
+
+        Binary weights cannot be 0: where a reader has no gain, any sign does.
+        """
+        trits = self.plain[name]
+        if name in self.first:
+            other, old = self.first[name]
+            if self._binary(name):
+                flip, old = np.where(flip == 0, old, flip), np.where(old == 0, flip, old)
+            differ = np.argwhere(trits * flip != trits * old)
+            if differ.size:
+                o = int(differ[0, 0])
+                gains = [("negative", "zero", "positive")[int(f.flat[o]) + 1] for f in (old, flip)]
+                raise NetworkError(
+                    f"node '{name}': its weights are read by '{other}' with a {gains[0]} gain and "
+                    f"by '{reader}' with a {gains[1]} gain (channel {o}), but can be turned for "
+                    f"one of them only; give each a copy of '{name}' of its own"
+                )
+            reader = other
+        self.first[name] = (reader, flip)
+        sure = np.where(flip == 0, 1, flip) if self._binary(name) else flip
+        return (trits * sure).astype(np.int8)
+
+    def _binary(self, name: str) -> bool:
+        return self.network.by_name[name].kind == "binary"  # type: ignore[union-attr]
 
 
 def _shared_nodes(
@@ -232,6 +291,7 @@ def _shared_nodes(
             maximum[node.name] = (1 << node.bits) - 1 if node.coding == "direct" else 1
         elif isinstance(node, FloatPool):
             mode = "sum" if node.mode == "avg" else node.mode
+            _check_pool(node, maximum[node.input])
             nodes[node.name] = Pool(node.name, node.input, mode, node.kernel, node.stride)
             times = node.kernel[0] * node.kernel[1] if mode == "sum" else 1
             maximum[node.name] = maximum[node.input] * times
@@ -261,8 +321,13 @@ class _Layer:
     ) -> None:  # fmt: skip
         self.node, self.unit, self.tolerance = node, unit, tolerance
         self.steps = network.steps
-        self.real = scan_real(real_drive(network, node, streams), node, self.steps)
-        self.spikes = self.real[0]
+        self.real, v = reference(network, node, streams, unit.size)
+        self.spikes = self.real
+        self.classes: np.ndarray | None = None
+        if isinstance(node, FloatReadout):
+            if node.mode == "first_spike":
+                v = reference(network, at_decision(node), streams, unit.size)[1]
+            self.classes = order_of(node, self.real, v).argmax(1)
         self.sums: list[np.ndarray] = []
         self.shortcuts: list[np.ndarray] = []
         binary = False
@@ -282,10 +347,14 @@ class _Layer:
             fixed = 0
         best: tuple[NeuronRule, float, int] | None = None
         for fraction in FRACTION_RANGE if fixed is None else [fixed]:
-            rule, silent = fold_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
-            if self.stuck.any():
-                fires = self.real[0][:, 0, :, 0, 0]
-                rule = pattern_rule(self.node, rule, fires, self.unit, self.stuck)
+            try:
+                rule, silent = self._fold(fraction)
+            except NetworkError:
+                if best is None:
+                    raise
+                break  # more fraction bits than registers have room for
+            if best is not None and not self._fits(rule):
+                break
             mismatch, spikes = self._compare(rule)
             if best is None or mismatch < best[1]:
                 best, self.spikes = (rule, mismatch, silent), spikes
@@ -294,16 +363,36 @@ class _Layer:
         assert best is not None
         return best
 
+    def _fold(self, fraction: int) -> tuple[NeuronRule, int]:
+        rule, silent = fold_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
+        if self.stuck.any():
+            fires = self.real[:, 0, :, 0, 0]
+            rule = pattern_rule(self.node, rule, fires, self.unit, self.stuck)
+        return rule, silent
+
+    def _fits(self, rule: NeuronRule) -> bool:
+        """Whether all registers have room, as ``golden.bounds`` will ask of the network."""
+        mode = self.node.mode if isinstance(self.node, FloatReadout) else None
+        span = (self.unit.low, self.unit.high)
+        b = rule_bounds(rule, span, self.steps)
+        ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
+        return ranked and not wide_registers(rule, b, mode)
+
     def _compare(self, rule: NeuronRule) -> tuple[float, np.ndarray]:
-        """(share of sites that differ, integer spikes); a membrane readout compares classes."""
+        """(mismatch, integer spikes); see ``LayerReport``."""
         import torch
 
         from sterna.golden.exact import scan  # here, so that importing gen does not import torch
 
         shortcuts = [torch.from_numpy(s) for s in self.shortcuts]
-        done = scan([torch.from_numpy(z) for z in self.sums], rule, self.steps, shortcuts)
+        sums = [torch.from_numpy(z) for z in self.sums]
+        done = scan(sums, rule, self.steps, shortcuts)
         spikes, v = done.spikes.numpy(), done.v.numpy()
-        if isinstance(self.node, FloatReadout) and self.node.mode == "membrane":
-            real = self.real[1].reshape(len(v), -1).argmax(1)
-            return float(np.mean(v.reshape(len(v), -1).argmax(1) != real)), spikes
-        return float(np.mean(spikes != self.real[0])), spikes
+        if isinstance(self.node, FloatReadout):
+            if self.node.mode == "first_spike":  # whose membranes are those at the first spike
+                v = scan(sums, replace(rule, reset="once"), self.steps, shortcuts).v.numpy()
+            whole = v.astype(np.float64)
+            classes = order_of(self.node, spikes, whole, exact=True).argmax(1)
+            return float(np.mean(classes != self.classes)), spikes
+        differ = np.count_nonzero(spikes != self.real)
+        return differ / max(1, np.count_nonzero(self.real)), spikes

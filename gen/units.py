@@ -11,7 +11,7 @@ from sterna.gen.floatnet import (
     FloatNode,
     FloatReadout,
 )
-from sterna.gen.floatrun import affine
+from sterna.gen.floatrun import worth_of
 from sterna.gen.rulefold import Unit
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
@@ -71,20 +71,14 @@ def trits_of(node: Weighted) -> np.ndarray:
     return trits.reshape(node.weight.shape)
 
 
-def _gain(network: FloatNetwork, node: Weighted) -> tuple[np.ndarray, np.ndarray]:
-    """(real value of one integer unit of the weighted sum, signed; real offset), (O,)."""
-    scale = np.abs(np.asarray(node.weight, np.float64)).reshape(len(node.weight), -1).max(1)
-    gain, offset = affine(node)
-    return network.amplitude[node.input] * scale * gain, offset
-
-
 def find_unit(
     network: FloatNetwork,
     node: FloatNeuron | FloatReadout,
     trits: dict[str, np.ndarray],
     maximum: dict[str, int],
 ) -> tuple[Unit, dict[str, np.ndarray]]:
-    """(Unit of a neuron layer, factors to multiply each source's trits by: signs, zeros).
+    """(Unit of a neuron layer, the sign of the gain of each source's weights: -1, 0, +1, shaped to
+    multiply its trits by).
 
     NetworkError where inputs do not meet in whole, power-of-two steps or a readout has more
     than one scale.
@@ -92,43 +86,34 @@ def find_unit(
     sources = [network.by_name[i] for i in node.inputs]
     weighted = [n for n in sources if isinstance(n, Weighted)]
     spiking = [i for i in node.inputs if not isinstance(network.by_name[i], Weighted)]
-    if not weighted:
-        raise NetworkError(f"node '{node.name}': needs a Conv2d or Linear; connect one")
-    gains = [_gain(network, n) for n in weighted]
-    offset = np.sum([g[1] for g in gains], axis=0)
-    worth = [np.full(len(offset), network.amplitude[i]) for i in spiking]  # of one spike, (O,)
-    if isinstance(node, FloatNeuron) and node.norm is not None:
-        gain, start = node.norm.affine()
-        gains = [(g * gain, o) for g, o in gains]
-        worth = [w * gain for w in worth]
-        offset = gain * offset + start
-    sizes = np.array([np.abs(g[0]) for g in gains])
-    constant = np.all([s == 0 for s in (*sizes, *worth)], axis=0)
-    if isinstance(node, FloatReadout):
+    worth = worth_of(network, node)
+    gains = [worth.weighted[n.name] for n in weighted]
+    shortcuts = [worth.spikes[i] for i in spiking]  # of one spike
+    sizes = np.abs(gains)
+    constant = np.all([s == 0 for s in (*sizes, *shortcuts)], axis=0)
+    if isinstance(node, FloatReadout) and node.mode != "count":  # the order of counts has no scale
         _one_scale(node, sizes[:, ~constant], bool(constant.any()))
     shifts = _shifts(node, [n.name for n in weighted], sizes)
     size = np.max(sizes / 2.0 ** np.array(shifts)[:, None], axis=0)
-    for w in worth:  # where only spikes count, the first shortcut's is the unit
+    for w in shortcuts:  # where only spikes count, the first shortcut's is the unit
         size = np.where(size == 0, np.abs(w), size)
     # nothing multiplies a constant channel's unit: the usual one keeps its registers as narrow
     usual = float(np.median(size[~constant])) if not constant.all() else 1.0
     size = np.where(constant, usual, size)
-    coef = tuple(_coefficient(node, i, w, size) for i, w in zip(spiking, worth, strict=True))
+    coef = tuple(_coefficient(node, i, w, size) for i, w in zip(spiking, shortcuts, strict=True))
     flips: dict[str, np.ndarray] = {}
     low = np.zeros(len(size), np.int64)
     high = np.zeros(len(size), np.int64)
-    for n, (gain, _), shift in zip(weighted, gains, shifts):
-        sign = np.where(gain < 0, -1, 1).astype(np.int8)
-        if n.kind == "ternary":
-            sign = np.where(gain == 0, 0, sign).astype(np.int8)
-        flips[n.name] = sign.reshape(-1, *[1] * (n.weight.ndim - 1))
-        w = (trits[n.name] * flips[n.name]).reshape(len(size), -1).astype(np.int64)
+    for n, gain, shift in zip(weighted, gains, shifts, strict=True):
+        flips[n.name] = np.sign(gain).astype(np.int8).reshape(-1, *[1] * (n.weight.ndim - 1))
+        turned = np.where(flips[n.name] == 0, n.kind == "binary", flips[n.name])
+        w = (trits[n.name] * turned).reshape(len(size), -1).astype(np.int64)
         low += (np.minimum(w, 0).sum(1) * maximum[n.input]) << shift
         high += (np.maximum(w, 0).sum(1) * maximum[n.input]) << shift
     for i, c in zip(spiking, coef):
         low += np.minimum(c, 0).astype(np.int64) * maximum[i]
         high += np.maximum(c, 0).astype(np.int64) * maximum[i]
-    return Unit(size, offset, constant, low, high, shifts, coef), flips
+    return Unit(size, worth.offset, constant, low, high, shifts, coef), flips
 
 
 def _one_scale(node: FloatReadout, sizes: np.ndarray, constant: bool) -> None:
@@ -182,5 +167,10 @@ def _coefficient(node: FloatNode, spikes: str, worth: np.ndarray, size: np.ndarr
         raise NetworkError(
             f"node '{node.name}': a spike of '{spikes}' is worth {real[o]:g} units of channel {o}, "
             "not a whole number; tie the amplitudes in training or pass it through a convolution"
+        )
+    if np.any(np.abs(whole) >= 2**31):
+        raise NetworkError(
+            f"node '{node.name}': a spike of '{spikes}' is worth {np.abs(whole).max():.3g} units, "
+            "more than 32 bits; tie the amplitudes in training"
         )
     return whole.astype(np.int32)

@@ -1,6 +1,5 @@
 """Interval analysis: how wide every register must be (DESIGN section 3, Widths)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = [
     "Interval", "RuleBounds", "signed_bits", "unsigned_bits", "weighted_interval", "rule_bounds",
-    "node_bounds", "RANK_BITS",
+    "node_bounds", "wide_registers", "FAR", "RANK_BITS",
 ]  # fmt: skip
 
 RANK_BITS = 24
@@ -20,6 +19,10 @@ that it does not change when weights are loaded at run time."""
 
 Interval = tuple[np.ndarray, np.ndarray]
 """Lowest and highest value per channel, int64 (O,), both reached or safe outer bounds."""
+
+FAR = 1 << 40
+"""Where the analysis stops counting: 256 times what any register may hold, and small enough that
+no product or shift of it passes 64 bits (a decay's is below 2**52, the fraction bits' 2**56)."""
 
 
 def signed_bits(lo: int, hi: int) -> int:
@@ -49,7 +52,8 @@ class RuleBounds:
     """(lowest, highest) over all steps and channels, of each register of a neuron scan.
 
     drive: (x << F) + bias;  current: i;  u: v + i before the reset;  reset: u - reset_by;
-    margin: u - threshold;  v: membrane after the reset.
+    margin: u - threshold;  v: membrane after the reset. Not every rule has all of them: see
+    ``wide_registers``. Drives, currents and membranes beyond +-``FAR`` are given as +-``FAR``.
     """
 
     x: tuple[int, int]
@@ -71,13 +75,17 @@ def _decay(decay: Decay | str | None, span: Interval) -> Interval:
     return span if not isinstance(decay, Decay) else (decay(span[0]), decay(span[1]))
 
 
+def _near(span: Interval) -> Interval:
+    return np.clip(span[0], -FAR, FAR), np.clip(span[1], -FAR, FAR)
+
+
 def rule_bounds(
     rule: NeuronRule,
     x: Interval,
     steps: int,
     ranges: dict[str, tuple[int, int]] | None = None,
 ) -> RuleBounds:
-    """Ranges of every register, given the range of x per channel.
+    """Ranges of every register over all ``steps``, given the range of x per channel.
 
     ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
     whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise
@@ -95,34 +103,33 @@ def rule_bounds(
     thr, back = param("threshold", rule.threshold), param("reset_by", rule.reset_by)
     v = param("v_init", rule.v_init)
     i = (np.zeros_like(v[0]), np.zeros_like(v[0]))
-    seen: dict[str, list[int]] = {}
+    seen = {name: [0, 0] for name in RuleBounds.__dataclass_fields__}
 
     def note(name: str, span: Interval) -> None:
-        old = seen.setdefault(name, [0, 0])
+        old = seen[name]
         old[0], old[1] = min(old[0], int(span[0].min())), max(old[1], int(span[1].max()))
 
-    x = (x[0].astype(np.int64), x[1].astype(np.int64))
+    x = _near((x[0].astype(np.int64), x[1].astype(np.int64)))
     note("x", x)
     note("v", v)
-    for t in range(steps):
+    for t in range(steps):  # all of them: a register may be widest at the last
         bias = param("bias", rule.bias_at(t))
-        drive = ((x[0] << rule.fraction_bits) + bias[0], (x[1] << rule.fraction_bits) + bias[1])
+        base = (x[0] << rule.fraction_bits, x[1] << rule.fraction_bits)
+        drive = _near((base[0] + bias[0], base[1] + bias[1]))
         note("drive", drive)
         if rule.synapse is None:
             i = drive
         else:
             i = _decay(rule.synapse, i)
-            i = (i[0] + drive[0], i[1] + drive[1])
+            i = _near((i[0] + drive[0], i[1] + drive[1]))
         v = _decay(rule.leak, v)
-        u = (v[0] + i[0], v[1] + i[1])
+        u = _near((v[0] + i[0], v[1] + i[1]))
         note("current", i)
         note("u", u)
         note("margin", (u[0] - thr[1], u[1] - thr[0]))
         note("reset", (u[0] - back[1], u[1] - back[0]))
-        v = _after_reset(rule.reset, u, thr, back)
+        v = _near(_after_reset(rule.reset, u, thr, back))
         note("v", v)
-        if max(abs(b) for s in seen.values() for b in s) >= 2**31:
-            break
     return RuleBounds(**{k: (s[0], s[1]) for k, s in seen.items()})
 
 
@@ -140,6 +147,18 @@ def _after_reset(reset: str, u: Interval, thr: Interval, back: Interval) -> Inte
     lo = np.where(fires & silent, np.minimum(quiet[0], loud[0]), np.where(fires, loud[0], quiet[0]))
     hi = np.where(fires & silent, np.maximum(quiet[1], loud[1]), np.where(fires, loud[1], quiet[1]))
     return lo, hi
+
+
+_LONG = {"margin": "the membrane less the threshold", "reset": "the membrane less reset_by"}
+
+
+def wide_registers(rule: NeuronRule, b: RuleBounds, mode: str | None = None) -> list[str]:
+    """The registers that pass 32 bits, among those that the rule has: nothing is compared with the
+    threshold in a 'membrane' readout (``mode``), and only 'subtract' takes reset_by away."""
+    none = {"margin"} if mode == "membrane" else set()
+    none |= {"reset"} if rule.reset != "subtract" else set()
+    names = [k for k in RuleBounds.__dataclass_fields__ if k not in none]
+    return [k for k in names if signed_bits(*getattr(b, k)) > 32]
 
 
 def node_bounds(
@@ -171,9 +190,16 @@ def node_bounds(
             least, most = (c, c) if ranges is None else ranges["coef"]
             top = network.maximum[source]
             lo, hi = lo + np.minimum(least, 0) * top, hi + np.maximum(most, 0) * top
+        lo, hi = _near((lo, hi))  # so that however many inputs meet, their sum fits
     b = rule_bounds(rule, (lo, hi), network.steps, ranges)
-    _fit(name, b)
-    if isinstance(node, Readout) and node.mode == "first_spike":
+    mode = node.mode if isinstance(node, Readout) else None
+    if wide := wide_registers(rule, b, mode):
+        what = _LONG.get(wide[0], wide[0])
+        raise NetworkError(
+            f"node '{name}': {what} can reach {getattr(b, wide[0])}, more than 32 bits; "
+            "use fewer fraction bits, smaller parameters or fewer inputs"
+        )
+    if mode == "first_spike":
         if signed_bits(*b.u) > RANK_BITS or network.steps >= 1 << (31 - RANK_BITS):
             raise NetworkError(
                 f"node '{name}': a first_spike readout holds {RANK_BITS}-bit membranes and T <= "
@@ -181,14 +207,3 @@ def node_bounds(
                 "use fewer fraction bits or steps"
             )
     return b
-
-
-def _fit(name: str, b: RuleBounds) -> None:
-    wide: Sequence[str] = [
-        k for k in RuleBounds.__dataclass_fields__ if signed_bits(*getattr(b, k)) > 32
-    ]
-    if wide:
-        raise NetworkError(
-            f"node '{name}': {wide[0]} can reach {getattr(b, wide[0])}, more than 32 bits; "
-            "use fewer fraction bits, smaller parameters or fewer inputs"
-        )
