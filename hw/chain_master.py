@@ -12,7 +12,7 @@ from sterna.hw.chain import ADDRESS_BITS, REGION_BITS, WORD_BITS, Chain, ChainOp
 _CRC_BITS = 8
 
 PATIENCE = 1023
-"""Clocks the master waits for a word to come back. A whole ring takes a quarter of them: a clock
+"""Clocks the master waits for a word to come back. A whole ring takes a third of them: a clock
 for each of at most 256 nodes, and about ten more in the one that answers."""
 
 
