@@ -50,13 +50,14 @@ BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its
 class BoardOptions:
     """board: its name. uart: pins of rx and tx instead of the board's own. clock_mhz: what place
     and route aims at, None for the design's. seeds: how many placements are tried; the fastest is
-    kept."""
+    kept. output_registers: flip-flops may move into block RAMs (ECP5, `gen.outreg`)."""
 
     board: str
     baud: int = 1_000_000
     uart: tuple[str, ...] = ()
     clock_mhz: float | None = None
     seeds: int = 1
+    output_registers: bool = True
 
 
 def divisor(where: Board, baud: int) -> int:
@@ -220,7 +221,7 @@ class _Flow:
                 what = self._what(logic)
                 text = board_verilog(self.build, self.where, self.options.baud, what)
                 write_atomic(self.folder / "board.v", text.encode())
-                netlist = synthesise(self.folder, self.where, ["board.v", "pins.v"])
+                netlist = self._netlist(self.folder)
                 used = utilisation(self.folder, self.where)
             over = used["bram"][0] - used["bram"][1]
             candidates = self._least_bits(logic)
@@ -231,6 +232,10 @@ class _Flow:
             if any(have > most for have, most in used.values()):
                 raise too_big(self.build, self.where, netlist, used, self._try)
             return logic
+
+    def _netlist(self, folder: Path) -> dict[str, Any]:
+        moves = self.options.output_registers
+        return synthesise(folder, self.where, ["board.v", "pins.v"], moves)
 
     def _what(self, logic: set[str]) -> Placeholders:
         seed = structure_id(self.build.network, self.build.design.to_json())
@@ -287,7 +292,7 @@ class _Flow:
         with self.progress.step("a smaller folding"):
             text = board_verilog(smaller, self.where, self.options.baud, flow._what(set()))
             write_atomic(trial / "board.v", text.encode())
-            synthesise(trial, self.where, ["board.v", "pins.v"])
+            self._netlist(trial)
             used = utilisation(trial, self.where)
         shutil.rmtree(trial)
         return used

@@ -2,17 +2,22 @@
 
 The wrapper is plain Verilog around ``BoardTop`` (ports clk rst uart_clk uart_rst rx tx led): a PLL
 makes ``clk`` from the oscillator, which is ``uart_clk`` itself, so the baud rate does not depend on
-the frequency that place and route reached. Both resets are held until the PLL has locked (without a
-PLL: 16 clocks), and are released at an edge of their own clock.
+the frequency that place and route reached. Both resets are held until the PLL has been locked for
+`LOCK_CLOCKS` clocks of the oscillator on end (a PLL's lock comes and goes while it settles; without
+a PLL: as long after power-on). Any loss of lock, however short, resets both at once and begins the
+wait anew. They are released at an edge of their own clock.
 """
 
 from sterna.gen.boards import Board
 from sterna.gen.pll import PllSetting
 
-__all__ = ["TOP", "constraints", "wrapper"]
+__all__ = ["LOCK_CLOCKS", "TOP", "constraints", "wrapper"]
 
 TOP = "sterna_pins"
 """Name of the wrapper's module."""
+
+LOCK_CLOCKS = 1024
+"""Clocks of the oscillator for which a PLL must have been locked: a power of two."""
 
 _ECP5 = """\
   wire loop, locked;
@@ -55,9 +60,7 @@ _XILINX7 = """\
   BUFG uart_buffer (.I(input_clock), .O(clk_uart));
 """
 _NO_PLL = """\
-  reg [4:0] begun = 5'd0;
-  always @(posedge clk) if (!begun[4]) begun <= begun + 5'd1;
-  wire locked = begun[4];
+  wire locked = 1'b1;
   assign clk_sync = clk;
   assign clk_uart = clk;
 """
@@ -68,12 +71,19 @@ _WRAPPER = """\
 module {top}({ports});
   wire clk_sync, clk_uart;
 {clocks}
-  // Asserted at once without lock, released at an edge of the clock it is for.
-  reg [1:0] reset_sync = 2'b11, reset_uart = 2'b11;
-  always @(posedge clk_sync or negedge locked)
-    if (!locked) reset_sync <= 2'b11; else reset_sync <= {{reset_sync[0], 1'b0}};
+  // Lock must have lasted. It may come in any phase: only the lowest bit can then be hit by it, and
+  // has settled long before the highest one counts.
+  reg [{lock_bits}:0] lasted = {lock_width}'d0;
+  wire steady = lasted[{lock_bits}];
   always @(posedge clk_uart or negedge locked)
-    if (!locked) reset_uart <= 2'b11; else reset_uart <= {{reset_uart[0], 1'b0}};
+    if (!locked) lasted <= {lock_width}'d0; else if (!steady) lasted <= lasted + {lock_width}'d1;
+
+  // Asserted at once without lock, released at an edge of the clock it is for.
+  (* ASYNC_REG = "TRUE" *) reg [1:0] reset_sync = 2'b11, reset_uart = 2'b11;
+  always @(posedge clk_sync or negedge steady)
+    if (!steady) reset_sync <= 2'b11; else reset_sync <= {{reset_sync[0], 1'b0}};
+  always @(posedge clk_uart or negedge steady)
+    if (!steady) reset_uart <= 2'b11; else reset_uart <= {{reset_uart[0], 1'b0}};
 
   wire led_on, tx_out;
   {inner} board (
@@ -98,6 +108,7 @@ def wrapper(board: Board, inner: str, pll: PllSetting | None) -> str:
     return _WRAPPER.format(
         board=board.name, part=board.part, top=TOP, inner=inner, clocks=clocks,
         rx=sign["rx"], tx=sign["tx"], led=led,
+        lock_bits=LOCK_CLOCKS.bit_length() - 1, lock_width=LOCK_CLOCKS.bit_length(),
         ports="input clk, input rx, output tx" + (", output led" if led else ""),
         mhz=pll.mhz if pll else board.clock_mhz,
         pll_note=f" from {board.clock_mhz:g} MHz" if pll else ", the oscillator itself",

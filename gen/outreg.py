@@ -4,8 +4,8 @@ yosys leaves the output register of DP16KD unused. With it data are there 4 ns e
 and each block needs up to 36 flip-flops less. A register moves where it takes every output of its
 port that is used, in the port's clock, is 0 at the start, and has no reset: the block's reset
 would clear the read latch before it, too. Anything that is not as yosys makes it stays where it is.
-Done on the netlist between synthesis and placement. The block's OCE is taken to be independent of
-its CE, as in sim/models/dp16kd.v.
+Done on the netlist between synthesis and placement. The block's OCE is independent of its CE, as in
+sim/models/dp16kd.v; docs/bitstreams.md says who else says so.
 """
 
 import json

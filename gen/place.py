@@ -51,14 +51,17 @@ class Placed:
     used: dict[str, tuple[int, int]]
 
 
-def synthesise(folder: Path, board: Board, sources: Sequence[str]) -> dict[str, Any]:
-    """Verilog to ``netlist.json``; returns it."""
+def synthesise(
+    folder: Path, board: Board, sources: Sequence[str], output_registers: bool = True
+) -> dict[str, Any]:
+    """Verilog to ``netlist.json``; returns it. ``output_registers``: flip-flops may move into block
+    RAMs (`gen.outreg`)."""
     kind = "u" if board.device == "up5k" else "hx"
     command = _SYNTH[board.family].format(kind=kind)
     script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
     write_atomic(folder / "synth.ys", ("\n".join(script) + "\n").encode())
     run_tool("yosys", ["-Q", "-s", "synth.ys"], folder, log="synth.log")
-    if board.family == "ecp5":
+    if board.family == "ecp5" and output_registers:
         use_output_registers(folder / "netlist.json", TOP)
     return read_netlist(folder)
 

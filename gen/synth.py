@@ -251,10 +251,12 @@ def fmax_ecp5(
     seeds: Sequence[int] = (1, 2, 3),
     router: str = "router1",
     options: Sequence[str] = (),
+    output_registers: bool = True,
     timeout: float | None = None,
 ) -> dict[str, Any]:
     """Fmax of module ``top`` alone on an ECP5 of speed grade 6: the median over ``seeds``.
-    Placed as a board's design is, `PLACER_ECP5` and `gen.outreg` included.
+    Placed as a board's design is, `PLACER_ECP5` and, with ``output_registers``, `gen.outreg`
+    included.
 
     Ports are wrapped by shift registers (see `_wrapper`). ``device``: '12k', '25k', '45k', '85k'.
     ``router``: of nextpnr; 'router2' ended on designs that 'router1' did not end with, at less MHz.
@@ -277,7 +279,8 @@ def fmax_ecp5(
     (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock))
     used = synth([*(folder / name for name in names), folder / "fmax_wrapper.v"], "fmax_wrapper",
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
-    moved = use_output_registers(folder / "fmax_wrapper_ecp5.json", "fmax_wrapper")
+    netlist = folder / "fmax_wrapper_ecp5.json"
+    moved = use_output_registers(netlist, "fmax_wrapper") if output_registers else 0
     routing = ["--router", router]
     if router == "router2":  # did not converge with the pin that nextpnr chose
         (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')

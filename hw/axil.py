@@ -2,7 +2,7 @@
 
 __all__ = ["AxiLite", "AxiLiteSlave", "Response"]
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,8 +51,9 @@ class AxiLiteSlave(wiring.Component):
     Address and data of a write may come in either order. Every output of the bus is a register or
     its inverse: no combinational path from any bus input. Reads and writes do not wait for each
     other's response to be taken. The two low address bits are ignored (a reader picks its bytes).
-    A write that does not drive all four bytes gets SLVERR and no request: registers have effects
-    that half a word could not have.
+    A write that drives some of the four bytes gets SLVERR and no request: registers have effects
+    that half a word could not have. One that drives none is legal and does nothing: OKAY, and no
+    request either.
 
     A request is ``request`` for one clock with ``write``, ``address`` and ``wdata``, which stay
     until ``done``. The answer is ``done`` for one clock, at least one clock after ``request``, with
@@ -91,7 +92,7 @@ class AxiLiteSlave(wiring.Component):
         # One beat of each channel is held until its request has been answered.
         held_aw, held_w, held_ar = Signal(), Signal(), Signal()
         write_address, read_address = Signal.like(self.address), Signal.like(self.address)
-        whole = Signal()
+        whole, partial = Signal(), Signal()
         waiting = Signal()
         # After a transfer the other direction goes first, so neither can starve.
         reads_first = Signal()
@@ -104,6 +105,7 @@ class AxiLiteSlave(wiring.Component):
             m.d.sync += [held_aw.eq(1), write_address.eq(bus.awaddr[2:])]
         with m.If(bus.wvalid & bus.wready):
             m.d.sync += [held_w.eq(1), self.wdata.eq(bus.wdata), whole.eq(bus.wstrb.all())]
+            m.d.sync += partial.eq(bus.wstrb.any() & ~bus.wstrb.all())
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [held_ar.eq(1), read_address.eq(bus.araddr[2:])]
         with m.If(bus.bready):
@@ -126,7 +128,8 @@ class AxiLiteSlave(wiring.Component):
                 m.d.sync += self.address.eq(write_address)
         with m.Elif(self.done | (self.write & ~whole)):
             response = Signal(Response)
-            with m.If(self.error | (self.write & ~whole)):
+            # Without a request nobody has said anything: ``error`` is that of another transfer.
+            with m.If(Mux(self.write & ~whole, partial, self.error)):
                 m.d.comb += response.eq(Response.SLVERR)
             m.d.sync += [waiting.eq(0), reads_first.eq(self.write)]
             with m.If(self.write):

@@ -1,6 +1,6 @@
 """The start and end of the daisy chain: single accesses and the CRC-32 read-back pass."""
 
-__all__ = ["ChainMaster"]
+__all__ = ["PATIENCE", "ChainMaster"]
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -10,6 +10,10 @@ from amaranth.lib.wiring import In, Out
 from sterna.hw.chain import ADDRESS_BITS, REGION_BITS, WORD_BITS, Chain, ChainOp
 
 _CRC_BITS = 8
+
+PATIENCE = 1023
+"""Clocks the master waits for a word to come back. A whole ring takes a third of them: a clock
+for each of at most 256 nodes, and about ten more in the one that answers."""
 
 
 class ChainMaster(wiring.Component):
@@ -25,7 +29,8 @@ class ChainMaster(wiring.Component):
     ``done`` is high for one clock: for an access when its word has come back, with ``error`` if it
     was refused or nobody answered, and ``rdata``; for a pass as soon as it is accepted or refused.
     ``addr`` counts up (modulo 2**20) with every answered access. A pass ends with ``crc_done``, or
-    with ``crc_error`` where nobody answered or the address space ended.
+    with ``crc_error`` where nobody answered or the address space ended. A ring from which nothing
+    comes back within ``patience`` clocks has not answered: the bus never hangs on it.
 
     Members
     -------
@@ -42,8 +47,8 @@ class ChainMaster(wiring.Component):
     chain_o, chain_i : the ring
     """
 
-    def __init__(self, settle: int = 4):
-        self.settle = settle
+    def __init__(self, settle: int = 4, patience: int = PATIENCE):
+        self.settle, self.patience = settle, patience
         super().__init__(
             {
                 "seek": In(1),
@@ -75,7 +80,7 @@ class ChainMaster(wiring.Component):
         out, back = self.chain_o.word, self.chain_i.word
         answered = Signal()
         m.d.comb += answered.eq(back.valid & (back.op == ChainOp.RESPONSE))
-        timer = Signal(range(self.settle + 1))
+        timer = Signal(range(max(self.settle, self.patience) + 1))
         settled = Signal()
         m.d.comb += settled.eq(timer == 0)
         byte = Signal(range(WORD_BITS // _CRC_BITS))
@@ -119,18 +124,20 @@ class ChainMaster(wiring.Component):
                 m.d.sync += [out.region.eq(self.region), out.addr.eq(self.addr)]
                 with m.If(self.write & ~walking):
                     m.d.sync += out.op.eq(ChainOp.WRITE)
+                m.d.sync += timer.eq(self.patience)
                 m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(answered):
                     m.d.sync += [self.rdata.eq(back.data), self.addr.eq(self.addr + 1)]
-                with m.If(back.valid & walking):
+                over = back.valid | settled  # the word is back, or will not come
+                with m.If(over & walking):
                     m.d.sync += self.left.eq(self.left - 1)
                     m.next = "SUM"
                     # The pass must not start over at address 0.
                     with m.If(~answered | (self.addr.all() & (self.left != 1))):
                         m.d.sync += [walking.eq(0), self.crc_error.eq(1), timer.eq(self.settle)]
                         m.next = "READY"
-                with m.Elif(back.valid):
+                with m.Elif(over):
                     m.d.sync += [self.done.eq(1), self.error.eq(~answered), timer.eq(self.settle)]
                     m.next = "READY"
             with m.State("SUM"):

@@ -31,9 +31,10 @@ class ControlPlane(wiring.Component):
     ``repeat`` come from registers alone. Reads and writes of plain registers have their response
     5 clocks after the last address or data beat, reads of counters up to a clock for each of them
     and three more later. An access through ``chain_data`` takes the ring's
-    length, the node's latency and about 10 clocks more; a write's response means that the word is
+    length, the node's latency and about 10 clocks more, and SLVERR after `PATIENCE` clocks in which
+    nothing came back; a write's response means that the word is
     in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
-    read-only register or with a byte strobe off; chain accesses and CRC passes while an image is in
+    read-only register or with some byte strobes off; chain accesses and CRC passes while an image is in
     flight or a CRC pass is under way, or to a region or address nobody answers for; ``crc_words``
     beyond 21 bits.
 

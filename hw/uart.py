@@ -8,10 +8,10 @@ register that keeps still while a toggle passes two flip-flops: ``sync`` may run
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.hw.synchronizer import synchronized
 
 __all__ = ["MIN_DIVISOR", "UartReceiver", "UartTransmitter", "check_divisor"]
 
@@ -53,8 +53,7 @@ class UartReceiver(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        line = Signal(init=1)
-        m.submodules.line = FFSynchronizer(self.rx, line, o_domain="uart", init=1)
+        line = synchronized(m, self.rx, "uart", "line", init=1)
         timer, left = Signal(range(self.divisor)), Signal(4)
         bits, byte, flips = Signal(8), Signal(8), Signal()
         quiet = Signal()  # the line has been 1 since the last byte
@@ -75,8 +74,7 @@ class UartReceiver(wiring.Component):
                 m.d.uart += quiet.eq(line)
                 with m.If(line):
                     m.d.uart += [byte.eq(bits), flips.eq(~flips)]
-        seen, known = Signal(), Signal()
-        m.submodules.seen = FFSynchronizer(flips, seen, o_domain="sync")
+        seen, known = synchronized(m, flips, "sync", "seen"), Signal()
         m.d.comb += [self.o.valid.eq(seen != known), self.o.payload.eq(byte)]
         with m.If(self.o.ready):
             m.d.sync += known.eq(seen)
@@ -106,10 +104,9 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         # A byte is asked for by a toggle, and has been taken when the other one has followed.
-        asks, asked, took, taken = Signal(), Signal(), Signal(), Signal()
-        asking = Signal()
-        m.submodules.asked = FFSynchronizer(asks, asked, o_domain="uart")
-        m.submodules.taken = FFSynchronizer(took, taken, o_domain="sync")
+        asks, took, asking = Signal(), Signal(), Signal()
+        asked = synchronized(m, asks, "uart", "asked")
+        taken = synchronized(m, took, "sync", "taken")
         m.d.comb += self.i.ready.eq(asking & (asks == taken))
         with m.If(self.i.ready):
             m.d.sync += asking.eq(0)

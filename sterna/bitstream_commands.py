@@ -26,6 +26,8 @@ def add_parsers(
     sub.add_argument("--uart", metavar="RX,TX", help="pins of the FPGA or of connectors (io_0:1)")
     sub.add_argument("--seeds", type=int, default=1, metavar="N",
                      help="place N times and keep the fastest")  # fmt: skip
+    sub.add_argument("--no-output-registers", action="store_true",
+                     help="ECP5: keep flip-flops out of the block RAMs' output registers")  # fmt: skip
 
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
@@ -68,7 +70,8 @@ def bitstream(options: argparse.Namespace) -> Answer:
             f"cd {facts['project']} && vivado -mode batch -source build.tcl"
         )
         return {"build": str(built.folder), **facts}, text, 0
-    chosen = BoardOptions(where.name, options.baud, uart, seeds=options.seeds)
+    chosen = BoardOptions(where.name, options.baud, uart, seeds=options.seeds,
+                          output_registers=not options.no_output_registers)  # fmt: skip
     facts = make(built, chosen, progress)
     return {"build": str(built.folder), **facts}, _text(facts), 0
 

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.bitstream import FOLDER, BoardOptions, bitstream, divisor
+from sterna.gen import place
+from sterna.gen.bitstream import FOLDER, BoardOptions, _Flow, _inputs, bitstream, divisor
 from sterna.gen.boards import board
+from sterna.gen.boardtop import TOP
 from sterna.gen.fit import layer_cells, smaller_folding, too_big
 from sterna.gen.pack import memory_images
 from sterna.gen.patch import patch, verify
 from sterna.gen.program import command, program
+from sterna.gen.progress import Progress
 from sterna.gen.stages import Options, ensure
 from sterna.golden import files
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
@@ -129,6 +132,23 @@ def test_a_design_that_was_folded_anew_is_no_longer_that_of_its_bitstream(made, 
     for change in (lambda: patch(other, build.folder / "weights.sterna"), lambda: verify(other)):
         with pytest.raises(FileError, match="folded anew after its bitstream was made"):
             change()
+
+
+def test_output_registers_may_be_left_alone(monkeypatch, tmp_path):
+    moved = []
+
+    def run_tool(tool, arguments, folder, **_):
+        (folder / "netlist.json").write_text("{}")
+
+    monkeypatch.setattr(place, "run_tool", run_tool)
+    monkeypatch.setattr(place, "use_output_registers", lambda path, top: moved.append(top))
+    where, build = board("ulx3s-25f"), packed(tmp_path, "ecp5", 1)
+    options = [BoardOptions(where.name), BoardOptions(where.name, output_registers=False)]
+    for chosen in options:
+        _Flow(build, chosen, where, tmp_path, Progress(quiet=True))._netlist(tmp_path)
+    assert moved == [TOP]
+    # A bitstream made with them is not taken for one without.
+    assert _inputs(build, options[0], where, ()) != _inputs(build, options[1], where, ())
 
 
 def test_a_folder_without_a_bitstream_is_named(tmp_path):

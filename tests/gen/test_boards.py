@@ -5,9 +5,10 @@ import re
 import pytest
 
 from sterna.gen.boards import BOARDS, board
-from sterna.gen.boardtop import TOP, constraints, wrapper
+from sterna.gen.boardtop import LOCK_CLOCKS, TOP, constraints, wrapper
 from sterna.gen.pll import setting
 from sterna.golden.errors import UsageError
+from sterna.sim.pyverilator_lib import open_model
 
 pytest.importorskip("amaranth_boards", reason="amaranth-boards is not installed")
 
@@ -66,6 +67,72 @@ def test_a_lit_led_is_low_where_the_board_wants_it_low():
     assert "assign led = ~led_on;" in wrapper(board("icebreaker"), "inner", pll)
     pll = setting("ecp5", 25_000_000, 24e6)
     assert "assign led = led_on;" in wrapper(board("ulx3s-25f"), "inner", pll)
+
+
+# The wrapper around a PLL whose lock is the pin rx, and a board that shows its resets.
+_LOCK = """
+module inner(input clk, input rst, input uart_clk, input uart_rst, input rx, output tx, output led);
+  assign tx = uart_rst;
+  assign led = rst;
+endmodule
+module EHXPLLL(input CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP,
+  PHASELOADREG, PLLWAKESYNC, ENCLKOP, output CLKOP, CLKOS, CLKINTFB, LOCK);
+  parameter PLLRST_ENA = "", INTFB_WAKE = "", STDBY_ENABLE = "", DPHASE_SOURCE = "";
+  parameter OUTDIVIDER_MUXA = "", OUTDIVIDER_MUXB = "", OUTDIVIDER_MUXC = "", OUTDIVIDER_MUXD = "";
+  parameter FEEDBK_PATH = "", CLKOP_ENABLE = "", CLKOS_ENABLE = "";
+  parameter CLKI_DIV = 1, CLKFB_DIV = 1, CLKOP_DIV = 1, CLKOP_CPHASE = 0, CLKOP_FPHASE = 0;
+  parameter CLKOS_DIV = 1, CLKOS_CPHASE = 0, CLKOS_FPHASE = 0;
+  assign CLKOP = CLKI, CLKOS = CLKI, CLKINTFB = CLKI, LOCK = 1'b0;
+endmodule
+module bench(clk, lock, rst, uart_rst);
+  input clk;
+  input lock;
+  output rst;
+  output uart_rst;
+  pins pins (.clk(clk), .rx(lock), .tx(uart_rst), .led(rst));
+endmodule
+"""
+
+
+def _lock_model():
+    where = board("ulx3s-85f")
+    text = wrapper(where, "inner", setting("ecp5", 25_000_000, 60e6))
+    text = text.replace(".LOCK(locked)", ".LOCK()").replace(TOP, "pins")
+    return open_model(_LOCK + text.replace("wire loop, locked;", "wire loop, locked = rx;"), "bench")
+
+
+def test_reset_ends_only_when_lock_has_lasted_and_any_glitch_begins_it_anew():
+    model = _lock_model()
+
+    def clocks(count: int, lock: int) -> set[tuple[int, int]]:
+        seen = set()
+        for _ in range(count):
+            model.io.lock = lock
+            model.clock.tick()
+            seen.add((int(model.io.rst), int(model.io.uart_rst)))
+        return seen
+
+    assert clocks(20, 0) == {(1, 1)}
+    assert clocks(LOCK_CLOCKS, 1) == {(1, 1)}
+    assert clocks(3, 1) == {(1, 1), (0, 0)}
+    assert clocks(50, 1) == {(0, 0)}
+    assert clocks(1, 0) == {(1, 1)}
+    for _ in range(3):  # a lock that comes and goes
+        assert clocks(LOCK_CLOCKS - 1, 1) == {(1, 1)}
+        assert clocks(1, 0) == {(1, 1)}
+    assert clocks(LOCK_CLOCKS, 1) == {(1, 1)}
+    clocks(3, 1)
+    assert clocks(10, 1) == {(0, 0)}
+
+
+def test_the_resets_of_every_wrapper_wait_and_are_marked():
+    for name in ("ulx3s-25f", "icebreaker", "arty-a7-35"):
+        found = board(name)
+        for pll in (setting(found.family, found.clock_hz, 24e6), None):
+            text = wrapper(found, "inner", pll)
+            assert '(* ASYNC_REG = "TRUE" *) reg [1:0] reset_sync' in text
+            assert f"reg [{LOCK_CLOCKS.bit_length() - 1}:0] lasted" in text
+            assert text.count("negedge steady") == 2 and text.count("negedge locked") == 1
 
 
 def test_connector_pins_are_resolved():

@@ -76,6 +76,15 @@ def test_ports(spec):
     }  # fmt: skip
 
 
+def test_every_synchroniser_is_marked_for_vivado(spec):
+    text = verilog_text(BoardTop(spec, link_spec(spec, "ecp5", 25)), "board")
+    found = re.findall(r"^ *(.*)\n *reg (\w+_stage[01]) = 1'h[01];", text, re.M)
+    names = [f"{n}_stage{k}" for n in ("line", "seen", "asked", "taken") for k in (0, 1)]
+    assert sorted(name for _, name in found) == sorted(names)
+    assert {attributes for attributes, _ in found} == {'(* ASYNC_REG = "TRUE" *)'}
+    assert len(re.findall(r"output \w+_stage", text)) == 0
+
+
 def test_an_image_through_the_pins(network, spec):
     """The only test in Amaranth's own simulator; sim/ runs boards thousands of times faster."""
     board = BoardTop(spec, link_spec(spec, "ecp5", DIVISOR))

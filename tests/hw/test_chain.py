@@ -2,14 +2,14 @@ import random
 import zlib
 
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from axildriver import Design, simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import Banks, Chain, ChainOp
-from sterna.hw.chain_master import ChainMaster
+from sterna.hw.chain import ADDRESS_BITS, REGION_BITS, Banks, Chain, ChainOp
+from sterna.hw.chain_master import PATIENCE, ChainMaster
 from sterna.hw.memory import WeightMemory
 
 
@@ -172,6 +172,53 @@ def test_an_empty_ring_answers_nothing():
         assert (await _start(ctx, master, write=1))[0]
 
     simulate(Design(master, []), bench)
+
+
+class Silent(wiring.Component):
+    """A ring from which nothing comes back after the first ``answers`` words."""
+
+    chain_i: In(Chain)
+    chain_o: Out(Chain)
+
+    def __init__(self, answers: int):
+        self.answers = answers
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        left = Signal(8, init=self.answers)
+        m.d.sync += self.chain_o.word.eq(self.chain_i.word)
+        m.d.sync += self.chain_o.word.op.eq(ChainOp.RESPONSE)
+        with m.If(self.chain_i.word.valid):
+            m.d.sync += left.eq(left - (left != 0))
+            m.d.sync += self.chain_o.word.valid.eq(left != 0)
+        return m
+
+
+def test_a_ring_that_never_answers_is_given_up():
+    master = ChainMaster(settle=3, patience=40)
+
+    async def bench(ctx):
+        ctx.set(master.idle, 1)
+        for write in (0, 1):
+            await _seek(ctx, master, 7, 5)
+            assert (await _start(ctx, master, write=write))[0] == (0 if write == 0 else 1)
+        assert ctx.get(master.addr) == 5  # only answered accesses count it on
+        await ctx.tick().repeat(8)
+        assert not ctx.get(master.hold)  # and images may begin again
+        assert (await _start(ctx, master, walk=1, data=3))[0] == 0
+        await _walk_end(ctx, master)
+        assert ctx.get(master.crc_error) and not ctx.get(master.crc_done)
+        assert (await _start(ctx, master))[0] == 1
+        await ctx.tick().repeat(8)
+        assert not ctx.get(master.hold)
+
+    simulate(Design(master, [Silent(1)]), bench)
+
+
+def test_the_longest_ring_is_back_long_before_it_is_given_up():
+    levels = ADDRESS_BITS // 4  # of 16 banks each: more than a region's addresses hold
+    assert 3 * ((1 << REGION_BITS) + WeightMemory.latency + levels + 2) < PATIENCE
 
 
 def test_nothing_is_sent_unless_idle_stays():
