@@ -61,7 +61,8 @@ class Layers:
         check_settings(where, d)
         self.steps, shape = d.pop("steps"), tuple(d.pop("shape"))
         self.kind = d.pop("kind", "ternary")
-        d.pop("weight_threshold", None)  # read by whoever trains
+        for key in ("weight_threshold", "activation"):  # read by whoever trains
+            d.pop(key, None)
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
         self.coding = d.get("coding", "direct")
         entry = FloatInput("image", shape, d.pop("coding", "direct"), d.pop("bits", 8),

@@ -39,6 +39,7 @@ from sterna.train.weights import (
     discretize,
     straight_through,
     switching,
+    unit_sized,
 )
 
 __all__ = ["BN_MOMENTUM", "LEAST_GAIN", "SpikingModule"]
@@ -67,9 +68,12 @@ class SpikingModule(nn.Module):
     smallest unit, and the one batch norm comes after the sum, so its gain changes no ratio.
     """
 
-    def __init__(self, network: FloatNetwork, nq: NQ | None = None, learned: bool = False) -> None:
+    def __init__(
+        self, network: FloatNetwork, nq: NQ | None = None, learned: bool = False,
+        relu: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.network, self.learned = network, learned
+        self.network, self.learned, self.relu = network, learned, relu
         self.nq, self.clipping, self.corrected = nq, False, False
         self.unscaled = nq is not None and streams_meet(network)  # clips put out a/up
         self.steps = network.steps
@@ -233,6 +237,8 @@ class SpikingModule(nn.Module):
             x = self._normed(node.name, x, node.norm.eps)
         if node.bias is not None:
             x = x + (_table(node.bias, self.steps, x) if np.ndim(node.bias) else float(node.bias))
+        if self.relu and isinstance(node, FloatNeuron):
+            return x.relu() if node.amplitude == 1.0 else x.relu() * node.amplitude
         like = x.new_ones(x.shape[2])
         if self.nq is not None and isinstance(node, FloatNeuron):
             return self._convertible(node, x, like)
@@ -288,6 +294,8 @@ class SpikingModule(nn.Module):
 
     def _weights(self, node: Weighted, kind: str, unit: bool) -> Tensor:
         """A layer's q (``unit``) or a*q, with gradients to latent weights and threshold."""
+        if kind == "real" and unit:
+            return unit_sized(self._latent(node))
         q, a = self._discrete(node, kind)
         weight = straight_through(self._latent(node), q, a, unit)
         factor = self.get(node.name, "factor")
@@ -414,6 +422,7 @@ class SpikingModule(nn.Module):
                     a = a * gain.detach()
                 elif node.unit is not None:
                     a = torch.tensor(node.unit)
+                    q = unit_sized(self._latent(node)).detach() if node.kind == "real" else q
                 bias = self.get(node.name, "bias")
                 bias = None if bias is None else bias.detach().cpu().numpy()
                 node = replace(node, weight=(q * a).cpu().numpy(), bias=bias)

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -12,12 +12,15 @@ from sterna.golden.errors import UsageError
 from sterna.golden.names import MAX_NAME, NAME, legal_name, show
 from sterna.golden.network import MAX_STEPS
 from sterna.train.layers import Layers
+from sterna.train.module import SpikingModule
 from sterna.train.nq import read_nq
 from sterna.train.schedule import PRECISIONS
-from sterna.train.stidi import read_stidi
+from sterna.train.stidi import make_module, read_stidi
 from sterna.train.twin import read_twin
 
-__all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
+__all__ = [
+    "Recipe", "Stage", "parse_recipe", "read_recipe", "read_stage", "build_module", "build_network",
+]  # fmt: skip
 
 LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0
 BELOW = {"smoothing": 1.0, "warmup": 1.0, "zoom": 1.0}  # others: infinity
@@ -46,7 +49,7 @@ class Stage:
 class Recipe:
     """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``precision``
     of convolutions in training: 'float32', 'bfloat16' or 'auto' (``schedule.half_precision``).
-    ``text`` is the file itself, copied into the run."""
+    ``text`` is the file itself, copied into the run; ``folder`` is where it was."""
 
     name: str
     data: str
@@ -65,8 +68,15 @@ class Recipe:
     twin: dict[str, Any] | None = None
     stidi: dict[str, Any] | None = None
     nq: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
     text: str = field(default="", repr=False)
+    folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def relu(self) -> bool:
+        """Whether the network is an ANN of ReLUs, to learn from."""
+        return self.network.get("activation") == "relu"
 
     @property
     def learned(self) -> bool:
@@ -80,10 +90,18 @@ def read_recipe(path: str | Path) -> Recipe:
     path = path / "recipe.toml" if path.is_dir() else path
     try:
         text = path.read_text()
-        raw = tomllib.loads(text)
     except OSError as e:
         raise UsageError(f"{path}: cannot be read ({e.strerror}); give a recipe file") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except UnicodeDecodeError as e:
+        raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
+    return replace(parse_recipe(text, path), folder=path.parent.resolve())
+
+
+def parse_recipe(text: str, path: str | Path) -> Recipe:
+    """Parse the text of a recipe; ``path`` says in errors where it stands."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
         raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
     given = raw.pop("stage", [])
     if not isinstance(given, list) or not all(isinstance(s, dict) for s in given):
@@ -91,7 +109,7 @@ def read_recipe(path: str | Path) -> Recipe:
     stages = tuple(read_stage(path, s) for s in given)
     if not stages:
         raise UsageError(f"{path}: has no [[stage]]; add at least one with epochs and steps")
-    known = {f.name for f in fields(Recipe)} - {"stages", "text"}
+    known = {f.name for f in fields(Recipe)} - {"stages", "text", "folder"}
     for key in sorted(set(raw) - known):
         raise UsageError(f"{path}: key '{key}' is unknown; known: {', '.join(sorted(known))}")
     for key in ("name", "data", "network"):
@@ -206,3 +224,12 @@ def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
     for entry in layers:
         made.add(entry)
     return made.network()
+
+
+def build_module(recipe: Recipe, network: FloatNetwork) -> SpikingModule:
+    """The module that a recipe trains ``network`` in."""
+    where = f"recipe '{recipe.name}'"
+    stidi, nq = read_stidi(where, recipe.stidi), read_nq(where, recipe.nq)
+    if stidi is not None:
+        return make_module(network, stidi)
+    return SpikingModule(network, nq, recipe.learned, recipe.relu)

@@ -12,10 +12,9 @@ from sterna.gen.floatnet import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize import quantize
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train.frames import check_fits
-from sterna.train.module import SpikingModule
 from sterna.train.nq import read_nq
-from sterna.train.recipe import Recipe, build_network
-from sterna.train.stidi import make_module, read_stidi
+from sterna.train.recipe import Recipe, build_module, build_network
+from sterna.train.stidi import read_stidi
 
 if TYPE_CHECKING:
     from sterna.train.data import ImageSet
@@ -35,16 +34,13 @@ def check_recipe(recipe: Recipe) -> FloatNetwork:
     where = f"recipe '{recipe.name}'"
     network = build_network(recipe, recipe.seed)
     _check_sizes(where, recipe, network)
-    stidi, nq = read_stidi(where, recipe.stidi), read_nq(where, recipe.nq)
+    stidi = read_stidi(where, recipe.stidi)
     if network.readout.mode == "first_spike" and stidi is None:
         raise UsageError(
             f"{where}: readout mode 'first_spike' is trained with [stidi] only; add that, or "
             "write mode = \"membrane\""
         )  # fmt: skip
-    if stidi is not None:
-        module: SpikingModule = make_module(network, stidi)
-    else:
-        module = SpikingModule(network, nq, recipe.learned)
+    module = build_module(recipe, network)
     if recipe.network.get("kind") == "real":
         return network  # to compare with: never quantized
     shape = (1, *network.input.shape)

@@ -18,7 +18,7 @@ def recipe_text(recipe: Recipe, comment: str = "") -> str:
     tables = {}
     for f in fields(Recipe):
         value = getattr(recipe, f.name)
-        if f.name in ("text", "stages") or (f.default is not MISSING and value == f.default):
+        if f.name in ("text", "folder", "stages") or (f.default is not MISSING and value == f.default):
             continue
         if isinstance(value, dict):
             tables[f.name] = value

@@ -28,12 +28,12 @@ from sterna.train.distributed import Group, join
 from sterna.train.frames import pick
 from sterna.train.module import SpikingModule
 from sterna.train.nq import measure_noise, read_nq
-from sterna.train.recipe import Recipe, Stage, build_network, read_recipe
+from sterna.train.recipe import Recipe, Stage, build_module, build_network, read_recipe
 from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.runfolder import RunFolder, name_of_data
 from sterna.train.runlock import locked
 from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
-from sterna.train.stidi import make_module, read_stidi
+from sterna.train.stidi import read_stidi
 from sterna.train.twin import read_twin
 from sterna.train.warmstart import warmed
 
@@ -142,10 +142,7 @@ class Trainer:
             network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
-        if self.stidi is not None:
-            self.module: SpikingModule = make_module(network, self.stidi).to(self.device)
-        else:
-            self.module = SpikingModule(network, self.nq, recipe.learned).to(self.device)
+        self.module = build_module(recipe, network).to(self.device)
         self.module.half_gradients = self.half
         self.conversion: dict[str, float] = {}
         if self.nq is not None:  # images for the noise are not trained on

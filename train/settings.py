@@ -32,9 +32,15 @@ def check_settings(where: str, d: dict[str, Any]) -> None:
         ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
         ("coding", d.get("coding", "direct"), CODINGS),
         ("weight_threshold", d.get("weight_threshold", "fixed"), ("fixed", "learned")),
+        ("activation", d.get("activation", "spikes"), ("spikes", "relu")),
     ):
         if word not in legal:
             raise UsageError(f"{where}: {key} {word!r} is not one of {', '.join(legal)}")
+    if d.get("activation") == "relu" and (d.get("kind") != "real" or d["steps"] != 1):
+        raise UsageError(
+            f"{where}: activation \"relu\" is of an ANN to learn from, without time; write kind = "
+            '"real" and steps = 1, or remove it'
+        )
     for key, least, most in (("bits", 1, 8), ("seed", 0, (1 << 32) - 1)):
         if key in d and not _whole(d[key], least, most):
             raise UsageError(

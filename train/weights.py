@@ -18,7 +18,7 @@ count as constants; f is kept in FACTORS.
 import torch
 from torch import Tensor
 
-__all__ = ["FACTORS", "TWN_FACTOR", "discretize", "straight_through", "switching"]
+__all__ = ["FACTORS", "TWN_FACTOR", "discretize", "straight_through", "switching", "unit_sized"]
 
 TWN_FACTOR = 0.7
 FACTORS = (0.1, 1.5)  # of uniform weights 5% are zero, 75%
@@ -53,6 +53,16 @@ def straight_through(weight: Tensor, q: Tensor, scale: Tensor, unit: bool) -> Te
         real = weight / scale.clamp(min=1e-12)
         return real + (q - real).detach()
     return weight + (scale * q - weight).detach()
+
+
+def unit_sized(weight: Tensor) -> Tensor:
+    """Real weights over the scale that ternary ones of the same channel would have, so that they
+    meet other inputs of a neuron as those would: as multiples of a fixed unit, of size about 1."""
+    size = weight.abs()
+    kept = discretize(weight, "ternary", False)[0].abs()
+    dims = tuple(range(1, weight.ndim))
+    count = kept.sum(dims, keepdim=True).clamp(min=1)
+    return weight / ((size * kept).sum(dims, keepdim=True) / count).clamp(min=1e-12)
 
 
 def switching(weight: Tensor, factor: Tensor, one_scale: bool) -> Tensor:
