@@ -29,6 +29,7 @@ from sterna.gen.floatrun import (
     walk,
     weighted_sum,
 )
+from sterna.gen.quantargs import check_arguments
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
 from sterna.gen.runrecord import finished_record
 from sterna.gen.units import check_finite, find_unit, trits_of
@@ -122,6 +123,9 @@ def quantize(
 
     Raises NetworkError (node, cause, next step) for everything that cannot be exact.
     """
+    calibration, fraction_bits, evaluate, leak_tolerance = check_arguments(
+        network, calibration, name, fraction_bits, evaluate, leak_tolerance
+    )
     axis = 1 if network.input.coding == "frames" else 0
     images = np.take(calibration, range(min(CALIBRATION, calibration.shape[axis])), axis)
     if not images.size:

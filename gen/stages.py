@@ -18,10 +18,10 @@ from sterna.gen.boards import board
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION, Design
 from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
-from sterna.golden import files
+from sterna.golden import files, values
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, FileError, UsageError
-from sterna.golden.names import module_name
+from sterna.golden.names import module_name, show
 from sterna.golden.network import Network
 
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
@@ -154,7 +154,8 @@ def open_build(
     first there is of folding.<variant>.json, else folding.json, and the build is
     build/<name>-<first variant>/.
     """
-    folder = Path(source)
+    folder = values.path("build", source)
+    output = None if output is None else values.path("output", output)
     if not (folder / "network.json").is_file():
         raise UsageError(
             f"{folder}: holds no network.json; give a build folder or an example, or make one with "
@@ -164,7 +165,7 @@ def open_build(
         return Build(folder)
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
-    target = Path(output) if output is not None else Path("build") / name
+    target = output if output is not None else Path("build") / name
     target.mkdir(parents=True, exist_ok=True)
     if target.resolve() == folder.resolve():
         return Build(folder)
@@ -190,9 +191,11 @@ def ensure(
     variants: Sequence[str] = (),
 ) -> Build:
     """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
+    if not isinstance(upto, str) or upto not in STAGES:
+        raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
+    if options is not None and not isinstance(options, Options):
+        raise UsageError(f"options {show(options)} must be sterna.gen.stages.Options, or None")
     build = source if isinstance(source, Build) else open_build(source, output, variants)
-    if upto not in STAGES:
-        raise UsageError(f"stage {upto!r} is not one of {', '.join(STAGES)}")
     wanted = STAGES[: STAGES.index(upto) + 1]
     progress = progress or Progress(quiet=True)
     progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)

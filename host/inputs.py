@@ -13,6 +13,7 @@ from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import UsageError
 from sterna.golden.network import Input
+from sterna.golden.values import path as path_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Images:
 
 def from_build(folder: str | os.PathLike[str]) -> Images:
     """Of the network in a build folder. FileError where its files are missing or damaged."""
-    path = Path(folder)
+    path = path_of("build", folder)
     network = files.load(path)
     structure, cores = None, ()
     if (path / "design.json").is_file():
