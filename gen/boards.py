@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sterna.golden.errors import ToolMissing, UsageError
+from sterna.golden.names import show
 
 __all__ = ["BOARDS", "Board", "Pin", "board"]
 
@@ -125,7 +126,7 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     """
     entry = _ENTRIES.get(name)
     if entry is None:
-        raise UsageError(f"no board is called {name!r}; choose one of {', '.join(BOARDS)}")
+        raise UsageError(f"no board is called {show(name)}; choose one of {', '.join(BOARDS)}")
     try:
         module = importlib.import_module(f"amaranth_boards.{entry.module}")
     except ModuleNotFoundError:

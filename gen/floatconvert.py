@@ -238,19 +238,11 @@ def _choice(node: FloatNode, field: str, what: str, words: tuple[str, ...]) -> s
 
 
 def _names(node: FloatNeuron | FloatMerge | FloatReadout) -> tuple[str, ...]:
-    found = values.names(
-        node.inputs, lambda given: f"node '{node.name}': inputs {given} must be the names of nodes"
-    )
-    if not found:
-        raise NetworkError(f"node '{node.name}': has no inputs; connect it")
-    return found
+    return values.node_names(node.name, "inputs", node.inputs)
 
 
 def _source(node: FloatConv2d | FloatLinear | FloatPool) -> str:
-    value: Any = node.input
-    found = values.names(
-        value, lambda given: f"node '{node.name}': input {given} must be the name of a node"
-    )
+    found = values.node_names(node.name, "input", node.input)
     if len(found) != 1:
         raise NetworkError(
             f"node '{node.name}': reads one node, not {len(found)}; join them in a FloatMerge or a "

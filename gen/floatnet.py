@@ -31,11 +31,11 @@ from sterna.gen.floatnodes import (
     Weighted,
     sources,
 )
+from sterna.golden import values
 from sterna.golden.disk import write_atomic
 from sterna.golden.errors import FileError, NetworkError
-from sterna.golden.names import show
+from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
-from sterna.golden.values import check_size
 
 __all__ = [
     "BatchNorm", "FloatInput", "FloatConv2d", "FloatLinear", "FloatNeuron", "FloatPool",
@@ -72,7 +72,7 @@ class FloatNetwork:
         self.shape: dict[str, tuple[int, int, int]] = {}
         self.amplitude: dict[str, float] = {}
         for k, node in enumerate(self.nodes):
-            shape = check_size(node.name, self._shape(node))
+            shape = values.check_size(node.name, self._shape(node))
             self.shape[node.name] = shape
             self.nodes[k] = self.by_name[node.name] = node = fit(node, shape[0], self.steps)
             self.amplitude[node.name] = self._amplitude(node)
@@ -166,22 +166,21 @@ class FloatNetwork:
 
     def save(self, folder: str | Path, stem: str = "float") -> Path:
         """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
-        folder = Path(folder)
+        path = values.path("float network", folder) / f"{check_name(stem, f'stem {show(stem)}')}.json"
         tensors: dict[str, np.ndarray] = {}
         nodes = [_describe(n, tensors) for n in self.nodes]
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
         head = {"format": FORMAT, "version": VERSION, "steps": self.steps, "nodes": nodes,
                 "tensors_sha256": hashlib.sha256(blob).hexdigest()}  # fmt: skip
         head["check"] = _check(head)
-        write_atomic(folder / f"{stem}.safetensors", blob)
-        path = folder / f"{stem}.json"
+        write_atomic(path.with_suffix(".safetensors"), blob)
         write_atomic(path, (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> "FloatNetwork":
         """Read what ``save`` wrote (the json's path or its folder). FileError if altered."""
-        path = Path(path)
+        path = values.path("float network", path)
         path = path / "float.json" if path.is_dir() else path
         try:
             head = json.loads(path.read_bytes())
@@ -220,7 +219,7 @@ def _check(head: dict[str, Any]) -> str:
 def _listed(nodes: Any) -> list[Any]:
     try:
         return list(nodes)
-    except TypeError:
+    except Exception:  # a foreign object may raise what it likes
         raise NetworkError(f"network: nodes {show(nodes)} must be a list of nodes") from None
 
 

@@ -9,8 +9,10 @@ from sterna.gen.goals import (
     LEAST,
     MEMORIES,
     MOST,
+    as_folding,
     check_network,
     check_settings,
+    python_number,
     with_memories,
 )  # fmt: skip
 from sterna.gen.graph import CoreNodes, walk
@@ -21,7 +23,9 @@ from sterna.gen.sizing import size_buffers
 from sterna.gen.specs import is_depthwise
 from sterna.gen.widths import with_widths
 from sterna.golden.errors import DesignError
+from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Linear, Network
+from sterna.golden.values import integer
 from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.stream import MAX_WIDTH
 
@@ -71,11 +75,15 @@ def fold(
     folding reaches.
     """
     check_network(network)
-    folding = dict(folding or {})
+    folding = as_folding(folding)
     check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
                    patchable=patchable)  # fmt: skip
-    if fps is not None and (not isinstance(fps, int | float) or not LEAST < fps < MOST):
-        raise DesignError(f"fps {fps!r} must be a number above {LEAST:g} and below {MOST:g}")
+    clock_mhz, axis_width, fps, target = map(python_number, (clock_mhz, axis_width, fps, target))
+    if fps is not None and (type(fps) not in (int, float) or not LEAST < fps < MOST):
+        raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
+    if target is not None:
+        refusal = f"target {show(target)} must be a whole number of clocks"
+        target = integer(refusal, target, 1, 1 << 62, DesignError)
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     check_folding(network, convs, folding)

@@ -3,14 +3,16 @@
 from numbers import Real
 from typing import Any
 
-from sterna.gen.design import FAMILIES
+from sterna.gen.design import FAMILIES, FOLDING_KEYS
 from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.names import show
 from sterna.golden.network import Network
+from sterna.golden.values import whole
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
-    "LEAST", "MEMORIES", "MOST", "check_family", "check_goals", "check_network", "check_settings",
-    "with_memories",
+    "LEAST", "MEMORIES", "MOST", "as_folding", "check_family", "check_goals", "check_network",
+    "check_settings", "python_number", "with_memories",
 ]  # fmt: skip
 
 LEAST, MOST = 1e-6, 1e12
@@ -21,7 +23,7 @@ MEMORIES = ("rom", "ram")
 def check_network(network: Any) -> None:
     """UsageError for anything else, such as the folder of one."""
     if not isinstance(network, Network):
-        raise UsageError(f"{network!r} is not a Network; give sterna.load(FOLDER)")
+        raise UsageError(f"{show(network)} is not a Network; give sterna.load(FOLDER)")
 
 
 def check_family(family: str, board: str, theirs: str) -> None:
@@ -30,11 +32,13 @@ def check_family(family: str, board: str, theirs: str) -> None:
         raise UsageError(f"{board} is of family {theirs}, not {family}; leave --family out")
 
 
-def check_goals(fps: Any, luts: Any) -> None:
-    """UsageError where a goal, None if there is none, is not a number that can be one."""
+def check_goals(fps: Any, luts: Any, board: Any = None) -> None:
+    """UsageError where a goal, None if there is none, is not a number (a name) that can be one."""
+    if board is not None and not isinstance(board, str):
+        raise UsageError(f"board {show(board)} must be the name of a board")
     for what, value in (("fps", fps), ("luts", luts)):
         if value is not None and not (_is_number(value) and LEAST < value < MOST):
-            raise UsageError(f"{what} {value!r}: give a number above {LEAST:g} and below {MOST:g}")
+            raise UsageError(f"{what} {show(value)}: give a number above {LEAST:g} and below {MOST:g}")
 
 
 def check_settings(
@@ -42,22 +46,50 @@ def check_settings(
     patchable: Any = False,
 ) -> None:  # fmt: skip
     """DesignError where one is not of its type and range: a folding file may hold anything."""
-    if family not in FAMILIES:
-        raise DesignError(f"family {family!r} is not one of {', '.join(FAMILIES)}")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise DesignError(f"family {show(family)} is not one of {', '.join(FAMILIES)}")
     if not (_is_number(clock_mhz) and LEAST < clock_mhz < MOST):
         raise DesignError(
-            f"clock_mhz {clock_mhz!r} must be a number above {LEAST:g} and below {MOST:g}"
+            f"clock_mhz {show(clock_mhz)} must be a number above {LEAST:g} and below {MOST:g}"
         )
     if axis_width is not None and (
-        not isinstance(axis_width, int) or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
+        whole(axis_width) is None or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
     ):
         raise DesignError(
-            f"an AXI4-Stream of {axis_width!r} bits; use a multiple of 8 up to {MAX_WIDTH}"
+            f"an AXI4-Stream of {show(axis_width)} bits; use a multiple of 8 up to {MAX_WIDTH}"
         )
-    if memory not in (None, *MEMORIES):
-        raise DesignError(f"memory {memory!r} is not rom or ram")
+    if memory is not None and not (isinstance(memory, str) and memory in MEMORIES):
+        raise DesignError(f"memory {show(memory)} is not rom or ram")
     if not isinstance(patchable, bool):
-        raise DesignError(f"patchable {patchable!r} is not true or false")
+        raise DesignError(f"patchable {show(patchable)} is not true or false")
+
+
+def python_number(value: Any) -> Any:
+    """numpy's numbers as Python's own, which JSON knows; all else as it is."""
+    if (found := whole(value)) is not None:
+        return found
+    return float(value) if _is_number(value) and not isinstance(value, float) else value
+
+
+def as_folding(given: Any) -> dict[str, dict[str, Any]]:
+    """A copy of a folding, None is an empty one. DesignError where it is not core -> key -> word or
+    number; what these may be is `check_folding`'s."""
+    if given is None:
+        return {}
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        raise DesignError(f"folding {show(given)} must be core -> {', '.join(FOLDING_KEYS)}")
+    out = {}
+    for name, entry in given.items():
+        if isinstance(entry, dict):
+            entry = {key: python_number(value) for key, value in entry.items()}
+            for key, value in entry.items():
+                if not isinstance(key, str) or not isinstance(value, str | int | float):
+                    raise DesignError(
+                        f"folding of '{name}': {show(key)} {show(value)} is none of "
+                        f"{', '.join(FOLDING_KEYS)} with a word or a number"
+                    )
+        out[name] = entry
+    return out
 
 
 def with_memories(

@@ -33,6 +33,7 @@ from sterna.gen.floatrun import (
     weighted_sum,
 )
 from sterna.gen.inputfold import plain_input
+from sterna.gen.quantargs import check_arguments
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
 from sterna.gen.runrecord import finished_record
 from sterna.gen.units import check_finite, find_unit, trits_of
@@ -137,6 +138,9 @@ def quantize(
     Raises NetworkError (node, cause, next step) for everything that cannot be exact, UsageError
     for images that do not fit.
     """
+    calibration, fraction_bits, evaluate, leak_tolerance = check_arguments(
+        network, calibration, name, fraction_bits, evaluate, leak_tolerance
+    )
     axis = 1 if network.input.coding == "frames" else 0
     if not np.size(calibration):
         raise NetworkError("quantize: no calibration images; give at least one, better 256")

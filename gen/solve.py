@@ -15,10 +15,12 @@ from sterna.gen.design import Design
 from sterna.gen.engines import check_styles
 from sterna.gen.fold import check_folding, neuron_groups
 from sterna.gen.goals import (
+    as_folding,
     check_family,
     check_goals,
     check_network,
     check_settings,
+    python_number,
     with_memories,
 )  # fmt: skip
 from sterna.gen.graph import walk
@@ -99,9 +101,11 @@ def solve(
     UsageError for goals that are no positive numbers.
     """
     check_network(network)
-    check_goals(fps, luts)
+    check_goals(fps, luts, board)
+    given = as_folding(given)
     check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
                    patchable=patchable)  # fmt: skip
+    clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
     limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
@@ -110,8 +114,8 @@ def solve(
         if luts is not None and luts < (limits.lut or 0):
             limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
     groups = neuron_groups(network, walk(network))
-    check_folding(network, [n for group in groups for n in group], given or {})
-    given = with_memories(groups, given or {}, memory)
+    check_folding(network, [n for group in groups for n in group], given)
+    given = with_memories(groups, given, memory)
     check_styles(given, patchable, family)
     search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
     search.prepare()

@@ -20,10 +20,10 @@ from sterna.gen.buildfolder import LIMIT, RECORD, STAGES, Build
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
-from sterna.golden import files
+from sterna.golden import files, values
 from sterna.golden.disk import canonical_json, parse_json, read_bytes, write_atomic
 from sterna.golden.errors import DesignError, FileError, UsageError
-from sterna.golden.names import module_name
+from sterna.golden.names import module_name, show
 
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
 
@@ -85,7 +85,8 @@ def _opened(
     source: str | Path, output: str | Path | None, variants: Sequence[str]
 ) -> tuple[Build, Path | None]:
     """(the build, the folder to copy its sources from or None)."""
-    folder = Path(source)
+    folder = values.path("build", source)
+    output = None if output is None else values.path("output", output)
     if not (folder / "network.json").is_file():
         raise UsageError(
             f"{folder}: holds no network.json; give a build folder or an example, or make one with "
@@ -95,7 +96,7 @@ def _opened(
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
-    target = Path(output) if output is not None else Path("build") / name
+    target = output if output is not None else Path("build") / name
     target.mkdir(parents=True, exist_ok=True)
     if target.resolve() == folder.resolve():
         return Build(folder), None
@@ -125,8 +126,10 @@ def ensure(
     variants: Sequence[str] = (),
 ) -> Build:
     """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
-    if upto not in STAGES:
-        raise UsageError(f"stage {upto!r} is not one of {', '.join(STAGES)}")
+    if not isinstance(upto, str) or upto not in STAGES:
+        raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
+    if options is not None and not isinstance(options, Options):
+        raise UsageError(f"options {show(options)} must be sterna.gen.stages.Options, or None")
     build, example = (source, None) if isinstance(source, Build) else _opened(
         source, output, variants
     )  # fmt: skip

@@ -3,12 +3,15 @@
 Every coding is a function of (t, index) only, never of how a design is folded.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.names import show
 from sterna.golden.network import Input
+from sterna.golden.values import plain
 
 __all__ = ["check_images", "encode", "image_bits", "image_bytes", "site_hash", "bit_reverse8"]
 
@@ -21,7 +24,11 @@ def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
     UsageError: not integers (NaN included), wrong shape, empty batch. NetworkError: values
     outside the range that the network declares.
     """
-    a = np.asarray(images)
+    try:
+        a = np.asarray(plain(images))
+    except Exception as error:  # ragged lists, sparse tensors, foreign objects
+        text = " ".join(str(error).split())[:120]
+        raise UsageError(f"images: {show(images)} is no array ({text}); give uint8") from None
     frames = node.coding == "frames"
     if a.dtype.kind == "f":
         nan = not np.all(np.isfinite(a))
@@ -105,7 +112,7 @@ def encode(node: Input, images: Any, steps: int) -> np.ndarray:
 def image_bytes(node: Input, steps: int) -> int:
     """Bytes of one image on the AXI stream: the length of a row of ``image_bits``."""
     planes = node.bits if node.coding == "direct" else steps
-    return -(-int(np.prod(node.shape)) * planes // 8)
+    return -(-math.prod(node.shape) * planes // 8)
 
 
 def image_bits(node: Input, images: Any, steps: int) -> np.ndarray:

@@ -2,14 +2,25 @@
 
 __all__ = ["SternaError", "NetworkError", "FileError", "DesignError", "ToolMissing", "UsageError"]
 
+_MOST = 4000  # characters; a sentence that quotes a tool or lists nodes is a few hundred
+
 
 class SternaError(Exception):
     """Something is refused. The message is one sentence: what, why, and what to do next.
 
-    ``exit_code`` is what the command line returns: 1 failed, 2 usage, 3 tool missing.
+    ``exit_code`` is what the command line returns: 1 failed, 2 usage, 3 tool missing. Whatever was
+    given, the message can be printed: half a character is spelled out, a very long one is cut.
     """
 
     exit_code = 1
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_printable(a) if isinstance(a, str) else a for a in args))
+
+
+def _printable(text: str) -> str:
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[-_MOST // 2 :]}"
 
 
 class NetworkError(SternaError):

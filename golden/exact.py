@@ -4,6 +4,7 @@ Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the
 (float32 convolutions, whose every partial sum is an integer below 2**22). Tests compare them.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,9 +14,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from sterna.golden import values
 from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
+from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
@@ -118,9 +121,9 @@ def scan(
         v = after
         if t + rule.delay < steps:
             out[t + rule.delay] = fired
-        values = {"x": total, "drive": drive, "current": i, "u": u, "fired": fired, "v": v}
+        now = {"x": total, "drive": drive, "current": i, "u": u, "fired": fired, "v": v}
         for name, kept in seen.items():
-            kept.append(values[name].expand(out.shape[1:]))
+            kept.append(now[name].expand(out.shape[1:]))
     return Scan(out, v, {name: torch.stack(kept) for name, kept in seen.items()})
 
 
@@ -174,9 +177,13 @@ def run(
     NetworkError where a register could pass 32 bits; UsageError for images or names that do not
     fit.
     """
+    if not isinstance(network, Network):
+        raise UsageError(f"run: {show(network)} is not a Network; give sterna.load(FOLDER)")
     names = _traced(network, trace)
-    if batch < 1:
-        raise UsageError(f"run: batch {batch} must be at least 1")
+    refusal = f"run: batch {show(batch)} must be at least 1"
+    batch = values.integer(refusal, batch, 1, 1 << 62, UsageError)
+    exact = values.flag(f"run: exact {show(exact)} must be True or False", exact, UsageError)
+    place = torch.device("cpu") if exact or device is None else _usable(device)
     pixels = check_images(network.input, images, network.steps)
     axis = 1 if network.input.coding == "frames" else 0
     bounds = {
@@ -184,7 +191,7 @@ def run(
         for n in network.order
         if isinstance(network[n], (Neuron, Readout))
     }
-    largest = max(int(np.prod(s)) for s in network.shape.values())
+    largest = max(math.prod(s) for s in network.shape.values())
     batch = min(batch, max(1, CHUNK // (largest * network.steps)))
     total = pixels.shape[axis]
     spikes = {
@@ -193,7 +200,7 @@ def run(
         for n in names
     }  # fmt: skip
     logits = np.empty((total, network.shape[network.readout.name][0]), np.int32)
-    model = _Model(network, bounds, exact, torch.device("cpu" if exact or not device else device))
+    model = _Model(network, bounds, exact, place)
     with full_precision():
         for start in range(0, total, batch):
             part = slice(start, min(total, start + batch))
@@ -202,11 +209,25 @@ def run(
     return Result(logits, np.argmax(logits, axis=1).astype(np.int64), spikes)
 
 
+def _usable(device: Any) -> torch.device:
+    try:
+        place = torch.device(device)
+        torch.empty(1, device=place).item()  # 'meta', or a GPU that is not there, ends here
+    except Exception as error:  # torch has no base for what its devices raise
+        text = " ".join(str(error).split())[:120]
+        raise UsageError(
+            f"run: device {show(device)} cannot be used here ({text}); leave it out"
+        ) from None
+    return place
+
+
 def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
     spiking = [n for n in network.order if isinstance(network[n], (Neuron, Pool, Merge))]
-    if trace == "all":
+    if isinstance(trace, str) and trace == "all":
         return spiking
-    asked = [trace] if isinstance(trace, str) else list(trace)
+    asked = values.names(
+        trace, lambda given: f"run: trace {given} must be 'all' or names of nodes", UsageError, False
+    )
     for name in asked:
         if name not in spiking:
             raise UsageError(
@@ -229,29 +250,30 @@ class _Model:
         self.last_reader = {i: n for n in network.order for i in network[n].inputs}
 
     def __call__(self, images: np.ndarray, spikes: dict[str, np.ndarray]) -> np.ndarray:
-        values: dict[str, Tensor] = {}
+        streams: dict[str, Tensor] = {}
         result = np.empty(0, np.int32)
         for name in self.network.order:
             node = self.network[name]
-            inputs = [values[i] for i in node.inputs]
+            inputs = [streams[i] for i in node.inputs]
             if isinstance(node, Input):
-                coded = torch.from_numpy(encode(node, images, self.network.steps))
-                values[name] = coded.to(self.device)
+                # A copy: torch takes no negative strides, and warns of what is read-only.
+                coded = np.array(encode(node, images, self.network.steps), order="C")
+                streams[name] = torch.from_numpy(coded).to(self.device)
             elif isinstance(node, (Conv2d, Linear)):
-                values[name] = self._weighted(node, inputs[0])
+                streams[name] = self._weighted(node, inputs[0])
             elif isinstance(node, Pool):
-                values[name] = _pool(node, inputs[0], self.network.maximum[name])
+                streams[name] = _pool(node, inputs[0], self.network.maximum[name])
             elif isinstance(node, Merge):
-                values[name] = _merge(node, inputs, self.network.maximum[name])
+                streams[name] = _merge(node, inputs, self.network.maximum[name])
             elif isinstance(node, Neuron):
-                values[name] = self._scan(node, inputs).spikes
+                streams[name] = self._scan(node, inputs).spikes
             else:
                 result = self._readout(node, inputs)
             if name in spikes:
-                spikes[name][...] = values[name].cpu().numpy()
+                spikes[name][...] = streams[name].cpu().numpy()
             for i in set(node.inputs):
                 if self.last_reader[i] == name:
-                    del values[i]
+                    del streams[i]
         return result
 
     def _weighted(self, node: Conv2d | Linear, x: Tensor) -> Tensor:

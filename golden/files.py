@@ -66,6 +66,7 @@ from sterna.golden.network import (
     Readout,
 )
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.values import path as path_of
 
 __all__ = [
     "FORMAT", "VERSION", "write_atomic", "read_bytes", "sha256", "canonical_json", "parse_json",
@@ -185,7 +186,8 @@ def save(network: Network, folder: StrPath) -> None:
 
 def load(folder: StrPath) -> Network:
     """The network that ``save`` wrote into ``folder``. FileError with one sentence otherwise."""
-    path = Path(folder) / "network.json"
+    folder = path_of("network", folder)
+    path = folder / "network.json"
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise FileError(f"{path}: is not a Sterna network; {AGAIN}")
@@ -208,7 +210,7 @@ def load(folder: StrPath) -> Network:
     size, hashed = file("bytes", int), file("sha256", str)
     file.done()
     read.done()
-    found = _load_tensors(Path(folder) / "network.safetensors", size, hashed)
+    found = _load_tensors(folder / "network.safetensors", size, hashed)
     try:
         nodes = [_node(_Fields(path, e, f"node {k}"), found) for k, e in enumerate(entries)]
         network = Network(steps, nodes, name)

@@ -48,7 +48,7 @@ def _nodes(given: Any) -> tuple[Node, ...]:
     nodes = (given,) if isinstance(given, Node) else given
     try:
         found = tuple(nodes)
-    except TypeError:
+    except Exception:  # a foreign object may raise what it likes
         raise NetworkError(f"network: nodes {show(given)} must be a list of nodes") from None
     for n in found:
         if not isinstance(n, Node):
@@ -81,7 +81,6 @@ class Network:
         self.nodes = _nodes(self.nodes)
         self._by_name: dict[str, Node] = {}
         for n in self.nodes:
-            check_name(n.name, f"node {show(n.name)}: names")
             if n.name in self._by_name:
                 raise NetworkError(f"node '{n.name}': the name is used twice")
             self._by_name[n.name] = n

@@ -7,7 +7,7 @@ import numpy as np
 
 from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
+from sterna.golden.names import check_name, show
 from sterna.golden.rule import MAX_SHIFT, NeuronRule
 
 __all__ = [
@@ -52,6 +52,7 @@ class Input:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=2**64)
         _put(self, shape=values.check_size(self.name, shape))
         _choice(self, "coding", "coding", CODINGS)
@@ -85,6 +86,7 @@ class Conv2d:
     kind: str = "ternary"
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _put(
             self,
             input=_source(self.name, self.input),
@@ -130,6 +132,7 @@ class Linear:
     kind: str = "ternary"
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _put(
             self,
             input=_source(self.name, self.input),
@@ -159,6 +162,7 @@ class Neuron:
     amplitude: float = 1.0
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _put(self, inputs=_names(self.name, self.inputs))
         _rule(self.name, self.rule)
         _put(self, amplitude=_positive(self.name, "amplitude", self.amplitude))
@@ -176,6 +180,7 @@ class Pool:
     stride: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _choice(self, "mode", "pool mode", POOL_OPS)
         _put(self, input=_source(self.name, self.input))
         _put(self, kernel=values.tuple_of(self.name, "kernel", self.kernel, 1))
@@ -202,6 +207,7 @@ class Merge:
     shifts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _put(self, inputs=_names(self.name, self.inputs))
         _choice(self, "mode", "merge mode", MERGE_OPS)
         if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
@@ -235,6 +241,7 @@ class Readout:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        check_name(self.name, f"node {show(self.name)}: names")
         _put(self, inputs=_names(self.name, self.inputs))
         _choice(self, "mode", "readout mode", READOUT_MODES)
         _rule(self.name, self.rule)
@@ -269,16 +276,11 @@ def _choice(node: Any, field: str, what: str, words: tuple[str, ...]) -> None:
 
 
 def _names(node: str, inputs: Any) -> tuple[str, ...]:
-    found = values.names(
-        inputs, lambda given: f"node '{node}': inputs {given} must be the names of nodes"
-    )
-    if not found:
-        raise NetworkError(f"node '{node}': has no inputs")
-    return found
+    return values.node_names(node, "inputs", inputs)
 
 
 def _source(node: str, name: Any) -> str:
-    found = _names(node, name)
+    found = values.node_names(node, "input", name)
     if len(found) > 1:
         raise NetworkError(
             f"node '{node}': reads one node, not {len(found)}; join them in a Merge or a Neuron"

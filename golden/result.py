@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from sterna.golden import values
 from sterna.golden.errors import UsageError
+from sterna.golden.names import show
 
 __all__ = ["Result", "Difference", "compare"]
 
@@ -61,10 +64,15 @@ def compare(
     ``nodes``: which traces to compare, default all. UsageError where a node was traced in one of
     them only or shapes differ: what was not recorded is never taken for equal.
     """
+    for result in (a, b):
+        _check(result)
+    names = _pair(names)
     if nodes is None:
         wanted = [*a.spikes, *(n for n in b.spikes if n not in a.spikes)]
     else:
-        wanted = list(nodes)
+        wanted = values.names(
+            nodes, lambda given: f"compare: nodes {given} must be names of nodes", UsageError, False
+        )
     pairs: list[tuple[str, str | None, np.ndarray, np.ndarray]] = []
     for node in wanted:
         for result, name in zip((a, b), names):
@@ -93,9 +101,33 @@ def compare(
         total += count
     if first is None:
         return None
-    what, node, site, values = first
+    what, node, site, two = first
     t, image, c, y, x = {5: site, 2: (None, *site, None, None), 1: (None, *site, *(None,) * 3)}[
         len(site)
     ]
     assert image is not None
-    return Difference(what, node, t, image, c, y, x, values, total, names)
+    return Difference(what, node, t, image, c, y, x, two, total, names)
+
+
+def _check(result: Any) -> None:
+    if not isinstance(result, Result):
+        raise UsageError(
+            f"compare: {show(result)} is not a Result; give what run, Simulator.run or Board.infer "
+            "returned"
+        )
+    spikes = result.spikes if isinstance(result.spikes, dict) else {"": None}
+    axes = [(result.logits, 2), (result.classes, 1), *((a, 5) for a in spikes.values())]
+    if not all(isinstance(a, np.ndarray) and a.ndim == n and a.dtype.kind in "iu" for a, n in axes):
+        raise UsageError(
+            "compare: a Result holds integer arrays: logits [B, n], classes [B], spikes "
+            "[T,B,C,H,W] by node"
+        )
+
+
+def _pair(names: Any) -> tuple[str, str]:
+    found = values.names(
+        names, lambda given: f"compare: names {given} must be two, of the results", UsageError
+    )
+    if len(found) != 2:
+        raise UsageError(f"compare: names {show(names)} must be two, of the results")
+    return found[0], found[1]

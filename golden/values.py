@@ -7,17 +7,19 @@ numpy only: a tensor is known by its ``detach``.
 
 import math
 import operator
+import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sterna.golden.errors import NetworkError, SternaError
-from sterna.golden.names import show
+from sterna.golden.errors import NetworkError, SternaError, UsageError
+from sterna.golden.names import NAME, show
 
 __all__ = [
-    "MAX_SIDE", "MAX_SIZE", "array", "check_size", "choice", "flag", "integer", "names", "number",
-    "padding", "plain", "tuple_of", "whole",
+    "MAX_SIDE", "MAX_SIZE", "array", "check_size", "choice", "flag", "integer", "items", "names",
+    "node_names", "number", "padding", "path", "plain", "real", "tuple_of", "whole",
 ]  # fmt: skip
 
 MAX_SIDE = 65535
@@ -137,18 +139,53 @@ def padding(node: str, value: Any) -> tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
-def names(value: Any, refusal: Callable[[str], str]) -> tuple[str, ...]:
-    """Names of nodes: a string is that one name. ``refusal`` makes a sentence of what was given."""
+def names(
+    value: Any,
+    refusal: Callable[[str], str],
+    error: type[SternaError] = NetworkError,
+    ordered: bool = True,
+) -> tuple[str, ...]:
+    """Names of nodes: a string is that one name. ``refusal`` makes a sentence of what was given.
+    ``ordered``: a set, which has no order, is refused."""
     if isinstance(value, str):
         return (str(value),)
     try:
-        # A generator is meant as well; a mapping's keys or a set have no order of their own.
-        found = None if isinstance(value, set | frozenset) else list(value)
+        loose = isinstance(value, set | frozenset)  # a generator is meant as well
+        found = None if loose and ordered else sorted(value) if loose else list(value)
     except Exception:
         found = None
     if found is None or not all(isinstance(v, str) for v in found):
-        raise NetworkError(refusal(show(value)))
+        raise error(refusal(show(value)))
     return tuple(str(v) for v in found)
+
+
+def node_names(node: str, what: str, value: Any) -> tuple[str, ...]:
+    """Names of the nodes that ``node`` reads, at least one."""
+
+    def refusal(given: str) -> str:
+        return f"node '{node}': {what} {given} must be the names of nodes"
+
+    found = names(value, refusal)
+    if not found:
+        raise NetworkError(f"node '{node}': has no inputs; connect it")
+    if wrong := [n for n in found if not NAME.match(n)]:
+        raise NetworkError(refusal(show(wrong[0])))
+    return found
+
+
+def path(what: str, value: Any) -> Path:
+    """A path that some file could have; UsageError, beginning with ``what``, for anything else."""
+    refusal = f"{what}: {show(value)} is no path; give the name of a file or folder"
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(refusal)
+    try:
+        text = os.fspath(value)
+        longest = max(len(os.fsencode(part)) for part in text.split(os.sep))
+    except Exception:  # a path-like that is none, half a character, bytes
+        raise UsageError(refusal) from None
+    if not text or "\0" in text or longest > 255 or len(text) > 4095:
+        raise UsageError(refusal)
+    return Path(text)
 
 
 def array(refusal: str, value: Any, wanted: str = "numbers") -> np.ndarray:

@@ -12,7 +12,9 @@ from sterna.golden import csr
 from sterna.golden.errors import UsageError
 from sterna.golden.files import WeightsImage
 from sterna.golden.link import Identity, LinkError
+from sterna.golden.names import show
 from sterna.golden.result import Result
+from sterna.golden.values import flag, real
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
@@ -100,6 +102,7 @@ class Board:
         timeout: float = 10.0,
         reset: bool = False,
     ):
+        _check(port, timeout, reset)
         self._images: Images | None = None
         if build is not None:
             self._images = from_build(build)
@@ -288,6 +291,16 @@ class Board:
     def reset(self) -> None:
         """Reset the network: images under way, counters and ``hold`` are gone, its weights stay."""
         self._link.open(reset=True)
+
+
+def _check(port: Any, timeout: Any, reset: Any) -> None:
+    """UsageError where an argument is not of its type; its range is checked where it is used."""
+    line = all(hasattr(port, name) for name in ("read", "write", "close", "monotonic"))
+    if not (isinstance(port, str) and port and "\0" not in port or line):
+        raise UsageError(f"port {show(port)} is none; give its name, as /dev/ttyUSB0 or COM3")
+    if (number := real(timeout)) is None or number <= 0:
+        raise UsageError(f"a timeout of {show(timeout)} s; give some seconds, at most 86,400")
+    flag(f"reset {show(reset)} must be True or False", reset, UsageError)
 
 
 def _words(value: object) -> list[tuple[int, ...]]:

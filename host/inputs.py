@@ -15,6 +15,7 @@ from sterna.golden.disk import decode
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import reading
 from sterna.golden.network import Input
+from sterna.golden.values import path as path_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _cores(path: Path) -> tuple[str, ...]:
 
 def from_build(folder: str | os.PathLike[str]) -> Images:
     """Of the network in a build folder. FileError where its files are missing or damaged."""
-    path = Path(folder)
+    path = path_of("build", folder)
     with reading(path):
         network = files.load(path)
         structure, cores = None, ()

@@ -11,6 +11,8 @@ from serial.tools import list_ports
 
 from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
+from sterna.golden.names import show
+from sterna.golden.values import integer
 
 
 class Transport(Protocol):
@@ -46,8 +48,8 @@ class SerialPort:
     """
 
     def __init__(self, name: str, baud: int = 1_000_000, timeout: float = 10.0):
-        if isinstance(baud, bool) or not isinstance(baud, int) or baud < 1:
-            raise UsageError(f"{baud!r} baud: give the rate that the bitstream was made for")
+        refusal = f"{show(baud)} baud: give the rate that the bitstream was made for"
+        baud = integer(refusal, baud, 1, 2**31 - 1, UsageError)
         self.name, self.baud, self.timeout = name, baud, timeout
         self._port: serial.Serial | None = None
         try:

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,11 @@ from numpy.typing import NDArray
 
 from sterna.gen.progress import Progress
 from sterna.gen.stages import Build, ensure
+from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files import WeightsImage, read_weights_image
+from sterna.golden.names import show
 from sterna.golden.network import Readout
 from sterna.golden.result import Result
 from sterna.hw.registers import register_map
@@ -66,9 +67,11 @@ class Simulator:
         target: str = "ice40",
         store: Cache | None = None,
     ):
-        if engine not in ENGINES:
-            raise UsageError(f"no engine '{engine}'; use one of {', '.join(ENGINES)}")
-        self.build = ensure(build if isinstance(build, Build) else Path(build), "verilog")
+        if not isinstance(engine, str) or engine not in ENGINES:
+            raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
+        seed = _count("seed", seed, 0)
+        workers = os.cpu_count() or 1 if workers is None else _count("workers", workers, 1, 1024)
+        self.build = ensure(build, "verilog")
         self.engine, self.seed, self.store = engine, seed, store
         network, design = self.build.network, self.build.design
         self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
@@ -90,7 +93,7 @@ class Simulator:
         library = batch_library(
             text, self.build.name, self.taps, models=models, optimize=optimize, store=store
         )
-        for _ in range(max(1, workers or os.cpu_count() or 1)):
+        for _ in range(workers):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
             self._models.append(model)
         self._write_all()
@@ -141,7 +144,7 @@ class Simulator:
     def run(
         self,
         images: NDArray[np.uint8],
-        trace: Iterable[str] | None = None,
+        trace: Iterable[str] | str | None = None,
         *,
         in_stall: float = 0.0,
         out_stall: float = 0.0,
@@ -151,7 +154,8 @@ class Simulator:
 
         Args:
             images: as :func:`sterna.golden.coding.check_images` takes them.
-            trace: nodes whose spikes to return; None = all that the engine has, () = none.
+            trace: nodes whose spikes to return, or 'all'; None = all that the engine has, () =
+                none.
             in_stall: probability that no input word is offered in a clock.
             out_stall: probability that no output word is taken in a clock.
             seed: of the stalls.
@@ -162,10 +166,9 @@ class Simulator:
         """
         network = self.build.network
         rows = image_bits(network.input, images, network.steps)
-        names = [tap.node for tap in self.taps] if trace is None else list(trace)
+        names, seed = self._traced(trace), _count("seed", seed, 0)
+        in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
-            if unknown := [name for name in names if name not in {t.node for t in self.taps}]:
-                raise UsageError(f"no spikes of '{unknown[0]}' can be traced")
             parts = [run_network(
                 self._tapped(), self.build.name, self.taps, rows, self.words_out,
                 writes=self.writes, random_memory=self.build.design.reloadable,
@@ -194,6 +197,21 @@ class Simulator:
         }
         return Result(words[:, 1:].view(np.int32), (words[:, 0] & 0xFFFF).astype(np.int64), spikes)
 
+    def _traced(self, trace: Any) -> list[str]:
+        """Nodes in network order, each once; UsageError where one has no tap."""
+        known = [tap.node for tap in self.taps]
+        if trace is None or (isinstance(trace, str) and trace == "all"):
+            return known
+        asked = values.names(
+            trace, lambda given: f"trace {given} must be 'all' or names of nodes", UsageError, False
+        )
+        if unknown := [name for name in asked if name not in known]:
+            raise UsageError(
+                f"no spikes of {show(unknown[0])} can be traced; this build taps: "
+                f"{', '.join(known) or 'none'}"
+            )
+        return [name for name in known if name in asked]
+
     def _batch(
         self, rows: NDArray[np.uint8], names: list[str], seed: int, in_stall: float,
         out_stall: float,
@@ -211,6 +229,19 @@ class Simulator:
         with ThreadPoolExecutor(count) as pool:
             parts = list(pool.map(work, range(count)))
         return parts
+
+
+def _count(what: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    refusal = f"{what} {show(value)} must be an integer, {least} to {most}"
+    return values.integer(refusal, value, least, most, UsageError)
+
+
+def _share(what: str, value: Any) -> float:
+    refusal = f"{what} {show(value)} must be a number from 0 to below 1"
+    found = values.number(refusal, value, error=UsageError)
+    if not 0 <= found < 1:
+        raise UsageError(refusal)
+    return found
 
 
 def weight_writes(image: WeightsImage, count: int) -> list[tuple[int, int]]:
@@ -237,5 +268,7 @@ def simulate(
     """Run golden model and Verilog on images and compare: see :func:`sterna.sim.verify.verify`."""
     from sterna.sim.verify import verify
 
-    opened = ensure(build if isinstance(build, Build) else Path(build), "verilog")
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
+    opened = ensure(build, "verilog")
     return verify(opened, images, labels, engine, progress)

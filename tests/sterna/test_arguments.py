@@ -1,0 +1,169 @@
+"""Every public name of `sterna`, called with wrong arguments: one sentence, never another error."""
+
+import fractions
+import inspect
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import sterna
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sterna.gen import floatnet as fl
+from sterna.golden import files
+from sterna.golden.errors import SternaError
+
+
+class Rude:
+    """An object whose every use is an error of its own."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no name")
+
+    def __index__(self) -> int:
+        raise KeyError("no number")
+
+    def __len__(self) -> int:
+        raise OSError("no length")
+
+    def __iter__(self) -> Iterator[int]:
+        raise LookupError("no items")
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise ArithmeticError("no array")
+
+    def detach(self) -> Any:
+        raise AttributeError("no tensor")
+
+
+WRONG: dict[str, Any] = {
+    "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": math.nan, "inf": -math.inf,
+    "1e30": 10**30, "5,000 digits": 10**5000, "empty": "", "word": "Wrong name", "zero byte": "a\0b",
+    "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [], "ragged": [[1], [2, 3]],
+    "names": ["x", 1, None], "dict": {"x": 1}, "set": {1, 2}, "tuple": (2**63, -1),
+    "object": object(), "rude": Rude(), "class": int, "function": len, "generator": iter([1, 2]),
+    "numbers": np.array([1.5, math.nan]), "complex": 1j, "texts": np.array(["a", "b"]),
+    "objects": np.array([None, {}], object), "many axes": np.zeros((1,) * 9), "nothing": np.zeros(0),
+    "time": np.datetime64("2020"), "records": np.zeros(2, [("a", int)]), "third": fractions.Fraction(1, 3),
+    "bools": np.array([True, False]),
+}  # fmt: skip
+
+ONE = np.ones
+
+
+def network() -> sterna.Network:
+    return sterna.Network(2, [
+        sterna.Input("x", (1, 4, 4), bits=4),
+        sterna.Conv2d("c", "x", ONE((2, 1, 3, 3))),
+        sterna.Neuron("n", ("c",), sterna.NeuronRule(ONE(2) * 20)),
+        sterna.Linear("f", "n", ONE((3, 8))),
+        sterna.Readout("r", ("f",), sterna.NeuronRule(np.zeros(3), "none")),
+    ])  # fmt: skip
+
+
+def float_nodes() -> list[Any]:
+    return [
+        fl.FloatInput("x", (1, 4, 4)),
+        fl.FloatConv2d("c", "x", ONE((2, 1, 3, 3))),
+        fl.FloatNeuron("n", ("c",)),
+        fl.FloatLinear("f", "n", ONE((3, 8))),
+        fl.FloatReadout("r", ("f",)),
+    ]
+
+
+NET = network()
+FLOAT = fl.FloatNetwork(2, float_nodes())
+PIXELS = np.zeros((2, 1, 4, 4), np.uint8)
+RESULT = sterna.run(NET, PIXELS)
+NOWHERE = "build/no-such-build"
+RULE = sterna.NeuronRule(ONE(2))
+
+
+def as_network(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A float node alone converts nothing: it is refused when its network is made."""
+
+    def made(**arguments: Any) -> Any:
+        node = make(**arguments)
+        others = [n for n in float_nodes() if type(n) is not make and n.name != "only"]
+        return fl.FloatNetwork(2, [*others, node])
+
+    made.__signature__ = inspect.signature(make)  # type: ignore[attr-defined]
+    return made
+
+
+def with_norm(**arguments: Any) -> Any:
+    nodes = [fl.FloatConv2d("c", "x", ONE((2, 1, 3, 3)), norm=fl.BatchNorm(**arguments)), *float_nodes()]
+    return fl.FloatNetwork(2, [n for k, n in enumerate(nodes) if k != 2])
+
+
+with_norm.__signature__ = inspect.signature(fl.BatchNorm)  # type: ignore[attr-defined]
+
+CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "load": (sterna.load, {"folder": NOWHERE}),
+    "run": (sterna.run, {"network": NET, "images": PIXELS}),
+    "quantize": (sterna.quantize, {"network": FLOAT, "calibration": PIXELS}),
+    "fold": (sterna.fold, {"network": NET}),
+    "solve": (sterna.solve, {"network": NET, "luts": 100_000, "family": "ecp5"}),
+    "build": (sterna.build, {"source": NOWHERE}),
+    "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
+    "Simulator": (sterna.Simulator, {"build": NOWHERE}),
+    "Board": (sterna.Board, {"port": "/dev/no-such-port"}),
+    "compare": (sterna.compare, {"a": RESULT, "b": RESULT}),
+    "NeuronRule": (sterna.NeuronRule, {"threshold": [1, 2]}),
+    "Decay": (sterna.Decay, {"k1": 1}),
+    "Network": (sterna.Network, {"steps": 2, "nodes": NET.nodes}),
+    "Input": (sterna.Input, {"name": "x", "shape": (1, 4, 4)}),
+    "Conv2d": (sterna.Conv2d, {"name": "c", "input": "x", "weight": ONE((2, 1, 3, 3))}),
+    "Linear": (sterna.Linear, {"name": "f", "input": "x", "weight": ONE((2, 3))}),
+    "Neuron": (sterna.Neuron, {"name": "n", "inputs": ("c",), "rule": RULE}),
+    "Pool": (sterna.Pool, {"name": "p", "input": "n", "mode": "sum"}),
+    "Merge": (sterna.Merge, {"name": "m", "inputs": ("n", "o"), "mode": "add"}),
+    "Readout": (sterna.Readout, {"name": "r", "inputs": ("f",),
+                                 "rule": sterna.NeuronRule(ONE(2), "none")}),
+    "FloatNetwork": (sterna.FloatNetwork, {"steps": 2, "nodes": FLOAT.nodes}),
+    "FloatNetwork.load": (sterna.FloatNetwork.load, {"path": NOWHERE}),
+    "FloatNetwork.save": (FLOAT.save, {"folder": "build/fuzz-arguments"}),
+    "FloatInput": (as_network(fl.FloatInput), {"name": "x", "shape": (1, 4, 4)}),
+    "FloatConv2d": (as_network(fl.FloatConv2d), {"name": "c", "input": "x",
+                                                 "weight": ONE((2, 1, 3, 3))}),
+    "FloatLinear": (as_network(fl.FloatLinear), {"name": "f", "input": "n", "weight": ONE((3, 8))}),
+    "FloatNeuron": (as_network(fl.FloatNeuron), {"name": "n", "inputs": ("c",)}),
+    "FloatPool": (as_network(fl.FloatPool), {"name": "only", "input": "n", "mode": "sum"}),
+    "FloatMerge": (as_network(fl.FloatMerge), {"name": "only", "inputs": ("n", "n"), "mode": "add"}),
+    "FloatReadout": (as_network(fl.FloatReadout), {"name": "r", "inputs": ("f",)}),
+    "BatchNorm": (with_norm, {"gamma": ONE(2), "beta": ONE(2), "mean": ONE(2), "var": ONE(2)}),
+}  # fmt: skip
+
+
+def attempt(name: str, changes: dict[str, Any]) -> None:
+    """Right, or refused with a sentence of a length to read; nothing else."""
+    call, right = CALLS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            call(**right | changes)
+        except SternaError as refused:
+            text = str(refused)
+            assert text and "\n" not in text and len(text) < 5000, text
+            text.encode()  # half a character is no sentence
+
+
+def test_every_public_name_is_tried() -> None:
+    tried = {name.partition(".")[0] for name in CALLS}
+    assert set(sterna.__all__) - tried == {"SternaError", "Result"}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_wrong_arguments_are_refused(name: str, monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for argument in inspect.signature(CALLS[name][0]).parameters:
+        for kind, value in WRONG.items():
+            try:
+                attempt(name, {argument: value})
+            except Exception as error:
+                error.add_note(f"{name}({argument}={kind})")
+                raise
