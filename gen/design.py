@@ -6,6 +6,7 @@ from typing import Any
 
 from sterna.golden.disk import parse_json
 from sterna.golden.errors import DesignError, FileError
+from sterna.hw.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream import Edge
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
 FORMAT = "sterna-design"
 VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
+MAX_IN_FLIGHT = 1 << 16
 LAW = 1.02  # the interval of the law is met within this factor
 FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks", "reads")
 FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
@@ -131,8 +133,9 @@ class BranchDesign:
 @dataclass(frozen=True)
 class Design:
     """A folded network. ``interval`` is the bound of the whole network, clocks an image;
-    ``latency`` and ``modelled_interval`` are the token model's clocks of one image alone, and of an
-    image among others, third image on (``gen.tokens``); None before buffers are sized."""
+    ``latency`` and ``modelled_interval`` are the token model's clocks of one image alone, and of
+    one among others, the settled mean (``gen.tokens``); None before buffers are sized.
+    ``in_flight``: images that may be on their way, None: as many as usual (``flight``)."""
 
     network: str
     family: str
@@ -143,11 +146,27 @@ class Design:
     branches: list[BranchDesign] = field(default_factory=list)
     taps: list[dict[str, Any]] = field(default_factory=list)
     latency: int | None = None
-    modelled_interval: int | None = None
+    modelled_interval: int | float | None = None
+    in_flight: int | None = None
+
+    def __post_init__(self) -> None:
+        n = self.in_flight
+        if n is not None and (type(n) is not int or not 2 <= n <= MAX_IN_FLIGHT):
+            raise DesignError(
+                f"{n!r} images in flight; a design has 2 to {MAX_IN_FLIGHT}; run `sterna fold`"
+            )
+
+    @property
+    def flight(self) -> int:
+        """Images that may be between the input and the start of their result packet, on iCE40 in
+        the tops of boards."""
+        usual = COMPACT_IN_FLIGHT if self.family == "ice40" else IN_FLIGHT
+        return usual if self.in_flight is None else self.in_flight
 
     @property
     def interval(self) -> int:
-        """Initiation interval by the law: the largest of all cores and of the AXI4-Stream ends."""
+        """Initiation interval by the law: the largest of all cores, of the AXI4-Stream ends and of
+        the images in flight."""
         return max(self.bounds.values())
 
     @property
@@ -223,6 +242,8 @@ class Design:
         """Canonical text: sorted keys, same design same bytes."""
         body = asdict(self)
         ends = body.pop("_ends")
+        if self.in_flight is None:  # designs from before keep their structure_id
+            del body["in_flight"]
         for c, d in zip(self.cores, body["cores"], strict=True):
             d["interval"] = c.interval
             for key in ("banks", "reads"):  # designs from before keep their structure_id

@@ -11,6 +11,7 @@ from sterna.gen.placeholder import IDENT_ROWS, Placeholders, with_placeholders
 from sterna.gen.widths import check_widths
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
+from sterna.hw.axis import result_clocks
 from sterna.hw.top import NetworkTop, TopSpec
 
 __all__ = ["elaborate", "top_spec", "verilog_text"]
@@ -51,6 +52,7 @@ def top_spec(
     cores = core_instances(network, design, rows=bool(contents))
     fixed = any(c.op == "conv" and c.memory == "rom" for c in design.cores)
     crc, ident, compact = 0, None, False
+    classes = network.shape[network.readout.name][0]
     if isinstance(contents, Placeholders):
         # On a board: only there cells are short.
         compact = contents.family == "ice40"
@@ -64,7 +66,7 @@ def top_spec(
         height=height,
         width=width,
         axis_width=design.axis_width,
-        classes=network.shape[network.readout.name][0],
+        classes=classes,
         cores=cores,
         structure_id=int(structure_id(network, design.to_json())[:16], 16) if named else 0,
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
@@ -72,6 +74,8 @@ def top_spec(
         ident=ident,
         compact=compact,
         taps=taps,
+        in_flight=design.in_flight,
+        brisk=result_clocks(classes, compact=True) > design.interval,
     )
 
 

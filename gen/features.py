@@ -168,7 +168,7 @@ def _image(top: TopSpec) -> Part:
         words = ceil(pixels * top.edge.channels * top.edge.planes / top.axis_width)
         part.memories.append(MemoryShape(top.axis_width, max(2, words), "window"))
         part.add(counts=counter_bits(words))
-    part.memories.append(MemoryShape(3, 4 if top.compact else 16, "comb"))
+    part.memories.append(MemoryShape(3, top.flight, "comb"))
     if wide != top.edge:
         for gear in _gear("axis_input", wide, top.edge):
             part.memories += gear.memories

@@ -10,9 +10,10 @@ from sterna.gen.engines import constants_of, engine_of
 from sterna.gen.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
 from sterna.gen.reads import reads_of
+from sterna.gen.rows import spare_rows
 from sterna.gen.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
-from sterna.hw.axis import image_clocks
+from sterna.hw.axis import image_clocks, result_clocks
 from sterna.hw.gearbox import clocks_per_pixel
 from sterna.hw.stream import MAX_WIDTH, Edge
 
@@ -77,20 +78,30 @@ def plan(
         cores=p.out,
         branches=_by_unit(network, p.branches),
         taps=[_tap(network, c) for c in p.out if c.output],
-        _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": classes + 1},
+        _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": result_clocks(classes)},
     )
     bound = design.interval
-    return replace(design, cores=[_with_spare_rows(network, c, bound) for c in p.out])
+    return replace(design, cores=[_with_spare_rows(network, c, bound, family) for c in p.out])
 
 
-def _with_spare_rows(network: Network, core: CoreDesign, bound: int) -> CoreDesign:
-    """A stride of spare rows where both input and computing take all the time there is."""
+def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str) -> CoreDesign:
+    """A stride of spare rows where both input and computing take all the time there is, and more
+    where rows are of a few clocks."""
     node = network[core.name]
-    if not isinstance(node, Conv2d | Pool):
+    if isinstance(node, Conv2d | Pool):
+        if min(core.law["compute"], core.law["input"]) >= SLACK * bound:
+            core = replace(core, spare_rows=(node.stride or node.kernel)[0])
+    if isinstance(node, Conv2d | Linear):
+        front = front_spec(network, core, family)
+        g, groups = front.geometry, front.output_groups
+        items, pitch = front.folds * front.plane_groups, front.visit_clocks
+    elif isinstance(node, Pool):
+        pool = pool_spec(network, core.name, core.input.edge, core.spare_rows)
+        g, groups = pool.geometry, pool.geometry.edge.beats_per_pixel
+        items = pitch = pool.visit_clocks
+    else:
         return core
-    if min(core.law["compute"], core.law["input"]) < SLACK * bound:
-        return core
-    return replace(core, spare_rows=(node.stride or node.kernel)[0])
+    return replace(core, spare_rows=spare_rows(g, g.out_width * groups, items, pitch, bound))
 
 
 def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesign]:

@@ -8,19 +8,21 @@ stands still. The depths are found by running the token model, which is exact: o
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
 
 from sterna.gen.design import BufferDesign, Design
 from sterna.gen.elaborate import top_spec
+from sterna.gen.flight import flight_clocks, horizon, with_flight
 from sterna.gen.graph import unit_of
-from sterna.gen.tokens import ENDLESS, Timing, TokenModel
+from sterna.gen.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
 
 __all__ = ["IMAGES", "MARGIN", "size_buffers"]
 
 IMAGES = 6
-"""Images of a run of the model. The rate is that of the third and later ones."""
-_MANY = 3 * IMAGES
+"""Images of the shortest runs. What shows only later is looked for in longer ones."""
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
 _LITTLE = 8  # beats
@@ -39,19 +41,29 @@ class _Candidate:
 
 
 def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> Design:
-    """Give every branch that must wait a FIFO as deep as the full rate needs, and no other one.
+    """Give every branch that must wait a FIFO as deep as the full rate needs, and no other one, and
+    let as many images be on their way as it needs.
 
-    Full rate is the interval that endless FIFOs give. All depths are smallest together: lowering
-    any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
+    Full rate is the mean interval that endless FIFOs give. All depths are smallest together:
+    lowering any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers, or
+    for 16 that all read all before them.
 
     Raises:
         ToolMissing: there is no g++.
     """
-    design = replace(design, branches=[replace(b, buffer=None) for b in design.branches])
+    bare = [replace(b, buffer=None) for b in design.branches]
+    design = replace(design, branches=bare, in_flight=None)
     found = _candidates(network, design)
-    if not found:
-        return _result(network, design)
     sizer = _Sizer(network, design, found)
+    design = with_flight(design, sizer.model, [ENDLESS] * len(found))
+    if found:
+        sizer.in_flight = design.in_flight
+        design = _with_buffers(design, sizer, margin)
+    return _result(network, design)
+
+
+def _with_buffers(design: Design, sizer: "_Sizer", margin: int) -> Design:
+    found = sizer.found
     for c, beats in zip(found, sizer.fill(IMAGES), strict=True):
         c.kind = storage_kind(c.width, beats + margin, design.family)
     settled = False
@@ -83,7 +95,7 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
             margin=margin,
         )
         branches[c.branch] = replace(branches[c.branch], buffer=buffer)
-    return _result(network, replace(design, branches=branches))
+    return replace(design, branches=branches)
 
 
 def _candidates(network: Network, design: Design) -> list[_Candidate]:
@@ -103,9 +115,22 @@ def _kind(c: _Candidate, design: Design, margin: int) -> str:
 
 
 def _result(network: Network, design: Design) -> Design:
-    model = TokenModel(top_spec(network, design, contents=False, named=False))
-    latency, interval = model.run(1).latency, model.run(IMAGES).interval
-    return replace(design, latency=latency, modelled_interval=interval)
+    """With the clocks of the whole network, its buffers and images in flight as they are built."""
+    spec = top_spec(network, design, contents=False, named=False)
+    model = TokenModel(spec)
+    depths = [b.buffer[1] for b in spec.buffers if b.buffer is not None]
+    design = with_flight(design, model, depths)
+    latency = model.run(1).latency
+    images = horizon(latency, design.interval)[1]
+    interval = model.run(images, in_flight=design.flight).interval
+    whole = interval.denominator == 1
+    alone = flight_clocks(latency, spec.classes)
+    return replace(
+        design,
+        latency=latency,
+        modelled_interval=int(interval) if whole else round(float(interval), 3),
+        _ends=design._ends | {"flight": ceil(alone / design.flight)},
+    )
 
 
 class _Sizer:
@@ -120,58 +145,78 @@ class _Sizer:
             branches[c.branch] = replace(branches[c.branch], buffer=mark)
         spec = top_spec(network, replace(design, branches=branches), contents=False, named=False)
         self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
+        self.place = [self.order.index(n) for n in range(len(found))]
         self.model = TokenModel(spec)
+        self.bound = design.interval
+        self.in_flight: int | None = None
+        self.filled: list[int] = []  # in the last run that was fast
 
-    def run(self, images: int, limit: int = 0, fill: bool = False) -> Timing:
+    def run(
+        self, images: int, limit: Limit | None = None, fill: bool = False, grow: int | None = None
+    ) -> Timing:
         now = [self.found[n] for n in self.order]
-        depths, kinds = [c.depth for c in now], [c.kind for c in now]
-        return self.model.run(images, depths=depths, kinds=kinds, limit=limit, fill=fill)
+        return self.model.run(
+            images, depths=[c.depth for c in now], kinds=[c.kind for c in now],
+            limit=limit or 0, fill=fill, in_flight=self.in_flight, grow=grow,
+        )  # fmt: skip
+
+    def fill(self, images: int) -> list[int]:
+        """Depths that would change nothing, by candidate."""
+        fill = self.run(images, fill=True).fill
+        return [fill[at] for at in self.place]
 
     def full_rate(self) -> None:
         """Take all depths from endless to the smallest that keep the rate."""
-        for images in (IMAGES, _MANY):
+        flying, long = horizon(self.run(1).latency, self.bound)
+        long = max(long, 3 * IMAGES)
+        for images in sorted({IMAGES, max(IMAGES, flying + 4), long}):
             before = [c.depth for c in self.found]
             for c in self.found:
                 c.depth = ENDLESS
-            target, later = self.run(images).interval, self.run(_MANY).interval
-            self._settle(images, before, lambda n=images, t=target: self._fast(n, t))
-            if self._fast(_MANY, later):
+            best = self.run(long)
+            target = best.interval
+            limit = _limit(best, target, images, 2 if images < long else flying + 2)
+            self._settle(images, before, limit)
+            if self.run(long).interval <= target:
                 return  # no loss that shows late
 
     def no_deadlock(self) -> list[int]:
         """Of each FIFO the smallest depth with which images come out, the others as they are."""
         out: list[int] = []
-        for c in self.found:
+        for n, c in enumerate(self.found):
             depth = c.depth
             if depth:
-                self._smallest(c, depth, lambda: not self.run(2).deadlock, out)
+                c.depth = 0
+                if self.run(2).deadlock:
+                    c.depth = 1
+                    c.depth = self.run(2, grow=self.place[n]).grown
             out.append(c.depth)
             c.depth = depth
         return out
 
-    def _fast(self, images: int, target: int) -> bool:
-        timing = self.run(images, limit=target)
-        return not timing.deadlock and timing.interval <= target
-
-    def _settle(self, images: int, before: list[int], fast: Callable[[], bool]) -> None:
+    def _settle(self, images: int, before: list[int], limit: Limit) -> None:
         """Large streams first, so that small ones wait where either could."""
-        fill = self.fill(images)
-        self._without([c for n, c in enumerate(self.found) if fill[n] <= _LITTLE], fast)
+
+        def fast() -> bool:
+            timing = self.run(images, limit, fill=True)
+            if timing.deadlock:
+                return False
+            self.filled = [timing.fill[at] for at in self.place]
+            return True
+
+        self.filled = self.fill(images)
+        little = [c for c, beats in zip(self.found, self.filled, strict=True) if beats <= _LITTLE]
+        self._without(little, fast)
         for n, c in enumerate(self.found):
             if c.depth == ENDLESS:
-                known = [*(other.depth for other in self.found[:n]), before[n]]
-                self._smallest(c, self.fill(images)[n], fast, known, near=True)
+                known = [*(other.depth for other in self.found[max(0, n - 2) : n]), before[n]]
+                self._smallest(c, self.filled[n], fast, known)
         # Those settled early were so beside endless ones: with less around, they may need less.
         lowered = True
         while lowered:
             lowered = False
             for c in self.found:
                 lowered |= self._lower(c, fast)
-
-    def fill(self, images: int) -> list[int]:
-        """Depths that would change nothing, by candidate."""
-        fill = self.run(images, fill=True).fill
-        return [fill[self.order.index(n)] for n in range(len(self.found))]
 
     def _without(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
         """No FIFO for the whole group, or else for those halves of it that need none."""
@@ -186,11 +231,10 @@ class _Sizer:
             self._without(group[len(group) // 2 :], fast)
 
     def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], known: list[int],
-        near: bool = False,
-    ) -> None:  # fmt: skip
+        self, c: _Candidate, enough: int, good: Callable[[], bool], known: list[int]
+    ) -> None:
         """Set the smallest good depth up to ``enough``, which is good. ``known``: tried before all
-        others, the last first, as blocks of a network are alike. ``near``: it is near enough."""
+        others, the last first, as blocks of a network are alike."""
 
         def try_out(depth: int) -> bool:
             nonlocal bad, enough
@@ -198,18 +242,18 @@ class _Sizer:
                 return False
             c.depth = depth
             if good():
-                enough = depth
+                enough = min(depth, self.filled[at])  # what was never used changes nothing
                 return True
             bad = depth
             return False
 
-        bad, step = -1, 1
+        bad, step, at = -1, 1, self.found.index(c)
         if not try_out(0):
             for depth in dict.fromkeys(known[::-1]):
                 if try_out(depth):
                     try_out(depth - 1)
             # At full rate the bound is near: in steps that double, then by halves.
-            while near and try_out(enough - step):
+            while try_out(enough - step):
                 step *= 2
             while enough - bad > 1:
                 try_out((bad + enough) // 2)
@@ -223,3 +267,10 @@ class _Sizer:
             return True
         c.depth += 1
         return False
+
+
+def _limit(best: Timing, target: Fraction, images: int, first: int) -> Limit:
+    """What only runs of ``images`` images are within that are as fast as the ``best``."""
+    ends = best.ends[first - 1 : images]
+    late = max(int(end - ends[0]) - n * target for n, end in enumerate(ends))
+    return Limit(target, first, max(0, ceil(late)))

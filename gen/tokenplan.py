@@ -5,7 +5,7 @@ from math import gcd
 
 from amaranth.hdl import Elaboratable
 
-from sterna.hw.axis import IN_FLIGHT, ImageInput
+from sterna.hw.axis import ImageInput
 from sterna.hw.bitgear import BitGearbox
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.front_spec import FrontSpec
@@ -34,8 +34,9 @@ class Plan:
     """Units and channels. ``text``: for each unit its kind, then a counted list each of parameters,
     input channels and output channels. A channel is a number; it leaves one unit and enters one.
 
-    In ``text``, ``images`` is where the number of images stands, ``limit`` the largest interval,
-    ``depths`` the depth (and behind it the latency) of each buffer. Channels: ``input`` of
+    In ``text``, ``images`` is where the number of images stands (two behind it that of those in
+    flight), ``limit`` where the largest interval does (numerator, denominator, packets before it
+    holds, clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer. Channels: ``input`` of
     ``words`` an image, ``output`` of ``packet`` words a result, ``taps`` of the nodes' streams,
     ``entries`` before and behind each buffer.
     """
@@ -131,8 +132,9 @@ def plan_of(spec: TopSpec) -> Plan:
     plan.packet = spec.classes + 1
     out = plan.channel()
     plan.unit("result", [spec.classes], [at, flags], [out])
-    plan.output = plan.buffer(out)
-    plan.limit = plan.unit("sink", [plan.packet, 0], [plan.output], []) + 1
+    # A Buffer, or a Slot of one place.
+    plan.output = plan.fifo(out, 1 if spec.slow_result else 2)
+    plan.limit = plan.unit("sink", [plan.packet, 0, 1, 2, 0], [plan.output], []) + 1
     return plan
 
 
@@ -140,7 +142,7 @@ def _image(plan: Plan, spec: TopSpec) -> tuple[int, int]:
     """ImageInput: the channels of its flags and of its beats."""
     image = _asked(ImageInput(spec.edge, spec.height, spec.width, spec.axis_width))
     words, flags = plan.channel(), plan.channel()
-    at = plan.unit("source", [0, image.words, IN_FLIGHT], [], [words, flags])
+    at = plan.unit("source", [0, image.words, spec.flight], [], [words, flags])
     plan.images, plan.words, plan.input = at, image.words, words
     gear = BitGearbox(spec.axis_width, image.canonical.width, image.bits)
     beats = plan.bit_gearbox(gear, words)

@@ -296,9 +296,9 @@ struct Concat : Unit {
 };
 
 // The packets of ImageInput, whose sender never waits. Outputs: words, flags (one an image, kept in
-// a Fifo). Parameters: images, words of an image, places for flags.
+// a Fifo). Parameters: images, words of an image, places for flags (below 0: endless).
 struct Source : Unit {
-    size_t images, words, places;
+    size_t images, words, places;  // endless: more than there are images
     explicit Source(const Params& p) : images(p[0]), words(p[1]), places(p[2]) {}
     void run() override {
         Channel &o = *out[0], &flags = *out[1];
@@ -344,20 +344,22 @@ struct Result : Unit {
     }
 };
 
-// Takes every beat at once. Parameters: beats of a packet, the interval above which the run stops
-// (0: never) if a packet after the second shows it.
+// Takes every beat at once. Parameters: beats of a packet, then of the clocks an image above which
+// the run stops: their numerator (0: never), denominator, from which packet on, clocks of grace.
 struct Sink : Unit {
-    int64_t packet, limit;
-    Clock before = 0;
-    explicit Sink(const Params& p) : packet(p[0]), limit(p[1]) {}
+    int64_t packet, limit, images, first, grace, packets = 0;
+    Clock since = 0;
+    explicit Sink(const Params& p)
+        : packet(p[0]), limit(p[1]), images(p.size() > 2 ? p[2] : 1),
+          first(p.size() > 3 ? p[3] : 2), grace(p.size() > 4 ? p[4] : 0) {}
     void run() override {
         Channel& i = *in[0];
         while (i.has()) {
             const Clock clock = i.take(0);
             if (i.taken % packet) continue;
-            if (limit && int64_t(i.taken) > 2 * packet && clock - before > limit)
+            if (++packets <= first) since = clock;
+            else if (limit && (clock - since - grace) * images > (packets - first) * limit)
                 i.queue->stop = true;
-            before = clock;
         }
     }
 };
@@ -510,6 +512,7 @@ std::unique_ptr<Unit> make(int64_t kind, const Params& p) {
 
 struct Model {
     Queue queue;
+    Fifo* grown = nullptr;
     std::deque<Channel> channels;
     std::vector<std::unique_ptr<Unit>> units;
 };
@@ -528,14 +531,18 @@ Model* sterna_tokens_new(int64_t channels) {
 void sterna_tokens_free(Model* model) { delete model; }
 
 // Runs a network from reset to its end, or until nothing can move. `text`: for every unit its kind,
-// then a counted list each of parameters, input channels and output channels. 0: an unknown kind.
-int sterna_tokens_run(Model* model, const int64_t* text, int64_t size) {
+// then a counted list each of parameters, input channels and output channels. `grow`: where in it
+// the depth of a FIFO stands that gets a place more whenever nothing can move, or -1. 0: an unknown
+// kind.
+int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t grow) {
     Queue& queue = model->queue;
     queue = Queue();
+    model->grown = nullptr;
     model->units.clear();
     for (Channel& channel : model->channels) channel.reset();
     for (const int64_t *at = text, *end = text + size; at < end;) {
         const int64_t kind = *at++;
+        const bool grows = at + 1 - text == grow;
         Params lists[3];
         for (Params& list : lists) {
             const int64_t count = *at++;
@@ -544,6 +551,7 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size) {
         }
         auto unit = make(kind, lists[0]);
         if (!unit) return 0;
+        if (grows) model->grown = static_cast<Fifo*>(unit.get());
         for (int64_t k : lists[1]) {
             unit->in.push_back(&model->channels[k]);
             model->channels[k].sink = unit.get();
@@ -567,11 +575,22 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size) {
         for (auto& unit : model->units)
             if (unit->doubtful() >= 0 && (!first || unit->doubtful() < first->doubtful()))
                 first = unit.get();
-        if (!first || queue.stop) return 1;
+        if (queue.stop) return 1;
+        if (!first) {
+            // What stands still for want of room does so at any speed: this depth is too little.
+            Fifo* fifo = model->grown;
+            if (!fifo || fifo->in[0]->taken == fifo->in[0]->offered()) return 1;
+            ++fifo->depth;
+            queue.wake(fifo);
+            continue;
+        }
         first->allow();
         queue.wake(first);
     }
 }
+
+// The depth that the FIFO of the last run has grown to.
+int64_t sterna_tokens_grown(Model* model) { return model->grown ? model->grown->depth : 0; }
 
 // The clocks of a channel's beats, and how many beats moved.
 int64_t sterna_tokens_beats(Model* model, int64_t channel, const int64_t** clocks) {

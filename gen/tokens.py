@@ -1,12 +1,14 @@
 """Cycle-exact clocks of a network's hardware without its data: rate, latency, deadlock, fill.
 
 Data never decides timing: a beat moves when its source has it and its sink has room. tokens.cpp
-computes when that is for every beat of a few images, in a fraction of a second.
+computes when that is for every beat of some images, in a fraction of a second.
 """
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,35 @@ from sterna.gen.tokenplan import Plan, plan_of
 from sterna.hw.skip_fifo import latency_of
 from sterna.hw.top import TopSpec
 
-__all__ = ["ENDLESS", "TokenModel", "Timing"]
+__all__ = ["ENDLESS", "Limit", "TokenModel", "Timing", "settled"]
 
 ENDLESS = -1
-"""The depth of a buffer that is never full."""
+"""The depth of a buffer that is never full, and images in flight without a limit."""
+
+
+def settled(ends: NDArray[np.int64] | Sequence[int]) -> Fraction:
+    """Clocks an image in the long run, of images sent back to back: the mean over the second half
+    of them. Where its intervals repeat, over whole repetitions, so it is exact.
+
+    ``ends``: clocks in which results were complete, 3 or more.
+    """
+    gaps = np.diff(np.asarray(ends, np.int64))
+    half = gaps[len(gaps) // 2 :]
+    for period in range(1, len(half) // 2 + 1):
+        if (half[period:] == half[:-period]).all():
+            half = half[-period:]
+            break
+    return Fraction(int(half.sum()), len(half))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A run stops, as if nothing moved any more, once it is slower: from image ``first`` on, more
+    than ``interval`` clocks an image and ``grace`` clocks once."""
+
+    interval: Fraction
+    first: int = 2
+    grace: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +61,7 @@ class Timing:
             ``images`` in a deadlock.
         beats: int64 [beats] for each tapped node, the clock of each beat of its stream.
         fill: for each buffer the depth from which it would never have refused a beat, if wanted.
+        grown: the depth of the buffer that was to grow.
     """
 
     images: int
@@ -41,6 +69,7 @@ class Timing:
     ends: NDArray[np.int64]
     beats: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     fill: list[int] = field(default_factory=list)
+    grown: int = 0
 
     @property
     def deadlock(self) -> bool:
@@ -53,9 +82,10 @@ class Timing:
         return int(self.ends[0] - self.begins[0]) + 1
 
     @property
-    def interval(self) -> int:
-        """Clocks from image to image, third image on; the largest of them."""
-        return int(np.diff(self.ends)[1:].max())
+    def interval(self) -> Fraction:
+        """Clocks an image in the settled part, see :func:`settled`. Images must be enough that it
+        is: about twice as many as are on their way at once."""
+        return settled(self.ends)
 
 
 class TokenModel:
@@ -87,7 +117,9 @@ class TokenModel:
         kinds: list[str] | None = None,
         taps: bool = False,
         fill: bool = False,
-        limit: int = 0,
+        limit: int | Limit = 0,
+        in_flight: int | None = None,
+        grow: int | None = None,
     ) -> Timing:
         """Send images back to back until all results are out or nothing moves.
 
@@ -97,15 +129,25 @@ class TokenModel:
             taps: whether to return the clocks of all beats of every node's stream.
             fill: whether to return what each buffer would have needed.
             limit: not 0: stop as soon as the interval is above it, as if it were a deadlock.
+            in_flight: images that may be on their way, or :data:`ENDLESS`. None: as built.
+            grow: number of a buffer that gets a beat deeper whenever nothing moves any more: from
+                depth 1 on, to the smallest with which all images come out.
         """
         text, plan = self._text.copy(), self.plan
-        text[plan.images], text[plan.limit] = images, limit
+        text[plan.images] = images
+        if limit:
+            limit = limit if isinstance(limit, Limit) else Limit(Fraction(limit))
+            numbers = *limit.interval.as_integer_ratio(), limit.first, limit.grace
+            text[plan.limit : plan.limit + 4] = numbers
+        if in_flight is not None:
+            text[plan.images + 2] = in_flight
         for k, at in enumerate(plan.depths):
             if depths is not None:
                 text[at] = depths[k]
             if kinds is not None:
                 text[at + 1] = latency_of(kinds[k])
-        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text))
+        at = -1 if grow is None else plan.depths[grow]
+        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text), at)
         assert done, "tokens.cpp and tokenplan.py differ"
         words, results = self._beats(plan.input), self._beats(plan.output)
         need = self._lib.sterna_tokens_fill
@@ -115,6 +157,7 @@ class TokenModel:
             results[plan.packet - 1 :: plan.packet],
             {node: self._beats(channel) for node, channel in plan.taps.items()} if taps else {},
             [int(need(self._model, i, o)) for i, o in plan.entries] if fill else [],
+            int(self._lib.sterna_tokens_grown(self._model)),
         )
 
     def _beats(self, channel: int) -> NDArray[np.int64]:
@@ -130,7 +173,8 @@ def _library() -> ctypes.CDLL:
     for name, result, arguments in (
         ("new", pointer, [number]),
         ("free", None, [pointer]),
-        ("run", ctypes.c_int, [pointer, pointer, number]),
+        ("run", ctypes.c_int, [pointer, pointer, number, number]),
+        ("grown", number, [pointer]),
         ("beats", number, [pointer, number, pointer]),
         ("fill", number, [pointer, number, number]),
     ):

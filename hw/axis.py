@@ -17,12 +17,15 @@ from sterna.hw.stream import MAX_WIDTH, Edge
 
 __all__ = [
     "AxisSignature", "ImageInput", "ResultOutput", "FLAG_EARLY", "FLAG_LATE", "FLAG_UNLOADED",
-    "IN_FLIGHT", "image_clocks",
+    "COMPACT_IN_FLIGHT", "IN_FLIGHT", "image_clocks", "result_clocks",
 ]  # fmt: skip
 
 FLAG_BITS = (FLAG_EARLY | FLAG_LATE | FLAG_UNLOADED).bit_length()
 IN_FLIGHT = 16
-"""Images that may be between the input and the start of their result packet."""
+"""Images that may be between the input and the start of their result packet, where the design does
+not say more."""
+COMPACT_IN_FLIGHT = 4
+"""The same of compact tops."""
 
 
 class AxisSignature(wiring.Signature):
@@ -327,6 +330,11 @@ class ResultOutput(wiring.Component):
 def image_clocks(edge: Edge, pixels: int, axis_width: int) -> int:
     """Clocks an image takes through an :class:`ImageInput` at full rate."""
     return _cost(canonical_edge(edge, pixels, axis_width), edge, pixels, axis_width)[0]
+
+
+def result_clocks(classes: int, compact: bool = False) -> int:
+    """Clocks a result packet takes through a :class:`ResultOutput`."""
+    return (classes + 1) * (2 if compact else 1)
 
 
 def canonical_edge(edge: Edge, pixels: int, axis_width: int) -> Edge:

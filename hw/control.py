@@ -55,6 +55,7 @@ class ControlPlane(wiring.Component):
         reads 0
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
+    in_flight : images that may be between the input and their result
     settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
         image was started
 
@@ -83,6 +84,7 @@ class ControlPlane(wiring.Component):
         rom_crc: int = 0,
         ident: Sequence[int] | None = None,
         compact: bool = False,
+        in_flight: int = 0,
     ):
         for name, value in (("structure_id", structure_id), ("weights_id", weights_id)):
             if not 0 <= value < 1 << 64:
@@ -94,6 +96,7 @@ class ControlPlane(wiring.Component):
             )
         self.structure_id, self.weights_id = structure_id, weights_id
         self.rom_crc, self.ident, self.compact = rom_crc, ident, compact
+        self.in_flight = in_flight
         self.cores, self.regions, self.settle = tuple(cores), regions, settle
         self.registers = register_map(self.cores, ram=regions > 0)
         members = {
@@ -213,7 +216,7 @@ class ControlPlane(wiring.Component):
 
     def _tally(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         """The same in a memory, and the row that the address asks for."""
-        tally = m.submodules.tally = Tally(len(self.cores))
+        tally = m.submodules.tally = Tally(len(self.cores), in_flight=self.in_flight)
         self._count(m, tally, slave, decoder)
         m.d.comb += [
             decoder.late_value.eq(tally.value),

@@ -15,7 +15,7 @@ from sterna.hw.fifo import counter_of, step_counter
 from sterna.hw.stopwatch import Stopwatch
 
 FLIGHT_BITS = 6
-"""Images in flight: fewer than 64."""
+"""Images in flight: fewer than 64, or what the design says."""
 
 _ROWS = ("image_clocks", "_image", "total_clocks", "_total", "images", "dropped")
 
@@ -41,11 +41,14 @@ class Tally(wiring.Component):
     value : out, ``width`` bits; of 'dropped' the early ones in the lower half and the late ones in
         the upper half
 
+    ``in_flight``: images that may be between the input and their result.
+
     Raises DesignError where half a row does not hold the events of a turn.
     """
 
-    def __init__(self, cores: int, width: int = 32):
+    def __init__(self, cores: int, width: int = 32, in_flight: int = 0):
         self.cores, self.width = cores, width
+        self.flight_bits = max(FLIGHT_BITS, (in_flight + 8).bit_length())
         self.rows, self.row_bits = self.shape(cores, width)
         if width % 2 or self.rows + 1 >= 1 << width // 2:
             raise DesignError(
@@ -110,7 +113,9 @@ class Tally(wiring.Component):
     def _stopwatches(self, m: Module, at: dict[str, Value]) -> tuple[Stopwatch, Stopwatch]:
         """Of one image at a time, and of all since the first."""
         running, following = Signal(), Signal()
-        begun, ended, followed = (Signal(FLIGHT_BITS, name=n) for n in ("begun", "ended", "which"))
+        begun, ended, followed = (
+            Signal(self.flight_bits, name=n) for n in ("begun", "ended", "which")
+        )
         m.d.sync += [begun.eq(begun + self.image_start), ended.eq(ended + self.image_done)]
         m.submodules.image = image = Stopwatch(self.rows)
         m.submodules.total = total = Stopwatch(self.rows)

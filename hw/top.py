@@ -9,7 +9,13 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.golden.names import Scope
 from sterna.hw.axil import AxiLite
-from sterna.hw.axis import IN_FLIGHT, AxisSignature, ImageInput, ResultOutput
+from sterna.hw.axis import (
+    COMPACT_IN_FLIGHT,
+    IN_FLIGHT,
+    AxisSignature,
+    ImageInput,
+    ResultOutput,
+)
 from sterna.hw.control import ControlPlane
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.fork import Fork
@@ -52,7 +58,8 @@ class TopSpec:
     """image: name of the input node; edge, height, width: its stream. classes: logits. cores:
     makers before readers. rom_crc, ident: see `ControlPlane`. compact: cells are dearer than
     clocks: no counters of the clocks of one image and of those in which each core had to wait,
-    fewer images in flight; see also `WeightMemory` and `ResultOutput`."""
+    fewer images in flight; see also `WeightMemory`. in_flight: images that may be between the input
+    and their result, None: as many as usual. brisk: results come so often that a compact top, too, sends them at the full rate."""
 
     image: str
     edge: Edge
@@ -68,6 +75,19 @@ class TopSpec:
     repeat: bool = True
     compact: bool = False
     taps: bool = False
+    in_flight: int | None = None
+    brisk: bool = False
+
+    @property
+    def flight(self) -> int:
+        """Images that may be between the input and the start of their result packet."""
+        usual = COMPACT_IN_FLIGHT if self.compact else IN_FLIGHT
+        return usual if self.in_flight is None else self.in_flight
+
+    @property
+    def slow_result(self) -> bool:
+        """Whether results leave at half rate, see ``compact`` of `ResultOutput`."""
+        return self.compact and not self.brisk
 
     @property
     def buffers(self) -> list[Branch]:
@@ -106,7 +126,7 @@ class NetworkTop(wiring.Component):
             spec.axis_width,
             repeat=spec.repeat,
             waits=any(f.engine == "tables" for c in convs for f in c.fronts),
-            in_flight=4 if spec.compact else IN_FLIGHT,
+            in_flight=spec.flight,
         )
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
         counted = [c for c in spec.cores if not (spec.compact or isinstance(c.spec, MergeSpec))]
@@ -118,6 +138,7 @@ class NetworkTop(wiring.Component):
             rom_crc=spec.rom_crc,
             ident=spec.ident,
             compact=spec.compact,
+            in_flight=spec.flight,
         )
         members = {}
         for prefix, signature in (
@@ -143,7 +164,7 @@ class NetworkTop(wiring.Component):
         m.submodules.image_input = self.image
         m.submodules.control = control = self.control
         m.submodules.result = result = ResultOutput(
-            self.spec.classes, self.spec.compact, self.spec.logit_bits
+            self.spec.classes, self.spec.slow_result, self.spec.logit_bits
         )
         # One namespace: what is fixed, then the cores, then what stands between them.
         self._scope = Scope(("image_input", "control", "result"))
@@ -152,7 +173,8 @@ class NetworkTop(wiring.Component):
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())
         wiring.connect(m, self.image.flags, result.flags)
-        flying = Signal(range(64))
+        # Some are behind the start of their packet, too.
+        flying = Signal(range(max(64, self.spec.flight + 8)))
         m.d.sync += flying.eq(flying + self.image.begin - result.done)
         last, ready = self._cores(m)
         m.d.comb += [
