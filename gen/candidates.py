@@ -9,9 +9,10 @@ from sterna.gen.cost import Cost, estimate_core
 from sterna.gen.design import Design
 from sterna.gen.edges import input_edge
 from sterna.gen.engines import engine_of, one_row, tables_fit
-from sterna.gen.fold import MAX_LANES, compute_clocks, legal_choices, visit_items
+from sterna.gen.fold import compute_clocks, legal_choices, visit_items
 from sterna.gen.graph import weighted_inputs
 from sterna.gen.instances import core_instances
+from sterna.gen.legal import MAX_LANES, refusal
 from sterna.gen.memories import STYLES
 from sterna.gen.reads import read_choices, reads_of
 from sterna.gen.specs import is_depthwise, weight_rows
@@ -66,8 +67,6 @@ def candidates(
         worth = _worth(network, group, given, design.family, constants)
         for entries in _stored(network, worth, design, given):
             spec = _spec(network, design.family, base, entries)
-            if spec is None:
-                continue
             clocks = max(_clocks(network, n, e) for n, e in entries.items())
             key = _key(spec)
             if key not in known:
@@ -164,6 +163,8 @@ def _with_engine(
             out[name] |= (whole := one_row(network, name))
             if not whole or any(mine.get(k, v) != v for k, v in whole.items()):
                 return {}
+            if refusal(network, name, whole | {"tp": mine.get("tp", 1)}):
+                return {}
         elif not tables_fit(network, name, legal_choices(network, name, out[name], family), family):
             return {}
     return out
@@ -175,12 +176,22 @@ def _rough(
     """(clocks, rough cost, folding of each node) of one neuron's inputs."""
     legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
+    for most in (MAX_LANES, 1 << 40):
+        rough = []
+        for pe in sorted(shared):
+            of = {n: _of_pe(network, n, legal[n], pe, given.get(n, {}), most) for n in group}
+            rough += _together(group, of)
+        if rough:
+            return rough
+    return []
+
+
+def _together(
+    group: list[str], of: dict[str, list[tuple[int, float, dict[str, Any]]]]
+) -> list[tuple[int, float, Entries]]:
+    """`_rough` of one pe: ``of`` has the foldings of each node."""
     rough: list[tuple[int, float, Entries]] = []
-    for pe in sorted(shared):
-        of = {name: _of_pe(network, name, legal[name], pe, given.get(name, {}))
-              for name in group}  # fmt: skip
-        if not all(of.values()):
-            continue
+    if all(of.values()):
         for clocks in sorted({c for options in of.values() for c, _, _ in options}):
             fits = {n: [o for o in options if o[0] <= clocks] for n, options in of.items()}
             if not all(fits.values()):
@@ -199,13 +210,16 @@ def _rough(
 
 
 def _of_pe(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, given: dict[str, Any]
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, given: dict[str, Any],
+    most: int,
 ) -> list[tuple[int, float, dict[str, Any]]]:
     node, engine, out = network[name], engine_of(given), []
     assert isinstance(node, Conv2d | Linear)
     for simd in legal["simd"]:
         for tp in legal["tp"]:
-            if pe * simd * tp > MAX_LANES:
+            if pe * simd * tp > most:
+                continue
+            if refusal(network, name, given | {"pe": pe, "simd": simd, "tp": tp}):
                 continue
             choices = bank_choices(network, name, visit_items(network, name, simd, tp))
             for banks in [given["banks"]] if "banks" in given else choices:
@@ -229,30 +243,23 @@ def _clocks(network: Network, name: str, entry: dict[str, Any]) -> int:
     )
 
 
-def _spec(
-    network: Network, family: str, base: CoreInstance, entries: Entries
-) -> ConvSpec | None:
-    """The core of another folding, with the streams it would like; None where none is narrow
-    enough."""
+def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -> ConvSpec:
+    """The core of another folding, with the streams it would like."""
     spec = base.spec
     assert isinstance(spec, ConvSpec)
     target = network[base.target]
     assert isinstance(target, Neuron | Readout)
     names = weighted_inputs(network, target)
     pe = entries[names[0]]["pe"]
-    try:
-        fronts = [
-            _front(network, front, name, entries[name], family)
-            for name, front in zip(names, spec.fronts, strict=True)
-        ]
-        shortcuts = []
-        for s in spec.shortcuts:
-            steps = max(1, min(s.edge.pb // s.bits, MAX_WIDTH // (pe * s.bits)))
-            shortcuts.append(
-                ShortcutSpec(s.name, s.edge.resized(lanes=pe, pb=steps * s.bits), s.bits)
-            )
-    except DesignError:
-        return None
+    fronts = [
+        _front(network, front, name, entries[name], family)
+        for name, front in zip(names, spec.fronts, strict=True)
+    ]
+    shortcuts = []
+    for s in spec.shortcuts:
+        steps = max(1, min(s.edge.pb // s.bits, MAX_WIDTH // (pe * s.bits)))
+        edge = s.edge.resized(lanes=pe, pb=steps * s.bits)
+        shortcuts.append(ShortcutSpec(s.name, edge, s.bits))
     return replace(
         spec, front=fronts[0], others=tuple(fronts[1:]), shortcuts=tuple(shortcuts),
         out_pb=max(1, min(spec.steps, MAX_WIDTH // pe)) if not spec.readout else 1,

@@ -105,24 +105,26 @@ def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[s
 
 
 def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
-    """The producer's lanes, and the fewest planes a beat that keep up."""
+    """The producer's lanes, and the fewest planes a beat that keep up. Of pixels and of a merge,
+    whose lanes are no folding's, narrower lanes where a step of theirs is too wide here."""
     channels = network.shape[nodes.sources[0]][0]
     planes, bits = network.planes(nodes.sources[0]), network.bits(nodes.sources[0])
     out_bits = network.bits(nodes.target)
     best: tuple[tuple[int, ...], Edge] | None = None
-    lanes = [made.lanes] if made else [d for d in range(1, channels + 1) if channels % d == 0]
+    _, height, width = network.shape[nodes.sources[0]]
+    free = made is None or made.lanes * max(bits, out_bits) > MAX_WIDTH
+    lanes = [d for d in range(1, channels + 1) if channels % d == 0] if free else [made.lanes]
     for n in lanes:
         for pb in range(bits, planes + 1, bits):
             if n * max(pb, pb // bits * out_bits) > MAX_WIDTH or (pb > bits and planes % pb):
                 continue
             edge = Edge(channels, n, planes, pb)
-            late = max(0, pool_spec(network, nodes.name, edge).interval - int(SLACK * target))
+            clocks = pool_spec(network, nodes.name, edge).interval
+            if made is not None and made.lanes != n:
+                clocks = max(clocks, clocks_per_pixel(made, edge) * height * width)
+            late = max(0, clocks - int(SLACK * target))
             key = late, edge.width
             if best is None or key < best[0]:
                 best = key, edge
-    if best is None:
-        raise DesignError(
-            f"node '{nodes.name}': one step of {lanes[0]} lanes is wider than {MAX_WIDTH} bits; "
-            "use a smaller pe in the layer before"
-        )
+    assert best is not None  # one lane always fits
     return best[1]

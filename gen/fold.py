@@ -4,7 +4,7 @@ from typing import Any
 
 from sterna.gen.banks import banks_of, check_banks
 from sterna.gen.design import FOLDING_KEYS, Design
-from sterna.gen.engines import ENGINES, check_styles, engine_choices, engine_of
+from sterna.gen.engines import ENGINES, check_styles, engine_choices, engine_of, one_row
 from sterna.gen.goals import (
     LEAST,
     MEMORIES,
@@ -16,38 +16,22 @@ from sterna.gen.goals import (
     with_memories,
 )  # fmt: skip
 from sterna.gen.graph import CoreNodes, walk
+from sterna.gen.legal import MAX_LANES, legal_folding, narrow_words, refusal, wide_step
 from sterna.gen.memories import STYLES
 from sterna.gen.plan import plan
 from sterna.gen.reads import check_reads, reads_of, word_clocks
 from sterna.gen.sizing import size_buffers
-from sterna.gen.specs import is_depthwise
 from sterna.gen.widths import with_widths
 from sterna.golden.errors import DesignError
 from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Linear, Network
 from sterna.golden.values import integer
-from sterna.golden.window import legal_simd, window_of, window_split
-from sterna.hw.stream import MAX_WIDTH
+from sterna.golden.window import window_of
 
 __all__ = [
-    "MAX_LANES", "check_folding", "compute_clocks", "fold", "legal_choices", "legal_folding",
-    "neuron_groups", "visit_items",
+    "check_folding", "compute_clocks", "fold", "legal_choices", "legal_folding", "neuron_groups",
+    "smallest", "visit_items",
 ]  # fmt: skip
-
-MAX_LANES = 1 << 16
-
-
-def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
-    """All legal pe, simd and tp of the weighted node ``name``."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
-    shape = network.shape[node.input]
-    groups = 1 if isinstance(node, Linear) or is_depthwise(node, shape) else node.groups
-    outputs = node.out_channels // groups
-    bits, planes = network.bits(node.input), network.planes(node.input)
-    tps = [t for t in range(1, min(planes, 64) + 1) if bits % t == 0 or t % bits == 0]
-    pe = [d for d in range(1, outputs + 1) if outputs % d == 0]
-    return {"pe": pe, "simd": legal_simd(node, shape), "tp": tps}
 
 
 def fold(
@@ -102,8 +86,11 @@ def fold(
         target = 8 * h * w
     for group in groups:
         if not all(name in complete for name in group):
-            folding |= _smallest(network, group, target, folding, fps, family)
+            folding |= smallest(network, group, target, folding, fps, family)
         _check_pe(group, folding)
+    for name in convs:  # what was chosen passes; what was given, or an engine demands, may not
+        if why := refusal(network, name, folding[name]):
+            raise DesignError(why)
     target = max(
         [target, *(compute_clocks(network, n, **_pace(folding[n])) for n in convs)]
         if fps is None
@@ -148,6 +135,7 @@ def check_folding(network: Network, convs: list[str], folding: dict[str, dict[st
                 f"{', '.join(STYLES)}"
             )
         _check_numbers(network, name, entry)
+        _check_whole(network, name, entry)
         check_banks(network, name, banks_of(entry))
         check_reads(network, name, entry)
 
@@ -157,10 +145,24 @@ def _check_numbers(network: Network, name: str, entry: dict[str, Any]) -> None:
     for key, values in legal.items():
         value = entry.get(key, values[0])
         if isinstance(value, bool) or not isinstance(value, int) or value not in values:
+            whole = type(value) is int and value > 0 and network.shape[name][0] % value == 0
+            if key == "pe" and whole and (why := wide_step(network, name, value)):
+                raise DesignError(why)
             raise DesignError(
                 f"node '{name}': {key} {value!r} is not legal; use one of "
                 f"{', '.join(map(str, values))}"
             )
+
+
+def _check_whole(network: Network, name: str, entry: dict[str, Any]) -> None:
+    """DesignError where engine 'constant' is given to a node with too many weights for one row."""
+    whole = one_row(network, name) if engine_of(entry) == "constant" else {}
+    if whole and (why := refusal(network, name, {"tp": 1} | entry | whole)):
+        cause, _, _ = why.partition("; ")
+        raise DesignError(
+            f"{cause}; engine 'constant' has all weights at work in every clock, so use engine "
+            "'compress'"
+        )
 
 
 def _pace(entry: dict[str, Any]) -> dict[str, int]:
@@ -206,35 +208,32 @@ def _check_pe(group: list[str], folding: dict[str, dict[str, Any]]) -> None:
             )
 
 
-def _smallest(
+def smallest(
     network: Network, group: list[str], target: int, given: dict[str, Any], fps: float | None,
     family: str,
 ) -> dict[str, dict[str, Any]]:
     """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
-    slower than ``target``; else the fastest there are."""
+    slower than ``target``; else the fastest there are. DesignError, naming a node, where what is
+    ``given`` leaves none."""
     legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
-    best: tuple[tuple[int, float], dict[str, dict[str, Any]]] | None = None
+    best: tuple[tuple[bool, int, float], dict[str, dict[str, Any]]] | None = None
     for pe in sorted(shared):
         found = {
-            name: _cheapest(network, name, legal[name], pe, target, banks_of(given.get(name, {})))
+            name: _cheapest(network, name, legal[name], pe, target, given.get(name, {}))
             for name in group
         }
         if any(f is None for f in found.values()):
             continue
         keys = [f[0] for f in found.values() if f is not None]
-        key = max(k[0] for k in keys), sum(k[1] for k in keys)
+        key = max(k[0] for k in keys), max(k[1] for k in keys), sum(k[2] for k in keys)
         if best is None or key < best[0]:
             best = key, {name: dict(f[1]) for name, f in found.items() if f is not None}
     if best is None:
-        name = group[-1]
+        raise DesignError(_none_left(network, group, legal, shared, given))
+    if best[0][1] and fps is not None:
         raise DesignError(
-            f"node '{name}': no pe is possible for {', '.join(map(repr, group))} together, which "
-            "feed one neuron; give them the same pe, with simd and tp of fewer lanes"
-        )
-    if best[0][0] and fps is not None:
-        raise DesignError(
-            f"node '{group[0]}': its fastest folding takes {target + best[0][0]} clocks an image, "
+            f"node '{group[0]}': its fastest folding takes {target + best[0][1]} clocks an image, "
             f"{target} are left at {fps:g} fps; lower the fps or raise the clock"
         )
     for name in group:
@@ -246,6 +245,23 @@ def _smallest(
     return best[1]
 
 
+def _none_left(
+    network: Network, group: list[str], legal: dict[str, dict[str, list[int]]], shared: set[int],
+    given: dict[str, Any],
+) -> str:
+    """Why a neuron's weighted inputs have no folding together."""
+    for name in group if shared else ():
+        for pick in (min, max):  # words are too wide for the smallest, addresses for the largest
+            pe, simd = pick(shared), pick(legal[name]["simd"])
+            entry = {"pe": pe, "simd": simd, "tp": min(legal[name]["tp"])}
+            if why := refusal(network, name, given.get(name, {}) | entry):
+                return why
+    return (
+        f"node '{group[-1]}': no pe is possible for {', '.join(map(repr, group))} together, which "
+        "feed one neuron; give them the same pe, with simd and tp of fewer lanes"
+    )
+
+
 def legal_choices(
     network: Network, name: str, given: dict[str, Any], family: str
 ) -> dict[str, list[int]]:
@@ -253,27 +269,23 @@ def legal_choices(
     legal = legal_folding(network, name)
     legal["tp"] = [n for n in legal["tp"] if word_clocks(network, name, n) >= reads_of(given)]
     legal |= {k: [given[k]] for k in ("pe", "simd", "tp") if k in given}
+    legal |= narrow_words(network, name, legal)
     return legal | engine_choices(network, name, engine_of(given), family, legal)
 
 
 def _cheapest(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int, banks: int
-) -> tuple[tuple[int, float], dict[str, int]] | None:
-    """((clocks too many, cost), folding) of one weighted node with this pe."""
-    node, shape = network[name], network.shape[network[name].inputs[0]]
-    assert isinstance(node, Conv2d | Linear)
-    best: tuple[tuple[int, float], dict[str, int]] | None = None
+    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int,
+    given: dict[str, Any],
+) -> tuple[tuple[bool, int, float], dict[str, int]] | None:
+    """((too many lanes, clocks too many, cost), folding) of one weighted node with this pe."""
+    best: tuple[tuple[bool, int, float], dict[str, int]] | None = None
     for simd in legal["simd"]:
         for tp in legal["tp"]:
-            if pe * simd * tp > MAX_LANES:
-                continue
-            lanes = pe if is_depthwise(node, shape) else window_split(node, shape, simd).channels
-            if lanes * tp > MAX_WIDTH:  # no beat holds a window word
-                continue
             entry = {"pe": pe, "simd": simd, "tp": tp}
-            late = max(0, compute_clocks(network, name, **entry, banks=banks) - target)
+            clocks = compute_clocks(network, name, **entry, banks=banks_of(given))
             # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
-            key = late, pe * simd * tp + 20 * pe + 2 * pe * simd / 8
-            if best is None or key < best[0]:
+            cost = pe * simd * tp + 20 * pe + 2 * pe * simd / 8
+            key = pe * simd * tp > MAX_LANES, max(0, clocks - target), cost
+            if (best is None or key < best[0]) and not refusal(network, name, given | entry):
                 best = key, entry
     return best

@@ -9,13 +9,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
-from typing import Any
 
 from sterna.gen.candidates import Candidate, candidates
 from sterna.gen.choice import Choice, Entries, Limits
 from sterna.gen.cost import Cost, estimate
 from sterna.gen.design import Design
-from sterna.gen.fold import fold, legal_choices, neuron_groups
+from sterna.gen.fold import fold, neuron_groups, smallest
 from sterna.gen.graph import walk
 from sterna.gen.plan import plan
 from sterna.gen.polish import CLOSE, Polish
@@ -61,14 +60,9 @@ class Search:
     def prepare(self) -> None:
         cores = walk(self.network)
         groups = neuron_groups(self.network, cores)
-        least = {
-            name: self._first(name)
-            for group in groups for name in group
-        }  # fmt: skip
-        for group in groups:  # inputs of one neuron share their pe
-            pe = max(least[name]["pe"] for name in group)
-            for name in group:
-                least[name]["pe"] = self.given.get(name, {}).get("pe", pe)
+        least: Entries = {}
+        for group in groups:  # any that agrees with what is given
+            least |= smallest(self.network, group, 1 << 40, self.given, None, self.family)
         base = plan(self.network, cores, least, 1 << 40, self.family, self.clock_mhz,
                     self.axis_width, self.patchable)  # fmt: skip
         self.options = candidates(
@@ -86,12 +80,6 @@ class Search:
                 [c.clocks for c in ordered], list(accumulate(prices, min)),
                 list(accumulate((c.cost.luts for c in ordered), min)),
             ))  # fmt: skip
-
-    def _first(self, name: str) -> dict[str, Any]:
-        """Any folding of a node that agrees with what is given."""
-        given = self.given.get(name, {})
-        choices = legal_choices(self.network, name, given, self.family)
-        return {k: choices[k][0] for k in ("pe", "simd", "tp")} | given
 
     def floor(self, bound: int) -> tuple[float, float]:
         """(price, LUTs) that designs of at most ``bound`` clocks hardly fall below: `SURE` of the
