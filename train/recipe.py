@@ -1,14 +1,14 @@
 """Recipes: a TOML file that says which network, which data and how it is trained."""
 
 import math
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
-from sterna.golden.errors import UsageError
+from sterna.golden.disk import parse_toml, read_text
+from sterna.golden.errors import FileError, UsageError
 from sterna.golden.network import MAX_STEPS, NAME
 from sterna.train.layers import Layers
 from sterna.train.nq import read_nq
@@ -18,6 +18,7 @@ from sterna.train.twin import read_twin
 
 __all__ = ["Recipe", "Stage", "read_recipe", "read_stage", "build_network"]
 
+LIMIT = 1 << 20  # bytes
 LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0
 BELOW = {"smoothing": 1.0, "warmup": 1.0, "zoom": 1.0}  # others: infinity
 MOST = {"rotate": 360.0, "lr": 1e3, "lr_rest": 1e3, "steps": MAX_STEPS, "epochs": 1_000_000}
@@ -78,12 +79,10 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     path = path / "recipe.toml" if path.is_dir() else path
     try:
-        text = path.read_text()
-        raw = tomllib.loads(text)
-    except OSError as e:
-        raise UsageError(f"{path}: cannot be read ({e.strerror}); give a recipe file") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
-        raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
+        text = read_text(path, LIMIT, "give a recipe file")
+        raw = parse_toml(text.encode(), path, "correct that line")
+    except FileError as e:
+        raise UsageError(str(e)) from e
     given = raw.pop("stage", [])
     if not isinstance(given, list) or not all(isinstance(s, dict) for s in given):
         raise UsageError(f"{path}: stage is not a list of tables; write [[stage]]")
