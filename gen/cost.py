@@ -112,7 +112,7 @@ def _cost(part: Part, family: str) -> Cost:
 def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
     """Resource -> kind of part -> feature -> LUTs or flip-flops."""
     try:
-        body = json.loads(COEFFICIENTS.read_text())["families"]
+        body = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["families"]
     except (OSError, ValueError, KeyError) as e:
         raise FileError(f"{COEFFICIENTS}: {e}; run python benchmarks/cost_sweep.py") from None
     known = "xilinx7" if family == "generic" else family
@@ -126,5 +126,5 @@ def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
 
 def fitted(families: Iterable[str]) -> list[str]:
     """Those of ``families`` that the model knows."""
-    body = json.loads(COEFFICIENTS.read_text())["families"]
+    body = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["families"]
     return [f for f in families if ("xilinx7" if f == "generic" else f) in body]

@@ -81,7 +81,8 @@ def _pip_or_venv() -> Check:
         return Check("venv", True, True, "venv and ensurepip")
     # pip 22.3 and newer can fill an environment made without ensurepip.
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--version"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pip", "--version"], capture_output=True, encoding="utf-8",
+        errors="replace", check=False,
     )
     if done.returncode == 0 and importlib.util.find_spec("venv") is not None:
         return Check("venv", True, True, "venv without ensurepip, " + done.stdout.split(" from")[0])
@@ -139,7 +140,10 @@ def _cuda() -> Check:
         "else 'none, torch ' + torch.__version__ + ' computes on the CPU')"
     )
     # In its own process: a broken driver must not take doctor with it.
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace",
+        check=False,
+    )
     if done.returncode:
         line = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return Check("cuda", False, False, f"torch does not import: {line}", "pip install torch")

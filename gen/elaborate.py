@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 
 from sterna.gen.design import Design
 from sterna.gen.instances import core_instances
+from sterna.gen.orphans import guard_amaranth
 from sterna.gen.pack import check_ranges, memory_images, rom_crc
 from sterna.gen.placeholder import IDENT_ROWS, Placeholders, with_placeholders
 from sterna.gen.widths import check_widths
@@ -85,5 +86,6 @@ def verilog_text(top: wiring.Component, name: str) -> str:
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
 
+    guard_amaranth()
     # Source positions would name this machine's folders.
     return verilog.convert(top, name=name, emit_src=False, strip_internal_attrs=True)

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from sterna.gen.floatconvert import convert, fit
@@ -32,7 +30,8 @@ from sterna.gen.floatnodes import (
     sources,
 )
 from sterna.golden import values
-from sterna.golden.disk import write_atomic
+from sterna.golden.arrays import parse_tensors
+from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
@@ -45,6 +44,7 @@ __all__ = [
 FORMAT = "sterna-float"
 VERSION = 1
 KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
+_HEAD_LIMIT, _BLOB_LIMIT = 1 << 26, 1 << 34
 AGAIN = "run the same `sterna train` command again, or save the network again"
 
 
@@ -182,13 +182,9 @@ class FloatNetwork:
         """Read what ``save`` wrote (the json's path or its folder). FileError if altered."""
         path = values.path("float network", path)
         path = path / "float.json" if path.is_dir() else path
-        try:
-            head = json.loads(path.read_bytes())
-            blob = path.with_suffix(".safetensors").read_bytes()
-        except OSError as e:
-            raise FileError(f"{e.filename}: cannot be read ({e.strerror}); {AGAIN}") from e
-        except ValueError as e:
-            raise FileError(f"{path}: altered or truncated, is not JSON ({e}); {AGAIN}") from e
+        head = parse_json(read_bytes(path, _HEAD_LIMIT, AGAIN), path, AGAIN)
+        tensor_file = path.with_suffix(".safetensors")
+        blob = read_bytes(tensor_file, _BLOB_LIMIT, AGAIN)
         if not isinstance(head, dict) or head.get("format") != FORMAT:
             raise FileError(f"{path}: is not a {FORMAT} file; give what training wrote, or {AGAIN}")
         # Files of an earlier Sterna have no check.
@@ -204,9 +200,9 @@ class FloatNetwork:
                 f"one in the json); {AGAIN}"
             )
         try:
-            tensors = load_tensors(blob)
+            tensors, _ = parse_tensors(blob, tensor_file, AGAIN)
             return cls(head["steps"], [_restore(d, tensors) for d in head["nodes"]])
-        except (LookupError, TypeError, ValueError, AttributeError, SafetensorError) as e:
+        except (LookupError, TypeError, ValueError, AttributeError) as e:
             raise FileError(f"{path}: does not describe a network ({e}); {AGAIN}") from e
 
 

@@ -66,8 +66,8 @@ def fold(
     if fps is not None and (type(fps) not in (int, float) or not LEAST < fps < MOST):
         raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
     if target is not None:
-        refusal = f"target {show(target)} must be a whole number of clocks"
-        target = integer(refusal, target, 1, 1 << 62, DesignError)
+        wanted = f"target {show(target)} must be a whole number of clocks"
+        target = integer(wanted, target, 1, 1 << 62, DesignError)
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     check_folding(network, convs, folding)

@@ -68,9 +68,9 @@ def _difference(
 
 def _stub(board: Board, setting: PllSetting, folder: Path) -> str:
     folder.mkdir(exist_ok=True)
-    (folder / "pins.v").write_text(wrapper(board, "stub", setting) + _STUB)
+    (folder / "pins.v").write_text(wrapper(board, "stub", setting) + _STUB, encoding="utf-8")
     suffix, rules = constraints(board, 20.0)
-    (folder / f"pins{suffix}").write_text(rules)
+    (folder / f"pins{suffix}").write_text(rules, encoding="utf-8")
     synthesise(folder, board, ["pins.v"])
     return place(folder, board, 1).text
 

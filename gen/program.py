@@ -42,7 +42,9 @@ def program(board: Board, bitstream: Path, flash: bool = False) -> str:
     if not bitstream.is_file():
         raise FileError(f"{bitstream}: does not exist; run `sterna bitstream`")
     words = command(board, bitstream, flash)
-    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        words, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     text = done.stdout + done.stderr
     if done.returncode:
         lines = [line.strip() for line in text.splitlines() if line.strip()]

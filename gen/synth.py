@@ -155,9 +155,9 @@ def synth(
             script += ["autoname", f"select {top}", f"write_json -selected {stem}.json"]
         else:
             script.append(f"write_json {stem}.json")
-    (folder / f"{stem}.ys").write_text("\n".join(script) + "\n")
+    (folder / f"{stem}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
     run_tool("yosys", ["-Q", "-s", f"{stem}.ys"], folder, log=f"{stem}.log", timeout=timeout)
-    text = (folder / f"{stem}_stat.json").read_text()
+    text = (folder / f"{stem}_stat.json").read_text(encoding="utf-8")
     report = json.loads(text[text.index("{") :])
     design = report["design"]
     cells = {
@@ -271,19 +271,20 @@ def fmax_ecp5(
     names = _bring(verilog, folder)
     ports: list[tuple[str, str, int]] = []
     for name in names:
-        text = (folder / name).read_text()
+        text = (folder / name).read_text(encoding="utf-8")
         if re.search(rf"^module \\?{re.escape(top)}\s*\(", text, re.M):
             ports = module_ports(text, top)
     if not any(name == clock for _, name, _ in ports):
         raise DesignError(f"module {top!r} has no clock port {clock!r}; give its name")
-    (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock))
+    (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock), encoding="utf-8")
     used = synth([*(folder / name for name in names), folder / "fmax_wrapper.v"], "fmax_wrapper",
                  "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
     netlist = folder / "fmax_wrapper_ecp5.json"
     moved = use_output_registers(netlist, "fmax_wrapper") if output_registers else 0
     routing = ["--router", router]
     if router == "router2":  # did not converge with the pin that nextpnr chose
-        (folder / "fmax.lpf").write_text(f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n')
+        text = f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n'
+        (folder / "fmax.lpf").write_text(text, encoding="utf-8")
         routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
     runs: list[tuple[float, dict[str, Any]]] = []
     for seed in seeds:
@@ -295,7 +296,7 @@ def fmax_ecp5(
              "--lpf-allow-unconstrained", "--quiet", *PLACER_ECP5, *routing],
             folder, log=f"fmax_{seed}.log", timeout=timeout,
         )  # fmt: skip
-        placed = json.loads((folder / report).read_text())
+        placed = json.loads((folder / report).read_text(encoding="utf-8"))
         mhz = min(float(entry["achieved"]) for entry in placed["fmax"].values())
         runs.append((mhz, placed))
     middle = statistics.median_low([mhz for mhz, _ in runs])

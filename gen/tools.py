@@ -13,7 +13,6 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from sterna.gen.orphans import end_group, watched
 from sterna.golden.errors import SternaError, ToolMissing
 
 __all__ = ["Tool", "Completed", "ToolFailed", "find", "available", "run_tool", "clean_env",
@@ -171,7 +171,8 @@ def _find_verilator(path: str) -> Tool:
 def _version(argv: Sequence[str]) -> str:
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, timeout=30, check=False, env=clean_env()
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False,
+            env=clean_env(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -253,7 +254,7 @@ def run_tool(
         )
         seconds = time.monotonic() - start
     if log is not None:
-        (folder / log).write_text(text)
+        (folder / log).write_text(text, encoding="utf-8")
     where = f"; see {folder / log}" if log is not None else ""
     if late:
         raise ToolFailed(f"{found.name} did not end within {timeout:g} s{where}")
@@ -265,30 +266,26 @@ def run_tool(
 def _run(
     argv: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float | None
 ) -> tuple[int, str, bool]:
-    # An own process group: a timeout or Ctrl-C ends make, g++ and all below them, not only the top.
+    # An own process group: a timeout, Ctrl-C or the end of this process ends make, g++ and all
+    # below them, not only the top.
     try:
-        process = subprocess.Popen(
-            argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        )
+        with watched(argv) as (words, how):
+            process = subprocess.Popen(
+                words, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", **how,
+            )  # fmt: skip
+            try:
+                text, _ = process.communicate(timeout=timeout)
+                return process.returncode, text, False
+            except subprocess.TimeoutExpired:
+                end_group(process)
+                text, _ = process.communicate()
+                return process.returncode, text, True
+            except BaseException:
+                end_group(process)
+                raise
     except FileNotFoundError as error:
         raise ToolMissing(f"cannot start {argv[0]}: {error.strerror}; run: sterna doctor") from None
-    try:
-        text, _ = process.communicate(timeout=timeout)
-        return process.returncode, text, False
-    except subprocess.TimeoutExpired:
-        _end_group(process)
-        text, _ = process.communicate()
-        return process.returncode, text, True
-    except BaseException:
-        _end_group(process)
-        process.wait()
-        raise
-
-
-def _end_group(process: "subprocess.Popen[str]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _reason(text: str) -> str:

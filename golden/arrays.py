@@ -52,7 +52,8 @@ def parse_npy(data: bytes, path: StrPath, again: str = "write it with numpy.save
     if found is None:
         named = re.search(r"'descr': ('[^']{0,40}'|\[)", header)
         what = "records" if named and named[1] == "[" else named[1] if named else "unreadable"
-        need(False, f"its type is {what}" if named else "its header is unreadable")
+        plain = named and re.fullmatch(r"'[<>|=][biuf][1248]'", named[1])
+        need(False, "its header is unreadable" if not named or plain else f"its type is {what}")
         raise AssertionError
     order, kind, width, fortran, text = found.groups()
     right = (kind in "iu") or (kind == "b" and width == "1") or (kind == "f" and width != "1")

@@ -35,7 +35,7 @@ StrPath = str | os.PathLike[str]
 TEMPORARY = ".sterna-"
 _PART = ".part"
 _ABANDONED = 86_400  # s; where there are no locks, an older temporary file is nobody's
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 DEEPEST = 64
 """Objects and lists inside each other, in JSON and TOML."""
 _DIGITS = 40  # of a number; the largest that any of our files needs has 20

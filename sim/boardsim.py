@@ -67,7 +67,7 @@ def board_library(
             f"'{top}' is no board top: its ports are {', '.join(found)}, those of one are "
             f"{', '.join(BOARD_PORTS)}; give the Verilog of hw.board.BoardTop"
         )
-    harness = package_files("sterna.sim").joinpath("board_harness.cpp").read_text()
+    harness = package_files("sterna.sim").joinpath("board_harness.cpp").read_text(encoding="utf-8")
     return build_library(
         verilog + _wrapper(top), _WRAPPER, {"board_harness.cpp": harness},
         models=models, optimize=optimize, store=store,

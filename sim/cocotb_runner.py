@@ -89,9 +89,9 @@ def run_core(
     program = build_bench(verilog, top, store=store)
     with tempfile.TemporaryDirectory(prefix="sterna-bench-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(job))
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         run_bench(program, top, "sterna.sim.benches.stream_core", folder)
-        return CoreRun(**json.loads((folder / "report.json").read_text()))
+        return CoreRun(**json.loads((folder / "report.json").read_text(encoding="utf-8")))
 
 
 def run_network(
@@ -146,7 +146,7 @@ def run_network(
     program = build_bench(text, top, store=store)
     with tempfile.TemporaryDirectory(prefix="sterna-bench-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(job))
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
         run_bench(program, top, "sterna.sim.benches.network_top", folder)
         with np.load(folder / "out.npz", allow_pickle=False) as out:
@@ -169,8 +169,8 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
     control += [f'public_flat_rw -module "{top}" -var "{port.name}"' for port in found]
 
     def build(work: Path) -> None:
-        (work / "design.v").write_text(verilog)
-        (work / "ports.vlt").write_text("\n".join(control) + "\n")
+        (work / "design.v").write_text(verilog, encoding="utf-8")
+        (work / "ports.vlt").write_text("\n".join(control) + "\n", encoding="utf-8")
         runner.runtime = runtime_objects(_RUNTIME)
         try:
             runner.build(
@@ -182,7 +182,7 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
                 always=True,
             )
         except RuntimeError:
-            log = (work / "build.log").read_text(errors="replace")
+            log = (work / "build.log").read_text(errors="replace", encoding="utf-8")
             found = re.search(r"^.*\berror\b.*$", log, re.M | re.I)
             reason = found[0].strip() if found else log.strip().rpartition("\n")[2]
             raise ToolFailed(f"the bench of '{top}' does not build: {reason}") from None
@@ -222,7 +222,7 @@ def run_bench(program: Path, top: str, module: str, folder: Path) -> None:
             log_file=log,
             extra_env={"STERNA_BENCH": str(folder), "COCOTB_ANSI_OUTPUT": "0"},
         )
-    text = log.read_text(errors="replace") if log.is_file() else ""
+    text = log.read_text(errors="replace", encoding="utf-8") if log.is_file() else ""
     try:
         tests, failed = get_results(results)
     except RuntimeError:

@@ -134,9 +134,9 @@ def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a wrong component may leave parts unused
         text = rtlil.convert(bench, name="top", ports=bench.ports, emit_src=False)
-    (work / "design.il").write_text(text)
+    (work / "design.il").write_text(text, encoding="utf-8")
     script = _SBY.format(mode=proof.mode, depth=proof.depth, options=_OPTIONS[proof.mode])
-    (work / "proof.sby").write_text(script)
+    (work / "proof.sby").write_text(script, encoding="utf-8")
     start = time.monotonic()
     try:
         done = tools.run_tool(

@@ -173,7 +173,7 @@ def batch_library(
         if match := re.fullmatch(r"limit_(\d+)", name):
             lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
     header = "\n".join([*lines, ""]) + "\n"
-    harness = package_files("sterna.sim").joinpath("harness.cpp").read_text()
+    harness = package_files("sterna.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
     extra = {"harness.cpp": harness, "sterna_ports.h": header}
     text = _with_wrapper(verilog, top, tuple(found.values()))
     return build_library(text, _WRAPPER, extra, models=models, optimize=optimize, store=store)
@@ -211,7 +211,7 @@ def build_library(
 
     def build(work: Path) -> None:
         for name, text in (("design.v", verilog), *models, *extra.items()):
-            (work / name).write_text(text)
+            (work / name).write_text(text, encoding="utf-8")
         run_tool(tool, args, work)
         sources = _units(work, [name for name in extra if name.endswith(".cpp")])
         names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
@@ -254,7 +254,7 @@ def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:
             size += path.stat().st_size
         for k, group in enumerate([*groups, lines] if lines else groups):
             name = f"{'slow' if slow else 'fast'}{k}.cpp"
-            (work / name).write_text("".join(group))
+            (work / name).write_text("".join(group), encoding="utf-8")
             units.append((name, slow))
     return [*units, *((name, False) for name in extra)]
 

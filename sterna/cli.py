@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import importlib
+import io
 import json
 import os
 import sys
@@ -175,6 +176,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 failed; 2 wrong usage; 3 a tool is missing; 130 interrupted.
     """
     top = parser()
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show ends no command
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
     try:
         options = top.parse_args(argv)
     except SystemExit as leave:  # argparse: 0 after --help, 2 after a wrong argument

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.golden.disk import write_atomic
+from sterna.golden.arrays import parse_npy
+from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError, ToolMissing
 from sterna.train.fetch import fetch
 
@@ -16,6 +17,7 @@ __all__ = ["TRAIN_FILES", "TEST_FILE", "read_cifar", "read_batch"]
 TRAIN_FILES = tuple(f"data_batch_{k}.bin" for k in range(1, 6))
 TEST_FILE = "test_batch.bin"
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+LARGEST = 180_000_000  # bytes of it, and of all that is read here
 MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # published beside the file
 ROW = 1 + 3 * 32 * 32
 MOSAICS = 51  # images_00..49: train, 1,000 each; 50: test
@@ -42,10 +44,7 @@ def read_cifar(folders: Iterable[Path], cache: Path) -> tuple[Part, Part]:
 
 def read_batch(path: Path) -> Part:
     """(images, labels) of one official binary file. FileError where it is damaged."""
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as e:
-        raise FileError(f"{path}: cannot be read ({e.strerror}); copy all six files") from e
+    data = np.frombuffer(read_bytes(path, LARGEST, "copy all six files"), np.uint8)
     if not data.size or data.size % ROW:
         raise FileError(f"{path}: truncated ({data.size} bytes); copy it again")
     rows = data.reshape(-1, ROW)
@@ -69,11 +68,18 @@ def _read_mosaics(folder: Path) -> tuple[Part, Part]:
             f"{folder}: reading these images needs pillow; pip install pillow, or give the "
             "official .bin files"
         ) from e
-    labels = np.load(folder / "labels.npy", allow_pickle=False).astype(np.int64)
+    path, again = folder / "labels.npy", "copy the folder again"
+    labels = parse_npy(read_bytes(path, LARGEST, again), path, again).astype(np.int64)
+    if labels.shape != (MOSAICS * 1000,) or labels.min() < 0 or labels.max() > 9:
+        raise FileError(f"{path}: altered, it is not {MOSAICS * 1000} labels 0..9; {again}")
     images = np.empty((MOSAICS, 1000, 3, 32, 32), np.uint8)
     for k in range(MOSAICS):
-        with Image.open(folder / f"images_{k:02d}.webp") as mosaic:
-            tiles = np.array(mosaic.convert("RGB")).reshape(25, 32, 40, 32, 3)
+        path = folder / f"images_{k:02d}.webp"
+        try:
+            with Image.open(io.BytesIO(read_bytes(path, LARGEST, again))) as mosaic:
+                tiles = np.array(mosaic.convert("RGB")).reshape(25, 32, 40, 32, 3)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+            raise FileError(f"{path}: truncated or altered ({e}); {again}") from e
         images[k] = tiles.transpose(0, 2, 4, 1, 3).reshape(1000, 3, 32, 32)
     train = images[:-1].reshape(-1, 3, 32, 32)
     return (train, labels[: len(train)]), (images[-1], labels[len(train) :])
@@ -81,7 +87,7 @@ def _read_mosaics(folder: Path) -> tuple[Part, Part]:
 
 def _download(cache: Path) -> None:
     try:
-        data = fetch(URL, MD5)
+        data = fetch(URL, MD5, LARGEST)
     except FileError as e:
         raise FileError(
             f"cifar10: not in $STERNA_DATA/cifar10 and the download failed ({e}); put the six "
@@ -90,5 +96,6 @@ def _download(cache: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
             name = Path(member.name).name  # never a path from the archive
-            if name in (*TRAIN_FILES, TEST_FILE) and (body := archive.extractfile(member)):
+            wanted = name in (*TRAIN_FILES, TEST_FILE) and member.isreg()
+            if wanted and (body := archive.extractfile(member)):
                 write_atomic(cache / name, body.read())

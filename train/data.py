@@ -6,6 +6,8 @@ test (reported, never chosen by). numpy only, so that reading images does not im
 """
 
 import gzip
+import io
+import math
 import os
 import re
 import struct
@@ -17,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.disk import write_atomic
+from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError, ToolMissing, UsageError
 from sterna.train.cifar import read_cifar
 from sterna.train.fetch import check_md5, fetch
@@ -28,27 +30,28 @@ __all__ = [
     "read_idx", "find_file",
 ]  # fmt: skip
 
-# File name, MD5 published with the data set, and where the official site keeps it.
+# File name, MD5 published with the data set, its bytes, and where the official site keeps it.
 _MNIST = {
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    "train-images-idx3-ubyte.gz": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    "train-labels-idx1-ubyte.gz": ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    "t10k-images-idx3-ubyte.gz": ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    "t10k-labels-idx1-ubyte.gz": ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
 }
 _MNIST_URLS = (
     "http://yann.lecun.com/exdb/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",  # the mirror that PyTorch keeps
 )
 _FASHION = {
-    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    "train-images-idx3-ubyte.gz": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+    "train-labels-idx1-ubyte.gz": ("25c81989df183df01b3e8a0aad5dffbe", 29_515),
+    "t10k-images-idx3-ubyte.gz": ("bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+    "t10k-labels-idx1-ubyte.gz": ("bb300cfdad3c16e7a12a480ee83cd310", 5_148),
 }
 _FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 _FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
 _NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
 _RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
+_LARGEST_IDX = 1 << 28  # bytes; the largest that there is has 47 million
 _LARGEST = 1 << 20  # values of a random image: the set of them has 1,640
 
 
@@ -168,20 +171,21 @@ def _roots() -> list[Path]:
 def find_file(folder: str, name: str) -> Path:
     """A checked data file: $STERNA_DATA/FOLDER/NAME, ../shared/data/FOLDER/NAME beside the
     repository, the user's cache, or downloaded there. FileError where none is right."""
+    md5, size = _FILES[folder][0][name]
     for root in _roots():
         path = root / folder / name
         if path.is_file():
-            check_md5(path, path.read_bytes(), _FILES[folder][0][name])
+            check_md5(path, read_bytes(path, size, "delete it and run again"), md5)
             return path
     return _download(_cache() / folder / name, folder, name)
 
 
 def _download(path: Path, folder: str, name: str) -> Path:
     cause = ""
-    sums, urls = _FILES[folder]
+    files, urls = _FILES[folder]
     for url in urls:
         try:
-            write_atomic(path, fetch(url + name, sums[name]))
+            write_atomic(path, fetch(url + name, *files[name]))
             return path
         except FileError as e:
             cause = str(e)
@@ -193,10 +197,15 @@ def _download(path: Path, folder: str, name: str) -> Path:
 
 def read_idx(path: Path) -> np.ndarray:
     """A gzip-compressed IDX file of unsigned bytes as a uint8 array. FileError if truncated."""
+    again = "download it again"
+    packed = read_bytes(path, _LARGEST_IDX, again)
     try:
-        data = gzip.decompress(path.read_bytes())
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            data = file.read(_LARGEST_IDX + 1)
     except (OSError, EOFError, zlib.error) as e:
-        raise FileError(f"{path}: truncated or not gzip ({e}); download it again") from e
+        raise FileError(f"{path}: truncated or not gzip ({e}); {again}") from e
+    if len(data) > _LARGEST_IDX:
+        raise FileError(f"{path}: has more than {_LARGEST_IDX} bytes unpacked; {again}")
     if len(data) < 4 or data[:3] != b"\0\0\x08":
         raise FileError(f"{path}: is not an IDX file of bytes; download it again")
     axes = data[3]
@@ -204,6 +213,6 @@ def read_idx(path: Path) -> np.ndarray:
         raise FileError(f"{path}: truncated in its header; download it again")
     shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
     body = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
-    if body.size != int(np.prod(shape, dtype=np.int64)):
+    if body.size != math.prod(shape) or axes > 8:
         raise FileError(f"{path}: holds {body.size} bytes for the shape {shape}; download it again")
     return body.reshape(shape).copy()  # writable: torch warns of arrays that are not

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.golden.disk import write_atomic
+from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError
 from sterna.train.fetch import check_md5, fetch
 
@@ -20,12 +20,14 @@ __all__ = ["SIDE", "Events", "read_events", "to_frames", "read_nmnist"]
 SIDE = 34
 OVERFLOW = 240  # as y: no event, but a time 2**13 later from here on
 LATER = 1 << 13
+_RECORDING = 1 << 24  # bytes of one; they have some 20,000
 HELD_OUT = 10  # the last of so many train recordings of a class are for validation
 _SITE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
 _ARCHIVES = {  # file on that site, published MD5
     "Train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
     "Test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
 }
+_LARGEST = {"Train": 2 << 30, "Test": 1 << 29}  # bounds of their bytes
 
 Events = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Part = tuple[np.ndarray, np.ndarray]
@@ -117,10 +119,10 @@ def _recordings(folder: Path, part: str) -> Iterator[tuple[str, int, bytes, str]
                     f"{folder / part / str(digit)}: holds no recordings NNNNN.bin; copy it again"
                 )
             for path in paths:
-                yield path.name, digit, path.read_bytes(), str(path)
+                yield path.name, digit, read_bytes(path, _RECORDING, "copy it again"), str(path)
         return
     path = folder / f"{part}.zip"
-    data = path.read_bytes()
+    data = read_bytes(path, _LARGEST[part], "copy it again")
     check_md5(path, data, _ARCHIVES[part][1])
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
@@ -132,7 +134,7 @@ def _recordings(folder: Path, part: str) -> Iterator[tuple[str, int, bytes, str]
 def _download(path: Path, part: str) -> None:
     name, md5 = _ARCHIVES[part]
     try:
-        write_atomic(path, fetch(f"{_SITE}{name}/file_downloaded", md5))
+        write_atomic(path, fetch(f"{_SITE}{name}/file_downloaded", md5, _LARGEST[part]))
     except FileError as e:
         raise FileError(
             f"nmnist: not in $STERNA_DATA/nmnist and the download failed ({e}); put Train.zip and "

@@ -1,14 +1,14 @@
 """Recipes: a TOML file that says which network, which data and how it is trained."""
 
 import math
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
 from sterna.gen.floatnet import FloatNetwork
-from sterna.golden.errors import UsageError
+from sterna.golden.disk import parse_toml, read_text
+from sterna.golden.errors import FileError, UsageError
 from sterna.golden.names import MAX_NAME, NAME, legal_name, show
 from sterna.golden.network import MAX_STEPS
 from sterna.train.layers import Layers
@@ -22,6 +22,7 @@ __all__ = [
     "Recipe", "Stage", "parse_recipe", "read_recipe", "read_stage", "build_module", "build_network",
 ]  # fmt: skip
 
+LIMIT = 1 << 20  # bytes
 LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0
 BELOW = {"smoothing": 1.0, "warmup": 1.0, "zoom": 1.0}  # others: infinity
 MOST = {"rotate": 360.0, "lr": 1e3, "lr_rest": 1e3, "steps": MAX_STEPS, "epochs": 1_000_000}
@@ -89,20 +90,18 @@ def read_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     path = path / "recipe.toml" if path.is_dir() else path
     try:
-        text = path.read_text()
-    except OSError as e:
-        raise UsageError(f"{path}: cannot be read ({e.strerror}); give a recipe file") from e
-    except UnicodeDecodeError as e:
-        raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
+        text = read_text(path, LIMIT, "give a recipe file")
+    except FileError as e:
+        raise UsageError(str(e)) from e
     return replace(parse_recipe(text, path), folder=path.parent.resolve())
 
 
 def parse_recipe(text: str, path: str | Path) -> Recipe:
     """Parse the text of a recipe; ``path`` says in errors where it stands."""
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise UsageError(f"{path}: is not TOML ({e}); correct that line") from e
+        raw = parse_toml(text.encode(), path, "correct that line")
+    except FileError as e:
+        raise UsageError(str(e)) from e
     given = raw.pop("stage", [])
     if not isinstance(given, list) or not all(isinstance(s, dict) for s in given):
         raise UsageError(f"{path}: stage is not a list of tables; write [[stage]]")

@@ -20,9 +20,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sterna.gen.quantize import quantize
+from sterna.gen.runrecord import CHECKPOINT
 from sterna.golden.errors import SternaError, UsageError
 from sterna.train import data
 from sterna.train.augment import augment
+from sterna.train.checkpoint import check_state
 from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
 from sterna.train.frames import pick
@@ -363,14 +365,19 @@ class Trainer:
 
     # -- checkpoints --------------------------------------------------------------------------
 
+    def _state(self) -> dict[str, np.ndarray]:
+        """All tensors of the modules by name."""
+        modules = {"module": self.module} | ({"twin": self.twin} if self.twin is not None else {})
+        return {
+            f"{name}.{k}": v.detach().cpu().numpy()
+            for name, module in modules.items()
+            for k, v in module.state_dict().items()
+        }
+
     def _save(self) -> None:
         if self.group.rank:
             return
-        tensors = {f"module.{k}": v.detach().cpu().numpy() for k, v in
-                   self.module.state_dict().items()}  # fmt: skip
-        if self.twin is not None:
-            tensors |= {f"twin.{k}": v.detach().cpu().numpy() for k, v in
-                        self.twin.state_dict().items()}  # fmt: skip
+        tensors = self._state()
         names = {id(p): n for n, p in self._parameters()}
         steps = 0
         if self.optimizer is not None:
@@ -384,6 +391,12 @@ class Trainer:
         self.folder.save(head, tensors, self.module.export())
 
     def _resume(self, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+        images = self.recipe.images or len(self.train_set[1])
+        check_state(
+            self.out / CHECKPOINT, head, tensors, self.recipe, self._state(),
+            {name: tuple(p.shape) for name, p in self._parameters()},
+            [n.name for n in self.module.network.nodes], min(images, len(self.train_set[1])),
+        )  # fmt: skip
         state = {k[7:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("module.")}
         self.module.load_state_dict(state)
         if self.twin is not None:

@@ -16,12 +16,15 @@ import numpy as np
 
 from sterna.gen.floatnet import FloatNetwork
 from sterna.gen.runrecord import CHECKPOINT, RECORD, read_record
-from sterna.golden.disk import write_atomic
+from sterna.golden.disk import parse_json, read_bytes, read_text, sweep, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.data import ImageSet
+from sterna.train.recipe import LIMIT
 
 __all__ = ["RunFolder", "name_of_data"]
+
+_LOG_LIMIT = 1 << 28
 
 
 def name_of_data(recipe_data: str, name: str, image_set: ImageSet | None) -> str:
@@ -94,7 +97,10 @@ class RunFolder:
     def _has_recipe(self) -> bool | None:
         """Whether recipe.toml is this one; None where there is none."""
         path = self.path / "recipe.toml"
-        return path.read_text(errors="replace") == self.recipe if path.exists() else None
+        try:
+            return read_text(path, LIMIT) == self.recipe if path.exists() else None
+        except FileError:
+            return False
 
     @property
     def _recipe_hash(self) -> str:
@@ -146,10 +152,11 @@ class RunFolder:
         again where the process ended between its line and its checkpoint."""
         self._begin()
         path, kept = self.path / "log.jsonl", []
-        for old in path.read_text(errors="replace").splitlines() if path.is_file() else ():
-            with suppress(ValueError, TypeError, KeyError):  # a damaged line is left out
-                if json.loads(old)["epoch"] < line["epoch"]:
-                    kept.append(old)
+        lines = read_bytes(path, _LOG_LIMIT).splitlines() if path.is_file() else ()
+        for old in lines:
+            with suppress(FileError, TypeError, KeyError):  # a damaged line is left out
+                if parse_json(old, path)["epoch"] < line["epoch"]:
+                    kept.append(old.decode())
         write_atomic(path, "".join(f"{x}\n" for x in [*kept, json.dumps(line)]).encode())
 
     def record(self, summary: dict[str, Any]) -> dict[str, Any]:
@@ -164,6 +171,7 @@ class RunFolder:
         """Before the first file is written: what an earlier run left here is no longer true."""
         if not self._begun:
             self._begun = True
+            sweep(self.path)
             (self.path / RECORD).unlink(missing_ok=True)
             if not self.resumed:
                 (self.path / "log.jsonl").unlink(missing_ok=True)

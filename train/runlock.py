@@ -59,7 +59,7 @@ def _take(folder: Path, report: Callable[[str], None]) -> int | None:
     """The handle of the lock file, locked; None where there are no locks."""
     path = folder / LOCK
     while fcntl is not None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is(handle, path):

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from sterna.gen.floatnet import FloatNeuron
 from sterna.gen.quantize import quantize
-from sterna.golden.disk import sha256, write_atomic
+from sterna.golden.disk import read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, NetworkError, UsageError
 from sterna.golden.network import Network
 from sterna.train import data
 from sterna.train.module import SpikingModule
-from sterna.train.recipe import Recipe, read_recipe
+from sterna.train.recipe import LIMIT, Recipe, read_recipe
 from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.run import EVAL_BATCH, say
 from sterna.train.schedule import measure_norms
@@ -130,7 +130,7 @@ class Search:
     def _claim(self) -> None:
         """The folder is of this recipe from now on."""
         path, text = self.out / "recipe.toml", self.recipe.text.encode()
-        if path.is_file() and path.read_bytes() != text:
+        if path.is_file() and read_bytes(path, LIMIT) != text:
             raise UsageError(
                 f"{path}: is another recipe; give another folder, or delete this one to begin anew"
             )

@@ -19,14 +19,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from sterna.gen.floatnet import FloatConv2d, FloatLinear, FloatMerge, FloatNetwork
-from sterna.golden.disk import read_bytes, sha256, write_atomic
+from sterna.golden.arrays import parse_tensors
+from sterna.golden.disk import parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train.augment import augment
 from sterna.train.module import SpikingModule
@@ -160,9 +160,8 @@ class SuperNet:
             return 0, optimizer
         blob = read_bytes(path, LIMIT)
         try:
-            size = int.from_bytes(blob[:8], "little")
-            head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["supernet"])
-            tensors = load_tensors(blob)
+            tensors, meta = parse_tensors(blob, path)
+            head = parse_json(meta["supernet"].encode(), path)
             digest = _digest(head, tensors)
             if set(head) - _HEAD or head.get("digest", digest) != digest:  # older ones had none
                 raise ValueError("it does not hold what was written")
@@ -222,7 +221,7 @@ def _joined(network: FloatNetwork, name: str) -> tuple[str, ...]:
 def _only_one(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock, which also the death of its holder gives back."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
+    with open(path, "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -70,7 +70,7 @@ class _Bench:
 async def packets_give_expected_results(dut: Any) -> None:
     """Packets of right and wrong lengths, with accesses that must be refused between them."""
     folder = Path(os.environ["STERNA_BENCH"])
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     bench = _Bench(dut, job)
     await bench.release()
     for address, word in job["idle_reads"]:

@@ -61,7 +61,7 @@ class _Packets(_Recorder):
 async def images_give_expected_packets(dut: Any) -> None:
     """Every image gives one packet, every tap its beats; all equal what is expected, if given."""
     folder = Path(os.environ["STERNA_BENCH"])
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     data = np.load(folder / "data.npz", allow_pickle=False)
     images = data["images"]  # [B, words, word_bytes]
     rng = random.Random(job["seed"])

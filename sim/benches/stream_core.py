@@ -24,7 +24,7 @@ __all__ = ["beats_as_expected"]
 async def beats_as_expected(dut: Any) -> None:
     """Every output stream gives exactly the expected beats, and keeps the rules of streams."""
     folder = Path(os.environ["STERNA_BENCH"])
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     rng = random.Random(job["seed"])
     board = Scoreboard()
     drivers = [
@@ -60,7 +60,7 @@ async def beats_as_expected(dut: Any) -> None:
         "taken": {n: d.taken for n, d in zip(job["inputs"], drivers, strict=True)},
         "given": {n: m.given for n, m in zip(job["outputs"], monitors, strict=True)},
     }
-    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
 
 
 def _ports(stream: str) -> list[str]:
