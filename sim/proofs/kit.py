@@ -72,15 +72,15 @@ class Inside:
         """A submodule."""
         return Inside(self._fragment.find_subfragment(name))
 
-    def __call__(self, name: str) -> Signal:
-        """A signal driven in the component itself.
+    def __call__(self, name: str, count: int = 1) -> Signal:
+        """A signal driven in the component itself, the first of ``count`` of that name.
 
         Raises:
-            SternaError: none, or more than one, of that name.
+            SternaError: not so many of that name.
         """
         # By identity: signals are equal to nothing that python could compare.
         found = {id(s): s for s in self._signals() if s.name == name}
-        if len(found) != 1:
+        if len(found) != count:
             raise SternaError(
                 f"a proof looks for one signal {name!r} and finds {len(found)}; the component was "
                 "changed: adapt the invariant"
@@ -95,6 +95,11 @@ class Inside:
     def _instance(self) -> MemoryInstance:
         assert isinstance(self._fragment, MemoryInstance)
         return self._fragment
+
+    @property
+    def depth(self) -> int:
+        """Rows of a memory."""
+        return self._instance()._data.depth
 
     @property
     def write_address(self) -> Value:
