@@ -90,9 +90,11 @@ class AxiLiteSlave(wiring.Component):
         m = Module()
         bus = self.bus
         # One beat of each channel is held until its request has been answered.
-        held_aw, held_w, held_ar = Signal(), Signal(), Signal()
-        write_address, read_address = Signal.like(self.address), Signal.like(self.address)
-        whole, partial = Signal(), Signal()
+        held_aw, held_w, held_ar = (Signal(name=f"held_{c}") for c in ("aw", "w", "ar"))
+        write_address, read_address = (
+            Signal.like(self.address, name=f"{n}_address") for n in ("write", "read")
+        )
+        whole, partial = Signal(name="whole"), Signal(name="partial")
         waiting = Signal()
         # After a transfer the other direction goes first, so neither can starve.
         reads_first = Signal()

@@ -44,8 +44,8 @@ smtbmc {options} z3
 
 [script]
 read_rtlil design.il
-prep -flatten -top top
-
+{before}prep -flatten -top top
+{behind}
 [files]
 design.il
 """
@@ -86,9 +86,11 @@ class Verdict:
 
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
-    from sterna.sim.proofs import buffers, gears, joints, skips, slices
+    from sterna.sim.proofs import (
+        buffers, buses, gears, joints, neurons, resets, rooms, skips, slices, windows,
+    )  # fmt: skip
 
-    parts = (buffers, joints, slices, gears, skips)
+    parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets)
     return [proof for part in parts for proof in part.PROOFS]
 
 
@@ -135,7 +137,11 @@ def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> 
         warnings.simplefilter("ignore")  # a wrong component may leave parts unused
         text = rtlil.convert(bench, name="top", ports=bench.ports, emit_src=False)
     (work / "design.il").write_text(text, encoding="utf-8")
-    script = _SBY.format(mode=proof.mode, depth=proof.depth, options=_OPTIONS[proof.mode])
+    script = _SBY.format(
+        mode=proof.mode, depth=proof.depth, options=_OPTIONS[proof.mode],
+        before="delete */t:$meminit_v2\n" if proof.wild else "",
+        behind="".join(f"setattr -unset init w:*{name}*\n" for name in proof.wild),
+    )  # fmt: skip
     (work / "proof.sby").write_text(script, encoding="utf-8")
     start = time.monotonic()
     try:

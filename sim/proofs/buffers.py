@@ -7,7 +7,7 @@ from sterna.hw.fifo import Buffer, Fifo
 from sterna.hw.skip_fifo import KINDS, SkipFifo, latency_of
 from sterna.sim.proofs.kit import Bench, Inside, Proof, Tracker, mutant
 
-__all__ = ["PROOFS", "buffer_contents", "fifo_control"]
+__all__ = ["PROOFS", "buffer_contents", "fifo_claims", "fifo_control"]
 
 _WIDTH = 2  # control never looks at payloads
 
@@ -75,6 +75,16 @@ def fifo_control(b: Bench, inside: Inside, dut: SkipFifo) -> None:
     b.check(stored + fetched + last == level)
     # Words pile up in memory only behind two full registers: what the latency rests on.
     b.check((fetched & last) | (stored < 2))
+
+
+def fifo_claims(b: Bench, inside: Inside) -> Value:
+    """Claims of a Fifo's flags, whatever the words are; returns its level."""
+    level, depth = inside("level", 2), inside.part("memory").depth  # the counter and the port
+    b.check(level <= depth)
+    b.check(((inside("room") == (level < depth)) | ~b.started) & (inside("some") == (level != 0)))
+    b.check(inside.part("memory").write_address < depth)
+    b.check(inside.part("memory").read_address < depth)
+    return level
 
 
 def _in_registers(b: Bench, track: Tracker, depth: int) -> None:

@@ -48,6 +48,8 @@ class Proof:
         depth: k of the induction, or clocks.
         fails: True where the claim must be refuted: the component is wrong on purpose.
         quick: part of the smoke test.
+        wild: submodules of the bench whose registers may hold anything at the start, as all
+            memories then may: what a reset in mid-run finds.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Proof:
     depth: int
     fails: bool = False
     quick: bool = False
+    wild: tuple[str, ...] = ()
 
 
 class Inside:
@@ -69,15 +72,15 @@ class Inside:
         """A submodule."""
         return Inside(self._fragment.find_subfragment(name))
 
-    def __call__(self, name: str) -> Signal:
-        """A signal driven in the component itself.
+    def __call__(self, name: str, count: int = 1) -> Signal:
+        """A signal driven in the component itself, the first of ``count`` of that name.
 
         Raises:
-            SternaError: none, or more than one, of that name.
+            SternaError: not so many of that name.
         """
         # By identity: signals are equal to nothing that python could compare.
         found = {id(s): s for s in self._signals() if s.name == name}
-        if len(found) != 1:
+        if len(found) != count:
             raise SternaError(
                 f"a proof looks for one signal {name!r} and finds {len(found)}; the component was "
                 "changed: adapt the invariant"
@@ -92,6 +95,11 @@ class Inside:
     def _instance(self) -> MemoryInstance:
         assert isinstance(self._fragment, MemoryInstance)
         return self._fragment
+
+    @property
+    def depth(self) -> int:
+        """Rows of a memory."""
+        return self._instance()._data.depth
 
     @property
     def write_address(self) -> Value:
@@ -122,8 +130,7 @@ class Bench(Elaboratable):
     """The top module of a proof: ``dut`` with free streams, and the properties of ``body``.
 
     ``body(bench)`` adds its claims with :meth:`check`; it finds ``m``, ``dut``, ``inside``
-    and ``started`` (low in the first clock after power-on). ``rules`` False leaves out the stream
-    rules of the outputs (for a wrong component that is to be refuted by something else).
+    and ``started`` (low in the first clock after power-on). ``free``: further inputs, the prover's.
     """
 
     m: Module
@@ -136,18 +143,20 @@ class Bench(Elaboratable):
         inputs: Sequence[str],
         outputs: Sequence[str],
         body: Callable[["Bench"], None],
+        free: Sequence[Value] = (),
     ):
         self.dut, self.body = dut, body
         # Without a reset: from power-on, once.
         self.domain = ClockDomain("sync", reset_less=True)
         self.inputs = [getattr(dut, name) for name in inputs]
         self.outputs = [getattr(dut, name) for name in outputs]
+        self.free = list(free)
 
     @property
     def ports(self) -> list[Value]:
         """The clock, and what the prover chooses."""
         free = [value for s in self.inputs for value in (s.payload, s.valid)]
-        return [self.domain.clk, *free, *(s.ready for s in self.outputs)]
+        return [self.domain.clk, *free, *(s.ready for s in self.outputs), *self.free]
 
     def check(self, claim: Value, when: Value | int = 1) -> None:
         """Claim something of every clock (in which ``when`` holds)."""
@@ -173,10 +182,13 @@ class Bench(Elaboratable):
         return m
 
     def _stays(self, s: stream.Interface) -> Value:
+        return self.stays(s.valid, s.ready, Value.cast(s.payload))
+
+    def stays(self, valid: Value, ready: Value, payload: Value) -> Value:
         """A beat that was offered and not taken is offered still, unchanged."""
-        waits, payload = Signal(name="rule_waits"), Signal(len(s.payload), name="rule_payload")
-        self.m.d.sync += [waits.eq(s.valid & ~s.ready), payload.eq(s.payload)]
-        return ~waits | (s.valid & (s.payload == payload))
+        waits, before = Signal(name="rule_waits"), Signal(len(payload), name="rule_payload")
+        self.m.d.sync += [waits.eq(valid & ~ready), before.eq(payload)]
+        return ~waits | (valid & (payload == before))
 
 
 def taken(s: stream.Interface) -> Value:
