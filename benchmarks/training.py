@@ -26,6 +26,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "training.json"
 DOCS = ROOT / "docs" / "training.md"
 START, END = "<!-- table: benchmarks/training.py -->", "<!-- end of table -->"
 STERNA = (sys.executable, "-m", "sterna.cli")
+FEW = 1000  # images, up to which a figure never stands without its interval
 SPIKES_OVER = 1000  # test images over which spikes are counted
 
 
@@ -50,6 +51,7 @@ ROWS = {
     "nmnist": Row("nmnist", "surrogate gradient"),
     "ttfs": Row("ttfs", "STiDi-BP, exact rule"),
     "ttfs_wide": Row("ttfs_wide", "STiDi-BP, exact rule", fps=2000),
+    "ttfs_local": Row("ttfs/local.toml", "STiDi-BP, local rule"),
     "ttfs_real": Row("ttfs/real.toml", "STiDi-BP, exact rule"),
     "ttfs_fashion": Row("ttfs_fashion", "STiDi-BP, exact rule"),
     "ttfs_fashion_wide": Row("ttfs_fashion_wide", "STiDi-BP, exact rule", fps=2000),
@@ -99,8 +101,7 @@ def spikes_per_image(network: Any, images: np.ndarray) -> float:
 
 def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str, Any]:
     """Everything the table says of one network."""
-    recipe = ROOT / "examples" / row.recipe
-    body = tomllib.loads((recipe / "recipe.toml" if recipe.is_dir() else recipe).read_text())
+    recipe, body = recipe_of(row)
     key = name if seed == body.get("seed", 1) else f"{name}_{seed}"
     run, build = runs / key, ROOT / "build" / "training" / key
     sterna("train", str(recipe), "-o", str(run), "--seed", str(seed), show=True)
@@ -136,6 +137,48 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     }  # fmt: skip
 
 
+def recipe_of(row: Row) -> tuple[Path, dict[str, Any]]:
+    """(file, what it says) of a row's recipe."""
+    path = ROOT / "examples" / row.recipe
+    path = path / "recipe.toml" if path.is_dir() else path
+    return path, tomllib.loads(path.read_text())
+
+
+def method(row: Row) -> str:
+    """A row's method, and of its recipe what decides whose method it is: the rule of single
+    spikes, and whether conversion was trained with noise."""
+    body = recipe_of(row)[1]
+    told = row.method
+    if "stidi" in body:
+        told += " (ours)" if body["stidi"].get("rule", "exact") == "exact" else " (the paper's)"
+    if "nq" in body:
+        told += "; noise on" if body["nq"].get("noise", True) else "; noise off"
+    return told
+
+
+def ships(name: str, result: dict[str, Any]) -> bool:
+    """Whether the network of a result is in the repository: beside its recipe, of the recipe's own
+    seed, with as many steps and weights."""
+    path, body = recipe_of(ROWS[name])
+    if path.name != "recipe.toml" or result["seed"] != body.get("seed", 1):
+        return False
+    if not (path.parent / "network.json").is_file():
+        return False
+    from sterna import load
+
+    network = load(str(path.parent))
+    weights = sum(int(n.weight.size) for n in network.nodes if hasattr(n, "weight"))
+    return (network.steps, weights) == (result["steps"], result["weights"])
+
+
+def with_interval(value: float, count: int) -> str:
+    """An accuracy of ``count`` images in percent, with its interval where these are few."""
+    if count > FEW:
+        return percent(value)
+    low, high = interval(value, count)
+    return f"{percent(value)} ({percent(low)} to {percent(high)})"
+
+
 def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
@@ -152,10 +195,13 @@ def lines(results: dict[str, Any]) -> list[str]:
             low, high = (percent(v) for v in r["interval"])
             real, whole, rtl = f"{percent(r['float'])} ({low} to {high})", "-", "-"
             if "integer" in r:
-                real, whole = percent(r["float"]), f"{percent(r['integer'])} ({low} to {high})"
-                rtl = f"{percent(r['rtl'])}, {r['rtl_images']}, {r['mismatches']}"
+                real = with_interval(r["float"], r["tested"])
+                whole = f"{percent(r['integer'])} ({low} to {high})"
+                whole += "" if ships(name, r) else ", not shipped"
+                rtl = with_interval(r["rtl"], r["rtl_images"])
+                rtl += f", {r['rtl_images']}, {r['mismatches']}"
             cells = [
-                f"`{name}`", ROWS[name].method, r["data"], r["kind"], r["steps"], r["seed"],
+                f"`{name}`", method(ROWS[name]), r["data"], r["kind"], r["steps"], r["seed"],
                 r.get("weights", "-"), f"{r['spikes']:.0f}" if "spikes" in r else "-",
                 f"{r['clocks']:.0f}" if "clocks" in r else "-",
                 real, whole, rtl, f"{r['minutes']:.0f}",
@@ -165,15 +211,21 @@ def lines(results: dict[str, Any]) -> list[str]:
 
 
 def conversion_lines(results: dict[str, Any]) -> list[str]:
-    """What conversion costs at each T: test accuracy of the ANN and of the SNN made of it."""
+    """What conversion costs at each T: test accuracy of the ANN and of the SNN made of it, before
+    any tuning; the interval is T = 4's."""
     times = (1, 2, 4, 8, 16)
-    out = ["| row | ANN % | " + " | ".join(f"T = {t}" for t in times) + " |", "|---" * 7 + "|"]
+    heads = ["row", "noise", "images", "ANN %", *(f"T = {t}" for t in times), "T = 4, 95%"]
+    out = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for key in sorted(results):
-        found, row = results[key]["conversion"], f"`{results[key]['row']}`"
+        name, count = results[key]["row"], results[key]["tested"]
+        found, row = results[key]["conversion"], f"`{name}`"
         for form, what in (("T", row), ("corrected_T", f"{row}, biases corrected")):
             if f"test_{form}1" in found:
+                noise = recipe_of(ROWS[name])[1]["nq"].get("noise", True)
                 cells = [found["test_ann"], *(found[f"test_{form}{t}"] for t in times)]
-                out.append(f"| {what} | " + " | ".join(map(percent, cells)) + " |")
+                low, high = (percent(v) for v in interval(found[f"test_{form}4"], count))
+                cells = [what, "on" if noise else "off", str(count), *map(percent, cells)]
+                out.append("| " + " | ".join([*cells, f"{low} to {high}"]) + " |")
     return out
 
 
@@ -185,7 +237,7 @@ def spread_lines(results: dict[str, Any]) -> list[str]:
                  if r["row"] == name and "integer" in r]
         if len(row.seeds) > 1 and len(found) > 1:
             mean, spread = np.mean(found), np.std(found, ddof=1)
-            out.append(f"| `{name}` | {row.method} | {len(found)} | {mean:.2f} | {spread:.2f} |")
+            out.append(f"| `{name}` | {method(row)} | {len(found)} | {mean:.2f} | {spread:.2f} |")
     return out
 
 

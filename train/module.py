@@ -28,11 +28,11 @@ from sterna.gen.floatnet import (
 from sterna.gen.floatrun import merge_shifts
 from sterna.gen.rulefold import bias_in_start
 from sterna.golden.errors import NetworkError
-from sterna.train.exactconv import ExactConv, whole
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.pooling import pool
 from sterna.train.scan import ScanSpec, scan
+from sterna.train.sums import floored, rounded, weighted_sum
 from sterna.train.weights import (
     FACTORS,
     TWN_FACTOR,
@@ -82,6 +82,7 @@ class SpikingModule(nn.Module):
         self.fraction_bits: dict[str, int] | None = None
         self.spikes: dict[str, Tensor] = {}  # of the last forward pass, where `keep` says so
         self.keep: tuple[str, ...] = ()
+        self.each_step = False  # in training, logits are the membranes after each step
         self.kind: str | None = None  # of all weights, where a stage stands in for the network's
         tied = set(network.readout.inputs)
         self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
@@ -165,7 +166,8 @@ class SpikingModule(nn.Module):
     # -- forward -----------------------------------------------------------------------------
 
     def forward(self, images: Tensor) -> Tensor:
-        """Real logits [B, classes] of uint8 images [B,C,H,W] (frames: [T,B,C,H,W])."""
+        """Real logits [B, classes] of uint8 images [B,C,H,W] (frames: [T,B,C,H,W]); with
+        ``each_step``, in training, those after each step, [T, B, classes]."""
         folded = self.fraction_bits is not None
         run = self._folded if folded else self._real
         streams: dict[str, Tensor] = {}
@@ -189,7 +191,8 @@ class SpikingModule(nn.Module):
 
     def _input(self, node: FloatInput, images: Tensor, folded: bool) -> Tensor:
         if node.coding == "direct":
-            x = images.unsqueeze(0).float()
+            order = torch.channels_last if self.relu else torch.contiguous_format
+            x = images.contiguous(memory_format=order).unsqueeze(0).float()
             return x if folded else x * node.scale
         if node.coding == "frames":
             return images.float()
@@ -201,26 +204,8 @@ class SpikingModule(nn.Module):
         return frames.to(images.device).float()
 
     def _sum(self, node: Weighted, s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        t, b = s.shape[:2]
-        if isinstance(node, FloatLinear):
-            with torch.autocast(s.device.type, enabled=False):  # small, and logits need the bits
-                return F.linear(s.flatten(2), weight, bias).view(t, b, -1, 1, 1)
-        top, bottom, left, right = node.padding
-        flat = s.flatten(0, 1)
-        if torch.is_autocast_enabled(flat.device.type):  # matrix units want channels last
-            flat = flat.to(torch.bfloat16, memory_format=torch.channels_last)
-            weight = weight.to(torch.bfloat16, memory_format=torch.channels_last)
-        pad: tuple[int, int] = (top, left)
-        if (top, left) != (bottom, right):
-            flat, pad = F.pad(flat, (left, right, top, bottom)), (0, 0)
-        if self.half_gradients and self.fraction_bits is not None and bias is None:
-            out = cast("Tensor", ExactConv.apply(flat, weight, node.stride, pad, node.groups))
-        else:
-            out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
-            out = out if self.fraction_bits is None else whole(out)
-        # membranes are float32; batch norms are many times slower on mixed orders
-        out = out.to(torch.float32, memory_format=torch.contiguous_format)
-        return out.unflatten(0, (t, b))
+        integer = self.fraction_bits is not None
+        return weighted_sum(node, s, weight, bias, integer, self.half_gradients, self.relu)
 
     def _is_tied(self, node: Weighted) -> bool:
         return node.name in self.network.readout.inputs
@@ -242,12 +227,26 @@ class SpikingModule(nn.Module):
         like = x.new_ones(x.shape[2])
         if self.nq is not None and isinstance(node, FloatNeuron):
             return self._convertible(node, x, like)
-        threshold = like * float(node.threshold)
-        back = threshold if node.reset_by is None else like * float(node.reset_by)
-        out = scan(x, threshold, back, like * float(node.v_init), self._spec(node, False))
+        if isinstance(node, FloatReadout) and self.each_step and self.training:
+            return self._membranes(node, x, like)
+        out = scan(x, *self._rule(node, like), self._spec(node, False))
         if isinstance(node, FloatReadout):
             return self._logits(node, out)
         return out if node.amplitude == 1.0 else out * node.amplitude
+
+    @staticmethod
+    def _rule(node: FloatNeuron | FloatReadout, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(threshold, reset_by, v_init) of every channel."""
+        back = node.threshold if node.reset_by is None else node.reset_by
+        return like * float(node.threshold), like * float(back), like * float(node.v_init)
+
+    def _membranes(self, node: FloatReadout, x: Tensor, like: Tensor) -> Tensor:
+        """What the logits are after each time step, [T,B,classes]."""
+        x = x.expand(self.steps, *x.shape[1:])
+        if node.mode == "count":
+            x = scan(x, *self._rule(node, like), self._spec(node, False))
+            return x.cumsum(0).flatten(2)
+        return (x.cumsum(0) + float(node.v_init)).flatten(2)
 
     def _convertible(self, node: FloatNeuron, x: Tensor, like: Tensor) -> Tensor:
         """A neuron while its network is trained for conversion: the clip, or what it becomes."""
@@ -330,7 +329,7 @@ class SpikingModule(nn.Module):
         table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
         added = offset + (float(node.bias or 0.0) if table is None else table)
         bias, start = added * per, float(node.v_init) * per
-        whole = lambda a: _floor(a) + 1 if node.strict else -_floor(-a)  # noqa: E731
+        whole = lambda a: floored(a) + 1 if node.strict else -floored(-a)  # noqa: E731
         exact = float(node.threshold) * per
         threshold = whole(exact)
         if bias_in_start(node):
@@ -339,14 +338,14 @@ class SpikingModule(nn.Module):
             # all that is added moves the threshold, unrounded; here what is left of that does
             moved = float(node.threshold) - added - float(node.v_init) * node.leak
             bias, start = threshold - whole(moved * per), torch.zeros_like(start)
-        back = _round(exact if node.reset_by is None else float(node.reset_by) * per)
+        back = rounded(exact if node.reset_by is None else float(node.reset_by) * per)
         channels = len(latent)
-        rule = [p.expand(channels).float() for p in (threshold, back, _round(start))]
+        rule = [p.expand(channels).float() for p in (threshold, back, rounded(start))]
         column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
         if bias.ndim == 2:
-            x = _table(_round(bias), self.steps, latent)
+            x = _table(rounded(bias), self.steps, latent)
         else:
-            x = _round(bias.expand(channels)).float().view(-1, 1, 1)
+            x = rounded(bias.expand(channels)).float().view(-1, 1, 1)
         for name, times in scales.times.items():
             source = self.network.by_name[name]
             part = streams[name] if name in streams else self._whole_sum(source, streams)
@@ -445,12 +444,3 @@ class SpikingModule(nn.Module):
 def _table(rows: Tensor | np.ndarray, steps: int, like: Tensor) -> Tensor:
     """The first rows of a bias of each time step (T,C), as a stream [T,1,C,1,1] of like's type."""
     return torch.as_tensor(rows).to(like)[:steps, None, :, None, None]
-
-
-def _round(x: Tensor) -> Tensor:
-    """Round half up, gradient 1 (numpy's and torch's own round half to even)."""
-    return x + (torch.floor(x + 0.5) - x).detach()
-
-
-def _floor(x: Tensor) -> Tensor:
-    return x + (torch.floor(x) - x).detach()

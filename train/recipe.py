@@ -16,6 +16,7 @@ from sterna.train.module import SpikingModule
 from sterna.train.nq import read_nq
 from sterna.train.schedule import PRECISIONS
 from sterna.train.stidi import make_module, read_stidi
+from sterna.train.teacherrule import read_teacher
 from sterna.train.twin import read_twin
 
 __all__ = [
@@ -32,7 +33,9 @@ MOST = {"rotate": 360.0, "lr": 1e3, "lr_rest": 1e3, "steps": MAX_STEPS, "epochs"
 class Stage:
     """One part of the schedule: ``epochs`` at ``steps`` time steps with one-cycle rates; ``batch``
     and ``shift`` stand in for the recipe's, ``kind`` for the network's: a binary network that is
-    ternary at first learns faster."""
+    ternary at first learns faster. ``each_step``: the loss is the mean over time steps of that of
+    the running mean logits. ``norms``: training images from which batch norms are measured at
+    the stage's T, before its first epoch and after its last (0: they stay running means)."""
 
     epochs: int
     steps: int
@@ -44,6 +47,8 @@ class Stage:
     batch: int | None = None
     shift: int | None = None
     kind: str | None = None
+    each_step: bool = False
+    norms: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
         raise UsageError(f"{path}: a folded stage has the steps of [network]; correct it")
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
+    _check_objective(path, recipe)
     if recipe.learned and recipe.network.get("kind", "ternary") != "ternary":
         raise UsageError(f"{path}: weight_threshold is for ternary weights; remove it")
     if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
@@ -167,6 +173,29 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
     if 0 < recipe.images < largest:
         raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")
     return recipe
+
+
+def _check_objective(path: str | Path, recipe: Recipe) -> None:
+    """What [teacher], ``each_step`` and ``norms`` go together with."""
+    if read_teacher(str(path), recipe.teacher) is not None:
+        if recipe.stidi is not None or recipe.twin is not None or recipe.search is not None:
+            raise UsageError(
+                f"{path}: [teacher] is not for [stidi], [twin] or [search]; remove one"
+            )
+        if recipe.network.get("coding") == "frames":
+            raise UsageError(f"{path}: [teacher] looks at images, not recordings; remove it")
+    special = [s for s in recipe.stages if s.each_step or s.norms]
+    other = recipe.stidi is not None or recipe.twin is not None
+    if special and (other or any(s.folded for s in special)):
+        raise UsageError(
+            f"{path}: each_step and norms are for stages in real numbers without [stidi] or "
+            "[twin]; remove them"
+        )
+    readout = recipe.network.get("readout", {})
+    plain = isinstance(readout, dict) and readout.get("leak", 1) == 1
+    plain = plain and readout.get("synapse") is None
+    if any(s.each_step for s in recipe.stages) and not plain:
+        raise UsageError(f"{path}: each_step wants a readout without leak and synapse; remove it")
 
 
 def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) -> None:

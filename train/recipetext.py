@@ -18,7 +18,8 @@ def recipe_text(recipe: Recipe, comment: str = "") -> str:
     tables = {}
     for f in fields(Recipe):
         value = getattr(recipe, f.name)
-        if f.name in ("text", "folder", "stages") or (f.default is not MISSING and value == f.default):
+        plain = f.default is not MISSING and value == f.default
+        if plain or f.name in ("text", "folder", "stages"):
             continue
         if isinstance(value, dict):
             tables[f.name] = value

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sterna.gen.quantize import quantize
 from sterna.gen.runrecord import CHECKPOINT
@@ -29,13 +28,15 @@ from sterna.train.convert import convert, settle
 from sterna.train.distributed import Group, join
 from sterna.train.frames import pick
 from sterna.train.module import SpikingModule
-from sterna.train.nq import measure_noise, read_nq
+from sterna.train.nq import measure_noise, read_nq, streams_meet
+from sterna.train.objective import Objective
 from sterna.train.recipe import Recipe, Stage, build_module, build_network, read_recipe
 from sterna.train.recipecheck import check_data, check_recipe
 from sterna.train.runfolder import RunFolder, name_of_data
 from sterna.train.runlock import locked
 from sterna.train.schedule import half_precision, make_adam, measure_norms, one_cycle
-from sterna.train.stidi import read_stidi
+from sterna.train.teacher import Teacher
+from sterna.train.teacherrule import read_teacher
 from sterna.train.twin import read_twin
 from sterna.train.warmstart import warmed
 
@@ -140,10 +141,11 @@ class Trainer:
         ]
         network = build_network(recipe, self.seed)
         check_data(recipe, network, parts)
-        if recipe.warm_start and found is None and not self.folder.is_over:
-            network = warmed(network, _warm_path(recipe, out), recipe.stidi is not None)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
-        self.stidi = read_stidi(f"recipe '{recipe.name}'", recipe.stidi)
+        if recipe.warm_start and found is None and not self.folder.is_over:
+            path = _other_run(recipe, recipe.warm_start, out)
+            up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
+            network = warmed(network, path, recipe.stidi is not None, up)
         self.module = build_module(recipe, network).to(self.device)
         self.module.half_gradients = self.half
         self.conversion: dict[str, float] = {}
@@ -151,6 +153,11 @@ class Trainer:
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
             self.noise_images = self.train_set[0][kept:]
             self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
+        rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
+        if rule is not None and not self._is_over(found):
+            path = _other_run(recipe, rule.run, out)
+            teacher = Teacher(rule, path, network, self.device)
+        self.objective = Objective(recipe, network.steps, teacher)
         self.twin: SpikingModule | None = None
         self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
         if self.twin_rule is not None:
@@ -166,6 +173,10 @@ class Trainer:
             self.position = (len(recipe.stages), 0, 0)
         if found is not None:
             self._resume(*found)
+
+    def _is_over(self, found: tuple[dict[str, Any], Any] | None) -> bool:
+        done = found[0]["position"][0] if found is not None else 0
+        return self.folder.is_over or done == len(self.recipe.stages)
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -183,7 +194,7 @@ class Trainer:
         for number, stage in enumerate(self.recipe.stages):
             if number < self.position[0]:
                 continue
-            self._enter(stage)
+            self._enter(stage, number)
             for epoch in range(self.position[1], stage.epochs):
                 before = time.monotonic()
                 loss = self._epoch(stage, number, epoch, start + seconds)
@@ -195,6 +206,8 @@ class Trainer:
                 self.position = (number, epoch + 1, 0)
                 if stage.nq and self.nq is not None and self.nq.noise:
                     measure_noise(self.module, self.noise_images, self.nq)
+                if epoch + 1 == stage.epochs:
+                    self._settle_norms(stage, number, stage.epochs)
                 self._log(stage, number, epoch, total, loss)
                 self.losses, self.seconds = [], 0.0
                 self._save()
@@ -219,11 +232,20 @@ class Trainer:
         images, labels = self.train_set
         measure_norms(self.module, images, min(MEASURED, len(labels)))
 
-    def _enter(self, stage: Stage) -> None:
+    def _settle_norms(self, stage: Stage, number: int, epoch: int) -> None:
+        """Batch norms with the statistics of the stage's T over as many images as it says."""
+        if stage.norms:
+            images, labels = self.train_set
+            torch.manual_seed(_mix(self.seed, number, epoch))  # clips may have noise
+            measure_norms(self.module, images, min(stage.norms, len(labels)), stage.steps)
+
+    def _enter(self, stage: Stage, number: int) -> None:
         if self.module.nq is not None and not stage.nq:
             self._convert()
         self.module.steps, self.module.clipping = stage.steps, stage.nq
-        self.module.kind = stage.kind
+        self.module.kind, self.module.each_step = stage.kind, stage.each_step
+        if self.position[1:] == (0, 0):
+            self._settle_norms(stage, number, 0)
         if stage.folded and (self.fraction is None or self.position[1:] == (0, 0)):
             images = pick(self.train_set[0], slice(256)).cpu().numpy()
             _, report = quantize(self.module.export(), images)
@@ -296,15 +318,7 @@ class Trainer:
             logits = self.module(images)
             # In the folded epochs only the network that is kept goes on.
             other = self.twin(images) if self.twin is not None and not stage.folded else None
-        times = self.module.network.steps / stage.steps  # the same range at every T
-        logits = logits.float() * times
-        if self.stidi is not None:
-            loss = self.stidi.loss(logits, labels, self.recipe.smoothing)
-        else:
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.smoothing)
-        if other is not None and self.twin_rule is not None:
-            smoothing = self.recipe.smoothing
-            loss = loss + self.twin_rule.loss(logits, other.float() * times, labels, smoothing)
+        loss = self.objective(stage, images, labels, logits, other)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         loss = self.group.average_gradients([p for _, p in self._parameters()], loss)
@@ -387,7 +401,8 @@ class Trainer:
                     tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
         head = {"position": self.position, "spent": self.spent, "fraction": self.fraction,
                 "adam_steps": steps, "conversion": self.conversion, "losses": self.losses,
-                "seconds": self.seconds, "untrained": self.folder.untrained}  # fmt: skip
+                "seconds": self.seconds, "untrained": self.folder.untrained,
+                "teacher": self.objective.taught_by}  # fmt: skip
         self.folder.save(head, tensors, self.module.export())
 
     def _resume(self, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
@@ -402,6 +417,11 @@ class Trainer:
         if self.twin is not None:
             self.twin.load_state_dict(
                 {k[5:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("twin.")}
+            )
+        if self.objective.teacher is not None and head["teacher"] != self.objective.taught_by:
+            raise UsageError(
+                f"{self.out}: has learned from another teacher than [teacher] run names now; put "
+                "that back, or give another folder"
             )
         self.position, self.spent = tuple(head["position"]), head["spent"]
         self.fraction = head["fraction"]
@@ -423,9 +443,11 @@ class Trainer:
                 self.optimizer.state[p] = state
 
 
-def _warm_path(recipe: Recipe, out: Path) -> Path:
-    path = Path(recipe.warm_start)
-    return path if path.is_absolute() else out.parent / path
+def _other_run(recipe: Recipe, named: str, out: Path) -> Path:
+    """An earlier run that a recipe names: beside the new one, or a milestone beside the recipe."""
+    path = Path(named)
+    beside = recipe.folder / path if recipe.folder is not None else out.parent / path
+    return beside if not (out.parent / path).exists() and beside.exists() else out.parent / path
 
 
 def _mix(*parts: int) -> int:

@@ -47,10 +47,13 @@ def make_adam(parameters: Iterable[tuple[str, Tensor]]) -> torch.optim.Adam:
 
 
 @torch.no_grad()
-def measure_norms(module: SpikingModule, images: Tensor, count: int) -> None:
+def measure_norms(
+    module: SpikingModule, images: Tensor, count: int, steps: int | None = None
+) -> None:
     """Set every batch norm to the statistics of the first ``count`` of ``images`` [B,C,H,W]
-    (recordings: [T,B,C,H,W]) at the network's T, in batches of 64; the module then evaluates."""
-    module.steps, module.fraction_bits = module.network.steps, None
+    (recordings: [T,B,C,H,W]) at the network's T or at ``steps``, in batches of 64; the module then
+    evaluates."""
+    module.steps, module.fraction_bits = steps or module.network.steps, None
     module.train()
     for k in range(max(1, count // MEASURE_BATCH)):
         module.momentum = 1 / (k + 1)  # makes the running statistics a plain mean

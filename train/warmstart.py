@@ -9,22 +9,28 @@ from sterna.gen.floatnet import BatchNorm, FloatConv2d, FloatLinear, FloatNetwor
 from sterna.gen.runrecord import CHECKPOINT
 from sterna.golden.errors import UsageError
 from sterna.train.checkpoint import read_checkpoint
+from sterna.train.milestone import read_trained
+from sterna.train.recipe import parse_recipe
 from sterna.train.stidi import rescaled
 
 __all__ = ["warmed"]
 
 Weighted = FloatConv2d | FloatLinear
+LATENT = 0.1  # mean size of latents that come from real weights; drawn ones have half
 
 
-def warmed(network: FloatNetwork, path: Path, timed: bool = False) -> FloatNetwork:
-    """``network`` with weights and batch norms of the run at ``path``, which has the same layers;
-    UsageError names the first that differs.
-    ``timed``: of single spikes, whose parameters do not depend on the number of steps."""
-    trained = FloatNetwork.load(path)
+def warmed(network: FloatNetwork, path: Path, timed: bool = False, up: float = 1.0) -> FloatNetwork:
+    """``network`` with weights and batch norms of the run at ``path``, or of a milestone's file,
+    which has the same layers; UsageError names the first that differs.
+    ``timed``: of single spikes, whose parameters do not depend on the number of steps.
+    ``up``: what an activation of 1 here stands for in an ANN of ReLUs.
+
+    Real weights become latents of ternary or binary ones: of mean size LATENT in each channel,
+    its batch norm's statistics with them.
+    """
+    trained, tensors, relu = _source(path)
     _check_layers(network, trained, path)
     other = (rescaled(trained, trained.steps, 1) if timed else trained).by_name
-    latents = path / CHECKPOINT
-    tensors = read_checkpoint(latents)[1] if latents.is_file() else {}
     nodes = []
     for node in network.nodes:
         old = other[node.name]
@@ -32,10 +38,42 @@ def warmed(network: FloatNetwork, path: Path, timed: bool = False) -> FloatNetwo
             latent = tensors.get(f"module.{node.name}__weight", old.weight)
             latent = latent * tensors.get(f"module.{node.name}__gain", np.float32(1))
             node = replace(node, weight=latent, norm=_norm(node.norm, old.norm))
+            if node.name in network.readout.inputs and relu:  # its sum is one of all steps
+                bias = None if node.bias is None else old.bias / np.float32(network.steps)
+                node = replace(node, weight=latent * np.float32(up / network.steps), bias=bias)
+            elif old.kind == "real" and node.kind != "real":
+                node = _levelled(node)
         elif isinstance(node, FloatNeuron) and isinstance(old, FloatNeuron):
             node = replace(node, norm=_norm(node.norm, old.norm))
         nodes.append(node)
     return FloatNetwork(network.steps, nodes)
+
+
+def _source(path: Path) -> tuple[FloatNetwork, dict[str, np.ndarray], bool]:
+    """(the network of an earlier run, its checkpoint's tensors if any, whether of ReLUs)."""
+    if path.is_file():
+        trained = read_trained(path)
+        state = trained.module.state_dict()
+        tensors = {f"module.{k}": v.numpy() for k, v in state.items()}
+        return trained.module.export(), tensors, trained.module.relu
+    checkpoint = path / CHECKPOINT
+    network = FloatNetwork.load(path)
+    if not checkpoint.is_file():
+        return network, {}, False
+    head, tensors = read_checkpoint(checkpoint)
+    return network, tensors, parse_recipe(head["recipe"], str(checkpoint)).relu
+
+
+def _levelled(node: Weighted) -> Weighted:
+    """A node with each channel's weights scaled to the mean size LATENT, its batch norm after it:
+    trits and norm stay what they were, and every channel's latents switch as easily."""
+    size = np.abs(node.weight).mean(tuple(range(1, node.weight.ndim)))
+    factor = (LATENT / np.maximum(size, 1e-12)).astype(np.float32)
+    weight = node.weight * factor.reshape(-1, *[1] * (node.weight.ndim - 1))
+    norm = node.norm
+    if norm is not None:
+        norm = replace(norm, mean=norm.mean * factor, var=norm.var * factor**2)
+    return replace(node, weight=weight, norm=norm)
 
 
 def _norm(own: BatchNorm | None, old: BatchNorm | None) -> BatchNorm | None:

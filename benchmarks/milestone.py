@@ -1,0 +1,47 @@
+"""A milestone of a run, for the repository: its latents in one small file, and what they are worth.
+
+    python benchmarks/milestone.py RUN FILE.safetensors [--data NAME]
+
+FILE.json beside it says the recipe's name, the seed, the epochs done and the accuracy that the
+file's own network (latents rounded to int8) has on the validation images, with Wilson's 95%
+interval. Test images are not looked at.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from training import interval
+
+from sterna.golden.disk import write_atomic
+from sterna.train import data
+from sterna.train.milestone import read_trained, write_milestone
+from sterna.train.run import accuracy
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--data", default="", help="a data set instead of the run's")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    about = write_milestone(options.run, options.out)
+    images, labels = data.load(options.data or about["data"]).validation
+    module = read_trained(options.out).module
+    right = accuracy(module, torch.tensor(images), torch.tensor(labels))
+    about = {k: v for k, v in about.items() if k not in ("recipe", "format", "version")} | {
+        "form": "clips" if module.clipping else "ReLUs" if module.relu else f"T = {module.steps}",
+        "validation": right, "validation_images": len(labels),
+        "interval": [round(v, 4) for v in interval(right, len(labels))],
+        "bytes": options.out.stat().st_size,
+    }  # fmt: skip
+    text = json.dumps(about, indent=1, sort_keys=True) + "\n"
+    write_atomic(options.out.with_suffix(".json"), text.encode())
+    print(text, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
