@@ -26,9 +26,10 @@ from sterna.gen.floatnet import (
     FloatReadout,
 )
 from sterna.gen.floatrun import merge_shifts
-from sterna.gen.rulefold import bias_in_start
+from sterna.gen.ties import bias_in_start, bias_in_threshold
 from sterna.golden.errors import NetworkError
 from sterna.train.exactconv import ExactConv, whole
+from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.pooling import pool
@@ -322,23 +323,25 @@ class SpikingModule(nn.Module):
         table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
         added = offset + (float(node.bias or 0.0) if table is None else table)
         bias, start = added * per, float(node.v_init) * per
-        whole = lambda a: _floor(a) + 1 if node.strict else -_floor(-a)  # noqa: E731
         exact = float(node.threshold) * per
-        threshold = whole(exact)
+        threshold = least_threshold(exact, exact, fraction, node.strict)
         if bias_in_start(node):
             start, bias = start + bias * self.steps, torch.zeros_like(bias)
-        elif self.network.steps == 1 and node.reset != "none" and node.synapse is None:
+        elif bias_in_threshold(node, self.network.steps):
             # all that is added moves the threshold, unrounded; here what is left of that does
-            moved = float(node.threshold) - added - float(node.v_init) * node.leak
-            bias, start = threshold - whole(moved * per), torch.zeros_like(start)
-        back = _round(exact if node.reset_by is None else float(node.reset_by) * per)
+            left = start * node.leak
+            size = torch.maximum(exact.abs(), torch.maximum(bias.abs(), left.abs()))
+            moved = least_threshold(exact - bias - left, size, fraction, node.strict)
+            bias, start = threshold - moved, torch.zeros_like(start)
+        back = exact if node.reset_by is None else float(node.reset_by) * per
+        back, start, bias = (nearest_step(a, fraction) for a in (back, start, bias))
         channels = len(latent)
-        rule = [p.expand(channels).float() for p in (threshold, back, _round(start))]
+        rule = [p.expand(channels).float() for p in (threshold, back, start)]
         column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
         if bias.ndim == 2:
-            x = _table(_round(bias), self.steps, latent)
+            x = _table(bias, self.steps, latent)
         else:
-            x = _round(bias.expand(channels)).float().view(-1, 1, 1)
+            x = bias.expand(channels).float().view(-1, 1, 1)
         for name, times in scales.times.items():
             source = self.network.by_name[name]
             part = streams[name] if name in streams else self._whole_sum(source, streams)
@@ -436,12 +439,3 @@ class SpikingModule(nn.Module):
 def _table(rows: Tensor | np.ndarray, steps: int, like: Tensor) -> Tensor:
     """The first rows of a bias of each time step (T,C), as a stream [T,1,C,1,1] of like's type."""
     return torch.as_tensor(rows).to(like)[:steps, None, :, None, None]
-
-
-def _round(x: Tensor) -> Tensor:
-    """Round half up, gradient 1 (numpy's and torch's own round half to even)."""
-    return x + (torch.floor(x + 0.5) - x).detach()
-
-
-def _floor(x: Tensor) -> Tensor:
-    return x + (torch.floor(x) - x).detach()
