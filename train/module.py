@@ -336,21 +336,23 @@ class SpikingModule(nn.Module):
         back = exact if node.reset_by is None else float(node.reset_by) * per
         back, start, bias = (nearest_step(a, fraction) for a in (back, start, bias))
         channels = len(latent)
-        rule = [p.expand(channels).float() for p in (threshold, back, start)]
-        column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
+        kind = torch.float32 if fraction <= 1 << 10 else torch.float64  # float32 holds 24 bits
+        rule = [p.expand(channels).to(kind) for p in (threshold, back, start)]
+        column = (sign * fraction).expand(channels).view(-1, 1, 1).to(kind)
         if bias.ndim == 2:
-            x = _table(bias, self.steps, latent)
+            x = _table(bias, self.steps, column)
         else:
-            x = bias.expand(channels).float().view(-1, 1, 1)
+            x = bias.expand(channels).to(kind).view(-1, 1, 1)
         for name, times in scales.times.items():
             source = self.network.by_name[name]
             part = streams[name] if name in streams else self._whole_sum(source, streams)
             x = x + part * (column * times)
         out = scan(x, rule[0], rule[1], rule[2], self._spec(node, True))
         if not isinstance(node, FloatReadout):
-            return out
+            return out.float()
         logits = self._logits(node, out)
-        return logits if node.mode == "count" else logits * (unit / fraction).float()
+        logits = logits if node.mode == "count" else logits * (unit / fraction).to(kind)
+        return logits.float()
 
     def _whole_sum(self, node: FloatNode, streams: dict[str, Tensor]) -> Tensor:
         """The sum of trits times integer streams, gradients straight through."""

@@ -1,5 +1,5 @@
-"""quantize at its doors: shared weights, sparse layers, images, leaks of 0, normalised pixels,
-pools that are none: right, or refused with one sentence."""
+"""quantize at its doors: shared weights, sparse layers, images, leaks of 0, pools that are none:
+right, or refused with one sentence."""
 
 from dataclasses import replace
 from typing import Any
@@ -88,9 +88,9 @@ def test_case_shared_weights_are_turned_once(gains: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize(("gains", "said"), [
-    (([1, 1, 1], [1, -1, 1]), "'a' with a positive gain and by 'b' with a negative gain .channel 1"),
-    (([1, 1, 1], [1, 1, 0]), "'a' with a positive gain and by 'b' with a zero gain .channel 2"),
-    (([0, 1, 1], [-1, 1, 1]), "'a' with a zero gain and by 'b' with a negative gain .channel 0"),
+    (([1, 1, 1], [1, -1, 1]), "'a' with a positive gain .* 'b' with a negative gain .channel 1"),
+    (([1, 1, 1], [1, 1, 0]), "'a' with a positive gain .* 'b' with a zero gain .channel 2"),
+    (([0, 1, 1], [-1, 1, 1]), "'a' with a zero gain .* 'b' with a negative gain .channel 0"),
 ])  # fmt: skip
 def test_case_shared_weights_of_gains_of_other_signs_are_refused(gains: Any, said: str) -> None:
     with pytest.raises(NetworkError, match=f"'conv': its weights are read by {said}.*a copy"):
@@ -111,6 +111,7 @@ def test_case_shared_binary_weights_need_no_sign_where_a_reader_has_no_gain() ->
 
 def test_case_a_residual_and_a_plain_reader_of_one_convolution() -> None:
     """The sum with another convolution has a negative gain, the plain reader has none."""
+
     def network(gain: float) -> FloatNetwork:
         net = _shared([1, 1, 1], [1, 1, 1])
         nodes = [
@@ -250,7 +251,7 @@ def test_case_frames_of_another_number_of_steps() -> None:
 
 @pytest.mark.parametrize("labels", [np.zeros(29, int), np.zeros((30, 3)), np.zeros(30), ["a"] * 30])
 def test_case_labels_that_do_not_fit(labels: Any) -> None:
-    with pytest.raises(UsageError, match="labels: .* for 30 images; give one whole number an image"):
+    with pytest.raises(UsageError, match="labels: .* for 30 images; give one whole"):
         quantize(_plain(), _images(), evaluate=(_images(), labels))
 
 
@@ -329,79 +330,6 @@ def test_case_advice_about_a_leak_keeps_the_network() -> None:
         decay_of("n", "leak", 0.9, 0.0)
     assert nearest_decay(0.0) == Decay(1, 1) and Decay(1, 1)(12345) == Decay(1, 1)(-12345) == 0
     assert decay_of("n", "leak", 1.0 + 1e-12, 0.0) is None
-
-
-# -- normalised pixels -----------------------------------------------------------------------------
-
-
-def _normalised(mean: Any, std: Any, padding: int = 0, groups: int = 1, first: str = "conv",
-                steps: int = 1) -> FloatNetwork:  # fmt: skip
-    rng = np.random.default_rng(9)
-    w = rng.choice([-1, 0, 1], (4, 2 // groups, 3, 3)).astype(F)
-    w[:, 0, 0, 0] = 1
-    side = SIDE - 2 + 2 * padding
-    node: Any = FloatConv2d("conv", "image", w * F(0.21), padding=(padding,) * 4, groups=groups,
-                            bias=rng.normal(0, 0.3, 4).astype(F), norm=_norm([1, -1, 0.5, 2]))  # fmt: skip
-    if first == "linear":
-        node, side = FloatLinear("conv", "image", _trits(4, 4, 72) * F(0.11)), 1
-    return FloatNetwork(steps, [
-        FloatInput("image", (2, SIDE, SIDE), mean=mean, std=std), node,
-        FloatNeuron("a", ("conv",), 0.3333, reset="zero"),
-        FloatLinear("full", "a", _trits(5, 3, 4 * side * side)), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
-
-
-@pytest.mark.parametrize("how", [
-    {"mean": 0.1307, "std": 0.3081}, {"mean": [0.2, 0.6], "std": [0.25, 0.25]},
-    {"mean": [0.2, 0.6], "std": None, "groups": 2}, {"mean": [0.45, 0.41], "std": 0.5,
-                                                     "first": "linear"},
-    {"mean": [0.2, 0.6], "std": 0.5, "steps": 4},
-])  # fmt: skip
-def test_case_normalised_pixels_fold_into_the_bias(how: dict[str, Any]) -> None:
-    net = _normalised(**how)
-    images = _images(80, 3, 2)
-    network, report = quantize(net, images, evaluate=(images, np.zeros(80, int)))
-    got = run(network, images, trace=("a",)).spikes["a"]
-    mean = torch.tensor(np.broadcast_to(np.ravel(how["mean"]), 2).copy()).float().view(2, 1, 1)
-    std = 1.0 if how["std"] is None else float(np.ravel(how["std"])[0])
-    x = (torch.from_numpy(images).float() / 255 - mean) / std
-    node: Any = net.by_name["conv"]
-    w = torch.from_numpy(node.weight)
-    if isinstance(node, FloatConv2d):
-        x = torch.nn.functional.conv2d(x, w, torch.from_numpy(node.bias), groups=node.groups)
-        gain, offset = node.norm.affine()
-        x = x * torch.tensor(gain).view(-1, 1, 1) + torch.tensor(offset).view(-1, 1, 1)
-    else:
-        x = (x.flatten(1) @ w.T)[..., None, None]
-    v, differ, total = torch.zeros(x.shape).double(), 0, 0
-    for t in range(net.steps):
-        v = v + x
-        fired = v >= 0.3333
-        v = v * ~fired
-        differ += int((fired.numpy() != got[t]).sum())
-        total += int(fired.sum())
-    assert 0.02 < got.mean() < 0.9 and differ <= (0 if net.steps == 1 else MISMATCH * total)
-    plain = float_logits(net, images).argmax(1)
-    assert report.accuracy_float == np.mean(plain == 0)
-
-
-@pytest.mark.parametrize(("how", "said"), [
-    ({"mean": 0.13, "std": 0.3, "padding": 1}, "a mean of 0.13 moves pixels below zero and away "
-     "from the zero padding of 'conv'; feed raw pixels"),
-    ({"mean": [0.1, 0.2], "std": None, "padding": 1}, "a mean for each channel cannot be built "
-     "exactly in front of 'conv', which pads"),
-    ({"mean": [0.1, 0.2], "std": [0.3, 0.4]}, "a std for each channel cannot be built"),
-    ({"mean": [0.1, 0.2, 0.3], "std": None}, "3 means for 2 channels"),
-    ({"mean": 0.1, "std": 0.0}, "std 0.0 is not positive"),
-])  # fmt: skip
-def test_case_normalised_pixels_that_do_not_fold(how: dict[str, Any], said: str) -> None:
-    with pytest.raises(NetworkError, match=f"node 'image': {said}"):
-        quantize(_normalised(**how), _images(5, 0, 2))
-
-
-def test_case_spikes_have_no_mean() -> None:
-    with pytest.raises(NetworkError, match="'image': mean and std are of pixels, but 'rate' car"):
-        quantize(_plain(coding="rate", mean=0.5), _images())
 
 
 # -- pools -----------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ def test_registers_that_pass_32_bits_are_refused_with_name_and_range():
 
 def plain_bounds(rule, low, high, steps):
     """The recurrence of ``rule_bounds`` without resets, one channel, in Python integers."""
+
     def decayed(x, d):
         return (d.num * x + (1 << (d.shift - 1))) >> d.shift if isinstance(d, Decay) else x
 
@@ -164,12 +165,13 @@ def test_case_many_wide_inputs_are_refused_and_do_not_wrap():
     fc = [Linear(f"fc{k}", "p5", np.full((1, 1), (-1) ** k)) for k in range(4)]
     rule = NeuronRule([1], "none", synapse="ramp", fraction_bits=16, shifts=(8,) * 4)
     with pytest.raises(NetworkError, match="node 'out': drive can reach .*more than 32 bits"):
-        node_bounds(Network(1024, [x, *pools, *fc,
-                                   Readout("out", tuple(n.name for n in fc), rule)]), "out")  # fmt: skip
+        out = Readout("out", tuple(n.name for n in fc), rule)
+        node_bounds(Network(1024, [x, *pools, *fc, out]), "out")
 
 
 def test_case_only_registers_that_the_rule_has_are_refused():
     """A threshold that nothing is compared with and a reset_by that nothing takes away."""
+
     def network(rule, mode="membrane", steps=4):
         return Network(steps, [
             Input("x", (1, 1, 8)), Linear("fc", "x", np.ones((2, 8))),
