@@ -237,7 +237,9 @@ def _scan(
 
 
 def reference(
-    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray],
+    network: FloatNetwork,
+    node: FloatNeuron | FloatReadout,
+    streams: dict[str, np.ndarray],
     size: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(spikes uint8 [T,B,C,H,W], last membrane [B,C,H,W] in units) of a layer of the float network
@@ -251,8 +253,9 @@ def reference(
     if isinstance(node, FloatReadout) and node.mode != "count":
         size = np.full_like(size, size[0])
     constants = in_units(node, size, worth.offset, network.steps)
-    return _scan(_drive(network, node, streams) / size.reshape(-1, 1, 1), constants, node,
-                 network.steps)  # fmt: skip
+    x = _drive(network, node, streams)
+    x /= size.reshape(-1, 1, 1)
+    return _scan(x, constants, node, network.steps)
 
 
 def real_drive(network: FloatNetwork, node: FloatNeuron | FloatReadout,

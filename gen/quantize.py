@@ -132,6 +132,7 @@ def quantize(
         checked by the same sentences; the first 256 are used
     fraction_bits : F by neuron name, where training already chose it; else 0 where that is
         lossless and the smallest of 2..16 that fits 32 bits and whose ``mismatch`` is <= 1e-3
+        (of a count readout also that of its spikes)
     evaluate : (images, labels) to report the accuracy of both networks on
     leak_tolerance : how far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2]
 
@@ -350,6 +351,7 @@ class _Layer:
         if fixed is None and is_lossless(self.node, self.unit, self.steps):
             fixed = 0
         best: tuple[NeuronRule, float, int] | None = None
+        least = np.inf
         for fraction in FRACTION_RANGE if fixed is None else [fixed]:
             try:
                 rule, silent = self._fold(fraction)
@@ -359,10 +361,10 @@ class _Layer:
                 break  # more fraction bits than registers have room for
             if best is not None and not self._fits(rule):
                 break
-            mismatch, spikes = self._compare(rule)
-            if best is None or mismatch < best[1]:
-                best, self.spikes = (rule, mismatch, silent), spikes
-            if mismatch <= MISMATCH:
+            mismatch, worst, spikes = self._compare(rule)
+            if best is None or worst < least:
+                best, self.spikes, least = (rule, mismatch, silent), spikes, worst
+            if worst <= MISMATCH:
                 break
         assert best is not None
         return best
@@ -382,8 +384,9 @@ class _Layer:
         ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
         return ranked and not wide_registers(rule, b, mode)
 
-    def _compare(self, rule: NeuronRule) -> tuple[float, np.ndarray]:
-        """(mismatch, integer spikes); see ``LayerReport``."""
+    def _compare(self, rule: NeuronRule) -> tuple[float, float, np.ndarray]:
+        """(mismatch as in ``LayerReport``, what F is chosen by, integer spikes): the same but for
+        counts, which are to be right beyond their order."""
         import torch
 
         from sterna.golden.exact import scan  # here, so that importing gen does not import torch
@@ -392,11 +395,12 @@ class _Layer:
         sums = [torch.from_numpy(z) for z in self.sums]
         done = scan(sums, rule, self.steps, shortcuts)
         spikes, v = done.spikes.numpy(), done.v.numpy()
+        differ = np.count_nonzero(spikes != self.real) / max(1, np.count_nonzero(self.real))
         if isinstance(self.node, FloatReadout):
             if self.node.mode == "first_spike":  # whose membranes are those at the first spike
                 v = scan(sums, replace(rule, reset="once"), self.steps, shortcuts).v.numpy()
             whole = v.astype(np.float64)
             classes = order_of(self.node, spikes, whole, exact=True).argmax(1)
-            return float(np.mean(classes != self.classes)), spikes
-        differ = np.count_nonzero(spikes != self.real)
-        return differ / max(1, np.count_nonzero(self.real)), spikes
+            wrong = float(np.mean(classes != self.classes))
+            return wrong, max(wrong, differ) if self.node.mode == "count" else wrong, spikes
+        return differ, differ, spikes

@@ -1,5 +1,6 @@
 """Interval analysis: how wide every register must be (DESIGN section 3, Widths)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,14 @@ def _near(span: Interval) -> Interval:
     return np.clip(span[0], -FAR, FAR), np.clip(span[1], -FAR, FAR)
 
 
+def _far(rule: NeuronRule, x: Interval, steps: int, others: Sequence[Interval]) -> bool:
+    """Whether anything might pass +-``FAR``, by a bound in Python's integers that nothing wraps."""
+    size = lambda span: int(max(np.abs(span[0]).max(), np.abs(span[1]).max()))  # noqa: E731
+    current = (size(x) << rule.fraction_bits) + 2**31
+    current *= 1 if rule.synapse is None else steps
+    return steps * (current + 1 + sum(map(size, others))) >= FAR
+
+
 def rule_bounds(
     rule: NeuronRule,
     x: Interval,
@@ -112,23 +121,24 @@ def rule_bounds(
     x = _near((x[0].astype(np.int64), x[1].astype(np.int64)))
     note("x", x)
     note("v", v)
+    near = _near if _far(rule, x, steps, (thr, back, v)) else lambda span: span
     for t in range(steps):  # all of them: a register may be widest at the last
         bias = param("bias", rule.bias_at(t))
         base = (x[0] << rule.fraction_bits, x[1] << rule.fraction_bits)
-        drive = _near((base[0] + bias[0], base[1] + bias[1]))
+        drive = near((base[0] + bias[0], base[1] + bias[1]))
         note("drive", drive)
         if rule.synapse is None:
             i = drive
         else:
             i = _decay(rule.synapse, i)
-            i = _near((i[0] + drive[0], i[1] + drive[1]))
+            i = near((i[0] + drive[0], i[1] + drive[1]))
         v = _decay(rule.leak, v)
-        u = _near((v[0] + i[0], v[1] + i[1]))
+        u = near((v[0] + i[0], v[1] + i[1]))
         note("current", i)
         note("u", u)
         note("margin", (u[0] - thr[1], u[1] - thr[0]))
         note("reset", (u[0] - back[1], u[1] - back[0]))
-        v = _near(_after_reset(rule.reset, u, thr, back))
+        v = near(_after_reset(rule.reset, u, thr, back))
         note("v", v)
     return RuleBounds(**{k: (s[0], s[1]) for k, s in seen.items()})
 

@@ -26,13 +26,14 @@ from sterna.gen.floatnet import (
     FloatReadout,
 )
 from sterna.gen.floatrun import merge_shifts
-from sterna.gen.rulefold import bias_in_start
+from sterna.gen.ties import bias_in_start, bias_in_threshold
 from sterna.golden.errors import NetworkError
+from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.pooling import pool
 from sterna.train.scan import ScanSpec, scan
-from sterna.train.sums import floored, rounded, weighted_sum
+from sterna.train.sums import weighted_sum
 from sterna.train.weights import (
     FACTORS,
     TWN_FACTOR,
@@ -329,32 +330,36 @@ class SpikingModule(nn.Module):
         table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
         added = offset + (float(node.bias or 0.0) if table is None else table)
         bias, start = added * per, float(node.v_init) * per
-        whole = lambda a: floored(a) + 1 if node.strict else -floored(-a)  # noqa: E731
         exact = float(node.threshold) * per
-        threshold = whole(exact)
+        threshold = least_threshold(exact, exact, fraction, node.strict)
         if bias_in_start(node):
             start, bias = start + bias * self.steps, torch.zeros_like(bias)
-        elif self.network.steps == 1 and node.reset != "none" and node.synapse is None:
+        elif bias_in_threshold(node, self.network.steps):
             # all that is added moves the threshold, unrounded; here what is left of that does
-            moved = float(node.threshold) - added - float(node.v_init) * node.leak
-            bias, start = threshold - whole(moved * per), torch.zeros_like(start)
-        back = rounded(exact if node.reset_by is None else float(node.reset_by) * per)
+            left = start * node.leak
+            size = torch.maximum(exact.abs(), torch.maximum(bias.abs(), left.abs()))
+            moved = least_threshold(exact - bias - left, size, fraction, node.strict)
+            bias, start = threshold - moved, torch.zeros_like(start)
+        back = exact if node.reset_by is None else float(node.reset_by) * per
+        back, start, bias = (nearest_step(a, fraction) for a in (back, start, bias))
         channels = len(latent)
-        rule = [p.expand(channels).float() for p in (threshold, back, rounded(start))]
-        column = (sign.float() * fraction).expand(channels).view(-1, 1, 1)
+        kind = torch.float32 if fraction <= 1 << 10 else torch.float64  # float32 holds 24 bits
+        rule = [p.expand(channels).to(kind) for p in (threshold, back, start)]
+        column = (sign * fraction).expand(channels).view(-1, 1, 1).to(kind)
         if bias.ndim == 2:
-            x = _table(rounded(bias), self.steps, latent)
+            x = _table(bias, self.steps, column)
         else:
-            x = rounded(bias.expand(channels)).float().view(-1, 1, 1)
+            x = bias.expand(channels).to(kind).view(-1, 1, 1)
         for name, times in scales.times.items():
             source = self.network.by_name[name]
             part = streams[name] if name in streams else self._whole_sum(source, streams)
             x = x + part * (column * times)
         out = scan(x, rule[0], rule[1], rule[2], self._spec(node, True))
         if not isinstance(node, FloatReadout):
-            return out
+            return out.float()
         logits = self._logits(node, out)
-        return logits if node.mode == "count" else logits * (unit / fraction).float()
+        logits = logits if node.mode == "count" else logits * (unit / fraction).to(kind)
+        return logits.float()
 
     def _whole_sum(self, node: FloatNode, streams: dict[str, Tensor]) -> Tensor:
         """The sum of trits times integer streams, gradients straight through."""

@@ -71,7 +71,7 @@ def _check_rule(where: str, key: str, node: type, table: Any, real: bool) -> Non
             near = nearest_decay(value).factor
             if abs(near - value) > 1e-9:
                 raise UsageError(
-                    f"{where}: {key} {name} {value!r} is not 1 - 2**-k1 [- 2**-k2], a factor that "
+                    f"{where}: {key} {name} {value!r} is not 1 - 2**-k1 [- 2**-k2], 0 or 1, which "
                     f"hardware has; write the nearest, {near}"
                 )
     if key == "readout":
@@ -102,7 +102,7 @@ def _wrong_setting(key: str, name: str, value: Any) -> str | None:
     if name == "delay":
         return None if _whole(value, 0, 1) else "0 or 1"
     if name == "leak" or (name == "synapse" and value != "ramp"):
-        return None if 0 < size <= 1 else "a factor above 0 and up to 1"
+        return None if 0 <= size <= 1 else "a factor from 0 to 1"
     if name == "amplitude":
         return None if 1 / MOST <= size <= MOST else f"a number from {1 / MOST:g} to {MOST:g}"
     if name in ("threshold", "reset_by", "v_init", "bias"):

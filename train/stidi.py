@@ -38,6 +38,7 @@ from sterna.gen.floatnet import (
     sources,
 )
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.module import LEAST_GAIN, SpikingModule
 from sterna.train.timing import encode_latency, fire, firing_times, ramp
 
@@ -228,9 +229,8 @@ class TimingModule(SpikingModule):
         sign = torch.where(unit < 0, -1.0, 1.0)
         per = fraction / unit.abs().clamp(min=1e-12)  # integer steps of one real unit
         exact = float(node.threshold) * per
-        threshold = exact + (torch.ceil(exact) - exact).detach()
-        bias = offset * per
-        bias = bias + (torch.floor(bias + 0.5) - bias).detach()
+        threshold = least_threshold(exact, exact, fraction, False)
+        bias = nearest_step(offset * per, fraction)
         parts = (sign * fraction, bias, threshold, per)
         return _Rule(*[p.expand(len(latent)).float() for p in parts])
 

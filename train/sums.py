@@ -1,5 +1,5 @@
 """Weighted sums of spike streams: a convolution or full connection in the order and the precision
-that a machine is quick in; and roundings with straight gradients."""
+that a machine is quick in."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from sterna.gen.floatnet import FloatConv2d, FloatLinear
 from sterna.train.exactconv import ExactConv, whole
 
-__all__ = ["floored", "rounded", "weighted_sum"]
+__all__ = ["weighted_sum"]
 
 
 def weighted_sum(
@@ -42,13 +42,3 @@ def weighted_sum(
     # membranes are float32; batch norms are many times slower on mixed orders
     out = out.to(torch.float32, memory_format=torch.contiguous_format)
     return out.unflatten(0, (t, b))
-
-
-def rounded(x: Tensor) -> Tensor:
-    """Round half up, gradient 1 (numpy's and torch's own round half to even)."""
-    return x + (torch.floor(x + 0.5) - x).detach()
-
-
-def floored(x: Tensor) -> Tensor:
-    """Floor, gradient 1."""
-    return x + (torch.floor(x) - x).detach()

@@ -12,7 +12,7 @@ from test_scan import rules
 
 from sterna.golden.bounds import node_bounds, rule_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import NetworkError
-from sterna.golden.network import Conv2d, Input, Linear, Network, Readout
+from sterna.golden.network import Conv2d, Input, Linear, Network, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
 
 REGISTERS = ("x", "drive", "current", "u", "reset", "margin", "v")
@@ -102,6 +102,101 @@ def test_registers_that_pass_32_bits_are_refused_with_name_and_range():
         node_bounds(network(v_init=[2**31 - 1, 0]), "out")
     with pytest.raises(NetworkError, match="node 'out': .*first_spike.* use fewer fraction bits"):
         node_bounds(network("first_spike", fraction_bits=8), "out")
+
+
+# --- every step is looked at, and what no register has room for is refused ----------------------
+
+
+def plain_bounds(rule, low, high, steps):
+    """The recurrence of ``rule_bounds`` without resets, one channel, in Python integers."""
+
+    def decayed(x, d):
+        return (d.num * x + (1 << (d.shift - 1))) >> d.shift if isinstance(d, Decay) else x
+
+    seen = {"drive": [0, 0], "current": [0, 0], "u": [0, 0]}
+    i, v = [0, 0], [int(rule.v_init[0])] * 2
+    for t in range(steps):
+        for k, x in enumerate((low, high)):
+            drive = (x << rule.fraction_bits) + int(rule.bias_at(t)[0])
+            i[k] = drive if rule.synapse is None else decayed(i[k], rule.synapse) + drive
+            v[k] = decayed(v[k], rule.leak) + i[k]
+            for name, value in (("drive", drive), ("current", i[k]), ("u", v[k])):
+                seen[name] = [min(seen[name][0], value), max(seen[name][1], value)]
+    return seen
+
+
+def test_case_a_register_that_starts_at_its_end_does_not_stop_the_analysis():
+    """-2**31 fits 32 bits: the steps behind it count, and the Verilog is as wide as they need."""
+    rule = NeuronRule([0] * 3, "none", v_init=[-(2**31), 0, 0], synapse="ramp")
+    network = Network(8, [
+        Input("x", (1, 1, 2), "frames"),
+        Linear("fc", "x", np.array([[1, 1], [-1, 1], [1, -1]])),
+        Readout("out", "fc", rule),
+    ])  # fmt: skip
+    b = node_bounds(network, "out")
+    assert b.current == (-8, 16) and b.u[0] == -(2**31)
+    tight = NeuronRule([0] * 3, "none", v_init=[-(2**31) + 36, 0, 0], synapse="ramp")
+    b = rule_bounds(tight, (np.full(3, -1), np.full(3, 2)), 8)
+    assert b.current == (-8, 16) and b.u == (-(2**31), 72)
+    with pytest.raises(NetworkError, match="node 'out': u can reach .-2147483656, .* 32 bits"):
+        node_bounds(Network(8, [*network.nodes[:2], Readout("out", "fc", NeuronRule(
+            [0] * 3, "none", v_init=[0, -(2**31), 0], leak=None))]), "out")  # fmt: skip
+
+
+@pytest.mark.parametrize("synapse", [None, "ramp", Decay(12)])
+@pytest.mark.parametrize(("leak", "fraction"), [(None, 16), (Decay(12), 16), (Decay(11, 12), 0)])
+def test_case_bounds_of_1024_steps_do_not_wrap(synapse, leak, fraction):
+    """They are those of Python's integers, or both are beyond what any register holds."""
+    far = 2**38
+    for low, high in ((-3, 7), (-(2**31), 2**35), (-(2**62), 5)):
+        rule = NeuronRule([5], "none", leak=leak, synapse=synapse, fraction_bits=fraction,
+                          bias=[2**31 - 1], v_init=[-(2**31)])  # fmt: skip
+        got = rule_bounds(rule, (np.array([low]), np.array([high])), 1024)
+        for name, want in plain_bounds(rule, low, high, 1024).items():
+            for mine, plain in zip(getattr(got, name), want, strict=True):
+                beyond = abs(plain) >= far and abs(mine) >= far and (mine > 0) == (plain > 0)
+                assert mine == plain or beyond, (name, low)
+
+
+def test_case_many_wide_inputs_are_refused_and_do_not_wrap():
+    """Sums of pools, shifted by 8 and by 16 fraction bits, for 1024 steps."""
+    x = Input("x", (1, 64, 64), "frames")
+    pools = [Pool(f"p{k}", "x" if k == 0 else f"p{k - 1}", "sum") for k in range(6)]
+    fc = [Linear(f"fc{k}", "p5", np.full((1, 1), (-1) ** k)) for k in range(4)]
+    rule = NeuronRule([1], "none", synapse="ramp", fraction_bits=16, shifts=(8,) * 4)
+    with pytest.raises(NetworkError, match="node 'out': drive can reach .*more than 32 bits"):
+        out = Readout("out", tuple(n.name for n in fc), rule)
+        node_bounds(Network(1024, [x, *pools, *fc, out]), "out")
+
+
+def test_case_only_registers_that_the_rule_has_are_refused():
+    """A threshold that nothing is compared with and a reset_by that nothing takes away."""
+
+    def network(rule, mode="membrane", steps=4):
+        return Network(steps, [
+            Input("x", (1, 1, 8)), Linear("fc", "x", np.ones((2, 8))),
+            Readout("out", "fc", rule, mode),
+        ])  # fmt: skip
+
+    far = [2**31 - 1, 2**31 - 1]
+    node_bounds(network(NeuronRule(far, "none")), "out")
+    for reset in ("zero", "once"):
+        node_bounds(network(NeuronRule([9, 9], reset, reset_by=far), "count"), "out")
+    with pytest.raises(NetworkError, match="'out': the membrane less reset_by can reach"):
+        rule = NeuronRule([9, 9], "subtract", bias=[-9, -9], reset_by=far)
+        node_bounds(network(rule, "count", steps=1), "out")
+    for mode, reset in (("count", "zero"), ("first_spike", "none")):
+        with pytest.raises(NetworkError, match="'out': the membrane less the threshold can reach"):
+            node_bounds(network(NeuronRule([-(2**31)] * 2, reset), mode), "out")
+
+
+def test_case_declared_ranges_of_a_membrane_readout_do_not_bound_its_threshold():
+    network = Network(4, [
+        Input("x", (1, 1, 8)), Linear("fc", "x", np.ones((2, 8))),
+        Readout("out", "fc", NeuronRule([2**30, 0], "none")),
+    ])  # fmt: skip
+    ranges = {"threshold": (-(2**31), 2**31 - 1), "bias": (-4, 3), "v_init": (-4, 3)}
+    node_bounds(network, "out", True, ranges)
 
 
 # --- neuron steps in registers of the declared widths equal unbounded integers -----------------

@@ -127,6 +127,9 @@ SMALL = {
     "leak": {"leak": Decay(2)},
     "leak half": {"leak": Decay(1), "reset": "zero", "v_init": np.array([3, -3, 7, -8, 1, 0])},
     "leak two": {"leak": Decay(1, 3), "fraction_bits": 2, "bias": np.array([3, -2, 0, 1, 5, -7])},
+    "leak to nothing": {"leak": Decay(1, 1), "reset_by": THRESHOLD + 1, "bias": THRESHOLD // 3,
+                        "v_init": np.array([3, -3, 7, -8, 1, 0])},
+    "synapse to nothing": {"synapse": Decay(1, 1), "leak": Decay(2)},
     "leak slow": {"leak": Decay(12), "reset_by": THRESHOLD + 1},
     "synapse": {"synapse": Decay(1), "leak": Decay(3), "fraction_bits": 1, "reset": "zero"},
     "synapse by other": {"synapse": Decay(2, 3), "reset_by": np.array([1, 2, 3, 4, 5, 6]),
@@ -158,6 +161,18 @@ def test_registers_hold_the_extremes(name):
     rule = NeuronRule(threshold=THRESHOLD, **settings)
     corners = np.array(list(itertools.product((-200, 173), repeat=steps)))
     check(rule, np.repeat(corners[:, :, None], 6, axis=2))
+
+
+def test_case_a_start_at_the_end_of_its_register_leaves_the_others_wide():
+    """-2**31 fits: the current behind it needs 5 bits, and had 2."""
+    rule = NeuronRule([0] * 3, "none", v_init=[-(2**31), 0, 0], synapse="ramp")
+    xs = np.random.default_rng(0).integers(-1, 2, (20, 8, 3))
+    xs[0], xs[1] = 1, -1
+    xs[:, :, 0] = np.abs(xs[:, :, 0])
+    params = NeuronParams(rule, bounds_of(rule, xs), 8, fires=False)
+    got = simulate(params, xs, 2, "membrane")
+    assert np.array_equal(got, golden(rule, xs).v[..., 0, 0].numpy())
+    assert params.bounds.current == (-8, 8)
 
 
 def test_a_narrower_register_is_noticed():

@@ -74,7 +74,7 @@ def test_an_empty_table_is_there_with_its_defaults(tmp_path):
     ("setting", "sentence"),
     [
         ("neuron = { threshold = nan }", "neuron threshold nan is not a finite number"),
-        ("neuron = { leak = 2.0 }", "neuron leak 2.0 is not a factor above 0 and up to 1"),
+        ("neuron = { leak = 2.0 }", "neuron leak 2.0 is not a factor from 0 to 1"),
         ('neuron = { strict = "no" }', "neuron strict 'no' is not true or false"),
         ('neuron = { delay = "a" }', "neuron delay 'a' is not 0 or 1"),
         ("readout = { reset = 1 }", "readout reset 1 is not a text"),

@@ -46,7 +46,7 @@ def test_every_example_is_accepted(path: Path) -> None:
 
 @pytest.mark.parametrize(("setting", "sentence"), [
     ("neuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - .* write the nearest, 0.25"),
-    ("neuron = { leak = 0.001 }", "neuron leak 0.001 is not 1 - .* write the nearest, 0.25"),
+    ("neuron = { leak = 0.001 }", "neuron leak 0.001 is not 1 - .* write the nearest, 0.0"),
     ("neuron = { synapse = 0.3 }", "neuron synapse 0.3 is not 1 - .* write the nearest, 0.25"),
     ('neuron = { reset = "none" }', "neuron reset 'none' is not one of subtract, zero, once;"),
     ('neuron = { reset = "x" }', "neuron reset 'x' is not one of subtract, zero, once;"),

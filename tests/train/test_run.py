@@ -102,7 +102,7 @@ def test_a_binary_network_may_be_ternary_at_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", [
     "", 'neuron = { leak = 0.5 }\nreadout = { mode = "count", reset = "subtract", leak = 0.5 }',
-    'coding = "rate"', "neuron = { reset = \"zero\" }",
+    'coding = "rate"', "neuron = { reset = \"zero\" }", "neuron = { leak = 0.0 }",
 ])  # fmt: skip
 def test_folded_forward_is_golden(tmp_path: Path, extra: str) -> None:
     """Every spike and the logits of the folded forward pass equal the integer network's."""
