@@ -317,7 +317,8 @@ def programmed(build, monkeypatch, *more):
 
     given = []
     monkeypatch.setattr(program, "program", lambda _, path, __: given.append(path.read_bytes()))
-    options = argparse.Namespace(folder=str(build), bitstream=more[0] if more else None, flash=False)
+    file = more[0] if more else None
+    options = argparse.Namespace(folder=str(build), bitstream=file, flash=False)
     bitstream_commands.program(options)
     return given[0]
 

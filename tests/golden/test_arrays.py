@@ -1,4 +1,4 @@
-"""Files of numbers: read as numpy and safetensors write them, and nothing else, in bounded memory."""
+"""Files of numbers: read as numpy and safetensors write them, and nothing else."""
 
 import io
 import json

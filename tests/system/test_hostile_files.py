@@ -34,7 +34,7 @@ from sterna.train.runfolder import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "gen"))
-from buildcase import FOLDING, contents, network, save_example
+from buildcase import FOLDING, contents, network, save_example  # noqa: E402
 
 FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
 RECIPE = """
@@ -187,7 +187,8 @@ class FoldingFile(Kind):
     names = ("folding.json",)
 
     def make(self):
-        (self.folder / "folding.json").write_text(json.dumps({"folding": FOLDING, "family": "ecp5"}))
+        body = {"folding": FOLDING, "family": "ecp5"}
+        (self.folder / "folding.json").write_text(json.dumps(body))
 
     def read(self):
         return isinstance(read_folding(self.folder / "folding.json"), dict)

@@ -223,7 +223,8 @@ def test_kill_while_a_file_is_written_leaves_the_old_one(tmp_path):
 PROGRAM = """
 import sys
 from sterna.gen.tools import Tool, run_tool
-run_tool(Tool("x", ("/bin/sh", "-c", "sleep 4321 & echo $$ $! > pids; wait"), "", ""), [], sys.argv[1])
+words = ("/bin/sh", "-c", "sleep 4321 & echo $$ $! > pids; wait")
+run_tool(Tool("x", words, "", ""), [], sys.argv[1])
 """
 
 
