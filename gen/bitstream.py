@@ -110,7 +110,7 @@ def bitstream(
     if where.family not in SUFFIX:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
     folder = build.folder / FOLDER
-    with build.held():
+    with build.held(FOLDER):
         record = placed_record(folder)
         if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
             if record is None and (folder / RECORD).exists():

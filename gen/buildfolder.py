@@ -122,22 +122,34 @@ class Build:
 
     def made(self, stage: str, name: str) -> bytes:
         """A file that this installation made in ``stage``, as it was then. FileError otherwise."""
-        entry = self.sealed(stage)
         data = read_bytes(self.folder / name, LIMIT, f"run `sterna {stage}`")
-        if entry is None or entry["writes"].get(name) != sha256(data):
+        if self.made_hash(stage, name) != sha256(data):
             raise FileError(
                 f"{self.folder / name}: is not as this installation made it; run `sterna {stage}` "
                 "again"
             )
         return data
 
+    def made_hash(self, stage: str, name: str) -> str | None:
+        """The hash of a file as this installation made it in ``stage``."""
+        known = self._cache.get("entries")
+        entry = known[stage] if known is not None else self.sealed(stage)
+        return None if entry is None else entry["writes"].get(name)
+
     # --- files --------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the only command that writes into this folder; see `golden.locks`."""
-        with held(self.folder):
+    def held(self, part: str = "") -> Iterator[None]:
+        """Be the only command that writes into this folder, or into a folder below it where
+        programs work for minutes; see `golden.locks`. Whoever takes both takes ``part`` first."""
+        with held(self._own(part) if part else self.folder):
             yield
+
+    def keep_state(self) -> None:
+        """Read network, design and record now, under the lock: what is asked of this object later
+        is of one state, and ``made`` refuses what another command has replaced since."""
+        entries = {stage: self.sealed(stage) for stage in STAGES}
+        self._cache |= {"network": self.network, "design": self.design, "entries": entries}
 
     def place(self, name: str) -> Path:
         """The path of a file below the folder. FileError where a link leads out of it."""
@@ -153,10 +165,7 @@ class Build:
     def workshop(self, name: str) -> Path:
         """A folder below this one for programs to work in: made, and without links, through which
         they would write elsewhere."""
-        path = self.place(name)
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            path.unlink()
-        path.mkdir(parents=True, exist_ok=True)
+        path = self._own(name)
         for place, folders, names in os.walk(path):
             for n in (*folders, *names):
                 found = os.lstat(os.path.join(place, n))
@@ -164,6 +173,14 @@ class Build:
                 plain = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
                 if not plain or second:
                     os.unlink(os.path.join(place, n))
+        return path
+
+    def _own(self, name: str) -> Path:
+        """A folder below this one, made where there is none; no link."""
+        path = self.place(name)
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            path.unlink()
+        path.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, name: str, data: str | bytes) -> None:

@@ -52,7 +52,7 @@ def fill_bitstream(
     fill(contents, columns, {i.name: (i.width, i.rows) for i in held})
     facts = _facts(build, where, record, images, ident)
     path = output or build.folder / f"{build.name}{SUFFIX[where.family]}"
-    with build.held():
+    with build.held(FOLDER), build.held():
         data = pack(build.workshop(FOLDER), where, contents.text(), build.name)
         write_atomic(path, data)
         if output is None:
@@ -209,7 +209,7 @@ def verify(
     record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
     data = read_bytes(path, 1 << 26, _AGAIN)
-    with build.held():
+    with build.held(FOLDER):
         contents = Contents(unpack(build.workshop(FOLDER), where, data), where.family)
     columns = [Column(*c) for c in record["columns"]]
     if weights is None:

@@ -269,10 +269,10 @@ def rows_text(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def _identity(build: Build) -> dict[str, str | None]:
+def _identity(build: Build, verilog: str | None) -> dict[str, str | None]:
     network = build.network
     return {
-        "verilog": build.hash(build.verilog.name),  # a newer generator may write another one
+        "verilog": verilog,  # a newer generator may write another one
         "structure_id": files.structure_id(network, build.design.to_json()),
         "weights_id": files.weights_id(network),
     }
@@ -280,7 +280,9 @@ def _identity(build: Build) -> dict[str, str | None]:
 
 def keep_measurement(build: Build, name: str, values: Mapping[str, Any]) -> None:
     """Leave ``values`` in ``measured/<name>.json`` for the report, with what they are of."""
-    body = canonical_json({"of": _identity(build), "values": dict(values)})
+    # What was measured, whatever another command has written since.
+    verilog = build.made_hash("verilog", build.verilog.name)
+    body = canonical_json({"of": _identity(build, verilog), "values": dict(values)})
     with build.held():
         build.write(f"measured/{name}.json", body)
 
@@ -288,7 +290,7 @@ def keep_measurement(build: Build, name: str, values: Mapping[str, Any]) -> None
 def measurements(build: Build) -> dict[str, dict[str, Any]]:
     """What :func:`keep_measurement` left of this design with these weights, by name."""
     found = {}
-    of = _identity(build)
+    of = _identity(build, build.hash(build.verilog.name))
     for path in sorted((build.folder / "measured").glob("*.json")):
         body = _read(path)
         if body is not None and body.get("of") == of and isinstance(body.get("values"), dict):

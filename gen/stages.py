@@ -151,8 +151,7 @@ def ensure(
             if not _fresh(build, stage, asked):
                 with progress.step(stage):
                     _run(build, stage, asked)
-        # Read while nobody writes: what is asked of this object later is of one state.
-        _ = build.network, build.design
+        build.keep_state()
     return build
 
 

@@ -126,8 +126,8 @@ def parse_tensors(
         kind = _TENSORS.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
         if kind is None:
             raise FileError(
-                f"{path}: tensor '{name[:80]}' has the type {str(entry['dtype'])[:20]!r}; give one "
-                f"of {', '.join(_TENSORS)}"
+                f"{path}: truncated or altered, or tensor '{name[:80]}' has the type "
+                f"{str(entry['dtype'])[:20]!r}, none of {', '.join(_TENSORS)}; {again}"
             )
         count = math.prod(shape)
         need(at[0] + count * np.dtype(kind).itemsize == at[1] <= len(data) - 8 - size,

@@ -169,9 +169,7 @@ def decode(data: bytes, path: StrPath, again: str = "make it again") -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-        cause = "it is UTF-16" if wide else f"byte {e.start} is no part of a character"
-        raise FileError(f"{path}: is not UTF-8 text ({cause}); {again}") from e
+        raise FileError(f"{path}: {_cause(e)}; {again}") from e
 
 
 def read_text(path: StrPath, limit: int, again: str = "make it again") -> str:
@@ -211,28 +209,31 @@ def parse_json(data: bytes, path: StrPath, again: str = "make it again") -> Any:
             raise ValueError(f"{text[:_DIGITS]} is not a number")
         return value
 
-    text = decode(data, path, again)
     try:
+        text = data.decode("utf-8-sig")
         value = json.loads(
             text, object_pairs_hook=pairs, parse_constant=real, parse_int=whole, parse_float=real
         )
         _check(value)
         if re.search(r"\\u[dD][89a-fA-F]", text):
             json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as e:  # UnicodeEncodeError and JSONDecodeError included
+    except (ValueError, RecursionError) as e:  # Unicode's and JSONDecodeError included
         cause = f"truncated or altered, is not JSON ({_cause(e)})"
         raise FileError(f"{path}: {cause}; {again}") from e
     return value
 
 
-def parse_toml(data: bytes, path: StrPath, again: str = "correct it") -> dict[str, Any]:
-    """A TOML file, within the bounds of ``parse_json``. FileError names ``path``."""
-    text = decode(data, path, again)
+def parse_toml(
+    data: bytes, path: StrPath, again: str = "correct it", finite: bool = True
+) -> dict[str, Any]:
+    """A TOML file, within the bounds of ``parse_json``; TOML has nan and inf, which are refused but
+    where the caller says which key has one (``finite`` False). FileError names ``path``."""
     try:
+        text = data.decode("utf-8-sig")
         if _DOTTED.search(text):  # quadratic in Python's reader
             raise ValueError(f"deeper than {DEEPEST} levels")
         value = tomllib.loads(text.replace("\r\n", "\n"))
-        _check(value)
+        _check(value, finite)
     except (ValueError, RecursionError, OverflowError) as e:  # TOMLDecodeError included
         raise FileError(f"{path}: is not TOML ({_cause(e)}); {again}") from e
     return value
@@ -241,6 +242,10 @@ def parse_toml(data: bytes, path: StrPath, again: str = "correct it") -> dict[st
 def _cause(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"deeper than {DEEPEST} levels"
+    if isinstance(error, UnicodeDecodeError):
+        wide = error.object[:2] in (b"\xff\xfe", b"\xfe\xff")
+        why = "it is UTF-16" if wide else f"byte {error.start} is no part of a character"
+        return f"is not UTF-8 text, {why}"
     if isinstance(error, UnicodeEncodeError):
         return "half of a character"
     text = str(error)
@@ -248,7 +253,7 @@ def _cause(error: Exception) -> str:
     return "a number of thousands of digits" if "int_max_str_digits" in text else text
 
 
-def _check(value: Any) -> None:
+def _check(value: Any, finite: bool = True) -> None:
     """ValueError where a value is too deep, or a number in it too long or none."""
     left = [(value, 1)]
     while left:
@@ -258,7 +263,7 @@ def _check(value: Any) -> None:
                 raise ValueError(f"deeper than {DEEPEST} levels")
             inside = item.values() if isinstance(item, dict) else item
             left += [(v, depth + 1) for v in inside if not isinstance(v, str)]
-        elif isinstance(item, float) and not math.isfinite(item):
+        elif isinstance(item, float) and finite and not math.isfinite(item):
             raise ValueError(f"{item} is not a number")
         elif isinstance(item, int) and not -(10**_DIGITS) < item < 10**_DIGITS:
             raise ValueError(f"a number has more than {_DIGITS} digits")

@@ -63,7 +63,7 @@ def pins_netlist(build: Build, where: Board) -> str:
     place = f"synth/{where.name}"
     if (text := kept(build.folder / place / "netlist.v", key)) is not None:
         return text
-    with build.held():
+    with build.held(place):
         folder = build.workshop(place)
         pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
         write_atomic(folder / "board.v", board_text(build, DIVISOR, where.family).encode())

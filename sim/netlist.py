@@ -17,7 +17,7 @@ from sterna.gen.cache import key_of
 from sterna.gen.synth import synth
 from sterna.gen.tools import find
 from sterna.gen.trust import keep, kept
-from sterna.golden.disk import read_text
+from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import ToolMissing, UsageError
 
 __all__ = ["NETLIST_TARGETS", "Netlist", "netlist", "yosys_models"]
@@ -61,13 +61,15 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
     family = NETLIST_TARGETS[target]
     name = f"synth/{build.name}_{target}.v"
     # yosys takes minutes: its output stays, with what it was made from in its first line.
-    with build.held():
+    with build.held("synth"):
         made = build.made("verilog", build.verilog.name)
         key = key_of(made, target, *family.options, find("yosys").version)
         found = kept(build.folder / name, key)
         if found is None:
             folder = build.workshop("synth")
-            synth([build.verilog], build.name, target, folder, netlist=True, options=family.options)
+            write_atomic(folder / build.verilog.name, made)
+            synth([folder / build.verilog.name], build.name, target, folder, netlist=True,
+                  options=family.options)  # fmt: skip
             found = read_text(build.folder / name, _LIMIT)
             build.write(name, keep(key, found))
     return Netlist(found, yosys_models(family.models, found))

@@ -270,12 +270,15 @@ def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
     from sterna.gen.report import core_rows, estimated, keep_measurement, rows_text
     from sterna.gen.synth import synth
+    from sterna.golden.disk import write_atomic
 
     built = _ensure(options, "verilog", 1)
     family = built.design.family
     target: str = options.target or ("ecp5" if family == "generic" else family)
-    with options.progress.step(f"yosys for {target}"), built.held():
-        found = synth([built.verilog], built.name, target, built.workshop("synth"))
+    with options.progress.step(f"yosys for {target}"), built.held("synth"):
+        folder, name = built.workshop("synth"), built.verilog.name
+        write_atomic(folder / name, built.made("verilog", name))
+        found = synth([folder / name], built.name, target, folder)
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
     guess = estimated(built, target)
     found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}

@@ -104,7 +104,7 @@ def read_recipe(path: str | Path) -> Recipe:
 def parse_recipe(text: str, path: str | Path) -> Recipe:
     """Parse the text of a recipe; ``path`` says in errors where it stands."""
     try:
-        raw = parse_toml(text.encode(), path, "correct that line")
+        raw = parse_toml(text.encode(), path, "correct that line", finite=False)
     except FileError as e:
         raise UsageError(str(e)) from e
     given = raw.pop("stage", [])
@@ -170,6 +170,8 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
             f"{path}: precision {recipe.precision!r} is not one of {', '.join(PRECISIONS)}"
         )
     largest = max(s.batch or recipe.batch for s in stages)
+    for table in ("twin", "stidi", "nq", "search"):  # a network: where it is built
+        _check_finite(path, table, raw.get(table))
     if 0 < recipe.images < largest:
         raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")
     return recipe
@@ -196,6 +198,18 @@ def _check_objective(path: str | Path, recipe: Recipe) -> None:
     plain = plain and readout.get("synapse") is None
     if any(s.each_step for s in recipe.stages) and not plain:
         raise UsageError(f"{path}: each_step wants a readout without leak and synapse; remove it")
+
+
+def _check_finite(path: str | Path, where: str, value: Any) -> None:
+    """No number is nan or infinite, in whichever table that nobody looked at."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            _check_finite(path, f"{where} {key}", inside)
+    elif isinstance(value, list):
+        for inside in value:
+            _check_finite(path, where, inside)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{path}: {where} {value} is not a finite number; correct it")
 
 
 def _check_types(path: str | Path, kind: type, raw: dict[str, Any], where: str) -> None:
@@ -251,6 +265,7 @@ def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
         raise UsageError(f'{where}: layers {layers!r} is not a list; write ["32C3p1", ...]')
     for entry in layers:
         made.add(entry)
+    _check_finite(where, "network", recipe.network)
     return made.network()
 
 

@@ -7,7 +7,6 @@ path one-shot, arXiv 1904.00420). Statistics of batch norms are no part of it: w
 distributed like depends on the skips, so each member measures its own.
 """
 
-import fcntl
 import json
 import math
 import time
@@ -33,6 +32,11 @@ from sterna.train.module import SpikingModule
 from sterna.train.recipe import Recipe, Stage, build_network
 from sterna.train.schedule import make_adam, one_cycle
 from sterna.train.skipspace import Member, Space
+
+try:
+    import fcntl
+except ImportError:  # no such locks on this system: see that one worker trains the weights
+    fcntl = None
 
 __all__ = ["SuperNet", "tune"]
 
@@ -222,6 +226,9 @@ def _only_one(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock, which also the death of its holder gives back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
+        if fcntl is None:
+            yield
+            return
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

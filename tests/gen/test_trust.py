@@ -270,3 +270,114 @@ def test_a_build_that_was_opened_is_of_one_state(build, tmp_path):
     files.save(files.load(other), other)
     made = open_build(other, build)
     assert ran(made) == [] and files.weights_id(made.network) == files.weights_id(files.load(other))
+
+
+# --- bitstreams and weights -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def routed(build, monkeypatch):
+    """A build with a bitstream, as if yosys and nextpnr had made one."""
+    from types import SimpleNamespace
+
+    from sterna.gen import bitstream, patch
+    from sterna.gen.boards import board
+
+    monkeypatch.setattr(patch, "Contents", lambda text, _: SimpleNamespace(text=lambda: text))
+    monkeypatch.setattr(patch, "fill", lambda *_: None)
+    monkeypatch.setattr(patch, "pack", lambda *_: b"bits of " + weights(build).encode())
+    made = Build(build)
+    images = patch.memory_images(made.network, made.design)
+    record = {
+        "version": bitstream.VERSION, "files": {"placeholder.txt": sha256(b"text")},
+        "options": {"board": "ulx3s-85f", "uart": [], "baud": 1_000_000}, "inputs": "",
+        "structure_id": files.structure_id(made.network, made.design.to_json()),
+        "logic": [i.name for i in images], "columns": [], "used": {}, "fmax_mhz": {}, "pll": None,
+        "clock_mhz": 50.0,
+    }  # fmt: skip
+    folder = made.workshop("board")
+    (folder / "placeholder.txt").write_text("text")
+    sealed = record | {"seal": trust.seal("placed", record)}
+    (folder / "placed_record.json").write_text(canonical_json(sealed))
+    ident = patch.ident_image(made.network, images)
+    patch.fill_bitstream(made, board("ulx3s-85f"), record, images, ident)
+    return build
+
+
+def weights(build):
+    return files.weights_id(files.load(build))
+
+
+def programmed(build, monkeypatch, *more):
+    """What `sterna program` gives to the program of the board; a FileError otherwise."""
+    import argparse
+
+    from sterna import bitstream_commands
+    from sterna.gen import program
+
+    given = []
+    monkeypatch.setattr(program, "program", lambda _, path, __: given.append(path.read_bytes()))
+    file = more[0] if more else None
+    options = argparse.Namespace(folder=str(build), bitstream=file, flash=False)
+    bitstream_commands.program(options)
+    return given[0]
+
+
+@pytest.mark.parametrize("harm", ["bits", "facts", "no facts", "no seal", "placed", "placeholder"])
+def test_a_bitstream_of_somebody_else_is_not_programmed(routed, monkeypatch, harm):
+    assert programmed(routed, monkeypatch) == b"bits of " + weights(routed).encode()
+    facts = json.loads((routed / "bitstream.json").read_text())
+    if harm == "bits":
+        (routed / "tiny.bit").write_bytes(b"forged")
+    elif harm == "facts":
+        (routed / "tiny.bit").write_bytes(b"forged")
+        facts["of"]["sha256"] = sha256(b"forged")
+    elif harm == "no seal":
+        del facts["of"]["seal"]
+    elif harm == "placed":
+        record = json.loads((routed / "board/placed_record.json").read_text())
+        (routed / "board/placed_record.json").write_text(canonical_json(record | {"logic": []}))
+    elif harm == "placeholder":
+        (routed / "board/placeholder.txt").write_text("forged")
+    (routed / "bitstream.json").write_text(canonical_json(facts))
+    if harm == "no facts":
+        (routed / "bitstream.json").unlink()
+    placed = harm in ("placed", "placeholder")
+    match = "no placed and routed design" if placed else "tiny.bit: is not as this installation"
+    with pytest.raises(FileError, match=match):
+        programmed(routed, monkeypatch)
+    if not placed:  # the user's own word
+        assert programmed(routed, monkeypatch, str(routed / "tiny.bit"))
+
+
+def test_a_bitstream_of_before_is_not_programmed(routed, elsewhere, monkeypatch):
+    """The kind of S10: the network was replaced, and the bitstream still has the old weights."""
+    from buildcase import network
+
+    files.save(network(seed=1), routed)
+    with pytest.raises(FileError, match="was made before the network of .* was replaced; run `st"):
+        programmed(routed, monkeypatch)
+    files.save(network(), routed)
+    assert programmed(routed, monkeypatch)
+    elsewhere()
+    with pytest.raises(FileError, match="holds no placed and routed design; run `sterna bitstream"):
+        programmed(routed, monkeypatch)
+
+
+def test_weights_that_only_say_whose_they_are_are_not_loaded(build, elsewhere):
+    """Of a folder from elsewhere the words themselves are compared."""
+    from sterna.board_commands import _packed
+
+    image = _packed(build)
+    words = {k: v.copy() for k, v in image.regions.items()}
+    words[0][0] ^= 1
+    path = build / "weights.sterna"
+    files.write_weights_image(path, image.structure_id, image.weights_id, words)
+    with pytest.raises(FileError, match="does not hold what its network packs to; run 'sterna p"):
+        _packed(build)
+    files.write_weights_image(path, image.structure_id, image.weights_id, image.regions)
+    elsewhere()
+    assert _packed(build).weights_id == image.weights_id
+    files.write_weights_image(path, "a" * 64, image.weights_id, image.regions)
+    with pytest.raises(FileError, match="was packed from another design than that of"):
+        _packed(build)

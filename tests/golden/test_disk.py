@@ -1,4 +1,4 @@
-"""The one way in for files: plain files of bounded size, strict JSON and TOML, whatever the locale."""
+"""The one way in for files: plain, of bounded size, strict JSON and TOML, whatever the locale."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def test_only_plain_files_are_read_and_nothing_hangs(tmp_path):
     start = time.monotonic()
     refusal(lambda: read_bytes(tmp_path / "pipe", 10), "(it is a pipe, not a file); make it again")
     refusal(lambda: read_bytes("/dev/zero", 10), "it is a device, not a file")
-    refusal(lambda: read_bytes(tmp_path, 10, "give a file"), "(it is a folder, not a file); give a f")
+    refusal(lambda: read_bytes(tmp_path, 10, "give a file"), "it is a folder, not a file); give a f")
     refusal(lambda: read_bytes(tmp_path / "none", 10), "does not exist")
     refusal(lambda: read_bytes("a\0b", 10), "cannot be read (embedded null byte)")
     refusal(lambda: read_bytes(tmp_path / ("x" * 300), 10), "cannot be read (File name too long)")
@@ -69,8 +69,8 @@ def test_a_small_file_takes_little_memory_whatever_the_limit(tmp_path):
         (b"[NaN]", "NaN is not a number"),
         (b"[-Infinity]", "-Infinity is not a number"),
         (b'{"a": 1, "a": 1}', "a key is used twice"),
-        (b'"\xff"', "is not UTF-8 text (byte 1 is no part of a character)"),
-        ('{"a": 1}'.encode("utf-16"), "is not UTF-8 text (it is UTF-16)"),
+        (b'"\xff"', "is not UTF-8 text, byte 1 is no part of a character"),
+        ('{"a": 1}'.encode("utf-16"), "is not UTF-8 text, it is UTF-16"),
         (b'"\\ud800"', "half of a character"),
         (b'{"\\udc00": 1}', "half of a character"),
         (b"", "Expecting value"),

@@ -187,7 +187,7 @@ def test_missing_network_data_and_images(
         ('{"conv1": {"speed": 1}}', "unknown speed"),
         ('{"conv1": 7}', "is not an object with pe, simd, tp, memory"),
         ("[]", "is not a folding"),
-        ("{", "not valid JSON"),
+        ("{", "is not JSON"),
     ],
 )
 def test_foldings_that_cannot_be_built(

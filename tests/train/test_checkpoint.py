@@ -115,7 +115,7 @@ W, M = "module.conv1__weight", "adam.conv1__weight.exp_avg"
 TENSORS = [
     (without(W), f"tensor '{W}' is missing"),
     (lambda t: t | {W: t[W].astype(np.float64)}, f"tensor '{W}' is float64"),
-    (lambda t: t | {W: t[W][:1]}, f"tensor '{W}' is float32 (1, 1, 3, 3), not float32 (2, 1, 3, 3)"),
+    (lambda t: t | {W: t[W][:1]}, "is float32 (1, 1, 3, 3), not float32 (2, 1, 3, 3)"),
     (lambda t: t | {W: t[W] * np.nan}, f"tensor '{W}' has values that are no numbers"),
     (lambda t: t | {"module.ghost": t[W]}, "tensor 'module.ghost' is of nothing"),
     (lambda t: t | {"twin.conv1__weight": t[W]}, "tensor 'twin.conv1__weight' is of nothing"),
