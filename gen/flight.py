@@ -37,8 +37,8 @@ def with_flight(design: Design, model: TokenModel, depths: list[int]) -> Design:
     def interval(places: int):
         return model.run(images, depths=depths, in_flight=places).interval
 
-    target, usual = interval(ENDLESS), design.flight
-    if interval(usual) <= target:
+    usual = design.flight
+    if (now := interval(usual)) <= design.interval or now <= (target := interval(ENDLESS)):
         return design
     low, high = usual, 2 * usual
     while interval(high) > target and high < MOST_IN_FLIGHT:

@@ -66,9 +66,10 @@ def _with_buffers(design: Design, sizer: "_Sizer", margin: int) -> Design:
     found = sizer.found
     for c, beats in zip(found, sizer.fill(IMAGES), strict=True):
         c.kind = storage_kind(c.width, beats + margin, design.family)
-    settled = False
-    while not settled:
-        sizer.full_rate()
+    settled, tight = False, False
+    while not (settled and tight):
+        tight = settled  # the last beats only where the kinds are known
+        sizer.full_rate(tight)
         # A FIFO in block RAM takes longer, so depths follow kinds as kinds do depths. One guessed
         # to be deep may turn out not to be; from then on FIFOs only move into block RAM.
         now = [_kind(c, design, margin) for c in found]
@@ -165,18 +166,18 @@ class _Sizer:
         fill = self.run(images, fill=True).fill
         return [fill[at] for at in self.place]
 
-    def full_rate(self) -> None:
-        """Take all depths from endless to the smallest that keep the rate."""
+    def full_rate(self, tight: bool) -> None:
+        """Take all depths from endless to the smallest that keep the rate; not ``tight``: some may
+        be a little more."""
         flying, long = horizon(self.run(1).latency, self.bound)
         long = max(long, 3 * IMAGES)
         for images in sorted({IMAGES, max(IMAGES, flying + 4), long}):
             before = [c.depth for c in self.found]
-            for c in self.found:
-                c.depth = ENDLESS
+            self._set([ENDLESS] * len(before))
             best = self.run(long)
             target = best.interval
             limit = _limit(best, target, images, 2 if images < long else flying + 2)
-            self._settle(images, before, limit)
+            self._settle(images, before, limit, tight)
             if self.run(long).interval <= target:
                 return  # no loss that shows late
 
@@ -194,8 +195,13 @@ class _Sizer:
             c.depth = depth
         return out
 
-    def _settle(self, images: int, before: list[int], limit: Limit) -> None:
-        """Large streams first, so that small ones wait where either could."""
+    def _set(self, depths: list[int]) -> None:
+        for c, depth in zip(self.found, depths, strict=True):
+            c.depth = depth
+
+    def _settle(self, images: int, before: list[int], limit: Limit, tighten: bool) -> None:
+        """Large streams first, so that small ones wait where either could. ``before``: depths that
+        were found in another run, to begin with if they are known."""
 
         def fast() -> bool:
             timing = self.run(images, limit, fill=True)
@@ -204,19 +210,31 @@ class _Sizer:
             self.filled = [timing.fill[at] for at in self.place]
             return True
 
-        self.filled = self.fill(images)
+        if ENDLESS not in before:
+            self._set(before)
+        if ENDLESS in before or not fast():
+            self._set([ENDLESS] * len(before))
+            self.filled = self.fill(images)
+            self._one_by_one(fast)
+        # Those settled early were so beside endless ones: with less around, they may need less.
+        tight, n = 0, 0
+        while tighten and tight < len(self.found):
+            tight = 0 if self._lower(self.found[n], fast) else tight + 1
+            n = (n + 1) % len(self.found)
+
+    def _one_by_one(self, fast: Callable[[], bool]) -> None:
         little = [c for c, beats in zip(self.found, self.filled, strict=True) if beats <= _LITTLE]
         self._without(little, fast)
+        less: dict[int, int] = {}
         for n, c in enumerate(self.found):
-            if c.depth == ENDLESS:
-                known = [*(other.depth for other in self.found[max(0, n - 2) : n]), before[n]]
-                self._smallest(c, self.filled[n], fast, known)
-        # Those settled early were so beside endless ones: with less around, they may need less.
-        lowered = True
-        while lowered:
-            lowered = False
-            for c in self.found:
-                lowered |= self._lower(c, fast)
+            if c.depth != ENDLESS:
+                continue
+            enough = self.filled[n]
+            # Blocks of a network are alike: what was too much in the most similar one.
+            like = min(less, key=lambda beats: abs(beats - enough), default=None)
+            self._smallest(c, enough, fast, enough - less[like] if like is not None else ENDLESS)
+            if c.depth:
+                less[enough] = enough - c.depth
 
     def _without(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
         """No FIFO for the whole group, or else for those halves of it that need none."""
@@ -231,10 +249,9 @@ class _Sizer:
             self._without(group[len(group) // 2 :], fast)
 
     def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], known: list[int]
+        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int
     ) -> None:
-        """Set the smallest good depth up to ``enough``, which is good. ``known``: tried before all
-        others, the last first, as blocks of a network are alike."""
+        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first."""
 
         def try_out(depth: int) -> bool:
             nonlocal bad, enough
@@ -249,9 +266,7 @@ class _Sizer:
 
         bad, step, at = -1, 1, self.found.index(c)
         if not try_out(0):
-            for depth in dict.fromkeys(known[::-1]):
-                if try_out(depth):
-                    try_out(depth - 1)
+            try_out(guess)
             # At full rate the bound is near: in steps that double, then by halves.
             while try_out(enough - step):
                 step *= 2
