@@ -10,7 +10,6 @@ import pytest
 from sterna.gen.design import Design
 from sterna.gen.fold import fold
 from sterna.gen.legal import legal_folding, refusal, step_bound
-from sterna.gen.plan import plan
 from sterna.gen.solve import solve
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.network import (
