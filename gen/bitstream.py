@@ -19,13 +19,14 @@ from sterna.gen.boardtop import constraints, wrapper
 from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.fit import too_big
 from sterna.gen.pack import ident_image, memory_images
-from sterna.gen.place import SUFFIX, Placed, place, read_netlist, synthesise, utilisation
+from sterna.gen.place import SUFFIX, Placed, place_seeds, read_netlist, synthesise, utilisation
 from sterna.gen.placeholder import IDENT_ROWS, Placeholders
 from sterna.gen.pll import PllSetting, highest, setting
 from sterna.gen.pllbits import set_pll
 from sterna.gen.progress import Progress
+from sterna.gen.slots import at_once
 from sterna.gen.stages import Build, generator_id
-from sterna.gen.tools import ToolFailed, find
+from sterna.gen.tools import ToolFailed, provenance
 from sterna.gen.trust import is_sealed, seal
 from sterna.golden.disk import (
     canonical_json,
@@ -146,12 +147,16 @@ def placed_record(folder: Path) -> dict[str, Any] | None:
 def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
     """Hash of all that place and route depends on. The weights are not among it, but for the fixed
     memories that had to be built of ``logic``."""
-    versions = [find(t).version for t in ("yosys", f"nextpnr-{where.family}")]
+    versions = _tools(where)
     images = memory_images(build.network, build.design)
     rows = {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in logic}
     body = [asdict(options), asdict(where), versions, generator_id(), rows,
             structure_id(build.network, build.design.to_json())]  # fmt: skip
     return sha256(canonical_json(body).encode())
+
+
+def _tools(where: Board) -> dict[str, dict[str, str]]:
+    return provenance("yosys", f"nextpnr-{where.family}")
 
 
 @dataclass
@@ -203,6 +208,7 @@ class _Flow:
             "logic": sorted(logic), "columns": [list(asdict(c).values()) for c in columns],
             "clock_mhz": mhz, "pll": None if pll is None or new is None else new.parameters,
             "fmax_mhz": placed.fmax_mhz, "used": {k: list(v) for k, v in placed.used.items()},
+            "tools": _tools(where),
         }  # fmt: skip
 
     def _write_pins(self, pll: PllSetting | None, target: float) -> None:
@@ -261,21 +267,17 @@ class _Flow:
         return out
 
     def _place(self, target: float) -> Placed:
-        best: Placed | None = None
-        for seed in range(1, self.options.seeds + 1):
-            with self.progress.step(f"place and route, seed {seed}"):
-                try:
-                    placed = place(self.folder, self.where, seed, target)
-                except ToolFailed as error:
-                    if not re.search("legal placement|failed to place|no BELs", str(error)):
-                        raise
-                    netlist = read_netlist(self.folder)
-                    used = utilisation(self.folder, self.where)
-                    raise too_big(self.build, self.where, netlist, used, self._try) from None
-            if best is None or placed.fmax_mhz["sync"] > best.fmax_mhz["sync"]:
-                best = placed
-        assert best is not None
-        return best
+        seeds = self.options.seeds
+        several = f"seeds 1 to {seeds}, {min(at_once(), seeds)} at once"
+        with self.progress.step(f"place and route, {several if seeds > 1 else 'seed 1'}"):
+            try:
+                return place_seeds(self.folder, self.where, seeds, target)
+            except ToolFailed as error:
+                if not re.search("legal placement|failed to place|no BELs", str(error)):
+                    raise
+                netlist = read_netlist(self.folder)
+                used = utilisation(self.folder, self.where)
+                raise too_big(self.build, self.where, netlist, used, self._try) from None
 
     def _check_clocks(self, placed: Placed) -> None:
         if placed.fmax_mhz["uart"] < self.where.clock_mhz:

@@ -5,20 +5,38 @@ The first stage uses only the standard library and runs before anything is insta
 and tools inside the environment.
 """
 
+# Until the version is known this file must compile and run on Python 3.6, which `make venv` may
+# find: nothing newer above the check, no newer syntax anywhere.
+# ruff: noqa: E402
+import sys
+
+_PYTHON_MINIMUM = (3, 11)
+_PYTHON_FIX = "apt install python3.11"
+if __name__ == "__main__" and sys.version_info[:2] < _PYTHON_MINIMUM:
+    sys.exit(
+        print(
+            "python {} at {} is too old, {}.{} or newer is needed; run: {}, or name another with "
+            "make PYTHON=...".format(
+                ".".join(map(str, sys.version_info[:3])), sys.executable, *_PYTHON_MINIMUM,
+                _PYTHON_FIX
+            ),
+            file=sys.stderr,
+        ) or 3
+    )  # fmt: skip
+
 import argparse
 import importlib.metadata
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 __all__ = ["Check", "first_stage", "second_stage", "examine", "table", "main"]
 
-_PYTHON_MINIMUM = (3, 11)
 _DISK_NEEDED = 4 << 30  # virtual environment 2.5 GB, simulation and synthesis builds the rest
 
 
@@ -52,7 +70,7 @@ def first_stage(folder: Path | None = None) -> list[Check]:
     checks = [
         Check(
             "python", version[:2] >= _PYTHON_MINIMUM, True, f"{text} at {sys.executable}",
-            "" if version[:2] >= _PYTHON_MINIMUM else "apt install python3.11",
+            "" if version[:2] >= _PYTHON_MINIMUM else _PYTHON_FIX,
         )
     ]
     checks += [_program(name) for name in ("g++", "make", "perl")]
@@ -127,9 +145,22 @@ def second_stage() -> list[Check]:
             text, _, fix = str(error).partition("; run: ")
             checks.append(Check(name, False, needed, text, fix))
         else:
-            checks.append(Check(name, True, needed, f"{tool.version} ({tool.source})".strip()))
+            place = f"native, {tool.argv[0]}" if name in tools.NATIVE_OR_WASM and (
+                tool.source == "system"
+            ) else tool.source  # fmt: skip
+            note = f"; {tool.note}" if tool.note else ""
+            checks.append(Check(name, True, needed, f"{tool.version} ({place}){note}".strip()))
+    checks.append(_slots())
     checks.append(_cuda())
     return checks
+
+
+def _slots() -> Check:
+    from sterna.gen.slots import slot_count
+
+    count = slot_count()
+    said = "STERNA_JOBS" if os.environ.get("STERNA_JOBS") else "by memory and cores"
+    return Check("at once", True, False, f"{count} of yosys and nextpnr ({said})")
 
 
 def _cuda() -> Check:

@@ -112,8 +112,9 @@ def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int
     out_bits = network.bits(nodes.target)
     best: tuple[tuple[int, ...], Edge] | None = None
     _, height, width = network.shape[nodes.sources[0]]
-    free = made is None or made.lanes * max(bits, out_bits) > MAX_WIDTH
-    lanes = [d for d in range(1, channels + 1) if channels % d == 0] if free else [made.lanes]
+    lanes = [d for d in range(1, channels + 1) if channels % d == 0]
+    if made is not None and made.lanes * max(bits, out_bits) <= MAX_WIDTH:
+        lanes = [made.lanes]
     for n in lanes:
         for pb in range(bits, planes + 1, bits):
             if n * max(pb, pb // bits * out_bits) > MAX_WIDTH or (pb > bits and planes % pb):

@@ -106,7 +106,7 @@ def _facts(
         "oscillator_mhz": where.clock_mhz, "clock_mhz": record["clock_mhz"], "pll": record["pll"],
         "baud": record["options"]["baud"], "interval": interval,
         "images_per_second": record["clock_mhz"] * 1e6 / interval,
-        "structure_id": record["structure_id"],
+        "tools": record.get("tools"), "structure_id": record["structure_id"],
         "weights_id": f"{high << 32 | low:016x}" if _fixed(images) else None,
         "in_block_ram": [i.name for i in _held(images, record)],
         "in_logic": record["logic"], "constant": build.design.constants,

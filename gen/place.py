@@ -6,6 +6,7 @@ The files of one folder, by name: ``*.v`` and ``pins.lpf|.pcf`` in, ``netlist.js
 
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,12 @@ from sterna.gen.boards import Board
 from sterna.gen.boardtop import TOP
 from sterna.gen.outreg import use_output_registers
 from sterna.gen.synth import PLACER_ECP5
-from sterna.gen.tools import ToolFailed, run_tool
+from sterna.gen.tools import Stop, ToolFailed, run_tool, side_by_side
 from sterna.golden.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
-    "LARGEST", "Placed", "SUFFIX", "pack", "place", "read_netlist", "synthesise", "unpack",
-    "utilisation",
+    "LARGEST", "Placed", "SUFFIX", "pack", "place", "place_seeds", "read_netlist", "synthesise",
+    "unpack", "utilisation",
 ]  # fmt: skip
 
 SUFFIX = {"ecp5": ".bit", "ice40": ".bin"}
@@ -92,7 +93,31 @@ def utilisation(folder: Path, board: Board) -> dict[str, tuple[int, int]]:
     return found
 
 
-def place(folder: Path, board: Board, seed: int, target_mhz: float = 20.0) -> Placed:
+def place_seeds(folder: Path, board: Board, seeds: int, target_mhz: float = 20.0) -> Placed:
+    """The fastest of placements with seeds 1 to ``seeds``, of equal ones the first; as many at once
+    as there are slots, each in a folder of its own. ToolFailed as `place`."""
+    if seeds == 1:
+        return place(folder, board, 1, target_mhz)
+    folders = [folder / f"seed_{n}" for n in range(1, seeds + 1)]
+    for one in folders:
+        one.mkdir(exist_ok=True)
+        for name in ("netlist.json", _RULES[board.family][1]):
+            shutil.copyfile(folder / name, one / name)
+    made = side_by_side([
+        lambda stop, n=n, one=one: place(one, board, n, target_mhz, stop)
+        for n, one in enumerate(folders, 1)
+    ])  # fmt: skip
+    best = max(range(seeds), key=lambda n: (made[n].fmax_mhz["sync"], -n))
+    for name in (f"placed.{_TEXT[board.family]}", "placed.json", "place.log"):
+        shutil.copyfile(folders[best] / name, folder / name)
+    for one in folders:
+        shutil.rmtree(one)
+    return made[best]
+
+
+def place(
+    folder: Path, board: Board, seed: int, target_mhz: float = 20.0, stop: Stop | None = None
+) -> Placed:
     """Place and route ``netlist.json``; the sync clock aims at ``target_mhz``.
 
     ToolFailed where there is no legal placement, though less is used than there is.
@@ -102,7 +127,7 @@ def place(folder: Path, board: Board, seed: int, target_mhz: float = 20.0) -> Pl
     # The net of the PLL may have another name than the constraints give: this holds for all.
     arguments = [*_arguments(board), "--freq", f"{target_mhz:.6f}", "--seed", str(seed),
                  out, text, "--report", "placed.json"]  # fmt: skip
-    run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log")
+    run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log", stop=stop)
     report = json.loads(read_bytes(folder / "placed.json", LARGEST, "run the command again"))
     fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
     uart = [mhz for name, mhz in fmax.items() if _OSCILLATOR.search(name)]

@@ -1,5 +1,6 @@
 """Reads of a weight word (`hw.assembler`): where there may be several, and how many are of use."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sterna.gen.engines import engine_of
@@ -10,7 +11,7 @@ from sterna.hw.assembler import MOST_READS
 __all__ = ["check_reads", "read_choices", "reads_of", "word_clocks"]
 
 
-def reads_of(entry: dict[str, Any]) -> int:
+def reads_of(entry: Mapping[str, Any]) -> int:
     """Of a folding's entry."""
     return entry.get("reads", 1)
 

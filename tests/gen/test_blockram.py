@@ -113,7 +113,7 @@ def test_one_memory_is_filled_as_by_ecpbram_or_icebram(placed):
             "'ecpbram.wasm', resources=['share'], argv=['ecpbram', *sys.argv[1:]]))"
         )  # its own command forgets to mount its data base
         tool = Tool("ecpbram", (sys.executable, "-c", code), "", "wheel",
-                    {"YOWASP_CACHE_DIR": str(yowasp_cache())}, single=True)  # fmt: skip
+                    {"YOWASP_CACHE_DIR": str(yowasp_cache())}, heavy=True)  # fmt: skip
         words = ["-i", "in.config", "-o", "out.config", "-f", "from.hex", "-t", "to.hex"]
         run_tool(tool, words, work)
         theirs = (work / "out.config").read_text()

@@ -177,8 +177,8 @@ def test_spikes_too_wide_to_be_added_are_refused():
         Linear("f", "n", ones(2, 576)), Readout("r", ("f",), last(2)),
     ])  # fmt: skip
     assert refused(net, {"c": {"pe": 64, "simd": 64, "tp": 1}}) == (
-        "node 'big': one step of 64 lanes x 10 bits is wider than 512 bits; use a smaller pe in "
-        "the layer that adds it"
+        "node 'c': pe 64 is not legal, because a step of 64 lanes x 10 bits at 'big' is wider than "
+        "512 bits; use one of 1, 2, 4, 8, 16, 32"
     )
 
 

