@@ -39,7 +39,7 @@ def warmed(network: FloatNetwork, path: Path, timed: bool = False, up: float = 1
             latent = latent * tensors.get(f"module.{node.name}__gain", np.float32(1))
             node = replace(node, weight=latent, norm=_norm(node.norm, old.norm))
             if node.name in network.readout.inputs and relu:  # its sum is one of all steps
-                bias = None if node.bias is None else old.bias / np.float32(network.steps)
+                bias = node.bias if old.bias is None else old.bias / np.float32(network.steps)
                 node = replace(node, weight=latent * np.float32(up / network.steps), bias=bias)
             elif old.kind == "real" and node.kind != "real":
                 node = _levelled(node)
