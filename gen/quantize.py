@@ -296,9 +296,7 @@ class _Layer:
 
     def _compare(self, rule: NeuronRule) -> tuple[float, np.ndarray]:
         """(share of sites that differ, integer spikes); a membrane readout compares classes."""
-        import torch
-
-        from sterna.golden.exact import scan  # here, so that importing gen does not import torch
+        from sterna.golden.exact import scan, torch  # here: importing gen does not import torch
 
         shortcuts = [torch.from_numpy(s) for s in self.shortcuts]
         done = scan([torch.from_numpy(z) for z in self.sums], rule, self.steps, shortcuts)

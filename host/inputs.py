@@ -21,7 +21,7 @@ class Images:
 
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
     the shape is known. cores: names of the cores with a stall counter, where known. weights: the
-    build's weights.sterna, None without a build.
+    build's weights.sterna, None without a build. classes: of its results, where known.
     """
 
     node: Input
@@ -29,6 +29,7 @@ class Images:
     structure: str | None = None
     cores: tuple[str, ...] = field(default=())
     weights: Path | None = None
+    classes: int | None = None
 
     def pack(self, images: Any, image_bytes: int) -> bytes:
         """The bytes of images as they go over the link, ``image_bytes`` each.
@@ -62,7 +63,8 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
         cores = tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
     weights = path / "weights.sterna"
     return Images(network.input, network.steps, structure, cores,
-                  weights if weights.is_file() else None)  # fmt: skip
+                  weights if weights.is_file() else None,
+                  network.shape[network.readout.name][0])  # fmt: skip
 
 
 def from_shape(shape: tuple[int, int, int]) -> Images:

@@ -6,11 +6,13 @@ import errno
 import time
 from typing import Protocol
 
-import serial
-from serial.tools import list_ports
-
 from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
+from sterna.golden.packages import packages
+
+with packages():
+    import serial
+    from serial.tools import list_ports
 
 
 class Transport(Protocol):
