@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sterna.golden.errors import ToolMissing, UsageError
+from sterna.golden.errors import UsageError
 from sterna.golden.names import show
+from sterna.golden.packages import packages
 
 __all__ = ["BOARDS", "Board", "Pin", "board"]
 
@@ -127,11 +128,8 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     entry = _ENTRIES.get(name)
     if entry is None:
         raise UsageError(f"no board is called {show(name)}; choose one of {', '.join(BOARDS)}")
-    try:
+    with packages():
         module = importlib.import_module(f"amaranth_boards.{entry.module}")
-    except ModuleNotFoundError:
-        raise ToolMissing("amaranth-boards is not installed; run: pip install amaranth-boards") \
-            from None  # fmt: skip
     platform = getattr(module, entry.platform)()
     device, lut, bram = _DEVICES[platform.device]
     pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)

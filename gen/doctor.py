@@ -109,33 +109,22 @@ def _pip_or_venv() -> Check:
                  f"apt install python{major}.{minor}-venv")
 
 
-# module, distribution, needed, what installs it
-_PACKAGES = (
-    ("numpy", "numpy", True, "pip install sterna"),
-    ("serial", "pyserial", False, "pip install sterna"),
-    ("safetensors", "safetensors", True, "pip install sterna"),
-    ("amaranth", "amaranth", True, "pip install 'sterna[build]'"),
-    ("torch", "torch", True, "pip install 'sterna[train]'"),
-    ("cocotb", "cocotb", False, "pip install 'sterna[sim]'"),
-    ("pyverilator", "PyVerilator", False, "pip install 'sterna[sim]'"),
-    ("sklearn", "scikit-learn", False, "pip install 'sterna[train]'"),
-    ("optuna", "optuna", False, "pip install 'sterna[train]'"),
-    ("matplotlib", "matplotlib", False, "pip install 'sterna[train]'"),
-)
-
-
 def second_stage() -> list[Check]:
     """Python packages, Verilator, yosys, nextpnr, Icarus and CUDA."""
     from sterna.gen import tools
     from sterna.golden.errors import ToolMissing
+    from sterna.golden.packages import PACKAGES, there
 
     checks = []
-    for module, package, needed, fix in _PACKAGES:
+    for module, package in PACKAGES.items():
+        name, needed = package.distribution, package.needed
+        if not package.listed:
+            continue
         # Found by name only: importing torch takes seconds, and pyverilator fails on Python 3.11.
-        if importlib.util.find_spec(module) is None:
-            checks.append(Check(package, False, needed, "not installed", fix))
+        if not there(module):
+            checks.append(Check(name, False, needed, "not installed", package.install))
         else:
-            checks.append(Check(package, True, needed, importlib.metadata.version(package)))
+            checks.append(Check(name, True, needed, _version(name)))
     for name, needed in (
         ("verilator", True), ("yosys", False), ("nextpnr-ecp5", False), ("iverilog", False),
     ):
@@ -163,9 +152,18 @@ def _slots() -> Check:
     return Check("at once", True, False, f"{count} of yosys and nextpnr ({said})")
 
 
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # a bare folder on the path
+        return "without a version"
+
+
 def _cuda() -> Check:
-    if importlib.util.find_spec("torch") is None:
-        return Check("cuda", False, False, "no torch", "pip install 'sterna[train]'")
+    from sterna.golden.packages import PACKAGES, there
+
+    if not there("torch"):
+        return Check("cuda", False, False, "no torch", PACKAGES["torch"].install)
     code = (
         "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() "
         "else 'none, torch ' + torch.__version__ + ' computes on the CPU')"

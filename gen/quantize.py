@@ -387,9 +387,7 @@ class _Layer:
     def _compare(self, rule: NeuronRule) -> tuple[float, float, np.ndarray]:
         """(mismatch as in ``LayerReport``, what F is chosen by, integer spikes): the same but for
         counts, which are to be right beyond their order."""
-        import torch
-
-        from sterna.golden.exact import scan  # here, so that importing gen does not import torch
+        from sterna.golden.exact import scan, torch  # here: importing gen does not import torch
 
         shortcuts = [torch.from_numpy(s) for s in self.shortcuts]
         sums = [torch.from_numpy(z) for z in self.sums]

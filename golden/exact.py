@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from sterna.golden import values
 from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
@@ -20,8 +18,13 @@ from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
 from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.packages import packages
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
+
+with packages():
+    import torch
+    import torch.nn.functional as F
 
 __all__ = ["run", "scan", "Scan", "decay", "full_precision"]
 

@@ -2,27 +2,36 @@
 
 __all__ = ["Board", "BoardInfo", "Counters"]
 
+import contextlib
+import functools
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from sterna.golden import csr
 from sterna.golden.errors import UsageError
 from sterna.golden.files import WeightsImage
-from sterna.golden.link import Identity, LinkError
+from sterna.golden.link import RESULT_WORDS, Identity, LinkError
 from sterna.golden.names import show
 from sterna.golden.result import Result
 from sterna.golden.values import flag, real
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
+from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
 from sterna.host.serialport import SerialPort, Transport
 
+P, R = ParamSpec("P"), TypeVar("R")
 SLICE = 4096
 """Images given to the link at once."""
+LAST_CORES = ((1 << csr.ADDRESS_BITS) - csr.ADDRESS["stalls"]) // 4
+"""Cores whose counters have an address."""
+CLEAN_UP = 1.0
+"""Seconds to set a board right again after a failure."""
 LOAD_AGAIN = (
     "the board has no complete weights (weights_id is 0); load the weights again with "
     "'sterna load'"
@@ -67,6 +76,17 @@ class Counters:
         return asdict(self)
 
 
+def _bounded(method: Callable[P, R]) -> Callable[P, R]:
+    """All that a method asks of the board is one call, whose time is bounded."""
+
+    @functools.wraps(method)
+    def within(*words: Any, **options: Any) -> Any:
+        with words[0]._link.call():
+            return method(*words, **options)
+
+    return within
+
+
 class Board:
     """One board, one connection; also a context manager.
 
@@ -83,7 +103,8 @@ class Board:
             A board with another design is refused.
         shape: instead of a build, the (C, H, W) of 8-bit images.
         timeout: seconds without progress after which every call fails (a third of it where the
-            board is silent).
+            board is silent). Whatever the board answers, a call ends within it and what its work
+            earns: see ``host.patience.Allowance``.
         reset: reset the network first; its weights stay.
 
     Raises, as all its methods do:
@@ -103,15 +124,17 @@ class Board:
         reset: bool = False,
     ):
         _check(port, timeout, reset)
+        timeout = check_timeout(timeout)
         self._images: Images | None = None
         if build is not None:
             self._images = from_build(build)
         elif shape is not None:
             self._images = from_shape(shape)
-        transport = SerialPort(port, baud, timeout) if isinstance(port, str) else port
+        transport = SerialPort(port, baud, timeout / 3) if isinstance(port, str) else port
         try:
             self._link = Connection(transport, timeout, reset)
-            self._check()
+            with self._link.call():
+                self._check()
         except BaseException:
             transport.close()
             raise
@@ -145,6 +168,12 @@ class Board:
                 f"the board has another design (structure {board}) than the build ({wanted}); "
                 "program the build's bitstream, or name the build of the board's"
             )
+        classes = self._images.classes if self._images else None
+        if classes is not None and classes != (self.identity.classes or 1 << 16):
+            raise LinkError(
+                f"the board says it has {self.identity.classes or 1 << 16} classes, its build "
+                f"{classes}; program the build's bitstream"
+            )
 
     @property
     def identity(self) -> Identity:
@@ -162,6 +191,7 @@ class Board:
     def _structure(self) -> str:
         return f"{self.identity.structure_id:016x}"
 
+    @_bounded
     def identify(self) -> BoardInfo:
         """What the board is and what it holds."""
         identity = self.identity
@@ -179,15 +209,18 @@ class Board:
             held=bool(control & HOLD),
         )
 
+    @_bounded
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
         """Words of ``count`` registers from ``register`` on, a name of golden/csr.py or a byte
         address."""
         return self._link.read(register, count)
 
+    @_bounded
     def write(self, register: str | int, *words: int) -> None:
         """Write registers from ``register`` on."""
         self._link.write(register, *words)
 
+    @_bounded
     def load(
         self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None
     ) -> str:
@@ -224,11 +257,15 @@ class Board:
         size = self.identity.image_bytes
         if not data or len(data) % size:
             raise UsageError(f"{len(data)} bytes are no images of {size} bytes; pad each to {size}")
-        self._ready()
-        engine = self._link.engine
-        slices = [data[at : at + SLICE * size] for at in range(0, len(data), SLICE * size)]
-        requests = [engine.images(part) for part in slices]
-        words = [word for request in requests for word in _words(self._link.wait(request))]
+        frames = -(-(1 + (self.identity.classes or 1 << 16)) // RESULT_WORDS)
+        # The first image may take as long as each one earns.
+        first = self._link.timeout + Allowance.of_frames(self._link.timeout, frames)
+        with self._link.call(first):
+            self._ready()
+            engine = self._link.engine
+            slices = [data[at : at + SLICE * size] for at in range(0, len(data), SLICE * size)]
+            requests = [engine.images(part) for part in slices]
+            words = [word for request in requests for word in _words(self._link.wait(request))]
         return _result(np.array(words, np.uint32))
 
     def _ready(self) -> None:
@@ -239,10 +276,16 @@ class Board:
         if control & HOLD:  # a load was cut between its last two writes
             self._link.write("control", 0)
 
+    @_bounded
     def counters(self, clear: bool = False) -> Counters:
         """The counters; ``clear``: and set them to zero afterwards."""
         _, _, clocks, images, total, dropped = self._link.read("status", 6)
         cores = self._link.read("config")[0] & 0xFFFF
+        if cores > LAST_CORES:
+            raise LinkError(
+                f"the board says it has {cores} cores, more than the {LAST_CORES} whose counters "
+                "have an address; program it with a bitstream of this Sterna"
+            )
         stalls = self._link.read("stalls", cores) if cores else ()
         names = self._images.cores if self._images else ()
         names = names if len(names) == cores else [f"core{k}" for k in range(cores)]
@@ -256,6 +299,7 @@ class Board:
         (control,) = self._link.read("control")
         self._link.write("control", control & HOLD | 1)
 
+    @_bounded
     def repeat(self, count: int) -> int:
         """Compute the last image ``count`` times more without the link; returns the clocks from the
         first input beat to the last output beat (below 2**32, else modulo). Clears the counters.
@@ -268,26 +312,53 @@ class Board:
         try:
             self._clear()
             link.write("repeat", count)
-            before, end = None, link.now() + link.timeout
-            while (now := link.read("status", 4))[1] or not now[0] & IDLE:
-                if (now[1], now[3]) != before:
-                    before, end = (now[1], now[3]), link.now() + link.timeout
-                elif link.now() > end:
-                    raise LinkError(
-                        "no repetition is computed; compute an image first (repeat sends the last "
-                        "one again)"
-                    )
+            self._repeated(count)
             images, clocks = link.read("images", 2)
-        finally:
-            if link.alive:
-                link.write("repeat", 0)
-                link.wait(link.engine.mode())
+        except BaseException:
+            # What is told is what failed first.
+            with contextlib.suppress(LinkError), link.call(CLEAN_UP - link.timeout, anew=True):
+                self._stop_repeating()
+            raise
+        self._stop_repeating()
         if images != count:
             raise LinkError(
                 f"{images} of {count} repetitions were computed; was this design built with repeat?"
             )
         return clocks
 
+    def _repeated(self, count: int) -> None:
+        """Wait until ``count`` images are computed, or none is to come. Each has ``timeout``."""
+        link = self._link
+        to_come = Countdown(count, link.timeout, link.now(), parts=count)
+        while True:
+            status, repeat, _, images = link.read("status", 4)
+            if not repeat and status & IDLE:
+                return
+            before = to_come.left
+            pace = to_come.look(count - images, link.now())
+            if pace is Pace.BACK:
+                raise LinkError(
+                    f"the board counts {images} images after {count - before} of {count} "
+                    "repetitions; reset the network, and report this mistake of its design"
+                )
+            if pace is Pace.LATE and images:
+                raise LinkError(
+                    f"{images} of {count} repetitions were computed, and no further one for "
+                    f"{link.timeout:.3g} s; reset the network"
+                )
+            if pace is Pace.LATE:
+                raise LinkError(
+                    "no repetition is computed; compute an image first (repeat sends the last "
+                    "one again)"
+                )
+            link.earned(0, before - to_come.left)
+
+    def _stop_repeating(self) -> None:
+        if self._link.alive:
+            self._link.write("repeat", 0)
+            self._link.wait(self._link.engine.mode())
+
+    @_bounded
     def reset(self) -> None:
         """Reset the network: images under way, counters and ``hold`` are gone, its weights stay."""
         self._link.open(reset=True)

@@ -1,6 +1,8 @@
 """Why a link failed: the sentences, each with what to do next."""
 
-__all__ = ["NO_IDENTITY", "UNASKED", "other_version", "refused", "silent", "stalled"]
+__all__ = [
+    "NOT_NEW", "NO_IDENTITY", "UNASKED", "endless", "other_version", "refused", "silent", "stalled",
+]  # fmt: skip
 
 from sterna.golden.link import VERSION
 from sterna.host.reader import LinkStats
@@ -8,6 +10,19 @@ from sterna.host.window import Window
 
 NO_IDENTITY = "the board's identity makes no sense; program it with a bitstream of this Sterna"
 UNASKED = "the board gave a result that nobody asked for; please report this mistake of its design"
+
+NOT_NEW = (
+    "the board says of every new session that it is under way already; reset the board, or program "
+    "it with a bitstream of this Sterna"
+)
+
+
+def endless(busy: str, seconds: float) -> str:
+    """Frames come and things go on, but far too slowly to be a board."""
+    return (
+        f"the board answers but {busy} is not done after {seconds:.3g} s; give more time with a "
+        "longer timeout, or reset the board"
+    )
 
 
 def other_version(version: int) -> str:

@@ -2,12 +2,15 @@
 
 __all__ = ["Connection"]
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sterna.golden import csr
 from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
+from sterna.host import causes
 from sterna.host.engine import Engine
+from sterna.host.patience import Allowance, check_timeout
 from sterna.host.requests import READ_WORDS, Request
 from sterna.host.serialport import Transport
 
@@ -23,23 +26,44 @@ class Connection:
     After a failure of the link, or where a call was interrupted (Ctrl-C), the next call opens a new
     session, in which the board has forgotten everything under way.
 
+    ``call`` bounds the time of all that is asked in it; a request outside of one is its own call.
+
     Raises, as all its methods do:
         LinkError: see ``host.causes``.
     """
 
     def __init__(self, transport: Transport, timeout: float, reset: bool = False):
-        self.transport, self.timeout, self.now = transport, timeout, transport.monotonic
+        self.transport, self.timeout = transport, check_timeout(timeout)
+        self.now = transport.monotonic
+        self._allowance: Allowance | None = None
         self._engine: Engine | None = None
         self._out = bytearray()
         self._busy = False  # a call is under way, or was interrupted
         self.open(reset)
+
+    @contextmanager
+    def call(self, first: float = 0.0, anew: bool = False) -> Iterator[None]:
+        """All requests within are one call: its time is bounded, see ``host.patience.Allowance``.
+        Within another call it is part of that, unless it begins ``anew``."""
+        outer = self._allowance
+        if outer is None or anew:
+            self._allowance = Allowance(self.timeout, self.now(), first)
+        try:
+            yield
+        finally:
+            self._allowance = outer
+
+    def earned(self, frames: int, images: int = 0) -> None:
+        """Work that was done, so that the call may take longer."""
+        if self._allowance is not None:
+            self._allowance.earn(frames, images)
 
     def open(self, reset: bool = False) -> None:
         """Begin a new session. ``reset``: also reset the network; its weights stay."""
         # What is left of the old session's bytes is of no use; the new one begins with a zero byte,
         # which ends half a frame.
         self._out.clear()
-        self._engine = Engine(self.timeout)
+        self._engine = Engine(self.timeout, on_work=self.earned)
         self.wait(self._engine.open(reset))
 
     @property
@@ -57,10 +81,17 @@ class Connection:
 
     def wait(self, request: Request) -> object:
         """Run the link until the request is done; its value."""
-        engine = self._engine
-        assert engine is not None
+        with self.call():
+            return self._wait(request)
+
+    def _wait(self, request: Request) -> object:
+        engine, allowance = self._engine, self._allowance
+        assert engine is not None and allowance is not None
         self._busy = True
         while not request.done:
+            if allowance.over(now := self.now()):
+                engine.fail(causes.endless(engine.busy, allowance.taken(now)))
+                break
             if not self._out:
                 self._out += engine.transmit(self.now())
             if self._out:
@@ -77,6 +108,8 @@ class Connection:
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
         """Words of ``count`` registers from one on, by name (golden/csr.py) or byte address."""
         address, words = address_of(register), []
+        if count < 1 or address + 4 * count > 1 << csr.ADDRESS_BITS:
+            raise UsageError(f"{count} registers from {address:#x} on; the last one is at 0xfffc")
         for at in range(0, count, READ_WORDS):
             request = self.engine.read(address + 4 * at, min(READ_WORDS, count - at))
             value = self.wait(request)

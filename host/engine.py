@@ -7,14 +7,16 @@ port, a simulated board and a bad cable in virtual time. The messages are those 
 Nothing is taken twice, lost or mixed up: sequenced frames go again from the first that the board
 has not accepted; results are taken strictly in order and asked for again where one is missing; an
 answer counts only in a frame that also says that its READ was executed; frames of other sessions,
-versions and damaged ones are dropped. What fails, fails with a LinkError within ``timeout``.
+versions and damaged ones are dropped. Progress only goes one way: each frame is executed once, each
+word of a result taken once. What fails, fails with a LinkError within ``timeout`` of the last
+progress; ``on_work`` tells a caller that bounds the whole of a call what was done.
 """
 
 __all__ = ["Engine"]
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sterna.golden.link import (
     FRAME_COST,
@@ -31,11 +33,13 @@ from sterna.golden.link import (
 )
 from sterna.host import causes
 from sterna.host.images import MOST_SLOTS, ImageStream, Taken
-from sterna.host.patience import Patience
+from sterna.host.patience import Patience, check_timeout
 from sterna.host.reader import FrameReader, LinkStats
 from sterna.host.requests import READ_WORDS, ImageRequest, Request, write_bodies
 from sterna.host.window import SentFrame, Window
 
+NEW_SESSIONS = 8
+"""Session numbers that a board may have had already: chance gives one in 65,535."""
 DUPLICATES = 2
 """Acknowledgements that say the same again, from which a lost frame is inferred."""
 
@@ -52,6 +56,7 @@ class Engine:
             nothing at all is heard.
         least_wait: shortest time in which an answer is given up, in seconds.
         seed: of the session's number; None: any.
+        on_work: called with frames and images as they are done.
 
     Attributes:
         identity: what the board says of itself, None before ``open`` is done.
@@ -59,9 +64,13 @@ class Engine:
         stats: counts.
     """
 
-    def __init__(self, timeout: float = 10.0, least_wait: float = 0.01, seed: int | None = None):
-        if not timeout > 0:
-            raise ValueError(f"a timeout of {timeout} s")
+    def __init__(
+        self, timeout: float = 10.0, least_wait: float = 0.01, seed: int | None = None,
+        on_work: Callable[[int, int], None] = lambda frames, images: None,
+    ):  # fmt: skip
+        timeout = check_timeout(timeout)
+        self._on_work = on_work
+        self._sessions = 0  # that the board had already
         self.stats = LinkStats()
         self.identity: Identity | None = None
         self.error: LinkError | None = None
@@ -82,6 +91,7 @@ class Engine:
         self._polls = self._duplicates = 0
         self._last_ack = -1
         self._gone_back = -1  # accepted when duplicates last made frames go again
+        self._greet_now = False  # a new number need not wait for the old one's answer
         self._new_session()
 
     # --- requests -----------------------------------------------------------------------------
@@ -187,9 +197,9 @@ class Engine:
             patience.end()
         elif patience.silent(now):
             opening = self._opening is not None
-            self._fail(causes.silent(self.stats, opening, self._busy, patience.silence))
+            self.fail(causes.silent(self.stats, opening, self.busy, patience.silence))
         elif patience.stalled(now):
-            self._fail(causes.stalled(self._window, self._images_out, self._busy, patience.timeout))
+            self.fail(causes.stalled(self._window, self._images_out, self.busy, patience.timeout))
         elif now >= patience.deadline and self._opening is None:
             self.stats.timeouts += 1
             patience.tried()
@@ -197,11 +207,12 @@ class Engine:
             self._polled = True
 
     def _greet(self, now: float) -> bytes:
-        if self._patience.waiting:
+        if self._patience.waiting and not self._greet_now:
             if now < self._patience.deadline:
                 return b""
             self.stats.timeouts += 1
             self._patience.tried()
+        self._greet_now = False
         self.stats.frames_sent += 1
         return b"\0" + HostFrame(ToBoard.HELLO, self.session, body=bytes([self._hello])).pack()
 
@@ -265,7 +276,7 @@ class Engine:
                 return
             if frame.version != VERSION:
                 if self._opening is not None:
-                    self._fail(causes.other_version(frame.version))
+                    self.fail(causes.other_version(frame.version))
                 continue
             if frame.session != self.session:
                 self.stats.foreign += 1
@@ -281,15 +292,18 @@ class Engine:
         if frame.next or frame.done or frame.made or frame.state:
             # The board had this number already: nothing was begun anew. The counts are modulo 256;
             # where they happen to be 0, no state means no half image either.
+            self._sessions += 1
+            if self._sessions > NEW_SESSIONS:
+                self.fail(causes.NOT_NEW)
             self._new_session()
-            self._patience.end()
+            self._greet_now = True
             return
         identity = Identity.parse(frame.body)
         room = MAX_BODY + FRAME_COST
         if identity is None or not (
             identity.buffer >= room and 1 <= identity.slots <= MOST_SLOTS and identity.image_bytes
         ):
-            self._fail(causes.NO_IDENTITY)
+            self.fail(causes.NO_IDENTITY)
             return
         self.identity, self._window = identity, Window(identity.buffer)
         self._images = ImageStream(identity)
@@ -311,6 +325,8 @@ class Engine:
             window.round_trip = None
         if (window.accepted, window.done) != before:
             self._advanced(now)
+        if executed:
+            self._on_work(len(executed), 0)
         for sent in executed:
             self._executed(sent)
         if frame.kind is ToHost.ACK and not self._polled:
@@ -370,21 +386,26 @@ class Engine:
 
     def _result(self, frame: BoardFrame, now: float) -> None:
         assert self._images is not None
+        got = self._images.got
         taken = self._images.take(frame)
+        if self._images.got > got:
+            self._on_work(self._images.frames, 1)
         if taken is Taken.GAP and now >= self._resend_after:
             self._want = ToBoard.RESEND
-        elif taken is Taken.NEW:
+        elif taken in (Taken.NEW, Taken.PART):
             self._resend_after = 0.0
-            self._advanced(now)
+            if taken is Taken.NEW:
+                self._advanced(now)
         elif taken is Taken.WRONG:
-            self._fail(causes.UNASKED)
+            self.fail(causes.UNASKED)
 
     # --- the end ------------------------------------------------------------------------------
 
     def _new_session(self) -> None:
         self.session = self._random.randrange(1, 1 << 16)
 
-    def _fail(self, sentence: str) -> None:
+    def fail(self, sentence: str) -> None:
+        """End the link: every request fails with this sentence."""
         self.error = LinkError(sentence)
         sent = [f.request for f in self._window.frames]
         read = [self._read[0].request] if self._read else []
@@ -396,7 +417,8 @@ class Engine:
         self._patience.end()
 
     @property
-    def _busy(self) -> str:
+    def busy(self) -> str:
+        """What is awaited, in words."""
         if self._read is not None and self._read[0].request is not None:
             return self._read[0].request.what
         if self._images and self._images.computing:

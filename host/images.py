@@ -5,7 +5,7 @@ __all__ = ["ImageStream", "Taken", "MOST_SLOTS"]
 from collections import deque
 from enum import Enum
 
-from sterna.golden.link import MAX_BODY, BoardFrame, Identity
+from sterna.golden.link import MAX_BODY, RESULT_WORDS, BoardFrame, Identity
 from sterna.host.requests import ImageRequest
 
 MOST_SLOTS = 128
@@ -16,6 +16,7 @@ class Taken(Enum):
     """What a RESULT frame was."""
 
     NEW = 1
+    PART = 5  # new words, but fewer than a board sends at once: no sign of progress
     OLD = 2  # its words are known already
     GAP = 3  # words before it are missing
     WRONG = 4  # no host asked for it
@@ -33,6 +34,7 @@ class ImageStream:
     def __init__(self, identity: Identity):
         self.size, self.slots = identity.image_bytes, identity.slots
         self.words = 1 + identity.classes
+        self.frames = -(-self.words // RESULT_WORDS)  # of a result
         self.sent = self.got = self.told = 0
         self.computing: deque[ImageRequest] = deque()
         self._partial: list[int] = []  # first words of result ``got``
@@ -69,7 +71,7 @@ class ImageStream:
             return Taken.GAP
         self._partial += words
         if len(self._partial) < self.words:
-            return Taken.NEW
+            return Taken.NEW if len(words) == RESULT_WORDS else Taken.PART
         if len(self._partial) > self.words or self.out < 1:
             return Taken.WRONG
         self.got += 1

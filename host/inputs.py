@@ -24,7 +24,7 @@ class Images:
 
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
     the shape is known. cores: names of the cores with a stall counter, where known. weights: the
-    build's weights.sterna, None without a build.
+    build's weights.sterna, None without a build. classes: of its results, where known.
     """
 
     node: Input
@@ -32,6 +32,7 @@ class Images:
     structure: str | None = None
     cores: tuple[str, ...] = field(default=())
     weights: Path | None = None
+    classes: int | None = None
 
     def pack(self, images: Any, image_bytes: int) -> bytes:
         """The bytes of images as they go over the link, ``image_bytes`` each.
@@ -74,7 +75,8 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
             cores = _cores(path / "csr.json")
     weights = path / "weights.sterna"
     return Images(network.input, network.steps, structure, cores,
-                  weights if weights.is_file() else None)  # fmt: skip
+                  weights if weights.is_file() else None,
+                  network.shape[network.readout.name][0])  # fmt: skip
 
 
 def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:

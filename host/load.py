@@ -11,6 +11,7 @@ from sterna.golden.errors import FileError
 from sterna.golden.files import WeightsImage, parse_weights_image, read_weights_image
 from sterna.golden.link import LinkError
 from sterna.host.connection import Connection
+from sterna.host.patience import Countdown, Pace
 
 HOLD = 2
 IDLE, CRC_BUSY, CRC_DONE = 1, 1 << 8, 1 << 9
@@ -96,12 +97,16 @@ def _verify(link: Connection, region: int, words: np.ndarray) -> None:
     """The board's CRC-32 of a region against the file's."""
     link.write("chain_address", region << 24)
     link.write("crc_words", len(words))
-    left, end = None, link.now() + link.timeout
+    to_come = Countdown(len(words), link.timeout, link.now())
     while (status := link.read("status")[0]) & CRC_BUSY:
-        now, before = link.now(), left
-        (left,) = link.read("crc_words")
-        end = now + link.timeout if left != before else end
-        if now > end:
+        before, (left,) = to_come.left, link.read("crc_words")
+        pace = to_come.look(left, link.now())
+        if pace is Pace.BACK:
+            raise LinkError(
+                f"the CRC pass over region {region} has {left} words to go after {before}; reset "
+                "the network, and report this mistake of its design"
+            )
+        if pace is Pace.LATE:
             raise LinkError(f"the CRC pass over region {region} does not end; reset the network")
     (found,) = link.read("crc_result")
     expected = zlib.crc32(words.astype("<u4").tobytes())

@@ -6,13 +6,15 @@ import errno
 import time
 from typing import Protocol
 
-import serial
-from serial.tools import list_ports
-
 from sterna.golden.errors import UsageError
 from sterna.golden.link import LinkError
 from sterna.golden.names import show
+from sterna.golden.packages import packages
 from sterna.golden.values import integer
+
+with packages():
+    import serial
+    from serial.tools import list_ports
 
 
 class Transport(Protocol):

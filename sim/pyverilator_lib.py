@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sterna.golden.errors import ToolMissing
+from sterna.golden.packages import packages
 from sterna.sim.cache import Cache
 from sterna.sim.verilate import Port, build_library, cpp_name, ports
 
@@ -35,12 +36,8 @@ def pyverilator() -> Any:
         stub = types.ModuleType("tclwrapper")
         stub.TCLWrapper = _NoGtkWave  # type: ignore[attr-defined]
         sys.modules["tclwrapper"] = stub
-        try:
+        with packages():
             importlib.import_module("pyverilator")
-        except ImportError:
-            raise ToolMissing(
-                "pyverilator is not installed; run: pip install pyverilator==0.7.0"
-            ) from None
     return sys.modules["pyverilator"]
 
 

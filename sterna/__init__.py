@@ -39,7 +39,10 @@ __all__ = [*_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> object:
     if name in _PUBLIC:
         module, attribute = _PUBLIC[name]
-        value = getattr(importlib.import_module(module), attribute)
+        from sterna.golden.packages import packages
+
+        with packages():  # a missing one is refused with what installs it
+            value = getattr(importlib.import_module(module), attribute)
         globals()[name] = value
         return value
     if name in _FOLDERS:

@@ -1,17 +1,68 @@
-"""Numbers of command lines that have a range."""
+"""What the words of a command line can be: every number has a range, every name is one.
+
+Each function is, or makes, a ``type`` of argparse. Nothing of weight is imported.
+"""
 
 import argparse
+import math
+import re
+from collections.abc import Callable
 
-__all__ = ["file_name", "megahertz", "minutes", "rate", "seed", "tolerance"]
+from sterna.host.patience import LONGEST_TIMEOUT
+
+__all__ = [
+    "BAUD", "SEED", "baud", "count", "file_name", "megahertz", "minutes", "rate", "seed", "timeout",
+    "tolerance", "whole",
+]  # fmt: skip
 
 _LEAST, _MOST = 1e-6, 1e12  # as in gen/goals.py, which takes long to import
+BAUD = (1, 100_000_000)
+SEED = (0, 2**32 - 1)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,40}\Z")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 
 
 def file_name(text: str) -> str:
-    """The name of a file; an empty one, as of a variable that is not set, is none."""
+    """The name of a file, folder or whatever else; an empty one, as of a variable that is not set,
+    is none, and no system has names with a zero byte."""
     if not text:
         raise argparse.ArgumentTypeError("the name is empty; give a file, or leave the option out")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("the name has a zero byte in it; no name can")
     return text
+
+
+def whole(what: str, least: int, most: int, marks: str = "") -> Callable[[str], int]:
+    """A type of whole numbers from ``least`` to ``most``. ``what`` they count; ``marks``: signs
+    that may stand between digits."""
+
+    def convert(text: str) -> int:
+        plain = text.strip().translate(dict.fromkeys(map(ord, marks)))
+        value = int(plain) if _WHOLE.match(plain) else None
+        if value is None or not least <= value <= most:
+            shown = f"{most:,}" if most < 1 << 20 else f"{most}"
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a number of {what}; give a whole number from {least} to {shown}"
+            )
+        return value
+
+    return convert
+
+
+def _real(text: str, what: str) -> float:
+    """A finite number written with ASCII digits."""
+    value = float(text) if _NUMBER.match(text.strip()) else math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}")
+    return value
+
+
+count = whole("images", 1, 10**9)
+"""Images, of which there are some."""
+seed = whole("the seed", *SEED)
+"""What random numbers start from."""
+baud = whole("baud", *BAUD)
+"""Bits a second of a serial line."""
 
 
 def rate(text: str) -> float:
@@ -25,10 +76,7 @@ def megahertz(text: str) -> float:
 
 
 def _between(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}") from None
+    value = _real(text, what)
     if not _LEAST < value < _MOST:
         raise argparse.ArgumentTypeError(
             f"{text} is not a number of {what} above {_LEAST:g} and below {_MOST:g}"
@@ -38,23 +86,27 @@ def _between(text: str, what: str) -> float:
 
 def minutes(text: str) -> float:
     """A time that may be endless, but not negative and not NaN."""
-    value = float(text)
-    if not value >= 0:
+    if text.strip().lower() in ("inf", "infinity"):
+        return math.inf
+    value = _real(text, "minutes")
+    if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number of minutes")
     return value
 
 
-def seed(text: str) -> int:
-    """A whole number from 0."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
+def timeout(text: str) -> float:
+    """Seconds of a wait, see ``host.patience.check_timeout``."""
+    value = _real(text, "seconds")
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(
+            f"a timeout of {text} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
+        )
     return value
 
 
 def tolerance(text: str) -> float:
     """A distance of two factors that lie between 0 and 1."""
-    value = float(text)
+    value = _real(text, "tolerance")
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to below 1")
     return value

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sterna.arguments import baud, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ def add_parsers(
     """Add the parsers of these commands; ``staged`` makes one of a command that runs stages."""
     sub = staged("bitstream", "make the bitstream of a board (7-series: a Vivado project)")
     sub.add_argument("--board", help="ulx3s-85f, icebreaker ...; an unknown one lists them all")
-    sub.add_argument("--baud", type=int, default=1_000_000, help="of the serial port")
+    sub.add_argument("--baud", type=baud, default=1_000_000, help="of the serial port")
     sub.add_argument("--uart", metavar="RX,TX", help="pins of the FPGA or of connectors (io_0:1)")
-    sub.add_argument("--seeds", type=int, default=1, metavar="N",
+    sub.add_argument("--seeds", type=whole("placements", 1, 100), default=1, metavar="N",
                      help="place N times, side by side where STERNA_JOBS allows, and keep the "
                           "fastest")  # fmt: skip
     sub.add_argument("--no-output-registers", action="store_true",
@@ -56,8 +57,6 @@ def bitstream(options: argparse.Namespace) -> Answer:
 
     if not options.board:
         raise UsageError(f"give the board with --board: one of {', '.join(BOARDS)}")
-    if not 1 <= options.seeds <= 100:
-        raise UsageError(f"--seeds {options.seeds}: give 1 to 100 placements")
     uart = tuple(options.uart.split(",")) if options.uart else ()
     where = board(options.board, uart)
     progress = Progress(1)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sterna.arguments import baud, count, timeout, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_parsers(
 
     sub = command("infer", "compute images on a board")
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
-    sub.add_argument("--images", type=int, metavar="N", help="first N test images or of the file")
+    sub.add_argument("--images", type=count, metavar="N", help="first N test images or of the file")
     sub.add_argument("--data", help="data set (default: the build's)")
     sub.add_argument("--file", metavar="FILE.npy", help="instead: images [B,C,H,W] of a file")
     sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
@@ -44,23 +45,21 @@ def add_parsers(
     sub = command("counters", "read a board's counters; or time repetitions without the link")
     sub.add_argument("folder", metavar="BUILD", nargs="?", help="build folder: names of the cores")
     sub.add_argument("--clear", action="store_true", help="set them to zero afterwards")
-    sub.add_argument("--repeat", type=int, metavar="N", help="compute the last image N times more")
+    sub.add_argument("--repeat", type=whole("repetitions", 1, 2**32 - 1), metavar="N", help="compute the last image N times more")
     _line(sub)
 
 
 def _line(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("line")
     group.add_argument("--port", required=True, help="serial port: /dev/ttyUSB0, COM3")
-    group.add_argument("--baud", type=int, default=1_000_000, help="as the bitstream has it")
-    group.add_argument("--timeout", type=float, default=10.0, help="seconds without progress")
+    group.add_argument("--baud", type=baud, default=1_000_000, help="as the bitstream has it")
+    group.add_argument("--timeout", type=timeout, default=10.0, help="seconds without progress")
     group.add_argument("--reset", action="store_true", help="reset the network; weights stay")
 
 
 def _open(options: argparse.Namespace, build: str | Path | None = None) -> "Board":
     from sterna.host.board import Board
 
-    if not options.timeout > 0:
-        raise UsageError(f"a timeout of {options.timeout} s; give some seconds")
     return Board(
         options.port, options.baud, build, timeout=options.timeout, reset=options.reset
     )
@@ -139,8 +138,6 @@ def infer(options: argparse.Namespace) -> Answer:
 
     if not Path(options.folder).is_dir():
         raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
-    if options.images is not None and options.images < 1:
-        raise UsageError(f"{options.images} images were asked; give at least 1")
     images, labels = _images(options)
     if options.images is not None:
         images = _first(images, options.images)

@@ -1,6 +1,7 @@
 """The commands that simulate a board; each as those of sterna/commands.py."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sterna import streams
+from sterna.arguments import SEED, count, whole
 from sterna.golden.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,14 +33,14 @@ def add_parsers(
     sub = staged("board-sim", "simulate a board, UART pins included, behind a serial port")
     sub.add_argument("--board", help="choose the folding as for this board: ulx3s-85f ...")
     sub.add_argument(
-        "--divisor", type=int, default=DIVISOR, metavar="N",
+        "--divisor", type=whole("clocks a bit", 4, 65535), default=DIVISOR, metavar="N",
         help=f"clocks of the oscillator a bit; more is slower (default {DIVISOR})",
     )  # fmt: skip
-    sub.add_argument("--seed", type=int, default=1, help="of memories that start at random")
+    sub.add_argument("--seed", type=whole("the seed", *SEED), default=1, help="of memories that start at random")
 
     sub = command("board-demo", "weights, images, other weights, images: on a simulated board")
     sub.add_argument("-o", "--output", help="build folder (default build/board-demo)")
-    sub.add_argument("--images", type=int, default=DEMO_IMAGES, metavar="N", help="test images")
+    sub.add_argument("--images", type=count, default=DEMO_IMAGES, metavar="N", help="test images")
 
 
 def board_sim(options: argparse.Namespace) -> Answer:
@@ -59,7 +62,8 @@ def board_sim(options: argparse.Namespace) -> Answer:
     with PtyBoard(board, grace_of(built)) as port:
         answer = {"port": port.path, "build": str(built.folder), "divisor": options.divisor}
         # Programs that start this one read the port while it runs.
-        print(json.dumps(answer) if options.json else port.path, file=sys.__stdout__, flush=True)
+        with contextlib.redirect_stdout(sys.__stdout__):
+            streams.out(json.dumps(answer) if options.json else port.path)
         print("Ctrl-C ends it; try: sterna identify --port " + port.path, file=sys.stderr)
         while not (stop.wait(0.2) or port.wait(0)):
             pass

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sterna.arguments import minutes
-from sterna.golden.errors import ToolMissing, UsageError
+from sterna.arguments import minutes, whole
+from sterna.golden.packages import packages
 
 __all__ = ["add_parsers", "search"]
 
@@ -21,7 +21,7 @@ def add_parsers(
     sub = command("search", "search which skips of a recipe's blocks are worth their hardware")
     sub.add_argument("recipe", metavar="RECIPE", help="recipe with [search], or a folder of one")
     sub.add_argument("-o", "--output", required=True, metavar="DIR", help="search folder")
-    sub.add_argument("--trials", type=int, metavar="N", help="members to evaluate in all")
+    sub.add_argument("--trials", type=whole("members", 1, 10**9), metavar="N", help="members to evaluate in all")
     sub.add_argument(
         "--storage", metavar="URL",
         help="database that workers share: postgresql://user@host/name (default: SQLite in DIR)",
@@ -31,14 +31,11 @@ def add_parsers(
 
 def search(options: argparse.Namespace) -> Answer:
     """Search the skips of a recipe; goes on where an earlier call stopped."""
-    if options.trials is not None and options.trials < 1:
-        raise UsageError(f"--trials {options.trials}: evaluate at least one member")
-    try:
+    with packages():
         import matplotlib  # noqa: F401
         import optuna  # noqa: F401
-    except ImportError as e:
-        raise ToolMissing(f"search: {e.name} is missing; pip install 'sterna[train]'") from e
-    from sterna.train.search import search as run
+
+        from sterna.train.search import search as run
 
     answer = run(
         options.recipe, options.output, trials=options.trials, storage=options.storage,

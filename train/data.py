@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.disk import read_bytes, write_atomic
-from sterna.golden.errors import FileError, ToolMissing, UsageError
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.packages import packages
 from sterna.train.cifar import read_cifar
 from sterna.train.fetch import check_md5, fetch
 from sterna.train.nmnist import read_nmnist
@@ -89,10 +90,8 @@ def digits() -> ImageSet:
     Fixed split by position: every fifth image (360) is the test part, 180 of the rest are the
     validation part, 1,257 train.
     """
-    try:
+    with packages():
         from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
-    except ImportError as e:
-        raise ToolMissing("digits: scikit-learn is missing; pip install scikit-learn") from e
     raw: Any = load_digits()
     images = (raw.images.astype(np.int64) * 255 // 16).astype(np.uint8)[:, None]
     labels = raw.target.astype(np.int64)

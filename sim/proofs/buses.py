@@ -4,7 +4,6 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from sterna.hw.axil import AxiLiteSlave, Response
-from sterna.hw.chain import ChainOp
 from sterna.hw.chain_master import ChainMaster
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, patience
 

@@ -95,8 +95,6 @@ def test_refusals(build: Path, line: PtyBoard) -> None:
         run("infer", str(build), "--file", str(build / "images.npy"), "--images=10", port)
     with pytest.raises(FileError, match="is no .npy file"):
         run("infer", str(build), "--file", str(build / "network.json"), port)
-    with pytest.raises(UsageError, match="timeout of 0.0 s"):
-        run("identify", "--timeout=0", port)
     with pytest.raises(SystemExit):
         parse("identify")
 
@@ -105,7 +103,7 @@ def test_failures_are_one_sentence_on_the_command_line(build: Path, line: PtyBoa
     for arguments, code, words in (
         (["identify", "--port=/dev/ttyNOTHING"], 1, "there is no port /dev/ttyNOTHING"),
         (["infer", str(build), f"--port={line.port}"], 2, "give --data or --file"),
-        (["counters", f"--port={line.port}", "--repeat=0"], 2, "0 repetitions"),
+        (["counters", f"--port={line.port}", "--repeat=0"], 2, "'0' is not a number of repetitions"),
         (["infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"], 1,
          "load the weights again"),
         (["identify"], 2, "--port"),

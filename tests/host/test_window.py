@@ -4,6 +4,7 @@ import struct
 
 import pytest
 
+from sterna.golden.errors import UsageError
 from sterna.golden.link import (
     FRAME_COST,
     MAX_BODY,
@@ -13,7 +14,7 @@ from sterna.golden.link import (
     ToHost,
 )
 from sterna.host.images import ImageStream, Taken
-from sterna.host.patience import Patience
+from sterna.host.patience import Allowance, Countdown, Pace, Patience, check_timeout
 from sterna.host.reader import FrameReader, LinkStats
 from sterna.host.requests import ImageRequest, Request
 from sterna.host.window import MOST, Window
@@ -94,7 +95,7 @@ def result(number: int, first: int, words: list[int]) -> BoardFrame:
 def test_results_are_taken_in_order_only() -> None:
     stream = ImageStream(Identity(0, 8, 99, 4096, 4))
     request = ImageRequest(bytes(16), 8)
-    assert stream.take(result(0, 0, [1])) is Taken.NEW  # words may come early, whole results not
+    assert stream.take(result(0, 0, [1])) is Taken.PART  # words may come early, whole results not
     stream = ImageStream(Identity(0, 8, 99, 4096, 4))
     stream.cut(request, stream.credit(request))
     head, tail = list(range(56)), list(range(56, 100))
@@ -168,3 +169,39 @@ def test_a_request_has_one_outcome() -> None:
     request.finish(3)
     request.finish(error=ValueError())
     assert request.result() == 3
+
+
+def test_a_countdown_goes_one_way_and_a_part_of_it_in_each_timeout() -> None:
+    count = Countdown(6400, 1.0, 0.0, parts=64)
+    assert count.look(6400, 0.9) is Pace.ON and count.look(6300, 0.9) is Pace.ON
+    assert count.look(6201, 1.8) is Pace.ON  # not yet a part more
+    assert count.look(6201, 1.9) is Pace.LATE and count.look(6200, 1.9) is Pace.ON
+    for wrong in (6201, -1, 1 << 32):
+        assert count.look(wrong, 2.0) is Pace.BACK
+    # However it goes down, it ends within a timeout for each part.
+    count, now, left = Countdown(6400, 1.0, 0.0), 0.0, 6400
+    while count.look(left, now) is Pace.ON and left:
+        now, left = now + 0.02, left - 1
+    assert now < 65
+
+
+def test_an_allowance_is_bounded_and_forgives_a_caller_that_was_away_a_few_times() -> None:
+    allowance = Allowance(3.0, 10.0)
+    assert not allowance.over(10.4) and allowance.over(13.0) and allowance.taken(13.0) == 3.0
+    allowance.earn(4)  # half a second each, as a tenth of 3 s is less
+    assert not allowance.over(13.4) and not allowance.over(13.8) and not allowance.over(14.2)
+    now = 14.2
+    while not allowance.over(now):
+        now += 1.0  # away again and again
+        assert now < 25
+    allowance.earn(0, 1)
+    assert not allowance.over(now)
+
+
+@pytest.mark.parametrize("wrong", [
+    0, -1, float("nan"), float("inf"), 1e300, 10**400, "10", None, [1.0], 86_401, b"1",
+])  # fmt: skip
+def test_a_timeout_is_a_number_of_seconds(wrong: object) -> None:
+    with pytest.raises(UsageError, match="give some seconds, at most 86,400"):
+        check_timeout(wrong)
+    assert check_timeout(1) == 1.0

@@ -2,7 +2,6 @@
 
 import fractions
 import inspect
-import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 import sterna
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sterna.gen import floatnet as fl
-from sterna.golden import files
 from sterna.golden.errors import SternaError
 
 
