@@ -21,7 +21,7 @@ MAX_SHIFT = 8
 
 @dataclass(frozen=True)
 class Decay:
-    """Multiplication by 1 - 2**-k1 [- 2**-k2], rounded once, half up.
+    """Multiplication by 1 - 2**-k1 [- 2**-k2], rounded once, half up; (1, 1) is 0: no memory.
 
     ``decay(x) = (num*x + 2**(shift-1)) >> shift`` with ``num / 2**shift`` the factor; exact on
     Python integers, numpy and torch integer arrays (``>>`` is arithmetic in all of them).
@@ -31,8 +31,10 @@ class Decay:
     k2: int | None = None
 
     def __post_init__(self) -> None:
-        for k in (self.k1,) if self.k2 is None else (self.k1, self.k2):
-            if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MAX_DECAY:
+        for name in ("k1",) if self.k2 is None else ("k1", "k2"):
+            k = _plain(getattr(self, name))
+            object.__setattr__(self, name, k)
+            if not _within(k, MAX_DECAY) or k == 0:
                 raise NetworkError(
                     f"a decay exponent must be an integer from 1 to {MAX_DECAY}, not {k!r}; "
                     "choose the nearest factor 1 - 2**-k1 - 2**-k2"
@@ -74,6 +76,11 @@ def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
     out = a.astype(np.int32)
     out.setflags(write=False)
     return out
+
+
+def _plain(value: Any) -> Any:
+    """numpy's integers as Python's; whatever else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _within(value: Any, most: int) -> bool:
@@ -134,7 +141,9 @@ class NeuronRule:
         put("bias", _ints("bias", zeros if self.bias is None else self.bias, (1, 2)))
         put("v_init", _ints("v_init", zeros if self.v_init is None else self.v_init, (1,)))
         put("coef", tuple(_ints("coef", c, (1,)) for c in self.coef))
-        put("shifts", tuple(self.shifts))
+        put("shifts", tuple(map(_plain, self.shifts)))
+        put("fraction_bits", _plain(self.fraction_bits))
+        put("delay", _plain(self.delay))
         tensors = {"reset_by": self.reset_by, "bias": self.bias, "v_init": self.v_init}
         tensors |= {f"coef[{k}]": c for k, c in enumerate(self.coef)}
         for name, a in tensors.items():
@@ -147,10 +156,12 @@ class NeuronRule:
                 raise NetworkError(f"rule: synapse {self.synapse!r} is not a Decay, 'ramp' or None")
         if self.leak is not None and not isinstance(self.leak, Decay):
             raise NetworkError(f"rule: leak {self.leak!r} is not a Decay or None")
-        if self.delay not in (0, 1):
+        if not _within(self.delay, 1):
             raise NetworkError(f"rule: delay {self.delay!r} must be 0 or 1")
         if not _within(self.fraction_bits, MAX_FRACTION):
-            raise NetworkError(f"rule: fraction_bits {self.fraction_bits} not in 0..{MAX_FRACTION}")
+            raise NetworkError(
+                f"rule: fraction_bits {self.fraction_bits!r} not in 0..{MAX_FRACTION}"
+            )
         if not all(_within(s, MAX_SHIFT) for s in self.shifts):
             raise NetworkError(f"rule: shifts {self.shifts} not in 0..{MAX_SHIFT}")
 
