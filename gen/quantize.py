@@ -271,7 +271,7 @@ class _Signs:
 
     def __init__(self, network: FloatNetwork, plain: dict[str, np.ndarray]) -> None:
         self.network, self.plain = network, dict(plain)
-        self.first: dict[str, tuple[str, np.ndarray]] = {}
+        self.readers: dict[str, list[tuple[str, np.ndarray]]] = {}
 
     def turn(self, name: str, reader: str, flip: np.ndarray) -> np.ndarray:
         """The trits of ``name`` times the gains' signs (0: none) of what reads it. NetworkError
@@ -279,24 +279,22 @@ class _Signs:
 
         Binary weights cannot be 0: where a reader has no gain, any sign does.
         """
-        trits = self.plain[name]
-        if name in self.first:
-            other, old = self.first[name]
+        trits, sign = self.plain[name], flip
+        for other, old in self.readers.setdefault(name, []):
+            clash = trits * flip != trits * old
             if self._binary(name):
-                flip, old = np.where(flip == 0, old, flip), np.where(old == 0, flip, old)
-            differ = np.argwhere(trits * flip != trits * old)
-            if differ.size:
-                o = int(differ[0, 0])
+                clash &= (flip != 0) & (old != 0)
+                sign = np.where(sign == 0, old, sign)
+            if clash.any():
+                o = int(np.argwhere(clash)[0, 0])
                 gains = [("negative", "zero", "positive")[int(f.flat[o]) + 1] for f in (old, flip)]
                 raise NetworkError(
                     f"node '{name}': its weights are read by '{other}' with a {gains[0]} gain and "
                     f"by '{reader}' with a {gains[1]} gain (channel {o}), but can be turned for "
                     f"one of them only; give each a copy of '{name}' of its own"
                 )
-            reader = other
-        self.first[name] = (reader, flip)
-        sure = np.where(flip == 0, 1, flip) if self._binary(name) else flip
-        return (trits * sure).astype(np.int8)
+        self.readers[name].append((reader, flip))
+        return (trits * np.where(sign == 0, self._binary(name), sign)).astype(np.int8)
 
     def _binary(self, name: str) -> bool:
         return self.network.by_name[name].kind == "binary"  # type: ignore[union-attr]

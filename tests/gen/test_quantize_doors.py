@@ -107,6 +107,8 @@ def test_case_shared_binary_weights_need_no_sign_where_a_reader_has_no_gain() ->
         _same_spikes(_shared(first, second, "binary"), "ab", _images())
     with pytest.raises(NetworkError, match="'conv': its weights are read by 'a' with a positive"):
         quantize(_shared([1, 1, 1], [1, -1, 1], "binary"), _images())
+    with pytest.raises(NetworkError, match="by 'b' with a negative gain and by 'c' with a pos"):
+        quantize(_shared([1, 0, 1], [1, -1, 1], "binary", [1, 1, 1]), _images())
 
 
 def test_case_a_residual_and_a_plain_reader_of_one_convolution() -> None:
