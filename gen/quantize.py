@@ -27,7 +27,6 @@ from sterna.gen.floatrun import (
     float_classes,
     merge_shifts,
     order_of,
-    raw_images,
     reference,
     walk,
     weighted_sum,
@@ -142,26 +141,22 @@ def quantize(
     calibration, fraction_bits, evaluate, leak_tolerance = check_arguments(
         network, calibration, name, fraction_bits, evaluate, leak_tolerance
     )
-    axis = 1 if network.input.coding == "frames" else 0
-    if not np.size(calibration):
-        raise NetworkError("quantize: no calibration images; give at least one, better 256")
-    images = raw_images(network.input, calibration, network.steps)
-    images = np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
+    images = _calibration(network, calibration)
     if evaluate is not None:
-        evaluate = _labelled(network, evaluate, axis)
+        evaluate = _labelled(network, evaluate)
     for node in network.nodes:
         check_finite(node)
     network = plain_input(network)
     nodes, maximum, trits = _shared_nodes(network)
     signs = _Signs(network, trits)
-    report = QuantizeReport(images=images.shape[axis])
+    report = QuantizeReport(images=images.shape[_batch_axis(network)])
     layers: list[tuple[str, float, int, int]] = []
     for node, streams in walk(network, images):
         unit, flips = find_unit(network, node, signs.plain, maximum)
         for source, flip in flips.items():
             trits[source] = signs.turn(source, node.name, flip)
         layer = _Layer(network, node, unit, trits, streams, leak_tolerance)
-        rule, mismatch, silent = layer.choose((fraction_bits or {}).get(node.name))
+        rule, mismatch, silent = layer.choose(fraction_bits.get(node.name))
         layers.append((node.name, mismatch, int(unit.constant.sum()), silent))
         if isinstance(node, FloatReadout):
             scale = float(unit.size[0]) / 2**rule.fraction_bits
@@ -211,11 +206,23 @@ def rule_of(network: Network, name: str) -> NeuronRule:
     return node.rule
 
 
-def _labelled(network: FloatNetwork, evaluate: tuple[Any, Any], axis: int) -> tuple[Any, Any]:
-    """(images, labels) to evaluate on. UsageError where they do not fit."""
-    images = raw_images(network.input, evaluate[0], network.steps)
-    labels = np.asarray(evaluate[1])
-    if labels.shape != images.shape[axis : axis + 1] or labels.dtype.kind not in "iu":
+def _batch_axis(network: FloatNetwork) -> int:
+    return 1 if network.input.coding == "frames" else 0
+
+
+def _calibration(network: FloatNetwork, images: Any) -> np.ndarray:
+    """The first images, checked: all of them are."""
+    if not np.size(images):
+        raise NetworkError("quantize: no calibration images; give at least one, better 256")
+    axis = _batch_axis(network)
+    return np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
+
+
+def _labelled(network: FloatNetwork, evaluate: tuple[Any, Any]) -> tuple[Any, Any]:
+    """(images, labels) to evaluate on. UsageError where their numbers differ."""
+    images, labels = evaluate
+    axis = _batch_axis(network)
+    if labels.shape != images.shape[axis : axis + 1]:
         raise UsageError(
             f"labels: {labels.dtype} of shape {labels.shape} for {images.shape[axis]} images; give "
             "one whole number an image"
@@ -252,7 +259,7 @@ class _Signs:
 
     def __init__(self, network: FloatNetwork, plain: dict[str, np.ndarray]) -> None:
         self.network, self.plain = network, dict(plain)
-        self.first: dict[str, tuple[str, np.ndarray]] = {}
+        self.readers: dict[str, list[tuple[str, np.ndarray]]] = {}
 
     def turn(self, name: str, reader: str, flip: np.ndarray) -> np.ndarray:
         """The trits of ``name`` times the gains' signs (0: none) of what reads it. NetworkError
@@ -260,24 +267,22 @@ class _Signs:
 
         Binary weights cannot be 0: where a reader has no gain, any sign does.
         """
-        trits = self.plain[name]
-        if name in self.first:
-            other, old = self.first[name]
+        trits, sign = self.plain[name], flip
+        for other, old in self.readers.setdefault(name, []):
+            clash = trits * flip != trits * old
             if self._binary(name):
-                flip, old = np.where(flip == 0, old, flip), np.where(old == 0, flip, old)
-            differ = np.argwhere(trits * flip != trits * old)
-            if differ.size:
-                o = int(differ[0, 0])
+                clash &= (flip != 0) & (old != 0)
+                sign = np.where(sign == 0, old, sign)
+            if clash.any():
+                o = int(np.argwhere(clash)[0, 0])
                 gains = [("negative", "zero", "positive")[int(f.flat[o]) + 1] for f in (old, flip)]
                 raise NetworkError(
                     f"node '{name}': its weights are read by '{other}' with a {gains[0]} gain and "
                     f"by '{reader}' with a {gains[1]} gain (channel {o}), but can be turned for "
                     f"one of them only; give each a copy of '{name}' of its own"
                 )
-            reader = other
-        self.first[name] = (reader, flip)
-        sure = np.where(flip == 0, 1, flip) if self._binary(name) else flip
-        return (trits * sure).astype(np.int8)
+        self.readers[name].append((reader, flip))
+        return (trits * np.where(sign == 0, self._binary(name), sign)).astype(np.int8)
 
     def _binary(self, name: str) -> bool:
         return self.network.by_name[name].kind == "binary"  # type: ignore[union-attr]
@@ -350,24 +355,42 @@ class _Layer:
         """(rule, mismatch, silent channels) at the fixed F, or at the smallest that is good."""
         if fixed is None and is_lossless(self.node, self.unit, self.steps):
             fixed = 0
+        if fixed is not None:
+            rule, silent = self._fold(fixed)
+            mismatch, _, self.spikes = self._compare(rule)
+            return rule, mismatch, silent
         best: tuple[NeuronRule, float, int] | None = None
         least = np.inf
-        for fraction in FRACTION_RANGE if fixed is None else [fixed]:
-            try:
-                rule, silent = self._fold(fraction)
-            except NetworkError:
-                if best is None:
-                    raise
-                break  # more fraction bits than registers have room for
-            if best is not None and not self._fits(rule):
-                break
-            mismatch, worst, spikes = self._compare(rule)
+        for fraction in (*FRACTION_RANGE, 1, 0):
+            if best is not None and fraction < FRACTION_RANGE.start:
+                break  # these are for layers that have no room for more
+            found = self._fold_if_it_fits(fraction)
+            if found is None and best is not None:
+                break  # nor will more have room
+            if found is None:
+                continue
+            mismatch, worst, spikes = self._compare(found[0])
             if best is None or worst < least:
-                best, self.spikes, least = (rule, mismatch, silent), spikes, worst
+                best, self.spikes, least = (found[0], mismatch, found[1]), spikes, worst
             if worst <= MISMATCH:
                 break
-        assert best is not None
+        if best is None:  # whoever looks at the network's bounds says why
+            rule, silent = self._fold(0)
+            best = rule, 1.0, silent
         return best
+
+    def _fold_if_it_fits(self, fraction: int) -> tuple[NeuronRule, int] | None:
+        """None where registers have no room for that F, as ``golden.bounds`` will ask."""
+        try:
+            rule, silent = self._fold(fraction)
+        except NetworkError:
+            if fraction == 0:
+                raise
+            return None
+        mode = self.node.mode if isinstance(self.node, FloatReadout) else None
+        b = rule_bounds(rule, (self.unit.low, self.unit.high), self.steps)
+        ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
+        return (rule, silent) if ranked and not wide_registers(rule, b, mode) else None
 
     def _fold(self, fraction: int) -> tuple[NeuronRule, int]:
         rule, silent = fold_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
@@ -375,14 +398,6 @@ class _Layer:
             fires = self.real[:, 0, :, 0, 0]
             rule = pattern_rule(self.node, rule, fires, self.unit, self.stuck)
         return rule, silent
-
-    def _fits(self, rule: NeuronRule) -> bool:
-        """Whether all registers have room, as ``golden.bounds`` will ask of the network."""
-        mode = self.node.mode if isinstance(self.node, FloatReadout) else None
-        span = (self.unit.low, self.unit.high)
-        b = rule_bounds(rule, span, self.steps)
-        ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
-        return ranked and not wide_registers(rule, b, mode)
 
     def _compare(self, rule: NeuronRule) -> tuple[float, float, np.ndarray]:
         """(mismatch as in ``LayerReport``, what F is chosen by, integer spikes): the same but for
@@ -393,7 +408,7 @@ class _Layer:
         sums = [torch.from_numpy(z) for z in self.sums]
         done = scan(sums, rule, self.steps, shortcuts)
         spikes, v = done.spikes.numpy(), done.v.numpy()
-        differ = np.count_nonzero(spikes != self.real) / max(1, np.count_nonzero(self.real))
+        differ = float(np.count_nonzero(spikes != self.real) / max(1, np.count_nonzero(self.real)))
         if isinstance(self.node, FloatReadout):
             if self.node.mode == "first_spike":  # whose membranes are those at the first spike
                 v = scan(sums, replace(rule, reset="once"), self.steps, shortcuts).v.numpy()

@@ -52,7 +52,10 @@ def bias_in_start(node: AnyNeuron) -> bool:
 
 
 def bias_in_threshold(node: AnyNeuron, steps: int) -> bool:
-    """True where no step hears of another, so that all that is added moves the threshold."""
+    """True where no step hears of another, so that all that is added moves the threshold; but of
+    readouts whose membranes count."""
+    if isinstance(node, FloatReadout) and node.mode != "count":
+        return False
     alone = steps == 1 or (node.leak == 0.0 and np.ndim(node.bias) < 2)
     return alone and node.synapse in (None, 0.0) and node.reset != "none"
 

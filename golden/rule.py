@@ -23,7 +23,7 @@ MAX_SHIFT = 8
 
 @dataclass(frozen=True)
 class Decay:
-    """Multiplication by 1 - 2**-k1 [- 2**-k2], rounded once, half up.
+    """Multiplication by 1 - 2**-k1 [- 2**-k2], rounded once, half up; (1, 1) is 0: no memory.
 
     ``decay(x) = (num*x + 2**(shift-1)) >> shift`` with ``num / 2**shift`` the factor; exact on
     Python integers, numpy and torch integer arrays (``>>`` is arithmetic in all of them).

@@ -169,12 +169,13 @@ class TimingModule(SpikingModule):
                 source = cast("Weighted", self.network.by_name[node.inputs[0]])
                 x = self._current(source, streams[source.input], folded)
                 rule = self._integer(node, source) if folded else self._float(node, source, x)
+                x = x.to(rule.gain.dtype)
                 if isinstance(node, FloatReadout):
-                    return self._decide(x, rule)
+                    return self._decide(x, rule).float()
                 side = self._side[node.name]
                 width = self.stidi.width * float(node.threshold) * rule.per.abs()
-                streams[node.name] = fire(x, rule.gain, rule.offset, rule.threshold, width, side,
-                                          local)  # fmt: skip
+                fired = fire(x, rule.gain, rule.offset, rule.threshold, width, side, local)
+                streams[node.name] = fired.float()
             if node.name in self.keep:
                 s = streams[node.name].detach()
                 self.spikes[node.name] = s - F.pad(s[:-1], (0,) * 8 + (1, 0))
@@ -232,7 +233,8 @@ class TimingModule(SpikingModule):
         threshold = least_threshold(exact, exact, fraction, False)
         bias = nearest_step(offset * per, fraction)
         parts = (sign * fraction, bias, threshold, per)
-        return _Rule(*[p.expand(len(latent)).float() for p in parts])
+        kind = torch.float32 if fraction <= 1 << 10 else torch.float64  # float32 holds 24 bits
+        return _Rule(*[p.expand(len(latent)).to(kind) for p in parts])
 
     def _decide(self, x: Tensor, rule: "_Rule") -> Tensor:
         """Logits of the readout's currents [T,B,n,1,1]: its membranes at the time of the decision,

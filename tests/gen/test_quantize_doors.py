@@ -107,6 +107,8 @@ def test_case_shared_binary_weights_need_no_sign_where_a_reader_has_no_gain() ->
         _same_spikes(_shared(first, second, "binary"), "ab", _images())
     with pytest.raises(NetworkError, match="'conv': its weights are read by 'a' with a positive"):
         quantize(_shared([1, 1, 1], [1, -1, 1], "binary"), _images())
+    with pytest.raises(NetworkError, match="by 'b' with a negative gain and by 'c' with a pos"):
+        quantize(_shared([1, 0, 1], [1, -1, 1], "binary", [1, 1, 1]), _images())
 
 
 def test_case_a_residual_and_a_plain_reader_of_one_convolution() -> None:
@@ -183,6 +185,40 @@ def test_case_fraction_bits_end_where_registers_do() -> None:
     network, report = quantize(net, images, leak_tolerance=0.01)
     assert report.layers[0].width <= 32
     assert report.layers[0].fraction_bits < 16
+
+
+def test_case_a_layer_without_room_for_two_fraction_bits_has_fewer() -> None:
+    """2**28 units a step: F = 2 passed 32 bits, and it was refused."""
+    net = FloatNetwork(4, [
+        FloatInput("image", (1, 64, 64), "frames"),
+        FloatPool("p1", "image", "sum", (64, 64), (64, 64)),
+        FloatMerge("m1", ("p1",) * 16, "add"), FloatMerge("m2", ("m1",) * 16, "add"),
+        FloatMerge("m3", ("m2",) * 16, "concat"), FloatMerge("m4", ("m3",) * 16, "concat"),
+        FloatLinear("one", "m4", np.ones((1, 256), F)),
+        FloatNeuron("a", ("one",), 6e8 + 0.3, leak=0.75, reset="zero"),
+        FloatLinear("full", "a", F([[1], [-1]])), FloatReadout("readout", ("full",)),
+    ])  # fmt: skip
+    frames = np.ones((4, 2, 1, 64, 64), np.uint8)
+    _, report = quantize(net, frames)
+    assert report.layers[0].fraction_bits == 1 and report.layers[0].width == 32
+
+
+@pytest.mark.parametrize("bits", [17, -1, 2.0, True, "2", np.float32(2), None])
+def test_case_fraction_bits_that_are_none(bits: Any) -> None:
+    with pytest.raises(NetworkError, match="node 'full': fraction_bits .* not in 0..16; give a"):
+        quantize(_plain(), _images(), fraction_bits={"full": bits})
+
+
+def test_case_numpys_integers_are_numbers() -> None:
+    rule = NeuronRule([1], fraction_bits=np.int64(2), delay=np.int8(1), shifts=(np.uint8(3),),
+                      leak=Decay(np.int64(1), np.int32(2)))  # fmt: skip
+    kept = (rule.fraction_bits, rule.delay, *rule.shifts, rule.leak.k1, rule.leak.k2)  # type: ignore
+    assert kept == (2, 1, 3, 1, 2) and all(type(k) is int for k in kept)
+    _, report = quantize(_plain(), _images(), fraction_bits={"readout": np.int64(3)})
+    assert report.layers[0].fraction_bits == 3
+    for wrong in ({"delay": True}, {"fraction_bits": True}, {"shifts": (True,)}):
+        with pytest.raises(NetworkError, match="rule: "):
+            NeuronRule([1], **wrong)  # type: ignore[arg-type]
 
 
 # -- images ----------------------------------------------------------------------------------------
@@ -406,7 +442,7 @@ def test_case_a_constant_binary_channel_stays_so_behind_a_ramp() -> None:
 def test_case_a_reset_that_no_register_holds_is_refused() -> None:
     """It was replaced by the threshold, and nobody told."""
     net = _leaky(reset_by=1e12, leak=1.0)
-    with pytest.raises(NetworkError, match="node 'a': reset_by is 1.33e.13 units, more than 32"):
+    with pytest.raises(NetworkError, match="node 'a': reset_by is 3.33e.12 units, more than 32"):
         quantize(net, _images())
     network, _ = quantize(_leaky(reset_by=1e12, reset="zero"), _images())
     node = network["a"]

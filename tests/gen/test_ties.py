@@ -212,21 +212,22 @@ def _rows(counts: list[int]) -> np.ndarray:
     return np.array([[1.0] * n + [0.0] * (max(counts) - n) for n in counts])
 
 
-@pytest.mark.parametrize("leak", [1.0, 0.75])
-def test_case_first_spike_order_is_time_then_membrane_then_index(leak: float) -> None:
+@pytest.mark.parametrize(("steps", "leak"), [(5, 1.0), (5, 0.75), (1, 1.0), (1, 0.5), (3, 0.0)])
+def test_case_first_spike_order_is_time_then_membrane_then_index(steps: int, leak: float) -> None:
     """Random trains: classes of the reference are those of plain Python numbers, and of golden."""
     rng = np.random.default_rng(5)
     weight = rng.choice([-1, 0, 1], (6, 12)).astype(np.float32)
     weight[:, 0] = 1
-    images = rng.integers(0, 2, (5, 300, 1, 1, 12)).astype(np.uint8)
-    net = _head(weight, None, 5, mode="first_spike", threshold=4.0, leak=leak)
-    sums = images.reshape(5, 300, 12) @ weight.T.astype(np.float64)
+    images = rng.integers(0, 2, (steps, 300, 1, 1, 12)).astype(np.uint8)
+    bias = np.float32([0.31, -1.27, 0.58, 0, 2.23, -0.4])
+    net = _head(weight, bias, steps, mode="first_spike", threshold=4.0, leak=leak)
+    sums = images.reshape(steps, 300, 12) @ weight.T.astype(np.float64) + bias
     want = []
     for b in range(300):
         keys = []
         for c in range(6):
-            v, at = 0.0, 5
-            for t in range(5):
+            v, at = 0.0, steps
+            for t in range(steps):
                 v = leak * v + sums[t, b, c]
                 if v >= 4:
                     at = t

@@ -83,3 +83,23 @@ def test_case_folded_sums_hold_every_fraction(neuron: dict[str, Any], bits: int)
     assert np.array_equal(streams["spike"].numpy(), result.spikes["spike"])
     assert logits.dtype == torch.float32
     assert np.array_equal(logits.argmax(1).numpy(), result.classes)
+
+
+def test_case_a_membrane_one_step_below_its_threshold_does_not_fire() -> None:
+    """1800 * 2**16 - 1 is no float32: that rounds it up to the threshold."""
+    net = FloatNetwork(2, [
+        FloatInput("image", (1, 3, 3), scale=1.0),
+        FloatConv2d("conv", "image", np.ones((1, 1, 3, 3), np.float32)),
+        FloatNeuron("spike", ("conv",), 1800.0, reset="zero", bias=-(2.0**-16), leak=0.5),
+        FloatLinear("full", "spike", np.float32([[1], [-1]])),
+        FloatReadout("readout", ("full",)),
+    ])  # fmt: skip
+    module = SpikingModule(net).eval()
+    images = np.stack([np.full((1, 3, 3), p, np.uint8) for p in (199, 200, 201)])
+    chosen = {"spike": 16, "readout": 0}
+    network, _ = quantize(module.export(), images, fraction_bits=chosen)
+    module.fraction_bits = chosen
+    _, streams = module.trace(torch.tensor(images), ("spike",))
+    got = run(network, images, trace=("spike",)).spikes["spike"]
+    assert got[0].ravel().tolist() == [0, 0, 1]
+    assert np.array_equal(streams["spike"].numpy(), got)

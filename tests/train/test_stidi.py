@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork
+from sterna.gen.floatnet import FloatNetwork, FloatNeuron, FloatPool
 from sterna.gen.floatrun import float_logits
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize import quantize, quantize_run
 from sterna.golden.coding import encode
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
@@ -196,6 +196,28 @@ def test_one_set_of_parameters_serves_every_number_of_steps(tmp_path: Path) -> N
     trainer.module.eval()
     share = float((trainer.module(images).argmax(1).numpy() == labels).mean())
     assert share > done["validation_real"] - 0.15 > 0.5
+
+
+def test_case_folded_firing_times_hold_14_fraction_bits(tmp_path: Path) -> None:
+    """Membranes beyond 2**24, where float32 has no whole numbers between: spikes are golden's."""
+    module = make_module(build_network(read_recipe(recipe(tmp_path)), 3), Stidi())
+    images = data.load("digits").train[0][:60]
+    module.train()
+    module.momentum = 1.0
+    module(torch.tensor(images))
+    module.eval()
+    neurons = [n.name for n in module.network.nodes if isinstance(n, FloatNeuron)]
+    bits = dict.fromkeys([*neurons, module.network.readout.name], 14)
+    bits[module.network.readout.name] = 6  # 24-bit membranes
+    network, _ = quantize(module.export(), images, fraction_bits=bits)
+    module.fraction_bits = bits
+    logits, streams = module.trace(torch.tensor(images), tuple(neurons))
+    result = golden_run(network, images, trace="all")
+    for node in module.network.nodes:  # pools have the names of what pooled, in the module
+        if isinstance(node, FloatPool):
+            want = result.spikes[node.name]
+            assert want.any() and np.array_equal(streams[node.input].numpy(), want)
+    assert np.array_equal(logits.argmax(1).numpy(), result.classes)
 
 
 def test_rescaling_keeps_what_is_computed(tmp_path: Path) -> None:
