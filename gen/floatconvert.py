@@ -220,7 +220,8 @@ def _array(node: FloatNode, what: str, value: Any) -> np.ndarray:
     """float16, 32 or 64, native and in C order; the array itself where it is so already."""
     a = values.array(f"node '{node.name}': {what}", value)
     kind = a.dtype if a.dtype.kind == "f" and a.dtype.itemsize <= 8 else np.dtype(np.float64)
-    a = a.astype(kind.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore"):
+        a = a.astype(kind.newbyteorder("="), copy=False)
     a = np.ascontiguousarray(a) if a.ndim else a
     if not np.isfinite(a).all():  # a long double beyond the range of a double
         raise NetworkError(f"node '{node.name}': {what} is beyond the range of float64")
