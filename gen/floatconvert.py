@@ -174,10 +174,10 @@ def _channels(
         return a
     if a.size == 1:
         return float(a.flat[0]) if channels > 1 or a.ndim == 0 else a.reshape(1)
-    longer = tuple(n for n in a.shape if n > 1)
-    if longer == (channels,):
+    longer = tuple(n for n in a.shape if n != 1)
+    if longer == (channels,) and a.size:
         return a.reshape(channels)
-    if steps is not None and longer == tuple(n for n in (steps, channels) if n > 1):
+    if steps is not None and longer == tuple(n for n in (steps, channels) if n != 1):
         if a.ndim > 1:
             return a.reshape(steps, channels)
     wanted = f"({channels},)" + (f" or ({steps}, {channels})" if steps is not None else "")

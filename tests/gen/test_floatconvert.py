@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from sterna.gen.floatnet import (
     BatchNorm,
     FloatConv2d,
@@ -51,7 +52,8 @@ MEANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "padding of numpy": ({"c": {"padding": np.array([1, 1])}}, {}),
     "int stride": ({"c": {"stride": 2}, "p": {"kernel": 1, "stride": 1}},
                    {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}}),
-    "list stride": ({"c": {"stride": [2, np.int64(2)]}, "p": {"kernel": np.int8(1), "stride": [1, 1]}},
+    "list stride": ({"c": {"stride": [2, np.int64(2)]},
+                     "p": {"kernel": np.int8(1), "stride": [1, 1]}},
                     {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}}),
     "int kernel": ({"p": {"kernel": 2, "stride": 2}}, {}),
     "pool stride of None": ({"p": {"stride": None}}, {}),
@@ -143,6 +145,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "bias of readout": ({"r": {"bias": np.ones(4)}}, "'r': bias has shape .4,., which fits no 3"),
     "bias (C, T)": ({"n": {"bias": np.ones((C, STEPS))}}, "'n': bias has shape .*or .3, 4.$"),
     "threshold shape": ({"n": {"threshold": np.ones((C, 6, 6))}}, "'n': threshold has shape .4, 6"),
+    "threshold empty": ({"n": {"threshold": np.zeros((2, 0))}}, "'n': threshold has shape .2, 0"),
     "threshold word": ({"n": {"threshold": "1"}}, "'n': threshold must be numbers"),
     "threshold None": ({"n": {"threshold": None}}, "'n': has no threshold; give a number or .4"),
     "threshold NaN": ({"n": {"threshold": float("nan")}}, "'n': threshold holds NaN or inf"),

@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+
 from sterna.gen.bench import _BENCH, vector_images
 from sterna.gen.lint import lint
 from sterna.gen.stages import Build, ensure

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sterna.golden import files
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run
