@@ -43,7 +43,8 @@ class Rude:
 WRONG: dict[str, Any] = {
     "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": math.nan, "inf": -math.inf,
     "1e30": 10**30, "5,000 digits": 10**5000, "empty": "", "word": "Wrong name",
-    "zero byte": "a\0b", "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [], "ragged": [[1], [2, 3]],
+    "zero byte": "a\0b", "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [],
+    "ragged": [[1], [2, 3]],
     "names": ["x", 1, None], "dict": {"x": 1}, "set": {1, 2}, "tuple": (2**63, -1),
     "object": object(), "rude": Rude(), "class": int, "function": len, "generator": iter([1, 2]),
     "numbers": np.array([1.5, math.nan]), "complex": 1j, "texts": np.array(["a", "b"]),
