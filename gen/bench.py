@@ -38,8 +38,8 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
-    """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which streams
-    the images in, compares every output word and prints PASS or the first difference."""
+    """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which
+    streams the images in, compares every output word and prints PASS or the first difference."""
     images = vector_images(network)
     result = run_arrays(network, images)  # numpy: a build needs no torch
     size = design.axis_width // 8

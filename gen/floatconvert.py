@@ -5,6 +5,7 @@ itself, `fit` what depends on the channels it reads. Afterwards numbers are Pyth
 own (C order, native, real, finite), per-channel values a number or (C,), batch norms whole.
 """
 
+import math
 from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
@@ -74,7 +75,7 @@ def fit(node: _Node, channels: int, steps: int) -> _Node:
 
 
 def _input(node: FloatInput) -> dict[str, Any]:
-    shape = values.tuple_of(node.name, "shape", node.shape, 1, 3, most=2**64)
+    shape = values.tuple_of(node.name, "shape", node.shape, 1, 3, most=math.inf)
     shape = values.check_size(node.name, shape)
     coding = _choice(node, "coding", "coding", CODINGS)
     bits = values.integer(
@@ -173,10 +174,10 @@ def _channels(
         return a
     if a.size == 1:
         return float(a.flat[0]) if channels > 1 or a.ndim == 0 else a.reshape(1)
-    longer = tuple(n for n in a.shape if n > 1)
-    if longer == (channels,):
+    longer = tuple(n for n in a.shape if n != 1)
+    if longer == (channels,) and a.size:
         return a.reshape(channels)
-    if steps is not None and longer == tuple(n for n in (steps, channels) if n > 1):
+    if steps is not None and longer == tuple(n for n in (steps, channels) if n != 1):
         if a.ndim > 1:
             return a.reshape(steps, channels)
     wanted = f"({channels},)" + (f" or ({steps}, {channels})" if steps is not None else "")
@@ -219,7 +220,9 @@ def _array(node: FloatNode, what: str, value: Any) -> np.ndarray:
     """float16, 32 or 64, native and in C order; the array itself where it is so already."""
     a = values.array(f"node '{node.name}': {what}", value)
     kind = a.dtype if a.dtype.kind == "f" and a.dtype.itemsize <= 8 else np.dtype(np.float64)
-    a = np.require(a, kind.newbyteorder("="), "C")
+    with np.errstate(over="ignore"):
+        a = a.astype(kind.newbyteorder("="), copy=False)
+    a = np.ascontiguousarray(a) if a.ndim else a
     if not np.isfinite(a).all():  # a long double beyond the range of a double
         raise NetworkError(f"node '{node.name}': {what} is beyond the range of float64")
     return a

@@ -166,7 +166,8 @@ class FloatNetwork:
 
     def save(self, folder: str | Path, stem: str = "float") -> Path:
         """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
-        path = values.path("float network", folder) / f"{check_name(stem, f'stem {show(stem)}')}.json"
+        check_name(stem, f"float network: stem {show(stem)}")
+        path = values.path("float network", folder) / f"{stem}.json"
         tensors: dict[str, np.ndarray] = {}
         nodes = [_describe(n, tensors) for n in self.nodes]
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})

@@ -57,8 +57,9 @@ class FloatConv2d:
     ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
     channel; training starts from arbitrary values, ``quantize`` refuses them. ``kind`` 'real' is
     for training and comparison only; ``quantize`` refuses it.
-    ``padding`` is (top, bottom, left, right), also a number or torch's (y, x). ``unit``: the one size ``a`` of all channels, where
-    training must keep it (neurons with several inputs); None: each channel has its own.
+    ``padding`` is (top, bottom, left, right), also a number or torch's (y, x). ``unit``: the one
+    size ``a`` of all channels, where training must keep it (neurons with several inputs); None:
+    each channel has its own.
     """
 
     name: str

@@ -67,7 +67,7 @@ def fold(
         raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
     if target is not None:
         wanted = f"target {show(target)} must be a whole number of clocks"
-        target = integer(wanted, target, 1, 1 << 62, DesignError)
+        target = integer(wanted, target, 1, 10**30, DesignError)
     cores = walk(network)
     convs = [c.name for c in cores if c.op == "conv"]
     check_folding(network, convs, folding)

@@ -38,7 +38,9 @@ def check_goals(fps: Any, luts: Any, board: Any = None) -> None:
         raise UsageError(f"board {show(board)} must be the name of a board")
     for what, value in (("fps", fps), ("luts", luts)):
         if value is not None and not (_is_number(value) and LEAST < value < MOST):
-            raise UsageError(f"{what} {show(value)}: give a number above {LEAST:g} and below {MOST:g}")
+            raise UsageError(
+                f"{what} {show(value)}: give a number above {LEAST:g} and below {MOST:g}"
+            )
 
 
 def check_settings(

@@ -238,7 +238,8 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
         raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
-    out = {k: body[k] for k in SETTINGS if k in body}
+    # A core may be called as a setting is: its folding is an object, no setting is one.
+    out = {k: body[k] for k in SETTINGS if k in body and not isinstance(body[k], dict)}
     if body.get("format") == FORMAT:
         if body.get("version", VERSION) != VERSION:
             raise FileError(

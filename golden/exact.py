@@ -229,7 +229,8 @@ def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
     if isinstance(trace, str) and trace == "all":
         return spiking
     asked = values.names(
-        trace, lambda given: f"run: trace {given} must be 'all' or names of nodes", UsageError, False
+        trace, lambda given: f"run: trace {given} must be 'all' or names of nodes", UsageError,
+        ordered=False,
     )
     for name in asked:
         if name not in spiking:

@@ -1,5 +1,6 @@
 """The nodes of an integer network, each checked when it is made (DESIGN section 2). numpy only."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -53,7 +54,7 @@ class Input:
 
     def __post_init__(self) -> None:
         check_name(self.name, f"node {show(self.name)}: names")
-        shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=2**64)
+        shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=math.inf)
         _put(self, shape=values.check_size(self.name, shape))
         _choice(self, "coding", "coding", CODINGS)
         refusal = f"node '{self.name}': bits {show(self.bits)} must be 1 to 8"

@@ -64,11 +64,10 @@ _C = """
 """
 # Names that Windows takes for devices whatever follows the first dot
 _DEVICES = "con prn aux nul clock " + " ".join(f"com{n} lpt{n}" for n in range(10))
-# Names beside which our own texts instantiate the top; a test reads the texts for more
+# Names beside which our bench and wrapper instantiate the top; a test reads the bench for more
 _OURS = """
-    top clk rst uart_clk uart_rst clk_sync clk_uart rx tx led led_on tx_out board dut held images
-    packets at_in at_out clocks errors s_ready s_valid m_valid m_last m_data locked begun made loop
-    input_clock pll sterna vivado design obj program xilinx7 ecp5 ice40
+    top sterna clk rst dut held images packets at_in at_out clocks errors s_ready s_valid m_valid
+    m_last m_data
 """
 
 RESERVED = frozenset(

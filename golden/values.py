@@ -113,7 +113,7 @@ def items(value: Any) -> list[Any] | None:
 
 
 def tuple_of(
-    node: str, what: str, value: Any, least: int, count: int = 2, most: int = MAX_SIDE
+    node: str, what: str, value: Any, least: int, count: int = 2, most: float = MAX_SIDE
 ) -> tuple[int, ...]:
     """``count`` whole numbers; one number stands for all of them."""
     one = whole(value)

@@ -29,6 +29,8 @@ from sterna.hw.stream import Edge
 __all__ = ["Branch", "CoreInstance", "NetworkTop", "TopSpec", "input_ports"]
 
 AXIL_BITS = 16
+FIXED = ("image_input", "control", "result")
+"""Submodules of every top."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ class NetworkTop(wiring.Component):
             self.spec.classes, self.spec.slow_result, self.spec.logit_bits
         )
         # One namespace: what is fixed, then the cores, then what stands between them.
-        self._scope = Scope(("image_input", "control", "result"))
+        self._scope = Scope(FIXED)
         self._core_names = [self._scope.name(core.name) for core in self.spec.cores]
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))

@@ -13,6 +13,7 @@ from sterna.gen.solve import solve
 from sterna.gen.stages import Options, ensure, read_folding
 from sterna.golden import files
 from sterna.golden.errors import DesignError, SternaError, UsageError
+from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 
@@ -52,7 +53,7 @@ def refused(kind: type[SternaError], function, *given: Any, **settings: Any) -> 
 @pytest.mark.parametrize("goal", ["fps", "luts"])
 def test_a_goal_is_a_positive_number(goal, value):
     text = refused(UsageError, solve, NET, family="ecp5", **{goal: value})
-    assert text == f"{goal} {value!r}: give a number above 1e-06 and below 1e+12"
+    assert text == f"{goal} {show(value)}: give a number above 1e-06 and below 1e+12"
 
 
 def test_numbers_of_any_kind_and_size_are_goals():

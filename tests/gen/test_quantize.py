@@ -327,7 +327,8 @@ def test_input_mean_and_deviation() -> None:
     for what in ("mean", "std"):
         colour["image"][what] = [0.1, 0.2, 0.3]
         nodes = [replace(n, **colour.get(n.name, {})) for n in net.nodes]
-        _refused(FloatNetwork(net.steps, nodes), f"'image': a {what} for each channel .*first b")
+        with pytest.raises(NetworkError, match=f"'image': a {what} for each channel .*first b"):
+            quantize(FloatNetwork(net.steps, nodes), _images().repeat(3, axis=1))
         colour["image"][what] = None
     _unmade("image", r"'image': mean has shape \(3,\), which fits no 1 channels", mean=[1, 2, 3])
     _refused(_swap(net, "image", mean=0.13), "'image': a mean of 0.13 moves pixels below zero")

@@ -151,10 +151,35 @@ def test_netlist_engine(build):
     assert answer["clocks_per_image"] <= build.design.interval * 1.02
 
 
+def test_a_trace_is_all_or_one_name_or_several(simulator):
+    images = pictures(2)
+    every = simulator.run(images, trace="all")
+    assert list(every.spikes) == [tap.node for tap in simulator.taps]
+    name = simulator.taps[-1].node
+    for trace in (name, [name, name], {name}):
+        found = simulator.run(images, trace=trace).spikes
+        assert list(found) == [name]
+        np.testing.assert_array_equal(found[name], every.spikes[name])
+    turned = simulator.run(images[::-1], trace=())
+    np.testing.assert_array_equal(turned.logits, every.logits[::-1])
+    assert turned.spikes == {}
+
+
 def test_wrong_use_is_one_sentence(build, simulator):
     with pytest.raises(UsageError, match="no engine 'fast'; use one of batch, cocotb, netlist"):
         Simulator(build, "fast")
-    with pytest.raises(UsageError, match="no spikes of 'conv' can be traced"):
-        simulator.run(pictures(2), trace=["conv"])
+    for trace in ("conv", ["conv"], {"conv"}):
+        with pytest.raises(UsageError, match="no spikes of 'conv' can be traced; this build taps"):
+            simulator.run(pictures(2), trace=trace)
+    with pytest.raises(UsageError, match="trace 5 must be 'all' or names of nodes"):
+        simulator.run(pictures(2), trace=5)
+    for stall in ({"in_stall": 1.0}, {"out_stall": -0.1}, {"in_stall": "x"}):
+        with pytest.raises(UsageError, match="must be a number from 0 to below 1"):
+            simulator.run(pictures(2), **stall)
+    for seed in (-1, True, 2**31, None):
+        with pytest.raises(UsageError, match="seed .* must be an integer"):
+            simulator.run(pictures(2), seed=seed)
+    with pytest.raises(UsageError, match="workers 0 must be an integer, 1 to 1024"):
+        Simulator(build, workers=0)
     with pytest.raises(UsageError, match="holds no network.json"):
         Simulator(build.folder / "nowhere")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import sterna
 from sterna.gen import floatnet as fl
@@ -39,14 +41,15 @@ class Rude:
 
 WRONG: dict[str, Any] = {
     "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": math.nan, "inf": -math.inf,
-    "1e30": 10**30, "5,000 digits": 10**5000, "empty": "", "word": "Wrong name", "zero byte": "a\0b",
-    "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [], "ragged": [[1], [2, 3]],
+    "1e30": 10**30, "5,000 digits": 10**5000, "empty": "", "word": "Wrong name",
+    "zero byte": "a\0b", "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [],
+    "ragged": [[1], [2, 3]],
     "names": ["x", 1, None], "dict": {"x": 1}, "set": {1, 2}, "tuple": (2**63, -1),
     "object": object(), "rude": Rude(), "class": int, "function": len, "generator": iter([1, 2]),
     "numbers": np.array([1.5, math.nan]), "complex": 1j, "texts": np.array(["a", "b"]),
-    "objects": np.array([None, {}], object), "many axes": np.zeros((1,) * 9), "nothing": np.zeros(0),
-    "time": np.datetime64("2020"), "records": np.zeros(2, [("a", int)]), "third": fractions.Fraction(1, 3),
-    "bools": np.array([True, False]),
+    "objects": np.array([None, {}], object), "many axes": np.zeros((1,) * 9),
+    "nothing": np.zeros(0), "time": np.datetime64("2020"), "records": np.zeros(2, [("a", int)]),
+    "third": fractions.Fraction(1, 3), "bools": np.array([True, False]),
 }  # fmt: skip
 
 ONE = np.ones
@@ -93,8 +96,9 @@ def as_network(make: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_norm(**arguments: Any) -> Any:
-    nodes = [fl.FloatConv2d("c", "x", ONE((2, 1, 3, 3)), norm=fl.BatchNorm(**arguments)), *float_nodes()]
-    return fl.FloatNetwork(2, [n for k, n in enumerate(nodes) if k != 2])
+    norm = fl.BatchNorm(**arguments)
+    others = [n for n in float_nodes() if n.name != "c"]
+    return fl.FloatNetwork(2, [*others, fl.FloatConv2d("c", "x", ONE((2, 1, 3, 3)), norm=norm)])
 
 
 with_norm.__signature__ = inspect.signature(fl.BatchNorm)  # type: ignore[attr-defined]
@@ -130,7 +134,8 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "FloatLinear": (as_network(fl.FloatLinear), {"name": "f", "input": "n", "weight": ONE((3, 8))}),
     "FloatNeuron": (as_network(fl.FloatNeuron), {"name": "n", "inputs": ("c",)}),
     "FloatPool": (as_network(fl.FloatPool), {"name": "only", "input": "n", "mode": "sum"}),
-    "FloatMerge": (as_network(fl.FloatMerge), {"name": "only", "inputs": ("n", "n"), "mode": "add"}),
+    "FloatMerge": (as_network(fl.FloatMerge), {"name": "only", "inputs": ("n", "n"),
+                                               "mode": "add"}),
     "FloatReadout": (as_network(fl.FloatReadout), {"name": "r", "inputs": ("f",)}),
     "BatchNorm": (with_norm, {"gamma": ONE(2), "beta": ONE(2), "mean": ONE(2), "var": ONE(2)}),
 }  # fmt: skip
@@ -164,3 +169,42 @@ def test_wrong_arguments_are_refused(name: str, monkeypatch: Any, tmp_path: Any)
             except Exception as error:
                 error.add_note(f"{name}({argument}={kind})")
                 raise
+
+
+ANY = st.one_of(
+    st.sampled_from(list(WRONG.values())), st.integers(), st.floats(), st.text(), st.binary(),
+    st.booleans(), st.sampled_from([np.int64(1), np.float32(2), np.uint8(255), np.str_("x")]),
+    st.lists(st.integers(-9, 9), max_size=5), st.dictionaries(st.text(), st.integers(), max_size=3),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CALLS)
+def test_cases_of_wrong_arguments_together(name: str, monkeypatch: Any, tmp_path: Any) -> None:
+    """Several arguments at once, of any kind and in lists; minutes in all."""
+    monkeypatch.chdir(tmp_path)
+    parameters = list(inspect.signature(CALLS[name][0]).parameters)
+    nested = st.one_of(ANY, st.lists(ANY, max_size=5), st.tuples(ANY, ANY))
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.dictionaries(st.sampled_from(parameters), nested, min_size=1, max_size=3))
+    def tried(changes: dict[str, Any]) -> None:
+        if name == "solve":  # takes a second where all is right
+            changes = changes | {"luts": -1} if changes.keys() & {"luts", "fps"} else changes
+        attempt(name, changes)
+
+    tried()
+
+
+@pytest.mark.slow
+def test_cases_of_wrong_arguments_in_pairs(monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("run", "fold", "compare", "NeuronRule", "Conv2d", "FloatConv2d", "FloatNeuron"):
+        parameters = inspect.signature(CALLS[name][0]).parameters
+        for first, second in itertools.combinations(parameters, 2):
+            for (a, left), (b, right) in itertools.product(WRONG.items(), repeat=2):
+                try:
+                    attempt(name, {first: left, second: right})
+                except Exception as error:
+                    error.add_note(f"{name}({first}={a}, {second}={b})")
+                    raise
