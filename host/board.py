@@ -13,7 +13,7 @@ from sterna.golden.errors import UsageError
 from sterna.golden.link import Identity, LinkError
 from sterna.golden.result import Result
 from sterna.host.connection import Connection
-from sterna.host.inputs import Images, from_build, from_shape
+from sterna.host.inputs import Images, build_beside, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
 from sterna.host.reader import LinkStats
 from sterna.host.serialport import SerialPort, Transport
@@ -136,7 +136,7 @@ class Board:
                 f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"
             )
         board, wanted = self._structure, self._images.structure if self._images else None
-        if wanted is not None and wanted != board:
+        if self._images and wanted is not None and board not in (wanted, *self._images.structures):
             raise LinkError(
                 f"the board has another design (structure {board}) than the build ({wanted}); "
                 "program the build's bitstream, or name the build of the board's"
@@ -197,7 +197,10 @@ class Board:
                 raise UsageError("no weights: give the path of a weights.sterna, or a build")
             weights = self._images.weights
         image = parse_weights(weights)
-        load_weights(self._link, image)
+        build = self._images
+        if not isinstance(weights, bytes | bytearray) and (found := build_beside(weights)):
+            build = found
+        load_weights(self._link, image, build.structures if build else ())
         return image.weights_id
 
     def infer(self, images: Any) -> Result:

@@ -1,6 +1,6 @@
 """Which images a design takes: from a build folder, or from their shape alone."""
 
-__all__ = ["Images", "from_build", "from_shape"]
+__all__ = ["Images", "build_beside", "from_build", "from_shape"]
 
 import os
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Images:
     """The input of a design.
 
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
-    the shape is known. cores: names of the cores with a stall counter, where known. weights: the
+    the shape is known; structures: also those of bitstreams made before (`structure_ids`). cores: names of the cores with a stall counter, where known. weights: the
     build's weights.sterna, None without a build.
     """
 
@@ -29,6 +29,7 @@ class Images:
     structure: str | None = None
     cores: tuple[str, ...] = field(default=())
     weights: Path | None = None
+    structures: tuple[str, ...] = ()
 
     def pack(self, images: Any, image_bytes: int) -> bytes:
         """The bytes of images as they go over the link, ``image_bytes`` each.
@@ -51,18 +52,27 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
     """Of the network in a build folder. FileError where its files are missing or damaged."""
     path = Path(folder)
     network = files.load(path)
-    structure, cores = None, ()
+    structures, cores = (), ()
     if (path / "design.json").is_file():
         text = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'").decode()
-        structure = files.structure_id(network, text)[:16]
+        structures = tuple(name[:16] for name in files.structure_ids(network, text))
     if (path / "csr.json").is_file():
         data = files.read_bytes(path / "csr.json", 1 << 26, "run 'sterna verilog'")
         found = files.parse_json(data, path / "csr.json", "run 'sterna verilog'")
         names = [register["name"] for register in found["registers"]]
         cores = tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
     weights = path / "weights.sterna"
-    return Images(network.input, network.steps, structure, cores,
-                  weights if weights.is_file() else None)  # fmt: skip
+    return Images(
+        network.input, network.steps, structures[0] if structures else None, cores,
+        weights if weights.is_file() else None, structures,
+    )  # fmt: skip
+
+
+def build_beside(weights: str | os.PathLike[str]) -> Images | None:
+    """Of the build that a weights.sterna lies in; None where there is none."""
+    folder = Path(weights).parent
+    whole = all((folder / name).is_file() for name in ("network.json", "design.json"))
+    return from_build(folder) if whole else None
 
 
 def from_shape(shape: tuple[int, int, int]) -> Images:

@@ -14,7 +14,7 @@ from sterna.gen.progress import Progress
 from sterna.gen.stages import Build, ensure
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files import WeightsImage, read_weights_image
+from sterna.golden.files import WeightsImage, read_weights_image, structure_ids
 from sterna.golden.network import Readout
 from sterna.golden.result import Result
 from sterna.hw.registers import register_map
@@ -119,7 +119,8 @@ class Simulator:
             )
         image = weights if isinstance(weights, WeightsImage) else read_weights_image(weights)
         built = read_weights_image(self.build.folder / "weights.sterna")
-        if image.structure_id != built.structure_id:
+        same = structure_ids(self.build.network, self.build.design.to_json())
+        if image.structure_id not in (built.structure_id, *same):
             raise FileError(
                 f"the weights are for structure {image.structure_id[:16]}, this build is "
                 f"{built.structure_id[:16]}; pack them from this build's design"
