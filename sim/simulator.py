@@ -52,7 +52,7 @@ class Simulator:
         UsageError: no such engine. ToolMissing, ToolFailed: a tool.
 
     After :meth:`run`, ``stats`` has ``intervals`` (clocks between the last output words of
-    consecutive images), ``latency`` (clocks from first input to last output word of each image),
+    consecutive images, past those that fill the pipeline), ``latency`` (clocks from first input to last output word of each image),
     ``clocks`` (simulated in all), ``seconds`` (they took).
     """
 
@@ -178,8 +178,7 @@ class Simulator:
             start = time.perf_counter()
             parts = self._batch(rows, names, seed, in_stall, out_stall)
             seconds = time.perf_counter() - start
-        # Of every worker after the first the interval of the filling pipeline is left out.
-        intervals = [part.interval[min(k, 1) :] for k, part in enumerate(parts)]
+        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
         self.stats = {
             "intervals": np.concatenate(intervals),
             "latency": np.concatenate([part.latency for part in parts]),
@@ -195,11 +194,26 @@ class Simulator:
         }
         return Result(words[:, 1:].view(np.int32), (words[:, 0] & 0xFFFF).astype(np.int64), spikes)
 
+    @property
+    def _flying(self) -> int:
+        """Images on their way at once."""
+        design = self.build.design
+        return -(-(design.latency or 0) // max(1, design.interval))
+
+    def _steady(self, worker: int, intervals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Without those of the filling pipeline: of every worker after the first one interval, of a
+        network that holds many images as many, as long as half of them remain."""
+        fill = min(worker, 1)
+        if self._flying > 3:
+            fill = max(fill, min(self._flying, len(intervals) // 2))
+        return intervals[fill:]
+
     def _batch(
         self, rows: NDArray[np.uint8], names: list[str], seed: int, in_stall: float,
         out_stall: float,
     ) -> list[BatchResult]:  # fmt: skip
-        count = min(len(self._models), max(1, len(rows) // _SLICE))
+        least = max(_SLICE, 4 * self._flying)
+        count = min(len(self._models), max(1, len(rows) // least))
         edges = np.linspace(0, len(rows), count + 1).astype(int)
 
         def work(k: int) -> BatchResult:

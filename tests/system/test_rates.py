@@ -96,7 +96,7 @@ def test_case_s9_a_dense_network_of_ten_layers_runs_at_its_law():
 
 
 @pytest.mark.parametrize("kind,seeds", [
-    ("fast", range(0, 40, 2)), ("graph", (2, 3, 16, 24, 27)), ("chain", (5, 8, 11)),
+    ("fast", range(0, 40, 2)), ("graph", (5, 7, 9, 16, 24, 27)),
 ])  # fmt: skip
 def test_some_random_designs_are_as_fast_as_their_law(kind, seeds):
     for seed in seeds:
