@@ -78,7 +78,10 @@ def plan(
         cores=p.out,
         branches=_by_unit(network, p.branches),
         taps=[_tap(network, c) for c in p.out if c.output],
-        _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": result_clocks(classes)},
+        _ends={
+            "axis_input": image_clocks(first, pixels, axis_width),
+            "axis_output": result_clocks(classes),
+        },
     )
     bound = design.interval
     return replace(design, cores=[_with_spare_rows(network, c, bound, family) for c in p.out])

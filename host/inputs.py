@@ -20,8 +20,9 @@ class Images:
     """The input of a design.
 
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
-    the shape is known; structures: also those of bitstreams made before (`structure_ids`). cores: names of the cores with a stall counter, where known. weights: the
-    build's weights.sterna, None without a build.
+    the shape is known; structures: also those of bitstreams made before (`structure_ids`).
+    cores: names of the cores with a stall counter, where known. weights: the build's
+    weights.sterna, None without a build.
     """
 
     node: Input

@@ -52,8 +52,8 @@ class Simulator:
         UsageError: no such engine. ToolMissing, ToolFailed: a tool.
 
     After :meth:`run`, ``stats`` has ``intervals`` (clocks between the last output words of
-    consecutive images, past those that fill the pipeline), ``latency`` (clocks from first input to last output word of each image),
-    ``clocks`` (simulated in all), ``seconds`` (they took).
+    consecutive images, past those that fill the pipeline), ``latency`` (clocks from first input to
+    last output word of each image), ``clocks`` (simulated in all), ``seconds`` (they took).
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""Spare rows of line buffers: the row-by-row reckoning is the token model's, and no row is kept that
-does not help."""
+"""Spare rows of line buffers: the row-by-row reckoning is the token model's, and no row is kept
+that does not help."""
 
 import random
 

@@ -21,7 +21,7 @@ from sterna.gen.flight import horizon
 from sterna.gen.fold import fold
 from sterna.gen.tokens import TokenModel, settled
 from sterna.golden.coding import image_bits
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Readout
+from sterna.golden.network import Input, Linear, Network, Neuron, Node, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.hw.top import NetworkTop
 from sterna.sim.batch import BatchModel
