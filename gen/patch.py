@@ -27,7 +27,7 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import read_weights_image, structure_id, weights_id
+from sterna.golden.files import read_weights_image, structure_ids, weights_id
 from sterna.hw.chain import WORD_BITS, Banks
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]
@@ -124,7 +124,7 @@ def opened(build: Build) -> tuple[dict[str, Any], Board]:
         )
     if record is None:
         raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
-    if record["structure_id"] != structure_id(build.network, build.design.to_json()):
+    if record["structure_id"] not in structure_ids(build.network, build.design.to_json()):
         raise FileError(
             f"{build.folder}: the design was folded anew after its bitstream was made; run `sterna "
             "bitstream` again"
@@ -140,7 +140,7 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
     """
     new = read_weights_image(path)
     record, _ = opened(build)
-    if new.structure_id != record["structure_id"]:
+    if new.structure_id not in structure_ids(build.network, build.design.to_json()):
         raise FileError(
             f"{path}: is for structure {new.structure_id[:16]} and {build.folder} is "
             f"{record['structure_id'][:16]}; pack it for this build with sterna pack --onto"

@@ -78,18 +78,22 @@ def plan(
         cores=p.out,
         branches=_by_unit(network, p.branches),
         taps=[_tap(network, c) for c in p.out if c.output],
-        _ends={"axis_input": image_clocks(first, pixels, axis_width), "axis_output": result_clocks(classes)},
+        _ends={
+            "axis_input": image_clocks(first, pixels, axis_width),
+            "axis_output": result_clocks(classes),
+        },
     )
     bound = design.interval
     return replace(design, cores=[_with_spare_rows(network, c, bound, family) for c in p.out])
 
 
 def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str) -> CoreDesign:
-    """A stride of spare rows where both input and computing take all the time there is, and more
-    where rows are of a few clocks."""
+    """A stride of spare rows where both input (or the gearbox before it) and computing take all the
+    time there is, and more where rows are of a few clocks."""
     node = network[core.name]
     if isinstance(node, Conv2d | Pool):
-        if min(core.law["compute"], core.law["input"]) >= SLACK * bound:
+        beats = max(core.law["input"], core.law.get("gearbox", 0))
+        if min(core.law["compute"], beats) >= SLACK * bound:
             core = replace(core, spare_rows=(node.stride or node.kernel)[0])
     if isinstance(node, Conv2d | Linear):
         front = front_spec(network, core, family)

@@ -21,8 +21,8 @@ _STEPS = 16
 
 
 def spare_rows(g: Geometry, visits: int, items: int, pitch: int, bound: int) -> int:
-    """The fewest rows, ``g.spare`` or more, with which a core keeps to ``bound`` clocks an image, or
-    is as fast as rows can make it.
+    """The fewest rows, ``g.spare`` or more, with which a core keeps to ``bound`` clocks an image,
+    or is as fast as rows can make it.
 
     visits, items, pitch: visits of an output row, items of a visit, clocks from visit to visit.
     """

@@ -149,6 +149,7 @@ class _Sizer:
         self.place = [self.order.index(n) for n in range(len(found))]
         self.model = TokenModel(spec)
         self.bound = design.interval
+        self.images = IMAGES  # of the runs, unless loss shows later
         self.in_flight: int | None = None
         self.filled: list[int] = []  # in the last run that was fast
 
@@ -172,6 +173,9 @@ class _Sizer:
         flying, long = horizon(self.run(1).latency, self.bound)
         long = max(long, 3 * IMAGES)
         for images in sorted({IMAGES, max(IMAGES, flying + 4), long}):
+            if images < self.images:
+                continue
+            self.images = images
             before = [c.depth for c in self.found]
             self._set([ENDLESS] * len(before))
             best = self.run(long)
@@ -215,14 +219,14 @@ class _Sizer:
         if ENDLESS in before or not fast():
             self._set([ENDLESS] * len(before))
             self.filled = self.fill(images)
-            self._one_by_one(fast)
+            self._one_by_one(fast, before)
         # Those settled early were so beside endless ones: with less around, they may need less.
         tight, n = 0, 0
         while tighten and tight < len(self.found):
             tight = 0 if self._lower(self.found[n], fast) else tight + 1
             n = (n + 1) % len(self.found)
 
-    def _one_by_one(self, fast: Callable[[], bool]) -> None:
+    def _one_by_one(self, fast: Callable[[], bool], before: list[int]) -> None:
         little = [c for c, beats in zip(self.found, self.filled, strict=True) if beats <= _LITTLE]
         self._without(little, fast)
         less: dict[int, int] = {}
@@ -232,7 +236,8 @@ class _Sizer:
             enough = self.filled[n]
             # Blocks of a network are alike: what was too much in the most similar one.
             like = min(less, key=lambda beats: abs(beats - enough), default=None)
-            self._smallest(c, enough, fast, enough - less[like] if like is not None else ENDLESS)
+            guess = enough - less[like] if like is not None else ENDLESS
+            self._smallest(c, enough, fast, guess if before[n] < 0 else before[n])
             if c.depth:
                 less[enough] = enough - c.depth
 

@@ -36,9 +36,9 @@ class Plan:
 
     In ``text``, ``images`` is where the number of images stands (two behind it that of those in
     flight), ``limit`` where the largest interval does (numerator, denominator, packets before it
-    holds, clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer. Channels: ``input`` of
-    ``words`` an image, ``output`` of ``packet`` words a result, ``taps`` of the nodes' streams,
-    ``entries`` before and behind each buffer.
+    holds, clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer.
+    Channels: ``input`` of ``words`` an image, ``output`` of ``packet`` words a result, ``taps`` of
+    the nodes' streams, ``entries`` before and behind each buffer.
     """
 
     text: list[int] = field(default_factory=list)

@@ -54,6 +54,7 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import FileError, NetworkError
+from sterna.golden.identity import design_hashes
 from sterna.golden.network import (
     Conv2d,
     Input,
@@ -70,7 +71,7 @@ from sterna.golden.values import path as path_of
 
 __all__ = [
     "FORMAT", "VERSION", "write_atomic", "read_bytes", "sha256", "canonical_json", "parse_json",
-    "save", "load", "tensors", "structure_text", "structure_id", "weights_id",
+    "save", "load", "tensors", "structure_text", "structure_id", "structure_ids", "weights_id",
     "WeightsImage", "pack_weights_image", "parse_weights_image",
     "write_weights_image", "read_weights_image",
 ]  # fmt: skip
@@ -161,9 +162,13 @@ def structure_text(network: Network) -> str:
 
 
 def structure_id(network: Network, design_json: str) -> str:
-    """sha256 of the structure text, a zero byte and the text of design.json: what a bitstream
-    and a weights image must share."""
-    return sha256(structure_text(network).encode() + b"\0" + design_json.encode())
+    """What a bitstream and a weights image must share: the first of `structure_ids`."""
+    return structure_ids(network, design_json)[0]
+
+
+def structure_ids(network: Network, design_json: str) -> tuple[str, str]:
+    """Of structure text and design.json: the id of now, and that of files made earlier."""
+    return design_hashes(structure_text(network), design_json)
 
 
 def weights_id(network: Network) -> str:

@@ -19,7 +19,7 @@ from sterna.golden.names import show
 from sterna.golden.result import Result
 from sterna.golden.values import flag, real
 from sterna.host.connection import Connection
-from sterna.host.inputs import Images, build_weights, from_build, from_shape
+from sterna.host.inputs import Images, build_beside, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
 from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
@@ -163,7 +163,7 @@ class Board:
                 f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"
             )
         board, wanted = self._structure, self._images.structure if self._images else None
-        if wanted is not None and wanted != board:
+        if self._images and wanted is not None and board not in (wanted, *self._images.structures):
             raise LinkError(
                 f"the board has another design (structure {board}) than the build ({wanted}); "
                 "program the build's bitstream, or name the build of the board's"
@@ -234,10 +234,12 @@ class Board:
         if weights is None:
             if self._images is None or self._images.weights is None:
                 raise UsageError("no weights: give the path of a weights.sterna, or a build")
-            image = build_weights(self._images.weights.parent)
+            image, build = build_weights(self._images.weights.parent), self._images
         else:
-            image = parse_weights(weights)
-        load_weights(self._link, image)
+            image, build = parse_weights(weights), self._images
+            if isinstance(weights, str | os.PathLike) and (found := build_beside(weights)):
+                build = found
+        load_weights(self._link, image, build.structures if build else ())
         return image.weights_id
 
     def infer(self, images: Any) -> Result:

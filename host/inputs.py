@@ -1,6 +1,6 @@
 """Which images a design takes: from a build folder, or from their shape alone."""
 
-__all__ = ["Images", "build_weights", "from_build", "from_shape"]
+__all__ = ["Images", "build_beside", "build_weights", "from_build", "from_shape"]
 
 import os
 from dataclasses import dataclass, field
@@ -23,8 +23,9 @@ class Images:
     """The input of a design.
 
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
-    the shape is known. cores: names of the cores with a stall counter, where known. weights: the
-    build's weights.sterna, None without a build. classes: of its results, where known.
+    the shape is known; structures: also those of bitstreams made before (`structure_ids`).
+    cores: names of the cores with a stall counter, where known. weights: the build's
+    weights.sterna, None without a build. classes: of its results, where known.
     """
 
     node: Input
@@ -33,6 +34,7 @@ class Images:
     cores: tuple[str, ...] = field(default=())
     weights: Path | None = None
     classes: int | None = None
+    structures: tuple[str, ...] = ()
 
     def pack(self, images: Any, image_bytes: int) -> bytes:
         """The bytes of images as they go over the link, ``image_bytes`` each.
@@ -67,16 +69,18 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
     path = path_of("build", folder)
     with reading(path):
         network = files.load(path)
-        structure, cores = None, ()
+        structures, cores = (), ()
         if (path / "design.json").is_file():
             data = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'")
-            structure = files.structure_id(network, decode(data, path / "design.json"))[:16]
+            text = decode(data, path / "design.json")
+            structures = tuple(name[:16] for name in files.structure_ids(network, text))
         if (path / "csr.json").is_file():
             cores = _cores(path / "csr.json")
     weights = path / "weights.sterna"
-    return Images(network.input, network.steps, structure, cores,
-                  weights if weights.is_file() else None,
-                  network.shape[network.readout.name][0])  # fmt: skip
+    return Images(
+        network.input, network.steps, structures[0] if structures else None, cores,
+        weights if weights.is_file() else None, network.shape[network.readout.name][0], structures,
+    )  # fmt: skip
 
 
 def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:
@@ -89,16 +93,23 @@ def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:
         image = files.read_weights_image(path / "weights.sterna")
     design = decode(text, path / "design.json")
     for what, found, wanted in (
-        ("design", image.structure_id, files.structure_id(network, design)),
-        ("network", image.weights_id, files.weights_id(network)),
+        ("design", image.structure_id, files.structure_ids(network, design)),
+        ("network", image.weights_id, (files.weights_id(network),)),
     ):
-        if found != wanted:
+        if found not in wanted:
             raise FileError(
                 f"{path / 'weights.sterna'}: was packed from another {what} than that of {path} "
-                f"({found[:16]}, not {wanted[:16]}); run 'sterna pack {path}', or give the path of "
+                f"({found[:16]}, not {wanted[0][:16]}); run 'sterna pack {path}', or give the path of "
                 "a weights.sterna itself"
             )
     return image
+
+
+def build_beside(weights: str | os.PathLike[str]) -> Images | None:
+    """Of the build that a weights.sterna lies in; None where there is none."""
+    folder = Path(weights).parent
+    whole = all((folder / name).is_file() for name in ("network.json", "design.json"))
+    return from_build(folder) if whole else None
 
 
 def from_shape(shape: tuple[int, int, int]) -> Images:

@@ -4,6 +4,7 @@ __all__ = ["load_weights", "parse_weights"]
 
 import os
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,8 +29,9 @@ def parse_weights(weights: str | os.PathLike[str] | bytes | WeightsImage) -> Wei
     return read_weights_image(weights)
 
 
-def load_weights(link: Connection, image: WeightsImage) -> None:
+def load_weights(link: Connection, image: WeightsImage, same: Sequence[str] = ()) -> None:
     """Write the reloadable memories of a board and verify each by the board's own CRC pass.
+    ``same``: first 16 digits of ids that name one structure (`golden.files.structure_ids`).
 
     Order: hold, wait until idle, write (which clears weights_id), verify, weights_id, release. So
     wherever this ends early, weights_id is zero, or the weights are whole.
@@ -40,7 +42,7 @@ def load_weights(link: Connection, image: WeightsImage) -> None:
     """
     low, high = link.read("structure_id_lo", 2)
     board = f"{high << 32 | low:016x}"
-    if image.structure_id[:16] != board:
+    if image.structure_id[:16] != board and not {image.structure_id[:16], board} <= {*same}:
         raise FileError(
             f"the weights are for structure {image.structure_id[:16]}, the board's bitstream is "
             f"{board}; load weights packed with its design, or program the other bitstream"

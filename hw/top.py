@@ -61,7 +61,8 @@ class TopSpec:
     makers before readers. rom_crc, ident: see `ControlPlane`. compact: cells are dearer than
     clocks: no counters of the clocks of one image and of those in which each core had to wait,
     fewer images in flight; see also `WeightMemory`. in_flight: images that may be between the input
-    and their result, None: as many as usual. brisk: results come so often that a compact top, too, sends them at the full rate."""
+    and their result, None: as many as usual. brisk: results come so often that a compact top, too,
+    sends them at the full rate."""
 
     image: str
     edge: Edge

@@ -14,7 +14,7 @@ from sterna.gen.stages import Build, ensure
 from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files import WeightsImage, read_weights_image
+from sterna.golden.files import WeightsImage, read_weights_image, structure_ids
 from sterna.golden.names import show
 from sterna.golden.network import Readout
 from sterna.golden.result import Result
@@ -53,8 +53,8 @@ class Simulator:
         UsageError: no such engine. ToolMissing, ToolFailed: a tool.
 
     After :meth:`run`, ``stats`` has ``intervals`` (clocks between the last output words of
-    consecutive images), ``latency`` (clocks from first input to last output word of each image),
-    ``clocks`` (simulated in all), ``seconds`` (they took).
+    consecutive images, past those that fill the pipeline), ``latency`` (clocks from first input to
+    last output word of each image), ``clocks`` (simulated in all), ``seconds`` (they took).
     """
 
     def __init__(
@@ -122,7 +122,8 @@ class Simulator:
             )
         image = weights if isinstance(weights, WeightsImage) else read_weights_image(weights)
         built = read_weights_image(self.build.folder / "weights.sterna")
-        if image.structure_id != built.structure_id:
+        same = structure_ids(self.build.network, self.build.design.to_json())
+        if image.structure_id not in (built.structure_id, *same):
             raise FileError(
                 f"the weights are for structure {image.structure_id[:16]}, this build is "
                 f"{built.structure_id[:16]}; pack them from this build's design"
@@ -180,8 +181,7 @@ class Simulator:
             start = time.perf_counter()
             parts = self._batch(rows, names, seed, in_stall, out_stall)
             seconds = time.perf_counter() - start
-        # Of every worker after the first the interval of the filling pipeline is left out.
-        intervals = [part.interval[min(k, 1) :] for k, part in enumerate(parts)]
+        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
         self.stats = {
             "intervals": np.concatenate(intervals),
             "latency": np.concatenate([part.latency for part in parts]),
@@ -212,11 +212,26 @@ class Simulator:
             )
         return [name for name in known if name in asked]
 
+    @property
+    def _flying(self) -> int:
+        """Images on their way at once."""
+        design = self.build.design
+        return -(-(design.latency or 0) // max(1, design.interval))
+
+    def _steady(self, worker: int, intervals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Without those of the filling pipeline: of every worker after the first one interval, of a
+        network that holds many images as many, as long as half of them remain."""
+        fill = min(worker, 1)
+        if self._flying > 3:
+            fill = max(fill, min(self._flying, len(intervals) // 2))
+        return intervals[fill:]
+
     def _batch(
         self, rows: NDArray[np.uint8], names: list[str], seed: int, in_stall: float,
         out_stall: float,
     ) -> list[BatchResult]:  # fmt: skip
-        count = min(len(self._models), max(1, len(rows) // _SLICE))
+        least = max(_SLICE, 4 * self._flying)
+        count = min(len(self._models), max(1, len(rows) // least))
         edges = np.linspace(0, len(rows), count + 1).astype(int)
 
         def work(k: int) -> BatchResult:

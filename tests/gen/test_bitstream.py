@@ -14,7 +14,7 @@ from sterna.gen.boards import board
 from sterna.gen.boardtop import TOP
 from sterna.gen.fit import layer_cells, smaller_folding, too_big
 from sterna.gen.pack import memory_images
-from sterna.gen.patch import patch, verify
+from sterna.gen.patch import patch, verify, weights_memories
 from sterna.gen.program import command, program
 from sterna.gen.progress import Progress
 from sterna.gen.stages import Options, ensure
@@ -113,6 +113,16 @@ def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made,
     path.write_text("\n".join(lines) + "\n")
     assert verify(build)["different"] == {"f_weights": 1}
     path.write_text(text)
+
+
+def test_weights_with_the_id_of_before_are_of_the_same_structure(made, tmp_path):
+    _, _, build, _ = made
+    image = files.read_weights_image(build.folder / "weights.sterna")
+    now, former = files.structure_ids(build.network, build.design.to_json())
+    assert image.structure_id == now != former
+    files.write_weights_image(tmp_path / "w", former, image.weights_id, image.regions)
+    found = weights_memories(build, tmp_path / "w")
+    assert found[1].rows == weights_memories(build, build.folder / "weights.sterna")[1].rows
 
 
 def test_weights_of_another_structure_are_refused(made):

@@ -94,7 +94,45 @@ def test_without_forks_there_is_nothing_to_size_but_the_latency():
     assert not sized.buffers
     model = TokenModel(top_spec(network, sized, contents=False))
     assert sized.latency == model.run(1).latency
-    assert sized.modelled_interval == model.run(IMAGES).interval
+    assert sized.modelled_interval == model.run(30).interval
+    assert sized.bounds["flight"] == -(-(sized.latency - 4) // 16)
+
+
+def densely(layers, side=4, grow=2):
+    """Every layer reads all before it."""
+    same = {"padding": (1, 1, 1, 1)}
+    nodes, made = [Input("x", (1, side, side))], ["x"]
+    for k in range(layers):
+        read = made[-1]
+        if k > 1:
+            read = f"m{k}"
+            nodes.append(Merge(read, tuple(made[1:]), "concat"))
+        channels = grow * max(1, k) if k else 1
+        rule = NeuronRule(threshold=np.full(grow, 2))
+        nodes += [
+            Conv2d(f"c{k}", read, ones(grow, channels, 3, 3), **same),
+            Neuron(f"n{k}", (f"c{k}",), rule),
+        ]
+        made.append(f"n{k}")
+    nodes += [
+        Linear("f", made[-1], ones(3, grow * side * side)),
+        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+    ]
+    return Network(2, nodes, name="densely")
+
+
+def test_case_t5_dense_connections_are_sized_with_few_runs(monkeypatch):
+    network, runs = densely(8), []
+    design = bare(fold(network, None, family="ecp5"))
+    run = TokenModel.run
+    monkeypatch.setattr(
+        TokenModel, "run", lambda self, *a, **k: runs.append(1) or run(self, *a, **k)
+    )
+    sized = size_buffers(network, design)
+    monkeypatch.undo()
+    waiting = len(sized.buffers)
+    assert waiting >= 15 and len(runs) < 16 * waiting  # a search by halves took 30 each
+    check_tight(network, sized)
 
 
 def test_the_margin_is_a_choice():

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.fold import fold
 from sterna.gen.native import library
 from sterna.gen.tokenplan import KINDS, Plan
-from sterna.gen.tokens import ENDLESS, TokenModel
+from sterna.gen.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools import ToolFailed
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, ToolMissing
@@ -213,6 +214,33 @@ def test_compiled_code_is_kept_and_bad_code_is_refused(monkeypatch, tmp_path):
     library.cache_clear()
     with pytest.raises(FileError, match="STERNA_CACHE"):
         library(good, ("-O0",))
+
+
+def test_the_settled_mean_is_exact_where_intervals_repeat():
+    assert settled(np.cumsum([0, 90, 9, 7, 8, 7, 8, 7, 8, 7])) == Fraction(15, 2)
+    assert settled(np.cumsum([0, *([8] * 15), 243, *([20] * 16)])) == 20
+    assert settled(np.cumsum([0, 1, 2, 3, 4, 5, 6])) == 5  # the second half, whatever it is
+
+
+def test_a_growing_buffer_ends_at_the_least_depth_that_does_not_stand_still():
+    network = graph(4)
+    design = fold(network, FOLDING)
+    model = TokenModel(top_spec(network, design, contents=False))
+    depths = [b.buffer.depth for b in design.buffers if b.buffer]
+    assert len(depths) > 1
+    for n, branch in enumerate(design.buffers):
+        found = model.run(2, depths=[*depths[:n], 1, *depths[n + 1 :]], grow=n)
+        assert not found.deadlock and branch.buffer
+        assert found.grown == max(1, branch.buffer.min_no_deadlock)
+
+
+def test_images_in_flight_throttle_a_network_that_holds_more():
+    network = graph(4)
+    model = TokenModel(top_spec(network, fold(network, FOLDING), contents=False))
+    free = model.run(12, in_flight=ENDLESS).interval
+    alone = model.run(1).latency - 4  # the packet has 4 words
+    assert model.run(12, in_flight=16).interval == free
+    assert model.run(12, in_flight=1).interval == alone > free
 
 
 def test_a_run_stops_at_its_limit():

@@ -69,6 +69,10 @@ def test_real_metadata_is_kept_but_is_no_structure(tmp_path):
     other = Network(3, [n for n in example().nodes if n.name != "hidden"] + [
         Neuron("hidden", "conv", NeuronRule([3, 4, 5], "zero"))], "example")  # fmt: skip
     assert files.structure_id(other, design) != files.structure_id(a, design)
+    same = '{"clock": 1, "latency": 7, "ends": {"flight": 3}, "cores": [{"law": {"input": 5}}]}'
+    better = same.replace("7", "8").replace("5", "6")  # predictions
+    assert files.structure_id(a, same) == files.structure_id(a, better)
+    assert files.structure_id(a, same) != files.structure_id(a, same.replace("1", "2"))
     for text in (files.structure_id(a, design), files.weights_id(a)):
         assert len(text) == 64 and set(text) <= set("0123456789abcdef")
 

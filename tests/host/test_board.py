@@ -124,6 +124,31 @@ def test_frames_are_packed_as_golden_does(tmp_path) -> None:
     assert (result.logits.view(np.uint32) == np.array(found, np.uint32)).all()
 
 
+@pytest.mark.parametrize("board_has", [0, 1])
+def test_weights_with_the_id_of_before_are_loaded_where_the_structure_is_the_same(
+    build, board_has
+) -> None:
+    design = '{"clock": 1, "latency": 7}'
+    (build / "design.json").write_text(design)
+    ids = files.structure_ids(files.load(build), design)
+    assert len(set(ids)) == 2
+    structure = int(ids[board_has][:16], 16)
+    network = FakeNetwork(structure, regions=REGIONS, classes=4, rom=ROM.tobytes())
+    board = FakeBoard(network, image_bytes=32, image_time=0.0001)
+    path = build / "weights.sterna"
+    path.write_bytes(weights(ids[1 - board_has]))
+    with Board(Direct(board), build=build) as b:
+        assert b.load() == "1" * 64
+        assert b.load(path.read_bytes()) == "1" * 64
+    with Board(Direct(board)) as b:
+        assert b.load(path) == "1" * 64  # the build lies beside it
+        with pytest.raises(FileError, match="the weights are for structure"):
+            b.load(path.read_bytes())  # nobody knows that it is the same
+    path.write_bytes(weights("ab" * 32))
+    with Board(Direct(board), build=build) as b, pytest.raises(FileError, match="for structure ab"):
+        b.load()
+
+
 def test_another_structure_is_refused(build) -> None:
     board = fake(build)
     other = "ab" * 32

@@ -115,6 +115,10 @@ def test_weights_are_written_at_run_time(build, simulator, tmp_path):
     assert compare(run(other, images, trace="all"), simulator.run(images)) is None
     simulator.load(build.folder / "weights.sterna")
     assert compare(run(build.network, images, trace="all"), simulator.run(images)) is None
+    _, former = files.structure_ids(other, build.design.to_json())
+    files.write_weights_image(tmp_path / "w", former, files.weights_id(other), regions)
+    assert former != structure
+    simulator.load(tmp_path / "w")
     files.write_weights_image(tmp_path / "w", "0" * 64, files.weights_id(other), regions)
     with pytest.raises(FileError, match="the weights are for structure 0000000000000000"):
         simulator.load(tmp_path / "w")
