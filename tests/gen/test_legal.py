@@ -327,6 +327,15 @@ def test_cases_of_r4_choices_of_the_solver_for_wide_networks(seed, without_costs
     check_choices(seed)
 
 
+@pytest.mark.parametrize(("seed", "clocks"), [(14, 208), (54, 960)])
+def test_a_rate_that_more_lanes_reach_is_not_refused(seed, clocks):
+    """The fewest lanes for it have streams that are too slow: 520 clocks and 960."""
+    network = wide_network(seed)
+    fps = 100e6 / (fold(network).interval * (0.2 if seed == 14 else 1.0))
+    design = fold(network, fps=fps)
+    assert design.interval <= clocks and design.interval <= 100e6 / fps
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 1300))
 def test_cases_of_r4_default_foldings_of_many_wide_networks(seed):
