@@ -1,13 +1,14 @@
 """A design that does not fit a board: which layer is too big, and which folding would fit."""
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sterna.gen.boards import Board
 from sterna.gen.design import Design
-from sterna.gen.fold import fold, legal_folding
+from sterna.gen.fold import fold
 from sterna.gen.stages import Build
 from sterna.golden.errors import DesignError
 
@@ -106,8 +107,8 @@ def smaller_folding(
     build: Build, excess: float, attempt: Callable[[Build], Used], room: float = 1.0
 ) -> tuple[tuple[Design, Used] | None, int]:
     """The first of at most `TRIES` smaller foldings that ``attempt`` finds to fit into ``room`` of
-    what there is, and how many were tried. Each has fewer lanes by ``excess`` and then some, taken
-    from the layers that can spare them."""
+    what there is, and how many were tried. Each has the fewest lanes for more clocks, by ``excess``
+    and then some."""
     tried = 0
     last = None
     for step in range(1, TRIES + 1):
@@ -126,38 +127,15 @@ def smaller_folding(
 
 
 def _fewer_lanes(build: Build, factor: float) -> Design | None:
-    """The design with the lanes divided by ``factor``: always the widest layer gives first."""
+    """The design with the fewest lanes that takes ``factor`` times the clocks; None where it has
+    no fewer. Weights stay fixed, reloadable or patchable as they are, in memories: constants need
+    all their lanes."""
     network, old = build.network, build.design
-    folding = old.folding
-    goal = sum(_lanes(f) for f in folding.values()) / factor
-    while sum(_lanes(f) for f in folding.values()) > goal:
-        steps = [s for name in folding if (s := _step(network, name, folding[name])) is not None]
-        if not steps:
-            break
-        _, name, key, value = max(steps)
-        folding[name][key] = value
-        if key != "tp":  # fewer lanes than weights: they come from a memory
-            folding[name]["engine"] = "compress"
-    same = all(
-        (c.pe, c.simd, c.tp) == tuple(folding[c.name][k] for k in ("pe", "simd", "tp"))
-        for c in old.cores
-        if c.op == "conv"
-    )
-    if same:
-        return None
-    return fold(network, folding, family=old.family, clock_mhz=old.clock_mhz,
-                axis_width=old.axis_width)  # fmt: skip
-
-
-def _lanes(f: Mapping[str, Any]) -> int:
-    return f["pe"] * f["simd"] * f["tp"]
-
-
-def _step(network: Any, name: str, f: Mapping[str, Any]) -> tuple[int, str, str, int] | None:
-    """(lanes, layer, what, smaller value) of the next smaller folding of a layer."""
-    legal = legal_folding(network, name)
-    for key in sorted(("pe", "simd", "tp"), key=lambda k: -f[k]):
-        below = [v for v in legal[key] if v < f[key]]
-        if below:
-            return _lanes(f), name, key, max(below)
-    return None
+    convs = [c for c in old.cores if c.op == "conv"]
+    design = fold(
+        network, {c.name: {"memory": c.memory} for c in convs}, family=old.family,
+        clock_mhz=old.clock_mhz, axis_width=old.axis_width,
+        patchable=any(c.patchable for c in convs), target=math.ceil(old.interval * factor),
+    )  # fmt: skip
+    lanes = sum(c.lanes for c in convs)
+    return design if sum(c.lanes for c in design.cores if c.op == "conv") < lanes else None

@@ -74,35 +74,54 @@ def fold(
     groups = neuron_groups(network, cores)
     folding = with_memories(groups, folding, memory)
     check_styles(folding, patchable, family)
-    complete = [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
+    given, whole = folding, [n for n in convs if {"pe", "simd", "tp"} <= set(folding.get(n, {}))]
     if target is not None:
         pass
     elif fps is not None:
         target = int(clock_mhz * 1e6 / fps)
-    elif complete:
-        target = max(compute_clocks(network, n, **_pace(folding[n])) for n in complete)
+    elif whole:
+        target = max(compute_clocks(network, n, **_pace(folding[n])) for n in whole)
     else:
         _, h, w = network.input.shape
         target = 8 * h * w
-    for group in groups:
-        if not all(name in complete for name in group):
-            folding |= smallest(network, group, target, folding, fps, family)
-        _check_pe(group, folding)
-    for name in convs:  # what was chosen passes; what was given, or an engine demands, may not
-        if why := refusal(network, name, folding[name]):
-            raise DesignError(why)
-    target = max(
-        [target, *(compute_clocks(network, n, **_pace(folding[n])) for n in convs)]
-        if fps is None
-        else [target]
-    )
-    design = plan(network, cores, folding, target, family, clock_mhz, axis_width, patchable)
+    folding = _completed(network, groups, given, target, fps, family)
+    if fps is None:
+        target = max(target, *(compute_clocks(network, n, **_pace(folding[n])) for n in convs))
+    rest = family, clock_mhz, axis_width, patchable
+    design = plan(network, cores, folding, target, *rest)
+    for times in (2, 4, target) if fps is not None and design.interval > target else ():
+        # Streams hold it up; more lanes may have wider ones.
+        folding = _completed(network, groups, given, target // times, None, family)
+        design = min(design, plan(network, cores, folding, target, *rest), key=_interval)
+        if design.interval <= target:
+            break
     if fps is not None and design.interval > target:
         raise DesignError(
             f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
             f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
         )
     return size_buffers(network, with_widths(network, design))
+
+
+def _interval(design: Design) -> int:
+    return design.interval
+
+
+def _completed(
+    network: Network, groups: list[list[str]], given: dict[str, dict[str, Any]], target: int,
+    fps: float | None, family: str,
+) -> dict[str, dict[str, Any]]:
+    """``given`` with what it leaves open. DesignError where it, or an engine that it demands,
+    cannot be."""
+    folding = dict(given)
+    for group in groups:
+        if not all({"pe", "simd", "tp"} <= set(given.get(name, {})) for name in group):
+            folding |= smallest(network, group, target, folding, fps, family)
+        _check_pe(group, folding)
+        for name in group:
+            if why := refusal(network, name, folding[name]):
+                raise DesignError(why)
+    return folding
 
 
 def check_folding(network: Network, convs: list[str], folding: dict[str, dict[str, Any]]) -> None:

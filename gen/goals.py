@@ -11,19 +11,29 @@ from sterna.golden.values import whole
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
-    "LEAST", "MEMORIES", "MOST", "as_folding", "check_family", "check_goals", "check_network",
-    "check_settings", "python_number", "with_memories",
+    "LEAST", "MAX_PIXELS", "MEMORIES", "MOST", "as_folding", "check_family", "check_goals",
+    "check_network", "check_settings", "python_number", "with_memories",
 ]  # fmt: skip
 
 LEAST, MOST = 1e-6, 1e12
 """What images a second, MHz and LUTs are between: beyond, clocks an image are no clocks."""
+MAX_PIXELS = 1 << 21
+"""Of a map: more than 1920 x 1080. Buffers are sized by a model of every beat of some images."""
 MEMORIES = ("rom", "ram")
 
 
 def check_network(network: Any) -> None:
-    """UsageError for anything else, such as the folder of one."""
+    """UsageError for anything else, such as the folder of one; DesignError, naming the node, for
+    maps so large that no model of their streams ends."""
     if not isinstance(network, Network):
         raise UsageError(f"{show(network)} is not a Network; give sterna.load(FOLDER)")
+    for name, (_, height, width) in network.shape.items():
+        if height * width > MAX_PIXELS:
+            raise DesignError(
+                f"node '{name}': a map of {height} x {width} has {height * width} pixels, and "
+                f"hardware is planned for at most {MAX_PIXELS}; scale the images down or cut them "
+                "into tiles"
+            )
 
 
 def check_family(family: str, board: str, theirs: str) -> None:

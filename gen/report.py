@@ -35,7 +35,8 @@ def report(build: Build) -> dict[str, Any]:
     ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``, ``estimate``
     (of lut, ff, bram, lutram before any synthesis, by `gen.cost`; None for a family without
     coefficients), ``ends_estimate`` (of it what no core takes: control and AXI), ``solver`` (what
-    `gen.solve` says of its choice, or None).
+    `gen.solve` says of its choice, or None), ``tools`` (version and kind of the yosys and nextpnr
+    that synthesised or placed it, by name).
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
@@ -63,8 +64,18 @@ def report(build: Build) -> dict[str, Any]:
         "estimate": None if costs is None else costs.total.as_dict(),
         "ends_estimate": None if costs is None else _ends(costs, layers).as_dict(),
         "solver": _read(build.folder / SOLUTION),
-        "measured": measurements(build),
+        "measured": (measured := measurements(build)),
+        "tools": _tools(build, measured),
     }
+
+
+def _tools(build: Build, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Of the measurements, and of the last place and route where it was of this structure."""
+    found = [m.get("tools") for m in measured.values()]
+    placed = _read(build.folder / "board" / "placed_record.json") or {}
+    if placed.get("structure_id") == files.structure_id(build.network, build.design.to_json()):
+        found.append(placed.get("tools"))
+    return {k: tool for tools in found if isinstance(tools, dict) for k, tool in tools.items()}
 
 
 def _costs(network: Network, design: Design, family: str) -> Estimate | None:

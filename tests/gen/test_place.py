@@ -8,7 +8,10 @@ import pytest
 
 from sterna.gen.boards import board
 from sterna.gen.place import place_seeds
+from sterna.gen.report import keep_measurement, report
+from sterna.gen.stages import ensure
 from sterna.gen.tools import ToolFailed
+from sterna.golden.files import structure_id
 
 NEXTPNR = """#!{python}
 import json, sys
@@ -82,3 +85,16 @@ def test_of_seeds_that_fail_the_first_is_told(
         "nextpnr-ecp5 ended with code 1: ERROR: failed to place cell of seed 2; see "
         f"{folder / 'seed_2' / 'place.log'}"
     )
+
+
+def test_the_report_says_what_made_it(tmp_path: Path) -> None:
+    build = ensure("examples/digits", "fold", output=tmp_path / "digits")
+    assert report(build)["tools"] == {}
+    made = {"yosys": {"version": "0.52", "kind": "native"}}
+    keep_measurement(build, "synth_ecp5", {"tools": made})
+    identity = structure_id(build.network, build.design.to_json())
+    placer = {"nextpnr-ecp5": {"version": "0.9", "kind": "wasm"}}
+    build.write("board/placed_record.json", json.dumps({"structure_id": identity, "tools": placer}))
+    assert report(build)["tools"] == made | placer
+    build.write("board/placed_record.json", json.dumps({"structure_id": "", "tools": placer}))
+    assert report(build)["tools"] == made

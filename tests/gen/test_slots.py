@@ -123,6 +123,29 @@ def test_their_number_follows_from_memory_and_cores(monkeypatch: pytest.MonkeyPa
     assert slots.slot_count() == 5
 
 
+def test_a_test_that_waits_does_not_die_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time begins when it has its slot. The test is one marked yosys that takes no time."""
+    monkeypatch.setenv("STERNA_JOBS", "1")
+    monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path))
+    root = Path(__file__).parents[2]
+    words = ["-q", "-p", "no:cacheprovider", "--timeout=5", "-k", "baud_rates_that and 3000000",
+             "tests/gen/test_bitstream.py"]  # fmt: skip
+    with holder(tmp_path) as other:
+        waits = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *words], cwd=root, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert waits.stderr is not None
+        line = waits.stderr.readline()
+        time.sleep(6)
+        other.kill()
+        out, _ = waits.communicate()
+    assert line.startswith("waiting: yosys or nextpnr is running 1 time"), line
+    assert waits.returncode == 0 and " passed" in out, out
+
+
 # ---- programs side by side ----
 
 

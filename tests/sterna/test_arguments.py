@@ -2,6 +2,7 @@
 
 import fractions
 import inspect
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
