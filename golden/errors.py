@@ -11,6 +11,14 @@ class SternaError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        """The sentence on one line: a name from a file may hold line ends, or half characters that
+        no terminal takes, and they are shown escaped."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
 
 class NetworkError(SternaError):
     """A network description is wrong or cannot be computed exactly; names the node."""

@@ -29,8 +29,8 @@ class SternaCore(LiteXModule):
 
     def __init__(self, platform, build):
         folder = Path(build)
-        self.name = json.loads((folder / "network.json").read_text())["name"]
-        width = json.loads((folder / "design.json").read_text())["axis_width"]
+        self.name = json.loads((folder / "network.json").read_text(encoding="utf-8"))["name"]
+        width = json.loads((folder / "design.json").read_text(encoding="utf-8"))["axis_width"]
         self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=16)
         self.sink = sink = stream.Endpoint([("data", width)])
         self.source = source = stream.Endpoint([("data", 32)])

@@ -310,7 +310,7 @@ def test_hostile_things_in_the_place_of_a_file(kind, example, tmp_path, capsys, 
         err = capsys.readouterr().err.splitlines()
         said = [text for text in err if text.startswith("sterna ")]
         assert code in (1, 2, 3) and len(said) == 1, (words, code, err)
-        assert "internal error" not in said[0] and time.monotonic() - start < 10, (words, said)
+        assert "internal error" not in said[0] and time.monotonic() - start < 60, (words, said)
 
 
 def test_hostile_things_in_a_build_folder(example, tmp_path):
