@@ -117,6 +117,12 @@ class FloatFiles(Kind):
         found = FloatNetwork.load(self.folder)
         return [n.name for n in found.nodes]
 
+    def signed(self, name, value):
+        if isinstance(value, dict):
+            value.pop("check", None)
+            value["check"] = sha256(json.dumps(value, sort_keys=True).encode())
+        return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
 
 class WeightsFile(Kind):
     names = ("weights.sterna",)
