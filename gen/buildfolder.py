@@ -37,6 +37,7 @@ __all__ = ["Build", "LIMIT", "RECORD", "STAGES", "is_inside"]
 STAGES = ("fold", "pack", "verilog")
 RECORD = "stages.json"
 LIMIT = 1 << 28
+MADE_LIMIT = 1 << 32  # Verilog with the contents of all memories
 RECIPE_LIMIT = 1 << 20
 _KEYS = {"reads": dict, "options": dict, "writes": dict, "generator": str, "seal": str}
 
@@ -122,7 +123,7 @@ class Build:
 
     def made(self, stage: str, name: str) -> bytes:
         """A file that this installation made in ``stage``, as it was then. FileError otherwise."""
-        data = read_bytes(self.folder / name, LIMIT, f"run `sterna {stage}`")
+        data = read_bytes(self.folder / name, MADE_LIMIT, f"run `sterna {stage}`")
         if self.made_hash(stage, name) != sha256(data):
             raise FileError(
                 f"{self.folder / name}: is not as this installation made it; run `sterna {stage}` "

@@ -203,7 +203,7 @@ class FloatNetwork:
         try:
             tensors, _ = parse_tensors(blob, tensor_file, AGAIN)
             return cls(head["steps"], [_restore(d, tensors) for d in head["nodes"]])
-        except (LookupError, TypeError, ValueError, AttributeError) as e:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as e:
             raise FileError(f"{path}: does not describe a network ({e}); {AGAIN}") from e
 
 

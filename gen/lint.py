@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sterna.gen.stages import Build
 from sterna.gen.tools import run_tool
+from sterna.golden.locks import held
 
 __all__ = ["lint"]
 
@@ -15,6 +16,6 @@ def lint(build: Build) -> float:
     """
     waivers = Path(__file__).with_name("waivers.vlt")
     args = ["--lint-only", "-Wall", "--top-module", build.name, str(waivers), build.verilog.name]
-    with build.held():
-        build.remove("lint.log")  # a link in its place would be followed
+    with held(build.folder):
+        (build.folder / "lint.log").unlink(missing_ok=True)  # a link there would be followed
         return run_tool("verilator", args, build.folder, log="lint.log").seconds

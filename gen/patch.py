@@ -123,7 +123,10 @@ def opened(build: Build) -> tuple[dict[str, Any], Board]:
             "its bitstream; other weights are other files in its mem folder (sterna bitstream)"
         )
     if record is None:
-        raise FileError(f"{build.folder}: holds no placed and routed design; {_AGAIN}")
+        raise FileError(
+            f"{build.folder}: holds no placed and routed design that this installation made; "
+            f"{_AGAIN}"
+        )
     if record["structure_id"] not in structure_ids(build.network, build.design.to_json()):
         raise FileError(
             f"{build.folder}: the design was folded anew after its bitstream was made; run `sterna "

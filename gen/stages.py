@@ -21,8 +21,16 @@ from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
 from sterna.golden import files, values
-from sterna.golden.disk import canonical_json, parse_json, read_bytes, write_atomic
+from sterna.golden.disk import (
+    canonical_json,
+    hash_file,
+    parse_json,
+    read_bytes,
+    sha256,
+    write_atomic,
+)
 from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.locks import reading
 from sterna.golden.names import module_name, show
 
 __all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
@@ -108,13 +116,17 @@ def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
     sources = {name: name for name in ("network.safetensors", "network.json", "recipe.toml")}
     foldings = [f"folding.{variant}.json" for variant in variants]
     sources["folding.json"] = next((n for n in foldings if (folder / n).is_file()), "folding.json")
-    for name, original in sources.items():
-        if (folder / original).is_file():
-            data = read_bytes(folder / original, SOURCE_LIMIT)
-            if not (target / name).is_file() or read_bytes(target / name, SOURCE_LIMIT) != data:
-                write_atomic(target / name, data)
-        elif (target / name).is_file():
-            (target / name).unlink()
+    with reading(folder):  # its network is two files
+        found = {
+            name: read_bytes(folder / original, SOURCE_LIMIT)
+            for name, original in sources.items()
+            if (folder / original).is_file()
+        }
+    for name in sources:
+        if name not in found:
+            build.remove(name)
+        elif hash_file(target / name) != sha256(found[name]):
+            write_atomic(target / name, found[name])
 
 
 def ensure(

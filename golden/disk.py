@@ -36,6 +36,7 @@ TEMPORARY = ".sterna-"
 _PART = ".part"
 _ABANDONED = 86_400  # s; where there are no locks, an older temporary file is nobody's
 _CHUNK = 1 << 16
+_DEEP = 2  # of a build folder or a run
 DEEPEST = 64
 """Objects and lists inside each other, in JSON and TOML."""
 _DIGITS = 40  # of a number; the largest that any of our files needs has 20
@@ -95,8 +96,11 @@ def _temporary(folder: Path) -> tuple[int, str]:
 
 
 def sweep(folder: StrPath) -> None:
-    """Remove the temporary files, at any depth, whose writers have ended without doing so."""
-    for place, _, names in os.walk(folder):  # links to folders are not followed
+    """Remove the temporary files, down to two folders below, whose writers ended without it."""
+    root = os.fspath(folder)
+    for place, folders, names in os.walk(root):  # links to folders are not followed
+        deep = place[len(root) :].count(os.sep) >= _DEEP
+        folders[:] = [] if deep else [f for f in folders if not f.startswith(".")]
         for name in names:
             if name.startswith(TEMPORARY) and name.endswith(_PART):
                 with contextlib.suppress(OSError):

@@ -15,11 +15,18 @@ class SternaError(Exception):
     exit_code = 1
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(_printable(a) if isinstance(a, str) else a for a in args))
+        super().__init__(*(_short(a) if isinstance(a, str) else a for a in args))
+
+    def __str__(self) -> str:
+        """The sentence on one line: a name from a file may hold line ends, or half characters that
+        no terminal takes, and they are shown escaped."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def _printable(text: str) -> str:
-    text = text.encode("utf-8", "backslashreplace").decode()
+def _short(text: str) -> str:
     return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[-_MOST // 2 :]}"
 
 

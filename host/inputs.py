@@ -58,9 +58,11 @@ def _cores(path: Path) -> tuple[str, ...]:
     again = "run 'sterna verilog'"
     found = files.parse_json(files.read_bytes(path, 1 << 26, again), path, again)
     registers = found.get("registers") if isinstance(found, dict) else None
-    names = [r.get("name") for r in registers or () if isinstance(r, dict)]
-    if not isinstance(registers, list) or not all(isinstance(n, str) for n in names):
+    if not isinstance(registers, list) or not all(
+        isinstance(r, dict) and isinstance(r.get("name"), str) for r in registers
+    ):
         raise FileError(f"{path}: altered, it is no register map; {again}")
+    names = [str(r["name"]) for r in registers]
     return tuple(n.removeprefix("stall_") for n in names if n.startswith("stall_"))
 
 

@@ -103,8 +103,8 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
     if recipe is not None:
         path = run / "recipe.toml"
         body = parse_toml(recipe, path, "repair it")
-        facts = {key: body.get(key) for key in ("name", "data")}
-        if missing := [key for key, text in facts.items() if not isinstance(text, str)]:
+        facts = {key: body[key] for key in ("name", "data") if isinstance(body.get(key), str)}
+        if missing := [key for key in ("name", "data") if key not in facts]:
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
     return facts, finished_record(run)
 

@@ -360,7 +360,7 @@ def test_a_bitstream_of_before_is_not_programmed(routed, elsewhere, monkeypatch)
     files.save(network(), routed)
     assert programmed(routed, monkeypatch)
     elsewhere()
-    with pytest.raises(FileError, match="holds no placed and routed design; run `sterna bitstream"):
+    with pytest.raises(FileError, match="no placed and routed design that this inst.*; run `st"):
         programmed(routed, monkeypatch)
 
 

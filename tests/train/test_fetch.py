@@ -84,7 +84,7 @@ def test_anything_else_is_one_sentence(
     with pytest.raises(FileError) as error:
         fetch.fetch(site + how, MD5, largest)
     assert cause in str(error.value) and "\n" not in str(error.value), str(error.value)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 20
 
 
 def test_nothing_is_left_of_a_refused_download(
