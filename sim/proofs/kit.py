@@ -107,6 +107,11 @@ class Inside:
         return self._instance()._write_ports[0]._addr
 
     @property
+    def write_enable(self) -> Value:
+        """Of a memory's only write port."""
+        return self._instance()._write_ports[0]._en
+
+    @property
     def read_data(self) -> Value:
         """Of a memory's first read port."""
         return self._instance()._read_ports[0]._data
