@@ -164,9 +164,31 @@ def _accounts(
     return Bench(dut, ["i"], [], body, [dut.go])
 
 
-def _contents(
-    g: Geometry, loops: list[Loop], buffer: type = LineBuffer
-) -> Bench:
+def _reads(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Bench:
+    """No bank gives a pixel that is used from where it is written in the same clock."""
+    dut = _Core(g, loops, buffer, 0)
+
+    def body(b: Bench) -> None:
+        at = _later(b, Cat(_count(b, 0), _count(b, 1)), 1, "at")
+        y, x, _ = _item(b, dut, loops, at)
+        _collisions(b, dut, y, x)
+
+    return Bench(dut, ["i"], [], body, [dut.go])
+
+
+def _item(b: Bench, dut: _Core, loops: list[Loop], at: Value) -> tuple[Value, Value, Value]:
+    """(y, x) of the pixel that the item's word begins at, and which word of a pixel it is."""
+    g, walker = dut.buffer.geometry, dut.walker
+    n0, n1 = len(_count(b, 0)), len(_count(b, 1))
+    oy, ox = at[:n0], at[n0 : n0 + n1]
+    index = {p.name: getattr(walker, f"index_{p.name}") for p in loops}
+    y = oy * g.stride[0] - g.padding[0] + sum(index[p.name] * p.rows for p in loops)
+    x = ox * g.stride[1] - g.padding[2] + sum(index[p.name] * p.columns for p in loops)
+    w = sum((index[p.name] * p.words for p in loops if not (p.rows or p.columns)), Const(0))
+    return y, x, w
+
+
+def _contents(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Bench:
     dut = _Core(g, loops, buffer, 0)
 
     def body(b: Bench) -> None:
@@ -184,14 +206,9 @@ def _contents(
         # The item in front of the buffer: its image, and the pixel its window word begins at.
         image_out = counter(b, walker.image_end, 4, "image_out")
         at = _later(b, Cat(_count(b, 0), _count(b, 1), image_out), 1, "at")
-        n0, n1 = len(_count(b, 0)), len(_count(b, 1))
-        oy, ox, image = at[:n0], at[n0 : n0 + n1], at[n0 + n1 :]
-        index = {p.name: getattr(walker, f"index_{p.name}") for p in loops}
-        y = oy * g.stride[0] - g.padding[0] + sum(index[p.name] * p.rows for p in loops)
-        x = ox * g.stride[1] - g.padding[2] + sum(index[p.name] * p.columns for p in loops)
-        w = sum((index[p.name] * p.words for p in loops if not (p.rows or p.columns)), Const(0))
+        image = at[-2:]
+        y, x, w = _item(b, dut, loops, at)
         note = notes[image]
-        _collisions(b, dut, y, x)
         for n in range(g.rows):
             for k in range(g.columns):
                 inside = (y + n >= 0) & (y + n < g.height) & (x + k >= 0) & (x + k < g.width)
@@ -255,11 +272,12 @@ def _proofs() -> list[Proof]:
             lambda g=g: _accounts(g, _nest(g)), "prove", 8,
         ))
         found.append(Proof(
-            f"line_words_{name}", f"{text}: words, and no read where it is written",
-            lambda g=g: _contents(g, _nest(g)), "bmc", 18,
+            f"line_reads_{name}", f"{text}: no read where it is written",
+            lambda g=g: _reads(g, _nest(g)), "bmc", 16,
         ))
     g = _GEOMETRIES["2x2"]
     soon = ("freeing - 1)\n", "freeing - 4)\n")
+    full = ("self.i.ready.eq(~room[-1])", "self.i.ready.eq(1)")
     early = ("self.rows_ok.eq(~spare[-1])", "self.rows_ok.eq(1)")
     found += [
         Proof("walker_apart", "Walker: visits of 4 items begin 6 clocks apart",
@@ -267,8 +285,10 @@ def _proofs() -> list[Proof]:
         Proof("fault_line_soon", "LineBuffer that frees rows while they are read",
               lambda: _accounts(g, _nest(g), mutant(LineBuffer, *soon), False), "bmc", 26,
               fails=True),
-        Proof("fault_line_words", "LineBuffer that frees rows while they are read: words",
-              lambda: _contents(g, _nest(g), mutant(LineBuffer, *soon)), "bmc", 26, fails=True),
+        Proof("line_words", "LineBuffer 2x2, window (2, 2): every word of the first image",
+              lambda: _contents(g, _nest(g)), "bmc", 13),
+        Proof("fault_line_reads", "LineBuffer that always takes input: memories",
+              lambda: _reads(g, _nest(g), mutant(LineBuffer, *full)), "bmc", 18, fails=True),
         Proof("fault_line_early", "LineBuffer whose rows are always there",
               lambda: _accounts(g, _nest(g), mutant(LineBuffer, *early), False), "bmc", 12,
               fails=True),
