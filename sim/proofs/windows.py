@@ -96,6 +96,11 @@ def _visits_apart(b: Bench, dut: _Core, visit_clocks: int) -> None:
         inside = b.inside.part("walker")
         left = visit_clocks - since
         pause, items = inside("pause"), dut.walker.visit_items
+        place = Const(0, 1)
+        for k, loop in enumerate(dut.walker.loops):
+            if not loop.visit:
+                place = place * loop.count + _count(b, k + 2)
+        b.check(place == Mux(inside("fresh"), 0, since))
         # Mid-visit the rest of it and the pause lie ahead; behind it, the pause alone.
         b.check(pause <= dut.walker.pause)
         b.check((since >= items) & ((left <= pause) | (left == 0)) | ~inside("fresh"))
