@@ -23,6 +23,7 @@ from sterna.sim.cache import Cache
 from sterna.sim.cocotb_runner import run_network
 from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
+from sterna.sim.collisions import poison_collisions
 from sterna.sim.verilate import batch_library, forget_memories
 
 __all__ = ["ENGINES", "Simulator", "simulate", "weight_writes"]
@@ -100,7 +101,7 @@ class Simulator:
         if self.engine == "netlist":
             found = netlist(build.verilog, build.name, build.folder / "synth", target)
             return found.text, found.models
-        text = self._tapped()
+        text = poison_collisions(self._tapped())
         return forget_memories(text) if build.design.reloadable else text, ()
 
     def _tapped(self) -> str:
