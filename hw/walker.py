@@ -81,7 +81,8 @@ class Walker(wiring.Component):
             m.d.comb += inner_last[k].eq(at_last[k + 1 :].all())
         ready = self.go & self.rows_ok
         if self.pause:
-            pause, rested = Signal(range(self.pause + 1), name="pause"), Signal(name="rested", init=1)
+            pause = Signal(range(self.pause + 1))
+            rested = Signal(init=1)
             ready &= rested
             with m.If(pause != 0):
                 m.d.sync += pause.eq(pause - 1)

@@ -1,7 +1,7 @@
 """What a memory gives where it is read and written in the same clock, made visible in simulation.
 
-Memories with `no_rw_check` promise the synthesiser that nobody uses such a word: in the device it is
-undefined, in Verilog it would be the old one. So simulations give its complement: a design that
+Memories with `no_rw_check` promise the synthesiser that nobody uses such a word: in the device it
+is undefined, in Verilog it would be the old one. So simulations give its complement: a design that
 breaks the promise then differs from golden.
 """
 

@@ -87,7 +87,16 @@ class Verdict:
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
     from sterna.sim.proofs import (
-        buffers, buses, gears, joints, neurons, resets, rooms, skips, slices, windows,
+        buffers,
+        buses,
+        gears,
+        joints,
+        neurons,
+        resets,
+        rooms,
+        skips,
+        slices,
+        windows,
     )  # fmt: skip
 
     parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets)

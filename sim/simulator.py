@@ -21,9 +21,9 @@ from sterna.hw.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cache import Cache
 from sterna.sim.cocotb_runner import run_network
+from sterna.sim.collisions import poison_collisions
 from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
-from sterna.sim.collisions import poison_collisions
 from sterna.sim.verilate import batch_library, forget_memories
 
 __all__ = ["ENGINES", "Simulator", "simulate", "weight_writes"]

@@ -27,7 +27,7 @@ def add_parsers(
     sub.add_argument("--seeds", type=int, default=1, metavar="N",
                      help="place N times and keep the fastest")  # fmt: skip
     sub.add_argument("--no-output-registers", action="store_true",
-                     help="ECP5: keep flip-flops out of the block RAMs' output registers")  # fmt: skip
+                     help="ECP5: move no flip-flops into block RAMs")  # fmt: skip
 
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")

@@ -285,7 +285,7 @@ def patience(bench: Bench, willing: Value, moves: Value, limit: int) -> None:
 
 
 def mutant(component: Any, old: str, new: str) -> Any:
-    """The component's class, or a function, with one passage of its module's source replaced: a fault on purpose.
+    """The class, or function, with one passage of its module's source replaced: a fault on purpose.
 
     Raises:
         SternaError: the passage is not there exactly once.

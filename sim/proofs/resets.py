@@ -8,7 +8,15 @@ Payloads count where they are valid.
 from collections.abc import Callable
 
 from amaranth.hdl import (
-    Assert, Assume, ClockDomain, Elaboratable, Module, Mux, ResetInserter, Signal, Value,
+    Assert,
+    Assume,
+    ClockDomain,
+    Elaboratable,
+    Module,
+    Mux,
+    ResetInserter,
+    Signal,
+    Value,
 )  # fmt: skip
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -27,7 +35,7 @@ from sterna.hw.skip_fifo import KINDS, SkipFifo
 from sterna.hw.slices import Cut, Join
 from sterna.hw.stream import Edge
 from sterna.sim.proofs.kit import Proof, mutant
-from sterna.sim.proofs.windows import _GEOMETRIES, _Core, _nest
+from sterna.sim.proofs.windows import GEOMETRIES, Core, nest
 
 __all__ = ["PROOFS"]
 
@@ -117,12 +125,12 @@ class _Twins(Elaboratable):
         return begun | value
 
 
-class _Windows(_Core):
+class _Windows(Core):
     """Walker and line buffer; a word counts where it is that of an item."""
 
     def __init__(self):
-        g = _GEOMETRIES["2x2"]
-        super().__init__(g, _nest(g), LineBuffer, 0)
+        g = GEOMETRIES["2x2"]
+        super().__init__(g, nest(g), LineBuffer, 0)
         self.begins = self.walker.valid
 
 

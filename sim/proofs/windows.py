@@ -21,13 +21,13 @@ from sterna.hw.stream import Edge
 from sterna.hw.walker import Loop, Walker
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, taken
 
-__all__ = ["PROOFS"]
+__all__ = ["GEOMETRIES", "PROOFS", "Core", "nest"]
 
 _BITS = 7  # rows are counted modulo 128: far more than there are slots
 _MEMORY = 3  # clocks from an item to its addresses at the memories
 
 
-class _Core(wiring.Component):
+class Core(wiring.Component):
     """Walker and line buffer as `Front` connects them."""
 
     i: stream.Interface
@@ -85,7 +85,7 @@ def _count(b: Bench, loop: int) -> Value:
     return b.inside.part("walker")(f"count_{loop}") if sizes[loop] > 1 else Const(0, 1)
 
 
-def _visits_apart(b: Bench, dut: _Core, visit_clocks: int) -> None:
+def _visits_apart(b: Bench, dut: Core, visit_clocks: int) -> None:
     """A visit begins no sooner than so many clocks behind the last one."""
     since = Signal(range(visit_clocks + 1), init=visit_clocks, name="since_start")
     start = dut.walker.start
@@ -111,7 +111,7 @@ def _accounts(
     g: Geometry, loops: list[Loop], buffer: type = LineBuffer, invariants: bool = True,
     visit_clocks: int = 0,
 ) -> Bench:  # fmt: skip
-    dut = _Core(g, loops, buffer, visit_clocks)
+    dut = Core(g, loops, buffer, visit_clocks)
     rows = _Rows(g)
 
     def body(b: Bench) -> None:
@@ -171,7 +171,7 @@ def _accounts(
 
 def _reads(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Bench:
     """No bank gives a pixel that is used from where it is written in the same clock."""
-    dut = _Core(g, loops, buffer, 0)
+    dut = Core(g, loops, buffer, 0)
 
     def body(b: Bench) -> None:
         at = _later(b, Cat(_count(b, 0), _count(b, 1)), 1, "at")
@@ -181,7 +181,7 @@ def _reads(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Bench:
     return Bench(dut, ["i"], [], body, [dut.go])
 
 
-def _item(b: Bench, dut: _Core, loops: list[Loop], at: Value) -> tuple[Value, Value, Value]:
+def _item(b: Bench, dut: Core, loops: list[Loop], at: Value) -> tuple[Value, Value, Value]:
     """(y, x) of the pixel that the item's word begins at, and which word of a pixel it is."""
     g, walker = dut.buffer.geometry, dut.walker
     n0, n1 = len(_count(b, 0)), len(_count(b, 1))
@@ -194,7 +194,7 @@ def _item(b: Bench, dut: _Core, loops: list[Loop], at: Value) -> tuple[Value, Va
 
 
 def _contents(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Bench:
-    dut = _Core(g, loops, buffer, 0)
+    dut = Core(g, loops, buffer, 0)
 
     def body(b: Bench) -> None:
         m, walker = b.m, dut.walker
@@ -229,7 +229,7 @@ def _contents(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Benc
     return Bench(dut, ["i"], [], body, [dut.go])
 
 
-def _collisions(b: Bench, dut: _Core, y: Value, x: Value) -> None:
+def _collisions(b: Bench, dut: Core, y: Value, x: Value) -> None:
     """No bank is read for a pixel of the map where it is written in the same clock."""
     g = dut.buffer.geometry
     for r in range(g.rows):
@@ -246,7 +246,7 @@ def _collisions(b: Bench, dut: _Core, y: Value, x: Value) -> None:
             b.check(~(same & memory.write_enable), _later(b, used, _MEMORY, f"used_{r}_{c}"))
 
 
-def _nest(g: Geometry) -> list[Loop]:
+def nest(g: Geometry) -> list[Loop]:
     """As `FrontSpec.loops` makes it, of one output group and whole beats."""
     return [
         Loop("o", 1, visit=True),
@@ -257,7 +257,7 @@ def _nest(g: Geometry) -> list[Loop]:
 
 
 _ONE, _TWO = Edge(1, 1, 1, 1), Edge(1, 1, 2, 1)
-_GEOMETRIES = {
+GEOMETRIES = {
     "2x2": Geometry(_ONE, 2, 2, (2, 2), (1, 1), (1, 0, 1, 0)),
     "3x1_rows": Geometry(_ONE, 3, 2, (3, 1), (1, 1), (1, 1, 0, 0), 3),
     "1x2_columns": Geometry(_ONE, 2, 3, (1, 2), (1, 1), (0, 0, 1, 1), 1, 2),
@@ -269,33 +269,35 @@ _GEOMETRIES = {
 
 def _proofs() -> list[Proof]:
     found = []
-    for name, g in _GEOMETRIES.items():
-        text = f"LineBuffer {g.height}x{g.width}, window {g.kernel}, stride {g.stride}, " \
-               f"padding {g.padding}, reads {g.rows}x{g.columns}"  # fmt: skip
+    for name, g in GEOMETRIES.items():
+        text = (
+            f"LineBuffer {g.height}x{g.width}, window {g.kernel}, stride {g.stride}, "
+            f"padding {g.padding}, reads {g.rows}x{g.columns}"
+        )
         found.append(Proof(
             f"line_rows_{name}", f"{text}: row accounting",
-            lambda g=g: _accounts(g, _nest(g)), "prove", 8,
+            lambda g=g: _accounts(g, nest(g)), "prove", 8,
         ))
         found.append(Proof(
             f"line_reads_{name}", f"{text}: no read where it is written",
-            lambda g=g: _reads(g, _nest(g)), "bmc", 16,
+            lambda g=g: _reads(g, nest(g)), "bmc", 16,
         ))
-    g = _GEOMETRIES["2x2"]
+    g = GEOMETRIES["2x2"]
     soon = ("freeing - 1)\n", "freeing - 4)\n")
     full = ("self.i.ready.eq(~room[-1])", "self.i.ready.eq(1)")
     early = ("self.rows_ok.eq(~spare[-1])", "self.rows_ok.eq(1)")
     found += [
         Proof("walker_apart", "Walker: visits of 4 items begin 6 clocks apart",
-              lambda: _accounts(g, _nest(g), visit_clocks=6), "prove", 8),
+              lambda: _accounts(g, nest(g), visit_clocks=6), "prove", 8),
         Proof("fault_line_soon", "LineBuffer that frees rows while they are read",
-              lambda: _accounts(g, _nest(g), mutant(LineBuffer, *soon), False), "bmc", 26,
+              lambda: _accounts(g, nest(g), mutant(LineBuffer, *soon), False), "bmc", 26,
               fails=True),
         Proof("line_words", "LineBuffer 2x2, window (2, 2): every word of the first image",
-              lambda: _contents(g, _nest(g)), "bmc", 13),
+              lambda: _contents(g, nest(g)), "bmc", 13),
         Proof("fault_line_reads", "LineBuffer that always takes input: memories",
-              lambda: _reads(g, _nest(g), mutant(LineBuffer, *full)), "bmc", 18, fails=True),
+              lambda: _reads(g, nest(g), mutant(LineBuffer, *full)), "bmc", 18, fails=True),
         Proof("fault_line_early", "LineBuffer whose rows are always there",
-              lambda: _accounts(g, _nest(g), mutant(LineBuffer, *early), False), "bmc", 12,
+              lambda: _accounts(g, nest(g), mutant(LineBuffer, *early), False), "bmc", 12,
               fails=True),
     ]  # fmt: skip
     return found

@@ -9,12 +9,12 @@ from sterna.golden.errors import DesignError
 from sterna.hw.line_buffer import LineBuffer
 from sterna.hw.skip_fifo import SkipFifo
 from sterna.sim.collisions import poison_collisions
-from sterna.sim.proofs.windows import _GEOMETRIES, _nest
+from sterna.sim.proofs.windows import GEOMETRIES, nest
 
 PARTS = {
     "lutram": (lambda: SkipFifo(2, 3, "lutram"), 1),
     "block": (lambda: SkipFifo(2, 3, "block"), 1),
-    "window": (lambda: LineBuffer(g := _GEOMETRIES["3x1_rows"], _nest(g)), 3),
+    "window": (lambda: LineBuffer(g := GEOMETRIES["3x1_rows"], nest(g)), 3),
 }
 
 
