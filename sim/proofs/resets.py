@@ -166,13 +166,14 @@ def _proofs() -> list[Proof]:
     found = [
         Proof(f"reset_{name}", "as good as new after a reset in any state",
               lambda a=make, b=more: _Twins(a, promise=b) if isinstance(b, int) else _Twins(a, b),
-              "bmc", depth, wild=(_WILD,))
+              "bmc", depth, quick=name == "buffer", wild=(_WILD,))
         for name, (make, more, depth) in _CASES.items()
     ]  # fmt: skip
     keeps = ("front_valid = Signal()", "front_valid = Signal(reset_less=True)")
     found.append(Proof(
         "fault_reset", "Buffer whose reset forgets that it is full",
-        lambda: _Twins(lambda: mutant(Buffer, *keeps)(2), {}), "bmc", 6, fails=True, wild=(_WILD,),
+        lambda: _Twins(lambda: mutant(Buffer, *keeps)(2), {}), "bmc", 6, fails=True,
+        quick=True, wild=(_WILD,),
     ))  # fmt: skip
     return found
 
