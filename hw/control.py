@@ -34,9 +34,9 @@ class ControlPlane(wiring.Component):
     length, the node's latency and about 10 clocks more, and SLVERR after `PATIENCE` clocks in which
     nothing came back; a write's response means that the word is
     in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
-    read-only register or with some byte strobes off; chain accesses and CRC passes while an image is in
-    flight or a CRC pass is under way, or to a region or address nobody answers for; ``crc_words``
-    beyond 21 bits.
+    read-only register or with some byte strobes off; chain accesses and CRC passes while an image
+    is in flight or a CRC pass is under way, or to a region or address nobody answers for;
+    ``crc_words`` beyond 21 bits.
 
     A chain write that leaves for the ring sets weights_id to zero, so that half-loaded weights
     cannot carry the id of others; the loader writes it last. A reset keeps weights_id, as it keeps

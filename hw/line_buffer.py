@@ -95,8 +95,8 @@ class LineBuffer(wiring.Component):
         g = self.geometry
         taken = Signal()
         m.d.comb += taken.eq(self.i.valid & self.i.ready)
-        word = Signal(range(max(2, g.words_per_pixel)))
-        x = Signal(range(max(2, g.width)))
+        word = Signal(range(max(2, g.words_per_pixel)), name="word_in")
+        x = Signal(range(max(2, g.width)), name="x_in")
         column = Signal(range(max(2, g.columns)))
         row = Signal(range(max(2, g.rows)))
         start = Signal(range(max(2, g.bank_depth)))  # of the row in its bank
@@ -161,7 +161,7 @@ class LineBuffer(wiring.Component):
         # Rows that the output row being issued needs less than the next one: a register, too.
         usual = max(set(taken), key=taken.count)
         less = Signal(signed(signed_bits(min(0, *taken), max(1, *taken))), init=taken[0])
-        row = Signal(range(max(2, g.out_height)), init=1 % g.out_height)
+        row = Signal(range(max(2, g.out_height)), init=1 % g.out_height, name="row_to_end")
         following = Signal.like(less)
         m.d.comb += following.eq(usual)
         with m.Switch(row):

@@ -75,13 +75,14 @@ class Walker(wiring.Component):
         counters = [Signal(range(max(n, 2)), name=f"count_{k}") for k, n in enumerate(self.sizes)]
         at_last = Signal(len(self.sizes))
         inner_last = Signal(len(self.sizes))  # every loop inside this one is at its last turn
-        issue, fresh = Signal(), Signal(init=1)
+        issue, fresh = Signal(name="issue"), Signal(name="fresh", init=1)
         m.d.comb += at_last.eq(Cat(c == n - 1 for c, n in zip(counters, self.sizes, strict=True)))
         for k in range(len(self.sizes)):
             m.d.comb += inner_last[k].eq(at_last[k + 1 :].all())
         ready = self.go & self.rows_ok
         if self.pause:
-            pause, rested = Signal(range(self.pause + 1)), Signal(init=1)
+            pause = Signal(range(self.pause + 1))
+            rested = Signal(init=1)
             ready &= rested
             with m.If(pause != 0):
                 m.d.sync += pause.eq(pause - 1)

@@ -22,6 +22,7 @@ from sterna.hw.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cache import Cache
 from sterna.sim.cocotb_runner import run_network
+from sterna.sim.collisions import poison_collisions
 from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import batch_library, forget_memories
@@ -103,7 +104,7 @@ class Simulator:
         if self.engine == "netlist":
             found = netlist(build, target)
             return found.text, found.models
-        text = self._tapped()
+        text = poison_collisions(self._tapped())
         return forget_memories(text) if build.design.reloadable else text, ()
 
     def _tapped(self) -> str:

@@ -29,7 +29,7 @@ def add_parsers(
                      help="place N times, side by side where STERNA_JOBS allows, and keep the "
                           "fastest")  # fmt: skip
     sub.add_argument("--no-output-registers", action="store_true",
-                     help="ECP5: keep flip-flops out of block RAMs' output registers")  # fmt: skip
+                     help="ECP5: move no flip-flops into block RAMs")  # fmt: skip
 
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")

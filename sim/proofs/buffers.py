@@ -95,6 +95,8 @@ def _in_lut_ram(b: Bench, track: Tracker, depth: int) -> None:
     memory = b.inside.part("memory")
     read, write = memory.read_address, memory.write_address
     b.check((read < depth) & (write == _row(depth, read, track.fill)))
+    # What `no_rw_check` promises: a word that is there is not read where one is written.
+    b.check(read != write, memory.write_enable & b.inside("some"))
     track.invariant(b.dut.level, [])
     track.invariant_at(memory.peek(_row(depth, read, track.offset)))
 
@@ -104,6 +106,7 @@ def _in_block(b: Bench, track: Tracker, depth: int) -> None:
     read, write = memory.read_address, memory.write_address
     fetched, last = b.inside("fetched"), b.inside("out_valid")
     b.check((read < depth) & (write == _row(depth, read, stored)))
+    b.check(read != write, memory.write_enable & b.inside("gone"))  # see above
     track.invariant(b.dut.level, [])
     ahead = Signal(2, name="ahead_of_memory")
     b.m.d.comb += ahead.eq(fetched + last)

@@ -55,7 +55,10 @@ def _axil(component: type = AxiLiteSlave, invariants: bool = True) -> Bench:
         waiting, whole = b.inside("waiting"), b.inside("whole")
         ends = Signal(name="ends")
         m.d.comb += ends.eq(waiting & (dut.done | (dut.write & ~whole)))
-        made = [counter(b, ends & w, 4, f"made_{n}") for w, n in ((dut.write, "w"), (~dut.write, "r"))]
+        made = [
+            counter(b, ends & which, 4, f"made_{n}")
+            for which, n in ((dut.write, "w"), (~dut.write, "r"))
+        ]
         events = {
             "aw": bus.awvalid & bus.awready, "w": bus.wvalid & bus.wready,
             "ar": bus.arvalid & bus.arready, "b": bus.bvalid & bus.bready,
@@ -68,7 +71,8 @@ def _axil(component: type = AxiLiteSlave, invariants: bool = True) -> Bench:
         note = {n: _noted(b, events[n], count[n], chosen, what, n) for n, what in sent.items()}
         strobe = _noted(b, events["w"], count["w"], chosen, bus.wstrb, "strobe")
         w_error = _noted(b, ends & dut.write, made[0], chosen, dut.error, "w_error")
-        r_answer = _noted(b, ends & ~dut.write, made[1], chosen, Cat(dut.error, dut.rdata), "answer")
+        answer = Cat(dut.error, dut.rdata)
+        r_answer = _noted(b, ends & ~dut.write, made[1], chosen, answer, "answer")
         for name, out in (("b", bus.bvalid), ("r", bus.rvalid)):
             before = count["aw"] if name == "b" else count["ar"]
             b.check((before - count[name])[:2] <= 2)
@@ -166,7 +170,8 @@ def _master(component: type = ChainMaster, answers: bool = False) -> Bench:
 
 
 def _proofs() -> list[Proof]:
-    strobes = ("Mux(self.write & ~whole, partial, self.error)", "self.error | (self.write & ~whole)")
+    strobes = ("Mux(self.write & ~whole, partial, self.error)",
+               "self.error | (self.write & ~whole)")  # fmt: skip
     drops = ("with m.If(bus.bready):\n            m.d.sync += bus.bvalid.eq(0)",
              "m.d.sync += bus.bvalid.eq(0)")  # fmt: skip
     waits = ("over = back.valid | settled", "over = back.valid")

@@ -13,6 +13,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import (
@@ -105,6 +106,11 @@ class Inside:
     def write_address(self) -> Value:
         """Of a memory's only write port."""
         return self._instance()._write_ports[0]._addr
+
+    @property
+    def write_enable(self) -> Value:
+        """Of a memory's only write port."""
+        return self._instance()._write_ports[0]._en
 
     @property
     def read_data(self) -> Value:
@@ -278,8 +284,8 @@ def patience(bench: Bench, willing: Value, moves: Value, limit: int) -> None:
     bench.check(waited < limit)
 
 
-def mutant(component: type, old: str, new: str) -> type:
-    """The component's class with one passage of its module's source replaced: a fault on purpose.
+def mutant(component: Any, old: str, new: str) -> Any:
+    """The class, or function, with one passage of its module's source replaced: a fault on purpose.
 
     Raises:
         SternaError: the passage is not there exactly once.

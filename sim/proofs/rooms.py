@@ -262,7 +262,7 @@ def _proofs() -> list[Proof]:
             lambda a=(edge, visits, turns): _collector(*a), "prove", 2)  # fmt: skip
     for count, visits, turns in ((1, 2, 1), (3, 2, 1), (2, 2, 2)):
         add(f"serializer_{count}_{visits}_{turns}",
-            f"WordSerializer of {count} words, {visits} visits, {turns} turns: never full at a push",
+            f"WordSerializer of {count}, {visits} visits, {turns} turns: never full at a push",
             lambda a=(count, visits, turns): _serializer(*a), "prove", 2)  # fmt: skip
     for name, shape in _FEEDERS.items():
         add(f"feeder_{name}", f"StepFeeder {shape}: no step is overwritten",
@@ -271,7 +271,8 @@ def _proofs() -> list[Proof]:
         add(f"assembler_{reads}_{apart}",
             f"WordAssembler of {reads} reads, {apart} apart: every word is whole",
             lambda r=reads, a=apart: _assembler(r, a), "bmc", 16)  # fmt: skip
-    soon = ("_last_of(m, self.o.valid & self.o.ready, e.plane_beats)", "self.o.valid & self.o.ready")
+    soon = ("_last_of(m, self.o.valid & self.o.ready, e.plane_beats)",
+            "self.o.valid & self.o.ready")  # fmt: skip
     turn = ("_last_of(m, (left == 1) & self.o.ready, self.turns)", "fifo.o.valid & fifo.o.ready")
     more = ("left.eq(left + Mux(self.give, 1, -1))", "left.eq(left + Mux(self.give, 1, 0))")
     add("fault_credit", "Credit that is never used up",

@@ -98,7 +98,8 @@ def _lock_model():
     where = board("ulx3s-85f")
     text = wrapper(where, "inner", setting("ecp5", 25_000_000, 60e6))
     text = text.replace(".LOCK(locked)", ".LOCK()").replace(TOP, "pins")
-    return open_model(_LOCK + text.replace("wire loop, locked;", "wire loop, locked = rx;"), "bench")
+    text = text.replace("wire loop, locked;", "wire loop, locked = rx;")
+    return open_model(_LOCK + text, "bench")
 
 
 def test_reset_ends_only_when_lock_has_lasted_and_any_glitch_begins_it_anew():
