@@ -11,7 +11,7 @@ from torch import Tensor
 from sterna.gen import native
 from sterna.golden.errors import SternaError
 
-__all__ = ["library", "forward", "backward", "Clip", "SumPool"]
+__all__ = ["library", "forward", "backward", "Clip", "SumPool", "is_dense"]
 
 RESETS = {"subtract": 0, "zero": 1, "none": 2}
 FLAGS = ("-O3", "-march=native", "-ffast-math")
@@ -69,7 +69,7 @@ def backward(
     return gx, a, b, c
 
 
-def _is_dense(x: Tensor) -> bool:
+def is_dense(x: Tensor) -> bool:
     """Whether the values of a stream [T,B,C,H,W] are one block of memory, which ``empty_like``
     then makes another of in the same order."""
     last = x.ndim == 5 and x.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
@@ -108,7 +108,7 @@ class Clip(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, up: Tensor, levels: int) -> Tensor:
-        x = x if _is_dense(x) else x.contiguous()
+        x = x if is_dense(x) else x.contiguous()
         ctx.save_for_backward(x)
         ctx.how = (ctypes.c_int64(x.numel()), *map(ctypes.c_float, (float(up), float(levels))))
         out = torch.empty_like(x)

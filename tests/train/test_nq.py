@@ -93,6 +93,9 @@ def test_the_clip_is_the_same_with_channels_last() -> None:
     for one, other in zip(*found, strict=True):
         assert one is not None and other is not None
         torch.testing.assert_close(one, other)
+    torch.manual_seed(1)
+    noisy = clip(y, up, 4, torch.tensor(0.3)).detach() - a
+    assert noisy.stride() == y.stride() and float(noisy.std()) == pytest.approx(0.3, rel=0.1)
     cut = x.transpose(1, 2)  # neither order: copied, and right
     torch.testing.assert_close(clip(cut, up, 4, None), clip(x, up, 4, None).transpose(1, 2))
 
