@@ -219,7 +219,10 @@ def conversion_lines(results: dict[str, Any]) -> list[str]:
     for key in sorted(results):
         name, count = results[key]["row"], results[key]["tested"]
         found, row = results[key]["conversion"], f"`{name}`"
-        for form, what in (("T", row), ("corrected_T", f"{row}, biases corrected")):
+        for form, what in (
+            ("T", row), ("corrected_T", f"{row}, biases corrected"),
+            ("normed_T", f"{row}, norms of each T"),
+        ):  # fmt: skip
             if f"test_{form}1" in found:
                 noise = recipe_of(ROWS[name])[1]["nq"].get("noise", True)
                 cells = [found["test_ann"], *(found[f"test_{form}{t}"] for t in times)]

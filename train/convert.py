@@ -9,6 +9,7 @@ from torch import Tensor
 from sterna.gen.floatnet import FloatNetwork, FloatNeuron
 from sterna.train.ftbc import correct_bias
 from sterna.train.nq import CONVERTED
+from sterna.train.schedule import measure_norms
 
 __all__ = ["convert", "settle"]
 
@@ -23,7 +24,8 @@ def convert(
 
     ``images`` (uint8, not trained on) are for the bias correction, where the recipe asks for it.
     Returns accuracies on each of ``parts`` (images, labels): ``<part>_ann`` of the clips,
-    ``<part>_T<n>`` after n steps of IF neurons, ``<part>_corrected_T<n>`` with corrected biases.
+    ``<part>_T<n>`` after n steps of IF neurons, ``<part>_corrected_T<n>`` with corrected biases,
+    ``<part>_normed_T<n>`` with batch norms measured on ``images`` at n steps.
     """
     forms = {False: "T"}
     if module.nq.bias_correction:
@@ -37,7 +39,27 @@ def convert(
         for module.corrected, form in forms.items():
             for module.steps in CONVERTED:
                 found[f"{part}_{form}{module.steps}"] = accuracy(module, inputs, labels)
+    if module.nq.measure_norms:
+        found |= _normed(module, images, parts, accuracy)
     settle(module)
+    return found
+
+
+def _normed(
+    module: Any,
+    images: Tensor,
+    parts: Mapping[str, tuple[Tensor, Tensor]],
+    accuracy: Callable[[Any, Tensor, Tensor], float],
+) -> dict[str, float]:
+    """Accuracies of IF neurons behind batch norms of each T, which are put back."""
+    kept = {k: v.clone() for k, v in module.state_dict().items()}
+    module.clipping = module.corrected = False
+    found: dict[str, float] = {}
+    for steps in CONVERTED:
+        measure_norms(module, images, len(images), steps)
+        for part, (inputs, labels) in parts.items():
+            found[f"{part}_normed_T{steps}"] = accuracy(module, inputs, labels)
+    module.load_state_dict(kept)
     return found
 
 

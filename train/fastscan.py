@@ -11,7 +11,7 @@ from torch import Tensor
 from sterna.gen import native
 from sterna.golden.errors import SternaError
 
-__all__ = ["library", "forward", "backward", "Clip", "SumPool"]
+__all__ = ["library", "forward", "backward", "Clip", "SumPool", "is_dense"]
 
 RESETS = {"subtract": 0, "zero": 1, "none": 2}
 FLAGS = ("-O3", "-march=native", "-ffast-math")
@@ -69,6 +69,13 @@ def backward(
     return gx, a, b, c
 
 
+def is_dense(x: Tensor) -> bool:
+    """Whether the values of a stream [T,B,C,H,W] are one block of memory, which ``empty_like``
+    then makes another of in the same order."""
+    last = x.ndim == 5 and x.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    return x.is_contiguous() or (last and x.flatten(0, 1).data_ptr() == x.data_ptr())
+
+
 class SumPool(torch.autograd.Function):
     """Sums of k x k blocks of float32 [N,C,H,W]; several times faster than avg_pool2d."""
 
@@ -97,11 +104,11 @@ class SumPool(torch.autograd.Function):
 
 
 class Clip(torch.autograd.Function):
-    """``train.nq.clip`` of float32 without noise, in one pass each way."""
+    """``train.nq.clip`` of float32 without noise, in one pass each way; channels may be last."""
 
     @staticmethod
     def forward(ctx, x: Tensor, up: Tensor, levels: int) -> Tensor:
-        x = x.contiguous()
+        x = x if is_dense(x) else x.contiguous()
         ctx.save_for_backward(x)
         ctx.how = (ctypes.c_int64(x.numel()), *map(ctypes.c_float, (float(up), float(levels))))
         out = torch.empty_like(x)
@@ -113,7 +120,8 @@ class Clip(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         (x,) = ctx.saved_tensors
-        gx, grad = torch.empty_like(x), grad.contiguous()
+        gx = torch.empty_like(x)  # in the order of x, so the gradient, too
+        grad = grad if grad.stride() == x.stride() else torch.empty_like(x).copy_(grad)
         lib = library()
         assert lib is not None
         lib.clip_backward.restype = ctypes.c_double

@@ -192,7 +192,8 @@ class SpikingModule(nn.Module):
 
     def _input(self, node: FloatInput, images: Tensor, folded: bool) -> Tensor:
         if node.coding == "direct":
-            order = torch.channels_last if self.relu else torch.contiguous_format
+            last = self.relu or self.clipping  # then no membrane needs another order
+            order = torch.channels_last if last else torch.contiguous_format
             x = images.contiguous(memory_format=order).unsqueeze(0).float()
             return x if folded else x * node.scale
         if node.coding == "frames":
@@ -206,7 +207,8 @@ class SpikingModule(nn.Module):
 
     def _sum(self, node: Weighted, s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         integer = self.fraction_bits is not None
-        return weighted_sum(node, s, weight, bias, integer, self.half_gradients, self.relu)
+        half, last = self.half_gradients, self.relu or self.clipping
+        return weighted_sum(node, s, weight, bias, integer, half, last)
 
     def _is_tied(self, node: Weighted) -> bool:
         return node.name in self.network.readout.inputs

@@ -33,7 +33,8 @@ class NQ:
     """A recipe's [nq]. levels: L. up: where every layer's scalar starts. noise: whether sigma is
     measured and used. steps: time steps of the SNN by which it is measured. share: of the training
     images, kept for that and not trained on. bias_correction: whether neurons get a bias for each
-    time step after conversion (``train.ftbc``)."""
+    time step after conversion (``train.ftbc``). measure_norms: whether what conversion costs is
+    also said with batch norms measured, over the kept images, at each T; the network stays."""
 
     levels: int = 4
     up: float = 8.0
@@ -41,6 +42,7 @@ class NQ:
     steps: int = 4
     share: float = 0.1
     bias_correction: bool = False
+    measure_norms: bool = False
 
 
 def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
@@ -52,7 +54,13 @@ def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
         z = (x / up).clamp(0, 1)
         stairs = torch.floor(z * levels + 0.5) / levels
         a = up * (z + (stairs - z).detach())
-    return a if sigma is None else a - sigma * torch.randn_like(a)
+    if sigma is None:
+        return a
+    # drawn as one line: torch is several times slower where channels are last
+    line = torch.randn(a.numel(), device=a.device, dtype=a.dtype)
+    one_block = fastscan.is_dense(a)
+    noise = line.as_strided(a.shape, a.stride()) if one_block else line.view(a.shape)
+    return a - sigma * noise
 
 
 def check_convertible(node: FloatNeuron | FloatMerge) -> None:

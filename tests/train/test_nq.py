@@ -79,6 +79,44 @@ def test_gradients_reach_the_input_inside_the_clip_and_up_outside() -> None:
     torch.testing.assert_close(up.grad, inside + 1)
 
 
+def test_the_clip_is_the_same_with_channels_last() -> None:
+    torch.manual_seed(0)
+    x, g = torch.randn(1, 4, 6, 5, 7) * 2, torch.randn(1, 4, 6, 5, 7)
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        y = x[0].contiguous(memory_format=order).unsqueeze(0).requires_grad_()
+        up = torch.tensor(1.7, requires_grad=True)
+        a = clip(y, up, 4, None)
+        a.backward(g)
+        found.append((a.detach(), y.grad, up.grad))
+        assert a.stride() == y.stride()  # no copy to another order
+    for one, other in zip(*found, strict=True):
+        assert one is not None and other is not None
+        torch.testing.assert_close(one, other)
+    torch.manual_seed(1)
+    noisy = clip(y, up, 4, torch.tensor(0.3)).detach() - a
+    assert noisy.stride() == y.stride() and float(noisy.std()) == pytest.approx(0.3, rel=0.1)
+    cut = x.transpose(1, 2)  # neither order: copied, and right
+    torch.testing.assert_close(clip(cut, up, 4, None), clip(x, up, 4, None).transpose(1, 2))
+
+
+def test_conversion_is_measured_behind_norms_of_each_T_and_changes_nothing(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    runs = []
+    for extra in ("", "\nmeasure_norms = true"):
+        path = recipe(tmp_path, nq=f"up = 2.0{extra}", epochs=4)
+        run = tmp_path / f"run{len(runs)}"
+        done = train(path, run, progress=quiet)
+        runs.append((done, read_checkpoint(run / "checkpoint.safetensors")))
+    (plain, a), (normed, b) = runs
+    assert all(np.array_equal(a[1][k], b[1][k]) for k in a[1])
+    more = {k: v for k, v in normed["conversion"].items() if "normed" in k}
+    assert normed["conversion"].items() - more.items() == plain["conversion"].items()
+    # at T = 1 the statistics of clips are furthest from those of spikes
+    assert more["validation_normed_T1"] > plain["conversion"]["validation_T1"]
+    assert len(more) == 10 and more["validation_normed_T16"] > 0.7
+
+
 def test_noise_is_measured_on_what_conversion_does(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     trainer = Trainer(read_recipe(recipe(tmp_path)), tmp_path / "run", None, quiet, None)
@@ -151,7 +189,7 @@ def test_runs_resume_exactly_before_and_after_the_conversion(tmp_path: Path) -> 
 @pytest.mark.parametrize(("change", "error", "sentence"), [
     ({"nq": "levels = 0"}, UsageError, "levels 0 is not possible"),
     ({"nq": "noise = 1"}, UsageError, "noise 1 is not possible"),
-    ({"nq": "gamma = 1"}, UsageError, "takes .*levels, noise"),
+    ({"nq": "gamma = 1"}, UsageError, "takes .*levels, measure_norms, noise"),
     ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "are not trained together"),
     ({"nq": "share = 0.6"}, UsageError, "half of the images or more"),
     ({"extra": "neuron = { leak = 0.5 }"}, NetworkError, "conversion needs IF neurons"),

@@ -70,6 +70,9 @@ def test_conversion_with_and_without_corrected_biases(table) -> None:
         "| `nq`, biases corrected | on | 10000 | 90.00 | 80.00 | 80.00 | 80.00 | 80.00 | 80.00 "
         "| 79.20 to 80.77 |",
     ]
+    normed = CONVERSION | {f"test_normed_T{t}": 0.7 for t in (1, 2, 4, 8, 16)}
+    found = table.conversion_lines({"a": row("nq", conversion=normed)})[3]
+    assert found.startswith("| `nq`, norms of each T | on | 10000 | 90.00 | 70.00 |")
     few = table.conversion_lines({"a": row("resnet20", conversion=CONVERSION, tested=1000)})[2:]
     assert few[0].startswith("| `resnet20` | off | 1000 | 90.00 |")
     assert few[0].endswith("| 50.90 to 57.07 |")
