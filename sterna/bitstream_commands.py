@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
 
 Answer = tuple[dict[str, Any], str, int]
+PROGRAMS = {"ecp5": ("yosys", "nextpnr-ecp5", "ecppack"),
+            "ice40": ("yosys", "nextpnr-ice40", "icepack")}  # fmt: skip
 
 
 def add_parsers(
@@ -49,16 +51,20 @@ def add_parsers(
 
 def bitstream(options: argparse.Namespace) -> Answer:
     """The bitstream of a board, or the Vivado project for it."""
-    from sterna.gen.bitstream import BoardOptions
+    from sterna.gen.bitstream import BoardOptions, divisor
     from sterna.gen.bitstream import bitstream as make
     from sterna.gen.boards import BOARDS, board
     from sterna.gen.progress import Progress
+    from sterna.gen.tools import find
     from sterna.gen.vivado import write_project
 
     if not options.board:
         raise UsageError(f"give the board with --board: one of {', '.join(BOARDS)}")
     uart = tuple(options.uart.split(",")) if options.uart else ()
     where = board(options.board, uart)
+    divisor(where, options.baud)  # a rate that cannot be made is refused before the stages
+    for name in PROGRAMS.get(where.family, ()):
+        find(name)
     progress = Progress(1)
     built = _built(options, where.name, where.family, progress)
     if where.family == "xilinx7":

@@ -138,6 +138,7 @@ def infer(options: argparse.Namespace) -> Answer:
 
     if not Path(options.folder).is_dir():
         raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
+    compare = _comparison(options.compare) if options.compare else None
     images, labels = _images(options)
     if options.images is not None:
         images = _first(images, options.images)
@@ -157,8 +158,8 @@ def infer(options: argparse.Namespace) -> Answer:
         answer["classes"] = result.classes.tolist()
         text += "\nclasses: " + " ".join(map(str, result.classes.tolist()))
     code = 0
-    if options.compare:
-        difference = _compared(options.compare, images, result)
+    if compare:
+        difference = compare(images, result)
         answer["first_difference"] = difference
         text += f"\n{difference or f'all {result.logits.size} logits equal golden'}"
         code = 1 if difference else 0
@@ -219,14 +220,20 @@ def _recipes_data(folder: Path) -> str:
     return data
 
 
-def _compared(folder: str, images: "np.ndarray", result: Any) -> str | None:
-    """The first difference to the golden model of the network in ``folder``, or None."""
+def _comparison(folder: str) -> "Callable[[np.ndarray, Any], str | None]":
+    """What gives the first difference to the golden model of the network in ``folder``, or None.
+    The network is read, and what runs it imported, before any image is computed."""
     from sterna.golden import files
     from sterna.golden.exact import run
     from sterna.golden.result import compare
 
-    difference = compare(run(files.load(folder), images), result, (), ("golden", "board"))
-    return None if difference is None else str(difference)
+    network = files.load(folder)
+
+    def first_difference(images: "np.ndarray", result: Any) -> str | None:
+        difference = compare(run(network, images), result, (), ("golden", "board"))
+        return None if difference is None else str(difference)
+
+    return first_difference
 
 
 def _save(path: str, result: Any) -> None:

@@ -23,6 +23,9 @@ __all__ = [
 Answer = tuple[dict[str, Any], str, int]
 REPOSITORY = Path(__file__).resolve().parents[1]
 FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
+# Programs that are looked for before the first stage.
+PROGRAMS = {"batch": ("verilator", "g++"), "cocotb": ("verilator", "g++"),
+            "netlist": ("yosys", "verilator", "g++")}  # fmt: skip
 
 
 # --- training and quantization ----------------------------------------------------------------
@@ -70,10 +73,10 @@ def quantize(options: argparse.Namespace) -> Answer:
     data_name = options.data or (facts["data"] if facts else "")
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
+    like = files.load(options.like) if options.like else None
     images = data.load(data_name)
     way = f"choose another than {data_name} with --data"
     check_fits(str(source), network.input, network.steps, images.train[0], way)
-    like = files.load(options.like) if options.like else None
     rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
     bits = {n.name: n.rule.fraction_bits for n in rules}
     first = pick(images.test[0], slice(1000))
@@ -123,12 +126,15 @@ def _options(options: argparse.Namespace) -> "Options":
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
 
-def _ensure(options: argparse.Namespace, upto: str, more_steps: int = 0) -> "Build":
+def _ensure(
+    options: argparse.Namespace, upto: str, more_steps: int = 0, build: "Build | None" = None
+) -> "Build":
     from sterna.gen.progress import Progress
     from sterna.gen.stages import ensure
 
     options.progress = Progress(more_steps)
-    return ensure(options.folder, upto, _options(options), options.output, options.progress)
+    source = options.folder if build is None else build
+    return ensure(source, upto, _options(options), options.output, options.progress)
 
 
 def _stage(options: argparse.Namespace, upto: str) -> Answer:
@@ -204,12 +210,24 @@ def _report(built: "Build") -> Answer:
 # --- running ----------------------------------------------------------------------------------
 
 
+def _with_images(
+    options: argparse.Namespace, upto: str, few: int | None
+) -> tuple["Build", "np.ndarray", "np.ndarray"]:
+    """The build up to a stage, and the images it is to run on with their labels. Images that do not
+    exist or do not fit are refused before the first stage."""
+    from sterna.gen.stages import open_build
+
+    build = open_build(options.folder, options.output)
+    images, labels = _test_images(options, build, few)
+    return _ensure(options, upto, 1, build), images, labels
+
+
 def _test_images(
     options: argparse.Namespace, built: "Build", few: int | None
 ) -> tuple["np.ndarray", "np.ndarray"]:
     """The first images of the test part of the build's data set, and their labels."""
     from sterna.train import data
-    from sterna.train.frames import pick
+    from sterna.train.frames import check_fits, pick
 
     name = options.data or built.data
     if not name:
@@ -218,6 +236,9 @@ def _test_images(
     count = options.images or min(few or len(labels), len(labels))
     if count > len(labels):
         raise UsageError(f"the test part of '{name}' has {len(labels)} images, {count} were asked")
+    network: Any = built.network  # an Input has all that is looked at of a FloatInput
+    way = f"choose another than {name} with --data"
+    check_fits(str(built.folder), network.input, network.steps, images, way)
     return pick(images, slice(count)), labels[:count]
 
 
@@ -225,8 +246,7 @@ def eval(options: argparse.Namespace) -> Answer:
     """Accuracy of the golden model."""
     from sterna.golden.exact import run
 
-    built = _ensure(options, "fold", 1)
-    images, labels = _test_images(options, built, None)
+    built, images, labels = _with_images(options, "fold", None)
     with options.progress.step(f"golden model, {len(labels)} images"):
         result = run(built.network, images)
     right = int((result.classes == labels).sum())
@@ -236,10 +256,12 @@ def eval(options: argparse.Namespace) -> Answer:
 
 def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:
     from sterna.gen.report import keep_measurement
+    from sterna.gen.tools import find
     from sterna.sim.verify import verify
 
-    built = _ensure(options, "verilog", 1)
-    images, labels = _test_images(options, built, FEW[engine])
+    for name in PROGRAMS[engine]:
+        find(name)
+    built, images, labels = _with_images(options, "verilog", FEW[engine])
     answer = verify(built, images, labels, engine, options.progress)
     # The host's speed is no property of the build.
     lasting = {k: v for k, v in answer.items() if k != "sim_clocks_per_second"}
@@ -270,8 +292,10 @@ def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
     from sterna.gen.report import core_rows, estimated, keep_measurement, rows_text
     from sterna.gen.synth import synth
+    from sterna.gen.tools import find
     from sterna.golden.disk import write_atomic
 
+    find("yosys")
     built = _ensure(options, "verilog", 1)
     family = built.design.family
     target: str = options.target or ("ecp5" if family == "generic" else family)
@@ -296,7 +320,9 @@ def synth(options: argparse.Namespace) -> Answer:
 def lint(options: argparse.Namespace) -> Answer:
     """Verilator's warnings; fails at the first one."""
     from sterna.gen.lint import lint
+    from sterna.gen.tools import find
 
+    find("verilator")
     built = _ensure(options, "verilog", 1)
     with options.progress.step("verilator -Wall"):
         lint(built)

@@ -2,8 +2,10 @@
 
 import argparse
 import importlib
-from typing import NoReturn
+import sys
+from typing import Any, NoReturn
 
+from sterna import streams
 from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, tolerance, whole
 
 __all__ = ["MODULES", "Parser", "parser"]
@@ -24,6 +26,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         Parser.mistake = message
         super().error(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse's own lets nobody know where a stream does not take it.
+        if message and file is sys.stdout:
+            streams.out(message.rstrip("\n"))
+        elif message:
+            streams.say(message.rstrip("\n"))
 
 
 def parser() -> argparse.ArgumentParser:

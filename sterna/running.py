@@ -41,7 +41,6 @@ def _run(words: Sequence[str]) -> int:
         code = leave.code if isinstance(leave.code, int) else UsageError.exit_code
         if code and any(len(w) > 3 and "--json".startswith(w) for w in words):
             streams.out(json.dumps({"error": Parser.mistake or "wrong usage", "exit_code": code}))
-        streams.flush()
         return code
     if options.version:
         from importlib.metadata import version

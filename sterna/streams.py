@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["Lost", "flush", "out", "say", "secure"]
+__all__ = ["Lost", "out", "say", "secure"]
 
 
 class Lost(Exception):
@@ -78,19 +78,6 @@ def say(text: str) -> None:
     """A line on stderr."""
     with contextlib.suppress(OSError, ValueError):
         print(_writable(text, sys.stderr), file=sys.stderr, flush=True)
-
-
-def flush() -> None:
-    """What argparse and others printed. Lost as ``out``."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError) as error:
-        _drop(sys.stdout)
-        if isinstance(error, BrokenPipeError):
-            raise Lost("") from None
-        raise Lost(f"stdout takes no more ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _writable(text: str, stream: Any) -> str:

@@ -79,7 +79,8 @@ def load(name: str) -> ImageSet:
     if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
         raise UsageError(
             f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, "
-            "nmnist_T, random_CxHxW"
+            "nmnist_T, random_CxHxW (images of your own are taken by `sterna infer --file` and, in "
+            "Python, by sterna.run, quantize and simulate)"
         )
     return sets[name]()
 

@@ -24,6 +24,7 @@ enum { VERSION = 1, MAX_BODY = 240, FRAME_COST = 6, WINDOW = 100, SLOTS_AT_MOST 
 enum { HELLO = 1, IMAGE, WRITE, READ, MODE, POLL, RESEND };
 enum { IDENTITY = 1, ANSWER = 3, RESULT };
 enum { SILENCE_MS = 3000, STALL_MS = 10000, FIRST_WAIT_MS = 50, LONGEST_WAIT_MS = 250 };
+enum { IMAGE_MS = STALL_MS, FRAME_MS = STALL_MS / 10, RESULT_WORDS = 56, NEW_SESSIONS = 8 };
 
 struct frame {
     uint8_t kind, size, body[MAX_BODY];
@@ -50,6 +51,7 @@ static int read_waits; /* a READ is under way, number read_number */
 static uint32_t read_number, answer[16], answer_words;
 
 static int64_t heard, progress, last_sent;
+static int64_t allowed_until; /* whatever the board sends: STALL_MS, and what work has earned */
 static int wait_ms = FIRST_WAIT_MS, want, probing;
 static int64_t resend_after;
 
@@ -60,7 +62,6 @@ static void fail(const char *format, ...)
     fputs("sterna_host: ", stderr);
     vfprintf(stderr, format, rest);
     fputs("\n", stderr);
-    va_end(rest);
     exit(1);
 }
 
@@ -163,9 +164,11 @@ static void take_result(const uint8_t *body, size_t size)
     for (size_t at = 4; at + 4 <= size && words_taken <= classes; at += 4)
         result[words_taken++] = u32(body + at);
     resend_after = 0;
-    advanced();
+    if (size == 4 + 4 * RESULT_WORDS || words_taken > classes)
+        advanced(); /* fewer words in a frame are no sign of progress */
     if (words_taken <= classes)
         return;
+    allowed_until += IMAGE_MS + (int64_t)(classes / RESULT_WORDS + 1) * FRAME_MS;
     if (result[0] >> 16)
         fail("image %u came back with flags 0x%x%s", got, result[0] >> 16,
              result[0] >> 16 & 4 ? ": no weights are loaded" : "");
@@ -194,6 +197,9 @@ static void take_frame(const uint8_t *content, size_t size)
         if (kind != IDENTITY || size != 22 || memcmp(body, "STRN", 4))
             return;
         if (content[3] || content[4] || content[5] || content[6]) {
+            static int sessions; /* that it said were under way */
+            if (++sessions > NEW_SESSIONS)
+                fail("the board says of every new session that it is under way already; reset it");
             session = (uint16_t)(session % 65535 + 1); /* the board had this one already */
             return;
         }
@@ -217,7 +223,7 @@ static void take_frame(const uint8_t *content, size_t size)
     accepted = next;
     if (to_send < accepted)
         to_send = accepted;
-    for (; done < over; done++)
+    for (; done < over; done++, allowed_until += FRAME_MS)
         queued -= frames[done % 128].size + FRAME_COST;
     if (kind == ANSWER && size >= 4 && read_waits && body[0] == (read_number & 255) &&
                done > read_number) {
@@ -292,6 +298,8 @@ static void check_time(void)
              "its baud rate?", SILENCE_MS / 1000);
     if (now - progress > STALL_MS)
         fail("the board answers, but nothing has moved on for %d s", STALL_MS / 1000);
+    if (now > allowed_until)
+        fail("the board answers and goes on, but far too slowly to be one");
     if (now - (last_sent > progress ? last_sent : progress) < wait_ms)
         return;
     wait_ms = 2 * wait_ms < LONGEST_WAIT_MS ? 2 * wait_ms : LONGEST_WAIT_MS;
@@ -344,6 +352,7 @@ static void step(void)
 static void start_waiting(void)
 {
     heard = progress = now_ms();
+    allowed_until = heard + STALL_MS + IMAGE_MS + (int64_t)(classes / RESULT_WORDS + 1) * FRAME_MS;
     wait_ms = FIRST_WAIT_MS;
 }
 
@@ -441,5 +450,7 @@ int main(int argc, char **argv)
     start_waiting();
     while (got < size / image_bytes)
         step();
+    if (fflush(stdout) || ferror(stdout))
+        fail("stdout takes no more: %s", strerror(errno));
     return 0;
 }
