@@ -10,6 +10,7 @@ is being replaced keeps its options until then, so that the last choice is never
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,9 @@ def generator_id() -> str:
 
 
 def open_build(
-    source: str | Path, output: str | Path | None = None, variants: Sequence[str] = ()
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    variants: Sequence[str] = (),
 ) -> Build:
     """The build of ``source``: a build folder itself, or build/<name>/ for an example's folder.
 
@@ -90,7 +93,9 @@ def open_build(
 
 
 def _opened(
-    source: str | Path, output: str | Path | None, variants: Sequence[str]
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    variants: Sequence[str],
 ) -> tuple[Build, Path | None]:
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
@@ -130,7 +135,7 @@ def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
 
 
 def ensure(
-    source: str | Path | Build,
+    source: str | os.PathLike[str] | Build,
     upto: str = "verilog",
     options: Options | None = None,
     output: str | Path | None = None,

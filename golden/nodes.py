@@ -281,12 +281,12 @@ def _names(node: str, inputs: Any) -> tuple[str, ...]:
 
 
 def _source(node: str, name: Any) -> str:
-    found = values.node_names(node, "input", name)
-    if len(found) > 1:
+    first, *more = values.node_names(node, "input", name)
+    if more:
         raise NetworkError(
-            f"node '{node}': reads one node, not {len(found)}; join them in a Merge or a Neuron"
+            f"node '{node}': reads one node, not {1 + len(more)}; join them in a Merge or a Neuron"
         )
-    return found[0]
+    return first
 
 
 def _rule(node: str, rule: Any) -> None:

@@ -101,8 +101,8 @@ def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:
         if found not in wanted:
             raise FileError(
                 f"{path / 'weights.sterna'}: was packed from another {what} than that of {path} "
-                f"({found[:16]}, not {wanted[0][:16]}); run 'sterna pack {path}', or give the path of "
-                "a weights.sterna itself"
+                f"({found[:16]}, not {wanted[0][:16]}); run 'sterna pack {path}', or give the path "
+                "of a weights.sterna itself"
             )
     return image
 

@@ -77,6 +77,6 @@ def _at_rate(network: Network, fps: float, clock_mhz: float) -> Design:
     return design
 
 
-def _clocks(design: Design) -> int:
+def _clocks(design: Design) -> float:
     """Clocks from image to image, by the token model."""
     return max(design.modelled_interval or 0, design.interval)

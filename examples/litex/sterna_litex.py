@@ -30,7 +30,8 @@ class SternaCore(LiteXModule):
     def __init__(self, platform, build):
         folder = Path(build)
         # Not the network's name: one that Verilog reserves has another as a module.
-        self.name = (folder / "filelist.f").read_text(encoding="utf-8").split()[0].removesuffix(".v")
+        sources = (folder / "filelist.f").read_text(encoding="utf-8").split()
+        self.name = sources[0].removesuffix(".v")
         width = json.loads((folder / "design.json").read_text(encoding="utf-8"))["axis_width"]
         self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=16)
         self.sink = sink = stream.Endpoint([("data", width)])

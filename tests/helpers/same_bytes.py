@@ -5,7 +5,8 @@
 Builds each example (Verilog, memory images, weights image, design.json, register map, bench) with
 the sources of COMMIT, taken from a git worktree, and with those of the working tree, then compares.
 ``stages.json`` is left out: it records the generator. ``--except`` leaves out files by name, such
-as ``*.v``, where a commit changes them on purpose. Ends with 1 and a line for each file that differs.
+as ``*.v``, where a commit changes them on purpose. Ends with 1 and a line for each file that
+differs.
 """
 
 import argparse
