@@ -32,7 +32,7 @@ class HardwareCost:
     fifo_bits: int
     memory_bits: int
     clocks: int
-    modelled_clocks: int
+    modelled_clocks: float
 
     def as_dict(self) -> dict[str, int]:
         """For JSON."""
