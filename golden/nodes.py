@@ -282,7 +282,7 @@ def _names(node: str, inputs: Any) -> tuple[str, ...]:
 
 def _source(node: str, name: Any) -> str:
     found = values.node_names(node, "input", name)
-    if len(found) > 1:
+    if len(found) != 1:
         raise NetworkError(
             f"node '{node}': reads one node, not {len(found)}; join them in a Merge or a Neuron"
         )
