@@ -72,7 +72,8 @@ class Simulator:
             raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
         seed = _count("seed", seed, 0)
         workers = os.cpu_count() or 1 if workers is None else _count("workers", workers, 1, 1024)
-        self.build = ensure(build, "verilog")
+        source = build if isinstance(build, Build) else values.path("build", build)
+        self.build = ensure(source, "verilog")
         self.engine, self.seed, self.store = engine, seed, store
         network, design = self.build.network, self.build.design
         self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
@@ -286,5 +287,6 @@ def simulate(
 
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
-    opened = ensure(build, "verilog")
+    source = build if isinstance(build, Build) else values.path("build", build)
+    opened = ensure(source, "verilog")
     return verify(opened, images, labels, engine, progress)

@@ -1,5 +1,8 @@
 """A FloatNetwork takes what is meant, once, and refuses the rest with the node's name."""
 
+# Arguments of other types than declared are what is tested.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 from dataclasses import replace
 from typing import Any
 

@@ -1,5 +1,8 @@
 """Networks with names that mean something elsewhere become Verilog, C and files like any other."""
 
+# Arguments of other types than declared are what is tested.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import json
 import re
 import shutil

@@ -1,5 +1,8 @@
 """Names: which there are, what becomes of others, and that no two become one."""
 
+# Arguments of other types than declared are what is tested.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import keyword
 import re
 

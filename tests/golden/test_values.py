@@ -1,5 +1,8 @@
 """numpy's numbers, single names and tensors are taken as meant, in every node and rule."""
 
+# Arguments of other types than declared are what is tested.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
 import numpy as np
 import pytest
 

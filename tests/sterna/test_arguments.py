@@ -1,5 +1,10 @@
 """Every public name of `sterna`, called with wrong arguments: one sentence, never another error."""
 
+# Arguments of other types than declared are what is tested.
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
+# pyright: reportAssignmentType=false
+
 import fractions
 import inspect
 import itertools
