@@ -30,8 +30,7 @@ LAST_CORES = ((1 << csr.ADDRESS_BITS) - csr.ADDRESS["stalls"]) // 4
 CLEAN_UP = 1.0
 """Seconds to set a board right again after a failure."""
 LOAD_AGAIN = (
-    "the board has no complete weights (weights_id is 0); load the weights again with "
-    "'sterna load'"
+    "the board has no complete weights (weights_id is 0); load the weights again with 'sterna load'"
 )
 
 
