@@ -112,7 +112,7 @@ def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | more
     line = line.replace("STERNA", " ".join(STERNA))
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env,
-                          timeout=120, check=False, cwd=ROOT)  # fmt: skip
+                          timeout=120, check=False, cwd=ROOT, errors="replace")  # fmt: skip
 
 
 @pytest.mark.parametrize("line, code, out, err", [
