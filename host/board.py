@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
 from sterna.host.serialport import SerialPort, Transport
 
-P, R = ParamSpec("P"), TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 SLICE = 4096
 """Images given to the link at once."""
 LAST_CORES = ((1 << csr.ADDRESS_BITS) - csr.ADDRESS["stalls"]) // 4
@@ -33,8 +33,7 @@ LAST_CORES = ((1 << csr.ADDRESS_BITS) - csr.ADDRESS["stalls"]) // 4
 CLEAN_UP = 1.0
 """Seconds to set a board right again after a failure."""
 LOAD_AGAIN = (
-    "the board has no complete weights (weights_id is 0); load the weights again with "
-    "'sterna load'"
+    "the board has no complete weights (weights_id is 0); load the weights again with 'sterna load'"
 )
 
 
@@ -76,7 +75,7 @@ class Counters:
         return asdict(self)
 
 
-def _bounded(method: Callable[P, R]) -> Callable[P, R]:
+def _bounded(method: F) -> F:
     """All that a method asks of the board is one call, whose time is bounded."""
 
     @functools.wraps(method)
@@ -84,7 +83,7 @@ def _bounded(method: Callable[P, R]) -> Callable[P, R]:
         with words[0]._link.call():
             return method(*words, **options)
 
-    return within
+    return cast(F, within)
 
 
 class Board:

@@ -2,8 +2,9 @@
 whatever arrives. Every wait of the host is bounded here. Standard library only.
 
 Three bounds, since a board may be dead, stuck or mad: nothing heard for a third of ``timeout``;
-nothing brought on for ``timeout`` (``Patience``, and ``Countdown`` for a board's own counters, which
-may only go one way); and for a whole call ``timeout`` plus what its work has earned (``Allowance``).
+nothing brought on for ``timeout`` (``Patience``, and ``Countdown`` for a board's own counters,
+which may only go one way); and for a whole call ``timeout`` and what its work has earned
+(``Allowance``).
 """
 
 import math
@@ -44,8 +45,8 @@ def check_timeout(timeout: object) -> float:
 class Allowance:
     """How long one call may take, whatever the board sends: ``timeout``, and what was earned. An
     executed frame earns a tenth of ``timeout`` (at least half a second), so that a call of n frames
-    ends within (1 + n / 10) * timeout; a result earns its frames and ``timeout``, as the network may
-    take so long for an image.
+    ends within (1 + n / 10) * timeout; a result earns its frames and ``timeout``, as the network
+    may take so long for an image.
 
     Args:
         now: when the call begins. first: seconds granted beforehand.

@@ -1,4 +1,4 @@
-"""The hardware: Amaranth generators. None of it is of use without amaranth, so that is said here."""
+"""The hardware: Amaranth generators. None of it is of use without amaranth: that is said here."""
 
 from sterna.golden.packages import packages
 

@@ -45,7 +45,12 @@ def add_parsers(
     sub = command("counters", "read a board's counters; or time repetitions without the link")
     sub.add_argument("folder", metavar="BUILD", nargs="?", help="build folder: names of the cores")
     sub.add_argument("--clear", action="store_true", help="set them to zero afterwards")
-    sub.add_argument("--repeat", type=whole("repetitions", 1, 2**32 - 1), metavar="N", help="compute the last image N times more")
+    sub.add_argument(
+        "--repeat",
+        type=whole("repetitions", 1, 2**32 - 1),
+        metavar="N",
+        help="compute the last image N times more",
+    )
     _line(sub)
 
 
@@ -60,9 +65,7 @@ def _line(sub: argparse.ArgumentParser) -> None:
 def _open(options: argparse.Namespace, build: str | Path | None = None) -> "Board":
     from sterna.host.board import Board
 
-    return Board(
-        options.port, options.baud, build, timeout=options.timeout, reset=options.reset
-    )
+    return Board(options.port, options.baud, build, timeout=options.timeout, reset=options.reset)
 
 
 def identify(options: argparse.Namespace) -> Answer:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna import streams
+import sterna.streams as streams
 from sterna.arguments import SEED, count, whole
 from sterna.golden.errors import UsageError
 
@@ -36,7 +36,9 @@ def add_parsers(
         "--divisor", type=whole("clocks a bit", 4, 65535), default=DIVISOR, metavar="N",
         help=f"clocks of the oscillator a bit; more is slower (default {DIVISOR})",
     )  # fmt: skip
-    sub.add_argument("--seed", type=whole("the seed", *SEED), default=1, help="of memories that start at random")
+    sub.add_argument(
+        "--seed", type=whole("the seed", *SEED), default=1, help="of memories that start at random"
+    )
 
     sub = command("board-demo", "weights, images, other weights, images: on a simulated board")
     sub.add_argument("-o", "--output", help="build folder (default build/board-demo)")

@@ -29,7 +29,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         ended it (130 for Ctrl-C).
     """
     if argv is None:
-        from sterna import interrupts, streams
+        import sterna.interrupts as interrupts
+        import sterna.streams as streams
 
         interrupts.install()
         streams.secure()

@@ -339,7 +339,13 @@ def demo(options: argparse.Namespace) -> Answer:
     if not folder.is_dir():
         raise UsageError("the examples are not here; run the demo in a clone of the repository")
     vars(options).update(
-        folder=folder, family=None, clock=None, fps=None, folding=None, memory=None, data=None,
+        folder=folder,
+        family=None,
+        clock=None,
+        fps=None,
+        folding=None,
+        memory=None,
+        data=None,
         patchable=None,
         images=None,
     )

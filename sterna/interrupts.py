@@ -47,8 +47,9 @@ def caught() -> int:
 
 def sentence(number: int) -> str:
     """What is said of it."""
-    how = {"SIGTERM": "terminated", "SIGHUP": "its terminal has gone"}
-    return f"{how.get(signal.Signals(number).name, 'interrupted')}; run the same command again to go on"
+    ways = {"SIGTERM": "terminated", "SIGHUP": "its terminal has gone"}
+    how = ways.get(signal.Signals(number).name, "interrupted")
+    return f"{how}; run the same command again to go on"
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:

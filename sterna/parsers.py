@@ -5,7 +5,7 @@ import importlib
 import sys
 from typing import Any, NoReturn
 
-from sterna import streams
+import sterna.streams as streams
 from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, tolerance, whole
 
 __all__ = ["MODULES", "Parser", "parser"]
@@ -66,7 +66,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     sub.add_argument(
-        "--untrained", action="store_true",
+        "--untrained",
+        action="store_true",
         help="keep the random weights and only measure the batch norms on some images",
     )
 
@@ -76,27 +77,35 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
     sub.add_argument("--images", type=count, default=256, metavar="N", help="calibration images")
     sub.add_argument(
-        "--leak-tolerance", type=tolerance, default=0.0, metavar="D",
+        "--leak-tolerance",
+        type=tolerance,
+        default=0.0,
+        metavar="D",
         help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2] (default: refuse)",
     )
     sub.add_argument(
-        "--like", metavar="NETWORK",
+        "--like",
+        metavar="NETWORK",
         help="with the fraction bits of that network (a folder), so that the result can be loaded "
         "into a design made of it",
     )
 
     sub = staged("fold", "choose the parallelism of every core: design.json and its estimates")
     sub.add_argument(
-        "--luts", type=LUTS, metavar="N",
+        "--luts",
+        type=LUTS,
+        metavar="N",
         help="the fastest design of at most N LUTs of the family, LUT RAM included",
     )
     sub.add_argument(
-        "--board", metavar="B",
+        "--board",
+        metavar="B",
         help="the fastest design that fits this board; with --fps the smallest that reaches it",
     )
     sub = staged("pack", "write memory images and weights.sterna")
     sub.add_argument(
-        "--onto", metavar="DESIGN",
+        "--onto",
+        metavar="DESIGN",
         help="only write a weights.sterna, for the design of another build of the same structure "
         "(retrained weights); -o is the file then",
     )
@@ -106,7 +115,9 @@ def parser() -> argparse.ArgumentParser:
     sub = staged("sim", "run the Verilog on real images; compare every spike with golden")
     _images(sub)
     sub.add_argument(
-        "--engine", choices=("batch", "cocotb", "netlist"), default="batch",
+        "--engine",
+        choices=("batch", "cocotb", "netlist"),
+        default="batch",
         help="compiled batch model, cocotb bench, or the synthesised netlist",
     )
     sub = staged("eval", "run the golden model on real images: accuracy")
@@ -146,16 +157,21 @@ def _folding(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
     group.add_argument(
-        "--folding", type=file_name, metavar="FILE",
+        "--folding",
+        type=file_name,
+        metavar="FILE",
         help="pe, simd, tp, memory, engine, ram_style, banks and reads of each core, or some of "
         "them; a design.json will do",
     )
     group.add_argument(
-        "--memory", choices=("rom", "ram"),
+        "--memory",
+        choices=("rom", "ram"),
         help="weights of all cores built in, or rewritable at run time",
     )
     group.add_argument(
-        "--patchable", action=argparse.BooleanOptionalAction, default=None,
+        "--patchable",
+        action=argparse.BooleanOptionalAction,
+        default=None,
         help="size built-in weights for retrained ones too, which sterna patch puts in",
     )
 

@@ -11,7 +11,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from sterna import interrupts, streams
+import sterna.interrupts as interrupts
+import sterna.streams as streams
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.packages import missing
 from sterna.parsers import Parser, parser

@@ -21,7 +21,9 @@ def add_parsers(
     sub = command("search", "search which skips of a recipe's blocks are worth their hardware")
     sub.add_argument("recipe", metavar="RECIPE", help="recipe with [search], or a folder of one")
     sub.add_argument("-o", "--output", required=True, metavar="DIR", help="search folder")
-    sub.add_argument("--trials", type=whole("members", 1, 10**9), metavar="N", help="members to evaluate in all")
+    sub.add_argument(
+        "--trials", type=whole("members", 1, 10**9), metavar="N", help="members to evaluate in all"
+    )
     sub.add_argument(
         "--storage", metavar="URL",
         help="database that workers share: postgresql://user@host/name (default: SQLite in DIR)",

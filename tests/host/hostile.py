@@ -1,4 +1,4 @@
-"""Boards that mean no good, on a line with a time of its own: what they do costs no real seconds."""
+"""Boards that mean no good, on a line with a time of its own: they cost no real seconds."""
 
 import random
 from collections.abc import Callable

@@ -103,7 +103,7 @@ def test_failures_are_one_sentence_on_the_command_line(build: Path, line: PtyBoa
     for arguments, code, words in (
         (["identify", "--port=/dev/ttyNOTHING"], 1, "there is no port /dev/ttyNOTHING"),
         (["infer", str(build), f"--port={line.port}"], 2, "give --data or --file"),
-        (["counters", f"--port={line.port}", "--repeat=0"], 2, "'0' is not a number of repetitions"),
+        (["counters", f"--port={line.port}", "--repeat=0"], 2, "is not a number of repetitions"),
         (["infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"], 1,
          "load the weights again"),
         (["identify"], 2, "--port"),

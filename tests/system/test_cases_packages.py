@@ -26,7 +26,8 @@ GROUPS = {
     "without the build extra": {n for n, p in PACKAGES.items() if p.extra == "build"},
     "without the train extra": {n for n, p in PACKAGES.items() if p.extra == "train"},
     "without the sim extra": {n for n, p in PACKAGES.items() if p.extra == "sim"},
-    "without numpy": {"numpy"}, "without safetensors": {"safetensors"}, "without pyserial": {"serial"},
+    "without numpy": {"numpy"}, "without safetensors": {"safetensors"},
+    "without pyserial": {"serial"},
 }  # fmt: skip
 COMMANDS = [
     ["train", DIGITS, "-o", "OUT/run", "--untrained"],

@@ -39,7 +39,10 @@ def stopped(words: list[str], number: int, delay: float, folder: Path) -> str:
     if process.returncode < 0:
         assert not ours, (delay, err)
         return ""
-    assert len(ours) == 1 and ours[0].endswith("; run the same command again to go on"), (delay, err)
+    assert len(ours) == 1 and ours[0].endswith("; run the same command again to go on"), (
+        delay,
+        err,
+    )
     assert not out, (delay, out)
     return ours[0]
 
@@ -109,7 +112,7 @@ def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | more
     line = line.replace("STERNA", " ".join(STERNA))
     return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env,
-                          timeout=120, check=False, cwd=ROOT)  # fmt: skip
+                          timeout=120, check=False, cwd=ROOT, errors="replace")  # fmt: skip
 
 
 @pytest.mark.parametrize("line, code, out, err", [
@@ -125,7 +128,9 @@ def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     ("STERNA fold nowhere 2>/dev/full", 2, "", ""),
     ("STERNA fold nowhere <&- --json", 2, '{"error"', "sterna fold: nowhere: holds no network"),
 ])  # fmt: skip
-def test_cases_of_streams_that_take_nothing(line: str, code: int, out: str | None, err: str) -> None:
+def test_cases_of_streams_that_take_nothing(
+    line: str, code: int, out: str | None, err: str
+) -> None:
     done = sh(line)
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
     if out is None:  # head went: silence, whatever the code
