@@ -10,10 +10,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from fastnet import MOST, fast_design
+from fastnet import MOST, fast_design, folded_design
 from fuzz import Seeded, random_images
 from fuzzdag import GRAPH
-from fuzzrun import BIG, TINY, clocks_differ, random_case
+from fuzzrun import BIG, TINY, clocks_differ
 
 from sterna.gen.design import Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
@@ -49,8 +49,7 @@ def dense(layers: int = 10, width: int = 8, classes: int = 7) -> Network:
 def design_of(kind: str, seed: int, family: str | None = None) -> tuple[Network, Design]:
     if kind == "fast":
         return fast_design(seed, family)
-    case = random_case(Seeded(seed), LIMITS[kind], 1)
-    return case.network, case.design
+    return folded_design(seed, LIMITS[kind])
 
 
 def law_differs(design: Design) -> str | None:
@@ -96,7 +95,7 @@ def test_case_s9_a_dense_network_of_ten_layers_runs_at_its_law():
 
 
 @pytest.mark.parametrize("kind,seeds", [
-    ("fast", range(0, 40, 2)), ("graph", (5, 7, 9, 16, 24, 27)),
+    ("fast", range(0, 40, 2)), ("graph", range(10)), ("chain", range(10)),
 ])  # fmt: skip
 def test_some_random_designs_are_as_fast_as_their_law(kind, seeds):
     for seed in seeds:
@@ -116,7 +115,7 @@ def test_images_in_flight_are_written_only_where_they_are_not_as_usual():
 @pytest.mark.parametrize("kind", ["fast", "graph", "chain", "large"])
 def test_all_random_designs_are_as_fast_as_their_law(kind):
     wrong = {}
-    for seed in range(100 if kind in ("fast", "graph") else 50):
+    for seed in range(100 if kind in ("fast", "graph") else 60):
         _, design = design_of(kind, seed)
         assert kind != "fast" or (design.interval <= MOST and len(design.cores) >= 8)
         if found := law_differs(design):
