@@ -45,8 +45,7 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     let as many images be on their way as it needs.
 
     Full rate is the mean interval that endless FIFOs give. All depths are smallest together:
-    lowering any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers, or
-    for 16 that all read all before them.
+    lowering any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
 
     Raises:
         ToolMissing: there is no g++.

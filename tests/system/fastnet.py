@@ -3,8 +3,8 @@
 
 from dataclasses import dataclass
 
-from fuzz import Limits, Seeded, TooLarge, network_by
-from fuzzdag import GraphLimits, _GraphBuilder
+from fuzz import Limits, Seeded, network_by, random_network
+from fuzzdag import GraphLimits, _GraphBuilder, random_graph
 from fuzzrun import random_folding
 
 from sterna.gen.design import FAMILIES, Design
@@ -12,7 +12,7 @@ from sterna.gen.fold import fold
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.network import Network
 
-__all__ = ["DEEP", "MOST", "deep_network", "fast_design"]
+__all__ = ["DEEP", "MOST", "deep_network", "fast_design", "folded_design"]
 
 MOST = 64
 """Clocks of the longest interval."""
@@ -57,11 +57,25 @@ def fast_design(seed: int, family: str | None = None) -> tuple[Network, Design]:
     draw = Seeded(seed)
     while True:
         network = deep_network(draw)
-        wanted, width = family or draw.pick(FAMILIES), draw.pick((None, None, 32, 128))
-        folding = random_folding(network, draw, draw.pick((1, 4, 16, 32)))
-        try:
-            design = fold(network, folding, family=wanted, axis_width=width)
-        except (DesignError, NetworkError, TooLarge):
-            continue  # a beat above 512 bits, tables in an iCE40
-        if design.interval <= MOST:
+        design = _folded(network, draw, draw.pick((1, 4, 16, 32)), family)
+        if design is not None and design.interval <= MOST:
             return network, design
+
+
+def folded_design(seed: int, limits: Limits) -> tuple[Network, Design]:
+    """A random network of any kind, folded at random."""
+    draw = Seeded(seed)
+    while True:
+        graph = isinstance(limits, GraphLimits)
+        network = random_graph(draw, limits) if graph else random_network(draw, limits)
+        if (design := _folded(network, draw, 4000, None)) is not None:
+            return network, design
+
+
+def _folded(network: Network, draw: Seeded, work: int, family: str | None) -> Design | None:
+    wanted, width = family or draw.pick(FAMILIES), draw.pick((None, None, 32, 128))
+    folding = random_folding(network, draw, work)
+    try:
+        return fold(network, folding, family=wanted, axis_width=width)
+    except (DesignError, NetworkError):
+        return None  # a beat above 512 bits, tables in an iCE40
