@@ -58,7 +58,9 @@ def _labels(labels: Any) -> np.ndarray:
     except Exception:  # ragged lists, foreign objects
         a = np.zeros((0, 0))
     if a.ndim != 1 or a.dtype.kind not in "iu" or not a.size:
-        raise UsageError(f"labels: {show(labels)} is not one whole number an image")
+        raise UsageError(
+            f"labels: {show(labels)} is not one whole number an image; give an array of them"
+        )
     return a
 
 
@@ -69,7 +71,10 @@ def _bits(given: Any) -> dict[str, int]:
         raise UsageError(f"quantize: fraction_bits {show(given)} must be neuron -> F")
     out = {}
     for name, value in given.items():
-        refusal = f"node '{name}': fraction_bits {show(value)} not in 0..{MAX_FRACTION}"
+        refusal = (
+            f"node '{name}': fraction_bits {show(value)} not in 0..{MAX_FRACTION}; give a whole "
+            "number of them"
+        )
         out[name] = integer(refusal, value, 0, MAX_FRACTION, UsageError)
     return out
 
