@@ -52,10 +52,15 @@ def is_inside(name: Any) -> bool:
 
 @dataclass
 class Build:
-    """A build folder. ``network`` and ``design`` are read when first asked for."""
+    """A build folder. ``network`` and ``design`` are read when first asked for.
+
+    ``example``: the folder that its network is copied from, with the folding of the first of
+    ``variants`` there is one for; None where it is its own.
+    """
 
     folder: Path
     example: Path | None = None
+    variants: tuple[str, ...] = ()
     _cache: dict[str, Any] = field(default_factory=dict, repr=False)
     written: dict[str, str] = field(default_factory=dict, repr=False)
     """Hashes of the bytes that ``write`` was given, by the file's name."""

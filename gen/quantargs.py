@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.floatnet import FloatNetwork
+from sterna.gen.floatnet import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.golden.coding import check_images
 from sterna.golden.errors import UsageError
 from sterna.golden.names import check_name, show
@@ -31,7 +31,7 @@ def check_arguments(
             "sterna.FloatNetwork.load(FOLDER)"
         )
     check_name(name, f"network: name {show(name)}")
-    bits = _bits(fraction_bits)
+    bits = _bits(network, fraction_bits)
     refusal = f"quantize: leak_tolerance {show(leak_tolerance)} must be a number from 0 to below 1"
     tolerance = number(refusal, leak_tolerance, error=UsageError)
     if not 0 <= tolerance < 1:
@@ -64,13 +64,19 @@ def _labels(labels: Any) -> np.ndarray:
     return a
 
 
-def _bits(given: Any) -> dict[str, int]:
+def _bits(network: FloatNetwork, given: Any) -> dict[str, int]:
     if given is None:
         return {}
     if not isinstance(given, Mapping) or not all(isinstance(n, str) for n in given):
         raise UsageError(f"quantize: fraction_bits {show(given)} must be neuron -> F")
     out = {}
+    known = [n.name for n in network.nodes if isinstance(n, FloatNeuron | FloatReadout)]
     for name, value in given.items():
+        if name not in known:
+            raise UsageError(
+                f"quantize: fraction_bits of {show(name)}, which is no neuron and no readout; they "
+                f"are {', '.join(known)}"
+            )
         refusal = (
             f"node '{name}': fraction_bits {show(value)} not in 0..{MAX_FRACTION}; give a whole "
             "number of them"

@@ -227,6 +227,12 @@ def _labelled(network: FloatNetwork, evaluate: tuple[Any, Any]) -> tuple[Any, An
             f"labels: {labels.dtype} of shape {labels.shape} for {images.shape[axis]} images; give "
             "one whole number an image"
         )
+    classes = network.shape[network.readout.name][0]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UsageError(
+            f"labels: from {labels.min()} to {labels.max()}, but the network has classes 0 to "
+            f"{classes - 1}; give the labels of its data set"
+        )
     return images, labels
 
 

@@ -89,7 +89,7 @@ def open_build(
         return build
     with build.held():
         _copy(example, build, variants)
-    return Build(build.folder, example)
+    return Build(build.folder, example, tuple(variants))
 
 
 def _opened(
@@ -114,6 +114,12 @@ def _opened(
     if target.resolve() == folder.resolve():
         return Build(folder), None
     return Build(target), folder
+
+
+def _left(example: Path | None) -> Path | None:
+    """The folder that a build was copied from, where its network is still there."""
+    there = example is not None and (example / "network.json").is_file()
+    return example if there else None
 
 
 def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
@@ -147,15 +153,18 @@ def ensure(
         raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
     if options is not None and not isinstance(options, Options):
         raise UsageError(f"options {show(options)} must be sterna.gen.stages.Options, or None")
-    build, example = (source, None) if isinstance(source, Build) else _opened(
-        source, output, variants
-    )  # fmt: skip
+    if isinstance(source, Build):
+        # Another network of that name may have been built there since: copied again, it is its own.
+        build, example, variants = source, _left(source.example), source.variants
+    else:
+        build, example = _opened(source, output, variants)
     progress = progress or Progress(quiet=True)
     with build.held():
         build.forget()  # what another command changed meanwhile
         if example is not None:
             _copy(example, build, variants)
-            build = Build(build.folder, example)
+            if build is not source:
+                build = Build(build.folder, example, tuple(variants))
         wanted = STAGES[: STAGES.index(upto) + 1]
         progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):

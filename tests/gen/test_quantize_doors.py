@@ -205,8 +205,8 @@ def test_case_a_layer_without_room_for_two_fraction_bits_has_fewer() -> None:
 
 @pytest.mark.parametrize("bits", [17, -1, 2.0, True, "2", np.float32(2), None])
 def test_case_fraction_bits_that_are_none(bits: Any) -> None:
-    with pytest.raises(UsageError, match="node 'full': fraction_bits .* not in 0..16; give a"):
-        quantize(_plain(), _images(), fraction_bits={"full": bits})
+    with pytest.raises(UsageError, match="node 'readout': fraction_bits .* not in 0..16; give a"):
+        quantize(_plain(), _images(), fraction_bits={"readout": bits})
 
 
 def test_case_numpys_integers_are_numbers() -> None:

@@ -351,3 +351,18 @@ def test_a_board_has_a_folding_and_a_folder_of_its_own(example, tmp_path, monkey
     build = ensure(example, "fold", Options(family="ecp5"), variants=("ulx3s-85f", "ecp5"))
     assert build.folder == Path("build/tiny-ulx3s-85f")
     assert build.design.folding["c"] == FOLDING["c"] and build.design.family == "ecp5"
+
+
+def test_two_networks_of_one_name_are_each_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are built into build/<name>; what a Build is used for is its own network's."""
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    for folder, seed in (("one", 1), ("two", 2)):
+        files.save(network(seed), tmp_path / folder)
+        made[folder] = ensure(folder, "pack")
+    assert made["one"].folder == made["two"].folder
+    for folder, seed in (("one", 1), ("two", 2), ("one", 1)):
+        found = ensure(made[folder], "pack").network
+        assert files.weights_id(found) == files.weights_id(network(seed))
