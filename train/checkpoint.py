@@ -27,6 +27,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 _MORE: dict[str, type | tuple[type, ...]] = {  # version 1 may be without
     "conversion": dict, "losses": list, "seconds": _NUMBER, "untrained": bool, "data": str,
+    "teacher": str,
 }  # fmt: skip
 MOST_BITS = 16  # of a fraction
 

@@ -33,6 +33,7 @@ from sterna.gen.floatnet import (
     sources,
 )
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.names import show
 from sterna.golden.rule import MAX_SHIFT
 from sterna.train.settings import check_settings
 
@@ -44,8 +45,8 @@ SHIFT = 1  # of a 1 x 1 shortcut, whose sum is narrower
 MOST_WEIGHTS = 1 << 28  # of a network: 1 GiB as float32, and three times that to train them
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
-_N = r"([1-9]\d*)"
-_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d+))?\Z")
+_N = r"([1-9]\d{0,8})"  # a number of nine digits at most: no layer has more
+_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,9}}))?\Z")
 _FULL = re.compile(rf"{_N}FC\Z")
 _POOL = re.compile(rf"P{_N}(sum|avg|or|first)\Z")
 _LAST = re.compile(rf"FC{_N}\Z")
@@ -159,8 +160,8 @@ class Layers:
                       FloatReadout("readout", (f"full{k}",), **self.readout))  # fmt: skip
         else:
             raise UsageError(
-                f"{self.where}: layer '{text}' is not understood; write 32C5s2p2, 128FC, P2sum, "
-                "P2or, P2avg, P2first or FC10"
+                f"{self.where}: layer {show(text)} is not understood; write 32C5s2p2, 128FC, "
+                "P2sum, P2or, P2avg, P2first or FC10"
             )
 
     def _conv(self, name: str, source: str, out: int, kernel: int, stride: int,

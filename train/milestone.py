@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from sterna.gen.runrecord import CHECKPOINT
-from sterna.golden.disk import write_atomic
+from sterna.golden.arrays import parse_tensors
+from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, SternaError
 from sterna.train.checkpoint import read_checkpoint
 from sterna.train.convert import settle
@@ -29,6 +29,7 @@ __all__ = ["MOST_BYTES", "Trained", "read_trained", "write_milestone"]
 
 FORMAT, VERSION = "sterna-milestone", 1
 MOST_BYTES = 64 << 20  # of a file that is read
+_AGAIN = "take it from the repository again"
 _WEIGHT, _SCALE = "__weight", "__weight_scale"
 
 
@@ -108,20 +109,10 @@ def _built(path: Path, head: dict[str, Any], converted: bool,
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(metadata, float32 tensors) of a milestone. FileError where it is none, or altered."""
+    blob = read_bytes(path, MOST_BYTES, "give the folder of a run or a milestone's file")
+    packed, meta = parse_tensors(blob, path, _AGAIN)
+    head = parse_json(meta.get("milestone", "null").encode(), path, _AGAIN)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"it has more than {MOST_BYTES} bytes")
-        blob = path.read_bytes()
-    except OSError as e:
-        raise FileError(
-            f"{path}: cannot be read ({e.strerror}); give the folder of a run or a milestone's file"
-        ) from e
-    except ValueError as e:
-        raise FileError(f"{path}: is not a milestone ({e}); give one") from e
-    try:
-        size = int.from_bytes(blob[:8], "little")
-        head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["milestone"])
-        packed = load_tensors(blob)
         if head["format"] != FORMAT or head["version"] != VERSION:
             raise ValueError(f"format {head['format']} {head['version']}")
         if head["digest"] != _digest(packed):
@@ -138,8 +129,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise
     except Exception as e:  # every way a damaged file can fail is the same to the user
         raise FileError(
-            f"{path}: is not a milestone, or truncated or altered ({e}); take it from the "
-            "repository again"
+            f"{path}: is not a milestone, or truncated or altered ({e}); {_AGAIN}"
         ) from e
     return head, state
 

@@ -418,7 +418,8 @@ class Trainer:
             self.twin.load_state_dict(
                 {k[5:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("twin.")}
             )
-        if self.objective.teacher is not None and head["teacher"] != self.objective.taught_by:
+        taught = head.get("teacher", "")
+        if self.objective.teacher is not None and taught != self.objective.taught_by:
             raise UsageError(
                 f"{self.out}: has learned from another teacher than [teacher] run names now; put "
                 "that back, or give another folder"
