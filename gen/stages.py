@@ -100,7 +100,7 @@ def _opened(
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
     output = None if output is None else values.path("output", output)
-    if not (folder / "network.json").is_file():
+    if not os.path.lexists(folder / "network.json"):  # what is no plain file is refused below
         raise UsageError(
             f"{folder}: holds no network.json; give a build folder or an example, or make one with "
             "`sterna quantize`"

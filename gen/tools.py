@@ -113,7 +113,10 @@ def find(name: str, mode: str | None = None) -> Tool:
         raise ValueError(f"unknown tool {name!r}; one of {', '.join(TOOLS)}")
     mode = mode or os.environ.get("STERNA_TOOLS", "").strip() or "auto"
     if mode not in _MODES:
-        raise UsageError(f"STERNA_TOOLS {mode[:40]!r} is not one of {', '.join(_MODES)}")
+        raise UsageError(
+            f"STERNA_TOOLS {mode[:40]!r} is not one of {', '.join(_MODES)}; set it to one of them, "
+            "or unset it"
+        )
     return _find(name, os.environ.get("PATH", ""), mode)
 
 

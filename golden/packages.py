@@ -75,21 +75,29 @@ def missing(error: ImportError) -> PackageMissing | None:
     if isinstance(error, PackageMissing):
         return error
     name = _foreign(error.__traceback__) or _top(error.name or "")
-    if not name or name == "sterna":
+    if not name or "sterna" in (name, _top(error.name or "")):
         return None
     if name in sys.stdlib_module_names:
         return PackageMissing(
             f"this Python at {sys.executable} has no module {error.name or name}; take another "
             "Python, or install what your system calls it"
         )
+    absent = _top(error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+    if name not in PACKAGES and absent in PACKAGES:
+        name = absent  # a module in between could not import it
     package = PACKAGES.get(name)
-    called = package.distribution if package else name
-    install = package.install if package else f"pip install {name}"
-    if isinstance(error, ModuleNotFoundError) and error.name == name:
-        return PackageMissing(f"{called} is not installed; run: {install}")
+    if package is None:  # never the advice to install what a trace happens to name
+        cause = " ".join(str(error).split())
+        return PackageMissing(
+            f"{name} does not import ({cause}); it is not a package that Sterna asks for: repair "
+            "what imports it, or install sterna anew in an environment of its own"
+        )
+    if absent == name:
+        return PackageMissing(f"{package.distribution} is not installed; run: {package.install}")
     cause = " ".join(str(error).split())
     return PackageMissing(
-        f"{called} is installed but does not import ({cause}); run: {install} --force-reinstall"
+        f"{package.distribution} is installed but does not import ({cause}); run: "
+        f"{package.install} --force-reinstall"
     )
 
 
