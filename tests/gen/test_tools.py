@@ -241,7 +241,8 @@ def test_other_words_are_refused(word: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("STERNA_TOOLS", word)
     with pytest.raises(UsageError) as e:
         tools.find("yosys")
-    assert str(e.value) == f"STERNA_TOOLS {word[:40]!r} is not one of auto, native, wasm"
+    way = "set it to one of them, or unset it"
+    assert str(e.value) == f"STERNA_TOOLS {word[:40]!r} is not one of auto, native, wasm; {way}"
 
 
 def test_doctor_says_which_are_native(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
