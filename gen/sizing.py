@@ -151,6 +151,8 @@ class _Sizer:
         self.images = IMAGES  # of the runs, unless loss shows later
         self.in_flight: int | None = None
         self.filled: list[int] = []  # in the last run that was fast
+        self.proven: dict[int, int] = {}  # candidates and depths of which a beat less is slower
+        self.given: tuple = ()  # under these conditions
 
     def run(
         self, images: int, limit: Limit | None = None, fill: bool = False, grow: int | None = None
@@ -169,18 +171,21 @@ class _Sizer:
     def full_rate(self, tight: bool) -> None:
         """Take all depths from endless to the smallest that keep the rate; not ``tight``: some may
         be a little more."""
+        before = [c.depth for c in self.found]
+        self._set([ENDLESS] * len(before))
         flying, long = horizon(self.run(1).latency, self.bound)
         long = max(long, 3 * IMAGES)
-        for images in sorted({IMAGES, max(IMAGES, flying + 4), long}):
+        # A run of fewer images than are on their way at once shows too little.
+        for images in sorted({max(IMAGES, flying + 4), long}):
             if images < self.images:
                 continue
             self.images = images
-            before = [c.depth for c in self.found]
             self._set([ENDLESS] * len(before))
             best = self.run(long)
             target = best.interval
             limit = _limit(best, target, images, 2 if images < long else flying + 2)
             self._settle(images, before, limit, tight)
+            before = [c.depth for c in self.found]
             if self.run(long).interval <= target:
                 return  # no loss that shows late
 
@@ -206,6 +211,10 @@ class _Sizer:
         """Large streams first, so that small ones wait where either could. ``before``: depths that
         were found in another run, to begin with if they are known."""
 
+        given = images, limit, [c.kind for c in self.found]
+        if given != self.given:
+            self.given, self.proven = given, {}
+
         def fast() -> bool:
             timing = self.run(images, limit, fill=True)
             if timing.deadlock:
@@ -219,11 +228,10 @@ class _Sizer:
             self._set([ENDLESS] * len(before))
             self.filled = self.fill(images)
             self._one_by_one(fast, before)
-        # Those settled early were so beside endless ones: with less around, they may need less.
-        tight, n = 0, 0
-        while tighten and tight < len(self.found):
-            tight = 0 if self._lower(self.found[n], fast) else tight + 1
-            n = (n + 1) % len(self.found)
+        # Less elsewhere makes nothing faster: what was once too little stays so.
+        for n, c in enumerate(self.found if tighten else []):
+            while c.depth and self.proven.get(n) != c.depth:
+                self._lower(n, fast)
 
     def _one_by_one(self, fast: Callable[[], bool], before: list[int]) -> None:
         little = [c for c, beats in zip(self.found, self.filled, strict=True) if beats <= _LITTLE]
@@ -269,23 +277,22 @@ class _Sizer:
             return False
 
         bad, step, at = -1, 1, self.found.index(c)
-        if not try_out(0):
-            try_out(guess)
-            # At full rate the bound is near: in steps that double, then by halves.
-            while try_out(enough - step):
-                step *= 2
-            while enough - bad > 1:
-                try_out((bad + enough) // 2)
+        try_out(max(0, guess))
+        # At full rate the bound is near: in steps that double, then by halves.
+        while try_out(enough - step):
+            step *= 2
+        while enough - bad > 1:
+            try_out((bad + enough) // 2)
         c.depth = enough
+        self.proven[at] = enough
 
-    def _lower(self, c: _Candidate, fast: Callable[[], bool]) -> bool:
-        if c.depth == 0:
-            return False
+    def _lower(self, n: int, fast: Callable[[], bool]) -> None:
+        """A beat less, or the proof that it is too little."""
+        c = self.found[n]
         c.depth -= 1
-        if fast():
-            return True
-        c.depth += 1
-        return False
+        if not fast():
+            c.depth += 1
+            self.proven[n] = c.depth
 
 
 def _limit(best: Timing, target: Fraction, images: int, first: int) -> Limit:
