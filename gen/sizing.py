@@ -15,6 +15,7 @@ from sterna.gen.design import BufferDesign, Design
 from sterna.gen.elaborate import top_spec
 from sterna.gen.flight import flight_clocks, horizon, with_flight
 from sterna.gen.graph import unit_of
+from sterna.gen.room import with_room
 from sterna.gen.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
@@ -52,6 +53,7 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     """
     bare = [replace(b, buffer=None) for b in design.branches]
     design = replace(design, branches=bare, in_flight=None)
+    design = with_room(network, design, lambda d: _Sizer(network, d, _candidates(network, d)).rate())
     found = _candidates(network, design)
     sizer = _Sizer(network, design, found)
     design = with_flight(design, sizer.model, [ENDLESS] * len(found))
@@ -162,6 +164,11 @@ class _Sizer:
             images, depths=[c.depth for c in now], kinds=[c.kind for c in now],
             limit=limit or 0, fill=fill, in_flight=self.in_flight, grow=grow,
         )  # fmt: skip
+
+    def rate(self) -> Fraction:
+        """Clocks an image with as many images on their way as may be."""
+        self.in_flight = ENDLESS
+        return self.run(horizon(self.run(1).latency, self.bound)[1]).interval
 
     def fill(self, images: int) -> list[int]:
         """Depths that would change nothing, by candidate."""
