@@ -20,12 +20,15 @@ from sterna.gen.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
 
-__all__ = ["IMAGES", "MARGIN", "size_buffers"]
+__all__ = ["IMAGES", "MANY", "MARGIN", "size_buffers"]
 
 IMAGES = 6
 """Images of the shortest runs. What shows only later is looked for in longer ones."""
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
+MANY = 40
+"""Of more branches than this that may wait, depths are enough and no more than a few beats too
+many: a proof for each that a beat less is slower would take most of the time."""
 _LITTLE = 8  # beats
 
 
@@ -46,7 +49,8 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     let as many images be on their way as it needs.
 
     Full rate is the mean interval that endless FIFOs give. All depths are smallest together:
-    lowering any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
+    lowering any one of them by a beat, the others at theirs, is slower (of more than ``MANY`` a few
+    beats may be lowered). Seconds for 20 layers.
 
     Raises:
         ToolMissing: there is no g++.
@@ -153,8 +157,6 @@ class _Sizer:
         self.images = IMAGES  # of the runs, unless loss shows later
         self.in_flight: int | None = None
         self.filled: list[int] = []  # in the last run that was fast
-        self.proven: dict[int, int] = {}  # candidates and depths of which a beat less is slower
-        self.given: tuple = ()  # under these conditions
 
     def run(
         self, images: int, limit: Limit | None = None, fill: bool = False, grow: int | None = None
@@ -218,10 +220,6 @@ class _Sizer:
         """Large streams first, so that small ones wait where either could. ``before``: depths that
         were found in another run, to begin with if they are known."""
 
-        given = images, limit, [c.kind for c in self.found]
-        if given != self.given:
-            self.given, self.proven = given, {}
-
         def fast() -> bool:
             timing = self.run(images, limit, fill=True)
             if timing.deadlock:
@@ -235,10 +233,11 @@ class _Sizer:
             self._set([ENDLESS] * len(before))
             self.filled = self.fill(images)
             self._one_by_one(fast, before)
-        # Less elsewhere makes nothing faster: what was once too little stays so.
-        for n, c in enumerate(self.found if tighten else []):
-            while c.depth and self.proven.get(n) != c.depth:
-                self._lower(n, fast)
+        # Those settled early were so beside endless ones: with less around, they may need less.
+        tight, n = 0, 0
+        while tighten and tight < len(self.found) <= MANY:
+            tight = 0 if self._lower(self.found[n], fast) else tight + 1
+            n = (n + 1) % len(self.found)
 
     def _one_by_one(self, fast: Callable[[], bool], before: list[int]) -> None:
         little = [c for c, beats in zip(self.found, self.filled, strict=True) if beats <= _LITTLE]
@@ -251,7 +250,8 @@ class _Sizer:
             # Blocks of a network are alike: what was too much in the most similar one.
             like = min(less, key=lambda beats: abs(beats - enough), default=None)
             guess = enough - less[like] if like is not None else ENDLESS
-            self._smallest(c, enough, fast, guess if before[n] < 0 else before[n])
+            known = before[n] if before[n] >= 0 else guess
+            self._smallest(c, enough, fast, known, len(self.found) > MANY)
             if c.depth:
                 less[enough] = enough - c.depth
 
@@ -268,9 +268,10 @@ class _Sizer:
             self._without(group[len(group) // 2 :], fast)
 
     def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int
+        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int, rough: bool
     ) -> None:
-        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first."""
+        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first, and
+        if ``rough`` taken where it is good."""
 
         def try_out(depth: int) -> bool:
             nonlocal bad, enough
@@ -284,22 +285,24 @@ class _Sizer:
             return False
 
         bad, step, at = -1, 1, self.found.index(c)
-        try_out(max(0, guess))
+        if try_out(max(0, guess)) and rough:
+            c.depth = enough
+            return
         # At full rate the bound is near: in steps that double, then by halves.
         while try_out(enough - step):
             step *= 2
         while enough - bad > 1:
             try_out((bad + enough) // 2)
         c.depth = enough
-        self.proven[at] = enough
 
-    def _lower(self, n: int, fast: Callable[[], bool]) -> None:
-        """A beat less, or the proof that it is too little."""
-        c = self.found[n]
+    def _lower(self, c: _Candidate, fast: Callable[[], bool]) -> bool:
+        if c.depth == 0:
+            return False
         c.depth -= 1
-        if not fast():
-            c.depth += 1
-            self.proven[n] = c.depth
+        if fast():
+            return True
+        c.depth += 1
+        return False
 
 
 def _limit(best: Timing, target: Fraction, images: int, first: int) -> Limit:
