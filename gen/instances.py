@@ -41,7 +41,8 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
                 spec = pool_spec(network, name, edges[0], design.core(name).spare_rows)
             else:
                 spec = merge_spec(network, name, edges)
-            out.append(CoreInstance(name, name, spec, tuple(_branch(b, design.family) for b in branches)))
+            built = tuple(_branch(b, design.family) for b in branches)
+            out.append(CoreInstance(name, name, spec, built))
     return out
 
 
@@ -62,7 +63,8 @@ def _neuron(
         network, core, design.family, others=fronts[1:], shortcuts=shortcuts, rows=rows
     )
     branches += direct.values()
-    return CoreInstance(core.name, core.target, spec, tuple(_branch(b, design.family) for b in branches))
+    built = tuple(_branch(b, design.family) for b in branches)
+    return CoreInstance(core.name, core.target, spec, built)
 
 
 def _branch(b: BranchDesign, family: str) -> Branch:

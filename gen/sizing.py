@@ -57,7 +57,11 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     """
     bare = [replace(b, buffer=None) for b in design.branches]
     design = replace(design, branches=bare, in_flight=None)
-    design = with_room(network, design, lambda d: _Sizer(network, d, _candidates(network, d)).rate())
+
+    def rate(tried: Design) -> Fraction:
+        return _Sizer(network, tried, _candidates(network, tried)).rate()
+
+    design = with_room(network, design, rate)
     found = _candidates(network, design)
     sizer = _Sizer(network, design, found)
     design = with_flight(design, sizer.model, [ENDLESS] * len(found))

@@ -36,7 +36,8 @@ FIXED = ("image_input", "control", "result")
 @dataclass(frozen=True)
 class Branch:
     """One reading of a stream. source: node that makes it; given: its beats, in channels as the
-    reader counts them; taken: the reader's beats; buffer: (kind, depth) of the FIFO it waits in; ahead: of one behind the gearbox.
+    reader counts them; taken: the reader's beats; buffer: (kind, depth) of the FIFO it waits in;
+    ahead: of one behind the gearbox.
     """
 
     source: str
