@@ -120,6 +120,8 @@ class BranchDesign:
 
     given: the producer's beats, in channels as the reader counts them; taken: the beats at the
     reader (a gearbox stands between unlike ones); buffer: the FIFO before the gearbox, or None.
+    ahead: beats for which there is room behind the gearbox, so that it works while a concatenation
+    has its other inputs' turns; 0 where that would not help (:mod:`sterna.gen.room`).
     """
 
     source: str
@@ -128,6 +130,14 @@ class BranchDesign:
     given: EdgeDesign
     taken: EdgeDesign
     buffer: BufferDesign | None = None
+    ahead: int = 0
+
+    def __post_init__(self) -> None:
+        if type(self.ahead) is not int or not 0 <= self.ahead <= MAX_DEPTH:
+            raise DesignError(
+                f"room for {self.ahead!r} beats behind a gearbox is outside 0 .. {MAX_DEPTH}; run "
+                "`sterna fold`"
+            )
 
 
 @dataclass(frozen=True)
@@ -249,6 +259,9 @@ class Design:
             for key in ("banks", "reads"):  # designs from before keep their structure_id
                 if d[key] == 1:
                     del d[key]
+        for branch in body["branches"]:
+            if not branch["ahead"]:
+                del branch["ahead"]
         body |= {
             "format": FORMAT,
             "version": VERSION,

@@ -83,6 +83,8 @@ def core_parts(core: CoreInstance, family: str) -> list[Part]:
             parts.append(_wait(core.name, branch.given.width, *branch.buffer))
         if branch.given != branch.taken:
             parts += _gear(core.name, branch.given, branch.taken)
+        if branch.ahead is not None:
+            parts.append(_wait(core.name, branch.taken.width, *branch.ahead))
     return parts
 
 

@@ -7,6 +7,7 @@ from sterna.gen.specs import conv_spec, pool_spec
 from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
 from sterna.hw.conv_spec import ConvSpec
 from sterna.hw.pool import PoolSpec
+from sterna.hw.skip_fifo import storage_depth, storage_kind
 from sterna.hw.top import Branch, CoreInstance
 
 __all__ = ["core_instances", "line_buffer_bits"]
@@ -40,7 +41,8 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
                 spec = pool_spec(network, name, edges[0], design.core(name).spare_rows)
             else:
                 spec = merge_spec(network, name, edges)
-            out.append(CoreInstance(name, name, spec, tuple(map(_branch, branches))))
+            built = tuple(_branch(b, design.family) for b in branches)
+            out.append(CoreInstance(name, name, spec, built))
     return out
 
 
@@ -61,9 +63,14 @@ def _neuron(
         network, core, design.family, others=fronts[1:], shortcuts=shortcuts, rows=rows
     )
     branches += direct.values()
-    return CoreInstance(core.name, core.target, spec, tuple(map(_branch, branches)))
+    built = tuple(_branch(b, design.family) for b in branches)
+    return CoreInstance(core.name, core.target, spec, built)
 
 
-def _branch(b: BranchDesign) -> Branch:
+def _branch(b: BranchDesign, family: str) -> Branch:
     waits = (b.buffer.kind, b.buffer.depth) if b.buffer else None
-    return Branch(b.source, b.given.edge, b.taken.edge, waits)
+    ahead = None
+    if b.ahead:
+        kind = storage_kind(b.taken.edge.width, b.ahead, family)
+        ahead = kind, storage_depth(kind, b.taken.edge.width, b.ahead)
+    return Branch(b.source, b.given.edge, b.taken.edge, waits, ahead)

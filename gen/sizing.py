@@ -15,16 +15,20 @@ from sterna.gen.design import BufferDesign, Design
 from sterna.gen.elaborate import top_spec
 from sterna.gen.flight import flight_clocks, horizon, with_flight
 from sterna.gen.graph import unit_of
+from sterna.gen.room import with_room
 from sterna.gen.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.golden.network import Network
 from sterna.hw.skip_fifo import storage_bits, storage_depth, storage_kind
 
-__all__ = ["IMAGES", "MARGIN", "size_buffers"]
+__all__ = ["IMAGES", "MANY", "MARGIN", "size_buffers"]
 
 IMAGES = 6
 """Images of the shortest runs. What shows only later is looked for in longer ones."""
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
+MANY = 40
+"""Of more branches than this that may wait, depths are enough and no more than a few beats too
+many: a proof for each that a beat less is slower would take most of the time."""
 _LITTLE = 8  # beats
 
 
@@ -45,13 +49,19 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     let as many images be on their way as it needs.
 
     Full rate is the mean interval that endless FIFOs give. All depths are smallest together:
-    lowering any one of them by a beat, the others at theirs, is slower. Seconds for 20 layers.
+    lowering any one of them by a beat, the others at theirs, is slower (of more than ``MANY`` a few
+    beats may be lowered). Seconds for 20 layers.
 
     Raises:
         ToolMissing: there is no g++.
     """
     bare = [replace(b, buffer=None) for b in design.branches]
     design = replace(design, branches=bare, in_flight=None)
+
+    def rate(tried: Design) -> Fraction:
+        return _Sizer(network, tried, _candidates(network, tried)).rate()
+
+    design = with_room(network, design, rate)
     found = _candidates(network, design)
     sizer = _Sizer(network, design, found)
     design = with_flight(design, sizer.model, [ENDLESS] * len(found))
@@ -161,6 +171,11 @@ class _Sizer:
             limit=limit or 0, fill=fill, in_flight=self.in_flight, grow=grow,
         )  # fmt: skip
 
+    def rate(self) -> Fraction:
+        """Clocks an image with as many images on their way as may be."""
+        self.in_flight = ENDLESS
+        return self.run(horizon(self.run(1).latency, self.bound)[1]).interval
+
     def fill(self, images: int) -> list[int]:
         """Depths that would change nothing, by candidate."""
         fill = self.run(images, fill=True).fill
@@ -169,18 +184,21 @@ class _Sizer:
     def full_rate(self, tight: bool) -> None:
         """Take all depths from endless to the smallest that keep the rate; not ``tight``: some may
         be a little more."""
+        before = [c.depth for c in self.found]
+        self._set([ENDLESS] * len(before))
         flying, long = horizon(self.run(1).latency, self.bound)
         long = max(long, 3 * IMAGES)
-        for images in sorted({IMAGES, max(IMAGES, flying + 4), long}):
+        # A run of fewer images than are on their way at once shows too little.
+        for images in sorted({max(IMAGES, flying + 4), long}):
             if images < self.images:
                 continue
             self.images = images
-            before = [c.depth for c in self.found]
             self._set([ENDLESS] * len(before))
             best = self.run(long)
             target = best.interval
             limit = _limit(best, target, images, 2 if images < long else flying + 2)
             self._settle(images, before, limit, tight)
+            before = [c.depth for c in self.found]
             if self.run(long).interval <= target:
                 return  # no loss that shows late
 
@@ -221,7 +239,7 @@ class _Sizer:
             self._one_by_one(fast, before)
         # Those settled early were so beside endless ones: with less around, they may need less.
         tight, n = 0, 0
-        while tighten and tight < len(self.found):
+        while tighten and tight < len(self.found) <= MANY:
             tight = 0 if self._lower(self.found[n], fast) else tight + 1
             n = (n + 1) % len(self.found)
 
@@ -236,7 +254,8 @@ class _Sizer:
             # Blocks of a network are alike: what was too much in the most similar one.
             like = min(less, key=lambda beats: abs(beats - enough), default=None)
             guess = enough - less[like] if like is not None else ENDLESS
-            self._smallest(c, enough, fast, guess if before[n] < 0 else before[n])
+            known = before[n] if before[n] >= 0 else guess
+            self._smallest(c, enough, fast, known, len(self.found) > MANY)
             if c.depth:
                 less[enough] = enough - c.depth
 
@@ -253,9 +272,10 @@ class _Sizer:
             self._without(group[len(group) // 2 :], fast)
 
     def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int
+        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int, rough: bool
     ) -> None:
-        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first."""
+        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first, and
+        if ``rough`` taken where it is good."""
 
         def try_out(depth: int) -> bool:
             nonlocal bad, enough
@@ -269,13 +289,14 @@ class _Sizer:
             return False
 
         bad, step, at = -1, 1, self.found.index(c)
-        if not try_out(0):
-            try_out(guess)
-            # At full rate the bound is near: in steps that double, then by halves.
-            while try_out(enough - step):
-                step *= 2
-            while enough - bad > 1:
-                try_out((bad + enough) // 2)
+        if try_out(max(0, guess)) and rough:
+            c.depth = enough
+            return
+        # At full rate the bound is near: in steps that double, then by halves.
+        while try_out(enough - step):
+            step *= 2
+        while enough - bad > 1:
+            try_out((bad + enough) // 2)
         c.depth = enough
 
     def _lower(self, c: _Candidate, fast: Callable[[], bool]) -> bool:

@@ -169,6 +169,9 @@ def _branch(plan: Plan, branch: Branch, source: int) -> int:
         source = out
     if branch.given != branch.taken:
         source = plan.gearbox(branch.given, branch.taken, source)
+    if branch.ahead is not None:
+        kind, depth = branch.ahead
+        source = plan.fifo(source, depth, latency_of(kind))
     return source
 
 

@@ -24,18 +24,33 @@ using Params = std::vector<int64_t>;
 
 struct Unit;
 
-// Units that may go on, each at most once. stop: the run has seen enough.
+// Units that may go on, the one nearest to the output first: it is the results that end a run.
+// stop: the run has seen enough.
 struct Queue {
-    std::deque<Unit*> waiting;
+    std::vector<uint64_t> waiting;  // a bit a unit
+    size_t top = 0;                 // no bit is set in words from this one on
     bool stop = false;
-    inline void wake(Unit* unit);
+    void wake(uint32_t unit) {
+        const size_t word = unit / 64;
+        waiting[word] |= uint64_t(1) << unit % 64;
+        top = std::max(top, word + 1);
+    }
+    int64_t next() {  // -1: none
+        while (top && !waiting[top - 1]) --top;
+        if (!top) return -1;
+        const int bit = 63 - __builtin_clzll(waiting[top - 1]);
+        waiting[top - 1] ^= uint64_t(1) << bit;
+        return int64_t(top - 1) * 64 + bit;
+    }
 };
 
 // at[n]: the clock of beat n, for n >= taken only the first clock in which it is offered.
-struct Channel {
+// Runs spend their time where memory is: a channel is one line of the cache, and a unit that is woken
+// is a bit, not looked at.
+struct alignas(64) Channel {
     std::vector<Clock> at;
     size_t taken = 0;
-    Unit *source = nullptr, *sink = nullptr;
+    uint32_t source = 0, sink = 0;  // numbers of units
     size_t wanted = 0;   // the source waits until so many are taken; 0: it does not
     bool hungry = true;  // the sink waits for a beat
     Queue* queue = nullptr;
@@ -44,7 +59,6 @@ struct Channel {
         at.clear();
         taken = wanted = 0;
         hungry = true;
-        source = sink = nullptr;
     }
     size_t offered() const { return at.size(); }
     Clock last() const { return taken ? at[taken - 1] : -1; }
@@ -81,7 +95,7 @@ struct Channel {
 
 struct Unit {
     std::vector<Channel*> in, out;
-    bool queued = false;
+    Channel *first_in = nullptr, *first_out = nullptr;
     virtual ~Unit() = default;
     virtual void run() = 0;
     // Only for a unit whose room can shrink without a beat: the clock of a beat that moves unless
@@ -89,12 +103,6 @@ struct Unit {
     virtual Clock doubtful() const { return -1; }
     virtual void allow() {}
 };
-
-void Queue::wake(Unit* unit) {
-    if (unit->queued) return;
-    unit->queued = true;
-    waiting.push_back(unit);
-}
 
 // The beats of a period of units of `parts` slices, the last of `last` slices.
 struct Slices {
@@ -114,7 +122,7 @@ struct Fifo : Unit {
     int64_t depth, latency;
     explicit Fifo(const Params& p) : depth(p[0]), latency(p[1]) {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         if (depth == 0) {
             for (;;) {
                 while (o.taken > i.taken) i.take(o.at[i.taken]);
@@ -140,7 +148,7 @@ struct Cut : Unit {
     Slices slices;
     explicit Cut(const Params& p) : slices{p[0], p[1], p[2]} {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         // The next beat comes in the clock in which the last slice leaves.
         while (i.has() && o.empty()) {
             const Clock clock = i.take(o.last());
@@ -155,7 +163,7 @@ struct Join : Unit {
     Slices slices;
     explicit Join(const Params& p) : slices{p[0], p[1], p[2]} {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         while (i.has()) {
             if (slices.index == 0 && !o.empty()) return;
             const Clock clock = i.take(slices.index ? 0 : o.last());
@@ -171,7 +179,7 @@ struct Split : Unit {
     std::vector<size_t> freed;  // a beat: the last of its slices, counted at the output
     explicit Split(const Params& p) : slices{p[0], p[1], p[2]}, beats(p[3]) {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         while (i.has()) {
             Clock room = 0;
             if (i.taken >= size_t(2 * beats)) {
@@ -197,7 +205,7 @@ struct Gather : Unit {
     size_t begun = 0;  // beats of the output
     explicit Gather(const Params& p) : slices{p[0], p[1], p[2]}, beats(p[3]) {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         while (i.has()) {
             Clock room = 0;
             if (slices.index == 0 && begun >= size_t(2 * beats)) {
@@ -219,7 +227,7 @@ struct Shifter : Unit {
     int64_t ins, outs, rest, words, fill = 0;  // fill: units taken so far
     explicit Shifter(const Params& p) : ins(p[0]), outs(p[1]), rest(p[2]), words(p[3]) {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         while (i.has()) {
             const int64_t must = fill / outs;  // words gone, or going in the same clock
             if (must && !o.gone(must - 1)) return;
@@ -371,7 +379,7 @@ struct Shortcut : Unit {
     Params delays;
     explicit Shortcut(const Params& p) : depth(p[0]), delays(p.begin() + 1, p.end()) {}
     void run() override {
-        Channel &i = *in[0], &o = *out[0];
+        Channel &i = *first_in, &o = *first_out;
         while (i.has()) {
             Clock room = 1;  // ready is a register that is 0 in reset
             if (i.taken >= depth) {
@@ -513,6 +521,7 @@ std::unique_ptr<Unit> make(int64_t kind, const Params& p) {
 struct Model {
     Queue queue;
     Fifo* grown = nullptr;
+    uint32_t grows = 0;  // the number of that FIFO
     std::deque<Channel> channels;
     std::vector<std::unique_ptr<Unit>> units;
 };
@@ -551,41 +560,42 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t g
         }
         auto unit = make(kind, lists[0]);
         if (!unit) return 0;
-        if (grows) model->grown = static_cast<Fifo*>(unit.get());
+        const uint32_t number = uint32_t(model->units.size());
+        if (grows) model->grown = static_cast<Fifo*>(unit.get()), model->grows = number;
         for (int64_t k : lists[1]) {
             unit->in.push_back(&model->channels[k]);
-            model->channels[k].sink = unit.get();
+            model->channels[k].sink = number;
         }
         for (int64_t k : lists[2]) {
             unit->out.push_back(&model->channels[k]);
-            model->channels[k].source = unit.get();
+            model->channels[k].source = number;
         }
-        queue.wake(unit.get());
+        if (!unit->in.empty()) unit->first_in = unit->in[0];
+        if (!unit->out.empty()) unit->first_out = unit->out[0];
+        queue.waiting.resize(number / 64 + 1);
+        queue.wake(number);
         model->units.push_back(std::move(unit));
     }
     for (;;) {
-        while (!queue.waiting.empty() && !queue.stop) {
-            Unit* unit = queue.waiting.front();
-            queue.waiting.pop_front();
-            unit->queued = false;
-            unit->run();
-        }
+        for (int64_t next; !queue.stop && (next = queue.next()) >= 0;) model->units[next]->run();
         // All that is unknown follows from a doubtful beat, so nothing comes before the earliest.
-        Unit* first = nullptr;
-        for (auto& unit : model->units)
-            if (unit->doubtful() >= 0 && (!first || unit->doubtful() < first->doubtful()))
-                first = unit.get();
         if (queue.stop) return 1;
-        if (!first) {
+        size_t first = model->units.size();
+        Clock least = -1;
+        for (size_t n = 0; n < model->units.size(); ++n) {
+            const Clock clock = model->units[n]->doubtful();
+            if (clock >= 0 && (least < 0 || clock < least)) least = clock, first = n;
+        }
+        if (least < 0) {
             // What stands still for want of room does so at any speed: this depth is too little.
             Fifo* fifo = model->grown;
             if (!fifo || fifo->in[0]->taken == fifo->in[0]->offered()) return 1;
             ++fifo->depth;
-            queue.wake(fifo);
+            queue.wake(model->grows);
             continue;
         }
-        first->allow();
-        queue.wake(first);
+        model->units[first]->allow();
+        queue.wake(uint32_t(first));
     }
 }
 

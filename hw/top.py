@@ -36,12 +36,15 @@ FIXED = ("image_input", "control", "result")
 @dataclass(frozen=True)
 class Branch:
     """One reading of a stream. source: node that makes it; given: its beats, in channels as the
-    reader counts them; taken: the reader's beats; buffer: (kind, depth) of the FIFO it waits in."""
+    reader counts them; taken: the reader's beats; buffer: (kind, depth) of the FIFO it waits in;
+    ahead: of one behind the gearbox.
+    """
 
     source: str
     given: Edge
     taken: Edge
     buffer: tuple[str, int] | None = None
+    ahead: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,13 @@ class NetworkTop(wiring.Component):
                     m.submodules[self._scope.name(f"gear_{name}")] = gear
                     wiring.connect(m, at, gear.i)
                     at = gear.o
+                if branch.ahead is not None:
+                    kind, depth = branch.ahead
+                    m.submodules[self._scope.name(f"ahead_{name}")] = fifo = SkipFifo(
+                        branch.taken.width, depth, kind
+                    )
+                    wiring.connect(m, at, fifo.i)
+                    at = fifo.o
                 wiring.connect(m, at, port)
             at = core.o
             waiting[instance.target] = self._spread(m, instance.target, at)

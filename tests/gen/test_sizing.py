@@ -7,7 +7,7 @@ import pytest
 
 from sterna.gen.elaborate import top_spec
 from sterna.gen.fold import fold
-from sterna.gen.sizing import IMAGES, size_buffers
+from sterna.gen.sizing import IMAGES, MANY, size_buffers
 from sterna.gen.tokens import ENDLESS, TokenModel
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
@@ -133,6 +133,29 @@ def test_case_t5_dense_connections_are_sized_with_few_runs(monkeypatch):
     waiting = len(sized.buffers)
     assert waiting >= 15 and len(runs) < 16 * waiting  # a search by halves took 30 each
     check_tight(network, sized)
+
+
+def test_case_t5_sixteen_dense_layers_take_seconds_and_lose_no_rate(monkeypatch):
+    network, runs = densely(16), []
+    run = TokenModel.run
+    monkeypatch.setattr(
+        TokenModel, "run", lambda self, *a, **k: runs.append(1) or run(self, *a, **k)
+    )
+    sized = fold(network, None, family="ecp5")
+    monkeypatch.undo()
+    buffers = [b.buffer for b in sized.buffers if b.buffer]
+    assert len(buffers) == 105 > MANY and len(runs) < 4 * len(buffers)  # there were 1,270
+    assert sized.modelled_interval == sized.interval
+    model = TokenModel(top_spec(network, sized, contents=False))
+    least = [b.min_full_rate for b in buffers]
+    endless = model.run(40, depths=[ENDLESS] * len(buffers))
+    assert model.run(40, depths=least).interval == endless.interval
+    few = model.run(40, depths=[n - 16 if n > 16 else n for n in least])
+    assert few.deadlock or few.interval > endless.interval
+    for n in (0, 40, 104):
+        alive = buffers[n].min_no_deadlock
+        assert not model.run(3, depths=[*least[:n], alive, *least[n + 1 :]]).deadlock
+        assert alive == 0 or model.run(3, depths=[*least[:n], alive - 1, *least[n + 1 :]]).deadlock
 
 
 def test_the_margin_is_a_choice():

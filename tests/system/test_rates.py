@@ -102,6 +102,34 @@ def test_some_random_designs_are_as_fast_as_their_law(kind, seeds):
         assert law_differs(design_of(kind, seed)[1]) is None, f"{kind} {seed}"
 
 
+ROOM = [("fast", 87), ("fast", 198), ("fast", 237), ("fast", 342), ("graph", 129), ("graph", 247)]
+"""Slower than their law by 3 to 12% without room behind a gearbox, or with a row less."""
+
+
+@pytest.mark.parametrize("kind,seed", ROOM)
+def test_case_s9_a_little_room_keeps_a_design_to_its_law(kind, seed):
+    network, design = design_of(kind, seed)
+    assert law_differs(design) is None
+    ahead = [b for b in design.branches if b.ahead]
+    bare = replace(
+        design,
+        branches=[replace(b, ahead=0) for b in design.branches],
+        cores=[replace(c, spare_rows=0) for c in design.cores],
+    )
+    model = TokenModel(top_spec(network, bare, contents=False))
+    images = horizon(model.run(1).latency, design.interval)[1]
+    assert model.run(images).interval > 1.02 * design.interval
+    assert bool(ahead) == ((kind, seed) in ROOM[::4])
+    again = Design.from_json(design.to_json())
+    assert [b.ahead for b in again.branches] == [b.ahead for b in design.branches]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind,seed", ROOM[:1] + ROOM[4:])
+def test_rtl_of_designs_with_a_little_room_is_as_fast_as_the_model(kind, seed):
+    assert rtl_differs(*design_of(kind, seed)) is None
+
+
 def test_images_in_flight_are_written_only_where_they_are_not_as_usual():
     _, slow = design_of("fast", 0)
     assert slow.in_flight is None and "in_flight" not in slow.to_json()
@@ -119,10 +147,8 @@ def test_all_random_designs_are_as_fast_as_their_law(kind):
         _, design = design_of(kind, seed)
         assert kind != "fast" or (design.interval <= MOST and len(design.cores) >= 8)
         if found := law_differs(design):
-            assert design.warning is not None, f"{seed}: {found}"
             wrong[seed] = found
-    # Known: fast 87, 29 clocks where the law has 27, and a warning says so.
-    assert set(wrong) <= ({87} if kind == "fast" else set()), wrong
+    assert not wrong
 
 
 @pytest.mark.slow
