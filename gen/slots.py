@@ -56,7 +56,7 @@ def _memory() -> int:
     most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):
-            most = min(most, int(Path(path).read_text()))
+            most = min(most, int(Path(path).read_text(encoding="ascii")))
     return most
 
 

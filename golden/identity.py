@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from sterna.golden.disk import canonical_json, sha256
+from sterna.golden.disk import canonical_json, parse_json, sha256
+from sterna.golden.errors import FileError
 
 __all__ = ["design_hashes"]
 
@@ -21,8 +22,8 @@ def design_hashes(structure: str, design_json: str) -> tuple[str, str]:
     bitstreams and weights images made then carry it. A text that is no JSON object counts as it is.
     """
     try:
-        body = json.loads(design_json, parse_constant=_refused)
-    except (ValueError, RecursionError):
+        body = parse_json(design_json.encode("utf-8", "replace"), "design.json")
+    except FileError:
         body = None
     texts = [design_json] * 2
     if isinstance(body, dict):
@@ -32,10 +33,6 @@ def design_hashes(structure: str, design_json: str) -> tuple[str, str]:
         texts = [canonical_json(_built(body)), former]
     now, former = (sha256(f"{structure}\0{text}".encode()) for text in texts)
     return now, former
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _built(body: dict[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_case_normalised_pixels_fold_into_the_bias(how: dict[str, Any]) -> None:
     ({"mean": [0.1, 0.2], "std": None, "padding": 1}, "a mean for each channel cannot be built "
      "exactly in front of 'conv', which pads"),
     ({"mean": [0.1, 0.2], "std": [0.3, 0.4]}, "a std for each channel cannot be built"),
-    ({"mean": [0.1, 0.2, 0.3], "std": None}, "3 means for 2 channels"),
+    ({"mean": [0.1, 0.2, 0.3], "std": None}, r"mean has shape \(3,\), which fits no 2"),
     ({"mean": 0.1, "std": 0.0}, "std 0.0 is not positive"),
 ])  # fmt: skip
 def test_case_normalised_pixels_that_do_not_fold(how: dict[str, Any], said: str) -> None:

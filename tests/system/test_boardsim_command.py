@@ -40,7 +40,7 @@ def test_serves_until_a_signal(build, number):
         program.send_signal(number)
         out, err = program.communicate(timeout=30)
         assert program.returncode == 0 and out == ""
-        assert "Traceback" not in err
+        assert "Traceback (most" not in err
     finally:
         program.kill()
         program.wait()
@@ -51,4 +51,4 @@ def test_mistakes_are_sentences(build):
         [*COMMAND, str(build.folder), "--divisor", "2"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode in (1, 2)
-    assert "Traceback" not in done.stderr and "at least 4" in done.stderr
+    assert "Traceback (most" not in done.stderr and "number from 4" in done.stderr

@@ -234,7 +234,7 @@ def test_recipe_errors(tmp_path: Path, old: str, new: str, message: str) -> None
 
 
 def test_missing_recipe(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="does not exist"):
         read_recipe(tmp_path / "none.toml")
 
 
@@ -256,6 +256,7 @@ def test_module_refuses_what_it_cannot_train(tmp_path: Path) -> None:
     nodes = [replace(n, norm=network.by_name["conv1"].norm) if n.name == "full3" else n
              for n in network.nodes]  # fmt: skip
     nodes = [replace(n, weight=n.weight[:8]) if n.name == "full3" else n for n in nodes]
+    nodes = [replace(n, bias=n.bias[:8]) if n.name == "full3" else n for n in nodes]
     with pytest.raises(NetworkError, match="'full3': a batch norm before the readout"):
         SpikingModule(FloatNetwork(4, nodes))
 

@@ -272,7 +272,7 @@ def test_norms_are_measured_at_the_stages_steps(wise: Path) -> None:
     ('run = "wise"', 'run = "wise"\ntau = 0', r"\[teacher\] tau 0 is not a number from 0.01"),
     ('run = "wise"', 'run = "wise"\nweight = 1.5', "weight 1.5 is not a number from 0 to 1"),
     ('run = "wise"', 'run = "wise"\nalpha = 1', r"\[teacher\] takes run, tau, weight"),
-    ('run = "wise"', 'run = "nobody"', "cannot be read"),
+    ('run = "wise"', 'run = "nobody"', "does not exist"),
     ("steps = 4\nlr", "steps = 4\nfolded = true\nlr", "each_step and norms are for stages in real"),
     ("steps = 4\nlayers", "steps = 4\nreadout = { leak = 0.5 }\nlayers", "each_step wants a"),
     ('data = "digits"', 'data = "random_1x8x9"', "has shape|8 x 9|8, 9"),
@@ -342,5 +342,5 @@ def test_a_milestone_that_is_altered_or_no_milestone_is_refused(wise: Path) -> N
     save_file({"a": np.zeros(3, np.float32)}, bad, {"milestone": json.dumps({"format": "x"})})
     with pytest.raises(FileError, match="is not a milestone"):
         read_trained(bad)
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match="does not exist"):
         read_trained(wise / "nothing")
