@@ -41,8 +41,9 @@ def build(tree: Path, work: Path, example: str) -> dict[str, bytes]:
     """Name -> contents of what ``tree`` makes of an example."""
     out = work / "out" / example
     env = os.environ | {"PYTHONPATH": str(package(tree, work / "path"))}
+    # -P: not the folder it runs in, where only a part of `sterna` would be found
     subprocess.run(
-        [sys.executable, "-c", CODE, "verilog", str(ROOT / "examples" / example), "-o", str(out)],
+        [sys.executable, "-P", "-c", CODE, "verilog", str(ROOT / "examples" / example), "-o", str(out)],
         check=True, env=env, cwd=tree, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return {
