@@ -43,7 +43,8 @@ def build(tree: Path, work: Path, example: str) -> dict[str, bytes]:
     env = os.environ | {"PYTHONPATH": str(package(tree, work / "path"))}
     # -P: not the folder it runs in, where only a part of `sterna` would be found
     subprocess.run(
-        [sys.executable, "-P", "-c", CODE, "verilog", str(ROOT / "examples" / example), "-o", str(out)],
+        [sys.executable, "-P", "-c", CODE, "verilog", str(ROOT / "examples" / example),
+         "-o", str(out)],
         check=True, env=env, cwd=tree, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return {
