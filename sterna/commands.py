@@ -78,7 +78,8 @@ def quantize(options: argparse.Namespace) -> Answer:
     way = f"choose another than {data_name} with --data"
     check_fits(str(source), network.input, network.steps, images.train[0], way)
     rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
-    bits = {n.name: n.rule.fraction_bits for n in rules}
+    # Of another structure than --like it is refused below, by what differs.
+    bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
     first = pick(images.test[0], slice(1000))
     result, found = quantize(
         network,

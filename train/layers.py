@@ -45,8 +45,8 @@ SHIFT = 1  # of a 1 x 1 shortcut, whose sum is narrower
 MOST_WEIGHTS = 1 << 28  # of a network: 1 GiB as float32, and three times that to train them
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
-_N = r"([1-9]\d{0,8})"  # a number of nine digits at most: no layer has more
-_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,9}}))?\Z")
+_N = r"([1-9]\d{0,17})"  # not so long that Python refuses to read it
+_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,18}}))?\Z")
 _FULL = re.compile(rf"{_N}FC\Z")
 _POOL = re.compile(rf"P{_N}(sum|avg|or|first)\Z")
 _LAST = re.compile(rf"FC{_N}\Z")
