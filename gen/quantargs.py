@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 
 from sterna.gen.floatnet import FloatNetwork, FloatNeuron, FloatReadout
-from sterna.golden.coding import check_images
-from sterna.golden.errors import UsageError
+from sterna.gen.floatrun import raw_images
+from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import check_name, show
-from sterna.golden.network import Input
 from sterna.golden.rule import MAX_FRACTION
 from sterna.golden.values import integer, number, plain
 
-__all__ = ["check_arguments"]
+__all__ = ["CALIBRATION", "batch_axis", "check_arguments"]
+
+CALIBRATION = 256
+"""Images of the calibration that are looked at."""
 
 
 def check_arguments(
     network: Any, calibration: Any, name: Any, fraction_bits: Any, evaluate: Any,
     leak_tolerance: Any,
-) -> tuple[np.ndarray, dict[str, int], tuple[Any, Any] | None, float]:  # fmt: skip
-    """(calibration images as an array, fraction bits, (images, labels) or None, leak tolerance).
+) -> tuple[np.ndarray, dict[str, int], tuple[np.ndarray, np.ndarray] | None, float]:  # fmt: skip
+    """(the first images to calibrate on, F by neuron, (images, labels) or None, leak tolerance).
 
-    UsageError where one is not meant, NetworkError for a name that is none. Images are checked as
-    `golden.exact.run` checks them; an empty batch is left to the caller.
+    UsageError where one is not meant, NetworkError for a name that is none, or no images. All
+    images are checked, as `golden.exact.run` checks them.
     """
     if not isinstance(network, FloatNetwork):
         raise UsageError(
@@ -40,26 +42,35 @@ def check_arguments(
         pair = evaluate if isinstance(evaluate, tuple | list) else ()
         if len(pair) != 2:
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
-        evaluate = _images(network, pair[0]), _labels(pair[1])
-    return _images(network, calibration), bits, evaluate, tolerance
+        images = raw_images(network.input, pair[0], network.steps)
+        evaluate = images, _labels(network, pair[1], images.shape[batch_axis(network)])
+    if not np.size(calibration):
+        raise NetworkError("quantize: no calibration images; give at least one, better 256")
+    images, axis = raw_images(network.input, calibration, network.steps), batch_axis(network)
+    first = np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
+    return first, bits, evaluate, tolerance
 
 
-def _images(network: FloatNetwork, images: Any) -> np.ndarray:
-    node = network.input
-    coded = Input(node.name, node.shape, node.coding, node.bits, node.seed)
-    if isinstance(images, np.ndarray) and not images.size:
-        return images
-    return check_images(coded, images, network.steps)
+def batch_axis(network: FloatNetwork) -> int:
+    """The axis of images along which there are several."""
+    return 1 if network.input.coding == "frames" else 0
 
 
-def _labels(labels: Any) -> np.ndarray:
+def _labels(network: FloatNetwork, labels: Any, count: int) -> np.ndarray:
     try:
         a = np.asarray(plain(labels))
     except Exception:  # ragged lists, foreign objects
         a = np.zeros((0, 0))
-    if a.ndim != 1 or a.dtype.kind not in "iu" or not a.size:
+    if a.shape != (count,) or a.dtype.kind not in "iu":
         raise UsageError(
-            f"labels: {show(labels)} is not one whole number an image; give an array of them"
+            f"labels: {show(labels)} is not one whole number an image, of which there are {count}; "
+            "give an array of them"
+        )
+    classes = network.shape[network.readout.name][0]
+    if count and (a.min() < 0 or a.max() >= classes):
+        raise UsageError(
+            f"labels: from {a.min()} to {a.max()}, but the network has classes 0 to {classes - 1}; "
+            "give the labels of its data set"
         )
     return a
 

@@ -8,7 +8,6 @@ one integer unit of its weighted sum, so only threshold, reset_by, bias and v_in
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,12 +31,12 @@ from sterna.gen.floatrun import (
     weighted_sum,
 )
 from sterna.gen.inputfold import plain_input
-from sterna.gen.quantargs import check_arguments
+from sterna.gen.quantargs import batch_axis, check_arguments
 from sterna.gen.rulefold import Unit, fold_rule, is_lossless, pattern_rule
 from sterna.gen.runrecord import finished_record
-from sterna.gen.units import check_finite, find_unit, trits_of
+from sterna.gen.units import find_unit, trits_of
 from sterna.golden.bounds import RANK_BITS, node_bounds, rule_bounds, signed_bits, wide_registers
-from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.errors import NetworkError
 from sterna.golden.files import save
 from sterna.golden.network import (
     MAX_VALUE,
@@ -59,7 +58,6 @@ __all__ = [
 
 FRACTION_RANGE = range(2, MAX_FRACTION + 1)
 MISMATCH = 1e-3  # of a layer's spikes, of a readout's classes
-CALIBRATION = 256
 
 
 @dataclass(frozen=True)
@@ -138,18 +136,13 @@ def quantize(
     Raises NetworkError (node, cause, next step) for everything that cannot be exact, UsageError
     for images that do not fit.
     """
-    calibration, fraction_bits, evaluate, leak_tolerance = check_arguments(
+    images, fraction_bits, evaluate, leak_tolerance = check_arguments(
         network, calibration, name, fraction_bits, evaluate, leak_tolerance
     )
-    images = _calibration(network, calibration)
-    if evaluate is not None:
-        evaluate = _labelled(network, evaluate)
-    for node in network.nodes:
-        check_finite(node)
     network = plain_input(network)
     nodes, maximum, trits = _shared_nodes(network)
     signs = _Signs(network, trits)
-    report = QuantizeReport(images=images.shape[_batch_axis(network)])
+    report = QuantizeReport(images=images.shape[batch_axis(network)])
     layers: list[tuple[str, float, int, int]] = []
     for node, streams in walk(network, images):
         unit, flips = find_unit(network, node, signs.plain, maximum)
@@ -204,36 +197,6 @@ def rule_of(network: Network, name: str) -> NeuronRule:
     node = network[name]
     assert isinstance(node, Neuron | Readout)
     return node.rule
-
-
-def _batch_axis(network: FloatNetwork) -> int:
-    return 1 if network.input.coding == "frames" else 0
-
-
-def _calibration(network: FloatNetwork, images: Any) -> np.ndarray:
-    """The first images, checked: all of them are."""
-    if not np.size(images):
-        raise NetworkError("quantize: no calibration images; give at least one, better 256")
-    axis = _batch_axis(network)
-    return np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
-
-
-def _labelled(network: FloatNetwork, evaluate: tuple[Any, Any]) -> tuple[Any, Any]:
-    """(images, labels) to evaluate on. UsageError where their numbers differ."""
-    images, labels = evaluate
-    axis = _batch_axis(network)
-    if labels.shape != images.shape[axis : axis + 1]:
-        raise UsageError(
-            f"labels: {labels.dtype} of shape {labels.shape} for {images.shape[axis]} images; give "
-            "one whole number an image"
-        )
-    classes = network.shape[network.readout.name][0]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UsageError(
-            f"labels: from {labels.min()} to {labels.max()}, but the network has classes 0 to "
-            f"{classes - 1}; give the labels of its data set"
-        )
-    return images, labels
 
 
 def _evaluate(network: FloatNetwork, result: Network, evaluate: tuple[np.ndarray, np.ndarray],

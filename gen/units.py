@@ -3,7 +3,6 @@
 import numpy as np
 
 from sterna.gen.floatnet import (
-    BatchNorm,
     FloatConv2d,
     FloatLinear,
     FloatNetwork,
@@ -16,27 +15,10 @@ from sterna.gen.rulefold import Unit
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
 
-__all__ = ["check_finite", "trits_of", "find_unit"]
+__all__ = ["trits_of", "find_unit"]
 
 Weighted = FloatConv2d | FloatLinear
 SAME = 1e-4  # relative difference up to which two scales of one channel are one
-
-
-def check_finite(node: FloatNode) -> None:
-    """NetworkError where a node holds NaN or infinity."""
-    for key, value in vars(node).items():
-        parts = vars(value).items() if isinstance(value, BatchNorm) else [("", value)]
-        for part, a in parts:
-            if isinstance(a, str | None) or key in ("inputs", "input", "name"):
-                continue
-            if not np.all(np.isfinite(np.asarray(a, np.float64))):
-                what = f"{key}.{part}" if part else key
-                raise NetworkError(
-                    f"node '{node.name}': {what} holds NaN or infinity; training diverged: lower "
-                    "its rate, or repair the file"
-                )
-            if part == "var" and np.any(a < 0):
-                raise NetworkError(f"node '{node.name}': a variance is negative; repair the file")
 
 
 def trits_of(node: Weighted) -> np.ndarray:

@@ -291,6 +291,18 @@ def test_case_labels_that_do_not_fit(labels: Any) -> None:
         quantize(_plain(), _images(), evaluate=(_images(), labels))
 
 
+@pytest.mark.parametrize("wrong", [-1, 3, 99])
+def test_case_labels_of_no_class(wrong: int) -> None:
+    with pytest.raises(UsageError, match="the network has classes 0 to 2; give the labels of its"):
+        quantize(_plain(), _images(), evaluate=(_images(), np.full(30, wrong)))
+
+
+@pytest.mark.parametrize("name", ["nosuch", "full", "image", ""])
+def test_case_fraction_bits_of_no_neuron(name: str) -> None:
+    with pytest.raises(UsageError, match="is no neuron and no readout; they are .*readout"):
+        quantize(_plain(), _images(), fraction_bits={name: 2})
+
+
 # -- leaks -----------------------------------------------------------------------------------------
 
 
