@@ -19,8 +19,9 @@ from sterna.gen.floatnet import (
 SIDE = 6
 
 
-def make_images(count: int = 40, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 1, SIDE, SIDE)).astype(np.uint8)
+def make_images(count: int = 40, seed: int = 0, channels: int = 1) -> np.ndarray:
+    shape = (count, channels, SIDE, SIDE)
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
 def make_norm(rng: np.random.Generator, channels: int) -> BatchNorm:
@@ -61,3 +62,17 @@ def chain(
 def swap(network: FloatNetwork, name: str, **change: Any) -> FloatNetwork:
     nodes = [replace(n, **change) if n.name == name else n for n in network.nodes]
     return FloatNetwork(network.steps, nodes)
+
+
+def make_trits(seed: int, *shape: int) -> np.ndarray:
+    w = np.random.default_rng(seed).choice([-1, 0, 1], shape).astype(np.float32)
+    w.reshape(shape[0], -1)[:, 0] = 1
+    return w
+
+
+def plain(shape: tuple[int, int, int] = (1, SIDE, SIDE), **how: Any) -> FloatNetwork:
+    size = int(np.prod(shape))
+    return FloatNetwork(2, [
+        FloatInput("image", shape, **how), FloatLinear("full", "image", make_trits(3, 3, size)),
+        FloatReadout("readout", ("full",)),
+    ])  # fmt: skip

@@ -1,7 +1,9 @@
-"""quantize at its doors: shared weights, sparse layers, images, leaks of 0, pools that are none:
-right, or refused with one sentence."""
+"""quantize at its doors: shared weights, sparse layers, leaks of 0, pools that are none: right, or
+refused with one sentence."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,27 +21,18 @@ from sterna.gen.floatnet import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_logits, walk
+from sterna.gen.floatrun import walk
 from sterna.gen.quantize import MISMATCH, quantize
 from sterna.gen.rulefold import Unit, decay_of, highest_membrane, nearest_decay
-from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Neuron
 from sterna.golden.rule import Decay, NeuronRule
 
-SIDE = 6
+sys.path.insert(0, str(Path(__file__).parent))
+from floatcase import SIDE, make_images, make_trits, plain
+
 F = np.float32
-
-
-def _images(count: int = 30, seed: int = 0, channels: int = 1) -> np.ndarray:
-    shape = (count, channels, SIDE, SIDE)
-    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
-
-
-def _trits(seed: int, *shape: int) -> np.ndarray:
-    w = np.random.default_rng(seed).choice([-1, 0, 1], shape).astype(F)
-    w.reshape(shape[0], -1)[:, 0] = 1
-    return w
 
 
 # -- one weighted node, several readers ------------------------------------------------------------
@@ -54,7 +47,7 @@ def _norm(gains: Any) -> BatchNorm:
 def _shared(first: Any, second: Any, kind: str = "ternary", third: Any = None) -> FloatNetwork:
     """One convolution read by neurons with the given gains, whose spikes are added."""
     gains = [first, second] + ([] if third is None else [third])
-    weight = _trits(1, 3, 1, 3, 3)
+    weight = make_trits(1, 3, 1, 3, 3)
     weight = np.where(weight == 0, F(1), weight) if kind == "binary" else weight
     names = tuple("abc"[: len(gains)])
     return FloatNetwork(3, [
@@ -62,7 +55,7 @@ def _shared(first: Any, second: Any, kind: str = "ternary", third: Any = None) -
         FloatConv2d("conv", "image", weight * F(0.3), kind=kind),
         *(FloatNeuron(n, ("conv",), 0.2, norm=_norm(g)) for n, g in zip(names, gains, strict=True)),
         FloatMerge("both", names, "add"),
-        FloatLinear("full", "both", _trits(2, 2, 48)),
+        FloatLinear("full", "both", make_trits(2, 2, 48)),
         FloatReadout("readout", ("full",)),
     ])  # fmt: skip
 
@@ -83,8 +76,8 @@ def _same_spikes(net: FloatNetwork, names: str, images: np.ndarray) -> None:
 ])  # fmt: skip
 def test_case_shared_weights_are_turned_once(gains: tuple[Any, Any]) -> None:
     """Two negative gains turned them twice: not at all."""
-    _same_spikes(_shared(*gains), "ab", _images())
-    _same_spikes(_shared(*gains, third=gains[1]), "abc", _images())
+    _same_spikes(_shared(*gains), "ab", make_images(30))
+    _same_spikes(_shared(*gains, third=gains[1]), "abc", make_images(30))
 
 
 @pytest.mark.parametrize(("gains", "said"), [
@@ -94,21 +87,21 @@ def test_case_shared_weights_are_turned_once(gains: tuple[Any, Any]) -> None:
 ])  # fmt: skip
 def test_case_shared_weights_of_gains_of_other_signs_are_refused(gains: Any, said: str) -> None:
     with pytest.raises(NetworkError, match=f"'conv': its weights are read by {said}.*a copy"):
-        quantize(_shared(*gains), _images())
+        quantize(_shared(*gains), make_images(30))
 
 
 def test_case_the_third_reader_is_looked_at_too() -> None:
     with pytest.raises(NetworkError, match="'conv': .* by 'a' with a positive .*'c' with a neg"):
-        quantize(_shared([1, 1, 1], [2, 2, 2], third=[1, 1, -1]), _images())
+        quantize(_shared([1, 1, 1], [2, 2, 2], third=[1, 1, -1]), make_images(30))
 
 
 def test_case_shared_binary_weights_need_no_sign_where_a_reader_has_no_gain() -> None:
     for first, second in (([1, 0, 1], [1, -1, 1]), ([1, -1, 1], [1, 0, 1])):
-        _same_spikes(_shared(first, second, "binary"), "ab", _images())
+        _same_spikes(_shared(first, second, "binary"), "ab", make_images(30))
     with pytest.raises(NetworkError, match="'conv': its weights are read by 'a' with a positive"):
-        quantize(_shared([1, 1, 1], [1, -1, 1], "binary"), _images())
+        quantize(_shared([1, 1, 1], [1, -1, 1], "binary"), make_images(30))
     with pytest.raises(NetworkError, match="by 'b' with a negative gain and by 'c' with a pos"):
-        quantize(_shared([1, 0, 1], [1, -1, 1], "binary", [1, 1, 1]), _images())
+        quantize(_shared([1, 0, 1], [1, -1, 1], "binary", [1, 1, 1]), make_images(30))
 
 
 def test_case_a_residual_and_a_plain_reader_of_one_convolution() -> None:
@@ -120,12 +113,12 @@ def test_case_a_residual_and_a_plain_reader_of_one_convolution() -> None:
             replace(n, inputs=("conv", "side"), norm=_norm([1, gain, 1])) if n.name == "b" else n
             for n in net.nodes
         ]
-        side = FloatConv2d("side", "image", _trits(7, 3, 1, 3, 3) * F(0.6))
+        side = FloatConv2d("side", "image", make_trits(7, 3, 1, 3, 3) * F(0.6))
         return FloatNetwork(net.steps, [*nodes[:2], side, *nodes[2:]])
 
-    _same_spikes(network(1), "ab", _images())
+    _same_spikes(network(1), "ab", make_images(30))
     with pytest.raises(NetworkError, match="'conv': .*'a' with a positive gain .*'b' with a neg"):
-        quantize(network(-1), _images())
+        quantize(network(-1), make_images(30))
 
 
 def test_case_channels_without_weights_have_no_sign() -> None:
@@ -133,7 +126,7 @@ def test_case_channels_without_weights_have_no_sign() -> None:
     weight = net.by_name["conv"].weight.copy()  # type: ignore[union-attr]
     weight[1] = 0
     nodes = [replace(n, weight=weight) if n.name == "conv" else n for n in net.nodes]
-    _same_spikes(FloatNetwork(net.steps, nodes), "ab", _images())
+    _same_spikes(FloatNetwork(net.steps, nodes), "ab", make_images(30))
 
 
 # -- F and mismatch --------------------------------------------------------------------------------
@@ -148,7 +141,7 @@ def test_case_mismatch_is_of_spikes_not_of_sites() -> None:
         FloatLinear("one", "image", w), FloatNeuron("a", ("one",), 0.6, leak=0.9375),
         FloatLinear("two", "a", rng.choice([-1, 0, 1], (8, 8)).astype(F) * F(0.23)),
         FloatNeuron("b", ("two",), 0.6, leak=0.9375),
-        FloatLinear("full", "b", _trits(1, 2, 8)), FloatReadout("readout", ("full",)),
+        FloatLinear("full", "b", make_trits(1, 2, 8)), FloatReadout("readout", ("full",)),
     ])  # fmt: skip
     images = (rng.random((100, 40, 1, 8, 8)) < 0.01).astype(np.uint8)
     network, report = quantize(net, images)
@@ -168,7 +161,7 @@ def test_case_mismatch_is_of_spikes_not_of_sites() -> None:
 def test_case_a_float_layer_without_spikes() -> None:
     net = _shared([1, 1, 1], [1, 1, 1])
     nodes = [replace(n, threshold=1e6) if n.name == "a" else n for n in net.nodes]
-    _, report = quantize(FloatNetwork(net.steps, nodes), _images())
+    _, report = quantize(FloatNetwork(net.steps, nodes), make_images(30))
     assert report.layers[0].mismatch == 0 and report.layers[0].silent == 3
 
 
@@ -203,106 +196,6 @@ def test_case_a_layer_without_room_for_two_fraction_bits_has_fewer() -> None:
     assert report.layers[0].fraction_bits == 1 and report.layers[0].width == 32
 
 
-@pytest.mark.parametrize("bits", [17, -1, 2.0, True, "2", np.float32(2), None])
-def test_case_fraction_bits_that_are_none(bits: Any) -> None:
-    with pytest.raises(UsageError, match="node 'readout': fraction_bits .* not in 0..16; give a"):
-        quantize(_plain(), _images(), fraction_bits={"readout": bits})
-
-
-def test_case_numpys_integers_are_numbers() -> None:
-    rule = NeuronRule([1], fraction_bits=np.int64(2), delay=np.int8(1), shifts=(np.uint8(3),),
-                      leak=Decay(np.int64(1), np.int32(2)))  # fmt: skip
-    kept = (rule.fraction_bits, rule.delay, *rule.shifts, rule.leak.k1, rule.leak.k2)  # type: ignore
-    assert kept == (2, 1, 3, 1, 2) and all(type(k) is int for k in kept)
-    _, report = quantize(_plain(), _images(), fraction_bits={"readout": np.int64(3)})
-    assert report.layers[0].fraction_bits == 3
-    for wrong in ({"delay": True}, {"fraction_bits": True}, {"shifts": (True,)}):
-        with pytest.raises(NetworkError, match="rule: "):
-            NeuronRule([1], **wrong)  # type: ignore[arg-type]
-
-
-# -- images ----------------------------------------------------------------------------------------
-
-
-def _plain(shape: tuple[int, int, int] = (1, SIDE, SIDE), **how: Any) -> FloatNetwork:
-    size = int(np.prod(shape))
-    return FloatNetwork(2, [
-        FloatInput("image", shape, **how), FloatLinear("full", "image", _trits(3, 3, size)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
-
-
-IMAGES = {
-    "floats": _images() / 255.0,
-    "float32 pixels": _images().astype(F),
-    "negative": _images().astype(np.int64) - 200,
-    "above the bits": np.full((3, 1, SIDE, SIDE), 300, np.int32),
-    "channels last": np.moveaxis(_images(), 1, -1),
-    "no channels": _images()[:, 0],
-    "one image": _images()[0],
-    "frames": _images()[None],
-    "nan": np.full((3, 1, SIDE, SIDE), np.nan),
-    "complex": _images().astype(np.complex64),
-    "text": _images().astype(str),
-}
-
-
-@pytest.mark.parametrize("kind", IMAGES)
-def test_case_calibration_images_are_checked_as_run_checks_them(kind: str) -> None:
-    network, _ = quantize(_plain(), _images())
-    with pytest.raises((UsageError, NetworkError)) as wanted:
-        run(network, IMAGES[kind])
-    for call in (
-        lambda: quantize(_plain(), IMAGES[kind]),
-        lambda: quantize(_plain(), _images(), evaluate=(IMAGES[kind], np.zeros(30, int))),
-        lambda: float_logits(_plain(), IMAGES[kind]),
-    ):
-        with pytest.raises(type(wanted.value)) as found:
-            call()
-        assert str(found.value) == str(wanted.value)
-
-
-@pytest.mark.parametrize("kind", ["uint8", "uint16", "int64", "bool", "list"])
-def test_case_any_integers_in_range_calibrate(kind: str) -> None:
-    net = FloatNetwork(2, [
-        FloatInput("image", (1, SIDE, SIDE), bits=1), FloatLinear("one", "image", _trits(3, 5, 36)),
-        FloatNeuron("a", ("one",), 0.0101, leak=0.75), FloatLinear("full", "a", _trits(3, 3, 5)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
-    images = (_images() > 99).astype(np.uint8)
-    want, report = quantize(net, images)
-    given: Any = images.tolist() if kind == "list" else images.astype(kind)
-    network, again = quantize(net, given)
-    assert report.as_dict() == again.as_dict()
-    assert np.array_equal(run(network, images).logits, run(want, images).logits)
-    with pytest.raises(NetworkError, match="node 'image': image value 2 is outside 0 .. 1; resc"):
-        quantize(net, images * 2)
-
-
-def test_case_frames_of_another_number_of_steps() -> None:
-    frames = np.zeros((3, 4, 1, SIDE, SIDE), np.uint8)
-    with pytest.raises(UsageError, match=r"images: shape \(3, 4, 1, 6, 6\) is not .* with T = 2"):
-        quantize(_plain(coding="frames"), frames)
-
-
-@pytest.mark.parametrize("labels", [np.zeros(29, int), np.zeros((30, 3)), np.zeros(30), ["a"] * 30])
-def test_case_labels_that_do_not_fit(labels: Any) -> None:
-    with pytest.raises(UsageError, match="labels: .* one whole number an image"):
-        quantize(_plain(), _images(), evaluate=(_images(), labels))
-
-
-@pytest.mark.parametrize("wrong", [-1, 3, 99])
-def test_case_labels_of_no_class(wrong: int) -> None:
-    with pytest.raises(UsageError, match="the network has classes 0 to 2; give the labels of its"):
-        quantize(_plain(), _images(), evaluate=(_images(), np.full(30, wrong)))
-
-
-@pytest.mark.parametrize("name", ["nosuch", "full", "image", ""])
-def test_case_fraction_bits_of_no_neuron(name: str) -> None:
-    with pytest.raises(UsageError, match="is no neuron and no readout; they are .*readout"):
-        quantize(_plain(), _images(), fraction_bits={name: 2})
-
-
 # -- leaks -----------------------------------------------------------------------------------------
 
 
@@ -313,7 +206,7 @@ def _leaky(steps: int = 5, **neuron: Any) -> FloatNetwork:
         FloatLinear("one", "image", rng.choice([-0.3, 0, 0.3], (7, 36)).astype(F),
                     bias=rng.normal(0, 0.2, 7).astype(F)),
         FloatNeuron("a", ("one",), **neuron),
-        FloatLinear("full", "a", _trits(1, 3, 7)), FloatReadout("readout", ("full",)),
+        FloatLinear("full", "a", make_trits(1, 3, 7)), FloatReadout("readout", ("full",)),
     ])  # fmt: skip
 
 
@@ -321,7 +214,7 @@ def _leaky(steps: int = 5, **neuron: Any) -> FloatNetwork:
 @pytest.mark.parametrize("what", [{"leak": 0.0}, {"synapse": 0.0}, {"leak": 0, "synapse": 0}])
 def test_case_leak_and_synapse_of_zero(reset: str, what: dict[str, float]) -> None:
     net = _leaky(reset=reset, v_init=0.4, **what)
-    images = _images(60)
+    images = make_images(60)
     network, report = quantize(net, images)
     node = network["a"]
     assert isinstance(node, Neuron) and node.rule.synapse is None
@@ -334,7 +227,7 @@ def test_case_leak_and_synapse_of_zero(reset: str, what: dict[str, float]) -> No
 def test_case_leak_zero_is_snntorchs_beta_zero() -> None:
     snntorch = pytest.importorskip("snntorch")
     net = _leaky(reset="zero", leak=0.0, strict=True)
-    images = _images(50, 4)
+    images = make_images(50, 4)
     network, _ = quantize(net, images)
     got = run(network, images, trace=("a",)).spikes["a"]
     leaky = snntorch.Leaky(beta=0.0, threshold=1.0, reset_mechanism="zero")
@@ -352,10 +245,10 @@ def test_case_leak_zero_is_snntorchs_beta_zero() -> None:
 
 
 def test_case_a_membrane_readout_without_memory() -> None:
-    net = _plain()
+    net = plain()
     nodes = [replace(n, leak=0.0) if isinstance(n, FloatReadout) else n for n in net.nodes]
     once = FloatNetwork(net.steps, nodes)
-    images = _images()
+    images = make_images(30)
     got = run(quantize(once, images)[0], images).logits
     assert np.array_equal(got * 2, run(quantize(net, images)[0], images).logits)
 
@@ -365,7 +258,7 @@ def test_case_leaks_outside_0_to_1_are_no_matter_of_tolerance(factor: float) -> 
     for tolerance in (0.0, 0.5):
         with pytest.raises(NetworkError, match=f"node 'a': leak {factor} is not from 0 to 1: .*; "
                            "train with a leak between them$"):  # fmt: skip
-            quantize(_leaky(leak=factor), _images(), leak_tolerance=tolerance)
+            quantize(_leaky(leak=factor), make_images(30), leak_tolerance=tolerance)
     with pytest.raises(NetworkError, match="node 'n': synapse 1.2 is not from 0 to 1"):
         decay_of("n", "synapse", 1.2, 0.0)
 
@@ -386,7 +279,7 @@ def test_case_advice_about_a_leak_keeps_the_network() -> None:
 def _pooled(mode: str, add: bool) -> FloatNetwork:
     net = _shared([1, 1, 1], [2, 2, 2])
     pool = FloatPool("pool", "both" if add else "a", mode)
-    end = [FloatLinear("full", "pool", _trits(2, 2, 12)), FloatReadout("readout", ("full",))]
+    end = [FloatLinear("full", "pool", make_trits(2, 2, 12)), FloatReadout("readout", ("full",))]
     keep = 5 if add else 3
     return FloatNetwork(net.steps, [*net.nodes[:keep], pool, *end])
 
@@ -394,13 +287,13 @@ def _pooled(mode: str, add: bool) -> FloatNetwork:
 @pytest.mark.parametrize("mode", ["or", "first"])
 def test_case_a_maximum_of_sums_is_refused_with_its_way_out(mode: str) -> None:
     with pytest.raises(NetworkError) as e:
-        quantize(_pooled(mode, True), _images())
+        quantize(_pooled(mode, True), make_images(30))
     assert str(e.value) == (
         f"node 'pool': a pool '{mode}' of values up to 2 cannot be built; pool single spikes "
         "without padding, or let a depthwise convolution of ones with threshold 1 and reset "
         "'zero' say where any of a window fires"
     )
-    quantize(_pooled(mode, False), _images())
+    quantize(_pooled(mode, False), make_images(30))
 
 
 def test_case_the_way_out_of_a_padded_maximum_is_torchs() -> None:
@@ -410,9 +303,9 @@ def test_case_the_way_out_of_a_padded_maximum_is_torchs() -> None:
     net = FloatNetwork(net.steps, [
         *net.nodes[:3], FloatConv2d("any", "a", ones, (2, 2), (1, 1, 1, 1), 3),
         FloatNeuron("pooled", ("any",), 1.0, reset="zero"),
-        FloatLinear("full", "pooled", _trits(2, 2, 12)), FloatReadout("readout", ("full",)),
+        FloatLinear("full", "pooled", make_trits(2, 2, 12)), FloatReadout("readout", ("full",)),
     ])  # fmt: skip
-    images = _images()
+    images = make_images(30)
     network, report = quantize(net, images)
     got = run(network, images, trace=("a", "pooled")).spikes
     for t in range(net.steps):
@@ -455,7 +348,7 @@ def test_case_a_reset_that_no_register_holds_is_refused() -> None:
     """It was replaced by the threshold, and nobody told."""
     net = _leaky(reset_by=1e12, leak=1.0)
     with pytest.raises(NetworkError, match="node 'a': reset_by is 3.33e.12 units, more than 32"):
-        quantize(net, _images())
-    network, _ = quantize(_leaky(reset_by=1e12, reset="zero"), _images())
+        quantize(net, make_images(30))
+    network, _ = quantize(_leaky(reset_by=1e12, reset="zero"), make_images(30))
     node = network["a"]
     assert isinstance(node, Neuron) and isinstance(node.rule, NeuronRule)
