@@ -53,10 +53,11 @@ def killed_at(number: int, action) -> bool:
                 left[0] -= 1
                 if left[0] == 0 and number % 2:
                     os.kill(os.getpid(), signal.SIGKILL)
-                out = real(*words, **how)
-                if left[0] == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return out
+                try:
+                    return real(*words, **how)
+                finally:  # also where it fails: a file to be removed may not be there
+                    if left[0] == 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
 
             return call
 
