@@ -11,12 +11,14 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["caught", "ended", "install", "running", "sentence"]
+__all__ = ["caught", "ended", "install", "running", "sentence", "settled"]
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _PATIENCE = 2.0
 """Seconds that a command has for tidying up before a second signal ends it on the spot."""
 
+_taken: list[int] = []
+"""Signals that are ours."""
 _state: dict[str, Any] = {"running": False, "caught": 0, "since": 0.0, "command": ""}
 
 
@@ -27,6 +29,7 @@ def install() -> None:
         if number is None or signal.getsignal(number) == signal.SIG_IGN:
             continue  # started with nohup, or in the background of a script: it stays ignored
         signal.signal(number, _handle)
+        _taken.append(number)
     sys.unraisablehook = _unraisable
 
 
@@ -38,6 +41,16 @@ def running(command: str) -> None:
 def ended() -> None:
     """The command is over: there is nothing left to tidy up."""
     _state["running"] = False
+
+
+def settled() -> None:
+    """What the command has to say is said, and its exit code stands: a signal that comes while
+    Python ends must not change it, nor may what is left half made complain."""
+    import warnings
+
+    while _taken:
+        signal.signal(_taken.pop(), signal.SIG_IGN)  # Python's own end leaves these as they are
+        warnings.simplefilter("ignore")
 
 
 def caught() -> int:

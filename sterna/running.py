@@ -56,6 +56,7 @@ def _run(words: Sequence[str]) -> int:
     interrupts.ended()
     if answer or text:
         streams.out(json.dumps(answer, sort_keys=False) if options.json else text)
+    interrupts.settled()
     return code
 
 
@@ -137,4 +138,5 @@ def _failed(options: argparse.Namespace, sentence: str, code: int) -> Answer:
     # A name may hold anything: what is no letter is written as Python writes it.
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
     streams.say(f"sterna {options.command}: {shown}")
+    interrupts.settled()
     return ({"error": sentence, "exit_code": code} if options.json else {}), "", code
