@@ -29,10 +29,15 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         ended it (130 for Ctrl-C).
     """
     if argv is None:
-        import sterna.interrupts as interrupts
+        try:
+            import sterna.interrupts as interrupts
+
+            interrupts.install()
+        except KeyboardInterrupt:  # before they are taken over
+            sys.stderr.write("sterna: interrupted; run the same command again to go on\n")
+            return 130
         import sterna.streams as streams
 
-        interrupts.install()
         streams.secure()
     from sterna.running import run
 

@@ -7,9 +7,11 @@ Only the program installs this; whoever imports Sterna keeps his own handlers.
 import os
 import signal
 import sys
-import threading
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 __all__ = ["caught", "ended", "install", "running", "sentence", "settled"]
 
@@ -19,7 +21,7 @@ _PATIENCE = 2.0
 
 _taken: list[int] = []
 """Signals that are ours."""
-_state: dict[str, Any] = {"running": False, "caught": 0, "since": 0.0, "command": ""}
+_state: "dict[str, Any]" = {"running": False, "caught": 0, "since": 0.0, "command": ""}
 
 
 def install() -> None:
@@ -65,7 +67,7 @@ def sentence(number: int) -> str:
     return f"{how}; run the same command again to go on"
 
 
-def _handle(number: int, _frame: FrameType | None) -> None:
+def _handle(number: int, _frame: "FrameType | None") -> None:
     import time
 
     now = time.monotonic()
@@ -89,9 +91,11 @@ def _leave(number: int) -> None:
     os._exit(128 + number)
 
 
-def _unraisable(what: Any) -> None:
+def _unraisable(what: "Any") -> None:
     """Python swallows what is raised in a callback or a destructor. A Ctrl-C there comes again."""
     if isinstance(what.exc_value, KeyboardInterrupt) and _state["caught"]:
+        import threading
+
         number, _state["caught"] = _state["caught"], 0
         again = threading.Timer(0.05, signal.raise_signal, (number,))
         again.daemon = True
