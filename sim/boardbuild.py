@@ -3,12 +3,12 @@
 from dataclasses import replace
 from fractions import Fraction
 
+from sterna.gen.cache import Cache, key_of
 from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.stages import Build, generator_id
 from sterna.gen.trust import keep, kept
 from sterna.golden import files
 from sterna.sim.boardsim import SimulatedBoard
-from sterna.sim.cache import Cache, key_of
 
 __all__ = ["board_text", "grace_of", "simulated_board"]
 

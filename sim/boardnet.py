@@ -10,6 +10,7 @@ from importlib.resources import files as package_files
 
 from sterna.gen.boards import Board
 from sterna.gen.boardtop import TOP, wrapper
+from sterna.gen.cache import Cache, key_of
 from sterna.gen.place import synthesise
 from sterna.gen.pll import setting
 from sterna.gen.stages import Build, generator_id
@@ -20,7 +21,6 @@ from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.sim.boardbuild import board_text
 from sterna.sim.boardsim import SimulatedBoard, board_library
-from sterna.sim.cache import Cache, key_of
 from sterna.sim.netlist import NETLIST_TARGETS, yosys_models
 
 __all__ = ["cell_models", "netlist_board", "pins_netlist"]

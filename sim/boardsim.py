@@ -12,9 +12,9 @@ from fractions import Fraction
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from sterna.gen.cache import Cache
 from sterna.golden.errors import DesignError, UsageError
 from sterna.sim.batch import SimulationError
-from sterna.sim.cache import Cache
 from sterna.sim.verilate import build_library, forget_memories, ports
 
 __all__ = ["BOARD_PORTS", "BYTE_BITS", "SimulatedBoard", "board_library"]

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna.gen.cache import Cache, key_of
 from sterna.gen.tools import ToolFailed, find
 from sterna.golden.errors import ToolMissing
 from sterna.sim.batch import BatchResult, SimulationError
-from sterna.sim.cache import Cache, key_of
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import forget_memories, ports, runtime_objects
 

@@ -17,9 +17,9 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
+from sterna.gen.cache import Cache
 from sterna.golden.errors import ToolMissing
 from sterna.golden.packages import packages
-from sterna.sim.cache import Cache
 from sterna.sim.verilate import Port, build_library, cpp_name, ports
 
 __all__ = ["pyverilator", "library_source", "open_model"]

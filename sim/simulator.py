@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna.gen.cache import Cache
 from sterna.gen.progress import Progress
 from sterna.gen.stages import Build, ensure
 from sterna.golden import values
@@ -20,7 +21,6 @@ from sterna.golden.network import Readout
 from sterna.golden.result import Result
 from sterna.hw.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
-from sterna.sim.cache import Cache
 from sterna.sim.cocotb_runner import run_network
 from sterna.sim.collisions import poison_collisions
 from sterna.sim.netlist import netlist

@@ -14,9 +14,9 @@ from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 
+from sterna.gen.cache import Cache, key_of
 from sterna.gen.tools import find, run_tool
 from sterna.golden.errors import DesignError
-from sterna.sim.cache import Cache, key_of
 from sterna.sim.taps import Tap
 
 __all__ = [

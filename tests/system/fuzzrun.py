@@ -16,6 +16,7 @@ from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.banks import bank_choices
+from sterna.gen.cache import Cache
 from sterna.gen.design import FAMILIES, Design
 from sterna.gen.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.engines import engine_choices, one_row, weight_rows_of
@@ -33,7 +34,6 @@ from sterna.golden.result import Result, compare
 from sterna.hw.merge import MergeSpec
 from sterna.hw.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult
-from sterna.sim.cache import Cache
 from sterna.sim.taps import Tap
 
 __all__ = [

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sterna.gen.cache import Cache, key_of
+from sterna.gen.trust import cache_folder
 from sterna.golden.errors import FileError, SternaError
-from sterna.sim.cache import Cache, cache_folder, key_of
 
 
 def put(text: str, calls: list[str]):
