@@ -26,12 +26,11 @@ from sterna.gen.floatnet import (
     FloatReadout,
 )
 from sterna.gen.floatrun import merge_shifts
-from sterna.gen.ties import bias_in_start, bias_in_threshold
 from sterna.golden.errors import NetworkError
-from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.meet import find_scales, merge
 from sterna.train.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.pooling import pool
+from sterna.train.rounding import constants
 from sterna.train.scan import ScanSpec, scan
 from sterna.train.sums import weighted_sum
 from sterna.train.weights import (
@@ -329,21 +328,9 @@ class SpikingModule(nn.Module):
         sign = torch.where(unit < 0, -1.0, 1.0)
         unit = unit.abs().clamp(min=1e-9)
         per = fraction / unit  # integer steps of one real unit
-        table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
-        added = offset + (float(node.bias or 0.0) if table is None else table)
-        bias, start = added * per, float(node.v_init) * per
-        exact = float(node.threshold) * per
-        threshold = least_threshold(exact, exact, fraction, node.strict)
-        if bias_in_start(node):
-            start, bias = start + bias * self.steps, torch.zeros_like(bias)
-        elif bias_in_threshold(node, self.network.steps):
-            # all that is added moves the threshold, unrounded; here what is left of that does
-            left = start * node.leak
-            size = torch.maximum(exact.abs(), torch.maximum(bias.abs(), left.abs()))
-            moved = least_threshold(exact - bias - left, size, fraction, node.strict)
-            bias, start = threshold - moved, torch.zeros_like(start)
-        back = exact if node.reset_by is None else float(node.reset_by) * per
-        back, start, bias = (nearest_step(a, fraction) for a in (back, start, bias))
+        threshold, back, start, bias = constants(
+            node, per, offset, fraction, self.steps, self.network.steps
+        )
         channels = len(latent)
         kind = torch.float32 if fraction <= 1 << 10 else torch.float64  # float32 holds 24 bits
         rule = [p.expand(channels).to(kind) for p in (threshold, back, start)]

@@ -22,6 +22,7 @@ from sterna.gen.quantize import quantize
 from sterna.gen.runrecord import CHECKPOINT
 from sterna.golden.errors import SternaError, UsageError
 from sterna.train import data
+from sterna.train.adamstate import adam_from, adam_tensors
 from sterna.train.augment import augment
 from sterna.train.checkpoint import check_state
 from sterna.train.convert import convert, settle
@@ -38,7 +39,7 @@ from sterna.train.schedule import half_precision, make_adam, measure_norms, one_
 from sterna.train.teacher import Teacher
 from sterna.train.teacherrule import read_teacher
 from sterna.train.twin import read_twin
-from sterna.train.warmstart import warmed
+from sterna.train.warmstart import earlier_run, warmed
 
 __all__ = ["train", "accuracy", "Trainer"]
 
@@ -143,7 +144,7 @@ class Trainer:
         check_data(recipe, network, parts)
         self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
         if recipe.warm_start and found is None and not self.folder.is_over:
-            path = _other_run(recipe, recipe.warm_start, out)
+            path = earlier_run(recipe, recipe.warm_start, out)
             up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
             network = warmed(network, path, recipe.stidi is not None, up)
         self.module = build_module(recipe, network).to(self.device)
@@ -155,7 +156,7 @@ class Trainer:
             self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
         rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
         if rule is not None and not self._is_over(found):
-            path = _other_run(recipe, rule.run, out)
+            path = earlier_run(recipe, rule.run, out)
             teacher = Teacher(rule, path, network, self.device)
         self.objective = Objective(recipe, network.steps, teacher)
         self.twin: SpikingModule | None = None
@@ -391,14 +392,8 @@ class Trainer:
     def _save(self) -> None:
         if self.group.rank:
             return
-        tensors = self._state()
-        names = {id(p): n for n, p in self._parameters()}
-        steps = 0
-        if self.optimizer is not None:
-            for p, state in self.optimizer.state.items():
-                steps = int(state["step"])
-                for key in ("exp_avg", "exp_avg_sq"):
-                    tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
+        moments, steps = adam_tensors(self.optimizer, self._parameters())
+        tensors = self._state() | moments
         head = {"position": self.position, "spent": self.spent, "fraction": self.fraction,
                 "adam_steps": steps, "conversion": self.conversion, "losses": self.losses,
                 "seconds": self.seconds, "untrained": self.folder.untrained,
@@ -430,25 +425,8 @@ class Trainer:
         self.losses, self.seconds = head.get("losses", []), head.get("seconds", 0.0)
         if self.conversion:
             settle(self.module)
-        if any(k.startswith("adam.") for k in tensors) and self.position[0] < len(
-            self.recipe.stages
-        ):
-            self.optimizer = make_adam(self._parameters())
-            for name, p in self._parameters():
-                if f"adam.{name}.exp_avg" not in tensors:
-                    continue  # it has had no gradient: a twin that rests
-                state: dict[str, Tensor] = {"step": torch.tensor(float(head["adam_steps"]))}
-                for key in ("exp_avg", "exp_avg_sq"):
-                    value = torch.from_numpy(tensors[f"adam.{name}.{key}"])
-                    state[key] = value.reshape(p.shape).to(self.device)
-                self.optimizer.state[p] = state
-
-
-def _other_run(recipe: Recipe, named: str, out: Path) -> Path:
-    """An earlier run that a recipe names: beside the new one, or a milestone beside the recipe."""
-    path = Path(named)
-    beside = recipe.folder / path if recipe.folder is not None else out.parent / path
-    return beside if not (out.parent / path).exists() and beside.exists() else out.parent / path
+        if self.position[0] < len(self.recipe.stages):
+            self.optimizer = adam_from(tensors, self._parameters(), head["adam_steps"])
 
 
 def _mix(*parts: int) -> int:

@@ -38,8 +38,8 @@ from sterna.gen.floatnet import (
     sources,
 )
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.module import LEAST_GAIN, SpikingModule
+from sterna.train.rounding import least_threshold, nearest_step
 from sterna.train.timing import encode_latency, fire, firing_times, ramp
 
 __all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "rescaled"]

@@ -10,13 +10,20 @@ from sterna.gen.runrecord import CHECKPOINT
 from sterna.golden.errors import UsageError
 from sterna.train.checkpoint import read_checkpoint
 from sterna.train.milestone import read_trained
-from sterna.train.recipe import parse_recipe
+from sterna.train.recipe import Recipe, parse_recipe
 from sterna.train.stidi import rescaled
 
-__all__ = ["warmed"]
+__all__ = ["earlier_run", "warmed"]
 
 Weighted = FloatConv2d | FloatLinear
 LATENT = 0.1  # mean size of latents that come from real weights; drawn ones have half
+
+
+def earlier_run(recipe: Recipe, named: str, out: Path) -> Path:
+    """An earlier run that a recipe names: beside the new one, or a milestone beside the recipe."""
+    path = Path(named)
+    beside = recipe.folder / path if recipe.folder is not None else out.parent / path
+    return beside if not (out.parent / path).exists() and beside.exists() else out.parent / path
 
 
 def warmed(network: FloatNetwork, path: Path, timed: bool = False, up: float = 1.0) -> FloatNetwork:

@@ -20,8 +20,8 @@ from sterna.gen.quantize import quantize
 from sterna.gen.rulefold import whole_threshold
 from sterna.gen.ties import in_units, snap
 from sterna.golden.exact import run
-from sterna.train.fold import least_threshold, nearest_step
 from sterna.train.module import SpikingModule
+from sterna.train.rounding import least_threshold, nearest_step
 
 SIDE = 6
 
