@@ -44,7 +44,7 @@ def check_arguments(
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
         images = raw_images(network.input, pair[0], network.steps)
         evaluate = images, _labels(network, pair[1], images.shape[batch_axis(network)])
-    if not np.size(calibration):
+    if isinstance(calibration, np.ndarray) and not calibration.size:
         raise NetworkError("quantize: no calibration images; give at least one, better 256")
     images, axis = raw_images(network.input, calibration, network.steps), batch_axis(network)
     first = np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
