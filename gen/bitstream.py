@@ -18,6 +18,7 @@ from sterna.gen.boards import Board, board
 from sterna.gen.boardtop import constraints, wrapper
 from sterna.gen.elaborate import top_spec, verilog_text
 from sterna.gen.fit import too_big
+from sterna.gen.generator import generator_id
 from sterna.gen.pack import ident_image, memory_images
 from sterna.gen.place import SUFFIX, Placed, place_seeds, read_netlist, synthesise, utilisation
 from sterna.gen.placeholder import IDENT_ROWS, Placeholders
@@ -25,7 +26,7 @@ from sterna.gen.pll import PllSetting, highest, setting
 from sterna.gen.pllbits import set_pll
 from sterna.gen.progress import Progress
 from sterna.gen.slots import at_once
-from sterna.gen.stages import Build, generator_id
+from sterna.gen.stages import Build
 from sterna.gen.tools import ToolFailed, provenance
 from sterna.gen.trust import is_sealed, seal
 from sterna.golden.disk import (

@@ -7,8 +7,6 @@ that is refused or interrupted before it writes leaves files and record as they 
 is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
-import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from sterna.gen.boards import board
 from sterna.gen.buildfolder import LIMIT, RECORD, STAGES, Build
 from sterna.gen.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.generator import generator_id
 from sterna.gen.goals import check_family
 from sterna.gen.progress import Progress
 from sterna.golden import files, values
@@ -34,7 +33,7 @@ from sterna.golden.errors import DesignError, FileError, UsageError
 from sterna.golden.locks import reading
 from sterna.golden.names import module_name, show
 
-__all__ = ["Build", "Options", "STAGES", "ensure", "open_build", "generator_id"]
+__all__ = ["Build", "Options", "STAGES", "ensure", "open_build"]
 
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
@@ -59,17 +58,6 @@ class Options:
     axis_width: int | None = None
     memory: str | None = None
     patchable: bool | None = None
-
-
-@functools.cache
-def generator_id() -> str:
-    """Hash of the sources that make a build: a newer generator makes every stage stale."""
-    root = Path(__file__).resolve().parent.parent
-    h = hashlib.sha256()
-    for part in ("golden", "hw", "gen"):
-        for path in sorted([*(root / part).glob("*.py"), *(root / part).glob("*.json")]):
-            h.update(f"{part}/{path.name}\n".encode() + path.read_bytes())
-    return h.hexdigest()
 
 
 def open_build(

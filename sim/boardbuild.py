@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from sterna.gen.cache import Cache, key_of
 from sterna.gen.elaborate import top_spec, verilog_text
-from sterna.gen.stages import Build, generator_id
+from sterna.gen.generator import generator_id
+from sterna.gen.stages import Build
 from sterna.gen.trust import keep, kept
 from sterna.golden import files
 from sterna.sim.boardsim import SimulatedBoard

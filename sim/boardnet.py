@@ -11,9 +11,10 @@ from importlib.resources import files as package_files
 from sterna.gen.boards import Board
 from sterna.gen.boardtop import TOP, wrapper
 from sterna.gen.cache import Cache, key_of
+from sterna.gen.generator import generator_id
 from sterna.gen.place import synthesise
 from sterna.gen.pll import setting
-from sterna.gen.stages import Build, generator_id
+from sterna.gen.stages import Build
 from sterna.gen.tools import run_tool
 from sterna.gen.trust import keep, kept
 from sterna.golden import files

@@ -11,6 +11,7 @@ import pytest
 from sterna.gen import stages, trust
 from sterna.gen.buildfolder import Build
 from sterna.gen.cache import Cache
+from sterna.gen.generator import generator_id
 from sterna.gen.native import library
 from sterna.gen.progress import Progress
 from sterna.gen.stages import ensure, open_build
@@ -59,7 +60,7 @@ def forge(build, stage="verilog"):
     for name in [n for n in entry["writes"] if n in FILES]:
         (build / name).write_text(EVIL)
         entry["writes"][name] = sha256(EVIL.encode())
-    entry["generator"] = stages.generator_id()
+    entry["generator"] = generator_id()
     (build / "stages.json").write_text(canonical_json(body))
 
 
