@@ -9,9 +9,16 @@ import sys
 from pathlib import Path
 
 NAMES = {
-    "sim_speed": [], "core_fmax": [], "core_size": [], "control_size": [], "dotproduct": [],
-    "constant": [], "tables": [], "networks": ["--write"], "frontier": ["--write"],
-}  # fmt: skip
+    "sim_speed": [],
+    "core_fmax": [],
+    "core_size": [],
+    "control_size": [],
+    "dotproduct": [],
+    "constant": [],
+    "tables": [],
+    "networks": ["--write"],
+    "frontier": ["--write"],
+}
 
 
 def main() -> int:
@@ -21,8 +28,10 @@ def main() -> int:
         return 2
     folder = Path(__file__).resolve().parent
     # One after the other: yosys takes up to 4 GiB, and timings want a quiet machine.
-    codes = [subprocess.run([sys.executable, folder / f"{n}.py", *NAMES[n]], check=False).returncode
-             for n in names]  # fmt: skip
+    codes = [
+        subprocess.run([sys.executable, folder / f"{n}.py", *NAMES[n]], check=False).returncode
+        for n in names
+    ]
     return max(codes)
 
 

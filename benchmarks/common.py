@@ -30,10 +30,15 @@ class BareCore(wiring.Component):
         self.dot = dot = DotProduct(pe, simd, tp, 1, kind, family=family)
         width = (simd * folds).bit_length() + 1
         self.accumulate = Accumulator(
-            pe=pe, sums=dot.sums, in_width=dot.sum_shape.width, turns=1, width=width,
-            constant=-dot.offset * folds, pops=dot.pops,
+            pe=pe,
+            sums=dot.sums,
+            in_width=dot.sum_shape.width,
+            turns=1,
+            width=width,
+            constant=-dot.offset * folds,
+            pops=dot.pops,
             pop_width=dot.sum_shape.width if dot.pops else 0,
-        )  # fmt: skip
+        )
         self.lanes = pe * simd * tp
         super().__init__(
             {
@@ -93,10 +98,11 @@ def lanes_row(
     options = ["-nowidelut"] if target == "ecp5" and alone else []
     used = synth([verilog], "lanes", target, folder, options=options)
     row: dict[str, Any] = {
-        "target": target, "lanes": lanes,
+        "target": target,
+        "lanes": lanes,
         **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
         "ff_per_lane": round(used["ff"] / lanes, 3),
-    }  # fmt: skip
+    }
     if target == "xilinx7":
         row["packed_per_lane"] = round(used["lut_packed_estimate"] / lanes, 3)
     if fmax and target == "ecp5":

@@ -82,11 +82,14 @@ def measure(
     assert isinstance(dot, ConstantDot)
     row = lanes_row(component, pe * simd, target, folder, not is_whole, fmax)
     return row | {
-        "what": what, "shape": f"{pe}x{simd}", "kind": kind,
-        "zeros": zeros if kind == "ternary" else 0.0, "latency": dot.latency,
+        "what": what,
+        "shape": f"{pe}x{simd}",
+        "kind": kind,
+        "zeros": zeros if kind == "ternary" else 0.0,
+        "latency": dot.latency,
         "plan_per_lane": round(dot.plan.cost / row["lanes"], 3),
         "lut_per_lane": round(row["lut"] / row["lanes"], 3),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -112,15 +115,44 @@ def main() -> None:
             last = f"{rows[-1]['what']} {target} {kind} {shape}: {rows[-1]['lut_per_lane']}"
             print(f"[{len(rows)}] {last} LUT a lane", file=sys.stderr, flush=True)
             write_results("constant", {"first_bare": FIRST, "rows": rows}, args.json)
-    heads = ("what", "target", "kind", "zeros", "shape", "plan", "LUT/lane", "packed*", "FF/lane",
-             "LUT", "FF", "BRAM", "latency", "MHz", "first, bare")  # fmt: skip
+    heads = (
+        "what",
+        "target",
+        "kind",
+        "zeros",
+        "shape",
+        "plan",
+        "LUT/lane",
+        "packed*",
+        "FF/lane",
+        "LUT",
+        "FF",
+        "BRAM",
+        "latency",
+        "MHz",
+        "first, bare",
+    )
     lines: list[list[Any]] = [list(heads)]
     for r in rows:
-        lines.append([
-            r["what"], r["target"], r["kind"], r["zeros"], r["shape"], r["plan_per_lane"],
-            r["lut_per_lane"], r.get("packed_per_lane"), r["ff_per_lane"], r["lut"], r["ff"],
-            r["bram"], r["latency"], r.get("mhz"), FIRST.get(r["target"]),
-        ])  # fmt: skip
+        lines.append(
+            [
+                r["what"],
+                r["target"],
+                r["kind"],
+                r["zeros"],
+                r["shape"],
+                r["plan_per_lane"],
+                r["lut_per_lane"],
+                r.get("packed_per_lane"),
+                r["ff_per_lane"],
+                r["lut"],
+                r["ff"],
+                r["bram"],
+                r["latency"],
+                r.get("mhz"),
+                FIRST.get(r["target"]),
+            ]
+        )
     print("\nLUTs a dense lane of constant weights.")
     print(table(lines))
     print("* yosys' estimate with two small LUTs in one LUT6 site; LUT/lane counts each as one.")

@@ -1,6 +1,6 @@
 """LUTs and flip-flops of the control plane alone, by cores with a stall counter and ring or none.
 
-    python benchmarks/control_size.py [--family ecp5]
+    $ python benchmarks/control_size.py [--family ecp5]
 """
 
 import argparse
@@ -22,8 +22,9 @@ def main() -> int:
     for cores in CORES:
         for regions in REGIONS:
             names = [f"core{k}" for k in range(cores)]
-            plane = ControlPlane(0x0123456789ABCDEF, 0xFEDCBA9876543210, names, regions,
-                                 rom_crc=0xDEADBEEF)  # fmt: skip
+            plane = ControlPlane(
+                0x0123456789ABCDEF, 0xFEDCBA9876543210, names, regions, rom_crc=0xDEADBEEF
+            )
             folder = work_dir("control", family, f"{cores}_{regions}")
             used = synth([emit(plane, "control", folder)], "control", family, folder)
             rows.append([family, cores, regions, used["lut"], used["ff"]])

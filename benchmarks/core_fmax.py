@@ -37,19 +37,30 @@ def network(kind: str, leak: bool = True, channels: int = 36, outputs: int = 32)
         steps=4,
         nodes=[
             Input("image", shape=(channels, 16, 16), coding="frames"),
-            Conv2d("conv", "image", rng.choice(values, (outputs, channels, 3, 3)), (1, 1),
-                   (1, 1, 1, 1), kind=kind),
+            Conv2d(
+                "conv",
+                "image",
+                rng.choice(values, (outputs, channels, 3, 3)),
+                (1, 1),
+                (1, 1, 1, 1),
+                kind=kind,
+            ),
             Neuron("spikes", ["conv"], rule),
             Linear("fc", "spikes", rng.choice(values, (10, outputs * 256)), kind=kind),
-            Readout("out", ["fc"], NeuronRule(np.ones(10, np.int32), reset="none"), "membrane",
-                    scale=1.0),
+            Readout(
+                "out",
+                ["fc"],
+                NeuronRule(np.ones(10, np.int32), reset="none"),
+                "membrane",
+                scale=1.0,
+            ),
         ],
-    )  # fmt: skip
+    )
 
 
 def measure(
     kind: str, pe: int, simd: int, tp: int, leak: bool, device: str, seeds: list[int]
-) -> dict:  # fmt: skip
+) -> dict:
     net = network(kind, leak)
     design = fold(net, {"conv": {"pe": pe, "simd": simd, "tp": tp, "memory": "rom"}}, family="ecp5")
     core = next(core for core in design.cores if core.name == "conv")
@@ -87,11 +98,23 @@ def main() -> int:
         measure(kind, args.pe, args.simd, args.tp, not args.no_leak, args.device, args.seeds)
         for kind in kinds
     ]
-    rows = [["core", "lanes", "LUT", "FF", "BRAM", "LUTRAM", "Fmax MHz", "by seed",
-             f">= {LIMIT_MHZ:g}"]]  # fmt: skip
+    rows = [
+        ["core", "lanes", "LUT", "FF", "BRAM", "LUTRAM", "Fmax MHz", "by seed", f">= {LIMIT_MHZ:g}"]
+    ]
     for r in results:
-        rows.append([r["core"], r["lanes"], r["lut"], r["ff"], r["bram"], r["lutram"], r["mhz"],
-                     r["mhz_by_seed"], r["mhz"] >= LIMIT_MHZ])  # fmt: skip
+        rows.append(
+            [
+                r["core"],
+                r["lanes"],
+                r["lut"],
+                r["ff"],
+                r["bram"],
+                r["lutram"],
+                r["mhz"],
+                r["mhz_by_seed"],
+                r["mhz"] >= LIMIT_MHZ,
+            ]
+        )
     print(table(rows))
     for r in results:
         print(f"\n{r['core']}: the longest path ({json.dumps(r['critical'].get('ns'))} ns)")

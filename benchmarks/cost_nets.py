@@ -52,8 +52,17 @@ def _network(draw: random.Random, layers: int) -> Network:
         groups = 2 if n and draw.random() < 0.15 else 1
         pad = kernel // 2
         w = _weights(draw, kind, made, shape[0] // groups, kernel, kernel)
-        nodes.append(Conv2d(f"c{n}", last, w, stride=(stride, stride), padding=(pad,) * 4,
-                            groups=groups, kind=kind))  # fmt: skip
+        nodes.append(
+            Conv2d(
+                f"c{n}",
+                last,
+                w,
+                stride=(stride, stride),
+                padding=(pad,) * 4,
+                groups=groups,
+                kind=kind,
+            )
+        )
         nodes.append(Neuron(f"n{n}", (f"c{n}",), _rule(draw, made)))
         side = (shape[1] + 2 * pad - kernel) // stride + 1
         last, shape = f"n{n}", (made, side, side)
@@ -91,8 +100,11 @@ def _folding(
                 out[node.name]["reads"] = draw.choice(choices)
         elif engine != "compress" and isinstance(node, Conv2d):
             # All weights, or half of them, at once: pe and simd follow.
-            out[node.name] = {"tp": min(legal["tp"]), "engine": engine,
-                              "memory": "rom" if engine == "constant" else memory}  # fmt: skip
+            out[node.name] = {
+                "tp": min(legal["tp"]),
+                "engine": engine,
+                "memory": "rom" if engine == "constant" else memory,
+            }
     return out
 
 
@@ -102,10 +114,12 @@ def _banks(
     """A folding of several banks of scans; empty where nothing is faster than a step a clock."""
     found = [
         {"pe": pe, "simd": simd, "tp": tp, "banks": banks}
-        for pe in legal["pe"] for simd in legal["simd"] for tp in legal["tp"]
+        for pe in legal["pe"]
+        for simd in legal["simd"]
+        for tp in legal["tp"]
         if pe <= 16 and pe * simd * tp <= WHOLE / 4
         for banks in bank_choices(network, name, visit_items(network, name, simd, tp))[1:]
-    ]  # fmt: skip
+    ]
     return draw.choice(found) if found else {}
 
 

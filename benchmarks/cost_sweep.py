@@ -39,8 +39,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
 FITTED = 16  # chains of two layers and a classifier, a family
 CHECKED = 20  # single layers and a classifier
 FIRST_CHECKED = 1000  # their seeds
-KINDS = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700),
-         "reads": (800, 1800)}  # fmt: skip
+KINDS = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700), "reads": (800, 1800)}
 """First seeds, of fit and check, of designs with other engines, with banks of scans, and with
 weight words read in pieces."""
 FEW = 5  # designs of such a kind, a family, for either
@@ -75,9 +74,7 @@ def measure(network: Network, design: Design, family: str, name: str) -> dict[st
     }
 
 
-def get(
-    results: dict[str, Any], name: str, family: str, make, old: bool = False
-) -> dict[str, Any]:
+def get(results: dict[str, Any], name: str, family: str, make, old: bool = False) -> dict[str, Any]:
     """The entry ``name``, measured if it is not there or, unless ``old``, of other hardware."""
     hardware, key = hardware_id(), f"{family} {name}"
     if results.get(key, {}).get("hardware") != hardware and not (old and key in results):
@@ -89,8 +86,10 @@ def get(
 
 def keep(results: dict[str, Any]) -> None:
     """Called after every design: an interrupted sweep goes on. A line a design, or it is large."""
-    text = (f"{json.dumps(k)}: {json.dumps(v, sort_keys=True, separators=(',', ':'))}"
-            for k, v in sorted(results.items()))  # fmt: skip
+    text = (
+        f"{json.dumps(k)}: {json.dumps(v, sort_keys=True, separators=(',', ':'))}"
+        for k, v in sorted(results.items())
+    )
     RESULTS.write_text("{\n" + ",\n".join(text) + "\n}\n")
 
 
@@ -123,24 +122,37 @@ def sweep(families: list[str], old: bool) -> dict[str, Any]:
 
 #: Modules of a core that are fitted together, because a register between two of them has one name.
 GROUPS = {
-    "walker": ("walker",), "buffer": ("buffer",),
+    "walker": ("walker",),
+    "buffer": ("buffer",),
     "dot": ("dot ternary", "dot binary", "dot constant", "dot tables", "assembler"),
-    "sums": ("sums", "weights", "params"), "scan": ("scan", "readout"), "out": ("beats", "words"),
-    "turns": ("turns",), "banks": ("banks",),
-    "gear": ("gear",), "pool": ("pool",), "merge": ("merge",), "fork": ("fork",),
-    "wait": ("wait registers", "wait lutram", "wait block"), "join": ("join",),
-    "control": ("control",), "image": ("image",), "result": ("result",),
-}  # fmt: skip
+    "sums": ("sums", "weights", "params"),
+    "scan": ("scan", "readout"),
+    "out": ("beats", "words"),
+    "turns": ("turns",),
+    "banks": ("banks",),
+    "gear": ("gear",),
+    "pool": ("pool",),
+    "merge": ("merge",),
+    "fork": ("fork",),
+    "wait": ("wait registers", "wait lutram", "wait block"),
+    "join": ("join",),
+    "control": ("control",),
+    "image": ("image",),
+    "result": ("result",),
+}
 
 
 def group_of(path: str, pools: set[str]) -> tuple[str, str]:
     """(core, group) of a module's path in the netlist."""
     head, _, rest = path.partition(".")
     for prefix, core, group in (
-        ("control", "control", "control"), ("image_input", "axis_input", "image"),
-        ("result", "axis_output", "result"), ("gear_", "", "gear"), ("wait_", "", "wait"),
+        ("control", "control", "control"),
+        ("image_input", "axis_input", "image"),
+        ("result", "axis_output", "result"),
+        ("gear_", "", "gear"),
+        ("wait_", "", "wait"),
         ("fork_", "", "fork"),
-    ):  # fmt: skip
+    ):
         if head == prefix or (prefix.endswith("_") and head.startswith(prefix)):
             return core or head.removeprefix(prefix), group
     if not head:
@@ -219,8 +231,9 @@ def _level(table: dict[str, Any], results: dict[str, Any], family: str) -> None:
         for resource, kinds in table.items():
             total = sum(
                 kinds.get(p.kind, {}).get(name, 0.0) * value
-                for p in parts for name, value in p.counts.items()
-            )  # fmt: skip
+                for p in parts
+                for name, value in p.counts.items()
+            )
             ratios[resource].append(entry["total"][resource] / total)
     for resource, kinds in table.items():
         scale = statistics.median(ratios[resource])
@@ -292,21 +305,57 @@ def what_of(name: str) -> str:
 
 def show(found: dict[str, Any]) -> str:
     """Both tables."""
-    lines: list[list[Any]] = [["family", "network", "LUT", "estimate", "", "FF", "estimate", "",
-                               "LUT RAM", "estimate", "BRAM", "estimate"]]  # fmt: skip
+    lines: list[list[Any]] = [
+        [
+            "family",
+            "network",
+            "LUT",
+            "estimate",
+            "",
+            "FF",
+            "estimate",
+            "",
+            "LUT RAM",
+            "estimate",
+            "BRAM",
+            "estimate",
+        ]
+    ]
     for r in found["rows"]:
-        lines.append([
-            r["family"], r["network"], r["lut"][0], round(r["lut"][1]), f"{r['lut_error']:+.1%}",
-            r["ff"][0], round(r["ff"][1]), f"{r['ff_error']:+.1%}", r["lutram"][0],
-            round(r["lutram"][1]), r["bram"][0], r["bram"][1],
-        ])  # fmt: skip
-    heads = ["family", "networks", "count", "LUT median", "worst", "FF median", "worst",
-             "LUT RAM median", "worst", "BRAM exact"]  # fmt: skip
+        lines.append(
+            [
+                r["family"],
+                r["network"],
+                r["lut"][0],
+                round(r["lut"][1]),
+                f"{r['lut_error']:+.1%}",
+                r["ff"][0],
+                round(r["ff"][1]),
+                f"{r['ff_error']:+.1%}",
+                r["lutram"][0],
+                round(r["lutram"][1]),
+                r["bram"][0],
+                r["bram"][1],
+            ]
+        )
+    heads = [
+        "family",
+        "networks",
+        "count",
+        "LUT median",
+        "worst",
+        "FF median",
+        "worst",
+        "LUT RAM median",
+        "worst",
+        "BRAM exact",
+    ]
     short: list[list[Any]] = [heads]
     for s in found["summary"]:
         numbers = [f"{v:.1%}" for k in ("lut", "ff", "lutram") for v in s[k]]
-        short.append([s["family"], s["networks"], s["count"], *numbers,
-                      f"{s['bram_exact']} of {s['count']}"])  # fmt: skip
+        short.append(
+            [s["family"], s["networks"], s["count"], *numbers, f"{s['bram_exact']} of {s['count']}"]
+        )
     return f"{table(lines)}\n\n{table(short)}"
 
 
@@ -314,13 +363,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", default="ecp5,xilinx7")
     parser.add_argument("--check", action="store_true", help="errors on networks not in the fit")
-    parser.add_argument("--examples", default="digits,peer_conv8,mnist",
-                        help="of --check, names with commas between, or nothing")  # fmt: skip
+    parser.add_argument(
+        "--examples",
+        default="digits,peer_conv8,mnist",
+        help="of --check, names with commas between, or nothing",
+    )
     parser.add_argument("--refit", action="store_true", help="fit to what is there")
-    parser.add_argument("--old", action="store_true",
-                        help="results of an earlier version of the hardware will do")
-    parser.add_argument("--there", action="store_true",
-                        help="of --check: only what has been measured already")
+    parser.add_argument(
+        "--old", action="store_true", help="results of an earlier version of the hardware will do"
+    )
+    parser.add_argument(
+        "--there", action="store_true", help="of --check: only what has been measured already"
+    )
     args = parser.parse_args()
     families = args.families.split(",")
     if args.check:

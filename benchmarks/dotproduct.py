@@ -66,12 +66,17 @@ def measure(
     else:
         used = _count(pe, simd, tp, kind, target, dot_only)
     row: dict[str, Any] = {
-        "shape": f"{pe}x{simd}x{tp}", "kind": kind, "target": target, "lanes": lanes,
-        "scaled": scaled, "latency": used["latency"],
+        "shape": f"{pe}x{simd}x{tp}",
+        "kind": kind,
+        "target": target,
+        "lanes": lanes,
+        "scaled": scaled,
+        "latency": used["latency"],
         **{key: used[key] for key in keys},
         **{f"{key}_per_lane": round(used[key] / lanes, 3) for key in keys},
-        "first_combinational": FIRST[target, kind][0], "first_pipelined": FIRST[target, kind][1],
-    }  # fmt: skip
+        "first_combinational": FIRST[target, kind][0],
+        "first_pipelined": FIRST[target, kind][1],
+    }
     if fmax and target == "ecp5" and lanes <= 300:
         folder = work_dir("dotproduct", target, kind, row["shape"], "fmax")
         verilog = emit(_component(pe, simd, tp, kind, target, dot_only), "lanes", folder)
@@ -97,21 +102,55 @@ def main() -> None:
     )
     for shape, target, kind in every:
         pe, simd, tp = map(int, shape.split("x"))
-        rows.append(measure(pe, simd, tp, kind, target, dot_only=args.dot_only,
-                            fmax=not args.no_fmax, flat=args.flat))  # fmt: skip
-        print(f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['lut_per_lane']} LUT a lane",
-              file=sys.stderr, flush=True)  # fmt: skip
+        rows.append(
+            measure(
+                pe,
+                simd,
+                tp,
+                kind,
+                target,
+                dot_only=args.dot_only,
+                fmax=not args.no_fmax,
+                flat=args.flat,
+            )
+        )
+        print(
+            f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['lut_per_lane']} LUT a lane",
+            file=sys.stderr,
+            flush=True,
+        )
         # Written row by row: an interrupted run keeps what it measured.
         write_results("dotproduct", {"what": what, "first_mhz": FIRST_MHZ, "rows": rows}, args.json)
-    heading = ["target", "kind", "shape", "LUT/lane", "packed*", "FF/lane", "latency", "MHz",
-               "DESIGN comb.", "DESIGN pipelined+acc", ""]  # fmt: skip
+    heading = [
+        "target",
+        "kind",
+        "shape",
+        "LUT/lane",
+        "packed*",
+        "FF/lane",
+        "latency",
+        "MHz",
+        "DESIGN comb.",
+        "DESIGN pipelined+acc",
+        "",
+    ]
     lines: list[list[Any]] = [heading]
     for r in rows:
-        lines.append([
-            r["target"], r["kind"], r["shape"], r["lut_per_lane"],
-            r.get("lut_packed_estimate_per_lane"), r["ff_per_lane"], r["latency"], r.get("mhz"),
-            r["first_combinational"], r["first_pipelined"], "scaled" if r["scaled"] else "",
-        ])  # fmt: skip
+        lines.append(
+            [
+                r["target"],
+                r["kind"],
+                r["shape"],
+                r["lut_per_lane"],
+                r.get("lut_packed_estimate_per_lane"),
+                r["ff_per_lane"],
+                r["latency"],
+                r.get("mhz"),
+                r["first_combinational"],
+                r["first_pipelined"],
+                "scaled" if r["scaled"] else "",
+            ]
+        )
     print(f"\nLUTs a lane of the bare core ({what}, registers included).")
     print("DESIGN = first measurements in DESIGN (288 lanes); pipelined ones at 139 MHz on ECP5.")
     print(table(lines))

@@ -47,10 +47,15 @@ def sweep(name: str, family: str, memory: str, points: int) -> list[dict[str, An
             continue
         cost, cores = found.chosen.estimate.total, found.design.cores
         row = {
-            "network": name, "family": family, "memory": memory, "clocks": found.design.interval,
-            "fps": CLOCK / found.design.interval, "luts": round(cost.luts), "bram": cost.bram,
+            "network": name,
+            "family": family,
+            "memory": memory,
+            "clocks": found.design.interval,
+            "fps": CLOCK / found.design.interval,
+            "luts": round(cost.luts),
+            "bram": cost.bram,
             "in_logic": [c.name for c in cores if c.op == "conv" and c.engine == "constant"],
-        }  # fmt: skip
+        }
         if not out or out[-1]["clocks"] != row["clocks"]:
             out.append(row)
     return out
@@ -71,14 +76,31 @@ def draw(rows: list[dict[str, Any]], measured: dict[str, Any], path: Path) -> No
         for memory, style in (("ram", "-"), ("rom", "--")):
             mine = [r for r in rows if (r["network"], r["memory"]) == (name, memory)]
             label = f"{name}, {'rewritable' if memory == 'ram' else 'fixed'} weights (estimate)"
-            axes.plot([r["fps"] for r in mine], [r["luts"] for r in mine], style, color=colour,
-                      marker=".", label=label)  # fmt: skip
+            axes.plot(
+                [r["fps"] for r in mine],
+                [r["luts"] for r in mine],
+                style,
+                color=colour,
+                marker=".",
+                label=label,
+            )
         known = [r for r in measured.values() if (r["example"], r["target"]) == (name, family)]
         if known:
-            axes.plot([r["images"] for r in known], [r["luts"] for r in known], "x", ms=9, mew=2,
-                      color=colour, label=f"{name}, yosys")  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="images a second at 100 MHz",
-             ylabel=f"LUTs ({family}, LUT RAM included)")  # fmt: skip
+            axes.plot(
+                [r["images"] for r in known],
+                [r["luts"] for r in known],
+                "x",
+                ms=9,
+                mew=2,
+                color=colour,
+                label=f"{name}, yosys",
+            )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="images a second at 100 MHz",
+        ylabel=f"LUTs ({family}, LUT RAM included)",
+    )
     axes.grid(which="both", alpha=0.3)
     axes.legend(fontsize=8)
     FigureCanvasSVG(figure).print_svg(path, metadata={"Date": None})

@@ -33,10 +33,11 @@ def main() -> int:
     right = accuracy(module, torch.tensor(images), torch.tensor(labels))
     about = {k: v for k, v in about.items() if k not in ("recipe", "format", "version")} | {
         "form": "clips" if module.clipping else "ReLUs" if module.relu else f"T = {module.steps}",
-        "validation": right, "validation_images": len(labels),
+        "validation": right,
+        "validation_images": len(labels),
         "interval": [round(v, 4) for v in interval(right, len(labels))],
         "bytes": options.out.stat().st_size,
-    }  # fmt: skip
+    }
     text = json.dumps(about, indent=1, sort_keys=True) + "\n"
     write_atomic(options.out.with_suffix(".json"), text.encode())
     print(text, end="")

@@ -54,31 +54,50 @@ POINTS = {
     "digits_ram": Point("digits", "ecp5", RAM),
     "mnist": Point("mnist", "ecp5"),
     "mnist_ram": Point("mnist", "ecp5", RAM, "lanes of a ternary design"),
-    "mnist_25k": Point("mnist", "ecp5", RAM | {"board": "ulx3s-85f", "fps": 27_000},
-                       "25,000 images/s on an ECP5-85F, the solver's"),
-    "mnist_17k": Point("mnist", "ecp5", {"luts": 17_000},
-                       "most of an ECP5-25F, the solver's"),
-    "mnist_80k": Point("mnist", "ecp5", {"board": "ulx3s-85f", "fps": 100_000, "memory": "rom"},
-                       "80,000 images/s on an ECP5-85F, the solver's"),
+    "mnist_25k": Point(
+        "mnist",
+        "ecp5",
+        RAM | {"board": "ulx3s-85f", "fps": 27_000},
+        "25,000 images/s on an ECP5-85F, the solver's",
+    ),
+    "mnist_17k": Point("mnist", "ecp5", {"luts": 17_000}, "most of an ECP5-25F, the solver's"),
+    "mnist_80k": Point(
+        "mnist",
+        "ecp5",
+        {"board": "ulx3s-85f", "fps": 100_000, "memory": "rom"},
+        "80,000 images/s on an ECP5-85F, the solver's",
+    ),
     "mnist_x7": Point("mnist", "xilinx7", RAM | {"fps": 27_000}, "lanes of a ternary design"),
-    "mnist_binary": Point("mnist_binary", "ecp5", RAM | {"fps": 27_000},
-                          "lanes of a binary design"),
-    "mnist_binary_x7": Point("mnist_binary", "xilinx7", RAM | {"fps": 27_000},
-                             "lanes of a binary design"),
+    "mnist_binary": Point(
+        "mnist_binary", "ecp5", RAM | {"fps": 27_000}, "lanes of a binary design"
+    ),
+    "mnist_binary_x7": Point(
+        "mnist_binary", "xilinx7", RAM | {"fps": 27_000}, "lanes of a binary design"
+    ),
     "peer_mlp": Point("peer_mlp", "xilinx7", {"luts": 6100}, "beside snn-fpga and Spiker+"),
-    "peer_mlp_ram": Point("peer_mlp", "xilinx7", RAM | {"luts": 6100},
-                          "beside snn-fpga and Spiker+"),
+    "peer_mlp_ram": Point(
+        "peer_mlp", "xilinx7", RAM | {"luts": 6100}, "beside snn-fpga and Spiker+"
+    ),
     "peer_conv8": Point("peer_conv8", "xilinx7", {"fps": 36_900}, "beside the INT8 conv SNN"),
-    "peer_conv8_ram": Point("peer_conv8", "xilinx7", RAM | {"fps": 36_900},
-                            "beside the INT8 conv SNN"),
+    "peer_conv8_ram": Point(
+        "peer_conv8", "xilinx7", RAM | {"fps": 36_900}, "beside the INT8 conv SNN"
+    ),
     "nmnist": Point("nmnist", "ecp5"),
     "ttfs": Point("ttfs", "ecp5"),
     "fashion": Point("fashion", "ecp5"),
     "skip4_mix": Point("skip4_mix", "ecp5"),
-    "resnet20_small": Point("resnet20", "ecp5", RAM | {"board": "ulx3s-85f", "fps": 1_300},
-                            "1,200 images/s on an ECP5-85F, the solver's"),
-    "resnet20": Point("resnet20", "ecp5", RAM | {"board": "ulx3s-85f", "fps": 2_700},
-                      "ResNet20 on an ECP5-85F, the solver's"),
+    "resnet20_small": Point(
+        "resnet20",
+        "ecp5",
+        RAM | {"board": "ulx3s-85f", "fps": 1_300},
+        "1,200 images/s on an ECP5-85F, the solver's",
+    ),
+    "resnet20": Point(
+        "resnet20",
+        "ecp5",
+        RAM | {"board": "ulx3s-85f", "fps": 2_700},
+        "ResNet20 on an ECP5-85F, the solver's",
+    ),
 }
 
 
@@ -96,19 +115,55 @@ class Peer:
 
 
 PEERS = (
-    Peer("snn-fpga (Artix-7)", "784-128-10, T = 100, INT8", "6,358 LUT, 40.5 BRAM", "0.52 ms",
-         "3.1", "published"),
-    Peer("Spiker+ (XC7Z020)", "784-128-10, T = 100", "7,612 LC, 18 BRAM", "0.78 ms", "1.4 to 1.7",
-         "published, clocks measured"),
-    Peer("INT8 conv SNN in SystemVerilog", "28x28 - 8C3 - sum 2x2 - FC10, T = 16",
-         "30,749 LUT + 704 RAM64M", "12,623 clocks an image", "0.23", "measured"),
-    Peer("QUANTISENC", "256-256-10, 5 bit", "about 110,000 LUT", "263 clocks a step", "0.24",
-         "measured"),
-    Peer("FINN (ZC706), not spiking", "binary CNV", "about 7 LUT a lane", "21,906 images/s",
-         "about 14", "published"),
-    Peer("unrolled ternary CNN (VU9P), not spiking", "constant weights", "-", "122,000 images/s",
-         ">= 16", "published"),
-)  # fmt: skip
+    Peer(
+        "snn-fpga (Artix-7)",
+        "784-128-10, T = 100, INT8",
+        "6,358 LUT, 40.5 BRAM",
+        "0.52 ms",
+        "3.1",
+        "published",
+    ),
+    Peer(
+        "Spiker+ (XC7Z020)",
+        "784-128-10, T = 100",
+        "7,612 LC, 18 BRAM",
+        "0.78 ms",
+        "1.4 to 1.7",
+        "published, clocks measured",
+    ),
+    Peer(
+        "INT8 conv SNN in SystemVerilog",
+        "28x28 - 8C3 - sum 2x2 - FC10, T = 16",
+        "30,749 LUT + 704 RAM64M",
+        "12,623 clocks an image",
+        "0.23",
+        "measured",
+    ),
+    Peer(
+        "QUANTISENC",
+        "256-256-10, 5 bit",
+        "about 110,000 LUT",
+        "263 clocks a step",
+        "0.24",
+        "measured",
+    ),
+    Peer(
+        "FINN (ZC706), not spiking",
+        "binary CNV",
+        "about 7 LUT a lane",
+        "21,906 images/s",
+        "about 14",
+        "published",
+    ),
+    Peer(
+        "unrolled ternary CNN (VU9P), not spiking",
+        "constant weights",
+        "-",
+        "122,000 images/s",
+        ">= 16",
+        "published",
+    ),
+)
 CONV8_PEER = (30_749 + 4 * 704, 12_623)
 """LUTs (a RAM64M takes four) and clocks an image of the peer that peer_conv8 stands beside."""
 
@@ -133,14 +188,16 @@ def least_blocks(network: Any, design: Any) -> float:
     from sterna.gen.memories import mapped
 
     family = design.family
-    shapes = [s for part in top_parts(top_spec(network, design, contents=False), family)
-              for s in part.memories if mapped(s, family).bram]  # fmt: skip
+    shapes = [
+        s
+        for part in top_parts(top_spec(network, design, contents=False), family)
+        for s in part.memories
+        if mapped(s, family).bram
+    ]
     return sum(max(s.bits / BLOCK_BITS[family], s.width / BLOCK_PORT[family]) for s in shapes)
 
 
-def measure(
-    name: str, point: Point, known: dict[str, Any] | None
-) -> tuple[dict[str, Any], Path]:
+def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict[str, Any], Path]:
     """Everything the tables say of a point but Fmax, ``known`` where it still holds; its Verilog,
     which has the name of the top."""
     from sterna.gen.cost import estimate
@@ -151,20 +208,31 @@ def measure(
     folder = work_dir("networks", name)
     shutil.rmtree(folder)  # a build folder keeps the goal it was folded for
     folder = work_dir("networks", name)
-    build = ensure(ROOT / "examples" / point.example, "verilog",
-                   Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
-                   folder)  # fmt: skip
+    build = ensure(
+        ROOT / "examples" / point.example,
+        "verilog",
+        Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
+        folder,
+    )
     digest = sha256(build.verilog.read_bytes())
     design, network = build.design, build.network
     guess = estimate(network, design).total
     row: dict[str, Any] = {
-        "example": point.example, "target": point.target, "what": point.what, "verilog": digest,
-        "steps": network.steps, "synapses": synapses(network), "clocks": design.interval,
-        "latency": design.latency, "lanes": sum(c.lanes for c in design.cores),
-        "folding": design.folding, "weights": kept(design),
-        "bram_bits": guess.bram_bits, "luts_estimate": round(guess.luts),
+        "example": point.example,
+        "target": point.target,
+        "what": point.what,
+        "verilog": digest,
+        "steps": network.steps,
+        "synapses": synapses(network),
+        "clocks": design.interval,
+        "latency": design.latency,
+        "lanes": sum(c.lanes for c in design.cores),
+        "folding": design.folding,
+        "weights": kept(design),
+        "bram_bits": guess.bram_bits,
+        "luts_estimate": round(guess.luts),
         "bram_least": least_blocks(network, design),
-    }  # fmt: skip
+    }
     if known is not None and known.get("verilog") == digest:
         row = known | row
     else:
@@ -195,10 +263,22 @@ def route(
         return {}
     print(f"{name}: nextpnr, {len(seeds)} seeds ...", file=sys.stderr, flush=True)
     device = device_of(POINTS[name], row["luts"])
-    found = fmax_ecp5([verilog], verilog.stem, work_dir("networks", name) / "fmax", device=device,
-                      target_mhz=CLOCK_MHZ, seeds=seeds, router=router)  # fmt: skip
-    return {"mhz": found["mhz"], "mhz_by_seed": found["all"], "device": found["device"],
-            "critical": found["critical"], "router": router}  # fmt: skip
+    found = fmax_ecp5(
+        [verilog],
+        verilog.stem,
+        work_dir("networks", name) / "fmax",
+        device=device,
+        target_mhz=CLOCK_MHZ,
+        seeds=seeds,
+        router=router,
+    )
+    return {
+        "mhz": found["mhz"],
+        "mhz_by_seed": found["all"],
+        "device": found["device"],
+        "critical": found["critical"],
+        "router": router,
+    }
 
 
 def kept(design: Any) -> str:
@@ -246,13 +326,23 @@ def main_table(results: dict[str, Any]) -> list[str]:
         packed = f" ({r['lut_packed_estimate']:,} packed)" if "lut_packed_estimate" in r else ""
         mhz = routed(r) if "mhz" in r else "-"
         cells = [
-            f"`{name}`", r["target"], r["steps"], r["weights"], f"{r['clocks']:,}",
+            f"`{name}`",
+            r["target"],
+            r["steps"],
+            r["weights"],
+            f"{r['clocks']:,}",
             f"{r['lanes']:,}",
-            f"{r['luts']:,}{packed}", guess, f"{r['lutram']:,}", f"{r['ff']:,}",
+            f"{r['luts']:,}{packed}",
+            guess,
+            f"{r['lutram']:,}",
+            f"{r['ff']:,}",
             f"{r['bram']:g} ({r['bram_ratio']:.2f}{least})",
-            f"{r['lut_per_lane']:.2f}", f"{r['images']:,.0f}", f"{r['images_per_klut']:,.0f}",
-            f"{r['gsop_per_klut']:.1f}", mhz,
-        ]  # fmt: skip
+            f"{r['lut_per_lane']:.2f}",
+            f"{r['images']:,.0f}",
+            f"{r['images_per_klut']:,.0f}",
+            f"{r['gsop_per_klut']:.1f}",
+            mhz,
+        ]
         out.append("| " + " | ".join(map(str, cells)) + " |")
     return out
 
@@ -270,8 +360,14 @@ def peer_table(results: dict[str, Any]) -> list[str]:
             continue
         cost = f"{r['luts']:,} LUT, {r['bram']:g} BRAM"
         speed = f"{1000 / r['images']:.3f} ms, {r['clocks']:,} clocks an image"
-        cells = [f"**Sterna `{name}`**", f"T = {r['steps']}, weights {r['weights']}", cost, speed,
-                 f"{r['gsop_per_klut']:.1f}", "measured (yosys)"]  # fmt: skip
+        cells = [
+            f"**Sterna `{name}`**",
+            f"T = {r['steps']}, weights {r['weights']}",
+            cost,
+            speed,
+            f"{r['gsop_per_klut']:.1f}",
+            "measured (yosys)",
+        ]
         out.append("| " + " | ".join(cells) + " |")
     return out
 
@@ -311,20 +407,24 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="tables into docs/performance.md")
     parser.add_argument("--fmax", action="store_true", help="route ECP5 points, too")
     parser.add_argument("--seeds", default="1,2,3", help="of --fmax (default 1,2,3)")
-    parser.add_argument("--router", default="router1", choices=ROUTERS,
-                        help="of --fmax (default router1)")
+    parser.add_argument(
+        "--router", default="router1", choices=ROUTERS, help="of --fmax (default router1)"
+    )
     parser.add_argument("--force", action="store_true", help="also what has not changed")
     options = parser.parse_args()
     if options.list:
-        print("\n".join(f"{n}: examples/{p.example}, {p.target} {p.what}"
-                        for n, p in POINTS.items()))  # fmt: skip
+        print(
+            "\n".join(f"{n}: examples/{p.example}, {p.target} {p.what}" for n, p in POINTS.items())
+        )
         return 0
     if unknown := [n for n in options.names if n not in POINTS]:
         print(f"no point {unknown[0]!r}; use {', '.join(POINTS)}", file=sys.stderr)
         return 2
     if not all(seed.isdecimal() for seed in options.seeds.split(",")):
-        print(f"--seeds {options.seeds!r} are not whole numbers with commas between; correct them",
-              file=sys.stderr)  # fmt: skip
+        print(
+            f"--seeds {options.seeds!r} are not whole numbers with commas between; correct them",
+            file=sys.stderr,
+        )
         return 2
     seeds = tuple(map(int, options.seeds.split(","))) if options.fmax else ()
     results: dict[str, Any] = {}

@@ -91,8 +91,10 @@ def main() -> int:
         table([["engine", "clocks/s of one core"], *map(list, result["clocks_per_second"].items())])
     )
     enough = result["times_cocotb"] >= LIMIT
-    print(f"batch is {result['times_cocotb']} x cocotb, wanted >= {LIMIT:g}: "
-          f"{'yes' if enough else 'NO'}")  # fmt: skip
+    print(
+        f"batch is {result['times_cocotb']} x cocotb, wanted >= {LIMIT:g}: "
+        f"{'yes' if enough else 'NO'}"
+    )
     write_results("sim_speed", result, args.json)
     return 0 if enough else 1
 

@@ -44,16 +44,21 @@ def measure(
     folder = work_dir("tables", what, target, kind, f"{pe}x{simd}x{rows}")
     engine = "tables" if what != "compress" else what
     made = (
-        bare(pe, simd, rows, kind, target) if what == "bare"
+        bare(pe, simd, rows, kind, target)
+        if what == "bare"
         else core(pe, simd, rows, kind, target, engine)
-    )  # fmt: skip
+    )
     dot = made.fronts[0].dot if isinstance(made, SpikingConv) else made
     row = lanes_row(made, pe * simd, target, folder, what == "bare", fmax)
     return row | {
-        "what": what, "shape": f"{pe}x{simd}", "rows": rows, "kind": kind, "latency": dot.latency,
+        "what": what,
+        "shape": f"{pe}x{simd}",
+        "rows": rows,
+        "kind": kind,
+        "latency": dot.latency,
         "lut_per_lane": round((row["lut"] + row["lutram"]) / row["lanes"], 3),
         "lutram_per_lane": round(row["lutram"] / row["lanes"], 3),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -78,15 +83,44 @@ def main() -> None:
         last = f"{what} {target} {kind} {shape} x {rows}: {results[-1]['lut_per_lane']}"
         print(f"[{len(results)}] {last} LUT a lane", file=sys.stderr, flush=True)
         write_results("tables", {"first_bare": FIRST, "rows": results}, args.json)
-    heads = ("what", "target", "kind", "shape", "rows", "LUT/lane", "of RAM", "FF/lane", "LUT",
-             "LUT RAM", "FF", "BRAM", "latency", "MHz", "first, bare")  # fmt: skip
+    heads = (
+        "what",
+        "target",
+        "kind",
+        "shape",
+        "rows",
+        "LUT/lane",
+        "of RAM",
+        "FF/lane",
+        "LUT",
+        "LUT RAM",
+        "FF",
+        "BRAM",
+        "latency",
+        "MHz",
+        "first, bare",
+    )
     lines: list[list[Any]] = [list(heads)]
     for r in results:
-        lines.append([
-            r["what"], r["target"], r["kind"], r["shape"], r["rows"], r["lut_per_lane"],
-            r["lutram_per_lane"], r["ff_per_lane"], r["lut"], r["lutram"], r["ff"], r["bram"],
-            r["latency"], r.get("mhz"), FIRST.get(r["target"]),
-        ])  # fmt: skip
+        lines.append(
+            [
+                r["what"],
+                r["target"],
+                r["kind"],
+                r["shape"],
+                r["rows"],
+                r["lut_per_lane"],
+                r["lutram_per_lane"],
+                r["ff_per_lane"],
+                r["lut"],
+                r["lutram"],
+                r["ff"],
+                r["bram"],
+                r["latency"],
+                r.get("mhz"),
+                FIRST.get(r["target"]),
+            ]
+        )
     print("\nLUTs a lane of tables of sums, LUT RAM included.")
     print(table(lines))
 

@@ -39,9 +39,10 @@ def measure(recipe: Path, number: int) -> dict[str, float]:
             taken[half].append(time.perf_counter() - start)
     slow, fast = (taken[half][2:] for half in (False, True))  # the first two compile and allocate
     return {
-        "float32": statistics.median(slow), "bfloat16": statistics.median(fast),
+        "float32": statistics.median(slow),
+        "bfloat16": statistics.median(fast),
         "ratio": statistics.median(a / b for a, b in zip(slow, fast, strict=True)),
-    }  # fmt: skip
+    }
 
 
 def main() -> int:
@@ -50,8 +51,9 @@ def main() -> int:
     for name in sys.argv[1:] or STAGES:
         recipe, _, number = name.partition(":")
         results[name] = r = measure(ROOT / recipe, int(number or 0))
-        rows.append([name, f"{1e3 * r['float32']:.0f}", f"{1e3 * r['bfloat16']:.0f}",
-                     f"{r['ratio']:.2f}"])  # fmt: skip
+        rows.append(
+            [name, f"{1e3 * r['float32']:.0f}", f"{1e3 * r['bfloat16']:.0f}", f"{r['ratio']:.2f}"]
+        )
     print(table(rows))
     write_results("train_step", results)
     return 0

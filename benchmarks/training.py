@@ -77,8 +77,12 @@ def interval(right: float, count: int) -> tuple[float, float]:
 def sterna(*words: str, show: bool = False) -> dict[str, Any]:
     """Run a command of the project; its JSON answer. Progress goes to the terminal."""
     print("$ sterna", *words, flush=True)
-    done = subprocess.run([*STERNA, *words, *([] if show else ["--json"])], cwd=ROOT, text=True,
-                          stdout=None if show else subprocess.PIPE)  # fmt: skip
+    done = subprocess.run(
+        [*STERNA, *words, *([] if show else ["--json"])],
+        cwd=ROOT,
+        text=True,
+        stdout=None if show else subprocess.PIPE,
+    )
     if done.returncode:
         raise SystemExit(done.returncode)
     return {} if show else json.loads(done.stdout)
@@ -111,13 +115,20 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     test_images, labels = data.load(body["data"]).test
     net = body["network"]
     out: dict[str, Any] = {
-        "method": row.method, "data": body["data"], "kind": net.get("kind", "ternary"),
-        "seed": seed, "steps": net["steps"], "coding": net.get("coding", "direct"),
-        "layers": json.dumps(net["layers"]).replace('"', ""), "tested": len(labels),
-        "epochs": trained["epochs"], "minutes": trained["minutes"],
+        "method": row.method,
+        "data": body["data"],
+        "kind": net.get("kind", "ternary"),
+        "seed": seed,
+        "steps": net["steps"],
+        "coding": net.get("coding", "direct"),
+        "layers": json.dumps(net["layers"]).replace('"', ""),
+        "tested": len(labels),
+        "epochs": trained["epochs"],
+        "minutes": trained["minutes"],
         "validation": trained.get("validation_folded", trained["validation_real"]),
-        "float": trained["test_real"], "conversion": trained.get("conversion", {}),
-    }  # fmt: skip
+        "float": trained["test_real"],
+        "conversion": trained.get("conversion", {}),
+    }
     if out["kind"] == "real":  # nothing to build: reported beside its ternary or binary form
         return out | {"interval": interval(out["float"], len(labels))}
     sterna("quantize", str(run), "-o", str(build))
@@ -130,11 +141,16 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     right = float((golden(network, test_images).classes == labels).mean())
     weights = sum(int(n.weight.size) for n in network.nodes if hasattr(n, "weight"))
     return out | {
-        "integer": right, "interval": interval(right, len(labels)), "weights": weights,
-        "spikes": spikes_per_image(network, test_images), "rtl": answer["accuracy"],
-        "rtl_images": answer["images"], "mismatches": answer["mismatches"],
-        "spikes_compared": answer["spikes_compared"], "clocks": answer["clocks_per_image"],
-    }  # fmt: skip
+        "integer": right,
+        "interval": interval(right, len(labels)),
+        "weights": weights,
+        "spikes": spikes_per_image(network, test_images),
+        "rtl": answer["accuracy"],
+        "rtl_images": answer["images"],
+        "mismatches": answer["mismatches"],
+        "spikes_compared": answer["spikes_compared"],
+        "clocks": answer["clocks_per_image"],
+    }
 
 
 def recipe_of(row: Row) -> tuple[Path, dict[str, Any]]:
@@ -201,11 +217,20 @@ def lines(results: dict[str, Any]) -> list[str]:
                 rtl = with_interval(r["rtl"], r["rtl_images"])
                 rtl += f", {r['rtl_images']}, {r['mismatches']}"
             cells = [
-                f"`{name}`", method(ROWS[name]), r["data"], r["kind"], r["steps"], r["seed"],
-                r.get("weights", "-"), f"{r['spikes']:.0f}" if "spikes" in r else "-",
+                f"`{name}`",
+                method(ROWS[name]),
+                r["data"],
+                r["kind"],
+                r["steps"],
+                r["seed"],
+                r.get("weights", "-"),
+                f"{r['spikes']:.0f}" if "spikes" in r else "-",
                 f"{r['clocks']:.0f}" if "clocks" in r else "-",
-                real, whole, rtl, f"{r['minutes']:.0f}",
-            ]  # fmt: skip
+                real,
+                whole,
+                rtl,
+                f"{r['minutes']:.0f}",
+            ]
             out.append("| " + " | ".join(map(str, cells)) + " |")
     return out
 
@@ -220,9 +245,10 @@ def conversion_lines(results: dict[str, Any]) -> list[str]:
         name, count = results[key]["row"], results[key]["tested"]
         found, row = results[key]["conversion"], f"`{name}`"
         for form, what in (
-            ("T", row), ("corrected_T", f"{row}, biases corrected"),
+            ("T", row),
+            ("corrected_T", f"{row}, biases corrected"),
             ("normed_T", f"{row}, norms of each T"),
-        ):  # fmt: skip
+        ):
             if f"test_{form}1" in found:
                 noise = recipe_of(ROWS[name])[1]["nq"].get("noise", True)
                 cells = [found["test_ann"], *(found[f"test_{form}{t}"] for t in times)]
@@ -236,8 +262,9 @@ def spread_lines(results: dict[str, Any]) -> list[str]:
     """Rows of several seeds: mean and standard deviation of the integer accuracy."""
     out = ["| row | method | seeds | integer %, mean | deviation |", "|---" * 5 + "|"]
     for name, row in ROWS.items():
-        found = [100 * r["integer"] for r in results.values()
-                 if r["row"] == name and "integer" in r]
+        found = [
+            100 * r["integer"] for r in results.values() if r["row"] == name and "integer" in r
+        ]
         if len(row.seeds) > 1 and len(found) > 1:
             mean, spread = np.mean(found), np.std(found, ddof=1)
             out.append(f"| `{name}` | {method(row)} | {len(found)} | {mean:.2f} | {spread:.2f} |")

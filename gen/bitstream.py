@@ -151,8 +151,14 @@ def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection
     versions = _tools(where)
     images = memory_images(build.network, build.design)
     rows = {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in logic}
-    body = [asdict(options), asdict(where), versions, generator_id(), rows,
-            structure_id(build.network, build.design.to_json())]  # fmt: skip
+    body = [
+        asdict(options),
+        asdict(where),
+        versions,
+        generator_id(),
+        rows,
+        structure_id(build.network, build.design.to_json()),
+    ]
     return sha256(canonical_json(body).encode())
 
 
@@ -203,14 +209,18 @@ class _Flow:
                 "known, so weights cannot be put there; make its cores 'ram', and report this"
             )
         return {
-            "version": VERSION, "files": {"placeholder.txt": sha256(text.encode())},
+            "version": VERSION,
+            "files": {"placeholder.txt": sha256(text.encode())},
             "options": asdict(self.options),
             "structure_id": structure_id(self.build.network, self.build.design.to_json()),
-            "logic": sorted(logic), "columns": [list(asdict(c).values()) for c in columns],
-            "clock_mhz": mhz, "pll": None if pll is None or new is None else new.parameters,
-            "fmax_mhz": placed.fmax_mhz, "used": {k: list(v) for k, v in placed.used.items()},
+            "logic": sorted(logic),
+            "columns": [list(asdict(c).values()) for c in columns],
+            "clock_mhz": mhz,
+            "pll": None if pll is None or new is None else new.parameters,
+            "fmax_mhz": placed.fmax_mhz,
+            "used": {k: list(v) for k, v in placed.used.items()},
             "tools": _tools(where),
-        }  # fmt: skip
+        }
 
     def _write_pins(self, pll: PllSetting | None, target: float) -> None:
         where, inner = self.where, f"{self.build.name}_board"

@@ -18,8 +18,14 @@ import numpy as np
 from sterna.golden.errors import DesignError, FileError
 
 __all__ = [
-    "Column", "Contents", "fill", "find_columns", "read_memory", "unclaimed", "unused_columns",
-]  # fmt: skip
+    "Column",
+    "Contents",
+    "fill",
+    "find_columns",
+    "read_memory",
+    "unclaimed",
+    "unused_columns",
+]
 
 _SHAPE = {"ecp5": (2048, 9), "ice40": (256, 16)}
 _DEPTHS = {
@@ -79,8 +85,9 @@ def _parse(text: str, family: str) -> np.ndarray:
         values = np.array([int(word, 16) for word in text.split()])
     else:  # each line is 16 words, the last one first
         lines = [line[::-1] for line in text.split()]
-        values = np.array([int(line[i : i + 4][::-1], 16) for line in lines for i in
-                           range(0, 64, 4)])  # fmt: skip
+        values = np.array(
+            [int(line[i : i + 4][::-1], 16) for line in lines for i in range(0, 64, 4)]
+        )
     if values.shape != (words,):
         raise ValueError
     return (values[:, None] >> np.arange(width) & 1).astype(np.uint8)

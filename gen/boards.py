@@ -113,8 +113,11 @@ _DEVICES = {
     "xc7s50": ("xc7s50", 32600, 75),
 }
 _LATTICE_PACKAGES = {
-    "BG256": "CABGA256", "MG285": "CSFBGA285", "BG381": "CABGA381", "BG554": "CABGA554",
-}  # fmt: skip
+    "BG256": "CABGA256",
+    "MG285": "CSFBGA285",
+    "BG381": "CABGA381",
+    "BG554": "CABGA554",
+}
 _LEDS = (("led", None), ("rgb_led", "g"))
 
 
@@ -146,10 +149,18 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
         family, package = "xilinx7", platform.package
         part = f"{platform.device}{platform.package}-{platform.speed}"
     return Board(
-        name=name, family=family, part=part, device=device, package=package,
-        speed=getattr(platform, "speed", ""), clock_hz=round(platform.default_clk_frequency),
-        pins=pins, lut=lut, bram=bram, program=entry.program,
-    )  # fmt: skip
+        name=name,
+        family=family,
+        part=part,
+        device=device,
+        package=package,
+        speed=getattr(platform, "speed", ""),
+        clock_hz=round(platform.default_clk_frequency),
+        pins=pins,
+        lut=lut,
+        bram=bram,
+        program=entry.program,
+    )
 
 
 def _pin(platform: Any, resource: str, part: str | None = None) -> Pin:

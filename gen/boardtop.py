@@ -106,13 +106,20 @@ def wrapper(board: Board, inner: str, pll: PllSetting | None) -> str:
     sign = {port: "~" if pin.invert else "" for port, pin in board.pins.items()}
     led = f"  assign led = {sign['led']}led_on;\n" if "led" in sign else ""
     return _WRAPPER.format(
-        board=board.name, part=board.part, top=TOP, inner=inner, clocks=clocks,
-        rx=sign["rx"], tx=sign["tx"], led=led,
-        lock_bits=LOCK_CLOCKS.bit_length() - 1, lock_width=LOCK_CLOCKS.bit_length(),
+        board=board.name,
+        part=board.part,
+        top=TOP,
+        inner=inner,
+        clocks=clocks,
+        rx=sign["rx"],
+        tx=sign["tx"],
+        led=led,
+        lock_bits=LOCK_CLOCKS.bit_length() - 1,
+        lock_width=LOCK_CLOCKS.bit_length(),
         ports="input clk, input rx, output tx" + (", output led" if led else ""),
         mhz=pll.mhz if pll else board.clock_mhz,
         pll_note=f" from {board.clock_mhz:g} MHz" if pll else ", the oscillator itself",
-    )  # fmt: skip
+    )
 
 
 def constraints(board: Board, target_mhz: float, pll: bool = True) -> tuple[str, str]:

@@ -53,9 +53,11 @@ class Cache:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str] | None = None, what: str = "simulator cache",
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        what: str = "simulator cache",
         limit: int = _LIMIT,
-    ):  # fmt: skip
+    ):
         self.folder = Path(folder).absolute() if folder is not None else cache_folder()
         self.what, self.limit = what, limit
 

@@ -50,7 +50,10 @@ class Candidate:
 
 
 def candidates(
-    network: Network, design: Design, groups: list[list[str]], given: Entries,
+    network: Network,
+    design: Design,
+    groups: list[list[str]],
+    given: Entries,
     constants: bool = False,
 ) -> dict[str, list[Candidate]]:
     """By the first node of every group, fastest first. ``design``: any of this network, with its
@@ -86,17 +89,43 @@ def candidates(
 def _key(spec: ConvSpec) -> tuple[Any, ...]:
     """Equal for cores of equal cost."""
     fronts = tuple(
-        (f.geometry, f.out_channels, f.channels, f.split_channels, f.groups, f.depthwise, f.kind,
-         f.bits, f.held, f.pe, f.tp, f.z_width, f.weight_region is None, f.ram_style,
-         f.engine, f.banks, f.reads, tuple(f.weights) if f.engine == "constant" else None)
+        (
+            f.geometry,
+            f.out_channels,
+            f.channels,
+            f.split_channels,
+            f.groups,
+            f.depthwise,
+            f.kind,
+            f.bits,
+            f.held,
+            f.pe,
+            f.tp,
+            f.z_width,
+            f.weight_region is None,
+            f.ram_style,
+            f.engine,
+            f.banks,
+            f.reads,
+            tuple(f.weights) if f.engine == "constant" else None,
+        )
         for f in spec.fronts
-    )  # fmt: skip
+    )
     rule, bounds = spec.params.rule, spec.params.bounds
     names = ("u", "v", "current", "margin", "drive", "x")
     widths = tuple(bounds.width(n) for n in names)
-    return (fronts, widths, tuple(spec.params.fields.items()), rule.reset, rule.leak,
-            str(rule.synapse), spec.steps, spec.readout, len(spec.shortcuts),
-            spec.params.shared_reset)  # fmt: skip
+    return (
+        fronts,
+        widths,
+        tuple(spec.params.fields.items()),
+        rule.reset,
+        rule.leak,
+        str(rule.synapse),
+        spec.steps,
+        spec.readout,
+        len(spec.shortcuts),
+        spec.params.shared_reset,
+    )
 
 
 def _worth(
@@ -134,15 +163,19 @@ def _stored(
             yield {
                 n: e | {"ram_style": style if n in free else fixed.get(n, "auto")}
                 for n, e in entries.items()
-            }  # fmt: skip
-        several = {n: read_choices(network, n, e) for n, e in entries.items()
-                   if "reads" not in given.get(n, {})}  # fmt: skip
+            }
+        several = {
+            n: read_choices(network, n, e)
+            for n, e in entries.items()
+            if "reads" not in given.get(n, {})
+        }
         for reads in sorted({r for choices in several.values() for r in choices}):
             yield {
-                n: e | {"ram_style": fixed.get(n, "auto")}
+                n: e
+                | {"ram_style": fixed.get(n, "auto")}
                 | ({"reads": reads} if reads in several.get(n, ()) else {})
                 for n, e in entries.items()
-            }  # fmt: skip
+            }
 
 
 def _with_engine(
@@ -201,16 +234,22 @@ def _together(
                 if k >= max(map(len, best.values())):
                     break
                 chosen = {n: b[min(k, len(b) - 1)] for n, b in best.items()}
-                rough.append((
-                    max(c for c, _, _ in chosen.values()),
-                    sum(cost for _, cost, _ in chosen.values()),
-                    {n: e for n, (_, _, e) in chosen.items()},
-                ))  # fmt: skip
+                rough.append(
+                    (
+                        max(c for c, _, _ in chosen.values()),
+                        sum(cost for _, cost, _ in chosen.values()),
+                        {n: e for n, (_, _, e) in chosen.items()},
+                    )
+                )
     return rough
 
 
 def _of_pe(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, given: dict[str, Any],
+    network: Network,
+    name: str,
+    legal: dict[str, list[int]],
+    pe: int,
+    given: dict[str, Any],
     most: int,
 ) -> list[tuple[int, float, dict[str, Any]]]:
     node, engine, out = network[name], engine_of(given), []
@@ -238,9 +277,7 @@ def _of_pe(
 
 
 def _clocks(network: Network, name: str, entry: dict[str, Any]) -> int:
-    return compute_clocks(
-        network, name, entry["pe"], entry["simd"], entry["tp"], banks_of(entry)
-    )
+    return compute_clocks(network, name, entry["pe"], entry["simd"], entry["tp"], banks_of(entry))
 
 
 def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -> ConvSpec:
@@ -261,9 +298,12 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
         edge = s.edge.resized(lanes=pe, pb=steps * s.bits)
         shortcuts.append(ShortcutSpec(s.name, edge, s.bits))
     return replace(
-        spec, front=fronts[0], others=tuple(fronts[1:]), shortcuts=tuple(shortcuts),
+        spec,
+        front=fronts[0],
+        others=tuple(fronts[1:]),
+        shortcuts=tuple(shortcuts),
         out_pb=max(1, min(spec.steps, MAX_WIDTH // pe)) if not spec.readout else 1,
-    )  # fmt: skip
+    )
 
 
 def _front(
@@ -279,8 +319,15 @@ def _front(
     assert front.depthwise == is_depthwise(node, shape)
     rows = entry["engine"] == "constant"  # no contents but what the logic is made of
     return replace(
-        front, geometry=geometry, split_channels=split.channels, pe=entry["pe"], tp=entry["tp"],
-        family=family, engine=entry["engine"], ram_style=entry["ram_style"],
-        banks=banks_of(entry), reads=reads_of(entry),
+        front,
+        geometry=geometry,
+        split_channels=split.channels,
+        pe=entry["pe"],
+        tp=entry["tp"],
+        family=family,
+        engine=entry["engine"],
+        ram_style=entry["ram_style"],
+        banks=banks_of(entry),
+        reads=reads_of(entry),
         weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
-    )  # fmt: skip
+    )

@@ -27,15 +27,17 @@ class Limits:
         used = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
         return {
             k: used[k] / max(limit, 1e-9) for k in used if (limit := getattr(self, k)) is not None
-        }  # fmt: skip
+        }
 
     def without(self, before: Cost, after: Cost) -> "Limits":
         """What is left of them where a design grows from ``before`` to ``after``."""
         less = lambda limit, more: None if limit is None else limit - max(0.0, more)  # noqa: E731
         return Limits(
-            less(self.lut, after.luts - before.luts), less(self.ff, after.ff - before.ff),
-            less(self.bram, after.bram - before.bram), self.where,
-        )  # fmt: skip
+            less(self.lut, after.luts - before.luts),
+            less(self.ff, after.ff - before.ff),
+            less(self.bram, after.bram - before.bram),
+            self.where,
+        )
 
     def fits(self, cost: Cost) -> bool:
         """Nothing is used up."""
@@ -55,5 +57,8 @@ class Choice:
     def as_dict(self, clock_mhz: float) -> dict[str, Any]:
         """Clocks, images a second and costs, rounded."""
         fps = clock_mhz * 1e6 / self.interval
-        return {"clocks_per_image": self.interval, "fps": round(fps, 1),
-                **self.estimate.total.as_dict()}  # fmt: skip
+        return {
+            "clocks_per_image": self.interval,
+            "fps": round(fps, 1),
+            **self.estimate.total.as_dict(),
+        }

@@ -35,19 +35,24 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
             _sums(name, front),
         ]
         if front.engine != "constant":
-            parts.append(_weights(name, front.memory_depth, front.memory_width,
-                                  front.weight_region is not None,
-                                  style=front.ram_style))  # fmt: skip
+            parts.append(
+                _weights(
+                    name,
+                    front.memory_depth,
+                    front.memory_width,
+                    front.weight_region is not None,
+                    style=front.ram_style,
+                )
+            )
             if front.engine == "tables":
                 parts[-1].add(expands=1)
             if front.reads > 1:
                 parts.append(_assembler(name, front))
     parts += [
-        _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None,
-                 "params"),
+        _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None, "params"),
         *(_scan(name, spec) for _ in range(spec.banks)),
         *(_out(name, spec) for _ in range(spec.banks)),
-    ]  # fmt: skip
+    ]
     if spec.banks > 1:
         parts.append(_banks(name, spec))
     if spec.turns > 1:
@@ -62,8 +67,16 @@ def walker_part(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
     counters = sum(counter_bits(n) for n in sizes if n > 1)
     turning = sum(p.count > 1 for p in loops)
     items = prod(p.count for p in loops if not p.visit)
-    return Part(name, "walker", {"each": 1, "counters": counters, "loops": turning,
-                                 "pause": counter_bits(visit) if visit > items else 0})  # fmt: skip
+    return Part(
+        name,
+        "walker",
+        {
+            "each": 1,
+            "counters": counters,
+            "loops": turning,
+            "pause": counter_bits(visit) if visit > items else 0,
+        },
+    )
 
 
 def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
@@ -73,18 +86,23 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
         signed_bits(-g.padding[2], max(g.width, g.out_width * g.stride[1]) + g.kernel[1])
         + signed_bits(-g.padding[0], max(g.height, g.out_height * g.stride[0]) + g.kernel[0])
         + address
-    )  # fmt: skip
+    )
     turning = sum(p.count > 1 for p in loops)
     part = Part(name, "buffer")
     # "fifo": a line buffer never needs the old word where both ports meet.
     part.memories += [MemoryShape(width, max(2, g.bank_depth), "fifo")] * banks
     part.add(
-        each=1, addresses=address * (banks + 1), place=place, moves=place * turning,
-        slots=address * g.slots if g.slots > r else 0, words=width * banks,
-        columns=width * banks * (k - 1), rows=width * banks * (r - 1),
+        each=1,
+        addresses=address * (banks + 1),
+        place=place,
+        moves=place * turning,
+        slots=address * g.slots if g.slots > r else 0,
+        words=width * banks,
+        columns=width * banks * (k - 1),
+        rows=width * banks * (r - 1),
         masks=width * banks if any(g.padding) else 0,
         counts=counter_bits(g.height) + counter_bits(g.width),
-    )  # fmt: skip
+    )
     return part
 
 
@@ -136,14 +154,18 @@ def _tables(name: str, front: FrontSpec) -> Part:
     tables = s.blocks * s.groups
     bus = len(dot.load.as_value()) * s.segments
     part = Part(name, "dot tables")
-    part.memories += [
-        MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")
-    ] * (tables * front.tp)  # fmt: skip
+    part.memories += [MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")] * (
+        tables * front.tp
+    )
     part.add(
-        tree=trees * tree.cost, adders=trees * front.z_width,
-        held=trees * front.z_width + front.pe * s.groups * s.bits * front.tp + tables
-        + front.pe * s.rows * front.z_width + bus,
-    )  # fmt: skip
+        tree=trees * tree.cost,
+        adders=trees * front.z_width,
+        held=trees * front.z_width
+        + front.pe * s.groups * s.bits * front.tp
+        + tables
+        + front.pe * s.rows * front.z_width
+        + bus,
+    )
     part.delay(tree_delays(tree), trees)
     if s.rows > 1:  # the correction's row waits for the sums
         part.delay(Delays({dot.latency - 1: counter_bits(s.rows)}))
@@ -184,17 +206,22 @@ def _sums(name: str, front: FrontSpec) -> Part:
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")
     part.add(
-        each=1, act=act, picks=act * (lanes * (edge.pb // front.tp) - 1),
+        each=1,
+        act=act,
+        picks=act * (lanes * (edge.pb // front.tp) - 1),
         adders=0 if alone and (not compress or front.kind == "binary") else bits,
-        rings=bits * (turns if turns <= REGISTER_TURNS else 0), x=front.banks * front.pe * width,
-    )  # fmt: skip
+        rings=bits * (turns if turns <= REGISTER_TURNS else 0),
+        x=front.banks * front.pe * width,
+    )
     if turns > REGISTER_TURNS:
         part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)
     if front.kind == "binary" and compress:
         pops = width * sums * (front.pe if front.depthwise else 1)
-        part.add(adders=(0 if alone else pops) + bits,
-                 rings=pops * (turns if turns <= REGISTER_TURNS else 0))  # fmt: skip
+        part.add(
+            adders=(0 if alone else pops) + bits,
+            rings=pops * (turns if turns <= REGISTER_TURNS else 0),
+        )
         if turns > REGISTER_TURNS:
             part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)
@@ -234,10 +261,15 @@ def _weights(
 
 def _assembler(name: str, front: FrontSpec) -> Part:
     """Registers of weight words read in pieces: the word, and all pieces of it but one."""
-    return Part(name, "assembler", {
-        "each": 1, "address": counter_bits(front.memory_depth),
-        "held": front.weight_width + front.memory_width * (front.reads - 1),
-    })  # fmt: skip
+    return Part(
+        name,
+        "assembler",
+        {
+            "each": 1,
+            "address": counter_bits(front.memory_depth),
+            "held": front.weight_width + front.memory_width * (front.reads - 1),
+        },
+    )
 
 
 def _scan(name: str, spec: ConvSpec) -> Part:
@@ -247,13 +279,23 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     back = rule.reset == "subtract" and not params.shared_reset
     adds = width + (width if back else 0) + (margin if params.fires else 0)
     drives = sum(
-        w for field_name, w in (("add", width), ("back", width if back else 0),
-                                ("over", margin if params.fires else 0))
+        w
+        for field_name, w in (
+            ("add", width),
+            ("back", width if back else 0),
+            ("over", margin if params.fires else 0),
+        )
         if field_name in params.fields or field_name == "add"
-    )  # fmt: skip
+    )
     part = Part(name, "readout" if spec.readout else "scan")
-    part.add(each=1, channels=pe, adders=pe * adds, drives=pe * drives, fields=pe * params.width,
-             keeps=pe * width * (rule.reset != "none"))  # fmt: skip
+    part.add(
+        each=1,
+        channels=pe,
+        adders=pe * adds,
+        drives=pe * drives,
+        fields=pe * params.width,
+        keeps=pe * width * (rule.reset != "none"),
+    )
     if spec.banks > 1:  # sums wait for the bank's parameters
         waits = ScanBanks.row_clocks(spec.banks, spec.param_depth)
         part.delay(Delays({waits: spec.pe * spec.front.z_width}))
@@ -269,8 +311,11 @@ def _scan(name: str, spec: ConvSpec) -> Part:
 def _banks(name: str, spec: ConvSpec) -> Part:
     """What several banks need besides their scans: rows of parameters kept, the choice of beats."""
     part = Part(name, "banks")
-    part.add(each=spec.banks, picks=(spec.banks - 1) * spec.out_edge.width,
-             rows=spec.banks * spec.param_width * (spec.param_depth > 1))  # fmt: skip
+    part.add(
+        each=spec.banks,
+        picks=(spec.banks - 1) * spec.out_edge.width,
+        rows=spec.banks * spec.param_width * (spec.param_depth > 1),
+    )
     return part
 
 
@@ -315,8 +360,12 @@ def _join(name: str, spec: ConvSpec) -> Part:
         visits = shortcut_visits(spec.front, spec.visit_interval)
         edge = shortcut.edge
         part.memories.append(MemoryShape(edge.width, max(2, visits * edge.plane_beats), "comb"))
-        part.add(queues=1, bits=shortcut.bits * edge.lanes, picks=edge.width,
-                 adders=spec.pe * width * shortcut.bits)  # fmt: skip
+        part.add(
+            queues=1,
+            bits=shortcut.bits * edge.lanes,
+            picks=edge.width,
+            adders=spec.pe * width * shortcut.bits,
+        )
     return part
 
 

@@ -22,8 +22,15 @@ from sterna.golden.errors import DesignError, FileError
 from sterna.golden.network import Network
 from sterna.hw.top import CoreInstance, TopSpec
 
-__all__ = ["COEFFICIENTS", "Cost", "Estimate", "estimate", "estimate_core", "estimate_top",
-           "fitted"]
+__all__ = [
+    "COEFFICIENTS",
+    "Cost",
+    "Estimate",
+    "estimate",
+    "estimate_core",
+    "estimate_top",
+    "fitted",
+]
 
 COEFFICIENTS = Path(__file__).with_name("cost_coefficients.json")
 
@@ -49,11 +56,13 @@ class Cost:
     def as_dict(self) -> dict[str, Any]:
         """Rounded, for people and --json."""
         return {
-            "luts": round(self.luts), "lut": round(self.lut), "lutram": round(self.lutram),
+            "luts": round(self.luts),
+            "lut": round(self.lut),
+            "lutram": round(self.lutram),
             "ff": round(self.ff),
             "bram": int(self.bram) if self.bram == int(self.bram) else self.bram,
             "bram_bits": round(self.bram_bits),
-        }  # fmt: skip
+        }
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def _cost(part: Part, family: str) -> Cost:
             for name, value in part.counts.items()
         )
         for resource in ("lut", "ff")
-    }  # fmt: skip
+    }
     bram, lutram, bits = 0.0, part.counts.get("shifts", 0.0), 0.0
     for shape in part.memories:
         found = mapped(shape, family)

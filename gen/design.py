@@ -10,9 +10,16 @@ from sterna.hw.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream import Edge
 
 __all__ = [
-    "BranchDesign", "BufferDesign", "CoreDesign", "Design", "EdgeDesign", "FAMILIES",
-    "FOLDING_KEYS", "FORMAT", "VERSION",
-]  # fmt: skip
+    "BranchDesign",
+    "BufferDesign",
+    "CoreDesign",
+    "Design",
+    "EdgeDesign",
+    "FAMILIES",
+    "FOLDING_KEYS",
+    "FORMAT",
+    "VERSION",
+]
 
 FORMAT = "sterna-design"
 VERSION = 2

@@ -17,12 +17,15 @@ if __name__ == "__main__" and sys.version_info[:2] < _PYTHON_MINIMUM:
         print(
             "python {} at {} is too old, {}.{} or newer is needed; run: {}, or name another with "
             "make PYTHON=...".format(
-                ".".join(map(str, sys.version_info[:3])), sys.executable, *_PYTHON_MINIMUM,
-                _PYTHON_FIX
+                ".".join(map(str, sys.version_info[:3])),
+                sys.executable,
+                *_PYTHON_MINIMUM,
+                _PYTHON_FIX,
             ),
             file=sys.stderr,
-        ) or 3
-    )  # fmt: skip
+        )
+        or 3
+    )
 
 import argparse
 import importlib.metadata
@@ -69,7 +72,10 @@ def first_stage(folder: Path | None = None) -> list[Check]:
     text = ".".join(map(str, version))
     checks = [
         Check(
-            "python", version[:2] >= _PYTHON_MINIMUM, True, f"{text} at {sys.executable}",
+            "python",
+            version[:2] >= _PYTHON_MINIMUM,
+            True,
+            f"{text} at {sys.executable}",
             "" if version[:2] >= _PYTHON_MINIMUM else _PYTHON_FIX,
         )
     ]
@@ -78,7 +84,10 @@ def first_stage(folder: Path | None = None) -> list[Check]:
     free = shutil.disk_usage(folder or Path.cwd()).free
     checks.append(
         Check(
-            "disk", free >= _DISK_NEEDED, True, f"{free / 2**30:.1f} GiB free",
+            "disk",
+            free >= _DISK_NEEDED,
+            True,
+            f"{free / 2**30:.1f} GiB free",
             "" if free >= _DISK_NEEDED else f"free {_DISK_NEEDED >> 30} GiB on this disk",
         )
     )
@@ -99,14 +108,18 @@ def _pip_or_venv() -> Check:
         return Check("venv", True, True, "venv and ensurepip")
     # pip 22.3 and newer can fill an environment made without ensurepip.
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "--version"], capture_output=True, encoding="utf-8",
-        errors="replace", check=False,
+        [sys.executable, "-m", "pip", "--version"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode == 0 and importlib.util.find_spec("venv") is not None:
         return Check("venv", True, True, "venv without ensurepip, " + done.stdout.split(" from")[0])
     major, minor = sys.version_info[:2]
-    return Check("venv", False, True, "no ensurepip and no pip",
-                 f"apt install python{major}.{minor}-venv")
+    return Check(
+        "venv", False, True, "no ensurepip and no pip", f"apt install python{major}.{minor}-venv"
+    )
 
 
 def second_stage() -> list[Check]:
@@ -126,7 +139,10 @@ def second_stage() -> list[Check]:
         else:
             checks.append(Check(name, True, needed, _version(name)))
     for name, needed in (
-        ("verilator", True), ("yosys", False), ("nextpnr-ecp5", False), ("iverilog", False),
+        ("verilator", True),
+        ("yosys", False),
+        ("nextpnr-ecp5", False),
+        ("iverilog", False),
     ):
         try:
             tool = tools.find(name)
@@ -134,9 +150,11 @@ def second_stage() -> list[Check]:
             text, _, fix = str(error).partition("; run: ")
             checks.append(Check(name, False, needed, text, fix))
         else:
-            place = f"native, {tool.argv[0]}" if name in tools.NATIVE_OR_WASM and (
-                tool.source == "system"
-            ) else tool.source  # fmt: skip
+            place = (
+                f"native, {tool.argv[0]}"
+                if name in tools.NATIVE_OR_WASM and (tool.source == "system")
+                else tool.source
+            )
             note = f"; {tool.note}" if tool.note else ""
             checks.append(Check(name, True, needed, f"{tool.version} ({place}){note}".strip()))
     checks.append(_slots())
@@ -170,7 +188,10 @@ def _cuda() -> Check:
     )
     # In its own process: a broken driver must not take doctor with it.
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace",
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
     if done.returncode:
@@ -208,8 +229,11 @@ def _complete(checks: Sequence[Check]) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of ``doctor``; returns 0, or 3 where something needed is missing."""
     parser = argparse.ArgumentParser(prog="sterna doctor")
-    parser.add_argument("--first", action="store_true",
-                        help="only what can be looked at before anything is installed")
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="only what can be looked at before anything is installed",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(argv)
     checks = first_stage() if options.first else examine()

@@ -99,9 +99,10 @@ def draw(network: Network, design: Design) -> str:
 def _lanes(edges: list[_Edge], rank: dict[str, int]) -> dict[int, int]:
     """A lane on the right for every edge that passes ranks or waits; short ones inside."""
     long = [
-        n for n, e in enumerate(edges)
+        n
+        for n, e in enumerate(edges)
         if rank[e.unit] - rank[e.source] > 1 or e.branch.buffer is not None
-    ]  # fmt: skip
+    ]
     taken: list[list[tuple[int, int]]] = []
     out: dict[int, int] = {}
     for n in sorted(long, key=lambda n: rank[edges[n].unit] - rank[edges[n].source]):
@@ -172,5 +173,5 @@ def _label(network: Network, e: _Edge, right: int, y: int) -> str:
     )
     return (
         f'<rect class="b" x="{right}" y="{y}" width="{LABEL}" height="38" rx="3"/>{text}'
-        f'<title>{escape(" / ".join(lines))}</title>'
+        f"<title>{escape(' / '.join(lines))}</title>"
     )

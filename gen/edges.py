@@ -43,9 +43,7 @@ def pixels_of(network: Network, node: Any) -> int:
     return h * w
 
 
-def _input_edges(
-    network: Network, node: WeightedNode, entry: dict[str, Any]
-) -> Iterator[Edge]:
+def _input_edges(network: Network, node: WeightedNode, entry: dict[str, Any]) -> Iterator[Edge]:
     """Streams a core's line buffer can take: whole window words, or several side by side."""
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])

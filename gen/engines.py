@@ -18,9 +18,17 @@ from sterna.hw.front_spec import ENGINES
 from sterna.hw.tables import LUT_RAMS
 
 __all__ = [
-    "ENGINES", "check_engine", "check_style", "check_styles", "constants_of", "engine_choices",
-    "engine_of", "one_row", "tables_fit", "weight_rows_of",
-]  # fmt: skip
+    "ENGINES",
+    "check_engine",
+    "check_style",
+    "check_styles",
+    "constants_of",
+    "engine_choices",
+    "engine_of",
+    "one_row",
+    "tables_fit",
+    "weight_rows_of",
+]
 
 
 def constants_of(node: WeightedNode) -> str:
@@ -69,9 +77,7 @@ def engine_choices(
     return {"pe": [pe], "simd": narrow}
 
 
-def tables_fit(
-    network: Network, name: str, legal: Mapping[str, list[int]], family: str
-) -> bool:
+def tables_fit(network: Network, name: str, legal: Mapping[str, list[int]], family: str) -> bool:
     """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
     ram = LUT_RAMS.get(family)
     return ram is not None and (
@@ -162,14 +168,18 @@ def check_style(
         )
 
 
-def check_styles(
-    folding: Mapping[str, Mapping[str, Any]], patchable: bool, family: str
-) -> None:
+def check_styles(folding: Mapping[str, Mapping[str, Any]], patchable: bool, family: str) -> None:
     """`check_style` of all that a folding, whole or in part, says."""
     for name, entry in folding.items():
         memory = entry.get("memory", "rom")
-        check_style(name, entry.get("ram_style", "auto"), engine=engine_of(entry), memory=memory,
-                    patchable=patchable and memory == "rom", family=family)  # fmt: skip
+        check_style(
+            name,
+            entry.get("ram_style", "auto"),
+            engine=engine_of(entry),
+            memory=memory,
+            patchable=patchable and memory == "rom",
+            family=family,
+        )
 
 
 def engine_of(entry: Mapping[str, Any]) -> str:

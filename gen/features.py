@@ -25,6 +25,7 @@ __all__ = ["core_parts", "top_parts", "with_memories"]
 LARGE_ROM = 4096
 """Bits from which on yosys takes about two LUT6 for one in a memory of fixed rows (0.70)."""
 
+
 def top_parts(top: TopSpec, family: str) -> list[Part]:
     """All parts of a design."""
     parts = [_control(top), _image(top), _result(top)]
@@ -96,8 +97,12 @@ def _pool(name: str, spec: PoolSpec) -> list[Part]:
     visits = ceil(17 / spec.visit_clocks) + 2
     part = Part(name, "pool")
     values = spec.beat_steps * edge.lanes * spec.out_bits
-    part.add(each=1, values=values, sums=values if spec.mode == "sum" else 0,
-             first=values if spec.mode == "first" else 0)  # fmt: skip
+    part.add(
+        each=1,
+        values=values,
+        sums=values if spec.mode == "sum" else 0,
+        first=values if spec.mode == "first" else 0,
+    )
     part.memories.append(MemoryShape(spec.out_edge.width, max(2, visits), "comb"))
     loops = spec.loops()
     return [part, walker_part(name, g, loops, 0), buffer_part(name, g, loops)]
@@ -164,8 +169,12 @@ def _image(top: TopSpec) -> Part:
     wide = canonical_edge(top.edge, pixels, top.axis_width)
     part = Part("axis_input", "image")
     narrow, wider = sorted((top.axis_width, wide.width))
-    part.add(each=1, narrow=narrow, wide=wider if wider > narrow else 0,
-             barrel=(narrow + wider) if wider % narrow else 0)  # fmt: skip
+    part.add(
+        each=1,
+        narrow=narrow,
+        wide=wider if wider > narrow else 0,
+        barrel=(narrow + wider) if wider % narrow else 0,
+    )
     if top.repeat:
         words = ceil(pixels * top.edge.channels * top.edge.planes / top.axis_width)
         part.memories.append(MemoryShape(top.axis_width, max(2, words), "window"))

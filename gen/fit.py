@@ -133,9 +133,13 @@ def _fewer_lanes(build: Build, factor: float) -> Design | None:
     network, old = build.network, build.design
     convs = [c for c in old.cores if c.op == "conv"]
     design = fold(
-        network, {c.name: {"memory": c.memory} for c in convs}, family=old.family,
-        clock_mhz=old.clock_mhz, axis_width=old.axis_width,
-        patchable=any(c.patchable for c in convs), target=math.ceil(old.interval * factor),
-    )  # fmt: skip
+        network,
+        {c.name: {"memory": c.memory} for c in convs},
+        family=old.family,
+        clock_mhz=old.clock_mhz,
+        axis_width=old.axis_width,
+        patchable=any(c.patchable for c in convs),
+        target=math.ceil(old.interval * factor),
+    )
     lanes = sum(c.lanes for c in convs)
     return design if sum(c.lanes for c in design.cores if c.op == "conv") < lanes else None

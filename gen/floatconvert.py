@@ -49,12 +49,15 @@ def convert(node: Any) -> Any:
     if isinstance(node, Weighted):
         return _changed(node, _weighted(node))
     if isinstance(node, FloatPool):
-        return _changed(node, {
-            "input": _source(node),
-            "mode": _choice(node, "mode", "pool mode", POOLS),
-            "kernel": values.tuple_of(node.name, "kernel", node.kernel, 1),
-            "stride": values.tuple_of(node.name, "stride", node.stride, 1),
-        })  # fmt: skip
+        return _changed(
+            node,
+            {
+                "input": _source(node),
+                "mode": _choice(node, "mode", "pool mode", POOLS),
+                "kernel": values.tuple_of(node.name, "kernel", node.kernel, 1),
+                "stride": values.tuple_of(node.name, "stride", node.stride, 1),
+            },
+        )
     if isinstance(node, FloatMerge):
         return _changed(node, _merge(node))
     return _changed(node, _neuron(node))
@@ -85,11 +88,14 @@ def _input(node: FloatInput) -> dict[str, Any]:
         f"node '{node.name}': seed {show(node.seed)} must be 0 to 2**32-1", node.seed, 0, 2**32 - 1
     )
     return {
-        "shape": shape, "coding": coding, "bits": bits, "seed": seed,
+        "shape": shape,
+        "coding": coding,
+        "bits": bits,
+        "seed": seed,
         "scale": _positive(node, "scale"),
         "mean": _channels(node, "mean", node.mean, shape[0]),
         "std": _channels(node, "std", node.std, shape[0]),
-    }  # fmt: skip
+    }
 
 
 def _weighted(node: FloatConv2d | FloatLinear) -> dict[str, Any]:

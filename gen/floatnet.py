@@ -37,9 +37,18 @@ from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
 
 __all__ = [
-    "BatchNorm", "FloatInput", "FloatConv2d", "FloatLinear", "FloatNeuron", "FloatPool",
-    "FloatMerge", "FloatReadout", "FloatNode", "FloatNetwork", "sources",
-]  # fmt: skip
+    "BatchNorm",
+    "FloatInput",
+    "FloatConv2d",
+    "FloatLinear",
+    "FloatNeuron",
+    "FloatPool",
+    "FloatMerge",
+    "FloatReadout",
+    "FloatNode",
+    "FloatNetwork",
+    "sources",
+]
 
 FORMAT = "sterna-float"
 VERSION = 1
@@ -49,9 +58,14 @@ AGAIN = "run the same `sterna train` command again, or save the network again"
 
 
 _OPS: dict[str, type] = {
-    "input": FloatInput, "conv2d": FloatConv2d, "linear": FloatLinear, "neuron": FloatNeuron,
-    "pool": FloatPool, "merge": FloatMerge, "readout": FloatReadout,
-}  # fmt: skip
+    "input": FloatInput,
+    "conv2d": FloatConv2d,
+    "linear": FloatLinear,
+    "neuron": FloatNeuron,
+    "pool": FloatPool,
+    "merge": FloatMerge,
+    "readout": FloatReadout,
+}
 _ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
 
 
@@ -108,8 +122,11 @@ class FloatNetwork:
                     f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
                 )
             top, bottom, left, right = node.padding
-            out = (o, (h + top + bottom - kh) // node.stride[0] + 1,
-                   (w + left + right - kw) // node.stride[1] + 1)  # fmt: skip
+            out = (
+                o,
+                (h + top + bottom - kh) // node.stride[0] + 1,
+                (w + left + right - kw) // node.stride[1] + 1,
+            )
         elif isinstance(node, FloatLinear):
             if node.weight.shape[1] != c * h * w:
                 raise NetworkError(
@@ -118,8 +135,11 @@ class FloatNetwork:
                 )
             out = (node.weight.shape[0], 1, 1)
         elif isinstance(node, FloatPool):
-            out = (c, (h - node.kernel[0]) // node.stride[0] + 1,
-                   (w - node.kernel[1]) // node.stride[1] + 1)  # fmt: skip
+            out = (
+                c,
+                (h - node.kernel[0]) // node.stride[0] + 1,
+                (w - node.kernel[1]) // node.stride[1] + 1,
+            )
         elif isinstance(node, FloatMerge) and node.mode == "concat":
             for n in node.inputs:
                 if self.shape[n][1:] != (h, w):
@@ -171,8 +191,13 @@ class FloatNetwork:
         tensors: dict[str, np.ndarray] = {}
         nodes = [_describe(n, tensors) for n in self.nodes]
         blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
-        head = {"format": FORMAT, "version": VERSION, "steps": self.steps, "nodes": nodes,
-                "tensors_sha256": hashlib.sha256(blob).hexdigest()}  # fmt: skip
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "steps": self.steps,
+            "nodes": nodes,
+            "tensors_sha256": hashlib.sha256(blob).hexdigest(),
+        }
         head["check"] = _check(head)
         write_atomic(path.with_suffix(".safetensors"), blob)
         write_atomic(path, (json.dumps(head, indent=1, sort_keys=True) + "\n").encode())

@@ -9,9 +9,18 @@ from typing import Any, cast
 import numpy as np
 
 __all__ = [
-    "BatchNorm", "FloatInput", "FloatConv2d", "FloatLinear", "FloatNeuron", "FloatPool",
-    "FloatMerge", "FloatReadout", "FloatNode", "Weighted", "sources",
-]  # fmt: skip
+    "BatchNorm",
+    "FloatInput",
+    "FloatConv2d",
+    "FloatLinear",
+    "FloatNeuron",
+    "FloatPool",
+    "FloatMerge",
+    "FloatReadout",
+    "FloatNode",
+    "Weighted",
+    "sources",
+]
 
 
 @dataclass(frozen=True, eq=False)

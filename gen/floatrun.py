@@ -31,10 +31,24 @@ from sterna.golden.network import Input
 from sterna.golden.rule import MAX_SHIFT
 
 __all__ = [
-    "Worth", "affine", "at_decision", "float_classes", "float_logits", "input_stream", "join",
-    "merge_shifts", "order_of", "pool", "raw_images", "real_drive", "reference", "scan_real",
-    "walk", "weighted_sum", "worth_of",
-]  # fmt: skip
+    "Worth",
+    "affine",
+    "at_decision",
+    "float_classes",
+    "float_logits",
+    "input_stream",
+    "join",
+    "merge_shifts",
+    "order_of",
+    "pool",
+    "raw_images",
+    "real_drive",
+    "reference",
+    "scan_real",
+    "walk",
+    "weighted_sum",
+    "worth_of",
+]
 
 Weighted = FloatConv2d | FloatLinear
 SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
@@ -258,15 +272,17 @@ def reference(
     return _scan(x, constants, node, network.steps)
 
 
-def real_drive(network: FloatNetwork, node: FloatNeuron | FloatReadout,
-               streams: dict[str, np.ndarray]) -> np.ndarray:  # fmt: skip
+def real_drive(
+    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
+) -> np.ndarray:
     """The real input x of a neuron: weighted sums behind bias and batch norm, plus spikes, behind
     the neuron's own batch norm."""
     return _drive(network, node, streams) + worth_of(network, node).offset.reshape(-1, 1, 1)
 
 
-def _drive(network: FloatNetwork, node: FloatNeuron | FloatReadout,
-           streams: dict[str, np.ndarray]) -> np.ndarray:  # fmt: skip
+def _drive(
+    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
+) -> np.ndarray:
     """The real input without what is added at every step."""
     total: np.ndarray | None = None
     for name in node.inputs:

@@ -14,7 +14,7 @@ from sterna.gen.goals import (
     check_settings,
     python_number,
     with_memories,
-)  # fmt: skip
+)
 from sterna.gen.graph import CoreNodes, walk
 from sterna.gen.legal import MAX_LANES, legal_folding, narrow_words, refusal, wide_step
 from sterna.gen.memories import STYLES
@@ -29,9 +29,15 @@ from sterna.golden.values import integer
 from sterna.golden.window import window_of
 
 __all__ = [
-    "check_folding", "compute_clocks", "fold", "legal_choices", "legal_folding", "neuron_groups",
-    "smallest", "visit_items",
-]  # fmt: skip
+    "check_folding",
+    "compute_clocks",
+    "fold",
+    "legal_choices",
+    "legal_folding",
+    "neuron_groups",
+    "smallest",
+    "visit_items",
+]
 
 
 def fold(
@@ -60,8 +66,13 @@ def fold(
     """
     check_network(network)
     folding = as_folding(folding)
-    check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
-                   patchable=patchable)  # fmt: skip
+    check_settings(
+        family=family,
+        clock_mhz=clock_mhz,
+        axis_width=axis_width,
+        memory=memory,
+        patchable=patchable,
+    )
     clock_mhz, axis_width, fps, target = map(python_number, (clock_mhz, axis_width, fps, target))
     if fps is not None and (type(fps) not in (int, float) or not LEAST < fps < MOST):
         raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
@@ -108,8 +119,12 @@ def _interval(design: Design) -> int:
 
 
 def _completed(
-    network: Network, groups: list[list[str]], given: dict[str, dict[str, Any]], target: int,
-    fps: float | None, family: str,
+    network: Network,
+    groups: list[list[str]],
+    given: dict[str, dict[str, Any]],
+    target: int,
+    fps: float | None,
+    family: str,
 ) -> dict[str, dict[str, Any]]:
     """``given`` with what it leaves open. DesignError where it, or an engine that it demands,
     cannot be."""
@@ -189,9 +204,7 @@ def _pace(entry: dict[str, Any]) -> dict[str, int]:
     return {k: entry[k] for k in ("pe", "simd", "tp")} | {"banks": banks_of(entry)}
 
 
-def compute_clocks(
-    network: Network, name: str, pe: int, simd: int, tp: int, banks: int = 1
-) -> int:
+def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, banks: int = 1) -> int:
     """The compute term of the law, clocks an image."""
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
@@ -228,7 +241,11 @@ def _check_pe(group: list[str], folding: dict[str, dict[str, Any]]) -> None:
 
 
 def smallest(
-    network: Network, group: list[str], target: int, given: dict[str, Any], fps: float | None,
+    network: Network,
+    group: list[str],
+    target: int,
+    given: dict[str, Any],
+    fps: float | None,
     family: str,
 ) -> dict[str, dict[str, Any]]:
     """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
@@ -265,7 +282,10 @@ def smallest(
 
 
 def _none_left(
-    network: Network, group: list[str], legal: dict[str, dict[str, list[int]]], shared: set[int],
+    network: Network,
+    group: list[str],
+    legal: dict[str, dict[str, list[int]]],
+    shared: set[int],
     given: dict[str, Any],
 ) -> str:
     """Why a neuron's weighted inputs have no folding together."""
@@ -293,7 +313,11 @@ def legal_choices(
 
 
 def _cheapest(
-    network: Network, name: str, legal: dict[str, list[int]], pe: int, target: int,
+    network: Network,
+    name: str,
+    legal: dict[str, list[int]],
+    pe: int,
+    target: int,
     given: dict[str, Any],
 ) -> tuple[tuple[bool, int, float], dict[str, int]] | None:
     """((too many lanes, clocks too many, cost), folding) of one weighted node with this pe."""

@@ -11,9 +11,18 @@ from sterna.golden.values import whole
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
-    "LEAST", "MAX_PIXELS", "MEMORIES", "MOST", "as_folding", "check_family", "check_goals",
-    "check_network", "check_settings", "python_number", "with_memories",
-]  # fmt: skip
+    "LEAST",
+    "MAX_PIXELS",
+    "MEMORIES",
+    "MOST",
+    "as_folding",
+    "check_family",
+    "check_goals",
+    "check_network",
+    "check_settings",
+    "python_number",
+    "with_memories",
+]
 
 LEAST, MOST = 1e-6, 1e12
 """What images a second, MHz and LUTs are between: beyond, clocks an image are no clocks."""
@@ -54,9 +63,13 @@ def check_goals(fps: Any, luts: Any, board: Any = None) -> None:
 
 
 def check_settings(
-    *, family: Any, clock_mhz: Any, axis_width: Any = None, memory: Any = None,
+    *,
+    family: Any,
+    clock_mhz: Any,
+    axis_width: Any = None,
+    memory: Any = None,
     patchable: Any = False,
-) -> None:  # fmt: skip
+) -> None:
     """DesignError where one is not of its type and range: a folding file may hold anything."""
     if not isinstance(family, str) or family not in FAMILIES:
         raise DesignError(f"family {show(family)} is not one of {', '.join(FAMILIES)}")

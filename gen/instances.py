@@ -46,9 +46,7 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
     return out
 
 
-def _neuron(
-    network: Network, design: Design, target: Neuron | Readout, rows: bool
-) -> CoreInstance:
+def _neuron(network: Network, design: Design, target: Neuron | Readout, rows: bool) -> CoreInstance:
     """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
     fronts = [design.core(i) for i in weighted_inputs(network, target)]
     core = fronts[0]

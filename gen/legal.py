@@ -23,8 +23,14 @@ from sterna.hw.expander import copy_depth
 from sterna.hw.stream import MAX_WIDTH
 
 __all__ = [
-    "MAX_LANES", "StepBound", "legal_folding", "refusal", "step_bound", "wide_step", "narrow_words",
-]  # fmt: skip
+    "MAX_LANES",
+    "StepBound",
+    "legal_folding",
+    "refusal",
+    "step_bound",
+    "wide_step",
+    "narrow_words",
+]
 
 MAX_LANES = 1 << 16
 """Beyond, foldings are not looked for, where there are others."""

@@ -47,9 +47,7 @@ def merge_edges(network: Network, name: str, given: list[Edge], target: int) -> 
     bits = [network.bits(s) for s in node.inputs]
     lanes = _divisors(gcd(*(network.shape[s][0] for s in node.inputs)))
     out_bits, serial = network.bits(name), node.mode == "concat"
-    best = _cheapest(
-        network, list(node.inputs), list(given), lanes, bits, out_bits, target, serial
-    )
+    best = _cheapest(network, list(node.inputs), list(given), lanes, bits, out_bits, target, serial)
     if best is None:
         raise DesignError(
             f"node '{name}': one step of its values is wider than {MAX_WIDTH} bits; "
@@ -79,9 +77,15 @@ def _divisors(n: int) -> list[int]:
 
 
 def _cheapest(
-    network: Network, sources: list[str], given: list[Edge] | list[Edge | None],
-    lanes: list[int], bits: list[int], out_bits: int, target: int, serial: bool = False,
-) -> list[Edge] | None:  # fmt: skip
+    network: Network,
+    sources: list[str],
+    given: list[Edge] | list[Edge | None],
+    lanes: list[int],
+    bits: list[int],
+    out_bits: int,
+    target: int,
+    serial: bool = False,
+) -> list[Edge] | None:
     """Of all lanes and steps a beat: fast enough, then fewest gearboxes, then narrowest.
 
     ``serial``: the streams are taken in turns, so that their beats add up.
@@ -93,9 +97,7 @@ def _cheapest(
         for k in range(1, steps + 1):
             if n * k * max(*bits, out_bits) > MAX_WIDTH:
                 break
-            edges = [
-                Edge(network.shape[s][0], n, steps * b, k * b) for s, b in zip(sources, bits)
-            ]
+            edges = [Edge(network.shape[s][0], n, steps * b, k * b) for s, b in zip(sources, bits)]
             each = [e.beats_per_pixel for e in edges]
             beats = sum(each) if serial else max(each)
             gears = [

@@ -115,13 +115,16 @@ def _block(
         units = ceil(shape.width / width)
     else:
         # Pieces lie side by side: one block may hold the ends of two.
-        held = shape.width if rom or width < block.byte else (
-            ceil(shape.width / block.byte) * block.byte
-        )  # fmt: skip
+        held = (
+            shape.width
+            if rom or width < block.byte
+            else (ceil(shape.width / block.byte) * block.byte)
+        )
         units = ceil(pieces * held / width)
     old = _OLD_WORD.get(family, 1)
-    emulated = {"rom": 1, "window": old, "fifo": 1, "bank": int(block.simple),
-                "latched": old}[shape.use]  # fmt: skip
+    emulated = {"rom": 1, "window": old, "fifo": 1, "bank": int(block.simple), "latched": old}[
+        shape.use
+    ]
     muxes, extra = _muxes(shape.width, pieces, rom)
     imitated = shape.width if shape.use == "window" and old > 1 else 0
     cost = units * block.cost + 2 * emulated + extra
@@ -139,12 +142,18 @@ def _trellis(shape: MemoryShape) -> tuple[float, Mapped]:
 
 # Words, bits, cost, its share that falls with unused bits, LUTs of the whole, LUTs of a bit.
 _PAIRS = (
-    (32, 4, 8, 8, 4, 0), (64, 2, 8, 8, 0, 2), (128, 1, 8, 8, 0, 4),
-    (32, 6, 8, 7, 4, 0), (64, 3, 8, 7, 4, 0),
-)  # fmt: skip
+    (32, 4, 8, 8, 4, 0),
+    (64, 2, 8, 8, 0, 2),
+    (128, 1, 8, 8, 0, 4),
+    (32, 6, 8, 7, 4, 0),
+    (64, 3, 8, 7, 4, 0),
+)
 _SINGLES = (
-    (32, 8, 8, 8, 4, 0), (64, 4, 8, 8, 0, 1), (128, 2, 8, 8, 0, 2), (256, 1, 8, 8, 0, 4),
-)  # fmt: skip
+    (32, 8, 8, 8, 4, 0),
+    (64, 4, 8, 8, 0, 1),
+    (128, 2, 8, 8, 0, 2),
+    (256, 1, 8, 8, 0, 4),
+)
 
 
 def _xilinx(shape: MemoryShape) -> list[tuple[float, Mapped]]:
@@ -158,6 +167,7 @@ def _xilinx(shape: MemoryShape) -> list[tuple[float, Mapped]]:
         price = whole * cost + ((cost - scaled + scaled * rest / width) if rest else 0)
         muxes, extra = _muxes(shape.width, pieces, False)
         luts = pieces * ((whole + bool(rest)) * unit + shape.width * bit)
-        out.append((pieces * price + emulated + extra,
-                    Mapped(lutram=luts, muxes=muxes, imitated=imitated)))  # fmt: skip
+        out.append(
+            (pieces * price + emulated + extra, Mapped(lutram=luts, muxes=muxes, imitated=imitated))
+        )
     return out

@@ -59,18 +59,27 @@ def guard_amaranth() -> None:
     class Watched(builtin):
         @classmethod
         def run(
-            cls, args: Sequence[str], stdin: str = "", *, ignore_warnings: bool = False,
+            cls,
+            args: Sequence[str],
+            stdin: str = "",
+            *,
+            ignore_warnings: bool = False,
             src_loc_at: int = 0,
-        ) -> str:  # fmt: skip
+        ) -> str:
             with tempfile.TemporaryFile() as text:  # no name: nothing is left
                 text.write(stdin.encode())
                 text.seek(0)
                 argv = [sys.executable, "-m", cls.YOSYS_PACKAGE, *args]
                 with watched(argv) as (words, how):
                     done = subprocess.Popen(
-                        words, stdin=text, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                        encoding="utf-8", errors="replace", **how,
-                    )  # fmt: skip
+                        words,
+                        stdin=text,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        encoding="utf-8",
+                        errors="replace",
+                        **how,
+                    )
                     try:
                         out, err = done.communicate()
                     except BaseException:

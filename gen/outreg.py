@@ -61,9 +61,11 @@ def _free(ram: Cell, port: str, letters: str) -> bool:
     """The output registers are unused, and nothing resets them."""
     wires, parameters = ram["connections"], ram["parameters"]
     return parameters.get(f"CLK{port}MUX") == f"CLK{port}" and all(
-        parameters.get(f"REGMODE_{x}") == "NOREG" and wires.get(f"RST{x}") == ["0"]
-        and wires.get(f"OCE{x}") in (["0"], ["1"]) for x in letters
-    )  # fmt: skip
+        parameters.get(f"REGMODE_{x}") == "NOREG"
+        and wires.get(f"RST{x}") == ["0"]
+        and wires.get(f"OCE{x}") in (["0"], ["1"])
+        for x in letters
+    )
 
 
 def _move(cells: dict[str, Cell], ram: Cell, port: str, letters: str, sinks: Sinks) -> int:
@@ -101,10 +103,13 @@ def _plain(cell: Cell) -> bool:
     p = {key: value.strip() for key, value in cell["parameters"].items()}
     reset = cell["connections"].get("LSR", ["0"])
     return (
-        p.get("REGSET") == "RESET" and p.get("CLKMUX", "CLK") == "CLK" and reset == ["0"]
-        and p.get("LSRMUX", "LSR") == "LSR" and p.get("CEMUX") in ("1", "CE")
+        p.get("REGSET") == "RESET"
+        and p.get("CLKMUX", "CLK") == "CLK"
+        and reset == ["0"]
+        and p.get("LSRMUX", "LSR") == "LSR"
+        and p.get("CEMUX") in ("1", "CE")
         and not cell["connections"].get("M")
-    )  # fmt: skip
+    )
 
 
 def _enable(cell: Cell) -> Any:

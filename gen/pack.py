@@ -20,9 +20,17 @@ from sterna.hw.chain import Banks
 from sterna.hw.conv_spec import ConvSpec
 
 __all__ = [
-    "MemoryImage", "check_ranges", "check_same_structure", "ident_image", "mem_texts",
-    "memory_images", "region_words", "rom_crc", "structure_difference", "weights_image",
-]  # fmt: skip
+    "MemoryImage",
+    "check_ranges",
+    "check_same_structure",
+    "ident_image",
+    "mem_texts",
+    "memory_images",
+    "region_words",
+    "rom_crc",
+    "structure_difference",
+    "weights_image",
+]
 
 
 @dataclass(frozen=True)
@@ -159,9 +167,14 @@ def mem_texts(image: MemoryImage) -> dict[str, str]:
     digits = -(-image.width // 4)
     rows = [f"{row:0{digits}x}" for row in image.rows]
     mif = [
-        f"WIDTH={image.width};", f"DEPTH={image.depth};", "ADDRESS_RADIX=HEX;", "DATA_RADIX=HEX;",
-        "CONTENT BEGIN", *(f"{n:x} : {row};" for n, row in enumerate(rows)), "END;",
-    ]  # fmt: skip
+        f"WIDTH={image.width};",
+        f"DEPTH={image.depth};",
+        "ADDRESS_RADIX=HEX;",
+        "DATA_RADIX=HEX;",
+        "CONTENT BEGIN",
+        *(f"{n:x} : {row};" for n, row in enumerate(rows)),
+        "END;",
+    ]
     coe = "memory_initialization_radix=16;\nmemory_initialization_vector=\n" + ",\n".join(rows)
     return {
         ".mem": f"// {image.name}: {image.depth} x {image.width}\n" + "\n".join(rows) + "\n",

@@ -95,23 +95,34 @@ def _held(images: Sequence[MemoryImage], record: Mapping[str, Any]) -> list[Memo
 
 
 def _facts(
-    build: Build, where: Board, record: Mapping[str, Any], images: Sequence[MemoryImage],
+    build: Build,
+    where: Board,
+    record: Mapping[str, Any],
+    images: Sequence[MemoryImage],
     ident: MemoryImage,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     interval = build.design.modelled_interval or build.design.interval
     low, high = ident.rows[:2]
     return {
-        "board": where.name, "part": where.part, "family": where.family,
-        "used": record["used"], "fmax_mhz": record["fmax_mhz"],
-        "oscillator_mhz": where.clock_mhz, "clock_mhz": record["clock_mhz"], "pll": record["pll"],
-        "baud": record["options"]["baud"], "interval": interval,
+        "board": where.name,
+        "part": where.part,
+        "family": where.family,
+        "used": record["used"],
+        "fmax_mhz": record["fmax_mhz"],
+        "oscillator_mhz": where.clock_mhz,
+        "clock_mhz": record["clock_mhz"],
+        "pll": record["pll"],
+        "baud": record["options"]["baud"],
+        "interval": interval,
         "images_per_second": record["clock_mhz"] * 1e6 / interval,
-        "tools": record.get("tools"), "structure_id": record["structure_id"],
+        "tools": record.get("tools"),
+        "structure_id": record["structure_id"],
         "weights_id": f"{high << 32 | low:016x}" if _fixed(images) else None,
         "in_block_ram": [i.name for i in _held(images, record)],
-        "in_logic": record["logic"], "constant": build.design.constants,
+        "in_logic": record["logic"],
+        "constant": build.design.constants,
         "loaded_by_host": [i.name for i in images if i.region is not None],
-    }  # fmt: skip
+    }
 
 
 def opened(build: Build) -> tuple[dict[str, Any], Board]:
@@ -157,8 +168,9 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
         if len(words) != banks.words:
             raise FileError(f"{path}: memory '{image.name}' has another size; pack it again")
         rows = _rows(words, banks)
-        out.append(MemoryImage(image.name, image.depth, image.width, rows, image.region,
-                               image.number))  # fmt: skip
+        out.append(
+            MemoryImage(image.name, image.depth, image.width, rows, image.region, image.number)
+        )
     number = int(new.weights_id[:16], 16)
     fixed = sorted(_fixed(out), key=lambda image: image.number)
     crc = zlib.crc32(b"".join(new.regions[i.number].astype("<u4").tobytes() for i in fixed))
@@ -240,12 +252,16 @@ def verify(
             equal.append(image.name)
     found = read_memory(contents, columns, "ident", 32, 3) if _fixed(images) else None
     return {
-        "bitstream": str(path), "equal": equal, "different": different, "unread": unread,
-        "in_logic": record["logic"], "constant": build.design.constants,
+        "bitstream": str(path),
+        "equal": equal,
+        "different": different,
+        "unread": unread,
+        "in_logic": record["logic"],
+        "constant": build.design.constants,
         "loaded_by_host": [i.name for i in images if i.region is not None],
         "weights_id": f"{found[1] << 32 | found[0]:016x}" if found else None,
         "expected_weights_id": f"{ident.rows[1] << 32 | ident.rows[0]:016x}",
-    }  # fmt: skip
+    }
 
 
 def _read_mem(path: Path) -> list[int]:

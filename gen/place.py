@@ -20,9 +20,17 @@ from sterna.gen.tools import Stop, ToolFailed, run_tool, side_by_side
 from sterna.golden.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
-    "LARGEST", "Placed", "SUFFIX", "pack", "place", "place_seeds", "read_netlist", "synthesise",
-    "unpack", "utilisation",
-]  # fmt: skip
+    "LARGEST",
+    "Placed",
+    "SUFFIX",
+    "pack",
+    "place",
+    "place_seeds",
+    "read_netlist",
+    "synthesise",
+    "unpack",
+    "utilisation",
+]
 
 SUFFIX = {"ecp5": ".bit", "ice40": ".bin"}
 """Of a bitstream."""
@@ -87,8 +95,10 @@ def utilisation(folder: Path, board: Board) -> dict[str, tuple[int, int]]:
     for name, cell in NAMES[board.family].items():
         match = re.search(rf"{cell}:\s*(\d+)/\s*(\d+)", done.text)
         if match is None:
-            raise ToolFailed(f"nextpnr-{board.family} does not say how many {cell} are used; see "
-                             f"{folder / 'used.log'}")  # fmt: skip
+            raise ToolFailed(
+                f"nextpnr-{board.family} does not say how many {cell} are used; see "
+                f"{folder / 'used.log'}"
+            )
         found[name] = (int(match[1]), int(match[2]))
     return found
 
@@ -103,10 +113,12 @@ def place_seeds(folder: Path, board: Board, seeds: int, target_mhz: float = 20.0
         one.mkdir(exist_ok=True)
         for name in ("netlist.json", _RULES[board.family][1]):
             shutil.copyfile(folder / name, one / name)
-    made = side_by_side([
-        lambda stop, n=n, one=one: place(one, board, n, target_mhz, stop)
-        for n, one in enumerate(folders, 1)
-    ])  # fmt: skip
+    made = side_by_side(
+        [
+            lambda stop, n=n, one=one: place(one, board, n, target_mhz, stop)
+            for n, one in enumerate(folders, 1)
+        ]
+    )
     best = max(range(seeds), key=lambda n: (made[n].fmax_mhz["sync"], -n))
     for name in (f"placed.{_TEXT[board.family]}", "placed.json", "place.log"):
         shutil.copyfile(folders[best] / name, folder / name)
@@ -125,8 +137,17 @@ def place(
     text = f"placed.{_TEXT[board.family]}"
     out = "--textcfg" if board.family == "ecp5" else "--asc"
     # The net of the PLL may have another name than the constraints give: this holds for all.
-    arguments = [*_arguments(board), "--freq", f"{target_mhz:.6f}", "--seed", str(seed),
-                 out, text, "--report", "placed.json"]  # fmt: skip
+    arguments = [
+        *_arguments(board),
+        "--freq",
+        f"{target_mhz:.6f}",
+        "--seed",
+        str(seed),
+        out,
+        text,
+        "--report",
+        "placed.json",
+    ]
     run_tool(f"nextpnr-{board.family}", arguments, folder, log="place.log", stop=stop)
     report = json.loads(read_bytes(folder / "placed.json", LARGEST, "run the command again"))
     fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
@@ -145,8 +166,9 @@ def pack(folder: Path, board: Board, text: str, name: str) -> bytes:
     source, bits = f"{name}.{_TEXT[board.family]}", f"{name}{SUFFIX[board.family]}"
     write_atomic(folder / source, text.encode())
     if board.family == "ecp5":
-        run_tool("ecppack", ["--compress", "--input", source, "--bit", bits], folder,
-                 log="pack.log")  # fmt: skip
+        run_tool(
+            "ecppack", ["--compress", "--input", source, "--bit", bits], folder, log="pack.log"
+        )
     else:
         run_tool("icepack", [source, bits], folder, log="pack.log")
     return read_bytes(folder / bits, LARGEST)

@@ -176,15 +176,28 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     regions = [p.regions, p.regions + 1] if nodes.main else [p.regions]
     engine = engine_of(entry)
     core = CoreDesign(
-        name=nodes.name, op="conv", sources=[source], target=nodes.target, main=nodes.main,
-        pe=entry["pe"], simd=entry["simd"], tp=entry["tp"], memory="ram" if ram else "rom",
-        input=EdgeDesign.of(edge), output=None, lanes=entry["pe"] * entry["simd"] * entry["tp"],
-        law={}, ranges=declared_ranges(target.rule) if declares else None,
-        regions=regions if ram else None, patchable=p.patchable and not ram,
-        engine=engine, constants=constants_of(node) if engine == "constant" else None,
-        ram_style=entry.get("ram_style", "auto"), banks=banks_of(entry),
+        name=nodes.name,
+        op="conv",
+        sources=[source],
+        target=nodes.target,
+        main=nodes.main,
+        pe=entry["pe"],
+        simd=entry["simd"],
+        tp=entry["tp"],
+        memory="ram" if ram else "rom",
+        input=EdgeDesign.of(edge),
+        output=None,
+        lanes=entry["pe"] * entry["simd"] * entry["tp"],
+        law={},
+        ranges=declared_ranges(target.rule) if declares else None,
+        regions=regions if ram else None,
+        patchable=p.patchable and not ram,
+        engine=engine,
+        constants=constants_of(node) if engine == "constant" else None,
+        ram_style=entry.get("ram_style", "auto"),
+        banks=banks_of(entry),
         reads=reads_of(entry),
-    )  # fmt: skip
+    )
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)
     g = spec.geometry
@@ -265,10 +278,20 @@ def _unweighted(
 ) -> CoreDesign:
     p.streams[nodes.target] = made
     return CoreDesign(
-        name=nodes.name, op=nodes.op, sources=list(nodes.sources), target=nodes.target, main=True,
-        pe=1, simd=1, tp=1, memory="rom", input=EdgeDesign.of(edge), output=EdgeDesign.of(made),
-        lanes=0, law=law,
-    )  # fmt: skip
+        name=nodes.name,
+        op=nodes.op,
+        sources=list(nodes.sources),
+        target=nodes.target,
+        main=True,
+        pe=1,
+        simd=1,
+        tp=1,
+        memory="rom",
+        input=EdgeDesign.of(edge),
+        output=EdgeDesign.of(made),
+        lanes=0,
+        law=law,
+    )
 
 
 def _axis_width(edge: Edge, pixels: int, target: int) -> int:

@@ -107,10 +107,17 @@ def _ecp5(input_hz: Fraction, limits: _Limits) -> Iterator[tuple]:
                     continue
                 seen.add(vco)
                 for out in range(1, 129):
-                    yield vco / out, detector, vco, {
-                        "CLKI_DIV": reference, "CLKFB_DIV": feedback, "CLKOP_DIV": loop,
-                        "CLKOS_DIV": out,
-                    }  # fmt: skip
+                    yield (
+                        vco / out,
+                        detector,
+                        vco,
+                        {
+                            "CLKI_DIV": reference,
+                            "CLKFB_DIV": feedback,
+                            "CLKOP_DIV": loop,
+                            "CLKOS_DIV": out,
+                        },
+                    )
 
 
 def _ice40(input_hz: Fraction, limits: _Limits) -> Iterator[tuple]:
@@ -124,9 +131,17 @@ def _ice40(input_hz: Fraction, limits: _Limits) -> Iterator[tuple]:
             vco = detector * (divf + 1)
             if _inside(vco, limits.vco):
                 for divq in range(1, 7):
-                    yield vco / 2**divq, detector, vco, {
-                        "DIVR": divr, "DIVF": divf, "DIVQ": divq, "FILTER_RANGE": filter_range,
-                    }  # fmt: skip
+                    yield (
+                        vco / 2**divq,
+                        detector,
+                        vco,
+                        {
+                            "DIVR": divr,
+                            "DIVF": divf,
+                            "DIVQ": divq,
+                            "FILTER_RANGE": filter_range,
+                        },
+                    )
 
 
 def _xilinx7(input_hz: Fraction, limits: _Limits) -> Iterator[tuple]:
@@ -138,10 +153,16 @@ def _xilinx7(input_hz: Fraction, limits: _Limits) -> Iterator[tuple]:
             vco = detector * eighths / 8
             if _inside(vco, limits.vco):
                 for out in range(1, 129):
-                    yield vco / out, detector, vco, {
-                        "DIVCLK_DIVIDE": divide, "CLKFBOUT_MULT_F": eighths / 8,
-                        "CLKOUT0_DIVIDE_F": float(out),
-                    }  # fmt: skip
+                    yield (
+                        vco / out,
+                        detector,
+                        vco,
+                        {
+                            "DIVCLK_DIVIDE": divide,
+                            "CLKFBOUT_MULT_F": eighths / 8,
+                            "CLKOUT0_DIVIDE_F": float(out),
+                        },
+                    )
 
 
 _SEARCH = {"ecp5": _ecp5, "ice40": _ice40, "xilinx7": _xilinx7}

@@ -19,9 +19,13 @@ CALIBRATION = 256
 
 
 def check_arguments(
-    network: Any, calibration: Any, name: Any, fraction_bits: Any, evaluate: Any,
+    network: Any,
+    calibration: Any,
+    name: Any,
+    fraction_bits: Any,
+    evaluate: Any,
     leak_tolerance: Any,
-) -> tuple[np.ndarray, dict[str, int], tuple[np.ndarray, np.ndarray] | None, float]:  # fmt: skip
+) -> tuple[np.ndarray, dict[str, int], tuple[np.ndarray, np.ndarray] | None, float]:
     """(the first images to calibrate on, F by neuron, (images, labels) or None, leak tolerance).
 
     UsageError where one is not meant, NetworkError for a name that is none, or no images. All
@@ -94,5 +98,3 @@ def _bits(network: FloatNetwork, given: Any) -> dict[str, int]:
         )
         out[name] = integer(refusal, value, 0, MAX_FRACTION, UsageError)
     return out
-
-

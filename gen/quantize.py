@@ -53,8 +53,13 @@ from sterna.golden.network import (
 from sterna.golden.rule import MAX_FRACTION, NeuronRule
 
 __all__ = [
-    "quantize", "quantize_run", "QuantizeReport", "LayerReport", "FRACTION_RANGE", "MISMATCH",
-]  # fmt: skip
+    "quantize",
+    "quantize_run",
+    "QuantizeReport",
+    "LayerReport",
+    "FRACTION_RANGE",
+    "MISMATCH",
+]
 
 FRACTION_RANGE = range(2, MAX_FRACTION + 1)
 MISMATCH = 1e-3  # of a layer's spikes, of a readout's classes
@@ -102,8 +107,9 @@ class QuantizeReport:
         ]
         rows += [
             f"{r.name}: at no F that fits does less than {MISMATCH:g} of it differ"
-            for r in self.layers if r.mismatch > MISMATCH
-        ]  # fmt: skip
+            for r in self.layers
+            if r.mismatch > MISMATCH
+        ]
         if self.accuracy_float is not None and self.accuracy_integer is not None:
             rows.append(
                 f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
@@ -160,8 +166,15 @@ def quantize(
             streams[node.name] = layer.spikes
     for node in network.nodes:
         if isinstance(node, FloatConv2d):
-            nodes[node.name] = Conv2d(node.name, node.input, trits[node.name], node.stride,
-                                      node.padding, node.groups, node.kind)  # fmt: skip
+            nodes[node.name] = Conv2d(
+                node.name,
+                node.input,
+                trits[node.name],
+                node.stride,
+                node.padding,
+                node.groups,
+                node.kind,
+            )
         elif isinstance(node, FloatLinear):
             nodes[node.name] = Linear(node.name, node.input, trits[node.name], node.kind)
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
@@ -186,8 +199,9 @@ def quantize_run(
     folder = source if source.is_dir() else source.parent
     head = finished_record(folder)
     chosen, name = head.get("fraction_bits"), head.get("name", "network")
-    result, report = quantize(FloatNetwork.load(source), calibration, name=name,
-                              fraction_bits=chosen, evaluate=evaluate)  # fmt: skip
+    result, report = quantize(
+        FloatNetwork.load(source), calibration, name=name, fraction_bits=chosen, evaluate=evaluate
+    )
     save(result, out)
     return result, report
 
@@ -199,8 +213,12 @@ def rule_of(network: Network, name: str) -> NeuronRule:
     return node.rule
 
 
-def _evaluate(network: FloatNetwork, result: Network, evaluate: tuple[np.ndarray, np.ndarray],
-              report: QuantizeReport) -> None:  # fmt: skip
+def _evaluate(
+    network: FloatNetwork,
+    result: Network,
+    evaluate: tuple[np.ndarray, np.ndarray],
+    report: QuantizeReport,
+) -> None:
     from sterna.golden.exact import run  # torch only where accuracies are asked for
 
     images, labels = evaluate
@@ -295,9 +313,14 @@ class _Layer:
     """One neuron layer on the calibration images: tries fractions, keeps the best one's spikes."""
 
     def __init__(
-        self, network: FloatNetwork, node: FloatNeuron | FloatReadout, unit: Unit,
-        trits: dict[str, np.ndarray], streams: dict[str, np.ndarray], tolerance: float,
-    ) -> None:  # fmt: skip
+        self,
+        network: FloatNetwork,
+        node: FloatNeuron | FloatReadout,
+        unit: Unit,
+        trits: dict[str, np.ndarray],
+        streams: dict[str, np.ndarray],
+        tolerance: float,
+    ) -> None:
         self.node, self.unit, self.tolerance = node, unit, tolerance
         self.steps = network.steps
         self.real, v = reference(network, node, streams, unit.size)

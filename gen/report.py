@@ -20,9 +20,16 @@ from sterna.golden.errors import FileError
 from sterna.golden.network import Conv2d, Linear, Network
 
 __all__ = [
-    "buffer_rows", "core_rows", "estimated", "keep_measurement", "measurements", "page", "report",
-    "rows_text", "table",
-]  # fmt: skip
+    "buffer_rows",
+    "core_rows",
+    "estimated",
+    "keep_measurement",
+    "measurements",
+    "page",
+    "report",
+    "rows_text",
+    "table",
+]
 
 
 def report(build: Build) -> dict[str, Any]:
@@ -110,19 +117,21 @@ def buffer_rows(network: Network, design: Design) -> list[dict[str, Any]]:
     for branch in design.buffers:
         buffer = branch.buffer
         assert buffer is not None
-        rows.append({
-            "node": branch.source,
-            "reader": branch.reader,
-            "port": branch.port,
-            "kind": buffer.kind,
-            "depth": buffer.depth,
-            "width": branch.given.edge.width,
-            "min_no_deadlock": buffer.min_no_deadlock,
-            "min_full_rate": buffer.min_full_rate,
-            "margin": buffer.margin,
-            "bits": buffer.bits,
-            "waits_for": waits_for(network, branch),
-        })  # fmt: skip
+        rows.append(
+            {
+                "node": branch.source,
+                "reader": branch.reader,
+                "port": branch.port,
+                "kind": buffer.kind,
+                "depth": buffer.depth,
+                "width": branch.given.edge.width,
+                "min_no_deadlock": buffer.min_no_deadlock,
+                "min_full_rate": buffer.min_full_rate,
+                "margin": buffer.margin,
+                "bits": buffer.bits,
+                "waits_for": waits_for(network, branch),
+            }
+        )
     return rows
 
 
@@ -163,16 +172,39 @@ def _engine(row: Mapping[str, Any]) -> str:
 
 def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
-    heads = ("core", "output", "weights", "pe", "simd", "tp", "lanes", "memory", "engine", "clocks",
-             "busy", "~LUT", "~FF", "BRAM")  # fmt: skip
+    heads = (
+        "core",
+        "output",
+        "weights",
+        "pe",
+        "simd",
+        "tp",
+        "lanes",
+        "memory",
+        "engine",
+        "clocks",
+        "busy",
+        "~LUT",
+        "~FF",
+        "BRAM",
+    )
     rows: list[tuple[Any, ...]] = [
         (
-            r["name"], r["output"], f"{r['weights']} {r['kind']}" if r["weights"] else "",
-            r["pe"], r["simd"], r["tp"], r["lanes"] or "", r["memory"], _engine(r),
-            r["clocks"], f"{r['busy']:.0%}", *_core_cost(r),
+            r["name"],
+            r["output"],
+            f"{r['weights']} {r['kind']}" if r["weights"] else "",
+            r["pe"],
+            r["simd"],
+            r["tp"],
+            r["lanes"] or "",
+            r["memory"],
+            _engine(r),
+            r["clocks"],
+            f"{r['busy']:.0%}",
+            *_core_cost(r),
         )
         for r in answer["layers"]
-    ]  # fmt: skip
+    ]
     if answer["ends_estimate"] is not None:
         ends = _core_cost({"estimate": answer["ends_estimate"]})
         rows.append(("control, AXI", *[""] * (len(heads) - 1 - len(ends)), *ends))
@@ -230,15 +262,23 @@ def solver_lines(solver: Mapping[str, Any]) -> list[str]:
         shares = ", ".join(
             f"{used[k] / v:.0%} of {v:,g} {words[k]}" for k, v in limits.items() if v
         )
-        lines.append(f"uses {shares}" + (
-            f" ({solver['limits']['where']})" if "board" in solver["goal"] else ""
-        ))  # fmt: skip
+        lines.append(
+            f"uses {shares}"
+            + (f" ({solver['limits']['where']})" if "board" in solver["goal"] else "")
+        )
     lines.append(f"limit: {solver['limited_by']}")
     rows = [
-        (name, f"{c['clocks_per_image']:,}", f"{c['fps']:,.0f}", f"{c['luts']:,}", f"{c['ff']:,}",
-         f"{c['bram']:g}")
-        for name in ("faster", "chosen", "slower") if (c := solver[name]) is not None
-    ]  # fmt: skip
+        (
+            name,
+            f"{c['clocks_per_image']:,}",
+            f"{c['fps']:,.0f}",
+            f"{c['luts']:,}",
+            f"{c['ff']:,}",
+            f"{c['bram']:g}",
+        )
+        for name in ("faster", "chosen", "slower")
+        if (c := solver[name]) is not None
+    ]
     lines.append(rows_text(("frontier", "clocks", "fps", "~LUT", "~FF", "BRAM"), rows))
     return lines
 
@@ -247,11 +287,17 @@ def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[
     heads = ("buffer", "depth", "width", "bits", "kind", "least", "full rate", "waits for")
     return heads, [
         (
-            f"{r['node']} to {r['reader']}", r["depth"], r["width"], r["bits"], r["kind"],
-            r["min_no_deadlock"], r["min_full_rate"], ", ".join(r["waits_for"]) or r["reader"],
+            f"{r['node']} to {r['reader']}",
+            r["depth"],
+            r["width"],
+            r["bits"],
+            r["kind"],
+            r["min_no_deadlock"],
+            r["min_full_rate"],
+            ", ".join(r["waits_for"]) or r["reader"],
         )
         for r in answer["buffers"]
-    ]  # fmt: skip
+    ]
 
 
 def page(build: Build, answer: Mapping[str, Any]) -> str:

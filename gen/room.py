@@ -27,9 +27,7 @@ _STEPS = 4
 _Option = tuple[str, int]  # a core, or a reader and its port (below 0: the core's rows)
 
 
-def with_room(
-    network: Network, design: Design, rate: Callable[[Design], Fraction]
-) -> Design:
+def with_room(network: Network, design: Design, rate: Callable[[Design], Fraction]) -> Design:
     """The design with the least room, at few places, with which it is as fast as its law; as it is
     where it is so already, or where room does not help.
 
@@ -40,9 +38,10 @@ def with_room(
         return design
     options: list[_Option] = [(c.name, -1) for c in design.cores if c.op != "merge"]
     options += [
-        (b.reader, b.port) for b in design.branches
+        (b.reader, b.port)
+        for b in design.branches
         if b.given != b.taken and _turns(network, b.reader) and not b.ahead
-    ]  # fmt: skip
+    ]
     best, steps = took, 0
     for step in range(1, _STEPS + 1):
         now = rate(_built(network, design, options, step))
@@ -79,9 +78,10 @@ def _built(network: Network, design: Design, options: list[_Option], steps: int)
     """With ``steps`` strides of rows more, or room for the beats of a pixel, at the options."""
     cores = [
         replace(c, spare_rows=c.spare_rows + steps * _stride(network, design, c.name))
-        if (c.name, -1) in options else c
+        if (c.name, -1) in options
+        else c
         for c in design.cores
-    ]  # fmt: skip
+    ]
     branches = [
         replace(b, ahead=b.taken.edge.beats_per_pixel) if (b.reader, b.port) in options else b
         for b in design.branches

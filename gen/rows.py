@@ -45,16 +45,30 @@ def _interval(g: Geometry, spare: int, visits: int, items: int, pitch: int) -> f
     need = g.kernel[0] + max(g.stride[0], g.next_image) + spare
     slots = -(-need // g.rows) * g.rows
     return _run(
-        g.width * g.words_per_pixel, g.height, g.kernel[0], g.stride[0], g.padding[0],
-        g.out_height, slots, (visits - 1) * pitch + items, visits * pitch,
-    )  # fmt: skip
+        g.width * g.words_per_pixel,
+        g.height,
+        g.kernel[0],
+        g.stride[0],
+        g.padding[0],
+        g.out_height,
+        slots,
+        (visits - 1) * pitch + items,
+        visits * pitch,
+    )
 
 
 @lru_cache(maxsize=1 << 12)
 def _run(
-    beats: int, height: int, kernel: int, stride: int, top: int, out_height: int, slots: int,
-    busy: int, pitch: int,
-) -> float:  # fmt: skip
+    beats: int,
+    height: int,
+    kernel: int,
+    stride: int,
+    top: int,
+    out_height: int,
+    slots: int,
+    busy: int,
+    pitch: int,
+) -> float:
     """Row by row, what tokens.cpp does beat by beat. busy, pitch: clocks from the first item of an
     output row to behind its last, and to the first of the next one."""
     images = max(_IMAGES, -(-_ROWS // out_height) if out_height * pitch < 2000 else 0)

@@ -15,9 +15,15 @@ from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
 
 __all__ = [
-    "Unit", "decay_of", "nearest_decay", "fold_rule", "is_lossless", "bias_in_start",
-    "highest_membrane", "pattern_rule",
-]  # fmt: skip
+    "Unit",
+    "decay_of",
+    "nearest_decay",
+    "fold_rule",
+    "is_lossless",
+    "bias_in_start",
+    "highest_membrane",
+    "pattern_rule",
+]
 
 AnyNeuron = FloatNeuron | FloatReadout
 SAME = 1e-9  # how near two factors are one
@@ -121,10 +127,18 @@ def fold_rule(
     if node.reset == "subtract":
         _check_bits(node, "reset_by", step_back, "use fewer fraction bits or larger gains")
     rule = NeuronRule(
-        threshold, node.reset, step_back if node.reset == "subtract" else None,
-        rule_bias if np.any(rule_bias) else None, rule_start if np.any(rule_start) else None,
-        leak, synapse, getattr(node, "delay", 0), fraction, unit.shifts, unit.coef,
-    )  # fmt: skip
+        threshold,
+        node.reset,
+        step_back if node.reset == "subtract" else None,
+        rule_bias if np.any(rule_bias) else None,
+        rule_start if np.any(rule_start) else None,
+        leak,
+        synapse,
+        getattr(node, "delay", 0),
+        fraction,
+        unit.shifts,
+        unit.coef,
+    )
     return rule, int(silent.sum())
 
 
@@ -145,9 +159,14 @@ def _check_bits(node: AnyNeuron, what: str, a: np.ndarray, way: str) -> None:
 
 
 def highest_membrane(
-    unit: Unit, bias: np.ndarray, start: np.ndarray, leak: Decay | None,
-    synapse: Decay | str | None, steps: int, fraction: int,
-) -> np.ndarray:  # fmt: skip
+    unit: Unit,
+    bias: np.ndarray,
+    start: np.ndarray,
+    leak: Decay | None,
+    synapse: Decay | str | None,
+    steps: int,
+    fraction: int,
+) -> np.ndarray:
     """The largest membrane each channel can reach if it never fires, float64 (O,); 2**40 where
     that is more, which no register holds."""
     near = lambda a: np.clip(a, -FAR, FAR)  # noqa: E731
@@ -193,5 +212,10 @@ def pattern_rule(
         threshold[o] = low if fires[0, o] else high + 1
         back[o] = 0
     _check_bits(node, "threshold", threshold, "use fewer fraction bits")
-    return replace(rule, threshold=threshold, bias=bias, v_init=start,
-                   reset_by=back if node.reset == "subtract" else None)  # fmt: skip
+    return replace(
+        rule,
+        threshold=threshold,
+        bias=bias,
+        v_init=start,
+        reset_by=back if node.reset == "subtract" else None,
+    )

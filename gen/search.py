@@ -63,23 +63,37 @@ class Search:
         least: Entries = {}
         for group in groups:  # any that agrees with what is given
             least |= smallest(self.network, group, 1 << 40, self.given, None, self.family)
-        base = plan(self.network, cores, least, 1 << 40, self.family, self.clock_mhz,
-                    self.axis_width, self.patchable)  # fmt: skip
+        base = plan(
+            self.network,
+            cores,
+            least,
+            1 << 40,
+            self.family,
+            self.clock_mhz,
+            self.axis_width,
+            self.patchable,
+        )
         self.options = candidates(
             self.network, base, groups, self.given, constants=not self.patchable
         )
         self.worth = BLOCK_WORTH[self.family]
         self.better = Polish(
-            self.options, lambda c: self.price(c.cost, self.worth), self.excess, self.weigh,
+            self.options,
+            lambda c: self.price(c.cost, self.worth),
+            self.excess,
+            self.weigh,
             self.complete_entries,
-        )  # fmt: skip
+        )
         for found in self.options.values():
             ordered = sorted(found, key=lambda c: c.clocks)
             prices = [self.price(c.cost, self.worth) for c in ordered]
-            self.floors.append((
-                [c.clocks for c in ordered], list(accumulate(prices, min)),
-                list(accumulate((c.cost.luts for c in ordered), min)),
-            ))  # fmt: skip
+            self.floors.append(
+                (
+                    [c.clocks for c in ordered],
+                    list(accumulate(prices, min)),
+                    list(accumulate((c.cost.luts for c in ordered), min)),
+                )
+            )
 
     def floor(self, bound: int) -> tuple[float, float]:
         """(price, LUTs) that designs of at most ``bound`` clocks hardly fall below: `SURE` of the
@@ -111,8 +125,13 @@ class Search:
         where block RAM is ``worth`` more than usual, because it runs out."""
         out = []
         for found in self.options.values():
-            fast = [c for c in found if c.clocks <= bound and c.entries not in slow
-                    and (worth > self.worth or not c.narrow)]  # fmt: skip
+            fast = [
+                c
+                for c in found
+                if c.clocks <= bound
+                and c.entries not in slow
+                and (worth > self.worth or not c.narrow)
+            ]
             if not fast:
                 return None
             out.append(min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks)))
@@ -192,8 +211,16 @@ class Search:
         return Choice(design.interval, estimate(self.network, design), entries, design, bound)
 
     def _plan(self, entries: Entries, bound: int) -> Design:
-        return plan(self.network, walk(self.network), entries, bound, self.family, self.clock_mhz,
-                    self.axis_width, self.patchable)  # fmt: skip
+        return plan(
+            self.network,
+            walk(self.network),
+            entries,
+            bound,
+            self.family,
+            self.clock_mhz,
+            self.axis_width,
+            self.patchable,
+        )
 
     def weigh(self, entries: Entries, bound: int) -> Choice:
         """A complete folding with streams for ``bound`` clocks."""
@@ -220,8 +247,12 @@ class Search:
             if best is None or design.interval < best[1].interval:
                 best = entries, design
             late = {c.name for c in design.cores if c.law.get("gearbox", 0) > bound}
-            found = [c.entries for options in self.options.values() for c in options
-                     if late & set(c.entries) and self._same(c.entries, entries)]  # fmt: skip
+            found = [
+                c.entries
+                for options in self.options.values()
+                for c in options
+                if late & set(c.entries) and self._same(c.entries, entries)
+            ]
             if not found:
                 break
             slow += found
@@ -251,13 +282,20 @@ class Search:
         key = f"{choice.bound} {choice.entries}"
         if key not in self.final:
             design = fold(
-                self.network, choice.entries, family=self.family, clock_mhz=self.clock_mhz,
-                axis_width=self.axis_width, patchable=self.patchable, target=choice.bound,
-            )  # fmt: skip
+                self.network,
+                choice.entries,
+                family=self.family,
+                clock_mhz=self.clock_mhz,
+                axis_width=self.axis_width,
+                patchable=self.patchable,
+                target=choice.bound,
+            )
             self.final[key] = replace(
-                choice, interval=design.interval, estimate=estimate(self.network, design),
+                choice,
+                interval=design.interval,
+                estimate=estimate(self.network, design),
                 design=design,
-            )  # fmt: skip
+            )
         return self.final[key]
 
     def complete(self, choice: Choice) -> Choice:
@@ -285,7 +323,11 @@ class Search:
             yield self._planned(bound, self.worth * times)
 
     def smallest(
-        self, bounds: Sequence[int], target: int, known: Sequence[Choice] = (), *,
+        self,
+        bounds: Sequence[int],
+        target: int,
+        known: Sequence[Choice] = (),
+        *,
         limited: bool = True,
     ) -> list[Choice]:
         """Designs of at most ``target`` clocks, the best one first; all that could be the best (not

@@ -83,10 +83,12 @@ def _with_buffers(design: Design, sizer: "_Sizer", margin: int) -> Design:
         # to be deep may turn out not to be; from then on FIFOs only move into block RAM.
         now = [_kind(c, design, margin) for c in found]
         wrong = [
-            (c, kind) for c, kind in zip(found, now, strict=True)
-            if c.depth and (c.kind == "block") != (kind == "block")
+            (c, kind)
+            for c, kind in zip(found, now, strict=True)
+            if c.depth
+            and (c.kind == "block") != (kind == "block")
             and not (c.kind == "block" and c.small)
-        ]  # fmt: skip
+        ]
         settled = not wrong
         for c, kind in wrong:
             c.small |= c.kind == "block"
@@ -167,9 +169,14 @@ class _Sizer:
     ) -> Timing:
         now = [self.found[n] for n in self.order]
         return self.model.run(
-            images, depths=[c.depth for c in now], kinds=[c.kind for c in now],
-            limit=limit or 0, fill=fill, in_flight=self.in_flight, grow=grow,
-        )  # fmt: skip
+            images,
+            depths=[c.depth for c in now],
+            kinds=[c.kind for c in now],
+            limit=limit or 0,
+            fill=fill,
+            in_flight=self.in_flight,
+            grow=grow,
+        )
 
     def rate(self) -> Fraction:
         """Clocks an image with as many images on their way as may be."""

@@ -82,9 +82,7 @@ def slot(folder: Path, ended: Callable[[], bool] = lambda: False) -> Iterator[No
         yield
 
 
-def _take_one(
-    folder: Path, count: int, held: contextlib.ExitStack, queued: bool = False
-) -> bool:
+def _take_one(folder: Path, count: int, held: contextlib.ExitStack, queued: bool = False) -> bool:
     """Lock a free slot, until ``held`` is closed; False where none is free, or others wait."""
     if not queued:
         with (folder / "queue").open("a") as queue:
@@ -116,8 +114,10 @@ def _pause(ended: Callable[[], bool]) -> None:
 def _say_waiting(count: int) -> None:
     print(
         f"waiting: yosys or nextpnr is running {count} time{'s' * (count > 1)}, as often as may be "
-        f"at once (STERNA_JOBS={count})", file=sys.stderr, flush=True,
-    )  # fmt: skip
+        f"at once (STERNA_JOBS={count})",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 @contextlib.contextmanager

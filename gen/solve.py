@@ -22,7 +22,7 @@ from sterna.gen.goals import (
     check_settings,
     python_number,
     with_memories,
-)  # fmt: skip
+)
 from sterna.gen.graph import walk
 from sterna.gen.polish import SHORT
 from sterna.gen.search import Search
@@ -39,8 +39,11 @@ LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
 NEAR = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
-ENDS = {"axis_input": "the image input", "axis_output": "the result output",
-        "control": "the control plane"}  # fmt: skip
+ENDS = {
+    "axis_input": "the image input",
+    "axis_output": "the result output",
+    "control": "the control plane",
+}
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,11 @@ def board_limits(name: str) -> tuple[str, Limits]:
     per_lut = 2 if b.family == "xilinx7" else 1
     room = b.lut * HEAD_ROOM - LINK_LUTS
     return b.family, Limits(
-        lut=round(room), ff=round(b.lut * per_lut * HEAD_ROOM - LINK_LUTS),
-        bram=b.bram - LINK_BRAM[b.family], where=name,
-    )  # fmt: skip
+        lut=round(room),
+        ff=round(b.lut * per_lut * HEAD_ROOM - LINK_LUTS),
+        bram=b.bram - LINK_BRAM[b.family],
+        where=name,
+    )
 
 
 def solve(
@@ -103,8 +108,13 @@ def solve(
     check_network(network)
     check_goals(fps, luts, board)
     given = as_folding(given)
-    check_settings(family=family, clock_mhz=clock_mhz, axis_width=axis_width, memory=memory,
-                   patchable=patchable)  # fmt: skip
+    check_settings(
+        family=family,
+        clock_mhz=clock_mhz,
+        axis_width=axis_width,
+        memory=memory,
+        patchable=patchable,
+    )
     clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
     limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
@@ -149,9 +159,9 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         raise DesignError(
             f"node '{name}': its folding is given, and takes {bounds[0]} clocks an image, {left}; "
             "give it more lanes, lower the fps or raise the clock"
-            if held else
-            f"node '{name}': its fastest folding takes {bounds[0]} clocks an image, {left}; lower "
-            "the fps or raise the clock"
+            if held
+            else f"node '{name}': its fastest folding takes {bounds[0]} clocks an image, {left}; "
+            "lower the fps or raise the clock"
         )
     found = search.smallest(bounds, target)
     if not found:

@@ -26,16 +26,24 @@ from sterna.hw.pool import PoolSpec
 from sterna.hw.stream import Edge
 
 __all__ = [
-    "conv_spec", "front_spec", "pool_spec", "declared_ranges", "declared_values", "is_depthwise",
-    "input_map", "weight_rows",
-]  # fmt: skip
+    "conv_spec",
+    "front_spec",
+    "pool_spec",
+    "declared_ranges",
+    "declared_values",
+    "is_depthwise",
+    "input_map",
+    "weight_rows",
+]
 
 
 def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
     """One kernel a channel: PE runs over channels instead of over a group's outputs."""
-    return isinstance(node, Conv2d) and node.groups > 1 and (
-        node.groups == node.out_channels == in_shape[0]
-    )  # fmt: skip
+    return (
+        isinstance(node, Conv2d)
+        and node.groups > 1
+        and (node.groups == node.out_channels == in_shape[0])
+    )
 
 
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
@@ -84,9 +92,7 @@ def weight_rows(
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
-def front_spec(
-    network: Network, core: CoreDesign, family: str, *, rows: bool = False
-) -> FrontSpec:
+def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = False) -> FrontSpec:
     """The Front of a weighted node; with ``rows`` also the contents of its memory.
 
     DesignError names the node where pe, simd, tp or the engine are illegal.

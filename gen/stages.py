@@ -185,12 +185,15 @@ def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
             f"{build.folder}: its network or folding was changed by another program while it was "
             "read; run the same command again"
         )
-    build.enter(stage, {
-        "reads": read,
-        "options": asked,
-        "generator": generator_id(),
-        "writes": {name: build.written[name] for name in wrote},
-    })  # fmt: skip
+    build.enter(
+        stage,
+        {
+            "reads": read,
+            "options": asked,
+            "generator": generator_id(),
+            "writes": {name: build.written[name] for name in wrote},
+        },
+    )
 
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
@@ -218,12 +221,15 @@ def _known(options: dict[str, Any]) -> dict[str, Any]:
     plain = {
         name: (int, float) if float in given else tuple(get_origin(k) or k for k in given)
         for name, given in kinds.items()
-    }  # fmt: skip
+    }
     return {
-        k: v for k, v in options.items()
-        if k in plain and v is not None and isinstance(v, plain[k])
+        k: v
+        for k, v in options.items()
+        if k in plain
+        and v is not None
+        and isinstance(v, plain[k])
         and (bool in plain[k] or not isinstance(v, bool))
-    }  # fmt: skip
+    }
 
 
 def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
@@ -357,9 +363,16 @@ def _pack_files(build: Build) -> list[str]:
 def _verilog_files(build: Build) -> list[str]:
     name = build.name
     return [
-        f"{name}.v", "csr.json", f"{name}_csr.h", "filelist.f", "vectors.npz", f"{name}_tb.v",
-        "vectors_in.hex", "vectors_out.hex", f"sim/{name}_taps.v",
-    ]  # fmt: skip
+        f"{name}.v",
+        "csr.json",
+        f"{name}_csr.h",
+        "filelist.f",
+        "vectors.npz",
+        f"{name}_tb.v",
+        "vectors_in.hex",
+        "vectors_out.hex",
+        f"sim/{name}_taps.v",
+    ]
 
 
 READS = {
@@ -373,9 +386,7 @@ RUN: dict[str, Callable[[Build, dict[str, Any]], None]] = {
     "verilog": _run_verilog,
 }
 WRITES: dict[str, Callable[[Build], list[str]]] = {
-    "fold": lambda build: [
-        "design.json", *[SOLUTION] * (build.folder / SOLUTION).is_file()
-    ],
+    "fold": lambda build: ["design.json", *[SOLUTION] * (build.folder / SOLUTION).is_file()],
     "pack": _pack_files,
     "verilog": _verilog_files,
 }

@@ -39,10 +39,20 @@ CLOCK_PIN = ("CABGA381", "P3")
 
 _LATTICE_RAM_LUTS = 6  # two slices of storage and one for the write port
 _XILINX_RAM_LUTS = {
-    "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1S": 2, "RAM128X1D": 4,
-    "RAM256X1S": 4, "RAM256X1D": 8, "RAM32M": 4, "RAM64M": 4, "SRL16E": 1, "SRLC16E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1S": 2,
+    "RAM128X1D": 4,
+    "RAM256X1S": 4,
+    "RAM256X1D": 8,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "SRL16E": 1,
+    "SRLC16E": 1,
     "SRLC32E": 1,
-}  # fmt: skip
+}
 
 
 def _count_ecp5(cells: dict[str, int]) -> dict[str, Any]:
@@ -220,8 +230,9 @@ def _wrapper(ports: list[tuple[str, str, int]], top: str, clock: str) -> str:
     paths (one XOR at most) are never the longest.
     """
     lines = ["module fmax_wrapper(input clk, input si, output so);"]
-    inputs = [(name, width) for direction, name, width in ports
-              if direction == "input" and name != clock]  # fmt: skip
+    inputs = [
+        (name, width) for direction, name, width in ports if direction == "input" and name != clock
+    ]
     outputs = [(name, width) for direction, name, width in ports if direction == "output"]
     n_in, n_out = sum(w for _, w in inputs), sum(w for _, w in outputs)
     lines += [
@@ -279,8 +290,15 @@ def fmax_ecp5(
     if not any(name == clock for _, name, _ in ports):
         raise DesignError(f"module {top!r} has no clock port {clock!r}; give its name")
     (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock), encoding="utf-8")
-    used = synth([*(folder / name for name in names), folder / "fmax_wrapper.v"], "fmax_wrapper",
-                 "ecp5", folder, json_netlist=True, options=options, timeout=timeout)  # fmt: skip
+    used = synth(
+        [*(folder / name for name in names), folder / "fmax_wrapper.v"],
+        "fmax_wrapper",
+        "ecp5",
+        folder,
+        json_netlist=True,
+        options=options,
+        timeout=timeout,
+    )
     netlist = folder / "fmax_wrapper_ecp5.json"
     moved = use_output_registers(netlist, "fmax_wrapper") if output_registers else 0
     routing = ["--router", router]
@@ -293,11 +311,29 @@ def fmax_ecp5(
         report = f"fmax_{seed}.json"
         run_tool(
             "nextpnr-ecp5",
-            [f"--{device}", "--speed", "6", "--json", "fmax_wrapper_ecp5.json", "--report", report,
-             "--seed", str(seed), "--freq", str(target_mhz), "--timing-allow-fail",
-             "--lpf-allow-unconstrained", "--quiet", *PLACER_ECP5, *routing],
-            folder, log=f"fmax_{seed}.log", timeout=timeout, stop=stop,
-        )  # fmt: skip
+            [
+                f"--{device}",
+                "--speed",
+                "6",
+                "--json",
+                "fmax_wrapper_ecp5.json",
+                "--report",
+                report,
+                "--seed",
+                str(seed),
+                "--freq",
+                str(target_mhz),
+                "--timing-allow-fail",
+                "--lpf-allow-unconstrained",
+                "--quiet",
+                *PLACER_ECP5,
+                *routing,
+            ],
+            folder,
+            log=f"fmax_{seed}.log",
+            timeout=timeout,
+            stop=stop,
+        )
         placed = json.loads((folder / report).read_text(encoding="utf-8"))
         return min(float(entry["achieved"]) for entry in placed["fmax"].values()), placed
 

@@ -15,9 +15,17 @@ import numpy as np
 from sterna.gen.floatnet import FloatNeuron, FloatReadout
 
 __all__ = [
-    "TIE", "MOST_TIE", "InUnits", "in_units", "bias_in_start", "bias_in_threshold", "is_whole",
-    "ranks", "snap", "tie_width",
-]  # fmt: skip
+    "TIE",
+    "MOST_TIE",
+    "InUnits",
+    "in_units",
+    "bias_in_start",
+    "bias_in_threshold",
+    "is_whole",
+    "ranks",
+    "snap",
+    "tie_width",
+]
 
 TIE = 1e-6  # of the larger side of a comparison: some roundings of float32
 MOST_TIE = 1e-3  # of a unit: no sum of integers is mistaken for its neighbour

@@ -22,10 +22,27 @@ from sterna.hw.top import Branch, TopSpec
 
 __all__ = ["Plan", "plan_of", "KINDS"]
 
-KINDS = {name: number for number, name in enumerate((
-    "fifo", "cut", "join", "split", "gather", "shifter", "fork", "meet", "concat", "source",
-    "result", "sink", "shortcut", "core",
-))}  # fmt: skip
+KINDS = {
+    name: number
+    for number, name in enumerate(
+        (
+            "fifo",
+            "cut",
+            "join",
+            "split",
+            "gather",
+            "shifter",
+            "fork",
+            "meet",
+            "concat",
+            "source",
+            "result",
+            "sink",
+            "shortcut",
+            "core",
+        )
+    )
+}
 """Units of tokens.cpp; their comments there say what their parameters are."""
 
 
@@ -230,9 +247,16 @@ def _front(
 
 
 def _core(
-    plan: Plan, g: Geometry, visits: int, items: int, pitch: int, credits: int, back: int,
-    delays: list[int], inputs: list[int],
-) -> int:  # fmt: skip
+    plan: Plan,
+    g: Geometry,
+    visits: int,
+    items: int,
+    pitch: int,
+    credits: int,
+    back: int,
+    delays: list[int],
+    inputs: list[int],
+) -> int:
     """A walker over a line buffer, ``visits`` visits an output row of ``items`` items each.
 
     ``credits``: visits that may be under way; one comes back ``back`` clocks after the last token
@@ -240,10 +264,20 @@ def _core(
     """
     out = plan.channel()
     numbers = [
-        g.width * g.words_per_pixel, g.height, g.kernel[0], g.stride[0], g.padding[0],
-        g.out_height, g.slots, visits, items, max(items, pitch), credits, back,
+        g.width * g.words_per_pixel,
+        g.height,
+        g.kernel[0],
+        g.stride[0],
+        g.padding[0],
+        g.out_height,
+        g.slots,
+        visits,
+        items,
+        max(items, pitch),
+        credits,
+        back,
         LineBuffer.freeing,
-    ]  # fmt: skip
+    ]
     plan.unit("core", [*numbers, *delays], inputs, [out])
     return out
 

@@ -30,8 +30,21 @@ from sterna.gen.orphans import end_group, watched
 from sterna.gen.slots import at_once, exclusive, slot
 from sterna.golden.errors import SternaError, ToolMissing, UsageError
 
-__all__ = ["Tool", "Completed", "Stop", "ToolFailed", "find", "available", "provenance", "run_tool",
-           "side_by_side", "clean_env", "yowasp_cache", "NATIVE_OR_WASM", "TOOLS"]
+__all__ = [
+    "Tool",
+    "Completed",
+    "Stop",
+    "ToolFailed",
+    "find",
+    "available",
+    "provenance",
+    "run_tool",
+    "side_by_side",
+    "clean_env",
+    "yowasp_cache",
+    "NATIVE_OR_WASM",
+    "TOOLS",
+]
 
 # Older Verilators do not compile cocotb's VPI code.
 _VERILATOR_MINIMUM = (5, 36)
@@ -226,7 +239,12 @@ def _find_verilator(path: str) -> Tool:
 def _version(argv: Sequence[str]) -> str:
     try:
         done = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False,
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=30,
+            check=False,
             env=clean_env(),
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -383,9 +401,16 @@ def _run(
     try:
         with watched(argv) as (words, how):
             process = subprocess.Popen(
-                words, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", **how,
-            )  # fmt: skip
+                words,
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                **how,
+            )
             with stop.watch(process):
                 try:
                     text, _ = process.communicate(timeout=timeout)

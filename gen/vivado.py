@@ -82,10 +82,14 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
         "pins.v": wrapper(where, inner, pll),
         "pins.xdc": constraints(where, pll.mhz)[1],
         "build.tcl": _TCL.format(
-            name=build.name, board=where.name, part=where.part, top=TOP, memories=memories,
+            name=build.name,
+            board=where.name,
+            part=where.part,
+            top=TOP,
+            memories=memories,
             mhz=pll.mhz,
         ),
-    } | {f"mem/{name}": data for name, data in files.items()}  # fmt: skip
+    } | {f"mem/{name}": data for name, data in files.items()}
     with build.held():
         build.workshop(project)
         build.remove_folder(f"{project}/mem")
@@ -93,10 +97,17 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
             build.write(f"{project}/{name}", data)
     interval = build.design.modelled_interval or build.design.interval
     return {
-        "board": where.name, "part": where.part, "family": where.family, "project": str(folder),
-        "files": sorted(texts), "clock_mhz": pll.mhz, "pll": pll.parameters, "baud": baud,
-        "interval": interval, "images_per_second": pll.mhz * 1e6 / interval,
-    }  # fmt: skip
+        "board": where.name,
+        "part": where.part,
+        "family": where.family,
+        "project": str(folder),
+        "files": sorted(texts),
+        "clock_mhz": pll.mhz,
+        "pll": pll.parameters,
+        "baud": baud,
+        "interval": interval,
+        "images_per_second": pll.mhz * 1e6 / interval,
+    }
 
 
 def _from_files(text: str, images: Sequence[MemoryImage]) -> tuple[str, dict[str, str]]:
@@ -119,8 +130,9 @@ def _from_files(text: str, images: Sequence[MemoryImage]) -> tuple[str, dict[str
 
     text = re.sub(
         r"  initial begin\n    (\w+)\[0\] = [^;]+;\n(?:    \1\[\d+\] = [^;]+;\n)*  end\n",
-        replace, text,
-    )  # fmt: skip
+        replace,
+        text,
+    )
     missing = {i.name for i in wanted.values()} - {name.removesuffix(".mem") for name in files}
     if missing:
         raise DesignError(f"memory '{min(missing)}' is not in the Verilog; report this")

@@ -38,9 +38,7 @@ def _fixed(network: Network, design: Design) -> dict[str, dict[str, int]]:
 def with_widths(network: Network, design: Design) -> Design:
     """The design with the widths of its fixed cores written down."""
     found = _fixed(network, design)
-    return replace(
-        design, cores=[replace(c, widths=found.get(c.name)) for c in design.cores]
-    )
+    return replace(design, cores=[replace(c, widths=found.get(c.name)) for c in design.cores])
 
 
 def check_widths(network: Network, design: Design) -> None:

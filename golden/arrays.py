@@ -27,9 +27,19 @@ _HEADER = re.compile(
 _MOST_AXES = 16
 _NPY_HEADER = 1 << 12
 _TENSORS = {
-    "BOOL": "?", "I8": "i1", "U8": "u1", "I16": "<i2", "U16": "<u2", "I32": "<i4", "U32": "<u4",
-    "I64": "<i8", "U64": "<u8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
-}  # fmt: skip
+    "BOOL": "?",
+    "I8": "i1",
+    "U8": "u1",
+    "I16": "<i2",
+    "U16": "<u2",
+    "I32": "<i4",
+    "U32": "<u4",
+    "I64": "<i8",
+    "U64": "<u8",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+}
 _TENSORS_HEADER = 1 << 26
 
 
@@ -90,8 +100,16 @@ def parse_npz(
                 if name in out or name == entry.filename:
                     raise FileError(f"{path}: '{entry.filename[:40]}' is no array; {again}")
                 out[name] = parse_npy(body, f"{path}: '{name[:40]}'", again)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError,
-            RuntimeError, struct.error) as e:  # fmt: skip
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+        struct.error,
+    ) as e:
         raise FileError(f"{path}: truncated or no .npz file ({e}); {again}") from e
     return out
 
@@ -117,12 +135,19 @@ def parse_tensors(
     out: dict[str, np.ndarray] = {}
     places: list[tuple[int, int]] = []
     for name, entry in head.items():
-        need(isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"},
-             f"the entry of '{name[:80]}'")  # fmt: skip
+        need(
+            isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"},
+            f"the entry of '{name[:80]}'",
+        )
         shape, at = entry["shape"], entry["data_offsets"]
-        need(isinstance(shape, list) and isinstance(at, list) and len(at) == 2
-             and all(type(n) is int and n >= 0 for n in (*shape, *at)) and _is_shape(shape),
-             f"shape or place of '{name[:80]}'")  # fmt: skip
+        need(
+            isinstance(shape, list)
+            and isinstance(at, list)
+            and len(at) == 2
+            and all(type(n) is int and n >= 0 for n in (*shape, *at))
+            and _is_shape(shape),
+            f"shape or place of '{name[:80]}'",
+        )
         kind = _TENSORS.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
         if kind is None:
             raise FileError(
@@ -130,13 +155,17 @@ def parse_tensors(
                 f"{str(entry['dtype'])[:20]!r}, none of {', '.join(_TENSORS)}; {again}"
             )
         count = math.prod(shape)
-        need(at[0] + count * np.dtype(kind).itemsize == at[1] <= len(data) - 8 - size,
-             f"the size of '{name[:80]}'")  # fmt: skip
+        need(
+            at[0] + count * np.dtype(kind).itemsize == at[1] <= len(data) - 8 - size,
+            f"the size of '{name[:80]}'",
+        )
         places.append((at[0], at[1]))
         flat = np.frombuffer(data, kind, count, 8 + size + at[0]) if count else np.empty(0, kind)
         if kind == "?":
-            need(not flat.view(np.uint8).size or int(flat.view(np.uint8).max()) <= 1,
-                 f"'{name[:80]}' has values that are not 0 and 1")  # fmt: skip
+            need(
+                not flat.view(np.uint8).size or int(flat.view(np.uint8).max()) <= 1,
+                f"'{name[:80]}' has values that are not 0 and 1",
+            )
         out[name] = flat.reshape(shape).astype(flat.dtype.newbyteorder("="))
     end = 0
     for first, last in sorted(places):

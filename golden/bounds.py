@@ -10,9 +10,17 @@ from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout, Weig
 from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = [
-    "Interval", "RuleBounds", "signed_bits", "unsigned_bits", "weighted_interval", "rule_bounds",
-    "node_bounds", "wide_registers", "FAR", "RANK_BITS",
-]  # fmt: skip
+    "Interval",
+    "RuleBounds",
+    "signed_bits",
+    "unsigned_bits",
+    "weighted_interval",
+    "rule_bounds",
+    "node_bounds",
+    "wide_registers",
+    "FAR",
+    "RANK_BITS",
+]
 
 RANK_BITS = 24
 """A first-spike logit is ((T - t) << 24) + v + 2**23, or v + 2**23 where nothing fired: fixed, so
@@ -28,8 +36,13 @@ no product or shift of it passes 64 bits (a decay's is below 2**52, the fraction
 
 def signed_bits(lo: int, hi: int) -> int:
     """Bits of the smallest two's complement register that holds lo .. hi."""
-    return max((~int(lo) if lo < 0 else int(lo)).bit_length(),
-               (~int(hi) if hi < 0 else int(hi)).bit_length()) + 1  # fmt: skip
+    return (
+        max(
+            (~int(lo) if lo < 0 else int(lo)).bit_length(),
+            (~int(hi) if hi < 0 else int(hi)).bit_length(),
+        )
+        + 1
+    )
 
 
 def unsigned_bits(hi: int) -> int:

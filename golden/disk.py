@@ -26,9 +26,18 @@ except ImportError:  # no such locks on this system
     fcntl = None
 
 __all__ = [
-    "StrPath", "write_atomic", "sweep", "read_bytes", "read_text", "hash_file", "sha256",
-    "canonical_json", "parse_json", "parse_toml", "decode",
-]  # fmt: skip
+    "StrPath",
+    "write_atomic",
+    "sweep",
+    "read_bytes",
+    "read_text",
+    "hash_file",
+    "sha256",
+    "canonical_json",
+    "parse_json",
+    "parse_toml",
+    "decode",
+]
 
 StrPath = str | os.PathLike[str]
 

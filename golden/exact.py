@@ -139,8 +139,9 @@ def full_precision() -> Iterator[None]:
     """
     b: Any = torch.backends
     if hasattr(b.mkldnn, "conv"):  # torch >= 2.9
-        spots = [(m, "fp32_precision", "ieee") for m in (b.mkldnn.conv, b.mkldnn.matmul,
-                                                         b.cuda.matmul)]  # fmt: skip
+        spots = [
+            (m, "fp32_precision", "ieee") for m in (b.mkldnn.conv, b.mkldnn.matmul, b.cuda.matmul)
+        ]
     else:
         spots = [(b.cuda.matmul, "allow_tf32", False)]
     saved = [getattr(module, name) for module, name, _ in spots]
@@ -198,10 +199,11 @@ def run(
     batch = min(batch, max(1, CHUNK // (largest * network.steps)))
     total = pixels.shape[axis]
     spikes = {
-        n: np.empty((network.steps, total, *network.shape[n]),
-                    np.min_scalar_type(network.maximum[n]))
+        n: np.empty(
+            (network.steps, total, *network.shape[n]), np.min_scalar_type(network.maximum[n])
+        )
         for n in names
-    }  # fmt: skip
+    }
     logits = np.empty((total, network.shape[network.readout.name][0]), np.int32)
     model = _Model(network, bounds, exact, place)
     with full_precision():
@@ -229,7 +231,9 @@ def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
     if isinstance(trace, str) and trace == "all":
         return spiking
     asked = values.names(
-        trace, lambda given: f"run: trace {given} must be 'all' or names of nodes", UsageError,
+        trace,
+        lambda given: f"run: trace {given} must be 'all' or names of nodes",
+        UsageError,
         ordered=False,
     )
     for name in asked:

@@ -70,11 +70,26 @@ from sterna.golden.rule import Decay, NeuronRule
 from sterna.golden.values import path as path_of
 
 __all__ = [
-    "FORMAT", "VERSION", "write_atomic", "read_bytes", "sha256", "canonical_json", "parse_json",
-    "save", "load", "tensors", "structure_text", "structure_id", "structure_ids", "weights_id",
-    "WeightsImage", "pack_weights_image", "parse_weights_image",
-    "write_weights_image", "read_weights_image",
-]  # fmt: skip
+    "FORMAT",
+    "VERSION",
+    "write_atomic",
+    "read_bytes",
+    "sha256",
+    "canonical_json",
+    "parse_json",
+    "save",
+    "load",
+    "tensors",
+    "structure_text",
+    "structure_id",
+    "structure_ids",
+    "weights_id",
+    "WeightsImage",
+    "pack_weights_image",
+    "parse_weights_image",
+    "write_weights_image",
+    "read_weights_image",
+]
 
 FORMAT, VERSION = "sterna-network", 1
 JSON_LIMIT = 64 << 20
@@ -91,9 +106,11 @@ REAL = ("amplitude", "scale")
 
 
 def _decay_json(d: Decay | str | None) -> Any:
-    return [d.k1] if isinstance(d, Decay) and d.k2 is None else (
-        [d.k1, d.k2] if isinstance(d, Decay) else d
-    )  # fmt: skip
+    return (
+        [d.k1]
+        if isinstance(d, Decay) and d.k2 is None
+        else ([d.k1, d.k2] if isinstance(d, Decay) else d)
+    )
 
 
 def _rule_json(rule: NeuronRule) -> dict[str, Any]:
@@ -308,9 +325,12 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
 
     def take(tensor: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
         a = found.get(tensor)
-        if a is None or a.dtype != dtype or a.ndim != len(shape) or any(
-            s not in (None, n) for s, n in zip(shape, a.shape)
-        ):  # fmt: skip
+        if (
+            a is None
+            or a.dtype != dtype
+            or a.ndim != len(shape)
+            or any(s not in (None, n) for s, n in zip(shape, a.shape))
+        ):
             raise FileError(
                 f"{read.path}: tensor '{tensor}' is missing or of another shape; {AGAIN}"
             )
@@ -329,11 +349,19 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
 
     n: Node
     if op == "input" and not inputs:
-        n = Input(name, read.all("shape", int), read("coding", str), read("bits", int),
-                  read("seed", int))  # fmt: skip
+        n = Input(
+            name, read.all("shape", int), read("coding", str), read("bits", int), read("seed", int)
+        )
     elif op == "conv2d":
-        n = Conv2d(name, one(), weight(), read.all("stride", int), read.all("padding", int),
-                   read("groups", int), read("kind", str))  # fmt: skip
+        n = Conv2d(
+            name,
+            one(),
+            weight(),
+            read.all("stride", int),
+            read.all("padding", int),
+            read("groups", int),
+            read("kind", str),
+        )
     elif op == "linear":
         n = Linear(name, one(), weight(), read("kind", str))
     elif op == "pool":

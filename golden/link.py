@@ -22,10 +22,29 @@ from functools import cached_property
 from sterna.golden.errors import SternaError
 
 __all__ = [
-    "VERSION", "MAX_BODY", "MAX_READ", "RESULT_WORDS", "FRAME_COST", "OVERHEAD", "SEQUENCED",
-    "HOST_HEADER", "BOARD_HEADER", "IDENTITY", "Hello", "ToBoard", "ToHost", "State", "HostFrame",
-    "BoardFrame", "Identity", "LinkError", "cobs_encode", "cobs_decode", "wire", "unwire",
-]  # fmt: skip
+    "VERSION",
+    "MAX_BODY",
+    "MAX_READ",
+    "RESULT_WORDS",
+    "FRAME_COST",
+    "OVERHEAD",
+    "SEQUENCED",
+    "HOST_HEADER",
+    "BOARD_HEADER",
+    "IDENTITY",
+    "Hello",
+    "ToBoard",
+    "ToHost",
+    "State",
+    "HostFrame",
+    "BoardFrame",
+    "Identity",
+    "LinkError",
+    "cobs_encode",
+    "cobs_decode",
+    "wire",
+    "unwire",
+]
 
 VERSION = 1
 MAX_CONTENT = 254
@@ -44,17 +63,26 @@ HOST_HEADER = (("kind", 1), ("session", 2), ("seq", 1), ("got", 1))
 by the host for each connection, not 0. seq: number of a sequenced frame, else 0. got: results
 received, modulo 256."""
 BOARD_HEADER = (
-    ("kind", 1), ("session", 2), ("next", 1), ("done", 1), ("made", 1), ("state", 1),
+    ("kind", 1),
+    ("session", 2),
+    ("next", 1),
+    ("done", 1),
+    ("made", 1),
+    ("state", 1),
     ("refused", 1),
-)  # fmt: skip
+)
 """Fields of a board frame's header and their bytes. kind: version * 16 + ToHost. session: the
 board's, 0 before the first HELLO. next: the seq accepted next. done: the seq executed next. made:
 results made in this session, modulo 256. state: bits of State. refused: frames that were damaged or
 found no room, modulo 256."""
 IDENTITY = (
-    ("magic", 4), ("structure_id", 8), ("image_bytes", 4), ("classes", 2), ("buffer", 2),
+    ("magic", 4),
+    ("structure_id", 8),
+    ("image_bytes", 4),
+    ("classes", 2),
+    ("buffer", 2),
     ("slots", 2),
-)  # fmt: skip
+)
 """Fields of the body of IDENTITY and their bytes, see Identity."""
 MAGIC = int.from_bytes(b"STRN", "little")
 
@@ -156,8 +184,15 @@ class BoardFrame:
 
     def pack(self) -> bytes:
         """The bytes on the wire."""
-        head = _BOARD.pack(self.version << 4 | self.kind, self.session, self.next, self.done,
-                           self.made, self.state, self.refused)  # fmt: skip
+        head = _BOARD.pack(
+            self.version << 4 | self.kind,
+            self.session,
+            self.next,
+            self.done,
+            self.made,
+            self.state,
+            self.refused,
+        )
         return wire(head + self.body)
 
     @classmethod
@@ -193,8 +228,14 @@ class Identity:
 
     def pack(self) -> bytes:
         """The body of IDENTITY."""
-        return _IDENTITY.pack(MAGIC, self.structure_id, self.image_bytes, self.classes & 0xFFFF,
-                              self.buffer, self.slots)  # fmt: skip
+        return _IDENTITY.pack(
+            MAGIC,
+            self.structure_id,
+            self.image_bytes,
+            self.classes & 0xFFFF,
+            self.buffer,
+            self.slots,
+        )
 
     @classmethod
     def parse(cls, body: bytes) -> "Identity | None":

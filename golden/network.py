@@ -28,11 +28,25 @@ from sterna.golden.nodes import (
 from sterna.golden.values import check_size, integer
 
 __all__ = [
-    "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout",
-    "Node", "WeightedNode", "Network",
-    "CODINGS", "MAX_STEPS", "MAX_VALUE", "NAME", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
+    "Input",
+    "Conv2d",
+    "Linear",
+    "Neuron",
+    "Pool",
+    "Merge",
+    "Readout",
+    "Node",
+    "WeightedNode",
+    "Network",
+    "CODINGS",
+    "MAX_STEPS",
+    "MAX_VALUE",
+    "NAME",
+    "POOL_OPS",
+    "MERGE_OPS",
+    "READOUT_MODES",
     "steps_of",
-]  # fmt: skip
+]
 
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly

@@ -12,9 +12,20 @@ from sterna.golden.names import check_name, show
 from sterna.golden.rule import MAX_SHIFT, NeuronRule
 
 __all__ = [
-    "Input", "Conv2d", "Linear", "Neuron", "Pool", "Merge", "Readout", "Node", "WeightedNode",
-    "CODINGS", "POOL_OPS", "MERGE_OPS", "READOUT_MODES",
-]  # fmt: skip
+    "Input",
+    "Conv2d",
+    "Linear",
+    "Neuron",
+    "Pool",
+    "Merge",
+    "Readout",
+    "Node",
+    "WeightedNode",
+    "CODINGS",
+    "POOL_OPS",
+    "MERGE_OPS",
+    "READOUT_MODES",
+]
 
 CODINGS = ("direct", "frames", "rate", "latency")
 POOL_OPS = ("sum", "or", "first")

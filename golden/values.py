@@ -18,9 +18,24 @@ from sterna.golden.errors import NetworkError, SternaError, UsageError
 from sterna.golden.names import NAME, show
 
 __all__ = [
-    "MAX_SIDE", "MAX_SIZE", "array", "check_size", "choice", "flag", "integer", "items", "names",
-    "node_names", "number", "padding", "path", "plain", "real", "tuple_of", "whole",
-]  # fmt: skip
+    "MAX_SIDE",
+    "MAX_SIZE",
+    "array",
+    "check_size",
+    "choice",
+    "flag",
+    "integer",
+    "items",
+    "names",
+    "node_names",
+    "number",
+    "padding",
+    "path",
+    "plain",
+    "real",
+    "tuple_of",
+    "whole",
+]
 
 MAX_SIDE = 65535
 """Of a map's height and width, its channels, a kernel, a stride: counters of 16 bits."""

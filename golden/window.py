@@ -52,9 +52,7 @@ def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
     return sorted(set(_divisors(c)) | wide)
 
 
-def window_split(
-    node: WeightedNode, in_shape: tuple[int, int, int], simd: int
-) -> WindowSplit:
+def window_split(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) -> WindowSplit:
     """How ``simd`` inputs are taken from the node's window. DesignError if impossible."""
     c, (kh, kw) = window_of(node, in_shape)
     if simd >= 1 and c % simd == 0:

@@ -220,9 +220,7 @@ class Board:
         self._link.write(register, *words)
 
     @_bounded
-    def load(
-        self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None
-    ) -> str:
+    def load(self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None) -> str:
         """Load weights and verify them; returns their weights_id.
 
         ``weights``: path or bytes of a weights.sterna, default the build's. Retrained weights of

@@ -1,8 +1,15 @@
 """Why a link failed: the sentences, each with what to do next."""
 
 __all__ = [
-    "NOT_NEW", "NO_IDENTITY", "UNASKED", "endless", "other_version", "refused", "silent", "stalled",
-]  # fmt: skip
+    "NOT_NEW",
+    "NO_IDENTITY",
+    "UNASKED",
+    "endless",
+    "other_version",
+    "refused",
+    "silent",
+    "stalled",
+]
 
 from sterna.golden.link import VERSION
 from sterna.host.reader import LinkStats

@@ -65,9 +65,12 @@ class Engine:
     """
 
     def __init__(
-        self, timeout: float = 10.0, least_wait: float = 0.01, seed: int | None = None,
+        self,
+        timeout: float = 10.0,
+        least_wait: float = 0.01,
+        seed: int | None = None,
         on_work: Callable[[int, int], None] = lambda frames, images: None,
-    ):  # fmt: skip
+    ):
         timeout = check_timeout(timeout)
         self._on_work = on_work
         self._sessions = 0  # that the board had already

@@ -80,9 +80,14 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
             cores = _cores(path / "csr.json")
     weights = path / "weights.sterna"
     return Images(
-        network.input, network.steps, structures[0] if structures else None, cores,
-        weights if weights.is_file() else None, network.shape[network.readout.name][0], structures,
-    )  # fmt: skip
+        network.input,
+        network.steps,
+        structures[0] if structures else None,
+        cores,
+        weights if weights.is_file() else None,
+        network.shape[network.readout.name][0],
+        structures,
+    )
 
 
 def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:

@@ -32,9 +32,18 @@ class Accumulator(wiring.Component):
     """
 
     def __init__(
-        self, *, pe: int, sums: int, in_width: int, turns: int, width: int, constant: int = 0,
-        pops: int = 0, pop_width: int = 0, words: int = 0,
-    ):  # fmt: skip
+        self,
+        *,
+        pe: int,
+        sums: int,
+        in_width: int,
+        turns: int,
+        width: int,
+        constant: int = 0,
+        pops: int = 0,
+        pop_width: int = 0,
+        words: int = 0,
+    ):
         self.pe, self.sums, self.in_width, self.words = pe, sums, in_width, words
         self.turns, self.width, self.constant = turns, width, constant
         self.pops, self.pop_width = pops, pop_width
@@ -153,9 +162,18 @@ class StepFeeder(wiring.Component):
     """
 
     def __init__(
-        self, *, pe: int, sums: int, in_width: int, width: int, steps: int,
-        parts: int = 1, part_bits: int = 0, hold: bool = False, banks: int = 1,
-    ):  # fmt: skip
+        self,
+        *,
+        pe: int,
+        sums: int,
+        in_width: int,
+        width: int,
+        steps: int,
+        parts: int = 1,
+        part_bits: int = 0,
+        hold: bool = False,
+        banks: int = 1,
+    ):
         if sums > 1 and (parts > 1 or hold):
             raise DesignError("several steps a pulse exclude parts of a step and a held value")
         self.pe, self.sums, self.in_width, self.width = pe, sums, in_width, width
@@ -232,7 +250,13 @@ class StepFeeder(wiring.Component):
         return pulse, values
 
     def _store(
-        self, m: Module, pulse: Value, values: list[Value], groups: int, step: Signal, x: Signal,
+        self,
+        m: Module,
+        pulse: Value,
+        values: list[Value],
+        groups: int,
+        step: Signal,
+        x: Signal,
         bank: int,
     ) -> Value:
         """Plane groups of ``sums`` steps, kept until the scan has read them; starts a scan."""

@@ -16,9 +16,17 @@ from sterna.hw.gearbox import Gearbox, clocks_per_pixel, path, storage_bits
 from sterna.hw.stream import MAX_WIDTH, Edge
 
 __all__ = [
-    "AxisSignature", "ImageInput", "ResultOutput", "FLAG_EARLY", "FLAG_LATE", "FLAG_UNLOADED",
-    "COMPACT_IN_FLIGHT", "IN_FLIGHT", "image_clocks", "result_clocks",
-]  # fmt: skip
+    "AxisSignature",
+    "ImageInput",
+    "ResultOutput",
+    "FLAG_EARLY",
+    "FLAG_LATE",
+    "FLAG_UNLOADED",
+    "COMPACT_IN_FLIGHT",
+    "IN_FLIGHT",
+    "image_clocks",
+    "result_clocks",
+]
 
 FLAG_BITS = (FLAG_EARLY | FLAG_LATE | FLAG_UNLOADED).bit_length()
 IN_FLIGHT = 16
@@ -170,11 +178,13 @@ class ImageInput(wiring.Component):
         wide = self.canonical
         beat = wide.signature.create()
         m.d.comb += [
-            beat.payload.eq(Cat(
-                source.payload[lane * wide.pb + plane]
-                for plane in range(wide.pb)
-                for lane in range(wide.lanes)
-            )),
+            beat.payload.eq(
+                Cat(
+                    source.payload[lane * wide.pb + plane]
+                    for plane in range(wide.pb)
+                    for lane in range(wide.lanes)
+                )
+            ),
             beat.valid.eq(source.valid),
             source.ready.eq(beat.ready),
         ]
@@ -246,20 +256,20 @@ class ResultOutput(wiring.Component):
         if not 1 <= bits <= 32:
             raise DesignError(f"logits of {bits} bits; a result has 1 to 32")
         self.classes, self.compact, self.bits = classes, compact, bits
-        super().__init__({
-            "i": In(stream.Signature(unsigned(32))),
-            "flags": In(stream.Signature(FLAG_BITS)),
-            "axis": Out(AxisSignature(32)),
-            "done": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(32))),
+                "flags": In(stream.Signature(FLAG_BITS)),
+                "axis": Out(AxisSignature(32)),
+                "done": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         n = self.classes
         index_bits = max(1, ceil_log2(n))
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(self.bits), depth=2 * n, init=[]
-        )
+        m.submodules.memory = memory = Memory(shape=unsigned(self.bits), depth=2 * n, init=[])
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
         # Two banks: logits come into one while the other is sent.

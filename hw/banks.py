@@ -31,9 +31,17 @@ class ScanBanks(wiring.Component):
     o: stream.Interface
 
     def __init__(
-        self, params: NeuronParams, *, banks: int, pe: int, x_width: int, x_shift: int, edge: Edge,
-        visits: int, row_changes: bool,
-    ):  # fmt: skip
+        self,
+        params: NeuronParams,
+        *,
+        banks: int,
+        pe: int,
+        x_width: int,
+        x_shift: int,
+        edge: Edge,
+        visits: int,
+        row_changes: bool,
+    ):
         assert banks > 1 and edge.lanes == pe
         self.params, self.banks, self.pe, self.x_width = params, banks, pe, x_width
         self.edge, self.row_changes = edge, row_changes
@@ -43,11 +51,17 @@ class ScanBanks(wiring.Component):
         ]
         # Of so many visits in a row, each of which has a credit, this is the most of one bank.
         self.collectors = [BeatCollector(edge, -(-visits // banks)) for _ in range(banks)]
-        super().__init__({
-            "valid": In(banks), "first": In(banks), "last": In(banks),
-            "x": In(banks * pe * x_width), "row": In(pe * params.width),
-            "o": Out(stream.Signature(unsigned(edge.width))), "visit_done": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid": In(banks),
+                "first": In(banks),
+                "last": In(banks),
+                "x": In(banks * pe * x_width),
+                "row": In(pe * params.width),
+                "o": Out(stream.Signature(unsigned(edge.width))),
+                "visit_done": Out(1),
+            }
+        )
 
     @staticmethod
     def row_clocks(banks: int, rows: int) -> int:

@@ -48,10 +48,12 @@ class BitGearbox(wiring.Component):
         self.words_in = -(-packet_bits // w_in)
         self.words_out = packet_bits // w_out
         self.clocks_per_packet = max(self.words_in, self.words_out)
-        super().__init__({
-            "i": In(stream.Signature(unsigned(w_in))),
-            "o": Out(stream.Signature(unsigned(w_out))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(w_in))),
+                "o": Out(stream.Signature(unsigned(w_out))),
+            }
+        )
 
     def slicer(self) -> Cut | Join | None:
         """A new one of what does the work; None where words are shifted."""

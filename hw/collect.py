@@ -52,9 +52,7 @@ class BeatCollector(wiring.Component):
             fifo.i.valid.eq(full),
         ]
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
-        m.d.sync += self.visit_done.eq(
-            _last_of(m, self.o.valid & self.o.ready, e.plane_beats)
-        )
+        m.d.sync += self.visit_done.eq(_last_of(m, self.o.valid & self.o.ready, e.plane_beats))
         return m
 
     def _last_turn(self, m: Module) -> Value:

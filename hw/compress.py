@@ -172,9 +172,13 @@ class _Draft:
 
 
 def _draft(
-    heights: tuple[int, ...], width: int, shape: Shape, depth: int, levels: int,
+    heights: tuple[int, ...],
+    width: int,
+    shape: Shape,
+    depth: int,
+    levels: int,
     arities: tuple[int, ...],
-) -> Plan | None:  # fmt: skip
+) -> Plan | None:
     draft = _Draft([], shape, depth)
     draft.columns = [[draft.new() for _ in range(h)] for h in (*heights, *[0] * width)[:width]]
     leaves = tuple(tuple(column) for column in draft.columns)

@@ -75,15 +75,16 @@ def _tree(
 
 def _planned(
     weights: np.ndarray, group: int, width: int, family: str, common: bool, counted: bool
-) -> ConstantPlan:  # fmt: skip
+) -> ConstantPlan:
     """common: look for shared sums; counted: binary weights against the count of all spikes."""
     shape, side, pop = SHAPES[family], (), None
     if counted:
         plus = (weights > 0).sum(1)
         side = tuple(1 if 2 * int(n) <= weights.shape[1] else -1 for n in plus)
         weights = (weights == np.array(side)[:, None]).astype(np.int8)
-        pop = plan([weights.shape[1]] * group, (weights.shape[1] * (2**group - 1)).bit_length(),
-                   family)  # fmt: skip
+        pop = plan(
+            [weights.shape[1]] * group, (weights.shape[1] * (2**group - 1)).bit_length(), family
+        )
     triples, terms = share(weights, common)
     early = int(bool(triples) and shape.budget == 1)
     depth = 0 if early else 1
@@ -98,9 +99,16 @@ def _planned(
 
 
 def constant_plan(
-    pe: int, simd: int, group: int, sums: int, kind: str, depthwise: bool, family: str, row: int,
+    pe: int,
+    simd: int,
+    group: int,
+    sums: int,
+    kind: str,
+    depthwise: bool,
+    family: str,
+    row: int,
     width: int,
-) -> ConstantPlan:  # fmt: skip
+) -> ConstantPlan:
     """The cheaper of the ways there are; arguments as of `ConstantDot`, ``sums`` steps of ``group``
     planes a clock."""
     one = _plan_of_step(pe, simd, group, kind, depthwise, family, row, width)
@@ -205,8 +213,10 @@ class ConstantDot(wiring.Component):
         for k in range(self.group):
             bits = [self._spikes(lane, k) for lane in triple.lanes]
             bits = [b if s > 0 else ~b for b, s in zip(bits, triple.signs, strict=True)]
-            digits = [Signal(self.sums, name=f"common_{number}_{k}_{j}", reset_less=True)
-                      for j in range(2)]  # fmt: skip
+            digits = [
+                Signal(self.sums, name=f"common_{number}_{k}_{j}", reset_less=True)
+                for j in range(2)
+            ]
             domain = m.d.sync if self.plan.early else m.d.comb
             domain += [d.eq(value) for d, value in zip(digits, count_bits(bits), strict=True)]
             out.append(digits)
@@ -218,9 +228,13 @@ class ConstantDot(wiring.Component):
         return [_late(m, v, self.plan.early, f"lane_{lane}_{k}") for k, v in enumerate(planes)]
 
     def _sum(
-        self, m: Module, p: int, triples: list[list[list[Value]]], lanes: dict[int, list[Value]],
+        self,
+        m: Module,
+        p: int,
+        triples: list[list[list[Value]]],
+        lanes: dict[int, list[Value]],
         clocks: int,
-    ) -> list[Value]:  # fmt: skip
+    ) -> list[Value]:
         """The sums of output p, one a sub-step, ``clocks`` behind ``act``."""
         t = self.plan.trees[p]
         if t.tree is None:

@@ -232,9 +232,12 @@ class ControlPlane(wiring.Component):
             m.d.comb += tally.wanted.eq(table[slave.address[:3]])
 
     def _count(
-        self, m: Module, counters: ImageCounters | Tally, slave: AxiLiteSlave,
+        self,
+        m: Module,
+        counters: ImageCounters | Tally,
+        slave: AxiLiteSlave,
         decoder: RegisterDecoder,
-    ) -> None:  # fmt: skip
+    ) -> None:
         m.d.comb += [
             counters.clear.eq(decoder.control_written & slave.wdata[0]),
             counters.image_start.eq(self.image_start),

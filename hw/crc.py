@@ -32,14 +32,16 @@ class SerialCrc(wiring.Component):
     crc: Signal
 
     def __init__(self):
-        super().__init__({
-            "clear": In(1),
-            "load": In(1),
-            "data": In(8),
-            "drain": In(1),
-            "busy": Out(1),
-            "crc": Out(32),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "clear": In(1),
+                "load": In(1),
+                "data": In(8),
+                "drain": In(1),
+                "busy": Out(1),
+                "crc": Out(32),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

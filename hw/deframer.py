@@ -32,9 +32,12 @@ assert FRAME_COST == 2 + CRC_BYTES and MAX_BODY + FRAME_COST < 256 - UNKEPT
 
 def check_buffer(size: int) -> None:
     """Raises DesignError where ``size`` bytes cannot be the buffer of a Deframer."""
-    if isinstance(size, bool) or not isinstance(size, int) or size & (size - 1) or not (
-        MIN_BUFFER <= size < 1 << 16
-    ):  # fmt: skip
+    if (
+        isinstance(size, bool)
+        or not isinstance(size, int)
+        or size & (size - 1)
+        or not (MIN_BUFFER <= size < 1 << 16)
+    ):
         raise DesignError(
             f"a link buffer of {size!r} bytes; use a power of two from {MIN_BUFFER} to 32768"
         )
@@ -72,23 +75,25 @@ class Deframer(wiring.Component):
     def __init__(self, buffer: int):
         check_buffer(buffer)
         self.buffer = buffer
-        super().__init__({
-            "i": In(stream.Signature(8)),
-            "o": Out(stream.Signature(8)),
-            "session": Out(16),
-            "active": Out(1),
-            "opened": Out(1),
-            "restart": Out(1),
-            "flush": Out(1),
-            "flushed": In(1),
-            "next": Out(8),
-            "refused": Out(8),
-            "got": Out(8),
-            "take_got": Out(1),
-            "ask_identity": Out(1),
-            "ask_ack": Out(1),
-            "ask_resend": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "o": Out(stream.Signature(8)),
+                "session": Out(16),
+                "active": Out(1),
+                "opened": Out(1),
+                "restart": Out(1),
+                "flush": Out(1),
+                "flushed": In(1),
+                "next": Out(8),
+                "refused": Out(8),
+                "got": Out(8),
+                "take_got": Out(1),
+                "ask_identity": Out(1),
+                "ask_ack": Out(1),
+                "ask_resend": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -126,9 +131,19 @@ class Deframer(wiring.Component):
         self._queue(m, put, byte, kind, header, place, judging, closing, accept, opens, lost)
         whole = ~bad & ~header & (place >= FRAME_COST) & (crc.crc == RESIDUE)
         self._judge(
-            m, whole, judging, kind, known, session, expected, resets, place == HELLO_SIZE,
-            accept, opens, lost,
-        )  # fmt: skip
+            m,
+            whole,
+            judging,
+            kind,
+            known,
+            session,
+            expected,
+            resets,
+            place == HELLO_SIZE,
+            accept,
+            opens,
+            lost,
+        )
         return m
 
     def _fields(self, m: Module, put, header, place: Signal, byte: Signal):
@@ -151,9 +166,20 @@ class Deframer(wiring.Component):
         return kind, known, session, expected, resets
 
     def _judge(
-        self, m: Module, whole, judging, kind, known, session, expected, resets, hello, accept,
-        opens, lost,
-    ) -> None:  # fmt: skip
+        self,
+        m: Module,
+        whole,
+        judging,
+        kind,
+        known,
+        session,
+        expected,
+        resets,
+        hello,
+        accept,
+        opens,
+        lost,
+    ) -> None:
         """What a frame whose end has come is good for."""
         good, ours = Signal(), Signal()
         m.d.sync += [
@@ -212,9 +238,7 @@ class Deframer(wiring.Component):
         ]
         # Bytes are far apart: there is time to compare before the next is written.
         m.d.sync += [
-            touches.eq(
-                (write.addr == read.addr) & (~header | (place == 1)) & ~judging & ~closing
-            ),
+            touches.eq((write.addr == read.addr) & (~header | (place == 1)) & ~judging & ~closing),
             accepted.eq(accept),
         ]
         with m.If(closing):

@@ -15,9 +15,7 @@ from sterna.hw.compress import SHAPES, Plan, build, count_bits, plan
 __all__ = ["DotProduct", "check_lanes"]
 
 
-def check_lanes(
-    pe: int, simd: int, tp: int, bits_per_step: int, kind: str, family: str
-) -> None:
+def check_lanes(pe: int, simd: int, tp: int, bits_per_step: int, kind: str, family: str) -> None:
     """DesignError where no engine has such lanes; arguments as of `DotProduct`."""
     if min(pe, simd, tp, bits_per_step) < 1:
         raise DesignError(

@@ -62,24 +62,26 @@ class Executor(wiring.Component):
     def __init__(self, image_bytes: int, axis_width: int):
         check_image(image_bytes, axis_width)
         self.image_bytes, self.axis_width = image_bytes, axis_width
-        super().__init__({
-            "i": In(stream.Signature(8)),
-            "flush": In(1),
-            "flushed": Out(1),
-            "axis": Out(AxisSignature(axis_width)),
-            "axil": Out(AxiLite(csr.ADDRESS_BITS)),
-            "freeze": In(1),
-            "done": Out(8),
-            "state": Out(8),
-            "muted": Out(1),
-            "write": Out(1),
-            "index": Out(5),
-            "word": Out(32),
-            "answering": In(1),
-            "answered": Out(1),
-            "ask_answer": Out(1),
-            "answer_words": Out(5),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "flush": In(1),
+                "flushed": Out(1),
+                "axis": Out(AxisSignature(axis_width)),
+                "axil": Out(AxiLite(csr.ADDRESS_BITS)),
+                "freeze": In(1),
+                "done": Out(8),
+                "state": Out(8),
+                "muted": Out(1),
+                "write": Out(1),
+                "index": Out(5),
+                "word": Out(32),
+                "answering": In(1),
+                "answered": Out(1),
+                "ask_answer": Out(1),
+                "answer_words": Out(5),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -255,15 +257,17 @@ class _ImageBeats(wiring.Component):
     def __init__(self, image_bytes: int, axis_width: int):
         self.lanes = axis_width // 8
         self.beats = image_bytes // self.lanes
-        super().__init__({
-            "put": In(1),
-            "byte": In(8),
-            "room": Out(1),
-            "partial": Out(1),
-            "clean": In(1),
-            "cleaned": Out(1),
-            "axis": Out(AxisSignature(axis_width)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "put": In(1),
+                "byte": In(8),
+                "room": Out(1),
+                "partial": Out(1),
+                "clean": In(1),
+                "cleaned": Out(1),
+                "axis": Out(AxisSignature(axis_width)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

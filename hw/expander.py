@@ -53,9 +53,12 @@ class Expander(wiring.Component):
     loaded: Signal
 
     def __init__(
-        self, dot: TablesDot, init: Sequence[int] = (), region: int | None = None,
+        self,
+        dot: TablesDot,
+        init: Sequence[int] = (),
+        region: int | None = None,
         style: str | None = None,
-    ):  # fmt: skip
+    ):
         self.shape, self.width, self.group = dot.shape, dot.width, dot.group
         self.weight_bits = 2 if dot.kind == "ternary" else 1
         self.row_words = copy_depth(1, dot.pe * dot.simd * self.weight_bits)
@@ -148,7 +151,7 @@ class Expander(wiring.Component):
 
     def _fetch(
         self, m: Module, fetch: Value, begin: Value, last_block: Value, last_group: Value
-    ) -> tuple[list[list[Value]], Value]:  # fmt: skip
+    ) -> tuple[list[list[Value]], Value]:
         """While ``fetch``: the weights of a table and its neighbours of the block, one a clock.
 
         Returns (is +1, is -1) by output and lane, and the last clock of it.
@@ -230,9 +233,14 @@ class Expander(wiring.Component):
         return output
 
     def _entries(
-        self, m: Module, weights: list[list[Value]], writing: Value, spikes: Signal, row: Signal,
+        self,
+        m: Module,
+        weights: list[list[Value]],
+        writing: Value,
+        spikes: Signal,
+        row: Signal,
         first: Value,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """The entries of a block for ``spikes``, and what its outputs' -1 add up to."""
         s, load = self.shape, self.load
         counts: list[Value] = []

@@ -37,10 +37,12 @@ class Buffer(wiring.Component):
         if width < 1:
             raise DesignError(f"a buffer needs a width of at least 1 bit, not {width}")
         self.width = width
-        super().__init__({
-            "i": In(stream.Signature(unsigned(width))),
-            "o": Out(stream.Signature(unsigned(width))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(width))),
+                "o": Out(stream.Signature(unsigned(width))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -102,11 +104,13 @@ class Fifo(wiring.Component):
             raise DesignError(f"a FIFO needs a depth of at least 2, not {depth}")
         self.width = width
         self.depth = depth
-        super().__init__({
-            "i": In(stream.Signature(unsigned(width))),
-            "o": Out(stream.Signature(unsigned(width))),
-            "level": Out(range(depth + 1)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(width))),
+                "o": Out(stream.Signature(unsigned(width))),
+                "level": Out(range(depth + 1)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -35,9 +35,7 @@ class Fork(wiring.Component):
             )
         self.width, self.branches = width, branches
         signature = stream.Signature(unsigned(width))
-        super().__init__(
-            {"i": In(signature)} | {f"o_{k}": Out(signature) for k in range(branches)}
-        )
+        super().__init__({"i": In(signature)} | {f"o_{k}": Out(signature) for k in range(branches)})
 
     @property
     def outputs(self) -> list[stream.Interface]:

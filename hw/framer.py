@@ -34,12 +34,14 @@ class Framer(wiring.Component):
     o: stream.Interface
 
     def __init__(self):
-        super().__init__({
-            "i": In(stream.Signature(CONTENT)),
-            "room": Out(1),
-            "cancel": In(1),
-            "o": Out(stream.Signature(8)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(CONTENT)),
+                "room": Out(1),
+                "cancel": In(1),
+                "o": Out(stream.Signature(8)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -205,30 +205,44 @@ class Front(wiring.Component):
         on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
         early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch")
         m.d.comb += [
-            words.fetch.eq(early[0]), words.on.eq(early[1]),
-            memory.addr.eq(words.addr), words.data.eq(memory.data),
-        ]  # fmt: skip
+            words.fetch.eq(early[0]),
+            words.on.eq(early[1]),
+            memory.addr.eq(words.addr),
+            words.data.eq(memory.data),
+        ]
         return words.word
 
     def _accumulate(self, m: Module, flags: Value) -> tuple[Value, Value]:
         """(pulse, sums) of a visit's window words, for each plane group."""
         s, width, dot = self.spec, self.spec.z_width, self.dot
         pulses = lambda acc: [  # noqa: E731
-            acc.valid.eq(flags[0]), acc.first.eq(flags[1]), acc.last.eq(flags[2])
+            acc.valid.eq(flags[0]),
+            acc.first.eq(flags[1]),
+            acc.last.eq(flags[2]),
         ]
         if not isinstance(dot, DotProduct):
             m.submodules.accumulate = acc = Accumulator(
-                pe=s.pe, sums=dot.sums, in_width=width, turns=s.plane_groups, width=width,
+                pe=s.pe,
+                sums=dot.sums,
+                in_width=width,
+                turns=s.plane_groups,
+                width=width,
                 words=s.folds,
-            )  # fmt: skip
+            )
             m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
             return acc.ready_z, acc.z
         pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
-            pe=s.pe, sums=dot.sums, in_width=len(dot.sum) // (s.pe * dot.sums),
-            turns=s.plane_groups, width=width, constant=-dot.offset * s.folds,
-            pops=pops, pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0, words=s.folds,
-        )  # fmt: skip
+            pe=s.pe,
+            sums=dot.sums,
+            in_width=len(dot.sum) // (s.pe * dot.sums),
+            turns=s.plane_groups,
+            width=width,
+            constant=-dot.offset * s.folds,
+            pops=pops,
+            pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            words=s.folds,
+        )
         m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]
         if s.kind == "binary":
             m.d.comb += acc.pop.eq(dot.pop)
@@ -238,9 +252,16 @@ class Front(wiring.Component):
         """Sums become the steps of the neuron."""
         s = self.spec
         m.submodules.feeder = feeder = StepFeeder(
-            pe=s.pe, sums=self.dot.sums, in_width=s.z_width, width=s.z_width, steps=s.steps,
-            parts=s.parts, part_bits=s.tp, hold=s.held, banks=s.banks,
-        )  # fmt: skip
+            pe=s.pe,
+            sums=self.dot.sums,
+            in_width=s.z_width,
+            width=s.z_width,
+            steps=s.steps,
+            parts=s.parts,
+            part_bits=s.tp,
+            hold=s.held,
+            banks=s.banks,
+        )
         m.d.comb += [
             feeder.ready_z.eq(ready),
             feeder.z.eq(z),

@@ -14,8 +14,17 @@ from sterna.hw.fifo import Buffer, Fifo, step_counter
 from sterna.hw.slices import Cut, Join
 from sterna.hw.stream import Edge
 
-__all__ = ["BETWEEN", "Gearbox", "PlaneStep", "LaneSplit", "LaneMerge", "gear_steps", "path",
-           "clocks_per_pixel", "storage_bits"]
+__all__ = [
+    "BETWEEN",
+    "Gearbox",
+    "PlaneStep",
+    "LaneSplit",
+    "LaneMerge",
+    "gear_steps",
+    "path",
+    "clocks_per_pixel",
+    "storage_bits",
+]
 
 BETWEEN = 4
 """Beats of room between two steps of a gearbox."""
@@ -97,8 +106,10 @@ class LaneSplit(_Step):
 
     def __init__(self, src: Edge, dst: Edge):
         super().__init__(src, dst)
-        if src.pb != dst.pb or src.lanes < dst.lanes or not _lanes_meet(
-            src.channels, src.lanes, dst.lanes
+        if (
+            src.pb != dst.pb
+            or src.lanes < dst.lanes
+            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
         ):
             raise self._refuse("lane split")
         self.parts = _lane_parts(dst, src)
@@ -116,12 +127,15 @@ class LaneSplit(_Step):
         m = Module()
         src, dst, parts = self.src, self.dst, self.parts
         lanes = [j * dst.lanes + lane for j in range(parts) for lane in range(dst.lanes)]
-        sliced = _bits(self.i.payload, [
-            plane * src.lanes + lane if lane < src.lanes else None
-            for j in range(parts)
-            for plane in range(src.pb)
-            for lane in lanes[j * dst.lanes : (j + 1) * dst.lanes]
-        ])
+        sliced = _bits(
+            self.i.payload,
+            [
+                plane * src.lanes + lane if lane < src.lanes else None
+                for j in range(parts)
+                for plane in range(src.pb)
+                for lane in lanes[j * dst.lanes : (j + 1) * dst.lanes]
+            ],
+        )
         if (cut := self.slicer()) is not None:
             m.submodules.cut = cut
             m.d.comb += _passed(cut.i, self.i, sliced)
@@ -173,8 +187,10 @@ class LaneMerge(_Step):
 
     def __init__(self, src: Edge, dst: Edge):
         super().__init__(src, dst)
-        if src.pb != dst.pb or src.lanes > dst.lanes or not _lanes_meet(
-            src.channels, src.lanes, dst.lanes
+        if (
+            src.pb != dst.pb
+            or src.lanes > dst.lanes
+            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
         ):
             raise self._refuse("lane merge")
         self.parts = _lane_parts(src, dst)
@@ -193,7 +209,8 @@ class LaneMerge(_Step):
         src, dst, parts = self.src, self.dst, self.parts
         order = [
             lane // src.lanes * src.width + plane * src.lanes + lane % src.lanes
-            if lane < parts * src.lanes else None
+            if lane < parts * src.lanes
+            else None
             for plane in range(dst.pb)
             for lane in range(dst.lanes)
         ]

@@ -37,9 +37,14 @@ from sterna.hw.front_spec import FrontSpec
 from sterna.hw.stream import Edge
 
 __all__ = [
-    "ShortcutSpec", "ShortcutQueue", "SumQueue", "add_up", "add_up_clocks", "shortcut_visits",
+    "ShortcutSpec",
+    "ShortcutQueue",
+    "SumQueue",
+    "add_up",
+    "add_up_clocks",
+    "shortcut_visits",
     "sum_visits",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -95,11 +100,21 @@ class SumQueue(wiring.Component):
     def __init__(self, front: FrontSpec, visits: int):
         self.front, self.visits = front, visits
         width = front.pe * front.z_width
-        super().__init__({
-            "start": In(1), "valid": In(1), "first": In(1), "last": In(1), "x": In(width),
-            "go": Out(1), "ready": Out(1), "claim": In(1), "pop": In(1), "pop_last": In(1),
-            "z": Out(width),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "start": In(1),
+                "valid": In(1),
+                "first": In(1),
+                "last": In(1),
+                "x": In(width),
+                "go": Out(1),
+                "ready": Out(1),
+                "claim": In(1),
+                "pop": In(1),
+                "pop_last": In(1),
+                "z": Out(width),
+            }
+        )
 
     @property
     def depth(self) -> int:
@@ -142,11 +157,16 @@ class ShortcutQueue(wiring.Component):
 
     def __init__(self, spec: ShortcutSpec, visits: int):
         self.spec, self.visits = spec, visits
-        super().__init__({
-            "i": In(stream.Signature(unsigned(spec.edge.width))),
-            "ready": Out(1), "claim": In(1), "pop": In(1), "pop_last": In(1),
-            "s": Out(spec.bits * spec.edge.lanes),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(spec.edge.width))),
+                "ready": Out(1),
+                "claim": In(1),
+                "pop": In(1),
+                "pop_last": In(1),
+                "s": Out(spec.bits * spec.edge.lanes),
+            }
+        )
 
     @property
     def depth(self) -> int:

@@ -76,12 +76,14 @@ class LineBuffer(wiring.Component):
             banks.append([])
             for column in range(g.columns):
                 memory = Memory(
-                    shape=unsigned(g.edge.width), depth=max(2, g.bank_depth), init=[],
+                    shape=unsigned(g.edge.width),
+                    depth=max(2, g.bank_depth),
+                    init=[],
                     # A slot is written only when no window reads it any more (see `_account`), so
                     # a read beside a write is of padding, masked, or between items, unused: no
                     # logic for which of the two comes first.
                     attrs={"no_rw_check": True},
-                )  # fmt: skip
+                )
                 m.submodules[f"bank_{row}_{column}"] = memory
                 banks[-1].append(memory)
         row_written = self._write(m, banks)
@@ -253,9 +255,15 @@ class LineBuffer(wiring.Component):
         return slot, x, y, offset, turn
 
     def _read(
-        self, m: Module, banks: list[list[Memory]],
-        slot: Signal, x: Signal, y: Signal, offset: Signal, turn: Signal,
-    ) -> None:  # fmt: skip
+        self,
+        m: Module,
+        banks: list[list[Memory]],
+        slot: Signal,
+        x: Signal,
+        y: Signal,
+        offset: Signal,
+        turn: Signal,
+    ) -> None:
         """Stages behind the position: tables and masks, addresses, memory, register, rotation."""
         g = self.geometry
         r, k = g.rows, g.columns

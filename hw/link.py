@@ -82,16 +82,18 @@ class Link(wiring.Component):
 
     def __init__(self, spec: LinkSpec):
         self.spec = spec
-        super().__init__({
-            "rx": In(stream.Signature(8)),
-            "tx": Out(stream.Signature(8)),
-            "s_axis": Out(AxisSignature(spec.axis_width)),
-            "m_axis": In(AxisSignature(32)),
-            "s_axil": Out(AxiLite()),
-            "reset_network": Out(1),
-            "active": Out(1),
-            "activity": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "rx": In(stream.Signature(8)),
+                "tx": Out(stream.Signature(8)),
+                "s_axis": Out(AxisSignature(spec.axis_width)),
+                "m_axis": In(AxisSignature(32)),
+                "s_axil": Out(AxiLite()),
+                "reset_network": Out(1),
+                "active": Out(1),
+                "activity": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -103,11 +105,14 @@ class Link(wiring.Component):
         m.submodules.executor = ResetInserter(deframer.restart)(executor)
         m.submodules.results, m.submodules.sender = results, sender
         for left, right in (
-            (flipped(self.rx), deframer.i), (deframer.o, executor.i),
-            (sender.o, framer.i), (framer.o, flipped(self.tx)),
-            (executor.axis, flipped(self.s_axis)), (executor.axil, flipped(self.s_axil)),
+            (flipped(self.rx), deframer.i),
+            (deframer.o, executor.i),
+            (sender.o, framer.i),
+            (framer.o, flipped(self.tx)),
+            (executor.axis, flipped(self.s_axis)),
+            (executor.axil, flipped(self.s_axil)),
             (flipped(self.m_axis), results.axis),
-        ):  # fmt: skip
+        ):
             wiring.connect(m, left, right)
         # Of each name, the one that drives and those that read.
         for name, driver, *readers in (
@@ -118,17 +123,17 @@ class Link(wiring.Component):
             *((n, executor, results) for n in ("write", "index", "word")),
             *((n, deframer, results) for n in ("got", "take_got")),
             *((n, sender, results) for n in ("still", "answer", "place", "step")),
-            *((n, results, sender) for n in (
-                "moving", "waiting", "sent", "first", "data", "fresh", "last", "made"
-            )),
-            *((n, deframer, sender) for n in (
-                "session", "next", "refused", "ask_identity", "ask_ack"
-            )),
-            *((n, executor, sender) for n in (
-                "done", "state", "answer_words"
-            )),
+            *(
+                (n, results, sender)
+                for n in ("moving", "waiting", "sent", "first", "data", "fresh", "last", "made")
+            ),
+            *(
+                (n, deframer, sender)
+                for n in ("session", "next", "refused", "ask_identity", "ask_ack")
+            ),
+            *((n, executor, sender) for n in ("done", "state", "answer_words")),
             ("room", framer, sender),
-        ):  # fmt: skip
+        ):
             m.d.comb += [getattr(r, name).eq(getattr(driver, name)) for r in readers]
         answered_again = deframer.ask_resend & executor.answered
         m.d.comb += [

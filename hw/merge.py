@@ -58,9 +58,7 @@ class MergeSpec:
             raise DesignError(f"a merge needs equal lanes, not {_list(e.lanes for e in edges)}")
         for edge, bits in zip(edges, self.bits):
             if edge.planes != self.steps * bits:
-                raise DesignError(
-                    f"{edge.planes} planes are not {self.steps} steps of {bits} bits"
-                )
+                raise DesignError(f"{edge.planes} planes are not {self.steps} steps of {bits} bits")
             if edge.pb % bits:
                 raise DesignError(
                     f"a merge needs whole steps in a beat: pb {edge.pb} is not a multiple of"

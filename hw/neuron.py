@@ -151,9 +151,14 @@ class NeuronScan(wiring.Component):
     """
 
     def __init__(
-        self, params: NeuronParams, *, pe: int, x_width: int, readout: str | None = None,
+        self,
+        params: NeuronParams,
+        *,
+        pe: int,
+        x_width: int,
+        readout: str | None = None,
         x_shift: int | None = None,
-    ):  # fmt: skip
+    ):
         self.params, self.pe, self.x_width, self.readout = params, pe, x_width, readout
         self.x_shift = params.rule.shifts[0] if x_shift is None else x_shift
         self.latency = self.latency_of(params)

@@ -92,9 +92,7 @@ class SpikingPool(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         s, g = self.spec, self.spec.geometry
-        m.submodules.walker = walker = Walker(
-            g.out_height, g.out_width, self.loops, s.visit_clocks
-        )
+        m.submodules.walker = walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
         m.submodules.buffer = buffer = LineBuffer(g, self.loops)
         m.submodules.credit = credit = Credit(self.visits)
         m.submodules.fifo = fifo = Fifo(s.out_edge.width, max(2, self.visits))

@@ -99,14 +99,18 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
         _word("structure_id_hi", reads, "structure_id, high 32 bits"),
         _word("weights_id_lo", identity, "weights_id, low 32 bits; a chain write clears it"),
         _word("weights_id_hi", identity, "weights_id, high 32 bits; a chain write clears it"),
-        Register("config", ADDRESS["config"],
+        Register(
+            "config",
+            ADDRESS["config"],
             "what this design has",
             (
                 Field("cores", 0, 16, reads, "cores with a stall counter"),
                 Field("regions", 16, 16, reads, "reloadable memories"),
             ),
         ),
-        Register("control", ADDRESS["control"],
+        Register(
+            "control",
+            ADDRESS["control"],
             "commands",
             (
                 Field("clear", 0, 1, acts, "set all counters to zero"),
@@ -115,16 +119,22 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
         ),
         Register("status", ADDRESS["status"], "state and errors", tuple(status)),
         _word("repeat", writes, "repetitions of the last image still to be started"),
-        _word("image_clocks", reads,
+        _word(
+            "image_clocks",
+            reads,
             "clocks of an image, first input beat to last output beat; one image is measured at "
             "a time, this is the latest",
         ),
         _word("images", reads, "images done"),
-        _word("total_clocks", reads,
+        _word(
+            "total_clocks",
+            reads,
             "clocks from the first input beat since the counters were cleared to the last output "
             "beat of the latest image",
         ),
-        Register("dropped", ADDRESS["dropped"],
+        Register(
+            "dropped",
+            ADDRESS["dropped"],
             "packets of a wrong length (their results are flagged)",
             (
                 Field("early", 0, 16, reads, "that ended early and were filled with zeros"),
@@ -137,19 +147,25 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
     )
     if ram:
         registers += [
-            Register("chain_address", ADDRESS["chain_address"],
+            Register(
+                "chain_address",
+                ADDRESS["chain_address"],
                 "where chain_data and the CRC pass read and write",
                 (
                     Field("addr", 0, 20, writes, "32-bit word in the region; counts up by itself"),
                     Field("region", 24, 8, writes, "memory"),
                 ),
             ),
-            Register("chain_data", ADDRESS["chain_data"],
+            Register(
+                "chain_data",
+                ADDRESS["chain_data"],
                 "reads or writes the word at chain_address, which then counts up",
                 (Field("value", 0, 32, writes, "the word; never cached"),),
                 acts_on_read=True,
             ),
-            _word("crc_words", writes,
+            _word(
+                "crc_words",
+                writes,
                 "a write starts a CRC-32 pass over so many words (21 bits) from chain_address on; "
                 "reads the words left",
             ),

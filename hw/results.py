@@ -24,9 +24,12 @@ def check_slots(slots: int, classes: int) -> None:
     """Raises DesignError where a ring of ``slots`` results of ``classes`` cannot be."""
     if not 1 <= classes <= 1 << 16:
         raise DesignError(f"{classes} classes; a result names 1 to 65536")
-    if isinstance(slots, bool) or not isinstance(slots, int) or slots & (slots - 1) or not (
-        2 <= slots <= MAX_SLOTS
-    ):  # fmt: skip
+    if (
+        isinstance(slots, bool)
+        or not isinstance(slots, int)
+        or slots & (slots - 1)
+        or not (2 <= slots <= MAX_SLOTS)
+    ):
         raise DesignError(
             f"a link that keeps {slots!r} results; use a power of two from 2 to {MAX_SLOTS}"
         )
@@ -65,29 +68,31 @@ class Results(wiring.Component):
         check_slots(slots, classes)
         self.slots, self.words = slots, classes + 1
         self.depth = ring_depth(slots, classes)
-        super().__init__({
-            "axis": In(AxisSignature(32)),
-            "drop": In(1),
-            "flush": In(1),
-            "write": In(1),
-            "index": In(5),
-            "word": In(32),
-            "got": In(8),
-            "take_got": In(1),
-            "resend": In(1),
-            "still": In(1),
-            "moving": Out(1),
-            "waiting": Out(1),
-            "made": Out(8),
-            "sent": Out(8),
-            "answer": In(1),
-            "place": In(5),
-            "data": Out(32),
-            "fresh": Out(1),
-            "step": In(1),
-            "first": Out(16),
-            "last": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "axis": In(AxisSignature(32)),
+                "drop": In(1),
+                "flush": In(1),
+                "write": In(1),
+                "index": In(5),
+                "word": In(32),
+                "got": In(8),
+                "take_got": In(1),
+                "resend": In(1),
+                "still": In(1),
+                "moving": Out(1),
+                "waiting": Out(1),
+                "made": Out(8),
+                "sent": Out(8),
+                "answer": In(1),
+                "place": In(5),
+                "data": Out(32),
+                "fresh": Out(1),
+                "step": In(1),
+                "first": Out(16),
+                "last": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

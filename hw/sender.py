@@ -13,8 +13,14 @@ HEADER = sum(size for _, size in BOARD_HEADER)
 WORDS_AT = HEADER + 4
 """Place of the first word of an ANSWER or RESULT."""
 assert HEADER == 8 and [n for n, _ in BOARD_HEADER] == [
-    "kind", "session", "next", "done", "made", "state", "refused",
-]  # fmt: skip
+    "kind",
+    "session",
+    "next",
+    "done",
+    "made",
+    "state",
+    "refused",
+]
 
 
 class Sender(wiring.Component):
@@ -41,36 +47,38 @@ class Sender(wiring.Component):
     def __init__(self, identity: Identity):
         self.identity = identity
         self.words = identity.classes + 1
-        super().__init__({
-            "cancel": In(1),
-            "wait": In(1),
-            "ask_identity": In(1),
-            "ask_ack": In(1),
-            "ask_answer": In(1),
-            "session": In(16),
-            "next": In(8),
-            "done": In(8),
-            "made": In(8),
-            "state": In(8),
-            "refused": In(8),
-            "freeze": Out(1),
-            "answering": Out(1),
-            "answer_words": In(5),
-            "moving": In(1),
-            "waiting": In(1),
-            "sent": In(8),
-            "first": In(16),
-            "data": In(32),
-            "fresh": In(1),
-            "last": In(1),
-            "still": Out(1),
-            "answer": Out(1),
-            "place": Out(5),
-            "step": Out(1),
-            "room": In(1),
-            "o": Out(stream.Signature(CONTENT)),
-            "begun": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "cancel": In(1),
+                "wait": In(1),
+                "ask_identity": In(1),
+                "ask_ack": In(1),
+                "ask_answer": In(1),
+                "session": In(16),
+                "next": In(8),
+                "done": In(8),
+                "made": In(8),
+                "state": In(8),
+                "refused": In(8),
+                "freeze": Out(1),
+                "answering": Out(1),
+                "answer_words": In(5),
+                "moving": In(1),
+                "waiting": In(1),
+                "sent": In(8),
+                "first": In(16),
+                "data": In(32),
+                "fresh": In(1),
+                "last": In(1),
+                "still": Out(1),
+                "answer": Out(1),
+                "place": Out(5),
+                "step": Out(1),
+                "room": In(1),
+                "o": Out(stream.Signature(CONTENT)),
+                "begun": Out(1),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -136,18 +144,28 @@ class Sender(wiring.Component):
         with m.If(self.cancel):
             m.d.sync += [ack.eq(0), answer.eq(0), self.o.valid.eq(0)]
         for ask, pending in (
-            (self.ask_identity, identity), (self.ask_ack, ack), (self.ask_answer, answer),
-        ):  # fmt: skip
+            (self.ask_identity, identity),
+            (self.ask_ack, ack),
+            (self.ask_answer, answer),
+        ):
             with m.If(ask):
                 m.d.sync += pending.eq(1)
         return m
 
     def _byte(self, kind: Signal, place: Signal, picked: Signal):
         """Byte ``place`` of a frame."""
-        head = Array([
-            Cat(kind, C(VERSION, 4)), self.session[:8], self.session[8:], self.next,
-            self.done, self.made, self.state, self.refused,
-        ])[place[:3]]  # fmt: skip
+        head = Array(
+            [
+                Cat(kind, C(VERSION, 4)),
+                self.session[:8],
+                self.session[8:],
+                self.next,
+                self.done,
+                self.made,
+                self.state,
+                self.refused,
+            ]
+        )[place[:3]]
         first = self.first if self.words > RESULT_WORDS else C(0, 16)
         own = Array([self.sent, C(0, 8), first[:8], first[8:]])[place[:2]]
         about = Array([*self.identity.pack()])[place[:5] - HEADER]
@@ -158,8 +176,10 @@ class Sender(wiring.Component):
 
     def _last(self, kind: Signal, place: Signal):
         """Byte ``place`` is the frame's last before its CRC."""
-        full = self.last if self.words <= RESULT_WORDS else (
-            self.last | (place[2:] == WORDS_AT // 4 - 1 + RESULT_WORDS)
+        full = (
+            self.last
+            if self.words <= RESULT_WORDS
+            else (self.last | (place[2:] == WORDS_AT // 4 - 1 + RESULT_WORDS))
         )
         ends = {
             ToHost.IDENTITY: place == HEADER + len(self.identity.pack()) - 1,

@@ -8,8 +8,15 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.fifo import counter_of, step_counter
 
-__all__ = ["KINDS", "SkipFifo", "full_rate_depth", "latency_of", "storage_bits", "storage_depth",
-           "storage_kind"]
+__all__ = [
+    "KINDS",
+    "SkipFifo",
+    "full_rate_depth",
+    "latency_of",
+    "storage_bits",
+    "storage_depth",
+    "storage_kind",
+]
 
 KINDS = ("registers", "lutram", "block")
 
@@ -166,7 +173,9 @@ class SkipFifo(wiring.Component):
         # A single row has no address; the second one is never reached. A row is never read in the
         # clock in which it is written, which the synthesiser cannot know.
         memory = Memory(
-            shape=unsigned(self.width), depth=max(2, self.depth), init=[],
+            shape=unsigned(self.width),
+            depth=max(2, self.depth),
+            init=[],
             attrs={"no_rw_check": 1},
         )
         m.submodules.memory = memory

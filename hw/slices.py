@@ -33,10 +33,12 @@ class Cut(wiring.Component):
         last = parts if last is None else last
         _check(width, parts, period, last)
         self.width, self.parts, self.period, self.last = width, parts, period, last
-        super().__init__({
-            "i": In(stream.Signature(unsigned(parts * width))),
-            "o": Out(stream.Signature(unsigned(width))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(parts * width))),
+                "o": Out(stream.Signature(unsigned(width))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -88,10 +90,12 @@ class Join(wiring.Component):
         last = parts if last is None else last
         _check(width, parts, period, last)
         self.width, self.parts, self.period, self.last = width, parts, period, last
-        super().__init__({
-            "i": In(stream.Signature(unsigned(width))),
-            "o": Out(stream.Signature(unsigned(parts * width))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(width))),
+                "o": Out(stream.Signature(unsigned(parts * width))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()

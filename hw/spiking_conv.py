@@ -50,15 +50,23 @@ class SpikingConv(wiring.Component):
         self.scan: NeuronScan | ScanBanks
         if s.banks > 1:
             self.scan = ScanBanks(
-                s.params, banks=s.banks, pe=s.pe, x_width=s.front.z_width, x_shift=s.front.shift,
-                edge=s.out_edge, visits=s.credits, row_changes=s.param_depth > 1,
-            )  # fmt: skip
+                s.params,
+                banks=s.banks,
+                pe=s.pe,
+                x_width=s.front.z_width,
+                x_shift=s.front.shift,
+                edge=s.out_edge,
+                visits=s.credits,
+                row_changes=s.param_depth > 1,
+            )
         else:
             self.scan = NeuronScan(
-                s.params, pe=s.scan_pe, readout=s.readout,
+                s.params,
+                pe=s.scan_pe,
+                readout=s.readout,
                 x_width=s.params.bounds.width("x") if s.joined else s.front.z_width,
                 x_shift=0 if s.joined else s.front.shift,
-            )  # fmt: skip
+            )
         width = 32 if s.readout else s.out_edge.width
         ports = {
             "i": In(stream.Signature(unsigned(s.front.geometry.edge.width))),
@@ -198,8 +206,10 @@ class SpikingConv(wiring.Component):
                 queue.pop_last.eq(main.last),
             ]
         m.d.comb += main.go.eq(credit & Cat(queue.ready for queue in queues).all())
-        totals = [add_up(m, terms, self.scan.x_width, s.join_latency, f"x_{p}")
-                  for p, terms in enumerate(self._terms(m, row, queues))]  # fmt: skip
+        totals = [
+            add_up(m, terms, self.scan.x_width, s.join_latency, f"x_{p}")
+            for p, terms in enumerate(self._terms(m, row, queues))
+        ]
         return Cat(_extend(total, self.scan.x_width) for total in totals)
 
     def _terms(

@@ -27,16 +27,18 @@ class Stopwatch(wiring.Component):
 
     def __init__(self, period: int):
         self.period = period
-        super().__init__({
-            "clear": In(1),
-            "start": In(1),
-            "stop": In(1),
-            "at_latest": In(1),
-            "at_running": In(1),
-            "copies": Out(1),
-            "more": Out(range(period + 2)),
-            "zero": Out(1),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "clear": In(1),
+                "start": In(1),
+                "stop": In(1),
+                "at_latest": In(1),
+                "at_running": In(1),
+                "copies": Out(1),
+                "more": Out(range(period + 2)),
+                "zero": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

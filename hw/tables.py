@@ -273,9 +273,14 @@ class TablesDot(wiring.Component):
         return held
 
     def _column(
-        self, m: Module, bus: data.View, g: int, plane: int, some: list[tuple[int, Value]],
+        self,
+        m: Module,
+        bus: data.View,
+        g: int,
+        plane: int,
+        some: list[tuple[int, Value]],
         entries: dict[tuple[int, int, int], Value],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Tables of one group of lanes in one plane, of the blocks ``some`` with their write
         enables; those that read the same lanes are one memory."""
         s, size = self.shape, self.shape.block * self.shape.bits

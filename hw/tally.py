@@ -54,11 +54,14 @@ class Tally(wiring.Component):
             raise DesignError(
                 f"counters of {width} bits for {cores} cores; give an even and a greater width"
             )
-        super().__init__(counter_members(cores) | {
-            "wanted": In(range(self.rows)),
-            "ready": Out(1),
-            "value": Out(width),
-        })  # fmt: skip
+        super().__init__(
+            counter_members(cores)
+            | {
+                "wanted": In(range(self.rows)),
+                "ready": Out(1),
+                "value": Out(width),
+            }
+        )
 
     @staticmethod
     def shape(cores: int, width: int = 32) -> tuple[int, int]:
@@ -133,8 +136,10 @@ class Tally(wiring.Component):
             m.d.sync += running.eq(1)
         with m.If(self.clear):
             m.d.sync += [following.eq(0), running.eq(0)]
-        for watch, latest, row in ((image, "image_clocks", "_image"),
-                                   (total, "total_clocks", "_total")):  # fmt: skip
+        for watch, latest, row in (
+            (image, "image_clocks", "_image"),
+            (total, "total_clocks", "_total"),
+        ):
             m.d.comb += [
                 watch.clear.eq(self.clear),
                 watch.at_latest.eq(at[latest]),
@@ -143,9 +148,15 @@ class Tally(wiring.Component):
         return image, total
 
     def _add(
-        self, m: Module, turn: Value, place: Value, zero: Value, more: Value, late: Value,
+        self,
+        m: Module,
+        turn: Value,
+        place: Value,
+        zero: Value,
+        more: Value,
+        late: Value,
         split: Value,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """The memory, and three stages: read, add to the lower half, add to the upper one.
 
         ``split`` rows are two counters. Behind the bits are two that say that a half, or the whole,

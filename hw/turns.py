@@ -43,10 +43,18 @@ class LaneTurns(wiring.Component):
         assert pe % turns == 0
         self.pe, self.turns, self.width, self.steps, self.held = pe, turns, width, steps, held
         out = pe // turns * width
-        super().__init__({
-            "valid_in": In(1), "first_in": In(1), "last_in": In(1), "x_in": In(pe * width),
-            "valid": Out(1), "first": Out(1), "last": Out(1), "x": Out(out),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "valid_in": In(1),
+                "first_in": In(1),
+                "last_in": In(1),
+                "x_in": In(pe * width),
+                "valid": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "x": Out(out),
+            }
+        )
 
     @staticmethod
     def clocks(arrivals: tuple[int, ...], turns: int, held: bool) -> tuple[int, ...]:
@@ -69,7 +77,9 @@ class LaneTurns(wiring.Component):
         with m.If(begin):
             m.d.sync += running.eq(1)
         m.d.comb += [
-            self.valid.eq(running), self.first.eq(step == 0), self.last.eq(at_end),
+            self.valid.eq(running),
+            self.first.eq(step == 0),
+            self.last.eq(at_end),
         ]
         if self.held:
             load = self.valid_in & self.first_in
@@ -84,12 +94,10 @@ class LaneTurns(wiring.Component):
     def _moved(self, load: Value, kept: Value) -> Value:
         """What goes in: the sums that come, or every lane group's next one."""
         size = len(self.x)
-        return Cat(Mux(load, self.x_in[: -size], kept[size:]), self.x_in[-size:])
+        return Cat(Mux(load, self.x_in[:-size], kept[size:]), self.x_in[-size:])
 
     def _chain(self, m: Module, load: Value, move: Value, length: int) -> Value:
-        stages = [
-            Signal(len(self.x_in), name=f"kept_{n}", reset_less=True) for n in range(length)
-        ]
+        stages = [Signal(len(self.x_in), name=f"kept_{n}", reset_less=True) for n in range(length)]
         with m.If(move):
             for stage, value in zip(stages, [self._moved(load, stages[-1]), *stages]):
                 m.d.sync += stage.eq(value)

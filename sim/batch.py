@@ -36,14 +36,42 @@ class AxiError(SternaError):
 class _Job(ctypes.Structure):
     # struct Job of harness.cpp, field for field.
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in (
-            "input", "last", "output", "clocks", "tap_data", "tap_room", "tap_count", "tap_state",
-            "tap_clocks")),
-        *((name, ctypes.c_uint64) for name in (
-            "words", "word_bytes", "words_per_image", "packets", "words_out", "in_stall",
-            "out_stall", "seed", "watchdog", "drain", "max_clocks", "status", "where",
-            "words_taken", "words_given", "clocks_run")),
-    ]  # fmt: skip
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                "input",
+                "last",
+                "output",
+                "clocks",
+                "tap_data",
+                "tap_room",
+                "tap_count",
+                "tap_state",
+                "tap_clocks",
+            )
+        ),
+        *(
+            (name, ctypes.c_uint64)
+            for name in (
+                "words",
+                "word_bytes",
+                "words_per_image",
+                "packets",
+                "words_out",
+                "in_stall",
+                "out_stall",
+                "seed",
+                "watchdog",
+                "drain",
+                "max_clocks",
+                "status",
+                "where",
+                "words_taken",
+                "words_given",
+                "clocks_run",
+            )
+        ),
+    ]
 
 
 @dataclass(eq=False)
@@ -290,9 +318,15 @@ class BatchModel:
         return wanted
 
     def _job(
-        self, words: NDArray[np.uint8], per_image: int, packets: int, in_stall: float,
-        out_stall: float, seed: int, watchdog: int,
-    ) -> _Job:  # fmt: skip
+        self,
+        words: NDArray[np.uint8],
+        per_image: int,
+        packets: int,
+        in_stall: float,
+        out_stall: float,
+        seed: int,
+        watchdog: int,
+    ) -> _Job:
         job = _Job()
         job.input = words.ctypes.data
         job.words = words.size // self.word_bytes
@@ -323,20 +357,25 @@ class BatchModel:
         stream = f"tap '{self.taps[where].node}'" if where < size else "the output stream"
         if status == _STUCK:
             raise SimulationError(self._stuck(job, rooms, counts, state))
-        raise SimulationError({
-            _LAST_WRONG: f"output packet {where} is not {self.words_out} words long: TLAST came "
-            f"at the wrong word (clock {self.clock})",
-            _EXTRA_OUTPUT: f"the design gave more than {job.packets} output packets for as many "
-            f"images (clock {self.clock})",
-            _TAP_FULL: f"{stream} has more beats than the images have (clock {self.clock})",
-            _UNSTABLE: f"{stream} changed or dropped a beat that was not yet taken "
-            f"(clock {self.clock})",
-        }[status])  # fmt: skip
+        raise SimulationError(
+            {
+                _LAST_WRONG: f"output packet {where} is not {self.words_out} words long: TLAST "
+                f"came at the wrong word (clock {self.clock})",
+                _EXTRA_OUTPUT: f"the design gave more than {job.packets} output packets for as "
+                f"many images (clock {self.clock})",
+                _TAP_FULL: f"{stream} has more beats than the images have (clock {self.clock})",
+                _UNSTABLE: f"{stream} changed or dropped a beat that was not yet taken "
+                f"(clock {self.clock})",
+            }[status]
+        )
 
     def _stuck(
-        self, job: _Job, room: NDArray[np.uint64], count: NDArray[np.uint64],
+        self,
+        job: _Job,
+        room: NDArray[np.uint64],
+        count: NDArray[np.uint64],
         state: NDArray[np.uint8],
-    ) -> str:  # fmt: skip
+    ) -> str:
         kinds = ("idle", "valid without ready", "ready without valid", "moving")
         names = [f"tap '{tap.node}'" for tap in self.taps]
         parts = [f"input {kinds[state[-2] & 3]} after {job.words_taken} of {job.words} words"]

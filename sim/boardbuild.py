@@ -52,9 +52,13 @@ def simulated_board(
     Arguments and errors as :class:`SimulatedBoard` and :func:`board_library` have them.
     """
     return SimulatedBoard.build(
-        board_text(build, divisor), f"{build.name}_board", divisor,
-        ratio=ratio, seed=seed, store=store,
-    )  # fmt: skip
+        board_text(build, divisor),
+        f"{build.name}_board",
+        divisor,
+        ratio=ratio,
+        seed=seed,
+        store=store,
+    )
 
 
 def grace_of(build: Build) -> int:

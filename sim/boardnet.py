@@ -92,9 +92,12 @@ def netlist_board(
     """
     text = pins_netlist(build, where)
     library = board_library(
-        text + _board(where), _INNER, models=cell_models(where.family, text), optimize="none",
+        text + _board(where),
+        _INNER,
+        models=cell_models(where.family, text),
+        optimize="none",
         store=store,
-    )  # fmt: skip
+    )
     return SimulatedBoard(library, DIVISOR, ratio=ratio, seed=seed)
 
 

@@ -20,9 +20,14 @@ from sterna.sim.verilate import build_library, forget_memories, ports
 __all__ = ["BOARD_PORTS", "BYTE_BITS", "SimulatedBoard", "board_library"]
 
 BOARD_PORTS = {
-    "clk": "input", "rst": "input", "uart_clk": "input", "uart_rst": "input", "rx": "input",
-    "tx": "output", "led": "output",
-}  # fmt: skip
+    "clk": "input",
+    "rst": "input",
+    "uart_clk": "input",
+    "uart_rst": "input",
+    "rx": "input",
+    "tx": "output",
+    "led": "output",
+}
 """Name -> direction of a board top's ports, each of one bit."""
 BYTE_BITS = 10
 """Bits of a byte on the line, start and stop bit included."""
@@ -37,9 +42,11 @@ class _Run(ctypes.Structure):
     _fields_ = [
         ("input", ctypes.c_char_p),
         ("output", ctypes.c_void_p),
-        *((name, ctypes.c_uint64) for name in (
-            "count", "room", "clocks", "quiet", "received", "ran", "status")),
-    ]  # fmt: skip
+        *(
+            (name, ctypes.c_uint64)
+            for name in ("count", "room", "clocks", "quiet", "received", "ran", "status")
+        ),
+    ]
 
 
 def board_library(
@@ -69,9 +76,13 @@ def board_library(
         )
     harness = package_files("sterna.sim").joinpath("board_harness.cpp").read_text(encoding="utf-8")
     return build_library(
-        verilog + _wrapper(top), _WRAPPER, {"board_harness.cpp": harness},
-        models=models, optimize=optimize, store=store,
-    )  # fmt: skip
+        verilog + _wrapper(top),
+        _WRAPPER,
+        {"board_harness.cpp": harness},
+        models=models,
+        optimize=optimize,
+        store=store,
+    )
 
 
 def _wrapper(top: str) -> str:

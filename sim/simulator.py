@@ -172,12 +172,22 @@ class Simulator:
         names, seed = self._traced(trace), _count("seed", seed, 0)
         in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
-            parts = [run_network(
-                self._tapped(), self.build.name, self.taps, rows, self.words_out,
-                writes=self.writes, random_memory=self.build.design.reloadable,
-                in_stall=in_stall, out_stall=out_stall, seed=seed,
-                watchdog=self.watchdog, store=self.store,
-            )]  # fmt: skip
+            parts = [
+                run_network(
+                    self._tapped(),
+                    self.build.name,
+                    self.taps,
+                    rows,
+                    self.words_out,
+                    writes=self.writes,
+                    random_memory=self.build.design.reloadable,
+                    in_stall=in_stall,
+                    out_stall=out_stall,
+                    seed=seed,
+                    watchdog=self.watchdog,
+                    store=self.store,
+                )
+            ]
             seconds = parts[0].seconds
         else:
             start = time.perf_counter()
@@ -229,18 +239,26 @@ class Simulator:
         return intervals[fill:]
 
     def _batch(
-        self, rows: NDArray[np.uint8], names: list[str], seed: int, in_stall: float,
+        self,
+        rows: NDArray[np.uint8],
+        names: list[str],
+        seed: int,
+        in_stall: float,
         out_stall: float,
-    ) -> list[BatchResult]:  # fmt: skip
+    ) -> list[BatchResult]:
         least = max(_SLICE, 4 * self._flying)
         count = min(len(self._models), max(1, len(rows) // least))
         edges = np.linspace(0, len(rows), count + 1).astype(int)
 
         def work(k: int) -> BatchResult:
             return self._models[k].run(
-                rows[edges[k] : edges[k + 1]], names, in_stall=in_stall, out_stall=out_stall,
-                seed=seed + k, watchdog=self.watchdog,
-            )  # fmt: skip
+                rows[edges[k] : edges[k + 1]],
+                names,
+                in_stall=in_stall,
+                out_stall=out_stall,
+                seed=seed + k,
+                watchdog=self.watchdog,
+            )
 
         # The C++ loop runs without Python's lock: threads are enough.
         with ThreadPoolExecutor(count) as pool:

@@ -32,9 +32,14 @@ __all__ = [
 # -O2 runs 3% faster than -O1 and -march=native slower; -O2 takes 2.5 times longer to compile.
 _FAST = {"run": ("-O1",), "none": ("-O0",)}
 _DEFINES = (
-    "-DVL_TIME_CONTEXT", "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL",
-    "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0",
-)  # fmt: skip
+    "-DVL_TIME_CONTEXT",
+    "-DVL_USER_FINISH",
+    "-DVL_USER_STOP",
+    "-DVL_USER_FATAL",
+    "-DVM_COVERAGE=0",
+    "-DVM_SC=0",
+    "-DVM_TIMING=0",
+)
 # A process loads many models: no symbol of one may be taken for another's.
 _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
 _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
@@ -42,10 +47,24 @@ _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its
 _WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
 
 _VERILATOR = (
-    "--cc", "--prefix", "Vtop", "-O3", "--x-assign", "fast", "--x-initial", "unique",
-    "--no-assert", "--no-timing", "--output-split", "40000", "-Wno-lint", "-Wno-style",
-    "-Wno-fatal", "-Mdir", "obj",
-)  # fmt: skip
+    "--cc",
+    "--prefix",
+    "Vtop",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "unique",
+    "--no-assert",
+    "--no-timing",
+    "--output-split",
+    "40000",
+    "-Wno-lint",
+    "-Wno-style",
+    "-Wno-fatal",
+    "-Mdir",
+    "obj",
+)
 
 
 @dataclass(frozen=True)
@@ -105,8 +124,9 @@ def forget_memories(verilog: str) -> str:
     """
     block = re.compile(
         r"^ *reg (?:\[(\d+):0\] )?(\S+) ?\[(\d+):0\];\n"
-        r" *initial begin\n(?: *\2 ?\[\d+\] = [^;]*;\n)+ *end\n", re.M
-    )  # fmt: skip
+        r" *initial begin\n(?: *\2 ?\[\d+\] = [^;]*;\n)+ *end\n",
+        re.M,
+    )
 
     def fill(found: re.Match[str]) -> str:
         width, name, depth = int(found[1] or 0) + 1, found[2], int(found[3]) + 1
@@ -150,9 +170,18 @@ def batch_library(
         ToolMissing, ToolFailed: Verilator or the compiler.
     """
     found = {port.name: port for port in ports(verilog, top)}
-    wanted = {"clk": 1, "rst": 1, "s_axis_tvalid": 1, "s_axis_tready": 1, "s_axis_tlast": 1,
-              "m_axis_tdata": 32, "m_axis_tvalid": 1, "m_axis_tready": 1, "m_axis_tlast": 1,
-              "s_axis_tdata": None}  # fmt: skip
+    wanted = {
+        "clk": 1,
+        "rst": 1,
+        "s_axis_tvalid": 1,
+        "s_axis_tready": 1,
+        "s_axis_tlast": 1,
+        "m_axis_tdata": 32,
+        "m_axis_tvalid": 1,
+        "m_axis_tready": 1,
+        "m_axis_tlast": 1,
+        "s_axis_tdata": None,
+    }
     for tap in taps:
         wanted |= {f"{tap.port}_valid": 1, f"{tap.port}_ready": 1}
         wanted[f"{tap.port}_data"] = tap.beat_bits
@@ -205,9 +234,15 @@ def build_library(
     defines = (*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
     flags = _FAST[optimize]
     key = key_of(
-        verilog, *(part for item in (*models, *extra.items()) for part in item),
-        tool.version, compiler.version, *args, *defines, *_SHARED, *flags,
-    )  # fmt: skip
+        verilog,
+        *(part for item in (*models, *extra.items()) for part in item),
+        tool.version,
+        compiler.version,
+        *args,
+        *defines,
+        *_SHARED,
+        *flags,
+    )
 
     def build(work: Path) -> None:
         for name, text in (("design.v", verilog), *models, *extra.items()):
@@ -266,8 +301,16 @@ def runtime_objects(names: Sequence[str], defines: Sequence[str] = ()) -> list[s
     """
     tool, compiler = find("verilator"), find("g++")
     include = _include()
-    common = ["-O1", *_SHARED, "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", *defines,
-              f"-I{include}", f"-I{include}/vltstd"]  # fmt: skip
+    common = [
+        "-O1",
+        *_SHARED,
+        "-DVM_COVERAGE=0",
+        "-DVM_SC=0",
+        "-DVM_TIMING=0",
+        *defines,
+        f"-I{include}",
+        f"-I{include}/vltstd",
+    ]
 
     def build(work: Path) -> None:
         jobs = [[*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"] for name in names]

@@ -11,9 +11,19 @@ from collections.abc import Callable
 from sterna.host.patience import LONGEST_TIMEOUT
 
 __all__ = [
-    "BAUD", "SEED", "baud", "count", "file_name", "megahertz", "minutes", "rate", "seed", "timeout",
-    "tolerance", "whole",
-]  # fmt: skip
+    "BAUD",
+    "SEED",
+    "baud",
+    "count",
+    "file_name",
+    "megahertz",
+    "minutes",
+    "rate",
+    "seed",
+    "timeout",
+    "tolerance",
+    "whole",
+]
 
 _LEAST, _MOST = 1e-6, 1e12  # as in gen/goals.py, which takes long to import
 BAUD = (1, 100_000_000)

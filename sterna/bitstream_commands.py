@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
 
 Answer = tuple[dict[str, Any], str, int]
-PROGRAMS = {"ecp5": ("yosys", "nextpnr-ecp5", "ecppack"),
-            "ice40": ("yosys", "nextpnr-ice40", "icepack")}  # fmt: skip
+PROGRAMS = {
+    "ecp5": ("yosys", "nextpnr-ecp5", "ecppack"),
+    "ice40": ("yosys", "nextpnr-ice40", "icepack"),
+}
 
 
 def add_parsers(
@@ -27,11 +29,18 @@ def add_parsers(
     sub.add_argument("--board", help="ulx3s-85f, icebreaker ...; an unknown one lists them all")
     sub.add_argument("--baud", type=baud, default=1_000_000, help="of the serial port")
     sub.add_argument("--uart", metavar="RX,TX", help="pins of the FPGA or of connectors (io_0:1)")
-    sub.add_argument("--seeds", type=whole("placements", 1, 100), default=1, metavar="N",
-                     help="place N times, side by side where STERNA_JOBS allows, and keep the "
-                          "fastest")  # fmt: skip
-    sub.add_argument("--no-output-registers", action="store_true",
-                     help="ECP5: move no flip-flops into block RAMs")  # fmt: skip
+    sub.add_argument(
+        "--seeds",
+        type=whole("placements", 1, 100),
+        default=1,
+        metavar="N",
+        help="place N times, side by side where STERNA_JOBS allows, and keep the fastest",
+    )
+    sub.add_argument(
+        "--no-output-registers",
+        action="store_true",
+        help="ECP5: move no flip-flops into block RAMs",
+    )
 
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
@@ -76,8 +85,13 @@ def bitstream(options: argparse.Namespace) -> Answer:
             f"cd {facts['project']} && vivado -mode batch -source build.tcl"
         )
         return {"build": str(built.folder), **facts}, text, 0
-    chosen = BoardOptions(where.name, options.baud, uart, seeds=options.seeds,
-                          output_registers=not options.no_output_registers)  # fmt: skip
+    chosen = BoardOptions(
+        where.name,
+        options.baud,
+        uart,
+        seeds=options.seeds,
+        output_registers=not options.no_output_registers,
+    )
     facts = make(built, chosen, progress)
     return {"build": str(built.folder), **facts}, _text(facts), 0
 

@@ -63,11 +63,16 @@ def demonstrate(
                 golden = run(network, images)
                 wrong = int((result.logits != golden.logits).sum())
                 difference = compare(golden, result)
-                loads.append({
-                    "weights_id": name[:16], "clocks": clocks, "logits": result.logits.size,
-                    "mismatches": wrong, "first_difference": difference and str(difference),
-                    "classes": result.classes.tolist(),
-                })  # fmt: skip
+                loads.append(
+                    {
+                        "weights_id": name[:16],
+                        "clocks": clocks,
+                        "logits": result.logits.size,
+                        "mismatches": wrong,
+                        "first_difference": difference and str(difference),
+                        "classes": result.classes.tolist(),
+                    }
+                )
                 say(
                     f"weights {name[:16]}: {len(images)} images, "
                     + str(difference or f"all {result.logits.size} logits equal golden")

@@ -33,9 +33,12 @@ def add_parsers(
     sub = staged("board-sim", "simulate a board, UART pins included, behind a serial port")
     sub.add_argument("--board", help="choose the folding as for this board: ulx3s-85f ...")
     sub.add_argument(
-        "--divisor", type=whole("clocks a bit", 4, 65535), default=DIVISOR, metavar="N",
+        "--divisor",
+        type=whole("clocks a bit", 4, 65535),
+        default=DIVISOR,
+        metavar="N",
         help=f"clocks of the oscillator a bit; more is slower (default {DIVISOR})",
-    )  # fmt: skip
+    )
     sub.add_argument(
         "--seed", type=whole("the seed", *SEED), default=1, help="of memories that start at random"
     )
@@ -106,9 +109,13 @@ def board_demo(options: argparse.Namespace) -> Answer:
     print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)
     progress = Progress()
     built = ensure(
-        examples / "mnist", "verilog", Options(family="ecp5", memory="ram"),
-        options.output or Path("build") / "board-demo", progress, (DEMO_BOARD, "ecp5"),
-    )  # fmt: skip
+        examples / "mnist",
+        "verilog",
+        Options(family="ecp5", memory="ram"),
+        options.output or Path("build") / "board-demo",
+        progress,
+        (DEMO_BOARD, "ecp5"),
+    )
     lines: list[str] = []
     answer = demonstrate(
         built, examples / "mnist_retrained", images[: options.images], lines.append, progress

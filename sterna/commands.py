@@ -16,16 +16,31 @@ if TYPE_CHECKING:
     from sterna.gen.stages import Build, Options
 
 __all__ = [
-    "train", "quantize", "fold", "pack", "verilog", "build", "sim", "eval", "compare", "synth",
-    "lint", "report", "demo", "doctor",
-]  # fmt: skip
+    "train",
+    "quantize",
+    "fold",
+    "pack",
+    "verilog",
+    "build",
+    "sim",
+    "eval",
+    "compare",
+    "synth",
+    "lint",
+    "report",
+    "demo",
+    "doctor",
+]
 
 Answer = tuple[dict[str, Any], str, int]
 REPOSITORY = Path(__file__).resolve().parents[1]
 FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
 # Programs that are looked for before the first stage.
-PROGRAMS = {"batch": ("verilator", "g++"), "cocotb": ("verilator", "g++"),
-            "netlist": ("yosys", "verilator", "g++")}  # fmt: skip
+PROGRAMS = {
+    "batch": ("verilator", "g++"),
+    "cocotb": ("verilator", "g++"),
+    "netlist": ("yosys", "verilator", "g++"),
+}
 
 
 # --- training and quantization ----------------------------------------------------------------
@@ -38,9 +53,14 @@ def train(options: argparse.Namespace) -> Answer:
     recipe = Path(options.recipe)
     recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
     answer = train(
-        recipe, options.output, max_minutes=options.max_minutes, seed=options.seed, progress=_say,
-        data_set=options.data or "", untrained=options.untrained,
-    )  # fmt: skip
+        recipe,
+        options.output,
+        max_minutes=options.max_minutes,
+        seed=options.seed,
+        progress=_say,
+        data_set=options.data or "",
+        untrained=options.untrained,
+    )
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
     if answer.get("untrained"):
@@ -172,9 +192,12 @@ def _pack_onto(options: argparse.Namespace) -> Answer:
     write_atomic(options.output, data)
     image = files.parse_weights_image(data)
     answer = {
-        "file": str(options.output), "bytes": len(data), "regions": len(image.regions),
-        "structure_id": image.structure_id, "weights_id": image.weights_id,
-    }  # fmt: skip
+        "file": str(options.output),
+        "bytes": len(data),
+        "regions": len(image.regions),
+        "structure_id": image.structure_id,
+        "weights_id": image.weights_id,
+    }
     return answer, f"{options.output}: {len(data)} bytes for the design of {built.folder}", 0
 
 
@@ -311,8 +334,9 @@ def synth(options: argparse.Namespace) -> Answer:
     answer = {k: found[k] for k in order} | {k: v for k, v in found.items() if k not in order}
     answer |= {"estimate": guess}
     keep_measurement(built, f"synth_{target}", answer)
-    numbers = [["yosys", *(f"{v:.2f}" if isinstance(v, float) else v
-                           for v in (found[k] for k in order))]]  # fmt: skip
+    numbers = [
+        ["yosys", *(f"{v:.2f}" if isinstance(v, float) else v for v in (found[k] for k in order))]
+    ]
     if guess is not None:
         numbers.append(["estimate", *(guess.get(k, "") for k in order)])
     return answer, rows_text(("", *order), numbers), 0

@@ -11,9 +11,11 @@ from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, t
 __all__ = ["MODULES", "Parser", "parser"]
 
 MODULES = (
-    "sterna.bitstream_commands", "sterna.board_commands", "sterna.boardsim_command",
+    "sterna.bitstream_commands",
+    "sterna.board_commands",
+    "sterna.boardsim_command",
     "sterna.search_command",
-)  # fmt: skip
+)
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
 
@@ -126,8 +128,11 @@ def parser() -> argparse.ArgumentParser:
     _images(sub)
 
     sub = staged("synth", "synthesise out of context and count resources")
-    sub.add_argument("--target", choices=("ecp5", "xilinx7", "ice40"),
-                     help="default: the family of the design, ecp5 if it has none")  # fmt: skip
+    sub.add_argument(
+        "--target",
+        choices=("ecp5", "xilinx7", "ice40"),
+        help="default: the family of the design, ecp5 if it has none",
+    )
     staged("lint", "check the Verilog with every warning of Verilator on")
     staged("report", "everything known about a build: report.json, report.html, a table")
 

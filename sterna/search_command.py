@@ -25,9 +25,10 @@ def add_parsers(
         "--trials", type=whole("members", 1, 10**9), metavar="N", help="members to evaluate in all"
     )
     sub.add_argument(
-        "--storage", metavar="URL",
+        "--storage",
+        metavar="URL",
         help="database that workers share: postgresql://user@host/name (default: SQLite in DIR)",
-    )  # fmt: skip
+    )
     sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
 
 
@@ -40,9 +41,13 @@ def search(options: argparse.Namespace) -> Answer:
         from sterna.train.search import search as run
 
     answer = run(
-        options.recipe, options.output, trials=options.trials, storage=options.storage,
-        max_minutes=options.max_minutes, progress=lambda t: print(t, file=sys.stderr, flush=True),
-    )  # fmt: skip
+        options.recipe,
+        options.output,
+        trials=options.trials,
+        storage=options.storage,
+        max_minutes=options.max_minutes,
+        progress=lambda t: print(t, file=sys.stderr, flush=True),
+    )
     return answer, _text(answer, Path(options.output)), 0
 
 
@@ -59,10 +64,16 @@ def _text(answer: dict[str, Any], out: Path) -> str:
         rows.append(without)
     heads = ("member", "validation", "lanes", "memory bits", "fifo bits", "rate")
     cells = [
-        (r["label"], f"{r['accuracy']:.2%}", r["lanes"], r["memory_bits"], r["fifo_bits"],
-         f"{r['rate']:.2%}")
+        (
+            r["label"],
+            f"{r['accuracy']:.2%}",
+            r["lanes"],
+            r["memory_bits"],
+            r["fifo_bits"],
+            f"{r['rate']:.2%}",
+        )
         for r in rows
-    ]  # fmt: skip
+    ]
     return (
         f"{text}\nthe front, and no skips at all:\n{rows_text(heads, cells)}\n"
         f"recipes of these: {out / 'recipes'}; plots: {out / 'plots'}"

@@ -22,13 +22,21 @@ LIMIT = 1 << 36
 AGAIN = "delete it to start again"
 _NUMBER = (int, float)
 _KEYS: dict[str, type | tuple[type, ...]] = {
-    "seed": int, "position": list, "spent": _NUMBER, "fraction": (dict, type(None)),
-    "adam_steps": int, "recipe": str,
-}  # fmt: skip
+    "seed": int,
+    "position": list,
+    "spent": _NUMBER,
+    "fraction": (dict, type(None)),
+    "adam_steps": int,
+    "recipe": str,
+}
 _MORE: dict[str, type | tuple[type, ...]] = {  # version 1 may be without
-    "conversion": dict, "losses": list, "seconds": _NUMBER, "untrained": bool, "data": str,
+    "conversion": dict,
+    "losses": list,
+    "seconds": _NUMBER,
+    "untrained": bool,
+    "data": str,
     "teacher": str,
-}  # fmt: skip
+}
 MOST_BITS = 16  # of a fraction
 
 
@@ -55,9 +63,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     first = type(version) is int and version == 1
     # Some of version 1 have no digest at all.
     if said != _digest(None if first else head, tensors) and not (first and said == ""):
-        raise FileError(
-            f"{path}: truncated or altered (it differs from what was written); {AGAIN}"
-        )
+        raise FileError(f"{path}: truncated or altered (it differs from what was written); {AGAIN}")
     if type(version) is not int or version not in (1, VERSION):
         raise FileError(
             f"{path}: version {version!r} is not 1 or {VERSION}; update sterna, or {AGAIN}"
@@ -93,10 +99,15 @@ def _wrong_head(head: dict[str, Any]) -> str | None:
 
 
 def check_state(
-    path: Path, head: Mapping[str, Any], tensors: Mapping[str, np.ndarray], recipe: Recipe,
-    state: Mapping[str, np.ndarray], trained: Mapping[str, tuple[int, ...]],
-    nodes: Collection[str], images: int,
-) -> None:  # fmt: skip
+    path: Path,
+    head: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    recipe: Recipe,
+    state: Mapping[str, np.ndarray],
+    trained: Mapping[str, tuple[int, ...]],
+    nodes: Collection[str],
+    images: int,
+) -> None:
     """FileError unless a run of ``recipe`` can have left this checkpoint at ``path``.
 
     state: arrays by name, as the modules have them. trained: shapes of the trained parameters.
@@ -135,9 +146,11 @@ def _wrong_position(head: Mapping[str, Any], recipe: Recipe, images: int) -> str
 
 
 def _wrong_tensors(
-    head: Mapping[str, Any], tensors: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray],
+    head: Mapping[str, Any],
+    tensors: Mapping[str, np.ndarray],
+    state: Mapping[str, np.ndarray],
     trained: Mapping[str, tuple[int, ...]],
-) -> str | None:  # fmt: skip
+) -> str | None:
     moments = {
         f"adam.{name}.{key}": math.prod(shape)
         for name, shape in trained.items()

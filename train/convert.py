@@ -75,7 +75,12 @@ def settle(module: Any) -> None:
             table, bias = module.get(node.name, "table"), node.bias
             if table is not None:
                 bias = table[: module.network.steps].double().cpu().numpy() + float(bias or 0.0)
-            nodes[n] = replace(node, threshold=up, v_init=up / 2, bias=bias,
-                               amplitude=node.amplitude if module.unscaled else up)  # fmt: skip
+            nodes[n] = replace(
+                node,
+                threshold=up,
+                v_init=up / 2,
+                bias=bias,
+                amplitude=node.amplitude if module.unscaled else up,
+            )
     module.network = FloatNetwork(module.network.steps, nodes)
     module.nq, module.clipping = None, False

@@ -27,9 +27,17 @@ from sterna.train.fetch import check_md5, fetch
 from sterna.train.nmnist import read_nmnist
 
 __all__ = [
-    "ImageSet", "load", "digits", "mnist", "fashion_mnist", "cifar10", "nmnist", "random_images",
-    "read_idx", "find_file",
-]  # fmt: skip
+    "ImageSet",
+    "load",
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "nmnist",
+    "random_images",
+    "read_idx",
+    "find_file",
+]
 
 # File name, MD5 published with the data set, its bytes, and where the official site keeps it.
 _MNIST = {
@@ -70,8 +78,11 @@ def load(name: str) -> ImageSet:
     """An image set by its name; ``random_3x32x32`` makes images of that shape, ``nmnist_16`` has
     recordings of 16 frames (``nmnist``: 8). UsageError for an unknown one."""
     sets: dict[str, Callable[[], ImageSet]] = {
-        "digits": digits, "mnist": mnist, "fashion_mnist": fashion_mnist, "cifar10": cifar10,
-    }  # fmt: skip
+        "digits": digits,
+        "mnist": mnist,
+        "fashion_mnist": fashion_mnist,
+        "cifar10": cifar10,
+    }
     if isinstance(name, str) and (m := _RANDOM.match(name)) and min(map(int, m.groups())):
         return random_images(int(m[1]), int(m[2]), int(m[3]))
     if isinstance(name, str) and (m := _NMNIST.match(name)):
@@ -145,8 +156,9 @@ def random_images(channels: int, height: int, width: int) -> ImageSet:
 
 def _idx_set(folder: str) -> ImageSet:
     images, labels, test, test_labels = [read_idx(find_file(folder, f)) for f in _MNIST]
-    return _held_out(images[:, None], labels.astype(np.int64),
-                     (test[:, None], test_labels.astype(np.int64)))  # fmt: skip
+    return _held_out(
+        images[:, None], labels.astype(np.int64), (test[:, None], test_labels.astype(np.int64))
+    )
 
 
 def _held_out(

@@ -26,8 +26,10 @@ class ExactConv(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         stride, padding, groups = ctx.how
-        half = [t.to(torch.bfloat16, memory_format=torch.channels_last)
-                for t in (grad, *ctx.saved_tensors)]  # fmt: skip
+        half = [
+            t.to(torch.bfloat16, memory_format=torch.channels_last)
+            for t in (grad, *ctx.saved_tensors)
+        ]
         wanted = [*ctx.needs_input_grad[:2], False]
         gx, gw, _ = torch.ops.aten.convolution_backward(
             *half, None, stride, padding, (1, 1), False, (0, 0), groups, wanted

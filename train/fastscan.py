@@ -18,9 +18,19 @@ FLAGS = ("-O3", "-march=native", "-ffast-math")
 
 
 class _Spec(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in (
-        "steps", "batch", "channels", "sites", "constant", "reset", "rounding", "membrane",
-    )] + [("leak", ctypes.c_float)]  # fmt: skip
+    _fields_ = [
+        (n, ctypes.c_int64)
+        for n in (
+            "steps",
+            "batch",
+            "channels",
+            "sites",
+            "constant",
+            "reset",
+            "rounding",
+            "membrane",
+        )
+    ] + [("leak", ctypes.c_float)]
 
 
 @functools.cache
@@ -33,8 +43,17 @@ def library() -> ctypes.CDLL | None:
 
 
 def _spec(x: Tensor, steps: int, reset: str, leak: float, rounding: bool, emit: str) -> _Spec:
-    return _Spec(steps, x.shape[1], x.shape[2], x[0, 0, 0].numel(), x.shape[0] == 1,
-                 RESETS[reset], rounding, emit == "membrane", leak)  # fmt: skip
+    return _Spec(
+        steps,
+        x.shape[1],
+        x.shape[2],
+        x[0, 0, 0].numel(),
+        x.shape[0] == 1,
+        RESETS[reset],
+        rounding,
+        emit == "membrane",
+        leak,
+    )
 
 
 def _at(*tensors: Tensor) -> list[ctypes.c_void_p]:
@@ -54,9 +73,15 @@ def forward(
 
 
 def backward(
-    x: Tensor, params: list[Tensor], grad: Tensor, steps: int, reset: str, leak: float,
-    rounding: bool, emit: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    x: Tensor,
+    params: list[Tensor],
+    grad: Tensor,
+    steps: int,
+    reset: str,
+    leak: float,
+    rounding: bool,
+    emit: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(gradient of x, of threshold, reset_by and v_init, the last three (C,))."""
     spec = _spec(x, steps, reset, leak, rounding, emit)
     gx = torch.empty_like(x)

@@ -66,8 +66,9 @@ class Layers:
             d.pop(key, None)
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
         self.coding = d.get("coding", "direct")
-        entry = FloatInput("image", shape, d.pop("coding", "direct"), d.pop("bits", 8),
-                           d.pop("seed", 0))  # fmt: skip
+        entry = FloatInput(
+            "image", shape, d.pop("coding", "direct"), d.pop("bits", 8), d.pop("seed", 0)
+        )
         if d:
             raise UsageError(f"{where}: [network] key '{min(d)}' is unknown; remove it")
         self.rng = np.random.default_rng(seed)
@@ -142,13 +143,17 @@ class Layers:
                 raise UsageError(
                     f"{self.where}: layer '{text}': padding {pad} must be smaller than the kernel"
                 )
-            self._put(self._conv(f"conv{k}", source, out, kernel, stride, pad),
-                      FloatNeuron(f"spike{k}", (f"conv{k}",), **self.neuron))  # fmt: skip
+            self._put(
+                self._conv(f"conv{k}", source, out, kernel, stride, pad),
+                FloatNeuron(f"spike{k}", (f"conv{k}",), **self.neuron),
+            )
         elif m := _FULL.match(text):
             out = int(m[1])
             weight = self._draw(out, size)
-            self._put(FloatLinear(f"full{k}", source, weight, self.kind, norm=_norm(out)),
-                      FloatNeuron(f"spike{k}", (f"full{k}",), **self.neuron))  # fmt: skip
+            self._put(
+                FloatLinear(f"full{k}", source, weight, self.kind, norm=_norm(out)),
+                FloatNeuron(f"spike{k}", (f"full{k}",), **self.neuron),
+            )
         elif m := _POOL.match(text):
             side = int(m[1])
             self._put(FloatPool(f"pool{k}", source, m[2], (side, side), (side, side)))
@@ -156,20 +161,24 @@ class Layers:
             out = int(m[1])
             weight = self._draw(out, size) * np.float32(5 / np.sqrt(size))  # logits of about 1
             bias = np.zeros(out, np.float32)
-            self._put(FloatLinear(f"full{k}", source, weight, self.kind, bias=bias),
-                      FloatReadout("readout", (f"full{k}",), **self.readout))  # fmt: skip
+            self._put(
+                FloatLinear(f"full{k}", source, weight, self.kind, bias=bias),
+                FloatReadout("readout", (f"full{k}",), **self.readout),
+            )
         else:
             raise UsageError(
                 f"{self.where}: layer {show(text)} is not understood; write 32C5s2p2, 128FC, "
                 "P2sum, P2or, P2avg, P2first or FC10"
             )
 
-    def _conv(self, name: str, source: str, out: int, kernel: int, stride: int,
-              pad: int) -> FloatConv2d:  # fmt: skip
+    def _conv(
+        self, name: str, source: str, out: int, kernel: int, stride: int, pad: int
+    ) -> FloatConv2d:
         weight = self._draw(out, self.shape[source][0], kernel, kernel)
         padding = (pad, pad, pad, pad)
-        return FloatConv2d(name, source, weight, (stride, stride), padding, 1, self.kind,
-                           norm=_norm(out))  # fmt: skip
+        return FloatConv2d(
+            name, source, weight, (stride, stride), padding, 1, self.kind, norm=_norm(out)
+        )
 
     # -- blocks with skips ---------------------------------------------------------------------
 
@@ -209,15 +218,19 @@ class Layers:
                 raise UsageError(
                     f"{self.where}: the {type_} skip from '{other}' {shape} to layer "
                     f"{self.count + 1} does not fit its input '{self.head}' {main}; "
-                    + ("use DSC, or equal channels" if shape[1:] == main[1:] else
-                       "skip only where height and width stay")
-                )  # fmt: skip
+                    + (
+                        "use DSC, or equal channels"
+                        if shape[1:] == main[1:]
+                        else "skip only where height and width stay"
+                    )
+                )
         name = f"{word}{self.count + 1}"
         self._put(FloatMerge(name, (self.head, *others), mode))
 
     def _skip(self, skip: Any, count: int) -> tuple[int, int, str]:
-        if not (isinstance(skip, list) and len(skip) == 3
-                and all(type(v) is int for v in skip[:2])):  # fmt: skip
+        if not (
+            isinstance(skip, list) and len(skip) == 3 and all(type(v) is int for v in skip[:2])
+        ):
             raise UsageError(
                 f'{self.where}: skip {skip!r} is not understood; write [0, 2, "ASC"]: the output '
                 "of layer 0 (what enters the block) joins the input of layer 2"

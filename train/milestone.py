@@ -56,13 +56,18 @@ def write_milestone(run: Path, out: Path) -> dict[str, Any]:
     recipe = parse_recipe(head["recipe"], str(run))
     stage, epoch, _ = head["position"]
     about = {
-        "format": FORMAT, "version": VERSION, "name": recipe.name, "seed": head["seed"],
-        "data": head.get("data", recipe.data), "recipe": head["recipe"],
-        "position": [stage, epoch], "converted": bool(head.get("conversion")),
+        "format": FORMAT,
+        "version": VERSION,
+        "name": recipe.name,
+        "seed": head["seed"],
+        "data": head.get("data", recipe.data),
+        "recipe": head["recipe"],
+        "position": [stage, epoch],
+        "converted": bool(head.get("conversion")),
         "epoch": sum(s.epochs for s in recipe.stages[:stage]) + epoch,
         "epochs": sum(s.epochs for s in recipe.stages),
         "minutes": round(head["spent"] / 60, 2),
-    }  # fmt: skip
+    }
     text = json.dumps(about | {"digest": _digest(packed)}, sort_keys=True)
     packed = {k: np.ascontiguousarray(v) for k, v in packed.items()}
     write_atomic(out, save_tensors(packed, {"milestone": text}))
@@ -89,8 +94,9 @@ def _checkpoint_of(run: Path) -> Path:
     return path
 
 
-def _built(path: Path, head: dict[str, Any], converted: bool,
-           state: dict[str, np.ndarray]) -> Trained:  # fmt: skip
+def _built(
+    path: Path, head: dict[str, Any], converted: bool, state: dict[str, np.ndarray]
+) -> Trained:
     recipe = parse_recipe(head["recipe"], str(path))
     module = build_module(recipe, build_network(recipe, head["seed"]))
     try:

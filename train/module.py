@@ -69,9 +69,12 @@ class SpikingModule(nn.Module):
     """
 
     def __init__(
-        self, network: FloatNetwork, nq: NQ | None = None, learned: bool = False,
+        self,
+        network: FloatNetwork,
+        nq: NQ | None = None,
+        learned: bool = False,
         relu: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.network, self.learned, self.relu = network, learned, relu
         self.nq, self.clipping, self.corrected = nq, False, False
@@ -143,8 +146,12 @@ class SpikingModule(nn.Module):
     def _check_neuron(self, node: FloatNeuron | FloatReadout) -> None:
         sources = [self.network.by_name[i] for i in node.inputs]
         if len(sources) > 1 or not isinstance(sources[0], Weighted):
-            own = [n.name for n in sources if isinstance(n, Weighted)
-                   and (n.unit is None or n.norm is not None or n.bias is not None)]  # fmt: skip
+            own = [
+                n.name
+                for n in sources
+                if isinstance(n, Weighted)
+                and (n.unit is None or n.norm is not None or n.bias is not None)
+            ]
             if isinstance(node, FloatReadout) or node.norm is None or own:
                 who = f"'{own[0]}' has a scale of its own" if own else "there is none"
                 raise NetworkError(
@@ -281,8 +288,9 @@ class SpikingModule(nn.Module):
 
     def _normed(self, name: str, x: Tensor, eps: float) -> Tensor:
         mean, var, gamma, beta = (self.get(name, k) for k in ("mean", "var", "gamma", "beta"))
-        return F.batch_norm(x.flatten(0, 1), mean, var, gamma, beta, self.training,
-                            self.momentum, eps).view(x.shape)  # fmt: skip
+        return F.batch_norm(
+            x.flatten(0, 1), mean, var, gamma, beta, self.training, self.momentum, eps
+        ).view(x.shape)
 
     def _latent(self, node: Weighted) -> Tensor:
         return cast("Tensor", self.get(node.name, "weight"))

@@ -22,8 +22,14 @@ from sterna.golden.network import MAX_STEPS
 from sterna.train import fastscan
 
 __all__ = [
-    "CONVERTED", "NQ", "check_convertible", "clip", "measure_noise", "read_nq", "streams_meet",
-]  # fmt: skip
+    "CONVERTED",
+    "NQ",
+    "check_convertible",
+    "clip",
+    "measure_noise",
+    "read_nq",
+    "streams_meet",
+]
 
 CONVERTED = (1, 2, 4, 8, 16)  # time steps at which a converted network is measured
 
@@ -74,9 +80,13 @@ def check_convertible(node: FloatNeuron | FloatMerge) -> None:
             )
         return
     plain = (
-        node.reset == "subtract" and node.leak == 1 and node.synapse is None and not node.delay
-        and node.reset_by is None and not node.strict
-    )  # fmt: skip
+        node.reset == "subtract"
+        and node.leak == 1
+        and node.synapse is None
+        and not node.delay
+        and node.reset_by is None
+        and not node.strict
+    )
     if not plain:
         raise NetworkError(
             f"node '{node.name}': conversion needs IF neurons with reset by subtraction; remove "
@@ -129,10 +139,15 @@ def read_nq(where: str, table: Any) -> NQ | None:
         raise UsageError(f"{where}: [nq] takes {', '.join(sorted(known))}; correct it")
     for key, value in table.items():
         kind = type(getattr(NQ, key))
-        right = isinstance(value, bool) if kind is bool else (
-            isinstance(value, int | float if kind is float else int)
-            and not isinstance(value, bool) and 0 < value < 1e6
-        )  # fmt: skip
+        right = (
+            isinstance(value, bool)
+            if kind is bool
+            else (
+                isinstance(value, int | float if kind is float else int)
+                and not isinstance(value, bool)
+                and 0 < value < 1e6
+            )
+        )
         if not right:
             raise UsageError(f"{where}: [nq] {key} {value!r} is not possible; correct it")
     nq = NQ(**table)

@@ -20,8 +20,14 @@ from sterna.train.teacherrule import read_teacher
 from sterna.train.twin import read_twin
 
 __all__ = [
-    "Recipe", "Stage", "parse_recipe", "read_recipe", "read_stage", "build_module", "build_network",
-]  # fmt: skip
+    "Recipe",
+    "Stage",
+    "parse_recipe",
+    "read_recipe",
+    "read_stage",
+    "build_module",
+    "build_network",
+]
 
 LIMIT = 1 << 20  # bytes
 LEAST = {"epochs": 1, "steps": 1, "batch": 1}  # others: 0

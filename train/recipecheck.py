@@ -38,8 +38,8 @@ def check_recipe(recipe: Recipe) -> FloatNetwork:
     if network.readout.mode == "first_spike" and stidi is None:
         raise UsageError(
             f"{where}: readout mode 'first_spike' is trained with [stidi] only; add that, or "
-            "write mode = \"membrane\""
-        )  # fmt: skip
+            'write mode = "membrane"'
+        )
     module = build_module(recipe, network)
     if recipe.network.get("kind") == "real":
         return network  # to compare with: never quantized

@@ -29,9 +29,13 @@ def nearest_step(x: Tensor, fraction: float) -> Tensor:
 
 
 def constants(
-    node: FloatNeuron | FloatReadout, per: Tensor, offset: Tensor, fraction: float, steps: int,
+    node: FloatNeuron | FloatReadout,
+    per: Tensor,
+    offset: Tensor,
+    fraction: float,
+    steps: int,
     trained: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(threshold, reset_by, v_init, bias) of a layer in whole steps, float64 (O,), a bias of each
     step (T,O). ``per``: steps of one real unit; ``offset``: real, added at each step; ``steps`` are
     run, of the network's ``trained`` ones."""

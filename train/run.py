@@ -119,10 +119,15 @@ class Trainer:
     """One run folder. ``position`` = (stage, epoch of the stage, batch of the epoch)."""
 
     def __init__(
-        self, recipe: Recipe, out: Path, seed: int | None,
-        progress: Callable[[str], None], image_set: data.ImageSet | None,
-        group: Group | None = None, data_set: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        recipe: Recipe,
+        out: Path,
+        seed: int | None,
+        progress: Callable[[str], None],
+        image_set: data.ImageSet | None,
+        group: Group | None = None,
+        data_set: str = "",
+    ) -> None:
         self.recipe, self.out, self.progress = recipe, out, progress
         self.seed = recipe.seed if seed is None else seed
         cuda = torch.cuda.is_available()
@@ -342,17 +347,29 @@ class Trainer:
             f"[{k}/{total}] {self.recipe.name} T={stage.steps}{form} loss {loss:.4f} "
             f"validation {score:.2%} {self.seconds:.0f} s"
         )
-        line = {"epoch": k, "steps": stage.steps, "folded": stage.folded, "loss": round(loss, 6),
-                "validation": score, "seconds": round(self.seconds, 1)}  # fmt: skip
+        line = {
+            "epoch": k,
+            "steps": stage.steps,
+            "folded": stage.folded,
+            "loss": round(loss, 6),
+            "validation": score,
+            "seconds": round(self.seconds, 1),
+        }
         if self.group.rank == 0:
             self.folder.log(line)
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
-        return {"name": self.recipe.name, "done": done, "epoch": k, "epochs": total,
-                "seed": self.seed, "processes": self.group.size,
-                "precision": "bfloat16" if self.half else "float32",
-                "minutes": round(self.spent / 60, 2)}  # fmt: skip
+        return {
+            "name": self.recipe.name,
+            "done": done,
+            "epoch": k,
+            "epochs": total,
+            "seed": self.seed,
+            "processes": self.group.size,
+            "precision": "bfloat16" if self.half else "float32",
+            "minutes": round(self.spent / 60, 2),
+        }
 
     def _finish(self, total: int) -> dict[str, Any]:
         if self.module.nq is not None:
@@ -372,8 +389,9 @@ class Trainer:
             state = self.module.state_dict()
             summary["weight_thresholds"] = {
                 n.removesuffix("__factor"): round(float(v), 6)
-                for n, v in state.items() if n.endswith("__factor")
-            }  # fmt: skip
+                for n, v in state.items()
+                if n.endswith("__factor")
+            }
         if self.conversion:
             summary["conversion"] = self.conversion
         return self.folder.record(summary)
@@ -394,19 +412,31 @@ class Trainer:
             return
         moments, steps = adam_tensors(self.optimizer, self._parameters())
         tensors = self._state() | moments
-        head = {"position": self.position, "spent": self.spent, "fraction": self.fraction,
-                "adam_steps": steps, "conversion": self.conversion, "losses": self.losses,
-                "seconds": self.seconds, "untrained": self.folder.untrained,
-                "teacher": self.objective.taught_by}  # fmt: skip
+        head = {
+            "position": self.position,
+            "spent": self.spent,
+            "fraction": self.fraction,
+            "adam_steps": steps,
+            "conversion": self.conversion,
+            "losses": self.losses,
+            "seconds": self.seconds,
+            "untrained": self.folder.untrained,
+            "teacher": self.objective.taught_by,
+        }
         self.folder.save(head, tensors, self.module.export())
 
     def _resume(self, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         images = self.recipe.images or len(self.train_set[1])
         check_state(
-            self.out / CHECKPOINT, head, tensors, self.recipe, self._state(),
+            self.out / CHECKPOINT,
+            head,
+            tensors,
+            self.recipe,
+            self._state(),
             {name: tuple(p.shape) for name, p in self._parameters()},
-            [n.name for n in self.module.network.nodes], min(images, len(self.train_set[1])),
-        )  # fmt: skip
+            [n.name for n in self.module.network.nodes],
+            min(images, len(self.train_set[1])),
+        )
         state = {k[7:]: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("module.")}
         self.module.load_state_dict(state)
         if self.twin is not None:

@@ -11,8 +11,13 @@ from sterna.train.frames import pick
 from sterna.train.module import BN_MOMENTUM, SpikingModule
 
 __all__ = [
-    "MEASURE_BATCH", "PRECISIONS", "half_precision", "make_adam", "measure_norms", "one_cycle",
-]  # fmt: skip
+    "MEASURE_BATCH",
+    "PRECISIONS",
+    "half_precision",
+    "make_adam",
+    "measure_norms",
+    "one_cycle",
+]
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 

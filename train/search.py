@@ -109,8 +109,15 @@ class Search:
             with database_errors(url):
                 self._check_weights_are_here(store)
         if not self.net.train(self.train, stop, self.progress):
-            return {"name": self.recipe.name, "done": False, "members": 0, "of": wanted,
-                    "space": self.space.size, "front": [], "best": None}  # fmt: skip
+            return {
+                "name": self.recipe.name,
+                "done": False,
+                "members": 0,
+                "of": wanted,
+                "space": self.space.size,
+                "front": [],
+                "best": None,
+            }
         with database_errors(url):
             return self._evaluate_all(store, wanted, stop)
 
@@ -141,9 +148,11 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(
-            study_name=self.recipe.name, storage=store, load_if_exists=True,
+            study_name=self.recipe.name,
+            storage=store,
+            load_if_exists=True,
             directions=["maximize", *("minimize" for _ in self.settings.costs)],
-        )  # fmt: skip
+        )
         self._agree(study, "recipe", sha256(self.recipe.text.encode()))
         self._agree(study, "supernet", self.net.digest)
         return study
@@ -184,9 +193,11 @@ class Search:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
             return samplers.TPESampler(
-                multivariate=True, constant_liar=True, n_startup_trials=10,
+                multivariate=True,
+                constant_liar=True,
+                n_startup_trials=10,
                 seed=int(np.random.default_rng([self.recipe.seed, number]).integers(1 << 31)),
-            )  # fmt: skip
+            )
 
     def _enqueue_first(self, study: "Study") -> None:
         """What everything is compared with, and the corners; again where a trial was cut off."""
@@ -227,8 +238,9 @@ class Search:
     def _objective(self, trial: "Trial", study: "Study", wanted: int) -> tuple[float, ...]:
         from optuna import TrialPruned
 
-        params = {p.key: trial.suggest_categorical(p.key, (NONE, *p.types))
-                  for p in self.space.places}  # fmt: skip
+        params = {
+            p.key: trial.suggest_categorical(p.key, (NONE, *p.types)) for p in self.space.places
+        }
         member = self.space.member(params)
         known = self._known(study)
         if member in known:
@@ -277,8 +289,15 @@ class Search:
         rows = []
         for member, trial in self._known(study).items():
             figures = trial.user_attrs.get("figures", {})
-            rows.append(Row(trial.number, self.space.label(member), member, figures,
-                            trial.user_attrs.get("refused", "")))  # fmt: skip
+            rows.append(
+                Row(
+                    trial.number,
+                    self.space.label(member),
+                    member,
+                    figures,
+                    trial.user_attrs.get("refused", ""),
+                )
+            )
         rows.sort(key=lambda row: row.number)
         count, importance = len(self.validation[0]), self._importance(study)
         answer = write_outcome(
@@ -289,10 +308,14 @@ class Search:
 
             name, settings = self.recipe.name, self.settings
             draw_plots(self.out / "plots", name, settings, self.space, rows, count, importance)
-        head = {"name": self.recipe.name, "done": len(rows) >= wanted, "members": len(rows),
-                "of": wanted, "space": self.space.size}  # fmt: skip
+        head = {
+            "name": self.recipe.name,
+            "done": len(rows) >= wanted,
+            "members": len(rows),
+            "of": wanted,
+            "space": self.space.size,
+        }
         return head | answer
-
 
     def _importance(self, study: "Study") -> dict[str, float]:
         """By place, the share of the accuracies' variance that it explains, alone or together with

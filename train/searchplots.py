@@ -20,17 +20,25 @@ COLOURS = {"none": "#222222", "ASC": "#0072b2", "DSC": "#d55e00", "both": "#009e
 LABELS = {"none": "no skips", "ASC": "only ASC", "DSC": "only DSC", "both": "ASC and DSC"}
 MARKERS = {"none": "s", "ASC": "o", "DSC": "^", "both": "D"}
 NAMES = {
-    "lanes": "lanes", "memory_bits": "memory, bits (weights, line buffers, FIFOs)",
-    "fifo_bits": "skip FIFOs, bits", "line_bits": "line buffers, bits",
-    "weight_bits": "weights, bits", "spikes": "spikes an image",
-}  # fmt: skip
+    "lanes": "lanes",
+    "memory_bits": "memory, bits (weights, line buffers, FIFOs)",
+    "fifo_bits": "skip FIFOs, bits",
+    "line_bits": "line buffers, bits",
+    "weight_bits": "weights, bits",
+    "spikes": "spikes an image",
+}
 SPREAD = 0.12  # sideways, so that members with one number of skips do not hide each other
 
 
 def draw_plots(
-    folder: Path, name: str, settings: SearchSettings, space: Space, rows: Sequence[Row],
-    images: int, importance: Mapping[str, float],
-) -> None:  # fmt: skip
+    folder: Path,
+    name: str,
+    settings: SearchSettings,
+    space: Space,
+    rows: Sequence[Row],
+    images: int,
+    importance: Mapping[str, float],
+) -> None:
     """Write front.png, places.png and skips.png into ``folder``. ``images``: validation images that
     accuracies were counted on; ``importance`` of each place, or nothing. One row has figures."""
     good = [row for row in rows if row.figures]
@@ -72,9 +80,17 @@ def _scatter(axes: Axes, rows: Sequence[Row], x: Sequence[float], y: Sequence[fl
     for kind in ("both", "DSC", "ASC", NONE):
         at = [k for k, row in enumerate(rows) if _kind(row) == kind]
         if at:
-            axes.scatter([x[k] for k in at], [y[k] for k in at], s=34, marker=MARKERS[kind],
-                         color=COLOURS[kind], edgecolors="white", linewidths=0.6,
-                         label=LABELS[kind], zorder=3)  # fmt: skip
+            axes.scatter(
+                [x[k] for k in at],
+                [y[k] for k in at],
+                s=34,
+                marker=MARKERS[kind],
+                color=COLOURS[kind],
+                edgecolors="white",
+                linewidths=0.6,
+                label=LABELS[kind],
+                zorder=3,
+            )
 
 
 def _front(name: str, settings: SearchSettings, rows: Sequence[Row], images: int) -> Figure:
@@ -89,16 +105,35 @@ def _front(name: str, settings: SearchSettings, rows: Sequence[Row], images: int
         x = [float(row.figures[cost]) for row in rows]
         _scatter(axes, rows, x, y)
         one = front(rows, [cost])
-        axes.step([r.figures[cost] for r in one], [100 * r.figures["accuracy"] for r in one],
-                  where="pre", color="#888888", linewidth=1, zorder=1,
-                  label="best for this cost")  # fmt: skip
-        axes.scatter([r.figures[cost] for r in whole], [100 * r.figures["accuracy"] for r in whole],
-                     s=110, facecolors="none", edgecolors="#555555", zorder=2,
-                     label="front of all costs" if len(costs) > 1 else "front")  # fmt: skip
+        axes.step(
+            [r.figures[cost] for r in one],
+            [100 * r.figures["accuracy"] for r in one],
+            where="pre",
+            color="#888888",
+            linewidth=1,
+            zorder=1,
+            label="best for this cost",
+        )
+        axes.scatter(
+            [r.figures[cost] for r in whole],
+            [100 * r.figures["accuracy"] for r in whole],
+            s=110,
+            facecolors="none",
+            edgecolors="#555555",
+            zorder=2,
+            label="front of all costs" if len(costs) > 1 else "front",
+        )
         best = whole[0].figures
-        axes.errorbar([best[cost]], [100 * best["accuracy"]],
-                      [100 * interval(best["accuracy"], images)], color="#cccccc",
-                      linewidth=3, capsize=4, zorder=1, label="95% interval")  # fmt: skip
+        axes.errorbar(
+            [best[cost]],
+            [100 * best["accuracy"]],
+            [100 * interval(best["accuracy"], images)],
+            color="#cccccc",
+            linewidth=3,
+            capsize=4,
+            zorder=1,
+            label="95% interval",
+        )
         axes.set_xlabel(NAMES[cost])
         axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
         axes.grid(alpha=0.3)
@@ -124,8 +159,17 @@ def _places(
         at = [n for n, place in enumerate(space.places) if type_ in place.types]
         gains = [100 * effects[n, type_][0] for n in at]
         halves = [100 * effects[n, type_][1] for n in at]
-        axes.bar([n + side for n in at], gains, 0.36, color=COLOURS[type_], label=type_,
-                 yerr=halves, capsize=3, ecolor="#555555", error_kw={"linewidth": 1})  # fmt: skip
+        axes.bar(
+            [n + side for n in at],
+            gains,
+            0.36,
+            color=COLOURS[type_],
+            label=type_,
+            yerr=halves,
+            capsize=3,
+            ecolor="#555555",
+            error_kw={"linewidth": 1},
+        )
     several = len({place.blocks for place in space.places}) > 1
     labels = [
         f"({p.i}, {p.j})" + (f"\nblock {p.blocks[0] + 1}" if several else "") for p in space.places
@@ -149,14 +193,17 @@ def _skips(name: str, rows: Sequence[Row]) -> Figure:
     count = np.array([row.skips for row in rows], float)
     x = (count + rng.uniform(-SPREAD, SPREAD, len(rows))).tolist()
     for axes, key, text in zip(
-        panels, ("accuracy", "rate"),
-        ("validation accuracy, %", "neurons that fire in a time step, %"), strict=True,
-    ):  # fmt: skip
+        panels,
+        ("accuracy", "rate"),
+        ("validation accuracy, %", "neurons that fire in a time step, %"),
+        strict=True,
+    ):
         y = [100 * row.figures[key] for row in rows]
         _scatter(axes, rows, x, y)
         numbers = sorted(set(count.tolist()))
-        means = [float(np.mean([v for v, n in zip(y, count, strict=True) if n == k]))
-                 for k in numbers]  # fmt: skip
+        means = [
+            float(np.mean([v for v, n in zip(y, count, strict=True) if n == k])) for k in numbers
+        ]
         axes.plot(numbers, means, color="#888888", linewidth=1.2, zorder=1, label="mean")
         axes.set_xlabel("skips")
         axes.set_ylabel(text)

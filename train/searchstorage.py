@@ -30,9 +30,12 @@ def open_storage(url: str) -> "BaseStorage":
         with database_errors(url), warnings.catch_warnings():
             warnings.simplefilter("ignore", exceptions.ExperimentalWarning)
             return storages.RDBStorage(
-                url, engine_kwargs=how, heartbeat_interval=HEARTBEAT, grace_period=GRACE,
+                url,
+                engine_kwargs=how,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
                 heartbeat_stale_trial_callback=storages.RetryHeartbeatStaleTrialCallback(),
-            )  # fmt: skip
+            )
     except ImportError as e:
         real = e.__cause__ if isinstance(e.__cause__, ImportError) else e.__context__
         name = getattr(real, "name", None) or e.name or "its driver"

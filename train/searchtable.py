@@ -17,8 +17,20 @@ from sterna.train.skipspace import NONE, TYPES, Member, Space
 
 __all__ = ["Row", "front", "interval", "write_outcome"]
 
-FIGURES = ("accuracy", "rate", "spikes", "lanes", "memory_bits", "weight_bits", "line_bits",
-           "fifo_bits", "weights", "clocks", "modelled_clocks", "seconds")  # fmt: skip
+FIGURES = (
+    "accuracy",
+    "rate",
+    "spikes",
+    "lanes",
+    "memory_bits",
+    "weight_bits",
+    "line_bits",
+    "fifo_bits",
+    "weights",
+    "clocks",
+    "modelled_clocks",
+    "seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,14 @@ def interval(share: float, count: int) -> float:
 
 
 def write_outcome(
-    out: Path, recipe: Recipe, settings: SearchSettings, space: Space, rows: list[Row], images: int,
+    out: Path,
+    recipe: Recipe,
+    settings: SearchSettings,
+    space: Space,
+    rows: list[Row],
+    images: int,
     importance: dict[str, float],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Write trials.json, trials.csv and recipes/ (of the front, and of no skips) into ``out``.
 
     ``images``: validation images that accuracies were counted on; ``importance``: the share of
@@ -85,9 +102,15 @@ def write_outcome(
         "front": [_as_dict(row, space, True) for row in best],
         "importance": importance,
     }
-    document = {"format": "sterna-search", "version": 1, "name": recipe.name,
-                "costs": list(settings.costs), "space": space.size, **answer,
-                "trials": table}  # fmt: skip
+    document = {
+        "format": "sterna-search",
+        "version": 1,
+        "name": recipe.name,
+        "costs": list(settings.costs),
+        "space": space.size,
+        **answer,
+        "trials": table,
+    }
     write_atomic(out / "trials.json", (json.dumps(document, indent=1) + "\n").encode())
     write_atomic(out / "trials.csv", _csv(table, space).encode())
     wanted = {row.label: row for row in [*best, *(r for r in rows if r.label == NONE)]}

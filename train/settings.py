@@ -25,8 +25,9 @@ def check_settings(where: str, d: dict[str, Any]) -> None:
             f"{where}: steps {d['steps']!r} is not a whole number above 0 and up to {MAX_STEPS}"
         )
     shape = d["shape"]
-    if not (isinstance(shape, list) and len(shape) == 3 and all(_whole(v, 1, 1 << 20)
-                                                                for v in shape)):  # fmt: skip
+    if not (
+        isinstance(shape, list) and len(shape) == 3 and all(_whole(v, 1, 1 << 20) for v in shape)
+    ):
         raise UsageError(f"{where}: shape {shape!r} is not [channels, height, width]; correct it")
     for key, word, legal in (
         ("kind", d.get("kind", "ternary"), ("ternary", "binary", "real")),
@@ -38,7 +39,7 @@ def check_settings(where: str, d: dict[str, Any]) -> None:
             raise UsageError(f"{where}: {key} {word!r} is not one of {', '.join(legal)}")
     if d.get("activation") == "relu" and (d.get("kind") != "real" or d["steps"] != 1):
         raise UsageError(
-            f"{where}: activation \"relu\" is of an ANN to learn from, without time; write kind = "
+            f'{where}: activation "relu" is of an ANN to learn from, without time; write kind = '
             '"real" and steps = 1, or remove it'
         )
     for key, least, most in (("bits", 1, 8), ("seed", 0, (1 << 32) - 1)):

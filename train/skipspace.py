@@ -55,10 +55,12 @@ class Space:
         self.base, self.where = recipe, f"recipe '{recipe.name}'"
         self._layers: list[Any] = list(recipe.network.get("layers", []))
         self._at = [
-            n for n, layer in enumerate(self._layers)
-            if isinstance(layer, dict) and isinstance(layer.get("block"), list)
+            n
+            for n, layer in enumerate(self._layers)
+            if isinstance(layer, dict)
+            and isinstance(layer.get("block"), list)
             and "skips" not in layer
-        ]  # fmt: skip
+        ]
         if not self._at:
             raise UsageError(
                 f"{self.where}: no block without skips is there to search; write "
@@ -99,9 +101,10 @@ class Space:
         layers = list(self._layers)
         for n, at in enumerate(self._at):
             skips = [
-                [p.i, p.j, type_] for p, type_ in zip(self.places, member, strict=True)
+                [p.i, p.j, type_]
+                for p, type_ in zip(self.places, member, strict=True)
                 if type_ != NONE and n in p.blocks
-            ]  # fmt: skip
+            ]
             layers[at] = layers[at] | {"skips": skips}
         # a name that a network and a Verilog module may have
         name = f"{self.base.name}_{self.label(member).lower().replace('-', '_')}"
@@ -113,9 +116,10 @@ class Space:
         parts = []
         for block in dict.fromkeys(p.blocks for p in self.places):
             skips = [
-                f"{p.i}-{p.j}{type_[0]}" for p, type_ in zip(self.places, member, strict=True)
+                f"{p.i}-{p.j}{type_[0]}"
+                for p, type_ in zip(self.places, member, strict=True)
                 if type_ != NONE and p.blocks == block
-            ]  # fmt: skip
+            ]
             parts.append("_".join(skips) or NONE)
         return NONE if set(parts) == {NONE} else "__".join(parts)
 

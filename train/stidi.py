@@ -183,8 +183,9 @@ class TimingModule(SpikingModule):
 
     def _current(self, source: Weighted, fired: Tensor, folded: bool) -> Tensor:
         """Weighted sums of has-fired planes: the ramp synapse's currents, in the weights' units."""
-        return self._sum(source, fired, self._weights(source, self.kind or source.kind, folded),
-                         None)  # fmt: skip
+        return self._sum(
+            source, fired, self._weights(source, self.kind or source.kind, folded), None
+        )
 
     def _float(self, node: FloatNeuron | FloatReadout, source: Weighted, x: Tensor) -> "_Rule":
         """The neuron in real numbers; batch norm in its training or its evaluation form."""
@@ -201,8 +202,9 @@ class TimingModule(SpikingModule):
             now_mean, now_var = (self._statistic(source, k) for k in ("mean", "var"))
         gamma, beta = self._scales(source)
         size = gamma * torch.rsqrt(now_var + EPS)
-        return _Rule(size * gain, (beta - now_mean * size) * drive, one * float(node.threshold),
-                     one)  # fmt: skip
+        return _Rule(
+            size * gain, (beta - now_mean * size) * drive, one * float(node.threshold), one
+        )
 
     def _statistic(self, source: Weighted, key: str) -> Tensor:
         """Running mean (C,) or variance (C,) of the membranes at the end; the readout's is one."""
@@ -274,8 +276,12 @@ class TimingModule(SpikingModule):
         mean, var = (self._statistic(last, k).cpu().numpy() * ones for k in ("mean", "var"))
         q, a = self._discrete(last, last.kind)
         gain = self._scales(last)[0].detach().cpu().numpy()
-        last = replace(last, weight=(q * a).cpu().numpy(), bias=None,
-                       norm=BatchNorm(gain, last.bias, mean, var, EPS))  # fmt: skip
+        last = replace(
+            last,
+            weight=(q * a).cpu().numpy(),
+            bias=None,
+            norm=BatchNorm(gain, last.bias, mean, var, EPS),
+        )
         nodes = [last if n.name == name else n for n in made.nodes]
         return rescaled(FloatNetwork(made.steps, nodes), 1, self.network.steps)
 
@@ -295,8 +301,8 @@ def _check(network: FloatNetwork) -> None:
     """NetworkError where the network is not one of single spikes that this module trains."""
     if network.input.coding != "latency" or network.readout.mode != "first_spike":
         raise NetworkError(
-            "[stidi] trains firing times: give [network] coding = \"latency\" and readout = "
-            "{ mode = \"first_spike\", synapse = \"ramp\" }"
+            '[stidi] trains firing times: give [network] coding = "latency" and readout = '
+            '{ mode = "first_spike", synapse = "ramp" }'
         )
     readers: dict[str, list[str]] = {}
     for node in network.nodes:
@@ -306,17 +312,23 @@ def _check(network: FloatNetwork) -> None:
         if isinstance(node, FloatNeuron | FloatReadout):
             reset = "none" if isinstance(node, FloatReadout) else "once"
             plain = (
-                node.reset == reset and node.synapse in ("ramp", 1.0) and node.leak == 1.0
-                and not getattr(node, "delay", 0) and not node.strict and node.bias is None
-                and not node.v_init and len(node.inputs) == 1
-                and node.reset_by is None and getattr(node, "amplitude", 1.0) == 1.0
+                node.reset == reset
+                and node.synapse in ("ramp", 1.0)
+                and node.leak == 1.0
+                and not getattr(node, "delay", 0)
+                and not node.strict
+                and node.bias is None
+                and not node.v_init
+                and len(node.inputs) == 1
+                and node.reset_by is None
+                and getattr(node, "amplitude", 1.0) == 1.0
                 and isinstance(network.by_name[node.inputs[0]], Weighted)
                 and float(node.threshold) > 0
-            )  # fmt: skip
+            )
             if not plain:
                 raise NetworkError(
                     f"node '{node.name}': [stidi] trains neurons with reset = \"{reset}\" and "
-                    "synapse = \"ramp\", one weighted input, a positive threshold and nothing "
+                    'synapse = "ramp", one weighted input, a positive threshold and nothing '
                     "else; correct it"
                 )
         elif isinstance(node, FloatPool):

@@ -14,9 +14,14 @@ __all__ = ["weighted_sum"]
 
 
 def weighted_sum(
-    node: FloatConv2d | FloatLinear, s: Tensor, weight: Tensor, bias: Tensor | None, integer: bool,
-    half: bool, last: bool = False,
-) -> Tensor:  # fmt: skip
+    node: FloatConv2d | FloatLinear,
+    s: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    integer: bool,
+    half: bool,
+    last: bool = False,
+) -> Tensor:
     """Sums [T,B,O,H,W] of the stream ``s`` [T,B,C,H,W]. ``integer``: of whole numbers, which they
     stay; ``half``: their gradients in bfloat16; ``last``: channels may stay last, for networks
     without membranes (a fifth less time for an epoch of ResNet20)."""

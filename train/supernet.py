@@ -54,8 +54,9 @@ class SuperNet:
     machines can tell whether they have the same ones.
     """
 
-    def __init__(self, space: Space, stages: tuple[Stage, ...], folder: Path,
-                 device: torch.device) -> None:  # fmt: skip
+    def __init__(
+        self, space: Space, stages: tuple[Stage, ...], folder: Path, device: torch.device
+    ) -> None:
         self.space, self.stages, self.device = space, stages, device
         self.path = folder / "supernet.safetensors"
         self.recipe = space.base
@@ -117,8 +118,9 @@ class SuperNet:
             self.digest = sha256(blob)
         return True
 
-    def _epoch(self, stage: Stage, at: int, epoch: int, images: Images,
-               optimizer: torch.optim.Adam) -> float:  # fmt: skip
+    def _epoch(
+        self, stage: Stage, at: int, epoch: int, images: Images, optimizer: torch.optim.Adam
+    ) -> float:
         rng = np.random.default_rng([self.recipe.seed, 1, at, epoch])
 
         def logits(batch: Tensor) -> Tensor:
@@ -136,9 +138,20 @@ class SuperNet:
     def _id(self) -> str:
         """What the weights depend on, other than the machine."""
         r = self.recipe
-        facts = [r.data, r.network, r.seed, r.batch, r.shift, r.rotate, r.zoom, r.mirror,
-                 r.smoothing, r.images, [vars(s) for s in self.stages],
-                 [vars(p) for p in self.space.places]]  # fmt: skip
+        facts = [
+            r.data,
+            r.network,
+            r.seed,
+            r.batch,
+            r.shift,
+            r.rotate,
+            r.zoom,
+            r.mirror,
+            r.smoothing,
+            r.images,
+            [vars(s) for s in self.stages],
+            [vars(p) for p in self.space.places],
+        ]
         return sha256(json.dumps(facts, sort_keys=True).encode())
 
     def _save(self, epochs: int, optimizer: torch.optim.Adam | None) -> None:
@@ -149,8 +162,13 @@ class SuperNet:
             steps[names[id(p)]] = int(state["step"])
             for key in ("exp_avg", "exp_avg_sq"):
                 tensors[f"adam.{names[id(p)]}.{key}"] = state[key].cpu().numpy()
-        head = {"format": "sterna-supernet", "version": 1, "of": self._id, "epochs": epochs,
-                "adam": steps}  # fmt: skip
+        head = {
+            "format": "sterna-supernet",
+            "version": 1,
+            "of": self._id,
+            "epochs": epochs,
+            "adam": steps,
+        }
         tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
         head["digest"] = _digest(head, tensors)
         blob = save_tensors(tensors, {"supernet": json.dumps(head, sort_keys=True)})
@@ -262,8 +280,13 @@ class _How:
     epoch: int
 
 
-def _run_epoch(how: _How, images: Images, optimizer: torch.optim.Adam,
-               forward: Callable[[Tensor], Tensor], owner: SpikingModule) -> float:  # fmt: skip
+def _run_epoch(
+    how: _How,
+    images: Images,
+    optimizer: torch.optim.Adam,
+    forward: Callable[[Tensor], Tensor],
+    owner: SpikingModule,
+) -> float:
     """Mean loss of an epoch; ``owner`` holds the parameters that are trained."""
     recipe, stage = how.recipe, how.stage
     x, y = images

@@ -19,8 +19,9 @@ class Teacher:
     """The teacher of a run, frozen. ``digest``: of its parameters, so that a run that goes on can
     tell whether it is still the same."""
 
-    def __init__(self, rule: TeacherRule, path: Path, network: FloatNetwork,
-                 device: torch.device) -> None:  # fmt: skip
+    def __init__(
+        self, rule: TeacherRule, path: Path, network: FloatNetwork, device: torch.device
+    ) -> None:
         self.rule = rule
         found = read_trained(path)
         self.module = found.module.to(device).eval()

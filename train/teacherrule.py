@@ -1,6 +1,6 @@
 """A recipe's [teacher]: distillation, learning the logits of a trained network beside the labels.
 
-    loss = weight * tau**2 * KL(softmax(teacher/tau) || softmax(logits/tau)) + (1 - weight) * CE
+loss = weight * tau**2 * KL(softmax(teacher/tau) || softmax(logits/tau)) + (1 - weight) * CE
 """
 
 from dataclasses import dataclass, fields
@@ -27,9 +27,11 @@ class TeacherRule:
     def loss(self, logits: Tensor, wise: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         """The loss of ``logits`` [N, classes] against the teacher's ``wise`` and (N,) labels."""
         soft = F.kl_div(
-            F.log_softmax(logits / self.tau, 1), F.log_softmax(wise / self.tau, 1),
-            reduction="batchmean", log_target=True,
-        )  # fmt: skip
+            F.log_softmax(logits / self.tau, 1),
+            F.log_softmax(wise / self.tau, 1),
+            reduction="batchmean",
+            log_target=True,
+        )
         hard = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         return self.weight * self.tau**2 * soft + (1 - self.weight) * hard
 

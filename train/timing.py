@@ -38,9 +38,17 @@ def ramp(steps: int, device: torch.device) -> Tensor:
 
 
 class _Spec(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_int64) for n in (
-        "steps", "batch", "channels", "height", "width", "pool",
-    )]  # fmt: skip
+    _fields_ = [
+        (n, ctypes.c_int64)
+        for n in (
+            "steps",
+            "batch",
+            "channels",
+            "height",
+            "width",
+            "pool",
+        )
+    ]
 
 
 @functools.cache
@@ -157,8 +165,15 @@ def _displacement(grad: Tensor, fired: Tensor, over: Tensor) -> Tensor:
     return torch.zeros_like(grad).scatter_(0, at, wanted / length.view(1, -1, 1, 1, 1))
 
 
-def fire(x: Tensor, gain: Tensor, offset: Tensor, threshold: Tensor, width: Tensor, pool: int,
-         local: bool) -> Tensor:  # fmt: skip
+def fire(
+    x: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    threshold: Tensor,
+    width: Tensor,
+    pool: int,
+    local: bool,
+) -> Tensor:
     """Has-fired planes of (pooled) neurons driven by currents x: ``has_fired`` of ``membranes``."""
     return has_fired(membranes(x, gain, offset, pool), threshold, width, local)
 

@@ -41,11 +41,14 @@ class _Bench:
         self.registers: Any = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), *args)
         bus = self.registers
         for name, end in (
-            ("source", self.source), ("sink", self.sink),
-            ("aw", bus.write_if.aw_channel), ("w", bus.write_if.w_channel),
-            ("b", bus.write_if.b_channel), ("ar", bus.read_if.ar_channel),
+            ("source", self.source),
+            ("sink", self.sink),
+            ("aw", bus.write_if.aw_channel),
+            ("w", bus.write_if.w_channel),
+            ("b", bus.write_if.b_channel),
+            ("ar", bus.read_if.ar_channel),
             ("r", bus.read_if.r_channel),
-        ):  # fmt: skip
+        ):
             end.set_pause_generator(self._pauses(job["stalls"].get(name, 0.0), name))
 
     def _pauses(self, chance: float, name: str) -> Iterator[bool]:

@@ -98,18 +98,25 @@ async def images_give_expected_packets(dut: Any) -> None:
 
     start = time.perf_counter()
     clocks = await clocked(
-        dut, [driver], monitors, lambda: all(r.count == r.total for r in recorders), missing,
-        job["watchdog"], job["drain"],
-    )  # fmt: skip
+        dut,
+        [driver],
+        monitors,
+        lambda: all(r.count == r.total for r in recorders),
+        missing,
+        job["watchdog"],
+        job["drain"],
+    )
     taken = np.array(driver.taken, np.int64).reshape(count, words)
     given = np.array(monitors[0].given, np.int64).reshape(count, job["words_out"])
     out = {f"tap_{tap['node']}": r.data for tap, r in zip(job["taps"], recorders[1:], strict=True)}
     np.savez(
-        folder / "out.npz", packets=packets.data,
+        folder / "out.npz",
+        packets=packets.data,
         clocks=np.stack([taken[:, 0], taken[:, -1], given[:, 0], given[:, -1]], axis=1),
-        clocks_run=np.int64(clocks), seconds=np.float64(time.perf_counter() - start),
+        clocks_run=np.int64(clocks),
+        seconds=np.float64(time.perf_counter() - start),
         **out,  # type: ignore[arg-type]
-    )  # fmt: skip
+    )
 
 
 def _known(data: Any, name: str) -> np.ndarray | None:

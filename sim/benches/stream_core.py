@@ -52,9 +52,14 @@ async def beats_as_expected(dut: Any) -> None:
         return "; ".join([*stuck, board.missing()])
 
     clocks = await clocked(
-        dut, drivers, monitors, lambda: board.done and all(d.done for d in drivers), missing,
-        job["watchdog"], job["drain"],
-    )  # fmt: skip
+        dut,
+        drivers,
+        monitors,
+        lambda: board.done and all(d.done for d in drivers),
+        missing,
+        job["watchdog"],
+        job["drain"],
+    )
     report = {
         "clocks": clocks,
         "taken": {n: d.taken for n, d in zip(job["inputs"], drivers, strict=True)},

@@ -122,31 +122,52 @@ def _proofs() -> list[Proof]:
         Proof("buffer", "Buffer", _buffer, "prove", 2, quick=True),
     ]
     for depth in (2, 3, 5):
-        found.append(Proof(
-            f"fifo_{depth}", f"Fifo, depth {depth}",
-            lambda d=depth: _fifo(lambda: Fifo(_WIDTH, d), d), "prove", 2,
-        ))
+        found.append(
+            Proof(
+                f"fifo_{depth}",
+                f"Fifo, depth {depth}",
+                lambda d=depth: _fifo(lambda: Fifo(_WIDTH, d), d),
+                "prove",
+                2,
+            )
+        )
     for kind in KINDS:
         for depth in (1, 2, 3, 6):
-            found.append(Proof(
-                f"skip_fifo_{kind}_{depth}", f"SkipFifo in {kind}, depth {depth}",
-                lambda k=kind, d=depth: _fifo(lambda: SkipFifo(_WIDTH, d, k), d), "prove",
+            found.append(
+                Proof(
+                    f"skip_fifo_{kind}_{depth}",
+                    f"SkipFifo in {kind}, depth {depth}",
+                    lambda k=kind, d=depth: _fifo(lambda: SkipFifo(_WIDTH, d, k), d),
+                    "prove",
+                    latency_of(kind) + 2,
+                )
+            )
+        found.append(
+            Proof(
+                f"skip_fifo_{kind}_limited",
+                f"SkipFifo in {kind}, any limit up to 5",
+                lambda k=kind: _fifo(lambda: SkipFifo(_WIDTH, 5, k, limited=True), 5),
+                "prove",
                 latency_of(kind) + 2,
-            ))
-        found.append(Proof(
-            f"skip_fifo_{kind}_limited", f"SkipFifo in {kind}, any limit up to 5",
-            lambda k=kind: _fifo(lambda: SkipFifo(_WIDTH, 5, k, limited=True), 5), "prove",
-            latency_of(kind) + 2,
-        ))
+            )
+        )
     room = "(level < self.depth - 1) | ((level == self.depth - 1) & ~put) | take"
     for kind in ("lutram", "block"):
-        found.append(Proof(
-            f"fault_room_{kind}", f"SkipFifo in {kind} with room for one more",
-            lambda k=kind: _fifo(
-                lambda: mutant(SkipFifo, room, room.replace("- 1", "- 0"))(_WIDTH, 4, k), 4,
-                invariants=False,
-            ), "bmc", 10, fails=True, quick=kind == "lutram",
-        ))
+        found.append(
+            Proof(
+                f"fault_room_{kind}",
+                f"SkipFifo in {kind} with room for one more",
+                lambda k=kind: _fifo(
+                    lambda: mutant(SkipFifo, room, room.replace("- 1", "- 0"))(_WIDTH, 4, k),
+                    4,
+                    invariants=False,
+                ),
+                "bmc",
+                10,
+                fails=True,
+                quick=kind == "lutram",
+            )
+        )
     return found
 
 

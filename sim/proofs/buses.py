@@ -43,9 +43,10 @@ def _axil(component: type = AxiLiteSlave, invariants: bool = True) -> Bench:
     def body(b: Bench) -> None:
         m = b.m
         for valid, ready, what in (
-            (bus.awvalid, bus.awready, bus.awaddr), (bus.wvalid, bus.wready, address),
+            (bus.awvalid, bus.awready, bus.awaddr),
+            (bus.wvalid, bus.wready, address),
             (bus.arvalid, bus.arready, bus.araddr),
-        ):  # fmt: skip
+        ):
             b.assume(b.stays(valid, ready, what))
         b.check(b.stays(bus.bvalid, bus.bready, bus.bresp))
         b.check(b.stays(bus.rvalid, bus.rready, Cat(bus.rdata, bus.rresp)))
@@ -60,14 +61,18 @@ def _axil(component: type = AxiLiteSlave, invariants: bool = True) -> Bench:
             for which, n in ((dut.write, "w"), (~dut.write, "r"))
         ]
         events = {
-            "aw": bus.awvalid & bus.awready, "w": bus.wvalid & bus.wready,
-            "ar": bus.arvalid & bus.arready, "b": bus.bvalid & bus.bready,
+            "aw": bus.awvalid & bus.awready,
+            "w": bus.wvalid & bus.wready,
+            "ar": bus.arvalid & bus.arready,
+            "b": bus.bvalid & bus.bready,
             "r": bus.rvalid & bus.rready,
-        }  # fmt: skip
+        }
         count = {n: counter(b, event, 4, f"count_{n}") for n, event in events.items()}
         sent = {
-            "aw": bus.awaddr[2:], "w": bus.wdata, "ar": bus.araddr[2:],
-        }  # fmt: skip
+            "aw": bus.awaddr[2:],
+            "w": bus.wdata,
+            "ar": bus.araddr[2:],
+        }
         note = {n: _noted(b, events[n], count[n], chosen, what, n) for n, what in sent.items()}
         strobe = _noted(b, events["w"], count["w"], chosen, bus.wstrb, "strobe")
         w_error = _noted(b, ends & dut.write, made[0], chosen, dut.error, "w_error")
@@ -87,9 +92,19 @@ def _axil(component: type = AxiLiteSlave, invariants: bool = True) -> Bench:
             _axil_invariants(b, dut, asked, made, chosen, note, strobe, w_error, r_answer, count)
 
     free = [
-        bus.awaddr, bus.awvalid, bus.wdata, bus.wstrb, bus.wvalid, bus.bready, bus.araddr,
-        bus.arvalid, bus.rready, dut.done, dut.error, dut.rdata,
-    ]  # fmt: skip
+        bus.awaddr,
+        bus.awvalid,
+        bus.wdata,
+        bus.wstrb,
+        bus.wvalid,
+        bus.bready,
+        bus.araddr,
+        bus.arvalid,
+        bus.rready,
+        dut.done,
+        dut.error,
+        dut.rdata,
+    ]
     return Bench(dut, [], [], body, free)
 
 
@@ -118,9 +133,17 @@ def _axil_claims(b: Bench, dut: AxiLiteSlave, what: tuple) -> None:
 
 
 def _axil_invariants(
-    b: Bench, dut: AxiLiteSlave, asked: Value, made: list, chosen: Value, note: dict,
-    strobe: Value, w_error: Value, r_answer: Value, count: dict,
-) -> None:  # fmt: skip
+    b: Bench,
+    dut: AxiLiteSlave,
+    asked: Value,
+    made: list,
+    chosen: Value,
+    note: dict,
+    strobe: Value,
+    w_error: Value,
+    r_answer: Value,
+    count: dict,
+) -> None:
     bus, inside = dut.bus, b.inside
     waiting, whole = inside("waiting"), inside("whole")
     held = {n: inside(f"held_{n}") for n in ("aw", "w", "ar")}
@@ -160,8 +183,10 @@ def _master(component: type = ChainMaster, answers: bool = False) -> Bench:
         # A pass moves on, too: to its next word, or to its end.
         still = Signal(range(32), name="still")
         before = Signal(len(dut.left), name="left_before")
-        b.m.d.sync += [before.eq(dut.left),
-                       still.eq(Mux(dut.crc_busy & (dut.left == before), still + 1, 0))]
+        b.m.d.sync += [
+            before.eq(dut.left),
+            still.eq(Mux(dut.crc_busy & (dut.left == before), still + 1, 0)),
+        ]
         b.check(still < 5 + 8)
 
     word = dut.chain_i.word
@@ -170,23 +195,55 @@ def _master(component: type = ChainMaster, answers: bool = False) -> Bench:
 
 
 def _proofs() -> list[Proof]:
-    strobes = ("Mux(self.write & ~whole, partial, self.error)",
-               "self.error | (self.write & ~whole)")  # fmt: skip
-    drops = ("with m.If(bus.bready):\n            m.d.sync += bus.bvalid.eq(0)",
-             "m.d.sync += bus.bvalid.eq(0)")  # fmt: skip
+    strobes = (
+        "Mux(self.write & ~whole, partial, self.error)",
+        "self.error | (self.write & ~whole)",
+    )
+    drops = (
+        "with m.If(bus.bready):\n            m.d.sync += bus.bvalid.eq(0)",
+        "m.d.sync += bus.bvalid.eq(0)",
+    )
     waits = ("over = back.valid | settled", "over = back.valid")
     return [
-        Proof("axil", f"AxiLiteSlave: rules, answers, all within {_WITHIN} clocks of willing ends",
-              _axil, "prove", _WITHIN + 2),
-        Proof("chain_master", "ChainMaster: every access and pass moves on, whatever the ring does",
-              _master, "bmc", 20),
-        Proof("fault_axil_strobe", "AxiLiteSlave that refuses a write of no byte",
-              lambda: _axil(mutant(AxiLiteSlave, *strobes), False), "bmc", 10, fails=True),
-        Proof("fault_axil_response", "AxiLiteSlave whose response does not wait",
-              lambda: _axil(mutant(AxiLiteSlave, *drops), False), "bmc", 10, fails=True),
-        Proof("fault_chain_master", "ChainMaster that waits for ever for a silent ring",
-              lambda: _master(mutant(ChainMaster, *waits)), "bmc", 20, fails=True),
-    ]  # fmt: skip
+        Proof(
+            "axil",
+            f"AxiLiteSlave: rules, answers, all within {_WITHIN} clocks of willing ends",
+            _axil,
+            "prove",
+            _WITHIN + 2,
+        ),
+        Proof(
+            "chain_master",
+            "ChainMaster: every access and pass moves on, whatever the ring does",
+            _master,
+            "bmc",
+            20,
+        ),
+        Proof(
+            "fault_axil_strobe",
+            "AxiLiteSlave that refuses a write of no byte",
+            lambda: _axil(mutant(AxiLiteSlave, *strobes), False),
+            "bmc",
+            10,
+            fails=True,
+        ),
+        Proof(
+            "fault_axil_response",
+            "AxiLiteSlave whose response does not wait",
+            lambda: _axil(mutant(AxiLiteSlave, *drops), False),
+            "bmc",
+            10,
+            fails=True,
+        ),
+        Proof(
+            "fault_chain_master",
+            "ChainMaster that waits for ever for a silent ring",
+            lambda: _master(mutant(ChainMaster, *waits)),
+            "bmc",
+            20,
+            fails=True,
+        ),
+    ]
 
 
 PROOFS = _proofs()

@@ -47,7 +47,8 @@ class _Side:
         self.here = self.beat == places[:8]
         padding = [
             ((stream.payload & mask) == 0) | (self.beat != beat)
-            for beat, mask in enumerate(_pads(edge)) if mask
+            for beat, mask in enumerate(_pads(edge))
+            if mask
         ]
         self.padded = Cat(padding).all() if padding else None
 
@@ -58,7 +59,8 @@ def _gear(src: Edge, dst: Edge, component: Callable = Gearbox) -> Bench:
     def body(b: Bench) -> None:
         lines = [
             sum(v << 8 * k for k, v in enumerate((*_place(src, c, p), *_place(dst, c, p))))
-            for c in range(src.channels) for p in range(src.planes)
+            for c in range(src.channels)
+            for p in range(src.planes)
         ]
         places, number = AnyConst(32), AnyConst(_NUMBER_BITS)
         b.assume(places.matches(*lines))
@@ -76,8 +78,12 @@ def _gear(src: Edge, dst: Edge, component: Callable = Gearbox) -> Bench:
         b.m.d.sync += have.eq(Mux(enters, 1, have & ~(leaves & dut.o.ready)))
         b.check(~(enters & have))  # else there were too many pixels inside for their numbers
         b.check(have & (o.bit == note), leaves)
-        patience(b, dut.i.valid & dut.o.ready, taken(dut.o),
-                 2 * (src.beats_per_pixel + dst.beats_per_pixel) + 4)
+        patience(
+            b,
+            dut.i.valid & dut.o.ready,
+            taken(dut.o),
+            2 * (src.beats_per_pixel + dst.beats_per_pixel) + 4,
+        )
 
     return Bench(dut, ["i"], ["o"], body)
 
@@ -101,17 +107,27 @@ def _proofs() -> list[Proof]:
     found = []
     for name, (component, a, z, clocks) in _CASES.items():
         src, dst = Edge(*a), Edge(*z)
-        found.append(Proof(
-            f"gear_{name}", f"{component.__name__}, {src.channels} channels x {src.planes} planes,"
-            f" {src.lanes} lanes x {src.pb} to {dst.lanes} x {dst.pb}",
-            lambda c=component, s=src, d=dst: _gear(s, d, c), "bmc", clocks,
-        ))
+        found.append(
+            Proof(
+                f"gear_{name}",
+                f"{component.__name__}, {src.channels} channels x {src.planes} planes,"
+                f" {src.lanes} lanes x {src.pb} to {dst.lanes} x {dst.pb}",
+                lambda c=component, s=src, d=dst: _gear(s, d, c),
+                "bmc",
+                clocks,
+            )
+        )
     room = ("self.i.ready.eq(used != 2 * beats)", "self.i.ready.eq(1)")
-    found.append(Proof(
-        "fault_lane_split", "LaneSplit that takes beats without room",
-        lambda: _gear(Edge(2, 2, 2, 1), Edge(2, 1, 2, 1), mutant(LaneSplit, *room)), "bmc", 12,
-        fails=True,
-    ))
+    found.append(
+        Proof(
+            "fault_lane_split",
+            "LaneSplit that takes beats without room",
+            lambda: _gear(Edge(2, 2, 2, 1), Edge(2, 1, 2, 1), mutant(LaneSplit, *room)),
+            "bmc",
+            12,
+            fails=True,
+        )
+    )
     return found
 
 

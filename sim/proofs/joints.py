@@ -28,9 +28,7 @@ def _fork(branches: int, component: type = Fork, invariants: bool = True) -> Ben
     dut = component(2, branches)
 
     def body(b: Bench) -> None:
-        tracks = [
-            Tracker.between(b, dut.i, o, 2, f"branch_{k}") for k, o in enumerate(dut.outputs)
-        ]
+        tracks = [Tracker.between(b, dut.i, o, 2, f"branch_{k}") for k, o in enumerate(dut.outputs)]
         for k, track in enumerate(tracks):
             # No branch more than a word ahead of another, and eager: one that is not ahead
             # has its word on offer, whatever the others do.
@@ -55,8 +53,16 @@ def _fork(branches: int, component: type = Fork, invariants: bool = True) -> Ben
     return Bench(dut, ["i"], [f"o_{k}" for k in range(branches)], body)
 
 
-def _spec(mode: str, channels: Sequence[int], lanes: int, steps: int, beat_steps: int,
-          bits: Sequence[int], shifts: Sequence[int], out_bits: int) -> MergeSpec:
+def _spec(
+    mode: str,
+    channels: Sequence[int],
+    lanes: int,
+    steps: int,
+    beat_steps: int,
+    bits: Sequence[int],
+    shifts: Sequence[int],
+    out_bits: int,
+) -> MergeSpec:
     edges = tuple(Edge(c, lanes, steps * n, beat_steps * n) for c, n in zip(channels, bits))
     return MergeSpec(mode, edges, tuple(bits), tuple(shifts), out_bits, steps, 1)
 
@@ -143,34 +149,63 @@ def _proofs() -> list[Proof]:
     }
     for name, spec in merges.items():
         text = f"SpikingMerge {spec.mode} of {len(spec.inputs)}, bits {spec.bits}"
-        found.append(Proof(
-            f"merge_{name}", text + (f", shifts {spec.shifts}" if any(spec.shifts) else ""),
-            lambda s=spec: _merge(s), "prove", 2,
-        ))
+        found.append(
+            Proof(
+                f"merge_{name}",
+                text + (f", shifts {spec.shifts}" if any(spec.shifts) else ""),
+                lambda s=spec: _merge(s),
+                "prove",
+                2,
+            )
+        )
     concats = {
         "concat": _spec("concat", (2, 2), 1, 2, 2, (1, 1), (0, 0), 1),
         "concat_3": _spec("concat", (2, 1, 3), 1, 3, 2, (1, 1, 1), (0, 0, 0), 1),
         "concat_shifted": _spec("concat", (2, 4), 2, 2, 1, (2, 1), (0, 1), 2),
     }
     for name, spec in concats.items():
-        found.append(Proof(
-            f"merge_{name}", f"SpikingMerge concat of channels "
-            f"{tuple(e.channels for e in spec.inputs)}, bits {spec.bits}",
-            lambda s=spec: _concat(s), "prove", 2,
-        ))
+        found.append(
+            Proof(
+                f"merge_{name}",
+                f"SpikingMerge concat of channels "
+                f"{tuple(e.channels for e in spec.inputs)}, bits {spec.bits}",
+                lambda s=spec: _concat(s),
+                "prove",
+                2,
+            )
+        )
     no_done = ("o.valid.eq(buffer.o.valid & ~done[k])", "o.valid.eq(buffer.o.valid)")
-    any_beat = ("every.eq(Cat(s.valid for s in streams).all())",
-                "every.eq(Cat(s.valid for s in streams).any())")
+    any_beat = (
+        "every.eq(Cat(s.valid for s in streams).all())",
+        "every.eq(Cat(s.valid for s in streams).any())",
+    )
     last_beat = ("turn.rotate_left(1)", "turn.rotate_right(1)")
     found += [
-        Proof("fault_fork", "Fork that forgets which branch is done",
-              lambda: _fork(2, mutant(Fork, *no_done), False), "bmc", 8, fails=True, quick=True),
-        Proof("fault_merge", "SpikingMerge that waits for any input only",
-              lambda: _merge(merges["add"], mutant(SpikingMerge, *any_beat), False), "bmc", 8,
-              fails=True),
-        Proof("fault_concat", "SpikingMerge concat in the wrong order",
-              lambda: _concat(concats["concat_3"], mutant(SpikingMerge, *last_beat), False),
-              "bmc", 12, fails=True),
+        Proof(
+            "fault_fork",
+            "Fork that forgets which branch is done",
+            lambda: _fork(2, mutant(Fork, *no_done), False),
+            "bmc",
+            8,
+            fails=True,
+            quick=True,
+        ),
+        Proof(
+            "fault_merge",
+            "SpikingMerge that waits for any input only",
+            lambda: _merge(merges["add"], mutant(SpikingMerge, *any_beat), False),
+            "bmc",
+            8,
+            fails=True,
+        ),
+        Proof(
+            "fault_concat",
+            "SpikingMerge concat in the wrong order",
+            lambda: _concat(concats["concat_3"], mutant(SpikingMerge, *last_beat), False),
+            "bmc",
+            12,
+            fails=True,
+        ),
     ]
     return found
 

@@ -226,8 +226,15 @@ class Tracker:
     """
 
     def __init__(
-        self, bench: Bench, enter: Value, word: Value, leave: Value, offered: Value,
-        capacity: int, number: Value | None = None, name: str = "track",
+        self,
+        bench: Bench,
+        enter: Value,
+        word: Value,
+        leave: Value,
+        offered: Value,
+        capacity: int,
+        number: Value | None = None,
+        name: str = "track",
     ):
         m, self.bench = bench.m, bench
         bits = capacity.bit_length()
@@ -246,7 +253,11 @@ class Tracker:
 
     @classmethod
     def between(
-        cls, bench: Bench, i: stream.Interface, o: stream.Interface, capacity: int,
+        cls,
+        bench: Bench,
+        i: stream.Interface,
+        o: stream.Interface,
+        capacity: int,
         name: str = "track",
     ) -> "Tracker":
         """From one stream to another that gives the same words."""

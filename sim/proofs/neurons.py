@@ -100,9 +100,11 @@ def _row(b: Bench, params: NeuronParams, p: dict[str, Value]) -> Value:
     joined = params.rule.synapse is None
     less = lambda a: p["bias"] - a if joined else a  # noqa: E731
     values = {
-        "add": p["bias"], "start": _decayed(params.rule.leak, p["v_init"]),
-        "over": less(p["threshold"]), "back": less(p["reset_by"]),
-    }  # fmt: skip
+        "add": p["bias"],
+        "start": _decayed(params.rule.leak, p["v_init"]),
+        "over": less(p["threshold"]),
+        "back": less(p["reset_by"]),
+    }
     parts = []
     for name, bits in params.fields.items():
         value = _wide(values[name][:_WIDE].as_signed())
@@ -126,8 +128,11 @@ def _rule(b: Bench, params: NeuronParams, p: dict[str, Value], x: Value, first: 
     if rule.reset == "once":
         spike &= first | ~fired
     after = {
-        "subtract": u - p["reset_by"], "zero": Const(0), "once": u, "none": u,
-    }[rule.reset]  # fmt: skip
+        "subtract": u - p["reset_by"],
+        "zero": Const(0),
+        "once": u,
+        "none": u,
+    }[rule.reset]
     with m.If(on):
         m.d.sync += [i.eq(now), v.eq(Mux(spike, after, u)), fired.eq(spike | (fired & ~first))]
     return u, spike
@@ -232,37 +237,68 @@ _CASES = {
 
 def _proofs() -> list[Proof]:
     found = [
-        Proof(f"decay_{name}", f"decay_value is (num*x + half) >> shift of 12 bits: {text}",
-              lambda d=decays: _decay(d), "bmc", 1)
+        Proof(
+            f"decay_{name}",
+            f"decay_value is (num*x + half) >> shift of 12 bits: {text}",
+            lambda d=decays: _decay(d),
+            "bmc",
+            1,
+        )
         for name, text, decays in (
             ("one", "1 - 2**-k, k = 1 to 12", [Decay(k) for k in range(1, 13)]),
-            ("two", "1 - 2**-1 - 2**-k and others", [Decay(1, 2), Decay(1, 3), Decay(3, 2),
-                                                     Decay(2, 6), Decay(12, 1)]),
+            (
+                "two",
+                "1 - 2**-1 - 2**-k and others",
+                [Decay(1, 2), Decay(1, 3), Decay(3, 2), Decay(2, 6), Decay(12, 1)],
+            ),
         )
-    ]  # fmt: skip
+    ]
 
     def add(name: str, claim: str, case: _Case, component: type = NeuronScan) -> None:
         latency = NeuronScan.latency_of(_params(case))
-        found.append(Proof(
-            name, claim, lambda: _scan(case, component), "bmc", case.steps + latency + case.gaps,
-            fails=name.startswith("fault_"), wild=("dut",),
-        ))  # fmt: skip
+        found.append(
+            Proof(
+                name,
+                claim,
+                lambda: _scan(case, component),
+                "bmc",
+                case.steps + latency + case.gaps,
+                fails=name.startswith("fault_"),
+                wild=("dut",),
+            )
+        )
 
     for name, case in _CASES.items():
         rule = ", ".join(f"{k} {v}" for k, v in case.rule.items()) or "no leak"
         add(f"neuron_{name}", f"NeuronScan is the rule: {rule}, T = {case.steps}", case)
     carry = ("(~round_up & 1).as_unsigned()", "Const(0, 1)")
-    narrow = ('margin = Signal(signed(bounds.width("margin")),',
-              'margin = Signal(signed(bounds.width("margin") - 1),')  # fmt: skip
+    narrow = (
+        'margin = Signal(signed(bounds.width("margin")),',
+        'margin = Signal(signed(bounds.width("margin") - 1),',
+    )
     forgets = ("~scan[1] & (fired | fire)", "fired | fire")
-    found.append(Proof(
-        "fault_decay", "decay_value that rounds down",
-        lambda: _decay([Decay(3)], function=mutant(decay_value, *carry)), "bmc", 1, fails=True,
-    ))
-    add("fault_neuron_width", "NeuronScan with a margin one bit too narrow", _CASES["if"],
-        mutant(NeuronScan, *narrow))  # fmt: skip
-    add("fault_neuron_state", "NeuronScan that keeps the last visit's silence", _CASES["once"],
-        mutant(NeuronScan, *forgets))  # fmt: skip
+    found.append(
+        Proof(
+            "fault_decay",
+            "decay_value that rounds down",
+            lambda: _decay([Decay(3)], function=mutant(decay_value, *carry)),
+            "bmc",
+            1,
+            fails=True,
+        )
+    )
+    add(
+        "fault_neuron_width",
+        "NeuronScan with a margin one bit too narrow",
+        _CASES["if"],
+        mutant(NeuronScan, *narrow),
+    )
+    add(
+        "fault_neuron_state",
+        "NeuronScan that keeps the last visit's silence",
+        _CASES["once"],
+        mutant(NeuronScan, *forgets),
+    )
     return found
 
 

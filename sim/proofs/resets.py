@@ -17,7 +17,7 @@ from amaranth.hdl import (
     ResetInserter,
     Signal,
     Value,
-)  # fmt: skip
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -42,10 +42,20 @@ __all__ = ["PROOFS"]
 _WILD = "wild_one"
 
 _QUALIFIED = {
-    "payload": "valid", "tdata": "tvalid", "tlast": "tvalid", "bresp": "bvalid", "rdata": "rvalid",
-    "rresp": "rvalid", "address": "request", "wdata": "request", "write": "request",
-    "logits": "logit_valid", "x": "valid", "first": "valid", "last": "valid",
-}  # fmt: skip
+    "payload": "valid",
+    "tdata": "tvalid",
+    "tlast": "tvalid",
+    "bresp": "bvalid",
+    "rdata": "rvalid",
+    "rresp": "rvalid",
+    "address": "request",
+    "wdata": "request",
+    "write": "request",
+    "logits": "logit_valid",
+    "x": "valid",
+    "first": "valid",
+    "last": "valid",
+}
 """Outputs that mean something only beside another one of the same interface."""
 
 
@@ -57,9 +67,11 @@ class _Twins(Elaboratable):
     """
 
     def __init__(
-        self, make: Callable[[], wiring.Component],
-        behind: dict[str, tuple[str, int, bool]] | None = None, promise: int = 0,
-    ):  # fmt: skip
+        self,
+        make: Callable[[], wiring.Component],
+        behind: dict[str, tuple[str, int, bool]] | None = None,
+        promise: int = 0,
+    ):
         self.wild, self.new, self.behind, self.promise = make(), make(), behind or {}, promise
         self.domain = ClockDomain("sync", reset_less=True)
         self.free: list[Signal] = []
@@ -109,9 +121,15 @@ class _Twins(Elaboratable):
         return m
 
     def _behind(
-        self, m: Module, name: str, started: Value, named: dict, event: str, clocks: int,
+        self,
+        m: Module,
+        name: str,
+        started: Value,
+        named: dict,
+        event: str,
+        clocks: int,
         since: bool,
-    ) -> Value:  # fmt: skip
+    ) -> Value:
         """The event was this many clocks ago, or, ``since`` then, longer."""
         value = started & (named[event] if event in named else getattr(self.new, event)).any()
         for n in range(clocks):
@@ -149,7 +167,9 @@ _CASES: dict[str, tuple[Callable[[], wiring.Component], dict | int, int]] = {
     "serializer": (lambda: WordSerializer(2, 2, 2), {}, 12),
     "feeder": (lambda: StepFeeder(pe=1, sums=3, in_width=2, width=2, steps=3), {}, 12),
     "feeder_parts": (
-        lambda: StepFeeder(pe=1, sums=1, in_width=2, width=4, steps=2, parts=2, part_bits=1), {}, 12
+        lambda: StepFeeder(pe=1, sums=1, in_width=2, width=4, steps=2, parts=2, part_bits=1),
+        {},
+        12,
     ),
     "assembler": (lambda: WordAssembler(3, 4, 2, 1), {"word": ("fetch", 6, True)}, 16),
     "axil": (lambda: AxiLiteSlave(4), {}, 12),
@@ -164,17 +184,30 @@ _CASES: dict[str, tuple[Callable[[], wiring.Component], dict | int, int]] = {
 
 def _proofs() -> list[Proof]:
     found = [
-        Proof(f"reset_{name}", "as good as new after a reset in any state",
-              lambda a=make, b=more: _Twins(a, promise=b) if isinstance(b, int) else _Twins(a, b),
-              "bmc", depth, quick=name == "buffer", wild=(_WILD,))
+        Proof(
+            f"reset_{name}",
+            "as good as new after a reset in any state",
+            lambda a=make, b=more: _Twins(a, promise=b) if isinstance(b, int) else _Twins(a, b),
+            "bmc",
+            depth,
+            quick=name == "buffer",
+            wild=(_WILD,),
+        )
         for name, (make, more, depth) in _CASES.items()
-    ]  # fmt: skip
+    ]
     keeps = ("front_valid = Signal()", "front_valid = Signal(reset_less=True)")
-    found.append(Proof(
-        "fault_reset", "Buffer whose reset forgets that it is full",
-        lambda: _Twins(lambda: mutant(Buffer, *keeps)(2), {}), "bmc", 6, fails=True,
-        quick=True, wild=(_WILD,),
-    ))  # fmt: skip
+    found.append(
+        Proof(
+            "fault_reset",
+            "Buffer whose reset forgets that it is full",
+            lambda: _Twins(lambda: mutant(Buffer, *keeps)(2), {}),
+            "bmc",
+            6,
+            fails=True,
+            quick=True,
+            wild=(_WILD,),
+        )
+    )
     return found
 
 

@@ -49,20 +49,27 @@ class _Visits(wiring.Component):
     def __init__(self, out, visits: int, pushes: int):
         self.out, self.visits, self.pushes = out, visits, pushes
         self.credit = Credit(visits)
-        super().__init__({
-            "start": In(1), "push": In(1), "some": Out(1),
-            "owed": Out(range(visits + 1)), "at": Out(range(max(2, pushes))),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "start": In(1),
+                "push": In(1),
+                "some": Out(1),
+                "owed": Out(range(visits + 1)),
+                "at": Out(range(max(2, pushes))),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.credit, m.submodules.out = self.credit, self.out
         over = Signal(name="over")
         m.d.comb += [
-            self.credit.take.eq(self.start), self.some.eq(self.credit.some),
-            self.credit.give.eq(self.out.visit_done), self.out.push.eq(self.push),
+            self.credit.take.eq(self.start),
+            self.some.eq(self.credit.some),
+            self.credit.give.eq(self.out.visit_done),
+            self.out.push.eq(self.push),
             over.eq(self.push & (self.at == self.pushes - 1)),
-        ]  # fmt: skip
+        ]
         m.d.sync += self.owed.eq(self.owed + self.start - over)
         with m.If(self.push):
             m.d.sync += self.at.eq(Mux(over, 0, self.at + 1))
@@ -80,9 +87,12 @@ def _visits(b: Bench, dut: _Visits) -> tuple[Value, Value]:
 
 
 def _collector(
-    edge: Edge, visits: int, turns: int = 1, component: type = BeatCollector,
+    edge: Edge,
+    visits: int,
+    turns: int = 1,
+    component: type = BeatCollector,
     invariants: bool = True,
-) -> Bench:  # fmt: skip
+) -> Bench:
     out = component(edge, visits, turns)
     steps = edge.planes
     dut = _Visits(out, visits, steps * turns)
@@ -129,8 +139,10 @@ def _serializer(
         left = inside("left")
         seen = inside("seen") if turns > 1 else Signal(1, name="no_turn")
         b.check((left <= count) & (seen < turns))
-        b.check(turns * dut.owed - dut.at + level + (left != 0) + seen + turns * out.visit_done
-                == turns * busy)  # fmt: skip
+        b.check(
+            turns * dut.owed - dut.at + level + (left != 0) + seen + turns * out.visit_done
+            == turns * busy
+        )
 
     return Bench(dut, [], [], body, [dut.start, dut.push, out.words, out.o.ready])
 
@@ -175,9 +187,15 @@ def _feeder(component: type = StepFeeder, near: int = 0, **shape) -> Bench:
 
 
 def _note_step(
-    b: Bench, dut: StepFeeder, visit: Value, place: Value, pulses: int, chosen: Value,
-    step: Value, note: Signal,
-) -> None:  # fmt: skip
+    b: Bench,
+    dut: StepFeeder,
+    visit: Value,
+    place: Value,
+    pulses: int,
+    chosen: Value,
+    step: Value,
+    note: Signal,
+) -> None:
     """What step ``step`` of visit ``chosen`` is to be, from its pulses."""
     mine, pulse = dut.ready_z & (visit == chosen), place % pulses
     fields = [dut.z.word_select(n, dut.in_width).as_signed() for n in range(dut.sums)]
@@ -248,43 +266,94 @@ _FEEDERS = {
 
 def _proofs() -> list[Proof]:
     found = [
-        Proof(f"credit_{name}", f"Credit of {count}: left <= count, never below 0",
-              lambda c=count, s=start: _credit(c, s), "prove", 2, quick=name == "3")
+        Proof(
+            f"credit_{name}",
+            f"Credit of {count}: left <= count, never below 0",
+            lambda c=count, s=start: _credit(c, s),
+            "prove",
+            2,
+            quick=name == "3",
+        )
         for name, count, start in (("1", 1, None), ("3", 3, None), ("empty", 3, 0))
-    ]  # fmt: skip
+    ]
 
     def add(name: str, claim: str, build: Callable[[], Bench], mode: str, depth: int) -> None:
         found.append(Proof(name, claim, build, mode, depth, fails=name.startswith("fault_")))
 
     for name, (edge, visits, turns) in _COLLECTORS.items():
         text = f"BeatCollector of {visits} visits of {edge.plane_beats} beats, {turns} turns"
-        add(f"collector_{name}", f"{text}: never full at a push",
-            lambda a=(edge, visits, turns): _collector(*a), "prove", 2)  # fmt: skip
+        add(
+            f"collector_{name}",
+            f"{text}: never full at a push",
+            lambda a=(edge, visits, turns): _collector(*a),
+            "prove",
+            2,
+        )
     for count, visits, turns in ((1, 2, 1), (3, 2, 1), (2, 2, 2)):
-        add(f"serializer_{count}_{visits}_{turns}",
+        add(
+            f"serializer_{count}_{visits}_{turns}",
             f"WordSerializer of {count}, {visits} visits, {turns} turns: never full at a push",
-            lambda a=(count, visits, turns): _serializer(*a), "prove", 2)  # fmt: skip
+            lambda a=(count, visits, turns): _serializer(*a),
+            "prove",
+            2,
+        )
     for name, shape in _FEEDERS.items():
-        add(f"feeder_{name}", f"StepFeeder {shape}: no step is overwritten",
-            lambda s=shape: _feeder(**s), "bmc", 14)  # fmt: skip
+        add(
+            f"feeder_{name}",
+            f"StepFeeder {shape}: no step is overwritten",
+            lambda s=shape: _feeder(**s),
+            "bmc",
+            14,
+        )
     for reads, apart in ((2, 0), (2, 1), (3, 1), (4, 0)):
-        add(f"assembler_{reads}_{apart}",
+        add(
+            f"assembler_{reads}_{apart}",
             f"WordAssembler of {reads} reads, {apart} apart: every word is whole",
-            lambda r=reads, a=apart: _assembler(r, a), "bmc", 16)  # fmt: skip
-    soon = ("_last_of(m, self.o.valid & self.o.ready, e.plane_beats)",
-            "self.o.valid & self.o.ready")  # fmt: skip
+            lambda r=reads, a=apart: _assembler(r, a),
+            "bmc",
+            16,
+        )
+    soon = (
+        "_last_of(m, self.o.valid & self.o.ready, e.plane_beats)",
+        "self.o.valid & self.o.ready",
+    )
     turn = ("_last_of(m, (left == 1) & self.o.ready, self.turns)", "fifo.o.valid & fifo.o.ready")
     more = ("left.eq(left + Mux(self.give, 1, -1))", "left.eq(left + Mux(self.give, 1, 0))")
-    add("fault_credit", "Credit that is never used up",
-        lambda: _credit(3, None, mutant(Credit, *more)), "bmc", 8)  # fmt: skip
-    add("fault_collector", "BeatCollector that gives a credit back a beat",
-        lambda: _collector(*_COLLECTORS["3"], mutant(BeatCollector, *soon), False), "bmc", 20)
-    add("fault_serializer", "WordSerializer that gives a credit back at the first turn",
-        lambda: _serializer(2, 2, 2, mutant(WordSerializer, *turn), False), "bmc", 20)  # fmt: skip
-    add("fault_feeder", "StepFeeder whose visits come a clock too soon",
-        lambda: _feeder(near=1, **_FEEDERS["sums"]), "bmc", 14)  # fmt: skip
-    add("fault_assembler", "WordAssembler whose fetches come a clock too soon",
-        lambda: _assembler(3, 1, near=1), "bmc", 16)  # fmt: skip
+    add(
+        "fault_credit",
+        "Credit that is never used up",
+        lambda: _credit(3, None, mutant(Credit, *more)),
+        "bmc",
+        8,
+    )
+    add(
+        "fault_collector",
+        "BeatCollector that gives a credit back a beat",
+        lambda: _collector(*_COLLECTORS["3"], mutant(BeatCollector, *soon), False),
+        "bmc",
+        20,
+    )
+    add(
+        "fault_serializer",
+        "WordSerializer that gives a credit back at the first turn",
+        lambda: _serializer(2, 2, 2, mutant(WordSerializer, *turn), False),
+        "bmc",
+        20,
+    )
+    add(
+        "fault_feeder",
+        "StepFeeder whose visits come a clock too soon",
+        lambda: _feeder(near=1, **_FEEDERS["sums"]),
+        "bmc",
+        14,
+    )
+    add(
+        "fault_assembler",
+        "WordAssembler whose fetches come a clock too soon",
+        lambda: _assembler(3, 1, near=1),
+        "bmc",
+        16,
+    )
     return found
 
 

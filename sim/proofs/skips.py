@@ -125,21 +125,36 @@ def _skip(lead: int, depth: int, kind: str, invariants: bool = True) -> Bench:
 def _proofs() -> list[Proof]:
     found = []
     for lead, kind in (
-        (2, "registers"), (3, "registers"), (4, "registers"), (5, "lutram"), (7, "lutram"),
-        (3, "block"), (6, "block"),
+        (2, "registers"),
+        (3, "registers"),
+        (4, "registers"),
+        (5, "lutram"),
+        (7, "lutram"),
+        (3, "block"),
+        (6, "block"),
     ):
         depth, clocks = least_depth(lead), _patience(lead, kind)
         storage = f"SkipFifo in {kind}, depth {depth}" if depth else "no FIFO"
-        found.append(Proof(
-            f"skip_{kind}_lead_{lead}", f"no deadlock: window of {lead}, {storage}",
-            lambda a=lead, d=depth, k=kind: _skip(a, d, k), "prove", clocks + 2,
-        ))
+        found.append(
+            Proof(
+                f"skip_{kind}_lead_{lead}",
+                f"no deadlock: window of {lead}, {storage}",
+                lambda a=lead, d=depth, k=kind: _skip(a, d, k),
+                "prove",
+                clocks + 2,
+            )
+        )
         if depth:
-            found.append(Proof(
-                f"fault_depth_{kind}_lead_{lead}", f"window of {lead}, one beat less: {depth - 1}",
-                lambda a=lead, d=depth - 1, k=kind: _skip(a, d, k, False), "bmc",
-                2 * lead + 20, fails=True,
-            ))
+            found.append(
+                Proof(
+                    f"fault_depth_{kind}_lead_{lead}",
+                    f"window of {lead}, one beat less: {depth - 1}",
+                    lambda a=lead, d=depth - 1, k=kind: _skip(a, d, k, False),
+                    "bmc",
+                    2 * lead + 20,
+                    fails=True,
+                )
+            )
     return found
 
 

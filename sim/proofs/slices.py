@@ -148,17 +148,34 @@ def _proofs() -> list[Proof]:
         if last < parts:
             text += f", {last} of one beat in {period}"
         for kind, build in (("cut", _cut), ("join", _join)):
-            found.append(Proof(
-                f"{kind}_{parts}_{period}_{last}", f"{kind.capitalize()} of {text}",
-                lambda f=build, a=(parts, period, last): f(*a), "prove", 2,
-            ))
+            found.append(
+                Proof(
+                    f"{kind}_{parts}_{period}_{last}",
+                    f"{kind.capitalize()} of {text}",
+                    lambda f=build, a=(parts, period, last): f(*a),
+                    "prove",
+                    2,
+                )
+            )
     no_turn = ("step_counter(m, beat, self.period)\n        # The", "pass\n        # The")
     keeps = ("part.eq(Const(0, self.width))", "part.eq(part)")
     found += [
-        Proof("fault_cut", "Cut that does not count beats",
-              lambda: _cut(2, 2, 1, mutant(Cut, *no_turn), False), "bmc", 12, fails=True),
-        Proof("fault_join", "Join that leaves old slices above a short beat",
-              lambda: _join(3, 3, 2, mutant(Join, *keeps), False), "bmc", 14, fails=True),
+        Proof(
+            "fault_cut",
+            "Cut that does not count beats",
+            lambda: _cut(2, 2, 1, mutant(Cut, *no_turn), False),
+            "bmc",
+            12,
+            fails=True,
+        ),
+        Proof(
+            "fault_join",
+            "Join that leaves old slices above a short beat",
+            lambda: _join(3, 3, 2, mutant(Join, *keeps), False),
+            "bmc",
+            14,
+            fails=True,
+        ),
     ]
     return found
 

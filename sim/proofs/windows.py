@@ -35,21 +35,28 @@ class Core(wiring.Component):
     def __init__(self, g: Geometry, loops: list[Loop], buffer: type, visit_clocks: int):
         self.walker = Walker(g.out_height, g.out_width, loops, visit_clocks)
         self.buffer = buffer(g, loops)
-        super().__init__({
-            "i": In(stream.Signature(unsigned(g.edge.width))), "go": In(1),
-            "word": Out(len(self.buffer.word)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(g.edge.width))),
+                "go": In(1),
+                "word": Out(len(self.buffer.word)),
+            }
+        )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.walker, m.submodules.buffer = walker, buffer = self.walker, self.buffer
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
         m.d.comb += [
-            walker.go.eq(self.go), walker.rows_ok.eq(buffer.rows_ok), self.word.eq(buffer.word),
-            buffer.row_end.eq(walker.row_end), buffer.image_end.eq(walker.image_end),
-            buffer.valid.eq(walker.valid), buffer.step.eq(walker.step),
+            walker.go.eq(self.go),
+            walker.rows_ok.eq(buffer.rows_ok),
+            self.word.eq(buffer.word),
+            buffer.row_end.eq(walker.row_end),
+            buffer.image_end.eq(walker.image_end),
+            buffer.valid.eq(walker.valid),
+            buffer.step.eq(walker.step),
             buffer.top.eq(walker.top),
-        ]  # fmt: skip
+        ]
         return m
 
 
@@ -64,10 +71,13 @@ class _Rows:
         out = []
         for n in range(g.out_height):
             base = n * g.stride[0] - g.padding[0]
-            out.append({
-                "base": base, "low": min(max(base, 0), g.height),
-                "high": min(base + g.kernel[0], g.height),
-            }[what])  # fmt: skip
+            out.append(
+                {
+                    "base": base,
+                    "low": min(max(base, 0), g.height),
+                    "high": min(base + g.kernel[0], g.height),
+                }[what]
+            )
         return Array(Const(v, signed(_BITS)) for v in out)[row]
 
 
@@ -108,9 +118,12 @@ def _visits_apart(b: Bench, dut: Core, visit_clocks: int) -> None:
 
 
 def _accounts(
-    g: Geometry, loops: list[Loop], buffer: type = LineBuffer, invariants: bool = True,
+    g: Geometry,
+    loops: list[Loop],
+    buffer: type = LineBuffer,
+    invariants: bool = True,
     visit_clocks: int = 0,
-) -> Bench:  # fmt: skip
+) -> Bench:
     dut = Core(g, loops, buffer, visit_clocks)
     rows = _Rows(g)
 
@@ -122,8 +135,10 @@ def _accounts(
         row_written = taken(dut.i) & (beat == beats - 1)
         written, written_slot = Signal(_BITS, name="written"), Signal(range(g.slots), name="at")
         with m.If(row_written):
-            m.d.sync += [written.eq(written + 1),
-                         written_slot.eq(Mux(written_slot == g.slots - 1, 0, written_slot + 1))]
+            m.d.sync += [
+                written.eq(written + 1),
+                written_slot.eq(Mux(written_slot == g.slots - 1, 0, written_slot + 1)),
+            ]
         b.check(written_slot < g.slots)
         # The output row that is issued, and its image's first row.
         oy, first = _count(b, 0), Signal(_BITS, name="first_row")
@@ -219,8 +234,10 @@ def _contents(g: Geometry, loops: list[Loop], buffer: type = LineBuffer) -> Benc
                 inside = (y + n >= 0) & (y + n < g.height) & (x + k >= 0) & (x + k < g.width)
                 hit = inside & (y + n == y_pick) & (x + k == x_pick) & (w == w_pick)
                 meant = _later(
-                    b, Cat(walker.valid & hit, walker.valid & ~inside, note),
-                    LineBuffer.latency, f"meant_{n}_{k}",
+                    b,
+                    Cat(walker.valid & hit, walker.valid & ~inside, note),
+                    LineBuffer.latency,
+                    f"meant_{n}_{k}",
                 )
                 part = dut.word.word_select(n * g.columns + k, edge.width)
                 b.check(part == meant[2:], meant[0])
@@ -274,32 +291,68 @@ def _proofs() -> list[Proof]:
             f"LineBuffer {g.height}x{g.width}, window {g.kernel}, stride {g.stride}, "
             f"padding {g.padding}, reads {g.rows}x{g.columns}"
         )
-        found.append(Proof(
-            f"line_rows_{name}", f"{text}: row accounting",
-            lambda g=g: _accounts(g, nest(g)), "prove", 8,
-        ))
-        found.append(Proof(
-            f"line_reads_{name}", f"{text}: no read where it is written",
-            lambda g=g: _reads(g, nest(g)), "bmc", 16,
-        ))
+        found.append(
+            Proof(
+                f"line_rows_{name}",
+                f"{text}: row accounting",
+                lambda g=g: _accounts(g, nest(g)),
+                "prove",
+                8,
+            )
+        )
+        found.append(
+            Proof(
+                f"line_reads_{name}",
+                f"{text}: no read where it is written",
+                lambda g=g: _reads(g, nest(g)),
+                "bmc",
+                16,
+            )
+        )
     g = GEOMETRIES["2x2"]
     soon = ("freeing - 1)\n", "freeing - 4)\n")
     full = ("self.i.ready.eq(~room[-1])", "self.i.ready.eq(1)")
     early = ("self.rows_ok.eq(~spare[-1])", "self.rows_ok.eq(1)")
     found += [
-        Proof("walker_apart", "Walker: visits of 4 items begin 6 clocks apart",
-              lambda: _accounts(g, nest(g), visit_clocks=6), "prove", 8),
-        Proof("fault_line_soon", "LineBuffer that frees rows while they are read",
-              lambda: _accounts(g, nest(g), mutant(LineBuffer, *soon), False), "bmc", 26,
-              fails=True),
-        Proof("line_words", "LineBuffer 2x2, window (2, 2): every word of the first image",
-              lambda: _contents(g, nest(g)), "bmc", 13),
-        Proof("fault_line_reads", "LineBuffer that always takes input: memories",
-              lambda: _reads(g, nest(g), mutant(LineBuffer, *full)), "bmc", 18, fails=True),
-        Proof("fault_line_early", "LineBuffer whose rows are always there",
-              lambda: _accounts(g, nest(g), mutant(LineBuffer, *early), False), "bmc", 12,
-              fails=True),
-    ]  # fmt: skip
+        Proof(
+            "walker_apart",
+            "Walker: visits of 4 items begin 6 clocks apart",
+            lambda: _accounts(g, nest(g), visit_clocks=6),
+            "prove",
+            8,
+        ),
+        Proof(
+            "fault_line_soon",
+            "LineBuffer that frees rows while they are read",
+            lambda: _accounts(g, nest(g), mutant(LineBuffer, *soon), False),
+            "bmc",
+            26,
+            fails=True,
+        ),
+        Proof(
+            "line_words",
+            "LineBuffer 2x2, window (2, 2): every word of the first image",
+            lambda: _contents(g, nest(g)),
+            "bmc",
+            13,
+        ),
+        Proof(
+            "fault_line_reads",
+            "LineBuffer that always takes input: memories",
+            lambda: _reads(g, nest(g), mutant(LineBuffer, *full)),
+            "bmc",
+            18,
+            fails=True,
+        ),
+        Proof(
+            "fault_line_early",
+            "LineBuffer whose rows are always there",
+            lambda: _accounts(g, nest(g), mutant(LineBuffer, *early), False),
+            "bmc",
+            12,
+            fails=True,
+        ),
+    ]
     return found
 
 

@@ -26,13 +26,17 @@ def make_images(count: int = 40, seed: int = 0, channels: int = 1) -> np.ndarray
 
 def make_norm(rng: np.random.Generator, channels: int) -> BatchNorm:
     gamma = rng.uniform(0.3, 2, channels) * rng.choice([-1, 1], channels)
-    return BatchNorm(gamma.astype(np.float32), rng.normal(0, 0.5, channels).astype(np.float32),
-                     rng.normal(0, 1, channels).astype(np.float32),
-                     rng.uniform(0.5, 9, channels).astype(np.float32))  # fmt: skip
+    return BatchNorm(
+        gamma.astype(np.float32),
+        rng.normal(0, 0.5, channels).astype(np.float32),
+        rng.normal(0, 1, channels).astype(np.float32),
+        rng.uniform(0.5, 9, channels).astype(np.float32),
+    )
 
 
-def make_weight(rng: np.random.Generator, shape: tuple[int, ...], kind: str = "ternary",
-            one: bool = False) -> np.ndarray:  # fmt: skip
+def make_weight(
+    rng: np.random.Generator, shape: tuple[int, ...], kind: str = "ternary", one: bool = False
+) -> np.ndarray:
     trits = rng.choice([-1, 0, 1] if kind == "ternary" else [-1, 1], shape)
     trits.reshape(shape[0], -1)[:, 0] = 1
     scale = rng.uniform(0.05, 2, 1 if one else shape[0]).astype(np.float32)
@@ -40,23 +44,42 @@ def make_weight(rng: np.random.Generator, shape: tuple[int, ...], kind: str = "t
 
 
 def chain(
-    steps: int = 4, kind: str = "ternary", seed: int = 1, pool: str = "sum",
-    coding: str = "direct", mode: str = "membrane", **neuron: Any,
-) -> FloatNetwork:  # fmt: skip
+    steps: int = 4,
+    kind: str = "ternary",
+    seed: int = 1,
+    pool: str = "sum",
+    coding: str = "direct",
+    mode: str = "membrane",
+    **neuron: Any,
+) -> FloatNetwork:
     rng = np.random.default_rng(seed)
     readout = FloatReadout("readout", ("full3",), mode)
     if mode == "count":
         readout = replace(readout, reset="subtract", leak=0.5, threshold=0.7)
-    return FloatNetwork(steps, [
-        FloatInput("image", (1, SIDE, SIDE), coding),
-        FloatConv2d("conv1", "image", make_weight(rng, (5, 1, 3, 3), kind), padding=(1, 1, 1, 1),
-                    kind=kind, norm=make_norm(rng, 5)),
-        FloatNeuron("spike1", ("conv1",), **neuron),
-        FloatPool("pool2", "spike1", pool),
-        FloatLinear("full3", "pool2", make_weight(rng, (4, 45), kind, one=True), kind,
-                    bias=rng.normal(0, 1, 4).astype(np.float32)),
-        readout,
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (1, SIDE, SIDE), coding),
+            FloatConv2d(
+                "conv1",
+                "image",
+                make_weight(rng, (5, 1, 3, 3), kind),
+                padding=(1, 1, 1, 1),
+                kind=kind,
+                norm=make_norm(rng, 5),
+            ),
+            FloatNeuron("spike1", ("conv1",), **neuron),
+            FloatPool("pool2", "spike1", pool),
+            FloatLinear(
+                "full3",
+                "pool2",
+                make_weight(rng, (4, 45), kind, one=True),
+                kind,
+                bias=rng.normal(0, 1, 4).astype(np.float32),
+            ),
+            readout,
+        ],
+    )
 
 
 def swap(network: FloatNetwork, name: str, **change: Any) -> FloatNetwork:
@@ -72,7 +95,11 @@ def make_trits(seed: int, *shape: int) -> np.ndarray:
 
 def plain(shape: tuple[int, int, int] = (1, SIDE, SIDE), **how: Any) -> FloatNetwork:
     size = int(np.prod(shape))
-    return FloatNetwork(2, [
-        FloatInput("image", shape, **how), FloatLinear("full", "image", make_trits(3, 3, size)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        2,
+        [
+            FloatInput("image", shape, **how),
+            FloatLinear("full", "image", make_trits(3, 3, size)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )

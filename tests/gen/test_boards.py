@@ -55,10 +55,18 @@ def test_pins_are_those_on_the_board_makers_pages():
     """Sites that the ULX3S constraints file and the iCEBreaker schematic give."""
     ulx3s = board("ulx3s-85f")
     assert {k: p.site for k, p in ulx3s.pins.items()} == {
-        "clk": "G2", "rx": "M1", "tx": "L4", "led": "B2"}  # fmt: skip
+        "clk": "G2",
+        "rx": "M1",
+        "tx": "L4",
+        "led": "B2",
+    }
     icebreaker = board("icebreaker")
     assert {k: p.site for k, p in icebreaker.pins.items()} == {
-        "clk": "35", "rx": "6", "tx": "9", "led": "11"}  # fmt: skip
+        "clk": "35",
+        "rx": "6",
+        "tx": "9",
+        "led": "11",
+    }
     assert icebreaker.pins["led"].invert and not ulx3s.pins["led"].invert
 
 

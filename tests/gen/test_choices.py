@@ -115,8 +115,11 @@ def test_memory_in_a_folding_is_not_overruled_by_an_earlier_command(example, tmp
     said = {"c": {"memory": "rom"}, "f": {"memory": "rom"}}
     design = ensure(example, "fold", Options(folding=said), output=build).design
     assert {c.memory for c in design.cores if c.op == "conv"} == {"rom"}
-    assert {c.memory for c in ensure(build, "fold", Options(memory="ram")).design.cores
-            if c.op == "conv"} == {"ram"}  # fmt: skip
+    assert {
+        c.memory
+        for c in ensure(build, "fold", Options(memory="ram")).design.cores
+        if c.op == "conv"
+    } == {"ram"}
     ensure(example, "fold", Options(folding={"c": {"pe": 1}}), output=build)
     assert ensure(build, "fold").design.core("f").memory == "ram"  # nothing was said of it
 

@@ -81,8 +81,7 @@ def verilog_of(shape: MemoryShape, name: str, draw: random.Random) -> str:
 @pytest.mark.parametrize("family", LIBRARIES)
 def test_memories_are_what_yosys_makes_of_them(family, tmp_path):
     draw = random.Random(1)
-    shapes = [s for s in SHAPES
-              if family != "ice40" or (s.use, s.style) != ("bank", "distributed")]  # fmt: skip
+    shapes = [s for s in SHAPES if family != "ice40" or (s.use, s.style) != ("bank", "distributed")]
     (tmp_path / "memories.v").write_text(
         "".join(verilog_of(s, f"m{n}", draw) for n, s in enumerate(shapes))
     )

@@ -23,16 +23,25 @@ def fires(channels, **more):
 def network():
     """One skip into a merge, one added before the neuron, one through a strided convolution."""
     last = NeuronRule(threshold=np.ones(2, int), reset="none")
-    return Network(2, [
-        Input("x", (2, 6, 6), "frames"),
-        conv("a", "x", 2, 4), Neuron("na", ("a",), fires(4)),
-        conv("b", "na", 4, 4), Neuron("nb", ("b",), fires(4)),
-        Merge("sum", ("nb", "na"), "add"),
-        conv("c", "sum", 4, 4), Neuron("nc", ("c", "nb"), fires(4, coef=(np.ones(4, int),))),
-        conv("d", "nc", 4, 4, 3, 2), conv("side", "sum", 4, 4, 1, 2),
-        Neuron("nd", ("d", "side"), fires(4, shifts=(0, 1))),
-        Linear("f", "nd", np.ones((2, 36), np.int8)), Readout("r", ("f",), last),
-    ], name="drawn")  # fmt: skip
+    return Network(
+        2,
+        [
+            Input("x", (2, 6, 6), "frames"),
+            conv("a", "x", 2, 4),
+            Neuron("na", ("a",), fires(4)),
+            conv("b", "na", 4, 4),
+            Neuron("nb", ("b",), fires(4)),
+            Merge("sum", ("nb", "na"), "add"),
+            conv("c", "sum", 4, 4),
+            Neuron("nc", ("c", "nb"), fires(4, coef=(np.ones(4, int),))),
+            conv("d", "nc", 4, 4, 3, 2),
+            conv("side", "sum", 4, 4, 1, 2),
+            Neuron("nd", ("d", "side"), fires(4, shifts=(0, 1))),
+            Linear("f", "nd", np.ones((2, 36), np.int8)),
+            Readout("r", ("f",), last),
+        ],
+        name="drawn",
+    )
 
 
 def test_buffers_say_what_they_wait_for():

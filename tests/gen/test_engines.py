@@ -49,39 +49,75 @@ def refused(net, folding, **settings) -> str:
 @pytest.mark.parametrize(
     ("entry", "settings", "sentence"),
     [
-        ({"engine": "magic"}, {},
-         "folding of 'c': engine 'magic' is not one of compress, constant, tables"),
-        ({"engine": ["x"]}, {}, "folding of 'c': engine ['x'] is not one of compress, constant, "
-         "tables"),
-        ({"engine": "constant", "pe": 2}, {},
-         "node 'c': engine 'constant' needs all weights at work in every clock, pe 4 and simd 36, "
-         "not pe 2 and simd 36; give it these, or use engine 'compress'"),
-        ({"engine": "constant", "memory": "ram"}, {},
-         "node 'c': engine 'constant' has its weights in the logic, so its memory is 'rom', not "
-         "'ram'; change that, or use engine 'compress'"),
+        (
+            {"engine": "magic"},
+            {},
+            "folding of 'c': engine 'magic' is not one of compress, constant, tables",
+        ),
+        (
+            {"engine": ["x"]},
+            {},
+            "folding of 'c': engine ['x'] is not one of compress, constant, tables",
+        ),
+        (
+            {"engine": "constant", "pe": 2},
+            {},
+            "node 'c': engine 'constant' needs all weights at work in every clock, pe 4 and simd "
+            "36, not pe 2 and simd 36; give it these, or use engine 'compress'",
+        ),
+        (
+            {"engine": "constant", "memory": "ram"},
+            {},
+            "node 'c': engine 'constant' has its weights in the logic, so its memory is 'rom', not "
+            "'ram'; change that, or use engine 'compress'",
+        ),
         ({"engine": "constant"}, {"memory": "ram"}, "so its memory is 'rom', not 'ram'"),
-        ({"engine": "tables"}, {"family": "ice40"},
-         "node 'c': engine 'tables' needs LUT RAM, which ice40 has not; use engine 'compress'"),
-        ({"engine": "tables", "pe": 4, "simd": 12, "tp": 1}, {"family": "ecp5"},
-         "node 'c': pe 4 and simd 12 make 3 rows of weights, and engine 'tables' has at most 2 on "
-         "ecp5; raise pe or simd, or use engine 'compress'"),
-        ({"engine": "tables", "pe": 1}, {"family": "ecp5"},
-         "node 'c': pe 1 and simd 36 make 4 rows of weights"),
-        ({"engine": "constant"}, {"patchable": True},
-         "where no bitstream can be patched; fold without --patchable, or use engine 'compress'"),
-        ({"ram_style": "tape"}, {},
-         "folding of 'c': ram_style 'tape' is not one of auto, block, distributed"),
+        (
+            {"engine": "tables"},
+            {"family": "ice40"},
+            "node 'c': engine 'tables' needs LUT RAM, which ice40 has not; use engine 'compress'",
+        ),
+        (
+            {"engine": "tables", "pe": 4, "simd": 12, "tp": 1},
+            {"family": "ecp5"},
+            "node 'c': pe 4 and simd 12 make 3 rows of weights, and engine 'tables' has at most 2 "
+            "on ecp5; raise pe or simd, or use engine 'compress'",
+        ),
+        (
+            {"engine": "tables", "pe": 1},
+            {"family": "ecp5"},
+            "node 'c': pe 1 and simd 36 make 4 rows of weights",
+        ),
+        (
+            {"engine": "constant"},
+            {"patchable": True},
+            "where no bitstream can be patched; fold without --patchable, or use engine 'compress'",
+        ),
+        (
+            {"ram_style": "tape"},
+            {},
+            "folding of 'c': ram_style 'tape' is not one of auto, block, distributed",
+        ),
         ({"ram_style": ["block"]}, {}, "ram_style ['block'] is not one of auto, block,"),
-        ({"engine": "constant", "ram_style": "block"}, {},
-         "node 'c': ram_style 'block' is of a weight memory, and engine 'constant' has none; leave "
-         "ram_style out"),
-        ({"ram_style": "distributed"}, {"patchable": True},
-         "node 'c': ram_style 'distributed' puts fixed weights into logic, where no bitstream can "
-         "be patched; use 'block', or fold without --patchable"),
-        ({"ram_style": "distributed"}, {"family": "ice40", "memory": "ram"},
-         "node 'c': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"),
+        (
+            {"engine": "constant", "ram_style": "block"},
+            {},
+            "node 'c': ram_style 'block' is of a weight memory, and engine 'constant' has none; "
+            "leave ram_style out",
+        ),
+        (
+            {"ram_style": "distributed"},
+            {"patchable": True},
+            "node 'c': ram_style 'distributed' puts fixed weights into logic, where no bitstream "
+            "can be patched; use 'block', or fold without --patchable",
+        ),
+        (
+            {"ram_style": "distributed"},
+            {"family": "ice40", "memory": "ram"},
+            "node 'c': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refusals_name_the_node_the_cause_and_the_way_out(entry, settings, sentence):
     assert sentence in refused(NET, {"c": entry}, **settings)
 
@@ -98,8 +134,11 @@ def test_groups_are_refused_and_depthwise_is_not():
 def test_the_solver_gives_constants_all_lanes():
     design = fold(NET, CONSTANT)
     assert {k: design.folding["c"][k] for k in ("pe", "simd", "engine", "memory")} == {
-        "pe": 4, "simd": 36, "engine": "constant", "memory": "rom",
-    }  # fmt: skip
+        "pe": 4,
+        "simd": 36,
+        "engine": "constant",
+        "memory": "rom",
+    }
     assert design.folding["f"]["engine"] == "compress" and design.core("f").constants is None
     assert fold(NET, design.folding).to_json() == design.to_json()
     assert Design.from_json(design.to_json()) == design
@@ -204,8 +243,9 @@ def test_two_groups_are_two_rows_of_tables_and_four_are_refused_on_ecp5():
 def test_tables_have_their_weights_in_words(memory):
     """A memory of 32 bits, the same words as the wide one of 'compress' where the row is whole."""
     entry = {"pe": 4, "simd": 36, "tp": 1, "memory": memory}
-    wide, narrow = (fold(NET, {"c": entry | {"engine": e}}, family="ecp5")
-                    for e in ("compress", "tables"))  # fmt: skip
+    wide, narrow = (
+        fold(NET, {"c": entry | {"engine": e}}, family="ecp5") for e in ("compress", "tables")
+    )
     wide, narrow = (memory_images(NET, d)[0] for d in (wide, narrow))
     assert (narrow.name, narrow.depth, narrow.width) == ("c_weights", 9, 32)
     assert narrow.rows == list(region_words(wide))[:9] and not any(region_words(wide)[9:])

@@ -53,11 +53,14 @@ MEANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "int padding": ({"c": {"padding": 1}}, {}),
     "padding of two": ({"c": {"padding": (1, 1)}}, {}),
     "padding of numpy": ({"c": {"padding": np.array([1, 1])}}, {}),
-    "int stride": ({"c": {"stride": 2}, "p": {"kernel": 1, "stride": 1}},
-                   {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}}),
-    "list stride": ({"c": {"stride": [2, np.int64(2)]},
-                     "p": {"kernel": np.int8(1), "stride": [1, 1]}},
-                    {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}}),
+    "int stride": (
+        {"c": {"stride": 2}, "p": {"kernel": 1, "stride": 1}},
+        {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}},
+    ),
+    "list stride": (
+        {"c": {"stride": [2, np.int64(2)]}, "p": {"kernel": np.int8(1), "stride": [1, 1]}},
+        {"c": {"stride": (2, 2)}, "p": {"kernel": (1, 1), "stride": (1, 1)}},
+    ),
     "int kernel": ({"p": {"kernel": 2, "stride": 2}}, {}),
     "pool stride of None": ({"p": {"stride": None}}, {}),
     "numpy groups": ({"c": {"groups": np.int64(1)}}, {}),
@@ -70,28 +73,38 @@ MEANT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "whole weight": ({"f": {"weight": (HEAD * 2).astype(np.int8)}}, {"f": {"weight": HEAD * 2.0}}),
     "one string": ({"n": {"inputs": "c"}, "r": {"inputs": "f"}, "c": {"input": ("x",)}}, {}),
     "threshold (C,1,1)": ({"n": {"threshold": EACH.reshape(C, 1, 1)}}, {"n": {"threshold": EACH}}),
-    "threshold (1,C,1,1)": ({"n": {"threshold": tensor(EACH).reshape(1, C, 1, 1)}},
-                            {"n": {"threshold": EACH}}),
+    "threshold (1,C,1,1)": (
+        {"n": {"threshold": tensor(EACH).reshape(1, C, 1, 1)}},
+        {"n": {"threshold": EACH}},
+    ),
     "threshold list": ({"n": {"threshold": EACH.tolist()}}, {"n": {"threshold": EACH}}),
     "threshold tensor": ({"n": {"threshold": tensor(2.0)}}, {"n": {"threshold": 2.0}}),
     "threshold of one": ({"n": {"threshold": np.array([2.0])}}, {"n": {"threshold": 2.0}}),
     "leak tensor": ({"n": {"leak": torch.nn.Parameter(tensor(0.5))}}, {"n": {"leak": 0.5}}),
     "leak (C,1,1)": ({"n": {"leak": np.full((C, 1, 1), 0.5)}}, {"n": {"leak": 0.5}}),
     "synapse": ({"n": {"synapse": np.float32(0.5)}}, {"n": {"synapse": 0.5}}),
-    "bias (T,C,1,1)": ({"n": {"bias": np.tile(EACH, (STEPS, 1)).reshape(STEPS, C, 1, 1)}},
-                       {"n": {"bias": np.tile(EACH, (STEPS, 1))}}),
+    "bias (T,C,1,1)": (
+        {"n": {"bias": np.tile(EACH, (STEPS, 1)).reshape(STEPS, C, 1, 1)}},
+        {"n": {"bias": np.tile(EACH, (STEPS, 1))}},
+    ),
     "bias of a convolution": ({"c": {"bias": 1}}, {"c": {"bias": np.ones(C)}}),
     "bias (O,1,1)": ({"c": {"bias": EACH.reshape(C, 1, 1)}}, {"c": {"bias": EACH}}),
     "strict": ({"n": {"strict": np.bool_(True)}}, {"n": {"strict": True}}),
     "delay": ({"n": {"delay": np.int64(1)}}, {"n": {"delay": 1}}),
-    "norm without affine": ({"c": {"norm": BatchNorm(None, None, *NORM[2:])}},  # type: ignore
-                            {"c": {"norm": BatchNorm(np.ones(C), np.zeros(C), *NORM[2:])}}),
-    "norm of numbers": ({"c": {"norm": BatchNorm(1, 0.5, 0, 1.0)}},  # type: ignore[arg-type]
-                        {"c": {"norm": BatchNorm(*(np.full(C, v) for v in (1, 0.5, 0, 1.0)))}}),
-    "norm of tensors": ({"c": {"norm": BatchNorm(
-        *(tensor(a).reshape(1, C, 1, 1) for a in NORM))}}, {}),  # type: ignore[arg-type]
+    "norm without affine": (
+        {"c": {"norm": BatchNorm(None, None, *NORM[2:])}},  # type: ignore
+        {"c": {"norm": BatchNorm(np.ones(C), np.zeros(C), *NORM[2:])}},
+    ),
+    "norm of numbers": (
+        {"c": {"norm": BatchNorm(1, 0.5, 0, 1.0)}},  # type: ignore[arg-type]
+        {"c": {"norm": BatchNorm(*(np.full(C, v) for v in (1, 0.5, 0, 1.0)))}},
+    ),
+    "norm of tensors": (
+        {"c": {"norm": BatchNorm(*(tensor(a).reshape(1, C, 1, 1) for a in NORM))}},
+        {},
+    ),  # type: ignore[arg-type]
     "norm of lists": ({"c": {"norm": BatchNorm(*(a.tolist() for a in NORM))}}, {}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings("error")
@@ -116,11 +129,17 @@ def test_steps_of_numpy_and_nodes_that_are_right_stay_as_they_are() -> None:
 def test_a_pools_stride_is_its_kernel() -> None:
     pool = FloatPool("p", "n", "sum", kernel=(3, 3))
     assert pool.stride == (3, 3)
-    network = FloatNetwork(1, [
-        FloatInput("x", (1, 9, 9)), FloatConv2d("c", "x", np.ones((1, 1, 1, 1))),
-        FloatNeuron("n", ("c",)), pool, FloatLinear("f", "p", np.ones((2, 9))),
-        FloatReadout("r", ("f",)),
-    ])  # fmt: skip
+    network = FloatNetwork(
+        1,
+        [
+            FloatInput("x", (1, 9, 9)),
+            FloatConv2d("c", "x", np.ones((1, 1, 1, 1))),
+            FloatNeuron("n", ("c",)),
+            pool,
+            FloatLinear("f", "p", np.ones((2, 9))),
+            FloatReadout("r", ("f",)),
+        ],
+    )
     assert network.shape["p"] == (1, 3, 3)
     assert quantize(network, np.zeros((1, 1, 9, 9), np.uint8))[0].shape["p"] == (1, 3, 3)
 
@@ -134,8 +153,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "weight bool": ({"c": {"weight": WEIGHT > 0}}, "'c': weight must be numbers, not bool"),
     "weight complex": ({"c": {"weight": WEIGHT * 1j}}, "'c': weight must be numbers, not complex"),
     "weight NaN": ({"c": {"weight": WEIGHT * np.nan}}, "'c': weight holds NaN or infinity"),
-    "weight huge": ({"c": {"weight": WEIGHT.astype(np.longdouble) * np.longdouble("1e4000")}},
-                    "'c': weight is beyond the range of float64"),
+    "weight huge": (
+        {"c": {"weight": WEIGHT.astype(np.longdouble) * np.longdouble("1e4000")}},
+        "'c': weight is beyond the range of float64",
+    ),
     "weight sparse": ({"f": {"weight": tensor(HEAD).to_sparse()}}, "'f': weight .* is no array"),
     "stride": ({"c": {"stride": (1, 2, 3)}}, "'c': stride .1, 2, 3. must be 2 integers of at l"),
     "stride real": ({"c": {"stride": 1.5}}, "'c': stride 1.5 must be 2 integers of at least 1"),
@@ -169,20 +190,26 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "shape": ({"x": {"shape": (1, 2**40, 2**40)}}, "'x': a map of 1 x .* is larger than 16777216"),
     "mean": ({"x": {"mean": (1, 2)}}, "'x': mean has shape .2,., which fits no 1 channels"),
     "norm": ({"c": {"norm": torch.nn.BatchNorm2d(4)}}, "'c': norm BatchNorm2d.* must be a BatchN"),
-    "norm statistics": ({"c": {"norm": BatchNorm(*NORM[:2], None, None)}},  # type: ignore[arg-type]
-                        "'c': its batch norm has no running mean; train it with track_running"),
-    "norm length": ({"c": {"norm": BatchNorm(*NORM[:3], NORM[3][1:])}},
-                    "'c': norm.var has shape .3,., which fits no 4 channels"),
+    "norm statistics": (
+        {"c": {"norm": BatchNorm(*NORM[:2], None, None)}},  # type: ignore[arg-type]
+        "'c': its batch norm has no running mean; train it with track_running",
+    ),
+    "norm length": (
+        {"c": {"norm": BatchNorm(*NORM[:3], NORM[3][1:])}},
+        "'c': norm.var has shape .3,., which fits no 4 channels",
+    ),
     "norm eps": ({"c": {"norm": BatchNorm(*NORM, eps=-1)}}, "'c': norm.eps -1 must be a real"),
-    "norm of zeros": ({"c": {"norm": BatchNorm(*NORM[:3], np.zeros(C), eps=0)}},
-                      "'c': a variance and eps are both 0; give norm.eps more than 0"),
+    "norm of zeros": (
+        {"c": {"norm": BatchNorm(*NORM[:3], np.zeros(C), eps=0)}},
+        "'c': a variance and eps are both 0; give norm.eps more than 0",
+    ),
     "source": ({"c": {"input": "nobody"}}, "'c': input 'nobody' does not exist"),
     "source of none": ({"c": {"input": None}}, "'c': input None must be the names of nodes"),
     "sources": ({"n": {"inputs": {"c"}}}, "'n': inputs {'c'} must be the names of nodes"),
     "two sources": ({"c": {"input": ("x", "y")}}, "'c': reads one node, not 2; join them in"),
     "readers of a readout": ({"m": {"inputs": ("p", "r")}}, "cycle|reads the readout 'r'"),
     "module path": ({"p": {"name": "0.pool"}}, "'0.pool': names must match .*; call it 'n0_pool'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", REFUSED)

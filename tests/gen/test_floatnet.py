@@ -57,7 +57,7 @@ def test_float_network_file(tmp_path) -> None:
         ('"strict"', '"strikt"', "unknown key"),
         ('"nodes": [', '"nodes": [1, ', "does not describe a network"),
         ("{", "", "is not JSON"),
-    ):  # fmt: skip
+    ):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(FileError, match=message):
             FloatNetwork.load(tmp_path)

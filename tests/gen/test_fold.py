@@ -79,13 +79,17 @@ NET = chain()
         ({"f": {"pe": 2}}, "node 'f': pe 2 is not legal; use one of 1, 5"),
         ({"c9": {}}, "folding: there is no core 'c9'; the cores are c1, c2, f"),
         ({"p": {"pe": 1}}, "folding: there is no core 'p'; the cores are c1, c2, f"),
-        ({"c1": {"lanes": 2, "PE": 1}},
-         "folding of 'c1': unknown PE, lanes; use pe, simd, tp, memory, engine, ram_style, banks, "
-         "reads"),
+        (
+            {"c1": {"lanes": 2, "PE": 1}},
+            "folding of 'c1': unknown PE, lanes; use pe, simd, tp, memory, engine, ram_style, "
+            "banks, reads",
+        ),
         ({"c1": {"memory": "flash"}}, "folding of 'c1': memory 'flash' is not rom or ram"),
-        ({"c1": 3},
-         "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, banks, "
-         "reads"),
+        (
+            {"c1": 3},
+            "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, "
+            "banks, reads",
+        ),
     ],
 )
 def test_illegal_foldings_are_refused_with_the_legal_values(folding, sentence):
@@ -97,17 +101,30 @@ def test_other_refusals():
         "family 'asic' is not one of generic, ecp5, xilinx7, ice40"
     )
     nan, inf = float("nan"), float("inf")
-    for clock, fps in ((0, None), (-1, None), (nan, None), ("x", None), (100, 0), (100, -5.0),
-                       (100, nan), (inf, 30.0), (100, 1e-320)):  # fmt: skip
+    for clock, fps in (
+        (0, None),
+        (-1, None),
+        (nan, None),
+        ("x", None),
+        (100, 0),
+        (100, -5.0),
+        (100, nan),
+        (inf, 30.0),
+        (100, 1e-320),
+    ):
         assert "must be a number above" in refused(NET, clock_mhz=clock, fps=fps)
     for width in (0, 7, 12, 1024, -8):
         assert "AXI4-Stream" in refused(NET, axis_width=width)
     wide = Network(
         64,
-        [Input("x", (16, 3, 3), "frames"), Conv2d("c", "x", ones(2, 16, 1, 1)),
-         Neuron("n", ("c",), fires(2)), Linear("f", "n", ones(2, 18)),
-         Readout("r", ("f",), last(2))],
-    )  # fmt: skip
+        [
+            Input("x", (16, 3, 3), "frames"),
+            Conv2d("c", "x", ones(2, 16, 1, 1)),
+            Neuron("n", ("c",), fires(2)),
+            Linear("f", "n", ones(2, 18)),
+            Readout("r", ("f",), last(2)),
+        ],
+    )
     assert refused(wide, {"c": {"pe": 1, "simd": 16, "tp": 64}}) == (
         "node 'c': a window word of simd 16 x tp 64 is wider than 512 bits; use a smaller simd or "
         "tp"
@@ -130,21 +147,28 @@ def graph(*nodes, name="f"):
 
 
 TWO_SUMS = graph(
-    Conv2d("c", "x", ones(2, 2, 1, 1)), Conv2d("d", "x", ones(2, 2, 1, 1)),
-    Neuron("n", ("c", "d"), fires(2, shifts=(0, 0))), name="n",
-)  # fmt: skip
+    Conv2d("c", "x", ones(2, 2, 1, 1)),
+    Conv2d("d", "x", ones(2, 2, 1, 1)),
+    Neuron("n", ("c", "d"), fires(2, shifts=(0, 0))),
+    name="n",
+)
 SHORTCUT = graph(
-    Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
+    Conv2d("c", "x", ones(2, 2, 1, 1)),
+    Neuron("n", ("c",), fires(2)),
     Conv2d("d", "n", ones(2, 2, 1, 1)),
-    Neuron("m", ("d", "n"), fires(2, coef=(np.array([1, 2]),))), name="m",
-)  # fmt: skip
+    Neuron("m", ("d", "n"), fires(2, coef=(np.array([1, 2]),))),
+    name="m",
+)
 
 
 def test_sums_that_feed_two_neurons_are_refused():
     net = graph(
-        Conv2d("c", "x", ones(2, 2, 1, 1)), Neuron("n", ("c",), fires(2)),
-        Neuron("m", ("c",), fires(2)), Merge("a", ("n", "m"), "add"), name="a",
-    )  # fmt: skip
+        Conv2d("c", "x", ones(2, 2, 1, 1)),
+        Neuron("n", ("c",), fires(2)),
+        Neuron("m", ("c",), fires(2)),
+        Merge("a", ("n", "m"), "add"),
+        name="a",
+    )
     assert refused(net) == (
         "node 'c': its sums feed 'n', 'm' in several places; a core has one neuron, so duplicate "
         "the node"
@@ -172,10 +196,17 @@ def test_spikes_too_wide_to_be_added_are_refused():
     big = Merge("big", ("x", "x"), "add", (8, 8))  # 0 .. 512: 10 bits
     c = Conv2d("c", "x", ones(64, 64, 1, 1))
     coef = (np.ones(64, np.int64),)
-    net = Network(2, [
-        Input("x", (64, 3, 3), "frames"), big, c, Neuron("n", ("c", "big"), fires(64, coef=coef)),
-        Linear("f", "n", ones(2, 576)), Readout("r", ("f",), last(2)),
-    ])  # fmt: skip
+    net = Network(
+        2,
+        [
+            Input("x", (64, 3, 3), "frames"),
+            big,
+            c,
+            Neuron("n", ("c", "big"), fires(64, coef=coef)),
+            Linear("f", "n", ones(2, 576)),
+            Readout("r", ("f",), last(2)),
+        ],
+    )
     assert refused(net, {"c": {"pe": 64, "simd": 64, "tp": 1}}) == (
         "node 'c': pe 64 is not legal, because a step of 64 lanes x 10 bits at 'big' is wider than "
         "512 bits; use one of 1, 2, 4, 8, 16, 32"
@@ -184,20 +215,31 @@ def test_spikes_too_wide_to_be_added_are_refused():
 
 def test_walk_of_graphs():
     assert [(c.name, c.target, c.main) for c in walk(TWO_SUMS)] == [
-        ("c", "n", True), ("d", "n", False), ("f", "r", True),
-    ]  # fmt: skip
+        ("c", "n", True),
+        ("d", "n", False),
+        ("f", "r", True),
+    ]
     assert [(p.source, p.reader, p.port) for p in ports(SHORTCUT)] == [
-        ("x", "c", 0), ("n", "d", 0), ("n", "m", 1), ("m", "f", 0),
-    ]  # fmt: skip
+        ("x", "c", 0),
+        ("n", "d", 0),
+        ("n", "m", 1),
+        ("m", "f", 0),
+    ]
 
 
 def test_a_merge_gets_equal_lanes_and_whole_steps():
-    net = Network(4, [
-        Input("x", (4, 3, 3), "frames"), Conv2d("c", "x", ones(6, 4, 1, 1)),
-        Neuron("n", ("c",), fires(6)), Merge("a", ("x", "x"), "add", (0, 1)),
-        Merge("m", ("n", "a"), "concat"), Linear("f", "m", ones(2, 90)),
-        Readout("r", ("f",), last(2)),
-    ])  # fmt: skip
+    net = Network(
+        4,
+        [
+            Input("x", (4, 3, 3), "frames"),
+            Conv2d("c", "x", ones(6, 4, 1, 1)),
+            Neuron("n", ("c",), fires(6)),
+            Merge("a", ("x", "x"), "add", (0, 1)),
+            Merge("m", ("n", "a"), "concat"),
+            Linear("f", "m", ones(2, 90)),
+            Readout("r", ("f",), last(2)),
+        ],
+    )
     design = fold(net, {"c": {"pe": 6, "simd": 4, "tp": 4}})
     n, a = design.branch("m", 0).taken, design.branch("m", 1).taken
     assert n.lanes == a.lanes and 2 * n.pb == a.pb and n.planes == 4 and a.planes == 8
@@ -207,9 +249,11 @@ def test_a_merge_gets_equal_lanes_and_whole_steps():
 
 def test_walk_of_a_chain():
     assert [(c.name, c.op, c.sources[0], c.target) for c in walk(NET)] == [
-        ("c1", "conv", "x", "n1"), ("p", "pool", "n1", "p"), ("c2", "conv", "p", "n2"),
+        ("c1", "conv", "x", "n1"),
+        ("p", "pool", "n1", "p"),
+        ("c2", "conv", "p", "n2"),
         ("f", "conv", "n2", "r"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("fps", [500, 3000, 12_000, 60_000])
@@ -229,9 +273,7 @@ def test_the_smallest_folding_that_reaches_the_fps(fps):
 
 
 def test_more_fps_take_more_lanes():
-    lanes = [
-        sum(c.lanes for c in fold(NET, fps=fps).cores) for fps in (100, 1000, 10_000, 60_000)
-    ]
+    lanes = [sum(c.lanes for c in fold(NET, fps=fps).cores) for fps in (100, 1000, 10_000, 60_000)]
     assert lanes == sorted(lanes) and lanes[0] < lanes[-1]
 
 
@@ -253,8 +295,11 @@ def expected_law(net, core):
         beats = ceil(c / core.input.lanes) * ceil(core.input.planes / core.input.pb)
         out = ceil(o / core.output.lanes) * ceil(core.output.planes / core.output.pb)
         kh, kw = node.kernel
-        return {"compute": oh * ow * beats * kh * kw, "input": ih * iw * beats,
-                "output": oh * ow * out}  # fmt: skip
+        return {
+            "compute": oh * ow * beats * kh * kw,
+            "input": ih * iw * beats,
+            "output": oh * ow * out,
+        }
     window = node.weight[0].size
     if isinstance(node, Linear):
         c, ih, iw = c * ih * iw, 1, 1
@@ -266,8 +311,11 @@ def expected_law(net, core):
     beats = ceil(c / core.input.lanes) * ceil(planes / core.input.pb)
     out = core.pe if core.output is None else ceil(net.steps / core.output.pb)
     scan = ceil(net.steps / core.banks)
-    return {"compute": visits * max(folds * groups, scan), "input": ih * iw * beats,
-            "output": visits * out}  # fmt: skip
+    return {
+        "compute": visits * max(folds * groups, scan),
+        "input": ih * iw * beats,
+        "output": visits * out,
+    }
 
 
 def random_design(seed):
@@ -402,15 +450,24 @@ def test_buffers_that_cannot_work_are_refused(change, sentence):
 def test_no_layer_is_folded_to_window_words_that_no_beat_holds():
     """Three planes a step behind a sum pool: 64 channels of all twelve planes are 768 bits."""
     ones = lambda n, **more: NeuronRule(np.ones(n, np.int32), **more)  # noqa: E731
-    network = Network(steps=4, nodes=[
-        Input("image", shape=(64, 8, 8), coding="frames"),
-        Pool("pool", "image", "sum", (2, 2)),
-        Conv2d("conv", "pool", np.ones((256, 64, 3, 3), np.int8), (1, 1), (1, 1, 1, 1),
-               kind="binary"),
-        Neuron("spikes", ["conv"], ones(256)),
-        Linear("fc", "spikes", np.ones((10, 4096), np.int8), kind="binary"),
-        Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
-    ])  # fmt: skip
+    network = Network(
+        steps=4,
+        nodes=[
+            Input("image", shape=(64, 8, 8), coding="frames"),
+            Pool("pool", "image", "sum", (2, 2)),
+            Conv2d(
+                "conv",
+                "pool",
+                np.ones((256, 64, 3, 3), np.int8),
+                (1, 1),
+                (1, 1, 1, 1),
+                kind="binary",
+            ),
+            Neuron("spikes", ["conv"], ones(256)),
+            Linear("fc", "spikes", np.ones((10, 4096), np.int8), kind="binary"),
+            Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
+        ],
+    )
     for fps in (500, 1000, 3000, 10_000):
         for core in fold(network, fps=fps).cores:
             assert core.input.lanes * core.input.pb <= 512

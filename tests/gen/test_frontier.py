@@ -25,8 +25,16 @@ def test_curves_rise_to_the_fastest_folding(frontier):
 
 
 def test_the_same_rows_make_the_same_plot(frontier, tmp_path):
-    row = {"network": "digits", "family": "ecp5", "memory": "rom", "clocks": 10, "fps": 5.0,
-           "luts": 300, "bram": 1.0, "in_logic": []}  # fmt: skip
+    row = {
+        "network": "digits",
+        "family": "ecp5",
+        "memory": "rom",
+        "clocks": 10,
+        "fps": 5.0,
+        "luts": 300,
+        "bram": 1.0,
+        "in_logic": [],
+    }
     rows = [row, row | {"fps": 50.0, "luts": 4000}, row | {"memory": "ram"}]
     measured = {"p": {"example": "digits", "target": "ecp5", "images": 7.0, "luts": 500}}
     made = []

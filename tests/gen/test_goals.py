@@ -152,13 +152,16 @@ def test_a_rate_is_reached_by_the_whole_network():
     """Near the fastest there is, cores of a few clocks a row hold each other up."""
     rng = np.random.default_rng(6)
     trits = lambda *shape: rng.integers(-1, 2, shape).astype(np.int8)  # noqa: E731
-    net = Network(8, [
-        Input("x", (2, 4, 4), "direct"),
-        Conv2d("c", "x", trits(4, 2, 3, 3), padding=(1, 1, 1, 1)),
-        Neuron("n", ("c",), NeuronRule(np.full(4, 3))),
-        Linear("f", "n", trits(4, 64)),
-        Readout("r", ("f",), NeuronRule(np.zeros(4, int), "none")),
-    ])  # fmt: skip
+    net = Network(
+        8,
+        [
+            Input("x", (2, 4, 4), "direct"),
+            Conv2d("c", "x", trits(4, 2, 3, 3), padding=(1, 1, 1, 1)),
+            Neuron("n", ("c",), NeuronRule(np.full(4, 3))),
+            Linear("f", "n", trits(4, 64)),
+            Readout("r", ("f",), NeuronRule(np.zeros(4, int), "none")),
+        ],
+    )
     for target in (16, 17, 19, 32):
         design = solve(net, family="xilinx7", fps=100e6 / (target + 0.01)).design
         assert design.modelled_interval is not None and design.modelled_interval <= target

@@ -40,8 +40,9 @@ def _swap(network: FloatNetwork, **change: Any) -> FloatNetwork:
     return FloatNetwork(network.steps, nodes)
 
 
-def _normalised(mean: Any, std: Any, padding: int = 0, groups: int = 1, first: str = "conv",
-                steps: int = 1) -> FloatNetwork:  # fmt: skip
+def _normalised(
+    mean: Any, std: Any, padding: int = 0, groups: int = 1, first: str = "conv", steps: int = 1
+) -> FloatNetwork:
     rng = np.random.default_rng(9)
     w = rng.choice([-1, 0, 1], (4, 2 // groups, 3, 3)).astype(F)
     w[:, 0, 0, 0] = 1
@@ -58,19 +59,28 @@ def _normalised(mean: Any, std: Any, padding: int = 0, groups: int = 1, first: s
     )
     if first == "linear":
         node, side = FloatLinear("conv", "image", _trits(4, 4, 72) * F(0.11)), 1
-    return FloatNetwork(steps, [
-        FloatInput("image", (2, SIDE, SIDE), mean=mean, std=std), node,
-        FloatNeuron("a", ("conv",), 0.3333, reset="zero"),
-        FloatLinear("full", "a", _trits(5, 3, 4 * side * side)), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (2, SIDE, SIDE), mean=mean, std=std),
+            node,
+            FloatNeuron("a", ("conv",), 0.3333, reset="zero"),
+            FloatLinear("full", "a", _trits(5, 3, 4 * side * side)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
-@pytest.mark.parametrize("how", [
-    {"mean": 0.1307, "std": 0.3081}, {"mean": [0.2, 0.6], "std": [0.25, 0.25]},
-    {"mean": [0.2, 0.6], "std": None, "groups": 2}, {"mean": [0.45, 0.41], "std": 0.5,
-                                                     "first": "linear"},
-    {"mean": [0.2, 0.6], "std": 0.5, "steps": 4},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"mean": 0.1307, "std": 0.3081},
+        {"mean": [0.2, 0.6], "std": [0.25, 0.25]},
+        {"mean": [0.2, 0.6], "std": None, "groups": 2},
+        {"mean": [0.45, 0.41], "std": 0.5, "first": "linear"},
+        {"mean": [0.2, 0.6], "std": 0.5, "steps": 4},
+    ],
+)
 def test_case_normalised_pixels_fold_into_the_bias(how: dict[str, Any]) -> None:
     net = _normalised(**how)
     images = _images(80)
@@ -99,15 +109,23 @@ def test_case_normalised_pixels_fold_into_the_bias(how: dict[str, Any]) -> None:
     assert report.accuracy_float == np.mean(plain == 0)
 
 
-@pytest.mark.parametrize(("how", "said"), [
-    ({"mean": 0.13, "std": 0.3, "padding": 1}, "a mean of 0.13 moves pixels below zero and away "
-     "from the zero padding of 'conv'; feed raw pixels"),
-    ({"mean": [0.1, 0.2], "std": None, "padding": 1}, "a mean for each channel cannot be built "
-     "exactly in front of 'conv', which pads"),
-    ({"mean": [0.1, 0.2], "std": [0.3, 0.4]}, "a std for each channel cannot be built"),
-    ({"mean": [0.1, 0.2, 0.3], "std": None}, r"mean has shape \(3,\), which fits no 2"),
-    ({"mean": 0.1, "std": 0.0}, "std 0.0 is not positive"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (
+            {"mean": 0.13, "std": 0.3, "padding": 1},
+            "a mean of 0.13 moves pixels below zero and away "
+            "from the zero padding of 'conv'; feed raw pixels",
+        ),
+        (
+            {"mean": [0.1, 0.2], "std": None, "padding": 1},
+            "a mean for each channel cannot be built exactly in front of 'conv', which pads",
+        ),
+        ({"mean": [0.1, 0.2], "std": [0.3, 0.4]}, "a std for each channel cannot be built"),
+        ({"mean": [0.1, 0.2, 0.3], "std": None}, r"mean has shape \(3,\), which fits no 2"),
+        ({"mean": 0.1, "std": 0.0}, "std 0.0 is not positive"),
+    ],
+)
 def test_case_normalised_pixels_that_do_not_fold(how: dict[str, Any], said: str) -> None:
     with pytest.raises(NetworkError, match=f"node 'image': {said}"):
         quantize(_normalised(**how), _images(5))

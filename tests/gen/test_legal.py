@@ -46,11 +46,16 @@ def last(channels):
 
 
 def mlp(inputs=2, wide=2048, steps=4):
-    return Network(steps, [
-        Input("x", (inputs, 1, 1), "direct"), Linear("l", "x", ones(wide, inputs)),
-        Neuron("n", ("l",), fires(wide)), Linear("f", "n", ones(10, wide)),
-        Readout("r", ("f",), last(10)),
-    ])  # fmt: skip
+    return Network(
+        steps,
+        [
+            Input("x", (inputs, 1, 1), "direct"),
+            Linear("l", "x", ones(wide, inputs)),
+            Neuron("n", ("l",), fires(wide)),
+            Linear("f", "n", ones(10, wide)),
+            Readout("r", ("f",), last(10)),
+        ],
+    )
 
 
 def pooled(channels=(64, 256), side=32, mode="sum", steps=4):
@@ -90,21 +95,32 @@ def test_case_r4_the_solver_chooses_what_its_readers_can_take():
 def test_bounds_run_through_pools_and_end_at_what_computes():
     net = pooled((8, 8), 16)
     assert (step_bound(net, "n1").bits, step_bound(net, "n1").at) == (3, "p1")
-    twice = Network(2, [
-        Input("x", (256, 8, 8), "frames"), Conv2d("c", "x", ones(256, 1, 1, 1), groups=256),
-        Neuron("n", ("c",), fires(256)), Pool("p", "n", "sum"), Pool("q", "p", "sum"),
-        Linear("f", "q", ones(4, 1024)), Readout("r", ("f",), last(4)),
-    ])  # fmt: skip
+    twice = Network(
+        2,
+        [
+            Input("x", (256, 8, 8), "frames"),
+            Conv2d("c", "x", ones(256, 1, 1, 1), groups=256),
+            Neuron("n", ("c",), fires(256)),
+            Pool("p", "n", "sum"),
+            Pool("q", "p", "sum"),
+            Linear("f", "q", ones(4, 1024)),
+            Readout("r", ("f",), last(4)),
+        ],
+    )
     assert (step_bound(twice, "n").bits, step_bound(twice, "n").at) == (5, "q")
     assert legal_folding(twice, "c")["pe"] == [1, 2, 4, 8, 16, 32, 64]
     assert legal_folding(twice, "f")["pe"] == [1, 2, 4]
 
 
 def test_a_readout_has_any_pe():
-    net = Network(1, [
-        Input("x", (2, 1, 1), "frames"), Linear("f", "x", ones(1000, 2)),
-        Readout("r", ("f",), last(1000)),
-    ])  # fmt: skip
+    net = Network(
+        1,
+        [
+            Input("x", (2, 1, 1), "frames"),
+            Linear("f", "x", ones(1000, 2)),
+            Readout("r", ("f",), last(1000)),
+        ],
+    )
     assert legal_folding(net, "f")["pe"][-1] == 1000
     assert fold(net, {"f": {"pe": 1000}}).folding["f"]["pe"] == 1000
 
@@ -112,23 +128,38 @@ def test_a_readout_has_any_pe():
 @pytest.mark.parametrize(
     ("network", "folding", "sentence"),
     [
-        (pooled, {"c2": {"pe": 256}},
-         "node 'c2': pe 256 is not legal, because a step of 256 lanes x 3 bits at 'p2' is wider "
-         "than 512 bits; use one of 1, 2, 4, 8, 16, 32, 64, 128"),
-        (mlp, {"l": {"pe": 2048, "simd": 2, "tp": 8}},
-         "node 'l': pe 2048 is not legal, because a step of 2048 lanes x 1 bit at 'n' is wider "
-         "than 512 bits; use one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512"),
-        (mlp, {"f": {"simd": 1024}},
-         "node 'f': a window word of simd 1024 x tp 1 is wider than 512 bits; use a smaller simd "
-         "or tp"),
-        (mlp, {"f": {"simd": 256, "tp": 4}},
-         "node 'f': a window word of simd 256 x tp 4 is wider than 512 bits; use a smaller simd "
-         "or tp"),
-        (mlp, {"f": {"engine": "constant"}},
-         "node 'f': a window word of simd 2048 x tp 1 is wider than 512 bits; engine 'constant' "
-         "has all weights at work in every clock, so use engine 'compress'"),
+        (
+            pooled,
+            {"c2": {"pe": 256}},
+            "node 'c2': pe 256 is not legal, because a step of 256 lanes x 3 bits at 'p2' is wider "
+            "than 512 bits; use one of 1, 2, 4, 8, 16, 32, 64, 128",
+        ),
+        (
+            mlp,
+            {"l": {"pe": 2048, "simd": 2, "tp": 8}},
+            "node 'l': pe 2048 is not legal, because a step of 2048 lanes x 1 bit at 'n' is wider "
+            "than 512 bits; use one of 1, 2, 4, 8, 16, 32, 64, 128, 256, 512",
+        ),
+        (
+            mlp,
+            {"f": {"simd": 1024}},
+            "node 'f': a window word of simd 1024 x tp 1 is wider than 512 bits; use a smaller "
+            "simd or tp",
+        ),
+        (
+            mlp,
+            {"f": {"simd": 256, "tp": 4}},
+            "node 'f': a window word of simd 256 x tp 4 is wider than 512 bits; use a smaller simd "
+            "or tp",
+        ),
+        (
+            mlp,
+            {"f": {"engine": "constant"}},
+            "node 'f': a window word of simd 2048 x tp 1 is wider than 512 bits; engine 'constant' "
+            "has all weights at work in every clock, so use engine 'compress'",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("chosen_by", [fold, lambda n, f: solve(n, f, luts=10**6, family="ecp5")])
 def test_case_r4_what_is_given_and_too_wide_is_refused_by_its_key(
     network, folding, sentence, chosen_by
@@ -140,11 +171,17 @@ def test_case_r4_what_is_given_and_too_wide_is_refused_by_its_key(
 
 def test_reloadable_memories_get_foldings_that_have_addresses():
     """Words of 32 bits: narrower rows waste them, and a region has 2**20."""
-    net = Network(1, [
-        Input("x", (1024, 64, 64), "frames"), Conv2d("c", "x", ones(1280, 1024, 1, 1)),
-        Neuron("n", ("c",), fires(1280)), Pool("p", "n", "or", (64, 64)),
-        Linear("f", "p", ones(2, 1280)), Readout("r", ("f",), last(2)),
-    ])  # fmt: skip
+    net = Network(
+        1,
+        [
+            Input("x", (1024, 64, 64), "frames"),
+            Conv2d("c", "x", ones(1280, 1024, 1, 1)),
+            Neuron("n", ("c",), fires(1280)),
+            Pool("p", "n", "or", (64, 64)),
+            Linear("f", "p", ones(2, 1280)),
+            Readout("r", ("f",), last(2)),
+        ],
+    )
     one = {"pe": 1, "simd": 1, "tp": 1}
     assert refusal(net, "c", one) == ""
     assert refusal(net, "c", one | {"memory": "ram"}) == (
@@ -156,13 +193,20 @@ def test_reloadable_memories_get_foldings_that_have_addresses():
 
 
 def test_a_pool_takes_narrower_lanes_of_pixels_and_merges():
-    net = Network(2, [
-        Input("x", (512, 4, 4), "frames"), Conv2d("c", "x", ones(8, 512, 1, 1)),
-        Neuron("n", ("c",), fires(8)), Pool("p", "x", "sum"),
-        Conv2d("d", "p", ones(8, 512, 1, 1)), Neuron("m", ("d",), fires(8)),
-        Linear("e", "n", ones(2, 128)), Linear("f", "m", ones(2, 32)),
-        Readout("r", ("e", "f"), NeuronRule(np.zeros(2, int), reset="none", shifts=(0, 0))),
-    ])  # fmt: skip
+    net = Network(
+        2,
+        [
+            Input("x", (512, 4, 4), "frames"),
+            Conv2d("c", "x", ones(8, 512, 1, 1)),
+            Neuron("n", ("c",), fires(8)),
+            Pool("p", "x", "sum"),
+            Conv2d("d", "p", ones(8, 512, 1, 1)),
+            Neuron("m", ("d",), fires(8)),
+            Linear("e", "n", ones(2, 128)),
+            Linear("f", "m", ones(2, 32)),
+            Readout("r", ("e", "f"), NeuronRule(np.zeros(2, int), reset="none", shifts=(0, 0))),
+        ],
+    )
     design = fold(net, {"c": {"pe": 8, "simd": 512, "tp": 1}})
     assert widths(design) <= 512 and design.input.edge.lanes == 512
     assert design.branch("p").taken.edge.lanes == 128  # of 3 bits; 170 do not divide
@@ -199,8 +243,9 @@ class _Wide:
         out = outputs or self.random.choice(CHANNELS)
         if outputs is None and c * h * w <= 4096 and self.random.random() < 0.2:
             self.shape[name] = (self.random.choice((*CHANNELS, 1024, 2048)), 1, 1)
-            return self.add(Linear(name, source, ones(self.shape[name][0], c * h * w)),
-                            self.shape[name])  # fmt: skip
+            return self.add(
+                Linear(name, source, ones(self.shape[name][0], c * h * w)), self.shape[name]
+            )
         kinds = [1, gcd(c, out), *[c] * (out == c)]
         groups = self.random.choice(kinds)
         k = 3 if h > 1 and c // groups * out <= 50_000 and self.random.random() < 0.6 else 1
@@ -212,10 +257,18 @@ class _Wide:
     def neuron(self, *inputs: str) -> str:
         spikes = sum(not i.startswith("c") for i in inputs)
         shape, name = self.shape[inputs[0]], f"n{len(self.nodes)}"
-        return self.add(Neuron(name, inputs, NeuronRule(
-            threshold=np.full(shape[0], 2), shifts=(0,) * (len(inputs) - spikes),
-            coef=tuple(np.ones(shape[0], np.int64) for _ in range(spikes)),
-        )), shape)  # fmt: skip
+        return self.add(
+            Neuron(
+                name,
+                inputs,
+                NeuronRule(
+                    threshold=np.full(shape[0], 2),
+                    shifts=(0,) * (len(inputs) - spikes),
+                    coef=tuple(np.ones(shape[0], np.int64) for _ in range(spikes)),
+                ),
+            ),
+            shape,
+        )
 
     def pool(self, source: str) -> str:
         c, h, w = self.shape[source]

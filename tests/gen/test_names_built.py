@@ -32,22 +32,33 @@ def network(name: str) -> Network:
     rng = np.random.default_rng(1)
     trits = lambda *shape: rng.integers(-1, 2, shape)  # noqa: E731
     fires = NeuronRule(np.ones(2))
-    return Network(2, [
-        Input("clk", (1, 4, 4), "frames"),
-        Conv2d("result", "clk", trits(2, 1, 3, 3), padding=1), Neuron("con", "result", fires),
-        Conv2d("control", "clk", trits(2, 1, 3, 3), padding=1), Neuron("wire", "control", fires),
-        Merge("add", ("con", "wire"), "or"), Merge("add_1", ("wire", "con"), "and"),
-        Merge("add_1_1", ("add", "add_1"), "concat"),
-        Conv2d("gear_add_1", "add_1_1", trits(2, 4, 3, 3)), Neuron(LONG, "gear_add_1", fires),
-        Pool("image_input", LONG, "sum"), Linear("wait_add", "image_input", trits(3, 2)),
-        Readout("module", "wait_add", NeuronRule(np.zeros(3), "none")),
-    ], name)  # fmt: skip
+    return Network(
+        2,
+        [
+            Input("clk", (1, 4, 4), "frames"),
+            Conv2d("result", "clk", trits(2, 1, 3, 3), padding=1),
+            Neuron("con", "result", fires),
+            Conv2d("control", "clk", trits(2, 1, 3, 3), padding=1),
+            Neuron("wire", "control", fires),
+            Merge("add", ("con", "wire"), "or"),
+            Merge("add_1", ("wire", "con"), "and"),
+            Merge("add_1_1", ("add", "add_1"), "concat"),
+            Conv2d("gear_add_1", "add_1_1", trits(2, 4, 3, 3)),
+            Neuron(LONG, "gear_add_1", fires),
+            Pool("image_input", LONG, "sum"),
+            Linear("wait_add", "image_input", trits(3, 2)),
+            Readout("module", "wait_add", NeuronRule(np.zeros(3), "none")),
+        ],
+        name,
+    )
 
 
 FOLDING = {
-    "result": {"pe": 2, "simd": 9, "tp": 2}, "control": {"pe": 1, "simd": 9, "tp": 2},
-    "gear_add_1": {"pe": 1, "simd": 4, "tp": 2}, "wait_add": {"pe": 1, "simd": 2, "tp": 3},
-}  # fmt: skip
+    "result": {"pe": 2, "simd": 9, "tp": 2},
+    "control": {"pe": 1, "simd": 9, "tp": 2},
+    "gear_add_1": {"pe": 1, "simd": 4, "tp": 2},
+    "wait_add": {"pe": 1, "simd": 2, "tp": 3},
+}
 
 
 def built(folder, name: str) -> Build:
@@ -67,8 +78,16 @@ def test_a_reserved_network_builds_under_another_name(build: Build) -> None:
     modules = re.findall(r"^module \\?(\S+?)[ (]", text, re.M)
     assert modules[0] == "sterna_event" and len(set(modules)) == len(modules)
     inside = {m.split(".")[1] for m in modules if m.count(".") == 1}
-    cores = {"add", "add_1", "add_1_1", "gear_add_1", "wait_add", "image_input__2", "control__2",
-             "result__2"}  # fmt: skip
+    cores = {
+        "add",
+        "add_1",
+        "add_1_1",
+        "gear_add_1",
+        "wait_add",
+        "image_input__2",
+        "control__2",
+        "result__2",
+    }
     assert cores | {"image_input", "control", "result", "gear_add_1_1"} <= inside
     for name in ("sterna_event.v", "sterna_event_tb.v", "sterna_event_csr.h"):
         assert (build.folder / name).is_file()
@@ -78,16 +97,29 @@ def test_no_file_of_a_build_is_a_device_or_differs_in_capitals_only(build: Build
     paths = [str(p.relative_to(build.folder)) for p in build.folder.rglob("*")]
     assert len({p.lower() for p in paths}) == len(paths)
     parts = {part.split(".")[0].lower() for p in paths for part in p.split("/")}
-    assert not parts & {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt")
-                                                      for n in range(10))}  # fmt: skip
+    assert not parts & {
+        "con",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{d}{n}" for d in ("com", "lpt") for n in range(10)),
+    }
     assert max(map(len, paths)) < 100
 
 
 def test_design_and_bench_read_in_verilator(build: Build) -> None:
     assert lint(build) > 0
     top = f"{build.name}_tb"
-    args = ["--lint-only", "--timing", "-Wno-lint", "-Wno-style", "--top-module", top,
-            f"{top}.v", f"{build.name}.v"]  # fmt: skip
+    args = [
+        "--lint-only",
+        "--timing",
+        "-Wno-lint",
+        "-Wno-style",
+        "--top-module",
+        top,
+        f"{top}.v",
+        f"{build.name}.v",
+    ]
     run_tool(find("verilator"), args, build.folder)
 
 
@@ -101,13 +133,18 @@ def test_headers_of_two_designs_read_in_one_program(build: Build, tmp_path) -> N
         (tmp_path / f"{name}.h").write_text(text)
     (tmp_path / "event.h").write_bytes((build.folder / "sterna_event_csr.h").read_bytes())
     lines = [f'#include "{name}.h"' for name in names] * 2
-    lines += ["int main(void) { return STERNA_EVENT_ID + STERNA_INT_STALL_INT - A_STALL_X__Y"
-              " + STERNA_EVENT_STALL_RESULT; }"]  # fmt: skip
+    lines += [
+        "int main(void) { return STERNA_EVENT_ID + STERNA_INT_STALL_INT - A_STALL_X__Y"
+        " + STERNA_EVENT_STALL_RESULT; }"
+    ]
     (tmp_path / "main.c").write_text("\n".join(lines) + "\n")
     shutil.copy(tmp_path / "main.c", tmp_path / "main.cpp")
     for source in ("main.c", "main.cpp"):
-        subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", source],
-                       cwd=tmp_path, check=True)  # fmt: skip
+        subprocess.run(
+            ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", source],
+            cwd=tmp_path,
+            check=True,
+        )
 
 
 def test_no_identifier_beside_an_instance_of_the_top_is_left_to_a_network() -> None:

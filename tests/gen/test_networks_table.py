@@ -20,21 +20,40 @@ def networks(benchmark_module):
 
 def test_synapses_count_at_every_pixel_and_step(networks):
     ones = lambda n, **more: NeuronRule(np.ones(n, np.int32), **more)  # noqa: E731
-    network = Network(steps=3, nodes=[
-        Input("image", shape=(2, 6, 5), coding="frames"),
-        Conv2d("conv", "image", np.ones((4, 1, 3, 3), np.int8), (1, 2), (1, 1, 1, 1), groups=2,
-               kind="binary"),
-        Neuron("spikes", ["conv"], ones(4)),
-        Linear("fc", "spikes", np.ones((10, 4 * 6 * 3), np.int8), kind="binary"),
-        Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
-    ])  # fmt: skip
+    network = Network(
+        steps=3,
+        nodes=[
+            Input("image", shape=(2, 6, 5), coding="frames"),
+            Conv2d(
+                "conv",
+                "image",
+                np.ones((4, 1, 3, 3), np.int8),
+                (1, 2),
+                (1, 1, 1, 1),
+                groups=2,
+                kind="binary",
+            ),
+            Neuron("spikes", ["conv"], ones(4)),
+            Linear("fc", "spikes", np.ones((10, 4 * 6 * 3), np.int8), kind="binary"),
+            Readout("out", ["fc"], ones(10, reset="none"), "membrane", scale=1.0),
+        ],
+    )
     # 4 channels of 9 weights at 6 x 3 pixels, then 10 classes of 72 inputs, three times each
     assert networks.synapses(network) == 3 * (4 * 9 * 18 + 10 * 72)
 
 
 def test_figures_follow_from_the_counts(networks):
-    row = {"lut": 1800, "lutram": 200, "lanes": 500, "clocks": 10_000, "synapses": 3_000_000,
-           "target": "xilinx7", "bram": 2.5, "bram_bits": 61_440, "bram_least": 2.0}  # fmt: skip
+    row = {
+        "lut": 1800,
+        "lutram": 200,
+        "lanes": 500,
+        "clocks": 10_000,
+        "synapses": 3_000_000,
+        "target": "xilinx7",
+        "bram": 2.5,
+        "bram_bits": 61_440,
+        "bram_least": 2.0,
+    }
     found = networks.derived(row)
     assert (found["luts"], found["lut_per_lane"]) == (2000, 4.0)
     assert found["images"] == 10_000 and found["images_per_klut"] == 5_000
@@ -44,8 +63,11 @@ def test_figures_follow_from_the_counts(networks):
 
 def test_a_memory_needs_blocks_for_its_bits_or_for_those_it_reads_at_once(networks, monkeypatch):
     class Part:
-        memories = (MemoryShape(144, 64, "rom", "block"), MemoryShape(9, 8192, "rom", "block"),
-                    MemoryShape(8, 4, "comb"))  # fmt: skip
+        memories = (
+            MemoryShape(144, 64, "rom", "block"),
+            MemoryShape(9, 8192, "rom", "block"),
+            MemoryShape(8, 4, "comb"),
+        )
 
     monkeypatch.setattr("sterna.gen.features.top_parts", lambda top, family: [Part])
     monkeypatch.setattr("sterna.gen.elaborate.top_spec", lambda *_, **__: None)
@@ -64,11 +86,26 @@ def test_a_point_of_a_board_is_routed_for_that_board(networks):
 def test_every_point_is_an_example_and_every_result_a_line(networks):
     for name, point in networks.POINTS.items():
         assert (ROOT / "examples" / point.example / "network.json").is_file(), name
-    row = {"example": "mnist", "target": "ecp5", "steps": 4, "clocks": 10_000, "lanes": 500,
-           "ff": 9, "bram": 1.5, "bram_bits": 18_432, "bram_least": 1.2, "weights": "logic, ram",
-           "lut": 1800, "lutram": 200, "luts_estimate": 1950, "synapses": 3_000_000, "mhz": 101.0,
-           "mhz_by_seed": [99.0, 101.0, 102.0], "device": "ECP5 25k, speed grade 6",
-           "router": "router2"}  # fmt: skip
+    row = {
+        "example": "mnist",
+        "target": "ecp5",
+        "steps": 4,
+        "clocks": 10_000,
+        "lanes": 500,
+        "ff": 9,
+        "bram": 1.5,
+        "bram_bits": 18_432,
+        "bram_least": 1.2,
+        "weights": "logic, ram",
+        "lut": 1800,
+        "lutram": 200,
+        "luts_estimate": 1950,
+        "synapses": 3_000_000,
+        "mhz": 101.0,
+        "mhz_by_seed": [99.0, 101.0, 102.0],
+        "device": "ECP5 25k, speed grade 6",
+        "router": "router2",
+    }
     row |= networks.derived(row)
     lines = networks.main_table({"mnist": row, "peer_mlp": row | {"lut_packed_estimate": 1234}})
     assert len(lines) == 4

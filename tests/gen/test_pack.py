@@ -82,8 +82,10 @@ def joined(node, core, words):
     width = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
     bits = 32 if core.engine == "tables" else -(-width // core.reads)
     each = -(-width // 32) if core.engine == "tables" else core.reads
-    return [sum(word << bits * k for k, word in enumerate(words[n : n + each]))
-            for n in range(0, len(words), each)]  # fmt: skip
+    return [
+        sum(word << bits * k for k, word in enumerate(words[n : n + each]))
+        for n in range(0, len(words), each)
+    ]
 
 
 def signed(value, bits):
@@ -110,12 +112,14 @@ def grouped():
     rule = NeuronRule(threshold=np.arange(6) + 1, bias=np.arange(18).reshape(3, 6))
     net = Network(
         3,
-        [Input("x", (6, 4, 4), "frames"),
-         Conv2d("c", "x", rng.integers(-1, 2, (6, 2, 3, 3)), groups=3, padding=(1, 1, 1, 1)),
-         Neuron("n", ("c",), rule),
-         Linear("f", "n", rng.integers(0, 2, (4, 96)) * 2 - 1, kind="binary"),
-         Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none"))],
-    )  # fmt: skip
+        [
+            Input("x", (6, 4, 4), "frames"),
+            Conv2d("c", "x", rng.integers(-1, 2, (6, 2, 3, 3)), groups=3, padding=(1, 1, 1, 1)),
+            Neuron("n", ("c",), rule),
+            Linear("f", "n", rng.integers(0, 2, (4, 96)) * 2 - 1, kind="binary"),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
+        ],
+    )
     return net, fold(net, {"c": {"pe": 2, "simd": 6, "tp": 1}, "f": {"pe": 2, "simd": 16, "tp": 3}})
 
 
@@ -204,16 +208,21 @@ def test_region_words_are_the_banks():
 
 def small(threshold=(5, 9), reset_by=None, bias=None, v_init=None):
     rule = NeuronRule(
-        threshold=np.array(threshold), reset_by=None if reset_by is None else np.array(reset_by),
+        threshold=np.array(threshold),
+        reset_by=None if reset_by is None else np.array(reset_by),
         bias=None if bias is None else np.array(bias),
         v_init=None if v_init is None else np.array(v_init),
-    )  # fmt: skip
+    )
     return Network(
         2,
-        [Input("x", (2, 3, 3), "frames"), Conv2d("c", "x", np.ones((2, 2, 3, 3))),
-         Neuron("n", ("c",), rule), Linear("f", "n", np.ones((2, 2))),
-         Readout("r", ("f",), NeuronRule(threshold=np.zeros(2, int), reset="none"))],
-    )  # fmt: skip
+        [
+            Input("x", (2, 3, 3), "frames"),
+            Conv2d("c", "x", np.ones((2, 2, 3, 3))),
+            Neuron("n", ("c",), rule),
+            Linear("f", "n", np.ones((2, 2))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(2, int), reset="none")),
+        ],
+    )
 
 
 RAM = {"c": {"memory": "ram"}}
@@ -226,10 +235,13 @@ RAM = {"c": {"memory": "ram"}}
         ({"threshold": (-17, 9)}, "node 'n': threshold -17 .. 9"),
         ({"bias": (0, 2)}, "node 'n': bias 0 .. 2"),
         ({"v_init": (-3, 0)}, "node 'n': v_init -3 .. 0"),
-        ({"reset_by": (5, 8)}, "node 'n': reset_by differs from the threshold, but the design was "
-         "built without it; fold the network anew"),
+        (
+            {"reset_by": (5, 8)},
+            "node 'n': reset_by differs from the threshold, but the design was "
+            "built without it; fold the network anew",
+        ),
     ],
-)  # fmt: skip
+)
 def test_parameters_outside_the_declared_ranges_are_refused(other, sentence):
     design = fold(small(threshold=(5, 7)), RAM)
     ranges = design.core("c").ranges
@@ -257,8 +269,11 @@ def test_regions_number_the_ram_memories():
     folding = {"c": {"memory": "ram"}, "f": {"memory": "ram"}}
     images = memory_images(small(), fold(small(), folding))
     assert [(i.name, i.region) for i in images] == [
-        ("c_weights", 0), ("c_params", 1), ("f_weights", 2), ("f_params", 3),
-    ]  # fmt: skip
+        ("c_weights", 0),
+        ("c_params", 1),
+        ("f_weights", 2),
+        ("f_params", 3),
+    ]
     images = memory_images(small(), fold(small(), {"f": {"memory": "ram"}}))
     assert [i.region for i in images] == [None, None, 0, 1]
     # Fixed memories come behind those of the chain.
@@ -283,20 +298,23 @@ def test_a_weights_image_holds_fixed_memories_too_and_names_them_by_a_crc():
 
 def test_fixed_memories_take_other_weights_only_where_all_widths_are_the_same():
     """A wider sum, or a parameter of other bits, would be cut without a word."""
+
     def drawn(seed):
         rng = np.random.default_rng(seed)
         net = small(threshold=rng.integers(4, 8, 2))
         nodes = [
             replace(n, weight=rng.integers(-1, 2, n.weight.shape).astype(np.int8))
-            if isinstance(n, Conv2d | Linear) else n for n in net.nodes
-        ]  # fmt: skip
+            if isinstance(n, Conv2d | Linear)
+            else n
+            for n in net.nodes
+        ]
         return Network(net.steps, nodes, net.name)
 
     nets = [drawn(seed) for seed in range(8)]
     turned = [  # the same sums from weights in other places
-        replace(n, weight=np.ascontiguousarray(n.weight[..., ::-1]))
-        if isinstance(n, Conv2d) else n for n in nets[0].nodes
-    ]  # fmt: skip
+        replace(n, weight=np.ascontiguousarray(n.weight[..., ::-1])) if isinstance(n, Conv2d) else n
+        for n in nets[0].nodes
+    ]
     nets.append(Network(nets[0].steps, turned, nets[0].name))
     built = nets[0]
     exact, wide = fold(built), fold(built, patchable=True)
@@ -305,8 +323,10 @@ def test_fixed_memories_take_other_weights_only_where_all_widths_are_the_same():
     for net in nets[1:]:
         check_ranges(net, wide)
         weights_image(net, wide)  # what declares its ranges is sized for them
-        text = [verilog_text(elaborate(n, wide, contents=Placeholders("s", "ecp5")), "t")
-                for n in (built, net)]  # fmt: skip
+        text = [
+            verilog_text(elaborate(n, wide, contents=Placeholders("s", "ecp5")), "t")
+            for n in (built, net)
+        ]
         assert text[0] == text[1]
         try:
             weights_image(net, exact)
@@ -314,8 +334,10 @@ def test_fixed_memories_take_other_weights_only_where_all_widths_are_the_same():
             assert "its weights need" in str(error) and "--patchable" in str(error)
             refused += 1
         else:
-            text = [verilog_text(elaborate(n, exact, contents=Placeholders("s", "ecp5")), "t")
-                    for n in (built, net)]  # fmt: skip
+            text = [
+                verilog_text(elaborate(n, exact, contents=Placeholders("s", "ecp5")), "t")
+                for n in (built, net)
+            ]
             assert text[0] == text[1], "the widths that are compared are all that differ"
     assert 0 < refused < len(nets) - 1
 

@@ -60,9 +60,11 @@ def test_no_setting_of_an_up5k_lies_between_the_choice_and_the_limit(limit):
     found = highest("ice40", 12 * MHZ, limit * MHZ)
     every = [
         Fraction(12 * MHZ * (f + 1), (r + 1) * 2**q)
-        for r in range(16) for f in range(128) for q in range(1, 7)
+        for r in range(16)
+        for f in range(128)
+        for q in range(1, 7)
         if 10 <= 12 / (r + 1) and 533 <= 12 * (f + 1) / (r + 1) <= 1066
-    ]  # fmt: skip
+    ]
     below = [hz for hz in every if 16 * MHZ <= hz <= limit * MHZ]
     assert (found.hz if found else None) == (max(below) if below else None)
 
@@ -70,9 +72,11 @@ def test_no_setting_of_an_up5k_lies_between_the_choice_and_the_limit(limit):
 def test_below_the_slowest_output_there_is_none():
     assert highest("ice40", 12 * MHZ, 15.9 * MHZ) is None
     assert setting("ice40", 12 * MHZ, 10 * MHZ).hz == min(
-        Fraction(12 * MHZ * (f + 1), 2**q) for f in range(44, 88) for q in range(1, 7)
+        Fraction(12 * MHZ * (f + 1), 2**q)
+        for f in range(44, 88)
+        for q in range(1, 7)
         if 12 * MHZ * (f + 1) >= 16 * MHZ * 2**q
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("oscillator", [12, 25, 48, 100])

@@ -49,13 +49,16 @@ def test_case_calibration_images_are_checked_as_run_checks_them(kind: str) -> No
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "int64", "bool", "list"])
 def test_case_any_integers_in_range_calibrate(kind: str) -> None:
-    net = FloatNetwork(2, [
-        FloatInput("image", (1, SIDE, SIDE), bits=1),
-        FloatLinear("one", "image", make_trits(3, 5, 36)),
-        FloatNeuron("a", ("one",), 0.0101, leak=0.75),
-        FloatLinear("full", "a", make_trits(3, 3, 5)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        2,
+        [
+            FloatInput("image", (1, SIDE, SIDE), bits=1),
+            FloatLinear("one", "image", make_trits(3, 5, 36)),
+            FloatNeuron("a", ("one",), 0.0101, leak=0.75),
+            FloatLinear("full", "a", make_trits(3, 3, 5)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     images = (make_images(30) > 99).astype(np.uint8)
     want, report = quantize(net, images)
     given: Any = images.tolist() if kind == "list" else images.astype(kind)
@@ -97,8 +100,13 @@ def test_case_fraction_bits_that_are_none(bits: Any) -> None:
 
 
 def test_case_numpys_integers_are_numbers() -> None:
-    rule = NeuronRule([1], fraction_bits=np.int64(2), delay=np.int8(1), shifts=(np.uint8(3),),
-                      leak=Decay(np.int64(1), np.int32(2)))  # fmt: skip
+    rule = NeuronRule(
+        [1],
+        fraction_bits=np.int64(2),
+        delay=np.int8(1),
+        shifts=(np.uint8(3),),
+        leak=Decay(np.int64(1), np.int32(2)),
+    )
     kept = (rule.fraction_bits, rule.delay, *rule.shifts, rule.leak.k1, rule.leak.k2)  # type: ignore
     assert kept == (2, 1, 3, 1, 2) and all(type(k) is int for k in kept)
     _, report = quantize(plain(), make_images(30), fraction_bits={"readout": np.int64(3)})

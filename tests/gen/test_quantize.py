@@ -46,21 +46,32 @@ def _float_spikes(network: FloatNetwork, images: np.ndarray, name: str) -> np.nd
 
 
 @given(
-    seed=st.integers(0, 10**6), steps=st.integers(1, 6),
+    seed=st.integers(0, 10**6),
+    steps=st.integers(1, 6),
     kind=st.sampled_from(["ternary", "binary"]),
-    reset=st.sampled_from(["subtract", "zero"]), leak=st.sampled_from([1.0, 0.5, 0.75, 0.9375]),
-    pool=st.sampled_from(["sum", "avg", "or"]), strict=st.booleans(),
+    reset=st.sampled_from(["subtract", "zero"]),
+    leak=st.sampled_from([1.0, 0.5, 0.75, 0.9375]),
+    pool=st.sampled_from(["sum", "avg", "or"]),
+    strict=st.booleans(),
     coding=st.sampled_from(["direct", "rate", "latency"]),
     mode=st.sampled_from(["membrane", "count"]),
-)  # fmt: skip
+)
 @settings(max_examples=30)
 def test_integer_network_follows_float(
-    seed: int, steps: int, kind: str, reset: str, leak: float, pool: str, strict: bool,
-    coding: str, mode: str,
-) -> None:  # fmt: skip
+    seed: int,
+    steps: int,
+    kind: str,
+    reset: str,
+    leak: float,
+    pool: str,
+    strict: bool,
+    coding: str,
+    mode: str,
+) -> None:
     """On images it has not seen, spikes differ at few sites and logits by little."""
-    net = chain(steps, kind, seed, pool, coding, mode, reset=reset, leak=leak, strict=strict,
-                 v_init=0.25)  # fmt: skip
+    net = chain(
+        steps, kind, seed, pool, coding, mode, reset=reset, leak=leak, strict=strict, v_init=0.25
+    )
     images = make_images(30, seed)
     network, report = quantize(net, make_images(40, seed + 1))
     result = run(network, images, trace=("spike1",))
@@ -109,21 +120,28 @@ def test_ties_at_the_threshold(strict: bool, threshold: int) -> None:
 
 
 def _plain(
-    steps: int = 3, kind: str = "ternary", norm: BatchNorm | None = None,
-    weight: Any = ((((1.0, -1.0),),),), scale: float = 1.0, **neuron: Any,
-) -> FloatNetwork:  # fmt: skip
+    steps: int = 3,
+    kind: str = "ternary",
+    norm: BatchNorm | None = None,
+    weight: Any = ((((1.0, -1.0),),),),
+    scale: float = 1.0,
+    **neuron: Any,
+) -> FloatNetwork:
     """One channel, one neuron layer, pixels of value 0..255 times ``scale``."""
     w = np.asarray(weight, np.float32)
     out = len(w) * SIDE * (SIDE - 1)
     last = np.ones((2, out), np.float32)
     last[1] = -1
-    return FloatNetwork(steps, [
-        FloatInput("image", (1, SIDE, SIDE), scale=scale),
-        FloatConv2d("conv1", "image", w, kind=kind, norm=norm),
-        FloatNeuron("spike1", ("conv1",), **neuron),
-        FloatLinear("full3", "spike1", last, kind),
-        FloatReadout("readout", ("full3",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (1, SIDE, SIDE), scale=scale),
+            FloatConv2d("conv1", "image", w, kind=kind, norm=norm),
+            FloatNeuron("spike1", ("conv1",), **neuron),
+            FloatLinear("full3", "spike1", last, kind),
+            FloatReadout("readout", ("full3",)),
+        ],
+    )
 
 
 def test_whole_subtraction_needs_no_fraction() -> None:
@@ -229,14 +247,17 @@ def _two(ratio: float, bias: float = 0.3) -> FloatNetwork:
     w = np.sign(make_weight(rng, (3, 1, 3, 3))).astype(np.float32)
     wide = np.full(3, bias, np.float32)
     last = np.sign(make_weight(rng, (2, 48))).astype(np.float32)
-    return FloatNetwork(4, [
-        FloatInput("image", (1, SIDE, SIDE)),
-        FloatConv2d("a", "image", w, bias=wide),
-        FloatConv2d("b", "image", -w * np.float32(ratio)),
-        FloatNeuron("spike1", ("a", "b"), threshold=1.7),
-        FloatLinear("full3", "spike1", last),
-        FloatReadout("readout", ("full3",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        4,
+        [
+            FloatInput("image", (1, SIDE, SIDE)),
+            FloatConv2d("a", "image", w, bias=wide),
+            FloatConv2d("b", "image", -w * np.float32(ratio)),
+            FloatNeuron("spike1", ("a", "b"), threshold=1.7),
+            FloatLinear("full3", "spike1", last),
+            FloatReadout("readout", ("full3",)),
+        ],
+    )
 
 
 # -- what is refused ------------------------------------------------------------------------------

@@ -50,14 +50,20 @@ def _shared(first: Any, second: Any, kind: str = "ternary", third: Any = None) -
     weight = make_trits(1, 3, 1, 3, 3)
     weight = np.where(weight == 0, F(1), weight) if kind == "binary" else weight
     names = tuple("abc"[: len(gains)])
-    return FloatNetwork(3, [
-        FloatInput("image", (1, SIDE, SIDE)),
-        FloatConv2d("conv", "image", weight * F(0.3), kind=kind),
-        *(FloatNeuron(n, ("conv",), 0.2, norm=_norm(g)) for n, g in zip(names, gains, strict=True)),
-        FloatMerge("both", names, "add"),
-        FloatLinear("full", "both", make_trits(2, 2, 48)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        3,
+        [
+            FloatInput("image", (1, SIDE, SIDE)),
+            FloatConv2d("conv", "image", weight * F(0.3), kind=kind),
+            *(
+                FloatNeuron(n, ("conv",), 0.2, norm=_norm(g))
+                for n, g in zip(names, gains, strict=True)
+            ),
+            FloatMerge("both", names, "add"),
+            FloatLinear("full", "both", make_trits(2, 2, 48)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
 def _same_spikes(net: FloatNetwork, names: str, images: np.ndarray) -> None:
@@ -71,20 +77,31 @@ def _same_spikes(net: FloatNetwork, names: str, images: np.ndarray) -> None:
     assert all(r.mismatch <= MISMATCH for r in report.layers)
 
 
-@pytest.mark.parametrize("gains", [
-    ([1, 2, 0.5], [2, 1, 1]), ([-1, 2, -1], [-2, 1, -0.3]), ([-1, 0, 1], [-1, 0, 1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "gains",
+    [
+        ([1, 2, 0.5], [2, 1, 1]),
+        ([-1, 2, -1], [-2, 1, -0.3]),
+        ([-1, 0, 1], [-1, 0, 1]),
+    ],
+)
 def test_case_shared_weights_are_turned_once(gains: tuple[Any, Any]) -> None:
     """Two negative gains turned them twice: not at all."""
     _same_spikes(_shared(*gains), "ab", make_images(30))
     _same_spikes(_shared(*gains, third=gains[1]), "abc", make_images(30))
 
 
-@pytest.mark.parametrize(("gains", "said"), [
-    (([1, 1, 1], [1, -1, 1]), "'a' with a positive gain .* 'b' with a negative gain .channel 1"),
-    (([1, 1, 1], [1, 1, 0]), "'a' with a positive gain .* 'b' with a zero gain .channel 2"),
-    (([0, 1, 1], [-1, 1, 1]), "'a' with a zero gain .* 'b' with a negative gain .channel 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        (
+            ([1, 1, 1], [1, -1, 1]),
+            "'a' with a positive gain .* 'b' with a negative gain .channel 1",
+        ),
+        (([1, 1, 1], [1, 1, 0]), "'a' with a positive gain .* 'b' with a zero gain .channel 2"),
+        (([0, 1, 1], [-1, 1, 1]), "'a' with a zero gain .* 'b' with a negative gain .channel 0"),
+    ],
+)
 def test_case_shared_weights_of_gains_of_other_signs_are_refused(gains: Any, said: str) -> None:
     with pytest.raises(NetworkError, match=f"'conv': its weights are read by {said}.*a copy"):
         quantize(_shared(*gains), make_images(30))
@@ -136,13 +153,18 @@ def test_case_mismatch_is_of_spikes_not_of_sites() -> None:
     """T = 100, spikes at 1% of the sites: 1e-3 of the sites is a third of the spikes."""
     rng = np.random.default_rng(0)
     w = rng.choice([-1, 0, 1], (8, 64)).astype(F) * F(0.17)
-    net = FloatNetwork(100, [
-        FloatInput("image", (1, 8, 8), "frames"),
-        FloatLinear("one", "image", w), FloatNeuron("a", ("one",), 0.6, leak=0.9375),
-        FloatLinear("two", "a", rng.choice([-1, 0, 1], (8, 8)).astype(F) * F(0.23)),
-        FloatNeuron("b", ("two",), 0.6, leak=0.9375),
-        FloatLinear("full", "b", make_trits(1, 2, 8)), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        100,
+        [
+            FloatInput("image", (1, 8, 8), "frames"),
+            FloatLinear("one", "image", w),
+            FloatNeuron("a", ("one",), 0.6, leak=0.9375),
+            FloatLinear("two", "a", rng.choice([-1, 0, 1], (8, 8)).astype(F) * F(0.23)),
+            FloatNeuron("b", ("two",), 0.6, leak=0.9375),
+            FloatLinear("full", "b", make_trits(1, 2, 8)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     images = (rng.random((100, 40, 1, 8, 8)) < 0.01).astype(np.uint8)
     network, report = quantize(net, images)
     traced = run(network, images, trace=("a", "b")).spikes
@@ -168,12 +190,16 @@ def test_case_a_float_layer_without_spikes() -> None:
 def test_case_fraction_bits_end_where_registers_do() -> None:
     """2**17 units a step for 100 steps leave room for 8 fraction bits: no more are tried."""
     rng = np.random.default_rng(0)
-    net = FloatNetwork(100, [
-        FloatInput("image", (1, 24, 24)),
-        FloatLinear("one", "image", np.ones((1, 576), F)),
-        FloatNeuron("a", ("one",), 4321.77 / 255, leak=0.9, bias=0.123, reset="subtract"),
-        FloatLinear("full", "a", F([[1], [-1]])), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        100,
+        [
+            FloatInput("image", (1, 24, 24)),
+            FloatLinear("one", "image", np.ones((1, 576), F)),
+            FloatNeuron("a", ("one",), 4321.77 / 255, leak=0.9, bias=0.123, reset="subtract"),
+            FloatLinear("full", "a", F([[1], [-1]])),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     images = rng.integers(0, 5, (20, 1, 24, 24)).astype(np.uint8)
     network, report = quantize(net, images, leak_tolerance=0.01)
     assert report.layers[0].width <= 32
@@ -182,15 +208,21 @@ def test_case_fraction_bits_end_where_registers_do() -> None:
 
 def test_case_a_layer_without_room_for_two_fraction_bits_has_fewer() -> None:
     """2**28 units a step: F = 2 passed 32 bits, and it was refused."""
-    net = FloatNetwork(4, [
-        FloatInput("image", (1, 64, 64), "frames"),
-        FloatPool("p1", "image", "sum", (64, 64), (64, 64)),
-        FloatMerge("m1", ("p1",) * 16, "add"), FloatMerge("m2", ("m1",) * 16, "add"),
-        FloatMerge("m3", ("m2",) * 16, "concat"), FloatMerge("m4", ("m3",) * 16, "concat"),
-        FloatLinear("one", "m4", np.ones((1, 256), F)),
-        FloatNeuron("a", ("one",), 6e8 + 0.3, leak=0.75, reset="zero"),
-        FloatLinear("full", "a", F([[1], [-1]])), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        4,
+        [
+            FloatInput("image", (1, 64, 64), "frames"),
+            FloatPool("p1", "image", "sum", (64, 64), (64, 64)),
+            FloatMerge("m1", ("p1",) * 16, "add"),
+            FloatMerge("m2", ("m1",) * 16, "add"),
+            FloatMerge("m3", ("m2",) * 16, "concat"),
+            FloatMerge("m4", ("m3",) * 16, "concat"),
+            FloatLinear("one", "m4", np.ones((1, 256), F)),
+            FloatNeuron("a", ("one",), 6e8 + 0.3, leak=0.75, reset="zero"),
+            FloatLinear("full", "a", F([[1], [-1]])),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     frames = np.ones((4, 2, 1, 64, 64), np.uint8)
     _, report = quantize(net, frames)
     assert report.layers[0].fraction_bits == 1 and report.layers[0].width == 32
@@ -201,13 +233,21 @@ def test_case_a_layer_without_room_for_two_fraction_bits_has_fewer() -> None:
 
 def _leaky(steps: int = 5, **neuron: Any) -> FloatNetwork:
     rng = np.random.default_rng(2)
-    return FloatNetwork(steps, [
-        FloatInput("image", (1, SIDE, SIDE), "rate"),
-        FloatLinear("one", "image", rng.choice([-0.3, 0, 0.3], (7, 36)).astype(F),
-                    bias=rng.normal(0, 0.2, 7).astype(F)),
-        FloatNeuron("a", ("one",), **neuron),
-        FloatLinear("full", "a", make_trits(1, 3, 7)), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (1, SIDE, SIDE), "rate"),
+            FloatLinear(
+                "one",
+                "image",
+                rng.choice([-0.3, 0, 0.3], (7, 36)).astype(F),
+                bias=rng.normal(0, 0.2, 7).astype(F),
+            ),
+            FloatNeuron("a", ("one",), **neuron),
+            FloatLinear("full", "a", make_trits(1, 3, 7)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
 @pytest.mark.parametrize("reset", ["zero", "subtract", "once"])
@@ -256,8 +296,11 @@ def test_case_a_membrane_readout_without_memory() -> None:
 @pytest.mark.parametrize("factor", [1.2, -0.5, 1.0001, -1e-6, 7.0])
 def test_case_leaks_outside_0_to_1_are_no_matter_of_tolerance(factor: float) -> None:
     for tolerance in (0.0, 0.5):
-        with pytest.raises(NetworkError, match=f"node 'a': leak {factor} is not from 0 to 1: .*; "
-                           "train with a leak between them$"):  # fmt: skip
+        with pytest.raises(
+            NetworkError,
+            match=f"node 'a': leak {factor} is not from 0 to 1: .*; "
+            "train with a leak between them$",
+        ):
             quantize(_leaky(leak=factor), make_images(30), leak_tolerance=tolerance)
     with pytest.raises(NetworkError, match="node 'n': synapse 1.2 is not from 0 to 1"):
         decay_of("n", "synapse", 1.2, 0.0)
@@ -300,11 +343,16 @@ def test_case_the_way_out_of_a_padded_maximum_is_torchs() -> None:
     """Max pool 3 x 3, stride 2, padding 1 of spikes, as a depthwise convolution of ones."""
     ones = np.ones((3, 1, 3, 3), F)
     net = _shared([1, 1, 1], [2, 2, 2])
-    net = FloatNetwork(net.steps, [
-        *net.nodes[:3], FloatConv2d("any", "a", ones, (2, 2), (1, 1, 1, 1), 3),
-        FloatNeuron("pooled", ("any",), 1.0, reset="zero"),
-        FloatLinear("full", "pooled", make_trits(2, 2, 12)), FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        net.steps,
+        [
+            *net.nodes[:3],
+            FloatConv2d("any", "a", ones, (2, 2), (1, 1, 1, 1), 3),
+            FloatNeuron("pooled", ("any",), 1.0, reset="zero"),
+            FloatLinear("full", "pooled", make_trits(2, 2, 12)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     images = make_images(30)
     network, report = quantize(net, images)
     got = run(network, images, trace=("a", "pooled")).spikes
@@ -333,12 +381,16 @@ def test_case_a_constant_binary_channel_stays_so_behind_a_ramp() -> None:
     zero = np.zeros(1, F)
     for beta in (-1.0, 3.0):
         norm = BatchNorm(zero, zero + F(beta), zero, zero + 1)
-        net = FloatNetwork(8, [
-            FloatInput("image", (1, 1, 4), "frames"),
-            FloatLinear("one", "image", np.ones((1, 4), F), "binary", norm=norm),
-            FloatNeuron("a", ("one",), 2.0, synapse="ramp", reset="zero"),
-            FloatLinear("full", "a", F([[1], [-1]])), FloatReadout("readout", ("full",)),
-        ])  # fmt: skip
+        net = FloatNetwork(
+            8,
+            [
+                FloatInput("image", (1, 1, 4), "frames"),
+                FloatLinear("one", "image", np.ones((1, 4), F), "binary", norm=norm),
+                FloatNeuron("a", ("one",), 2.0, synapse="ramp", reset="zero"),
+                FloatLinear("full", "a", F([[1], [-1]])),
+                FloatReadout("readout", ("full",)),
+            ],
+        )
         images = np.ones((8, 3, 1, 1, 4), np.uint8)
         network, _ = quantize(net, images)
         assert (run(network, images, trace=("a",)).spikes["a"] == (beta > 0)).all()

@@ -37,29 +37,41 @@ def _trits(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return w
 
 
-def _residual(short: bool = True, gamma: Any = None, unit: float = 0.25, ratio: float = 2.0,
-              amplitude: float = 1.0, **main: Any) -> FloatNetwork:  # fmt: skip
+def _residual(
+    short: bool = True,
+    gamma: Any = None,
+    unit: float = 0.25,
+    ratio: float = 2.0,
+    amplitude: float = 1.0,
+    **main: Any,
+) -> FloatNetwork:
     """image - conv - spike1 - conv2 (+ spike1, + 1x1 of spike1) - norm - spike2 - full."""
     rng = np.random.default_rng(5)
     gamma = rng.uniform(0.5, 2, CHANNELS) if gamma is None else np.asarray(gamma)
     one = np.ones(CHANNELS, np.float32)
-    norm = BatchNorm(gamma.astype(np.float32), rng.normal(0, 0.3, CHANNELS).astype(np.float32),
-                     one * 0.2, one * 2)  # fmt: skip
+    norm = BatchNorm(
+        gamma.astype(np.float32),
+        rng.normal(0, 0.3, CHANNELS).astype(np.float32),
+        one * 0.2,
+        one * 2,
+    )
     inputs = ("conv2", "spike1", "short") if short else ("conv2", "spike1")
     weight = _trits(rng, CHANNELS, CHANNELS, 3, 3) * np.float32(unit)
-    conv2 = FloatConv2d("conv2", "spike1", weight,
-                        padding=(1, 1, 1, 1))  # fmt: skip
+    conv2 = FloatConv2d("conv2", "spike1", weight, padding=(1, 1, 1, 1))
     side = FloatConv2d("short", "spike1", _trits(rng, CHANNELS, CHANNELS, 1, 1) * unit * ratio)
-    return FloatNetwork(4, [
-        FloatInput("image", (1, SIDE, SIDE)),
-        FloatConv2d("conv1", "image", _trits(rng, CHANNELS, 1, 3, 3), padding=(1, 1, 1, 1)),
-        FloatNeuron("spike1", ("conv1",), threshold=1.5, amplitude=amplitude),
-        replace(conv2, **main),
-        *([side] if short else []),
-        FloatNeuron("spike2", inputs, norm=norm),
-        FloatLinear("full", "spike2", _trits(rng, 3, CHANNELS * SIDE * SIDE)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        4,
+        [
+            FloatInput("image", (1, SIDE, SIDE)),
+            FloatConv2d("conv1", "image", _trits(rng, CHANNELS, 1, 3, 3), padding=(1, 1, 1, 1)),
+            FloatNeuron("spike1", ("conv1",), threshold=1.5, amplitude=amplitude),
+            replace(conv2, **main),
+            *([side] if short else []),
+            FloatNeuron("spike2", inputs, norm=norm),
+            FloatLinear("full", "spike2", _trits(rng, 3, CHANNELS * SIDE * SIDE)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
 def _rule(network: Network, name: str) -> NeuronRule:
@@ -133,13 +145,24 @@ def test_a_channel_with_weights_on_one_side_only() -> None:
     _check_spikes(net, network, _images(20, 3), "spike2")
 
 
-@pytest.mark.parametrize(("how", "message"), [
-    ({"ratio": 3.0}, "inputs 'conv2' and 'short' meet with amplitudes 1 : 3, .*tie their gains"),
-    ({"ratio": 1024.0}, "inputs 'conv2' and 'short' .* 1 : 1024, not one power of two up to 2..8"),
-    ({"unit": 0.3}, "a spike of 'spike1' is worth 3.33333 units of channel 0, .*tie"),
-    ({"norm": BatchNorm(*np.ones((4, CHANNELS), np.float32) * [[1.0], [0], [0], [3]])},
-     "inputs 'conv2' and 'short' meet with amplitudes 1 : 3.4641"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (
+            {"ratio": 3.0},
+            "inputs 'conv2' and 'short' meet with amplitudes 1 : 3, .*tie their gains",
+        ),
+        (
+            {"ratio": 1024.0},
+            "inputs 'conv2' and 'short' .* 1 : 1024, not one power of two up to 2..8",
+        ),
+        ({"unit": 0.3}, "a spike of 'spike1' is worth 3.33333 units of channel 0, .*tie"),
+        (
+            {"norm": BatchNorm(*np.ones((4, CHANNELS), np.float32) * [[1.0], [0], [0], [3]])},
+            "inputs 'conv2' and 'short' meet with amplitudes 1 : 3.4641",
+        ),
+    ],
+)
 def test_what_does_not_meet_is_refused(how: dict[str, Any], message: str) -> None:
     with pytest.raises(NetworkError, match="'spike2': " + message):
         quantize(_residual(**how), _images())
@@ -153,19 +176,28 @@ def _merged(mode: str, amplitudes: tuple[float, float]) -> FloatNetwork:
         weight = _trits(rng, CHANNELS, 1, 3, 3)
         nodes.append(FloatConv2d(f"conv{k}", "image", weight, padding=(1, 1, 1, 1)))
         nodes.append(FloatNeuron(f"spike{k}", (f"conv{k}",), 1.0 + k, amplitude=amplitude))
-    return FloatNetwork(3, [
-        *nodes, FloatMerge("both", ("spike0", "spike1"), mode),
-        FloatConv2d("conv", "both", _trits(rng, 4, width, 3, 3)),
-        FloatNeuron("spike", ("conv",), threshold=2.0),
-        FloatLinear("full", "spike", _trits(rng, 3, 64)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        3,
+        [
+            *nodes,
+            FloatMerge("both", ("spike0", "spike1"), mode),
+            FloatConv2d("conv", "both", _trits(rng, 4, width, 3, 3)),
+            FloatNeuron("spike", ("conv",), threshold=2.0),
+            FloatLinear("full", "spike", _trits(rng, 3, 64)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
 @pytest.mark.parametrize("mode", ["add", "concat"])
-@pytest.mark.parametrize(("amplitudes", "shifts"), [
-    ((1.0, 1.0), (0, 0)), ((1.0, 0.25), (2, 0)), ((0.5, 4.0), (0, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("amplitudes", "shifts"),
+    [
+        ((1.0, 1.0), (0, 0)),
+        ((1.0, 0.25), (2, 0)),
+        ((0.5, 4.0), (0, 3)),
+    ],
+)
 def test_merges_shift_to_the_smallest_amplitude(
     mode: str, amplitudes: tuple[float, float], shifts: tuple[int, int]
 ) -> None:

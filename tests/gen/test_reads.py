@@ -19,15 +19,22 @@ def network(channels=4, side=6, steps=6):
     rng = np.random.default_rng(1)
     trits = lambda *shape: rng.integers(-1, 2, shape)  # noqa: E731
     rule = NeuronRule(threshold=np.arange(channels) + 3)
-    conv = lambda name, source: Conv2d(name, source, trits(channels, channels, 3, 3),  # noqa: E731
-                                       padding=(1, 1, 1, 1))  # fmt: skip
-    return Network(steps, [
-        Input("x", (channels, side, side), "frames"),
-        conv("a", "x"), Neuron("n", ("a",), rule),
-        conv("b", "n"), Neuron("m", ("b",), rule),
-        Linear("f", "m", trits(3, channels * side * side)),
-        Readout("r", ("f",), NeuronRule(threshold=np.ones(3), reset="none")),
-    ])  # fmt: skip
+
+    def conv(name, source):
+        return Conv2d(name, source, trits(channels, channels, 3, 3), padding=(1, 1, 1, 1))
+
+    return Network(
+        steps,
+        [
+            Input("x", (channels, side, side), "frames"),
+            conv("a", "x"),
+            Neuron("n", ("a",), rule),
+            conv("b", "n"),
+            Neuron("m", ("b",), rule),
+            Linear("f", "m", trits(3, channels * side * side)),
+            Readout("r", ("f",), NeuronRule(threshold=np.ones(3), reset="none")),
+        ],
+    )
 
 
 NET = network()
@@ -66,9 +73,13 @@ def test_engines_without_such_words(engine):
 def test_the_memory_holds_the_same_bits_in_narrower_rows(memory, reads):
     entry = {"pe": 2, "simd": 4, "tp": 1, "memory": memory}
     whole, pieces = (
-        next(i for i in memory_images(NET, fold(NET, {"a": entry | {"reads": n}})) if
-             i.name == "a_weights") for n in (1, reads)
-    )  # fmt: skip
+        next(
+            i
+            for i in memory_images(NET, fold(NET, {"a": entry | {"reads": n}}))
+            if i.name == "a_weights"
+        )
+        for n in (1, reads)
+    )
     assert (whole.depth, whole.width) == (18, 16)
     assert (pieces.depth, pieces.width) == (18 * reads, -(-16 // reads))
     joined = [

@@ -16,8 +16,9 @@ def geometry(draw: random.Random) -> Geometry:
     pad = draw.randint(0, (kernel[0] - 1) // 2)
     edge = Edge(4, draw.choice((1, 2, 4)), 2, draw.choice((1, 2)))
     stride = draw.choice((1, 1, 2, 3)), 1
-    return Geometry(edge, height, width, kernel, stride, (pad, pad, 0, 0),
-                    spare=draw.choice((0, 0, 1, 2)))  # fmt: skip
+    return Geometry(
+        edge, height, width, kernel, stride, (pad, pad, 0, 0), spare=draw.choice((0, 0, 1, 2))
+    )
 
 
 def alone(g: Geometry, visits: int, items: int, pitch: int, images: int) -> float:

@@ -23,9 +23,12 @@ def made(component, tmp_path) -> int:
 @pytest.mark.yosys
 @pytest.mark.parametrize(
     ("kind", "pe", "simd"),
-    [("ternary", 8, 24), pytest.param("ternary", 8, 54, marks=pytest.mark.slow),
-     pytest.param("binary", 8, 48, marks=pytest.mark.slow)],
-)  # fmt: skip
+    [
+        ("ternary", 8, 24),
+        pytest.param("ternary", 8, 54, marks=pytest.mark.slow),
+        pytest.param("binary", 8, 48, marks=pytest.mark.slow),
+    ],
+)
 def test_shift_registers_of_trees_of_constants(kind, pe, simd, tmp_path):
     draw, bits = random.Random(simd), 2 if kind == "ternary" else 1
     weights = [draw.choice((1, 2, 0, 0) if bits == 2 else (0, 1)) for _ in range(pe * simd)]
@@ -58,8 +61,10 @@ def test_every_register_of_a_tree_is_counted_once():
             Stage((Counter((0, 1, 2), (4, 5)),), True, (3, 4, 5)),
             Stage((Counter((3, 5), (6, 7)),), True, (4, 6, 7)),
         ),
-        result=(4, 6, 7), latency=3, cost=2,
-    )  # fmt: skip
+        result=(4, 6, 7),
+        latency=3,
+        cost=2,
+    )
     assert tree_delays(tree) == {1: 6, 2: 2}  # 0, 1, 2, 5, 6, 7; 3 and 4
     assert tree_delays(tree, 2) == {1: 4, 2: 1, 3: 2, 4: 1}
     assert tree_delays(tree, 2, result=False) == {1: 4 + 4 + 3 + 3, 2: 1}

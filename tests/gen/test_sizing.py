@@ -34,10 +34,11 @@ def skips(side=8, blocks=2, merge=None):
             Neuron(f"m{k}", (f"a{k}",), NeuronRule(threshold=np.full(4, 2))),
             Conv2d(f"b{k}", f"m{k}", ones(4, 4, 3, 3), **same),
             Neuron(
-                f"n{k}", (f"b{k}",) if merge else (f"b{k}", at),
+                f"n{k}",
+                (f"b{k}",) if merge else (f"b{k}", at),
                 NeuronRule(threshold=np.full(4, 2), coef=coef),
             ),
-        ]  # fmt: skip
+        ]
         if merge:
             nodes.append(Merge(f"j{k}", (f"n{k}", at), merge))
         at = f"j{k}" if merge else f"n{k}"

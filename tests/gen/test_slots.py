@@ -130,13 +130,23 @@ def test_a_test_that_waits_does_not_die_of_it(
     monkeypatch.setenv("STERNA_JOBS", "1")
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path))
     root = Path(__file__).parents[2]
-    words = ["-q", "-p", "no:cacheprovider", "--timeout=5", "-k", "baud_rates_that and 3000000",
-             "tests/gen/test_bitstream.py"]  # fmt: skip
+    words = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=5",
+        "-k",
+        "baud_rates_that and 3000000",
+        "tests/gen/test_bitstream.py",
+    ]
     with holder(tmp_path) as other:
         waits = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *words], cwd=root, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-m", "pytest", *words],
+            cwd=root,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         assert waits.stderr is not None
         line = waits.stderr.readline()
         time.sleep(6)
@@ -167,8 +177,10 @@ def test_results_come_in_order_and_together(roomy: Path) -> None:
         "while n < 3 and not pathlib.Path(f'up{n + 1}').exists(): time.sleep(0.01)\n"
         "print(n)"
     )
-    jobs = [lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop, timeout=60)
-            for n in range(4)]  # fmt: skip
+    jobs = [
+        lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop, timeout=60)
+        for n in range(4)
+    ]
     assert [done.text for done in tools.side_by_side(jobs)] == ["0\n", "1\n", "2\n", "3\n"]
 
 
@@ -177,8 +189,9 @@ def test_the_first_failure_in_order_is_told_and_ends_the_rest(roomy: Path) -> No
         "import sys, time; n = int(sys.argv[1]); time.sleep({0: 0.5, 1: 0.3, 2: 0}.get(n, 60))\n"
         "sys.exit(f'error {n}' if n else 0)"
     )
-    jobs = [lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop)
-            for n in range(6)]  # fmt: skip
+    jobs = [
+        lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop) for n in range(6)
+    ]
     start = time.monotonic()
     with pytest.raises(tools.ToolFailed, match="^python ended with code 1: error 1$"):
         tools.side_by_side(jobs)
@@ -189,8 +202,6 @@ def test_one_slot_runs_them_one_after_the_other(
     roomy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STERNA_JOBS", "1")
-    code = (
-        "import os, time; os.mkdir('alone'); time.sleep(0.05); os.rmdir('alone')"
-    )
+    code = "import os, time; os.mkdir('alone'); time.sleep(0.05); os.rmdir('alone')"
     jobs = [lambda stop: tools.run_tool(heavy(code), [], roomy, stop=stop) for _ in range(3)]
     assert [done.returncode for done in tools.side_by_side(jobs)] == [0, 0, 0]

@@ -156,8 +156,12 @@ def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
 
 
 def test_what_is_given_is_checked_before_anything_is_solved():
-    for given, match in (({"zz": {"pe": 1}}, "no core 'zz'"), ({"c0": {"ram_style": []}}, "is not"),
-                         ({"c0": 3}, "not an object"), ({"c0": {"pe": 5}}, "5 is not legal")):
+    for given, match in (
+        ({"zz": {"pe": 1}}, "no core 'zz'"),
+        ({"c0": {"ram_style": []}}, "is not"),
+        ({"c0": 3}, "not an object"),
+        ({"c0": {"pe": 5}}, "5 is not legal"),
+    ):
         with pytest.raises(DesignError, match=match):
             solve(NET, given, family="ecp5", fps=500)
 

@@ -61,13 +61,27 @@ def build(finished, tmp_path, monkeypatch):
 def test_a_whole_build_has_its_files(finished):
     found = set(contents(finished / "build"))
     wanted = {
-        "network.json", "network.safetensors", "folding.json", "design.json", "stages.json",
-        "weights.sterna", "tiny.v", "filelist.f", "vectors.npz", "tiny_tb.v", "csr.json",
-        "tiny_csr.h", "vectors_in.hex", "vectors_out.hex", "sim/tiny_taps.v",
+        "network.json",
+        "network.safetensors",
+        "folding.json",
+        "design.json",
+        "stages.json",
+        "weights.sterna",
+        "tiny.v",
+        "filelist.f",
+        "vectors.npz",
+        "tiny_tb.v",
+        "csr.json",
+        "tiny_csr.h",
+        "vectors_in.hex",
+        "vectors_out.hex",
+        "sim/tiny_taps.v",
     } | {
-        f"mem/{core}_{part}.{suffix}" for core in "cf" for part in ("weights", "params")
+        f"mem/{core}_{part}.{suffix}"
+        for core in "cf"
+        for part in ("weights", "params")
         for suffix in ("mem", "hex", "coe", "mif")
-    }  # fmt: skip
+    }
     assert found == wanted
     image = read_weights_image(finished / "build/weights.sterna")
     assert image.weights_id == files.weights_id(network()) and sorted(image.regions) == [0, 1, 2, 3]
@@ -302,8 +316,10 @@ def test_same_bytes_in_another_process(finished):
         out = Path(folder) / "elsewhere" / "b"
         subprocess.run(
             [sys.executable, "-c", CODE, str(finished / "example"), str(out)],
-            check=True, env=environment, cwd=folder,
-        )  # fmt: skip
+            check=True,
+            env=environment,
+            cwd=folder,
+        )
         assert contents(out) == contents(finished / "build")
 
 

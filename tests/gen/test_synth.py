@@ -80,19 +80,42 @@ def test_options_reach_yosys_and_same_inputs_give_same_bytes(known, tmp_path) ->
 def test_count_adds_carry_and_memory_luts() -> None:
     cells = {"LUT4": 10, "CCU2C": 3, "TRELLIS_FF": 7, "TRELLIS_DPR16X4": 2, "MULT18X18D": 1}
     assert count(cells, "ecp5") == {
-        "lut": 16, "carry": 3, "ff": 7, "bram": 0, "lutram": 12, "dsp": 1,
-    }  # fmt: skip
-    cells = {"LUT2": 1, "LUT6": 4, "INV": 1, "FDRE": 3, "FDSE": 1, "FDRE_1": 1, "RAM32M": 2,
-             "SRL16E": 3, "RAMB18E1": 3, "RAMB36E1": 1}  # fmt: skip
+        "lut": 16,
+        "carry": 3,
+        "ff": 7,
+        "bram": 0,
+        "lutram": 12,
+        "dsp": 1,
+    }
+    cells = {
+        "LUT2": 1,
+        "LUT6": 4,
+        "INV": 1,
+        "FDRE": 3,
+        "FDSE": 1,
+        "FDRE_1": 1,
+        "RAM32M": 2,
+        "SRL16E": 3,
+        "RAMB18E1": 3,
+        "RAMB36E1": 1,
+    }
     assert count(cells, "xilinx7") == {
-        "lut": 6, "carry": 0, "ff": 5, "bram": 2.5, "lutram": 11, "dsp": 0,
-    }  # fmt: skip
+        "lut": 6,
+        "carry": 0,
+        "ff": 5,
+        "bram": 2.5,
+        "lutram": 11,
+        "dsp": 0,
+    }
 
 
 def test_ports() -> None:
     assert module_ports(_VERILOG, "known")[:4] == [
-        ("input", "clk", 1), ("input", "a", 8), ("input", "b", 8), ("output", "sum", 8),
-    ]  # fmt: skip
+        ("input", "clk", 1),
+        ("input", "a", 8),
+        ("input", "b", 8),
+        ("output", "sum", 8),
+    ]
     with pytest.raises(DesignError, match="module 'other' is not in the Verilog text"):
         module_ports(_VERILOG, "other")
 

@@ -30,17 +30,26 @@ def _frames(images: np.ndarray, steps: int) -> np.ndarray:
     return np.repeat(images[None], steps, 0)
 
 
-def _one(weight: float, steps: int = 1, norm: BatchNorm | None = None, bias: float = 0.0,
-         **neuron: Any) -> FloatNetwork:  # fmt: skip
+def _one(
+    weight: float, steps: int = 1, norm: BatchNorm | None = None, bias: float = 0.0, **neuron: Any
+) -> FloatNetwork:
     """Ten inputs of one weight, one neuron."""
-    return FloatNetwork(steps, [
-        FloatInput("image", (1, 1, WIDTH), "frames"),
-        FloatLinear("sum", "image", np.full((1, WIDTH), weight, np.float32), norm=norm,
-                    bias=np.float32([bias]) if bias else None),
-        FloatNeuron("spike", ("sum",), **neuron),
-        FloatLinear("full", "spike", np.float32([[1], [-1]])),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (1, 1, WIDTH), "frames"),
+            FloatLinear(
+                "sum",
+                "image",
+                np.full((1, WIDTH), weight, np.float32),
+                norm=norm,
+                bias=np.float32([bias]) if bias else None,
+            ),
+            FloatNeuron("spike", ("sum",), **neuron),
+            FloatLinear("full", "spike", np.float32([[1], [-1]])),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
 def _fires_from(network: Network, steps: int = 1) -> int:
@@ -62,8 +71,9 @@ def test_case_a_whole_number_of_float32_weights_is_on_the_tie(weight: float) -> 
     for times in range(1, WIDTH):
         for strict in (False, True):
             threshold = times * weight
-            network, report = quantize(_one(weight, threshold=threshold, strict=strict),
-                                       _frames(STAIRS, 1))  # fmt: skip
+            network, report = quantize(
+                _one(weight, threshold=threshold, strict=strict), _frames(STAIRS, 1)
+            )
             assert _fires_from(network) == times + strict, (weight, times, strict)
             assert report.layers[0].mismatch == 0  # the reference knows of the tie, too
 
@@ -88,8 +98,9 @@ def test_case_five_times_a_fifth_is_what_torch_and_snntorch_say() -> None:
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize(("off", "on"), [(5e-7, True), (-5e-7, True), (3e-6, False),
-                                         (-3e-6, False), (2e-4, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("off", "on"), [(5e-7, True), (-5e-7, True), (3e-6, False), (-3e-6, False), (2e-4, False)]
+)
 def test_case_how_near_a_tie_is(strict: bool, off: float, on: bool) -> None:
     whole = 5 * (1 + off)
     network, _ = quantize(_one(1.0, threshold=whole, strict=strict), _frames(STAIRS, 1))
@@ -100,7 +111,11 @@ def test_case_how_near_a_tie_is(strict: bool, off: float, on: bool) -> None:
 def test_case_a_tie_is_never_more_than_a_thousandth_of_a_unit() -> None:
     """Relative to 50,000 units, 1e-6 is a twentieth of one."""
     assert snap(np.array([50000.0009, 50000.004, 0.0, -3.0000001])).tolist() == [
-        50000.0, 50000.004, 0.0, -3.0]  # fmt: skip
+        50000.0,
+        50000.004,
+        0.0,
+        -3.0,
+    ]
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.7, 1e-3, 40.0])
@@ -141,11 +156,14 @@ def test_case_whole_subtraction_of_float32_weights_needs_no_fraction() -> None:
 
 def _head(weight: Any, bias: Any, steps: int = 1, **readout: Any) -> FloatNetwork:
     w = np.asarray(weight, np.float32)
-    return FloatNetwork(steps, [
-        FloatInput("image", (1, 1, w.shape[1]), "frames"),
-        FloatLinear("full", "image", w, bias=None if bias is None else np.float32(bias)),
-        FloatReadout("readout", ("full",), **readout),
-    ])  # fmt: skip
+    return FloatNetwork(
+        steps,
+        [
+            FloatInput("image", (1, 1, w.shape[1]), "frames"),
+            FloatLinear("full", "image", w, bias=None if bias is None else np.float32(bias)),
+            FloatReadout("readout", ("full",), **readout),
+        ],
+    )
 
 
 def test_case_a_bias_between_units_decides_the_class() -> None:
@@ -157,10 +175,17 @@ def test_case_a_bias_between_units_decides_the_class() -> None:
     assert report.layers[0].fraction_bits > 0 and report.layers[0].mismatch == 0
 
 
-@pytest.mark.parametrize(("bias", "start", "lossless"), [
-    (None, 0.0, True), ([0.5, 1.0], 0.0, False), ([0.5, 1.0], 0.25, False),
-    ([0.4, -0.8], 0.2, True), ([0.4, -0.8], 0.1, False), (None, 0.3, False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bias", "start", "lossless"),
+    [
+        (None, 0.0, True),
+        ([0.5, 1.0], 0.0, False),
+        ([0.5, 1.0], 0.25, False),
+        ([0.4, -0.8], 0.2, True),
+        ([0.4, -0.8], 0.1, False),
+        (None, 0.3, False),
+    ],
+)
 def test_case_no_fraction_only_where_bias_and_start_are_whole(
     bias: Any, start: float, lossless: bool
 ) -> None:
@@ -199,8 +224,7 @@ def test_case_logits_that_tie_are_the_lowest_class() -> None:
 
 def test_case_first_spike_reference_is_exact_for_large_membranes() -> None:
     """Membranes of 40 to 43, all fired at once: a logistic made them one number."""
-    net = _head(_rows([41, 40, 43, 42]), None,
-                mode="first_spike", threshold=30.0)  # fmt: skip
+    net = _head(_rows([41, 40, 43, 42]), None, mode="first_spike", threshold=30.0)
     image = np.ones((1, 1, 1, 1, 43), np.uint8)
     network, report = quantize(net, image, evaluate=(image, np.array([2])))
     assert report.accuracy_float == report.accuracy_integer == 1.0
@@ -253,13 +277,20 @@ def test_case_counts_need_no_common_scale(kind: str) -> None:
     elif kind == "zero":
         weight[3] = 0
     else:
-        norm = BatchNorm(f([1, -0.5, 0.3, 2, 0]), f([0.2, -0.1, 0.4, 0, 1.5]), f([1, 2, 0, -1, 3]),
-                         f([4, 1, 2, 9, 1]))  # fmt: skip
-    net = FloatNetwork(6, [
-        FloatInput("image", (1, 1, 30), "frames"),
-        FloatLinear("full", "image", weight, norm=norm, bias=f([0.13, 0.21, -0.37, 0.74, 0])),
-        FloatReadout("readout", ("full",), "count", 0.8, reset="subtract"),
-    ])  # fmt: skip
+        norm = BatchNorm(
+            f([1, -0.5, 0.3, 2, 0]),
+            f([0.2, -0.1, 0.4, 0, 1.5]),
+            f([1, 2, 0, -1, 3]),
+            f([4, 1, 2, 9, 1]),
+        )
+    net = FloatNetwork(
+        6,
+        [
+            FloatInput("image", (1, 1, 30), "frames"),
+            FloatLinear("full", "image", weight, norm=norm, bias=f([0.13, 0.21, -0.37, 0.74, 0])),
+            FloatReadout("readout", ("full",), "count", 0.8, reset="subtract"),
+        ],
+    )
     images = rng.integers(0, 2, (6, 200, 1, 1, 30)).astype(np.uint8)
     x = torch.from_numpy(images.reshape(6, 200, 30)).double() @ torch.from_numpy(weight.T).double()
     x += torch.tensor([0.13, 0.21, -0.37, 0.74, 0])

@@ -59,10 +59,12 @@ def graph(side=6):
 
 
 FOLDING = {
-    "c1": {"pe": 2, "simd": 2, "tp": 8}, "c2": {"pe": 3, "simd": 3, "tp": 2},
-    "c3": {"pe": 2, "simd": 6, "tp": 1}, "d3": {"pe": 2, "simd": 3, "tp": 4},
+    "c1": {"pe": 2, "simd": 2, "tp": 8},
+    "c2": {"pe": 3, "simd": 3, "tp": 2},
+    "c3": {"pe": 2, "simd": 6, "tp": 1},
+    "d3": {"pe": 2, "simd": 3, "tp": 4},
     "f": {"pe": 1, "simd": 4, "tp": 2},
-}  # fmt: skip
+}
 
 
 def run_rtl(network, design, images=5):
@@ -150,9 +152,17 @@ def clocks(plan):
     return TokenModel(plan).run(1, taps=True).beats["out"]
 
 
-@pytest.mark.parametrize(("depth", "latency", "every"), [
-    (1, 1, 2), (2, 1, 1), (1, 3, 4), (2, 3, 2), (4, 3, 1), (ENDLESS, 3, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("depth", "latency", "every"),
+    [
+        (1, 1, 2),
+        (2, 1, 1),
+        (1, 3, 4),
+        (2, 3, 2),
+        (4, 3, 1),
+        (ENDLESS, 3, 1),
+    ],
+)
 def test_a_fifo_passes_depth_beats_in_latency_plus_one_clocks(depth, latency, every):
     out = line(("fifo", depth, latency))
     assert out[0] == 1 + latency

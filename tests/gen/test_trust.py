@@ -123,9 +123,20 @@ def outside(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["x/bashrc", "../elsewhere/bashrc", "{outside}/bashrc", "mem/../../elsewhere/bashrc", "x", "",
-     ".", "deep/x/bashrc", "x/../../elsewhere/bashrc", "mem\\bashrc", "a\0b"],
-)  # fmt: skip
+    [
+        "x/bashrc",
+        "../elsewhere/bashrc",
+        "{outside}/bashrc",
+        "mem/../../elsewhere/bashrc",
+        "x",
+        "",
+        ".",
+        "deep/x/bashrc",
+        "x/../../elsewhere/bashrc",
+        "mem\\bashrc",
+        "a\0b",
+    ],
+)
 @pytest.mark.parametrize("sealed", [True, False])
 def test_nothing_outside_is_deleted(build, outside, name, sealed):
     """Whatever the record says was written by an earlier run; also one with our own seal."""
@@ -194,8 +205,15 @@ def test_a_kept_text_is_known_by_its_key_and_seal(tmp_path, elsewhere):
     path.write_text(trust.keep("k", "module a;\n"))
     assert trust.kept(path, "k") == "module a;\n" and trust.kept(path, "other") is None
     whole = path.read_text()
-    for text in (whole + "x", whole[:-1], whole.partition("\n")[2], f"// k\n{EVIL}",
-                 f"// k {'0' * 64}\n{EVIL}", whole.replace("// k", "// j"), ""):  # fmt: skip
+    for text in (
+        whole + "x",
+        whole[:-1],
+        whole.partition("\n")[2],
+        f"// k\n{EVIL}",
+        f"// k {'0' * 64}\n{EVIL}",
+        whole.replace("// k", "// j"),
+        "",
+    ):
         path.write_text(text)
         assert trust.kept(path, "k") is None
     path.write_text(whole)
@@ -212,8 +230,11 @@ def test_the_secret_is_the_users_alone(tmp_path, monkeypatch):
     assert trust.seal("x", 1) == one and trust.is_sealed("x", 1, one)
     assert not trust.is_sealed("y", 1, one) and not trust.is_sealed("x", 2, one)
     assert not trust.is_sealed("x", object(), one) and not trust.is_sealed("x", 1, "ä" * 64)
-    for spoil in (lambda: path.chmod(0o644), lambda: path.write_bytes(b"short"),
-                  lambda: (path.unlink(), path.symlink_to("/dev/null"))):  # fmt: skip
+    for spoil in (
+        lambda: path.chmod(0o644),
+        lambda: path.write_bytes(b"short"),
+        lambda: (path.unlink(), path.symlink_to("/dev/null")),
+    ):
         spoil()
         trust._secret.cache_clear()
         two = trust.seal("x", 1)
@@ -290,12 +311,18 @@ def routed(build, monkeypatch):
     made = Build(build)
     images = patch.memory_images(made.network, made.design)
     record = {
-        "version": bitstream.VERSION, "files": {"placeholder.txt": sha256(b"text")},
-        "options": {"board": "ulx3s-85f", "uart": [], "baud": 1_000_000}, "inputs": "",
+        "version": bitstream.VERSION,
+        "files": {"placeholder.txt": sha256(b"text")},
+        "options": {"board": "ulx3s-85f", "uart": [], "baud": 1_000_000},
+        "inputs": "",
         "structure_id": files.structure_id(made.network, made.design.to_json()),
-        "logic": [i.name for i in images], "columns": [], "used": {}, "fmax_mhz": {}, "pll": None,
+        "logic": [i.name for i in images],
+        "columns": [],
+        "used": {},
+        "fmax_mhz": {},
+        "pll": None,
         "clock_mhz": 50.0,
-    }  # fmt: skip
+    }
     folder = made.workshop("board")
     (folder / "placeholder.txt").write_text("text")
     sealed = record | {"seal": trust.seal("placed", record)}

@@ -22,8 +22,16 @@ def network():
         [
             Input("x", (1, 8, 6)),
             Conv2d("c", "x", trits(4, 1, 3, 3), padding=(1, 1, 1, 1)),
-            Neuron("n", ("c",), NeuronRule(threshold=rng.integers(90, 200, 4), leak=Decay(2),
-                                           fraction_bits=2, reset_by=rng.integers(50, 90, 4))),
+            Neuron(
+                "n",
+                ("c",),
+                NeuronRule(
+                    threshold=rng.integers(90, 200, 4),
+                    leak=Decay(2),
+                    fraction_bits=2,
+                    reset_by=rng.integers(50, 90, 4),
+                ),
+            ),
             Pool("p", "n", "sum"),
             Conv2d("d", "p", trits(4, 1, 2, 2), groups=4),
             Neuron("m", ("d",), NeuronRule(threshold=rng.integers(1, 3, 4), synapse=Decay(1))),
@@ -31,7 +39,7 @@ def network():
             Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
         ],
         name="every_core",
-    )  # fmt: skip
+    )
 
 
 FOLDING = {

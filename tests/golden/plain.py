@@ -44,8 +44,17 @@ def plain_neuron(drives, rule, c):
         else:
             v = u
             frozen = fired and rule.reset == "once"
-        history.append({"x": x, "drive": drive, "current": i, "u": u, "v": v,
-                        "reset": u - reset_by, "margin": u - threshold})  # fmt: skip
+        history.append(
+            {
+                "x": x,
+                "drive": drive,
+                "current": i,
+                "u": u,
+                "v": v,
+                "reset": u - reset_by,
+                "margin": u - threshold,
+            }
+        )
     if rule.delay:
         spikes = [0, *spikes][: len(spikes)]
     return spikes, v, history
@@ -138,9 +147,7 @@ def plain_pool(node, source, shape, steps):
 
 
 def plain_merge(node, sources, shapes):
-    sources = [
-        {at: s << k for at, s in source.items()} for source, k in zip(sources, node.shifts)
-    ]
+    sources = [{at: s << k for at, s in source.items()} for source, k in zip(sources, node.shifts)]
     if node.mode == "concat":
         out, start = {}, 0
         for source, shape in zip(sources, shapes):

@@ -35,19 +35,27 @@ def refusal(action, *words):
 @pytest.mark.parametrize(
     "array",
     [
-        np.arange(6, dtype=np.uint8).reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        np.arange(5, dtype=">i4"), np.array(7, np.int64), np.zeros((0, 3), np.float16),
-        np.array([True, False]), np.arange(4, dtype="<u2"),
+        np.arange(6, dtype=np.uint8).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(5, dtype=">i4"),
+        np.array(7, np.int64),
+        np.zeros((0, 3), np.float16),
+        np.array([True, False]),
+        np.arange(4, dtype="<u2"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_npy_of_numbers(array):
     found = parse_npy(npy(array), "f.npy")
     assert np.array_equal(found, array) and found.dtype == array.dtype.newbyteorder("=")
     assert found.flags.c_contiguous and found.flags.writeable and found.shape == array.shape
-    assert np.array_equal(parse_npy(headed(
-        "{'descr': '<u2', 'fortran_order': False, 'shape': (2,), }\n", b"\1\0\2\0", 2
-    ), "f"), [1, 2])  # fmt: skip
+    assert np.array_equal(
+        parse_npy(
+            headed("{'descr': '<u2', 'fortran_order': False, 'shape': (2,), }\n", b"\1\0\2\0", 2),
+            "f",
+        ),
+        [1, 2],
+    )
 
 
 SHAPE = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }\n"
@@ -76,8 +84,12 @@ SHAPE = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }\n"
     ],
 )
 def test_npy_of_anything_else_is_refused(data, cause):
-    refusal(lambda: parse_npy(data, "f.npy"), "f.npy: is no .npy file of numbers", cause,
-            "; write it with numpy.save")  # fmt: skip
+    refusal(
+        lambda: parse_npy(data, "f.npy"),
+        "f.npy: is no .npy file of numbers",
+        cause,
+        "; write it with numpy.save",
+    )
 
 
 def test_npz_is_bounded_by_what_it_has_unpacked():
@@ -134,6 +146,6 @@ def test_safetensors_as_the_library_writes_them():
         (tensors(entry("BF16", (1,)), b"ab"), "tensor 'a' has the type 'BF16', none of BOOL"),
         (tensors(entry(7), b"ab"), "tensor 'a' has the type '7'"),
     ],
-)  # fmt: skip
+)
 def test_safetensors_of_anything_else_are_refused(data, cause):
     refusal(lambda: parse_tensors(data, "t"), "t: ", cause)

@@ -90,10 +90,14 @@ def test_bounds_of_ranges_hold_every_rule_inside_them(data):
 
 def test_registers_that_pass_32_bits_are_refused_with_name_and_range():
     def network(mode="membrane", steps=4, **rule):
-        return Network(steps, [
-            Input("x", (1, 1, 200)), Linear("fc", "x", np.ones((2, 200))),
-            Readout("out", "fc", NeuronRule([1, 1], "none", **rule), mode),
-        ])  # fmt: skip
+        return Network(
+            steps,
+            [
+                Input("x", (1, 1, 200)),
+                Linear("fc", "x", np.ones((2, 200))),
+                Readout("out", "fc", NeuronRule([1, 1], "none", **rule), mode),
+            ],
+        )
 
     node_bounds(network(fraction_bits=12), "out")
     with pytest.raises(NetworkError, match=r"node 'out': \w+ can reach .* more than 32 bits; use"):
@@ -128,19 +132,32 @@ def plain_bounds(rule, low, high, steps):
 def test_case_a_register_that_starts_at_its_end_does_not_stop_the_analysis():
     """-2**31 fits 32 bits: the steps behind it count, and the Verilog is as wide as they need."""
     rule = NeuronRule([0] * 3, "none", v_init=[-(2**31), 0, 0], synapse="ramp")
-    network = Network(8, [
-        Input("x", (1, 1, 2), "frames"),
-        Linear("fc", "x", np.array([[1, 1], [-1, 1], [1, -1]])),
-        Readout("out", "fc", rule),
-    ])  # fmt: skip
+    network = Network(
+        8,
+        [
+            Input("x", (1, 1, 2), "frames"),
+            Linear("fc", "x", np.array([[1, 1], [-1, 1], [1, -1]])),
+            Readout("out", "fc", rule),
+        ],
+    )
     b = node_bounds(network, "out")
     assert b.current == (-8, 16) and b.u[0] == -(2**31)
     tight = NeuronRule([0] * 3, "none", v_init=[-(2**31) + 36, 0, 0], synapse="ramp")
     b = rule_bounds(tight, (np.full(3, -1), np.full(3, 2)), 8)
     assert b.current == (-8, 16) and b.u == (-(2**31), 72)
     with pytest.raises(NetworkError, match="node 'out': u can reach .-2147483656, .* 32 bits"):
-        node_bounds(Network(8, [*network.nodes[:2], Readout("out", "fc", NeuronRule(
-            [0] * 3, "none", v_init=[0, -(2**31), 0], leak=None))]), "out")  # fmt: skip
+        node_bounds(
+            Network(
+                8,
+                [
+                    *network.nodes[:2],
+                    Readout(
+                        "out", "fc", NeuronRule([0] * 3, "none", v_init=[0, -(2**31), 0], leak=None)
+                    ),
+                ],
+            ),
+            "out",
+        )
 
 
 @pytest.mark.parametrize("synapse", [None, "ramp", Decay(12)])
@@ -149,8 +166,15 @@ def test_case_bounds_of_1024_steps_do_not_wrap(synapse, leak, fraction):
     """They are those of Python's integers, or both are beyond what any register holds."""
     far = 2**38
     for low, high in ((-3, 7), (-(2**31), 2**35), (-(2**62), 5)):
-        rule = NeuronRule([5], "none", leak=leak, synapse=synapse, fraction_bits=fraction,
-                          bias=[2**31 - 1], v_init=[-(2**31)])  # fmt: skip
+        rule = NeuronRule(
+            [5],
+            "none",
+            leak=leak,
+            synapse=synapse,
+            fraction_bits=fraction,
+            bias=[2**31 - 1],
+            v_init=[-(2**31)],
+        )
         got = rule_bounds(rule, (np.array([low]), np.array([high])), 1024)
         for name, want in plain_bounds(rule, low, high, 1024).items():
             for mine, plain in zip(getattr(got, name), want, strict=True):
@@ -173,10 +197,14 @@ def test_case_only_registers_that_the_rule_has_are_refused():
     """A threshold that nothing is compared with and a reset_by that nothing takes away."""
 
     def network(rule, mode="membrane", steps=4):
-        return Network(steps, [
-            Input("x", (1, 1, 8)), Linear("fc", "x", np.ones((2, 8))),
-            Readout("out", "fc", rule, mode),
-        ])  # fmt: skip
+        return Network(
+            steps,
+            [
+                Input("x", (1, 1, 8)),
+                Linear("fc", "x", np.ones((2, 8))),
+                Readout("out", "fc", rule, mode),
+            ],
+        )
 
     far = [2**31 - 1, 2**31 - 1]
     node_bounds(network(NeuronRule(far, "none")), "out")
@@ -191,10 +219,14 @@ def test_case_only_registers_that_the_rule_has_are_refused():
 
 
 def test_case_declared_ranges_of_a_membrane_readout_do_not_bound_its_threshold():
-    network = Network(4, [
-        Input("x", (1, 1, 8)), Linear("fc", "x", np.ones((2, 8))),
-        Readout("out", "fc", NeuronRule([2**30, 0], "none")),
-    ])  # fmt: skip
+    network = Network(
+        4,
+        [
+            Input("x", (1, 1, 8)),
+            Linear("fc", "x", np.ones((2, 8))),
+            Readout("out", "fc", NeuronRule([2**30, 0], "none")),
+        ],
+    )
     ranges = {"threshold": (-(2**31), 2**31 - 1), "bias": (-4, 3), "v_init": (-4, 3)}
     node_bounds(network, "out", True, ranges)
 

@@ -83,8 +83,9 @@ def test_json_is_strict(data, cause):
 
 def test_json_that_is_right_is_read():
     assert parse_json(b'\xef\xbb\xbf{"a": "\\ud83d\\ude00", "b": [1.5, -2]}', "f") == {
-        "a": "\U0001f600", "b": [1.5, -2],
-    }  # fmt: skip
+        "a": "\U0001f600",
+        "b": [1.5, -2],
+    }
     deep = json.dumps([1])
     for _ in range(62):
         deep = f"[{deep}]"

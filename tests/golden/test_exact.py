@@ -53,20 +53,28 @@ def test_result_has_the_declared_types_and_does_not_depend_on_the_batch(mode):
 
 
 def test_classes_that_tie_give_the_lowest_index():
-    network = Network(2, [
-        Input("x", (1, 1, 1)), Linear("fc", "x", np.ones((4, 1))),
-        Readout("out", "fc", NeuronRule([1] * 4, "none")),
-    ])  # fmt: skip
+    network = Network(
+        2,
+        [
+            Input("x", (1, 1, 1)),
+            Linear("fc", "x", np.ones((4, 1))),
+            Readout("out", "fc", NeuronRule([1] * 4, "none")),
+        ],
+    )
     assert run(network, np.full((1, 1, 1, 1), 7, np.uint8)).classes.tolist() == [0]
 
 
 def test_first_spike_orders_time_then_membrane_then_index():
     # class k fires when its sum reaches the threshold: weights make sums +1, +2, +2, 0, -1 a step
     weight = np.array([[1, 0], [1, 1], [1, 1], [0, 0], [-1, 0]])
-    network = Network(4, [
-        Input("x", (2, 1, 1), "frames"), Linear("fc", "x", weight),
-        Readout("out", "fc", NeuronRule([3, 3, 4, 9, 9], "none"), "first_spike"),
-    ])  # fmt: skip
+    network = Network(
+        4,
+        [
+            Input("x", (2, 1, 1), "frames"),
+            Linear("fc", "x", weight),
+            Readout("out", "fc", NeuronRule([3, 3, 4, 9, 9], "none"), "first_spike"),
+        ],
+    )
     result = run(network, np.ones((4, 1, 2, 1, 1), np.uint8))
     order = sorted(range(5), key=lambda k: (-int(result.logits[0, k]), k))
     assert order == [1, 2, 0, 3, 4]  # 1 and 2 at t = 1 with v = 4; 0 at t = 2; then v 0 and -1
@@ -74,10 +82,15 @@ def test_first_spike_orders_time_then_membrane_then_index():
 
 
 def test_trace_of_a_wide_stream_is_wider_than_8_bits():
-    network = Network(1, [
-        Input("x", (1, 17, 16), "frames"), Pool("pool", "x", "sum", (17, 16)),
-        Linear("fc", "pool", [[1]]), Readout("out", "fc", NeuronRule([1], "none")),
-    ])  # fmt: skip
+    network = Network(
+        1,
+        [
+            Input("x", (1, 17, 16), "frames"),
+            Pool("pool", "x", "sum", (17, 16)),
+            Linear("fc", "pool", [[1]]),
+            Readout("out", "fc", NeuronRule([1], "none")),
+        ],
+    )
     result = run(network, np.ones((1, 1, 1, 17, 16), np.uint8), "all")
     assert result.spikes["pool"].dtype == np.uint16 and result.spikes["pool"].item() == 272
     assert result.logits.item() == 272
@@ -91,10 +104,14 @@ def test_layers_that_float32_could_round_use_the_oracle(monkeypatch):
     )
     # 255 * 16448 is just below 2**22, 255 * 16449 just above
     for fan_in, kind in ((16448, torch.float32), (16449, torch.int32)):
-        network = Network(1, [
-            Input("x", (fan_in, 1, 1)), Conv2d("conv", "x", np.ones((1, fan_in, 1, 1))),
-            Readout("out", "conv", NeuronRule([1], "none")),
-        ])  # fmt: skip
+        network = Network(
+            1,
+            [
+                Input("x", (fan_in, 1, 1)),
+                Conv2d("conv", "x", np.ones((1, fan_in, 1, 1))),
+                Readout("out", "conv", NeuronRule([1], "none")),
+            ],
+        )
         images = np.full((1, fan_in, 1, 1), 255, np.uint8)
         images[0, 0] = 254
         assert run(network, images).logits.item() == 255 * fan_in - 1
@@ -171,9 +188,16 @@ def test_compare_names_the_first_difference_and_counts_all():
     b.logits[4, 2] += 1
     found = compare(a, b)
     assert found == Difference(
-        "logit", None, None, 4, 2, None, None,
-        (int(a.logits[4, 2]), int(b.logits[4, 2])), 1,
-    )  # fmt: skip
+        "logit",
+        None,
+        None,
+        4,
+        2,
+        None,
+        None,
+        (int(a.logits[4, 2]), int(b.logits[4, 2])),
+        1,
+    )
     b.classes[0] = 9
     b.spikes["pool"][2, 0, 0, 0, 0] ^= 1
     b.spikes["pool"][1, 3, 2, 1, 0] ^= 1

@@ -25,14 +25,20 @@ SMALL = Limits(channels=4, side=5, layers=2, steps=5, graphs=True)
 
 def example(scale=1.0, flip=1):
     w = np.random.default_rng(1).integers(-1, 2, (3, 1, 3, 3))
-    rule = NeuronRule([3, 4, 5], "zero", bias=np.ones((2, 3)), leak=Decay(1, 3), synapse="ramp",
-                      fraction_bits=1)  # fmt: skip
-    return Network(2, [
-        Input("x", (1, 4, 5), "rate", seed=7), Conv2d("conv", "x", w * flip, (1, 2), (1, 0, 1, 1)),
-        Neuron("hidden", "conv", rule, amplitude=0.1),
-        Linear("fc", "hidden", np.ones((2, 27)), "binary"),
-        Readout("out", "fc", NeuronRule([1, 1], "none"), scale=scale),
-    ], "example")  # fmt: skip
+    rule = NeuronRule(
+        [3, 4, 5], "zero", bias=np.ones((2, 3)), leak=Decay(1, 3), synapse="ramp", fraction_bits=1
+    )
+    return Network(
+        2,
+        [
+            Input("x", (1, 4, 5), "rate", seed=7),
+            Conv2d("conv", "x", w * flip, (1, 2), (1, 0, 1, 1)),
+            Neuron("hidden", "conv", rule, amplitude=0.1),
+            Linear("fc", "hidden", np.ones((2, 27)), "binary"),
+            Readout("out", "fc", NeuronRule([1, 1], "none"), scale=scale),
+        ],
+        "example",
+    )
 
 
 def one_sentence(error):
@@ -66,8 +72,12 @@ def test_real_metadata_is_kept_but_is_no_structure(tmp_path):
     assert len({files.structure_id(n, design) for n in (a, b, c)}) == 1  # retrained: still loads
     assert files.weights_id(a) == files.weights_id(b) != files.weights_id(c)
     assert files.structure_id(a, design) != files.structure_id(a, '{"clock": 2}')
-    other = Network(3, [n for n in example().nodes if n.name != "hidden"] + [
-        Neuron("hidden", "conv", NeuronRule([3, 4, 5], "zero"))], "example")  # fmt: skip
+    other = Network(
+        3,
+        [n for n in example().nodes if n.name != "hidden"]
+        + [Neuron("hidden", "conv", NeuronRule([3, 4, 5], "zero"))],
+        "example",
+    )
     assert files.structure_id(other, design) != files.structure_id(a, design)
     same = '{"clock": 1, "latency": 7, "ends": {"flight": 3}, "cores": [{"law": {"input": 5}}]}'
     better = same.replace("7", "8").replace("5", "6")  # predictions
@@ -160,7 +170,7 @@ def drop(*keys):
         (put("tensors", "sha256", value="0" * 64), "not the file of network.json"),
         (put("tensors", "bytes", value=10), "is larger than the 10 bytes it can have"),
     ],
-)  # fmt: skip
+)
 def test_a_network_file_that_is_wrong_inside_is_refused(tmp_path, change, message):
     files.save(example(), tmp_path)
     edited(tmp_path, change)
@@ -198,10 +208,20 @@ def test_weights_outside_the_set_and_foreign_tensors_are_refused_even_with_right
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"{", b"[1]", b"null", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000,
-     b'{"format": "sterna-network", "version": 1}', b"9" * 5000,
-     b'{"format": "sterna-network", "version": 1, "check": 3}'],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"null",
+        b"\xff\xfe",
+        b'{"a": NaN}',
+        b'{"a": 1, "a": 2}',
+        b"[" * 100_000,
+        b'{"format": "sterna-network", "version": 1}',
+        b"9" * 5000,
+        b'{"format": "sterna-network", "version": 1, "check": 3}',
+    ],
+)
 def test_a_network_json_of_anything_else_is_refused(tmp_path, text):
     files.save(example(), tmp_path)
     (tmp_path / "network.json").write_bytes(text)
@@ -347,8 +367,9 @@ def test_write_atomic_makes_folders_and_leaves_only_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("stage", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left on device"),
-                                     KeyboardInterrupt()])  # fmt: skip
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
 def test_a_full_disk_or_an_interrupt_leaves_the_old_file_and_nothing_else(
     tmp_path, monkeypatch, stage, failure
 ):
@@ -363,8 +384,11 @@ def test_a_full_disk_or_an_interrupt_leaves_the_old_file_and_nothing_else(
 
         def opened(handle, mode):
             f = real(handle, mode, buffering=0)
-            wrapper = type("Full", (), {"write": fail, "__enter__": lambda s: s,
-                                        "__exit__": lambda s, *a: f.close()})  # fmt: skip
+            wrapper = type(
+                "Full",
+                (),
+                {"write": fail, "__enter__": lambda s: s, "__exit__": lambda s, *a: f.close()},
+            )
             return wrapper()
 
         monkeypatch.setattr(disk.os, "fdopen", opened)

@@ -30,10 +30,14 @@ def conv(name, source, o=2, c=2, k=3, **options):
 
 def test_a_valid_graph_knows_shapes_maxima_planes_and_order():
     network = net(
-        neuron("n", "conv", "x", coef=(ONE(2),)), conv("conv", "x"),
-        Merge("sum", ("n", "x"), "add"), Pool("pool", "sum", "sum", (3, 2), (1, 2)),
-        Merge("both", ("pool", "pool"), "concat"), source="both", size=16,
-    )  # fmt: skip
+        neuron("n", "conv", "x", coef=(ONE(2),)),
+        conv("conv", "x"),
+        Merge("sum", ("n", "x"), "add"),
+        Pool("pool", "sum", "sum", (3, 2), (1, 2)),
+        Merge("both", ("pool", "pool"), "concat"),
+        source="both",
+        size=16,
+    )
     order = network.order
     assert all(order.index(i) < order.index(n) for n in order for i in network[n].inputs)
     assert network.shape["pool"] == (2, 2, 2) and network.shape["both"] == (4, 2, 2)
@@ -41,8 +45,9 @@ def test_a_valid_graph_knows_shapes_maxima_planes_and_order():
     assert network.planes("pool") == 16 and network.planes("x") == 4
     assert network.readers("x") == ["n", "conv", "sum"]
     assert network.readout.name == "out" and network.input.name == "x"
-    pixels = Network(4, [Input("x", (1, 1, 1)), Linear("fc", "x", ONE((1, 1))),
-                         Readout("out", "fc", OUT)])  # fmt: skip
+    pixels = Network(
+        4, [Input("x", (1, 1, 1)), Linear("fc", "x", ONE((1, 1))), Readout("out", "fc", OUT)]
+    )
     assert pixels.planes("x") == 8 and pixels.maximum["x"] == 255 and pixels.is_pixels("x")
 
 
@@ -73,7 +78,8 @@ CASES = {
     ),
     "groups 0": (lambda: conv("c", "x", groups=0), "groups 0 must be at least 1"),
     "groups that do not divide": (
-        lambda: conv("c", "x", o=3, groups=2), "3 output channels do not divide into 2 groups",
+        lambda: conv("c", "x", o=3, groups=2),
+        "3 output channels do not divide into 2 groups",
     ),
     "coding": (lambda: Input("x", (1, 1, 1), "phase"), "coding 'phase' is not one of"),
     "input shape": (lambda: Input("x", (1, 0, 1)), "shape .* must be 3 integers of at least 1"),
@@ -84,8 +90,10 @@ CASES = {
     "merge of one": (lambda: Merge("m", ("a",), "add"), "node 'm': add of 1 inputs"),
     "values beyond 24 bits": (
         lambda: net(
-            Merge("m", ("x", "x"), "add", (8, 8)), Merge("p", ("m", "m"), "add", (8, 8)),
-            Merge("q", ("p", "p"), "add", (7, 7)), source="q",
+            Merge("m", ("x", "x"), "add", (8, 8)),
+            Merge("p", ("m", "m"), "add", (8, 8)),
+            Merge("q", ("p", "p"), "add", (7, 7)),
+            source="q",
         ),
         "node 'q': its values reach 67108864, more than 16777215; add or pool fewer streams",
     ),
@@ -112,20 +120,24 @@ CASES = {
         "node 'o': readout 'membrane' cannot have reset 'subtract'; 'count' needs a reset",
     ),
     "count without reset": (
-        lambda: Readout("o", "f", OUT, "count"), "readout 'count' cannot have reset 'none'",
+        lambda: Readout("o", "f", OUT, "count"),
+        "readout 'count' cannot have reset 'none'",
     ),
     "readout delay": (
-        lambda: Readout("o", "f", NeuronRule([1], "none", delay=1)), "a readout has no delay",
+        lambda: Readout("o", "f", NeuronRule([1], "none", delay=1)),
+        "a readout has no delay",
     ),
     "steps 0": (lambda: net(source="x", steps=0), "steps 0 must be an integer, 1 to"),
     "steps real": (lambda: net(source="x", steps=4.0), "steps 4.0 must be an integer"),
     "network name": (lambda: net(source="x", name="My-Net"), "name 'My-Net' must match"),
     "node name": (lambda: net(conv("A b", "x"), source="x"), "node 'A b': names must match"),
     "duplicate name": (
-        lambda: net(conv("c", "x"), conv("c", "x"), source="x"), "node 'c': the name is used twice",
+        lambda: net(conv("c", "x"), conv("c", "x"), source="x"),
+        "node 'c': the name is used twice",
     ),
     "unknown node": (
-        lambda: net(source="y"), "node 'fc': reads unknown node 'y'; known nodes are x, fc, out",
+        lambda: net(source="y"),
+        "node 'fc': reads unknown node 'y'; known nodes are x, fc, out",
     ),
     "cycle": (
         lambda: net(conv("c", "n"), neuron("n", "c"), source="n"),
@@ -145,7 +157,8 @@ CASES = {
         "needs exactly one Readout",
     ),
     "reading a readout": (
-        lambda: net(conv("c", "out"), neuron("n", "c"), source="x"), "reads the readout 'out'",
+        lambda: net(conv("c", "out"), neuron("n", "c"), source="x"),
+        "reads the readout 'out'",
     ),
     "sums into a pool": (
         lambda: net(conv("c", "x"), Pool("p", "c", "sum"), source="p", size=8),
@@ -193,14 +206,22 @@ CASES = {
     ),
     "inputs of two shapes": (
         lambda: net(
-            conv("c", "x"), Conv2d("d", "x", ONE((2, 2, 3, 3))),
-            neuron("n", "c", "d", shifts=(0, 0)), source="n",
+            conv("c", "x"),
+            Conv2d("d", "x", ONE((2, 2, 3, 3))),
+            neuron("n", "c", "d", shifts=(0, 0)),
+            source="n",
         ),
         r"node 'n': inputs 'c' \(2, 4, 4\) and 'd' \(2, 2, 2\) differ in shape",
     ),
     "readout of a map": (
-        lambda: Network(1, [Input("x", (2, 4, 4)), conv("c", "x"),
-                            Readout("out", "c", NeuronRule([1, 1], "none"))]),
+        lambda: Network(
+            1,
+            [
+                Input("x", (2, 4, 4)),
+                conv("c", "x"),
+                Readout("out", "c", NeuronRule([1, 1], "none")),
+            ],
+        ),
         "node 'out': a readout reads a 1 x 1 map, not",
     ),
     "pool too large": (
@@ -225,7 +246,7 @@ CASES = {
         lambda: net(Merge("m", ("x", "x"), "add"), Merge("q", ("m", "x"), "and"), source="q"),
         "node 'q': merge 'and' needs 1-bit spikes, but 'm' goes up to 2",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -20,8 +20,11 @@ T, B, C = 8, 2, 3
 
 def rules(draw, steps=T, channels=C, weighted=1, spikes=0):
     small = st.integers(-300, 300)
-    array = lambda *s: np.array(draw(st.lists(small, min_size=int(np.prod(s)),  # noqa: E731
-                                              max_size=int(np.prod(s))))).reshape(s)  # fmt: skip
+
+    def array(*shape):
+        size = int(np.prod(shape))
+        return np.array(draw(st.lists(small, min_size=size, max_size=size))).reshape(shape)
+
     exponents = st.tuples(st.integers(1, 6), st.none() | st.integers(2, 8)).filter(
         lambda k: k[1] is None or k[1] > k[0]
     )
@@ -48,8 +51,10 @@ def test_scan_of_every_type_equals_plain_integers(data):
     weighted, spikes = data.draw(st.integers(1, 2)), data.draw(st.integers(0, 2))
     rule = rules(data.draw, weighted=weighted, spikes=spikes)
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    xs = [rng.integers(-40, 41, (T if k else data.draw(st.sampled_from((1, T))), B, C, 1, 2))
-          for k in range(weighted)]  # fmt: skip
+    xs = [
+        rng.integers(-40, 41, (T if k else data.draw(st.sampled_from((1, T))), B, C, 1, 2))
+        for k in range(weighted)
+    ]
     ss = [rng.integers(0, 4, (T, B, C, 1, 2)) for _ in range(spikes)]
     drive = sum(x << s for x, s in zip(xs, rule.shifts)) + np.zeros((T, 1, 1, 1, 1), int)
     drive = drive + sum(s * c[:, None, None].astype(int) for s, c in zip(ss, rule.coef))
@@ -150,9 +155,12 @@ HERE = np.full(C, THRESHOLD << F)
 def test_snntorch_leaky_with_reset_in_the_same_step(beta, reset, seed):
     snntorch = pytest.importorskip("snntorch", reason="could not import snntorch")
     neuron = snntorch.Leaky(
-        beta=torch.tensor(beta, dtype=torch.float64), threshold=THRESHOLD, init_hidden=True,
-        reset_mechanism=reset, reset_delay=False,
-    ).double()  # fmt: skip
+        beta=torch.tensor(beta, dtype=torch.float64),
+        threshold=THRESHOLD,
+        init_hidden=True,
+        reset_mechanism=reset,
+        reset_delay=False,
+    ).double()
     theirs = library(neuron, currents(seed))
     leak = {1.0: None, 0.5: Decay(1), 0.75: Decay(2)}[beta]
     got = ours(currents(seed), threshold=HERE + 1, reset_by=HERE, reset=reset, leak=leak)  # their >
@@ -172,9 +180,13 @@ def test_snntorch_leaky_whose_subtraction_comes_a_step_later(seed):
 def test_snntorch_synaptic():
     snntorch = pytest.importorskip("snntorch", reason="could not import snntorch")
     neuron = snntorch.Synaptic(
-        alpha=0.5, beta=0.75, threshold=THRESHOLD, init_hidden=True, reset_mechanism="subtract",
+        alpha=0.5,
+        beta=0.75,
+        threshold=THRESHOLD,
+        init_hidden=True,
+        reset_mechanism="subtract",
         reset_delay=False,
-    ).double()  # fmt: skip
+    ).double()
     x = currents(most=2)  # the synapse doubles it
     theirs = library(neuron, x)
     got = ours(x, threshold=HERE + 1, reset_by=HERE, leak=Decay(2), synapse=Decay(1))

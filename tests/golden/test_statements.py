@@ -50,8 +50,12 @@ def test_case_linear_reads_channels_first():
     s = RNG.integers(0, 2, (1, 1, 2, 3, 4))
     w = _trits(1, 24)
     got = _logits(Linear("fc", "x", w), Readout("o", "fc", NONE), shape=(2, 3, 4), images=s)
-    want = sum(w[0, (c * 3 + y) * 4 + x] * s[0, 0, c, y, x]
-               for c in range(2) for y in range(3) for x in range(4))  # fmt: skip
+    want = sum(
+        w[0, (c * 3 + y) * 4 + x] * s[0, 0, c, y, x]
+        for c in range(2)
+        for y in range(3)
+        for x in range(4)
+    )
     assert got.tolist() == [[want]]
 
 
@@ -64,8 +68,15 @@ def test_case_shifts_and_coefficients_go_with_their_kind_in_the_order_of_inputs(
     spikes = [Neuron(f"s{k}", f"p{k}", NeuronRule([1], "zero")) for k in range(3)]
     sums = [Linear("la", "s0", one), Linear("lb", "s2", -one)]
     rule = NeuronRule([0], "none", shifts=(3, 1), coef=([5], [-7]), fraction_bits=2)
-    got = _logits(*pick, *spikes, *sums, Readout("o", ("la", "s1", "lb", "s2"), rule),
-                  steps=2, shape=(3, 1, 1), images=frames)  # fmt: skip
+    got = _logits(
+        *pick,
+        *spikes,
+        *sums,
+        Readout("o", ("la", "s1", "lb", "s2"), rule),
+        steps=2,
+        shape=(3, 1, 1),
+        images=frames,
+    )
     x = [(s0 << 3) + 5 * s1 - (s2 << 1) - 7 * s2 for s0, s1, s2 in ((1, 0, 1), (1, 1, 0))]
     assert got.tolist() == [[4 * (x[0] + x[1])]]
     with pytest.raises(NetworkError, match="needs at least one weighted sum"):
@@ -79,8 +90,13 @@ def test_case_current_starts_at_0_and_the_start_leaks(synapse, leak):
     rule = NeuronRule([0], "none", synapse=synapse, leak=leak, v_init=[9], bias=[3])
     frames = np.array([1, 0, 1]).reshape(3, 1, 1, 1, 1)
     got = _logits(Linear("fc", "x", [[1]]), Readout("o", "fc", rule), steps=3, images=frames)
-    half = {None: lambda x: x, "ramp": lambda x: x, Decay(1): lambda x: (x + 1) // 2,
-            Decay(2): lambda x: (3 * x + 2) // 4, Decay(1, 1): lambda x: 0}  # fmt: skip
+    half = {
+        None: lambda x: x,
+        "ramp": lambda x: x,
+        Decay(1): lambda x: (x + 1) // 2,
+        Decay(2): lambda x: (3 * x + 2) // 4,
+        Decay(1, 1): lambda x: 0,
+    }
     i, v = 0, 9
     for x in (1, 0, 1):
         i = (half[synapse](i) if synapse is not None else 0) + x + 3
@@ -94,11 +110,16 @@ def test_case_a_delay_moves_spikes_and_no_reset(reset):
     frames = RNG.integers(0, 2, (6, 20, 1, 1, 3))
     out = {}
     for delay in (0, 1):
-        network = Network(6, [
-            Input("x", (1, 1, 3), "frames"), Linear("l", "x", [[1, 1, 1]]),
-            Neuron("n", "l", NeuronRule([2], reset, delay=delay)), Linear("fc", "n", [[1]]),
-            Readout("o", "fc", NONE),
-        ])  # fmt: skip
+        network = Network(
+            6,
+            [
+                Input("x", (1, 1, 3), "frames"),
+                Linear("l", "x", [[1, 1, 1]]),
+                Neuron("n", "l", NeuronRule([2], reset, delay=delay)),
+                Linear("fc", "n", [[1]]),
+                Readout("o", "fc", NONE),
+            ],
+        )
         out[delay] = run(network, frames, trace=("n",)).spikes["n"]
     assert out[0].any() and not out[1][0].any() and np.array_equal(out[1][1:], out[0][:-1])
 
@@ -106,20 +127,35 @@ def test_case_a_delay_moves_spikes_and_no_reset(reset):
 def test_case_first_spike_is_decided_by_time_then_membrane_then_index():
     """v of a tie is the membrane at the class's own first spike, though it grows later."""
     rule = NeuronRule([4] * 4, "none")
-    w = np.array([[1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0, 0],
-                  [1, 1, 0, 0, 0, 1, 1]])  # fmt: skip
+    w = np.array(
+        [[1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 0, 1, 1]]
+    )
     frames = np.ones((2, 1, 1, 1, 7), int)
     frames[1, ..., 2:] = 0
     frames[0, ..., 6] = 0
-    got = _logits(Linear("fc", "x", w), Readout("o", "fc", rule, "first_spike"), steps=2,
-                  shape=(1, 1, 7), images=frames)[0]  # fmt: skip
+    got = _logits(
+        Linear("fc", "x", w),
+        Readout("o", "fc", rule, "first_spike"),
+        steps=2,
+        shape=(1, 1, 7),
+        images=frames,
+    )[0]
     base = 1 << 23
-    assert got.tolist() == [(2 << 24) + 4 + base, (2 << 24) + 5 + base, (2 << 24) + 5 + base,
-                            (1 << 24) + 5 + base]  # fmt: skip
+    assert got.tolist() == [
+        (2 << 24) + 4 + base,
+        (2 << 24) + 5 + base,
+        (2 << 24) + 5 + base,
+        (1 << 24) + 5 + base,
+    ]
     assert got.argmax() == 1
     quiet = NeuronRule([100] * 4, "none")
-    got = _logits(Linear("fc", "x", w), Readout("o", "fc", quiet, "first_spike"), steps=2,
-                  shape=(1, 1, 7), images=frames)[0]  # fmt: skip
+    got = _logits(
+        Linear("fc", "x", w),
+        Readout("o", "fc", quiet, "first_spike"),
+        steps=2,
+        shape=(1, 1, 7),
+        images=frames,
+    )[0]
     assert got.tolist() == [6 + base, 7 + base, 7 + base, 5 + base]
 
 
@@ -138,7 +174,15 @@ def test_case_first_spike_has_24_bits_and_127_steps():
 
 def test_case_step_256_of_rate_coding_is_step_0():
     assert [bit_reverse8(t) for t in (0, 1, 2, 128, 255, 256, 257, 511)] == [
-        0, 128, 64, 1, 255, 0, 128, 255]  # fmt: skip
+        0,
+        128,
+        64,
+        1,
+        255,
+        0,
+        128,
+        255,
+    ]
     node = Input("x", (2, 3, 3), "rate", seed=7)
     images = RNG.integers(0, 256, (2, 2, 3, 3)).astype(np.uint8)
     spikes = encode(node, images, 600)
@@ -161,10 +205,15 @@ def test_case_latency_of_every_pixel():
 def test_case_pools_round_down_and_first_is_the_window_s():
     frames = RNG.integers(0, 2, (4, 9, 1, 5, 6))
     for mode in ("sum", "or", "first"):
-        network = Network(4, [
-            Input("x", (1, 5, 6), "frames"), Pool("p", "x", mode, (2, 3), (2, 2)),
-            Linear("fc", "p", np.ones((1, 4))), Readout("o", "fc", NONE),
-        ])  # fmt: skip
+        network = Network(
+            4,
+            [
+                Input("x", (1, 5, 6), "frames"),
+                Pool("p", "x", mode, (2, 3), (2, 2)),
+                Linear("fc", "p", np.ones((1, 4))),
+                Readout("o", "fc", NONE),
+            ],
+        )
         assert network.shape["p"] == (1, (5 - 2) // 2 + 1, (6 - 3) // 2 + 1)
         got = run(network, frames, trace=("p",)).spikes["p"]
         for y in range(2):
@@ -184,8 +233,11 @@ def test_case_limits_of_steps_and_streams():
 
     def summed(side):
         x = Input("x", (1, 16 * 64, 16 * 64), "frames")
-        pools = [Pool("a", "x", "sum", (64, 64)), Pool("b", "a", "sum", (16, 16)),
-                 Merge("m", ("b",) * side, "add")]  # fmt: skip
+        pools = [
+            Pool("a", "x", "sum", (64, 64)),
+            Pool("b", "a", "sum", (16, 16)),
+            Merge("m", ("b",) * side, "add"),
+        ]
         last = [Linear("fc", "m", [[1]]), Readout("o", "fc", NONE)]
         return Network(1, [x, *pools, *last]).maximum["m"]
 

@@ -20,20 +20,29 @@ WHOLE = [np.int8, np.int64, np.uint16, lambda v: np.array(v, np.int32)]
 
 @pytest.mark.parametrize("of", WHOLE)
 def test_numpys_integers_are_integers(of, tmp_path) -> None:
-    rule = NeuronRule(ONE(2) * 9, fraction_bits=of(2), delay=of(1), shifts=(of(1), 0), leak=Decay(
-        of(1), of(3)), coef=(ONE(2),))  # fmt: skip
-    network = Network(of(3), [
-        Input("x", (of(1), of(6), 6), "rate", bits=of(8), seed=of(3)),
-        Conv2d("c", "x", ONE((2, 1, 3, 3)), stride=of(1), padding=of(1), groups=of(1)),
-        Neuron("n", "c", NeuronRule(ONE(2))),
-        Conv2d("d", "n", ONE((2, 2, 1, 1)), stride=(of(1), of(1)), padding=(of(0), of(0))),
-        Conv2d("e", "n", ONE((2, 2, 1, 1))),
-        Neuron("m", ["d", "e", "n"], rule),
-        Merge("a", ("n", "m"), "add", shifts=(of(1), of(0))),
-        Pool("p", "a", "sum", kernel=of(2)),
-        Linear("f", "p", ONE((3, 18))),
-        Readout("r", "f", NeuronRule(ONE(3), "none"), scale=np.float32(1)),
-    ])  # fmt: skip
+    rule = NeuronRule(
+        ONE(2) * 9,
+        fraction_bits=of(2),
+        delay=of(1),
+        shifts=(of(1), 0),
+        leak=Decay(of(1), of(3)),
+        coef=(ONE(2),),
+    )
+    network = Network(
+        of(3),
+        [
+            Input("x", (of(1), of(6), 6), "rate", bits=of(8), seed=of(3)),
+            Conv2d("c", "x", ONE((2, 1, 3, 3)), stride=of(1), padding=of(1), groups=of(1)),
+            Neuron("n", "c", NeuronRule(ONE(2))),
+            Conv2d("d", "n", ONE((2, 2, 1, 1)), stride=(of(1), of(1)), padding=(of(0), of(0))),
+            Conv2d("e", "n", ONE((2, 2, 1, 1))),
+            Neuron("m", ["d", "e", "n"], rule),
+            Merge("a", ("n", "m"), "add", shifts=(of(1), of(0))),
+            Pool("p", "a", "sum", kernel=of(2)),
+            Linear("f", "p", ONE((3, 18))),
+            Readout("r", "f", NeuronRule(ONE(3), "none"), scale=np.float32(1)),
+        ],
+    )
     for node in network.nodes:
         for value in vars(node).values():
             assert not isinstance(value, np.generic)
@@ -75,10 +84,18 @@ def test_padding_is_also_torchs_two() -> None:
     assert Conv2d("c", "x", ONE((1, 1, 3, 3)), padding=2).padding == (2, 2, 2, 2)
 
 
-@pytest.mark.parametrize("shape", [
-    (3, 7, int(4.4e18)), (1, 2**32, 2**32), (1, 1, 10**5000), (1, 4097, 4096), (65536, 1, 1),
-    (np.int64(3), 7, np.int64(2**62)),
-], ids=range(6))  # fmt: skip
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (3, 7, int(4.4e18)),
+        (1, 2**32, 2**32),
+        (1, 1, 10**5000),
+        (1, 4097, 4096),
+        (65536, 1, 1),
+        (np.int64(3), 7, np.int64(2**62)),
+    ],
+    ids=range(6),
+)
 def test_an_absurd_input_is_refused(shape) -> None:
     with pytest.raises(NetworkError, match=f"larger than {MAX_SIZE} values or 65535 a side; cut "):
         Input("x", shape)
@@ -86,18 +103,30 @@ def test_an_absurd_input_is_refused(shape) -> None:
 
 def test_an_absurd_layer_is_refused() -> None:
     with pytest.raises(NetworkError, match="node 'c': a map of 5 x 4096 x 2048 is larger than"):
-        Network(1, [Input("x", (1, 4096, 2048)), Conv2d("c", "x", ONE((5, 1, 1, 1))),
-                    Neuron("n", "c", NeuronRule(ONE(5))), Linear("f", "n", ONE((1, 1))),
-                    Readout("r", "f", NeuronRule([1], "none"))])  # fmt: skip
+        Network(
+            1,
+            [
+                Input("x", (1, 4096, 2048)),
+                Conv2d("c", "x", ONE((5, 1, 1, 1))),
+                Neuron("n", "c", NeuronRule(ONE(5))),
+                Linear("f", "n", ONE((1, 1))),
+                Readout("r", "f", NeuronRule([1], "none")),
+            ],
+        )
     assert Input("x", (1, 4096, 4096)).shape == (1, 4096, 4096)
 
 
 def small() -> Network:
-    return Network(2, [
-        Input("x", (1, 4, 4)), Conv2d("c", "x", ONE((2, 1, 3, 3))),
-        Neuron("all", "c", NeuronRule(ONE(2) * 900)), Linear("f", "all", ONE((3, 8))),
-        Readout("r", ["f"], NeuronRule(ONE(3), "none")),
-    ])  # fmt: skip
+    return Network(
+        2,
+        [
+            Input("x", (1, 4, 4)),
+            Conv2d("c", "x", ONE((2, 1, 3, 3))),
+            Neuron("all", "c", NeuronRule(ONE(2) * 900)),
+            Linear("f", "all", ONE((3, 8))),
+            Readout("r", ["f"], NeuronRule(ONE(3), "none")),
+        ],
+    )
 
 
 def test_one_string_is_one_name() -> None:

@@ -17,8 +17,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ("digits", "mnist", "mnist_binary", "peer_conv8", "peer_mlp", "skip4_mix", "nmnist",
-            "ttfs", "resnet20")  # fmt: skip
+EXAMPLES = (
+    "digits",
+    "mnist",
+    "mnist_binary",
+    "peer_conv8",
+    "peer_mlp",
+    "skip4_mix",
+    "nmnist",
+    "ttfs",
+    "resnet20",
+)
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
 CODE = "import sys; from sterna.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -43,10 +52,21 @@ def build(tree: Path, work: Path, example: str) -> dict[str, bytes]:
     env = os.environ | {"PYTHONPATH": str(package(tree, work / "path"))}
     # -P: not the folder it runs in, where only a part of `sterna` would be found
     subprocess.run(
-        [sys.executable, "-P", "-c", CODE, "verilog", str(ROOT / "examples" / example),
-         "-o", str(out)],
-        check=True, env=env, cwd=tree, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            CODE,
+            "verilog",
+            str(ROOT / "examples" / example),
+            "-o",
+            str(out),
+        ],
+        check=True,
+        env=env,
+        cwd=tree,
+        stdout=subprocess.DEVNULL,
+    )
     return {
         str(p.relative_to(out)): p.read_bytes()
         for p in sorted(out.rglob("*"))
@@ -75,14 +95,18 @@ def main() -> int:
     parser.add_argument("--except", dest="left_out", action="append", default=[])
     args = parser.parse_args()
     commit = subprocess.run(
-        ["git", "rev-parse", "--short=12", args.commit], cwd=ROOT, check=True,
-        capture_output=True, text=True,
-    ).stdout.strip()  # fmt: skip
+        ["git", "rev-parse", "--short=12", args.commit],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
     work = ROOT / "build" / "same_bytes"
     tree = work / f"tree-{commit}"
     if not tree.exists():
-        subprocess.run(["git", "worktree", "add", "-q", "--detach", str(tree), commit],
-                       cwd=ROOT, check=True)  # fmt: skip
+        subprocess.run(
+            ["git", "worktree", "add", "-q", "--detach", str(tree), commit], cwd=ROOT, check=True
+        )
     bad = 0
     try:
         for example in args.examples:

@@ -26,8 +26,19 @@ from sterna.golden.link import (
 
 AT = csr.ADDRESS
 NAME = {address: name for name, address in AT.items()}
-READ_ONLY = {"id", "version", "structure_id_lo", "structure_id_hi", "config", "image_clocks",
-             "images", "total_clocks", "dropped", "rom_crc", "crc_result"}  # fmt: skip
+READ_ONLY = {
+    "id",
+    "version",
+    "structure_id_lo",
+    "structure_id_hi",
+    "config",
+    "image_clocks",
+    "images",
+    "total_clocks",
+    "dropped",
+    "rom_crc",
+    "crc_result",
+}
 
 
 def logits_of(image: bytes, classes: int, weights: int) -> list[int]:
@@ -45,20 +56,38 @@ def result_of(image: bytes, classes: int, weights: int, flags: int = 0) -> list[
 class FakeNetwork:
     """Registers and memories of a design. ``regions``: words of each reloadable memory."""
 
-    def __init__(self, structure: int = 0x1122334455667788, classes: int = 10, cores: int = 2,
-                 regions: tuple[int, ...] = (), weights: int = 0, rom: bytes = b"",
-                 clocks: int = 100):  # fmt: skip
+    def __init__(
+        self,
+        structure: int = 0x1122334455667788,
+        classes: int = 10,
+        cores: int = 2,
+        regions: tuple[int, ...] = (),
+        weights: int = 0,
+        rom: bytes = b"",
+        clocks: int = 100,
+    ):
         self.classes, self.clocks = classes, clocks
         self.memories = [[0xDEADBEEF] * n for n in regions]
         low = 0xFFFFFFFF
-        zeros = ("control", "repeat", "images", "image_clocks", "total_clocks", "dropped",
-                 "crc_result")  # fmt: skip
+        zeros = (
+            "control",
+            "repeat",
+            "images",
+            "image_clocks",
+            "total_clocks",
+            "dropped",
+            "crc_result",
+        )
         self.words = dict.fromkeys(zeros, 0) | {
-            "id": csr.ID, "version": csr.VERSION, "config": cores | len(regions) << 16,
-            "structure_id_lo": structure & low, "structure_id_hi": structure >> 32,
-            "weights_id_lo": weights & low, "weights_id_hi": weights >> 32,
+            "id": csr.ID,
+            "version": csr.VERSION,
+            "config": cores | len(regions) << 16,
+            "structure_id_lo": structure & low,
+            "structure_id_hi": structure >> 32,
+            "weights_id_lo": weights & low,
+            "weights_id_hi": weights >> 32,
             "rom_crc": zlib.crc32(rom),
-        }  # fmt: skip
+        }
         self.cores = cores
         self.at = 0  # chain_address
         self.flying = 0
@@ -147,9 +176,15 @@ class FakeNetwork:
 class FakeBoard:
     """The board's side. ``receive`` bytes, ``run`` to a time, ``transmit`` one frame at a time."""
 
-    def __init__(self, network: FakeNetwork | None = None, image_bytes: int = 64,
-                 buffer: int = 4096, slots: int = 16, image_time: float = 0.0,
-                 version: int = VERSION):  # fmt: skip
+    def __init__(
+        self,
+        network: FakeNetwork | None = None,
+        image_bytes: int = 64,
+        buffer: int = 4096,
+        slots: int = 16,
+        image_time: float = 0.0,
+        version: int = VERSION,
+    ):
         self.network = network or FakeNetwork()
         structure = self.network.words["structure_id_hi"] << 32
         structure |= self.network.words["structure_id_lo"]
@@ -306,8 +341,17 @@ class FakeBoard:
 
     def _frame(self, kind: ToHost, body: bytes) -> bytes:
         self.pending.discard(ToHost.ACK)  # every header says what an ACK says
-        return BoardFrame(kind, self.session, self.next % 256, self.done % 256, self.made % 256,
-                          self.state, self.refused % 256, body, self.version).pack()  # fmt: skip
+        return BoardFrame(
+            kind,
+            self.session,
+            self.next % 256,
+            self.done % 256,
+            self.made % 256,
+            self.state,
+            self.refused % 256,
+            body,
+            self.version,
+        ).pack()
 
     def next_time(self) -> float | None:
         """When ``run`` has something to do without new bytes."""

@@ -217,9 +217,19 @@ def broken(seed: int) -> Line:
 
 
 MAD: dict[str, Callable[[], Line]] = {
-    "never new": never_new, "moving counters": moving_counters, "slow counters": slow_counters,
-    "moving crc": moving_crc, "stuck crc": stuck_crc, "never idle": never_idle,
-    "many cores": many_cores, "garbage": garbage, "endless frame": endless_frame, "zeros": zeros,
-    "trickle": lambda: trickle(0.05), "slow trickle": lambda: trickle(0.9),
-    "late": lambda: late(0.6), "later": lambda: late(0.95), "single words": single_words,
-}  # fmt: skip
+    "never new": never_new,
+    "moving counters": moving_counters,
+    "slow counters": slow_counters,
+    "moving crc": moving_crc,
+    "stuck crc": stuck_crc,
+    "never idle": never_idle,
+    "many cores": many_cores,
+    "garbage": garbage,
+    "endless frame": endless_frame,
+    "zeros": zeros,
+    "trickle": lambda: trickle(0.05),
+    "slow trickle": lambda: trickle(0.9),
+    "late": lambda: late(0.6),
+    "later": lambda: late(0.95),
+    "single words": single_words,
+}

@@ -23,8 +23,12 @@ def serve(board: FakeBoard) -> bytes:
 class Direct:
     """A transport without a port. ``up``, ``down``: cables; ``at_read`` is called before reads."""
 
-    def __init__(self, board: FakeBoard, up: Callable[[bytes], bytes] | None = None,
-                 down: Callable[[bytes], bytes] | None = None):  # fmt: skip
+    def __init__(
+        self,
+        board: FakeBoard,
+        up: Callable[[bytes], bytes] | None = None,
+        down: Callable[[bytes], bytes] | None = None,
+    ):
         self.board = board
         self.up, self.down = up or bytes, down or bytes
         self.at_read: Callable[[], None] = lambda: None
@@ -51,8 +55,12 @@ class Direct:
 class PtyBoard:
     """A fake board behind a pseudo terminal, served by a thread; ``port`` is its name."""
 
-    def __init__(self, board: FakeBoard, up: Callable[[bytes], bytes] | None = None,
-                 down: Callable[[bytes], bytes] | None = None):  # fmt: skip
+    def __init__(
+        self,
+        board: FakeBoard,
+        up: Callable[[bytes], bytes] | None = None,
+        down: Callable[[bytes], bytes] | None = None,
+    ):
         self.board = board
         self.up, self.down = up or bytes, down or bytes
         self.master, self.slave = os.openpty()

@@ -22,11 +22,15 @@ ROM = np.arange(9, dtype=np.uint32)
 
 def network(coding: str = "direct", steps: int = 2) -> Network:
     rng = np.random.default_rng(0)
-    return Network(steps, [
-        Input("x", SHAPE, coding),
-        Linear("f", "x", rng.integers(-1, 2, (4, 30))),
-        Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
-    ], name="small")  # fmt: skip
+    return Network(
+        steps,
+        [
+            Input("x", SHAPE, coding),
+            Linear("f", "x", rng.integers(-1, 2, (4, 30))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
+        ],
+        name="small",
+    )
 
 
 OWN = files.weights_id(network())

@@ -44,9 +44,19 @@ def test_identify(program: Path) -> None:
         done = run(program, line.port, "identify")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [
-        "structure_id", "1122334455667788", "weights_id", "0123456789abcdef", "image_bytes", "64",
-        "classes", "10", "buffer", "4096", "slots", "16",
-    ]  # fmt: skip
+        "structure_id",
+        "1122334455667788",
+        "weights_id",
+        "0123456789abcdef",
+        "image_bytes",
+        "64",
+        "classes",
+        "10",
+        "buffer",
+        "4096",
+        "slots",
+        "16",
+    ]
 
 
 @pytest.mark.parametrize("rate, classes, slots", [(0, 10, 16), (0.004, 10, 16), (0.004, 100, 2)])
@@ -105,10 +115,14 @@ def bytes_of(field: str) -> int:
     return int(high or low) - int(low) + 1
 
 
-@pytest.mark.parametrize("heading, fields", [
-    ("Header, 5 bytes", link.HOST_HEADER), ("Header, 8 bytes", link.BOARD_HEADER),
-    ("IDENTITY:", link.IDENTITY),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "heading, fields",
+    [
+        ("Header, 5 bytes", link.HOST_HEADER),
+        ("Header, 8 bytes", link.BOARD_HEADER),
+        ("IDENTITY:", link.IDENTITY),
+    ],
+)
 def test_the_pages_fields(heading: str, fields: tuple[tuple[str, int], ...]) -> None:
     rows = table(heading, 3)
     assert [(row[1], bytes_of(row[0])) for row in rows] == list(fields)
@@ -124,10 +138,12 @@ def test_the_pages_kinds_and_numbers() -> None:
     kinds = table("| kind | name | body |", 3)
     assert [(row[1], int(row[0])) for row in kinds] == [(k.name, k.value) for k in ToHost]
     for text in (
-        f"body, at most {link.MAX_BODY} bytes", f"count of words, 1 to {link.MAX_READ}",
-        f"up to {link.RESULT_WORDS} u32 words", f"its body and {link.FRAME_COST} bytes of",
+        f"body, at most {link.MAX_BODY} bytes",
+        f"count of words, 1 to {link.MAX_READ}",
+        f"up to {link.RESULT_WORDS} u32 words",
+        f"its body and {link.FRAME_COST} bytes of",
         f"version ({link.VERSION}) * 16",
-    ):  # fmt: skip
+    ):
         assert text in PAGE
 
 

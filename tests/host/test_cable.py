@@ -15,10 +15,14 @@ from sterna.sim.badcable import BadCable, Faults
 
 
 def bad_wire(board: FakeBoard, rate: float, seed: int, timeout: float = 10.0) -> Wire:
-    wire = Wire(Engine(timeout, seed=seed), board,
-                up=BadCable(Faults.each(rate), seed), down=BadCable(Faults.each(rate), seed + 1))
+    wire = Wire(
+        Engine(timeout, seed=seed),
+        board,
+        up=BadCable(Faults.each(rate), seed),
+        down=BadCable(Faults.each(rate), seed + 1),
+    )
     wire.run(wire.engine.open())
-    return wire  # fmt: skip
+    return wire
 
 
 def exchange(wire: Wire, board: FakeBoard, images: int, seed: int) -> None:

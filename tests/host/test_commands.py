@@ -39,10 +39,15 @@ def run(*arguments: str):
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
-    net = Network(1, [
-        Input("x", (1, 3, 4)), Linear("f", "x", rng.integers(-1, 2, (4, 12))),
-        Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
-    ], name="small")  # fmt: skip
+    net = Network(
+        1,
+        [
+            Input("x", (1, 3, 4)),
+            Linear("f", "x", rng.integers(-1, 2, (4, 12))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(4, int), reset="none")),
+        ],
+        name="small",
+    )
     files.save(net, tmp_path)
     (tmp_path / "design.json").write_text("a design")
     words = {0: rng.integers(0, 2**32, 30, np.uint32)}
@@ -104,10 +109,13 @@ def test_failures_are_one_sentence_on_the_command_line(build: Path, line: PtyBoa
         (["identify", "--port=/dev/ttyNOTHING"], 1, "there is no port /dev/ttyNOTHING"),
         (["infer", str(build), f"--port={line.port}"], 2, "give --data or --file"),
         (["counters", f"--port={line.port}", "--repeat=0"], 2, "is not a number of repetitions"),
-        (["infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"], 1,
-         "load the weights again"),
+        (
+            ["infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"],
+            1,
+            "load the weights again",
+        ),
         (["identify"], 2, "--port"),
-    ):  # fmt: skip
+    ):
         assert cli.main(arguments) == code
         out, err = capsys.readouterr()
         assert out == "" and words in err and "Traceback" not in err

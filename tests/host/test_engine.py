@@ -40,8 +40,9 @@ def test_registers() -> None:
     assert wire.run(wire.engine.read(AT["weights_id_lo"], 2)) == (5, 6)
 
 
-@pytest.mark.parametrize("size, slots, classes", [(64, 16, 10), (7, 2, 3), (784, 4, 10),
-                                                  (300, 1, 1), (16, 64, 200)])  # fmt: skip
+@pytest.mark.parametrize(
+    "size, slots, classes", [(64, 16, 10), (7, 2, 3), (784, 4, 10), (300, 1, 1), (16, 64, 200)]
+)
 def test_images(size: int, slots: int, classes: int) -> None:
     board = FakeBoard(FakeNetwork(classes=classes), size, slots=slots, image_time=0.0003)
     wire = opened(board)

@@ -16,9 +16,10 @@ from sterna.host.board import Board
 TIMEOUT = 3.0
 FRAME = 0.5
 WEIGHTS = files.pack_weights_image(
-    f"{0x1122334455667788:016x}" * 4, "2" * 64,
+    f"{0x1122334455667788:016x}" * 4,
+    "2" * 64,
     {0: np.arange(400, dtype=np.uint32)},
-)  # fmt: skip
+)
 # Frames that a call has executed at most, images; CRC and repetitions have parts of their own.
 CALLS = {
     "identify": (lambda b: b.identify(), 2, 0),
@@ -64,12 +65,27 @@ def test_frames_of_nonsense_end(seed: int) -> None:
             trial(make(seed), name)
 
 
-@pytest.mark.parametrize("make, name, sentence", [
-    (never_new, "identify", "says of every new session that it is under way already; reset the"),
-    (moving_counters, "repeat", "of 10 repetitions; reset the network, and report this mistake"),
-    (moving_crc, "load", "the CRC pass over region 0 has .* words to go after .*; reset the"),
-    (many_cores, "counters", "has 65535 cores, more than the 16320 whose counters have an address"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, name, sentence",
+    [
+        (
+            never_new,
+            "identify",
+            "says of every new session that it is under way already; reset the",
+        ),
+        (
+            moving_counters,
+            "repeat",
+            "of 10 repetitions; reset the network, and report this mistake",
+        ),
+        (moving_crc, "load", "the CRC pass over region 0 has .* words to go after .*; reset the"),
+        (
+            many_cores,
+            "counters",
+            "has 65535 cores, more than the 16320 whose counters have an address",
+        ),
+    ],
+)
 def test_cases_of_boards_have_their_sentence(make, name: str, sentence: str) -> None:
     import re
 

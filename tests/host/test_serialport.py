@@ -92,13 +92,19 @@ def test_wrong_ports(tmp_path) -> None:
         SerialPort("nothing://here")
 
 
-@pytest.mark.parametrize("error, words", [
-    (serial.SerialException(errno.EACCES, "permission denied"), "dialout"),
-    (serial.SerialException(errno.EBUSY, "busy"), "in use by another program"),
-    (serial.SerialException("could not open port 'COM9': FileNotFoundError(2)"), "no port COM9"),
-    (serial.SerialException("could not open port 'COM9': PermissionError(13)"), "may not be"),
-    (ValueError("Not a valid baudrate: 7"), "cannot run at 7 baud"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (serial.SerialException(errno.EACCES, "permission denied"), "dialout"),
+        (serial.SerialException(errno.EBUSY, "busy"), "in use by another program"),
+        (
+            serial.SerialException("could not open port 'COM9': FileNotFoundError(2)"),
+            "no port COM9",
+        ),
+        (serial.SerialException("could not open port 'COM9': PermissionError(13)"), "may not be"),
+        (ValueError("Not a valid baudrate: 7"), "cannot run at 7 baud"),
+    ],
+)
 def test_errors_of_other_systems(error: Exception, words: str, monkeypatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error

@@ -151,9 +151,15 @@ def test_waits_grow_to_a_limit_that_leaves_several_tries(timeout: float) -> None
 def test_bytes_are_cut_at_zeros_in_any_pieces() -> None:
     frames = [BoardFrame(ToHost.ACK, 7, next=k, body=b"") for k in range(5)]
     data = b"".join(
-        [b"\0\0" + frames[0].pack(), b"noise\0", frames[1].pack(), b"\1" * 300 + frames[2].pack(),
-         frames[3].pack()[:-3] + b"\0", frames[4].pack()]
-    )  # fmt: skip
+        [
+            b"\0\0" + frames[0].pack(),
+            b"noise\0",
+            frames[1].pack(),
+            b"\1" * 300 + frames[2].pack(),
+            frames[3].pack()[:-3] + b"\0",
+            frames[4].pack(),
+        ]
+    )
     for size in (1, 2, 7, 100, len(data)):
         stats = LinkStats()
         reader = FrameReader(stats)
@@ -199,9 +205,22 @@ def test_an_allowance_is_bounded_and_forgives_a_caller_that_was_away_a_few_times
     assert not allowance.over(now)
 
 
-@pytest.mark.parametrize("wrong", [
-    0, -1, float("nan"), float("inf"), 1e300, 10**400, "10", None, [1.0], 86_401, b"1",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        0,
+        -1,
+        float("nan"),
+        float("inf"),
+        1e300,
+        10**400,
+        "10",
+        None,
+        [1.0],
+        86_401,
+        b"1",
+    ],
+)
 def test_a_timeout_is_a_number_of_seconds(wrong: object) -> None:
     with pytest.raises(UsageError, match="give some seconds, at most 86,400"):
         check_timeout(wrong)

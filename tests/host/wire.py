@@ -18,9 +18,14 @@ def whole(data: bytes) -> bytes:
 class Wire:
     """``run`` moves bytes at ``baud`` in slices of a millisecond until a request is done."""
 
-    def __init__(self, engine: Engine, board: FakeBoard,
-                 up: Callable[[bytes], bytes] = whole, down: Callable[[bytes], bytes] = whole,
-                 baud: int = 1_000_000):  # fmt: skip
+    def __init__(
+        self,
+        engine: Engine,
+        board: FakeBoard,
+        up: Callable[[bytes], bytes] = whole,
+        down: Callable[[bytes], bytes] = whole,
+        baud: int = 1_000_000,
+    ):
         self.engine, self.board, self.up, self.down = engine, board, up, down
         self.now = 0.0
         self.per_slice = baud / 10 * SLICE

@@ -44,7 +44,7 @@ def comb_paths(component) -> list[tuple[str, str]]:
     out = find_yosys(lambda v: v >= (0, 40)).run(
         ["-q", "-"], _SCRIPT.format(text=text, top="\\dut")
     )
-    module = json.loads(out[out.index("{"):])["modules"]["dut"]
+    module = json.loads(out[out.index("{") :])["modules"]["dut"]
 
     drives: dict[int, set[int]] = {}
 
@@ -96,8 +96,8 @@ def _memory_edges(cell, edge) -> None:
     for port in range(ports):
         if clocked[port] == "0":
             edge(
-                pins["RD_ADDR"][port * address:(port + 1) * address] + [pins["RD_EN"][port]],
-                pins["RD_DATA"][port * width:(port + 1) * width],
+                pins["RD_ADDR"][port * address : (port + 1) * address] + [pins["RD_EN"][port]],
+                pins["RD_DATA"][port * width : (port + 1) * width],
             )
 
 

@@ -39,9 +39,13 @@ class CoreCase:
 
 
 def stream_core(
-    case: CoreCase, stalls: float | dict[str, float] = 0.0, seed: int = 0, every: int = 1,
-    begin: dict[str, int] | None = None, component: Any = None,
-) -> dict[str, list[tuple[int, int]]]:  # fmt: skip
+    case: CoreCase,
+    stalls: float | dict[str, float] = 0.0,
+    seed: int = 0,
+    every: int = 1,
+    begin: dict[str, int] | None = None,
+    component: Any = None,
+) -> dict[str, list[tuple[int, int]]]:
     """Runs a case and compares every beat; (clock, beat) of all streams.
 
     ``every``: the output takes a beat in one of so many clocks at most. ``stalls``, ``begin``: as
@@ -55,12 +59,18 @@ def stream_core(
 
     beats = sum(len(b) for b in case.sent.values())
     taken = run_streams(
-        dut, case.sent, {"o": len(case.wanted)}, stalls=stalls, begin=begin, seed=seed,
+        dut,
+        case.sent,
+        {"o": len(case.wanted)},
+        stalls=stalls,
+        begin=begin,
+        seed=seed,
         deadline=2 * every * len(case.wanted)
-        + (4 if every > 1 else 60) * (beats + case.images * case.spec.interval) + 500
+        + (4 if every > 1 else 60) * (beats + case.images * case.spec.interval)
+        + 500
         + max((f.weights.clocks for f in getattr(dut, "expanded", [])), default=0),
         watch=hold,
-    )  # fmt: skip
+    )
     assert [beat for _, beat in taken["o"]] == case.wanted, f"{case.name}: {case.spec}"
     return taken
 

@@ -17,14 +17,27 @@ from sterna.golden.link import (
 from sterna.hw.link import Link, LinkSpec
 
 __all__ = [
-    "SESSION", "SPEC", "LinkBench", "poll", "read_body", "result", "run", "settled", "write_body",
-]  # fmt: skip
+    "SESSION",
+    "SPEC",
+    "LinkBench",
+    "poll",
+    "read_body",
+    "result",
+    "run",
+    "settled",
+    "write_body",
+]
 
 SESSION = 0x0201
 SPEC = LinkSpec(
-    structure_id=0x0011223344556600, image_bytes=6, classes=3, axis_width=16, buffer=256, slots=4,
+    structure_id=0x0011223344556600,
+    image_bytes=6,
+    classes=3,
+    axis_width=16,
+    buffer=256,
+    slots=4,
     divisor=4,
-)  # fmt: skip
+)
 
 
 class LinkBench:
@@ -34,8 +47,9 @@ class LinkBench:
     registers: value by address; those in ``refusing`` answer SLVERR. writes: (address, word).
     """
 
-    def __init__(self, spec: LinkSpec = SPEC, *, seed: int = 0, stalls: float = 0.0,
-                 line_stalls: float = 0.0):  # fmt: skip
+    def __init__(
+        self, spec: LinkSpec = SPEC, *, seed: int = 0, stalls: float = 0.0, line_stalls: float = 0.0
+    ):
         self.spec, self.link = spec, Link(spec)
         self.random, self.stalls, self.line_stalls = random.Random(seed), stalls, line_stalls
         self.raw, self.parsed, self.known = bytearray(), 0, []

@@ -73,8 +73,10 @@ def run_streams(
                     offered[name] = cycle >= late.get(name, 0)
                 ctx.set(port.valid, int(offered[name]))
                 # Rubbish while not valid: nothing may look at it.
-                ctx.set(port.payload, beats[0] if offered[name]
-                        else random_.getrandbits(len(port.payload)))
+                ctx.set(
+                    port.payload,
+                    beats[0] if offered[name] else random_.getrandbits(len(port.payload)),
+                )
             for name in outputs:
                 ctx.set(ports[name].ready, int(random_.random() >= chance.get(name, 0)))
             if watch is not None:
@@ -136,7 +138,7 @@ def edge_unpack(edge, beats: list[int]) -> list[list[int]]:
     pixels = []
     for start in range(0, len(beats), edge.beats_per_pixel):
         pixel = [0] * edge.channels
-        for index, beat in enumerate(beats[start:start + edge.beats_per_pixel]):
+        for index, beat in enumerate(beats[start : start + edge.beats_per_pixel]):
             group, plane_beat = divmod(index, edge.plane_beats)
             for bit in range(edge.width):
                 if beat >> bit & 1:

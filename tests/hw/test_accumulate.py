@@ -49,9 +49,16 @@ def run(dut, cycles, watch):
 def test_accumulator(pops, turns, folds, words):
     pe, sums, in_width, pop_width, width, constant = 2, 2, 5, 4, 9, -37
     dut = Accumulator(
-        pe=pe, sums=sums, in_width=in_width, turns=turns, width=width, constant=constant,
-        pops=pops, pop_width=pop_width, words=words,
-    )  # fmt: skip
+        pe=pe,
+        sums=sums,
+        in_width=in_width,
+        turns=turns,
+        width=width,
+        constant=constant,
+        pops=pops,
+        pop_width=pop_width,
+        words=words,
+    )
     rng = random.Random(turns * 100 + folds * 10 + pops)
     cycles, wanted, got = [], [], []
     for _ in range(VISITS):
@@ -66,10 +73,15 @@ def test_accumulator(pops, turns, folds, words):
                 totals[turn, n] += v
             for n, v in enumerate(pop):
                 minus[turn, n] += v
-            cycles.append({
-                "valid": 1, "first": fold == 0, "last": fold == folds - 1,
-                "sum": pack(values, in_width), "pop": pack(pop, pop_width),
-            })  # fmt: skip
+            cycles.append(
+                {
+                    "valid": 1,
+                    "first": fold == 0,
+                    "last": fold == folds - 1,
+                    "sum": pack(values, in_width),
+                    "pop": pack(pop, pop_width),
+                }
+            )
         for turn in range(turns):
             row = []
             for n in range(pe * sums):
@@ -92,9 +104,15 @@ def feed(steps, *, sums=1, parts=1, part_bits=0, hold=False, in_width=6, seed=1)
     """Feeds VISITS visits; returns (x of every step, flags) as given and as they must be."""
     pe, width = 2, in_width + part_bits * (parts - 1) + 1
     dut = StepFeeder(
-        pe=pe, sums=sums, in_width=in_width if sums == 1 else width, width=width, steps=steps,
-        parts=parts, part_bits=part_bits, hold=hold,
-    )  # fmt: skip
+        pe=pe,
+        sums=sums,
+        in_width=in_width if sums == 1 else width,
+        width=width,
+        steps=steps,
+        parts=parts,
+        part_bits=part_bits,
+        hold=hold,
+    )
     field = dut.in_width
     rng = random.Random(seed)
     cycles, wanted, got = [], [], []
@@ -103,8 +121,10 @@ def feed(steps, *, sums=1, parts=1, part_bits=0, hold=False, in_width=6, seed=1)
         begin = len(cycles)
         groups = -(-steps // sums)
         pulses = 1 if hold else groups * parts
-        values = [[rng.choice((low, high, rng.randint(low, high))) for _ in range(pe * sums)]
-                  for _ in range(pulses)]  # fmt: skip
+        values = [
+            [rng.choice((low, high, rng.randint(low, high))) for _ in range(pe * sums)]
+            for _ in range(pulses)
+        ]
         for row in values:
             cycles.append({"ready_z": 1, "z": pack(row, field)})
             # Only where the scan does not run ahead of the pulses may they pause.
@@ -160,9 +180,15 @@ def test_feeder_joins_planes_of_a_held_value(parts, bits):
     pe, in_width = 1, 5
     width = in_width + bits * (parts - 1) + 1
     dut = StepFeeder(
-        pe=pe, sums=1, in_width=in_width, width=width, steps=dut_steps, parts=parts,
-        part_bits=bits, hold=True,
-    )  # fmt: skip
+        pe=pe,
+        sums=1,
+        in_width=in_width,
+        width=width,
+        steps=dut_steps,
+        parts=parts,
+        part_bits=bits,
+        hold=True,
+    )
     rng = random.Random(3)
     cycles, wanted, got = [], [], []
     for _ in range(VISITS):
@@ -171,8 +197,11 @@ def test_feeder_joins_planes_of_a_held_value(parts, bits):
         cycles += [{"ready_z": 0}] * rng.choice((0, max(0, dut_steps - parts), 6))
         wanted += [sum(v << k * bits for k, v in enumerate(values))] * dut_steps
     cycles += [{"ready_z": 0}] * 10
-    run(dut, cycles, lambda ctx: got.extend(
-        unpack(ctx.get(dut.x), width, 1) if ctx.get(dut.valid) else []))  # fmt: skip
+    run(
+        dut,
+        cycles,
+        lambda ctx: got.extend(unpack(ctx.get(dut.x), width, 1) if ctx.get(dut.valid) else []),
+    )
     assert got == wanted
 
 

@@ -26,10 +26,12 @@ class Reader(wiring.Component):
         m = Module()
         m.submodules.memory, m.submodules.words = self.memory, self.words
         m.d.comb += [
-            self.words.fetch.eq(self.fetch), self.words.on.eq(self.on),
-            self.memory.addr.eq(self.words.addr), self.words.data.eq(self.memory.data),
+            self.words.fetch.eq(self.fetch),
+            self.words.on.eq(self.on),
+            self.memory.addr.eq(self.words.addr),
+            self.words.data.eq(self.memory.data),
             self.word.eq(self.words.word),
-        ]  # fmt: skip
+        ]
         return m
 
 

@@ -46,7 +46,8 @@ def _run_images(edge, shape, width, count, stalls, seed, repeat=False):
         dut,
         {"axis": [word for packet in packets for word in packet]},
         {"o": count * pixels * edge.beats_per_pixel, "flags": count},
-        stalls=stalls, seed=seed,
+        stalls=stalls,
+        seed=seed,
     )
     assert [p for _, p in taken["o"]] == [b for image in images for b in edge_beats(edge, image)]
     assert [p for _, p in taken["flags"]] == [0] * count
@@ -58,9 +59,7 @@ def _run_images(edge, shape, width, count, stalls, seed, repeat=False):
 def test_images_pass_in_any_folding(data):
     channels = data.draw(st.integers(1, 12))
     planes = data.draw(st.sampled_from([1, 2, 3, 4, 8, 10]))
-    edge = Edge(
-        channels, data.draw(st.integers(1, 8)), planes, data.draw(st.integers(1, planes))
-    )
+    edge = Edge(channels, data.draw(st.integers(1, 8)), planes, data.draw(st.integers(1, planes)))
     shape = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
     width = 8 * data.draw(st.integers(1, 8))
     _run_images(
@@ -117,12 +116,14 @@ def test_packets_are_those_of_golden(coding, bits):
 @given(st.data())
 def test_wrong_lengths_spoil_only_their_own_image(data):
     edge, shape, width = data.draw(
-        st.sampled_from([
-            (Edge(3, 2, 4, 2), (2, 3), 16),
-            (Edge(1, 1, 8, 8), (3, 3), 32),
-            (Edge(1, 1, 8, 8), (1, 1), 8),
-            (Edge(5, 5, 1, 1), (2, 2), 8),
-        ])
+        st.sampled_from(
+            [
+                (Edge(3, 2, 4, 2), (2, 3), 16),
+                (Edge(1, 1, 8, 8), (3, 3), 32),
+                (Edge(1, 1, 8, 8), (1, 1), 8),
+                (Edge(5, 5, 1, 1), (2, 2), 8),
+            ]
+        )
     )
     seed = data.draw(st.integers(0, 999))
     rng = random.Random(seed)
@@ -140,8 +141,10 @@ def test_wrong_lengths_spoil_only_their_own_image(data):
             value = sum(word << k * width for k, word in enumerate(words))
             mask = (1 << edge.planes) - 1
             image = [
-                [value >> (p * edge.channels + c) * edge.planes & mask
-                 for c in range(edge.channels)]
+                [
+                    value >> (p * edge.channels + c) * edge.planes & mask
+                    for c in range(edge.channels)
+                ]
                 for p in range(pixels)
             ]
         elif kind == "late":
@@ -157,13 +160,19 @@ def test_wrong_lengths_spoil_only_their_own_image(data):
             pulses[name] += ctx.get(getattr(dut, name))
 
     taken = run_streams(
-        dut, {"axis": sent}, {"o": len(expected), "flags": count},
-        stalls=data.draw(st.sampled_from([0.0, 0.5])), seed=seed, watch=watch,
+        dut,
+        {"axis": sent},
+        {"o": len(expected), "flags": count},
+        stalls=data.draw(st.sampled_from([0.0, 0.5])),
+        seed=seed,
+        watch=watch,
     )
     assert [p for _, p in taken["o"]] == expected
     assert [p for _, p in taken["flags"]] == flags
     assert pulses == {
-        "begin": count, "early": flags.count(FLAG_EARLY), "late": flags.count(FLAG_LATE)
+        "begin": count,
+        "early": flags.count(FLAG_EARLY),
+        "late": flags.count(FLAG_LATE),
     }
 
 
@@ -228,13 +237,15 @@ def test_repeat_sends_the_last_image_again(shape, width, stalls):
         dut,
         {"axis": packets[0] + packets[1]},
         {"o": (2 + times) * pixels, "flags": 2 + times},
-        stalls=stalls, watch=watch,
+        stalls=stalls,
+        watch=watch,
     )
     assert len(acks) == times and left == 0 and len(begins) == 2 + times
     assert set(acks) <= set(begins)
     got = [p for _, p in taken["o"]]
-    assert got == [b for image in (images[0], *[images[1]] * (1 + times))
-                   for b in edge_beats(edge, image)]
+    assert got == [
+        b for image in (images[0], *[images[1]] * (1 + times)) for b in edge_beats(edge, image)
+    ]
     if not stalls and dut.words > 2:
         assert {b - a for a, b in zip(acks, acks[1:])} == {dut.clocks_per_image}
 
@@ -264,7 +275,8 @@ def test_results_are_class_flags_and_logits(data):
         dut,
         {"i": [v & 0xFFFF_FFFF for logits in images for v in logits], "flags": flags},
         {"axis": len(images) * (classes + 1)},
-        stalls=data.draw(st.sampled_from([0.0, 0.5])), seed=data.draw(st.integers(0, 99)),
+        stalls=data.draw(st.sampled_from([0.0, 0.5])),
+        seed=data.draw(st.integers(0, 99)),
         watch=watch,
     )
     expected = []
@@ -318,12 +330,18 @@ def test_netlist(build):
 @pytest.mark.parametrize(
     "build, message",
     [
-        (lambda: ImageInput(Edge(1, 1, 8, 8), 0, 4, 32),
-         "an image of 0 x 4 pixels; both must be at least 1"),
-        (lambda: ImageInput(Edge(1, 1, 8, 8), 4, 4, 12),
-         "an AXI4-Stream of 12 bits; use a multiple of 8 up to 512"),
-        (lambda: ImageInput(Edge(1, 1, 8, 8), 4, 4, 1024),
-         "an AXI4-Stream of 1024 bits; use a multiple of 8 up to 512"),
+        (
+            lambda: ImageInput(Edge(1, 1, 8, 8), 0, 4, 32),
+            "an image of 0 x 4 pixels; both must be at least 1",
+        ),
+        (
+            lambda: ImageInput(Edge(1, 1, 8, 8), 4, 4, 12),
+            "an AXI4-Stream of 12 bits; use a multiple of 8 up to 512",
+        ),
+        (
+            lambda: ImageInput(Edge(1, 1, 8, 8), 4, 4, 1024),
+            "an AXI4-Stream of 1024 bits; use a multiple of 8 up to 512",
+        ),
         (lambda: ResultOutput(0), "0 classes; a result names 1 to 65536"),
         (lambda: ResultOutput(65537), "65537 classes; a result names 1 to 65536"),
         (lambda: ResultOutput(10, bits=33), "logits of 33 bits; a result has 1 to 32"),

@@ -25,13 +25,17 @@ DIVISOR = 4
 @pytest.fixture(scope="module")
 def network():
     rng = np.random.default_rng(1)
-    return Network(2, [
-        Input("x", (1, 4, 4), bits=4),
-        Conv2d("c", "x", rng.integers(-1, 2, (2, 1, 3, 3))),
-        Neuron("n", ("c",), NeuronRule(threshold=np.array([3, 5]))),
-        Linear("f", "n", rng.integers(-1, 2, (3, 8))),
-        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
-    ], "tiny")  # fmt: skip
+    return Network(
+        2,
+        [
+            Input("x", (1, 4, 4), bits=4),
+            Conv2d("c", "x", rng.integers(-1, 2, (2, 1, 3, 3))),
+            Neuron("n", ("c",), NeuronRule(threshold=np.array([3, 5]))),
+            Linear("f", "n", rng.integers(-1, 2, (3, 8))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+        ],
+        "tiny",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +76,14 @@ def test_ports(spec):
     text = verilog_text(BoardTop(spec, link_spec(spec, "ice40", 12)), "board")
     ports = re.search(r"^module board\((.*?)\);", text, re.M)
     assert ports and set(ports[1].split(", ")) == {
-        "clk", "rst", "uart_clk", "uart_rst", "rx", "tx", "led",
-    }  # fmt: skip
+        "clk",
+        "rst",
+        "uart_clk",
+        "uart_rst",
+        "rx",
+        "tx",
+        "led",
+    }
 
 
 def test_every_synchroniser_is_marked_for_vivado(spec):

@@ -17,8 +17,16 @@ def test_banks_addresses():
     banks = Banks(depth=3, width=70)
     assert (banks.count, banks.bits, banks.words, banks.widths) == (3, 2, 12, (32, 32, 6))
     assert [banks.address(r, k) for r in range(3) for k in range(3)] == [
-        0, 1, 2, 4, 5, 6, 8, 9, 10,
-    ]  # fmt: skip
+        0,
+        1,
+        2,
+        4,
+        5,
+        6,
+        8,
+        9,
+        10,
+    ]
     row = 0x2A_DEADBEEF_01234567
     assert banks.split(row) == (0x01234567, 0xDEADBEEF, 0x2A)
     assert banks.linear([row]) == [0x01234567, 0xDEADBEEF, 0x2A] + [0] * 9

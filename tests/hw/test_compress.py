@@ -65,9 +65,13 @@ def test_a_bit_removed_costs_one_lut6_or_two_lut4(family: str, lanes: int, luts:
 @pytest.mark.parametrize(
     ("target", "kind", "limit"),
     # The first measurements in DESIGN section 4, combinational, that this engine has to beat.
-    [("xilinx7", "ternary", 3.05), ("xilinx7", "binary", 2.06), ("ecp5", "ternary", 7.4),
-     ("ecp5", "binary", 4.9)],
-)  # fmt: skip
+    [
+        ("xilinx7", "ternary", 3.05),
+        ("xilinx7", "binary", 2.06),
+        ("ecp5", "ternary", 7.4),
+        ("ecp5", "binary", 4.9),
+    ],
+)
 def test_luts_a_lane(tmp_path, target: str, kind: str, limit: float) -> None:
     from amaranth.back import verilog
 

@@ -56,13 +56,17 @@ def drive(dut: ConstantDot, weights: list[list[int]], acts: list[int], depthwise
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     ("weights", "tp", "bits", "kind"),
-    [([[1]], 1, 1, "ternary"), ([[-1], [0]], 1, 1, "ternary"),
-     ([[0, 0, 0], [0, 1, 0]], 2, 1, "ternary"),
-     ([[1, -1, 1, 0], [-1, 1, -1, 1], [1, 1, 1, 1]], 1, 1, "ternary"),
-     ([[-1, -1], [1, -1]], 3, 3, "ternary"), ([[1, -1, -1, -1, 1]] * 3, 1, 1, "binary"),
-     ([[-1, -1, -1], [1, 1, 1], [1, -1, 1], [-1, 1, 1]], 2, 2, "binary"),
-     ([[-1, 1, 1]] * 4, 2, 1, "binary")],
-)  # fmt: skip
+    [
+        ([[1]], 1, 1, "ternary"),
+        ([[-1], [0]], 1, 1, "ternary"),
+        ([[0, 0, 0], [0, 1, 0]], 2, 1, "ternary"),
+        ([[1, -1, 1, 0], [-1, 1, -1, 1], [1, 1, 1, 1]], 1, 1, "ternary"),
+        ([[-1, -1], [1, -1]], 3, 3, "ternary"),
+        ([[1, -1, -1, -1, 1]] * 3, 1, 1, "binary"),
+        ([[-1, -1, -1], [1, 1, 1], [1, -1, 1], [-1, 1, 1]], 2, 2, "binary"),
+        ([[-1, 1, 1]] * 4, 2, 1, "binary"),
+    ],
+)
 def test_every_input(family, weights, tp, bits, kind):
     pe, simd = len(weights), len(weights[0])
     dut = ConstantDot(pe, simd, tp, bits, kind, family=family, row=row_of(weights, kind), width=6)
@@ -103,8 +107,9 @@ def test_random(shape, kind, family):
     weights = drawn(pe, simd, kind, rng)
     # Just wide enough for the largest sum there can be.
     width = (simd * (2 ** min(tp, bits) - 1)).bit_length() + 1
-    dut = ConstantDot(pe, simd, tp, bits, kind, depthwise, family, row=row_of(weights, kind),
-                      width=width)  # fmt: skip
+    dut = ConstantDot(
+        pe, simd, tp, bits, kind, depthwise, family, row=row_of(weights, kind), width=width
+    )
     lanes = dut.act_lanes * tp
     acts = [0, (1 << lanes) - 1, *(rng.getrandbits(lanes) for _ in range(12))]
     acts += [rng.getrandbits(lanes) & rng.getrandbits(lanes) for _ in range(5)]
@@ -145,9 +150,11 @@ def test_zeros_cost_nothing_and_likeness_little():
     rng = random.Random(1)
     dense = [[rng.choice((-1, 1)) for _ in range(144)] for _ in range(8)]
     thin = [[w if rng.random() < 0.5 else 0 for w in output] for output in dense]
-    cost = lambda w: ConstantDot(  # noqa: E731
-        len(w), 144, 1, 1, "ternary", family="ecp5", row=row_of(w, "ternary"), width=9
-    ).plan.cost
+
+    def cost(w):
+        row = row_of(w, "ternary")
+        return ConstantDot(len(w), 144, 1, 1, "ternary", family="ecp5", row=row, width=9).plan.cost
+
     assert cost(thin) < 0.6 * cost(dense)
     alone = sum(cost([output]) for output in dense)
     assert cost([dense[0]] * 8) < cost(dense) < 0.8 * alone
@@ -155,11 +162,13 @@ def test_zeros_cost_nothing_and_likeness_little():
 
 @pytest.mark.parametrize(
     ("arguments", "row", "message"),
-    [((0, 1, 1, 1, "ternary"), 0, "must all be at least 1"),
-     ((1, 1, 3, 2, "ternary"), 0, "tp=3 neither divides"),
-     ((1, 1, 1, 1, "int8"), 0, "weights of kind 'int8' have no hardware"),
-     ((1, 2, 1, 1, "ternary"), 16, "a row outside 4 unsigned bits")],
-)  # fmt: skip
+    [
+        ((0, 1, 1, 1, "ternary"), 0, "must all be at least 1"),
+        ((1, 1, 3, 2, "ternary"), 0, "tp=3 neither divides"),
+        ((1, 1, 1, 1, "int8"), 0, "weights of kind 'int8' have no hardware"),
+        ((1, 2, 1, 1, "ternary"), 16, "a row outside 4 unsigned bits"),
+    ],
+)
 def test_refused(arguments, row, message):
     with pytest.raises(DesignError, match=message):
         ConstantDot(*arguments, row=row, width=4)

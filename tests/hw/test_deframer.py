@@ -69,10 +69,15 @@ def test_bodies_of_every_size_arrive_in_order(gap, chance):
     rng = random.Random(gap)
     sizes = [0, 1, 2, MAX_BODY, 0, 17, 63, 100, MAX_BODY - 1, 0, 0, 5]
     frames = [
-        HostFrame(rng.choice(sorted(SEQUENCED)), SESSION, n, 0,
-                  bytes(rng.choice([0, 0, rng.randrange(256)]) for _ in range(size)))
+        HostFrame(
+            rng.choice(sorted(SEQUENCED)),
+            SESSION,
+            n,
+            0,
+            bytes(rng.choice([0, 0, rng.randrange(256)]) for _ in range(size)),
+        )
         for n, size in enumerate(sizes)
-    ]  # fmt: skip
+    ]
     got, following, refused = play(
         [f.pack() for f in frames], reader=lambda _: rng.random() < chance, gap=gap, buffer=1024
     )

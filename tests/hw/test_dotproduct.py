@@ -61,9 +61,15 @@ def legal_weights(dut: DotProduct, rng: random.Random) -> int:
 @pytest.mark.parametrize("family", ["generic", "ecp5", "xilinx7", "ice40"])
 @pytest.mark.parametrize(
     ("simd", "tp", "bits", "kind"),
-    [(1, 1, 1, "ternary"), (3, 1, 1, "ternary"), (2, 2, 2, "ternary"), (4, 1, 1, "binary"),
-     (2, 2, 1, "binary"), (2, 3, 3, "binary")],
-)  # fmt: skip
+    [
+        (1, 1, 1, "ternary"),
+        (3, 1, 1, "ternary"),
+        (2, 2, 2, "ternary"),
+        (4, 1, 1, "binary"),
+        (2, 2, 1, "binary"),
+        (2, 3, 3, "binary"),
+    ],
+)
 def test_every_input(family: str, simd: int, tp: int, bits: int, kind: str) -> None:
     dut = DotProduct(1, simd, tp, bits, kind, family=family)
     vectors = [(a, w) for a in range(1 << simd * tp) for w in range(1 << simd * dut.weight_bits)]

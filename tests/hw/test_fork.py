@@ -25,8 +25,11 @@ def _names(branches):
 def test_every_branch_gets_everything_under_stalls(width, branches, stalls, seed):
     beats = _beats(60, width, seed)
     taken = run_streams(
-        Fork(width, branches), {"i": beats}, dict.fromkeys(_names(branches), 60),
-        stalls=stalls, seed=seed,
+        Fork(width, branches),
+        {"i": beats},
+        dict.fromkeys(_names(branches), 60),
+        stalls=stalls,
+        seed=seed,
     )
     for name in _names(branches):
         assert [payload for _, payload in taken[name]] == beats

@@ -19,7 +19,7 @@ def contents():
     return some + [
         bytes(rng.choice([0, rng.randrange(256)]) for _ in range(rng.randrange(1, 60)))
         for _ in range(25)
-    ]  # fmt: skip
+    ]
 
 
 def beats(content):

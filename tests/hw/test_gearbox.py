@@ -32,8 +32,12 @@ def _send(dut, src, dst, count=8, stalls=0.0, seed=0, watch=None):
     """Run pixels through; returns the clocks between the last beats of successive pixels."""
     pixels = _pixels(src, count, seed)
     taken = run_streams(
-        dut, {"i": edge_beats(src, pixels)}, {"o": count * dst.beats_per_pixel},
-        stalls=stalls, seed=seed, watch=watch,
+        dut,
+        {"i": edge_beats(src, pixels)},
+        {"o": count * dst.beats_per_pixel},
+        stalls=stalls,
+        seed=seed,
+        watch=watch,
     )
     beats = [payload for _, payload in taken["o"]]
     assert edge_unpack(dst, beats) == pixels
@@ -150,9 +154,7 @@ def test_paths_prefer_speed_then_little_storage():
     assert clocks_per_pixel(Edge(24, 4, 64, 64), Edge(24, 6, 64, 64)) == 12
 
 
-@given(
-    st.integers(1, 300), st.integers(1, 40), st.integers(1, 40), st.integers(1, 128), st.data()
-)
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 40), st.integers(1, 128), st.data())
 def test_every_pair_has_a_path(channels, lanes_a, lanes_b, planes, data):
     def edge(lanes):
         return Edge(channels, lanes, planes, data.draw(st.integers(1, min(planes, 512 // lanes))))
@@ -164,10 +166,23 @@ def test_every_pair_has_a_path(channels, lanes_a, lanes_b, planes, data):
     assert max(e.beats_per_pixel for e in edges) >= max(src.beats_per_pixel, dst.beats_per_pixel)
 
 
-@pytest.mark.parametrize("w_in, w_out, packet", [
-    (8, 8, 24), (32, 8, 200), (32, 8, 24), (32, 24, 24 * 9), (8, 24, 24 * 3), (64, 24, 24 * 25),
-    (24, 32, 32 * 7), (16, 6, 6), (5, 3, 3 * 11), (3, 5, 5 * 11), (7, 512, 512 * 2), (40, 16, 16),
-])
+@pytest.mark.parametrize(
+    "w_in, w_out, packet",
+    [
+        (8, 8, 24),
+        (32, 8, 200),
+        (32, 8, 24),
+        (32, 24, 24 * 9),
+        (8, 24, 24 * 3),
+        (64, 24, 24 * 25),
+        (24, 32, 32 * 7),
+        (16, 6, 6),
+        (5, 3, 3 * 11),
+        (3, 5, 5 * 11),
+        (7, 512, 512 * 2),
+        (40, 16, 16),
+    ],
+)
 def test_bit_gearbox(w_in, w_out, packet):
     rng = random.Random(0)
     words, expected, count = [], [], 6

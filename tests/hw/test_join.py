@@ -57,12 +57,18 @@ def network(steps, image, nodes, inputs, neurons, coding="frames", bits=8, out=N
     """x -> c -> a, the stream of 4-channel spikes that ``nodes`` read too; then the neuron ``n``
     of ``inputs``, whose map is the image's or ``out``, and f -> r to make it a network."""
     h, w = out or image[1:]
-    return Network(steps, [
-        Input("x", image, coding, bits), conv("c", "x", 4, image[0], 3, 3, padding=SAME),
-        Neuron("a", ("c",), rule(4, 1, 3 if coding == "frames" else 90)), *nodes,
-        Neuron("n", inputs, neurons), Linear("f", "n", weights(3, neurons.channels * h * w)),
-        Readout("r", ("f",), rule(3, reset="none")),
-    ])  # fmt: skip
+    return Network(
+        steps,
+        [
+            Input("x", image, coding, bits),
+            conv("c", "x", 4, image[0], 3, 3, padding=SAME),
+            Neuron("a", ("c",), rule(4, 1, 3 if coding == "frames" else 90)),
+            *nodes,
+            Neuron("n", inputs, neurons),
+            Linear("f", "n", weights(3, neurons.channels * h * w)),
+            Readout("r", ("f",), rule(3, reset="none")),
+        ],
+    )
 
 
 def coefs(*rows):
@@ -71,55 +77,142 @@ def coefs(*rows):
 
 CASES = {
     # an identity shortcut: no queue of sums
-    "shortcut": (network(4, (2, 4, 4), [conv("d", "a", 4, 4, 3, 3, padding=SAME)], ("d", "a"),
-                 rule(4, coef=coefs([3, -2, 1, 5]), leak=Decay(2), fraction_bits=2)),
-                 {"d": {"pe": 2, "simd": 12, "tp": 2}}),
+    "shortcut": (
+        network(
+            4,
+            (2, 4, 4),
+            [conv("d", "a", 4, 4, 3, 3, padding=SAME)],
+            ("d", "a"),
+            rule(4, coef=coefs([3, -2, 1, 5]), leak=Decay(2), fraction_bits=2),
+        ),
+        {"d": {"pe": 2, "simd": 12, "tp": 2}},
+    ),
     # two sums, one of a 1x1 branch, shifted; the small one is ahead
-    "two sums": (network(3, (2, 4, 5), [conv("d", "a", 4, 4, 3, 3, padding=SAME),
-                 conv("e", "a", 4, 4, 1, 1, kind="binary")], ("d", "e"),
-                 rule(4, shifts=(0, 2))),
-                 {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 3}}),
+    "two sums": (
+        network(
+            3,
+            (2, 4, 5),
+            [conv("d", "a", 4, 4, 3, 3, padding=SAME), conv("e", "a", 4, 4, 1, 1, kind="binary")],
+            ("d", "e"),
+            rule(4, shifts=(0, 2)),
+        ),
+        {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 3}},
+    ),
     # the main one is quick, the other slow; strides, and the scan reads bias by step
-    "slow other": (network(2, (1, 6, 5), [conv("d", "a", 4, 4, 1, 1, stride=(2, 2)),
-                   conv("e", "a", 4, 4, 3, 3, stride=(2, 2), padding=SAME)], ("d", "e"),
-                   rule(4, bias=np.arange(8).reshape(2, 4) - 3, shifts=(1, 0), reset="zero"),
-                   out=(3, 3)),
-                   {"d": {"pe": 1, "simd": 4, "tp": 2}, "e": {"pe": 1, "simd": 4, "tp": 1}}),
+    "slow other": (
+        network(
+            2,
+            (1, 6, 5),
+            [
+                conv("d", "a", 4, 4, 1, 1, stride=(2, 2)),
+                conv("e", "a", 4, 4, 3, 3, stride=(2, 2), padding=SAME),
+            ],
+            ("d", "e"),
+            rule(4, bias=np.arange(8).reshape(2, 4) - 3, shifts=(1, 0), reset="zero"),
+            out=(3, 3),
+        ),
+        {"d": {"pe": 1, "simd": 4, "tp": 2}, "e": {"pe": 1, "simd": 4, "tp": 1}},
+    ),
     # held pixels beside spikes and a shortcut
-    "pixels": (network(3, (1, 4, 4), [conv("d", "a", 4, 4, 3, 3, padding=SAME),
-               conv("e", "x", 4, 1, 3, 3, padding=SAME)], ("d", "a", "e"),
-               rule(4, 20, 90, coef=coefs([30, 0, -9, 7]), shifts=(2, 0), delay=1),
-               "direct", 5),
-               {"d": {"pe": 2, "simd": 4, "tp": 3}, "e": {"pe": 2, "simd": 3, "tp": 1}}),
-    "pixels first": (network(5, (1, 3, 4), [conv("e", "x", 4, 1, 1, 1),
-                     conv("d", "a", 4, 4, 1, 1)], ("e", "d"),
-                     rule(4, 5, 40, shifts=(0, 3), synapse=Decay(2)), "direct", 4),
-                     {"d": {"pe": 4, "simd": 4, "tp": 5}, "e": {"pe": 4, "simd": 1, "tp": 4}}),
+    "pixels": (
+        network(
+            3,
+            (1, 4, 4),
+            [conv("d", "a", 4, 4, 3, 3, padding=SAME), conv("e", "x", 4, 1, 3, 3, padding=SAME)],
+            ("d", "a", "e"),
+            rule(4, 20, 90, coef=coefs([30, 0, -9, 7]), shifts=(2, 0), delay=1),
+            "direct",
+            5,
+        ),
+        {"d": {"pe": 2, "simd": 4, "tp": 3}, "e": {"pe": 2, "simd": 3, "tp": 1}},
+    ),
+    "pixels first": (
+        network(
+            5,
+            (1, 3, 4),
+            [conv("e", "x", 4, 1, 1, 1), conv("d", "a", 4, 4, 1, 1)],
+            ("e", "d"),
+            rule(4, 5, 40, shifts=(0, 3), synapse=Decay(2)),
+            "direct",
+            4,
+        ),
+        {"d": {"pe": 4, "simd": 4, "tp": 5}, "e": {"pe": 4, "simd": 1, "tp": 4}},
+    ),
     # values of several bits come by the shortcuts, several steps a beat, the last beat not full
-    "values": (network(5, (2, 6, 4), [Pool("p", "a", "sum", (2, 2)),
-               Merge("m", ("p", "p"), "add"), conv("d", "a", 4, 4, 2, 2, stride=(2, 2))],
-               ("p", "d", "m"), rule(4, coef=coefs([1, -2, 3, 2], [-1, 1, 2, 0])), out=(3, 2)),
-               {"d": {"pe": 2, "simd": 8, "tp": 1}}),
-    "depthwise and groups": (network(4, (2, 4, 3), [
-        conv("d", "a", 4, 1, 3, 3, padding=SAME, groups=4, kind="binary"),
-        conv("e", "a", 4, 2, 3, 3, padding=SAME, groups=2), conv("g", "a", 4, 4, 1, 1)],
-        ("d", "e", "g"), rule(4, shifts=(1, 0, 3), reset="once")),
-        {"d": {"pe": 2, "simd": 9, "tp": 1}, "e": {"pe": 2, "simd": 6, "tp": 2},
-         "g": {"pe": 2, "simd": 2, "tp": 4}}),
+    "values": (
+        network(
+            5,
+            (2, 6, 4),
+            [
+                Pool("p", "a", "sum", (2, 2)),
+                Merge("m", ("p", "p"), "add"),
+                conv("d", "a", 4, 4, 2, 2, stride=(2, 2)),
+            ],
+            ("p", "d", "m"),
+            rule(4, coef=coefs([1, -2, 3, 2], [-1, 1, 2, 0])),
+            out=(3, 2),
+        ),
+        {"d": {"pe": 2, "simd": 8, "tp": 1}},
+    ),
+    "depthwise and groups": (
+        network(
+            4,
+            (2, 4, 3),
+            [
+                conv("d", "a", 4, 1, 3, 3, padding=SAME, groups=4, kind="binary"),
+                conv("e", "a", 4, 2, 3, 3, padding=SAME, groups=2),
+                conv("g", "a", 4, 4, 1, 1),
+            ],
+            ("d", "e", "g"),
+            rule(4, shifts=(1, 0, 3), reset="once"),
+        ),
+        {
+            "d": {"pe": 2, "simd": 9, "tp": 1},
+            "e": {"pe": 2, "simd": 6, "tp": 2},
+            "g": {"pe": 2, "simd": 2, "tp": 4},
+        },
+    ),
     # visits of a few clocks: many are in flight
-    "in flight": (network(2, (2, 5, 4), [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
-                  ("d", "a", "e"), rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1))),
-                  {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 2}}),
-    "one step": (network(1, (2, 5, 4), [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
-                 ("d", "a", "e"), rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1))),
-                 {"d": {"pe": 4, "simd": 4, "tp": 1}, "e": {"pe": 4, "simd": 4, "tp": 1}}),
-    "linear": (network(3, (2, 2, 2), [Linear("d", "a", weights(6, 16)),
-               conv("e", "a", 6, 4, 2, 2),
-               Linear("g", "x", weights(6, 8, kind="binary"), "binary")],
-               ("d", "e", "g"), rule(6, shifts=(0, 0, 1)), out=(1, 1)),
-               {"d": {"pe": 3, "simd": 8, "tp": 1}, "e": {"pe": 3, "simd": 8, "tp": 1},
-                "g": {"pe": 3, "simd": 1, "tp": 1}}),
-}  # fmt: skip
+    "in flight": (
+        network(
+            2,
+            (2, 5, 4),
+            [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
+            ("d", "a", "e"),
+            rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1)),
+        ),
+        {"d": {"pe": 2, "simd": 4, "tp": 1}, "e": {"pe": 2, "simd": 4, "tp": 2}},
+    ),
+    "one step": (
+        network(
+            1,
+            (2, 5, 4),
+            [conv("d", "a", 4, 4, 1, 1), conv("e", "a", 4, 4, 1, 1)],
+            ("d", "a", "e"),
+            rule(4, coef=coefs([1, 2, -1, 1]), shifts=(0, 1)),
+        ),
+        {"d": {"pe": 4, "simd": 4, "tp": 1}, "e": {"pe": 4, "simd": 4, "tp": 1}},
+    ),
+    "linear": (
+        network(
+            3,
+            (2, 2, 2),
+            [
+                Linear("d", "a", weights(6, 16)),
+                conv("e", "a", 6, 4, 2, 2),
+                Linear("g", "x", weights(6, 8, kind="binary"), "binary"),
+            ],
+            ("d", "e", "g"),
+            rule(6, shifts=(0, 0, 1)),
+            out=(1, 1),
+        ),
+        {
+            "d": {"pe": 3, "simd": 8, "tp": 1},
+            "e": {"pe": 3, "simd": 8, "tp": 1},
+            "g": {"pe": 3, "simd": 1, "tp": 1},
+        },
+    ),
+}
 
 
 def joined(net: Network, cores: list[CoreCase]) -> CoreCase:
@@ -184,8 +277,20 @@ def random_case(seed: int) -> CoreCase:
         (kh, kw), kind = pick(KERNELS), pick(("ternary", "binary"))
         groups = pick([1, *(g for g in (1, 2, 4) if reads % g == 0 and channels % g == 0)])
         padding = ((kh - 1) // 2, kh // 2, (kw - 1) // 2, kw // 2)
-        nodes.append(conv(f"w{n}", source, channels, reads // groups, kh, kw, kind=kind,
-                          stride=(stride, stride), padding=padding, groups=groups))  # fmt: skip
+        nodes.append(
+            conv(
+                f"w{n}",
+                source,
+                channels,
+                reads // groups,
+                kh,
+                kw,
+                kind=kind,
+                stride=(stride, stride),
+                padding=padding,
+                groups=groups,
+            )
+        )
         inputs.append(f"w{n}")
     fewest = 1 if len(inputs) == 1 else 0
     if channels == 4:
@@ -209,13 +314,17 @@ def random_case(seed: int) -> CoreCase:
     weighted = sum(i[0] == "w" for i in inputs)
     numbers = np.random.default_rng(seed)
     neurons = rule(
-        channels, 1, 9 if coding == "frames" else 9 << bits,
+        channels,
+        1,
+        9 if coding == "frames" else 9 << bits,
         shifts=tuple(rng.randint(0, 2) for _ in range(weighted)),
         coef=tuple(numbers.integers(-5, 9, channels) for _ in inputs[weighted:]),
-        reset=pick(("subtract", "zero", "once")), delay=rng.randint(0, 1),
-        leak=pick((None, Decay(2))), synapse=pick((None, None, "ramp", Decay(1))),
+        reset=pick(("subtract", "zero", "once")),
+        delay=rng.randint(0, 1),
+        leak=pick((None, Decay(2))),
+        synapse=pick((None, None, "ramp", Decay(1))),
         bias=pick((None, numbers.integers(-3, 3, (steps, channels)))),
-    )  # fmt: skip
+    )
     net = network(steps, (image, *side), nodes, tuple(inputs), neurons, coding, bits, out)
     folding = random_folding(net, Seeded(seed), work=400)
     return joined(net, core_cases(net, folding, images_for(net, 2, seed)))
@@ -278,8 +387,9 @@ def test_a_visit_begun_too_early_is_noticed(monkeypatch, late):
         stream_core(case, begin={late: 400})
 
 
-@pytest.mark.parametrize(("name", "memory"), [("pixels", "ram"), ("values", "rom"),
-                                              ("depthwise and groups", "rom")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "memory"), [("pixels", "ram"), ("values", "rom"), ("depthwise and groups", "rom")]
+)
 def test_no_combinational_path(name, memory):
     assert_no_comb_path(case_of(name, 1, memory).component())
 
@@ -345,9 +455,7 @@ def test_weights_and_parameters_come_down_the_chain(name):
     design = fold(net, {k: {**v, "memory": "ram"} for k, v in folding.items()})
     empty = next(i.spec for i in core_instances(net, design) if i.target == "n")
     images = [i for i in memory_images(net, design) if i.region is not None]
-    words = [
-        (int(i.region or 0), n, int(w)) for i in images for n, w in enumerate(region_words(i))
-    ]
+    words = [(int(i.region or 0), n, int(w)) for i in images for n, w in enumerate(region_words(i))]
     case = joined(net, core_cases(net, None, images_for(net, 2), design))
     assert isinstance(empty, ConvSpec) and not any(f.weights for f in empty.fronts)
     assert len(images) == len(empty.fronts) + 1
@@ -361,8 +469,12 @@ def test_absent_coefficients_and_rows():
     net, folding = CASES["pixels"]
     params = spec_of(case_of("pixels", 1)).params
     assert set(params.fields) >= {"coef0"} and params.fields["coef0"] == 6
-    nodes = [Neuron("n", n.inputs, rule(4, 20, 90, coef=coefs([0] * 4), shifts=(0, 0)))
-             if n.name == "n" else n for n in net.nodes]  # fmt: skip
+    nodes = [
+        Neuron("n", n.inputs, rule(4, 20, 90, coef=coefs([0] * 4), shifts=(0, 0)))
+        if n.name == "n"
+        else n
+        for n in net.nodes
+    ]
     silent = Network(net.steps, nodes)
     cases = core_cases(silent, folding, images_for(silent, 2))
     case = next(c for c in cases if c.name == "d")

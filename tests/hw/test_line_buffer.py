@@ -27,9 +27,15 @@ def random_geometry(rng):
         edge = Edge(rng.choice([1, 2, 4]), lanes, planes, rng.randint(1, planes))
         divisors = lambda n: [d for d in range(1, n + 1) if n % d == 0]  # noqa: E731
         geometry = Geometry(
-            edge, height, width, kernel, stride, (top, bottom, left, right),
-            rng.choice(divisors(kernel[0])), rng.choice(divisors(kernel[1])),
-        )  # fmt: skip
+            edge,
+            height,
+            width,
+            kernel,
+            stride,
+            (top, bottom, left, right),
+            rng.choice(divisors(kernel[0])),
+            rng.choice(divisors(kernel[1])),
+        )
         return geometry, nest(geometry, rng.choice(divisors(edge.groups)), rng.choice([1, 1, 2]))
 
 
@@ -48,9 +54,13 @@ def test_random_geometry_with_stalls(seed):
     wanted = [word for image in images for word in expected_words(geometry, loops, image)]
     in_stall, go_stall = [(0.5, 0.3), (0.0, 0.6), (0.8, 0.0)][seed % 3]
     got, _ = read_windows(
-        WindowReader(geometry, loops), images, len(wanted), in_stall=in_stall, go_stall=go_stall,
+        WindowReader(geometry, loops),
+        images,
+        len(wanted),
+        in_stall=in_stall,
+        go_stall=go_stall,
         seed=seed,
-    )  # fmt: skip
+    )
     assert got == wanted, f"{geometry}"
 
 

@@ -26,15 +26,21 @@ from sterna.hw.link import Link
 IMAGE, WRITE, READ, MODE = ToBoard.IMAGE, ToBoard.WRITE, ToBoard.READ, ToBoard.MODE
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"image_bytes": 7}, "an image of 7 bytes is no whole number of beats of 16 bits; pad it"),
-    ({"axis_width": 12}, "an AXI4-Stream of 12 bits; use a multiple of 8 up to 512"),
-    ({"classes": 0}, "0 classes; a result names 1 to 65536"),
-    ({"buffer": 300}, "a link buffer of 300 bytes; use a power of two from 256 to 32768"),
-    ({"slots": 3}, "a link that keeps 3 results; use a power of two from 2 to 64"),
-    ({"divisor": 3}, "a UART of 3 clocks a bit; use at least 4: a lower baud rate"),
-    ({"structure_id": 1 << 64}, "structure_id 0x10000000000000000 is no unsigned 64-bit number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"image_bytes": 7}, "an image of 7 bytes is no whole number of beats of 16 bits; pad it"),
+        ({"axis_width": 12}, "an AXI4-Stream of 12 bits; use a multiple of 8 up to 512"),
+        ({"classes": 0}, "0 classes; a result names 1 to 65536"),
+        ({"buffer": 300}, "a link buffer of 300 bytes; use a power of two from 256 to 32768"),
+        ({"slots": 3}, "a link that keeps 3 results; use a power of two from 2 to 64"),
+        ({"divisor": 3}, "a UART of 3 clocks a bit; use at least 4: a lower baud rate"),
+        (
+            {"structure_id": 1 << 64},
+            "structure_id 0x10000000000000000 is no unsigned 64-bit number",
+        ),
+    ],
+)
 def test_refuses_what_cannot_be_built(change, message):
     assert refusal(lambda: replace(SPEC, **change)).startswith(message)
 
@@ -72,8 +78,12 @@ def test_images_registers_and_results(stalls, line_stalls):
     bench = run(LinkBench(stalls=stalls, line_stalls=line_stalls), scenario)
     assert bench.images == [(data[n : n + 6], True) for n in range(0, len(data), 6)]
     assert bench.writes[1:] == [
-        (0x48, words[0]), (0x4C, words[1]), (0x50, words[2]), (0x45, words[3]), (0x45, words[4]),
-    ]  # fmt: skip
+        (0x48, words[0]),
+        (0x4C, words[1]),
+        (0x50, words[2]),
+        (0x45, words[3]),
+        (0x45, words[4]),
+    ]
     one, two = bench.of(ToHost.ANSWER)
     assert one.body[:4] == bytes([10, 0, 0, 0]) and two.body[:4] == bytes([11, 0, 0, 0])
     assert one.words == (0x01000100, 0x01040104, 0x01080108) and two.words == (0x00450045,) * 16
@@ -215,9 +225,14 @@ def test_odd_bodies_are_executed_as_far_as_they_go():
     async def scenario(ctx, bench):
         await bench.open(ctx)
         for kind, body in (
-            (WRITE, b""), (WRITE, b"\0"), (WRITE, write_body(0x100, 7) + b"\1\2\3"),
-            (READ, b"\0\1"), (READ, read_body(0x100, 0) + b"rest"), (MODE, b""), (MODE, b"\1\0\0"),
-        ):  # fmt: skip
+            (WRITE, b""),
+            (WRITE, b"\0"),
+            (WRITE, write_body(0x100, 7) + b"\1\2\3"),
+            (READ, b"\0\1"),
+            (READ, read_body(0x100, 0) + b"rest"),
+            (MODE, b""),
+            (MODE, b"\1\0\0"),
+        ):
             await bench.give(ctx, kind, body)
         frame = await settled(ctx, bench)
         assert frame.next == 7 and frame.state == State.MUTED

@@ -45,6 +45,7 @@ def test_names_itself_to_another_version():
 @pytest.mark.parametrize("taken", range(1, 14))
 def test_a_new_session_ends_an_image_that_has_begun(taken):
     """Whatever has come of images, the next session's are whole; its results are its own."""
+
     async def scenario(ctx, bench):
         await bench.open(ctx)
         bench.registers[ADDRESS["status"]] = 0
@@ -108,6 +109,7 @@ def test_reset_frees_a_network_that_takes_nothing():
 
 def test_a_new_session_leaves_no_frame_of_both():
     """Sessions follow one another at every moment of the frames being sent."""
+
     async def scenario(ctx, bench):
         await bench.open(ctx, session=1)
         for session in range(2, 60):

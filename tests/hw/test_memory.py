@@ -28,8 +28,9 @@ def _rows(depth, width, seed=0):
 def test_data_comes_two_clocks_after_every_address(depth, width, region, compact):
     rows = _rows(depth, width)
     single = depth == 1 and region is None  # constants, unless a memory is demanded
-    dut = WeightMemory(depth, width, rows, region=region, compact=compact,
-                       style="block" if single else "auto")  # fmt: skip
+    dut = WeightMemory(
+        depth, width, rows, region=region, compact=compact, style="block" if single else "auto"
+    )
     assert dut.latency == 2
     random_ = random.Random(depth)
 
@@ -135,8 +136,10 @@ def test_a_single_row_is_no_memory():
         await ctx.tick().repeat(3)
         assert ctx.get(dut.data) == 0x5A << 32 | row[0] & 0xFFFFFFFF
         assert await _access(ctx, dut, ChainOp.READ, 9, 1) == (
-            ChainOp.RESPONSE, 0x5A, 2 + dut.node.latency
-        )  # fmt: skip
+            ChainOp.RESPONSE,
+            0x5A,
+            2 + dut.node.latency,
+        )
 
     simulate(ResetInserter(reset)(dut), bench)
 

@@ -19,9 +19,7 @@ def make(mode, channels, lanes, steps, beat_steps, bits, shifts=None, out_bits=N
     if out_bits is None:
         highest = [((1 << b) - 1) << s for b, s in zip(bits, shifts)]
         out_bits = (sum(highest) if mode == "add" else max(highest)).bit_length()
-    edges = tuple(
-        Edge(c, lanes, steps * b, beat_steps * b) for c, b in zip(channels, bits)
-    )
+    edges = tuple(Edge(c, lanes, steps * b, beat_steps * b) for c, b in zip(channels, bits))
     return MergeSpec(mode, edges, tuple(bits), tuple(shifts), out_bits, steps, pixels)
 
 
@@ -31,14 +29,18 @@ def values_of(spec, seed, most=None):
     out = []
     for k, (edge, bits) in enumerate(zip(spec.inputs, spec.bits)):
         top = (1 << bits) - 1 if most is None else most[k]
-        out.append([
+        out.append(
             [
-                [top if pixel == spec.pixels - 1 else rng.randint(0, top)
-                 for _ in range(spec.steps)]
-                for _ in range(edge.channels)
+                [
+                    [
+                        top if pixel == spec.pixels - 1 else rng.randint(0, top)
+                        for _ in range(spec.steps)
+                    ]
+                    for _ in range(edge.channels)
+                ]
+                for pixel in range(spec.pixels)
             ]
-            for pixel in range(spec.pixels)
-        ])
+        )
     return out
 
 
@@ -53,16 +55,20 @@ def merged(spec, values):
         if spec.mode == "concat":
             out.append([steps for pixel in pixels for steps in pixel])
             continue
-        out.append([
+        out.append(
             [
-                {
-                    "add": sum(vs), "or": int(any(vs)), "and": int(all(vs)),
-                    "andnot": int(vs[0] and not vs[1]),
-                }[spec.mode]
-                for vs in zip(*channel)
+                [
+                    {
+                        "add": sum(vs),
+                        "or": int(any(vs)),
+                        "and": int(all(vs)),
+                        "andnot": int(vs[0] and not vs[1]),
+                    }[spec.mode]
+                    for vs in zip(*channel)
+                ]
+                for channel in zip(*pixels)
             ]
-            for channel in zip(*pixels)
-        ])  # fmt: skip
+        )
     return out
 
 
@@ -80,9 +86,7 @@ def check(spec, stalls=0.0, seed=0, most=None):
         f"i_{k}": beats_of(edge, values[k], spec.bits[k]) for k, edge in enumerate(spec.inputs)
     }
     expected = beats_of(spec.out_edge, merged(spec, values), spec.out_bits)
-    taken = run_streams(
-        SpikingMerge(spec), inputs, {"o": len(expected)}, stalls=stalls, seed=seed
-    )
+    taken = run_streams(SpikingMerge(spec), inputs, {"o": len(expected)}, stalls=stalls, seed=seed)
     assert [payload for _, payload in taken["o"]] == expected
     return taken
 
@@ -135,8 +139,16 @@ def _specs(draw):
         groups = [groups[0]] * count
     bits = [draw(st.integers(1, 3)) if wide else 1 for _ in range(count)]
     shifts = [draw(st.integers(0, 3)) if wide else 0 for _ in range(count)]
-    return make(mode, [g * lanes for g in groups], lanes, steps, draw(st.integers(1, steps)),
-                bits, shifts, pixels=3)
+    return make(
+        mode,
+        [g * lanes for g in groups],
+        lanes,
+        steps,
+        draw(st.integers(1, steps)),
+        bits,
+        shifts,
+        pixels=3,
+    )
 
 
 @settings(max_examples=60, deadline=None)

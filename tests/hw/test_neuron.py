@@ -49,8 +49,12 @@ def simulate(params, xs, x_width, readout=None, gaps=0.0, seed=0):
         at, clock = 0, 0
         while len(got) < (len(items) if readout is None else count):
             valid = at < len(items) and rng.random() >= gaps
-            rubbish = (rng.getrandbits(1), rng.getrandbits(1), rng.getrandbits(len(dut.x)),
-                       rng.getrandbits(len(dut.params_in)))  # fmt: skip
+            rubbish = (
+                rng.getrandbits(1),
+                rng.getrandbits(1),
+                rng.getrandbits(len(dut.x)),
+                rng.getrandbits(len(dut.params_in)),
+            )
             ctx.set(dut.valid, valid)
             ports = (dut.first, dut.last, dut.x, dut.params_in)
             for port, value in zip(ports, items[at] if valid else rubbish, strict=True):
@@ -127,20 +131,33 @@ SMALL = {
     "leak": {"leak": Decay(2)},
     "leak half": {"leak": Decay(1), "reset": "zero", "v_init": np.array([3, -3, 7, -8, 1, 0])},
     "leak two": {"leak": Decay(1, 3), "fraction_bits": 2, "bias": np.array([3, -2, 0, 1, 5, -7])},
-    "leak to nothing": {"leak": Decay(1, 1), "reset_by": THRESHOLD + 1, "bias": THRESHOLD // 3,
-                        "v_init": np.array([3, -3, 7, -8, 1, 0])},
+    "leak to nothing": {
+        "leak": Decay(1, 1),
+        "reset_by": THRESHOLD + 1,
+        "bias": THRESHOLD // 3,
+        "v_init": np.array([3, -3, 7, -8, 1, 0]),
+    },
     "synapse to nothing": {"synapse": Decay(1, 1), "leak": Decay(2)},
     "leak slow": {"leak": Decay(12), "reset_by": THRESHOLD + 1},
     "synapse": {"synapse": Decay(1), "leak": Decay(3), "fraction_bits": 1, "reset": "zero"},
-    "synapse by other": {"synapse": Decay(2, 3), "reset_by": np.array([1, 2, 3, 4, 5, 6]),
-                         "v_init": np.array([-5, 4, 0, 2, 1, 3])},
+    "synapse by other": {
+        "synapse": Decay(2, 3),
+        "reset_by": np.array([1, 2, 3, 4, 5, 6]),
+        "v_init": np.array([-5, 4, 0, 2, 1, 3]),
+    },
     "ramp": {"synapse": "ramp", "reset": "once", "bias": np.array([1, -1, 0, 2, -2, 0])},
     "delay": {"delay": 1, "leak": Decay(2), "v_init": np.array([-9, 8, 1, 0, -1, 4])},
     "bias per step": {"bias": np.arange(18).reshape(3, 6) * 4 % 5 - 2, "reset_by": THRESHOLD - 1},
-    "all": {"bias": np.arange(18).reshape(3, 6) * 5 % 13 - 6, "synapse": Decay(3), "delay": 1,
-            "leak": Decay(1, 2), "reset_by": np.array([9, 1, 0, -2, 5, 3]), "fraction_bits": 3,
-            "v_init": np.array([30, -30, 11, -11, 1, -1])},
-}  # fmt: skip
+    "all": {
+        "bias": np.arange(18).reshape(3, 6) * 5 % 13 - 6,
+        "synapse": Decay(3),
+        "delay": 1,
+        "leak": Decay(1, 2),
+        "reset_by": np.array([9, 1, 0, -2, 5, 3]),
+        "fraction_bits": 3,
+        "v_init": np.array([30, -30, 11, -11, 1, -1]),
+    },
+}
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -197,9 +214,12 @@ def test_declared_ranges_hold_their_extremes(synapse, own_reset):
     rule = NeuronRule(
         threshold=np.array([-8, 7, 7, -8, 0, 7]),
         reset_by=np.array([-2, 5, -2, 5, 1, 0]) if own_reset else None,
-        bias=pick("bias"), v_init=pick("v_init")[::-1].copy(), synapse=synapse, leak=Decay(3),
+        bias=pick("bias"),
+        v_init=pick("v_init")[::-1].copy(),
+        synapse=synapse,
+        leak=Decay(3),
         fraction_bits=1,
-    )  # fmt: skip
+    )
     corners = np.array(list(itertools.product((-9, 0, 8), repeat=5)))
     check(rule, np.repeat(corners[:, :, None], 6, axis=2), ranges=ranges, bounds_rule=base)
 
@@ -272,8 +292,14 @@ def test_random_rules(drawn):
 
 
 DECAYS = [Decay(k) for k in (1, 2, 3, 4, 7, 12)] + [
-    Decay(1, 1), Decay(1, 2), Decay(2, 1), Decay(2, 5), Decay(3, 3), Decay(6, 4), Decay(12, 1),
-]  # fmt: skip
+    Decay(1, 1),
+    Decay(1, 2),
+    Decay(2, 1),
+    Decay(2, 5),
+    Decay(3, 3),
+    Decay(6, 4),
+    Decay(12, 1),
+]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 6, 9])
@@ -305,9 +331,7 @@ def test_params_depth_rows_and_absent_fields():
     params = NeuronParams(rule, bounds, 5)
     assert set(params.fields) == {"over"} and params.depth(2) == 2
     width = params.width
-    decoded = [
-        [signed_field(row, p * width, width) for p in range(2)] for row in params.rows(2)
-    ]
+    decoded = [[signed_field(row, p * width, width) for p in range(2)] for row in params.rows(2)]
     assert decoded == [[-3, -5], [-7, -9]]
     every_step = NeuronRule(
         threshold=np.array([3, 5]), bias=np.arange(10).reshape(5, 2), reset="zero"

@@ -39,10 +39,12 @@ def beats_of(edge, values, bits):
     for image in values:
         for y in range(image.shape[2]):
             for x in range(image.shape[3]):
-                pixels.append([
-                    sum(int(v) << t * bits for t, v in enumerate(image[:, c, y, x]))
-                    for c in range(image.shape[1])
-                ])  # fmt: skip
+                pixels.append(
+                    [
+                        sum(int(v) << t * bits for t, v in enumerate(image[:, c, y, x]))
+                        for c in range(image.shape[1])
+                    ]
+                )
     return edge_beats(edge, pixels)
 
 
@@ -80,9 +82,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_pool(name, stalls):
     spec, sent, wanted = make(*CASES[name], seed=len(name))
-    taken = run_streams(
-        SpikingPool(spec), {"i": sent}, {"o": len(wanted)}, stalls=stalls, seed=1
-    )
+    taken = run_streams(SpikingPool(spec), {"i": sent}, {"o": len(wanted)}, stalls=stalls, seed=1)
     assert [beat for _, beat in taken["o"]] == wanted
 
 

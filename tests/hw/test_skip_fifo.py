@@ -28,7 +28,10 @@ def _beats(count, width, seed=0):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(KINDS), st.integers(1, 20), st.integers(1, 20), st.floats(0, 0.9),
+    st.sampled_from(KINDS),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.floats(0, 0.9),
     st.integers(0, 1000),
 )
 def test_order_under_random_stalls(kind, width, depth, stalls, seed):

@@ -106,13 +106,17 @@ def drawn(pe: int, simd: int, kind: str, rng: random.Random) -> list[list[int]]:
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     ("weights", "tp", "bits", "kind"),
-    [([[1]], 1, 1, "ternary"), ([[-1], [0]], 1, 1, "ternary"),
-     ([[0, 0, 0], [0, 1, 0]], 2, 1, "ternary"),
-     ([[1, -1, 1, 0], [-1, 1, -1, 1], [1, 1, 1, 1]], 1, 1, "ternary"),
-     ([[-1, -1], [1, -1]], 3, 3, "ternary"), ([[1, -1, -1, -1, 1, 1]] * 3, 1, 1, "binary"),
-     ([[-1, -1, -1], [1, 1, 1], [1, -1, 1], [-1, 1, 1]], 2, 2, "binary"),
-     ([[-1, 1, 1]] * 4, 2, 1, "binary")],
-)  # fmt: skip
+    [
+        ([[1]], 1, 1, "ternary"),
+        ([[-1], [0]], 1, 1, "ternary"),
+        ([[0, 0, 0], [0, 1, 0]], 2, 1, "ternary"),
+        ([[1, -1, 1, 0], [-1, 1, -1, 1], [1, 1, 1, 1]], 1, 1, "ternary"),
+        ([[-1, -1], [1, -1]], 3, 3, "ternary"),
+        ([[1, -1, -1, -1, 1, 1]] * 3, 1, 1, "binary"),
+        ([[-1, -1, -1], [1, 1, 1], [1, -1, 1], [-1, 1, 1]], 2, 2, "binary"),
+        ([[-1, 1, 1]] * 4, 2, 1, "binary"),
+    ],
+)
 def test_every_input(family, weights, tp, bits, kind):
     pe, simd = len(weights), len(weights[0])
     dut = TablesDot(pe, simd, tp, bits, kind, family=family, width=6)
@@ -218,8 +222,9 @@ def reloaded(kind: str, rows: int, pause: int) -> None:
     assert seen == wanted
 
 
-@pytest.mark.parametrize(("kind", "rows", "pause"), [("ternary", 2, 3), ("binary", 1, 40),
-                                                     ("ternary", 1, 400)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "rows", "pause"), [("ternary", 2, 3), ("binary", 1, 40), ("ternary", 1, 400)]
+)
 def test_new_weights_at_run_time(kind, rows, pause):
     reloaded(kind, rows, pause)
 
@@ -252,12 +257,22 @@ def test_numbers_of_a_shape():
 
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
-    [((0, 1, 1, 1, "ternary"), {}, "must all be at least 1"),
-     ((1, 1, 1, 1, "int8"), {}, "weights of kind 'int8' have no hardware"),
-     ((1, 1, 1, 1, "binary"), {"family": "ice40"}, "ice40 has no LUT RAM; use engine 'compress'"),
-     ((1, 4, 1, 1, "binary"), {"family": "ecp5", "rows": 3}, "3 rows of weights, and LUT RAM of"),
-     ((1, 4, 1, 1, "binary"), {"rows": 5}, "generic is deep enough for 4; raise pe or simd")],
-)  # fmt: skip
+    [
+        ((0, 1, 1, 1, "ternary"), {}, "must all be at least 1"),
+        ((1, 1, 1, 1, "int8"), {}, "weights of kind 'int8' have no hardware"),
+        (
+            (1, 1, 1, 1, "binary"),
+            {"family": "ice40"},
+            "ice40 has no LUT RAM; use engine 'compress'",
+        ),
+        (
+            (1, 4, 1, 1, "binary"),
+            {"family": "ecp5", "rows": 3},
+            "3 rows of weights, and LUT RAM of",
+        ),
+        ((1, 4, 1, 1, "binary"), {"rows": 5}, "generic is deep enough for 4; raise pe or simd"),
+    ],
+)
 def test_refused(arguments, settings, message):
     with pytest.raises(DesignError, match=message):
         TablesDot(*arguments, width=4, **settings)

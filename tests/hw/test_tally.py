@@ -56,8 +56,9 @@ class Model:
             self.clear()
         half = (1 << self.half) - 1
         dropped = min(self.early, half) | min(self.late, half) << self.half
-        plain = {n: min(getattr(self, n), self.top) for n in ("images", "image_clocks",
-                                                             "total_clocks")}  # fmt: skip
+        plain = {
+            n: min(getattr(self, n), self.top) for n in ("images", "image_clocks", "total_clocks")
+        }
         stalls = [min(n, self.top) for n in self.stalls]
         self.history.append(plain | {"dropped": dropped, "stalls": stalls})
 
@@ -81,8 +82,13 @@ def test_every_counter_at_every_turn(cores, width, rate, often):
             clear = random_.random() < often
             early, late = random_.random() < 0.1, random_.random() < rate
             stall = random_.getrandbits(cores) if cores else 0
-            pulses = {"clear": clear, "image_start": start, "image_done": done,
-                      "drop_early": early, "drop_late": late}  # fmt: skip
+            pulses = {
+                "clear": clear,
+                "image_start": start,
+                "image_done": done,
+                "drop_early": early,
+                "drop_late": late,
+            }
             for port, value in pulses.items():
                 ctx.set(getattr(dut, port), value)
             if cores:
@@ -115,8 +121,11 @@ def test_nothing_from_before_a_clear_and_every_row_once_a_turn():
             ctx.set(dut.clear, 1)
             await ctx.tick()
             ctx.set(dut.clear, 0)
-            found = [ctx.get(dut.value) for _ in [await ctx.tick() for _ in range(20)]
-                     if ctx.get(dut.ready)]  # fmt: skip
+            found = [
+                ctx.get(dut.value)
+                for _ in [await ctx.tick() for _ in range(20)]
+                if ctx.get(dut.ready)
+            ]
             assert not any(found)
         clocks = []
         for clock in range(5 * dut.rows):

@@ -32,17 +32,25 @@ def network(seed):
         [
             Input("x", (1, 6, 5), bits=4),
             Conv2d("c", "x", trits(4, 1, 3, 3), padding=(1, 1, 1, 1)),
-            Neuron("n", ("c",), NeuronRule(threshold=rng.integers(8, 15, 4), leak=Decay(2),
-                                           bias=rng.integers(4, 8, 4))),
+            Neuron(
+                "n",
+                ("c",),
+                NeuronRule(
+                    threshold=rng.integers(8, 15, 4), leak=Decay(2), bias=rng.integers(4, 8, 4)
+                ),
+            ),
             Pool("p", "n", "or"),
             Conv2d("d", "p", rng.integers(0, 2, (2, 4, 2, 2)) * 2 - 1, kind="binary"),
             Neuron("m", ("d",), NeuronRule(threshold=rng.integers(1, 4, 2), reset="zero")),
             Linear("f", "m", trits(3, 4)),
-            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none",
-                                            bias=rng.integers(1, 4, 3))),
+            Readout(
+                "r",
+                ("f",),
+                NeuronRule(threshold=np.zeros(3, int), reset="none", bias=rng.integers(1, 4, 3)),
+            ),
         ],
         name="top",
-    )  # fmt: skip
+    )
 
 
 FOLDING = {
@@ -54,8 +62,11 @@ FOLDING = {
 
 def weights_of(net, design):
     regions = {i.number: region_words(i) for i in memory_images(net, design)}
-    return files.parse_weights_image(files.pack_weights_image(
-        files.structure_id(net, design.to_json()), files.weights_id(net), regions))  # fmt: skip
+    return files.parse_weights_image(
+        files.pack_weights_image(
+            files.structure_id(net, design.to_json()), files.weights_id(net), regions
+        )
+    )
 
 
 TABLES = FOLDING | {
@@ -82,11 +93,19 @@ def made(folding):
         text, "top", taps, 2, 4, seed=seed, random_memory=True, optimize="none"
     )
     return SimpleNamespace(
-        first=first, second=second, design=design, text=text, address=address, images=images,
-        make=make, rows=image_bits(first.input, images, 3), golden=run(first, images, trace="all"),
-        golden_2=run(second, images, trace="all"), weights=weights_of(first, design),
+        first=first,
+        second=second,
+        design=design,
+        text=text,
+        address=address,
+        images=images,
+        make=make,
+        rows=image_bits(first.input, images, 3),
+        golden=run(first, images, trace="all"),
+        golden_2=run(second, images, trace="all"),
+        weights=weights_of(first, design),
         weights_2=weights_of(second, design),
-    )  # fmt: skip
+    )
 
 
 def load(model, weights):
@@ -104,9 +123,10 @@ def model(ram):
 def check(ram, model, golden=None, **settings):
     done = model.run(ram.rows, watchdog=3000, **settings)
     result = Result(
-        done.words[:, 1:].view(np.int32), (done.words[:, 0] & 0xFFFF).astype(np.int64),
+        done.words[:, 1:].view(np.int32),
+        (done.words[:, 0] & 0xFFFF).astype(np.int64),
         {name: done.spikes(name) for name in ram.golden.spikes},
-    )  # fmt: skip
+    )
     assert compare(golden or ram.golden, result) is None
     assert not (done.words[:, 0] >> 16).any()
     return done
@@ -239,8 +259,10 @@ def test_a_packet_that_ends_early_is_flagged_and_the_next_is_right(ram, model, c
     filled[0, 0] = nibbles.reshape(6, 5)
     golden = run(ram.first, filled)
     assert got.tolist() == [
-        packet(ram.golden, 0), packet(golden, 0, FLAG_EARLY), packet(ram.golden, 2),
-    ]  # fmt: skip
+        packet(ram.golden, 0),
+        packet(golden, 0, FLAG_EARLY),
+        packet(ram.golden, 2),
+    ]
     assert model.read(at["dropped"]) == 1 and model.read(at["status"]) >> 2 & 3 == 1
     model.write(at["status"], 1 << 2)
     assert model.read(at["status"]) >> 2 & 3 == 0
@@ -258,8 +280,10 @@ def test_a_packet_that_goes_on_is_cut_and_flagged_and_the_next_is_right(ram, mod
     last[[size - 1, 2 * size + extra - 1, -1]] = True
     got = model.feed(sent, last, 3, watchdog=3000)
     assert got.tolist() == [
-        packet(ram.golden, 0), packet(ram.golden, 1, FLAG_LATE), packet(ram.golden, 2),
-    ]  # fmt: skip
+        packet(ram.golden, 0),
+        packet(ram.golden, 1, FLAG_LATE),
+        packet(ram.golden, 2),
+    ]
     assert model.read(at["dropped"]) == 1 << 16 and model.read(at["status"]) >> 2 & 3 == 2
     check(ram, model)
 
@@ -333,8 +357,10 @@ def test_no_combinational_path_through_the_top(memory):
     silent = NeuronRule(threshold=np.zeros(2, int), reset="none")
     nodes = [*net.nodes[:3], Linear("f", "n", np.ones((2, 120))), Readout("r", ("f",), silent)]
     small = Network(3, nodes, "small")
-    folding = {"c": {"pe": 1, "simd": 3, "tp": 1, "memory": memory},
-               "f": {"pe": 1, "simd": 4, "tp": 3, "memory": memory}}  # fmt: skip
+    folding = {
+        "c": {"pe": 1, "simd": 3, "tp": 1, "memory": memory},
+        "f": {"pe": 1, "simd": 4, "tp": 3, "memory": memory},
+    }
     assert_no_comb_path(elaborate(small, fold(small, folding), taps=memory == "ram"))
 
 

@@ -12,8 +12,14 @@ from sterna.hw.turns import LaneTurns, most_turns
 
 WIDTH = 5
 # steps, clocks between steps, one value for all steps
-SHAPES = {"chain": (3, 1, False), "one step": (1, 1, False), "gaps": (3, 2, False),
-          "memory": (7, 1, False), "memory, gaps": (6, 3, False), "held": (5, 1, True)}  # fmt: skip
+SHAPES = {
+    "chain": (3, 1, False),
+    "one step": (1, 1, False),
+    "gaps": (3, 2, False),
+    "memory": (7, 1, False),
+    "memory, gaps": (6, 3, False),
+    "held": (5, 1, True),
+}
 
 
 def arrivals_of(shape):
@@ -77,7 +83,14 @@ def _packed(values):
 def test_most_turns():
     steps = lambda gap: tuple(range(9, 9 + 4 * gap, gap))  # noqa: E731
     assert [most_turns(8, 4, v, steps(1), False, True) for v in (4, 7, 8, 15, 31, 32, 99)] == [
-        1, 1, 2, 2, 4, 8, 8]  # fmt: skip
+        1,
+        1,
+        2,
+        2,
+        4,
+        8,
+        8,
+    ]
     # Sums with gaps: 7 clocks from the first to behind the last.
     assert [most_turns(8, 4, v, steps(2), False, True) for v in (14, 15)] == [1, 2]
     long = tuple(range(5))

@@ -20,10 +20,14 @@ class Pair(wiring.Component):
 
     def __init__(self, divisor):
         self.divisor = divisor
-        super().__init__({
-            "i": In(stream.Signature(8)), "tx": Out(1, init=1),
-            "rx": In(1, init=1), "o": Out(stream.Signature(8)),
-        })  # fmt: skip
+        super().__init__(
+            {
+                "i": In(stream.Signature(8)),
+                "tx": Out(1, init=1),
+                "rx": In(1, init=1),
+                "o": Out(stream.Signature(8)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -15,9 +15,11 @@ NESTS = {
     "all ones": (1, 1, [Loop("o", 1, visit=True), Loop("word", 1)]),
     "no visit loops": (2, 2, [Loop("word", 3), Loop("beat", 1)]),
     "two visit loops": (
-        2, 1, [Loop("g", 2, visit=True), Loop("o", 3, visit=True), Loop("row", 1), Loop("word", 2)]
+        2,
+        1,
+        [Loop("g", 2, visit=True), Loop("o", 3, visit=True), Loop("row", 1), Loop("word", 2)],
     ),
-}  # fmt: skip
+}
 IMAGES = 3
 
 
@@ -38,12 +40,17 @@ def walk(name, visit_clocks, hold, seed=0):
             ctx.set(dut.go, rng.random() >= hold)
             ctx.set(dut.rows_ok, rng.random() >= hold)
             if ctx.get(dut.valid):
-                items.append({
-                    "clock": clock - 1, "step": ctx.get(dut.step), "top": ctx.get(dut.top),
-                    "first": ctx.get(dut.first), "last": ctx.get(dut.last),
-                    "index": [ctx.get(getattr(dut, f"index_{p.name}")) for p in loops],
-                    "pulses": before,
-                })  # fmt: skip
+                items.append(
+                    {
+                        "clock": clock - 1,
+                        "step": ctx.get(dut.step),
+                        "top": ctx.get(dut.top),
+                        "first": ctx.get(dut.first),
+                        "last": ctx.get(dut.last),
+                        "index": [ctx.get(getattr(dut, f"index_{p.name}")) for p in loops],
+                        "pulses": before,
+                    }
+                )
                 if len(items) == count:
                     return
             before = tuple(ctx.get(p) for p in (dut.start, dut.row_end, dut.image_end))

@@ -66,11 +66,15 @@ def nest(geometry: Geometry, groups: int = 1, repeats: int = 1) -> list[Loop]:
         Loop("g", groups, words=words * edge.plane_beats, visit=True),
         Loop("o", repeats, visit=True),
         Loop("row", geometry.kernel[0] // geometry.rows, rows=geometry.rows),
-        Loop("column", geometry.kernel[1] // geometry.columns, words=edge.beats_per_pixel,
-             columns=geometry.columns),
+        Loop(
+            "column",
+            geometry.kernel[1] // geometry.columns,
+            words=edge.beats_per_pixel,
+            columns=geometry.columns,
+        ),
         Loop("word", words, words=edge.plane_beats),
         Loop("beat", edge.plane_beats, words=1),
-    ]  # fmt: skip
+    ]
 
 
 def expected_words(geometry: Geometry, loops: list[Loop], image: np.ndarray) -> list[int]:

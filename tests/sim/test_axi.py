@@ -20,27 +20,32 @@ BYTES = 18  # of an image in beats of two bytes
 @pytest.fixture(scope="module")
 def network():
     rng = np.random.default_rng(4)
-    return Network(2, [
-        Input("x", (1, 6, 6), bits=4),
-        Conv2d("c", "x", rng.integers(-1, 2, (4, 1, 3, 3))),
-        Neuron("n", ("c",), NeuronRule(threshold=np.array([3, 5, 4, 6]))),
-        Linear("f", "n", rng.integers(-1, 2, (3, 64))),
-        Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
-    ], "axi")  # fmt: skip
+    return Network(
+        2,
+        [
+            Input("x", (1, 6, 6), bits=4),
+            Conv2d("c", "x", rng.integers(-1, 2, (4, 1, 3, 3))),
+            Neuron("n", ("c",), NeuronRule(threshold=np.array([3, 5, 4, 6]))),
+            Linear("f", "n", rng.integers(-1, 2, (3, 64))),
+            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none")),
+        ],
+        "axi",
+    )
 
 
 @pytest.fixture(scope="module")
 def program(network):
-    folding = {"c": {"pe": 1, "simd": 3, "tp": 1, "memory": "ram"},
-               "f": {"pe": 1, "simd": 4, "tp": 1, "memory": "ram"}}  # fmt: skip
+    folding = {
+        "c": {"pe": 1, "simd": 3, "tp": 1, "memory": "ram"},
+        "f": {"pe": 1, "simd": 4, "tp": 1, "memory": "ram"},
+    }
     top = elaborate(network, fold(network, folding, axis_width=16))
     return build_bench(verilog_text(top, "axi"), "axi")
 
 
 def result(network, image, flags=0):
     golden = run(network, image[None])
-    return [int(golden.classes[0]) | flags << 16,
-            *(int(v) & 0xFFFFFFFF for v in golden.logits[0])]  # fmt: skip
+    return [int(golden.classes[0]) | flags << 16, *(int(v) & 0xFFFFFFFF for v in golden.logits[0])]
 
 
 def job_of(network, count, seed, wrong=True):
@@ -61,15 +66,25 @@ def job_of(network, count, seed, wrong=True):
         packets.append(data.hex())
         expected.append(result(network, image, flags))
     return {
-        "packets": packets, "expected": expected, "seed": seed, "stalls": {}, "busy_after": 40,
+        "packets": packets,
+        "expected": expected,
+        "seed": seed,
+        "stalls": {},
+        "busy_after": 40,
         "idle_reads": [[ADDRESS["id"], ID], [ADDRESS["repeat"], 0]],
-        "refused_writes": [[ADDRESS["chain_data"], 0xFFFFFFFF], [ADDRESS["crc_words"], 1],
-                           [ADDRESS["id"], 1]],
+        "refused_writes": [
+            [ADDRESS["chain_data"], 0xFFFFFFFF],
+            [ADDRESS["crc_words"], 1],
+            [ADDRESS["id"], 1],
+        ],
         "refused_reads": [ADDRESS["chain_data"], 0x0F00],
-        "final_reads": [[ADDRESS["images"], count], [ADDRESS["dropped"], early | late << 16],
-                        [ADDRESS["status"], 1 | bool(early) << 2 | bool(late) << 3]],
+        "final_reads": [
+            [ADDRESS["images"], count],
+            [ADDRESS["dropped"], early | late << 16],
+            [ADDRESS["status"], 1 | bool(early) << 2 | bool(late) << 3],
+        ],
         "timeout_ns": 2_000_000,
-    }  # fmt: skip
+    }
 
 
 def bench(program, job, folder):
@@ -91,12 +106,15 @@ def test_results_equal_golden(network, program, stalls, tmp_path):
     bench(program, job, tmp_path)
 
 
-@pytest.mark.parametrize("wrong, message", [
-    ({"expected": [[0, 1, 2, 3]]}, r"packet 0 is \[.*\], expected \[0, 1, 2, 3\]"),
-    ({"expected": [], "final_reads": []}, "a packet too many"),
-    ({"refused_reads": [ADDRESS["images"]]}, "read of 0x2c while busy"),
-    ({"idle_reads": [[ADDRESS["id"], 0]]}, "register 0x0 is .*, expected 0x0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"expected": [[0, 1, 2, 3]]}, r"packet 0 is \[.*\], expected \[0, 1, 2, 3\]"),
+        ({"expected": [], "final_reads": []}, "a packet too many"),
+        ({"refused_reads": [ADDRESS["images"]]}, "read of 0x2c while busy"),
+        ({"idle_reads": [[ADDRESS["id"], 0]]}, "register 0x0 is .*, expected 0x0"),
+    ],
+)
 def test_bench_fails_where_it_should(network, program, wrong, message, tmp_path):
     job = job_of(network, 1, seed=3, wrong=False) | wrong
     with pytest.raises(BenchFailed, match=message):

@@ -123,11 +123,14 @@ def test_power_up_memory_is_random_only_when_asked(make):
     [
         ("assign m_axis_tlast = ", "assign m_axis_tlast = m_axis_tvalid & ", None),
         (r"assign m_axis_tlast = .*?;", "assign m_axis_tlast = result == 2;", "not 4 words long"),
-        (r"assign tap_toy__spikes_valid = ", "assign tap_toy__spikes_valid = stall[2] & ",
-         "dropped a beat"),
+        (
+            r"assign tap_toy__spikes_valid = ",
+            "assign tap_toy__spikes_valid = stall[2] & ",
+            "dropped a beat",
+        ),
     ],
     ids=["same", "tlast", "drop"],
-)  # fmt: skip
+)
 def test_faults_put_in_are_caught(make, toy_verilog, old, new, message):
     faulty, changed = re.subn(old, new, toy_verilog, count=1, flags=re.S)
     assert changed == 1

@@ -79,8 +79,10 @@ def test_mistakes_are_sentences(library):
 
 def frames(count: int) -> list[bytes]:
     rng = np.random.default_rng(3)
-    return [rng.integers(1, 256, rng.integers(2, 40), dtype=np.uint8).tobytes() + b"\0"
-            for _ in range(count)]  # fmt: skip
+    return [
+        rng.integers(1, 256, rng.integers(2, 40), dtype=np.uint8).tobytes() + b"\0"
+        for _ in range(count)
+    ]
 
 
 def test_a_good_cable_changes_nothing_and_frames_arrive_whole():

@@ -50,9 +50,14 @@ def test_core_bench(invert, stalls):
     sent = beats(200)
     ones = (1 << WIDTH) - 1
     run = run_core(
-        invert, "invert", {"i": sent}, {"o": [beat ^ ones for beat in sent]},
-        constants={"flip": 1}, in_stall=stalls[0], out_stall=stalls[1],
-    )  # fmt: skip
+        invert,
+        "invert",
+        {"i": sent},
+        {"o": [beat ^ ones for beat in sent]},
+        constants={"flip": 1},
+        in_stall=stalls[0],
+        out_stall=stalls[1],
+    )
     assert len(run.given["o"]) == 200
     if stalls == (0.0, 0.0):
         assert run.given["o"] == [clock + 1 for clock in run.taken["i"]] == list(range(1, 201))
@@ -91,9 +96,14 @@ def test_network_bench_equals_batch_model(toy_verilog, toy_tap, threshold):
         model.write(4, threshold)
     batch = model.run(images.reshape(6, -1))
     bench = run_network(
-        toy_verilog, "toy", (toy_tap,), images.reshape(6, -1), 4,
-        writes=[(4, threshold)] if threshold else [], expected=batch,
-    )  # fmt: skip
+        toy_verilog,
+        "toy",
+        (toy_tap,),
+        images.reshape(6, -1),
+        4,
+        writes=[(4, threshold)] if threshold else [],
+        expected=batch,
+    )
     np.testing.assert_array_equal(bench.words[:, 1:], logits)
     np.testing.assert_array_equal(bench.spikes(toy.TAP["node"]), spikes)
     if not threshold:  # the toy's reader stalls by the clocks since reset; both count them alike
@@ -107,6 +117,12 @@ def test_network_bench_fails_on_a_wrong_spike(toy_verilog, toy_tap):
     batch.beats[toy.TAP["node"]][1, 5] ^= 1
     with pytest.raises(BenchFailed, match="beat 101 of tap 'toy__spikes' is 0x"):
         run_network(
-            toy_verilog, "toy", (toy_tap,), images.reshape(2, -1), 4, in_stall=0.2,
-            out_stall=0.2, expected=batch,
-        )  # fmt: skip
+            toy_verilog,
+            "toy",
+            (toy_tap,),
+            images.reshape(2, -1),
+            4,
+            in_stall=0.2,
+            out_stall=0.2,
+            expected=batch,
+        )

@@ -24,8 +24,9 @@ def test_every_read_of_a_memory_with_the_promise_is_poisoned(name):
     text = verilog_text(make(), "part")
     poisoned = poison_collisions(text)
     assert text.count("no_rw_check") == count
-    found = re.findall(r"= \((\S.*?)\) && \((.*?) \) == \((.*?) \) \? ~(\S+) \[\3 \] : \4 \[\3 \];",
-                       poisoned)  # fmt: skip
+    found = re.findall(
+        r"= \((\S.*?)\) && \((.*?) \) == \((.*?) \) \? ~(\S+) \[\3 \] : \4 \[\3 \];", poisoned
+    )
     assert len(found) == count and len({memory for *_, memory in found}) == count
     # Nothing else is touched.
     assert len(poisoned.splitlines()) == len(text.splitlines())

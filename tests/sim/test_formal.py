@@ -23,10 +23,23 @@ def test_names_are_unique_and_every_kind_has_a_fault():
     assert all(proof.fails == proof.name.startswith("fault_") for proof in proofs)
     claims = " ".join(proof.claim for proof in proofs if proof.fails)
     for part in (
-        "SkipFifo", "Fork", "SpikingMerge", "LaneSplit", "window", "AxiLiteSlave", "ChainMaster",
-        "Credit", "BeatCollector", "WordSerializer", "StepFeeder", "WordAssembler", "LineBuffer",
-        "NeuronScan", "decay_value", "reset",
-    ):  # fmt: skip
+        "SkipFifo",
+        "Fork",
+        "SpikingMerge",
+        "LaneSplit",
+        "window",
+        "AxiLiteSlave",
+        "ChainMaster",
+        "Credit",
+        "BeatCollector",
+        "WordSerializer",
+        "StepFeeder",
+        "WordAssembler",
+        "LineBuffer",
+        "NeuronScan",
+        "decay_value",
+        "reset",
+    ):
         assert part in claims
     assert {proof.mode for proof in proofs} == {"prove", "bmc"}
 

@@ -81,9 +81,11 @@ def test_the_registers_that_can_move_do_and_compute_the_same(folder):
     registers = [sum(c["type"] == "TRELLIS_FF" for c in m.values()) for m in (before, after)]
     assert registers[0] - registers[1] == sum(MOVED.values())
     used = {
-        name.split(".")[0] for name, cell in after.items() if cell["type"] == "DP16KD"
+        name.split(".")[0]
+        for name, cell in after.items()
+        if cell["type"] == "DP16KD"
         and "OUTREG" in (cell["parameters"]["REGMODE_A"], cell["parameters"]["REGMODE_B"])
-    }  # fmt: skip
+    }
     assert used == set(MOVED)
     # A block's output register is taken: that of the chain's next one stays.
     assert use_output_registers(folder / "moved.json", "mems") == 0

@@ -41,8 +41,10 @@ def test_decode(channels, lanes, steps, bits, pb):
     tap = Tap("n", channels, 3, 2, lanes, steps * bits, pb, bits)
     edge = Edge(channels, lanes, steps * bits, pb)
     assert (tap.beat_bits, tap.groups, tap.plane_beats) == (
-        edge.width, edge.groups, edge.plane_beats,
-    )  # fmt: skip
+        edge.width,
+        edge.groups,
+        edge.plane_beats,
+    )
     spikes = np.random.default_rng(1).integers(0, 1 << bits, (steps, 4, channels, 3, 2))
     found = decode(tap, beats_of(tap, spikes))
     assert found.dtype == (np.uint8 if bits <= 8 else np.uint16)

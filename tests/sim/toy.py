@@ -32,15 +32,35 @@ class ToyTop(Elaboratable):
     def __init__(self, width: int = 2):
         self.n = width
         names = {
-            "s_axis_tdata": 8 * width, "s_axis_tvalid": 1, "s_axis_tready": 1, "s_axis_tlast": 1,
-            "m_axis_tdata": 32, "m_axis_tvalid": 1, "m_axis_tready": 1, "m_axis_tlast": 1,
-            "s_axil_awaddr": 16, "s_axil_awvalid": 1, "s_axil_awready": 1,
-            "s_axil_wdata": 32, "s_axil_wstrb": 4, "s_axil_wvalid": 1, "s_axil_wready": 1,
-            "s_axil_bresp": 2, "s_axil_bvalid": 1, "s_axil_bready": 1,
-            "s_axil_araddr": 16, "s_axil_arvalid": 1, "s_axil_arready": 1,
-            "s_axil_rdata": 32, "s_axil_rresp": 2, "s_axil_rvalid": 1, "s_axil_rready": 1,
-            "tap_toy__spikes_valid": 1, "tap_toy__spikes_ready": 1, "tap_toy__spikes_data": LANES,
-        }  # fmt: skip
+            "s_axis_tdata": 8 * width,
+            "s_axis_tvalid": 1,
+            "s_axis_tready": 1,
+            "s_axis_tlast": 1,
+            "m_axis_tdata": 32,
+            "m_axis_tvalid": 1,
+            "m_axis_tready": 1,
+            "m_axis_tlast": 1,
+            "s_axil_awaddr": 16,
+            "s_axil_awvalid": 1,
+            "s_axil_awready": 1,
+            "s_axil_wdata": 32,
+            "s_axil_wstrb": 4,
+            "s_axil_wvalid": 1,
+            "s_axil_wready": 1,
+            "s_axil_bresp": 2,
+            "s_axil_bvalid": 1,
+            "s_axil_bready": 1,
+            "s_axil_araddr": 16,
+            "s_axil_arvalid": 1,
+            "s_axil_arready": 1,
+            "s_axil_rdata": 32,
+            "s_axil_rresp": 2,
+            "s_axil_rvalid": 1,
+            "s_axil_rready": 1,
+            "tap_toy__spikes_valid": 1,
+            "tap_toy__spikes_ready": 1,
+            "tap_toy__spikes_data": LANES,
+        }
         for name, bits in names.items():
             setattr(self, name, Signal(bits, name=name))
         self.ports = [getattr(self, name) for name in names]
@@ -120,9 +140,13 @@ class ToyTop(Elaboratable):
             self.s_axil_awready.eq(self.s_axil_wvalid & ~self.s_axil_bvalid),
             self.s_axil_wready.eq(self.s_axil_awvalid & ~self.s_axil_bvalid),
             self.s_axil_arready.eq(~self.s_axil_rvalid),
-            self.s_axil_rresp.eq(0), aw.eq(self.s_axil_awaddr), w.eq(self.s_axil_wdata),
-            read.addr.eq(self.s_axil_araddr[2:6]), write.addr.eq(aw[2:6]), write.data.eq(w),
-        ]  # fmt: skip
+            self.s_axil_rresp.eq(0),
+            aw.eq(self.s_axil_awaddr),
+            w.eq(self.s_axil_wdata),
+            read.addr.eq(self.s_axil_araddr[2:6]),
+            write.addr.eq(aw[2:6]),
+            write.data.eq(w),
+        ]
         with m.If(self.s_axil_bvalid & self.s_axil_bready):
             m.d.sync += self.s_axil_bvalid.eq(0)
         with m.If(self.s_axil_awvalid & self.s_axil_wvalid & ~self.s_axil_bvalid):

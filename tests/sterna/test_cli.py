@@ -44,9 +44,13 @@ def test_failures_are_one_sentence(error, code, sentence, monkeypatch, capsys) -
     assert sentence in answer["error"] and answer["exit_code"] == code
 
 
-@pytest.mark.parametrize("error", [
-    MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9"),
+    ],
+)
 def test_memory_that_ends_is_said_with_an_option_that_is_there(error, monkeypatch, capsys) -> None:
     for name in ("train", "sim"):
         monkeypatch.setattr(commands, name, failing(error))
@@ -72,9 +76,17 @@ def test_a_defect_is_not_hidden(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["sim"], ["sim", "x", "--images", "0"], ["sim", "x", "--images", "many"],
-     ["sim", "x", "--engine", "magic"], ["synth", "x", "--target", "asic"], ["quantize", "x"]],
-)  # fmt: skip
+    [
+        [],
+        ["nonsense"],
+        ["sim"],
+        ["sim", "x", "--images", "0"],
+        ["sim", "x", "--images", "many"],
+        ["sim", "x", "--engine", "magic"],
+        ["synth", "x", "--target", "asic"],
+        ["quantize", "x"],
+    ],
+)
 def test_wrong_usage_is_2(arguments, capsys) -> None:
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()

@@ -21,6 +21,7 @@ def test_cases_the_pages_c_example_compiles_with_the_real_header(tmp_path: Path)
     (tmp_path / "example.c").write_text(example)
     assert (guard := re.search(r"guard (\w+)", example)) and f"#ifndef {guard[1]}" in header
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "-o", str(tmp_path / "example.o")]
-    done = subprocess.run([compiler, *flags, str(tmp_path / "example.c")], capture_output=True,
-                          text=True, check=False)  # fmt: skip
+    done = subprocess.run(
+        [compiler, *flags, str(tmp_path / "example.c")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,4 @@
-"""Deep networks with short intervals: many images are in flight, and a few clocks are many percent.
-"""
+"""Deep networks with short intervals: many images in flight, and a few clocks are many percent."""
 
 from dataclasses import dataclass
 
@@ -23,9 +22,7 @@ class DeepLimits(GraphLimits):
     """``layers`` is the fewest of the longest way; there are up to half as many more."""
 
 
-DEEP = DeepLimits(
-    channels=6, side=4, layers=8, steps=4, planes=16, classes=6, work=60_000, skips=4
-)
+DEEP = DeepLimits(channels=6, side=4, layers=8, steps=4, planes=16, classes=6, work=60_000, skips=4)
 
 
 class _DeepBuilder(_GraphBuilder):

@@ -28,9 +28,16 @@ from sterna.golden.network import (
 from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = [
-    "Builder", "Hypothesis", "Limits", "Seeded", "TooLarge", "describe", "network_by",
-    "random_images", "random_network",
-]  # fmt: skip
+    "Builder",
+    "Hypothesis",
+    "Limits",
+    "Seeded",
+    "TooLarge",
+    "describe",
+    "network_by",
+    "random_images",
+    "random_network",
+]
 
 
 class TooLarge(Exception):
@@ -128,17 +135,28 @@ def _decay(draw: Seeded) -> Decay:
 
 
 def _rule(
-    draw: Seeded, channels: int, steps: int, reach: np.ndarray, resets: Sequence[str],
-    weighted: int = 1, spikes: int = 0, delay: bool = True,
-) -> NeuronRule:  # fmt: skip
+    draw: Seeded,
+    channels: int,
+    steps: int,
+    reach: np.ndarray,
+    resets: Sequence[str],
+    weighted: int = 1,
+    spikes: int = 0,
+    delay: bool = True,
+) -> NeuronRule:
     """A rule whose threshold is near what the inputs can reach (int (O,), before the shift F)."""
     rng = draw.rng()
     fraction = draw.pick((0, 0, 1, 2, 4, 6, 10))
     unit = 1 << fraction
     style = draw.pick(("low",) * 6 + ("mixed", "mixed", "high", "negative", "never"))
     never = (3.0 * steps, 4.0 * steps)
-    low, high = {"low": (0.0, 0.12), "mixed": (0.0, 0.6), "high": (0.5, 1.2),
-                 "negative": (-0.3, 0.1), "never": never}[style]  # fmt: skip
+    low, high = {
+        "low": (0.0, 0.12),
+        "mixed": (0.0, 0.6),
+        "high": (0.5, 1.2),
+        "negative": (-0.3, 0.1),
+        "never": never,
+    }[style]
     scale = np.maximum(reach, 1) * unit
     threshold = np.floor(scale * rng.uniform(low, high, channels)).astype(np.int64)
     if style in ("low", "mixed"):
@@ -150,7 +168,8 @@ def _rule(
         reset=draw.pick(tuple(resets)),
         reset_by=threshold + small(channels) if draw.chance(25) else None,
         bias=(small(steps, channels) if draw.chance(40) else small(channels))
-        if draw.chance(50) else None,
+        if draw.chance(50)
+        else None,
         v_init=small(channels) if draw.chance(30) else None,
         leak=_decay(draw) if draw.chance(50) else None,
         synapse=_decay(draw) if synapse == "decay" else synapse,
@@ -158,7 +177,7 @@ def _rule(
         fraction_bits=fraction,
         shifts=tuple(draw.pick((0, 0, 0, 1, 2)) for _ in range(weighted)),
         coef=tuple(small(channels) for _ in range(spikes)),
-    )  # fmt: skip
+    )
 
 
 class Builder:
@@ -312,8 +331,11 @@ class Builder:
         if not pixels and self.draw.chance(20):
             at = self.pool(at)
         for _ in range(self.draw.integer(1, most.layers)):
-            at = self.linear(at, self.draw.integer(1, most.channels)) if self.draw.chance(10) \
-                else self.conv(at)  # fmt: skip
+            at = (
+                self.linear(at, self.draw.integer(1, most.channels))
+                if self.draw.chance(10)
+                else self.conv(at)
+            )
             at = self.neuron(at)
             if most.graphs and self.draw.chance(60):
                 at = self.join(at)

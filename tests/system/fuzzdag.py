@@ -10,8 +10,19 @@ from sterna.golden.network import Conv2d, Merge, Network, Neuron, Pool
 
 __all__ = ["GraphLimits", "GRAPH", "BIG_GRAPH", "random_graph"]
 
-WAYS = ("add", "add", "concat", "concat", "or", "and", "andnot", "shortcut", "shortcut", "sums",
-        "sums")  # fmt: skip
+WAYS = (
+    "add",
+    "add",
+    "concat",
+    "concat",
+    "or",
+    "and",
+    "andnot",
+    "shortcut",
+    "shortcut",
+    "sums",
+    "sums",
+)
 
 
 @dataclass(frozen=True)
@@ -98,9 +109,7 @@ class _GraphBuilder(Builder):
             return None
         k, s, p = d.pick(fits)
         top = self.maximum[source] * k * k
-        if not weighted and cs == c and p == 0 and (
-            d.chance(50) and not self.too_wide(top)
-        ):
+        if not weighted and cs == c and p == 0 and (d.chance(50) and not self.too_wide(top)):
             node = Pool(self.name("pool"), source, "sum", (k, k), (s, s))
             return self.add(node, shape, top)
         kind = d.pick(KINDS)

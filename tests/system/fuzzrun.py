@@ -37,9 +37,14 @@ from sterna.sim.batch import BatchModel, BatchResult
 from sterna.sim.taps import Tap
 
 __all__ = [
-    "Case", "check_case", "clocks_differ", "load_weights", "random_case", "random_folding",
+    "Case",
+    "check_case",
+    "clocks_differ",
+    "load_weights",
+    "random_case",
+    "random_folding",
     "retrained",
-]  # fmt: skip
+]
 
 TINY = Limits(channels=4, side=5, layers=2, steps=16, planes=24, classes=4, work=20_000)
 BIG = Limits(channels=8, side=9, layers=3, steps=32, planes=64, classes=6, work=120_000)
@@ -189,10 +194,12 @@ def retrained(network: Network, design: Design, draw: Seeded) -> Network:
         order = rng.permutation(target.rule.channels)
         rule = replace(
             target.rule,
-            **{k: getattr(target.rule, k)[..., order]
-               for k in ("threshold", "reset_by", "bias", "v_init")},
+            **{
+                k: getattr(target.rule, k)[..., order]
+                for k in ("threshold", "reset_by", "bias", "v_init")
+            },
             coef=tuple(c[order] for c in target.rule.coef),
-        )  # fmt: skip
+        )
         nodes[core.target] = replace(target, rule=rule)
     return Network(network.steps, [nodes[n.name] for n in network.nodes], network.name)
 
@@ -231,9 +238,16 @@ def check_case(case: Case, optimize: str = "none") -> str | None:
     classes = network.shape[network.readout.name][0]
     with tempfile.TemporaryDirectory() as folder:
         model = BatchModel.build(
-            text, network.name, taps, design.axis_width // 8, classes + 1,
-            seed=case.seed, random_memory=True, optimize=optimize, store=Cache(folder),
-        )  # fmt: skip
+            text,
+            network.name,
+            taps,
+            design.axis_width // 8,
+            classes + 1,
+            seed=case.seed,
+            random_memory=True,
+            optimize=optimize,
+            store=Cache(folder),
+        )
         if not design.reloadable:
             return _compare(model, case, (0.0, 0.0)) or _compare(model, case, case.stalls)
         load_weights(model, network, design)

@@ -9,15 +9,66 @@ from typing import Any
 from sterna.golden.errors import SternaError
 
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 99, 10**9, 2**31, -(2**31) - 1, 2**63, 10**39, 0.5, -0.0, 1e308,
-    "", "x", "conv", "../x", "/etc/passwd", "a" * 5000, "\u00e4", "$system", "\n", [], {}, [[]],
-    [1, 2, 3], ["x"], {"x": 1}, [None], [True, 1.5],
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    99,
+    10**9,
+    2**31,
+    -(2**31) - 1,
+    2**63,
+    10**39,
+    0.5,
+    -0.0,
+    1e308,
+    "",
+    "x",
+    "conv",
+    "../x",
+    "/etc/passwd",
+    "a" * 5000,
+    "\u00e4",
+    "$system",
+    "\n",
+    [],
+    {},
+    [[]],
+    [1, 2, 3],
+    ["x"],
+    {"x": 1},
+    [None],
+    [True, 1.5],
+)
 TEXTS = (
-    "NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 5000, '{"a":' * 5000, '"\\ud800"',
-    "nan", "inf", "0x" + "f" * 5000, "1_0", "'''", '"""', "#", "\ufeff", "\0", "\r", "= =", "[[x]]",
-    "a.b.c.d = 1", "1979-05-27", "''", "[1, 'x']",
-)  # fmt: skip
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "9" * 5000,
+    "[" * 5000,
+    '{"a":' * 5000,
+    '"\\ud800"',
+    "nan",
+    "inf",
+    "0x" + "f" * 5000,
+    "1_0",
+    "'''",
+    '"""',
+    "#",
+    "\ufeff",
+    "\0",
+    "\r",
+    "= =",
+    "[[x]]",
+    "a.b.c.d = 1",
+    "1979-05-27",
+    "''",
+    "[1, 'x']",
+)
 SECONDS = 2.0
 """No reading of a small file may take longer, by the process' own clock."""
 
@@ -43,8 +94,15 @@ def altered_bytes(data: bytes, rng: random.Random) -> bytes:
         return data[:at] + word + data[at + 8 :]
     if how == 6:
         return data[:at] + rng.choice(TEXTS).encode("utf-8", "surrogatepass") + data[at:]
-    return rng.choice((b"\xef\xbb\xbf" + data, data.decode("latin-1").encode("utf-16"), b"",
-                       b"\0" * len(data), data + data))  # fmt: skip
+    return rng.choice(
+        (
+            b"\xef\xbb\xbf" + data,
+            data.decode("latin-1").encode("utf-16"),
+            b"",
+            b"\0" * len(data),
+            data + data,
+        )
+    )
 
 
 def altered_value(value: Any, rng: random.Random) -> Any:

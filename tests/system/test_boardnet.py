@@ -47,9 +47,12 @@ def test_netlist_of_the_pins(tmp_path, name, memory, cells):
 def test_netlist_of_an_example(tmp_path, example, name):
     where = board(name)
     build = ensure(
-        Path(__file__).parents[2] / "examples" / example, "pack", Options(family=where.family),
-        tmp_path, variants=(name, where.family),
-    )  # fmt: skip
+        Path(__file__).parents[2] / "examples" / example,
+        "pack",
+        Options(family=where.family),
+        tmp_path,
+        variants=(name, where.family),
+    )
     images = vector_images(build.network)
     if where.family == "ecp5":  # registers have moved into block RAMs: gen.outreg
         assert '"OUTREG"' in pins_netlist(build, where)

@@ -23,9 +23,11 @@ def build(tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serves_until_a_signal(build, number):
     program = subprocess.Popen(
-        [*COMMAND, str(build.folder), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*COMMAND, str(build.folder), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     try:
         assert program.stdout is not None
         answer = json.loads(program.stdout.readline())

@@ -12,8 +12,30 @@ import pytest
 
 from sterna import arguments, cli
 
-NUMBERS = ["0", "-1", "1e30", str(10**30), "9" * 5000, "nan", "inf", "-inf", "", " ", "1e5", "1.5",
-           "0x10", "1_0", "٣", "½", "true", "None", "1e300", "-0", "+", "1,5"]  # fmt: skip
+NUMBERS = [
+    "0",
+    "-1",
+    "1e30",
+    str(10**30),
+    "9" * 5000,
+    "nan",
+    "inf",
+    "-inf",
+    "",
+    " ",
+    "1e5",
+    "1.5",
+    "0x10",
+    "1_0",
+    "٣",
+    "½",
+    "true",
+    "None",
+    "1e300",
+    "-0",
+    "+",
+    "1,5",
+]
 NO_BUILD = {"doctor", "demo", "board-demo"}
 """Commands that take no folder: right words of them do real work."""
 
@@ -44,8 +66,23 @@ def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "cut" / "network.json").write_text('{"format"')
     (tmp_path / "loop").symlink_to("loop")
     os.mkfifo(tmp_path / "fifo")
-    return ["empty folder \u00e9\n", "file", "recipe.toml", "dir", "cut", "loop", "nowhere", "/",
-            "a" * 300, "file/below", "/dev/null", "-x", "\udcff", "x\0y", ""]  # fmt: skip
+    return [
+        "empty folder \u00e9\n",
+        "file",
+        "recipe.toml",
+        "dir",
+        "cut",
+        "loop",
+        "nowhere",
+        "/",
+        "a" * 300,
+        "file/below",
+        "/dev/null",
+        "-x",
+        "\udcff",
+        "x\0y",
+        "",
+    ]
 
 
 def wrong(words: list[str], capsys: pytest.CaptureFixture[str]) -> int:
@@ -153,10 +190,15 @@ def test_cases_data_that_cannot_be_is_refused_before_any_stage(
 
 def test_cases_a_fifo_and_folders_are_no_ports(names: list[str], capsys) -> None:
     for port, words in {
-        "file": "is no serial port", "dir": "is no serial port", "fifo": "is no serial port",
-        "loop": "cannot be opened", "nowhere": "there is no port", "/dev/null": "is no serial port",
-        "a" * 300: "cannot be opened", "x://y": "cannot be opened",
-    }.items():  # fmt: skip
+        "file": "is no serial port",
+        "dir": "is no serial port",
+        "fifo": "is no serial port",
+        "loop": "cannot be opened",
+        "nowhere": "there is no port",
+        "/dev/null": "is no serial port",
+        "a" * 300: "cannot be opened",
+        "x://y": "cannot be opened",
+    }.items():
         assert cli.main(["identify", "--port", port]) == 1
         assert words in capsys.readouterr().err, port
 

@@ -26,9 +26,10 @@ GROUPS = {
     "without the build extra": {n for n, p in PACKAGES.items() if p.extra == "build"},
     "without the train extra": {n for n, p in PACKAGES.items() if p.extra == "train"},
     "without the sim extra": {n for n, p in PACKAGES.items() if p.extra == "sim"},
-    "without numpy": {"numpy"}, "without safetensors": {"safetensors"},
+    "without numpy": {"numpy"},
+    "without safetensors": {"safetensors"},
     "without pyserial": {"serial"},
-}  # fmt: skip
+}
 COMMANDS = [
     ["train", DIGITS, "-o", "OUT/run", "--untrained"],
     ["search", str(ROOT / "examples" / "skipsearch"), "-o", "OUT/search", "--max-minutes", "0"],
@@ -36,16 +37,23 @@ COMMANDS = [
     *([name, DIGITS, "-o", "OUT/build"] for name in ("fold", "pack", "build", "report", "eval")),
     *([name, DIGITS, "-o", "OUT/build", "--images", "2"] for name in ("sim", "compare")),
     *([name, DIGITS, "-o", "OUT/build"] for name in ("verilog",)),
-    ["patch", "OUT/build", "OUT/build/weights.sterna"], ["verify-bitstream", "OUT/build"],
-    ["program", "OUT/build"], ["identify", "--port", "/dev/ttyNONE"],
+    ["patch", "OUT/build", "OUT/build/weights.sterna"],
+    ["verify-bitstream", "OUT/build"],
+    ["program", "OUT/build"],
+    ["identify", "--port", "/dev/ttyNONE"],
     ["load", "OUT/build", "--port", "/dev/ttyNONE"],
     ["infer", "OUT/build", "--port", "/dev/ttyNONE", "--images", "2"],
-    ["counters", "--port", "/dev/ttyNONE"], ["doctor"],
-]  # fmt: skip
-HEAVY = [["synth", DIGITS, "-o", "OUT/build"], ["lint", DIGITS, "-o", "OUT/build"],
-         ["bitstream", DIGITS, "-o", "OUT/bits", "--board", "ulx3s-85f"],
-         ["board-sim", DIGITS, "-o", "OUT/build"], ["board-demo", "-o", "OUT/demo"],
-         ["demo", "-o", "OUT/demo2"]]  # fmt: skip
+    ["counters", "--port", "/dev/ttyNONE"],
+    ["doctor"],
+]
+HEAVY = [
+    ["synth", DIGITS, "-o", "OUT/build"],
+    ["lint", DIGITS, "-o", "OUT/build"],
+    ["bitstream", DIGITS, "-o", "OUT/bits", "--board", "ulx3s-85f"],
+    ["board-sim", DIGITS, "-o", "OUT/build"],
+    ["board-demo", "-o", "OUT/demo"],
+    ["demo", "-o", "OUT/demo2"],
+]
 NAMES = ["run", "quantize", "fold", "solve", "build", "Board", "Simulator", "simulate", "load"]
 CODE = """
 import contextlib, io, json, sys
@@ -77,8 +85,12 @@ def trial(hidden: set[str], commands: list[list[str]], out: Path, names: list[st
     here = [[w.replace("OUT", str(out)) for w in words] for words in commands]
     done = subprocess.run(
         [sys.executable, "-c", CODE, *map(json.dumps, (sorted(hidden), here, names))],
-        capture_output=True, text=True, timeout=580, check=False, cwd=out,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=580,
+        check=False,
+        cwd=out,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     answers = json.loads(done.stdout)
     for words, code, said in answers:
@@ -92,9 +104,16 @@ def trial(hidden: set[str], commands: list[list[str]], out: Path, names: list[st
 
 def test_cases_pip_install_alone_names_the_extra(tmp_path: Path) -> None:
     found = trial(BARE, [c for c in COMMANDS if c[0] not in ("quantize", "patch")], tmp_path)
-    for name, extra in {"train": "train", "search": "train", "fold": "build", "verilog": "build",
-                        "sim": "build", "eval": "train", "run": "train",
-                        "build": "build"}.items():  # fmt: skip
+    for name, extra in {
+        "train": "train",
+        "search": "train",
+        "fold": "build",
+        "verilog": "build",
+        "sim": "build",
+        "eval": "train",
+        "run": "train",
+        "build": "build",
+    }.items():
         assert found[name][0] == 3 and f"pip install 'sterna[{extra}]'" in found[name][1], name
     assert found["doctor"][0] == 3
     assert found["identify"][0] == 1 and "there is no port" in found["identify"][1]
@@ -109,10 +128,18 @@ def test_cases_without_numpy_at_all(tmp_path: Path) -> None:
 
 def test_cases_a_build_needs_no_torch(tmp_path: Path) -> None:
     hidden = {n for n, p in PACKAGES.items() if p.extra in ("train", "sim")}
-    files.save(Network(1, [
-        Input("x", (1, 2, 2)), Linear("f", "x", np.eye(3, 4, dtype=int)),
-        Readout("r", ("f",), NeuronRule(np.zeros(3, int), reset="none")),
-    ], name="tiny"), tmp_path / "net")  # fmt: skip
+    files.save(
+        Network(
+            1,
+            [
+                Input("x", (1, 2, 2)),
+                Linear("f", "x", np.eye(3, 4, dtype=int)),
+                Readout("r", ("f",), NeuronRule(np.zeros(3, int), reset="none")),
+            ],
+            name="tiny",
+        ),
+        tmp_path / "net",
+    )
     found = trial(hidden, [["build", "OUT/net", "-o", "OUT/build"]], tmp_path, [])
     assert found["build"][0] == 0 and (tmp_path / "build" / "tiny_tb.v").is_file()
 

@@ -51,11 +51,14 @@ def network(change=None):
             Neuron("m", ("d",), NeuronRule(threshold=values["m"], reset="zero")),
             Pool("q", "m", "sum", (2, 1), (2, 1)),
             Linear("f", "q", values["f"]),
-            Readout("r", ("f",), NeuronRule(threshold=np.zeros(3, int), reset="none",
-                                            bias=values["bias"])),
+            Readout(
+                "r",
+                ("f",),
+                NeuronRule(threshold=np.zeros(3, int), reset="none", bias=values["bias"]),
+            ),
         ],
         name="faulty",
-    )  # fmt: skip
+    )
 
 
 FOLDING = {
@@ -65,9 +68,17 @@ FOLDING = {
 }
 FAULTS = 60
 WRONG = {
-    "+": "-", "-": "+", "&": "|", "|": "&", "^": "|", "==": "!=", "!=": "==", ">": "<=", ">=": "<",
+    "+": "-",
+    "-": "+",
+    "&": "|",
+    "|": "&",
+    "^": "|",
+    "==": "!=",
+    "!=": "==",
+    ">": "<=",
+    ">=": "<",
     "<": ">=",
-}  # fmt: skip
+}
 # What these modules do is not part of a result: registers, counters, the way weights come in; and
 # who may wait (credits, FIFO levels): a top this small holds no more images than its FIFOs, so the
 # tests of the cores alone stall those.
@@ -131,9 +142,14 @@ def rig():
     model = BatchModel.build(text, "faulty", taps, 2, 4, optimize="none")
     golden = run(net, images, trace="all")
     return SimpleNamespace(
-        model=model, golden=golden, words=words, rows=image_bits(net.input, images, 6),
-        design=design, net=net, status=status,
-    )  # fmt: skip
+        model=model,
+        golden=golden,
+        words=words,
+        rows=image_bits(net.input, images, 6),
+        design=design,
+        net=net,
+        status=status,
+    )
 
 
 def load(rig, net):
@@ -156,9 +172,10 @@ def caught(rig):
         except SimulationError as e:
             return str(e)
         result = Result(
-            done.words[:, 1:].view(np.int32), (done.words[:, 0] & 0xFFFF).astype(np.int64),
+            done.words[:, 1:].view(np.int32),
+            (done.words[:, 0] & 0xFFFF).astype(np.int64),
             {name: done.spikes(name) for name in rig.golden.spikes},
-        )  # fmt: skip
+        )
         found = compare(rig.golden, result)
         if found is not None or (done.words[:, 0] >> 16).any():
             return str(found)

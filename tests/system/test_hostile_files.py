@@ -150,8 +150,15 @@ class CheckpointFile(Kind):
     names = ("checkpoint.safetensors",)
 
     def make(self):
-        head = {"seed": 1, "position": [0, 0, 1], "spent": 1.5, "fraction": None, "adam_steps": 1,
-                "recipe": "r", "losses": [0.5]}  # fmt: skip
+        head = {
+            "seed": 1,
+            "position": [0, 0, 1],
+            "spent": 1.5,
+            "fraction": None,
+            "adam_steps": 1,
+            "recipe": "r",
+            "losses": [0.5],
+        }
         tensors = {"module.a": np.arange(6, dtype=np.float32), "module.b": np.int64([3])}
         write_checkpoint(self.folder / "checkpoint.safetensors", head, tensors)
 
@@ -182,8 +189,11 @@ class RecipeFile(Kind):
 
     def read(self):
         recipe = read_recipe(self.folder)
-        large = [n for n in (*recipe.network.get("shape", ()), recipe.network.get("steps", 1))
-                 if isinstance(n, int) and n > 64]  # fmt: skip
+        large = [
+            n
+            for n in (*recipe.network.get("shape", ()), recipe.network.get("steps", 1))
+            if isinstance(n, int) and n > 64
+        ]
         if not large:
             build_network(recipe, 1)
         return True
@@ -206,8 +216,14 @@ class FoldingFile(Kind):
 class BuildFiles(Kind):
     """Whatever is in a build: the next run makes what it must be, or refuses."""
 
-    names = ("stages.json", "design.json", "folding.json", "weights.sterna", "network.json",
-             "mem/c_weights.mem")  # fmt: skip
+    names = (
+        "stages.json",
+        "design.json",
+        "folding.json",
+        "weights.sterna",
+        "network.json",
+        "mem/c_weights.mem",
+    )
 
     def make(self):
         save_example(self.folder)
@@ -231,8 +247,17 @@ class BuildFiles(Kind):
         assert build_weights(self.folder).weights_id == files.weights_id(network())
 
 
-KINDS = (NetworkFiles, FloatFiles, WeightsFile, ArrayFile, CheckpointFile, RunFile, RecipeFile,
-         FoldingFile, BuildFiles)  # fmt: skip
+KINDS = (
+    NetworkFiles,
+    FloatFiles,
+    WeightsFile,
+    ArrayFile,
+    CheckpointFile,
+    RunFile,
+    RecipeFile,
+    FoldingFile,
+    BuildFiles,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -297,12 +322,20 @@ def example(tmp_path_factory):
 
 
 COMMANDS = (
-    "train {odd} -o {out}", "quantize {odd} -o {out}", "fold {odd} -o {out}",
-    "pack {odd} -o {out}", "fold {example} -o {out} --folding {odd}", "eval {odd}",
-    "patch {odd} {odd}", "program {odd}", "verify-bitstream {odd}", "load {odd} --port {none}",
-    "infer {example} --file {odd} --port {none}", "infer {odd} --port {none}",
+    "train {odd} -o {out}",
+    "quantize {odd} -o {out}",
+    "fold {odd} -o {out}",
+    "pack {odd} -o {out}",
+    "fold {example} -o {out} --folding {odd}",
+    "eval {odd}",
+    "patch {odd} {odd}",
+    "program {odd}",
+    "verify-bitstream {odd}",
+    "load {odd} --port {none}",
+    "infer {example} --file {odd} --port {none}",
+    "infer {odd} --port {none}",
     "quantize {example} --like {odd} -o {out}",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop", "socket", "nowhere"])
@@ -345,7 +378,7 @@ def test_hostile_things_in_a_build_folder(example, tmp_path):
 LOCALES = (
     {"PYTHONIOENCODING": "ascii"},
     {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("locale", LOCALES, ids=["ascii", "C"])
@@ -377,17 +410,35 @@ def test_hostile_locales(example, tmp_path, locale):
 FOLDERS = ("golden", "hw", "gen", "sim", "host", "train", "sterna")
 OWN = {
     # What a program of the flow wrote a moment ago, in a folder of ours.
-    "gen/place.py", "gen/synth.py", "gen/outreg.py", "sim/cocotb_runner.py",
-    "sim/benches/network_axi.py", "sim/benches/network_top.py", "sim/benches/stream_core.py",
+    "gen/place.py",
+    "gen/synth.py",
+    "gen/outreg.py",
+    "sim/cocotb_runner.py",
+    "sim/benches/network_axi.py",
+    "sim/benches/network_top.py",
+    "sim/benches/stream_core.py",
     # What is part of the package, or was made as text by this process.
-    "gen/cost.py", "gen/pack.py",
+    "gen/cost.py",
+    "gen/pack.py",
     # The loader itself.
     "golden/disk.py",
-}  # fmt: skip
-READERS = {("json", "load"), ("json", "loads"), ("tomllib", "load"), ("tomllib", "loads"),
-           ("np", "load"), ("np", "fromfile"), ("np", "memmap"), ("np", "genfromtxt"),
-           ("np", "loadtxt"), ("safetensors", "load"), ("pickle", "load"), ("torch", "load"),
-           ("pickle", "loads"), ("marshal", "loads")}  # fmt: skip
+}
+READERS = {
+    ("json", "load"),
+    ("json", "loads"),
+    ("tomllib", "load"),
+    ("tomllib", "loads"),
+    ("np", "load"),
+    ("np", "fromfile"),
+    ("np", "memmap"),
+    ("np", "genfromtxt"),
+    ("np", "loadtxt"),
+    ("safetensors", "load"),
+    ("pickle", "load"),
+    ("torch", "load"),
+    ("pickle", "loads"),
+    ("marshal", "loads"),
+}
 
 
 @functools.cache

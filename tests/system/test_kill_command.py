@@ -65,8 +65,10 @@ def past_python(code: list[str]) -> float:
 def test_kill_at_the_start_while_imports_run_and_at_the_end(tmp_path: Path) -> None:
     words = ["eval", DIGITS, "-o", str(tmp_path / "build"), "--images", "2"]
     least, whole = past_python(SCRIPT), time_of(words, tmp_path)
-    said = {stopped(words, signal.SIGINT, least + (whole - least) * k / 5, tmp_path)
-            for k in range(1, 5)}  # fmt: skip
+    said = {
+        stopped(words, signal.SIGINT, least + (whole - least) * k / 5, tmp_path)
+        for k in range(1, 5)
+    }
     assert said - {"done", ""} <= {
         "sterna: interrupted; run the same command again to go on",
         "sterna eval: interrupted; run the same command again to go on",
@@ -75,11 +77,18 @@ def test_kill_at_the_start_while_imports_run_and_at_the_end(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [
-    ["eval", DIGITS, "-o", "build", "--images", "2"], ["build", DIGITS, "-o", "build"],
-    ["train", DIGITS, "-o", "run", "--untrained"], ["--help"], ["doctor", "--first"],
-    ["identify", "--port", "/dev/ttyNONE"],
-], ids=lambda words: words[0])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval", DIGITS, "-o", "build", "--images", "2"],
+        ["build", DIGITS, "-o", "build"],
+        ["train", DIGITS, "-o", "run", "--untrained"],
+        ["--help"],
+        ["doctor", "--first"],
+        ["identify", "--port", "/dev/ttyNONE"],
+    ],
+    ids=lambda words: words[0],
+)
 def test_kill_at_many_moments(words: list[str], tmp_path: Path) -> None:
     least, whole, rng = past_python(SCRIPT), time_of(words, tmp_path), random.Random(words[0])
     for k in range(25):
@@ -104,8 +113,14 @@ def test_kill_in_a_place_that_swallows_it_and_twice(tmp_path: Path) -> None:
             f"def doctor(options):\n{indented}    return {{}}, 'done', 0\n"
             "commands.doctor = doctor\nsys.argv = ['sterna', 'doctor']\nsys.exit(cli.main())\n"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                              timeout=60, check=False, cwd=tmp_path)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=tmp_path,
+        )
         said = "sterna doctor: interrupted; run the same command again to go on\n"
         assert (done.returncode, done.stdout, done.stderr) == (130, "", said), body
     assert (tmp_path / "tidy").is_file()
@@ -114,23 +129,53 @@ def test_kill_in_a_place_that_swallows_it_and_twice(tmp_path: Path) -> None:
 def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | more
     line = line.replace("STERNA", " ".join(STERNA))
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env,
-                          timeout=120, check=False, cwd=ROOT, errors="replace")  # fmt: skip
+    return subprocess.run(
+        ["bash", "-c", line],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=120,
+        check=False,
+        cwd=ROOT,
+        errors="replace",
+    )
 
 
-@pytest.mark.parametrize("line, code, out, err", [
-    ("STERNA doctor --first | head -c 1; echo ${PIPESTATUS[0]}", 0, None, ""),
-    ("STERNA doctor --first >/dev/full", 1, "", "sterna: stdout takes no more (No space left on "
-     "device), so that the answer is lost; free some space\n"),
-    ("STERNA doctor --first --json >/dev/full", 1, "", "sterna: stdout takes no more (No space"),
-    ("STERNA --help >/dev/full", 1, "", "sterna: stdout takes no more (No space left on device)"),
-    ("STERNA doctor --first >&-", 1, "", "sterna: stdout is closed, so that the answer is lost; "
-     "give the command an open one\n"),
-    ("STERNA doctor --first --json 2>&-", 0, "{", ""),
-    ("STERNA fold nowhere 2>&-", 2, "", ""),
-    ("STERNA fold nowhere 2>/dev/full", 2, "", ""),
-    ("STERNA fold nowhere <&- --json", 2, '{"error"', "sterna fold: nowhere: holds no network"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, code, out, err",
+    [
+        ("STERNA doctor --first | head -c 1; echo ${PIPESTATUS[0]}", 0, None, ""),
+        (
+            "STERNA doctor --first >/dev/full",
+            1,
+            "",
+            "sterna: stdout takes no more (No space left on "
+            "device), so that the answer is lost; free some space\n",
+        ),
+        (
+            "STERNA doctor --first --json >/dev/full",
+            1,
+            "",
+            "sterna: stdout takes no more (No space",
+        ),
+        (
+            "STERNA --help >/dev/full",
+            1,
+            "",
+            "sterna: stdout takes no more (No space left on device)",
+        ),
+        (
+            "STERNA doctor --first >&-",
+            1,
+            "",
+            "sterna: stdout is closed, so that the answer is lost; give the command an open one\n",
+        ),
+        ("STERNA doctor --first --json 2>&-", 0, "{", ""),
+        ("STERNA fold nowhere 2>&-", 2, "", ""),
+        ("STERNA fold nowhere 2>/dev/full", 2, "", ""),
+        ("STERNA fold nowhere <&- --json", 2, '{"error"', "sterna fold: nowhere: holds no network"),
+    ],
+)
 def test_cases_of_streams_that_take_nothing(
     line: str, code: int, out: str | None, err: str
 ) -> None:
@@ -144,10 +189,15 @@ def test_cases_of_streams_that_take_nothing(
     assert "{" not in done.stdout or json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("env", [
-    {"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1:strict"},
-    {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}, {"LC_ALL": "POSIX"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1:strict"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "POSIX"},
+    ],
+)
 def test_cases_of_letters_that_a_stream_cannot_write(env: dict[str, str]) -> None:
     done = sh("STERNA fold $'n\\xc3\\xb6 \\xe2\\x82\\xac\\xff\\nw'", **env)
     assert done.returncode == 2 and "holds no network.json; give a build folder" in done.stderr

@@ -60,8 +60,11 @@ def test_every_port_is_connected_and_verilator_takes_it(build):
         (folder / "soc.v").write_text(soc)
         quiet = ["-Wno-fatal", "-Wno-UNDRIVEN", "-Wno-UNUSED", "-Wno-TIMESCALEMOD"]
         errors = ["-Werror-PINMISSING", "-Werror-WIDTH"]
-        run_tool("verilator", ["--lint-only", "--top-module", "soc", *quiet, *errors, "soc.v",
-                               "core.v"], folder)  # fmt: skip
+        run_tool(
+            "verilator",
+            ["--lint-only", "--top-module", "soc", *quiet, *errors, "soc.v", "core.v"],
+            folder,
+        )
 
     lint(text)
     for right, wrong in (

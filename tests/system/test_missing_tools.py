@@ -33,8 +33,22 @@ def test_missing_tools(required: str, counts: str, tmp_path: Path) -> None:
     )
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull,
-         "--rootdir", str(tmp_path), str(tmp_path)],
-        capture_output=True, text=True, check=False, env=env | {"STERNA_REQUIRE_ALL": required},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(tmp_path),
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env | {"STERNA_REQUIRE_ALL": required},
+    )
     assert counts in done.stdout, done.stdout + done.stderr

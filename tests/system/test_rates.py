@@ -67,14 +67,16 @@ def rtl_differs(network: Network, design: Design, compact: bool = False) -> str 
     top = NetworkTop(spec) if compact else elaborate(network, design, taps=True)
     taps = [Tap.from_json(t) for t in design.taps]
     model = BatchModel.build(
-        verilog_text(top, network.name), network.name, taps, design.axis_width // 8,
-        spec.classes + 1, optimize="none",
-    )  # fmt: skip
+        verilog_text(top, network.name),
+        network.name,
+        taps,
+        design.axis_width // 8,
+        spec.classes + 1,
+        optimize="none",
+    )
     assert design.latency is not None
     images = horizon(design.latency, design.interval)[1]
-    rows = image_bits(
-        network.input, random_images(Seeded(1), network, images), network.steps
-    )
+    rows = image_bits(network.input, random_images(Seeded(1), network, images), network.steps)
     done = model.run(rows, watchdog=20_000 + 8 * design.interval, timed=True)
     if found := clocks_differ(TokenModel(spec), done):
         return found
@@ -94,9 +96,14 @@ def test_case_s9_a_dense_network_of_ten_layers_runs_at_its_law():
     assert rtl_differs(network, design) is None
 
 
-@pytest.mark.parametrize("kind,seeds", [
-    ("fast", range(0, 40, 2)), ("graph", range(10)), ("chain", range(10)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "kind,seeds",
+    [
+        ("fast", range(0, 40, 2)),
+        ("graph", range(10)),
+        ("chain", range(10)),
+    ],
+)
 def test_some_random_designs_are_as_fast_as_their_law(kind, seeds):
     for seed in seeds:
         assert law_differs(design_of(kind, seed)[1]) is None, f"{kind} {seed}"

@@ -123,7 +123,7 @@ TENSORS = [
     (lambda t: t | {M: t[M].reshape(-1)[:3]}, f"tensor '{M}' has another type or size"),
     (lambda t: t | {f"{M}_sq": t[f"{M}_sq"] - 1}, f"tensor '{M}_sq' has squares below 0"),
     (lambda t: {k: v for k, v in t.items() if not k.startswith("adam")}, "with 0 tensors"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("change", "cause"), TENSORS, ids=[c[:40] for _, c in TENSORS])

@@ -89,12 +89,22 @@ def together(*command: str, code: int = 0) -> list[str]:
         port = s.getsockname()[1]
     both = [
         subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
-                              "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-                              "OMP_NUM_THREADS": "1"},
-        ) for rank in range(2)
-    ]  # fmt: skip
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ
+            | {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": "2",
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+                "OMP_NUM_THREADS": "1",
+            },
+        )
+        for rank in range(2)
+    ]
     answers = [p.communicate(timeout=300) for p in both]
     for p, (_, errors) in zip(both, answers, strict=True):
         assert p.returncode == code, errors
@@ -144,8 +154,17 @@ def test_the_steps_of_two_are_those_of_one_with_the_whole_batch(trained: Path) -
 
 def test_the_command_speaks_once(tmp_path: Path) -> None:
     path = recipe(tmp_path)
-    out = together("-m", "sterna.cli", "train", str(path), "-o", str(tmp_path / "run"), "--json",
-                   "--max-minutes", "0")  # fmt: skip
+    out = together(
+        "-m",
+        "sterna.cli",
+        "train",
+        str(path),
+        "-o",
+        str(tmp_path / "run"),
+        "--json",
+        "--max-minutes",
+        "0",
+    )
     assert json.loads(out[0])["done"] is False and out[1] == ""
 
 

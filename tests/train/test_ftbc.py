@@ -42,8 +42,14 @@ RESIDUAL = '"6C3p1", { residual = ["6C3p1", "6C3p1"] }, "FC10"'
 NAMES = ("spike1", "spike3")
 
 
-def recipe(folder: Path, epochs: int, more: str = "", correct: str = "true",
-           layers: str = PLAIN, extra: str = "") -> Path:  # fmt: skip
+def recipe(
+    folder: Path,
+    epochs: int,
+    more: str = "",
+    correct: str = "true",
+    layers: str = PLAIN,
+    extra: str = "",
+) -> Path:
     path = folder / "recipe.toml"
     text = RECIPE.format(epochs=epochs, correct=correct, layers=layers, extra=extra)
     path.write_text(text + more)
@@ -54,8 +60,10 @@ def quiet(_: str) -> None:
     pass
 
 
-@pytest.fixture(params=[(PLAIN, ""), (RESIDUAL, ""), (RESIDUAL, "neuron = { amplitude = 4.0 }")],
-                ids=["plain", "residual", "amplitude"])  # fmt: skip
+@pytest.fixture(
+    params=[(PLAIN, ""), (RESIDUAL, ""), (RESIDUAL, "neuron = { amplitude = 4.0 }")],
+    ids=["plain", "residual", "amplitude"],
+)
 def trainer(tmp_path: Path, request: pytest.FixtureRequest) -> Trainer:
     """A network whose batch norms have seen images, not trained."""
     torch.set_num_threads(1)
@@ -126,8 +134,9 @@ def test_corrected_networks_are_shipped_and_resume(tmp_path: Path) -> None:
     assert done["validation_folded"] > 0.8
     parts = data.load("digits")
     images = parts.test[0]
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                                   evaluate=parts.test)  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     assert report.accuracy_integer == done["test_folded"]
     node = network["spike3"]
     assert isinstance(node, Neuron) and node.rule.bias is not None

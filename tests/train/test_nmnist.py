@@ -98,13 +98,16 @@ def test_an_overflow_is_no_event_and_moves_later_times() -> None:
     assert x.tolist() == [1, 2] and y.tolist() == [1, 3] and time.tolist() == [9, 5 + 8192]
 
 
-@pytest.mark.parametrize(("raw", "sentence"), [
-    (pack([1, 2], [1, 2], [0, 1], [1, 2])[:-1], "a: truncated .9 bytes.*copy it again"),
-    (b"", "a: truncated .0 bytes"),
-    (pack([1, 34], [1, 2], [0, 1], [1, 2]), "a: altered .event 1 is at x 34, y 2"),
-    (pack([1, 3], [1, 34], [0, 1], [1, 2]), "a: altered .event 1 is at x 3, y 34"),
-    (pack([0], [240], [0], [0]), "a: holds no events"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (pack([1, 2], [1, 2], [0, 1], [1, 2])[:-1], "a: truncated .9 bytes.*copy it again"),
+        (b"", "a: truncated .0 bytes"),
+        (pack([1, 34], [1, 2], [0, 1], [1, 2]), "a: altered .event 1 is at x 34, y 2"),
+        (pack([1, 3], [1, 34], [0, 1], [1, 2]), "a: altered .event 1 is at x 3, y 34"),
+        (pack([0], [240], [0], [0]), "a: holds no events"),
+    ],
+)
 def test_damaged_recordings_are_refused(raw: bytes, sentence: str) -> None:
     with pytest.raises(FileError, match=sentence):
         nmnist.read_events(raw, "a")
@@ -112,8 +115,9 @@ def test_damaged_recordings_are_refused(raw: bytes, sentence: str) -> None:
 
 def test_frames_cut_the_span_into_equal_parts() -> None:
     time = [1000, 1099, 1100, 1399, 1050]  # 400 microseconds: parts of 100
-    frames = nmnist.to_frames(nmnist.read_events(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0],
-                                                      time), "a"), 4)  # fmt: skip
+    frames = nmnist.to_frames(
+        nmnist.read_events(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0], time), "a"), 4
+    )
     assert frames.shape == (4, 2, 34, 34) and frames.dtype == np.uint8
     assert np.argwhere(frames).tolist() == [[0, 0, 5, 1], [0, 1, 5, 2], [1, 0, 5, 3], [3, 1, 5, 4]]
     assert frames.max() == 1
@@ -140,8 +144,10 @@ def test_archives_are_read_and_checked(folder: Path, monkeypatch: pytest.MonkeyP
         (folder / part).rename(folder / f"away{part}")
     with pytest.raises(FileError, match=r"Train.zip: truncated or altered .*delete it"):
         data.load("nmnist_4")
-    sums = {p: ("", hashlib.md5((folder / f"{p}.zip").read_bytes()).hexdigest())
-            for p in ("Train", "Test")}  # fmt: skip
+    sums = {
+        p: ("", hashlib.md5((folder / f"{p}.zip").read_bytes()).hexdigest())
+        for p in ("Train", "Test")
+    }
     monkeypatch.setattr(nmnist, "_ARCHIVES", sums)
     found = data.load("nmnist_4")
     assert np.array_equal(found.train[0], want.train[0])
@@ -205,12 +211,15 @@ def test_a_class_without_recordings_is_refused(folder: Path, part: str) -> None:
         data.load("nmnist_4")
 
 
-@pytest.mark.parametrize(("change", "sentence"), [
-    ({"coding": "direct"}, 'has recordings, the coding is direct; write coding = "frames"'),
-    ({"data": "nmnist_8"}, '8 frames for 4 time steps; write data = "nmnist_4"'),
-    ({"data": "digits"}, "has images, the coding is frames"),
-    ({"steps": "1"}, "one number of time steps, the network's; remove a stage of 1 time steps"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"coding": "direct"}, 'has recordings, the coding is direct; write coding = "frames"'),
+        ({"data": "nmnist_8"}, '8 frames for 4 time steps; write data = "nmnist_4"'),
+        ({"data": "digits"}, "has images, the coding is frames"),
+        ({"steps": "1"}, "one number of time steps, the network's; remove a stage of 1 time steps"),
+    ],
+)
 def test_what_does_not_fit_is_refused(folder, tmp_path, change, sentence) -> None:
     with pytest.raises(UsageError, match=sentence):
         Trainer(read_recipe(recipe(tmp_path, **change)), tmp_path / "run", None, quiet, None)

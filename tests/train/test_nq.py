@@ -45,8 +45,14 @@ SKIPS = (
 FOLDED = "[[stage]]\nepochs = 1\nsteps = 4\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
 
 
-def recipe(folder: Path, nq: str = "up = 2.0", epochs: int = 15, layers: str = PLAIN,
-           extra: str = "", more: str = "") -> Path:  # fmt: skip
+def recipe(
+    folder: Path,
+    nq: str = "up = 2.0",
+    epochs: int = 15,
+    layers: str = PLAIN,
+    extra: str = "",
+    more: str = "",
+) -> Path:
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(nq=nq, epochs=epochs, layers=layers, extra=extra) + more)
     return path
@@ -131,9 +137,14 @@ def test_noise_is_measured_on_what_conversion_does(tmp_path: Path) -> None:
     assert sigma is not None and sigma > 0
 
 
-@pytest.mark.parametrize("layers, extra", [
-    (PLAIN, ""), (RESIDUAL, ""), (RESIDUAL, "neuron = { amplitude = 4.0 }"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "layers, extra",
+    [
+        (PLAIN, ""),
+        (RESIDUAL, ""),
+        (RESIDUAL, "neuron = { amplitude = 4.0 }"),
+    ],
+)
 def test_the_noise_put_in_is_as_large_as_measured(tmp_path, layers, extra) -> None:
     torch.set_num_threads(1)
     path = recipe(tmp_path, layers=layers, extra=extra)
@@ -163,8 +174,9 @@ def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path, l
     assert found["validation_T16"] >= found["validation_T1"]
     assert done["validation_folded"] > found["validation_ann"] - 0.05
     parts = data.load("digits")
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                                   evaluate=parts.test)  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     assert report.accuracy_integer == done["test_folded"]
     result = golden_run(network, parts.test[0])
     assert float((result.classes == parts.test[1]).mean()) == done["test_folded"]
@@ -186,14 +198,17 @@ def test_runs_resume_exactly_before_and_after_the_conversion(tmp_path: Path) -> 
     assert a["module.spike3__sigma"] > 0  # there was noise, and it was the same
 
 
-@pytest.mark.parametrize(("change", "error", "sentence"), [
-    ({"nq": "levels = 0"}, UsageError, "levels 0 is not possible"),
-    ({"nq": "noise = 1"}, UsageError, "noise 1 is not possible"),
-    ({"nq": "gamma = 1"}, UsageError, "takes .*levels, measure_norms, noise"),
-    ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "are not trained together"),
-    ({"nq": "share = 0.6"}, UsageError, "half of the images or more"),
-    ({"extra": "neuron = { leak = 0.5 }"}, NetworkError, "conversion needs IF neurons"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"nq": "levels = 0"}, UsageError, "levels 0 is not possible"),
+        ({"nq": "noise = 1"}, UsageError, "noise 1 is not possible"),
+        ({"nq": "gamma = 1"}, UsageError, "takes .*levels, measure_norms, noise"),
+        ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "are not trained together"),
+        ({"nq": "share = 0.6"}, UsageError, "half of the images or more"),
+        ({"extra": "neuron = { leak = 0.5 }"}, NetworkError, "conversion needs IF neurons"),
+    ],
+)
 def test_what_cannot_be_converted_is_refused(tmp_path, change, error, sentence) -> None:
     path = recipe(tmp_path, **change)
     with pytest.raises(error, match=sentence):

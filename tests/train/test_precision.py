@@ -87,7 +87,8 @@ def test_a_network_learns_in_bfloat16(tmp_path):
     assert done["precision"] == "bfloat16"
     assert done["validation_folded"] > 0.85  # a quarter less where gradients do not arrive
     images = data.load("digits").train[0][:64]
-    network, _ = quantize(FloatNetwork.load(tmp_path / "run"), images,
-                          fraction_bits=done["fraction_bits"])  # fmt: skip
+    network, _ = quantize(
+        FloatNetwork.load(tmp_path / "run"), images, fraction_bits=done["fraction_bits"]
+    )
     images, labels = data.load("digits").test
     assert (run(network, images).classes == labels).mean() == done["test_folded"]

@@ -52,26 +52,42 @@ def test_gradients_pass_straight_through() -> None:
     assert least_threshold(x, x, 1.0, True).tolist() == [6.0, 6.0]
 
 
-@pytest.mark.parametrize("neuron", [
-    {"leak": 0.9375}, {"leak": 0.0, "threshold": 0.1},
-    {"leak": 0.0, "reset": "zero", "strict": True, "threshold": 0.1},
-    {"leak": 0.75, "reset": "zero", "strict": True}, {"threshold": 0.5, "v_init": 0.25},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        {"leak": 0.9375},
+        {"leak": 0.0, "threshold": 0.1},
+        {"leak": 0.0, "reset": "zero", "strict": True, "threshold": 0.1},
+        {"leak": 0.75, "reset": "zero", "strict": True},
+        {"threshold": 0.5, "v_init": 0.25},
+    ],
+)
 @pytest.mark.parametrize("bits", [0, 6, 16])
 def test_case_folded_sums_hold_every_fraction(neuron: dict[str, Any], bits: int) -> None:
     """Spikes and classes of the module's folded pass are golden's, of 16 fraction bits too."""
     rng = np.random.default_rng(bits)
     f = np.float32
-    norm = BatchNorm(rng.uniform(-2, 2, 6).astype(f), rng.normal(0, 0.3, 6).astype(f),
-                     rng.normal(0, 2, 6).astype(f), rng.uniform(1, 9, 6).astype(f))  # fmt: skip
-    net = FloatNetwork(7, [
-        FloatInput("image", (1, SIDE, SIDE)),
-        FloatConv2d("conv", "image", rng.normal(0, 1, (6, 1, 3, 3)).astype(f), norm=norm),
-        FloatNeuron("spike", ("conv",), **neuron),
-        FloatLinear("full", "spike", rng.normal(0, 1, (5, 96)).astype(f),
-                    bias=rng.normal(0, 0.2, 5).astype(f)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    norm = BatchNorm(
+        rng.uniform(-2, 2, 6).astype(f),
+        rng.normal(0, 0.3, 6).astype(f),
+        rng.normal(0, 2, 6).astype(f),
+        rng.uniform(1, 9, 6).astype(f),
+    )
+    net = FloatNetwork(
+        7,
+        [
+            FloatInput("image", (1, SIDE, SIDE)),
+            FloatConv2d("conv", "image", rng.normal(0, 1, (6, 1, 3, 3)).astype(f), norm=norm),
+            FloatNeuron("spike", ("conv",), **neuron),
+            FloatLinear(
+                "full",
+                "spike",
+                rng.normal(0, 1, (5, 96)).astype(f),
+                bias=rng.normal(0, 0.2, 5).astype(f),
+            ),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     module = SpikingModule(net).eval()
     images = rng.integers(0, 256, (40, 1, SIDE, SIDE)).astype(np.uint8)
     chosen = {"spike": bits, "readout": bits}
@@ -87,13 +103,16 @@ def test_case_folded_sums_hold_every_fraction(neuron: dict[str, Any], bits: int)
 
 def test_case_a_membrane_one_step_below_its_threshold_does_not_fire() -> None:
     """1800 * 2**16 - 1 is no float32: that rounds it up to the threshold."""
-    net = FloatNetwork(2, [
-        FloatInput("image", (1, 3, 3), scale=1.0),
-        FloatConv2d("conv", "image", np.ones((1, 1, 3, 3), np.float32)),
-        FloatNeuron("spike", ("conv",), 1800.0, reset="zero", bias=-(2.0**-16), leak=0.5),
-        FloatLinear("full", "spike", np.float32([[1], [-1]])),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    net = FloatNetwork(
+        2,
+        [
+            FloatInput("image", (1, 3, 3), scale=1.0),
+            FloatConv2d("conv", "image", np.ones((1, 1, 3, 3), np.float32)),
+            FloatNeuron("spike", ("conv",), 1800.0, reset="zero", bias=-(2.0**-16), leak=0.5),
+            FloatLinear("full", "spike", np.float32([[1], [-1]])),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
     module = SpikingModule(net).eval()
     images = np.stack([np.full((1, 3, 3), p, np.uint8) for p in (199, 200, 201)])
     chosen = {"spike": 16, "readout": 0}

@@ -47,8 +47,9 @@ lr_rest = 1e-4
 """
 
 
-def _recipe(folder: Path, first: int = 12, kind: str = "ternary", pool: str = "sum",
-            extra: str = "") -> Path:  # fmt: skip
+def _recipe(
+    folder: Path, first: int = 12, kind: str = "ternary", pool: str = "sum", extra: str = ""
+) -> Path:
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(first=first, kind=kind, pool=pool, extra=extra))
     return path
@@ -68,8 +69,9 @@ def test_learns_and_ships_what_it_learned(tmp_path: Path, kind: str) -> None:
     assert done["done"] and len(lines) == 15 and lines[-1].startswith("[15/15] tiny T=4 folded")
     assert done["validation_folded"] > 0.75  # of 180 images; seeds reach 0.79 to 0.93
     parts = data.load("digits")
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                                   evaluate=parts.test)  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     assert network.name == "tiny" and report.accuracy_integer == done["test_folded"]
     assert report.accuracy_float is not None
     assert abs(report.accuracy_float - done["test_real"]) < 0.01
@@ -100,15 +102,22 @@ def test_a_binary_network_may_be_ternary_at_first(tmp_path: Path) -> None:
         read_recipe(path)
 
 
-@pytest.mark.parametrize("extra", [
-    "", 'neuron = { leak = 0.5 }\nreadout = { mode = "count", reset = "subtract", leak = 0.5 }',
-    'coding = "rate"', "neuron = { reset = \"zero\" }", "neuron = { leak = 0.0 }",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "",
+        'neuron = { leak = 0.5 }\nreadout = { mode = "count", reset = "subtract", leak = 0.5 }',
+        'coding = "rate"',
+        'neuron = { reset = "zero" }',
+        "neuron = { leak = 0.0 }",
+    ],
+)
 def test_folded_forward_is_golden(tmp_path: Path, extra: str) -> None:
     """Every spike and the logits of the folded forward pass equal the integer network's."""
     torch.set_num_threads(1)
-    done = train(_recipe(tmp_path, first=1, pool="or", extra=extra), tmp_path / "run",
-                 progress=_quiet)  # fmt: skip
+    done = train(
+        _recipe(tmp_path, first=1, pool="or", extra=extra), tmp_path / "run", progress=_quiet
+    )
     images = data.load("digits").test[0][:50]
     network, _ = quantize_run(tmp_path / "run", tmp_path / "build", images)
     trainer = Trainer(read_recipe(tmp_path / "recipe.toml"), tmp_path / "run", None, _quiet, None)
@@ -124,7 +133,7 @@ def test_folded_forward_is_golden(tmp_path: Path, extra: str) -> None:
     np.testing.assert_allclose(logits.numpy(), result.logits * scale, rtol=1e-4)
 
 
-@pytest.mark.parametrize("neuron", ["", 'neuron = { v_init = 0.3, leak = 0.5, strict = true }'])
+@pytest.mark.parametrize("neuron", ["", "neuron = { v_init = 0.3, leak = 0.5, strict = true }"])
 def test_folded_forward_of_one_step_is_golden(tmp_path: Path, neuron: str) -> None:
     """At T = 1 bias and v_init are part of the threshold, exactly, and so they are in training."""
     torch.set_num_threads(1)
@@ -133,8 +142,9 @@ def test_folded_forward_of_one_step_is_golden(tmp_path: Path, neuron: str) -> No
     path.write_text(text.replace('"FC10"', '"16C3p1", "FC10"'))
     done = train(path, tmp_path / "run", progress=_quiet)
     images, labels = data.load("digits").test
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", images[:64],
-                                   evaluate=(images, labels))  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", images[:64], evaluate=(images, labels)
+    )
     assert report.accuracy_integer == done["test_folded"]
     module = Trainer(read_recipe(path), tmp_path / "run", None, _quiet, None).module.eval()
     module.steps, module.fraction_bits = 1, done["fraction_bits"]
@@ -194,8 +204,11 @@ def test_untrained_layers_all_spike(tmp_path: Path) -> None:
     network follows."""
     torch.set_num_threads(1)
     path = tmp_path / "recipe.toml"
-    path.write_text(RECIPE.format(first=1, kind="ternary", pool="sum", extra="").replace(
-        '"8C3p1"', '"8C3p1", { residual = ["8C3p1", "8C3p1"] }, "9C3s2p1", "9C3p1"'))  # fmt: skip
+    path.write_text(
+        RECIPE.format(first=1, kind="ternary", pool="sum", extra="").replace(
+            '"8C3p1"', '"8C3p1", { residual = ["8C3p1", "8C3p1"] }, "9C3s2p1", "9C3p1"'
+        )
+    )
     done = train(path, tmp_path / "run", untrained=True, progress=_quiet)
     assert done["done"] and done["untrained"] and done["fraction_bits"] is None
     assert train(path, tmp_path / "run", untrained=True, progress=_quiet) == done
@@ -218,14 +231,17 @@ def test_divergence_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         train(path, tmp_path / "run", progress=_quiet)
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ('name = "tiny"', "", "key 'name' is missing"),
-    ("batch = 32", "bach = 32", "key 'bach' is unknown"),
-    ("epochs = 12", "epoch = 12", "key 'epoch' is unknown"),
-    ('"8C3p1"', '"8X3"', "layer '8X3' is not understood"),
-    ("seed = 1", "seed = = 1", "is not TOML"),
-    ("kind =", "sort =", "'sort' is unknown"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "tiny"', "", "key 'name' is missing"),
+        ("batch = 32", "bach = 32", "key 'bach' is unknown"),
+        ("epochs = 12", "epoch = 12", "key 'epoch' is unknown"),
+        ('"8C3p1"', '"8X3"', "layer '8X3' is not understood"),
+        ("seed = 1", "seed = = 1", "is not TOML"),
+        ("kind =", "sort =", "'sort' is unknown"),
+    ],
+)
 def test_recipe_errors(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = _recipe(tmp_path)
     path.write_text(path.read_text().replace(old, new, 1))
@@ -253,8 +269,10 @@ def test_module_refuses_what_it_cannot_train(tmp_path: Path) -> None:
     from dataclasses import replace
 
     network = build_network(read_recipe(_recipe(tmp_path)), 5)
-    nodes = [replace(n, norm=network.by_name["conv1"].norm) if n.name == "full3" else n
-             for n in network.nodes]  # fmt: skip
+    nodes = [
+        replace(n, norm=network.by_name["conv1"].norm) if n.name == "full3" else n
+        for n in network.nodes
+    ]
     nodes = [replace(n, weight=n.weight[:8]) if n.name == "full3" else n for n in nodes]
     nodes = [replace(n, bias=n.bias[:8]) if n.name == "full3" else n for n in nodes]
     with pytest.raises(NetworkError, match="'full3': a batch norm before the readout"):

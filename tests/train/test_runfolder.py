@@ -40,8 +40,14 @@ steps = 2
 folded = true
 lr = 2e-4
 """
-FILES = ("checkpoint.safetensors", "float.json", "float.safetensors", "log.jsonl", "recipe.toml",
-         "run.json")  # fmt: skip
+FILES = (
+    "checkpoint.safetensors",
+    "float.json",
+    "float.safetensors",
+    "log.jsonl",
+    "recipe.toml",
+    "run.json",
+)
 
 
 def recipe(folder: Path, old: str = "", new: str = "", file: str = "recipe.toml") -> Path:
@@ -310,13 +316,20 @@ def test_a_warm_start_reads_its_source_once(trained: Path) -> None:
     assert not (trained / "new").exists()
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ('"4C3p1"', '"4C5p2"', "'conv1' is conv2d of 4 x 1 x 3 x 3 weights, 4 x 8 x 8 values there "
-     "and conv2d of 4 x 1 x 5 x 5 weights"),
-    ('"P2sum"', '"P4sum"', "'pool2' is pool of 4 x 4 x 4 there and pool of 4 x 2 x 2 here"),
-    ('"4C3p1"', '"4C3p1", "4C3p1"', "'conv2' is absent there"),
-    ('"P2sum", ', "", "'full2' is absent there"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            '"4C3p1"',
+            '"4C5p2"',
+            "'conv1' is conv2d of 4 x 1 x 3 x 3 weights, 4 x 8 x 8 values there "
+            "and conv2d of 4 x 1 x 5 x 5 weights",
+        ),
+        ('"P2sum"', '"P4sum"', "'pool2' is pool of 4 x 4 x 4 there and pool of 4 x 2 x 2 here"),
+        ('"4C3p1"', '"4C3p1", "4C3p1"', "'conv2' is absent there"),
+        ('"P2sum", ', "", "'full2' is absent there"),
+    ],
+)
 def test_a_source_of_other_layers_is_refused(
     trained: Path, old: str, new: str, sentence: str
 ) -> None:
@@ -343,8 +356,9 @@ def test_only_one_training_works_in_a_folder(tmp_path: Path) -> None:
     """The second is told so; the lock of a process that was killed holds nobody up."""
     path, run = recipe(tmp_path, "epochs = 2", "epochs = 2000"), tmp_path / "run"
     command = [sys.executable, "-m", "sterna.cli", "train", str(path), "-o", str(run)]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL,
-                             env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    first = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     try:
         end = time.monotonic() + 120
         while not (run / "checkpoint.safetensors").is_file() and time.monotonic() < end:

@@ -28,14 +28,24 @@ def _parameters(seed: int) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("delay", [0, 1])
 def test_equals_golden_on_integers(reset: str, leak, synapse, delay: int) -> None:
     x, threshold, back, start = _parameters(7)
-    rule = NeuronRule(threshold, reset, back if reset == "subtract" else None, v_init=start,
-                      leak=leak, synapse=synapse, delay=delay)  # fmt: skip
+    rule = NeuronRule(
+        threshold,
+        reset,
+        back if reset == "subtract" else None,
+        v_init=start,
+        leak=leak,
+        synapse=synapse,
+        delay=delay,
+    )
     want = golden_scan(torch.from_numpy(x), rule, T)
     spec = ScanSpec(
-        T, reset, 1.0 if leak is None else leak.factor,
-        {None: None, "ramp": 1.0}.get(synapse, getattr(synapse, "factor", None)), delay,
+        T,
+        reset,
+        1.0 if leak is None else leak.factor,
+        {None: None, "ramp": 1.0}.get(synapse, getattr(synapse, "factor", None)),
+        delay,
         rounding=True,
-    )  # fmt: skip
+    )
     real = [torch.tensor(a, dtype=torch.float64) for a in (x, threshold, back, start)]
     got = scan(*real, spec)
     assert want.spikes.any() and not want.spikes.all()

@@ -126,8 +126,14 @@ def test_two_workers_share_a_storage(found: tuple[Path, Path, dict], tmp_path: P
     assert answer["done"] and answer["members"] == 3
     tables = [(f / "trials.csv").read_text() for f in (out, tmp_path)]
     assert tables[0] == tables[1]
-    worker = Search(read_recipe(path), read_search(read_recipe(path)), Space(read_recipe(path)),
-                    tmp_path, None, quiet)  # fmt: skip
+    worker = Search(
+        read_recipe(path),
+        read_search(read_recipe(path)),
+        Space(read_recipe(path)),
+        tmp_path,
+        None,
+        quiet,
+    )
     worker.net.digest = "other"
     with pytest.raises(UsageError, match="has other shared weights; copy supernet.safetensors"):
         worker._study(open_storage(url))
@@ -153,11 +159,14 @@ def test_damaged_shared_weights_are_called_damaged(
     assert net.train((torch.zeros(0), torch.zeros(0)), 0.0, quiet)
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ('"FC10"', '"FC3"', "last layer has 3 outputs, the data set has 10 classes"),
-    ("lr = ", "lr = 1e300 #", r"\[\[stage\]\] lr 1e.300 is not a number from 0 to 1000"),
-    ("[network]", "[network]\nneuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"FC10"', '"FC3"', "last layer has 3 outputs, the data set has 10 classes"),
+        ("lr = ", "lr = 1e300 #", r"\[\[stage\]\] lr 1e.300 is not a number from 0 to 1000"),
+        ("[network]", "[network]\nneuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - 2"),
+    ],
+)
 def test_a_search_refuses_what_training_would(
     found: tuple[Path, Path, dict], tmp_path: Path, old: str, new: str, sentence: str
 ) -> None:
@@ -179,8 +188,13 @@ def test_another_recipe_is_refused(found: tuple[Path, Path, dict], tmp_path: Pat
     with pytest.raises(UsageError, match="study 'tiny' .*begun with another recipe"):
         few = data.load("digits")
         small = data.ImageSet((few.train[0][:32], few.train[1][:32]), few.validation, few.test)
-        search(other, tmp_path / "out", storage=f"sqlite:///{out / 'study.db'}", image_set=small,
-               progress=quiet)  # fmt: skip
+        search(
+            other,
+            tmp_path / "out",
+            storage=f"sqlite:///{out / 'study.db'}",
+            image_set=small,
+            progress=quiet,
+        )
 
 
 def _cheap(
@@ -194,8 +208,14 @@ def _cheap(
     def evaluate(member: Member) -> dict:
         seen.append(member)
         skips = len(member) - member.count(NONE)
-        return {"accuracy": 0.5 + 0.05 * skips, "lanes": 10 + skips, "memory_bits": 100,
-                "rate": 0.1, "spikes": 5.0, "fifo_bits": 1}  # fmt: skip
+        return {
+            "accuracy": 0.5 + 0.05 * skips,
+            "lanes": 10 + skips,
+            "memory_bits": 100,
+            "rate": 0.1,
+            "spikes": 5.0,
+            "fifo_bits": 1,
+        }
 
     monkeypatch.setattr(worker, "evaluate", evaluate)
     monkeypatch.setattr(worker.net, "train", lambda *_: True)
@@ -302,16 +322,28 @@ def _row(number: int, member: Member, accuracy: float, lanes: int, bits: int = 0
 
 
 def test_the_front_is_what_nothing_beats() -> None:
-    rows = [_row(0, (), 0.9, 10, 5), _row(1, (), 0.8, 10, 4), _row(2, (), 0.8, 11, 4),
-            _row(3, (), 0.9, 10, 5), _row(4, (), 0.7, 3, 9), Row(5, "", (), {}, "no")]  # fmt: skip
+    rows = [
+        _row(0, (), 0.9, 10, 5),
+        _row(1, (), 0.8, 10, 4),
+        _row(2, (), 0.8, 11, 4),
+        _row(3, (), 0.9, 10, 5),
+        _row(4, (), 0.7, 3, 9),
+        Row(5, "", (), {}, "no"),
+    ]
     assert [r.number for r in front(rows, ["lanes"])] == [0, 3, 4]
     assert [r.number for r in front(rows, ["lanes", "bits"])] == [0, 3, 1, 4]
 
 
 def test_effects_of_places_are_found_again(tmp_path: Path) -> None:
     space, rng = Space(recipe_of(tmp_path)), np.random.default_rng(0)
-    true = {(0, "ASC"): 0.02, (0, "DSC"): 0.03, (1, "ASC"): -0.01, (1, "DSC"): 0.0,
-            (2, "ASC"): 0.05, (2, "DSC"): 0.04}  # fmt: skip
+    true = {
+        (0, "ASC"): 0.02,
+        (0, "DSC"): 0.03,
+        (1, "ASC"): -0.01,
+        (1, "DSC"): 0.0,
+        (2, "ASC"): 0.05,
+        (2, "DSC"): 0.04,
+    }
     rows = [
         _row(n, m, 0.5 + sum(true.get(t, 0) for t in enumerate(m)) + rng.normal(0, 0.003), 1)
         for n, m in enumerate(space.members())
@@ -327,21 +359,36 @@ def test_effects_of_places_are_found_again(tmp_path: Path) -> None:
 # -- errors and the command ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (("fps = 50000", ""), "fps is missing"),
-    (("fps = 50000", "fps = 0"), "fps 0 is not a number above 0"),
-    (("fps = 50000", "fps = 5\ntrails = 3"), "key 'trails' is unknown; known: clock_mhz, costs"),
-    (("fps = 50000", "fps = 5\ntrials = 0"), "trials 0 is not a whole number from 1"),
-    (("fps = 50000", "fps = 5\ntie = 1"), "tie 1 is not true or false"),
-    (("fps = 50000", 'fps = 5\ntypes = ["XSC"]'), r"types \['XSC'\] is not a list of some of ASC"),
-    (("fps = 50000", 'fps = 5\ncosts = []'), r"costs \[\] is not a list of some of lanes"),
-    (("[[search.super]]", "[[search.tune]]"), r"\[\[search.super\]\] is missing"),
-    (("[[search.super]]", "[[search.super]]\nfolded = true"), "key 'folded' is not possible"),
-    (("[[search.super]]\nepochs = 6", "[[search.super]]\nepochs = -1"), "epochs -1 is not a whole"),
-    (("seed = 4", "seed = 4\nwarm_start = 'x'"), "does not train with warm_start; remove it"),
-    ((TWO, TWO.replace('"] }', '"], skips = [] }')), "no block without skips is there to search"),
-    ((TWO, TWO.replace('["8C3p1", "8C3p1"]', '["8C3p1"]')), "no skip of type ASC or DSC fits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("fps = 50000", ""), "fps is missing"),
+        (("fps = 50000", "fps = 0"), "fps 0 is not a number above 0"),
+        (
+            ("fps = 50000", "fps = 5\ntrails = 3"),
+            "key 'trails' is unknown; known: clock_mhz, costs",
+        ),
+        (("fps = 50000", "fps = 5\ntrials = 0"), "trials 0 is not a whole number from 1"),
+        (("fps = 50000", "fps = 5\ntie = 1"), "tie 1 is not true or false"),
+        (
+            ("fps = 50000", 'fps = 5\ntypes = ["XSC"]'),
+            r"types \['XSC'\] is not a list of some of ASC",
+        ),
+        (("fps = 50000", "fps = 5\ncosts = []"), r"costs \[\] is not a list of some of lanes"),
+        (("[[search.super]]", "[[search.tune]]"), r"\[\[search.super\]\] is missing"),
+        (("[[search.super]]", "[[search.super]]\nfolded = true"), "key 'folded' is not possible"),
+        (
+            ("[[search.super]]\nepochs = 6", "[[search.super]]\nepochs = -1"),
+            "epochs -1 is not a whole",
+        ),
+        (("seed = 4", "seed = 4\nwarm_start = 'x'"), "does not train with warm_start; remove it"),
+        (
+            (TWO, TWO.replace('"] }', '"], skips = [] }')),
+            "no block without skips is there to search",
+        ),
+        ((TWO, TWO.replace('["8C3p1", "8C3p1"]', '["8C3p1"]')), "no skip of type ASC or DSC fits"),
+    ],
+)
 def test_recipe_errors(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = path_of(tmp_path, TWO)
     assert change[0] in path.read_text()
@@ -357,10 +404,13 @@ def test_a_recipe_without_a_search_is_refused(tmp_path: Path) -> None:
         search(path, tmp_path / "out", progress=quiet)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"kind": "real"}, "wants weights that hardware has: ternary or binary"),
-    ({"coding": "frames"}, "trains on images, not on recordings"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "real"}, "wants weights that hardware has: ternary or binary"),
+        ({"coding": "frames"}, "trains on images, not on recordings"),
+    ],
+)
 def test_networks_that_are_not_searched(tmp_path: Path, change: dict, message: str) -> None:
     recipe = recipe_of(tmp_path, TWO)
     with pytest.raises(UsageError, match=message):

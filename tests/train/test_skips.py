@@ -71,15 +71,21 @@ def _quiet(_: str) -> None:
 # -- the folded forward pass is the integer network ------------------------------------------------
 
 
-@pytest.mark.parametrize(("layer", "kind", "extra"), [
-    (BLOCK.format('[0, 2, "ASC"], [1, 3, "ASC"], [0, 3, "ASC"]'), "ternary", ""),
-    (BLOCK.format('[0, 2, "DSC"], [1, 3, "DSC"], [0, 3, "DSC"]'), "binary", ""),
-    (BLOCK.format('[0, 2, "ASC"], [1, 3, "DSC"], [0, 3, "ASC"]'), "ternary",
-     "neuron = { leak = 0.5 }"),
-    (RESIDUAL, "ternary", ""),
-    (RESIDUAL, "binary", "neuron = { leak = 0.75 }"),
-    (STRIDED, "ternary", 'neuron = { reset = "zero" }'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "kind", "extra"),
+    [
+        (BLOCK.format('[0, 2, "ASC"], [1, 3, "ASC"], [0, 3, "ASC"]'), "ternary", ""),
+        (BLOCK.format('[0, 2, "DSC"], [1, 3, "DSC"], [0, 3, "DSC"]'), "binary", ""),
+        (
+            BLOCK.format('[0, 2, "ASC"], [1, 3, "DSC"], [0, 3, "ASC"]'),
+            "ternary",
+            "neuron = { leak = 0.5 }",
+        ),
+        (RESIDUAL, "ternary", ""),
+        (RESIDUAL, "binary", "neuron = { leak = 0.75 }"),
+        (STRIDED, "ternary", 'neuron = { reset = "zero" }'),
+    ],
+)
 def test_folded_forward_is_golden(tmp_path: Path, layer: str, kind: str, extra: str) -> None:
     """After two epochs, every stream and the logits of the folded pass equal the integers'."""
     torch.set_num_threads(1)
@@ -132,9 +138,15 @@ def test_gains_over_sums_stay_positive(tmp_path: Path) -> None:
 # -- merges ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mode", "table"), [
-    ("or", [0, 1, 1, 1]), ("and", [0, 0, 0, 1]), ("andnot", [0, 0, 1, 0]), ("add", [0, 1, 1, 2]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mode", "table"),
+    [
+        ("or", [0, 1, 1, 1]),
+        ("and", [0, 0, 0, 1]),
+        ("andnot", [0, 0, 1, 0]),
+        ("add", [0, 1, 1, 2]),
+    ],
+)
 @pytest.mark.parametrize("size", [1.0, 0.5])
 def test_merge_and_its_gradient(mode: str, table: list[int], size: float) -> None:
     """Values are the logic's; gradients are those of the polynomials, at every corner."""
@@ -146,8 +158,12 @@ def test_merge_and_its_gradient(mode: str, table: list[int], size: float) -> Non
     out.sum().backward()
     assert a.grad is not None and b.grad is not None
     x, y = [0, 0, 1, 1], [0, 1, 0, 1]
-    want = {"or": ([1 - v for v in y], [1 - v for v in x]), "and": (y, x),
-            "andnot": ([1 - v for v in y], [-v for v in x]), "add": ([1] * 4, [1] * 4)}  # fmt: skip
+    want = {
+        "or": ([1 - v for v in y], [1 - v for v in x]),
+        "and": (y, x),
+        "andnot": ([1 - v for v in y], [-v for v in x]),
+        "add": ([1] * 4, [1] * 4),
+    }
     assert a.grad.flatten().tolist() == want[mode][0]
     assert b.grad.flatten().tolist() == want[mode][1]
 
@@ -163,23 +179,35 @@ def _branches(mode: str, other: str = "sum") -> FloatNetwork:
     nodes: list[FloatNode] = [FloatInput("image", (1, 8, 8))]
     for name in ("a", "b"):
         nodes += [
-            FloatConv2d(f"conv_{name}", "image", draw(4, 1, 3, 3), padding=(1, 1, 1, 1),
-                        norm=_norm(4)),
+            FloatConv2d(
+                f"conv_{name}", "image", draw(4, 1, 3, 3), padding=(1, 1, 1, 1), norm=_norm(4)
+            ),
             FloatNeuron(f"spike_{name}", (f"conv_{name}",), threshold=0.5),
             FloatPool(f"pool_{name}", f"spike_{name}", "or" if name == "a" else other),
-        ]  # fmt: skip
+        ]
     merged = FloatMerge("both", ("pool_a", "pool_b"), mode)
     channels = 8 if mode == "concat" else 4
-    return FloatNetwork(3, [
-        *nodes, merged,
-        FloatLinear("full", "both", draw(10, channels * 16)),
-        FloatReadout("readout", ("full",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        3,
+        [
+            *nodes,
+            merged,
+            FloatLinear("full", "both", draw(10, channels * 16)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
 
 
-@pytest.mark.parametrize(("mode", "other"), [
-    ("or", "or"), ("and", "or"), ("andnot", "or"), ("add", "avg"), ("concat", "avg"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("mode", "other"),
+    [
+        ("or", "or"),
+        ("and", "or"),
+        ("andnot", "or"),
+        ("add", "avg"),
+        ("concat", "avg"),
+    ],
+)
 def test_every_merge_learns_and_is_golden(mode: str, other: str) -> None:
     """Both branches get gradients; amplitudes 1 and 1/4 meet by a shift of two."""
     torch.set_num_threads(1)
@@ -239,28 +267,38 @@ def test_a_block_is_its_matrix(tmp_path: Path) -> None:
     assert net.by_name["conv4"].input == "cat4"  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(("layer", "message"), [
-    (BLOCK.format('[0, 1, "ASC"]'), r"skip \[0, 1\] is not possible in a block of 3 layers"),
-    (BLOCK.format('[2, 3, "ASC"]'), r"i \+ 2 <= j <= 3"),
-    (BLOCK.format('[0, 4, "DSC"]'), r"skip \[0, 4\] is not possible"),
-    (BLOCK.format('[-1, 2, "DSC"]'), r"skip \[-1, 2\] is not possible"),
-    (BLOCK.format('[0, 2, "XSC"]'), "type 'XSC'; choose ASC .add. or DSC"),
-    (BLOCK.format('[0, 2]'), r"skip \[0, 2\] is not understood; write \[0, 2, .ASC.\]"),
-    (BLOCK.format('[0, 2, "ASC"], [0, 2, "DSC"]'), r"skip \[0, 2\] is given twice"),
-    ('{ block = ["6C3p1", "7C3p1", "6C3p1"], skips = [[0, 3, "ASC"], [0, 2, "ASC"]] }',
-     "ASC skip from 'spike1' .6, 8, 8. to layer 4 does not fit its input 'spike3' .7, 8, 8.; use"),
-    ('{ block = ["6C3p1", "6C3s2p1", "6C3p1"], skips = [[0, 3, "DSC"]] }',
-     "DSC skip .* skip only where height and width stay"),
-    ('{ block = ["6C3p1"], skip = [] }', "block has the unknown key 'skip'"),
-    ('{ block = [] }', r"block \[\] is not a list of layers"),
-    ('{ block = ["FC10"] }', "'FC10' is inside a block"),
-    ('{ residual = ["P2or"] }', "residual ends in 'P2or'; end it in a convolution"),
-    ('{ residual = ["6C3p1"], coef = 0 }', "residual coef 0 is not a whole number from 1"),
-    ('{ residual = ["6C3p1"], shift = 9 }', "residual shift 9 is not a whole number from 0 to 8"),
-    ('{ residual = ["6C3"] }', "cannot be bridged by a 1 x 1 convolution"),
-    ('{ dense = ["6C3p1"] }', "is not understood; write a text"),
-    ('"FC10"', "layer 'P2sum' comes after the last one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (BLOCK.format('[0, 1, "ASC"]'), r"skip \[0, 1\] is not possible in a block of 3 layers"),
+        (BLOCK.format('[2, 3, "ASC"]'), r"i \+ 2 <= j <= 3"),
+        (BLOCK.format('[0, 4, "DSC"]'), r"skip \[0, 4\] is not possible"),
+        (BLOCK.format('[-1, 2, "DSC"]'), r"skip \[-1, 2\] is not possible"),
+        (BLOCK.format('[0, 2, "XSC"]'), "type 'XSC'; choose ASC .add. or DSC"),
+        (BLOCK.format("[0, 2]"), r"skip \[0, 2\] is not understood; write \[0, 2, .ASC.\]"),
+        (BLOCK.format('[0, 2, "ASC"], [0, 2, "DSC"]'), r"skip \[0, 2\] is given twice"),
+        (
+            '{ block = ["6C3p1", "7C3p1", "6C3p1"], skips = [[0, 3, "ASC"], [0, 2, "ASC"]] }',
+            "ASC skip from 'spike1' .6, 8, 8. to layer 4 does not fit its input 'spike3' .7, 8, 8.",
+        ),
+        (
+            '{ block = ["6C3p1", "6C3s2p1", "6C3p1"], skips = [[0, 3, "DSC"]] }',
+            "DSC skip .* skip only where height and width stay",
+        ),
+        ('{ block = ["6C3p1"], skip = [] }', "block has the unknown key 'skip'"),
+        ("{ block = [] }", r"block \[\] is not a list of layers"),
+        ('{ block = ["FC10"] }', "'FC10' is inside a block"),
+        ('{ residual = ["P2or"] }', "residual ends in 'P2or'; end it in a convolution"),
+        ('{ residual = ["6C3p1"], coef = 0 }', "residual coef 0 is not a whole number from 1"),
+        (
+            '{ residual = ["6C3p1"], shift = 9 }',
+            "residual shift 9 is not a whole number from 0 to 8",
+        ),
+        ('{ residual = ["6C3"] }', "cannot be bridged by a 1 x 1 convolution"),
+        ('{ dense = ["6C3p1"] }', "is not understood; write a text"),
+        ('"FC10"', "layer 'P2sum' comes after the last one"),
+    ],
+)
 def test_recipe_errors(tmp_path: Path, layer: str, message: str) -> None:
     with pytest.raises(UsageError, match="recipe 'tiny': .*" + message):
         _network(tmp_path, layer)
@@ -278,11 +316,11 @@ def test_a_residual_or_skip_of_the_image_is_refused(tmp_path: Path) -> None:
 
 
 WRONG = {
-    'shape = [1, 8]': "shape [1, 8] is not [channels, height, width]",
+    "shape = [1, 8]": "shape [1, 8] is not [channels, height, width]",
     'kind = "trinary"': "kind 'trinary' is not one of ternary, binary",
     'coding = "morse"': "coding 'morse' is not one of",
     'steps = "4"': "steps '4' is not a whole number above 0",
-    'neuron = { foo = 1 }': "neuron has 'foo'; it is a table of",
+    "neuron = { foo = 1 }": "neuron has 'foo'; it is a table of",
     'readout = { mode = "loud" }': "readout mode 'loud' cannot be trained",
     'layers = ["4C3p3", "FC3"]': "layer '4C3p3': padding 3 must be smaller than the kernel",
     'layers = ["0C3p1", "FC3"]': "layer '0C3p1' is not understood",

@@ -43,14 +43,17 @@ def test_four_layers_have_729_members(tmp_path: Path) -> None:
     assert not space.recipe(member).search
 
 
-@pytest.mark.parametrize(("layers", "places"), [
-    # another height; other channels; pixels cannot meet spikes; a pool would widen what follows
-    ('"4C3p1", { block = ["4C3p1", "4C3s2p1", "4C3p1", "4C3p1"] }, "FC10"', "0-2AD 2-4AD"),
-    ('"4C3p1", { block = ["6C3p1", "4C3p1", "4C3p1"] }, "FC10"', "0-2D 0-3AD 1-3D"),
-    ('{ block = ["4C3p1", "4C3p1", "4C3p1"] }, "FC10"', "1-3AD"),
-    ('"4C3p1", { block = ["4C3p1", "P2sum", "4C3p1"] }, "FC10"', "0-2A"),
-    ('"16FC", { block = ["16FC", "16FC"] }, "FC10"', "0-2AD"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layers", "places"),
+    [
+        # another height; other channels; pixels cannot meet spikes; a pool would widen what follows
+        ('"4C3p1", { block = ["4C3p1", "4C3s2p1", "4C3p1", "4C3p1"] }, "FC10"', "0-2AD 2-4AD"),
+        ('"4C3p1", { block = ["6C3p1", "4C3p1", "4C3p1"] }, "FC10"', "0-2D 0-3AD 1-3D"),
+        ('{ block = ["4C3p1", "4C3p1", "4C3p1"] }, "FC10"', "1-3AD"),
+        ('"4C3p1", { block = ["4C3p1", "P2sum", "4C3p1"] }, "FC10"', "0-2A"),
+        ('"16FC", { block = ["16FC", "16FC"] }, "FC10"', "0-2AD"),
+    ],
+)
 def test_places_have_the_types_that_can_be_built(tmp_path: Path, layers: str, places: str) -> None:
     space = Space(recipe_of(tmp_path, layers))
     texts = [f"{p.i}-{p.j}" + "".join(t[0] for t in p.types) for p in space.places]
@@ -86,7 +89,7 @@ def test_every_number_of_skips_is_drawn_as_often(tmp_path: Path) -> None:
 
 
 def test_a_written_recipe_reads_back_the_same(tmp_path: Path) -> None:
-    top = 'rotate = 2.5\nmirror = true\nsmoothing = 0.1\nimages = 640'
+    top = "rotate = 2.5\nmirror = true\nsmoothing = 0.1\nimages = 640"
     recipe = recipe_of(tmp_path, top=top)
     odd = replace(Space(recipe).recipe(("ASC", "DSC", NONE)), warm_start='a "quoted" \\ name')
     path = tmp_path / "again.toml"
@@ -166,6 +169,7 @@ def test_an_interrupted_super_network_is_the_same(tmp_path: Path) -> None:
     once = _net(recipe, tmp_path / "once")
     assert once.train(few, time.monotonic() + 600, quiet)
     for at in range(1, 8):  # after each epoch, those at the ends of stages too
+
         def interrupt(line: str, at: int = at) -> None:
             if f"[{at}/7]" in line:
                 raise KeyboardInterrupt

@@ -45,12 +45,33 @@ steps = {steps}
 FOLDED = "[[stage]]\nepochs = 1\nsteps = 8\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
 
 
-def recipe(folder: Path, stidi: str = 'rule = "exact"', epochs: int = 15, kind: str = "binary",
-           steps: int = 8, pool: str = "first", neuron: str = "", fire: float = 1.0,
-           top: str = "", more: str = "", file: str = "recipe.toml") -> Path:  # fmt: skip
+def recipe(
+    folder: Path,
+    stidi: str = 'rule = "exact"',
+    epochs: int = 15,
+    kind: str = "binary",
+    steps: int = 8,
+    pool: str = "first",
+    neuron: str = "",
+    fire: float = 1.0,
+    top: str = "",
+    more: str = "",
+    file: str = "recipe.toml",
+) -> Path:
     path = folder / file
-    path.write_text(RECIPE.format(stidi=stidi, epochs=epochs, kind=kind, steps=steps, pool=pool,
-                                  neuron=neuron, fire=fire, top=top) + more)  # fmt: skip
+    path.write_text(
+        RECIPE.format(
+            stidi=stidi,
+            epochs=epochs,
+            kind=kind,
+            steps=steps,
+            pool=pool,
+            neuron=neuron,
+            fire=fire,
+            top=top,
+        )
+        + more
+    )
     return path
 
 
@@ -133,10 +154,16 @@ def test_targets_are_the_earliest_time_and_gamma_later() -> None:
     torch.testing.assert_close(times.grad, error / error.norm())
 
 
-@pytest.mark.parametrize(("kind", "rule", "least"), [
-    ("binary", "exact", 0.8), ("ternary", "exact", 0.85), ("real", "exact", 0.85),
-    ("binary", "local", 0.75), ("binary", 'local"\ntargets = true #', 0.6),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "rule", "least"),
+    [
+        ("binary", "exact", 0.8),
+        ("ternary", "exact", 0.85),
+        ("real", "exact", 0.85),
+        ("binary", "local", 0.75),
+        ("binary", 'local"\ntargets = true #', 0.6),
+    ],
+)
 def test_learns_by_firing_times(tmp_path: Path, kind: str, rule: str, least: float) -> None:
     """15 epochs reach what a broken derivative never does (chance is 10%)."""
     torch.set_num_threads(1)
@@ -150,8 +177,9 @@ def test_ships_what_it_learned(tmp_path: Path) -> None:
     path = recipe(tmp_path, epochs=8, fire=0.4, more=FOLDED)
     done = train(path, tmp_path / "run", progress=quiet)
     parts = data.load("digits")
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                                   evaluate=parts.test)  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     assert report.accuracy_integer == done["test_folded"] > 0.7
     assert report.accuracy_float == pytest.approx(done["test_real"], abs=0.01)
     module = Trainer(read_recipe(path), tmp_path / "run", None, quiet, None).module.eval()
@@ -174,8 +202,9 @@ def test_a_tie_is_broken_by_the_membrane(tmp_path: Path) -> None:
     path = recipe(tmp_path, epochs=10, steps=1, fire=0.05)
     done = train(path, tmp_path / "run", progress=quiet)
     parts = data.load("digits")
-    network, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                                   evaluate=parts.test)  # fmt: skip
+    network, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     result = golden_run(network, parts.test[0])
     several = (result.logits >= 1 << 24).sum(1) > 1
     assert several.mean() > 0.5
@@ -187,8 +216,7 @@ def test_one_set_of_parameters_serves_every_number_of_steps(tmp_path: Path) -> N
     torch.set_num_threads(1)
     path = recipe(tmp_path, epochs=10)
     done = train(path, tmp_path / "a", progress=quiet)
-    other = recipe(tmp_path, epochs=1, steps=16, file="b.toml",
-                   top='warm_start = "a"\nimages = 64')  # fmt: skip
+    other = recipe(tmp_path, epochs=1, steps=16, file="b.toml", top='warm_start = "a"\nimages = 64')
     trainer = Trainer(read_recipe(other), tmp_path / "b", None, quiet, None)
     images = torch.tensor(data.load("digits").validation[0])
     labels = data.load("digits").validation[1]
@@ -256,16 +284,19 @@ def test_slices_give_the_same_network(tmp_path: Path, monkeypatch) -> None:
     assert a == b and slices > 2
 
 
-@pytest.mark.parametrize(("change", "error", "sentence"), [
-    ({"stidi": "width = 0"}, UsageError, "width 0 is not possible"),
-    ({"stidi": 'rule = "global"'}, UsageError, "rule 'global' is not possible"),
-    ({"stidi": "targets = true"}, UsageError, "targets True is not possible"),
-    ({"stidi": "tau = 1"}, UsageError, "takes gamma, rule"),
-    ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "is not trained with"),
-    ({"pool": "or"}, NetworkError, "trains pools P2first"),
-    ({"neuron": ", leak = 0.5"}, NetworkError, "trains neurons with reset"),
-    ({"fire": 0.0}, NetworkError, "a positive threshold"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"stidi": "width = 0"}, UsageError, "width 0 is not possible"),
+        ({"stidi": 'rule = "global"'}, UsageError, "rule 'global' is not possible"),
+        ({"stidi": "targets = true"}, UsageError, "targets True is not possible"),
+        ({"stidi": "tau = 1"}, UsageError, "takes gamma, rule"),
+        ({"more": "[twin]\nalpha = 0.1\n"}, UsageError, "is not trained with"),
+        ({"pool": "or"}, NetworkError, "trains pools P2first"),
+        ({"neuron": ", leak = 0.5"}, NetworkError, "trains neurons with reset"),
+        ({"fire": 0.0}, NetworkError, "a positive threshold"),
+    ],
+)
 def test_what_is_not_of_single_spikes_is_refused(tmp_path, change, error, sentence) -> None:
     path = recipe(tmp_path, **change)
     with pytest.raises(error, match=sentence):

@@ -17,15 +17,34 @@ def table(benchmark_module):
 
 
 def row(name: str, **more) -> dict:
-    made = {"row": name, "method": "m", "data": "d", "kind": "ternary", "steps": 4, "seed": 1,
-            "tested": 10000, "float": 0.5, "interval": (0.4, 0.6), "minutes": 1.2,
-            "conversion": {}}  # fmt: skip
+    made = {
+        "row": name,
+        "method": "m",
+        "data": "d",
+        "kind": "ternary",
+        "steps": 4,
+        "seed": 1,
+        "tested": 10000,
+        "float": 0.5,
+        "interval": (0.4, 0.6),
+        "minutes": 1.2,
+        "conversion": {},
+    }
     return made | more
 
 
 def built(name: str, integer: float, **more) -> dict:
-    return row(name, integer=integer, rtl=0.75, rtl_images=1000, mismatches=0, clocks=6272.0,
-               spikes=12.4, weights=99, **more)  # fmt: skip
+    return row(
+        name,
+        integer=integer,
+        rtl=0.75,
+        rtl_images=1000,
+        mismatches=0,
+        clocks=6272.0,
+        spikes=12.4,
+        weights=99,
+        **more,
+    )
 
 
 def test_every_row_names_a_recipe(table) -> None:
@@ -121,8 +140,11 @@ def test_the_page_has_the_table_of_the_results(table) -> None:
     """docs/training.md is made again whenever results or rows change."""
     results = json.loads(table.RESULTS.read_text())
     page = table.DOCS.read_text()
-    for part in (table.lines(results), table.spread_lines(results),
-                 table.conversion_lines(results)):  # fmt: skip
+    for part in (
+        table.lines(results),
+        table.spread_lines(results),
+        table.conversion_lines(results),
+    ):
         assert "\n".join(part) in page
 
 

@@ -120,11 +120,14 @@ def test_real_weights_beside_a_shortcut_have_the_size_of_trits(wise: Path) -> No
     torch.testing.assert_close(again(x), module(x), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ('kind = "real"\n', "", 'write kind = "real" and steps = 1'),
-    ("steps = 1\nlayers", "steps = 2\nlayers", 'write kind = "real" and steps = 1'),
-    ('"relu"', '"gelu"', "activation 'gelu' is not one of spikes, relu"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('kind = "real"\n', "", 'write kind = "real" and steps = 1'),
+        ("steps = 1\nlayers", "steps = 2\nlayers", 'write kind = "real" and steps = 1'),
+        ('"relu"', '"gelu"', "activation 'gelu' is not one of spikes, relu"),
+    ],
+)
 def test_relus_that_cannot_be(tmp_path, old, new, sentence) -> None:
     with pytest.raises(UsageError, match=sentence):
         text = TEACHER.replace(old, new, 1)
@@ -147,9 +150,14 @@ def test_the_loss_is_kl_at_a_temperature_and_cross_entropy() -> None:
     torch.testing.assert_close(hard, F.cross_entropy(own, labels, label_smoothing=0.1))
 
 
-@pytest.mark.parametrize("readout", [
-    "", "readout = { v_init = 0.75 }", 'readout = { mode = "count", reset = "subtract" }',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "readout",
+    [
+        "",
+        "readout = { v_init = 0.75 }",
+        'readout = { mode = "count", reset = "subtract" }',
+    ],
+)
 def test_logits_of_each_step_are_those_of_a_network_of_so_many(tmp_path, readout) -> None:
     text = PUPIL.split("[nq]")[1].split("[[stage]]")[0].replace("up = 2.0\n", "")
     body = 'name = "x"\ndata = "digits"\n' + text + readout + "\n[[stage]]\nepochs = 1\nsteps = 4\n"
@@ -267,17 +275,24 @@ def test_norms_are_measured_at_the_stages_steps(wise: Path) -> None:
     torch.testing.assert_close(before, torch.stack(found).mean(0), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), [
-    ('run = "wise"', "run = 3", r"\[teacher\] run 3 is not the folder"),
-    ('run = "wise"', 'run = "wise"\ntau = 0', r"\[teacher\] tau 0 is not a number from 0.01"),
-    ('run = "wise"', 'run = "wise"\nweight = 1.5', "weight 1.5 is not a number from 0 to 1"),
-    ('run = "wise"', 'run = "wise"\nalpha = 1', r"\[teacher\] takes run, tau, weight"),
-    ('run = "wise"', 'run = "nobody"', "does not exist"),
-    ("steps = 4\nlr", "steps = 4\nfolded = true\nlr", "each_step and norms are for stages in real"),
-    ("steps = 4\nlayers", "steps = 4\nreadout = { leak = 0.5 }\nlayers", "each_step wants a"),
-    ('data = "digits"', 'data = "random_1x8x9"', "has shape|8 x 9|8, 9"),
-    ("FC10", "FC11", r"has outputs 10, this network 11"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('run = "wise"', "run = 3", r"\[teacher\] run 3 is not the folder"),
+        ('run = "wise"', 'run = "wise"\ntau = 0', r"\[teacher\] tau 0 is not a number from 0.01"),
+        ('run = "wise"', 'run = "wise"\nweight = 1.5', "weight 1.5 is not a number from 0 to 1"),
+        ('run = "wise"', 'run = "wise"\nalpha = 1', r"\[teacher\] takes run, tau, weight"),
+        ('run = "wise"', 'run = "nobody"', "does not exist"),
+        (
+            "steps = 4\nlr",
+            "steps = 4\nfolded = true\nlr",
+            "each_step and norms are for stages in real",
+        ),
+        ("steps = 4\nlayers", "steps = 4\nreadout = { leak = 0.5 }\nlayers", "each_step wants a"),
+        ('data = "digits"', 'data = "random_1x8x9"', "has shape|8 x 9|8, 9"),
+        ("FC10", "FC11", r"has outputs 10, this network 11"),
+    ],
+)
 def test_lessons_that_cannot_be(wise, old, new, sentence) -> None:
     text = PUPIL.replace("LAYERS", LAYERS).replace('warm_start = "wise"\n', "")
     with pytest.raises((UsageError, FileError), match=sentence):

@@ -107,12 +107,15 @@ def test_a_twin_changes_what_the_base_learns_and_runs_resume_exactly(tmp_path: P
     assert any(not torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize(("twin", "sentence"), [
-    ("beta = 1", "takes alpha, mode, seed_step"),
-    ("alpha = -1", "alpha -1 is not a number"),
-    ('mode = "triplet"', "mode 'triplet' is not twin or distill"),
-    ("seed_step = 0", "seed_step 0 is not"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("twin", "sentence"),
+    [
+        ("beta = 1", "takes alpha, mode, seed_step"),
+        ("alpha = -1", "alpha -1 is not a number"),
+        ('mode = "triplet"', "mode 'triplet' is not twin or distill"),
+        ("seed_step = 0", "seed_step 0 is not"),
+    ],
+)
 def test_wrong_tables_are_refused(tmp_path: Path, twin: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         read_recipe(recipe(tmp_path, twin))

@@ -36,8 +36,9 @@ lr = 3e-3
 FOLDED = "[[stage]]\nepochs = 1\nsteps = 4\nfolded = true\nlr = 2e-4\nlr_rest = 1e-4\n"
 
 
-def recipe(folder: Path, kind: str = "real", epochs: int = 8, extra: str = "",
-           more: str = "") -> Path:  # fmt: skip
+def recipe(
+    folder: Path, kind: str = "real", epochs: int = 8, extra: str = "", more: str = ""
+) -> Path:
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(kind=kind, epochs=epochs, extra=extra) + more)
     return path
@@ -108,8 +109,9 @@ def test_thresholds_learn_and_are_shipped(tmp_path: Path) -> None:
     assert abs(factors["conv1"] - factors["full3"]) > 0.01
     assert done["validation_folded"] > 0.8
     parts = data.load("digits")
-    _, report = quantize_run(tmp_path / "run", tmp_path / "build", parts.train[0][:64],
-                             evaluate=parts.test)  # fmt: skip
+    _, report = quantize_run(
+        tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
+    )
     assert report.accuracy_integer == done["test_folded"]
     for _ in range(500):
         if train(path, tmp_path / "cut", max_minutes=0.001, progress=quiet)["done"]:
@@ -135,11 +137,14 @@ def test_a_threshold_is_learned_down_to_weights_that_matter() -> None:
         assert low < factor.item() < high
 
 
-@pytest.mark.parametrize(("kind", "extra", "sentence"), [
-    ("binary", LEARNED, "weight_threshold is for ternary weights"),
-    ("ternary", 'weight_threshold = "free"', "'free' is not one of fixed, learned"),
-    ("ternary", f'{LEARNED}\n[stidi]\nrule = "exact"', "not trained with .stidi. or"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "extra", "sentence"),
+    [
+        ("binary", LEARNED, "weight_threshold is for ternary weights"),
+        ("ternary", 'weight_threshold = "free"', "'free' is not one of fixed, learned"),
+        ("ternary", f'{LEARNED}\n[stidi]\nrule = "exact"', "not trained with .stidi. or"),
+    ],
+)
 def test_thresholds_that_cannot_be_learned(tmp_path, kind, extra, sentence) -> None:
     path = recipe(tmp_path, kind, extra=extra)
     with pytest.raises(UsageError, match=sentence):
