@@ -41,7 +41,7 @@ venv: $(STAMP)
 
 $(STAMP): constraints.txt pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
-	@"$(PYTHON)" gen/doctor.py --first
+	@"$(PYTHON)" gen/tools/doctor.py --first
 	@# Without Debian's python3-venv there is no ensurepip, but pip itself can still fill a venv.
 	test -x $(BIN)/python || \
 	if "$(PYTHON)" -c 'import ensurepip' 2>/dev/null; then \

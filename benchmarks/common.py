@@ -9,9 +9,9 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.gen.synth import fmax_ecp5, synth
-from sterna.hw.accumulate import Accumulator
-from sterna.hw.dotproduct import DotProduct
+from sterna.gen.tools.yosys import fmax_ecp5, synth
+from sterna.hw.core.accumulate import Accumulator
+from sterna.hw.dot.compress import DotProduct
 
 __all__ = ["ROOT", "BareCore", "emit", "lanes_row", "work_dir", "write_results", "table"]
 

@@ -6,7 +6,7 @@
 A shape is PE x SIMD: all outputs and the full window, one plane a clock. Lanes are dense ones, PE x
 SIMD: a lane whose weight is zero counts as the lane it saves. Weights are random, ternary ones zero
 with the probability given, else either sign; the same seed every time. ``plan`` is what the model
-of `sterna.hw.compress` says. Bare: the dot product with its registers. Whole: a 3x3
+of `sterna.hw.dot.compressor_tree` says. Bare: the dot product with its registers. Whole: a 3x3
 convolution of SIMD/9 channels on a 16x16 map with T = 4 leaky neurons, everything between its two
 streams.
 """
@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from common import lanes_row, table, work_dir, write_results
 
-from sterna.gen.fold import fold
-from sterna.gen.specs import conv_spec
+from sterna.gen.design.specs import conv_spec
+from sterna.gen.fold.fold import fold
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.constant import ConstantDot
-from sterna.hw.spiking_conv import SpikingConv
+from sterna.hw.core.spiking_conv import SpikingConv
+from sterna.hw.dot.constant import ConstantDot
 
 SHAPES = "16x144"
 FIRST = {"ecp5": 1.5, "xilinx7": 1.1}  # DESIGN section 4: dense, bare

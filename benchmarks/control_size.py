@@ -1,14 +1,14 @@
 """LUTs and flip-flops of the control plane alone, by cores with a stall counter and ring or none.
 
-    $ python benchmarks/control_size.py [--family ecp5]
+$ python benchmarks/control_size.py [--family ecp5]
 """
 
 import argparse
 
 from common import emit, table, work_dir, write_results
 
-from sterna.gen.synth import synth
-from sterna.hw.control import ControlPlane
+from sterna.gen.tools.yosys import synth
+from sterna.hw.control.control import ControlPlane
 
 CORES = (2, 4, 8)
 REGIONS = (0, 5)

@@ -13,12 +13,12 @@ import json
 import numpy as np
 from common import emit, table, work_dir, write_results
 
-from sterna.gen.fold import fold
-from sterna.gen.specs import conv_spec
-from sterna.gen.synth import fmax_ecp5, synth
+from sterna.gen.design.specs import conv_spec
+from sterna.gen.fold.fold import fold
+from sterna.gen.tools.yosys import fmax_ecp5, synth
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.spiking_conv import SpikingConv
+from sterna.hw.core.spiking_conv import SpikingConv
 
 LIMIT_MHZ = 130.0
 

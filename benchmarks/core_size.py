@@ -16,11 +16,11 @@ from pathlib import Path
 from common import ROOT, emit, table, work_dir, write_results
 from core_fmax import network
 
-from sterna.gen.fold import fold
-from sterna.gen.specs import conv_spec
-from sterna.gen.stages import ensure
-from sterna.gen.synth import count, synth
-from sterna.hw.spiking_conv import SpikingConv
+from sterna.gen.build.stages import ensure
+from sterna.gen.design.specs import conv_spec
+from sterna.gen.fold.fold import fold
+from sterna.gen.tools.yosys import count, synth
+from sterna.hw.core.spiking_conv import SpikingConv
 
 COLUMNS = ("lut", "ff", "lutram", "bram", "carry")
 

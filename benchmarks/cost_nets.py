@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.banks import bank_choices
-from sterna.gen.design import Design
-from sterna.gen.fold import fold, legal_folding, visit_items
-from sterna.gen.reads import read_choices
+from sterna.gen.design.banks import bank_choices
+from sterna.gen.design.design import Design
+from sterna.gen.design.reads import read_choices
+from sterna.gen.fold.fold import fold, legal_folding, visit_items
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule

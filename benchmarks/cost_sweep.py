@@ -5,9 +5,9 @@
 
 Random chains of layers are synthesised whole and counted module by module
 (benchmarks/results/cost_sweep.json); the coefficients are fitted to them
-(gen/cost_coefficients.json, which `sterna.gen.cost` reads). The networks of ``--check`` are others:
-random single layers, some with other engines, and the examples. An interrupted run goes on where it
-was; results of another version of the hardware are made again.
+(gen/model/cost_coefficients.json, which `sterna.gen.model.cost` reads). The networks of ``--check``
+are others: random single layers, some with other engines, and the examples. An interrupted run goes
+on where it was; results of another version of the hardware are made again.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from cost_nets import random_design
 from cost_parts import by_module
 from scipy.optimize import nnls
 
-from sterna.gen import cost
-from sterna.gen.design import Design
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.features import top_parts
-from sterna.gen.fold import fold
-from sterna.gen.stages import read_folding
-from sterna.gen.synth import count, synth
+from sterna.gen.build.stages import read_folding
+from sterna.gen.design.design import Design
+from sterna.gen.fold.fold import fold
+from sterna.gen.model import cost
+from sterna.gen.model.features import top_parts
+from sterna.gen.tools.yosys import count, synth
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden import files
 from sterna.golden.network import Network
 

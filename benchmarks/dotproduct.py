@@ -4,8 +4,9 @@
                                     [--flat] [--dot-only] [--json FILE]
 
 Bare core = dot product (engine `compress`, all its pipeline registers) + accumulators: no line
-buffer, no weight memory, no neuron scan, no control. LUTs are counted as in `sterna.gen.synth`:
-every CCU2C of ECP5 is two LUT4; a 7-series LUT is one, whatever its inputs.
+buffer, no weight memory, no neuron scan, no control. LUTs are counted as in
+`sterna.gen.tools.yosys`: every CCU2C of ECP5 is two LUT4; a 7-series LUT is one, whatever its
+inputs.
 
 ECP5 is synthesised with `-nowidelut`: alone, the lanes hold the longest path and yosys spends LUTs
 (PFUMX) to shorten it; inside a core they have slack and it does not (see `core_fmax.py`).
@@ -21,8 +22,8 @@ from typing import Any
 
 from common import BareCore, emit, table, work_dir, write_results
 
-from sterna.gen.synth import fmax_ecp5, synth
-from sterna.hw.dotproduct import DotProduct
+from sterna.gen.tools.yosys import fmax_ecp5, synth
+from sterna.hw.dot.compress import DotProduct
 
 SHAPES = "8x36x1,16x72x2,32x144x4"
 FLAT_LANES = 1000

@@ -2,7 +2,7 @@
 
     python benchmarks/frontier.py [NAME ...] [--family ecp5] [--points 12] [--write]
 
-For rates from slow to the fastest folding the solver (`sterna.gen.solve`) chooses the smallest
+For rates from slow to the fastest folding the solver (`sterna.gen.fold.solve`) chooses the smallest
 design, once with weights that can be rewritten (ram), once with fixed ones (rom, and in the logic
 where that is smaller). What networks.py measured by yosys is drawn beside it.
 Results: ``benchmarks/results/frontier.json``; ``--write`` draws docs/frontier.svg from them.
@@ -17,7 +17,7 @@ from typing import Any
 
 from common import ROOT, table, write_results
 
-from sterna.gen.solve import solve
+from sterna.gen.fold.solve import solve
 from sterna.golden import files
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network

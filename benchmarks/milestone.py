@@ -15,9 +15,9 @@ import torch
 from training import interval
 
 from sterna.golden.disk import write_atomic
-from sterna.train import data
-from sterna.train.milestone import read_trained, write_milestone
-from sterna.train.run import accuracy
+from sterna.train.data import datasets
+from sterna.train.run.milestone import read_trained, write_milestone
+from sterna.train.run.run import accuracy
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     about = write_milestone(options.run, options.out)
-    images, labels = data.load(options.data or about["data"]).validation
+    images, labels = datasets.load(options.data or about["data"]).validation
     module = read_trained(options.out).module
     right = accuracy(module, torch.tensor(images), torch.tensor(labels))
     about = {k: v for k, v in about.items() if k not in ("recipe", "format", "version")} | {

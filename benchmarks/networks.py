@@ -11,8 +11,8 @@ A point whose Verilog is that of its last result is not run again (``--force``: 
 Results go to ``benchmarks/results.json``; ``--write`` makes docs/performance.md's tables from them.
 
 SOP: one synaptic accumulate; dense-equivalent, so every weight counts at every output pixel and
-every time step, zeros and silent inputs too. LUTs are counted as ``sterna.gen.synth`` says, with
-LUT RAM.
+every time step, zeros and silent inputs too. LUTs are counted as ``sterna.gen.tools.yosys`` says,
+with LUT RAM.
 """
 
 import argparse
@@ -31,7 +31,7 @@ DOCS = ROOT / "docs" / "performance.md"
 START, END = "<!-- table: benchmarks/networks.py -->", "<!-- end of table -->"
 CLOCK_MHZ = 100.0
 BLOCK_BITS = {"ecp5": 18 * 1024, "xilinx7": 36 * 1024, "ice40": 4 * 1024}
-"""Of one block as ``gen.synth`` counts them, parity bits included."""
+"""Of one block as ``gen.tools.yosys`` counts them, parity bits included."""
 BLOCK_PORT = {"ecp5": 36, "xilinx7": 72, "ice40": 16}
 """Bits that one such block reads in a clock."""
 ECP5_LUTS = {"25k": 24_288, "45k": 43_848, "85k": 83_640}
@@ -39,7 +39,7 @@ ECP5_LUTS = {"25k": 24_288, "45k": 43_848, "85k": 83_640}
 
 @dataclass(frozen=True)
 class Point:
-    """One row: the example, the family, how it is folded (``gen.stages.Options``; {}: as the
+    """One row: the example, the family, how it is folded (``gen.build.stages.Options``; {}: as the
     example says), and what it stands for."""
 
     example: str
@@ -183,9 +183,9 @@ def synapses(network: Any) -> int:
 def least_blocks(network: Any, design: Any) -> float:
     """Block RAMs without which the memories that are in some cannot do: each for its bits, or for
     those read in a clock."""
-    from sterna.gen.elaborate import top_spec
-    from sterna.gen.features import top_parts
-    from sterna.gen.memories import mapped
+    from sterna.gen.device.memories import mapped
+    from sterna.gen.model.features import top_parts
+    from sterna.gen.verilog.elaborate import top_spec
 
     family = design.family
     shapes = [
@@ -200,9 +200,9 @@ def least_blocks(network: Any, design: Any) -> float:
 def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict[str, Any], Path]:
     """Everything the tables say of a point but Fmax, ``known`` where it still holds; its Verilog,
     which has the name of the top."""
-    from sterna.gen.cost import estimate
-    from sterna.gen.stages import Options, ensure
-    from sterna.gen.synth import synth
+    from sterna.gen.build.stages import Options, ensure
+    from sterna.gen.model.cost import estimate
+    from sterna.gen.tools.yosys import synth
     from sterna.golden.disk import sha256
 
     folder = work_dir("networks", name)
@@ -246,7 +246,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
 
 def device_of(point: Point, luts: int) -> str:
     """The point's board's device, else the smallest ECP5 that ``luts`` fit."""
-    from sterna.gen.boards import board
+    from sterna.gen.device.boards import board
 
     if "board" in point.options:
         return board(point.options["board"]).device
@@ -257,7 +257,7 @@ def route(
     name: str, row: dict[str, Any], verilog: Path, seeds: tuple[int, ...], router: str
 ) -> dict[str, Any]:
     """What the tables say of Fmax, for so many seeds; empty where it is known, or no ECP5."""
-    from sterna.gen.synth import fmax_ecp5
+    from sterna.gen.tools.yosys import fmax_ecp5
 
     if row["target"] != "ecp5" or len(row.get("mhz_by_seed", ())) >= len(seeds):
         return {}
@@ -399,7 +399,7 @@ def keep(results: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    from sterna.gen.synth import ROUTERS
+    from sterna.gen.tools.yosys import ROUTERS
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="points (default: all)")

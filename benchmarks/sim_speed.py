@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from common import ROOT, table, work_dir, write_results
 
-from sterna.gen.stages import Build, ensure, open_build
+from sterna.gen.build.stages import Build, ensure, open_build
 from sterna.golden.network import Input, Network
 from sterna.golden.result import Result, compare
 from sterna.sim.simulator import Simulator

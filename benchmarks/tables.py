@@ -19,8 +19,8 @@ from typing import Any
 from common import lanes_row, table, work_dir, write_results
 from constant import whole
 
-from sterna.hw.spiking_conv import SpikingConv
-from sterna.hw.tables import TablesDot
+from sterna.hw.core.spiking_conv import SpikingConv
+from sterna.hw.dot.tables import TablesDot
 
 SHAPES = "16x144"
 FIRST = {"ecp5": 4.1, "xilinx7": 2.56}  # DESIGN section 4: ternary, bare

@@ -110,9 +110,9 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     run, build = runs / key, ROOT / "build" / "training" / key
     sterna("train", str(recipe), "-o", str(run), "--seed", str(seed), show=True)
     trained = json.loads((run / "run.json").read_bytes())
-    from sterna.train import data
+    from sterna.train.data import datasets
 
-    test_images, labels = data.load(body["data"]).test
+    test_images, labels = datasets.load(body["data"]).test
     net = body["network"]
     out: dict[str, Any] = {
         "method": row.method,
@@ -134,7 +134,7 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     sterna("quantize", str(run), "-o", str(build))
     rate = ["--fps", str(row.fps)] if row.fps else []
     answer = sterna("sim", str(build), "--images", str(min(images, len(labels))), *rate)
-    from sterna.gen.stages import open_build
+    from sterna.gen.build.stages import open_build
     from sterna.golden.exact import run as golden
 
     network = open_build(build).network

@@ -1,6 +1,6 @@
 """Fixed addresses of a design's registers, shared by the hardware and by hosts.
 
-``hw.registers`` gives each register its fields and meaning. Standard library only.
+``hw.control.registers`` gives each register its fields and meaning. Standard library only.
 """
 
 __all__ = ["ADDRESS", "ADDRESS_BITS", "ID", "VERSION", "FLAG_EARLY", "FLAG_LATE", "FLAG_UNLOADED"]

@@ -1,7 +1,7 @@
 """The neuron rule: one object that says everything about a layer's neurons (DESIGN section 3).
 
 ``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
-``sterna.hw.neuron.NeuronScan`` is its hardware; all three read the same object.
+``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
 """
 
 from dataclasses import dataclass

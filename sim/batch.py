@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.gen.cache import Cache
+from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import SternaError, UsageError
 from sterna.sim.taps import Tap, decode
 from sterna.sim.verilate import batch_library, forget_memories

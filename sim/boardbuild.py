@@ -3,11 +3,11 @@
 from dataclasses import replace
 from fractions import Fraction
 
-from sterna.gen.cache import Cache, key_of
-from sterna.gen.elaborate import top_spec, verilog_text
-from sterna.gen.generator import generator_id
-from sterna.gen.stages import Build
-from sterna.gen.trust import keep, kept
+from sterna.gen.build.generator import generator_id
+from sterna.gen.build.stages import Build
+from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.trust import keep, kept
+from sterna.gen.verilog.elaborate import top_spec, verilog_text
 from sterna.golden import files
 from sterna.sim.boardsim import SimulatedBoard
 
@@ -20,7 +20,7 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     It is just configured: fixed memories hold their weights; with reloadable ones weights_id is 0.
     ``family``: of the device, default the design's. The text is kept in the build folder.
     """
-    from sterna.hw.board import BoardTop, link_spec
+    from sterna.hw.top.board_top import BoardTop, link_spec
 
     network, design = build.network, build.design
     family = family or ("ecp5" if design.family == "generic" else design.family)

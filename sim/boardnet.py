@@ -8,15 +8,15 @@ does not depend on it.
 from fractions import Fraction
 from importlib.resources import files as package_files
 
-from sterna.gen.boards import Board
-from sterna.gen.boardtop import TOP, wrapper
-from sterna.gen.cache import Cache, key_of
-from sterna.gen.generator import generator_id
-from sterna.gen.place import synthesise
-from sterna.gen.pll import setting
-from sterna.gen.stages import Build
-from sterna.gen.tools import run_tool
-from sterna.gen.trust import keep, kept
+from sterna.gen.board.pins import TOP, wrapper
+from sterna.gen.board.place import synthesise
+from sterna.gen.build.generator import generator_id
+from sterna.gen.build.stages import Build
+from sterna.gen.device.boards import Board
+from sterna.gen.device.pll import setting
+from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.trust import keep, kept
 from sterna.golden import files
 from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import UsageError
@@ -50,8 +50,9 @@ def cell_models(target: str, text: str) -> tuple[tuple[str, str], ...]:
 def pins_netlist(build: Build, where: Board) -> str:
     """The netlist of everything between the pins of a board, as Verilog (module ``sterna_pins``).
 
-    What `gen.bitstream` gives to place and route, but the fixed memories already hold their weights
-    and a bit of the UART takes 4 clocks. yosys takes minutes: the text is kept in the build folder.
+    What `gen.board.bitstream` gives to place and route, but the fixed memories already hold their
+    weights and a bit of the UART takes 4 clocks. yosys takes minutes: the text is kept in the build
+    folder.
 
     Raises:
         UsageError: a board whose tools are the vendor's. ToolMissing, ToolFailed: yosys.

@@ -12,7 +12,7 @@ from fractions import Fraction
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from sterna.gen.cache import Cache
+from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import DesignError, UsageError
 from sterna.sim.batch import SimulationError
 from sterna.sim.verilate import build_library, forget_memories, ports
@@ -72,7 +72,7 @@ def board_library(
     if found != {name: (direction, 1) for name, direction in BOARD_PORTS.items()}:
         raise DesignError(
             f"'{top}' is no board top: its ports are {', '.join(found)}, those of one are "
-            f"{', '.join(BOARD_PORTS)}; give the Verilog of hw.board.BoardTop"
+            f"{', '.join(BOARD_PORTS)}; give the Verilog of hw.top.board_top.BoardTop"
         )
     harness = package_files("sterna.sim").joinpath("board_harness.cpp").read_text(encoding="utf-8")
     return build_library(

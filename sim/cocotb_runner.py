@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.gen.cache import Cache, key_of
-from sterna.gen.tools import ToolFailed, find
+from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.programs import ToolFailed, find
 from sterna.golden.errors import ToolMissing
 from sterna.sim.batch import BatchResult, SimulationError
 from sterna.sim.taps import Tap

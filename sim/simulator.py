@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.gen.cache import Cache
-from sterna.gen.progress import Progress
-from sterna.gen.stages import Build, ensure
+from sterna.gen.build.stages import Build, ensure
+from sterna.gen.tools.cache import Cache
+from sterna.gen.tools.progress import Progress
 from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
@@ -19,7 +19,7 @@ from sterna.golden.files import WeightsImage, read_weights_image, structure_ids
 from sterna.golden.names import show
 from sterna.golden.network import Readout
 from sterna.golden.result import Result
-from sterna.hw.registers import register_map
+from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
 from sterna.sim.collisions import poison_collisions

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.progress import Progress
-from sterna.gen.stages import Build
+from sterna.gen.build.stages import Build
+from sterna.gen.tools.progress import Progress
 from sterna.golden.exact import run
 from sterna.golden.network import Network
 from sterna.golden.result import compare

@@ -14,8 +14,8 @@ from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 
-from sterna.gen.cache import Cache, key_of
-from sterna.gen.tools import find, run_tool
+from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.programs import find, run_tool
 from sterna.golden.errors import DesignError
 from sterna.sim.taps import Tap
 

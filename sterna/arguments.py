@@ -25,7 +25,7 @@ __all__ = [
     "whole",
 ]
 
-_LEAST, _MOST = 1e-6, 1e12  # as in gen/goals.py, which takes long to import
+_LEAST, _MOST = 1e-6, 1e12  # as in gen/fold/goals.py, which takes long to import
 BAUD = (1, 100_000_000)
 SEED = (0, 2**32 - 1)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,40}\Z")

@@ -9,7 +9,7 @@ from sterna.arguments import baud, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
-    from sterna.gen.stages import Build
+    from sterna.gen.build.stages import Build
 
 __all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
 
@@ -60,12 +60,12 @@ def add_parsers(
 
 def bitstream(options: argparse.Namespace) -> Answer:
     """The bitstream of a board, or the Vivado project for it."""
-    from sterna.gen.bitstream import BoardOptions, divisor
-    from sterna.gen.bitstream import bitstream as make
-    from sterna.gen.boards import BOARDS, board
-    from sterna.gen.progress import Progress
-    from sterna.gen.tools import find
-    from sterna.gen.vivado import write_project
+    from sterna.gen.board.bitstream import BoardOptions, divisor
+    from sterna.gen.board.bitstream import bitstream as make
+    from sterna.gen.board.vivado import write_project
+    from sterna.gen.device.boards import BOARDS, board
+    from sterna.gen.tools.programs import find
+    from sterna.gen.tools.progress import Progress
 
     if not options.board:
         raise UsageError(f"give the board with --board: one of {', '.join(BOARDS)}")
@@ -101,7 +101,7 @@ def _built(options: argparse.Namespace, board: str, family: str, progress: Any) 
     import dataclasses
 
     from sterna.commands import _options
-    from sterna.gen.stages import ensure, open_build
+    from sterna.gen.build.stages import ensure, open_build
 
     built = open_build(options.folder, options.output, (board, family))
     asked = _options(options)
@@ -151,7 +151,7 @@ def _places(facts: dict[str, Any]) -> list[str]:
 
 def patch(options: argparse.Namespace) -> Answer:
     """Other weights into a bitstream, without synthesis."""
-    from sterna.gen.patch import patch
+    from sterna.gen.board.patch import patch
 
     output = Path(options.output) if options.output else None
     facts = patch(_existing(options), options.weights, output)
@@ -161,7 +161,7 @@ def patch(options: argparse.Namespace) -> Answer:
 
 def verify_bitstream(options: argparse.Namespace) -> Answer:
     """Compare the memories in a bitstream; fails where one differs."""
-    from sterna.gen.patch import verify
+    from sterna.gen.board.patch import verify
 
     path = Path(options.bitstream) if options.bitstream else None
     answer = verify(_existing(options), options.weights, path)
@@ -180,9 +180,9 @@ def verify_bitstream(options: argparse.Namespace) -> Answer:
 
 def program(options: argparse.Namespace) -> Answer:
     """Load a bitstream into a connected board."""
-    from sterna.gen.patch import made_bitstream, opened
-    from sterna.gen.place import SUFFIX
-    from sterna.gen.program import program
+    from sterna.gen.board.patch import made_bitstream, opened
+    from sterna.gen.board.place import SUFFIX
+    from sterna.gen.board.programmer import program
 
     built = _existing(options)
     _, where = opened(built)
@@ -196,7 +196,7 @@ def program(options: argparse.Namespace) -> Answer:
 
 
 def _existing(options: argparse.Namespace) -> "Build":
-    from sterna.gen.stages import Build
+    from sterna.gen.build.stages import Build
 
     folder = Path(options.folder)
     if not (folder / "network.json").is_file() or not _folded(Build(folder)):

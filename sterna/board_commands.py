@@ -111,8 +111,8 @@ def _packed(folder: Path) -> Any:
 
     image = build_weights(folder)
     try:
-        from sterna.gen.pack import weights_image
-        from sterna.gen.stages import Build
+        from sterna.gen.build.stages import Build
+        from sterna.gen.verilog.memory_images import weights_image
     except ImportError:  # a host only: the ids and the CRCs of the file are what there is
         return image
     build = Build(folder)
@@ -196,7 +196,7 @@ def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | No
     name = options.data or _recipes_data(Path(options.folder))
     if not name:
         raise UsageError(f"{options.folder}: no recipe.toml names images; give --data or --file")
-    from sterna.train import data as sets
+    from sterna.train.data import datasets as sets
 
     images, labels = sets.load(name).test
     return (images, labels) if options.images else (_first(images, min(FEW, len(labels))), labels)

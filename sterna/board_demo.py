@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.pack import check_same_structure, weights_image
-from sterna.gen.progress import Progress
-from sterna.gen.stages import Build
+from sterna.gen.build.stages import Build
+from sterna.gen.tools.progress import Progress
+from sterna.gen.verilog.memory_images import check_same_structure, weights_image
 from sterna.golden import files
 from sterna.golden.result import compare
 from sterna.host.board import Board

@@ -15,7 +15,7 @@ from sterna.arguments import SEED, count, whole
 from sterna.golden.errors import UsageError
 
 if TYPE_CHECKING:
-    from sterna.gen.stages import Build
+    from sterna.gen.build.stages import Build
 
 __all__ = ["add_parsers", "board_demo", "board_sim"]
 
@@ -50,7 +50,7 @@ def add_parsers(
 
 def board_sim(options: argparse.Namespace) -> Answer:
     """Serve a simulated board until Ctrl-C or SIGTERM; prints its port first."""
-    from sterna.gen.progress import Progress
+    from sterna.gen.tools.progress import Progress
     from sterna.sim.boardbuild import grace_of, simulated_board
     from sterna.sim.boardpty import PtyBoard
 
@@ -79,11 +79,11 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
 def _built(options: argparse.Namespace, progress: Any) -> "Build":
     from sterna.commands import _options
-    from sterna.gen.stages import ensure
+    from sterna.gen.build.stages import ensure
 
     variants: tuple[str, ...] = ()
     if options.board:
-        from sterna.gen.boards import board
+        from sterna.gen.device.boards import board
 
         where = board(options.board)
         variants = (where.name, where.family)
@@ -94,16 +94,16 @@ def board_demo(options: argparse.Namespace) -> Answer:
     """MNIST on the simulated ULX3S with two sets of weights; fails on any logit."""
     from sterna.board_demo import demonstrate
     from sterna.commands import REPOSITORY
-    from sterna.gen.progress import Progress
-    from sterna.gen.stages import Options, ensure
-    from sterna.train import data
+    from sterna.gen.build.stages import Options, ensure
+    from sterna.gen.tools.progress import Progress
+    from sterna.train.data import datasets
 
     examples = REPOSITORY / "examples"
     if not (examples / "mnist").is_dir():
         raise UsageError("the examples are not here; run the demo in a clone of the repository")
     if options.images < 1:
         raise UsageError(f"--images {options.images}: give at least 1")
-    images = data.load("mnist").test[0]
+    images = datasets.load("mnist").test[0]
     if options.images > len(images):
         raise UsageError(f"MNIST has {len(images)} test images, {options.images} were asked")
     print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)

@@ -13,7 +13,7 @@ from sterna.golden.errors import FileError, UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from sterna.gen.stages import Build, Options
+    from sterna.gen.build.stages import Build, Options
 
 __all__ = [
     "train",
@@ -48,7 +48,7 @@ PROGRAMS = {
 
 def train(options: argparse.Namespace) -> Answer:
     """Train a recipe into a run folder; goes on where an earlier call stopped."""
-    from sterna.train.run import train
+    from sterna.train.run.run import train
 
     recipe = Path(options.recipe)
     recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
@@ -74,16 +74,16 @@ def train(options: argparse.Namespace) -> Answer:
 
 def quantize(options: argparse.Namespace) -> Answer:
     """A float network to network.json and network.safetensors in a build folder."""
-    from sterna.gen.floatnet import FloatNetwork
-    from sterna.gen.pack import structure_difference
-    from sterna.gen.quantize import quantize
+    from sterna.gen.quantize.float_network import FloatNetwork
+    from sterna.gen.quantize.quantize import quantize
+    from sterna.gen.verilog.memory_images import structure_difference
     from sterna.golden import files
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.locks import held
     from sterna.golden.names import legal_name
     from sterna.golden.network import Neuron, Readout
-    from sterna.train import data
-    from sterna.train.frames import check_fits, pick
+    from sterna.train.data import datasets
+    from sterna.train.module.frames import check_fits, pick
 
     source, out = Path(options.source), Path(options.output)
     network = FloatNetwork.load(source)
@@ -94,7 +94,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     like = files.load(options.like) if options.like else None
-    images = data.load(data_name)
+    images = datasets.load(data_name)
     way = f"choose another than {data_name} with --data"
     check_fits(str(source), network.input, network.steps, images.train[0], way)
     rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
@@ -120,7 +120,7 @@ def quantize(options: argparse.Namespace) -> Answer:
 
 def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
-    from sterna.gen.runrecord import finished_record
+    from sterna.gen.quantize.run_record import finished_record
     from sterna.golden.disk import parse_toml
 
     facts = None
@@ -137,7 +137,7 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
 
 
 def _options(options: argparse.Namespace) -> "Options":
-    from sterna.gen.stages import Options, read_folding
+    from sterna.gen.build.stages import Options, read_folding
 
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
@@ -150,8 +150,8 @@ def _options(options: argparse.Namespace) -> "Options":
 def _ensure(
     options: argparse.Namespace, upto: str, more_steps: int = 0, build: "Build | None" = None
 ) -> "Build":
-    from sterna.gen.progress import Progress
-    from sterna.gen.stages import ensure
+    from sterna.gen.build.stages import ensure
+    from sterna.gen.tools.progress import Progress
 
     options.progress = Progress(more_steps)
     source = options.folder if build is None else build
@@ -179,8 +179,8 @@ def pack(options: argparse.Namespace) -> Answer:
 
 def _pack_onto(options: argparse.Namespace) -> Answer:
     """weights.sterna of one network for the design of another."""
-    from sterna.gen.pack import check_same_structure, weights_image
-    from sterna.gen.stages import open_build
+    from sterna.gen.build.stages import open_build
+    from sterna.gen.verilog.memory_images import check_same_structure, weights_image
     from sterna.golden import files
     from sterna.golden.disk import write_atomic
 
@@ -213,7 +213,7 @@ def build(options: argparse.Namespace) -> Answer:
 
 def report(options: argparse.Namespace) -> Answer:
     """report.json, report.html with the graph, and a table."""
-    from sterna.gen.report import page
+    from sterna.gen.build.report import page
     from sterna.golden.disk import canonical_json
 
     built = _ensure(options, "fold")
@@ -225,7 +225,7 @@ def report(options: argparse.Namespace) -> Answer:
 
 
 def _report(built: "Build") -> Answer:
-    from sterna.gen import report as reports
+    from sterna.gen.build import report as reports
 
     answer = reports.report(built)
     return {"build": str(built.folder), **answer}, reports.table(answer), 0
@@ -239,7 +239,7 @@ def _with_images(
 ) -> tuple["Build", "np.ndarray", "np.ndarray"]:
     """The build up to a stage, and the images it is to run on with their labels. Images that do not
     exist or do not fit are refused before the first stage."""
-    from sterna.gen.stages import open_build
+    from sterna.gen.build.stages import open_build
 
     build = open_build(options.folder, options.output)
     images, labels = _test_images(options, build, few)
@@ -250,13 +250,13 @@ def _test_images(
     options: argparse.Namespace, built: "Build", few: int | None
 ) -> tuple["np.ndarray", "np.ndarray"]:
     """The first images of the test part of the build's data set, and their labels."""
-    from sterna.train import data
-    from sterna.train.frames import check_fits, pick
+    from sterna.train.data import datasets
+    from sterna.train.module.frames import check_fits, pick
 
     name = options.data or built.data
     if not name:
         raise UsageError(f"{built.folder}: no recipe.toml names a data set; give --data")
-    images, labels = data.load(name).test
+    images, labels = datasets.load(name).test
     count = options.images or min(few or len(labels), len(labels))
     if count > len(labels):
         raise UsageError(f"the test part of '{name}' has {len(labels)} images, {count} were asked")
@@ -279,8 +279,8 @@ def eval(options: argparse.Namespace) -> Answer:
 
 
 def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:
-    from sterna.gen.report import keep_measurement
-    from sterna.gen.tools import find
+    from sterna.gen.build.report import keep_measurement
+    from sterna.gen.tools.programs import find
     from sterna.sim.verify import verify
 
     for name in PROGRAMS[engine]:
@@ -314,9 +314,9 @@ def compare(options: argparse.Namespace) -> Answer:
 
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
-    from sterna.gen.report import core_rows, estimated, keep_measurement, rows_text
-    from sterna.gen.synth import synth
-    from sterna.gen.tools import find
+    from sterna.gen.build.report import core_rows, estimated, keep_measurement, rows_text
+    from sterna.gen.tools.programs import find
+    from sterna.gen.tools.yosys import synth
     from sterna.golden.disk import write_atomic
 
     find("yosys")
@@ -344,8 +344,8 @@ def synth(options: argparse.Namespace) -> Answer:
 
 def lint(options: argparse.Namespace) -> Answer:
     """Verilator's warnings; fails at the first one."""
-    from sterna.gen.lint import lint
-    from sterna.gen.tools import find
+    from sterna.gen.build.lint import lint
+    from sterna.gen.tools.programs import find
 
     find("verilator")
     built = _ensure(options, "verilog", 1)
@@ -356,8 +356,8 @@ def lint(options: argparse.Namespace) -> Answer:
 
 def demo(options: argparse.Namespace) -> Answer:
     """The shipped digits network on all held-out images."""
-    from sterna.gen.report import report as full
-    from sterna.gen.report import table
+    from sterna.gen.build.report import report as full
+    from sterna.gen.build.report import table
     from sterna.sim.verify import verify_text
 
     folder = REPOSITORY / "examples" / "digits"
@@ -381,7 +381,7 @@ def demo(options: argparse.Namespace) -> Answer:
 
 def doctor(options: argparse.Namespace) -> Answer:
     """Look at the machine; 3 where something needed is missing."""
-    from sterna.gen import doctor as doctors
+    from sterna.gen.tools import doctor as doctors
 
     checks = doctors.first_stage() if options.first else doctors.examine()
     answer = doctors.report(checks)

@@ -23,8 +23,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from sterna.gen.slots import HELD, slot, slot_count
-from sterna.gen.tools import yowasp_cache
+from sterna.gen.tools.programs import yowasp_cache
+from sterna.gen.tools.slots import HELD, slot, slot_count
 from sterna.golden.errors import SternaError, ToolMissing
 
 hypothesis.settings.register_profile(

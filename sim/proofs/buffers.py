@@ -3,8 +3,8 @@
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Mux, Signal, Value
 
-from sterna.hw.fifo import Buffer, Fifo
-from sterna.hw.skip_fifo import KINDS, SkipFifo, latency_of
+from sterna.hw.stream.buffers import Buffer, Fifo
+from sterna.hw.stream.skip_fifo import KINDS, SkipFifo, latency_of
 from sterna.sim.proofs.kit import Bench, Inside, Proof, Tracker, mutant
 
 __all__ = ["PROOFS", "buffer_contents", "fifo_claims", "fifo_control"]

@@ -3,8 +3,8 @@
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-from sterna.hw.axil import AxiLiteSlave, Response
-from sterna.hw.chain_master import ChainMaster
+from sterna.hw.control.axil import AxiLiteSlave, Response
+from sterna.hw.memory.chain_master import ChainMaster
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, patience
 
 __all__ = ["PROOFS"]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Mux, Signal, Value
 
-from sterna.hw.gearbox import Gearbox, LaneMerge, LaneSplit, PlaneStep
-from sterna.hw.stream import Edge
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.gearbox import Gearbox, LaneMerge, LaneSplit, PlaneStep
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, patience, taken
 
 __all__ = ["PROOFS"]

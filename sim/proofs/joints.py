@@ -7,9 +7,9 @@ from operator import and_, or_
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Const, Signal, Value
 
-from sterna.hw.fork import Fork
-from sterna.hw.merge import MergeSpec, SpikingMerge
-from sterna.hw.stream import Edge
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.fork import Fork
+from sterna.hw.stream.merge import MergeSpec, SpikingMerge
 from sterna.sim.proofs.buffers import buffer_contents
 from sterna.sim.proofs.kit import Bench, Inside, Proof, Tracker, counter, mutant, taken
 

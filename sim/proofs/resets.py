@@ -21,19 +21,19 @@ from amaranth.hdl import (
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-from sterna.hw.accumulate import StepFeeder
-from sterna.hw.assembler import WordAssembler
-from sterna.hw.axil import AxiLiteSlave
-from sterna.hw.axis import ImageInput, ResultOutput
-from sterna.hw.chain_master import ChainMaster
-from sterna.hw.collect import BeatCollector, WordSerializer
-from sterna.hw.credit import Credit
-from sterna.hw.fifo import Buffer, Fifo, Slot
-from sterna.hw.fork import Fork
-from sterna.hw.line_buffer import LineBuffer
-from sterna.hw.skip_fifo import KINDS, SkipFifo
-from sterna.hw.slices import Cut, Join
-from sterna.hw.stream import Edge
+from sterna.hw.control.axil import AxiLiteSlave
+from sterna.hw.core.accumulate import StepFeeder
+from sterna.hw.core.collector import BeatCollector, WordSerializer
+from sterna.hw.core.credit import Credit
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.memory.chain_master import ChainMaster
+from sterna.hw.memory.word_assembler import WordAssembler
+from sterna.hw.stream.axis import ImageInput, ResultOutput
+from sterna.hw.stream.buffers import Buffer, Fifo, Slot
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.fork import Fork
+from sterna.hw.stream.skip_fifo import KINDS, SkipFifo
+from sterna.hw.stream.slices import Cut, Join
 from sterna.sim.proofs.kit import Proof, mutant
 from sterna.sim.proofs.windows import GEOMETRIES, Core, nest
 

@@ -11,12 +11,12 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.accumulate import StepFeeder
-from sterna.hw.assembler import WordAssembler
-from sterna.hw.collect import BeatCollector, WordSerializer
-from sterna.hw.credit import Credit
-from sterna.hw.memory import WeightMemory
-from sterna.hw.stream import Edge
+from sterna.hw.core.accumulate import StepFeeder
+from sterna.hw.core.collector import BeatCollector, WordSerializer
+from sterna.hw.core.credit import Credit
+from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.memory.word_assembler import WordAssembler
+from sterna.hw.stream.edge import Edge
 from sterna.sim.proofs.buffers import fifo_claims
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant
 

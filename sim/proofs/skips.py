@@ -10,10 +10,10 @@ from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.fork import Fork
-from sterna.hw.merge import MergeSpec, SpikingMerge
-from sterna.hw.skip_fifo import SkipFifo, latency_of
-from sterna.hw.stream import Edge
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.fork import Fork
+from sterna.hw.stream.merge import MergeSpec, SpikingMerge
+from sterna.hw.stream.skip_fifo import SkipFifo, latency_of
 from sterna.sim.proofs.buffers import buffer_contents, fifo_control
 from sterna.sim.proofs.joints import fork_invariants
 from sterna.sim.proofs.kit import Bench, Proof, patience, taken

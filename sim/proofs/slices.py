@@ -6,7 +6,7 @@ Slices are numbered, modulo several periods; the prover picks any number.
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Mux, Signal, Value
 
-from sterna.hw.slices import Cut, Join
+from sterna.hw.stream.slices import Cut, Join
 from sterna.sim.proofs.buffers import buffer_contents
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, taken
 

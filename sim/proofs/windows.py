@@ -15,10 +15,10 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, 
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.geometry import Geometry
-from sterna.hw.line_buffer import LineBuffer
-from sterna.hw.stream import Edge
-from sterna.hw.walker import Loop, Walker
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.walker import Loop, Walker
+from sterna.hw.stream.edge import Edge
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, taken
 
 __all__ = ["GEOMETRIES", "PROOFS", "Core", "nest"]

@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 
-from sterna.gen import buildfolder, stages
-from sterna.gen.progress import Progress
-from sterna.gen.stages import ensure
+from sterna.gen.build import folder as build_folder
+from sterna.gen.build import stages
+from sterna.gen.build.stages import ensure
+from sterna.gen.tools.progress import Progress
 from sterna.golden import files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
@@ -82,5 +83,5 @@ class Writes:
                     raise Interrupted
             real(path, data)
 
-        for module in (stages, buildfolder):
+        for module in (stages, build_folder):
             monkeypatch.setattr(module, "write_atomic", write)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen import place
-from sterna.gen.bitstream import FOLDER, BoardOptions, _Flow, _inputs, bitstream, divisor
-from sterna.gen.boards import board
-from sterna.gen.boardtop import TOP
-from sterna.gen.fit import layer_cells, smaller_folding, too_big
-from sterna.gen.pack import memory_images
-from sterna.gen.patch import patch, verify, weights_memories
-from sterna.gen.program import command, program
-from sterna.gen.progress import Progress
-from sterna.gen.stages import Options, ensure
+from sterna.gen.board import place
+from sterna.gen.board.bitstream import FOLDER, BoardOptions, _Flow, _inputs, bitstream, divisor
+from sterna.gen.board.patch import patch, verify, weights_memories
+from sterna.gen.board.pins import TOP
+from sterna.gen.board.programmer import command, program
+from sterna.gen.board.too_big import layer_cells, smaller_folding, too_big
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.device.boards import board
+from sterna.gen.tools.progress import Progress
+from sterna.gen.verilog.memory_images import memory_images
 from sterna.golden import files
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
@@ -99,7 +99,7 @@ def test_patched_is_rebuilt_byte_for_byte(made):
 
 
 def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made, monkeypatch):
-    from sterna.gen import bitstream as module
+    from sterna.gen.board import bitstream as module
 
     _, family, build, facts = made
     before = Path(facts["bitstream"]).read_bytes()

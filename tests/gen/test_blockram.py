@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.blockram import (
+from sterna.gen.board.block_ram import (
     Column,
     Contents,
     fill,
@@ -16,13 +16,13 @@ from sterna.gen.blockram import (
     unclaimed,
     unused_columns,
 )
-from sterna.gen.boards import board
-from sterna.gen.boardtop import constraints, wrapper
-from sterna.gen.elaborate import verilog_text
-from sterna.gen.place import pack, place, synthesise, unpack
-from sterna.gen.pll import highest, setting
-from sterna.gen.pllbits import set_pll
-from sterna.gen.tools import Tool, clean_env, find, run_tool, yowasp_cache
+from sterna.gen.board.pins import constraints, wrapper
+from sterna.gen.board.place import pack, place, synthesise, unpack
+from sterna.gen.board.pll_bits import set_pll
+from sterna.gen.device.boards import board
+from sterna.gen.device.pll import highest, setting
+from sterna.gen.tools.programs import Tool, clean_env, find, run_tool, yowasp_cache
+from sterna.gen.verilog.elaborate import verilog_text
 from sterna.golden.errors import DesignError, FileError
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from sterna.gen.boards import BOARDS, board
-from sterna.gen.boardtop import LOCK_CLOCKS, TOP, constraints, wrapper
-from sterna.gen.pll import setting
+from sterna.gen.board.pins import LOCK_CLOCKS, TOP, constraints, wrapper
+from sterna.gen.device.boards import BOARDS, board
+from sterna.gen.device.pll import setting
 from sterna.golden.errors import UsageError
 from sterna.sim.pyverilator_lib import open_model
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen.cache import Cache, key_of
-from sterna.gen.trust import cache_folder
+from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.trust import cache_folder
 from sterna.golden.errors import FileError, SternaError
 
 

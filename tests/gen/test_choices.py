@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen.stages import Options, ensure, open_build, read_folding
+from sterna.gen.build.stages import Options, ensure, open_build, read_folding
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -45,7 +45,7 @@ def test_a_refused_or_interrupted_fold_leaves_the_last_choice(chosen, monkeypatc
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr("sterna.gen.solve.solve", interrupted)
+        patch.setattr("sterna.gen.fold.solve.solve", interrupted)
         with pytest.raises(Interrupted):
             ensure(chosen, "fold", Options(fps=100.0))
     assert contents(chosen) == before

@@ -6,15 +6,15 @@ import random
 import numpy as np
 import pytest
 
-from sterna.gen.cost import Cost, estimate, fitted
-from sterna.gen.elaborate import elaborate, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.memories import MemoryShape, mapped
-from sterna.gen.tools import run_tool
+from sterna.gen.device.memories import MemoryShape, mapped
+from sterna.gen.fold.fold import fold
+from sterna.gen.model.cost import Cost, estimate, fitted
+from sterna.gen.tools.programs import run_tool
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.memory import style_attributes
+from sterna.hw.memory.weight_memory import style_attributes
 
 LIBRARIES = {
     "ecp5": "-lib +/lattice/lutrams_trellis.txt -lib +/lattice/brams_16kd.txt",
@@ -166,7 +166,7 @@ def test_costs_add_up_and_are_of_the_right_size():
 
 
 def test_a_family_without_coefficients_is_refused_with_the_command(monkeypatch, tmp_path):
-    from sterna.gen import cost
+    from sterna.gen.model import cost
 
     path = tmp_path / "none.json"
     path.write_text('{"families": {}}')

@@ -4,9 +4,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from sterna.gen.drawing import draw, waits_for
-from sterna.gen.fold import fold
-from sterna.gen.report import buffer_rows
+from sterna.gen.build.drawing import draw, waits_for
+from sterna.gen.build.report import buffer_rows
+from sterna.gen.fold.fold import fold
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 

@@ -6,18 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sterna.gen.cost import estimate
-from sterna.gen.design import Design
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.pack import memory_images, region_words, weights_image
-from sterna.gen.placeholder import Placeholders
-from sterna.gen.report import core_rows
+from sterna.gen.build.report import core_rows
+from sterna.gen.design.design import Design
+from sterna.gen.fold.fold import fold
+from sterna.gen.model.cost import estimate
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.memory_images import memory_images, region_words, weights_image
+from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.errors import DesignError
 from sterna.golden.files import structure_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.conv_spec import ConvSpec
+from sterna.hw.core.conv_spec import ConvSpec
 
 
 def network(seed=0, groups=1, zeros=False):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -21,7 +21,7 @@ from sterna.gen.floatnet import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.quantize import quantize
+from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.files import structure_text

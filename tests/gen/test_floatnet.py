@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.floatnet import FloatNetwork
-from sterna.gen.floatrun import float_logits
-from sterna.gen.quantize import quantize
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.quantize import quantize
+from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.network import Linear
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.design import BufferDesign, Design
-from sterna.gen.elaborate import elaborate
-from sterna.gen.fold import fold, legal_folding
-from sterna.gen.graph import ports, walk
+from sterna.gen.design.design import BufferDesign, Design
+from sterna.gen.design.graph import ports, walk
+from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.verilog.elaborate import elaborate
 from sterna.golden.errors import DesignError, FileError, SternaError
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from sterna.gen import generator
-from sterna.gen.generator import generator_id
+from sterna.gen.build import generator
+from sterna.gen.build.generator import generator_id
 
 FILES = [
     "hw/core/deep/neuron.py",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sterna.gen.choice import Limits
-from sterna.gen.fold import fold
-from sterna.gen.solve import solve
-from sterna.gen.stages import Options, ensure, read_folding
+from sterna.gen.build.stages import Options, ensure, read_folding
+from sterna.gen.fold.choice import Limits
+from sterna.gen.fold.fold import fold
+from sterna.gen.fold.solve import solve
 from sterna.golden import files
 from sterna.golden.errors import DesignError, SternaError, UsageError
 from sterna.golden.names import show
@@ -142,7 +142,7 @@ def test_given_storage_is_checked_before_the_search_and_rules_out_constants():
 def test_what_is_to_be_patched_stays_in_block_ram_where_it_is_short(monkeypatch):
     folder = Path(__file__).resolve().parents[2] / "examples" / "nmnist"
     net, few = files.load(folder), Limits(lut=100_000, bram=5, where="a board")
-    monkeypatch.setattr("sterna.gen.solve.board_limits", lambda board: ("ecp5", few))
+    monkeypatch.setattr("sterna.gen.fold.solve.board_limits", lambda board: ("ecp5", few))
     found = solve(net, board="icebreaker", fps=2000, patchable=True)
     assert all("ram_style" not in entry for entry in found.design.folding.values())
     assert found.chosen.estimate.total.bram <= 5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -16,8 +16,8 @@ from sterna.gen.floatnet import (
     FloatNeuron,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_logits
-from sterna.gen.quantize import MISMATCH, quantize
+from sterna.gen.quantize.quantize import MISMATCH, quantize
+from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 

@@ -6,15 +6,15 @@ from math import gcd
 import numpy as np
 import pytest
 
-from sterna.gen.candidates import candidates
-from sterna.gen.cost import Cost
-from sterna.gen.design import Design
-from sterna.gen.fold import fold, neuron_groups, smallest
-from sterna.gen.graph import walk
-from sterna.gen.instances import core_instances
-from sterna.gen.legal import legal_folding, refusal, step_bound
-from sterna.gen.plan import plan
-from sterna.gen.solve import solve
+from sterna.gen.design.design import Design
+from sterna.gen.design.graph import walk
+from sterna.gen.design.instances import core_instances
+from sterna.gen.design.legal import legal_folding, refusal, step_bound
+from sterna.gen.design.plan import plan
+from sterna.gen.fold.candidates import candidates
+from sterna.gen.fold.fold import fold, neuron_groups, smallest
+from sterna.gen.fold.solve import solve
+from sterna.gen.model.cost import Cost
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.network import (
     Conv2d,
@@ -367,7 +367,7 @@ def check_choices(seed: int, tries: int = 6) -> None:
 @pytest.fixture
 def without_costs(monkeypatch):
     """Which cost what is another matter, and takes most of the time."""
-    monkeypatch.setattr("sterna.gen.candidates.estimate_core", lambda *_: Cost())
+    monkeypatch.setattr("sterna.gen.fold.candidates.estimate_core", lambda *_: Cost())
 
 
 @pytest.mark.parametrize("seed", [*range(1, 9), *range(10, 15), *range(16, 23)])

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from sterna.gen.lint import lint
-from sterna.gen.stages import Build
-from sterna.gen.tools import ToolFailed
+from sterna.gen.build.lint import lint
+from sterna.gen.build.stages import Build
+from sterna.gen.tools.programs import ToolFailed
 
 GOOD = """module top(input clk, input [3:0] a, input b, output reg [4:0] y);
   reg [4:0] next = 5'h0;

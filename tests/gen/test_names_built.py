@@ -11,10 +11,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from sterna.gen.bench import _BENCH, vector_images
-from sterna.gen.lint import lint
-from sterna.gen.stages import Build, ensure
-from sterna.gen.tools import find, run_tool
+from sterna.gen.build.lint import lint
+from sterna.gen.build.stages import Build, ensure
+from sterna.gen.tools.programs import find, run_tool
+from sterna.gen.verilog.bench import _BENCH, vector_images
 from sterna.golden import files
 from sterna.golden.exact import run
 from sterna.golden.names import MAX_NAME, NAME, module_name
@@ -125,7 +125,7 @@ def test_design_and_bench_read_in_verilator(build: Build) -> None:
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def test_headers_of_two_designs_read_in_one_program(build: Build, tmp_path) -> None:
-    from sterna.hw.registers import c_header, register_map
+    from sterna.hw.control.registers import c_header, register_map
 
     names = ["event", "int", "register", "a", LONG]
     for name in names:

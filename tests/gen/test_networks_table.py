@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sterna.gen.memories import MemoryShape
+from sterna.gen.device.memories import MemoryShape
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 
@@ -69,8 +69,8 @@ def test_a_memory_needs_blocks_for_its_bits_or_for_those_it_reads_at_once(networ
             MemoryShape(8, 4, "comb"),
         )
 
-    monkeypatch.setattr("sterna.gen.features.top_parts", lambda top, family: [Part])
-    monkeypatch.setattr("sterna.gen.elaborate.top_spec", lambda *_, **__: None)
+    monkeypatch.setattr("sterna.gen.model.features.top_parts", lambda top, family: [Part])
+    monkeypatch.setattr("sterna.gen.verilog.elaborate.top_spec", lambda *_, **__: None)
     design = SimpleNamespace(family="ecp5")
     assert networks.least_blocks(None, design) == 144 / 36 + 9 * 8192 / (18 * 1024)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.pack import (
+from sterna.gen.design.specs import conv_spec, is_depthwise
+from sterna.gen.fold.fold import fold
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.memory_images import (
     MemoryImage,
     check_ranges,
     ident_image,
@@ -21,14 +22,13 @@ from sterna.gen.pack import (
     rom_crc,
     weights_image,
 )
-from sterna.gen.placeholder import Placeholders
-from sterna.gen.specs import conv_spec, is_depthwise
+from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden import files
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_split
-from sterna.hw.chain import Banks
+from sterna.hw.memory.chain import Banks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))
 from fuzz import Limits, Seeded, random_network

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen.boards import board
-from sterna.gen.place import place_seeds
-from sterna.gen.report import keep_measurement, report
-from sterna.gen.stages import ensure
-from sterna.gen.tools import ToolFailed
+from sterna.gen.board.place import place_seeds
+from sterna.gen.build.report import keep_measurement, report
+from sterna.gen.build.stages import ensure
+from sterna.gen.device.boards import board
+from sterna.gen.tools.programs import ToolFailed
 from sterna.golden.files import structure_id
 
 NEXTPNR = """#!{python}

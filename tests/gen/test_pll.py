@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pytest
 
-from sterna.gen.pll import highest, setting
-from sterna.gen.tools import run_tool
+from sterna.gen.device.pll import highest, setting
+from sterna.gen.tools.programs import run_tool
 from sterna.golden.errors import DesignError
 
 MHZ = 1_000_000

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sterna.gen.floatnet import FloatInput, FloatLinear, FloatNetwork, FloatNeuron, FloatReadout
-from sterna.gen.floatrun import float_logits
-from sterna.gen.quantize import quantize
+from sterna.gen.quantize.float_network import (
+    FloatInput,
+    FloatLinear,
+    FloatNetwork,
+    FloatNeuron,
+    FloatReadout,
+)
+from sterna.gen.quantize.quantize import quantize
+from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run
 from sterna.golden.rule import Decay, NeuronRule

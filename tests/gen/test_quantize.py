@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -20,9 +20,9 @@ from sterna.gen.floatnet import (
     FloatNeuron,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_logits, real_drive, scan_real, walk
-from sterna.gen.quantize import MISMATCH, quantize
-from sterna.gen.rulefold import decay_of
+from sterna.gen.quantize.neuron_rules import decay_of
+from sterna.gen.quantize.quantize import MISMATCH, quantize
+from sterna.gen.quantize.reference import float_logits, real_drive, scan_real, walk
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Network, Neuron, Pool

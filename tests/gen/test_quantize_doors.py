@@ -1,5 +1,6 @@
 """quantize at its doors: shared weights, sparse layers, leaks of 0, pools that are none: right, or
-refused with one sentence."""
+refused with one sentence.
+"""
 
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -21,9 +22,9 @@ from sterna.gen.floatnet import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.floatrun import walk
-from sterna.gen.quantize import MISMATCH, quantize
-from sterna.gen.rulefold import Unit, decay_of, highest_membrane, nearest_decay
+from sterna.gen.quantize.neuron_rules import Unit, decay_of, highest_membrane, nearest_decay
+from sterna.gen.quantize.quantize import MISMATCH, quantize
+from sterna.gen.quantize.reference import walk
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Neuron

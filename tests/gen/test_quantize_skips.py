@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -17,8 +17,8 @@ from sterna.gen.floatnet import (
     FloatNeuron,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_logits, walk
-from sterna.gen.quantize import MISMATCH, quantize
+from sterna.gen.quantize.quantize import MISMATCH, quantize
+from sterna.gen.quantize.reference import float_logits, walk
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Merge, Network, Neuron

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from sterna.gen.cost import estimate
-from sterna.gen.design import Design
-from sterna.gen.fold import fold
-from sterna.gen.pack import memory_images
-from sterna.gen.reads import read_choices
-from sterna.gen.solve import solve
+from sterna.gen.design.design import Design
+from sterna.gen.design.reads import read_choices
+from sterna.gen.fold.fold import fold
+from sterna.gen.fold.solve import solve
+from sterna.gen.model.cost import estimate
+from sterna.gen.verilog.memory_images import memory_images
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule

@@ -1,13 +1,14 @@
 """Spare rows of line buffers: the row-by-row reckoning is the token model's, and no row is kept
-that does not help."""
+that does not help.
+"""
 
 import random
 
-from sterna.gen.rows import row_interval, spare_rows
-from sterna.gen.tokenplan import Plan, _core
-from sterna.gen.tokens import ENDLESS, TokenModel
-from sterna.hw.geometry import Geometry
-from sterna.hw.stream import Edge
+from sterna.gen.design.rows import row_interval, spare_rows
+from sterna.gen.model.token_plan import Plan, _core
+from sterna.gen.model.tokens import ENDLESS, TokenModel
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.stream.edge import Edge
 
 
 def geometry(draw: random.Random) -> Geometry:

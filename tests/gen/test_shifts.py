@@ -5,13 +5,13 @@ import random
 import pytest
 from amaranth.back import verilog
 
-from sterna.gen.features import with_memories
-from sterna.gen.parts import Part
-from sterna.gen.shifts import SHORTEST, Delays, tree_delays
-from sterna.gen.synth import synth
-from sterna.hw.compress import Counter, Plan, Stage
-from sterna.hw.constant import ConstantDot
-from sterna.hw.turns import LaneTurns
+from sterna.gen.device.shift_registers import SHORTEST, Delays, tree_delays
+from sterna.gen.model.features import with_memories
+from sterna.gen.model.parts import Part
+from sterna.gen.tools.yosys import synth
+from sterna.hw.core.lane_turns import LaneTurns
+from sterna.hw.dot.compressor_tree import Counter, Plan, Stage
+from sterna.hw.dot.constant import ConstantDot
 
 
 def made(component, tmp_path) -> int:

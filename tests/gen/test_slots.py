@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import slots, tools
+from sterna.gen.tools import programs, slots
 from sterna.golden.errors import UsageError
 
 HOLD = (
-    "import sys, time; from pathlib import Path; from sterna.gen.slots import slot\n"
+    "import sys, time; from pathlib import Path; from sterna.gen.tools.slots import slot\n"
     "with slot(Path(sys.argv[1])):\n"
     "    print('in', flush=True); time.sleep(60)"
 )
@@ -159,8 +159,8 @@ def test_a_test_that_waits_does_not_die_of_it(
 # ---- programs side by side ----
 
 
-def heavy(code: str) -> tools.Tool:
-    return tools.Tool("python", (sys.executable, "-c", code), "1", "system", heavy=True)
+def heavy(code: str) -> programs.Tool:
+    return programs.Tool("python", (sys.executable, "-c", code), "1", "system", heavy=True)
 
 
 @pytest.fixture
@@ -178,10 +178,10 @@ def test_results_come_in_order_and_together(roomy: Path) -> None:
         "print(n)"
     )
     jobs = [
-        lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop, timeout=60)
+        lambda stop, n=n: programs.run_tool(heavy(code), [str(n)], roomy, stop=stop, timeout=60)
         for n in range(4)
     ]
-    assert [done.text for done in tools.side_by_side(jobs)] == ["0\n", "1\n", "2\n", "3\n"]
+    assert [done.text for done in programs.side_by_side(jobs)] == ["0\n", "1\n", "2\n", "3\n"]
 
 
 def test_the_first_failure_in_order_is_told_and_ends_the_rest(roomy: Path) -> None:
@@ -190,11 +190,12 @@ def test_the_first_failure_in_order_is_told_and_ends_the_rest(roomy: Path) -> No
         "sys.exit(f'error {n}' if n else 0)"
     )
     jobs = [
-        lambda stop, n=n: tools.run_tool(heavy(code), [str(n)], roomy, stop=stop) for n in range(6)
+        lambda stop, n=n: programs.run_tool(heavy(code), [str(n)], roomy, stop=stop)
+        for n in range(6)
     ]
     start = time.monotonic()
-    with pytest.raises(tools.ToolFailed, match="^python ended with code 1: error 1$"):
-        tools.side_by_side(jobs)
+    with pytest.raises(programs.ToolFailed, match="^python ended with code 1: error 1$"):
+        programs.side_by_side(jobs)
     assert time.monotonic() - start < 30
 
 
@@ -203,5 +204,5 @@ def test_one_slot_runs_them_one_after_the_other(
 ) -> None:
     monkeypatch.setenv("STERNA_JOBS", "1")
     code = "import os, time; os.mkdir('alone'); time.sleep(0.05); os.rmdir('alone')"
-    jobs = [lambda stop: tools.run_tool(heavy(code), [], roomy, stop=stop) for _ in range(3)]
-    assert [done.returncode for done in tools.side_by_side(jobs)] == [0, 0, 0]
+    jobs = [lambda stop: programs.run_tool(heavy(code), [], roomy, stop=stop) for _ in range(3)]
+    assert [done.returncode for done in programs.side_by_side(jobs)] == [0, 0, 0]

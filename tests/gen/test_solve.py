@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.cost import estimate
-from sterna.gen.fold import fold, legal_folding
-from sterna.gen.search import Search
-from sterna.gen.solve import HEAD_ROOM, Limits, board_limits, solve
+from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.fold.search import Search
+from sterna.gen.fold.solve import HEAD_ROOM, Limits, board_limits, solve
+from sterna.gen.model.cost import estimate
 from sterna.golden import files
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
@@ -133,7 +133,7 @@ def test_weights_move_to_the_storage_that_is_left(monkeypatch):
     slow = {"family": "ecp5", "memory": "ram", "fps": 2000}
     blocks = solve(NET, **slow).chosen.estimate.total.bram
     few = Limits(lut=100_000, bram=blocks // 4, where="small")  # none of the classifier's
-    monkeypatch.setattr("sterna.gen.solve.board_limits", lambda name: ("ecp5", few))
+    monkeypatch.setattr("sterna.gen.fold.solve.board_limits", lambda name: ("ecp5", few))
     short = solve(NET, board="small", **slow)
     assert short.chosen.estimate.total.bram <= blocks // 4 and "distributed" in styles(short)
     kept = solve(NET, {"c0": {"ram_style": "distributed"}}, **rate)
@@ -151,7 +151,7 @@ def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
         return search.at(1333).interval
 
     assert interval() <= 1333
-    monkeypatch.setattr("sterna.gen.search.REGEARED", 1)
+    monkeypatch.setattr("sterna.gen.fold.search.REGEARED", 1)
     assert interval() == 6272
 
 
@@ -268,7 +268,7 @@ def test_foldings_are_made_to_fit_each_other(monkeypatch):
     net = files.load(Path(__file__).resolve().parents[2] / "examples" / "nmnist")
     ask = {"family": "xilinx7", "memory": "rom", "fps": 60_000}
     found = solve(net, **ask)
-    monkeypatch.setattr("sterna.gen.polish.ROUNDS", 0)
+    monkeypatch.setattr("sterna.gen.fold.improve.ROUNDS", 0)
     alone = solve(net, **ask)
     luts = [estimate(net, s.design).total.luts for s in (found, alone)]
     assert luts[0] < 0.8 * luts[1]

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import buildfolder, stages
-from sterna.gen.stages import Options, ensure, open_build
+from sterna.gen.build import folder as build_folder
+from sterna.gen.build import stages
+from sterna.gen.build.stages import Options, ensure, open_build
 from sterna.golden import disk, files
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
 from sterna.golden.files import read_weights_image
@@ -254,17 +255,17 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(example, tmp_path, monke
 def test_a_full_disk_while_the_libraries_write(build, monkeypatch):
     """The record itself cannot be written: the stage is run again later, nothing is lost."""
     (build / "tiny.v").unlink()
-    real = buildfolder.write_atomic
+    real = build_folder.write_atomic
 
     def write(path, data):
         if Path(path).name == "stages.json":
             raise FileError("stages.json: cannot be written (full)")
         real(path, data)
 
-    monkeypatch.setattr(buildfolder, "write_atomic", write)
+    monkeypatch.setattr(build_folder, "write_atomic", write)
     with pytest.raises(FileError):
         ensure(build)
-    monkeypatch.setattr(buildfolder, "write_atomic", real)
+    monkeypatch.setattr(build_folder, "write_atomic", real)
     assert ran(build) == ["verilog"]
 
 
@@ -303,7 +304,7 @@ def test_bad_folders_and_files_are_refused_in_one_sentence(example, tmp_path):
 
 CODE = """
 import sys
-from sterna.gen.stages import ensure
+from sterna.gen.build.stages import ensure
 ensure(sys.argv[1], output=sys.argv[2])
 """
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from sterna.gen.synth import count, fmax_ecp5, module_ports, synth
-from sterna.gen.tools import ToolFailed
+from sterna.gen.tools.programs import ToolFailed
+from sterna.gen.tools.yosys import count, fmax_ecp5, module_ports, synth
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 # 8 flip-flops, one 8-bit adder, a 1024 x 18 memory and a 16 x 4 memory with asynchronous read.
@@ -158,5 +158,5 @@ def test_fmax_of_a_deep_path_is_lower_than_of_a_shallow_one(tmp_path) -> None:
 
 
 def test_importing_needs_no_tool() -> None:
-    code = "import sterna.gen.synth, sys; sys.exit('amaranth' in sys.modules)"
+    code = "import sterna.gen.tools.yosys, sys; sys.exit('amaranth' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

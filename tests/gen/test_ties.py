@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatInput,
     FloatLinear,
@@ -14,9 +14,9 @@ from sterna.gen.floatnet import (
     FloatNeuron,
     FloatReadout,
 )
-from sterna.gen.floatrun import float_classes, float_logits, walk
-from sterna.gen.quantize import MISMATCH, quantize
-from sterna.gen.ties import ranks, snap
+from sterna.gen.quantize.quantize import MISMATCH, quantize
+from sterna.gen.quantize.reference import float_classes, float_logits, walk
+from sterna.gen.quantize.ties import ranks, snap
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Network, Neuron, Readout

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.native import library
-from sterna.gen.tokenplan import KINDS, Plan
-from sterna.gen.tokens import ENDLESS, TokenModel, settled
-from sterna.gen.tools import ToolFailed
+from sterna.gen.fold.fold import fold
+from sterna.gen.model.token_plan import KINDS, Plan
+from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
+from sterna.gen.tools.native_cpp import library
+from sterna.gen.tools.programs import ToolFailed
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, ToolMissing
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
@@ -200,7 +200,7 @@ def test_a_concat_stands_still_without_room_for_its_second_input(depth, stuck):
 
 def test_without_a_compiler_the_sentence_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    source = Path(sys.modules["sterna.gen.tokens"].__file__ or "").with_name("tokens.cpp")
+    source = Path(sys.modules["sterna.gen.model.tokens"].__file__ or "").with_name("tokens.cpp")
     with pytest.raises(ToolMissing, match="apt install g"):
         library(source, ("-O0", "-DANOTHER"))
 

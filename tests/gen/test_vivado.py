@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from sterna.gen.boards import board
-from sterna.gen.pack import mem_texts, memory_images
-from sterna.gen.stages import Options, ensure
-from sterna.gen.tools import run_tool
-from sterna.gen.vivado import write_project
+from sterna.gen.board.vivado import write_project
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.device.boards import board
+from sterna.gen.tools.programs import run_tool
+from sterna.gen.verilog.memory_images import mem_texts, memory_images
 from sterna.golden import files
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout

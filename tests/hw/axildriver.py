@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from sterna.hw.chain import Chain
+from sterna.hw.memory.chain import Chain
 
 __all__ = ["LIMIT", "SLVERR", "Design", "fields", "read", "simulate", "write"]
 

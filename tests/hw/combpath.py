@@ -8,7 +8,7 @@ from pathlib import Path
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil, verilog
 
-from sterna.gen import tools
+from sterna.gen.tools import programs
 
 __all__ = ["comb_paths", "assert_no_comb_path", "assert_lint_clean"]
 
@@ -119,7 +119,7 @@ def assert_lint_clean(component, waivers: tuple[str, ...] = ()) -> None:
     try:
         (folder / "dut.v").write_text(text)
         off = [f"-Wno-{name}" for name in (*_EMITTER, *waivers)]
-        done = tools.run_tool(
+        done = programs.run_tool(
             "verilator", ["--lint-only", "-Wall", *off, "dut.v"], folder, check=False
         )
         assert done.returncode == 0 and "%Warning" not in done.text, done.text

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from streamtest import edge_beats, run_streams
 
-from sterna.gen.design import Design
-from sterna.gen.fold import fold
-from sterna.gen.graph import weighted_inputs
-from sterna.gen.instances import core_instances
+from sterna.gen.design.design import Design
+from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.instances import core_instances
+from sterna.gen.fold.fold import fold
 from sterna.golden.coding import encode
 from sterna.golden.exact import run
 from sterna.golden.network import Linear, Network, Neuron, Readout
-from sterna.hw.conv_spec import ConvSpec
-from sterna.hw.merge import MergeSpec, SpikingMerge
-from sterna.hw.pool import PoolSpec, SpikingPool
-from sterna.hw.spiking_conv import SpikingConv
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.core.spiking_conv import SpikingConv
+from sterna.hw.stream.merge import MergeSpec, SpikingMerge
 
 __all__ = ["CoreCase", "core_cases", "images_for", "stream_core"]
 

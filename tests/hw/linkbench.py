@@ -14,7 +14,7 @@ from sterna.golden.link import (
     ToHost,
     unwire,
 )
-from sterna.hw.link import Link, LinkSpec
+from sterna.hw.link.link import Link, LinkSpec
 
 __all__ = [
     "SESSION",

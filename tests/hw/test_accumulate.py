@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.hw.accumulate import REGISTER_TURNS, Accumulator, StepFeeder
+from sterna.hw.core.accumulate import REGISTER_TURNS, Accumulator, StepFeeder
 
 VISITS = 12
 

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from sterna.golden.errors import DesignError
-from sterna.hw.assembler import MOST_READS, WordAssembler, piece_width, split_rows
-from sterna.hw.memory import WeightMemory
+from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.memory.word_assembler import MOST_READS, WordAssembler, piece_width, split_rows
 
 
 class Reader(wiring.Component):

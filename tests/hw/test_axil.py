@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from axildriver import SLVERR, read, simulate, write
 from combpath import assert_lint_clean, assert_no_comb_path
 
-from sterna.hw.axil import AxiLite, AxiLiteSlave
+from sterna.hw.control.axil import AxiLite, AxiLiteSlave
 
 START = [0x01010101 * (k + 1) for k in range(32)]
 

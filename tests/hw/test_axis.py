@@ -11,8 +11,8 @@ from streamtest import edge_beats, refusal, run_streams
 
 from sterna.golden.coding import image_bits
 from sterna.golden.network import Input
-from sterna.hw.axis import FLAG_EARLY, FLAG_LATE, IN_FLIGHT, ImageInput, ResultOutput
-from sterna.hw.stream import Edge
+from sterna.hw.stream.axis import FLAG_EARLY, FLAG_LATE, IN_FLIGHT, ImageInput, ResultOutput
+from sterna.hw.stream.edge import Edge
 
 
 def _image(rng, edge, pixels):

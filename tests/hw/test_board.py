@@ -9,15 +9,15 @@ import pytest
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.gen.elaborate import top_spec, verilog_text
-from sterna.gen.fold import fold
+from sterna.gen.fold.fold import fold
+from sterna.gen.verilog.elaborate import top_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.csr import ADDRESS, ID
 from sterna.golden.exact import run
 from sterna.golden.link import BoardFrame, HostFrame, Identity, ToBoard, ToHost, unwire
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.board import BoardTop, link_spec
+from sterna.hw.top.board_top import BoardTop, link_spec
 
 DIVISOR = 4
 

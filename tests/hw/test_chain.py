@@ -8,9 +8,9 @@ from amaranth.lib.wiring import In, Out
 from axildriver import Design, simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import ADDRESS_BITS, REGION_BITS, Banks, Chain, ChainOp
-from sterna.hw.chain_master import PATIENCE, ChainMaster
-from sterna.hw.memory import WeightMemory
+from sterna.hw.memory.chain import ADDRESS_BITS, REGION_BITS, Banks, Chain, ChainOp
+from sterna.hw.memory.chain_master import PATIENCE, ChainMaster
+from sterna.hw.memory.weight_memory import WeightMemory
 
 
 def test_banks_addresses():

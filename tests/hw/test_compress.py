@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from sterna.gen.synth import synth
-from sterna.hw.compress import SHAPES, Counter, Plan, plan
-from sterna.hw.dotproduct import DotProduct
+from sterna.gen.tools.yosys import synth
+from sterna.hw.dot.compress import DotProduct
+from sterna.hw.dot.compressor_tree import SHAPES, Counter, Plan, plan
 
 
 def evaluate(tree: Plan, leaves: list[list[int]]) -> int:

@@ -8,8 +8,8 @@ import pytest
 from amaranth.sim import Simulator
 
 from sterna.golden.errors import DesignError
-from sterna.hw.constant import ConstantDot
-from sterna.hw.sharing import share
+from sterna.hw.dot.constant import ConstantDot
+from sterna.hw.dot.sharing import share
 
 FAMILIES = ["xilinx7", "ecp5"]
 

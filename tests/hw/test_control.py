@@ -8,8 +8,8 @@ from combpath import assert_lint_clean, assert_no_comb_path
 
 from sterna.golden.csr import ID, VERSION
 from sterna.golden.errors import DesignError
-from sterna.hw.control import ControlPlane
-from sterna.hw.memory import WeightMemory
+from sterna.hw.control.control import ControlPlane
+from sterna.hw.memory.weight_memory import WeightMemory
 
 # The refused ones are collected at any later time.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

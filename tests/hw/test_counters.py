@@ -4,7 +4,7 @@ import pytest
 from axildriver import simulate
 from combpath import assert_lint_clean, assert_no_comb_path
 
-from sterna.hw.counters import Counter, ImageCounters
+from sterna.hw.control.counters import Counter, ImageCounters
 
 PULSES = ("clear", "image_start", "image_done", "drop_early", "drop_late")
 VALUES = ("images", "total_clocks", "dropped_early", "dropped_late")

@@ -8,7 +8,7 @@ from combpath import assert_no_comb_path
 from streamtest import refusal
 
 from sterna.golden.link import FRAME_COST, MAX_BODY, SEQUENCED, HostFrame, ToBoard
-from sterna.hw.deframer import Deframer
+from sterna.hw.link.deframer import Deframer
 
 SESSION = 0xA55A
 

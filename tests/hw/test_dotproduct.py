@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from sterna.golden.errors import DesignError
-from sterna.hw.dotproduct import DotProduct
+from sterna.hw.dot.compress import DotProduct
 
 
 def drive(dut: DotProduct, vectors: list[tuple[int, int]]) -> None:

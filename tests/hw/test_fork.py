@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamtest import refusal, run_streams
 
-from sterna.hw.fork import Fork
+from sterna.hw.stream.fork import Fork
 
 
 def _beats(count, width, seed=0):

@@ -9,8 +9,8 @@ from combpath import assert_lint_clean, assert_no_comb_path
 from streamtest import run_streams
 
 from sterna.golden.link import wire
-from sterna.hw.crc import SerialCrc
-from sterna.hw.framer import Framer
+from sterna.hw.link.crc import SerialCrc
+from sterna.hw.link.framer import Framer
 
 
 def contents():

@@ -8,9 +8,9 @@ import test_spiking_conv
 from corecase import core_cases, images_for
 from streamtest import run_streams
 
-from sterna.hw.conv_spec import ConvSpec
-from sterna.hw.front import Front
-from sterna.hw.front_spec import FrontSpec
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.front import Front
+from sterna.hw.core.front_spec import FrontSpec
 
 CASES = {**test_spiking_conv.CASES, **test_join.CASES}
 

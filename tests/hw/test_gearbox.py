@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from streamtest import edge_beats, edge_unpack, refusal, run_streams
 
 from sterna.golden.errors import DesignError
-from sterna.hw.bitgear import BitGearbox
-from sterna.hw.gearbox import (
+from sterna.hw.stream.bit_gearbox import BitGearbox
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.gearbox import (
     Gearbox,
     LaneMerge,
     LaneSplit,
@@ -19,8 +20,7 @@ from sterna.hw.gearbox import (
     path,
     storage_bits,
 )
-from sterna.hw.slices import Cut, Join
-from sterna.hw.stream import Edge
+from sterna.hw.stream.slices import Cut, Join
 
 
 def _pixels(edge, count, seed):

@@ -15,20 +15,20 @@ from combpath import assert_no_comb_path
 from corecase import CoreCase, core_cases, images_for, stream_core
 from streamtest import refusal
 
-import sterna.hw.join as join
-import sterna.hw.spiking_conv as spiking_conv
-from sterna.gen.fold import fold
-from sterna.gen.graph import weighted_inputs
-from sterna.gen.instances import core_instances
-from sterna.gen.pack import memory_images, region_words
-from sterna.gen.specs import conv_spec
+import sterna.hw.core.input_join as join
+import sterna.hw.core.spiking_conv as spiking_conv
+from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.instances import core_instances
+from sterna.gen.design.specs import conv_spec
+from sterna.gen.fold.fold import fold
+from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.chain import ChainOp
-from sterna.hw.conv_spec import ConvSpec
-from sterna.hw.join import ShortcutSpec
-from sterna.hw.spiking_conv import SpikingConv
-from sterna.hw.stream import Edge
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.input_join import ShortcutSpec
+from sterna.hw.core.spiking_conv import SpikingConv
+from sterna.hw.memory.chain import ChainOp
+from sterna.hw.stream.edge import Edge
 from sterna.sim.cocotb_runner import run_core
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))

@@ -21,7 +21,7 @@ from sterna.golden.link import (
     unwire,
     wire,
 )
-from sterna.hw.link import Link
+from sterna.hw.link.link import Link
 
 IMAGE, WRITE, READ, MODE = ToBoard.IMAGE, ToBoard.WRITE, ToBoard.READ, ToBoard.MODE
 

@@ -7,8 +7,8 @@ from axildriver import simulate
 from combpath import assert_lint_clean, assert_no_comb_path
 
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import ChainOp
-from sterna.hw.memory import WeightMemory
+from sterna.hw.memory.chain import ChainOp
+from sterna.hw.memory.weight_memory import WeightMemory
 
 # The refused ones are collected at any later time.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamtest import edge_beats, refusal, run_streams
 
-from sterna.hw.merge import MERGE_MODES, MergeSpec, SpikingMerge
-from sterna.hw.stream import Edge
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.merge import MERGE_MODES, MergeSpec, SpikingMerge
 
 
 def make(mode, channels, lanes, steps, beat_steps, bits, shifts=None, out_bits=None, pixels=4):

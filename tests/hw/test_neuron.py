@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sterna.golden.bounds import RANK_BITS, RuleBounds, rule_bounds, signed_bits
 from sterna.golden.exact import scan
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.neuron import NeuronParams, NeuronScan, decay_value
+from sterna.hw.core.neuron import NeuronParams, NeuronScan, decay_value
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 from plain import plain_decay, plain_neuron

@@ -8,10 +8,10 @@ from amaranth.back import verilog
 from combpath import assert_no_comb_path
 from streamtest import edge_beats, refusal, run_streams
 
-import sterna.hw.pool as pool
-from sterna.hw.geometry import Geometry
-from sterna.hw.pool import PoolSpec, SpikingPool
-from sterna.hw.stream import Edge
+import sterna.hw.core.pool as pool
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.stream.edge import Edge
 from sterna.sim.cocotb_runner import run_core
 
 

@@ -7,7 +7,7 @@ import pytest
 from axildriver import simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.registers import Access, RegisterDecoder, c_header, csr_json, register_map
+from sterna.hw.control.registers import Access, RegisterDecoder, c_header, csr_json, register_map
 
 CORES = ("conv1", "conv2", "fc")
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamtest import refusal, run_streams
 
-from sterna.hw.skip_fifo import (
+from sterna.hw.stream.skip_fifo import (
     KINDS,
     SkipFifo,
     full_rate_depth,

@@ -9,11 +9,11 @@ from amaranth.back import verilog
 from combpath import assert_no_comb_path
 from corecase import core_cases, images_for, stream_core
 
-import sterna.hw.banks as banks
-import sterna.hw.spiking_conv as spiking_conv
+import sterna.hw.core.scan_banks as banks
+import sterna.hw.core.spiking_conv as spiking_conv
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.front import Front
+from sterna.hw.core.front import Front
 from sterna.sim.cocotb_runner import run_core
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "system"))

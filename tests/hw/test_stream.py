@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streamtest import edge_beats, edge_unpack, refusal, run_streams
 
-from sterna.hw.fifo import Buffer, Fifo
-from sterna.hw.stream import Edge
+from sterna.hw.stream.buffers import Buffer, Fifo
+from sterna.hw.stream.edge import Edge
 
 WIDE = "a beat of 129 lanes x 4 planes is 516 bits, over 512; use fewer lanes or a smaller pb"
 

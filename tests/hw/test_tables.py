@@ -10,11 +10,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
-import sterna.hw.tables as tables
+import sterna.hw.dot.tables as tables
 from sterna.golden.errors import DesignError
-from sterna.hw.chain import ChainOp
-from sterna.hw.expander import Expander, copy_words
-from sterna.hw.tables import LUT_RAMS, TablesDot, table_shape
+from sterna.hw.dot.expander import Expander, copy_words
+from sterna.hw.dot.tables import LUT_RAMS, TablesDot, table_shape
+from sterna.hw.memory.chain import ChainOp
 
 FAMILIES = ["xilinx7", "ecp5"]
 

@@ -7,7 +7,7 @@ from axildriver import simulate
 from combpath import assert_lint_clean, assert_no_comb_path
 
 from sterna.golden.errors import DesignError
-from sterna.hw.tally import Tally
+from sterna.hw.control.tally import Tally
 
 # The refused ones are collected at any later time.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

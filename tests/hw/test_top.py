@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from combpath import assert_no_comb_path
 
-from sterna.gen.elaborate import elaborate, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.pack import memory_images, region_words
+from sterna.gen.fold.fold import fold
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
+from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.axis import FLAG_EARLY, FLAG_LATE
-from sterna.hw.registers import csr_json
+from sterna.hw.control.registers import csr_json
+from sterna.hw.stream.axis import FLAG_EARLY, FLAG_LATE
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
 from sterna.sim.simulator import weight_writes
 from sterna.sim.taps import Tap

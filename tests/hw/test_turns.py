@@ -6,9 +6,9 @@ import pytest
 from amaranth.sim import Simulator
 from combpath import assert_no_comb_path
 
-from sterna.hw.collect import BeatCollector
-from sterna.hw.stream import Edge
-from sterna.hw.turns import LaneTurns, most_turns
+from sterna.hw.core.collector import BeatCollector
+from sterna.hw.core.lane_turns import LaneTurns, most_turns
+from sterna.hw.stream.edge import Edge
 
 WIDTH = 5
 # steps, clocks between steps, one value for all steps

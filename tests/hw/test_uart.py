@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.hw.uart import UartReceiver, UartTransmitter
+from sterna.hw.link.uart import UartReceiver, UartTransmitter
 
 PERIOD = 1e-6  # of `uart`
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from sterna.hw.walker import Loop, Walker
+from sterna.hw.core.walker import Loop, Walker
 
 NESTS = {
     "pool": (2, 3, [Loop("group", 2, visit=True), Loop("row", 2), Loop("column", 2)]),

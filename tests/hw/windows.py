@@ -9,9 +9,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from sterna.hw.geometry import Geometry
-from sterna.hw.line_buffer import LineBuffer
-from sterna.hw.walker import Loop, Walker
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.walker import Loop, Walker
 
 __all__ = ["WindowReader", "expected_words", "read_windows", "nest"]
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from sterna.gen.elaborate import verilog_text
+from sterna.gen.verilog.elaborate import verilog_text
 from sterna.golden.errors import DesignError
-from sterna.hw.line_buffer import LineBuffer
-from sterna.hw.skip_fifo import SkipFifo
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.stream.skip_fifo import SkipFifo
 from sterna.sim.collisions import poison_collisions
 from sterna.sim.proofs.windows import GEOMETRIES, nest
 

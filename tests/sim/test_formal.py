@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Fragment
 
 from sterna.golden.errors import SternaError
-from sterna.hw.fork import Fork
+from sterna.hw.stream.fork import Fork
 from sterna.sim import formal
 from sterna.sim.proofs.buffers import PROOFS as BUFFERS
 from sterna.sim.proofs.kit import Bench, Proof, mutant
@@ -74,7 +74,9 @@ def test_least_depth():
 
 
 def test_a_fault_that_no_longer_fits_is_named():
-    with pytest.raises(SternaError, match="passage 'no such text' is 0 times in sterna.hw.fork"):
+    with pytest.raises(
+        SternaError, match="passage 'no such text' is 0 times in sterna.hw.stream.fork"
+    ):
         mutant(Fork, "no such text", "")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from memsbench import contents, differ
 
-from sterna.gen.synth import synth
+from sterna.gen.tools.yosys import synth
 
 # Memories of every width, two kinds of ports, and every write mode, each read all the time.
 MEMORIES = """

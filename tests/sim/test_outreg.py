@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from memsbench import contents, differ
 
-from sterna.gen.outreg import use_output_registers
-from sterna.gen.synth import synth
-from sterna.gen.tools import run_tool
+from sterna.gen.tools.block_ram_registers import use_output_registers
+from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.yosys import synth
 
 # Names of memories say what is behind the register of their read port.
 MEMORIES = """

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sterna.gen.stages import ensure
+from sterna.gen.build.stages import ensure
 from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, SternaError, UsageError
@@ -106,7 +106,7 @@ def test_weights_are_written_at_run_time(build, simulator, tmp_path):
         with pytest.raises(UsageError, match="fold it with memory 'ram'"):
             simulator.load(build.folder / "weights.sterna")
         return
-    from sterna.gen.pack import memory_images, region_words
+    from sterna.gen.verilog.memory_images import memory_images, region_words
 
     regions = {i.number: region_words(i) for i in memory_images(other, build.design)}
     files.write_weights_image(tmp_path / "w", structure, files.weights_id(other), regions)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sterna.golden.errors import DesignError
-from sterna.hw.stream import Edge
+from sterna.hw.stream.edge import Edge
 from sterna.sim.taps import Tap, decode
 
 

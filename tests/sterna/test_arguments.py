@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sterna
-from sterna.gen import floatnet as fl
+from sterna.gen.quantize import float_network as fl
 from sterna.golden.errors import SternaError
 
 

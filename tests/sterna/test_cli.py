@@ -102,7 +102,7 @@ def test_a_rate_and_a_clock_are_positive_numbers(option: str, text: str, capsys)
 
 
 def test_the_help_names_every_key_of_a_folding(capsys) -> None:
-    from sterna.gen.design import FOLDING_KEYS
+    from sterna.gen.design.design import FOLDING_KEYS
 
     assert cli.main(["fold", "--help"]) == 0
     help_ = " ".join(capsys.readouterr().out.split()).split("--folding FILE ")[-1]
@@ -116,7 +116,7 @@ def test_an_empty_name_is_no_folding_file(capsys) -> None:
 
 def test_rates_and_clocks_have_the_range_of_the_generator() -> None:
     from sterna import arguments
-    from sterna.gen import goals
+    from sterna.gen.fold import goals
 
     assert (arguments._LEAST, arguments._MOST) == (goals.LEAST, goals.MOST)
     assert cli.parser().parse_args(["fold", "x", "--fps", "0.5", "--clock", "80"]).fps == 0.5

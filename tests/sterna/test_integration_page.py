@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from sterna.golden.errors import ToolMissing
-from sterna.hw.registers import c_header, register_map
+from sterna.hw.control.registers import c_header, register_map
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "integration.md").read_text()
 

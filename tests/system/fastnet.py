@@ -6,8 +6,8 @@ from fuzz import Limits, Seeded, network_by, random_network
 from fuzzdag import GraphLimits, _GraphBuilder, random_graph
 from fuzzrun import random_folding
 
-from sterna.gen.design import FAMILIES, Design
-from sterna.gen.fold import fold
+from sterna.gen.design.design import FAMILIES, Design
+from sterna.gen.fold.fold import fold
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.network import Network
 

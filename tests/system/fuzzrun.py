@@ -15,24 +15,24 @@ import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
-from sterna.gen.banks import bank_choices
-from sterna.gen.cache import Cache
-from sterna.gen.design import FAMILIES, Design
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.engines import engine_choices, one_row, weight_rows_of
-from sterna.gen.fold import fold, legal_folding
-from sterna.gen.instances import core_instances
-from sterna.gen.pack import memory_images, region_words
-from sterna.gen.reads import read_choices
-from sterna.gen.solve import solve
-from sterna.gen.tokens import TokenModel
+from sterna.gen.design.banks import bank_choices
+from sterna.gen.design.design import FAMILIES, Design
+from sterna.gen.design.engines import engine_choices, one_row, weight_rows_of
+from sterna.gen.design.instances import core_instances
+from sterna.gen.design.reads import read_choices
+from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.fold.solve import solve
+from sterna.gen.model.tokens import TokenModel
+from sterna.gen.tools.cache import Cache
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
-from sterna.hw.merge import MergeSpec
-from sterna.hw.registers import register_map
+from sterna.hw.control.registers import register_map
+from sterna.hw.stream.merge import MergeSpec
 from sterna.sim.batch import BatchModel, BatchResult
 from sterna.sim.taps import Tap
 

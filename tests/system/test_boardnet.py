@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tinyboard import network, packed, pictures, tiny_build
 
-from sterna.gen.bench import vector_images
-from sterna.gen.boards import board
-from sterna.gen.stages import Options, ensure
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.device.boards import board
+from sterna.gen.verilog.bench import vector_images
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
 from sterna.golden.result import compare
@@ -54,7 +54,7 @@ def test_netlist_of_an_example(tmp_path, example, name):
         variants=(name, where.family),
     )
     images = vector_images(build.network)
-    if where.family == "ecp5":  # registers have moved into block RAMs: gen.outreg
+    if where.family == "ecp5":  # registers have moved into block RAMs
         assert '"OUTREG"' in pins_netlist(build, where)
     with Board(SimulatedLine(netlist_board(build, where)), build=build.folder) as host:
         assert compare(run(build.network, images), host.infer(images)) is None

@@ -13,10 +13,10 @@ from fuzz import Seeded, random_images
 from fuzzdag import GRAPH, random_graph
 from fuzzrun import random_folding
 
-from sterna.gen.design import Design
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.tokens import TokenModel
+from sterna.gen.design.design import Design
+from sterna.gen.fold.fold import fold
+from sterna.gen.model.tokens import TokenModel
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sterna.gen.elaborate import elaborate, verilog_text
-from sterna.gen.fold import fold
-from sterna.gen.pack import memory_images, region_words
+from sterna.gen.fold.fold import fold
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
+from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.exact import run

@@ -21,16 +21,16 @@ import pytest
 from hostilecase import altered_bytes, altered_value, outcome
 
 from sterna import cli
-from sterna.gen import stages
-from sterna.gen.floatnet import FloatNetwork
-from sterna.gen.stages import ensure, read_folding
+from sterna.gen.build import stages
+from sterna.gen.build.stages import ensure, read_folding
+from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
 from sterna.golden.disk import canonical_json, sha256
 from sterna.host.inputs import build_weights, from_build
-from sterna.train.checkpoint import read_checkpoint, write_checkpoint
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.runfolder import read_record
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
+from sterna.train.run.run_folder import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "gen"))
@@ -390,7 +390,7 @@ def test_hostile_locales(example, tmp_path, locale):
     (folder / "recipe.toml").write_text(text, encoding="utf-8")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))} | locale
     code = (
-        "import sys; from sterna.cli import main; from sterna.gen.stages import Build\n"
+        "import sys; from sterna.cli import main; from sterna.gen.build.stages import Build\n"
         "from pathlib import Path\n"
         "assert Build(Path(sys.argv[1])).data == 'digits'\n"
         "sys.exit(main(['fold', sys.argv[1], '-o', sys.argv[1]]) or\n"
@@ -410,16 +410,16 @@ def test_hostile_locales(example, tmp_path, locale):
 FOLDERS = ("golden", "hw", "gen", "sim", "host", "train", "sterna")
 OWN = {
     # What a program of the flow wrote a moment ago, in a folder of ours.
-    "gen/place.py",
-    "gen/synth.py",
-    "gen/outreg.py",
+    "gen/board/place.py",
+    "gen/tools/yosys.py",
+    "gen/tools/block_ram_registers.py",
     "sim/cocotb_runner.py",
     "sim/benches/network_axi.py",
     "sim/benches/network_top.py",
     "sim/benches/stream_core.py",
     # What is part of the package, or was made as text by this process.
-    "gen/cost.py",
-    "gen/pack.py",
+    "gen/model/cost.py",
+    "gen/verilog/memory_images.py",
     # The loader itself.
     "golden/disk.py",
 }

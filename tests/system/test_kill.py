@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen import stages
-from sterna.gen.stages import ensure
+from sterna.gen.build import stages
+from sterna.gen.build.stages import ensure
 from sterna.golden import disk, files
 from sterna.golden.errors import FileError, SternaError
 from sterna.host.inputs import build_weights
@@ -223,7 +223,7 @@ def test_kill_while_a_file_is_written_leaves_the_old_one(tmp_path):
 
 PROGRAM = """
 import sys
-from sterna.gen.tools import Tool, run_tool
+from sterna.gen.tools.programs import Tool, run_tool
 words = ("/bin/sh", "-c", "sleep 4321 & echo $$ $! > pids; wait")
 run_tool(Tool("x", words, "", ""), [], sys.argv[1])
 """
@@ -267,7 +267,7 @@ def test_kill_amaranths_yosys_with_its_command(monkeypatch):
     from amaranth._toolchain.yosys import YosysError
     from amaranth.back import verilog
 
-    from sterna.gen.orphans import guard_amaranth
+    from sterna.gen.tools.orphans import guard_amaranth
 
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
     guard_amaranth()

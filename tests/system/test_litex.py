@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.stages import ensure
-from sterna.gen.tools import ToolFailed, run_tool
+from sterna.gen.build.stages import ensure
+from sterna.gen.tools.programs import ToolFailed, run_tool
 from sterna.golden import files
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule

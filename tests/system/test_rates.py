@@ -15,15 +15,15 @@ from fuzz import Seeded, random_images
 from fuzzdag import GRAPH
 from fuzzrun import BIG, TINY, clocks_differ
 
-from sterna.gen.design import Design
-from sterna.gen.elaborate import elaborate, top_spec, verilog_text
-from sterna.gen.flight import horizon
-from sterna.gen.fold import fold
-from sterna.gen.tokens import TokenModel, settled
+from sterna.gen.design.design import Design
+from sterna.gen.fold.fold import fold
+from sterna.gen.model.flight import horizon
+from sterna.gen.model.tokens import TokenModel, settled
+from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.network import Input, Linear, Network, Neuron, Node, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.top import NetworkTop
+from sterna.hw.top.network_top import NetworkTop
 from sterna.sim.batch import BatchModel
 from sterna.sim.taps import Tap
 

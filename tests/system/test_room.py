@@ -3,8 +3,8 @@
 from fuzz import Seeded
 from fuzzdag import GRAPH, random_graph
 
-from sterna.gen import polish
-from sterna.gen.solve import solve
+from sterna.gen.fold import improve
+from sterna.gen.fold.solve import solve
 
 
 def test_a_design_that_fits_little_room_is_found_with_more(monkeypatch):
@@ -12,5 +12,5 @@ def test_a_design_that_fits_little_room_is_found_with_more(monkeypatch):
     network = random_graph(Seeded(0), GRAPH)
     least = solve(network, family="ice40", luts=4455).chosen.interval
     assert solve(network, family="ice40", luts=4500).chosen.interval <= least
-    monkeypatch.setattr(polish, "MOST", 2700)
+    monkeypatch.setattr(improve, "MOST", 2700)
     assert solve(network, family="ice40", luts=4500).chosen.interval <= least

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.gen.pack import weights_image
-from sterna.gen.stages import Build, ensure
+from sterna.gen.build.stages import Build, ensure
+from sterna.gen.verilog.memory_images import weights_image
 from sterna.golden import files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule

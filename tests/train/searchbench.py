@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sterna.train.recipe import Recipe, read_recipe
+from sterna.train.recipe.recipe import Recipe, read_recipe
 
 __all__ = ["RECIPE", "THREE", "TUNE", "TWO", "path_of", "quiet", "recipe_of"]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sterna.golden.errors import FileError
-from sterna.train.checkpoint import read_checkpoint, write_checkpoint
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer, train
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from sterna.golden.errors import FileError, UsageError
-from sterna.train import cifar, data
-from sterna.train.augment import augment, shift
+from sterna.train.data import cifar, datasets
+from sterna.train.data.augment import augment, shift
 
 
 def test_digits_parts() -> None:
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     sizes = [len(y) for _, y in (parts.train, parts.validation, parts.test)]
     assert sizes == [1257, 180, 360]
     for images, labels in (parts.train, parts.validation, parts.test):
@@ -28,7 +28,7 @@ def test_digits_parts() -> None:
 
 def test_unknown_set() -> None:
     with pytest.raises(UsageError, match="'imagenet' is unknown; .* cifar10, digits, .*_CxHxW"):
-        data.load("imagenet")
+        datasets.load("imagenet")
 
 
 def _idx(path: Path, array: np.ndarray, cut: int = 0) -> Path:
@@ -40,24 +40,24 @@ def _idx(path: Path, array: np.ndarray, cut: int = 0) -> Path:
 
 def test_idx_round_trip(tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
-    assert np.array_equal(data.read_idx(_idx(tmp_path / "a.gz", array)), array)
+    assert np.array_equal(datasets.read_idx(_idx(tmp_path / "a.gz", array)), array)
 
 
 @pytest.mark.parametrize("cut", [1, 30, 60, 72, 75])
 def test_idx_truncated(tmp_path: Path, cut: int) -> None:
     path = _idx(tmp_path / "a.gz", np.zeros((5, 4, 3), np.uint8), cut)
     with pytest.raises(FileError, match="download it again"):
-        data.read_idx(path)
+        datasets.read_idx(path)
 
 
 def test_gzip_truncated_or_foreign(tmp_path: Path) -> None:
     path = _idx(tmp_path / "a.gz", np.arange(60, dtype=np.uint8).reshape(5, 4, 3))
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(FileError, match="truncated or not gzip"):
-        data.read_idx(path)
+        datasets.read_idx(path)
     path.write_bytes(b"PNG")
     with pytest.raises(FileError, match="truncated or not gzip"):
-        data.read_idx(path)
+        datasets.read_idx(path)
 
 
 def test_altered_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_altered_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     _idx(tmp_path / "mnist" / "t10k-labels-idx1-ubyte.gz", np.zeros(10, np.uint8))
     monkeypatch.setenv("STERNA_DATA", str(tmp_path))
     with pytest.raises(FileError, match="truncated or altered .*delete it and run again"):
-        data.find_file("mnist", "t10k-labels-idx1-ubyte.gz")
+        datasets.find_file("mnist", "t10k-labels-idx1-ubyte.gz")
 
 
 def test_shift_moves_whole_images_only() -> None:
@@ -87,11 +87,11 @@ def test_warp_is_repeatable_and_keeps_the_middle() -> None:
 
 
 def test_random_images_are_always_the_same() -> None:
-    one, two = data.load("random_3x7x5"), data.load("random_3x7x5")
+    one, two = datasets.load("random_3x7x5"), datasets.load("random_3x7x5")
     assert one.test[0].shape == (1000, 3, 7, 5) and one.test[0].dtype == np.uint8
     assert np.array_equal(one.test[0], two.test[0]) and set(one.test[1]) == set(range(10))
     with pytest.raises(UsageError, match="'random_0x7x5' is unknown"):
-        data.load("random_0x7x5")
+        datasets.load("random_0x7x5")
 
 
 def _cifar_file(path: Path, count: int, seed: int) -> np.ndarray:
@@ -107,17 +107,17 @@ def test_cifar_from_official_files(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     rows = [_cifar_file(folder / n, 1100, k) for k, n in enumerate(cifar.TRAIN_FILES)]
     test = _cifar_file(folder / cifar.TEST_FILE, 3, 9)
     monkeypatch.setenv("STERNA_DATA", str(tmp_path))
-    parts = data.load("cifar10")
+    parts = datasets.load("cifar10")
     assert [len(y) for _, y in (parts.train, parts.validation, parts.test)] == [500, 5000, 3]
     assert np.array_equal(parts.train[0][0].reshape(-1), rows[0][0, 1:])
     assert np.array_equal(parts.validation[1][-1100:], rows[4][:, 0])
     assert np.array_equal(parts.test[0][2].reshape(-1), test[2, 1:])
     (folder / cifar.TEST_FILE).write_bytes(test.tobytes()[:-1])
     with pytest.raises(FileError, match="test_batch.bin: truncated .*copy it again"):
-        data.load("cifar10")
+        datasets.load("cifar10")
     (folder / cifar.TEST_FILE).write_bytes(b"\x0b" + test.tobytes()[1:])
     with pytest.raises(FileError, match="test_batch.bin: altered .label 11"):
-        data.load("cifar10")
+        datasets.load("cifar10")
 
 
 def test_mirror_flips_about_half_of_the_images():

@@ -13,11 +13,11 @@ import torch
 from safetensors.numpy import load_file
 
 from sterna.golden.errors import UsageError
-from sterna.train.distributed import Group, join
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.runlock import locked
+from sterna.train.module.module import SpikingModule
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.distributed import Group, join
+from sterna.train.run.run import Trainer, train
+from sterna.train.run.run_lock import locked
 
 RECIPE = """
 name = "tiny"
@@ -43,9 +43,9 @@ PROGRAM = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from sterna.train.distributed import join
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer
+from sterna.train.run.distributed import join
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.run import Trainer
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 group = join()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sterna.golden.errors import FileError
-from sterna.train import data, fetch
+from sterna.train.data import datasets, fetch
 
 BODY = bytes(range(256)) * 8
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
@@ -91,9 +91,9 @@ def test_nothing_is_left_of_a_refused_download(
     site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for how in ("endless/", "cut/", "other/"):
-        monkeypatch.setitem(data._FILES, "mnist", ({"x.gz": (MD5, len(BODY))}, (site + how,)))
-        monkeypatch.setattr(data, "_roots", lambda: [tmp_path / "none"])
+        monkeypatch.setitem(datasets._FILES, "mnist", ({"x.gz": (MD5, len(BODY))}, (site + how,)))
+        monkeypatch.setattr(datasets, "_roots", lambda: [tmp_path / "none"])
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         with pytest.raises(FileError, match="x.gz: not in .STERNA_DATA/mnist and the download"):
-            data.find_file("mnist", "x.gz")
+            datasets.find_file("mnist", "x.gz")
         assert not [p for p in tmp_path.rglob("*") if p.is_file()]

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork, FloatNeuron
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Neuron
-from sterna.train import data
-from sterna.train.convert import settle
-from sterna.train.ftbc import correct_bias
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer, train
+from sterna.train.data import datasets
+from sterna.train.methods.convert import settle
+from sterna.train.methods.ftbc import correct_bias
+from sterna.train.module.module import SpikingModule
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"
@@ -132,7 +132,7 @@ def test_corrected_networks_are_shipped_and_resume(tmp_path: Path) -> None:
     assert lost > 0.05
     assert found["validation_ann"] - found["validation_corrected_T1"] < lost / 2
     assert done["validation_folded"] > 0.8
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     images = parts.test[0]
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test

@@ -14,10 +14,10 @@ from sterna.cli import main
 from sterna.golden import files
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.exact import run
-from sterna.train import data, nmnist
-from sterna.train.augment import augment
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer, train
+from sterna.train.data import datasets, nmnist
+from sterna.train.data.augment import augment
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "events"
@@ -124,7 +124,7 @@ def test_frames_cut_the_span_into_equal_parts() -> None:
 
 
 def test_parts_do_not_overlap_and_keep_their_labels(folder: Path) -> None:
-    parts = data.load("nmnist_4")
+    parts = datasets.load("nmnist_4")
     for (frames, labels), count in zip((parts.train, parts.validation, parts.test), (18, 2, 5)):
         assert frames.shape == (4, 10 * count, 2, 34, 34) and frames.dtype == np.uint8
         assert np.bincount(labels).tolist() == [count] * 10
@@ -132,24 +132,24 @@ def test_parts_do_not_overlap_and_keep_their_labels(folder: Path) -> None:
     assert parts.validation[1][-7] == 3
     want = nmnist.to_frames(nmnist.read_events(last.read_bytes(), ""), 4)
     assert np.array_equal(parts.validation[0][:, -7], want)
-    assert data.load("nmnist").test[0].shape[0] == 8
+    assert datasets.load("nmnist").test[0].shape[0] == 8
 
 
 def test_archives_are_read_and_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    want = data.load("nmnist_4")
+    want = datasets.load("nmnist_4")
     for part in ("Train", "Test"):
         with zipfile.ZipFile(folder / f"{part}.zip", "w") as archive:
             for path in sorted((folder / part).rglob("*.bin"), reverse=True):
                 archive.write(path, path.relative_to(folder))
         (folder / part).rename(folder / f"away{part}")
     with pytest.raises(FileError, match=r"Train.zip: truncated or altered .*delete it"):
-        data.load("nmnist_4")
+        datasets.load("nmnist_4")
     sums = {
         p: ("", hashlib.md5((folder / f"{p}.zip").read_bytes()).hexdigest())
         for p in ("Train", "Test")
     }
     monkeypatch.setattr(nmnist, "_ARCHIVES", sums)
-    found = data.load("nmnist_4")
+    found = datasets.load("nmnist_4")
     assert np.array_equal(found.train[0], want.train[0])
     assert np.array_equal(found.test[1], want.test[1])
 
@@ -205,10 +205,10 @@ def test_a_class_without_recordings_is_refused(folder: Path, part: str) -> None:
     """Else a network would learn nine digits, and nobody be told."""
     (folder / part / "3").rename(folder / "away")
     with pytest.raises(FileError, match=f"{part}/3: holds no recordings .*; copy it again"):
-        data.load("nmnist_4")
+        datasets.load("nmnist_4")
     (folder / part / "3").mkdir()
     with pytest.raises(FileError, match=f"{part}/3: holds no recordings .*; copy it again"):
-        data.load("nmnist_4")
+        datasets.load("nmnist_4")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_the_shipped_network_classifies_as_said() -> None:
     """99 of the first 100 test recordings, of the real set: where it is at hand."""
     if not (Path(__file__).resolve().parents[3] / "shared" / "data" / "nmnist").is_dir():
         pytest.skip("N-MNIST is not in ../shared/data/nmnist")
-    images, labels = data.load("nmnist_8").test
+    images, labels = datasets.load("nmnist_8").test
     if len(labels) != 100:
         pytest.skip(f"{len(labels)} test recordings, the figure is of 100")
     network = files.load(Path(__file__).resolve().parents[2] / "examples" / "nmnist")

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.errors import FileError, NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
-from sterna.train import data
-from sterna.train.checkpoint import read_checkpoint
-from sterna.train.nq import NQ, clip, measure_noise
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.scan import ScanSpec, scan
+from sterna.train.data import datasets
+from sterna.train.module.nq import NQ, clip, measure_noise
+from sterna.train.module.scan import ScanSpec, scan
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.checkpoint import read_checkpoint
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"
@@ -173,7 +173,7 @@ def test_a_converted_network_loses_little_and_is_shipped_in_integers(tmp_path, l
     assert found["validation_T16"] > found["validation_ann"] - 0.03
     assert found["validation_T16"] >= found["validation_T1"]
     assert done["validation_folded"] > found["validation_ann"] - 0.05
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
     )

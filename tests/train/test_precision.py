@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sterna.gen.floatnet import FloatNetwork
-from sterna.gen.quantize import quantize
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.quantize import quantize
 from sterna.golden.exact import run
-from sterna.train import data, fastscan, nq
-from sterna.train.exactconv import ExactConv
-from sterna.train.run import train
-from sterna.train.schedule import half_precision
+from sterna.train.data import datasets
+from sterna.train.module import fastscan, nq
+from sterna.train.module.exactconv import ExactConv
+from sterna.train.module.schedule import half_precision
+from sterna.train.run.run import train
 
 
 @pytest.mark.parametrize("wanted, half", [("float32", False), ("bfloat16", True)])
@@ -86,9 +87,9 @@ def test_a_network_learns_in_bfloat16(tmp_path):
     done = train(path, tmp_path / "run", progress=lambda _: None)
     assert done["precision"] == "bfloat16"
     assert done["validation_folded"] > 0.85  # a quarter less where gradients do not arrive
-    images = data.load("digits").train[0][:64]
+    images = datasets.load("digits").train[0][:64]
     network, _ = quantize(
         FloatNetwork.load(tmp_path / "run"), images, fraction_bits=done["fraction_bits"]
     )
-    images, labels = data.load("digits").test
+    images, labels = datasets.load("digits").test
     assert (run(network, images).classes == labels).mean() == done["test_folded"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sterna.cli import main
-from sterna.gen.floatnet import FloatNetwork, FloatNeuron
+from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron
 from sterna.golden import files
 from sterna.golden.network import Neuron
 

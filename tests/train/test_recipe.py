@@ -3,9 +3,9 @@
 import pytest
 
 from sterna.golden.errors import UsageError
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import train
-from sterna.train.twin import Twin, read_twin
+from sterna.train.methods.twin import Twin, read_twin
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.run import train
 
 GOOD = """
 name = "tiny"

@@ -1,5 +1,6 @@
 """What quantize would refuse, or the data set does not have, is refused before anything is trained:
-one sentence with the key, the value and what is possible."""
+one sentence with the key, the value and what is possible.
+"""
 
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 import torch
 
 from sterna.golden.errors import SternaError, UsageError
-from sterna.train import data
-from sterna.train.data import ImageSet
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.recipecheck import check_data, check_recipe
-from sterna.train.run import train
+from sterna.train.data import datasets
+from sterna.train.data.datasets import ImageSet
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.recipe.recipe_check import check_data, check_recipe
+from sterna.train.run.run import train
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 GOOD = """
@@ -229,7 +230,7 @@ def test_a_share_that_nothing_is_measured_on_may_be_empty(tmp_path: Path) -> Non
     path = recipe(tmp_path, steps=1, nq="nq = { share = 0.0001, noise = false }")
     path.write_text(path.read_text() + "nq = true\n")
     parsed = read_recipe(path)
-    check_data(parsed, check_recipe(parsed), data.digits())
+    check_data(parsed, check_recipe(parsed), datasets.digits())
 
 
 def test_more_outputs_than_classes_and_other_sets_are_fine(tmp_path: Path) -> None:

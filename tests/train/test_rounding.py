@@ -1,5 +1,6 @@
 """Training folds as quantize does: the same whole steps for ties, and sums that hold 16 bits of
-fraction."""
+fraction.
+"""
 
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -16,12 +17,12 @@ from sterna.gen.floatnet import (
     FloatNeuron,
     FloatReadout,
 )
-from sterna.gen.quantize import quantize
-from sterna.gen.rulefold import whole_threshold
-from sterna.gen.ties import in_units, snap
+from sterna.gen.quantize.neuron_rules import whole_threshold
+from sterna.gen.quantize.quantize import quantize
+from sterna.gen.quantize.ties import in_units, snap
 from sterna.golden.exact import run
-from sterna.train.module import SpikingModule
-from sterna.train.rounding import least_threshold, nearest_step
+from sterna.train.module.module import SpikingModule
+from sterna.train.module.rounding import least_threshold, nearest_step
 
 SIDE = 6
 

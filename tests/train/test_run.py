@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden import files
 from sterna.golden.errors import FileError, NetworkError, SternaError, UsageError
 from sterna.golden.exact import run as golden_run
-from sterna.train import data, recipe
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.schedule import one_cycle
-from sterna.train.weights import discretize
+from sterna.train.data import datasets
+from sterna.train.module.module import SpikingModule
+from sterna.train.module.schedule import one_cycle
+from sterna.train.module.weights import discretize
+from sterna.train.recipe import recipe
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"
@@ -68,7 +69,7 @@ def test_learns_and_ships_what_it_learned(tmp_path: Path, kind: str) -> None:
     done = train(_recipe(tmp_path, kind=kind), tmp_path / "run", progress=lines.append)
     assert done["done"] and len(lines) == 15 and lines[-1].startswith("[15/15] tiny T=4 folded")
     assert done["validation_folded"] > 0.75  # of 180 images; seeds reach 0.79 to 0.93
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
     )
@@ -83,7 +84,7 @@ def test_learns_and_ships_what_it_learned(tmp_path: Path, kind: str) -> None:
 def test_a_binary_network_may_be_ternary_at_first(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     path = _recipe(tmp_path, first=3, kind="binary")
-    images = torch.tensor(data.load("digits").train[0][:8])
+    images = torch.tensor(datasets.load("digits").train[0][:8])
     binary = SpikingModule(build_network(read_recipe(path), 1))  # batch norms of these images
     own = binary(images)
     binary.kind = "ternary"
@@ -118,7 +119,7 @@ def test_folded_forward_is_golden(tmp_path: Path, extra: str) -> None:
     done = train(
         _recipe(tmp_path, first=1, pool="or", extra=extra), tmp_path / "run", progress=_quiet
     )
-    images = data.load("digits").test[0][:50]
+    images = datasets.load("digits").test[0][:50]
     network, _ = quantize_run(tmp_path / "run", tmp_path / "build", images)
     trainer = Trainer(read_recipe(tmp_path / "recipe.toml"), tmp_path / "run", None, _quiet, None)
     module = trainer.module.eval()
@@ -141,7 +142,7 @@ def test_folded_forward_of_one_step_is_golden(tmp_path: Path, neuron: str) -> No
     text = path.read_text().replace("steps = 4", "steps = 1")
     path.write_text(text.replace('"FC10"', '"16C3p1", "FC10"'))
     done = train(path, tmp_path / "run", progress=_quiet)
-    images, labels = data.load("digits").test
+    images, labels = datasets.load("digits").test
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", images[:64], evaluate=(images, labels)
     )
@@ -212,7 +213,7 @@ def test_untrained_layers_all_spike(tmp_path: Path) -> None:
     done = train(path, tmp_path / "run", untrained=True, progress=_quiet)
     assert done["done"] and done["untrained"] and done["fraction_bits"] is None
     assert train(path, tmp_path / "run", untrained=True, progress=_quiet) == done
-    images = data.load("digits").train[0][:64]
+    images = datasets.load("digits").train[0][:64]
     network, _ = quantize_run(tmp_path / "run", tmp_path / "build", images)
     names = tuple(f"spike{k}" for k in range(1, 6))
     result = golden_run(network, images, trace=names)
@@ -260,7 +261,7 @@ def test_export_and_back(tmp_path: Path) -> None:
     exported = trained.export()
     exported.save(tmp_path)
     again = SpikingModule(FloatNetwork.load(tmp_path)).eval()
-    images = torch.tensor(data.load("digits").test[0][:20])
+    images = torch.tensor(datasets.load("digits").test[0][:20])
     with torch.no_grad():
         torch.testing.assert_close(again(images), trained(images))
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from sterna import cli
-from sterna.gen.floatnet import FloatNetwork
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.errors import FileError, UsageError
-from sterna.train import data
-from sterna.train.checkpoint import read_checkpoint, write_checkpoint
-from sterna.train.run import train
-from sterna.train.runlock import LOCK
+from sterna.train.data import datasets
+from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
+from sterna.train.run.run import train
+from sterna.train.run.run_lock import LOCK
 
 RECIPE = """
 name = "tiny"
@@ -148,7 +148,7 @@ def test_what_is_lost_or_damaged_is_restored(trained: Path, name: str) -> None:
             (run / name).write_bytes(damage)
         if name != "recipe.toml":
             with pytest.raises(FileError, match="the same `sterna train` command"):
-                quantize_run(run, trained / "build", data.load("digits").train[0][:8])
+                quantize_run(run, trained / "build", datasets.load("digits").train[0][:8])
         lines: list[str] = []
         assert train(trained / "recipe.toml", run, progress=lines.append)["done"]
         assert len(lines) == 1 and name in lines[0] and "restored" in lines[0]
@@ -174,7 +174,7 @@ def test_a_damaged_record_is_named(
 ) -> None:
     path, run = str(trained / "recipe.toml"), trained / "run"
     (run / "run.json").write_bytes(text.encode("latin-1"))
-    images = data.load("digits").train[0][:8]
+    images = datasets.load("digits").train[0][:8]
     with pytest.raises(FileError, match="run.json: .*altered.*`sterna train` command writes it"):
         quantize_run(run, trained / "build", images)
     assert cli.main(["quantize", str(run), "-o", str(trained / "build")]) == 1
@@ -239,7 +239,7 @@ def test_checkpoints_of_version_1_go_on(tmp_path: Path, monkeypatch: pytest.Monk
     """Their digest was of the tensors only, or was not there at all; the network is the same."""
     from safetensors.numpy import save as save_tensors
 
-    from sterna.train import checkpoint
+    from sterna.train.run import checkpoint
 
     torch.set_num_threads(1)
     path = recipe(tmp_path)
@@ -282,9 +282,9 @@ def test_a_run_keeps_its_data_set(tmp_path: Path) -> None:
     before = contents(run)
     with pytest.raises(UsageError, match="was trained on random_1x8x8, not on digits; train on"):
         train(path, run, progress=quiet)
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     first = [(x[:300], y[:300]) for x, y in (parts.train, parts.validation, parts.test)]
-    few = data.ImageSet(*first)
+    few = datasets.ImageSet(*first)
     with pytest.raises(UsageError, match="not on images with sha256"):
         train(path, run, image_set=few, progress=quiet)
     assert contents(run) == before

@@ -8,8 +8,8 @@ import torch
 
 from sterna.golden.exact import scan as golden_scan
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.train import fastscan
-from sterna.train.scan import ScanSpec, _FastScan, _Scan, scan, triangle
+from sterna.train.module import fastscan
+from sterna.train.module.scan import ScanSpec, _FastScan, _Scan, scan, triangle
 
 T, B, C, H, W = 6, 3, 5, 4, 3
 LEAKS = (None, Decay(1), Decay(2, 4))

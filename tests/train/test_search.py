@@ -12,24 +12,25 @@ import torch
 from searchbench import THREE, TUNE, TWO, path_of, quiet, recipe_of
 
 from sterna.cli import main
-from sterna.gen.design import Design
-from sterna.gen.fold import fold
-from sterna.gen.quantize import quantize
+from sterna.gen.design.design import Design
+from sterna.gen.fold.fold import fold
+from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Network
-from sterna.train import data, searchstorage, skipcost
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import train
-from sterna.train.search import Search, search, spiking_figures
-from sterna.train.searchplots import main_effects
-from sterna.train.searchrecipe import read_search
-from sterna.train.searchstorage import open_storage
-from sterna.train.searchtable import Row, front
-from sterna.train.skipcost import hardware_cost
-from sterna.train.skipspace import NONE, Member, Space
-from sterna.train.supernet import SuperNet
+from sterna.train.data import datasets
+from sterna.train.module.module import SpikingModule
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.run import train
+from sterna.train.search import skip_cost, storage
+from sterna.train.search.plots import main_effects
+from sterna.train.search.search import Search, search, spiking_figures
+from sterna.train.search.search_recipe import read_search
+from sterna.train.search.skip_cost import hardware_cost
+from sterna.train.search.skip_space import NONE, Member, Space
+from sterna.train.search.storage import open_storage
+from sterna.train.search.supernet import SuperNet
+from sterna.train.search.table import Row, front
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +103,7 @@ def test_the_accuracy_is_that_of_the_integer_network(found: tuple[Path, Path, di
     assert worker.net.train(worker.train, time.monotonic(), quiet)
     for member in worker.space.members():
         module, network = worker.integer(member)
-        images, labels = data.load("digits").validation
+        images, labels = datasets.load("digits").validation
         names = [n for n in network.order if n.startswith("spike")]
         result = golden_run(network, images, trace=tuple(names))
         figures = spiking_figures(module, *worker.validation)
@@ -186,8 +187,8 @@ def test_another_recipe_is_refused(found: tuple[Path, Path, dict], tmp_path: Pat
     with pytest.raises(UsageError, match="recipe.toml: is another recipe; give another folder"):
         search(other, out, progress=quiet)
     with pytest.raises(UsageError, match="study 'tiny' .*begun with another recipe"):
-        few = data.load("digits")
-        small = data.ImageSet((few.train[0][:32], few.train[1][:32]), few.validation, few.test)
+        few = datasets.load("digits")
+        small = datasets.ImageSet((few.train[0][:32], few.train[1][:32]), few.validation, few.test)
         search(
             other,
             tmp_path / "out",
@@ -276,8 +277,8 @@ def test_a_dead_workers_trial_is_taken_over(
 ) -> None:
     from optuna.trial import TrialState
 
-    monkeypatch.setattr(searchstorage, "HEARTBEAT", 1)
-    monkeypatch.setattr(searchstorage, "GRACE", 1)
+    monkeypatch.setattr(storage, "HEARTBEAT", 1)
+    monkeypatch.setattr(storage, "GRACE", 1)
     worker, seen = _cheap(tmp_path, monkeypatch)
     store = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
     study = worker._study(store)
@@ -296,7 +297,7 @@ def test_the_rate_is_that_of_the_whole_network(
     """Where fold's network is slower than its slowest core, a faster folding is what counts."""
     recipe = recipe_of(tmp_path, TWO)
     module = SpikingModule(build_network(recipe, 1)).eval()
-    network, _ = quantize(module.export(), data.load("digits").train[0][:16])
+    network, _ = quantize(module.export(), datasets.load("digits").train[0][:16])
     asked = []
 
     def slow(network: Network, *, fps: float, clock_mhz: float) -> Design:
@@ -306,7 +307,7 @@ def test_the_rate_is_that_of_the_whole_network(
         return replace(design, modelled_interval=design.interval * 3 // 2)
 
     plain = hardware_cost(network, 50000, 100)
-    monkeypatch.setattr(skipcost, "fold", slow)
+    monkeypatch.setattr(skip_cost, "fold", slow)
     cost = hardware_cost(network, 50000, 100)
     assert len(asked) > 1 and cost.clocks * 3 // 2 == cost.modelled_clocks <= 2000
     assert cost.lanes > plain.lanes

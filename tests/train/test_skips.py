@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import (
+from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatConv2d,
     FloatInput,
@@ -18,15 +18,15 @@ from sterna.gen.floatnet import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.quantize import quantize
+from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Merge, Neuron
-from sterna.train import data
-from sterna.train.meet import merge
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer
+from sterna.train.data import datasets
+from sterna.train.module.meet import merge
+from sterna.train.module.module import SpikingModule
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.run import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -90,9 +90,9 @@ def test_folded_forward_is_golden(tmp_path: Path, layer: str, kind: str, extra: 
     """After two epochs, every stream and the logits of the folded pass equal the integers'."""
     torch.set_num_threads(1)
     path = _recipe(tmp_path, layer, kind, extra)
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     sizes = zip((parts.train, parts.validation, parts.test), (600, 50, 50), strict=True)
-    few = data.ImageSet(*[(x[:n], y[:n]) for (x, y), n in sizes])
+    few = datasets.ImageSet(*[(x[:n], y[:n]) for (x, y), n in sizes])
     trainer = Trainer(read_recipe(path), tmp_path / "run", None, _quiet, few)
     done = trainer.run(1e9)
     images = few.test[0]
@@ -111,7 +111,7 @@ def test_folded_forward_is_golden(tmp_path: Path, layer: str, kind: str, extra: 
 
 
 def test_residual_has_the_ratios_that_were_asked_for(tmp_path: Path) -> None:
-    images = data.load("digits").train[0][:64]
+    images = datasets.load("digits").train[0][:64]
     module = SpikingModule(_network(tmp_path, RESIDUAL))
     network, _ = quantize(module.export(), images)
     node = network["spike3"]
@@ -212,7 +212,7 @@ def test_every_merge_learns_and_is_golden(mode: str, other: str) -> None:
     """Both branches get gradients; amplitudes 1 and 1/4 meet by a shift of two."""
     torch.set_num_threads(1)
     module = SpikingModule(_branches(mode, other))
-    images = data.load("digits").train[0][:64]
+    images = datasets.load("digits").train[0][:64]
     module.train()
     module.momentum = 1.0
     module(torch.tensor(images)).square().sum().backward()

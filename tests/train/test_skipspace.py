@@ -10,13 +10,13 @@ import torch
 from searchbench import THREE, quiet, recipe_of
 
 from sterna.golden.errors import FileError, UsageError
-from sterna.train import data
-from sterna.train.recipe import Recipe, build_network, read_recipe
-from sterna.train.recipetext import recipe_text
-from sterna.train.schedule import measure_norms
-from sterna.train.searchrecipe import read_search
-from sterna.train.skipspace import NONE, Space
-from sterna.train.supernet import SuperNet
+from sterna.train.data import datasets
+from sterna.train.module.schedule import measure_norms
+from sterna.train.recipe.recipe import Recipe, build_network, read_recipe
+from sterna.train.recipe.recipe_text import recipe_text
+from sterna.train.search.search_recipe import read_search
+from sterna.train.search.skip_space import NONE, Space
+from sterna.train.search.supernet import SuperNet
 
 CPU = torch.device("cpu")
 
@@ -133,7 +133,7 @@ def test_training_a_member_moves_its_channels_only(tmp_path: Path) -> None:
     member = (NONE, NONE, "DSC")
     net.space.draw = lambda _: member  # type: ignore[method-assign]
     before = net.full.get("conv4", "weight").detach().clone()  # type: ignore[union-attr]
-    images = data.load("digits").train
+    images = datasets.load("digits").train
     few = torch.tensor(images[0][:64]), torch.tensor(images[1][:64])
     assert net.train(few, time.monotonic() + 60, quiet)
     moved = (net.full.get("conv4", "weight") - before).abs().amax((0, 2, 3))  # type: ignore[operator]
@@ -144,7 +144,7 @@ def test_training_a_member_moves_its_channels_only(tmp_path: Path) -> None:
 def test_batch_norms_get_the_statistics_of_the_member(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
     net = _net(recipe, tmp_path)
-    images = torch.tensor(data.load("digits").train[0][:192])
+    images = torch.tensor(datasets.load("digits").train[0][:192])
     found = {}
     for member in ((NONE, NONE, NONE), ("ASC", NONE, NONE)):
         module = net.module(member)
@@ -164,7 +164,7 @@ def test_batch_norms_get_the_statistics_of_the_member(tmp_path: Path) -> None:
 
 def test_an_interrupted_super_network_is_the_same(tmp_path: Path) -> None:
     recipe = recipe_of(tmp_path)
-    images = data.load("digits").train
+    images = datasets.load("digits").train
     few = torch.tensor(images[0][:320]), torch.tensor(images[1][:320])
     once = _net(recipe, tmp_path / "once")
     assert once.train(few, time.monotonic() + 600, quiet)

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork, FloatNeuron, FloatPool
-from sterna.gen.floatrun import float_logits
-from sterna.gen.quantize import quantize, quantize_run
+from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatPool
+from sterna.gen.quantize.quantize import quantize, quantize_run
+from sterna.gen.quantize.reference import float_logits
 from sterna.golden.coding import encode
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Input
-from sterna.train import data, run, timing
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.stidi import Stidi, make_module, rescaled
-from sterna.train.timing import encode_latency, firing_times, has_fired, membranes, ramp
+from sterna.train.data import datasets
+from sterna.train.methods import timing
+from sterna.train.methods.stidi import Stidi, make_module, rescaled
+from sterna.train.methods.timing import encode_latency, firing_times, has_fired, membranes, ramp
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run import run
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"
@@ -176,7 +178,7 @@ def test_ships_what_it_learned(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     path = recipe(tmp_path, epochs=8, fire=0.4, more=FOLDED)
     done = train(path, tmp_path / "run", progress=quiet)
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
     )
@@ -201,7 +203,7 @@ def test_a_tie_is_broken_by_the_membrane(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     path = recipe(tmp_path, epochs=10, steps=1, fire=0.05)
     done = train(path, tmp_path / "run", progress=quiet)
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     network, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
     )
@@ -218,8 +220,8 @@ def test_one_set_of_parameters_serves_every_number_of_steps(tmp_path: Path) -> N
     done = train(path, tmp_path / "a", progress=quiet)
     other = recipe(tmp_path, epochs=1, steps=16, file="b.toml", top='warm_start = "a"\nimages = 64')
     trainer = Trainer(read_recipe(other), tmp_path / "b", None, quiet, None)
-    images = torch.tensor(data.load("digits").validation[0])
-    labels = data.load("digits").validation[1]
+    images = torch.tensor(datasets.load("digits").validation[0])
+    labels = datasets.load("digits").validation[1]
     trainer.measure()  # of the readout, which a warm start leaves out
     trainer.module.eval()
     share = float((trainer.module(images).argmax(1).numpy() == labels).mean())
@@ -229,7 +231,7 @@ def test_one_set_of_parameters_serves_every_number_of_steps(tmp_path: Path) -> N
 def test_case_folded_firing_times_hold_14_fraction_bits(tmp_path: Path) -> None:
     """Membranes beyond 2**24, where float32 has no whole numbers between: spikes are golden's."""
     module = make_module(build_network(read_recipe(recipe(tmp_path)), 3), Stidi())
-    images = data.load("digits").train[0][:60]
+    images = datasets.load("digits").train[0][:60]
     module.train()
     module.momentum = 1.0
     module(torch.tensor(images))
@@ -253,7 +255,7 @@ def test_rescaling_keeps_what_is_computed(tmp_path: Path) -> None:
     module = make_module(network, Stidi())
     module.train()
     module.momentum = 1.0
-    images = data.load("digits").train[0][:100]
+    images = datasets.load("digits").train[0][:100]
     module(torch.tensor(images))
     module.eval()
     exported = module.export()

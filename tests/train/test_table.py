@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from sterna.train.nq import read_nq
-from sterna.train.recipe import read_recipe
-from sterna.train.stidi import read_stidi
+from sterna.train.methods.stidi import read_stidi
+from sterna.train.module.nq import read_nq
+from sterna.train.recipe.recipe import read_recipe
 
 CONVERSION = {"test_ann": 0.9} | {f"test_T{t}": 0.5 + t / 100 for t in (1, 2, 4, 8, 16)}
 

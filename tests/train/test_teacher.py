@@ -9,17 +9,17 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.errors import FileError, NetworkError, UsageError
-from sterna.train import data
-from sterna.train.checkpoint import read_checkpoint
-from sterna.train.milestone import read_trained, write_milestone
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.teacherrule import TeacherRule
-from sterna.train.warmstart import LATENT, warmed
-from sterna.train.weights import discretize, unit_sized
+from sterna.train.data import datasets
+from sterna.train.module.module import SpikingModule
+from sterna.train.module.weights import discretize, unit_sized
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.recipe.teacher_rule import TeacherRule
+from sterna.train.run.checkpoint import read_checkpoint
+from sterna.train.run.milestone import read_trained, write_milestone
+from sterna.train.run.run import Trainer, train
+from sterna.train.run.warm_start import LATENT, warmed
 
 LAYERS = '["8C3p1", { residual = ["8C3p1", "8C3p1"] }, "P2sum", "FC10"]'
 TEACHER = """
@@ -96,7 +96,7 @@ def wise(tmp_path_factory) -> Path:
 
 def test_an_ann_of_relus_is_one(wise: Path) -> None:
     trained = read_trained(wise / "wise").module
-    x = torch.tensor(data.load("digits").test[0][:20])
+    x = torch.tensor(datasets.load("digits").test[0][:20])
     logits, kept = trained.trace(x, ("spike1", "spike3"))
     assert logits.shape == (20, 10)
     for stream in kept.values():
@@ -116,7 +116,7 @@ def test_real_weights_beside_a_shortcut_have_the_size_of_trits(wise: Path) -> No
     torch.testing.assert_close(scale, torch.ones_like(scale))
     module = read_trained(wise / "wise").module
     again = SpikingModule(module.export(), relu=True).eval()
-    x = torch.tensor(data.load("digits").test[0][:20])
+    x = torch.tensor(datasets.load("digits").test[0][:20])
     torch.testing.assert_close(again(x), module(x), rtol=1e-4, atol=1e-4)
 
 
@@ -162,7 +162,7 @@ def test_logits_of_each_step_are_those_of_a_network_of_so_many(tmp_path, readout
     text = PUPIL.split("[nq]")[1].split("[[stage]]")[0].replace("up = 2.0\n", "")
     body = 'name = "x"\ndata = "digits"\n' + text + readout + "\n[[stage]]\nepochs = 1\nsteps = 4\n"
     module = SpikingModule(build_network(read_recipe(recipe(tmp_path, body)), 5))
-    x = torch.tensor(data.load("digits").train[0][:16])
+    x = torch.tensor(datasets.load("digits").train[0][:16])
     module.momentum = 0.0
     module.train()
     module(x)
@@ -316,7 +316,7 @@ def test_a_milestone_is_small_and_teaches_as_the_run_does(wise: Path) -> None:
     stored = load_file(path)
     assert stored["conv2__weight"].dtype == np.int8
     assert stored["conv2__weight_scale"].shape == (8,)
-    x, y = (torch.tensor(v) for v in data.load("digits").validation)
+    x, y = (torch.tensor(v) for v in datasets.load("digits").validation)
     own, whole = (read_trained(p).module(x).argmax(1) for p in (path, wise / "wise"))
     assert (own == whole).float().mean() > 0.97 and (own == y).float().mean() > 0.85
     text = PUPIL.replace('"wise"', '"wise.safetensors"')  # beside the recipe
@@ -326,7 +326,7 @@ def test_a_milestone_is_small_and_teaches_as_the_run_does(wise: Path) -> None:
 
 def test_milestones_of_clips_and_of_converted_networks(wise: Path) -> None:
     torch.set_num_threads(1)
-    x = torch.tensor(data.load("digits").test[0][:50])
+    x = torch.tensor(datasets.load("digits").test[0][:50])
     path, run, out = recipe(wise, PUPIL, "stones"), wise / "stones", wise / "stones.safetensors"
     trainer = Trainer(read_recipe(path), run, None, quiet, None)
     seen = []

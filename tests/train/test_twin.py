@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatNetwork
+from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import UsageError
-from sterna.train.recipe import read_recipe
-from sterna.train.run import Trainer, train
-from sterna.train.twin import Twin
+from sterna.train.methods.twin import Twin
+from sterna.train.recipe.recipe import read_recipe
+from sterna.train.run.run import Trainer, train
 
 RECIPE = """
 name = "tiny"

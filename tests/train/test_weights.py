@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from sterna.gen.floatnet import FloatConv2d, FloatNetwork
-from sterna.gen.quantize import quantize_run
+from sterna.gen.quantize.float_network import FloatConv2d, FloatNetwork
+from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.train import data
-from sterna.train.module import SpikingModule
-from sterna.train.recipe import build_network, read_recipe
-from sterna.train.run import train
-from sterna.train.weights import discretize, straight_through, switching
+from sterna.train.data import datasets
+from sterna.train.module.module import SpikingModule
+from sterna.train.module.weights import discretize, straight_through, switching
+from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.run import train
 
 RECIPE = """
 name = "tiny"
@@ -68,7 +68,7 @@ def test_a_network_of_real_weights_is_trained_and_reported_but_not_built(tmp_pat
     conv = network.by_name["conv1"]
     assert isinstance(conv, FloatConv2d) and conv.kind == "real"
     assert len(set(abs(conv.weight).ravel().tolist())) > 20
-    images = data.load("digits").test[0][:20]
+    images = datasets.load("digits").test[0][:20]
     with torch.no_grad():
         again = SpikingModule(network).eval()(torch.tensor(images))
     assert again.shape == (20, 10)
@@ -108,7 +108,7 @@ def test_thresholds_learn_and_are_shipped(tmp_path: Path) -> None:
     assert all(0.1 <= f <= 1.5 and abs(f - 0.7) > 0.01 for f in factors.values())
     assert abs(factors["conv1"] - factors["full3"]) > 0.01
     assert done["validation_folded"] > 0.8
-    parts = data.load("digits")
+    parts = datasets.load("digits")
     _, report = quantize_run(
         tmp_path / "run", tmp_path / "build", parts.train[0][:64], evaluate=parts.test
     )

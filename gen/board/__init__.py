@@ -1,0 +1,1 @@
+"""A board: place and route, bitstream, patch, programming, Vivado."""

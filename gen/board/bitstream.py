@@ -1,0 +1,320 @@
+"""From a build to the bitstream of a board, its clock set to what place and route reached.
+
+The design is synthesised, placed and routed once for all weights of its structure, with random
+contents in its fixed memories; the PLL is then set to the highest frequency not above the one that
+was reached, and the packed weights are written over the random contents (`gen.board.patch`). All
+files are in the build folder's ``board/``; the bitstream is ``<name>.bit`` (ECP5) or
+``<name>.bin``.
+"""
+
+import re
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sterna.gen.board.block_ram import Contents, find_columns, unclaimed
+from sterna.gen.board.pins import constraints, wrapper
+from sterna.gen.board.place import (
+    SUFFIX,
+    Placed,
+    place_seeds,
+    read_netlist,
+    synthesise,
+    utilisation,
+)
+from sterna.gen.board.pll_bits import set_pll
+from sterna.gen.board.too_big import too_big
+from sterna.gen.build.generator import generator_id
+from sterna.gen.build.stages import Build
+from sterna.gen.device.boards import Board, board
+from sterna.gen.device.pll import PllSetting, highest, setting
+from sterna.gen.tools.programs import ToolFailed, provenance
+from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.slots import at_once
+from sterna.gen.tools.trust import is_sealed, seal
+from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.memory_images import ident_image, memory_images
+from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders
+from sterna.golden.disk import (
+    canonical_json,
+    hash_file,
+    parse_json,
+    read_bytes,
+    sha256,
+    write_atomic,
+)
+from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.files import structure_id
+
+__all__ = ["BoardOptions", "FOLDER", "bitstream", "board_verilog", "divisor", "placed_record"]
+
+FOLDER = "board"
+RECORD = "placed_record.json"
+VERSION = 2  # 1: without a seal
+BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
+
+
+@dataclass(frozen=True)
+class BoardOptions:
+    """board: its name. uart: pins of rx and tx instead of the board's own. clock_mhz: what place
+    and route aims at, None for the design's. seeds: how many placements are tried; the fastest is
+    kept. output_registers: flip-flops may move into block RAMs (ECP5,
+    `gen.tools.block_ram_registers`)."""
+
+    board: str
+    baud: int = 1_000_000
+    uart: tuple[str, ...] = ()
+    clock_mhz: float | None = None
+    seeds: int = 1
+    output_registers: bool = True
+
+
+def divisor(where: Board, baud: int) -> int:
+    """Clocks of the oscillator a bit. UsageError where no whole number comes near."""
+    count = round(where.clock_hz / baud) if baud > 0 else 0
+    if count < 4 or abs(where.clock_hz / count - baud) > BAUD_ERROR * baud:
+        raise UsageError(
+            f"{baud} baud cannot be made of {where.name}'s {where.clock_mhz:g} MHz; choose one of "
+            f"{', '.join(str(b) for b in _bauds(where))}"
+        )
+    return count
+
+
+def _bauds(where: Board) -> list[int]:
+    usual = (3_000_000, 2_000_000, 1_000_000, 921_600, 460_800, 230_400, 115_200)
+    return [
+        baud
+        for baud in usual
+        if (n := round(where.clock_hz / baud)) >= 4
+        and abs(where.clock_hz / n - baud) <= BAUD_ERROR * baud
+    ]
+
+
+def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
+    """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
+    from sterna.hw.top.board_top import BoardTop, link_spec
+
+    if build.design.family not in (where.family, "generic"):
+        raise DesignError(
+            f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
+            f"fold it with --family {where.family}"
+        )
+    spec = top_spec(build.network, build.design, contents=contents)
+    top = BoardTop(spec, link_spec(spec, where.family, divisor(where, baud)))
+    return verilog_text(top, f"{build.name}_board")
+
+
+def bitstream(
+    build: Build, options: BoardOptions, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Make ``<name>.bit`` or ``.bin`` in the build folder; returns the facts about it.
+
+    DesignError where the design does not fit, naming the largest layer, or is slower than the
+    slowest clock the board can have.
+    """
+    from sterna.gen.board.patch import fill_bitstream
+
+    progress = progress or Progress(quiet=True)
+    where = board(options.board, options.uart)
+    if where.family not in SUFFIX:
+        raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
+    folder = build.folder / FOLDER
+    with build.held(FOLDER):
+        record = placed_record(folder)
+        if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
+            if record is None and (folder / RECORD).exists():
+                progress.note(f"{folder}: was not placed by this installation; made again")
+            progress.total += 4
+            build.workshop(FOLDER)
+            (folder / RECORD).unlink(missing_ok=True)
+            record = _Flow(build, options, where, folder, progress).run()
+            record["inputs"] = _inputs(build, options, where, record["logic"])
+            sealed = record | {"seal": seal("placed", record)}
+            write_atomic(folder / RECORD, canonical_json(sealed).encode())
+        images = memory_images(build.network, build.design)
+        with progress.step("weights into the bitstream"):
+            return fill_bitstream(build, where, record, images, ident_image(build.network, images))
+
+
+def placed_record(folder: Path) -> dict[str, Any] | None:
+    """What `bitstream` left of its last place and route in ``folder``; None where there is
+    nothing, or it is not as this installation made it."""
+    path = folder / RECORD
+    if not path.exists():
+        return None
+    record = parse_json(read_bytes(path, 1 << 28), path, "run `sterna bitstream` again")
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        return None
+    found = record.pop("seal", None)
+    right = is_sealed("placed", record, found) and all(
+        hash_file(folder / name) == value for name, value in record["files"].items()
+    )
+    return record if right else None
+
+
+def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
+    """Hash of all that place and route depends on. The weights are not among it, but for the fixed
+    memories that had to be built of ``logic``."""
+    versions = _tools(where)
+    images = memory_images(build.network, build.design)
+    rows = {i.name: sha256(repr(i.rows).encode()) for i in images if i.name in logic}
+    body = [
+        asdict(options),
+        asdict(where),
+        versions,
+        generator_id(),
+        rows,
+        structure_id(build.network, build.design.to_json()),
+    ]
+    return sha256(canonical_json(body).encode())
+
+
+def _tools(where: Board) -> dict[str, dict[str, str]]:
+    return provenance("yosys", f"nextpnr-{where.family}")
+
+
+@dataclass
+class _Flow:
+    """One run of synthesis, place and route."""
+
+    build: Build
+    options: BoardOptions
+    where: Board
+    folder: Path
+    progress: Progress
+
+    def run(self) -> dict[str, Any]:
+        """The record, without ``inputs``."""
+        where, target = self.where, self.options.clock_mhz or self.build.design.clock_mhz
+        pll: PllSetting | None = setting(where.family, where.clock_hz, target * 1e6)
+        logic = self._synthesise(pll, target)
+        placed = self._place(target)
+        new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
+        if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
+            # The PLL is too fast for it and the oscillator is not.
+            self.progress.total += 2
+            pll, target = None, where.clock_mhz
+            logic = self._synthesise(pll, target)
+            placed = self._place(target)
+        elif new is None:
+            raise DesignError(
+                f"{self.build.name}: reaches {placed.fmax_mhz['sync']:.1f} MHz, which is below the "
+                f"slowest clock of {where.name}; choose a smaller folding"
+            )
+        self._check_clocks(placed)
+        text, mhz = placed.text, where.clock_mhz
+        if pll is not None and new is not None:
+            text, mhz = set_pll(text, where, pll, new, self.folder), new.mhz
+            self._write_pins(new, target)  # as built, for whoever reads or simulates it
+        write_atomic(self.folder / "placeholder.txt", text.encode())
+        memories = self._placeholders(logic)
+        contents = Contents(text, where.family)
+        columns = find_columns(contents, memories)
+        if lost := unclaimed(contents, columns):
+            raise DesignError(
+                f"{self.build.name}: block RAM {lost[0]} holds a memory in a layout that is not "
+                "known, so weights cannot be put there; make its cores 'ram', and report this"
+            )
+        return {
+            "version": VERSION,
+            "files": {"placeholder.txt": sha256(text.encode())},
+            "options": asdict(self.options),
+            "structure_id": structure_id(self.build.network, self.build.design.to_json()),
+            "logic": sorted(logic),
+            "columns": [list(asdict(c).values()) for c in columns],
+            "clock_mhz": mhz,
+            "pll": None if pll is None or new is None else new.parameters,
+            "fmax_mhz": placed.fmax_mhz,
+            "used": {k: list(v) for k, v in placed.used.items()},
+            "tools": _tools(where),
+        }
+
+    def _write_pins(self, pll: PllSetting | None, target: float) -> None:
+        where, inner = self.where, f"{self.build.name}_board"
+        write_atomic(self.folder / "pins.v", wrapper(where, inner, pll).encode())
+        suffix, rules = constraints(where, target, pll is not None)
+        write_atomic(self.folder / f"pins{suffix}", rules.encode())
+
+    def _synthesise(self, pll: PllSetting | None, target: float) -> set[str]:
+        """Verilog and netlist; returns the memories that had to be built of logic because the block
+        RAMs were used up."""
+        self._write_pins(pll, target)
+        logic: set[str] = set()
+        while True:
+            with self.progress.step("synthesis"):
+                what = self._what(logic)
+                text = board_verilog(self.build, self.where, self.options.baud, what)
+                write_atomic(self.folder / "board.v", text.encode())
+                netlist = self._netlist(self.folder)
+                used = utilisation(self.folder, self.where)
+            over = used["bram"][0] - used["bram"][1]
+            candidates = self._least_bits(logic)
+            if over > 0 and candidates:
+                logic.add(candidates[0])
+                self.progress.total += 1
+                continue
+            if any(have > most for have, most in used.values()):
+                raise too_big(self.build, self.where, netlist, used, self._try)
+            return logic
+
+    def _netlist(self, folder: Path) -> dict[str, Any]:
+        moves = self.options.output_registers
+        return synthesise(folder, self.where, ["board.v", "pins.v"], moves)
+
+    def _what(self, logic: set[str]) -> Placeholders:
+        seed = structure_id(self.build.network, self.build.design.to_json())
+        return Placeholders(seed, self.where.family, frozenset(logic))
+
+    def _least_bits(self, logic: set[str]) -> list[str]:
+        """Fixed memories that could leave the block RAMs, the smallest first."""
+        images = memory_images(self.build.network, self.build.design)
+        free = [i for i in images if i.region is None and i.name not in logic]
+        return [i.name for i in sorted(free, key=lambda i: i.depth * i.width)]
+
+    def _placeholders(self, logic: set[str]) -> dict[str, tuple[int, Sequence[int]]]:
+        what = self._what(logic)
+        images = memory_images(self.build.network, self.build.design)
+        fixed = [i for i in images if i.region is None]
+        out: dict[str, tuple[int, Sequence[int]]] = {
+            i.name: (i.width, what.rows(i.name, i.depth, i.width))
+            for i in fixed
+            if i.name not in logic
+        }
+        if fixed:
+            out["ident"] = (32, what.rows("ident", IDENT_ROWS, 32))
+        return out
+
+    def _place(self, target: float) -> Placed:
+        seeds = self.options.seeds
+        several = f"seeds 1 to {seeds}, {min(at_once(), seeds)} at once"
+        with self.progress.step(f"place and route, {several if seeds > 1 else 'seed 1'}"):
+            try:
+                return place_seeds(self.folder, self.where, seeds, target)
+            except ToolFailed as error:
+                if not re.search("legal placement|failed to place|no BELs", str(error)):
+                    raise
+                netlist = read_netlist(self.folder)
+                used = utilisation(self.folder, self.where)
+                raise too_big(self.build, self.where, netlist, used, self._try) from None
+
+    def _check_clocks(self, placed: Placed) -> None:
+        if placed.fmax_mhz["uart"] < self.where.clock_mhz:
+            raise DesignError(
+                f"{self.build.name}: the UART reaches {placed.fmax_mhz['uart']:.1f} MHz and the "
+                f"oscillator of {self.where.name} has {self.where.clock_mhz:g} MHz; try --seeds 4"
+            )
+
+    def _try(self, smaller: Build) -> dict[str, tuple[int, int]]:
+        """What another folding would use."""
+        trial = self.build.workshop(f"{FOLDER}/smaller")
+        flow = _Flow(smaller, self.options, self.where, trial, self.progress)
+        flow._write_pins(setting(self.where.family, self.where.clock_hz, 20e6), 20.0)
+        with self.progress.step("a smaller folding"):
+            text = board_verilog(smaller, self.where, self.options.baud, flow._what(set()))
+            write_atomic(trial / "board.v", text.encode())
+            self._netlist(trial)
+            used = utilisation(trial, self.where)
+        shutil.rmtree(trial)
+        return used

@@ -1,0 +1,219 @@
+"""Which bit of which block RAM holds which bit of which memory; reading and filling them.
+
+A fixed memory is synthesised with random contents (`gen.verilog.placeholders`), so each of its bit
+columns is a bit string that no other has. Place and route writes the contents of all block RAMs as
+text (``.config`` for ECP5, ``.asc`` for iCE40); there every column is looked up in every layout
+that a block RAM can have. What is found is the map; through it new contents are written without
+synthesis, place or route, and contents are read back from an unpacked bitstream.
+
+A block is 2048 words of 9 bits (ECP5) or 256 words of 16 bits (iCE40).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sterna.golden.errors import DesignError, FileError
+
+__all__ = [
+    "Column",
+    "Contents",
+    "fill",
+    "find_columns",
+    "read_memory",
+    "unclaimed",
+    "unused_columns",
+]
+
+_SHAPE = {"ecp5": (2048, 9), "ice40": (256, 16)}
+_DEPTHS = {
+    "ecp5": (512, 1024, 2048, 4096, 8192, 16384),
+    "ice40": (256, 512, 1024, 2048),
+}
+_MIRROR = np.array([int(f"{k:04b}"[::-1], 2) for k in range(16)])
+
+
+@dataclass(frozen=True)
+class Column:
+    """A bit column of a memory, or a part of it, in a block: rows ``first`` .. ``first + rows - 1``
+    of bit ``bit`` of ``memory`` are data bit ``line`` of ``block``, used as ``depth`` rows deep."""
+
+    memory: str
+    bit: int
+    first: int
+    rows: int
+    block: str
+    depth: int
+    line: int
+
+
+class Contents:
+    """The block RAM contents in a ``.config`` or ``.asc`` text: ``blocks``, name (number of ECP5's
+    bram_init, ``x y`` of iCE40) -> uint8 array of its bits, (words, bits of a word)."""
+
+    def __init__(self, text: str, family: str):
+        self.family, self._text = family, text
+        self.blocks: dict[str, np.ndarray] = {}
+        keyword = "bram_init" if family == "ecp5" else "ram_data"
+        pattern = rf"^\.{keyword} ([\d ]+)\n((?:[0-9a-f ]+\n)+)"
+        self._places: dict[str, tuple[int, int]] = {}
+        for match in re.finditer(pattern, text, re.M):
+            name = match[1].strip()
+            try:
+                self.blocks[name] = _parse(match[2], family)
+            except ValueError:
+                raise FileError(
+                    f"block RAM {name}: its contents are not {_SHAPE[family]} bits; make the "
+                    "bitstream again"
+                ) from None
+            self._places[name] = match.span(2)
+
+    def text(self) -> str:
+        """The whole text with the contents as they are now."""
+        parts, at = [], 0
+        for name, (start, end) in self._places.items():  # in order of the text
+            parts += [self._text[at:start], _format(self.blocks[name], self.family)]
+            at = end
+        return "".join([*parts, self._text[at:]])
+
+
+def _parse(text: str, family: str) -> np.ndarray:
+    words, width = _SHAPE[family]
+    if family == "ecp5":
+        values = np.array([int(word, 16) for word in text.split()])
+    else:  # each line is 16 words, the last one first
+        lines = [line[::-1] for line in text.split()]
+        values = np.array(
+            [int(line[i : i + 4][::-1], 16) for line in lines for i in range(0, 64, 4)]
+        )
+    if values.shape != (words,):
+        raise ValueError
+    return (values[:, None] >> np.arange(width) & 1).astype(np.uint8)
+
+
+def _format(bits: np.ndarray, family: str) -> str:
+    values = (bits.astype(np.int64) << np.arange(bits.shape[1])).sum(axis=1)
+    if family == "ecp5":
+        rows = values.reshape(-1, 8)
+        return "".join(" ".join(f"{v:03x}" for v in row) + "\n" for row in rows)
+    rows = values.reshape(16, 16)[:, ::-1]
+    return "".join("".join(f"{v:04x}" for v in row) + "\n" for row in rows)
+
+
+def _lines(family: str, depth: int) -> int:
+    """Data bits of a block that is used ``depth`` rows deep."""
+    if family == "ice40":
+        return 4096 // depth
+    return 9 * 2048 // depth if depth <= 2048 else 8192 * 2 // depth
+
+
+def _where(family: str, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """(word, bit) of data bit ``line`` in rows 0 .. rows-1."""
+    a = np.arange(rows)
+    if family == "ice40":
+        # yosys gives the lowest address bits the part of the word, and mirrors the bits of a word.
+        fold = depth // 256
+        return a // fold, _MIRROR[a % fold * (16 // fold) + line]
+    if depth <= 2048:
+        return a * (2048 // depth) + line // 9, np.full(rows, line % 9)
+    fold = depth // 2048
+    return a // fold, a % fold * (8 // fold) + line
+
+
+def _columns(rows: Sequence[int], width: int) -> np.ndarray:
+    """Row values as bits, (rows, width)."""
+    size = -(-width // 8)
+    data = np.frombuffer(b"".join(row.to_bytes(size, "little") for row in rows), np.uint8)
+    bits = np.unpackbits(data.reshape(len(rows), size), axis=1, bitorder="little")
+    return bits[:, :width]
+
+
+def find_columns(
+    contents: Contents, memories: Mapping[str, tuple[int, Sequence[int]]]
+) -> list[Column]:
+    """Where the columns of ``memories`` (name -> width, random rows) are. A memory that is not in
+    block RAM has none; a memory read in two places may have each twice."""
+    family = contents.family
+    bits = {name: _columns(rows, width) for name, (width, rows) in memories.items()}
+    found: dict[tuple, Column] = {}
+    for depth in _DEPTHS[family]:
+        # Parts of at most `depth` rows, by their length: a block may be deeper than what is left.
+        wanted: dict[int, dict[bytes, tuple[str, int, int]]] = {}
+        for name, array in bits.items():
+            for first in range(0, len(array), depth):
+                part = array[first : first + depth]
+                table = wanted.setdefault(len(part), {})
+                for bit in range(part.shape[1]):
+                    table[np.packbits(part[:, bit]).tobytes()] = (name, bit, first)
+        for block, array in contents.blocks.items():
+            for line in range(_lines(family, depth)):
+                word, at = _where(family, depth, line, depth)
+                column = array[word, at]
+                for rows, table in wanted.items():
+                    hit = table.get(np.packbits(column[:rows]).tobytes())
+                    if hit is not None:
+                        # A short column looks the same in a deeper layout: one entry for its bits.
+                        key = (*hit, block, word[:rows].tobytes(), at[:rows].tobytes())
+                        name, bit, first = hit
+                        found.setdefault(key, Column(name, bit, first, rows, block, depth, line))
+    return sorted(found.values(), key=lambda c: (c.memory, c.bit, c.first, c.block, c.line))
+
+
+def unclaimed(contents: Contents, columns: Iterable[Column]) -> list[str]:
+    """Blocks with contents that no column accounts for.
+
+    No other memory of a design starts with contents, so such a block holds a part of a placeholder
+    in a layout that was not recognised: filling would leave random weights there.
+    """
+    left = {name: array.astype(bool) for name, array in contents.blocks.items()}
+    for c in columns:
+        left[c.block][_where(contents.family, c.depth, c.line, c.rows)] = False
+    return [name for name, array in left.items() if array.any()]
+
+
+def unused_columns(columns: Iterable[Column], name: str, width: int, depth: int) -> list[int]:
+    """Bits of memory ``name`` that are in no block RAM in all of its ``depth`` rows."""
+    covered = np.zeros((width, depth), bool)
+    for c in columns:
+        if c.memory == name:
+            covered[c.bit, c.first : c.first + c.rows] = True
+    return [int(bit) for bit in np.flatnonzero(~covered.all(axis=1))]
+
+
+def fill(
+    contents: Contents, columns: Iterable[Column], memories: Mapping[str, tuple[int, Sequence[int]]]
+) -> None:
+    """Write ``memories`` (name -> width, rows) into the blocks; rows that are not given are 0."""
+    bits = {name: _columns(rows, width) for name, (width, rows) in memories.items()}
+    for c in columns:
+        if c.memory not in bits:
+            raise DesignError(f"memory '{c.memory}' has no contents; run `sterna pack`")
+        word, at = _where(contents.family, c.depth, c.line, c.rows)
+        part = np.zeros(c.rows, np.uint8)
+        given = bits[c.memory][c.first : c.first + c.rows, c.bit]
+        part[: len(given)] = given
+        contents.blocks[c.block][word, at] = part
+
+
+def read_memory(
+    contents: Contents, columns: Iterable[Column], name: str, width: int, depth: int
+) -> list[int]:
+    """Rows of memory ``name`` as the blocks hold them; bits that are in no block are 0. Where a bit
+    is held more than once and not alike, FileError."""
+    bits, seen = np.zeros((depth, width), np.uint8), np.zeros((depth, width), bool)
+    for c in columns:
+        if c.memory != name or c.first >= depth:
+            continue
+        if c.block not in contents.blocks:
+            raise FileError(f"memory '{name}': the bitstream has no block RAM {c.block}")
+        rows = min(c.rows, depth - c.first)
+        word, at = _where(contents.family, c.depth, c.line, rows)
+        value, part = contents.blocks[c.block][word, at], slice(c.first, c.first + rows)
+        known = seen[part, c.bit]
+        if (bits[part, c.bit][known] != value[known]).any():
+            raise FileError(f"memory '{name}': bit {c.bit} differs between its copies")
+        bits[part, c.bit], seen[part, c.bit] = value, True
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]

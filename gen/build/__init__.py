@@ -1,0 +1,1 @@
+"""A build folder and its stages."""

@@ -1,0 +1,21 @@
+"""Verilator's lint over a generated design, every warning on and only explained ones waived."""
+
+from pathlib import Path
+
+from sterna.gen.build.stages import Build
+from sterna.gen.tools.programs import run_tool
+from sterna.golden.locks import held
+
+__all__ = ["lint"]
+
+
+def lint(build: Build) -> float:
+    """Check the Verilog of a build (``waivers.vlt`` beside this file says what is waived, and why).
+
+    Returns the seconds it took. ToolFailed names the first warning; all are in ``lint.log``.
+    """
+    waivers = Path(__file__).with_name("waivers.vlt")
+    args = ["--lint-only", "-Wall", "--top-module", build.name, str(waivers), build.verilog.name]
+    with held(build.folder):
+        (build.folder / "lint.log").unlink(missing_ok=True)  # a link there would be followed
+        return run_tool("verilator", args, build.folder, log="lint.log").seconds

@@ -1,0 +1,1 @@
+"""One network, folded: every decision that the Verilog follows from."""

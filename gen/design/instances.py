@@ -1,0 +1,74 @@
+"""The cores of a design as hardware is made of them: specification and branches of each."""
+
+from sterna.gen.design.design import BranchDesign, Design
+from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.meet import merge_spec
+from sterna.gen.design.specs import conv_spec, pool_spec
+from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.pool import PoolSpec
+from sterna.hw.stream.skip_fifo import storage_depth, storage_kind
+from sterna.hw.top.network_top import Branch, CoreInstance
+
+__all__ = ["core_instances", "line_buffer_bits"]
+
+
+def line_buffer_bits(network: Network, design: Design) -> int:
+    """Bits of the line buffers of all cores, spare rows included."""
+    total = 0
+    for instance in core_instances(network, design):
+        if isinstance(instance.spec, ConvSpec):
+            total += sum(front.geometry.bits for front in instance.spec.fronts)
+        elif isinstance(instance.spec, PoolSpec):
+            total += instance.spec.geometry.bits
+    return total
+
+
+def core_instances(network: Network, design: Design, *, rows: bool = False) -> list[CoreInstance]:
+    """Every core with the branches that feed it, makers before readers.
+
+    ``rows``: with the contents of its memories. A neuron with all its inputs is one core.
+    """
+    out = []
+    for name in network.order:
+        node = network[name]
+        if isinstance(node, Neuron | Readout):
+            out.append(_neuron(network, design, node, rows))
+        elif isinstance(node, Pool | Merge):
+            branches = [design.branch(name, n) for n in range(len(node.inputs))]
+            edges = [b.taken.edge for b in branches]
+            if isinstance(node, Pool):
+                spec = pool_spec(network, name, edges[0], design.core(name).spare_rows)
+            else:
+                spec = merge_spec(network, name, edges)
+            built = tuple(_branch(b, design.family) for b in branches)
+            out.append(CoreInstance(name, name, spec, built))
+    return out
+
+
+def _neuron(network: Network, design: Design, target: Neuron | Readout, rows: bool) -> CoreInstance:
+    """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
+    fronts = [design.core(i) for i in weighted_inputs(network, target)]
+    core = fronts[0]
+    branches = [design.branch(f.name) for f in fronts]
+    direct = {
+        n: design.branch(target.name, n)
+        for n, source in enumerate(target.inputs)
+        if not network.is_weighted(source)
+    }
+    shortcuts = {n: b.taken.edge for n, b in direct.items()}
+    spec = conv_spec(
+        network, core, design.family, others=fronts[1:], shortcuts=shortcuts, rows=rows
+    )
+    branches += direct.values()
+    built = tuple(_branch(b, design.family) for b in branches)
+    return CoreInstance(core.name, core.target, spec, built)
+
+
+def _branch(b: BranchDesign, family: str) -> Branch:
+    waits = (b.buffer.kind, b.buffer.depth) if b.buffer else None
+    ahead = None
+    if b.ahead:
+        kind = storage_kind(b.taken.edge.width, b.ahead, family)
+        ahead = kind, storage_depth(kind, b.taken.edge.width, b.ahead)
+    return Branch(b.source, b.given.edge, b.taken.edge, waits, ahead)

@@ -1,0 +1,315 @@
+"""From a folding to the streams of every core: its edges, the branches between them, its law."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sterna.gen.design.banks import banks_of
+from sterna.gen.design.design import BranchDesign, CoreDesign, Design, EdgeDesign
+from sterna.gen.design.engines import constants_of, engine_of
+from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of
+from sterna.gen.design.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
+from sterna.gen.design.reads import reads_of
+from sterna.gen.design.rows import spare_rows
+from sterna.gen.design.specs import declared_ranges, front_spec, input_map, pool_spec
+from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.hw.stream.axis import image_clocks, result_clocks
+from sterna.hw.stream.edge import MAX_WIDTH, Edge
+from sterna.hw.stream.gearbox import clocks_per_pixel
+
+__all__ = ["plan"]
+
+Folding = dict[str, dict[str, Any]]
+
+
+@dataclass
+class _Plan:
+    """What is decided so far; streams by node name, in the channels of their maker."""
+
+    network: Network
+    cores: list[CoreNodes]
+    folding: Folding
+    target: int
+    family: str
+    patchable: bool = False
+    streams: dict[str, Edge] = field(default_factory=dict)
+    branches: list[BranchDesign] = field(default_factory=list)
+    out: list[CoreDesign] = field(default_factory=list)
+    regions: int = 0
+
+    def readers(self, node: str) -> list[Port]:
+        return [p for p in ports(self.network) if p.source == node]
+
+    def core(self, reader: str) -> CoreNodes:
+        return next(c for c in self.cores if c.name == reader)
+
+
+def plan(
+    network: Network,
+    cores: list[CoreNodes],
+    folding: Folding,
+    target: int,
+    family: str,
+    clock_mhz: float,
+    axis_width: int | None,
+    patchable: bool = False,
+) -> Design:
+    """The design of a complete folding, before its buffers are sized. ``target``: clocks an image
+    that streams should keep up with. DesignError names the node whose beats are too wide."""
+    p = _Plan(network, cores, folding, target, family, patchable)
+    first, pixels = _input(p)
+    p.streams[network.input.name] = first
+    axis_width = axis_width or _axis_width(first, pixels, target)
+    make = {"conv": _conv, "pool": _pool, "merge": _merge}
+    for name in network.order:  # a neuron's shortcuts may be made later than its sums
+        node = network[name]
+        if isinstance(node, Neuron | Readout):
+            _neuron(p, node)
+        elif not isinstance(node, Input):
+            nodes = p.core(name)
+            p.out.append(make[nodes.op](p, nodes))
+    classes = network.shape[network.readout.name][0]
+    design = Design(
+        network=network.name,
+        family=family,
+        clock_mhz=clock_mhz,
+        axis_width=axis_width,
+        input=EdgeDesign.of(first),
+        cores=p.out,
+        branches=_by_unit(network, p.branches),
+        taps=[_tap(network, c) for c in p.out if c.output],
+        _ends={
+            "axis_input": image_clocks(first, pixels, axis_width),
+            "axis_output": result_clocks(classes),
+        },
+    )
+    bound = design.interval
+    return replace(design, cores=[_with_spare_rows(network, c, bound, family) for c in p.out])
+
+
+def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str) -> CoreDesign:
+    """A stride of spare rows where both input (or the gearbox before it) and computing take all the
+    time there is, and more where rows are of a few clocks."""
+    node = network[core.name]
+    if isinstance(node, Conv2d | Pool):
+        beats = max(core.law["input"], core.law.get("gearbox", 0))
+        if min(core.law["compute"], beats) >= SLACK * bound:
+            core = replace(core, spare_rows=(node.stride or node.kernel)[0])
+    if isinstance(node, Conv2d | Linear):
+        front = front_spec(network, core, family)
+        g, groups = front.geometry, front.output_groups
+        items, pitch = front.folds * front.plane_groups, front.visit_clocks
+    elif isinstance(node, Pool):
+        pool = pool_spec(network, core.name, core.input.edge, core.spare_rows)
+        g, groups = pool.geometry, pool.geometry.edge.beats_per_pixel
+        items = pitch = pool.visit_clocks
+    else:
+        return core
+    return replace(core, spare_rows=spare_rows(g, g.out_width * groups, items, pitch, bound))
+
+
+def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesign]:
+    """Branches in the order of the top's: by neuron, pool or merge, sums before shortcuts."""
+    place = {name: n for n, name in enumerate(network.order)}
+
+    def key(b: BranchDesign) -> tuple[int, int, int]:
+        unit = unit_of(network, b.reader)
+        weighted, inputs = b.reader != unit, network[unit].inputs
+        return place[unit], not weighted, inputs.index(b.reader) if weighted else b.port
+
+    return sorted(branches, key=key)
+
+
+def _input(p: _Plan) -> tuple[Edge, int]:
+    """(stream of images, pixels an image) as the first reader wants it.
+
+    Where only Linears read it, the image is one pixel, so that their beats need not end with it.
+    """
+    network, name = p.network, p.network.input.name
+    cores = {c.name: c for c in p.cores}
+    readers = [cores[r.reader] for r in p.readers(name) if r.reader in cores]
+    maps = [r for r in readers if not isinstance(network[r.name], Linear)]
+    edge = _wish(p, (maps or readers)[0], None)
+    shape = network.shape[name] if maps else input_map(network, network[readers[0].name])  # type: ignore[arg-type]
+    return replace(edge, channels=shape[0]), shape[1] * shape[2]
+
+
+def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
+    """The stream that a conv, pool or merge core would like to read."""
+    node = p.network[nodes.name]
+    if isinstance(node, Conv2d | Linear):
+        return input_edge(p.network, node.name, p.folding[node.name], given, p.target)
+    if isinstance(node, Pool):
+        return pool_edge(p.network, nodes, given, p.target)
+    return shortcut_edge(p.network, nodes.sources[0], given, None, p.target)
+
+
+def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
+    """Record a branch; returns its gearbox's clocks an image."""
+    made, node = p.streams[source], p.network[reader]
+    given = Edge(taken.channels, made.lanes, made.planes, made.pb)
+    p.branches.append(
+        BranchDesign(source, reader, port, EdgeDesign.of(given), EdgeDesign.of(taken))
+    )
+    if given == taken:
+        return 0
+    if isinstance(node, Conv2d | Linear | Pool):
+        pixels = pixels_of(p.network, node)
+    else:
+        _, h, w = p.network.shape[source]
+        pixels = h * w
+    return clocks_per_pixel(given, taken) * pixels
+
+
+def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
+    """The weighted sum ``nodes.name``; its branch, folding and law (without the output term)."""
+    network, entry, source = p.network, p.folding[nodes.name], nodes.sources[0]
+    node, target = network[nodes.name], network[nodes.target]
+    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    made = p.streams[source]
+    whole = source == network.input.name and len(p.readers(source)) == 1
+    given = Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)
+    edge = given if whole else _wish(p, nodes, given)
+    gear = _branch(p, source, node.name, 0, edge)
+    ram = entry.get("memory", "rom") == "ram"
+    declares = (ram or p.patchable) and nodes.main
+    regions = [p.regions, p.regions + 1] if nodes.main else [p.regions]
+    engine = engine_of(entry)
+    core = CoreDesign(
+        name=nodes.name,
+        op="conv",
+        sources=[source],
+        target=nodes.target,
+        main=nodes.main,
+        pe=entry["pe"],
+        simd=entry["simd"],
+        tp=entry["tp"],
+        memory="ram" if ram else "rom",
+        input=EdgeDesign.of(edge),
+        output=None,
+        lanes=entry["pe"] * entry["simd"] * entry["tp"],
+        law={},
+        ranges=declared_ranges(target.rule) if declares else None,
+        regions=regions if ram else None,
+        patchable=p.patchable and not ram,
+        engine=engine,
+        constants=constants_of(node) if engine == "constant" else None,
+        ram_style=entry.get("ram_style", "auto"),
+        banks=banks_of(entry),
+        reads=reads_of(entry),
+    )
+    p.regions += len(regions) if ram else 0
+    spec = front_spec(network, core, p.family)
+    g = spec.geometry
+    pixels = g.out_height * g.out_width * spec.output_groups
+    law = {"compute": pixels * spec.visit_clocks, "input": g.input_beats}
+    return replace(core, law=law | ({"gearbox": gear} if gear else {}))
+
+
+def _neuron(p: _Plan, target: Neuron | Readout) -> None:
+    """Completes the main core of a neuron: its shortcuts' branches, the stream that it makes."""
+    network = p.network
+    at = next(n for n, c in enumerate(p.out) if c.target == target.name and c.main)
+    core = p.out[at]
+    gear, (channels, h, w) = core.law.get("gearbox", 0), network.shape[target.name]
+    for n, source in enumerate(target.inputs):
+        if network.is_weighted(source):
+            continue
+        edge = shortcut_edge(network, source, p.streams[source], core.pe, p.target)
+        gear = max(gear, _branch(p, source, target.name, n, edge))
+    if isinstance(target, Neuron):
+        p.streams[target.name] = made = _output(p, target.name, core.pe)
+        core = replace(core, output=EdgeDesign.of(made))
+        beats = made.beats_per_pixel
+    else:
+        beats = channels
+    law = core.law | {"output": h * w * beats} | ({"gearbox": gear} if gear else {})
+    p.out[at] = replace(core, law=law)
+
+
+def _output(p: _Plan, node: str, pe: int) -> Edge:
+    """A scan can gather any number of steps into a beat: as many as its readers take."""
+    network = p.network
+    channels, height, width = network.shape[node]
+    steps = network.steps
+    most = max(1, min(steps, MAX_WIDTH // pe))
+    wishes = []
+    for port in p.readers(node):
+        reader = network[port.reader]
+        if isinstance(reader, Conv2d | Linear):
+            wide = Edge(input_map(network, reader)[0], pe, steps, most)
+            wishes.append(_wish(p, p.core(reader.name), wide).pb)
+        elif isinstance(reader, Pool):
+            wishes.append(_wish(p, p.core(reader.name), Edge(channels, pe, steps, most)).pb)
+        else:
+            wishes.append(steps_a_beat(Edge(channels, pe, steps, 1), height * width, p.target))
+    return Edge(channels, pe, steps, min(max(wishes), most))
+
+
+def _pool(p: _Plan, nodes: CoreNodes) -> CoreDesign:
+    source = nodes.sources[0]
+    whole = source == p.network.input.name and len(p.readers(source)) == 1
+    edge = _wish(p, nodes, None if whole else p.streams[source])
+    gear = _branch(p, source, nodes.name, 0, edge)
+    spec = pool_spec(p.network, nodes.name, edge)
+    g, made = spec.geometry, spec.out_edge
+    out = g.out_height * g.out_width
+    law = {
+        "compute": out * g.edge.beats_per_pixel * spec.visit_clocks,
+        "input": g.input_beats,
+        "output": out * made.beats_per_pixel,
+    }
+    return _unweighted(p, nodes, edge, made, law | ({"gearbox": gear} if gear else {}))
+
+
+def _merge(p: _Plan, nodes: CoreNodes) -> CoreDesign:
+    edges = merge_edges(p.network, nodes.name, [p.streams[s] for s in nodes.sources], p.target)
+    gears = [
+        _branch(p, source, nodes.name, n, edge)
+        for n, (source, edge) in enumerate(zip(nodes.sources, edges, strict=True))
+    ]
+    spec = merge_spec(p.network, nodes.name, edges)
+    law = {"output": spec.interval} | ({"gearbox": max(gears)} if max(gears) else {})
+    return _unweighted(p, nodes, edges[0], spec.out_edge, law)
+
+
+def _unweighted(
+    p: _Plan, nodes: CoreNodes, edge: Edge, made: Edge, law: dict[str, int]
+) -> CoreDesign:
+    p.streams[nodes.target] = made
+    return CoreDesign(
+        name=nodes.name,
+        op=nodes.op,
+        sources=list(nodes.sources),
+        target=nodes.target,
+        main=True,
+        pe=1,
+        simd=1,
+        tp=1,
+        memory="rom",
+        input=EdgeDesign.of(edge),
+        output=EdgeDesign.of(made),
+        lanes=0,
+        law=law,
+    )
+
+
+def _axis_width(edge: Edge, pixels: int, target: int) -> int:
+    """The narrowest AXI4-Stream that keeps up, as a power of two of bytes."""
+    late = lambda bits: max(0, image_clocks(edge, pixels, bits) - target)  # noqa: E731
+    return min((8, 16, 32, 64, 128), key=lambda bits: (late(bits), bits))
+
+
+def _tap(network: Network, core: CoreDesign) -> dict[str, Any]:
+    assert core.output is not None
+    channels, height, width = network.shape[core.target]
+    return {
+        "node": core.target,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "lanes": core.output.lanes,
+        "planes": core.output.planes,
+        "pb": core.output.pb,
+        "bits_per_step": network.bits(core.target),
+    }

@@ -1,0 +1,238 @@
+"""Hardware specifications of a design's cores: the one place where network and folding meet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sterna.gen.design.banks import check_banks
+from sterna.gen.design.design import CoreDesign
+from sterna.gen.design.engines import check_engine
+from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.reads import check_reads
+from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
+from sterna.golden.rule import NeuronRule
+from sterna.golden.window import window_of, window_order, window_split
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.input_join import ShortcutSpec
+from sterna.hw.core.neuron import NeuronParams
+from sterna.hw.core.pool import PoolSpec
+from sterna.hw.dot.expander import copy_words
+from sterna.hw.memory.word_assembler import split_rows
+from sterna.hw.stream.edge import Edge
+
+__all__ = [
+    "conv_spec",
+    "front_spec",
+    "pool_spec",
+    "declared_ranges",
+    "declared_values",
+    "is_depthwise",
+    "input_map",
+    "weight_rows",
+]
+
+
+def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
+    """One kernel a channel: PE runs over channels instead of over a group's outputs."""
+    return (
+        isinstance(node, Conv2d)
+        and node.groups > 1
+        and (node.groups == node.out_channels == in_shape[0])
+    )
+
+
+def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
+    """The map a core's line buffer sees; a ``Linear`` sees one pixel of C*H*W channels."""
+    shape = network.shape[core_node.input]
+    return (int(np.prod(shape)), 1, 1) if isinstance(core_node, Linear) else shape
+
+
+def declared_values(rule: NeuronRule, name: str) -> np.ndarray:
+    """All values of a rule's parameter that the range ``name`` is about."""
+    return np.stack(rule.coef) if name == "coef" else getattr(rule, name)
+
+
+def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
+    """Ranges a reloadable core is sized for: a bit more than its present parameters need.
+
+    'reset_by' is absent where it equals the threshold: then it must do so in every later set.
+    'coef' is there for rules with spike inputs, one range for all coefficients.
+    """
+    out: dict[str, list[int]] = {}
+    for name in ("threshold", "reset_by", "bias", "v_init", "coef"):
+        if (name == "reset_by" and rule.resets_by_threshold) or (name == "coef" and not rule.coef):
+            continue
+        a = declared_values(rule, name)
+        bits = min(32, signed_bits(int(a.min()), int(a.max())) + 1)
+        out[name] = [-(1 << (bits - 1)), (1 << (bits - 1)) - 1]
+    return out
+
+
+def weight_rows(
+    node: WeightedNode, in_shape: tuple[int, int, int], pe: int, simd: int
+) -> list[int]:
+    """Rows of a weight memory: by output group, window words inside (``window_order``).
+
+    Weight of output p and lane s at bits (p*simd + s)*wb; ternary: bit 0 is +1, bit 1 is -1.
+    """
+    order = window_order(node, in_shape, simd)
+    flat = node.weight.reshape(node.out_channels, -1)[:, order]  # (O, folds, simd)
+    groups = node.out_channels // pe
+    a = flat.reshape(groups, pe, *order.shape).transpose(0, 2, 1, 3)  # group, fold, pe, simd
+    if node.kind == "ternary":
+        bits = np.stack([a == 1, a == -1], axis=-1).reshape(groups * len(order), -1)
+    else:
+        bits = (a == 1).reshape(groups * len(order), -1)
+    packed = np.packbits(bits, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = False) -> FrontSpec:
+    """The Front of a weighted node; with ``rows`` also the contents of its memory.
+
+    DesignError names the node where pe, simd, tp or the engine are illegal.
+    """
+    node, target = network[core.name], network[core.target]
+    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    shape = network.shape[node.input]
+    split = window_split(node, shape, core.simd)
+    channels, kernel = window_of(node, shape)
+    _, height, width = input_map(network, node)
+    linear = isinstance(node, Linear)
+    depthwise = is_depthwise(node, shape)
+    outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
+    if core.pe < 1 or outputs % core.pe:
+        legal = ", ".join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)
+        raise DesignError(
+            f"node '{core.name}': pe {core.pe} does not divide its {outputs} outputs of a group; "
+            f"legal values are {legal}"
+        )
+    bits = network.bits(node.input)
+    if core.tp < 1 or (bits % core.tp and core.tp % bits) or core.tp > core.input.planes:
+        raise DesignError(
+            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
+            f"nor is a multiple of them up to {core.input.planes}"
+        )
+    check_engine(network, core, family)
+    check_banks(network, core.name, core.banks)
+    check_reads(network, core.name, {k: getattr(core, k) for k in ("engine", "tp", "reads")})
+    # Constants are no contents but what the logic is made of.
+    rows = rows or core.engine == "constant"
+    contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
+    word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
+    if core.engine == "tables":
+        contents = copy_words(contents, word)
+    elif core.reads > 1:
+        contents = split_rows(contents, word, core.reads)
+    span = weighted_interval(node, network.maximum[node.input], _declared(core))
+    return FrontSpec(
+        geometry=Geometry(
+            edge=core.input.edge,
+            height=height,
+            width=width,
+            kernel=kernel,
+            stride=(1, 1) if isinstance(node, Linear) else node.stride,
+            padding=(0, 0, 0, 0) if isinstance(node, Linear) else node.padding,
+            rows=split.rows,
+            columns=split.columns,
+            spare=core.spare_rows,
+        ),
+        out_channels=node.out_channels,
+        channels=channels,
+        split_channels=split.channels,
+        groups=1 if isinstance(node, Linear) else node.groups,
+        depthwise=depthwise,
+        kind=node.kind,
+        bits=bits,
+        held=network.is_pixels(node.input),
+        steps=network.steps,
+        pe=core.pe,
+        tp=core.tp,
+        z_width=signed_bits(int(span[0].min()), int(span[1].max())),
+        shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
+        family=family,
+        engine=core.engine,
+        ram_style=core.ram_style,
+        banks=core.banks,
+        reads=core.reads,
+        weight_region=core.regions[0] if core.regions else None,
+        weights=contents,
+    )
+
+
+def _declared(core: CoreDesign) -> bool:
+    """Sized for what it declares, not for the weights at hand."""
+    return core.memory == "ram" or core.patchable
+
+
+def conv_spec(
+    network: Network,
+    core: CoreDesign,
+    family: str,
+    *,
+    others: Sequence[CoreDesign] = (),
+    shortcuts: Mapping[int, Edge] | None = None,
+    rows: bool = False,
+) -> ConvSpec:
+    """The SpikingConv of a neuron with all its inputs; with ``rows`` also its memories' contents.
+
+    ``core``: the main one, of the target's first weighted input. ``others``: of all its further
+    weighted inputs. ``shortcuts``: the edge at the core of every spike input, by its index in the
+    target's inputs. DesignError names the node whose folding does not fit.
+    """
+    target = network[core.target]
+    assert isinstance(target, Neuron | Readout)
+    by_name = {c.name: c for c in (core, *others)}
+    names, edges = weighted_inputs(network, target), shortcuts or {}
+    spikes = [n for n, i in enumerate(target.inputs) if i not in names]
+    assert names[0] == core.name and sorted(names) == sorted(by_name), "not all weighted inputs"
+    assert spikes == sorted(edges), "not all spike inputs"
+    for other in others:
+        if other.pe != core.pe:
+            raise DesignError(
+                f"node '{other.name}': pe {other.pe} differs from the pe {core.pe} of "
+                f"'{core.name}', which feeds the same neuron; give both the same"
+            )
+    fronts = tuple(front_spec(network, by_name[name], family, rows=rows) for name in names)
+    ranges = None
+    if _declared(core):
+        assert core.ranges is not None
+        ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
+    reloadable = any(map(_declared, by_name.values()))
+    bounds = node_bounds(network, core.target, reloadable, ranges)
+    readout = target.mode if isinstance(target, Readout) else None
+    params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
+    spec = ConvSpec(
+        front=fronts[0],
+        others=fronts[1:],
+        shortcuts=tuple(
+            ShortcutSpec(target.inputs[n], edges[n], network.bits(target.inputs[n])) for n in spikes
+        ),
+        params=params,
+        out_pb=core.output.pb if core.output else 1,
+        readout=readout,
+        param_region=core.regions[1] if core.regions else None,
+    )
+    return replace(spec, param_rows=params.rows(spec.scan_pe)) if rows else spec
+
+
+def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSpec:
+    """The SpikingPool of a pool node whose line buffer is fed by ``edge``; ``spare``: see
+    `Geometry`."""
+    node = network[name]
+    assert isinstance(node, Pool)
+    _, height, width = network.shape[node.input]
+    return PoolSpec(
+        geometry=Geometry(
+            edge, height, width, node.kernel, node.stride or node.kernel, spare=spare
+        ),
+        mode=node.mode,
+        bits=network.bits(node.input),
+        out_bits=network.bits(name),
+        steps=network.steps,
+    )

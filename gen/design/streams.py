@@ -1,0 +1,129 @@
+"""The streams between cores: which lanes and planes a beat has where two foldings meet."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sterna.gen.design.graph import CoreNodes
+from sterna.gen.design.specs import input_map, is_depthwise, pool_spec
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.window import window_of, window_split
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.stream.edge import MAX_WIDTH, Edge
+from sterna.hw.stream.gearbox import clocks_per_pixel
+
+__all__ = ["input_edge", "pool_edge", "pixels_of", "SLACK"]
+
+SLACK = 0.95
+"""Streams between cores are planned for this share of the bound: a core that takes input exactly as
+fast as it computes waits a few clocks a row for the slots it has just freed."""
+
+
+def input_edge(
+    network: Network, name: str, entry: dict[str, Any], given: Edge | None, target: int
+) -> Edge:
+    """The stream at the line buffer of the weighted node ``name``, whose producer makes ``given``.
+
+    ``entry``: its folding; ``target``: clocks an image. DesignError where no beat is narrow enough.
+    """
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    edges = list(_input_edges(network, node, entry))
+    if not edges:
+        raise DesignError(
+            f"node '{name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
+            f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
+        )
+    return min(edges, key=lambda e: _edge_cost(network, node, e, given, entry, target))
+
+
+def pixels_of(network: Network, node: Any) -> int:
+    """Pixels of the map a core's line buffer sees."""
+    _, h, w = input_map(network, node)
+    return h * w
+
+
+def _input_edges(network: Network, node: WeightedNode, entry: dict[str, Any]) -> Iterator[Edge]:
+    """Streams a core's line buffer can take: whole window words, or several side by side."""
+    shape = network.shape[node.input]
+    split = window_split(node, shape, entry["simd"])
+    channels = input_map(network, node)[0]
+    planes, tp = network.planes(node.input), entry["tp"]
+    lanes = [split.channels]
+    if is_depthwise(node, shape):
+        lanes = [entry["pe"]]
+    elif isinstance(node, Linear) or node.groups == 1:
+        some = range(split.channels, channels + 1, split.channels)
+        lanes = [n for n in some if channels % n == 0]
+    for n in lanes:
+        for pb in range(tp, planes + 1, tp):
+            if n * pb <= MAX_WIDTH and (pb == tp or planes % pb == 0):
+                yield Edge(channels, n, planes, pb)
+
+
+def _edge_cost(
+    network: Network,
+    node: WeightedNode,
+    edge: Edge,
+    given: Edge | None,
+    entry: dict[str, Any],
+    target: int,
+) -> tuple[int, ...]:
+    """Fast enough first, then no gearbox, then the smallest line buffer."""
+    pixels = pixels_of(network, node)
+    beats, gear = edge.beats_per_pixel * pixels, False
+    if given is not None:
+        pb = max(1, min(edge.pb, given.planes, MAX_WIDTH // given.lanes))
+        same = Edge(given.channels, given.lanes, given.planes, pb)
+        beats = max(beats, clocks_per_pixel(same, edge) * pixels)
+        gear = same != edge
+    return max(0, beats - int(SLACK * target)), int(gear), _buffer_cost(network, node, edge, entry)
+
+
+def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any]) -> int:
+    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
+
+    LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
+    selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
+    """
+    shape = network.shape[node.input]
+    split = window_split(node, shape, entry["simd"])
+    kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
+    if isinstance(node, Conv2d):
+        stride, padding = node.stride, node.padding
+    _, height, width = input_map(network, node)
+    g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
+    lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
+    block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
+    choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
+    if is_depthwise(node, shape):
+        choices = edge.pb // entry["tp"]
+    selection = (choices - 1) * entry["simd"] * entry["tp"] // 2
+    return g.rows * g.columns * min(lut_ram, block) + selection
+
+
+def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:
+    """The producer's lanes, and the fewest planes a beat that keep up. Of pixels and of a merge,
+    whose lanes are no folding's, narrower lanes where a step of theirs is too wide here."""
+    channels = network.shape[nodes.sources[0]][0]
+    planes, bits = network.planes(nodes.sources[0]), network.bits(nodes.sources[0])
+    out_bits = network.bits(nodes.target)
+    best: tuple[tuple[int, ...], Edge] | None = None
+    _, height, width = network.shape[nodes.sources[0]]
+    lanes = [d for d in range(1, channels + 1) if channels % d == 0]
+    if made is not None and made.lanes * max(bits, out_bits) <= MAX_WIDTH:
+        lanes = [made.lanes]
+    for n in lanes:
+        for pb in range(bits, planes + 1, bits):
+            if n * max(pb, pb // bits * out_bits) > MAX_WIDTH or (pb > bits and planes % pb):
+                continue
+            edge = Edge(channels, n, planes, pb)
+            clocks = pool_spec(network, nodes.name, edge).interval
+            if made is not None and made.lanes != n:
+                clocks = max(clocks, clocks_per_pixel(made, edge) * height * width)
+            late = max(0, clocks - int(SLACK * target))
+            key = late, edge.width
+            if best is None or key < best[0]:
+                best = key, edge
+    assert best is not None  # one lane always fits
+    return best[1]

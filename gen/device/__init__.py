@@ -1,0 +1,1 @@
+"""What a chip or a board has: families, memories, PLLs, pins."""

@@ -1,0 +1,1 @@
+"""Choosing a folding: completion, candidates, search."""

@@ -1,0 +1,328 @@
+"""The folding solver: the smallest design that is fast enough, or the fastest that is small enough.
+
+Costs do not fall evenly with the clocks of an image, so it looks at every bound that foldings can
+reach, but for those whose weighted nodes alone show that they cannot be the answer
+(`gen.fold.search`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from sterna.gen.design.design import Design
+from sterna.gen.design.engines import check_styles
+from sterna.gen.design.graph import walk
+from sterna.gen.device.boards import board as board_of
+from sterna.gen.fold.choice import Choice, Entries, Limits
+from sterna.gen.fold.fold import check_folding, neuron_groups
+from sterna.gen.fold.goals import (
+    as_folding,
+    check_family,
+    check_goals,
+    check_network,
+    check_settings,
+    python_number,
+    with_memories,
+)
+from sterna.gen.fold.improve import SHORT
+from sterna.gen.fold.search import Search
+from sterna.golden.errors import DesignError
+from sterna.golden.network import Network
+
+__all__ = ["HEAD_ROOM", "Limits", "Solution", "board_limits", "solve"]
+
+HEAD_ROOM = 0.88
+"""Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
+few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
+LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
+LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
+NEAR = 40  # bounds that are looked at for the next design of the frontier
+EVEN = 1.01  # times the cost of the best design: buffers decide which is better
+TRIED = 3  # of those
+ENDS = {
+    "axis_input": "the image input",
+    "axis_output": "the result output",
+    "control": "the control plane",
+}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """design: sized and complete; limited_by: a sentence; faster, slower: the next designs on the
+    frontier, None where there is none."""
+
+    design: Design
+    chosen: Choice
+    limits: Limits
+    limited_by: str
+    faster: Choice | None
+    slower: Choice | None
+    goal: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``sterna fold --json`` says under 'solver'."""
+        clock = self.design.clock_mhz
+        named = {"chosen": self.chosen, "faster": self.faster, "slower": self.slower}
+        return {
+            "goal": self.goal,
+            "limits": {k: v for k, v in vars(self.limits).items() if v not in (None, "")},
+            "limited_by": self.limited_by,
+            **{k: None if c is None else c.as_dict(clock) for k, c in named.items()},
+        }
+
+
+def board_limits(name: str) -> tuple[str, Limits]:
+    """(family, what a network may use) of a board: without the link, with head room."""
+    b = board_of(name)
+    per_lut = 2 if b.family == "xilinx7" else 1
+    room = b.lut * HEAD_ROOM - LINK_LUTS
+    return b.family, Limits(
+        lut=round(room),
+        ff=round(b.lut * per_lut * HEAD_ROOM - LINK_LUTS),
+        bram=b.bram - LINK_BRAM[b.family],
+        where=name,
+    )
+
+
+def solve(
+    network: Network,
+    given: Entries | None = None,
+    *,
+    family: str = "generic",
+    clock_mhz: float = 100.0,
+    fps: float | None = None,
+    luts: float | None = None,
+    board: str | None = None,
+    axis_width: int | None = None,
+    memory: str | None = None,
+    patchable: bool = False,
+) -> Solution:
+    """Choose the folding of every core that ``given`` leaves open.
+
+    ``fps``: the smallest design that reaches it at ``clock_mhz``; ``luts`` (LUT RAM counts too),
+    ``board``: the fastest within these limits; both: the smallest that reaches it, refused where it
+    does not fit. ``family`` is the board's where one is given. Raises DesignError where nothing is
+    fast or small enough, naming what limits and the way out, and for settings that are none;
+    UsageError for goals that are no positive numbers.
+    """
+    check_network(network)
+    check_goals(fps, luts, board)
+    given = as_folding(given)
+    check_settings(
+        family=family,
+        clock_mhz=clock_mhz,
+        axis_width=axis_width,
+        memory=memory,
+        patchable=patchable,
+    )
+    clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
+    limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
+    if board is not None:
+        theirs, limits = board_limits(board)
+        check_family(theirs if family == "generic" else family, board, theirs)
+        family = theirs
+        if luts is not None and luts < (limits.lut or 0):
+            limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
+    groups = neuron_groups(network, walk(network))
+    check_folding(network, [n for group in groups for n in group], given)
+    given = with_memories(groups, given, memory)
+    check_styles(given, patchable, family)
+    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
+    search.prepare()
+    bounds = search.bounds()
+    goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
+    if fps is not None:
+        final, limited = _fast_enough(search, bounds, fps)
+    else:
+        final, limited = _small_enough(search, bounds)
+    faster, slower = _neighbours(search, bounds, final)
+    return Solution(final.design, final, limits, limited, faster, slower, goal)
+
+
+def _number(value: float) -> str:
+    """As people write it."""
+    return f"{value:,.10g}"
+
+
+def _place(name: str) -> str:
+    """A core as people know it."""
+    return ENDS.get(name, f"node '{name}'")
+
+
+def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice, str]:
+    """The smallest design for ``fps`` and what limits it; DesignError where none is or fits."""
+    target = int(search.clock_mhz * 1e6 / fps)
+    left = f"{target} are left at {_number(fps)} fps and {search.clock_mhz:g} MHz"
+    if target < bounds[0]:
+        name = max(search.options, key=lambda n: min(c.clocks for c in search.options[n]))
+        held = {"pe", "simd", "tp", "banks"} & set(search.given.get(name, {}))
+        raise DesignError(
+            f"node '{name}': its folding is given, and takes {bounds[0]} clocks an image, {left}; "
+            "give it more lanes, lower the fps or raise the clock"
+            if held
+            else f"node '{name}': its fastest folding takes {bounds[0]} clocks an image, {left}; "
+            "lower the fps or raise the clock"
+        )
+    found = search.smallest(bounds, target)
+    if not found:
+        best = _fastest(search, bounds, 0, limited=False)
+        assert best is not None
+        raise DesignError(
+            f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image in the "
+            f"fastest design there is, {left}; lower the fps or raise the clock"
+        )
+    final = _completed(search, found, target, exactly=True)
+    if final is not None:
+        name = final.design.bottleneck
+        return final, (
+            f"{_number(fps)} fps leave {target} clocks an image; '{name}' takes {final.interval}"
+        )
+    if search.fits(least := search.sized(found[0])):
+        took = max(least.interval, least.design.modelled_interval or 0)
+        raise DesignError(
+            f"{_place(least.design.bottleneck)}: takes {least.interval} clocks an image, but the "
+            f"whole network {took}, {left}; lower the fps or raise the clock"
+        )
+    best = next(_fitting(search, bounds), None)
+    reach = "nothing of this network fits"
+    if best is not None:
+        reach = f"the fastest that fits makes {search.clock_mhz * 1e6 / best.interval:.0f} fps"
+    raise DesignError(
+        f"{_too_big(search, search.sized(found[0]))}; {reach}; lower the fps, raise the clock, or "
+        "take a larger device"
+    )
+
+
+def _completed(
+    search: Search, found: Sequence[Choice], target: int, exactly: bool = False
+) -> Choice | None:
+    """Of designs, the best first, the best one with its buffers; None where none fits with them."""
+    even = [c for c in found if search.close(c, found[0], EVEN)][:TRIED]
+    finals = [*_complete(search, even, target, exactly)]
+    finals = finals or [*islice(_complete(search, found, target, exactly), 1)]
+    return min(finals, key=search.rank, default=None)
+
+
+def _complete(
+    search: Search, found: Sequence[Choice], target: int, exactly: bool
+) -> Iterator[Choice]:
+    """Of designs, the best first, those that also fit with their buffers. Where streams were made
+    for more clocks than ``target``, those that the token model sees keep up; ``exactly``: it sees
+    no more than ``target`` clocks an image."""
+    for choice in found:
+        final = search.complete(choice)
+        keeps_up = final.bound <= target or final.design.warning is None
+        if exactly:
+            keeps_up = (final.design.modelled_interval or 0) <= target
+        if search.fits(final) and final.interval <= target and keeps_up:
+            yield final
+        elif not search.fits(choice):
+            break  # nor do those that follow
+
+
+def _too_big(search: Search, choice: Choice, when: str = "") -> str:
+    """What a choice needs more of than there is, and which core takes most of it."""
+    shares = search.limits.shares(choice.estimate.total)
+    what = max(shares, key=lambda k: shares[k])
+    total = choice.estimate.total
+    used = {"lut": total.luts, "ff": total.ff, "bram": total.bram}[what]
+    words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}[what]
+    limit = getattr(search.limits, what)
+    name = choice.estimate.largest("luts" if what == "lut" else what)
+    has = f"{search.limits.where} has {_number(limit)} for it"
+    if search.limits.where.endswith("LUTs") and what == "lut":
+        has = f"{_number(limit)} are allowed"
+    return (
+        f"{_place(name)}: takes most of the {used:,.0f} {words} that {choice.interval:,} "
+        f"clocks an image need{when and ' ' + when}, {has}"
+    )
+
+
+def _fastest(
+    search: Search, bounds: list[int], after: int, *, limited: bool = True
+) -> Choice | None:
+    """The fastest design, if ``limited`` within the limits, of those of more than ``after`` clocks:
+    streams may make a design slower than its bound, so all bounds below the best one so far are
+    looked at."""
+    best: Choice | None = None
+    most = search.limits.lut if limited else None
+    for bound in bounds:
+        if best is not None and bound >= best.interval:
+            break
+        if search.floor(bound)[1] > (most or float("inf")):
+            continue
+        # Where designs that fit were too large with their buffers, others of the same bound.
+        for choice in search.variants(bound) if after else (search.at(bound),):
+            if limited and not search.fits(choice) and search.excess(choice)[0] < SHORT:
+                choice = search.polish(choice)
+            if choice.interval > after and (search.fits(choice) or not limited):
+                best = min(best or choice, choice, key=lambda c: c.interval)
+                break
+    return best
+
+
+def _fitting(search: Search, bounds: list[int]) -> Iterator[Choice]:
+    """Designs within the limits, complete, the fastest first and of those that are as fast the
+    smallest."""
+    after = 0
+    while (best := _fastest(search, bounds, after)) is not None:
+        after = best.interval
+        found = search.smallest(bounds, best.interval, [best])
+        if (final := _completed(search, found, best.interval)) is not None:
+            yield final
+
+
+def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
+    """The fastest design within the limits and what limits it; DesignError where none fits."""
+    final, held = next(_fitting(search, bounds), None), _held(search)
+    if final is None:
+        some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)[:3]
+        search.better.afresh()  # faster ones may have taken all tries
+        better = sorted(map(search.polish, some), key=search.rank)
+        final = _completed(search, better, max(c.interval for c in better))
+    if final is None:
+        smallest = min(map(search.sized, some), key=search.excess)
+        names = ", ".join(map(repr, held))
+        way = f"leave more of the folding given for {names} open, " if held else ""
+        raise DesignError(
+            f"{_too_big(search, smallest)}; no smaller folding was found: {way}allow more LUTs, "
+            "take a larger device, or a smaller network"
+        )
+    for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
+        choice = search.at(bound)
+        if choice.interval < final.interval:
+            if search.fits(choice := search.polish(choice)):
+                return final, _too_big(search, search.sized(choice))  # its buffers are too much
+            return final, _too_big(search, choice, "before buffers")
+    place = _place(final.design.bottleneck)
+    if final.design.bottleneck in held:
+        return final, f"{place} has its folding given; no limit is reached"
+    return final, f"{place} is as fast as it can be; no limit is reached"
+
+
+def _held(search: Search) -> list[str]:
+    """The nodes whose speed is given."""
+    return [name for name, entry in search.given.items() if {"pe", "simd", "tp"} & set(entry)]
+
+
+def _neighbours(
+    search: Search, bounds: Sequence[int], final: Choice
+) -> tuple[Choice | None, Choice | None]:
+    """The cheapest design that is faster than the chosen one, and the fastest that is smaller."""
+    faster = slower = None
+    for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
+        if (choice := search.at(bound)).interval < final.interval:
+            found = search.smallest(bounds, choice.interval, limited=False)
+            faster = min(found, key=lambda c: search.price(c.estimate.total, search.worth))
+            break
+    for bound in [b for b in bounds if b > final.interval][:NEAR]:
+        choice = search.at(bound)
+        if choice.interval > final.interval and (
+            choice.estimate.total.luts < final.estimate.total.luts
+        ):
+            slower = search.sized(search.polish(choice))
+            if slower.estimate.total.luts < final.estimate.total.luts:
+                break
+            slower = None
+    return faster and search.sized(faster), slower

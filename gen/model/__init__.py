@@ -1,0 +1,1 @@
+"""What a design costs and how its streams flow, before any synthesis."""

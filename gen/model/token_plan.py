@@ -1,0 +1,291 @@
+"""The token model's description of a network's hardware, from the very objects that elaborate."""
+
+from dataclasses import dataclass, field
+from math import gcd
+
+from amaranth.hdl import Elaboratable
+
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.input_join import shortcut_visits, sum_visits
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.stream.axis import ImageInput
+from sterna.hw.stream.bit_gearbox import BitGearbox
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.gearbox import BETWEEN, LaneSplit, PlaneStep, gear_steps
+from sterna.hw.stream.merge import MergeSpec
+from sterna.hw.stream.skip_fifo import latency_of
+from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.top.network_top import Branch, TopSpec
+
+__all__ = ["Plan", "plan_of", "KINDS"]
+
+KINDS = {
+    name: number
+    for number, name in enumerate(
+        (
+            "fifo",
+            "cut",
+            "join",
+            "split",
+            "gather",
+            "shifter",
+            "fork",
+            "meet",
+            "concat",
+            "source",
+            "result",
+            "sink",
+            "shortcut",
+            "core",
+        )
+    )
+}
+"""Units of tokens.cpp; their comments there say what their parameters are."""
+
+
+@dataclass
+class Plan:
+    """Units and channels. ``text``: for each unit its kind, then a counted list each of parameters,
+    input channels and output channels. A channel is a number; it leaves one unit and enters one.
+
+    In ``text``, ``images`` is where the number of images stands (two behind it that of those in
+    flight), ``limit`` where the largest interval does (numerator, denominator, packets before it
+    holds, clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer.
+    Channels: ``input`` of ``words`` an image, ``output`` of ``packet`` words a result, ``taps`` of
+    the nodes' streams, ``entries`` before and behind each buffer.
+    """
+
+    text: list[int] = field(default_factory=list)
+    channels: int = 0
+    images: int = 0
+    limit: int = 0
+    words: int = 0
+    packet: int = 0
+    input: int = 0
+    output: int = 0
+    taps: dict[str, int] = field(default_factory=dict)
+    depths: list[int] = field(default_factory=list)
+    entries: list[tuple[int, int]] = field(default_factory=list)
+
+    def channel(self) -> int:
+        self.channels += 1
+        return self.channels - 1
+
+    def unit(self, kind: str, parameters: list[int], inputs: list[int], outputs: list[int]) -> int:
+        """Add a unit; returns where its first parameter stands in ``text``."""
+        at = len(self.text) + 2
+        self.text.append(KINDS[kind])
+        for part in (parameters, inputs, outputs):
+            self.text += [len(part), *part]
+        return at
+
+    def step(self, kind: str, parameters: list[int], source: int) -> int:
+        """Add a unit with one input and one output; returns its output."""
+        out = self.channel()
+        self.unit(kind, parameters, [source], [out])
+        return out
+
+    def fifo(self, source: int, depth: int, latency: int = 1) -> int:
+        return self.step("fifo", [depth, latency], source)
+
+    def buffer(self, source: int) -> int:
+        """``hw.stream.buffers.Buffer``: two places, like a FIFO of two."""
+        return self.fifo(source, 2)
+
+    def slicer(self, slicer: Cut | Join, source: int) -> int:
+        numbers = [slicer.parts, slicer.last, slicer.period]
+        if isinstance(slicer, Cut):
+            if slicer.parts > 1:
+                source = self.step("cut", numbers, source)
+            return self.buffer(source)
+        source = self.buffer(source)
+        return self.step("join", numbers, source) if slicer.parts > 1 else source
+
+    def gearbox(self, given: Edge, taken: Edge, source: int) -> int:
+        for number, step in enumerate(gear_steps(given, taken)):
+            if number:
+                source = self.fifo(source, BETWEEN)
+            slicer = _asked(step).slicer()
+            if slicer is not None:
+                source = self.slicer(_asked(slicer), source)
+                continue
+            assert not isinstance(step, PlaneStep)
+            wide = step.src if isinstance(step, LaneSplit) else step.dst
+            numbers = [step.parts, step.last, wide.groups, wide.plane_beats]
+            if isinstance(step, LaneSplit):
+                source = self.buffer(self.step("split", numbers, source))
+            else:
+                source = self.step("gather", numbers, source)
+        return source
+
+    def bit_gearbox(self, gear: BitGearbox, source: int) -> int:
+        slicer = _asked(gear).slicer()
+        if slicer is not None:
+            return self.slicer(_asked(slicer), source)
+        unit = gcd(gear.w_in, gear.w_out)
+        rest = gear.packet_bits - (gear.words_in - 1) * gear.w_in
+        numbers = [gear.w_in // unit, gear.w_out // unit, rest // unit, gear.words_in]
+        return self.buffer(self.step("shifter", numbers, source))
+
+
+def plan_of(spec: TopSpec) -> Plan:
+    """All of a :class:`NetworkTop` that decides when a beat moves."""
+    plan = Plan()
+    flags, at = _image(plan, spec)
+    waiting = {spec.image: _spread(plan, at, spec.readings(spec.image))}
+    for instance in spec.cores:
+        inputs = [_branch(plan, b, waiting[b.source].pop(0)) for b in instance.branches]
+        if isinstance(instance.spec, MergeSpec):
+            at = _merge(plan, instance.spec, inputs)
+        elif isinstance(instance.spec, PoolSpec):
+            at = _pool(plan, instance.spec, inputs[0])
+        else:
+            at = _neuron(plan, instance.spec, inputs)
+        plan.taps[instance.target] = at
+        waiting[instance.target] = _spread(plan, at, spec.readings(instance.target))
+    plan.packet = spec.classes + 1
+    out = plan.channel()
+    plan.unit("result", [spec.classes], [at, flags], [out])
+    # A Buffer, or a Slot of one place.
+    plan.output = plan.fifo(out, 1 if spec.slow_result else 2)
+    plan.limit = plan.unit("sink", [plan.packet, 0, 1, 2, 0], [plan.output], []) + 1
+    return plan
+
+
+def _image(plan: Plan, spec: TopSpec) -> tuple[int, int]:
+    """ImageInput: the channels of its flags and of its beats."""
+    image = _asked(ImageInput(spec.edge, spec.height, spec.width, spec.axis_width))
+    words, flags = plan.channel(), plan.channel()
+    at = plan.unit("source", [0, image.words, spec.flight], [], [words, flags])
+    plan.images, plan.words, plan.input = at, image.words, words
+    gear = BitGearbox(spec.axis_width, image.canonical.width, image.bits)
+    beats = plan.bit_gearbox(gear, words)
+    if image.canonical != spec.edge:
+        beats = plan.gearbox(image.canonical, spec.edge, beats)
+    return flags, beats
+
+
+def _spread(plan: Plan, source: int, count: int) -> list[int]:
+    """A stream for each of its readings."""
+    if count < 2:
+        return [source]
+    outputs = [plan.channel() for _ in range(count)]
+    plan.unit("fork", [], [plan.buffer(source)], outputs)
+    return outputs
+
+
+def _branch(plan: Plan, branch: Branch, source: int) -> int:
+    if branch.buffer is not None:
+        kind, depth = branch.buffer
+        out = plan.channel()
+        plan.depths.append(plan.unit("fifo", [depth, latency_of(kind)], [source], [out]))
+        plan.entries.append((source, out))
+        source = out
+    if branch.given != branch.taken:
+        source = plan.gearbox(branch.given, branch.taken, source)
+    if branch.ahead is not None:
+        kind, depth = branch.ahead
+        source = plan.fifo(source, depth, latency_of(kind))
+    return source
+
+
+def _merge(plan: Plan, spec: MergeSpec, inputs: list[int]) -> int:
+    inputs = [plan.buffer(i) for i in inputs]
+    out = plan.channel()
+    if spec.mode == "concat":
+        plan.unit("concat", [edge.beats_per_pixel for edge in spec.inputs], inputs, [out])
+    else:
+        plan.unit("meet", [], inputs, [out])
+    return out
+
+
+def _pool(plan: Plan, spec: PoolSpec, source: int) -> int:
+    core = _asked(SpikingPool(spec))
+    g, clocks = spec.geometry, spec.visit_clocks
+    # Walker, line buffer, the register of the window's value and `done`, then the FIFO.
+    done = clocks + LineBuffer.latency + 1
+    visits = g.out_width * g.edge.beats_per_pixel
+    return _core(plan, g, visits, clocks, clocks, core.visits, 2, [done + 1], [source])
+
+
+def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
+    main, last = spec.front, spec.front.step_clocks()[-1]
+    queues = []
+    for front, source in zip(spec.others, inputs[1:], strict=False):
+        complete = front.step_clocks()[0 if front.held else -1]
+        visits = sum_visits(main, front, spec.visit_interval)
+        # A visit is here a clock after its last sum; its place is free one after the last step.
+        queues.append(_front(plan, front, visits, last + 1, [complete + 1], [source]))
+    for shortcut, source in zip(spec.shortcuts, inputs[len(spec.fronts) :], strict=True):
+        e, k = shortcut.edge, shortcut.beat_steps
+        depth = max(2, shortcut_visits(main, spec.visit_interval) * e.plane_beats)
+        ends = [min((beat + 1) * k, spec.steps) - 1 for beat in range(e.plane_beats)]
+        freed = [main.step_clocks()[t] + 1 for t in ends]
+        queues.append(plan.step("shortcut", [depth, *freed], source))
+    scan, steps = spec.scan_clocks(), spec.steps
+    if spec.readout:
+        # All words of a turn enter the FIFO together and come out of a register.
+        ends = [(turn + 1) * steps - 1 for turn in range(spec.turns)]
+        delays = [scan[t] + 2 for t in ends for _ in range(spec.scan_pe)]
+    else:
+        # A beat is complete in the last turn.
+        e, before = spec.out_edge, (spec.turns - 1) * steps
+        ends = [min((beat + 1) * e.pb, e.planes) - 1 for beat in range(e.plane_beats)]
+        delays = [scan[before + t] + 2 for t in ends]
+    return _front(plan, main, spec.credits, 2, delays, [inputs[0], *queues])
+
+
+def _front(
+    plan: Plan, f: FrontSpec, credits: int, back: int, delays: list[int], inputs: list[int]
+) -> int:
+    visits = f.geometry.out_width * f.output_groups
+    items = f.folds * f.plane_groups
+    return _core(plan, f.geometry, visits, items, f.visit_clocks, credits, back, delays, inputs)
+
+
+def _core(
+    plan: Plan,
+    g: Geometry,
+    visits: int,
+    items: int,
+    pitch: int,
+    credits: int,
+    back: int,
+    delays: list[int],
+    inputs: list[int],
+) -> int:
+    """A walker over a line buffer, ``visits`` visits an output row of ``items`` items each.
+
+    ``credits``: visits that may be under way; one comes back ``back`` clocks after the last token
+    of a visit was taken. ``delays``: the clocks of a visit's tokens. ``inputs``: map, queues.
+    """
+    out = plan.channel()
+    numbers = [
+        g.width * g.words_per_pixel,
+        g.height,
+        g.kernel[0],
+        g.stride[0],
+        g.padding[0],
+        g.out_height,
+        g.slots,
+        visits,
+        items,
+        max(items, pitch),
+        credits,
+        back,
+        LineBuffer.freeing,
+    ]
+    plan.unit("core", [*numbers, *delays], inputs, [out])
+    return out
+
+
+def _asked(component):
+    """A component of which only the numbers are wanted: no warning that it is not used."""
+    component._MustUse__silence = True
+    for part in vars(component).values():
+        if isinstance(part, Elaboratable):
+            _asked(part)
+    return component

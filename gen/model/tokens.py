@@ -1,0 +1,183 @@
+"""Cycle-exact clocks of a network's hardware without its data: rate, latency, deadlock, fill.
+
+Data never decides timing: a beat moves when its source has it and its sink has room. tokens.cpp
+computes when that is for every beat of some images, in a fraction of a second.
+"""
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.gen.model.token_plan import Plan, plan_of
+from sterna.gen.tools.native_cpp import library
+from sterna.hw.stream.skip_fifo import latency_of
+from sterna.hw.top.network_top import TopSpec
+
+__all__ = ["ENDLESS", "Limit", "TokenModel", "Timing", "settled"]
+
+ENDLESS = -1
+"""The depth of a buffer that is never full, and images in flight without a limit."""
+
+
+def settled(ends: NDArray[np.int64] | Sequence[int]) -> Fraction:
+    """Clocks an image in the long run, of images sent back to back: the mean over the second half
+    of them. Where its intervals repeat, over whole repetitions, so it is exact.
+
+    ``ends``: clocks in which results were complete, 3 or more.
+    """
+    gaps = np.diff(np.asarray(ends, np.int64))
+    half = gaps[len(gaps) // 2 :]
+    for period in range(1, len(half) // 2 + 1):
+        if (half[period:] == half[:-period]).all():
+            half = half[-period:]
+            break
+    return Fraction(int(half.sum()), len(half))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A run stops, as if nothing moved any more, once it is slower: from image ``first`` on, more
+    than ``interval`` clocks an image and ``grace`` clocks once."""
+
+    interval: Fraction
+    first: int = 2
+    grace: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """What a run gave. Clock 0 is the first one after reset; input and output never wait.
+
+    Attributes:
+        images: that were sent.
+        begins: int64, clock in which the first word of each image was taken.
+        ends: int64, clock in which the last word of each result was given; shorter than
+            ``images`` in a deadlock.
+        beats: int64 [beats] for each tapped node, the clock of each beat of its stream.
+        fill: for each buffer the depth from which it would never have refused a beat, if wanted.
+        grown: the depth of the buffer that was to grow.
+    """
+
+    images: int
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    beats: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    fill: list[int] = field(default_factory=list)
+    grown: int = 0
+
+    @property
+    def deadlock(self) -> bool:
+        """Some images never came out, and nothing moves any more."""
+        return len(self.ends) < self.images
+
+    @property
+    def latency(self) -> int:
+        """Clocks of the first image, its first word in to its last word out."""
+        return int(self.ends[0] - self.begins[0]) + 1
+
+    @property
+    def interval(self) -> Fraction:
+        """Clocks an image in the settled part, see :func:`settled`. Images must be enough that it
+        is: about twice as many as are on their way at once."""
+        return settled(self.ends)
+
+
+class TokenModel:
+    """The timing of everything in ``NetworkTop(spec)``; a million beats take some 20 ms.
+
+    The buffers are those of ``spec.buffers``, in order; ``depths`` and ``kinds`` of a run replace
+    the built ones. A bare :class:`Plan` will do, too.
+
+    Raises:
+        ToolMissing: there is no g++.
+    """
+
+    def __init__(self, spec: TopSpec | Plan):
+        self.plan = spec if isinstance(spec, Plan) else plan_of(spec)
+        self.buffers = [] if isinstance(spec, Plan) else spec.buffers
+        self._text = np.array(self.plan.text, np.int64)
+        self._lib = _library()
+        self._model = self._lib.sterna_tokens_new(self.plan.channels)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_model"):
+            self._lib.sterna_tokens_free(self._model)
+
+    def run(
+        self,
+        images: int = 5,
+        *,
+        depths: list[int] | None = None,
+        kinds: list[str] | None = None,
+        taps: bool = False,
+        fill: bool = False,
+        limit: int | Limit = 0,
+        in_flight: int | None = None,
+        grow: int | None = None,
+    ) -> Timing:
+        """Send images back to back until all results are out or nothing moves.
+
+        Args:
+            depths: beats of each buffer; 0 is none at all, :data:`ENDLESS`. None: as built.
+            kinds: storage of each buffer, which decides its latency. None: as built.
+            taps: whether to return the clocks of all beats of every node's stream.
+            fill: whether to return what each buffer would have needed.
+            limit: not 0: stop as soon as the interval is above it, as if it were a deadlock.
+            in_flight: images that may be on their way, or :data:`ENDLESS`. None: as built.
+            grow: number of a buffer that gets a beat deeper whenever nothing moves any more: from
+                depth 1 on, to the smallest with which all images come out.
+        """
+        text, plan = self._text.copy(), self.plan
+        text[plan.images] = images
+        if limit:
+            limit = limit if isinstance(limit, Limit) else Limit(Fraction(limit))
+            numbers = *limit.interval.as_integer_ratio(), limit.first, limit.grace
+            text[plan.limit : plan.limit + 4] = numbers
+        if in_flight is not None:
+            text[plan.images + 2] = in_flight
+        for k, at in enumerate(plan.depths):
+            if depths is not None:
+                text[at] = depths[k]
+            if kinds is not None:
+                text[at + 1] = latency_of(kinds[k])
+        at = -1 if grow is None else plan.depths[grow]
+        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text), at)
+        assert done, "tokens.cpp and tokenplan.py differ"
+        words, results = self._beats(plan.input), self._beats(plan.output)
+        need = self._lib.sterna_tokens_fill
+        return Timing(
+            images,
+            words[:: plan.words],
+            results[plan.packet - 1 :: plan.packet],
+            {node: self._beats(channel) for node, channel in plan.taps.items()} if taps else {},
+            [int(need(self._model, i, o)) for i, o in plan.entries] if fill else [],
+            int(self._lib.sterna_tokens_grown(self._model)),
+        )
+
+    def _beats(self, channel: int) -> NDArray[np.int64]:
+        clocks = ctypes.POINTER(ctypes.c_int64)()
+        count = self._lib.sterna_tokens_beats(self._model, channel, ctypes.byref(clocks))
+        return np.ctypeslib.as_array(clocks, (count,)).copy() if count else np.zeros(0, np.int64)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    lib = library(Path(__file__).with_name("tokens.cpp"))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    for name, result, arguments in (
+        ("new", pointer, [number]),
+        ("free", None, [pointer]),
+        ("run", ctypes.c_int, [pointer, pointer, number, number]),
+        ("grown", number, [pointer]),
+        ("beats", number, [pointer, number, pointer]),
+        ("fill", number, [pointer, number, number]),
+    ):
+        function = getattr(lib, f"sterna_tokens_{name}")
+        function.restype, function.argtypes = result, arguments
+    return lib

@@ -1,0 +1,222 @@
+"""Folding one layer's real neuron into an integer NeuronRule (DESIGN section 3).
+
+Everything is divided by the channel's ``unit`` (``gen.quantize.ties``) and multiplied by 2**F, in
+float64; '>=' becomes ceil, '>' becomes floor + 1, the rest rounds half up (as a decay does in
+hardware).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
+from sterna.gen.quantize.ties import InUnits, bias_in_start, bias_in_threshold, in_units, is_whole
+from sterna.golden.bounds import FAR, rule_bounds
+from sterna.golden.errors import NetworkError
+from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
+
+__all__ = [
+    "Unit",
+    "decay_of",
+    "nearest_decay",
+    "fold_rule",
+    "is_lossless",
+    "bias_in_start",
+    "highest_membrane",
+    "pattern_rule",
+]
+
+AnyNeuron = FloatNeuron | FloatReadout
+SAME = 1e-9  # how near two factors are one
+NEARBY = 0.05  # a leak that is moved by more is another network
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a layer's integers stand for, per channel (O,).
+
+    ``size``: real value of 1, > 0; ``offset``: real input of every step; ``constant``: channels
+    whose weights do not count; ``low``, ``high``: range of the integer input x; ``shifts``,
+    ``coef``: as in NeuronRule.
+    """
+
+    size: np.ndarray
+    offset: np.ndarray
+    constant: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    shifts: tuple[int, ...] = (0,)
+    coef: tuple[np.ndarray, ...] = ()
+
+
+def decay_of(node: str, what: str, factor: float, tolerance: float) -> Decay | None:
+    """The Decay of a real factor; None for 1. NetworkError where no decay is within tolerance."""
+    if abs(factor - 1.0) <= SAME:
+        return None
+    if not -SAME <= factor <= 1 + SAME:
+        raise NetworkError(
+            f"node '{node}': {what} {factor} is not from 0 to 1: hardware has 0, 1 and 1 - 2**-k1 "
+            f"[- 2**-k2]; train with a {what} between them"
+        )
+    best = nearest_decay(factor)
+    away = abs(best.factor - factor)
+    if not away <= max(tolerance, 0.0) + SAME:
+        way = f"train with the nearest, {best.factor}"
+        if away <= NEARBY:
+            enough = f"{away:.3g}"
+            enough = enough if float(enough) + SAME >= away else f"{away * 1.01:.3g}"  # rounded
+            way += (
+                f", or allow it with leak_tolerance {enough} (sterna quantize --leak-tolerance "
+                f"{enough})"
+            )
+        raise NetworkError(
+            f"node '{node}': {what} {factor} is not 1 - 2**-k1 [- 2**-k2], 0 or 1; {way}"
+        )
+    return best
+
+
+def nearest_decay(factor: float) -> Decay:
+    """The Decay that is nearest to a real factor, the simpler one of two; 0 is no memory."""
+    choices = [Decay(k) for k in range(1, MAX_DECAY + 1)]
+    choices += [Decay(a, b) for a in range(1, MAX_DECAY) for b in range(a + 1, MAX_DECAY + 1)]
+    choices.append(Decay(1, 1))
+    return min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
+
+
+def is_lossless(node: AnyNeuron, unit: Unit, steps: int) -> bool:
+    """True where F = 0 loses nothing, whatever the images: all that is added moves the threshold,
+    or is whole, and nothing decays but to 0."""
+    if bias_in_threshold(node, steps):
+        return True
+    if node.leak not in (0.0, 1.0) or node.synapse not in (None, "ramp", 0.0, 1.0):
+        return False
+    c = in_units(node, unit.size, unit.offset, steps)
+    added = [c.bias, c.start] + [c.back] * (node.reset == "subtract")
+    return all(is_whole(a) for a in added)
+
+
+def _round(a: np.ndarray) -> np.ndarray:
+    return np.floor(a + 0.5)
+
+
+def fold_rule(
+    node: AnyNeuron, unit: Unit, steps: int, fraction: int, tolerance: float
+) -> tuple[NeuronRule, int]:
+    """(rule, number of channels that can never fire) of a layer at F = ``fraction``."""
+    leak = decay_of(node.name, "leak", node.leak, tolerance)
+    synapse: Decay | str | None = None
+    if node.synapse is not None and node.synapse != 0.0:  # a synapse of 0 is none
+        factor = 1.0 if node.synapse == "ramp" else float(node.synapse)
+        synapse = decay_of(node.name, "synapse", factor, tolerance) or "ramp"
+    c = in_units(node, unit.size, unit.offset, steps)
+    per = 2.0**fraction
+    rule_bias, rule_start = _round(c.bias * per), _round(c.start * per)
+    for what, a in (("bias", rule_bias), ("v_init", rule_start)):
+        _check_bits(node, what, a, "its channel's gain is almost zero: set that gain to 0")
+    threshold = whole_threshold(node, c, fraction)
+    highest = highest_membrane(unit, rule_bias, rule_start, leak, synapse, steps, fraction)
+    silent = threshold > highest
+    threshold = np.where(silent, highest + 1, threshold)
+    threshold = np.maximum(threshold, -(2.0**30))  # reached by everything: any such value will do
+    step_back = np.where(silent, threshold, _round(c.back * per))
+    if bias_in_threshold(node, steps):
+        step_back = threshold  # of no effect
+    if node.reset == "none" and not (isinstance(node, FloatReadout) and node.mode == "first_spike"):
+        threshold = step_back = np.zeros_like(threshold)
+        silent = np.zeros_like(silent)
+    _check_bits(node, "threshold", threshold, "use fewer fraction bits or larger gains")
+    if node.reset == "subtract":
+        _check_bits(node, "reset_by", step_back, "use fewer fraction bits or larger gains")
+    rule = NeuronRule(
+        threshold,
+        node.reset,
+        step_back if node.reset == "subtract" else None,
+        rule_bias if np.any(rule_bias) else None,
+        rule_start if np.any(rule_start) else None,
+        leak,
+        synapse,
+        getattr(node, "delay", 0),
+        fraction,
+        unit.shifts,
+        unit.coef,
+    )
+    return rule, int(silent.sum())
+
+
+def whole_threshold(node: AnyNeuron, c: InUnits, fraction: int) -> np.ndarray:
+    """The least whole number of units of 2**-F at which the real neuron fires, float64 (O,)."""
+    exact = c.threshold * 2.0**fraction
+    near = np.round(exact)  # whole units are whole; parts of them may be met by a leak of a half
+    exact = np.where(np.abs(exact - near) <= c.tie * 2.0**fraction, near, exact)
+    return np.floor(exact) + 1 if node.strict else np.ceil(exact)
+
+
+def _check_bits(node: AnyNeuron, what: str, a: np.ndarray, way: str) -> None:
+    if np.any(np.abs(a) >= 2**31):
+        raise NetworkError(
+            f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; "
+            f"{way} or retrain"
+        )
+
+
+def highest_membrane(
+    unit: Unit,
+    bias: np.ndarray,
+    start: np.ndarray,
+    leak: Decay | None,
+    synapse: Decay | str | None,
+    steps: int,
+    fraction: int,
+) -> np.ndarray:
+    """The largest membrane each channel can reach if it never fires, float64 (O,); 2**40 where
+    that is more, which no register holds."""
+    near = lambda a: np.clip(a, -FAR, FAR)  # noqa: E731
+    v = near(start.astype(np.int64))
+    i = np.zeros_like(v)
+    top = np.full(v.shape, -FAR)
+    high = near(unit.high) << fraction
+    for t in range(steps):
+        now = bias[t] if bias.ndim == 2 else bias
+        drive = near(high + now.astype(np.int64))
+        if synapse is not None:
+            i = near((synapse(i) if isinstance(synapse, Decay) else i) + drive)
+            drive = i
+        v = near((leak(v) if leak is not None else v) + drive)
+        top = np.maximum(top, v)
+    return top.astype(np.float64)
+
+
+def pattern_rule(
+    node: AnyNeuron, rule: NeuronRule, fires: np.ndarray, unit: Unit, channels: np.ndarray
+) -> NeuronRule:
+    """``rule`` with the given binary channels made constant: fires (T, O) says when they do.
+
+    Binary weights cannot be zero, so only 'never' and 'always' can be built: a threshold above
+    or below all that the weights can add up to.
+    """
+    threshold = rule.threshold.astype(np.int64)
+    back = np.array(rule.reset_by, np.int64)
+    bias, start = np.array(rule.bias), np.array(rule.v_init)
+    bias[..., channels], start[channels] = 0, 0
+    # what its weights, of any sign, add up to: the membrane of all steps, never reset
+    most = np.maximum(np.abs(unit.low), np.abs(unit.high))
+    free = replace(rule, reset="none", bias=None, v_init=None, reset_by=None)
+    for o in np.flatnonzero(channels):
+        if fires[:, o].any() and not fires[:, o].all():
+            raise NetworkError(
+                f"node '{node.name}': channel {o} has zero gain and fires at some steps only, "
+                "which binary weights cannot do; use ternary weights or retrain"
+            )
+        x = np.zeros_like(most)
+        x[o] = most[o]
+        low, high = rule_bounds(free, (-x, x), len(fires)).u
+        threshold[o] = low if fires[0, o] else high + 1
+        back[o] = 0
+    _check_bits(node, "threshold", threshold, "use fewer fraction bits")
+    return replace(
+        rule,
+        threshold=threshold,
+        bias=bias,
+        v_init=start,
+        reset_by=back if node.reset == "subtract" else None,
+    )

@@ -1,0 +1,411 @@
+"""FloatNetwork -> integer Network: the one place where real numbers become hardware integers.
+
+Batch norms, weight scales, negative gains, pool divisors, '>' against '>=' and the fraction bits F
+are decided here and nowhere else (DESIGN section 3). Each channel is divided by the real value of
+one integer unit of its weighted sum, so only threshold, reset_by, bias and v_init carry reals.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from sterna.gen.quantize.arguments import batch_axis, check_arguments
+from sterna.gen.quantize.float_network import (
+    FloatConv2d,
+    FloatInput,
+    FloatLinear,
+    FloatMerge,
+    FloatNetwork,
+    FloatNeuron,
+    FloatPool,
+    FloatReadout,
+)
+from sterna.gen.quantize.input_norm import plain_input
+from sterna.gen.quantize.neuron_rules import Unit, fold_rule, is_lossless, pattern_rule
+from sterna.gen.quantize.reference import (
+    at_decision,
+    float_classes,
+    merge_shifts,
+    order_of,
+    reference,
+    walk,
+    weighted_sum,
+)
+from sterna.gen.quantize.run_record import finished_record
+from sterna.gen.quantize.scales import find_unit, trits_of
+from sterna.golden.bounds import RANK_BITS, node_bounds, rule_bounds, signed_bits, wide_registers
+from sterna.golden.errors import NetworkError
+from sterna.golden.files import save
+from sterna.golden.network import (
+    MAX_VALUE,
+    Conv2d,
+    Input,
+    Linear,
+    Merge,
+    Network,
+    Neuron,
+    Node,
+    Pool,
+    Readout,
+)
+from sterna.golden.rule import MAX_FRACTION, NeuronRule
+
+__all__ = [
+    "quantize",
+    "quantize_run",
+    "QuantizeReport",
+    "LayerReport",
+    "FRACTION_RANGE",
+    "MISMATCH",
+]
+
+FRACTION_RANGE = range(2, MAX_FRACTION + 1)
+MISMATCH = 1e-3  # of a layer's spikes, of a readout's classes
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One neuron layer: F, bits of its membrane register, ``mismatch``, channels that are constant
+    or can never fire.
+
+    ``mismatch``: the spikes (step, image, channel, y, x) that differ from the float layer's on the
+    same inputs, divided by the float layer's spikes (by 1 where it has none); of a readout, the
+    share of images whose class differs.
+    """
+
+    name: str
+    fraction_bits: int
+    width: int
+    mismatch: float
+    constant: int
+    silent: int
+
+
+@dataclass
+class QuantizeReport:
+    """What quantize decided and what it cost; accuracies are None where no labels were given."""
+
+    layers: list[LayerReport] = field(default_factory=list)
+    images: int = 0
+    accuracy_float: float | None = None
+    accuracy_integer: float | None = None
+    evaluated: int = 0
+
+    def as_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+    def table(self) -> str:
+        """For people."""
+        rows = [f"{'layer':<12} {'F':>2} {'bits':>4} {'mismatch':>9} constant silent"]
+        rows += [
+            f"{r.name:<12} {r.fraction_bits:>2} {r.width:>4} {r.mismatch:>9.2e} "
+            f"{r.constant:>8} {r.silent:>6}"
+            for r in self.layers
+        ]
+        rows += [
+            f"{r.name}: at no F that fits does less than {MISMATCH:g} of it differ"
+            for r in self.layers
+            if r.mismatch > MISMATCH
+        ]
+        if self.accuracy_float is not None and self.accuracy_integer is not None:
+            rows.append(
+                f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
+                f"integer {self.accuracy_integer:.2%}"
+            )
+        return "\n".join(rows)
+
+
+def quantize(
+    network: FloatNetwork,
+    calibration: np.ndarray,
+    *,
+    name: str = "network",
+    fraction_bits: Mapping[str, int] | None = None,
+    evaluate: tuple[np.ndarray, np.ndarray] | None = None,
+    leak_tolerance: float = 0.0,
+) -> tuple[Network, QuantizeReport]:
+    """The exact integer network of a trained float network.
+
+    Parameters
+    ----------
+    calibration : images as ``golden.exact.run`` takes them, [B,C,H,W] ([T,B,C,H,W] for 'frames'),
+        checked by the same sentences; the first 256 are used
+    fraction_bits : F by neuron name, where training already chose it; else 0 where that is
+        lossless and the smallest of 2..16 that fits 32 bits and whose ``mismatch`` is <= 1e-3
+        (of a count readout also that of its spikes)
+    evaluate : (images, labels) to report the accuracy of both networks on
+    leak_tolerance : how far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2]
+
+    Raises NetworkError (node, cause, next step) for everything that cannot be exact, UsageError
+    for images that do not fit.
+    """
+    images, fraction_bits, evaluate, leak_tolerance = check_arguments(
+        network, calibration, name, fraction_bits, evaluate, leak_tolerance
+    )
+    network = plain_input(network)
+    nodes, maximum, trits = _shared_nodes(network)
+    signs = _Signs(network, trits)
+    report = QuantizeReport(images=images.shape[batch_axis(network)])
+    layers: list[tuple[str, float, int, int]] = []
+    for node, streams in walk(network, images):
+        unit, flips = find_unit(network, node, signs.plain, maximum)
+        for source, flip in flips.items():
+            trits[source] = signs.turn(source, node.name, flip)
+        layer = _Layer(network, node, unit, trits, streams, leak_tolerance)
+        rule, mismatch, silent = layer.choose(fraction_bits.get(node.name))
+        layers.append((node.name, mismatch, int(unit.constant.sum()), silent))
+        if isinstance(node, FloatReadout):
+            scale = float(unit.size[0]) / 2**rule.fraction_bits
+            scale = 1.0 if node.mode != "membrane" else scale
+            nodes[node.name] = Readout(node.name, node.inputs, rule, node.mode, scale)
+        else:
+            nodes[node.name] = Neuron(node.name, node.inputs, rule, float(node.amplitude))
+            streams[node.name] = layer.spikes
+    for node in network.nodes:
+        if isinstance(node, FloatConv2d):
+            nodes[node.name] = Conv2d(
+                node.name,
+                node.input,
+                trits[node.name],
+                node.stride,
+                node.padding,
+                node.groups,
+                node.kind,
+            )
+        elif isinstance(node, FloatLinear):
+            nodes[node.name] = Linear(node.name, node.input, trits[node.name], node.kind)
+    result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
+    for layer_name, mismatch, constant, silent in layers:
+        width = node_bounds(result, layer_name).width("u", "v")
+        bits = rule_of(result, layer_name).fraction_bits
+        report.layers.append(LayerReport(layer_name, bits, width, mismatch, constant, silent))
+    if evaluate is not None:
+        _evaluate(network, result, evaluate, report)
+    return result, report
+
+
+def quantize_run(
+    source: str | Path,
+    out: str | Path,
+    calibration: np.ndarray,
+    evaluate: tuple[np.ndarray, np.ndarray] | None = None,
+) -> tuple[Network, QuantizeReport]:
+    """``sterna quantize``: SOURCE is a run folder or a float network's json; writes network.json
+    and network.safetensors into OUT. A run's name and its chosen fraction bits are kept."""
+    source = Path(source)
+    folder = source if source.is_dir() else source.parent
+    head = finished_record(folder)
+    chosen, name = head.get("fraction_bits"), head.get("name", "network")
+    result, report = quantize(
+        FloatNetwork.load(source), calibration, name=name, fraction_bits=chosen, evaluate=evaluate
+    )
+    save(result, out)
+    return result, report
+
+
+def rule_of(network: Network, name: str) -> NeuronRule:
+    """The rule of a Neuron or Readout."""
+    node = network[name]
+    assert isinstance(node, Neuron | Readout)
+    return node.rule
+
+
+def _evaluate(
+    network: FloatNetwork,
+    result: Network,
+    evaluate: tuple[np.ndarray, np.ndarray],
+    report: QuantizeReport,
+) -> None:
+    from sterna.golden.exact import run  # torch only where accuracies are asked for
+
+    images, labels = evaluate
+    report.evaluated = len(labels)
+    report.accuracy_float = float(np.mean(float_classes(network, images) == labels))
+    report.accuracy_integer = float(np.mean(run(result, images).classes == labels))
+
+
+def _check_pool(node: FloatPool, top: int) -> None:
+    """NetworkError for a maximum that is none of single spikes, or that pads."""
+    padded = bool(np.any(getattr(node, "padding", 0)))
+    if node.mode in ("sum", "avg") and not padded:
+        return
+    if padded or top > 1:
+        what = "with padding" if padded else f"of values up to {top}"
+        raise NetworkError(
+            f"node '{node.name}': a pool '{node.mode}' {what} cannot be built; pool single spikes "
+            "without padding, or let a depthwise convolution of ones with threshold 1 and reset "
+            "'zero' say where any of a window fires"
+        )
+
+
+class _Signs:
+    """Trits of the weighted nodes, turned once for all that read them."""
+
+    def __init__(self, network: FloatNetwork, plain: dict[str, np.ndarray]) -> None:
+        self.network, self.plain = network, dict(plain)
+        self.readers: dict[str, list[tuple[str, np.ndarray]]] = {}
+
+    def turn(self, name: str, reader: str, flip: np.ndarray) -> np.ndarray:
+        """The trits of ``name`` times the gains' signs (0: none) of what reads it. NetworkError
+        where another reader's are others.
+
+        Binary weights cannot be 0: where a reader has no gain, any sign does.
+        """
+        trits, sign = self.plain[name], flip
+        for other, old in self.readers.setdefault(name, []):
+            clash = trits * flip != trits * old
+            if self._binary(name):
+                clash &= (flip != 0) & (old != 0)
+                sign = np.where(sign == 0, old, sign)
+            if clash.any():
+                o = int(np.argwhere(clash)[0, 0])
+                gains = [("negative", "zero", "positive")[int(f.flat[o]) + 1] for f in (old, flip)]
+                raise NetworkError(
+                    f"node '{name}': its weights are read by '{other}' with a {gains[0]} gain and "
+                    f"by '{reader}' with a {gains[1]} gain (channel {o}), but can be turned for "
+                    f"one of them only; give each a copy of '{name}' of its own"
+                )
+        self.readers[name].append((reader, flip))
+        return (trits * np.where(sign == 0, self._binary(name), sign)).astype(np.int8)
+
+    def _binary(self, name: str) -> bool:
+        return self.network.by_name[name].kind == "binary"  # type: ignore[union-attr]
+
+
+def _shared_nodes(
+    network: FloatNetwork,
+) -> tuple[dict[str, Node], dict[str, int], dict[str, np.ndarray]]:
+    """Integer nodes that need no choice, the largest value of each stream, trits by node."""
+    nodes: dict[str, Node] = {}
+    maximum: dict[str, int] = {}
+    trits: dict[str, np.ndarray] = {}
+    for node in network.nodes:
+        if isinstance(node, FloatInput):
+            nodes[node.name] = Input(node.name, node.shape, node.coding, node.bits, node.seed)
+            maximum[node.name] = (1 << node.bits) - 1 if node.coding == "direct" else 1
+        elif isinstance(node, FloatPool):
+            mode = "sum" if node.mode == "avg" else node.mode
+            _check_pool(node, maximum[node.input])
+            nodes[node.name] = Pool(node.name, node.input, mode, node.kernel, node.stride)
+            times = node.kernel[0] * node.kernel[1] if mode == "sum" else 1
+            maximum[node.name] = maximum[node.input] * times
+        elif isinstance(node, FloatMerge):
+            shifts = merge_shifts(network, node)
+            nodes[node.name] = Merge(node.name, node.inputs, node.mode, shifts)
+            tops = [maximum[n] << k for n, k in zip(node.inputs, shifts, strict=True)]
+            maximum[node.name] = {"add": sum(tops), "concat": max(tops)}.get(node.mode, 1)
+        elif isinstance(node, FloatNeuron):
+            maximum[node.name] = 1
+        elif not isinstance(node, FloatReadout):
+            trits[node.name] = trits_of(node)
+        if maximum.get(node.name, 0) > MAX_VALUE:
+            raise NetworkError(
+                f"node '{node.name}': its values reach {maximum[node.name]}, more than "
+                f"{MAX_VALUE}; add or pool fewer streams"
+            )
+    return nodes, maximum, trits
+
+
+class _Layer:
+    """One neuron layer on the calibration images: tries fractions, keeps the best one's spikes."""
+
+    def __init__(
+        self,
+        network: FloatNetwork,
+        node: FloatNeuron | FloatReadout,
+        unit: Unit,
+        trits: dict[str, np.ndarray],
+        streams: dict[str, np.ndarray],
+        tolerance: float,
+    ) -> None:
+        self.node, self.unit, self.tolerance = node, unit, tolerance
+        self.steps = network.steps
+        self.real, v = reference(network, node, streams, unit.size)
+        self.spikes = self.real
+        self.classes: np.ndarray | None = None
+        if isinstance(node, FloatReadout):
+            if node.mode == "first_spike":
+                v = reference(network, at_decision(node), streams, unit.size)[1]
+            self.classes = order_of(node, self.real, v).argmax(1)
+        self.sums: list[np.ndarray] = []
+        self.shortcuts: list[np.ndarray] = []
+        binary = False
+        for i in node.inputs:
+            source = network.by_name[i]
+            if isinstance(source, FloatConv2d | FloatLinear):
+                z = weighted_sum(source, trits[i], streams[source.input])
+                self.sums.append(z.astype(np.int64))
+                binary |= source.kind == "binary"
+            else:
+                self.shortcuts.append(streams[i])
+        self.stuck = unit.constant & binary
+
+    def choose(self, fixed: int | None) -> tuple[NeuronRule, float, int]:
+        """(rule, mismatch, silent channels) at the fixed F, or at the smallest that is good."""
+        if fixed is None and is_lossless(self.node, self.unit, self.steps):
+            fixed = 0
+        if fixed is not None:
+            rule, silent = self._fold(fixed)
+            mismatch, _, self.spikes = self._compare(rule)
+            return rule, mismatch, silent
+        best: tuple[NeuronRule, float, int] | None = None
+        least = np.inf
+        for fraction in (*FRACTION_RANGE, 1, 0):
+            if best is not None and fraction < FRACTION_RANGE.start:
+                break  # these are for layers that have no room for more
+            found = self._fold_if_it_fits(fraction)
+            if found is None and best is not None:
+                break  # nor will more have room
+            if found is None:
+                continue
+            mismatch, worst, spikes = self._compare(found[0])
+            if best is None or worst < least:
+                best, self.spikes, least = (found[0], mismatch, found[1]), spikes, worst
+            if worst <= MISMATCH:
+                break
+        if best is None:  # whoever looks at the network's bounds says why
+            rule, silent = self._fold(0)
+            best = rule, 1.0, silent
+        return best
+
+    def _fold_if_it_fits(self, fraction: int) -> tuple[NeuronRule, int] | None:
+        """None where registers have no room for that F, as ``golden.bounds`` will ask."""
+        try:
+            rule, silent = self._fold(fraction)
+        except NetworkError:
+            if fraction == 0:
+                raise
+            return None
+        mode = self.node.mode if isinstance(self.node, FloatReadout) else None
+        b = rule_bounds(rule, (self.unit.low, self.unit.high), self.steps)
+        ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
+        return (rule, silent) if ranked and not wide_registers(rule, b, mode) else None
+
+    def _fold(self, fraction: int) -> tuple[NeuronRule, int]:
+        rule, silent = fold_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
+        if self.stuck.any():
+            fires = self.real[:, 0, :, 0, 0]
+            rule = pattern_rule(self.node, rule, fires, self.unit, self.stuck)
+        return rule, silent
+
+    def _compare(self, rule: NeuronRule) -> tuple[float, float, np.ndarray]:
+        """(mismatch as in ``LayerReport``, what F is chosen by, integer spikes): the same but for
+        counts, which are to be right beyond their order."""
+        from sterna.golden.exact import scan, torch  # here: importing gen does not import torch
+
+        shortcuts = [torch.from_numpy(s) for s in self.shortcuts]
+        sums = [torch.from_numpy(z) for z in self.sums]
+        done = scan(sums, rule, self.steps, shortcuts)
+        spikes, v = done.spikes.numpy(), done.v.numpy()
+        differ = float(np.count_nonzero(spikes != self.real) / max(1, np.count_nonzero(self.real)))
+        if isinstance(self.node, FloatReadout):
+            if self.node.mode == "first_spike":  # whose membranes are those at the first spike
+                v = scan(sums, replace(rule, reset="once"), self.steps, shortcuts).v.numpy()
+            whole = v.astype(np.float64)
+            classes = order_of(self.node, spikes, whole, exact=True).argmax(1)
+            wrong = float(np.mean(classes != self.classes))
+            return wrong, max(wrong, differ) if self.node.mode == "count" else wrong, spikes
+        return differ, differ, spikes

@@ -1,0 +1,389 @@
+"""What a FloatNetwork computes, in plain numpy: the reference that quantize is measured against.
+
+Slow and simple on purpose. Streams are [T,B,C,H,W] ([1,B,C,H,W] where nothing depends on t) in
+integer units of their amplitude: a spike is 1, a pixel 0..255; weighted sums come out real, in
+float64: what float32 would make of a sum depends on the order it is added in, the rule for ties
+(``gen.quantize.ties``) does not.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from sterna.gen.quantize.float_network import (
+    FloatConv2d,
+    FloatInput,
+    FloatLinear,
+    FloatMerge,
+    FloatNetwork,
+    FloatNeuron,
+    FloatPool,
+    FloatReadout,
+)
+from sterna.gen.quantize.input_norm import plain_input
+from sterna.gen.quantize.ties import InUnits, in_units, ranks, tie_width
+from sterna.golden.coding import check_images, encode
+from sterna.golden.errors import NetworkError
+from sterna.golden.network import Input
+from sterna.golden.rule import MAX_SHIFT
+
+__all__ = [
+    "Worth",
+    "affine",
+    "at_decision",
+    "float_classes",
+    "float_logits",
+    "input_stream",
+    "join",
+    "merge_shifts",
+    "order_of",
+    "pool",
+    "raw_images",
+    "real_drive",
+    "reference",
+    "scan_real",
+    "walk",
+    "weighted_sum",
+    "worth_of",
+]
+
+Weighted = FloatConv2d | FloatLinear
+SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
+CHUNK = 32  # images whose windows are gathered at a time
+
+
+def raw_images(node: FloatInput, images: Any, steps: int) -> np.ndarray:
+    """Images as uint8, checked as ``golden.exact.run`` checks them, by the same sentences."""
+    return check_images(_input_of(node), images, steps)
+
+
+def _input_of(node: FloatInput) -> Input:
+    return Input(node.name, node.shape, node.coding, node.bits, node.seed)
+
+
+def input_stream(node: FloatInput, images: Any, steps: int) -> np.ndarray:
+    """Pixels [1,B,C,H,W] of a direct input, else the coded spikes [T,B,C,H,W]; uint8.
+
+    UsageError or NetworkError where the images are not what ``golden.exact.run`` takes.
+    """
+    return encode(_input_of(node), images, steps)
+
+
+def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.ndarray:
+    """sum of weight * stream over the window, zero padding; float64 [T,B,O,OH,OW].
+
+    Exact where the weights of each channel are -a, 0, +a: whole sums times a. ``weight`` stands
+    in for the node's own (trits instead of real values).
+    """
+    t, b = stream.shape[:2]
+    w = np.asarray(weight, np.float64).reshape(len(weight), -1)
+    size = np.abs(w).max(1, keepdims=True)
+    size[size == 0] = 1.0
+    whole = bool(np.all((w == 0) | (np.abs(w) == size)))
+    if whole:  # float32, twice as fast, holds whole sums below 2**24
+        w = w / size
+    most = np.abs(w).sum(1).max() * float(stream.max(initial=0))
+    w = w.astype(np.float32 if whole and most < 1 << 24 else np.float64)
+    if isinstance(node, FloatLinear):
+        out = (stream.reshape(t * b, -1).astype(w.dtype) @ w.T)[:, :, None, None]
+    else:
+        flat = stream.reshape(t * b, *stream.shape[2:])
+        parts = [_conv(node, w, flat[k : k + CHUNK]) for k in range(0, t * b, CHUNK)]
+        out = np.concatenate(parts)
+    out = out.astype(np.float64)
+    if whole:
+        out *= size[:, :, None]
+    return out.reshape(t, b, *out.shape[1:])
+
+
+def _conv(node: FloatConv2d, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    top, bottom, left, right = node.padding
+    kh, kw = node.weight.shape[2:]
+    (sh, sw), g = node.stride, node.groups
+    x = np.pad(x.astype(w.dtype), ((0, 0), (0, 0), (top, bottom), (left, right)))
+    win = sliding_window_view(x, (kh, kw), axis=(2, 3))[:, :, ::sh, ::sw]
+    n, c, oh, ow = win.shape[:4]
+    win = win.reshape(n, g, c // g, oh, ow, kh, kw).transpose(0, 1, 3, 4, 2, 5, 6)
+    flat = win.reshape(n, g, oh * ow, -1)
+    out = flat @ w.reshape(g, len(w) // g, -1).transpose(0, 2, 1)
+    return out.transpose(0, 1, 3, 2).reshape(n, len(w), oh, ow)
+
+
+def pool(node: FloatPool, stream: np.ndarray) -> np.ndarray:
+    """Pooled stream in integer units ('avg' is the sum, its divisor is in the amplitude)."""
+    win = sliding_window_view(stream, node.kernel, axis=(3, 4))
+    win = win[:, :, :, :: node.stride[0], :: node.stride[1]]
+    if node.mode in ("sum", "avg"):
+        return win.sum((-2, -1), dtype=np.uint32)
+    out = win.max((-2, -1))
+    if node.mode == "first":  # the earliest step in which any of the window fires, only
+        out = out * (np.cumsum(out, 0) == 1)
+    return out.astype(np.uint8)
+
+
+def merge_shifts(network: FloatNetwork, node: FloatMerge) -> tuple[int, ...]:
+    """Left shift that brings each input of a merge to the smallest amplitude among them.
+
+    NetworkError where two amplitudes are no power of two apart, or differ in a boolean merge.
+    """
+    amplitudes = [network.amplitude[n] for n in node.inputs]
+    least = node.inputs[int(np.argmin(amplitudes))]
+    out = []
+    for name, amplitude in zip(node.inputs, amplitudes, strict=True):
+        ratio = amplitude / network.amplitude[least]
+        shift = round(float(np.log2(ratio)))
+        meets = shift <= MAX_SHIFT and abs(ratio / 2.0**shift - 1) <= SAME_AMPLITUDE
+        if not meets or (shift and node.mode not in ("add", "concat")):
+            powers = "" if node.mode in ("add", "concat") else f", and '{node.mode}' needs 1 : 1"
+            raise NetworkError(
+                f"node '{node.name}': inputs '{least}' and '{name}' have amplitudes 1 : {ratio:g}, "
+                f"not a power of two up to 2**{MAX_SHIFT}{powers}; tie the amplitudes in training"
+            )
+        out.append(shift)
+    return tuple(out)
+
+
+def join(node: FloatMerge, streams: list[np.ndarray], shifts: tuple[int, ...]) -> np.ndarray:
+    """Merged stream in integer units of the smallest amplitude; ``shifts``: ``merge_shifts``."""
+    scaled = [s.astype(np.uint32) << k for s, k in zip(streams, shifts, strict=True)]
+    if node.mode == "add":
+        return np.asarray(np.sum(scaled, axis=0, dtype=np.uint32))
+    if node.mode == "concat":
+        return np.concatenate(scaled, axis=2)
+    out = streams[0] > 0
+    for s in streams[1:]:
+        out = {"or": out | (s > 0), "and": out & (s > 0), "andnot": out & (s == 0)}[node.mode]
+    return out.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one integer unit of each input of a neuron is worth, real and signed (O,), and the real
+    ``offset`` (O,) that every step adds (biases and batch norms, without the neuron's own bias)."""
+
+    weighted: dict[str, np.ndarray]
+    spikes: dict[str, np.ndarray]
+    offset: np.ndarray
+
+    @property
+    def size(self) -> np.ndarray:
+        """The smallest unit of each channel, > 0; the usual one where nothing counts."""
+        known = np.abs([*self.weighted.values(), *self.spikes.values()])
+        least = np.min(np.where(known > 0, known, np.inf), axis=0)
+        some = np.isfinite(least)
+        return np.where(some, least, np.median(least[some]) if some.any() else 1.0)
+
+
+def worth_of(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Worth:
+    """The ``Worth`` of a neuron's inputs, behind its own batch norm. NetworkError without inputs
+    that are weighted."""
+    weighted, spikes = {}, {}
+    offset: np.ndarray | float = 0.0
+    channels = network.shape[node.name][0]
+    for name in node.inputs:
+        source = network.by_name[name]
+        if isinstance(source, Weighted):
+            flat = np.abs(np.asarray(source.weight, np.float64)).reshape(len(source.weight), -1)
+            gain, start = affine(source)
+            weighted[name] = network.amplitude[source.input] * flat.max(1) * gain
+            offset = offset + start
+        else:
+            spikes[name] = np.full(channels, network.amplitude[name])
+    if not weighted:
+        raise NetworkError(f"node '{node.name}': needs a Conv2d or Linear; connect one")
+    offset = np.asarray(offset)
+    if isinstance(node, FloatNeuron) and node.norm is not None:
+        gain, start = node.norm.affine()
+        weighted = {name: w * gain for name, w in weighted.items()}
+        spikes = {name: w * gain for name, w in spikes.items()}
+        offset = gain * offset + start
+    return Worth(weighted, spikes, offset)
+
+
+def scan_real(
+    x: np.ndarray, node: FloatNeuron | FloatReadout, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(spikes uint8 [T,B,C,H,W], last membrane [B,C,H,W]) of float neurons driven by x (real).
+
+    Knows nothing of units: a tie is a membrane within 1e-6 of its threshold.
+    """
+    cols = lambda p: np.broadcast_to(np.asarray(p, np.float64), x.shape[2])  # noqa: E731
+    threshold = cols(node.threshold)
+    back = threshold if node.reset_by is None else cols(node.reset_by)
+    bias = np.asarray(0.0 if node.bias is None else node.bias, np.float64)
+    bias = bias if bias.ndim == 2 else cols(bias)
+    tie = tie_width(threshold, unit=np.inf)
+    return _scan(x, InUnits(threshold, back, cols(node.v_init), bias, tie), node, steps)
+
+
+def _scan(
+    x: np.ndarray, c: InUnits, node: FloatNeuron | FloatReadout, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``scan_real`` with the layer's constants, all in the same units."""
+    synapse = 1.0 if node.synapse == "ramp" else node.synapse
+    cols = lambda p: p.reshape(-1, 1, 1)  # noqa: E731
+    level = cols(c.threshold + c.tie if node.strict else c.threshold - c.tie)
+    back = cols(c.back)
+    v = np.zeros(x.shape[1:]) + cols(c.start)
+    i: np.ndarray | None = None
+    done = np.zeros(x.shape[1:], bool)
+    fired = np.zeros((steps, *x.shape[1:]), np.uint8)
+    for t in range(steps):
+        drive = x[t if len(x) > 1 else 0] + cols(c.bias[t] if c.bias.ndim == 2 else c.bias)
+        if synapse is not None:
+            drive = i = drive if i is None else float(synapse) * i + drive
+        u = np.where(done, v, node.leak * v + drive)
+        spike = (u > level if node.strict else u >= level) & ~done
+        fired[t] = spike
+        v = u
+        if node.reset == "subtract":
+            v = u - back * spike
+        elif node.reset == "zero":
+            v = np.where(spike, 0.0, u)
+        elif node.reset == "once":
+            done |= spike
+    if isinstance(node, FloatNeuron) and node.delay:
+        fired = np.concatenate([np.zeros_like(fired[:1]), fired[:-1]])
+    return fired, v
+
+
+def reference(
+    network: FloatNetwork,
+    node: FloatNeuron | FloatReadout,
+    streams: dict[str, np.ndarray],
+    size: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(spikes uint8 [T,B,C,H,W], last membrane [B,C,H,W] in units) of a layer of the float network
+    on integer streams, ties as ``gen.quantize.ties`` says.
+
+    ``size`` (C,): the real value of a unit, default ``Worth.size``. Membranes of classes that are
+    compared are all in the first class's.
+    """
+    worth = worth_of(network, node)
+    size = worth.size if size is None else size
+    if isinstance(node, FloatReadout) and node.mode != "count":
+        size = np.full_like(size, size[0])
+    constants = in_units(node, size, worth.offset, network.steps)
+    x = _drive(network, node, streams)
+    x /= size.reshape(-1, 1, 1)
+    return _scan(x, constants, node, network.steps)
+
+
+def real_drive(
+    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
+) -> np.ndarray:
+    """The real input x of a neuron: weighted sums behind bias and batch norm, plus spikes, behind
+    the neuron's own batch norm."""
+    return _drive(network, node, streams) + worth_of(network, node).offset.reshape(-1, 1, 1)
+
+
+def _drive(
+    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
+) -> np.ndarray:
+    """The real input without what is added at every step."""
+    total: np.ndarray | None = None
+    for name in node.inputs:
+        source = network.by_name[name]
+        if isinstance(source, Weighted):
+            x = weighted_sum(source, source.weight, streams[source.input])
+            x *= (network.amplitude[source.input] * affine(source)[0]).reshape(-1, 1, 1)
+        else:
+            x = streams[name] * network.amplitude[name]
+        total = x if total is None else total + x
+    if total is None:
+        raise NetworkError(f"node '{node.name}': has no inputs; connect it")
+    if isinstance(node, FloatNeuron) and node.norm is not None:
+        total = total * node.norm.affine()[0].reshape(-1, 1, 1)
+    return total
+
+
+def affine(node: Weighted) -> tuple[np.ndarray, np.ndarray]:
+    """(gain, offset) float64 (O,) between the weighted sum and the neuron: bias, batch norm."""
+    channels = len(node.weight)
+    bias = np.zeros(channels) if node.bias is None else np.asarray(node.bias, np.float64)
+    if node.norm is None:
+        return np.ones(channels), bias
+    gain, offset = node.norm.affine()
+    return gain, gain * bias + offset
+
+
+def float_logits(network: FloatNetwork, images: Any, batch: int = 64) -> np.ndarray:
+    """Logits [B,n] of integer images, as ``golden.exact.run`` takes them: real membranes, counts,
+    or, for first_spike, numbers in the order of (steps left, membrane): the exact order."""
+    return _by_batch(network, images, batch)[0]
+
+
+def float_classes(network: FloatNetwork, images: Any, batch: int = 64) -> np.ndarray:
+    """Classes (B,) of the float network: the lowest index of the largest logit, where logits that
+    tie (``gen.quantize.ties``) are equal."""
+    return _by_batch(network, images, batch)[1]
+
+
+def _by_batch(network: FloatNetwork, images: Any, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    network = plain_input(network)
+    axis = 1 if network.input.coding == "frames" else 0
+    images = raw_images(network.input, images, network.steps)
+    count = images.shape[axis]
+    parts = [
+        _logits(network, np.take(images, range(k, min(k + batch, count)), axis))
+        for k in range(0, count, batch)
+    ]
+    logits, classes = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(classes)
+
+
+def _logits(network: FloatNetwork, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    for node, streams in walk(network, images):
+        if isinstance(node, FloatReadout):
+            fired, v = reference(network, at_decision(node), streams)
+            order = order_of(node, fired, v)
+            if node.mode != "membrane":
+                return order, order.argmax(1)
+            real = v.reshape(len(v), -1) * worth_of(network, node).size[0]
+            return real, order.argmax(1)
+    raise AssertionError("a FloatNetwork ends in a readout")
+
+
+def at_decision(node: FloatReadout) -> FloatReadout:
+    """The readout whose last membrane decides: of first_spike it is the one at the first spike."""
+    return replace(node, reset="once") if node.mode == "first_spike" else node
+
+
+def order_of(
+    node: FloatReadout, fired: np.ndarray, v: np.ndarray, exact: bool = False
+) -> np.ndarray:
+    """Numbers [B,n] in the order of the classes, equal where they tie, of a readout's spikes
+    [T,B,n,1,1] and its membranes [B,n,1,1] in units, at the decision; ``exact``: of integers,
+    which tie only where they are equal."""
+    steps, (b, n) = len(fired), v.shape[:2]
+    if node.mode == "count":
+        return fired.sum(0, dtype=np.int64).reshape(b, n).astype(np.float64)
+    place = ranks(v.reshape(b, n), exact)
+    if node.mode == "membrane":
+        return place
+    first = np.where(fired.any(0), fired.argmax(0), steps).reshape(b, n)
+    return (steps - first) * float(n) + place  # places are 0 .. n - 1: they never reach a step
+
+
+def walk(
+    network: FloatNetwork, images: np.ndarray
+) -> Iterator[tuple[FloatNeuron | FloatReadout, dict[str, np.ndarray]]]:
+    """Each neuron layer and readout with the streams computed so far (integer units)."""
+    streams: dict[str, np.ndarray] = {}
+    for node in network.nodes:
+        if isinstance(node, FloatInput):
+            streams[node.name] = input_stream(node, images, network.steps)
+        elif isinstance(node, FloatPool):
+            streams[node.name] = pool(node, streams[node.input])
+        elif isinstance(node, FloatMerge):
+            parts = [streams[n] for n in node.inputs]
+            streams[node.name] = join(node, parts, merge_shifts(network, node))
+        elif isinstance(node, FloatReadout):
+            yield node, streams
+        elif isinstance(node, FloatNeuron):
+            yield node, streams
+            if node.name not in streams:  # the caller may put the integer neuron's spikes here
+                streams[node.name], _ = reference(network, node, streams)

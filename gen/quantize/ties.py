@@ -1,0 +1,120 @@
+"""A layer's constants in units of its weighted sum, and the rule for ties (docs/arithmetic.md).
+
+Weights, gains and thresholds are float32: five weights of 0.2 are 1.0000000149, not 1. So a number
+of units that lies within 1e-6 of a whole number IS that number, a membrane that near to its
+threshold is ON it, and logits that near are equal. quantize folds by this rule, the float
+reference fires by it and training folds by it: all three use this file.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
+
+__all__ = [
+    "TIE",
+    "MOST_TIE",
+    "InUnits",
+    "in_units",
+    "bias_in_start",
+    "bias_in_threshold",
+    "is_whole",
+    "ranks",
+    "snap",
+    "tie_width",
+]
+
+TIE = 1e-6  # of the larger side of a comparison: some roundings of float32
+MOST_TIE = 1e-3  # of a unit: no sum of integers is mistaken for its neighbour
+
+AnyNeuron = FloatNeuron | FloatReadout
+
+
+def tie_width(size: Any, xp: ModuleType = np, unit: float = 1.0) -> Any:
+    """How far from a whole number a value still is that number, by the ``size`` of what it was
+    made of; a unit of the sum is ``unit``. ``xp``: numpy or torch."""
+    near = TIE * xp.abs(size)
+    return xp.where(near < MOST_TIE * unit, near, xp.ones_like(near) * (MOST_TIE * unit))
+
+
+def snap(x: Any, size: Any = None, xp: ModuleType = np, unit: float = 1.0) -> Any:
+    """x with what is whole but for the roundings of float32 made whole; ``size`` (default x): the
+    largest of the numbers that x was added up from."""
+    near = xp.round(x)
+    width = tie_width(x if size is None else size, xp, unit)
+    return xp.where(xp.abs(x - near) <= width, near, x)
+
+
+def is_whole(a: np.ndarray) -> bool:
+    """True where all of a, snapped before, are whole numbers."""
+    return bool(np.all(a == np.round(a)))
+
+
+def bias_in_start(node: AnyNeuron) -> bool:
+    """True where all steps' biases may be added before t = 0: a membrane that only sums."""
+    plain = node.leak == 1.0 and node.synapse is None
+    return isinstance(node, FloatReadout) and node.mode == "membrane" and plain
+
+
+def bias_in_threshold(node: AnyNeuron, steps: int) -> bool:
+    """True where no step hears of another, so that all that is added moves the threshold; but of
+    readouts whose membranes count."""
+    if isinstance(node, FloatReadout) and node.mode != "count":
+        return False
+    alone = steps == 1 or (node.leak == 0.0 and np.ndim(node.bias) < 2)
+    return alone and node.synapse in (None, 0.0) and node.reset != "none"
+
+
+@dataclass(frozen=True)
+class InUnits:
+    """Constants of a neuron layer per channel (O,) in units of its sum, float64, snapped.
+
+    ``bias`` (O,) or (T,O), zero where it moved into ``threshold`` or ``start``; ``tie``: how far
+    from its threshold a membrane still is on it.
+    """
+
+    threshold: np.ndarray
+    back: np.ndarray
+    start: np.ndarray
+    bias: np.ndarray
+    tie: np.ndarray
+
+
+def in_units(node: AnyNeuron, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
+    """``node`` in units of ``size`` (O,), > 0, with the layer's real input ``offset`` (O,)."""
+    per = 1.0 / size
+
+    def units(value: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value, np.float64), size.shape) * per
+
+    own = 0.0 if node.bias is None else np.asarray(node.bias, np.float64)
+    bias, start, real = (offset + own) * per, units(node.v_init), units(node.threshold)
+    back = real if node.reset_by is None else units(node.reset_by)
+    none = np.zeros_like(start)
+    largest = np.abs(real)
+    if bias_in_start(node):
+        total = bias.sum(0) if bias.ndim == 2 else bias * steps
+        start, bias = snap(start + total, np.maximum(np.abs(start), np.abs(total))), none
+    elif bias_in_threshold(node, steps):
+        added, left = bias[0] if bias.ndim == 2 else bias, start * node.leak
+        largest = np.max([largest, np.abs(added), np.abs(left)], axis=0)
+        real = back = real - added - left
+        start = bias = none
+    real = snap(real, largest)
+    return InUnits(real, snap(back), snap(start), snap(bias), tie_width(largest))
+
+
+def ranks(v: np.ndarray, exact: bool = False) -> np.ndarray:
+    """Place of each class's value in its row (B,n), in units: 0 the least, equal where they tie
+    (``exact``: only where they are equal)."""
+    order = np.argsort(v, axis=1, kind="stable")
+    rising = np.take_along_axis(v, order, axis=1)
+    width = 0.0 if exact else tie_width(np.abs(v).max(1, keepdims=True))
+    place = np.zeros(v.shape)
+    place[:, 1:] = np.cumsum(np.diff(rising, axis=1) > width, axis=1)
+    out = np.empty_like(place)
+    np.put_along_axis(out, order, place, axis=1)
+    return out

@@ -1,0 +1,1 @@
+"""Programs outside Python: finding them, running them, trusting what they made."""

@@ -1,0 +1,248 @@
+"""``sterna doctor``: is everything here that Sterna needs, and what installs what is missing?
+
+The first stage uses only the standard library and runs before anything is installed, as ``python3
+gen/tools/doctor.py --first`` (the Makefile does); the second one looks at the Python packages and
+tools inside the environment.
+"""
+
+# Until the version is known this file must compile and run on Python 3.6, which `make venv` may
+# find: nothing newer above the check, no newer syntax anywhere.
+# ruff: noqa: E402
+import sys
+
+_PYTHON_MINIMUM = (3, 11)
+_PYTHON_FIX = "apt install python3.11"
+if __name__ == "__main__" and sys.version_info[:2] < _PYTHON_MINIMUM:
+    sys.exit(
+        print(
+            "python {} at {} is too old, {}.{} or newer is needed; run: {}, or name another with "
+            "make PYTHON=...".format(
+                ".".join(map(str, sys.version_info[:3])),
+                sys.executable,
+                *_PYTHON_MINIMUM,
+                _PYTHON_FIX,
+            ),
+            file=sys.stderr,
+        )
+        or 3
+    )
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["Check", "first_stage", "second_stage", "examine", "table", "main"]
+
+_DISK_NEEDED = 4 << 30  # virtual environment 2.5 GB, simulation and synthesis builds the rest
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table.
+
+    Attributes:
+        name: what was looked for.
+        ok: True if it is there and usable.
+        needed: False for things that only some commands want.
+        found: version or place, or what is wrong.
+        fix: the command that repairs it; empty where ``ok``.
+    """
+
+    name: str
+    ok: bool
+    needed: bool
+    found: str
+    fix: str = ""
+
+
+def first_stage(folder: Path | None = None) -> list[Check]:
+    """What must be there before anything can be installed; standard library only.
+
+    Args:
+        folder: where the environment and the builds will lie (for the disk space).
+    """
+    version = sys.version_info[:3]
+    text = ".".join(map(str, version))
+    checks = [
+        Check(
+            "python",
+            version[:2] >= _PYTHON_MINIMUM,
+            True,
+            f"{text} at {sys.executable}",
+            "" if version[:2] >= _PYTHON_MINIMUM else _PYTHON_FIX,
+        )
+    ]
+    checks += [_program(name) for name in ("g++", "make", "perl")]
+    checks.append(_pip_or_venv())
+    free = shutil.disk_usage(folder or Path.cwd()).free
+    checks.append(
+        Check(
+            "disk",
+            free >= _DISK_NEEDED,
+            True,
+            f"{free / 2**30:.1f} GiB free",
+            "" if free >= _DISK_NEEDED else f"free {_DISK_NEEDED >> 30} GiB on this disk",
+        )
+    )
+    return checks
+
+
+def _program(name: str) -> Check:
+    path = shutil.which(name)
+    if path is None:
+        return Check(name, False, True, "not on PATH", f"apt install {name}")
+    return Check(name, True, True, path)
+
+
+def _pip_or_venv() -> Check:
+    if sys.prefix != sys.base_prefix:
+        return Check("venv", True, True, sys.prefix)
+    if importlib.util.find_spec("ensurepip") is not None:
+        return Check("venv", True, True, "venv and ensurepip")
+    # pip 22.3 and newer can fill an environment made without ensurepip.
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--version"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode == 0 and importlib.util.find_spec("venv") is not None:
+        return Check("venv", True, True, "venv without ensurepip, " + done.stdout.split(" from")[0])
+    major, minor = sys.version_info[:2]
+    return Check(
+        "venv", False, True, "no ensurepip and no pip", f"apt install python{major}.{minor}-venv"
+    )
+
+
+def second_stage() -> list[Check]:
+    """Python packages, Verilator, yosys, nextpnr, Icarus and CUDA."""
+    from sterna.gen.tools import programs
+    from sterna.golden.errors import ToolMissing
+    from sterna.golden.packages import PACKAGES, there
+
+    checks = []
+    for module, package in PACKAGES.items():
+        name, needed = package.distribution, package.needed
+        if not package.listed:
+            continue
+        # Found by name only: importing torch takes seconds, and pyverilator fails on Python 3.11.
+        if not there(module):
+            checks.append(Check(name, False, needed, "not installed", package.install))
+        else:
+            checks.append(Check(name, True, needed, _version(name)))
+    for name, needed in (
+        ("verilator", True),
+        ("yosys", False),
+        ("nextpnr-ecp5", False),
+        ("iverilog", False),
+    ):
+        try:
+            tool = programs.find(name)
+        except ToolMissing as error:
+            text, _, fix = str(error).partition("; run: ")
+            checks.append(Check(name, False, needed, text, fix))
+        else:
+            place = (
+                f"native, {tool.argv[0]}"
+                if name in programs.NATIVE_OR_WASM and (tool.source == "system")
+                else tool.source
+            )
+            note = f"; {tool.note}" if tool.note else ""
+            checks.append(Check(name, True, needed, f"{tool.version} ({place}){note}".strip()))
+    checks.append(_slots())
+    checks.append(_cuda())
+    return checks
+
+
+def _slots() -> Check:
+    from sterna.gen.tools.slots import slot_count
+
+    count = slot_count()
+    said = "STERNA_JOBS" if os.environ.get("STERNA_JOBS") else "by memory and cores"
+    return Check("at once", True, False, f"{count} of yosys and nextpnr ({said})")
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # a bare folder on the path
+        return "without a version"
+
+
+def _cuda() -> Check:
+    from sterna.golden.packages import PACKAGES, there
+
+    if not there("torch"):
+        return Check("cuda", False, False, "no torch", PACKAGES["torch"].install)
+    code = (
+        "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() "
+        "else 'none, torch ' + torch.__version__ + ' computes on the CPU')"
+    )
+    # In its own process: a broken driver must not take doctor with it.
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        line = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        return Check("cuda", False, False, f"torch does not import: {line}", "pip install torch")
+    text = done.stdout.strip()
+    return Check("cuda", not text.startswith("none"), False, text)
+
+
+def examine() -> list[Check]:
+    """Both stages."""
+    return first_stage() + second_stage()
+
+
+def table(checks: Sequence[Check]) -> str:
+    """The checks as lines of text: mark, name, what was found, what to do."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        mark = "ok" if check.ok else ("MISSING" if check.needed else "absent")
+        fix = f"  -> {check.fix}" if check.fix and not check.ok else ""
+        lines.append(f"{mark:8}{check.name:{width}}  {check.found}{fix}")
+    return "\n".join(lines)
+
+
+def report(checks: Sequence[Check]) -> dict[str, object]:
+    """The checks as one JSON object with ``ok``: nothing needed is missing."""
+    return {"ok": _complete(checks), "checks": [asdict(check) for check in checks]}
+
+
+def _complete(checks: Sequence[Check]) -> bool:
+    return all(check.ok or not check.needed for check in checks)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of ``doctor``; returns 0, or 3 where something needed is missing."""
+    parser = argparse.ArgumentParser(prog="sterna doctor")
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="only what can be looked at before anything is installed",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(argv)
+    checks = first_stage() if options.first else examine()
+    if options.json:
+        print(json.dumps(report(checks)))
+    elif not options.first or not _complete(checks):
+        print(table(checks))
+    return 0 if _complete(checks) else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Files for tools: memory images, Verilog, vectors of a bench."""

@@ -1,0 +1,121 @@
+"""A plain Verilog bench with vectors: checks the design in any simulator, without Python."""
+
+import io
+
+import numpy as np
+
+from sterna.gen.design.design import Design
+from sterna.golden.coding import image_bits
+from sterna.golden.names import module_name
+from sterna.golden.network import Network
+from sterna.golden.numpyrun import run_arrays
+
+__all__ = ["bench_files", "vector_images", "VECTORS"]
+
+VECTORS = 4
+
+
+def vector_images(network: Network, count: int = VECTORS) -> np.ndarray:
+    """Reproducible test images over the whole input range, as the golden model takes them."""
+    rng = np.random.default_rng(np.random.SeedSequence(network.steps))
+    node = network.input
+    if node.coding == "frames":
+        return rng.integers(0, 2, (network.steps, count, *node.shape)).astype(np.uint8)
+    return rng.integers(0, 1 << node.bits, (count, *node.shape)).astype(np.uint8)
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """An .npz whose bytes depend on the arrays only (numpy's own carries the date)."""
+    import zipfile
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, a in arrays.items():
+            data = io.BytesIO()
+            np.save(data, a, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue())
+    return out.getvalue()
+
+
+def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
+    """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which
+    streams the images in, compares every output word and prints PASS or the first difference."""
+    images = vector_images(network)
+    result = run_arrays(network, images)  # numpy: a build needs no torch
+    size = design.axis_width // 8
+    raw = image_bits(network.input, images, network.steps)
+    words = np.zeros((len(raw), -(-raw.shape[1] // size) * size), np.uint8)
+    words[:, : raw.shape[1]] = raw
+    words = words.reshape(-1, size)[:, ::-1]
+    logits = np.ascontiguousarray(result.logits, np.int32).view(np.uint32)
+    packets = np.concatenate([result.classes[:, None].astype(np.uint32), logits], axis=1)
+    text_in = "".join(row.tobytes().hex() + "\n" for row in words)
+    text_out = "".join(f"{int(w):08x}\n" for w in packets.reshape(-1))
+    arrays = {"images": images, "logits": result.logits, "classes": result.classes}
+    name = module_name(network.name)
+    return {
+        "vectors.npz": _npz(arrays | {"packets": packets}),
+        "vectors_in.hex": text_in,
+        "vectors_out.hex": text_out,
+        f"{name}_tb.v": _BENCH.format(
+            name=name,
+            width=design.axis_width,
+            words_in=len(words),
+            per_image=len(words) // VECTORS,
+            words_out=packets.size,
+            per_packet=packets.shape[1],
+            limit=20 * (design.interval + 1000) * VECTORS,
+        ),
+    }
+
+
+_BENCH = """\
+// Streams {name}'s vectors through the design and compares every word.
+// Icarus: iverilog -g2005 -o tb {name}_tb.v {name}.v && vvp tb
+module {name}_tb;
+  reg clk = 0, rst = 1;
+  always #5 clk = ~clk;
+  reg [{width}-1:0] images [0:{words_in}-1];
+  reg [31:0] packets [0:{words_out}-1];
+  integer at_in = 0, at_out = 0, clocks = 0, errors = 0;
+  wire s_ready, m_valid, m_last;
+  wire [31:0] m_data;
+  wire s_valid = !rst && at_in < {words_in};
+  {name} dut (
+    .clk(clk), .rst(rst),
+    .s_axis_tdata(images[at_in < {words_in} ? at_in : 0]), .s_axis_tvalid(s_valid),
+    .s_axis_tready(s_ready), .s_axis_tlast(at_in % {per_image} == {per_image} - 1),
+    .m_axis_tdata(m_data), .m_axis_tvalid(m_valid), .m_axis_tready(1'b1), .m_axis_tlast(m_last),
+    .s_axil_awaddr(16'd0), .s_axil_awvalid(1'b0), .s_axil_awready(),
+    .s_axil_wdata(32'd0), .s_axil_wstrb(4'd0), .s_axil_wvalid(1'b0), .s_axil_wready(),
+    .s_axil_bresp(), .s_axil_bvalid(), .s_axil_bready(1'b1),
+    .s_axil_araddr(16'd0), .s_axil_arvalid(1'b0), .s_axil_arready(),
+    .s_axil_rdata(), .s_axil_rresp(), .s_axil_rvalid(), .s_axil_rready(1'b1)
+  );
+  initial begin
+    $readmemh("vectors_in.hex", images);
+    $readmemh("vectors_out.hex", packets);
+  end
+  always @(posedge clk) begin
+    clocks <= clocks + 1;
+    if (clocks == 8) rst <= 0;
+    if (s_valid && s_ready) at_in <= at_in + 1;
+    if (!rst && m_valid) begin
+      if (m_data !== packets[at_out]
+          || m_last !== (at_out % {per_packet} == {per_packet} - 1)) begin
+        $display("FAIL word %0d: %h, expected %h", at_out, m_data, packets[at_out]);
+        errors = errors + 1;
+      end
+      at_out <= at_out + 1;
+      if (at_out == {words_out} - 1) begin
+        if (errors == 0) $display("PASS {words_out} words, %0d clocks", clocks);
+        $finish;
+      end
+    end
+    if (clocks > {limit}) begin
+      $display("FAIL no output for too long, %0d of {words_out} words", at_out);
+      $finish;
+    end
+  end
+endmodule
+"""

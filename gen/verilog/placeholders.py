@@ -1,0 +1,83 @@
+"""Random contents in place of the weights, so that a bitstream can be filled without synthesis.
+
+A synthesiser removes what it can see through: a memory bit that is always 0, a row that repeats. A
+design whose fixed memories start out random has none of that, and every one of its bits can be
+found again in the finished bitstream, where the packed weights then replace it
+(`gen.board.block_ram`). The same design gives the same placeholders, whatever its weights.
+"""
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from sterna.gen.design.graph import weighted_inputs
+from sterna.golden.network import Network, Neuron, Readout
+from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.top.network_top import CoreInstance
+
+__all__ = ["IDENT_ROWS", "Placeholders", "block_rows", "with_placeholders"]
+
+IDENT_ROWS = 3
+_GRAIN = {"ice40": 256}
+
+
+def block_rows(depth: int, family: str) -> int:
+    """``depth`` rounded up to whole blocks: 256 rows on iCE40, 512 elsewhere."""
+    grain = _GRAIN.get(family, 512)
+    return -(-depth // grain) * grain
+
+
+@dataclass(frozen=True)
+class Placeholders:
+    """Which memories get random contents, and which.
+
+    seed: text that the contents follow from (structure_id). family: see `block_rows`. logic: names
+    of fixed memories that keep their packed contents and are built of logic instead.
+    """
+
+    seed: str
+    family: str
+    logic: Collection[str] = ()
+
+    def rows(self, name: str, depth: int, width: int) -> list[int]:
+        """Contents of memory ``name``: whole blocks of random rows of ``width`` bits."""
+        source = random.Random(f"{self.seed}/{name}")
+        return [source.getrandbits(width) for _ in range(block_rows(depth, self.family))]
+
+
+def with_placeholders(
+    network: Network, instances: list[CoreInstance], what: Placeholders
+) -> list[CoreInstance]:
+    """The cores with random rows in their fixed memories, which are told to be block RAM."""
+    return [
+        replace(i, spec=_conv(network, i, i.spec, what)) if isinstance(i.spec, ConvSpec) else i
+        for i in instances
+    ]
+
+
+def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholders) -> ConvSpec:
+    target = network[core.target]
+    assert isinstance(target, Neuron | Readout)
+    names = weighted_inputs(network, target)
+    fronts = [_front(n, f, what) for n, f in zip(names, spec.fronts, strict=True)]
+    spec = replace(spec, front=fronts[0], others=tuple(fronts[1:]))
+    memory = f"{core.name}_params"
+    if spec.param_region is not None:
+        return replace(spec, param_rows=[])
+    if memory in what.logic:
+        return replace(spec, param_style="distributed")
+    rows = what.rows(memory, spec.param_depth, spec.param_width)
+    return replace(spec, param_rows=rows, param_style="block")
+
+
+def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
+    memory = f"{name}_weights"
+    if spec.engine == "constant":
+        return spec
+    if spec.weight_region is not None:
+        return replace(spec, weights=[])
+    if memory in what.logic:
+        return replace(spec, ram_style="distributed")
+    rows = what.rows(memory, spec.memory_depth, spec.memory_width)
+    return replace(spec, weights=rows, ram_style="block")

@@ -1,0 +1,1 @@
+"""AXI-Lite, registers and counters."""

@@ -1,0 +1,1 @@
+"""A spiking convolution and a pool, from window to spikes."""

@@ -1,0 +1,270 @@
+"""Front: everything of a core up to the weighted sums, one step of PE outputs after another."""
+
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.hw.core.accumulate import Accumulator, StepFeeder
+from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.walker import Walker
+from sterna.hw.dot.compress import DotProduct
+from sterna.hw.dot.constant import ConstantDot
+from sterna.hw.dot.expander import Expander
+from sterna.hw.dot.tables import TablesDot
+from sterna.hw.memory.chain import Chain
+from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.memory.word_assembler import WordAssembler
+
+__all__ = ["Front", "delay"]
+
+
+def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
+    """``value``, ``clocks`` registers later."""
+    for n in range(clocks):
+        register = Signal(len(value), name=f"{name}_{n}", reset_less=len(value) > 8)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+class Front(wiring.Component):
+    """Line buffer -> dot product -> accumulate -> steps, all free running.
+
+    Nothing in the pipeline is ever stopped: a visit (one pixel, PE outputs, all steps) is issued
+    only where someone has room for its sums, and says so with ``go``.
+
+    Ports: ``i``, stream of ``spec.geometry.edge``; in ``go`` (a register: a visit may be issued);
+    out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
+    ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order, of each of
+    ``spec.banks``, to which visits go in turns. Weights in a
+    ram: ``chain_i``, ``chain_o``. Of the engine 'tables': out ``ready``, a register: the tables
+    are written; no visit is issued before.
+
+    Timing: ``start`` comes in the first clock in which ``go`` is 1, the rows of the visit are there
+    and ``visit_clocks`` have passed since the last start; step t's ``valid`` exactly
+    ``spec.step_clocks()[t]`` clocks later. ``start`` follows ``go`` within the clock.
+    """
+
+    i: stream.Interface
+
+    def __init__(self, spec: FrontSpec):
+        self.spec = spec
+        s, g = spec, spec.geometry
+        self.loops = s.loops()
+        self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
+        self.buffer = LineBuffer(g, self.loops)
+        self.dot = s.make_dot()
+        self.weights = self._memory()
+        ports = {
+            "i": In(stream.Signature(unsigned(g.edge.width))),
+            "go": In(1),
+            "start": Out(1),
+            "valid": Out(s.banks),
+            "first": Out(s.banks),
+            "last": Out(s.banks),
+            "x": Out(s.banks * s.pe * s.z_width),
+        }
+        if s.weight_region is not None:
+            ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
+        if s.engine == "tables":
+            ports["ready"] = Out(1)
+        super().__init__(ports)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        walker = m.submodules.walker = self.walker
+        m.submodules.buffer = self.buffer
+        m.submodules.dot = self.dot
+        wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
+        m.d.comb += [
+            walker.go.eq(self.go & self.ready if isinstance(self.dot, TablesDot) else self.go),
+            self.start.eq(walker.start),
+            walker.rows_ok.eq(self.buffer.rows_ok),
+            self.buffer.row_end.eq(walker.row_end),
+            self.buffer.image_end.eq(walker.image_end),
+            self.buffer.valid.eq(walker.valid),
+            self.buffer.step.eq(walker.step),
+            self.buffer.top.eq(walker.top),
+        ]
+        names = [p.name for p in self.loops]
+        folds = [n for n, name in enumerate(names) if name in ("row", "column", "word", "sub")]
+        flags = Cat(
+            walker.valid,
+            Cat(walker.first[n] for n in folds).all(),
+            Cat(walker.last[n] for n in folds).all(),
+        )
+        # The act is registered once behind the word (selection of lanes and planes).
+        flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags")
+        self._act(m)
+        if self.weights is not None:
+            m.submodules.weights = self.weights
+            self._weights(m, names)
+        if isinstance(self.dot, DotProduct) or self.spec.folds > 1:
+            ready, z = self._accumulate(m, flags)
+        else:
+            ready, z = flags[0], self.dot.z
+        self._steps(m, ready, z)
+        return m
+
+    def _act(self, m: Module) -> None:
+        """The lanes and planes of the window word that the dot product reads."""
+        s, g, edge = self.spec, self.spec.geometry, self.spec.geometry.edge
+        walker = self.walker
+        part = delay(m, walker.index_part, LineBuffer.latency, "part")
+        sub = None
+        if not s.depthwise:
+            sub = delay(m, walker.index_sub, LineBuffer.latency, "sub")  # type: ignore
+        pixels = g.rows * g.columns
+        lanes = s.pe if s.depthwise else s.split_channels
+        # word: pixel, plane, lane -> the part's tp planes and the sub's lanes of each pixel
+        picked: list[Value] = []
+        for pixel in range(pixels):
+            word = self.buffer.word[pixel * edge.width : (pixel + 1) * edge.width]
+            planes = word.word_select(part, s.tp * edge.lanes) if edge.pb > s.tp else word
+            for plane in range(s.tp):
+                line = planes[plane * edge.lanes : (plane + 1) * edge.lanes]
+                if sub is not None and edge.lanes > lanes:
+                    line = line.word_select(sub, lanes)
+                picked.append(line)
+        at = lambda pixel, plane: picked[pixel * s.tp + plane]  # noqa: E731
+        order: list[Value] = []
+        for plane in range(s.tp):
+            if s.depthwise:
+                order += [at(n, plane)[p] for p in range(s.pe) for n in range(pixels)]
+            else:
+                order += [at(n, plane) for n in range(pixels)]
+        m.d.sync += self.dot.act.eq(Cat(order))
+
+    def _row(self, m: Module, names: list[str], ahead: int) -> Signal:
+        """The row of weights of each item, ``ahead`` clocks before its act: one on at every fold
+        or output group, back at a pixel."""
+        s, walker = self.spec, self.walker
+        address = Signal(range(max(2, s.weight_depth)))
+        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        hold = Cat(walker.step[n + 2] for n in held).any()
+        back = walker.valid & (walker.step[0] | walker.step[1])
+        on = walker.valid & (walker.step != 0) & ~hold
+        # The two moves wait, not the address: fewer bits.
+        moves = delay(m, Cat(back, on), LineBuffer.latency - ahead, "moves")
+        with m.If(moves[0]):
+            m.d.sync += address.eq(0)
+        with m.Elif(moves[1]):
+            m.d.sync += address.eq(address + 1)
+        return address
+
+    def _memory(self) -> WeightMemory | Expander | None:
+        """What holds the weights; constants need nothing."""
+        s = self.spec
+        if isinstance(self.dot, TablesDot):
+            return Expander(self.dot, s.weights, s.weight_region, s.ram_style)
+        if isinstance(self.dot, ConstantDot):
+            return None
+        return WeightMemory(
+            max(s.memory_depth, len(s.weights)),
+            s.memory_width,
+            s.weights,
+            s.weight_region,
+            s.ram_style,
+            compact=s.family == "ice40",
+        )
+
+    def _weights(self, m: Module, names: list[str]) -> None:
+        """Weight words, or the rows of tables, follow the items together with the act."""
+        weights = self.weights
+        if isinstance(weights, WeightMemory) and isinstance(self.dot, DotProduct):
+            m.d.comb += self.dot.weight.eq(self._words(m, names, weights))
+        elif isinstance(weights, Expander) and isinstance(self.dot, TablesDot):
+            m.d.comb += [
+                self.dot.load.eq(weights.load),
+                weights.loaded.eq(self.dot.loaded),
+                self.ready.eq(weights.ready),
+            ]
+            if self.spec.weight_depth > 1:
+                m.d.comb += self.dot.row.eq(self._row(m, names, 0))
+        if self.spec.weight_region is not None:
+            assert weights is not None
+            wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
+            wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
+
+    def _words(self, m: Module, names: list[str], memory: WeightMemory) -> Value:
+        """The word of weights of each item, together with its act."""
+        s, walker = self.spec, self.walker
+        # The address is a register of its own (a compact memory has one), not the counter: a
+        # memory in the logic is wide, and would look up its rows behind the counter's carries.
+        apart = 0 if memory.compact else 1
+        if s.reads == 1:
+            row = self._row(m, names, WeightMemory.latency + apart)
+            m.d.comb += memory.addr.eq(delay(m, row, apart, "weight_address"))
+            return memory.data
+        m.submodules.assembler = words = WordAssembler(
+            s.weight_depth, s.weight_width, s.reads, apart
+        )
+        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        fetch = walker.valid & Cat(walker.first[n] for n in held).all()
+        on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
+        early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch")
+        m.d.comb += [
+            words.fetch.eq(early[0]),
+            words.on.eq(early[1]),
+            memory.addr.eq(words.addr),
+            words.data.eq(memory.data),
+        ]
+        return words.word
+
+    def _accumulate(self, m: Module, flags: Value) -> tuple[Value, Value]:
+        """(pulse, sums) of a visit's window words, for each plane group."""
+        s, width, dot = self.spec, self.spec.z_width, self.dot
+        pulses = lambda acc: [  # noqa: E731
+            acc.valid.eq(flags[0]),
+            acc.first.eq(flags[1]),
+            acc.last.eq(flags[2]),
+        ]
+        if not isinstance(dot, DotProduct):
+            m.submodules.accumulate = acc = Accumulator(
+                pe=s.pe,
+                sums=dot.sums,
+                in_width=width,
+                turns=s.plane_groups,
+                width=width,
+                words=s.folds,
+            )
+            m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
+            return acc.ready_z, acc.z
+        pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
+        m.submodules.accumulate = acc = Accumulator(
+            pe=s.pe,
+            sums=dot.sums,
+            in_width=len(dot.sum) // (s.pe * dot.sums),
+            turns=s.plane_groups,
+            width=width,
+            constant=-dot.offset * s.folds,
+            pops=pops,
+            pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            words=s.folds,
+        )
+        m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]
+        if s.kind == "binary":
+            m.d.comb += acc.pop.eq(dot.pop)
+        return acc.ready_z, acc.z
+
+    def _steps(self, m: Module, ready: Value, z: Value) -> None:
+        """Sums become the steps of the neuron."""
+        s = self.spec
+        m.submodules.feeder = feeder = StepFeeder(
+            pe=s.pe,
+            sums=self.dot.sums,
+            in_width=s.z_width,
+            width=s.z_width,
+            steps=s.steps,
+            parts=s.parts,
+            part_bits=s.tp,
+            hold=s.held,
+            banks=s.banks,
+        )
+        m.d.comb += [
+            feeder.ready_z.eq(ready),
+            feeder.z.eq(z),
+            Cat(self.valid, self.first, self.last).eq(Cat(feeder.valid, feeder.first, feeder.last)),
+            self.x.eq(feeder.x),
+        ]

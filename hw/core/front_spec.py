@@ -1,0 +1,210 @@
+"""FrontSpec: everything that shapes a core up to the weighted sums, and the clocks that follow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from sterna.golden.errors import DesignError
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.walker import Loop
+from sterna.hw.dot.compress import DotProduct
+from sterna.hw.dot.constant import ConstantDot
+from sterna.hw.dot.expander import copy_depth
+from sterna.hw.dot.tables import TablesDot
+from sterna.hw.memory.chain import WORD_BITS
+from sterna.hw.memory.word_assembler import piece_width
+
+__all__ = ["ENGINES", "FrontSpec"]
+
+#: Of the dot product: weights from a memory, in the logic, or as tables of sums.
+ENGINES = ("compress", "constant", "tables")
+Dot = DotProduct | ConstantDot | TablesDot
+
+
+@lru_cache(maxsize=256)
+def _dot_latency(engine: str, dot: tuple, more: tuple[int, int]) -> int:
+    product = _made(engine, dot, more)
+    product._MustUse__silence = True  # type: ignore  # only asked, never built
+    return product.latency
+
+
+def _made(engine: str, dot: tuple, more: tuple[int, int]) -> Dot:
+    if engine == "constant":
+        return ConstantDot(*dot, row=more[0], width=more[1])
+    if engine == "tables":
+        return TablesDot(*dot, rows=more[0], width=more[1])
+    return DotProduct(*dot)
+
+
+@dataclass(frozen=True)
+class FrontSpec:
+    """Everything that shapes one weighted input of a neuron; weights come as memory rows.
+
+    geometry: window over the input; its edge has lanes = a multiple of the read channels and pb a
+    multiple of tp. bits: b of one input value. held: direct pixels, one value for all steps.
+    channels: C/groups read for one output. split_channels: channels of a window word (rows and
+    columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
+    the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
+    needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
+    logic, 'tables' has memory rows of 32 bits (`sterna.hw.dot.expander`). banks: of neuron scans,
+    see `sterna.hw.core.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
+    see `sterna.hw.memory.word_assembler`."""
+
+    geometry: Geometry
+    out_channels: int
+    channels: int
+    split_channels: int
+    groups: int
+    depthwise: bool
+    kind: str
+    bits: int
+    held: bool
+    steps: int
+    pe: int
+    tp: int
+    z_width: int
+    shift: int = 0
+    family: str = "generic"
+    weight_region: int | None = None
+    weights: Sequence[int] = field(default_factory=list)
+    ram_style: str = "auto"
+    engine: str = "compress"
+    banks: int = 1
+    reads: int = 1
+
+    @property
+    def simd(self) -> int:
+        return self.split_channels * self.geometry.rows * self.geometry.columns
+
+    @property
+    def folds(self) -> int:
+        """Window words of a visit."""
+        return self.channels * self.geometry.kernel[0] * self.geometry.kernel[1] // self.simd
+
+    @property
+    def plane_groups(self) -> int:
+        """P, clocks a window word is held."""
+        edge = self.geometry.edge
+        return edge.plane_beats * (edge.pb // self.tp)
+
+    @property
+    def output_groups(self) -> int:
+        return self.out_channels // self.pe
+
+    @property
+    def dot_latency(self) -> int:
+        return _dot_latency(self.engine, self.dot, self._more)
+
+    def make_dot(self) -> Dot:
+        """The dot product of this engine."""
+        return _made(self.engine, self.dot, self._more)
+
+    @property
+    def _more(self) -> tuple[int, int]:
+        """Of the engine 'constant': row of weights, bits of a result; of 'tables': rows, bits."""
+        if self.engine == "compress":
+            return 0, 0
+        if self.engine == "tables":
+            return self.weight_depth, self.z_width
+        if self.weight_depth != 1 or len(self.weights) != 1 or self.weight_region is not None:
+            raise DesignError(
+                f"engine 'constant': {self.weight_depth} rows of weights (given: "
+                f"{len(self.weights)}), region {self.weight_region}; only one fixed row fits"
+            )
+        return self.weights[0], self.z_width
+
+    @property
+    def sum_latency(self) -> int:
+        """Clocks of the accumulators; none where a dot product is all of a sum."""
+        if self.engine == "compress":
+            return 1 if self.kind == "ternary" else 2
+        return int(self.folds > 1)
+
+    @property
+    def visits(self) -> int:
+        """Visits (one pixel, PE outputs, all steps) of an image."""
+        return self.geometry.out_height * self.geometry.out_width * self.output_groups
+
+    @property
+    def visit_clocks(self) -> int:
+        """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
+        return max(self.folds * self.plane_groups, -(-self.steps // self.banks))
+
+    @property
+    def interval(self) -> int:
+        """Initiation interval of this input alone, clocks an image (DESIGN section 4)."""
+        return max(self.visits * self.visit_clocks, self.geometry.input_beats)
+
+    @property
+    def weight_depth(self) -> int:
+        return self.output_groups * self.folds
+
+    @property
+    def weight_width(self) -> int:
+        return self.pe * self.simd * (2 if self.kind == "ternary" else 1)
+
+    @property
+    def memory_depth(self) -> int:
+        """Rows of the memory of weights: ``reads`` for a word, or 32-bit words of all rows."""
+        if self.engine == "tables":
+            return copy_depth(self.weight_depth, self.weight_width)
+        return self.weight_depth * self.reads
+
+    @property
+    def memory_width(self) -> int:
+        if self.engine == "tables":
+            return WORD_BITS
+        return piece_width(self.weight_width, self.reads)
+
+    @property
+    def lanes(self) -> int:
+        """Multiply lanes: PE x SIMD x TP."""
+        return self.pe * self.simd * self.tp
+
+    @property
+    def parts(self) -> int:
+        """Plane groups that make one step's sum, where a value has more planes than TP."""
+        return self.bits // self.tp if self.tp < self.bits else 1
+
+    @property
+    def dot(self) -> tuple[int, int, int, int, str, bool, str]:
+        """Arguments of the DotProduct."""
+        return self.pe, self.simd, self.tp, self.bits, self.kind, self.depthwise, self.family
+
+    def step_clocks(self) -> tuple[int, ...]:
+        """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
+        # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
+        dot = 1 + LineBuffer.latency + 1 + self.dot_latency
+        first = dot + (self.folds - 1) * self.plane_groups + 1 + self.sum_latency
+        if self.tp > self.bits:
+            return tuple(first + 1 + t for t in range(self.steps))
+        joined = self.parts if self.parts > 1 else 0
+        if self.held:
+            return tuple(first + joined + t for t in range(self.steps))
+        return tuple(first + joined + t * self.parts for t in range(self.steps))
+
+    def loops(self) -> list[Loop]:
+        """The loop nest inside a pixel: output groups, folds, plane groups fastest."""
+        g, edge = self.geometry, self.geometry.edge
+        beats, subs = edge.plane_beats, edge.pb // self.tp
+        if self.depthwise:
+            outer = [Loop("o", self.output_groups, words=beats, visit=True)]
+            inner = []
+        else:
+            group = self.out_channels // self.groups // self.pe
+            group_words = self.channels * beats // edge.lanes if self.groups > 1 else 0
+            outer = [
+                Loop("g", self.groups, words=group_words, visit=True),
+                Loop("o", group, visit=True),
+            ]
+            inner = [
+                Loop("word", max(1, self.channels // edge.lanes), words=beats),
+                Loop("sub", edge.lanes // self.split_channels),
+            ]
+        fold = [
+            Loop("row", g.kernel[0] // g.rows, rows=g.rows),
+            Loop("column", g.kernel[1] // g.columns, words=edge.beats_per_pixel, columns=g.columns),
+            *inner,
+        ]
+        return [*outer, *fold, Loop("beat", beats, words=1), Loop("part", subs)]

@@ -1,0 +1,88 @@
+"""What a window buffer must know: the map, the window, and how words of it lie in memory."""
+
+from dataclasses import dataclass
+
+from sterna.golden.errors import DesignError
+from sterna.hw.stream.edge import Edge
+
+__all__ = ["Geometry"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A sliding window over a map that arrives as a stream.
+
+    edge: the stream; one beat is one memory word. height, width: the map. kernel, stride: (y, x).
+    padding: zeros at (top, bottom, left, right), made at the read. A read takes ``rows`` x
+    ``columns`` pixels at once; rows divides kernel[0], columns divides kernel[1]. spare: rows kept
+    beyond what is needed, for a core whose input takes as long as its computing.
+    """
+
+    edge: Edge
+    height: int
+    width: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    rows: int = 1
+    columns: int = 1
+    spare: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
+            raise DesignError(
+                f"a read of {self.rows} x {self.columns} pixels does not divide the window "
+                f"{self.kernel}"
+            )
+        if self.out_height < 1 or self.out_width < 1:
+            raise DesignError(f"the window {self.kernel} is larger than the padded map")
+
+    @property
+    def out_height(self) -> int:
+        t, b = self.padding[:2]
+        return (self.height + t + b - self.kernel[0]) // self.stride[0] + 1
+
+    @property
+    def out_width(self) -> int:
+        left, right = self.padding[2:]
+        return (self.width + left + right - self.kernel[1]) // self.stride[1] + 1
+
+    @property
+    def next_image(self) -> int:
+        """Rows from the first window row of the last output row to that of the next image."""
+        return self.height - (self.out_height - 1) * self.stride[0]
+
+    @property
+    def slots(self) -> int:
+        """Row slots: the window, and what the next output row needs while this one is computed.
+
+        kernel + stride inside an image; at its end the next image's first window must fit beside
+        the last one, or the core would wait for input there. Rounded up to the row banks.
+        Input that takes exactly as long as computing loses the clocks, about two a row, in which a
+        freed slot gets known: one more stride of slots gives them back.
+        """
+        need = self.kernel[0] + max(self.stride[0], self.next_image) + self.spare
+        return -(-need // self.rows) * self.rows
+
+    @property
+    def words_per_pixel(self) -> int:
+        return self.edge.beats_per_pixel
+
+    @property
+    def row_words(self) -> int:
+        """Words of one row in one column bank."""
+        return -(-self.width // self.columns) * self.words_per_pixel
+
+    @property
+    def bank_depth(self) -> int:
+        return self.slots // self.rows * self.row_words
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of an image: the input bound of the initiation interval."""
+        return self.height * self.width * self.words_per_pixel
+
+    @property
+    def bits(self) -> int:
+        """Bits of all banks."""
+        return self.rows * self.columns * self.bank_depth * self.edge.width

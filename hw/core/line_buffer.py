@@ -1,0 +1,323 @@
+"""Line buffer: the rows under a sliding window, circulating from image to image."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.bounds import signed_bits
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.walker import Loop
+from sterna.hw.stream.buffers import step_counter
+
+__all__ = ["LineBuffer"]
+
+
+def _count(m: Module, counter: Signal, period: int) -> None:
+    if period > 1:  # a counter of one turn stays 0
+        step_counter(m, counter, period)
+
+
+def _choose(m: Module, which: Value, values: Sequence[Value], name: str) -> Value:
+    """``values[which]``, each made by itself: only the choice waits for ``which``."""
+    made = [Signal(v.shape(), name=f"{name}_{n}") for n, v in enumerate(values)]
+    m.d.comb += [s.eq(v) for s, v in zip(made, values, strict=True)]
+    return Array(made)[which]
+
+
+class LineBuffer(wiring.Component):
+    """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
+
+    Rows are written as they arrive and never moved: a slot is free again when the window has left
+    it, and the next image's rows follow the last one's without a gap. Padding is masked at the
+    read. ``rows`` x ``columns`` pixels are read at once from as many banks (pixel (y, x) lies in
+    row bank y mod rows, column bank x mod columns) and rotated into place.
+
+    Ports
+    -----
+    i : in, stream of ``geometry.edge``
+    rows_ok : out, the rows of the next output row are here (registered counters, no path from i)
+    row_end, image_end : in, from the walker: an output row has been issued
+    valid, step, top : in, an item of the walker over ``loops``
+    word : out, unsigned(rows * columns * edge.width), ``latency`` clocks after the item; pixel
+        (row, column) at bit ``(row * columns + column) * edge.width``; pad pixels are zero
+    """
+
+    latency = 7
+    freeing = 5
+    """Clocks from a ``row_end`` to the first in which the rows it leaves are free for the input."""
+
+    def __init__(self, geometry: Geometry, loops: Sequence[Loop]):
+        self.geometry = geometry
+        self.loops = list(loops)
+        g = geometry
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(g.edge.width))),
+                "rows_ok": Out(1),
+                "row_end": In(1),
+                "image_end": In(1),
+                "valid": In(1),
+                "step": In(len(loops) + 2),
+                "top": In(1),
+                "word": Out(g.rows * g.columns * g.edge.width),
+            }
+        )
+
+    i: stream.Interface
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        g = self.geometry
+        banks: list[list[Memory]] = []
+        for row in range(g.rows):
+            banks.append([])
+            for column in range(g.columns):
+                memory = Memory(
+                    shape=unsigned(g.edge.width),
+                    depth=max(2, g.bank_depth),
+                    init=[],
+                    # A slot is written only when no window reads it any more (see `_account`), so
+                    # a read beside a write is of padding, masked, or between items, unused: no
+                    # logic for which of the two comes first.
+                    attrs={"no_rw_check": True},
+                )
+                m.submodules[f"bank_{row}_{column}"] = memory
+                banks[-1].append(memory)
+        row_written = self._write(m, banks)
+        self._account(m, row_written)
+        slot, x, y, offset, turn = self._position(m)
+        self._read(m, banks, slot, x, y, offset, turn)
+        return m
+
+    def _write(self, m: Module, banks: list[list[Memory]]) -> Value:
+        """Puts beats away; returns the pulse of a complete row."""
+        g = self.geometry
+        taken = Signal()
+        m.d.comb += taken.eq(self.i.valid & self.i.ready)
+        word = Signal(range(max(2, g.words_per_pixel)), name="word_in")
+        x = Signal(range(max(2, g.width)), name="x_in")
+        column = Signal(range(max(2, g.columns)))
+        row = Signal(range(max(2, g.rows)))
+        start = Signal(range(max(2, g.bank_depth)))  # of the row in its bank
+        address = Signal(range(max(2, g.bank_depth)))
+        block = Signal.like(address)  # of the pixel's column block, when there are several columns
+        word_last, x_last = word == g.words_per_pixel - 1, x == g.width - 1
+        column_last = column == g.columns - 1
+        # The coming beat is its row's last: a register, because ``i.valid`` may come late.
+        final = Signal(init=int(g.width * g.words_per_pixel == 1))
+        row_done = taken & final
+        for r, line in enumerate(banks):
+            for c, memory in enumerate(line):
+                port = memory.write_port()
+                m.d.comb += [
+                    port.addr.eq(address),
+                    port.data.eq(self.i.payload),
+                    port.en.eq(taken & (row == r) & (column == c)),
+                ]
+        with m.If(taken):
+            if g.words_per_pixel > 1:
+                m.d.sync += final.eq((word == g.words_per_pixel - 2) & x_last)
+            elif g.width > 1:
+                m.d.sync += final.eq(x == g.width - 2)
+            m.d.sync += address.eq(address + 1)
+            _count(m, word, g.words_per_pixel)
+            with m.If(word_last):
+                _count(m, x, g.width)
+                _count(m, column, g.columns)
+                if g.columns > 1:
+                    with m.If(column_last):
+                        m.d.sync += block.eq(address + 1)
+                    with m.Else():
+                        m.d.sync += address.eq(block)
+            with m.If(word_last & x_last):
+                m.d.sync += column.eq(0)
+                _count(m, row, g.rows)
+                with m.If(row == g.rows - 1):
+                    after = Signal.like(start)
+                    m.d.comb += after.eq(start + g.row_words)
+                    with m.If(start == g.bank_depth - g.row_words):
+                        m.d.comb += after.eq(0)
+                    m.d.sync += [start.eq(after), address.eq(after), block.eq(after)]
+                with m.Else():
+                    m.d.sync += [address.eq(start), block.eq(start)]
+        return row_done
+
+    def _account(self, m: Module, row_written: Value) -> None:
+        """Counts rows: those here beyond the next output row's need, those free for the writer.
+
+        Both answers are sign bits of registers: what asks is far away, and asks every clock.
+        """
+        g = self.geometry
+        taken = self._taken_by_row()
+        # Where the last windows lie wholly below the image, the next image's first is above them
+        # (next_image < 0): rows that were free already are then needed again, filled beyond slots.
+        reach = g.slots + max(g.stride[0], abs(g.next_image))
+        first = min(g.kernel[0] - g.padding[0], g.height)
+        least = min(g.kernel[0], g.height + g.padding[0] - (g.out_height - 1) * g.stride[0])
+        # A row ends with its rows here, so spare falls below 0 by one row's step at most.
+        spare = Signal(signed(signed_bits(-max(first, *taken), reach - least)), init=-first)
+        room = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - g.padding[0] - 1)
+        # Rows that the output row being issued needs less than the next one: a register, too.
+        usual = max(set(taken), key=taken.count)
+        less = Signal(signed(signed_bits(min(0, *taken), max(1, *taken))), init=taken[0])
+        row = Signal(range(max(2, g.out_height)), init=1 % g.out_height, name="row_to_end")
+        following = Signal.like(less)
+        m.d.comb += following.eq(usual)
+        with m.Switch(row):
+            for number, rows in enumerate(taken):
+                if rows != usual:
+                    with m.Case(number):
+                        m.d.comb += following.eq(rows)
+        with m.If(self.row_end):
+            m.d.sync += less.eq(following)
+            _count(m, row, g.out_height)
+        # What ends a row comes late in the clock: it chooses between sums that wait for nothing.
+        sums = [spare, spare + 1, spare - less, spare - less + 1]
+        m.d.sync += spare.eq(_choose(m, Cat(row_written, self.row_end), sums, "spare"))
+        # Reads issued for a row are still on their way to memory when the next row begins.
+        ends = self._delayed(m, Cat(self.row_end, self.image_end), self.freeing - 1)
+        freed = Mux(ends[1], g.next_image, g.stride[0])
+        later = room + Mux(ends[0], freed, 0)
+        m.d.sync += room.eq(_choose(m, row_written, [later, later - 1], "room"))
+        m.d.comb += [self.rows_ok.eq(~spare[-1]), self.i.ready.eq(~room[-1])]
+
+    def _taken_by_row(self) -> list[int]:
+        """By how many rows the need of each output row is below that of the next one, the next
+        image's first behind the last. Rows below the image are never needed."""
+        g = self.geometry
+        need = [
+            min(row * g.stride[0] - g.padding[0] + g.kernel[0], g.height)
+            for row in range(g.out_height)
+        ]
+        need.append(g.height + need[0])
+        return [b - a for a, b in zip(need, need[1:])]
+
+    def _delayed(self, m: Module, value: Value, clocks: int, name: str | None = None) -> Signal:
+        for _ in range(clocks):
+            register = Signal(len(value), name=name or "delayed")
+            m.d.sync += register.eq(value)
+            value = register
+        return value  # type: ignore[return-value]
+
+    def _position(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal]:
+        """Registers that follow the walker's items: row slot, x, y, word offset, column turn."""
+        g, loops = self.geometry, self.loops
+        k, (pt, _, pl, _) = g.columns, g.padding
+        sh, sw = g.stride
+        first_turn, first_offset = -pl % k, (-pl // k) * g.words_per_pixel
+        slot = Signal(range(g.slots), init=-pt % g.slots)
+        slot_base = Signal(range(g.slots), init=-pt % g.slots)
+        span_x = max(g.width, g.out_width * sw) + g.kernel[1] + pl
+        span_y = max(g.height, g.out_height * sh) + g.kernel[0] + pt
+        x = Signal(signed(signed_bits(-pl, span_x)), init=-pl)
+        y = Signal(signed(signed_bits(-pt, span_y)), init=-pt)
+        y_base = Signal.like(y, init=-pt)
+        turn = Signal(range(max(2, k)), init=first_turn)
+        # Two's complement, wide enough that only masked pixels wrap round.
+        bits = max(1, (g.bank_depth - 1).bit_length()) + 1
+        offset = Signal(bits, init=first_offset % (1 << bits))
+
+        def past(base: Value, step: int) -> Value:
+            total = base + step % g.slots
+            return Mux(total >= g.slots, total - g.slots, total)
+
+        walked_words = sum((p.count - 1) * p.words for p in loops)
+        walked_x = sum((p.count - 1) * p.columns for p in loops)
+        with m.If(self.valid):
+            for n, p in enumerate(loops):
+                inner = loops[n + 1 :]
+                words = p.words - sum((q.count - 1) * q.words for q in inner)
+                columns = p.columns - sum((q.count - 1) * q.columns for q in inner)
+                with m.If(self.step[n + 2]):
+                    m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
+                    if p.rows:
+                        m.d.sync += [slot.eq(past(slot, p.rows)), y.eq(y + p.rows)]
+                    elif any(q.rows for q in inner):
+                        m.d.sync += [slot.eq(slot_base), y.eq(y_base)]
+            with m.If(self.step[1]):
+                carry = turn + sw % k >= k
+                base = (sw // k) * g.words_per_pixel - walked_words
+                m.d.sync += [
+                    turn.eq(Mux(carry, turn + sw % k - k, turn + sw % k)),
+                    offset.eq(offset + Mux(carry, base + g.words_per_pixel, base)),
+                    x.eq(x + sw - walked_x),
+                    slot.eq(slot_base),
+                    y.eq(y_base),
+                ]
+            with m.If(self.step[0]):
+                moved = Mux(self.top, past(slot_base, g.next_image), past(slot_base, sh))
+                moved_y = Mux(self.top, -pt, y_base + sh)
+                m.d.sync += [turn.eq(first_turn), offset.eq(first_offset), x.eq(-pl)]
+                m.d.sync += [slot.eq(moved), slot_base.eq(moved), y.eq(moved_y), y_base.eq(moved_y)]
+        return slot, x, y, offset, turn
+
+    def _read(
+        self,
+        m: Module,
+        banks: list[list[Memory]],
+        slot: Signal,
+        x: Signal,
+        y: Signal,
+        offset: Signal,
+        turn: Signal,
+    ) -> None:
+        """Stages behind the position: tables and masks, addresses, memory, register, rotation."""
+        g = self.geometry
+        r, k = g.rows, g.columns
+        lines = g.slots // r
+        address_bits = max(1, (g.bank_depth - 1).bit_length())
+        # Where a slot's row lies in its bank, and where the row after the last bank's does.
+        here = Signal(address_bits)
+        after = Signal(address_bits)
+        line_turn = Signal(range(max(2, r)))
+        near, far = Signal.like(offset), Signal.like(offset)
+        turn_1 = Signal.like(turn)
+        rows_in, columns_in = Signal(r), Signal(k)
+        table = lambda f: Array(Const(f(s), address_bits) for s in range(g.slots))[slot]  # noqa: E731
+        m.d.sync += [
+            here.eq(table(lambda s: s // r * g.row_words)),
+            after.eq(table(lambda s: (s // r + 1) % lines * g.row_words)),
+            line_turn.eq(Array(Const(s % r, range(max(2, r))) for s in range(g.slots))[slot]),
+            near.eq(offset),
+            far.eq(offset + g.words_per_pixel),
+            turn_1.eq(turn),
+            rows_in.eq(Cat((y + n >= 0) & (y + n < g.height) for n in range(r))),
+            columns_in.eq(Cat((x + n >= 0) & (x + n < g.width) for n in range(k))),
+        ]
+        data: list[list[Signal]] = []
+        for row, line in enumerate(banks):
+            data.append([])
+            for column, memory in enumerate(line):
+                port = memory.read_port()
+                address = Signal(address_bits, name=f"address_{row}_{column}")
+                # The last bank never lies before the window's first row or column.
+                base = here if row == r - 1 else Mux(line_turn > row, after, here)
+                at = near if column == k - 1 else Mux(turn_1 > column, far, near)
+                m.d.sync += address.eq(base + at)
+                held = Signal(g.edge.width, name=f"held_{row}_{column}", reset_less=True)
+                m.d.comb += port.addr.eq(address)
+                m.d.sync += held.eq(port.data)
+                data[-1].append(held)
+        mask = self._delayed(m, Cat(rows_in, columns_in), 4, "mask")
+        turn_2 = self._delayed(m, turn_1, 3, "turn")
+        line_turn_2 = self._delayed(m, line_turn, 4, "line_turn")
+        turned: list[list[Signal]] = []
+        for row in range(r):
+            turned.append([])
+            for column in range(k):
+                pixel = Signal(g.edge.width, name=f"pixel_{row}_{column}", reset_less=True)
+                choice = Array(data[row][(column + n) % k] for n in range(k))
+                m.d.sync += pixel.eq(choice[turn_2] if k > 1 else data[row][0])
+                turned[-1].append(pixel)
+        out: list[Value] = []
+        for row in range(r):
+            for column in range(k):
+                choice = Array(turned[(row + n) % r][column] for n in range(r))
+                pixel = choice[line_turn_2] if r > 1 else turned[0][column]
+                if any(g.padding):  # else every pixel of a window is one of the map
+                    pixel = pixel & (mask[row] & mask[r + column]).replicate(g.edge.width)
+                out.append(pixel)
+        m.d.sync += self.word.eq(Cat(out))

@@ -1,0 +1,161 @@
+"""Pooling core: sum, or, first, over any window and stride, on planes as they come."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.errors import DesignError
+from sterna.hw.core.credit import Credit
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.walker import Loop, Walker
+from sterna.hw.stream.buffers import Fifo
+from sterna.hw.stream.edge import Edge
+
+__all__ = ["PoolSpec", "SpikingPool"]
+
+
+@dataclass(frozen=True)
+class PoolSpec:
+    """geometry: window over the input (pb a multiple of ``bits``). mode: sum, or, first.
+    bits, out_bits: of one value before and after; steps: T."""
+
+    geometry: Geometry
+    mode: str
+    bits: int
+    out_bits: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.geometry.edge.pb % self.bits:
+            raise DesignError(
+                f"a pool needs whole values in a beat: pb {self.geometry.edge.pb} is not a "
+                f"multiple of {self.bits} bits"
+            )
+
+    @property
+    def beat_steps(self) -> int:
+        return self.geometry.edge.pb // self.bits
+
+    @property
+    def out_edge(self) -> Edge:
+        e, bits = self.geometry.edge, self.out_bits
+        return Edge(e.channels, e.lanes, self.steps * bits, self.beat_steps * bits)
+
+    @property
+    def visit_clocks(self) -> int:
+        return self.geometry.kernel[0] * self.geometry.kernel[1]
+
+    @property
+    def interval(self) -> int:
+        """Clocks an image: one window pixel a clock, or the input."""
+        g = self.geometry
+        return max(
+            g.out_height * g.out_width * g.edge.beats_per_pixel * self.visit_clocks, g.input_beats
+        )
+
+    def loops(self) -> list[Loop]:
+        g, e = self.geometry, self.geometry.edge
+        return [
+            Loop("group", e.groups, words=e.plane_beats, visit=True),
+            Loop("beat", e.plane_beats, words=1, visit=True),
+            Loop("row", g.kernel[0], rows=1),
+            Loop("column", g.kernel[1], words=e.beats_per_pixel, columns=1),
+        ]
+
+
+class SpikingPool(wiring.Component):
+    """Line buffer -> one window pixel a clock -> sum, or, or earliest spike.
+
+    Ports: ``i``, stream of ``spec.geometry.edge``; ``o``, stream of ``spec.out_edge``; out
+    ``stalled``: the core waits for room at its output.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, spec: PoolSpec):
+        self.spec = spec
+        g = spec.geometry
+        self.loops = spec.loops()
+        self.visits = -(-(LineBuffer.latency + 10) // spec.visit_clocks) + 2
+        super().__init__(
+            {
+                "i": In(stream.Signature(unsigned(g.edge.width))),
+                "o": Out(stream.Signature(unsigned(spec.out_edge.width))),
+                "stalled": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        s, g = self.spec, self.spec.geometry
+        m.submodules.walker = walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
+        m.submodules.buffer = buffer = LineBuffer(g, self.loops)
+        m.submodules.credit = credit = Credit(self.visits)
+        m.submodules.fifo = fifo = Fifo(s.out_edge.width, max(2, self.visits))
+        wiring.connect(m, wiring.flipped(self.i), buffer.i)
+        wiring.connect(m, fifo.o, wiring.flipped(self.o))
+        m.d.comb += [
+            walker.rows_ok.eq(buffer.rows_ok),
+            walker.go.eq(credit.some),
+            credit.take.eq(walker.start),
+            self.stalled.eq(~credit.some),
+            buffer.row_end.eq(walker.row_end),
+            buffer.image_end.eq(walker.image_end),
+            buffer.valid.eq(walker.valid),
+            buffer.step.eq(walker.step),
+            buffer.top.eq(walker.top),
+        ]
+        m.d.sync += credit.give.eq(self.o.valid & self.o.ready)
+        flags: Value = Cat(
+            walker.valid, walker.first[2:].all(), walker.last[2:].all(), walker.first[1]
+        )
+        for stage in range(LineBuffer.latency):
+            register = Signal(4, name=f"flags_{stage}")
+            m.d.sync += register.eq(flags)
+            flags = register
+        values = self._combine(m, buffer.word, flags)
+        done, early = Signal(), Signal()
+        m.d.sync += [done.eq(flags[0] & flags[2]), early.eq(flags[3])]
+        if s.mode == "first":
+            values = self._earliest(m, values, done, early)
+        m.d.comb += [fifo.i.valid.eq(done), fifo.i.payload.eq(self._planes(values))]
+        return m
+
+    def _combine(self, m: Module, word: Value, flags: Value) -> list[list[Value]]:
+        """Registers [step in beat][lane] of the window's sum or union so far."""
+        s, lanes = self.spec, self.spec.geometry.edge.lanes
+        out: list[list[Value]] = []
+        for step in range(s.beat_steps):
+            row: list[Value] = []
+            for lane in range(lanes):
+                value = Cat(word[(step * s.bits + k) * lanes + lane] for k in range(s.bits))
+                total = Signal(s.out_bits, name=f"value_{step}_{lane}", reset_less=True)
+                old = Mux(flags[1], 0, total)
+                with m.If(flags[0]):
+                    m.d.sync += total.eq(old + value if s.mode == "sum" else old | value)
+                row.append(total)
+            out.append(row)
+        return out
+
+    def _earliest(
+        self, m: Module, values: list[list[Value]], done: Signal, early: Signal
+    ) -> list[list[Value]]:
+        """Only the first spike of each lane; ``early``: the beat holds step 0."""
+        out: list[list[Value]] = [[] for _ in values]
+        for lane in range(self.spec.geometry.edge.lanes):
+            fired = Signal(name=f"fired_{lane}")
+            seen: Value = fired & ~early
+            for step, row in enumerate(values):
+                out[step].append(row[lane] & ~seen)
+                seen = seen | row[lane]
+            with m.If(done):
+                m.d.sync += fired.eq(seen)
+        return out
+
+    def _planes(self, values: list[list[Value]]) -> Value:
+        bits = range(self.spec.out_bits)
+        return Cat(value[k] for row in values for k in bits for value in row)

@@ -1,0 +1,1 @@
+"""Dot products: the three engines and what they are made of."""

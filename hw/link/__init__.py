@@ -1,0 +1,1 @@
+"""The UART link of a board."""

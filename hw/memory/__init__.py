@@ -1,0 +1,1 @@
+"""Weight memories and the chain that loads them."""

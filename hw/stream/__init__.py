@@ -1,0 +1,1 @@
+"""Streams between cores: edges, FIFOs, forks, merges, gearboxes, AXI."""

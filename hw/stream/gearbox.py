@@ -1,0 +1,443 @@
+"""Changes the lanes and planes of a beat: where two cores with different foldings meet."""
+
+from functools import lru_cache
+from itertools import product
+from math import gcd, lcm
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from sterna.golden.errors import DesignError
+from sterna.hw.stream.buffers import Buffer, Fifo, step_counter
+from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.slices import Cut, Join
+
+__all__ = [
+    "BETWEEN",
+    "Gearbox",
+    "PlaneStep",
+    "LaneSplit",
+    "LaneMerge",
+    "gear_steps",
+    "path",
+    "clocks_per_pixel",
+    "storage_bits",
+]
+
+BETWEEN = 4
+"""Beats of room between two steps of a gearbox."""
+
+
+def _bits(value: Value, indices: list[int | None]) -> Cat:
+    """A permutation of bits; None is a zero."""
+    return Cat(Const(0, 1) if k is None else value[k] for k in indices)
+
+
+class _Step(wiring.Component):
+    """One canonical step between two edges. Ports: ``i`` (``src``) and ``o`` (``dst``)."""
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, src: Edge, dst: Edge):
+        self.src = src
+        self.dst = dst
+        super().__init__({"i": In(src.signature), "o": Out(dst.signature)})
+
+    @property
+    def clocks_per_pixel(self) -> int:
+        """Clocks a pixel takes when neither end ever waits."""
+        return max(self.src.beats_per_pixel, self.dst.beats_per_pixel)
+
+    def _refuse(self, what: str) -> DesignError:
+        s, d = self.src, self.dst
+        return DesignError(
+            f"no single {what} leads from {s.lanes} lanes x {s.pb} planes to {d.lanes} lanes x"
+            f" {d.pb} planes of {s.channels} channels x {s.planes} planes; use Gearbox"
+        )
+
+
+class PlaneStep(_Step):
+    """Changes planes a beat, lanes unchanged: one ``pb`` divides the other, or is all planes.
+
+    Narrowing drops beats of pad planes, widening fills with zero planes. Registers only.
+    """
+
+    def __init__(self, src: Edge, dst: Edge):
+        super().__init__(src, dst)
+        if src.lanes != dst.lanes or not _planes_meet(src.planes, src.pb, dst.pb):
+            raise self._refuse("plane step")
+
+    def slicer(self) -> Cut | Join:
+        """A new one of what does the work."""
+        src, dst = self.src, self.dst
+        if dst.pb > src.pb:
+            parts = src.plane_beats if dst.plane_beats == 1 else dst.pb // src.pb
+            last = src.plane_beats - (dst.plane_beats - 1) * parts
+            return Join(src.width, parts, period=dst.plane_beats, last=last)
+        parts = dst.plane_beats if src.plane_beats == 1 else src.pb // dst.pb
+        last = dst.plane_beats - (src.plane_beats - 1) * parts
+        return Cut(dst.width, parts, period=src.plane_beats, last=last)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        slicer = self.slicer()
+        if isinstance(slicer, Join):
+            m.submodules.join = slicer
+            connect(m, flipped(self.i), slicer.i)
+            # Planes are the outer index of a beat, so slices simply follow each other.
+            m.d.comb += _passed(self.o, slicer.o, slicer.o.payload)
+        else:
+            m.submodules.cut = slicer
+            m.d.comb += _passed(slicer.i, self.i, self.i.payload)
+            connect(m, slicer.o, flipped(self.o))
+        return m
+
+
+class LaneSplit(_Step):
+    """Wide groups to narrower ones: lanes divide, or the wide group is the whole pixel.
+
+    ``for j in slices: for i in plane beats``: slice j of beat i. Groups of nothing but pad lanes
+    do not leave. With more than one plane beat a memory holds two wide groups: one leaves while
+    the next one comes.
+    """
+
+    def __init__(self, src: Edge, dst: Edge):
+        super().__init__(src, dst)
+        if (
+            src.pb != dst.pb
+            or src.lanes < dst.lanes
+            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
+        ):
+            raise self._refuse("lane split")
+        self.parts = _lane_parts(dst, src)
+        self.last = dst.groups - (src.groups - 1) * self.parts
+
+    def slicer(self) -> Cut | None:
+        """A new one of what does the work; None where a memory does."""
+        src, parts = self.src, self.parts
+        if src.plane_beats > 1 and parts > 1:
+            return None
+        period = src.groups if src.plane_beats == 1 else 1
+        return Cut(self.dst.width, parts, period=period, last=self.last)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        src, dst, parts = self.src, self.dst, self.parts
+        lanes = [j * dst.lanes + lane for j in range(parts) for lane in range(dst.lanes)]
+        sliced = _bits(
+            self.i.payload,
+            [
+                plane * src.lanes + lane if lane < src.lanes else None
+                for j in range(parts)
+                for plane in range(src.pb)
+                for lane in lanes[j * dst.lanes : (j + 1) * dst.lanes]
+            ],
+        )
+        if (cut := self.slicer()) is not None:
+            m.submodules.cut = cut
+            m.d.comb += _passed(cut.i, self.i, sliced)
+            connect(m, cut.o, flipped(self.o))
+            return m
+        # Two banks of one group each: while one leaves, the next may come, however unevenly.
+        beats = src.plane_beats
+        m.submodules.memory = memory = Memory(
+            shape=unsigned(parts * dst.width), depth=2 * beats, init=[]
+        )
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.submodules.buffer = buffer = Buffer(dst.width)
+        connect(m, buffer.o, flipped(self.o))
+        # used: beats held; fresh: beats of which no slice has left yet.
+        used, fresh = Signal(range(2 * beats + 1)), Signal(range(2 * beats + 1))
+        beat, bank, j = Signal(range(beats)), Signal(), Signal(range(parts))
+        first, final, put, take, turn = (Signal() for _ in range(5))
+        m.d.comb += [
+            self.i.ready.eq(used != 2 * beats),
+            put.eq(self.i.valid & self.i.ready),
+            write.en.eq(put),
+            write.data.eq(sliced),
+            read.addr.eq(Mux(bank, beat + beats, beat)),
+            first.eq(j == 0),
+            buffer.i.payload.eq(read.data.word_select(j, dst.width)),
+            buffer.i.valid.eq(~first | (fresh != 0)),
+            take.eq(buffer.i.valid & buffer.i.ready),
+            turn.eq(take & (beat == beats - 1)),
+        ]
+        _count_slices(m, j, final, turn, parts, self.last, src.groups)
+        m.d.sync += [
+            used.eq(used + put - (take & final)),
+            fresh.eq(fresh + put - (take & first)),
+            bank.eq(bank ^ (turn & final)),
+        ]
+        with m.If(put):
+            step_counter(m, write.addr, 2 * beats)
+        with m.If(take):
+            step_counter(m, beat, beats)
+        return m
+
+
+class LaneMerge(_Step):
+    """Narrow groups to wider ones: lanes divide, or the wide group is the whole pixel.
+
+    The last group of a pixel is filled up with zero lanes. With more than one plane beat, memories
+    hold two wide groups: one leaves while the next one comes.
+    """
+
+    def __init__(self, src: Edge, dst: Edge):
+        super().__init__(src, dst)
+        if (
+            src.pb != dst.pb
+            or src.lanes > dst.lanes
+            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
+        ):
+            raise self._refuse("lane merge")
+        self.parts = _lane_parts(src, dst)
+        self.last = src.groups - (dst.groups - 1) * self.parts
+
+    def slicer(self) -> Join | None:
+        """A new one of what does the work; None where memories do."""
+        src, parts = self.src, self.parts
+        if src.plane_beats > 1 and parts > 1:
+            return None
+        period = self.dst.groups if src.plane_beats == 1 else 1
+        return Join(src.width, parts, period=period, last=self.last)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        src, dst, parts = self.src, self.dst, self.parts
+        order = [
+            lane // src.lanes * src.width + plane * src.lanes + lane % src.lanes
+            if lane < parts * src.lanes
+            else None
+            for plane in range(dst.pb)
+            for lane in range(dst.lanes)
+        ]
+        if (join := self.slicer()) is not None:
+            m.submodules.join = join
+            connect(m, flipped(self.i), join.i)
+            m.d.comb += _passed(self.o, join.o, _bits(join.o.payload, order))
+            return m
+        # Two banks of one group each: while one leaves, the next may come, however unevenly.
+        beats = src.plane_beats
+        # used: beats begun and not gone; whole: beats complete and not gone.
+        used, whole = Signal(range(2 * beats + 1)), Signal(range(2 * beats + 1))
+        beat, bank, j = Signal(range(beats)), Signal(), Signal(range(parts))
+        first, final, put, take, turn = (Signal() for _ in range(5))
+        out_beat, out_turn, out_addr = Signal(range(beats)), Signal(), Signal(range(2 * beats))
+        m.d.comb += [
+            first.eq(j == 0),
+            self.i.ready.eq(~first | (used != 2 * beats)),
+            put.eq(self.i.valid & self.i.ready),
+            turn.eq(put & (beat == beats - 1)),
+            self.o.valid.eq(whole != 0),
+            take.eq(self.o.valid & self.o.ready),
+            out_turn.eq(take & (out_beat == beats - 1)),
+        ]
+        _count_slices(m, j, final, turn, parts, self.last, dst.groups)
+        short = _count_groups(m, out_turn, dst.groups) if self.last < parts else Const(0, 1)
+        slices = []
+        for k in range(parts):
+            m.submodules[f"memory_{k}"] = memory = Memory(
+                shape=unsigned(src.width), depth=2 * beats, init=[]
+            )
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            m.d.comb += [
+                write.en.eq(put & (j == k)),
+                write.addr.eq(Mux(bank, beat + beats, beat)),
+                write.data.eq(self.i.payload),
+                read.addr.eq(out_addr),
+            ]
+            slices.append(read.data if k < self.last else Mux(short, 0, read.data))
+        m.d.comb += self.o.payload.eq(_bits(Cat(slices), order))
+        m.d.sync += [
+            used.eq(used + (put & first) - take),
+            whole.eq(whole + (put & final) - take),
+            bank.eq(bank ^ (turn & final)),
+        ]
+        with m.If(put):
+            step_counter(m, beat, beats)
+        with m.If(take):
+            step_counter(m, out_beat, beats)
+            step_counter(m, out_addr, 2 * beats)
+        return m
+
+
+class Gearbox(wiring.Component):
+    """Connects two edges of the same channels, planes and code, whatever their lanes and ``pb``.
+
+    Ports: ``i`` (``src.signature``), ``o`` (``dst.signature``). A chain of steps, each with its own
+    registers or memory, on the :func:`path` with the fewest clocks and then the least storage.
+
+    Attributes:
+        needed: False where both edges are equal (``src == dst``). Connect them directly then: the
+            component would be wires, with a combinational path.
+        path: the edges passed, ``src`` and ``dst`` included; a canonical step between any two.
+        clocks_per_pixel: clocks a pixel takes at full rate, met exactly.
+        storage_bits: bits of data held in registers and memories.
+
+    Raises:
+        DesignError: channels, planes or code differ.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, src: Edge, dst: Edge):
+        self.src = src
+        self.dst = dst
+        self.path = path(src, dst)
+        self.needed = len(self.path) > 1
+        self.clocks_per_pixel = clocks_per_pixel(src, dst)
+        self.storage_bits = storage_bits(self.path)
+        super().__init__({"i": In(src.signature), "o": Out(dst.signature)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        source = flipped(self.i)
+        for k, step in enumerate(gear_steps(self.src, self.dst)):
+            if k:
+                # A pixel's last group is shorter: without room between them, steps wait in turn.
+                m.submodules[f"fifo_{k}"] = fifo = Fifo(step.src.width, BETWEEN)
+                connect(m, source, fifo.i)
+                source = fifo.o
+            m.submodules[f"step_{k}"] = step
+            connect(m, source, step.i)
+            source = step.o
+        connect(m, source, flipped(self.o))
+        return m
+
+
+def clocks_per_pixel(src: Edge, dst: Edge) -> int:
+    """Clocks a pixel takes from one edge to the other at full rate, gearbox or not.
+
+    Raises:
+        DesignError: channels, planes or code differ.
+    """
+    return max(edge.beats_per_pixel for edge in path(src, dst))
+
+
+@lru_cache(maxsize=1 << 14)
+def path(src: Edge, dst: Edge) -> tuple[Edge, ...]:
+    """The edges a gearbox passes, ``src`` and ``dst`` included; one if they are equal.
+
+    Lanes that do not divide meet in their greatest common divisor, their least common multiple or
+    the whole pixel, planes likewise; every order of the steps is weighed.
+
+    Raises:
+        DesignError: channels, planes or code differ.
+    """
+    for name in ("channels", "planes", "code"):
+        if getattr(src, name) != getattr(dst, name):
+            raise DesignError(
+                f"a gearbox changes lanes and planes a beat only; {name} differ:"
+                f" {getattr(src, name)} and {getattr(dst, name)}"
+            )
+    lane_ways = _ways(src.lanes, dst.lanes, src.channels, _lanes_meet)
+    plane_ways = _ways(src.pb, dst.pb, src.planes, _planes_meet)
+    best: tuple[tuple[int, int, int], tuple[Edge, ...]] | None = None
+    for lanes, planes in product(lane_ways, plane_ways):
+        for edges in _interleaved(src, lanes, planes):
+            clocks = max(edge.beats_per_pixel for edge in edges)
+            cost = (clocks, storage_bits(edges), len(edges))
+            if best is None or cost < best[0]:
+                best = cost, edges
+    assert best is not None  # through the common divisors no beat is wider than the wider end
+    return best[1]
+
+
+def storage_bits(edges: tuple[Edge, ...]) -> int:
+    """Bits of data held by the steps along a :func:`path` and the FIFOs between them."""
+    bits = sum(BETWEEN * edge.width for edge in edges[1:-1])
+    for a, b in zip(edges, edges[1:]):
+        narrow, wide = sorted((a, b), key=lambda edge: edge.width)
+        banks = 1
+        if a.pb == b.pb and a.plane_beats > 1 and _lane_parts(narrow, wide) > 1:
+            banks = 2 * a.plane_beats
+        bits += banks * wide.width + 2 * narrow.width
+    return bits
+
+
+def _lane_parts(narrow: Edge, wide: Edge) -> int:
+    """Narrow groups in a full wide one."""
+    return narrow.groups if wide.groups == 1 else wide.lanes // narrow.lanes
+
+
+def _lanes_meet(channels: int, a: int, b: int) -> bool:
+    return max(a, b) % min(a, b) == 0 or max(a, b) >= channels
+
+
+def _planes_meet(planes: int, a: int, b: int) -> bool:
+    return max(a, b) % min(a, b) == 0 or max(a, b) == planes
+
+
+def _ways(a: int, b: int, whole: int, meet) -> list[list[int]]:
+    """Values from ``a`` (left out) to ``b``, each next one a single step away."""
+    if a == b:
+        return [[]]
+    if meet(whole, a, b):
+        return [[b]]
+    return [[middle, b] for middle in sorted({gcd(a, b), min(lcm(a, b), whole), whole})]
+
+
+def _interleaved(edge: Edge, lanes: list[int], planes: list[int]):
+    """All orders of taking the lane and plane steps, without beats that are refused."""
+    if not lanes and not planes:
+        yield (edge,)
+        return
+    for change, rest in (
+        ({"lanes": lanes[0]} if lanes else None, (lanes[1:], planes)),
+        ({"pb": planes[0]} if planes else None, (lanes, planes[1:])),
+    ):
+        if change is None:
+            continue
+        try:
+            following = edge.resized(**change)
+        except DesignError:
+            continue
+        for tail in _interleaved(following, *rest):
+            yield (edge, *tail)
+
+
+def gear_steps(src: Edge, dst: Edge) -> list[PlaneStep | LaneSplit | LaneMerge]:
+    """New components for the way from ``src`` to ``dst``, none if they are equal."""
+    edges = path(src, dst)
+    return [_step(a, b) for a, b in zip(edges, edges[1:])]
+
+
+def _step(a: Edge, b: Edge) -> PlaneStep | LaneSplit | LaneMerge:
+    if a.pb != b.pb:
+        return PlaneStep(a, b)
+    return LaneSplit(a, b) if a.lanes > b.lanes else LaneMerge(a, b)
+
+
+def _passed(sink: stream.Interface, source: stream.Interface, payload) -> list:
+    """Connect two streams with the payload rewired on the way (shorter: cut, longer: zeros)."""
+    return [
+        sink.payload.eq(payload),
+        sink.valid.eq(source.valid),
+        source.ready.eq(sink.ready),
+    ]
+
+
+def _count_groups(m: Module, turn: Value, period: int) -> Signal:
+    """Count the groups of a pixel on ``turn``; returns "this is the last one"."""
+    group, last = Signal(range(period)), Signal()
+    m.d.comb += last.eq(group == period - 1)
+    with m.If(turn):
+        step_counter(m, group, period)
+    return last
+
+
+def _count_slices(
+    m: Module, j: Signal, final: Signal, turn: Value, parts: int, last: int, period: int
+) -> None:
+    """Advance ``j`` on ``turn``; ``final`` is its last value in this group of the pixel."""
+    if last == parts:
+        m.d.comb += final.eq(j == parts - 1)
+    else:
+        short = _count_groups(m, turn & final, period)
+        m.d.comb += final.eq(j == Mux(short, last - 1, parts - 1))
+    with m.If(turn):
+        m.d.sync += j.eq(Mux(final, 0, j + 1))

@@ -1,0 +1,233 @@
+"""Where the early branch of a fork waits: a FIFO of exact depth in the cheapest storage."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from sterna.golden.errors import DesignError
+from sterna.hw.stream.buffers import counter_of, step_counter
+
+__all__ = [
+    "KINDS",
+    "SkipFifo",
+    "full_rate_depth",
+    "latency_of",
+    "storage_bits",
+    "storage_depth",
+    "storage_kind",
+]
+
+KINDS = ("registers", "lutram", "block")
+
+_GRAIN = {"registers": 1, "lutram": 16, "block": 512}
+_LATENCY = {"registers": 1, "lutram": 1, "block": 3}
+
+# Shapes of one block RAM (bits a word, words) and the LUT4 it is worth: its share of the chip.
+_BLOCKS = {"ice40": (((16, 256), (8, 512), (4, 1024), (2, 2048)), 176)}
+_BLOCK = (((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), 200)
+_NO_LUT_RAM = ("ice40",)
+
+
+def latency_of(kind: str) -> int:
+    """Clocks from a beat's entry into an empty FIFO of ``kind`` to its first clock at the exit.
+
+    A FIFO of ``depth`` passes ``min(1, depth / (latency + 1))`` beats a clock.
+    """
+    return _LATENCY[_known(kind)]
+
+
+def full_rate_depth(kind: str) -> int:
+    """The smallest depth that passes a beat a clock: room is only known a clock later."""
+    return latency_of(kind) + 1
+
+
+def storage_depth(kind: str, width: int, depth: int) -> int:
+    """``depth`` rounded up to what the storage has anyway: 16 words of LUT RAM, 512 of a block."""
+    _check(width, depth)
+    grain = _GRAIN[_known(kind)]
+    return -(-depth // grain) * grain
+
+
+def storage_bits(kind: str, width: int, depth: int) -> int:
+    """Bits of data that a FIFO built :func:`storage_depth` deep holds."""
+    return width * storage_depth(kind, width, depth)
+
+
+def storage_kind(width: int, depth: int, family: str) -> str:
+    """The cheapest storage, in LUT4 of ``family`` ('generic', 'ecp5', 'xilinx7' or 'ice40').
+
+    A register costs the LUT that shifts it; LUT RAM comes in pieces of 4 bits x 16 words (some 6
+    LUT4 with its share of the output selector); a block RAM, in the shape that needs fewest, costs
+    its share of the chip. iCE40 has no LUT RAM.
+    """
+    _check(width, depth)
+    shapes, worth = _BLOCKS.get(family, _BLOCK)
+    blocks = min(-(-width // bits) * -(-depth // words) for bits, words in shapes)
+    cost = {"registers": width * depth}
+    if family not in _NO_LUT_RAM:
+        cost["lutram"] = -(-width // 4) * -(-depth // 16) * 6 + 2 * depth.bit_length()
+    cost["block"] = blocks * worth + 2 * depth.bit_length()
+    return min(cost, key=lambda kind: cost[kind])
+
+
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise DesignError(f"storage {kind!r} of a FIFO is not one of {', '.join(KINDS)}")
+    return kind
+
+
+def _check(width: int, depth: int) -> None:
+    if width < 1 or depth < 1:
+        raise DesignError(
+            f"a skip FIFO needs a width and a depth of at least 1, not {width} and {depth}"
+        )
+
+
+def _some(level: Signal, put: Value, take: Value) -> Value:
+    """Whether ``level + put - take`` is not 0, with the comparisons beside the handshake."""
+    more = level > 1 if len(level) > 1 else Const(0, 1)
+    return more | ((level == 1) & ~take) | put
+
+
+class SkipFifo(wiring.Component):
+    """First in, first out: ``depth`` beats in all, none more, none less, in storage of ``kind``.
+
+    Ports: ``i`` and ``o``, streams of ``unsigned(width)``; out ``level``, beats inside now, those
+    in output registers included. With ``limited`` also in ``limit``: where it is not 0 the FIFO
+    behaves, clock for clock, as one of that depth (constant from reset on; above ``depth`` it means
+    ``depth``). For simulation: the limit adds a comparison to the room register.
+
+    ``i.ready`` and ``o.valid`` are flip-flops, and so is ``o.payload``, but for 'lutram' (a memory
+    read at a register's address). A block RAM read goes into a register of its own.
+
+    Attributes:
+        latency: clocks from an entry into the empty FIFO to the exit, see :func:`latency_of`; full
+            rate from :func:`full_rate_depth` on.
+
+    Raises:
+        DesignError: an unknown kind, a width or a depth below 1.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+    level: Signal
+
+    def __init__(self, width: int, depth: int, kind: str = "lutram", limited: bool = False):
+        _check(width, depth)
+        self.width, self.depth, self.kind, self.limited = width, depth, _known(kind), limited
+        self.latency = latency_of(kind)
+        members = {
+            "i": In(stream.Signature(unsigned(width))),
+            "o": Out(stream.Signature(unsigned(width))),
+            "level": Out(range(depth + 1)),
+        }
+        if limited:
+            members["limit"] = In(range(depth + 1))
+        super().__init__(members)
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        room = Signal()
+        put, take = Signal(name="put"), Signal(name="take")
+        level = Signal.like(self.level, name="level")
+        following = Signal.like(self.level, name="following")
+        m.d.comb += [
+            put.eq(self.i.valid & room),
+            take.eq(self.o.ready & self.o.valid),
+            following.eq(level + put - take),
+            self.i.ready.eq(room),
+            self.level.eq(level),
+        ]
+        m.d.sync += level.eq(following)
+        if self.limited:
+            none = (self.limit == 0) | (self.limit > self.depth)
+            m.d.sync += room.eq(following < Mux(none, self.depth, self.limit))
+        elif self.depth == 1:
+            m.d.sync += room.eq(following == 0)
+        else:
+            # The same, with the comparisons beside the handshake and not behind it.
+            m.d.sync += room.eq(
+                (level < self.depth - 1) | ((level == self.depth - 1) & ~put) | take
+            )
+        {"registers": self._registers, "lutram": self._lut_ram, "block": self._block}[self.kind](
+            m, put, take, level
+        )
+        return m
+
+    def _registers(self, m: Module, put: Value, take: Value, level: Signal) -> None:
+        """The oldest beat is always in the first register; taking it shifts the others down."""
+        some = Signal()
+        words = [Signal(self.width, name=f"word_{k}", reset_less=True) for k in range(self.depth)]
+        m.d.comb += [self.o.payload.eq(words[0]), self.o.valid.eq(some)]
+        m.d.sync += some.eq(_some(level, put, take))
+        for k, word in enumerate(words):
+            behind = words[k + 1] if k + 1 < self.depth else self.i.payload
+            with m.If(level == k):
+                m.d.sync += word.eq(self.i.payload)
+            with m.Elif(take):
+                # With one beat more than this register's, the new one comes to lie here.
+                m.d.sync += word.eq(Mux(level == k + 1, self.i.payload, behind))
+
+    def _memory(self, m: Module) -> Memory:
+        # A single row has no address; the second one is never reached. A row is never read in the
+        # clock in which it is written, which the synthesiser cannot know.
+        memory = Memory(
+            shape=unsigned(self.width),
+            depth=max(2, self.depth),
+            init=[],
+            attrs={"no_rw_check": 1},
+        )
+        m.submodules.memory = memory
+        return memory
+
+    def _lut_ram(self, m: Module, put: Value, take: Value, level: Signal) -> None:
+        memory = self._memory(m)
+        some = Signal()
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(put),
+            write.data.eq(self.i.payload),
+            self.o.payload.eq(read.data),
+            self.o.valid.eq(some),
+        ]
+        with m.If(put):
+            step_counter(m, write.addr, self.depth)
+        with m.If(take):
+            step_counter(m, read.addr, self.depth)
+        m.d.sync += some.eq(_some(level, put, take))
+
+    def _block(self, m: Module, put: Value, take: Value, level: Signal) -> None:
+        """Memory -> its own output register -> a second one, each filled as soon as it is free."""
+        memory = self._memory(m)
+        write, read = memory.write_port(), memory.read_port()
+        address = counter_of(self.depth)
+        stored = Signal.like(self.level, name="stored")  # beats in memory proper
+        some = Signal()
+        fetched = Signal()  # one is at the memory's output
+        out = Signal(self.width, reset_less=True)
+        out_valid = Signal()
+        fetch, gone, move = Signal(name="fetch"), Signal(name="gone"), Signal(name="move")
+        m.d.comb += [
+            write.en.eq(put),
+            write.data.eq(self.i.payload),
+            move.eq(~out_valid | self.o.ready),
+            fetch.eq(~fetched | move),
+            gone.eq(fetch & some),
+            read.en.eq(fetch),
+            read.addr.eq(address),
+            self.o.payload.eq(out),
+            self.o.valid.eq(out_valid),
+        ]
+        with m.If(put):
+            step_counter(m, write.addr, self.depth)
+        with m.If(gone):
+            step_counter(m, address, self.depth)
+        m.d.sync += [
+            stored.eq(stored + put - gone),
+            some.eq(_some(stored, put, gone)),
+        ]
+        with m.If(fetch):
+            m.d.sync += fetched.eq(some)
+        with m.If(move):
+            m.d.sync += [out.eq(read.data), out_valid.eq(fetched)]

@@ -1,0 +1,1 @@
+"""Networks and boards put together."""

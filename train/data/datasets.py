@@ -1,0 +1,230 @@
+"""Image sets as uint8 arrays: scikit-learn's digits (bundled), MNIST and Fashion-MNIST (IDX
+files), CIFAR-10, and random images of any shape for networks that nobody trained.
+
+Every set has three parts that never overlap: train, validation (for choosing anything) and
+test (reported, never chosen by). numpy only, so that reading images does not import torch.
+"""
+
+import gzip
+import io
+import math
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.golden.disk import read_bytes, write_atomic
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.packages import packages
+from sterna.train.data.cifar import read_cifar
+from sterna.train.data.fetch import check_md5, fetch
+from sterna.train.data.nmnist import read_nmnist
+
+__all__ = [
+    "ImageSet",
+    "load",
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "nmnist",
+    "random_images",
+    "read_idx",
+    "find_file",
+]
+
+# File name, MD5 published with the data set, its bytes, and where the official site keeps it.
+_MNIST = {
+    "train-images-idx3-ubyte.gz": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+    "train-labels-idx1-ubyte.gz": ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    "t10k-images-idx3-ubyte.gz": ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+    "t10k-labels-idx1-ubyte.gz": ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+}
+_MNIST_URLS = (
+    "http://yann.lecun.com/exdb/mnist/",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",  # the mirror that PyTorch keeps
+)
+_FASHION = {
+    "train-images-idx3-ubyte.gz": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+    "train-labels-idx1-ubyte.gz": ("25c81989df183df01b3e8a0aad5dffbe", 29_515),
+    "t10k-images-idx3-ubyte.gz": ("bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+    "t10k-labels-idx1-ubyte.gz": ("bb300cfdad3c16e7a12a480ee83cd310", 5_148),
+}
+_FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+_FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
+_NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
+_RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
+_LARGEST_IDX = 1 << 28  # bytes; the largest that there is has 47 million
+_LARGEST = 1 << 20  # values of a random image: the set of them has 1,640
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """images uint8 [B,C,H,W], or recordings [T,B,C,H,W] of 0 and 1, and labels int64 [B], for the
+    parts train, validation and test."""
+
+    train: tuple[np.ndarray, np.ndarray]
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+
+
+def load(name: str) -> ImageSet:
+    """An image set by its name; ``random_3x32x32`` makes images of that shape, ``nmnist_16`` has
+    recordings of 16 frames (``nmnist``: 8). UsageError for an unknown one."""
+    sets: dict[str, Callable[[], ImageSet]] = {
+        "digits": digits,
+        "mnist": mnist,
+        "fashion_mnist": fashion_mnist,
+        "cifar10": cifar10,
+    }
+    if isinstance(name, str) and (m := _RANDOM.match(name)) and min(map(int, m.groups())):
+        return random_images(int(m[1]), int(m[2]), int(m[3]))
+    if isinstance(name, str) and (m := _NMNIST.match(name)):
+        return nmnist(int(m[1] or 8))
+    if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
+        raise UsageError(
+            f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, "
+            "nmnist_T, random_CxHxW (images of your own are taken by `sterna infer --file` and, in "
+            "Python, by sterna.run, quantize and simulate)"
+        )
+    return sets[name]()
+
+
+def digits() -> ImageSet:
+    """scikit-learn's 1,797 8x8 digits, bundled with it; pixels 0..16 become p * 255 // 16.
+
+    Fixed split by position: every fifth image (360) is the test part, 180 of the rest are the
+    validation part, 1,257 train.
+    """
+    with packages():
+        from sklearn.datasets import load_digits  # pyright: ignore[reportMissingImports]
+    raw: Any = load_digits()
+    images = (raw.images.astype(np.int64) * 255 // 16).astype(np.uint8)[:, None]
+    labels = raw.target.astype(np.int64)
+    k = np.arange(len(labels))
+    test, val = k % 5 == 0, k % 10 == 1
+    parts = (~test & ~val, val, test)
+    train, validation, held_out = [(images[p], labels[p]) for p in parts]
+    return ImageSet(train, validation, held_out)
+
+
+def mnist() -> ImageSet:
+    """The 70,000 MNIST images: 55,000 train, the last 5,000 of the official train part for
+    validation, and the 10,000 official test images. FileError where a file is altered."""
+    return _idx_set("mnist")
+
+
+def fashion_mnist() -> ImageSet:
+    """The 70,000 Fashion-MNIST images, split as ``mnist``."""
+    return _idx_set("fashion-mnist")
+
+
+def cifar10() -> ImageSet:
+    """CIFAR-10: 45,000 train, the last 5,000 of the official train part for validation, and the
+    official test images that are there (10,000, or the first 1,000)."""
+    train, test = read_cifar([r / "cifar10" for r in _roots()], _cache() / "cifar10")
+    return _held_out(*train, test)
+
+
+def nmnist(steps: int) -> ImageSet:
+    """N-MNIST as recordings of ``steps`` frames: of each class's train recordings the last tenth is
+    for validation; the official test recordings, or those of them that are there."""
+    return ImageSet(*read_nmnist([r / "nmnist" for r in _roots()], _cache() / "nmnist", steps))
+
+
+def random_images(channels: int, height: int, width: int) -> ImageSet:
+    """Random pixels and labels, always the same: 512 train, 128 validation, 1,000 test.
+    UsageError for images that would not fit into memory."""
+    if channels * height * width > _LARGEST:
+        raise UsageError(
+            f"data set 'random_{channels}x{height}x{width}': has images of more than {_LARGEST} "
+            "values; make them smaller"
+        )
+    rng = np.random.default_rng(0)
+    parts = []
+    for count in (512, 128, 1000):
+        images = rng.integers(0, 256, (count, channels, height, width), np.uint8)
+        parts.append((images, rng.integers(0, 10, count)))
+    return ImageSet(*parts)
+
+
+def _idx_set(folder: str) -> ImageSet:
+    images, labels, test, test_labels = [read_idx(find_file(folder, f)) for f in _MNIST]
+    return _held_out(
+        images[:, None], labels.astype(np.int64), (test[:, None], test_labels.astype(np.int64))
+    )
+
+
+def _held_out(
+    images: np.ndarray, labels: np.ndarray, test: tuple[np.ndarray, np.ndarray]
+) -> ImageSet:
+    """The last 5,000 images of the train part are for validation."""
+    train, val = slice(None, -5000), slice(-5000, None)
+    return ImageSet((images[train], labels[train]), (images[val], labels[val]), test)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sterna"
+
+
+def _roots() -> list[Path]:
+    """Folders that may hold data sets, best first."""
+    shared = Path(__file__).resolve().parents[3] / "shared" / "data"
+    own = os.environ.get("STERNA_DATA")
+    return [*([Path(own)] if own else []), shared, _cache()]
+
+
+def find_file(folder: str, name: str) -> Path:
+    """A checked data file: $STERNA_DATA/FOLDER/NAME, ../shared/data/FOLDER/NAME beside the
+    repository, the user's cache, or downloaded there. FileError where none is right."""
+    md5, size = _FILES[folder][0][name]
+    for root in _roots():
+        path = root / folder / name
+        if path.is_file():
+            check_md5(path, read_bytes(path, size, "delete it and run again"), md5)
+            return path
+    return _download(_cache() / folder / name, folder, name)
+
+
+def _download(path: Path, folder: str, name: str) -> Path:
+    cause = ""
+    files, urls = _FILES[folder]
+    for url in urls:
+        try:
+            write_atomic(path, fetch(url + name, *files[name]))
+            return path
+        except FileError as e:
+            cause = str(e)
+    raise FileError(
+        f"{name}: not in $STERNA_DATA/{folder} and the download failed ({cause}); "
+        "put the file there or set STERNA_DATA"
+    )
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """A gzip-compressed IDX file of unsigned bytes as a uint8 array. FileError if truncated."""
+    again = "download it again"
+    packed = read_bytes(path, _LARGEST_IDX, again)
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+            data = file.read(_LARGEST_IDX + 1)
+    except (OSError, EOFError, zlib.error) as e:
+        raise FileError(f"{path}: truncated or not gzip ({e}); {again}") from e
+    if len(data) > _LARGEST_IDX:
+        raise FileError(f"{path}: has more than {_LARGEST_IDX} bytes unpacked; {again}")
+    if len(data) < 4 or data[:3] != b"\0\0\x08":
+        raise FileError(f"{path}: is not an IDX file of bytes; download it again")
+    axes = data[3]
+    if len(data) < 4 + 4 * axes:
+        raise FileError(f"{path}: truncated in its header; download it again")
+    shape = struct.unpack(f">{axes}I", data[4 : 4 + 4 * axes])
+    body = np.frombuffer(data, np.uint8, offset=4 + 4 * axes)
+    if body.size != math.prod(shape) or axes > 8:
+        raise FileError(f"{path}: holds {body.size} bytes for the shape {shape}; download it again")
+    return body.reshape(shape).copy()  # writable: torch warns of arrays that are not

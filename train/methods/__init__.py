@@ -1,0 +1,1 @@
+"""The papers' methods: conversion, twins, single spikes."""
