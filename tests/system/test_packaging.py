@@ -122,7 +122,7 @@ def imported_with_ban(modules: list[str], banned: str, site: Path = ROOT) -> str
     return done.stderr if done.returncode else ""
 
 
-# folder -> folders of Sterna it may import (DESIGN: arrows run one way)
+# folder -> folders of Sterna it may import (docs/architecture.md: arrows run one way)
 ARROWS = {
     "golden": {"golden"},
     "hw": {"golden", "hw"},
@@ -131,6 +131,47 @@ ARROWS = {
     "train": {"golden", "gen", "train"},
     "host": {"golden", "host"},
 }
+# room -> rooms of its folder that it may import beside itself, the deepest first: as the table is
+# written from below upwards, a circle cannot be allowed
+ROOMS = {
+    "hw.memory": set(),
+    "hw.stream": set(),
+    "hw.dot": {"hw.memory"},
+    "hw.core": {"hw.dot", "hw.memory", "hw.stream"},
+    "hw.control": {"hw.memory", "hw.stream"},
+    "hw.link": {"hw.control", "hw.stream"},
+    "hw.top": {"hw.control", "hw.core", "hw.link", "hw.stream"},
+    "gen.quantize": set(),
+    "gen.device": set(),
+    "gen.tools": set(),
+    "gen.design": set(),
+    "gen.verilog": {"gen.design", "gen.tools"},
+    "gen.model": {"gen.design", "gen.device", "gen.tools", "gen.verilog"},
+    "gen.fold": {"gen.design", "gen.device", "gen.model"},
+    "gen.build": {
+        "gen.design",
+        "gen.device",
+        "gen.fold",
+        "gen.model",
+        "gen.tools",
+        "gen.verilog",
+    },
+    "gen.board": {
+        "gen.build",
+        "gen.design",
+        "gen.device",
+        "gen.fold",
+        "gen.tools",
+        "gen.verilog",
+    },
+    "train.data": set(),
+    "train.module": set(),
+    "train.methods": {"train.module"},
+    "train.recipe": {"train.data", "train.methods", "train.module"},
+    "train.run": {"train.data", "train.methods", "train.module", "train.recipe"},
+    "train.search": {"train.data", "train.module", "train.recipe", "train.run"},
+}
+ROOM_FILES = 16
 
 
 def imports(path: Path) -> list[str]:
@@ -151,6 +192,41 @@ def test_arrows_run_one_way(folder: str) -> None:
             parts = name.split(".")
             if parts[0] == "sterna" and len(parts) > 1:
                 assert parts[1] in ARROWS[folder], f"{path} imports {name}"
+
+
+def rooms(folder: str) -> set[str]:
+    return {f"{folder}.{p.parent.name}" for p in (ROOT / folder).glob("*/__init__.py")}
+
+
+def test_the_table_of_rooms_is_whole_and_has_no_circle() -> None:
+    assert set(ROOMS) == rooms("gen") | rooms("hw") | rooms("train")
+    below: set[str] = set()
+    for room, may in ROOMS.items():
+        assert may <= below, f"{room} may import what stands above it: {may - below}"
+        below.add(room)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_between_rooms_run_one_way(room: str) -> None:
+    """Imports inside functions count, too: a lazy one must not hide a circle."""
+    folder, name = room.split(".")
+    used = set()
+    for path in sources(f"{folder}/{name}", (".py",)):
+        for imported in imports(path):
+            other = ".".join(imported.split(".")[1:3])
+            if imported.startswith("sterna.") and other in ROOMS and other != room:
+                used.add(other)
+                same = other.split(".")[0] == folder
+                assert not same or other in ROOMS[room], f"{path} imports {imported}"
+    unused = ROOMS[room] - used
+    assert not unused, f"{room} no longer imports {unused}: take it out of the table"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_can_be_entered(room: str) -> None:
+    files = [p for p in (ROOT / room.replace(".", "/")).glob("*.py") if p.name != "__init__.py"]
+    assert 0 < len(files) <= ROOM_FILES
+    assert all(len(p.read_text().splitlines()) <= 450 for p in files)
 
 
 def test_command_line_is_quick() -> None:
