@@ -9,7 +9,7 @@ from typing import Any
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import Design
 from sterna.gen.device.boards import Board
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.golden.errors import DesignError
 
 __all__ = ["layer_cells", "smaller_folding", "too_big"]

@@ -16,7 +16,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from sterna.gen.device.boards import board
 from sterna.gen.build.folder import LIMIT, RECORD, STAGES, Build
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.design.design import FAMILIES, FORMAT, VERSION
+from sterna.gen.design.folding import KEYS
 from sterna.gen.build.generator import generator_id
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
@@ -257,7 +258,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     or only core -> folding, with them beside. FileError for anything else beside a block."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
-        raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
+        raise FileError(f"{path}: is not a folding; give core -> {', '.join(KEYS)}")
     # A core may be called as a setting is: its folding is an object, no setting is one.
     out = {k: body[k] for k in SETTINGS if k in body and not isinstance(body[k], dict)}
     if body.get("format") == FORMAT:
@@ -277,7 +278,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
         )
     if not isinstance(body["folding"], dict):
         raise DesignError(
-            f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
+            f"{path}: 'folding' is not an object; give core -> {', '.join(KEYS)}"
         )
     return out | {"folding": body["folding"]}
 
@@ -291,7 +292,7 @@ def _patchable(cores: Any) -> dict[str, bool]:
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.model.cost import fitted
-    from sterna.gen.fold.fold import fold
+    from sterna.gen.fold.complete import fold
     from sterna.gen.fold.solve import solve
 
     settings = dict(asked)
@@ -302,7 +303,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
         settings = said | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
-        raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
+        raise DesignError(f"folding: give an object: core -> {', '.join(KEYS)}")
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
     family = settings.get("family", "generic")
     # A family without a cost model still gets the fewest lanes for a rate; one that is none is

@@ -7,27 +7,21 @@ weights, as many as LUT RAM is deep for.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from sterna.gen.design.design import CoreDesign
+from sterna.gen.design.legal import weight_rows_of
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of
-from sterna.hw.core.front_spec import ENGINES
 from sterna.hw.dot.tables import LUT_RAMS
 
 __all__ = [
-    "ENGINES",
     "check_engine",
-    "check_style",
-    "check_styles",
     "constants_of",
     "engine_choices",
-    "engine_of",
     "one_row",
     "tables_fit",
-    "weight_rows_of",
 ]
 
 
@@ -48,14 +42,6 @@ def one_row(network: Network, name: str) -> dict[str, int]:
     if groups > 1 and not groups == node.out_channels == shape[0]:
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}
-
-
-def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
-    """Rows of weights of a node: output groups x window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
-    channels, (kh, kw) = window_of(node, network.shape[node.input])
-    return node.out_channels // pe * (channels * kh * kw // simd)
 
 
 def engine_choices(
@@ -87,10 +73,6 @@ def tables_fit(network: Network, name: str, legal: Mapping[str, list[int]], fami
 
 def check_engine(network: Network, core: CoreDesign, family: str) -> None:
     """DesignError, naming the node, where a core cannot have its engine in ``family``."""
-    if core.engine not in ENGINES:
-        raise DesignError(
-            f"node '{core.name}': engine {core.engine!r} is not one of {', '.join(ENGINES)}"
-        )
     if core.engine == "constant":
         _check_constant(network, core)
     elif core.engine == "tables":
@@ -143,45 +125,3 @@ def _check_constant(network: Network, core: CoreDesign) -> None:
             f"node '{name}': has its weights in the logic (engine 'constant'), and these are "
             f"others; fold the network anew, {rest}"
         )
-
-
-def check_style(
-    name: str, style: str, *, engine: str, memory: str, patchable: bool, family: str
-) -> None:
-    """DesignError, naming the node, where its weights cannot have the storage it demands.
-    ``patchable``: fixed, but for a bitstream that can take others."""
-    if style == "auto":
-        return
-    if engine == "constant":
-        raise DesignError(
-            f"node '{name}': ram_style {style!r} is of a weight memory, and engine 'constant' has "
-            "none; leave ram_style out"
-        )
-    if style == "distributed" and patchable:
-        raise DesignError(
-            f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
-            "bitstream can be patched; use 'block', or fold without --patchable"
-        )
-    if style == "distributed" and family == "ice40" and memory == "ram":
-        raise DesignError(
-            f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
-        )
-
-
-def check_styles(folding: Mapping[str, Mapping[str, Any]], patchable: bool, family: str) -> None:
-    """`check_style` of all that a folding, whole or in part, says."""
-    for name, entry in folding.items():
-        memory = entry.get("memory", "rom")
-        check_style(
-            name,
-            entry.get("ram_style", "auto"),
-            engine=engine_of(entry),
-            memory=memory,
-            patchable=patchable and memory == "rom",
-            family=family,
-        )
-
-
-def engine_of(entry: Mapping[str, Any]) -> str:
-    """Of a folding's entry."""
-    return entry.get("engine", "compress")

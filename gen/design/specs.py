@@ -1,15 +1,16 @@
 """Hardware specifications of a design's cores: the one place where network and folding meet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from sterna.gen.design.banks import check_banks
 from sterna.gen.design.design import CoreDesign
 from sterna.gen.design.engines import check_engine
+from sterna.gen.design.folding import KEYS, Folding, check_keys
 from sterna.gen.design.graph import weighted_inputs
-from sterna.gen.design.reads import check_reads
+from sterna.gen.design.legal import is_depthwise
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
@@ -27,23 +28,14 @@ from sterna.hw.stream.edge import Edge
 
 __all__ = [
     "conv_spec",
+    "front_keys",
     "front_spec",
     "pool_spec",
     "declared_ranges",
     "declared_values",
-    "is_depthwise",
     "input_map",
     "weight_rows",
 ]
-
-
-def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
-    """One kernel a channel: PE runs over channels instead of over a group's outputs."""
-    return (
-        isinstance(node, Conv2d)
-        and node.groups > 1
-        and (node.groups == node.out_channels == in_shape[0])
-    )
 
 
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
@@ -92,35 +84,26 @@ def weight_rows(
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
+def front_keys(folding: Folding) -> dict[str, Any]:
+    """The keys of a folding that shape a front: those that a `FrontSpec` has, too."""
+    names = {f.name for f in fields(FrontSpec)}
+    return {k: getattr(folding, k) for k in KEYS if k in names}
+
+
 def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = False) -> FrontSpec:
     """The Front of a weighted node; with ``rows`` also the contents of its memory.
 
-    DesignError names the node where pe, simd, tp or the engine are illegal.
+    DesignError names the node where a key of its folding, or the engine, is illegal.
     """
     node, target = network[core.name], network[core.target]
     assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
     shape = network.shape[node.input]
+    check_keys(network, core.name, core)
+    check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
     channels, kernel = window_of(node, shape)
     _, height, width = input_map(network, node)
-    linear = isinstance(node, Linear)
-    depthwise = is_depthwise(node, shape)
-    outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
-    if core.pe < 1 or outputs % core.pe:
-        legal = ", ".join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)
-        raise DesignError(
-            f"node '{core.name}': pe {core.pe} does not divide its {outputs} outputs of a group; "
-            f"legal values are {legal}"
-        )
     bits = network.bits(node.input)
-    if core.tp < 1 or (bits % core.tp and core.tp % bits) or core.tp > core.input.planes:
-        raise DesignError(
-            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
-            f"nor is a multiple of them up to {core.input.planes}"
-        )
-    check_engine(network, core, family)
-    check_banks(network, core.name, core.banks)
-    check_reads(network, core.name, {k: getattr(core, k) for k in ("engine", "tp", "reads")})
     # Constants are no contents but what the logic is made of.
     rows = rows or core.engine == "constant"
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
@@ -146,22 +129,17 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         channels=channels,
         split_channels=split.channels,
         groups=1 if isinstance(node, Linear) else node.groups,
-        depthwise=depthwise,
+        depthwise=is_depthwise(node, shape),
         kind=node.kind,
         bits=bits,
         held=network.is_pixels(node.input),
         steps=network.steps,
-        pe=core.pe,
-        tp=core.tp,
         z_width=signed_bits(int(span[0].min()), int(span[1].max())),
         shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
         family=family,
-        engine=core.engine,
-        ram_style=core.ram_style,
-        banks=core.banks,
-        reads=core.reads,
         weight_region=core.regions[0] if core.regions else None,
         weights=contents,
+        **front_keys(core),
     )
 
 

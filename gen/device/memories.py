@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
+__all__ = ["Mapped", "MemoryShape", "USES", "mapped"]
 
 USES = ("rom", "bank", "window", "fifo", "comb", "latched")
-#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
-STYLES = ("auto", "block", "distributed")
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,8 @@ class MemoryShape:
 
     use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
+    without a clock; 'latched', so into a register that something else clears. style: as of
+    `hw.memory.weight_memory`.
     """
 
     width: int

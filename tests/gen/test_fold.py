@@ -11,7 +11,8 @@ import pytest
 
 from sterna.gen.design.design import BufferDesign, Design
 from sterna.gen.design.graph import ports, walk
-from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.design.legal import legal_folding
+from sterna.gen.fold.complete import fold
 from sterna.gen.verilog.elaborate import elaborate
 from sterna.golden.errors import DesignError, FileError, SternaError
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout

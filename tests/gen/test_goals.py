@@ -9,7 +9,7 @@ import pytest
 
 from sterna.gen.build.stages import Options, ensure, read_folding
 from sterna.gen.fold.choice import Limits
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.fold.solve import solve
 from sterna.golden import files
 from sterna.golden.errors import DesignError, SternaError, UsageError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sterna.gen.design.specs import conv_spec, is_depthwise
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.gen.verilog.memory_images import (
     MemoryImage,

@@ -1,0 +1,256 @@
+"""Completion: PE, SIMD and TP of every core that are not given, and the design that follows."""
+
+from typing import Any
+
+from sterna.gen.design.design import Design
+from sterna.gen.design.engines import engine_choices
+from sterna.gen.design.fixed_widths import with_widths
+from sterna.gen.design.folding import Folding, Foldings, Given, refusal
+from sterna.gen.design.graph import CoreNodes, walk
+from sterna.gen.design.legal import MAX_LANES, legal_folding, narrow_words, word_clocks
+from sterna.gen.design.plan import plan
+from sterna.gen.fold.goals import (
+    LEAST,
+    MOST,
+    check_network,
+    check_settings,
+    check_styles,
+    python_number,
+    read_given,
+    with_memories,
+)
+from sterna.gen.model.buffers import size_buffers
+from sterna.golden.errors import DesignError
+from sterna.golden.names import show
+from sterna.golden.network import Conv2d, Linear, Network
+from sterna.golden.values import integer
+from sterna.golden.window import window_of
+
+__all__ = [
+    "compute_clocks",
+    "fold",
+    "legal_choices",
+    "neuron_groups",
+    "smallest",
+    "visit_items",
+]
+
+
+def fold(
+    network: Network,
+    folding: dict[str, dict[str, Any]] | None = None,
+    *,
+    family: str = "generic",
+    clock_mhz: float = 100.0,
+    fps: float | None = None,
+    axis_width: int | None = None,
+    memory: str | None = None,
+    patchable: bool = False,
+    target: int | None = None,
+) -> Design:
+    """Decide everything about the hardware of a network.
+
+    ``folding`` gives some or all keys (`gen.design.folding.KEYS`) of some or all weighted nodes;
+    the rest gets the fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are
+    not slower than the given ones (without those: than reading the image at one pixel in 8
+    clocks). ``memory``, 'rom' or 'ram', holds for every core, whatever ``folding`` says of it.
+    ``patchable``: fixed cores are sized as reloadable ones are, for all weights whose parameters
+    are in the declared ranges, so that a bitstream can take retrained ones; else for the weights
+    at hand. ``target``: clocks an image that streams keep up with, instead of what follows from
+    the above. Raises DesignError, naming the node, for a folding that is illegal or an fps that no
+    folding reaches.
+    """
+    check_network(network)
+    check_settings(
+        family=family,
+        clock_mhz=clock_mhz,
+        axis_width=axis_width,
+        memory=memory,
+        patchable=patchable,
+    )
+    clock_mhz, axis_width, fps, target = map(python_number, (clock_mhz, axis_width, fps, target))
+    if fps is not None and (type(fps) not in (int, float) or not LEAST < fps < MOST):
+        raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
+    if target is not None:
+        wanted = f"target {show(target)} must be a whole number of clocks"
+        target = integer(wanted, target, 1, 10**30, DesignError)
+    cores = walk(network)
+    convs = [c.name for c in cores if c.op == "conv"]
+    groups = neuron_groups(network, cores)
+    given = with_memories(groups, read_given(network, convs, folding), memory)
+    check_styles(given, patchable, family)
+    whole = [n for n in convs if given[n].whole]
+    if target is not None:
+        pass
+    elif fps is not None:
+        target = int(clock_mhz * 1e6 / fps)
+    elif whole:
+        target = max(compute_clocks(network, n, given[n]) for n in whole)
+    else:
+        _, h, w = network.input.shape
+        target = 8 * h * w
+    foldings = _completed(network, groups, given, target, fps, family)
+    if fps is None:
+        target = max(target, *(compute_clocks(network, n, foldings[n]) for n in convs))
+    rest = family, clock_mhz, axis_width, patchable
+    design = plan(network, cores, foldings, target, *rest)
+    for times in (2, 4, target) if fps is not None and design.interval > target else ():
+        # Streams hold it up; more lanes may have wider ones.
+        foldings = _completed(network, groups, given, target // times, None, family)
+        design = min(design, plan(network, cores, foldings, target, *rest), key=_interval)
+        if design.interval <= target:
+            break
+    if fps is not None and design.interval > target:
+        raise DesignError(
+            f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
+            f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
+        )
+    return size_buffers(network, with_widths(network, design))
+
+
+def _interval(design: Design) -> int:
+    return design.interval
+
+
+def _completed(
+    network: Network,
+    groups: list[list[str]],
+    given: dict[str, Given],
+    target: int,
+    fps: float | None,
+    family: str,
+) -> Foldings:
+    """``given`` with what it leaves open. DesignError where it, or an engine that it demands,
+    cannot be."""
+    out: Foldings = {}
+    for group in groups:
+        if all(given[name].whole for name in group):
+            out |= {name: given[name].complete() for name in group}
+        else:
+            out |= smallest(network, group, target, given, fps, family)
+        _check_pe(group, out)
+        for name in group:
+            if why := refusal(network, name, out[name]):
+                raise DesignError(why)
+    return out
+
+
+def compute_clocks(network: Network, name: str, folding: Folding) -> int:
+    """The compute term of the law, clocks an image."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    _, oh, ow = network.shape[name]
+    items = visit_items(network, name, folding.simd, folding.tp)
+    visit = max(items, -(-network.steps // folding.banks))
+    return oh * ow * (node.out_channels // folding.pe) * visit
+
+
+def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
+    """Clocks of a visit's window words."""
+    node = network[name]
+    assert isinstance(node, Conv2d | Linear)
+    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    return channels * kh * kw // simd * -(-network.planes(node.input) // tp)
+
+
+def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:
+    """Weighted nodes by the neuron they feed, in the order of their main ones."""
+    out: dict[str, list[str]] = {}
+    for core in cores:
+        if core.op == "conv":
+            out.setdefault(core.target, []).append(core.name)
+    return list(out.values())
+
+
+def _check_pe(group: list[str], foldings: Foldings) -> None:
+    first = foldings[group[0]].pe
+    for name in group[1:]:
+        if foldings[name].pe != first:
+            raise DesignError(
+                f"node '{name}': pe {foldings[name].pe} differs from the pe {first} of "
+                f"'{group[0]}', which feeds the same neuron; give both the same"
+            )
+
+
+def smallest(
+    network: Network,
+    group: list[str],
+    target: int,
+    given: dict[str, Given],
+    fps: float | None,
+    family: str,
+) -> Foldings:
+    """The cheapest foldings, of one pe, of the weighted inputs ``group`` of a neuron that are not
+    slower than ``target``; else the fastest there are. DesignError, naming a node, where what is
+    ``given`` leaves none."""
+    legal = {name: legal_choices(network, name, given[name], family) for name in group}
+    shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
+    best: tuple[tuple[bool, int, float], Foldings] | None = None
+    for pe in sorted(shared):
+        found = {
+            name: _cheapest(network, name, legal[name], pe, target, given[name]) for name in group
+        }
+        if any(f is None for f in found.values()):
+            continue
+        keys = [f[0] for f in found.values() if f is not None]
+        key = max(k[0] for k in keys), max(k[1] for k in keys), sum(k[2] for k in keys)
+        if best is None or key < best[0]:
+            best = key, {name: f[1] for name, f in found.items() if f is not None}
+    if best is None:
+        raise DesignError(_none_left(network, group, legal, shared, given))
+    if best[0][1] and fps is not None:
+        raise DesignError(
+            f"node '{group[0]}': its fastest folding takes {target + best[0][1]} clocks an image, "
+            f"{target} are left at {fps:g} fps; lower the fps or raise the clock"
+        )
+    return best[1]
+
+
+def _none_left(
+    network: Network,
+    group: list[str],
+    legal: dict[str, dict[str, list[int]]],
+    shared: set[int],
+    given: dict[str, Given],
+) -> str:
+    """Why a neuron's weighted inputs have no folding together."""
+    for name in group if shared else ():
+        for pick in (min, max):  # words are too wide for the smallest, addresses for the largest
+            pe, simd, tp = pick(shared), pick(legal[name]["simd"]), min(legal[name]["tp"])
+            if why := refusal(network, name, given[name].complete(pe=pe, simd=simd, tp=tp)):
+                return why
+    return (
+        f"node '{group[-1]}': no pe is possible for {', '.join(map(repr, group))} together, which "
+        "feed one neuron; give them the same pe, with simd and tp of fewer lanes"
+    )
+
+
+def legal_choices(network: Network, name: str, given: Given, family: str) -> dict[str, list[int]]:
+    """Legal pe, simd and tp, of the engine, that agree with what is ``given`` of them."""
+    legal = legal_folding(network, name)
+    legal["tp"] = [n for n in legal["tp"] if word_clocks(network, name, n) >= given.reads]
+    legal |= {k: [getattr(given, k)] for k in legal if k in given.said}
+    legal |= narrow_words(network, name, legal)
+    return legal | engine_choices(network, name, given.engine, family, legal)
+
+
+def _cheapest(
+    network: Network,
+    name: str,
+    legal: dict[str, list[int]],
+    pe: int,
+    target: int,
+    given: Given,
+) -> tuple[tuple[bool, int, float], Folding] | None:
+    """((too many lanes, clocks too many, cost), folding) of one weighted node with this pe."""
+    best: tuple[tuple[bool, int, float], Folding] | None = None
+    for simd in legal["simd"]:
+        for tp in legal["tp"]:
+            folding = given.complete(pe=pe, simd=simd, tp=tp)
+            clocks = compute_clocks(network, name, folding)
+            # Lanes cost most; a neuron costs about 20 of them; wide reads cost ports.
+            cost = pe * simd * tp + 20 * pe + 2 * pe * simd / 8
+            key = pe * simd * tp > MAX_LANES, max(0, clocks - target), cost
+            if (best is None or key < best[0]) and not refusal(network, name, folding):
+                best = key, folding
+    return best
