@@ -356,7 +356,7 @@ def _pack_files(build: Build) -> list[str]:
     return ["weights.sterna"] + [
         f"mem/{c.name}_{part}.{suffix}"
         for c in cores
-        for part in ["weights"] * (c.engine != "constant") + ["params"] * c.main
+        for part in ["weights"] * (c.constants is None) + ["params"] * c.main
         for suffix in ("mem", "hex", "coe", "mif")
     ]
 

@@ -205,7 +205,7 @@ class Design:
     @property
     def constants(self) -> list[str]:
         """Cores that have their weights in the logic and not in a memory."""
-        return [core.name for core in self.cores if core.engine == "constant"]
+        return [core.name for core in self.cores if core.constants is not None]
 
     @property
     def reloadable(self) -> bool:

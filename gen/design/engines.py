@@ -1,10 +1,4 @@
-"""The engine of a layer's dot product: which there are, and where each can be used.
-
-``compress`` reads weights from a memory and can be used everywhere. ``constant`` has them in the
-logic: no memory, and nothing is spent on zeros, but all weights must be at work in every clock.
-``tables`` keeps sums of a few weights each in LUT RAM, written from a memory: for few rows of
-weights, as many as LUT RAM is deep for.
-"""
+"""The engine of a layer's dot product (`hw.dot.engines`): the foldings that each can have."""
 
 from collections.abc import Mapping
 
@@ -14,14 +8,14 @@ from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of
-from sterna.hw.dot.tables import LUT_RAMS
+from sterna.hw.dot.engines import ENGINES
 
 __all__ = [
     "check_engine",
     "constants_of",
     "engine_choices",
     "one_row",
-    "tables_fit",
+    "rows_fit",
 ]
 
 
@@ -50,11 +44,11 @@ def engine_choices(
     """Those of the ``legal`` pe and simd with which a node can have its engine: any pe goes with
     any simd. Where none can, what comes nearest, for `check_engine` to say why not."""
     out = {"pe": legal["pe"], "simd": legal["simd"]}
-    if engine == "constant":
+    if ENGINES[engine].in_logic:
         return out | {k: [v] for k, v in one_row(network, name).items() if v in legal[k]}
-    if engine != "tables" or family not in LUT_RAMS:
+    if not (most := ENGINES[engine].most_rows(family)):
         return out
-    most, pe, simd = LUT_RAMS[family].rows, max(legal["pe"]), max(legal["simd"])
+    pe, simd = max(legal["pe"]), max(legal["simd"])
     few = [n for n in legal["pe"] if weight_rows_of(network, name, n, simd) <= most] or [pe]
     narrow = [n for n in legal["simd"] if weight_rows_of(network, name, pe, n) <= most] or [simd]
     # Fewer outputs at once share scans, too.
@@ -63,65 +57,61 @@ def engine_choices(
     return {"pe": [pe], "simd": narrow}
 
 
-def tables_fit(network: Network, name: str, legal: Mapping[str, list[int]], family: str) -> bool:
-    """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
-    ram = LUT_RAMS.get(family)
-    return ram is not None and (
-        weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"])) <= ram.rows
-    )
+def rows_fit(
+    network: Network, name: str, engine: str, family: str, legal: Mapping[str, list[int]]
+) -> bool:
+    """Whether any of the ``legal`` pe with any of the simd makes few enough rows for an engine."""
+    most = ENGINES[engine].most_rows(family)
+    rows = weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"]))
+    return most is None or rows <= most
 
 
 def check_engine(network: Network, core: CoreDesign, family: str) -> None:
     """DesignError, naming the node, where a core cannot have its engine in ``family``."""
-    if core.engine == "constant":
-        _check_constant(network, core)
-    elif core.engine == "tables":
-        _check_tables(network, core, family)
-
-
-def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
-    name, ram = core.name, LUT_RAMS.get(family)
-    if ram is None:
+    engine = ENGINES[core.engine]
+    if engine.in_logic:
+        _check_in_logic(network, core)
+    most = engine.most_rows(family)
+    if most == 0:
         raise DesignError(
-            f"node '{name}': engine 'tables' needs LUT RAM, which {family} has not; use engine "
-            "'compress'"
+            f"node '{core.name}': engine {core.engine!r} needs {engine.needs}, which {family} has "
+            "not; use engine 'compress'"
         )
-    rows = weight_rows_of(network, name, core.pe, core.simd)
-    if rows > ram.rows:
+    rows = weight_rows_of(network, core.name, core.pe, core.simd)
+    if most is not None and rows > most:
         raise DesignError(
-            f"node '{name}': pe {core.pe} and simd {core.simd} make {rows} rows of weights, and "
-            f"engine 'tables' has at most {ram.rows} on {family}; raise pe or simd, or use engine "
-            "'compress'"
+            f"node '{core.name}': pe {core.pe} and simd {core.simd} make {rows} rows of weights, "
+            f"and engine {core.engine!r} has at most {most} on {family}; raise pe or simd, or use "
+            "engine 'compress'"
         )
 
 
-def _check_constant(network: Network, core: CoreDesign) -> None:
-    name, rest = core.name, "or use engine 'compress'"
-    node, wanted = network[name], one_row(network, name)
+def _check_in_logic(network: Network, core: CoreDesign) -> None:
+    at, rest = f"node '{core.name}': engine {core.engine!r}", "or use engine 'compress'"
+    node, wanted = network[core.name], one_row(network, core.name)
     assert isinstance(node, Conv2d | Linear)
     if not wanted:
         raise DesignError(
-            f"node '{name}': engine 'constant' needs all weights at work in every clock, and a "
-            "convolution of several groups works on one at a time; use engine 'compress'"
+            f"{at} needs all weights at work in every clock, and a convolution of several groups "
+            "works on one at a time; use engine 'compress'"
         )
     if wanted != {"pe": core.pe, "simd": core.simd}:
         raise DesignError(
-            f"node '{name}': engine 'constant' needs all weights at work in every clock, pe "
-            f"{wanted['pe']} and simd {wanted['simd']}, not pe {core.pe} and simd {core.simd}; "
-            f"give it these, {rest}"
+            f"{at} needs all weights at work in every clock, pe {wanted['pe']} and simd "
+            f"{wanted['simd']}, not pe {core.pe} and simd {core.simd}; give it these, {rest}"
         )
     if core.memory != "rom":
         raise DesignError(
-            f"node '{name}': engine 'constant' has its weights in the logic, so its memory is "
-            f"'rom', not {core.memory!r}; change that, {rest}"
+            f"{at} has its weights in the logic, so its memory is 'rom', not {core.memory!r}; "
+            f"change that, {rest}"
         )
     if core.patchable:
         raise DesignError(
-            f"node '{name}': engine 'constant' has its weights in the logic, where no bitstream "
-            f"can be patched; fold without --patchable, {rest}"
+            f"{at} has its weights in the logic, where no bitstream can be patched; fold without "
+            f"--patchable, {rest}"
         )
     if core.constants != constants_of(node):
         raise DesignError(
-            f"node '{name}': has its weights in the logic (engine 'constant'), and these are "
-            f"others; fold the network anew, {rest}"
+            f"node '{core.name}': has its weights in the logic (engine {core.engine!r}), and these "
+            f"are others; fold the network anew, {rest}"
         )

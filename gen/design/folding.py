@@ -20,11 +20,10 @@ from sterna.gen.design.legal import (
 )
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron
-from sterna.hw.core.front_spec import ENGINES
-from sterna.hw.dot.expander import copy_depth
-from sterna.hw.memory.chain import ADDRESS_BITS, WORD_BITS, Banks
+from sterna.hw.dot.engines import ENGINES
+from sterna.hw.memory.chain import ADDRESS_BITS, Banks
 from sterna.hw.memory.weight_memory import STYLES
-from sterna.hw.memory.word_assembler import MOST_READS, piece_width
+from sterna.hw.memory.word_assembler import MOST_READS
 from sterna.hw.stream.edge import MAX_WIDTH
 
 __all__ = [
@@ -47,7 +46,7 @@ class Folding:
     """How a weighted node is folded; whole, but for `Given`.
 
     pe, simd, tp: outputs, inputs and planes at once. memory: of the weights, of `MEMORIES`.
-    engine: of the dot product (`gen.design.engines`). ram_style: storage demanded for the weights
+    engine: of the dot product (`hw.dot.engines`). ram_style: storage demanded for the weights
     (`hw.memory.weight_memory`). banks: of neuron scans, which take visits in turns
     (`hw.core.scan_banks`). reads: of the memory for a weight word (`hw.memory.word_assembler`).
     """
@@ -146,9 +145,10 @@ def _why_banks(network: Network, name: str, banks: int) -> str:
 
 def _short_words(network: Network, name: str, f: Folding) -> str:
     """Why weight words cannot be read in so many pieces."""
-    if f.reads > 1 and f.engine != "compress":
+    if f.reads > 1 and not ENGINES[f.engine].in_pieces:
+        those = " or ".join(repr(k) for k, engine in ENGINES.items() if engine.in_pieces)
         return (
-            f"node '{name}': reads {f.reads} is of engine 'compress', and its engine is "
+            f"node '{name}': reads {f.reads} is of engine {those}, and its engine is "
             f"{f.engine!r}; use reads 1"
         )
     clocks = word_clocks(network, name, f.tp)
@@ -166,7 +166,7 @@ KEYS = {
     "simd": Key(_lanes("simd")),
     "tp": Key(_lanes("tp")),
     "memory": Key(lambda *_: MEMORIES),
-    "engine": Key(lambda *_: ENGINES),
+    "engine": Key(lambda *_: tuple(ENGINES)),
     "ram_style": Key(lambda *_: STYLES),
     "banks": Key(_bank_numbers, _why_banks, ", one for every time step at most"),
     "reads": Key(lambda *_: range(1, MOST_READS + 1), rest=_short_words),
@@ -238,9 +238,7 @@ def _region_words(network: Network, name: str, f: Folding) -> int:
     assert isinstance(node, Conv2d | Linear)
     rows = weight_rows_of(network, name, f.pe, f.simd)
     width = f.pe * f.simd * (2 if node.kind == "ternary" else 1)
-    if f.engine == "tables":
-        return Banks(copy_depth(rows, width), WORD_BITS).words
-    return Banks(rows * f.reads, piece_width(width, f.reads)).words
+    return Banks(*ENGINES[f.engine].memory_shape(rows, width, f.reads)).words
 
 
 def check_style(name: str, folding: Folding, patchable: bool, family: str) -> None:
@@ -249,10 +247,10 @@ def check_style(name: str, folding: Folding, patchable: bool, family: str) -> No
     style = folding.ram_style
     if style == "auto":
         return
-    if folding.engine == "constant":
+    if ENGINES[folding.engine].in_logic:
         raise DesignError(
-            f"node '{name}': ram_style {style!r} is of a weight memory, and engine 'constant' has "
-            "none; leave ram_style out"
+            f"node '{name}': ram_style {style!r} is of a weight memory, and engine "
+            f"{folding.engine!r} has none; leave ram_style out"
         )
     if style == "distributed" and patchable and folding.memory == "rom":
         raise DesignError(

@@ -12,6 +12,7 @@ from sterna.gen.design.rows import spare_rows
 from sterna.gen.design.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gearbox import clocks_per_pixel
@@ -184,7 +185,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
         ranges=declared_ranges(target.rule) if declares else None,
         regions=regions if ram else None,
         patchable=p.patchable and not ram,
-        constants=constants_of(node) if folding.engine == "constant" else None,
+        constants=constants_of(node) if ENGINES[folding.engine].in_logic else None,
         **{k: getattr(folding, k) for k in KEYS},
     )
     p.regions += len(regions) if ram else 0

@@ -22,8 +22,7 @@ from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import ShortcutSpec
 from sterna.hw.core.neuron import NeuronParams
 from sterna.hw.core.pool import PoolSpec
-from sterna.hw.dot.expander import copy_words
-from sterna.hw.memory.word_assembler import split_rows
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import Edge
 
 __all__ = [
@@ -105,13 +104,11 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     _, height, width = input_map(network, node)
     bits = network.bits(node.input)
     # Constants are no contents but what the logic is made of.
-    rows = rows or core.engine == "constant"
+    engine = ENGINES[core.engine]
+    rows = rows or engine.in_logic
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
     word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
-    if core.engine == "tables":
-        contents = copy_words(contents, word)
-    elif core.reads > 1:
-        contents = split_rows(contents, word, core.reads)
+    contents = engine.memory_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(

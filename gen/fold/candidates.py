@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.design import Design
-from sterna.gen.design.engines import one_row, tables_fit
+from sterna.gen.design.engines import one_row, rows_fit
 from sterna.gen.design.folding import Folding, Foldings, Given, legal_values, refusal
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
@@ -12,6 +12,7 @@ from sterna.gen.design.legal import MAX_LANES, is_depthwise, word_clocks
 from sterna.gen.design.specs import front_keys, weight_rows
 from sterna.gen.design.streams import input_edge
 from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
+from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
@@ -19,6 +20,7 @@ from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.input_join import ShortcutSpec
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.weight_memory import STYLES
 from sterna.hw.stream.edge import MAX_WIDTH
 from sterna.hw.top.network_top import CoreInstance
@@ -29,10 +31,6 @@ NEAR = 1.6
 """A folding is looked at where lanes and neurons alone say that it is at most this much dearer than
 the cheapest one that is as fast."""
 FEW = 3  # of those of equal pe
-CONSTANT = 0.13
-TABLES = 0.55
-"""A weight in the logic, and a lane of tables, against a lane with a weight from a memory, in LUTs;
-zeros in the logic cost nothing."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def candidates(
 ) -> dict[str, list[Candidate]]:
     """By the first node of every group, fastest first. ``design``: any of this network, with its
     family, memories and widths; ``given``: parts of foldings that are decided; ``constants``:
-    weights may be put into the logic (engine 'constant') where ``given`` names no engine.
+    weights may be put into the logic where ``given`` names no engine.
 
     DesignError, naming the node, where a group has none.
     """
@@ -92,7 +90,7 @@ def bank_choices(network: Network, name: str, items: int) -> list[int]:
 
 def read_choices(network: Network, name: str, folding: Folding) -> list[int]:
     """More than one read, where block RAM is short of ports; empty where none is possible."""
-    if folding.engine != "compress":
+    if not ENGINES[folding.engine].in_pieces:
         return []
     most = min(legal_values(network, name, "reads")[-1], word_clocks(network, name, folding.tp))
     return [n for n in (2, 4) if n <= most]
@@ -106,7 +104,7 @@ def _key(spec: ConvSpec) -> Hashable:
             f,
             shift=0,
             weight_region=None if f.weight_region is None else 0,
-            weights=tuple(f.weights) if f.engine == "constant" else (),
+            weights=tuple(f.weights) if f.dot_engine.in_logic else (),
         )
         for f in spec.fronts
     )
@@ -140,7 +138,9 @@ def _worth(
             seen.append(entries)
             yield entries
     # One engine's rough count says little of the other's: no folding above goes for one of these.
-    for engine in ("constant", "tables") if constants else ("tables",):
+    for engine, made in ENGINES.items():
+        if engine == Folding.engine or (made.in_logic and not constants):
+            continue
         known = _with_engine(network, group, given, engine, family)
         for clocks, cost, entries in _rough(network, group, known, family) if known else ():
             if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
@@ -158,7 +158,7 @@ def _stored(
         free = {
             n
             for n, f in entries.items()
-            if f.engine != "constant" and "ram_style" not in given[n].said
+            if not ENGINES[f.engine].in_logic and "ram_style" not in given[n].said
         }
         styles = [s for s in STYLES if s != "distributed" or not free & built_in]
         for style in styles if free else ("auto",):
@@ -181,20 +181,22 @@ def _with_engine(
     """What is given, with another engine for all of the group; empty where that cannot be."""
     out: dict[str, Given] = {}
     for name in group:
-        mine = given[name]
+        mine, in_logic = given[name], ENGINES[engine].in_logic
         if "engine" in mine.said or mine.reads > 1:
             return {}
-        if engine == "constant" and (mine.ram_style, mine.memory) != ("auto", "rom"):
+        if in_logic and (mine.ram_style, mine.memory) != ("auto", "rom"):
             return {}  # where storage is demanded, there is a memory
         out[name] = mine.also(engine=engine)
-        if engine == "constant":
+        if in_logic:
             whole = one_row(network, name)
             if not whole or any(k in mine.said and getattr(mine, k) != v for k, v in whole.items()):
                 return {}
             out[name] = out[name].also(**whole)
             if refusal(network, name, out[name].complete()):
                 return {}
-        elif not tables_fit(network, name, legal_choices(network, name, out[name], family), family):
+        elif not rows_fit(
+            network, name, engine, family, legal_choices(network, name, out[name], family)
+        ):
             return {}
     return out
 
@@ -260,12 +262,7 @@ def _of_pe(
             choices = bank_choices(network, name, visit_items(network, name, simd, tp))
             for banks in [given.banks] if "banks" in given.said else choices:
                 each = replace(folding, banks=banks)
-                if each.engine == "constant":
-                    lanes = CONSTANT * tp * int((node.weight != 0).sum())
-                elif each.engine == "tables":
-                    lanes = TABLES * pe * simd * tp
-                else:
-                    lanes = pe * simd * (tp + 1 / 4)
+                lanes = ENGINE_COSTS[each.engine].lanes(node.weight, pe, simd, tp)
                 cost = lanes + 20 * pe * banks + 2 * simd * tp
                 out.append((compute_clocks(network, name, each), cost, each))
     return out
@@ -308,7 +305,7 @@ def _front(
     edge = input_edge(network, name, folding, None, clocks)
     geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
     assert front.depthwise == is_depthwise(node, shape)
-    rows = folding.engine == "constant"  # no contents but what the logic is made of
+    rows = ENGINES[folding.engine].in_logic  # no contents but what the logic is made of
     return replace(
         front,
         geometry=geometry,

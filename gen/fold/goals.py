@@ -17,6 +17,7 @@ from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.values import whole
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import MAX_WIDTH
 
 __all__ = [
@@ -131,13 +132,13 @@ def read_given(network: Network, convs: list[str], given: Any) -> dict[str, Give
 
 
 def _check_whole(network: Network, name: str, given: Given) -> None:
-    """DesignError where engine 'constant' is given to a node with too many weights for one row."""
-    whole = one_row(network, name) if given.engine == "constant" else {}
+    """DesignError where an engine that has all weights at work is given to a node with too many."""
+    whole = one_row(network, name) if ENGINES[given.engine].in_logic else {}
     if whole and (why := refusal(network, name, given.complete(**whole))):
         cause, _, _ = why.partition("; ")
         raise DesignError(
-            f"{cause}; engine 'constant' has all weights at work in every clock, so use engine "
-            "'compress'"
+            f"{cause}; engine {given.engine!r} has all weights at work in every clock, so use "
+            "engine 'compress'"
         )
 
 

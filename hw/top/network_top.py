@@ -131,7 +131,7 @@ class NetworkTop(wiring.Component):
             spec.width,
             spec.axis_width,
             repeat=spec.repeat,
-            waits=any(f.engine == "tables" for c in convs for f in c.fronts),
+            waits=any(f.dot_engine.written for c in convs for f in c.fronts),
             in_flight=spec.flight,
         )
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
