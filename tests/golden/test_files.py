@@ -12,33 +12,17 @@ import pytest
 from fuzz import Limits, Seeded, random_images, random_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from netcase import example
+from repo import ROOT
 
 from sterna.golden import disk, files
 from sterna.golden.errors import FileError
 from sterna.golden.exact import run
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.network import Network, Neuron
 from sterna.golden.result import compare
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.rule import NeuronRule
 
 SMALL = Limits(channels=4, side=5, layers=2, steps=5, graphs=True)
-
-
-def example(scale=1.0, flip=1):
-    w = np.random.default_rng(1).integers(-1, 2, (3, 1, 3, 3))
-    rule = NeuronRule(
-        [3, 4, 5], "zero", bias=np.ones((2, 3)), leak=Decay(1, 3), synapse="ramp", fraction_bits=1
-    )
-    return Network(
-        2,
-        [
-            Input("x", (1, 4, 5), "rate", seed=7),
-            Conv2d("conv", "x", w * flip, (1, 2), (1, 0, 1, 1)),
-            Neuron("hidden", "conv", rule, amplitude=0.1),
-            Linear("fc", "hidden", np.ones((2, 27)), "binary"),
-            Readout("out", "fc", NeuronRule([1, 1], "none"), scale=scale),
-        ],
-        "example",
-    )
 
 
 def one_sentence(error):
@@ -90,12 +74,10 @@ def test_real_metadata_is_kept_but_is_no_structure(tmp_path):
 def test_the_same_network_gives_the_same_bytes_in_another_process(tmp_path):
     files.save(example(), tmp_path / "a")
     code = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); "
-        f"sys.path.insert(0, {os.path.join(os.path.dirname(__file__), '..', 'system')!r}); "
-        "import test_files as t; from sterna.golden import files; "
-        f"files.save(t.example(), {str(tmp_path / 'b')!r})"
+        "from netcase import example; from sterna.golden import files; "
+        f"files.save(example(), {str(tmp_path / 'b')!r})"
     )
-    env = os.environ | {"PYTHONHASHSEED": "77"}
+    env = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT / "tests" / "helpers")}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)
     for name in ("network.json", "network.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
