@@ -14,8 +14,9 @@ from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import declared_values
 from sterna.golden.errors import DesignError
-from sterna.golden.files import pack_weights_image, structure_id, structure_text, weights_id
+from sterna.golden.files import structure_id, structure_text, weights_id
 from sterna.golden.network import Network, Neuron, Readout
+from sterna.golden.weights_image import pack_weights_image
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.memory.chain import Banks
 
