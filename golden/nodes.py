@@ -135,9 +135,14 @@ class Conv2d:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Weighted sum over a whole (C, H, W) map. weight int8 (O, C*H*W), torch order (c, y, x)."""
+    """Weighted sum over a whole (C, H, W) map. weight int8 (O, C*H*W), torch order (c, y, x).
+
+    It has the stride, padding and groups of a 1x1 convolution of one pixel of C*H*W channels."""
 
     op: ClassVar[str] = "linear"
+    stride: ClassVar[tuple[int, int]] = (1, 1)
+    padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
+    groups: ClassVar[int] = 1
     name: str
     input: str
     weight: np.ndarray

@@ -29,6 +29,7 @@ from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
 from sterna.golden.disk import canonical_json, sha256
+from sterna.golden.weights_image import read_weights_image, write_weights_image
 from sterna.host.inputs import build_weights, from_build
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
@@ -127,10 +128,10 @@ class WeightsFile(Kind):
 
     def make(self):
         words = {0: np.arange(40, dtype=np.uint32), 7: np.ones(3, np.uint32)}
-        files.write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
+        write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
 
     def read(self):
-        image = files.read_weights_image(self.folder / "weights.sterna")
+        image = read_weights_image(self.folder / "weights.sterna")
         return image.weights_id, {k: v.tolist() for k, v in image.regions.items()}
 
 

@@ -22,6 +22,7 @@ from sterna.golden import files
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import read_weights_image, write_weights_image
 
 
 def network(seed: int = 0) -> Network:
@@ -117,10 +118,10 @@ def test_the_same_bitstream_is_not_made_twice_and_one_altered_bit_is_found(made,
 
 def test_weights_with_the_id_of_before_are_of_the_same_structure(made, tmp_path):
     _, _, build, _ = made
-    image = files.read_weights_image(build.folder / "weights.sterna")
+    image = read_weights_image(build.folder / "weights.sterna")
     now, former = files.structure_ids(build.network, build.design.to_json())
     assert image.structure_id == now != former
-    files.write_weights_image(tmp_path / "w", former, image.weights_id, image.regions)
+    write_weights_image(tmp_path / "w", former, image.weights_id, image.regions)
     found = weights_memories(build, tmp_path / "w")
     assert found[1].rows == weights_memories(build, build.folder / "weights.sterna")[1].rows
 

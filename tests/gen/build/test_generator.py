@@ -9,6 +9,7 @@ from sterna.gen.build.generator import generator_id
 
 FILES = [
     "hw/core/deep/neuron.py",
+    "gen/model/token_core.h",
     "gen/model/tokens.cpp",
     "gen/lint.vlt",
     "gen/cost.json",

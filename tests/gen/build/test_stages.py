@@ -18,8 +18,8 @@ from sterna.gen.build import stages
 from sterna.gen.build.stages import Options, ensure, open_build
 from sterna.golden import disk, files
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
-from sterna.golden.files import read_weights_image
 from sterna.golden.network import Conv2d, Network, Neuron
+from sterna.golden.weights_image import read_weights_image
 
 
 @pytest.fixture

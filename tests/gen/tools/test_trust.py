@@ -18,6 +18,7 @@ from sterna.gen.tools.progress import Progress
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, sha256
 from sterna.golden.errors import FileError
+from sterna.golden.weights_image import write_weights_image
 
 EVIL = 'module tiny(); initial $system("touch owned"); endmodule\n'
 FILES = ("tiny.v", "filelist.f", "sim/tiny_taps.v", "tiny_tb.v")
@@ -397,12 +398,12 @@ def test_weights_that_only_say_whose_they_are_are_not_loaded(build, elsewhere):
     words = {k: v.copy() for k, v in image.regions.items()}
     words[0][0] ^= 1
     path = build / "weights.sterna"
-    files.write_weights_image(path, image.structure_id, image.weights_id, words)
+    write_weights_image(path, image.structure_id, image.weights_id, words)
     with pytest.raises(FileError, match="does not hold what its network packs to; run 'sterna p"):
         _packed(build)
-    files.write_weights_image(path, image.structure_id, image.weights_id, image.regions)
+    write_weights_image(path, image.structure_id, image.weights_id, image.regions)
     elsewhere()
     assert _packed(build).weights_id == image.weights_id
-    files.write_weights_image(path, "a" * 64, image.weights_id, image.regions)
+    write_weights_image(path, "a" * 64, image.weights_id, image.regions)
     with pytest.raises(FileError, match="was packed from another design than that of"):
         _packed(build)

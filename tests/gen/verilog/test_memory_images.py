@@ -27,6 +27,7 @@ from sterna.golden import files
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import parse_weights_image
 from sterna.golden.window import window_split
 from sterna.hw.memory.chain import Banks
 
@@ -279,7 +280,7 @@ def test_regions_number_the_ram_memories():
 def test_a_weights_image_holds_fixed_memories_too_and_names_them_by_a_crc():
     net, design = small(), fold(small(), {"f": {"memory": "ram"}})
     images = memory_images(net, design)
-    image = files.parse_weights_image(weights_image(net, design))
+    image = parse_weights_image(weights_image(net, design))
     assert sorted(image.regions) == [0, 1, 2, 3] and design.region_count == 2
     for found in images:
         np.testing.assert_array_equal(image.regions[found.number], region_words(found))

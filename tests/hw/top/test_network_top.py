@@ -16,6 +16,7 @@ from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.weights_image import pack_weights_image, parse_weights_image
 from sterna.hw.control.registers import csr_json
 from sterna.hw.stream.axis import FLAG_EARLY, FLAG_LATE
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
@@ -62,8 +63,8 @@ FOLDING = {
 
 def weights_of(net, design):
     regions = {i.number: region_words(i) for i in memory_images(net, design)}
-    return files.parse_weights_image(
-        files.pack_weights_image(
+    return parse_weights_image(
+        pack_weights_image(
             files.structure_id(net, design.to_json()), files.weights_id(net), regions
         )
     )

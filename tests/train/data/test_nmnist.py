@@ -18,7 +18,8 @@ from sterna.golden.exact import run
 from sterna.train.data import datasets, nmnist
 from sterna.train.data.augment import augment
 from sterna.train.recipe.recipe import read_recipe
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "events"

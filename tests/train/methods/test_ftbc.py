@@ -15,7 +15,8 @@ from sterna.train.methods.convert import settle
 from sterna.train.methods.ftbc import correct_bias
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import read_recipe
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

@@ -20,8 +20,9 @@ from sterna.train.methods import timing
 from sterna.train.methods.stidi import Stidi, make_module, rescaled
 from sterna.train.methods.timing import encode_latency, firing_times, has_fired, membranes, ramp
 from sterna.train.recipe.recipe import build_network, read_recipe
-from sterna.train.run import run
-from sterna.train.run.run import Trainer, train
+from sterna.train.run import trainer
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -278,7 +279,7 @@ def test_slices_give_the_same_network(tmp_path: Path, monkeypatch) -> None:
     path = recipe(tmp_path, epochs=1, top="images = 640", more=FOLDED)
     train(path, tmp_path / "whole", progress=quiet)
     clock = itertools.count()  # a second goes by whenever training looks: slices of a few batches
-    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     slices = 1
     while not train(path, tmp_path / "cut", max_minutes=8 / 60, progress=quiet)["done"]:
         slices += 1

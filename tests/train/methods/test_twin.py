@@ -9,7 +9,8 @@ from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import UsageError
 from sterna.train.methods.twin import Twin
 from sterna.train.recipe.recipe import read_recipe
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

@@ -14,7 +14,8 @@ from sterna.train.module.nq import NQ, clip, measure_noise
 from sterna.train.module.scan import ScanSpec, scan
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.checkpoint import read_checkpoint
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

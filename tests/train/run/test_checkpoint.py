@@ -10,7 +10,8 @@ import torch
 from sterna.golden.errors import FileError
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

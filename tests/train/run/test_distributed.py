@@ -16,8 +16,9 @@ from sterna.golden.errors import UsageError
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.distributed import Group, join
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
 from sterna.train.run.run_lock import locked
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -45,7 +46,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from sterna.train.run.distributed import join
 from sterna.train.recipe.recipe import read_recipe
-from sterna.train.run.run import Trainer
+from sterna.train.run.trainer import Trainer
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 group = join()

@@ -18,7 +18,8 @@ from sterna.train.module.schedule import one_cycle
 from sterna.train.module.weights import discretize
 from sterna.train.recipe import recipe
 from sterna.train.recipe.recipe import build_network, read_recipe
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

@@ -26,7 +26,7 @@ from sterna.train.data import datasets
 from sterna.train.module.meet import merge
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import build_network, read_recipe
-from sterna.train.run.run import Trainer
+from sterna.train.run.trainer import Trainer
 
 RECIPE = """
 name = "tiny"

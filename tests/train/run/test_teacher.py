@@ -18,7 +18,8 @@ from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.recipe.teacher_rule import TeacherRule
 from sterna.train.run.checkpoint import read_checkpoint
 from sterna.train.run.milestone import read_trained, write_milestone
-from sterna.train.run.run import Trainer, train
+from sterna.train.run.run import train
+from sterna.train.run.trainer import Trainer
 from sterna.train.run.warm_start import LATENT, warmed
 
 LAYERS = '["8C3p1", { residual = ["8C3p1", "8C3p1"] }, "P2sum", "FC10"]'
