@@ -1,4 +1,4 @@
-"""The exact model: what every design must reproduce bit for bit (DESIGN section 3).
+"""The exact model: what every design must reproduce bit for bit (docs/arithmetic.md).
 
 Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the fast path
 (float32 convolutions, whose every partial sum is an integer below 2**22). Tests compare them.

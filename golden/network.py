@@ -1,4 +1,4 @@
-"""The integer network: a graph of nodes, validated, with its shapes (DESIGN section 2). numpy only.
+"""The integer network: a graph of nodes, validated, with its shapes (docs/design.md). numpy only.
 
 The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 """
@@ -138,7 +138,7 @@ class Network:
         return self.maximum[name].bit_length()
 
     def planes(self, name: str) -> int:
-        """Bit planes of a stream: T*b, or the pixel's bits (DESIGN section 4)."""
+        """Bit planes of a stream: T*b, or the pixel's bits (docs/design.md#stream-order)."""
         return self.bits(name) * (1 if self.is_pixels(name) else self.steps)
 
     def _sort(self) -> None:

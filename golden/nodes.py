@@ -1,4 +1,4 @@
-"""The nodes of an integer network, each checked when it is made (DESIGN section 2). numpy only."""
+"""The nodes of an integer network, each checked when it is made (docs/design.md). numpy only."""
 
 import math
 from dataclasses import dataclass

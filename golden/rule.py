@@ -1,4 +1,4 @@
-"""The neuron rule: one object that says everything about a layer's neurons (DESIGN section 3).
+"""The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
 ``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
 ``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.

@@ -1,7 +1,7 @@
 """FloatNetwork -> integer Network: the one place where real numbers become hardware integers.
 
 Batch norms, weight scales, negative gains, pool divisors, '>' against '>=' and the fraction bits F
-are decided here and nowhere else (DESIGN section 3). Each channel is divided by the real value of
+are decided here and nowhere else (docs/design.md). Each channel is divided by the real value of
 one integer unit of its weighted sum, so only threshold, reset_by, bias and v_init carry reals.
 """
 
