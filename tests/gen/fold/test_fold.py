@@ -283,7 +283,7 @@ def test_a_given_core_is_kept_and_the_rest_keep_up():
 
 
 def expected_law(net, core):
-    """DESIGN section 4, from the network and the folding alone."""
+    """docs/design.md#folding, from the network and the folding alone."""
     node = net[core.name]
     c, ih, iw = net.shape[node.input]
     o, oh, ow = net.shape[core.target]

@@ -40,7 +40,7 @@ def weight_of(row, at, kind):
 
 
 def decode_weights(node, shape, core, rows):
-    """Weights from a memory's rows, by the loop nest of DESIGN section 4 written out."""
+    """Weights from a memory's rows, by the loop nest (docs/design.md#the-loop-nest) written out."""
     out = np.full(node.weight.shape, 9, np.int8)
     split = window_split(node, shape, core.simd)
     linear = isinstance(node, Linear)

@@ -64,7 +64,7 @@ def test_a_bit_removed_costs_one_lut6_or_two_lut4(family: str, lanes: int, luts:
 @pytest.mark.yosys
 @pytest.mark.parametrize(
     ("target", "kind", "limit"),
-    # The first measurements in DESIGN section 4, combinational, that this engine has to beat.
+    # docs/design.md#first-measurements, combinational, that this engine has to beat.
     [
         ("xilinx7", "ternary", 3.05),
         ("xilinx7", "binary", 2.06),
