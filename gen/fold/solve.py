@@ -128,7 +128,8 @@ def solve(
     check_folding(network, [n for group in groups for n in group], given)
     given = with_memories(groups, given, memory)
     check_styles(given, patchable, family)
-    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
+    on_board = board is not None
+    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits, on_board)
     search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
