@@ -240,8 +240,9 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
     assert {n: int(p) * int(s) * int(t) for n, p, s, t in named} == lanes[-1]
     assert all(sum(b.values()) < sum(a.values()) for a, b in zip(lanes, lanes[1:]))
 
-    found, tried = smaller_folding(build, 1.5, lambda smaller: {"lut": (2000, 1000)})
-    assert found is None and tried > 0
+    used = {"lut": (1500, 1000)}
+    found, reason = smaller_folding(build, where, used, lambda smaller: {"lut": (2000, 1000)})
+    assert found is None and re.fullmatch("[1-3] smaller foldings do not fit either", reason)
 
 
 def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_path):
@@ -261,11 +262,18 @@ def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_
     folding = {n: {"pe": 4, "simd": s, "tp": 1} for n, s in (("c", 12), ("d", 4))}
     asked = Options(family="ecp5", folding=folding, patchable=True)
     build = ensure(tmp_path / "source", "fold", asked, tmp_path / "build")
-    found, tried = smaller_folding(build, 1.2, lambda smaller: {"lut": (1, 1000)})
-    assert found is not None and tried == 1
+    tries = []
+
+    def attempt(smaller):
+        tries.append(smaller)
+        return {"lut": (1, 1000)}
+
+    found, _ = smaller_folding(build, board("ulx3s-25f"), {"lut": (1200, 1000)}, attempt)
+    assert found is not None and len(tries) == 1
     design = found[0]
     assert design.core("c").pe == design.core("d").pe < 4
     assert all(c.patchable for c in design.cores)
+    assert design.interval < 2 * build.design.interval  # the solver's: no slower than need be
 
 
 # --- programming ------------------------------------------------------------------------------

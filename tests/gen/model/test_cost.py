@@ -10,7 +10,9 @@ from sterna.gen.device.memories import MemoryShape, mapped
 from sterna.gen.fold.fold import fold
 from sterna.gen.model.cost import Cost, estimate, fitted
 from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.yosys import synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
+from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
@@ -123,6 +125,7 @@ def layers(channels: int = 8, outputs: int = 16) -> Network:
 
 
 NET = layers()
+FOLDED = {"c": {"pe": 4, "simd": 24, "tp": 2}}
 
 
 @pytest.mark.yosys
@@ -140,6 +143,29 @@ def test_block_ram_of_a_whole_design_is_exact(pe, tmp_path):
     total = estimate(NET, design).total
     assert total.bram == cells.get("DP16KD", 0)
     assert total.lutram == pytest.approx(6 * cells.get("TRELLIS_DPR16X4", 0), rel=0.05)
+
+
+def test_a_board_is_priced_by_the_top_it_gets():
+    """iCE40's has no memory of counters; with fixed weights every one has that of its identity."""
+    for family, blocks in (("ecp5", 1), ("ice40", 2)):
+        rom, ram = (fold(NET, FOLDED, family=family, memory=memory) for memory in ("rom", "ram"))
+        plain, board = (estimate(NET, rom, on_board=on).cores["control"] for on in (False, True))
+        kept = 0 if family == "ice40" else plain.bram
+        assert board.bram == kept + blocks
+        assert (board.luts < plain.luts) == (family == "ice40")
+        assert estimate(NET, ram, on_board=True).cores["control"].bram == kept
+
+
+@pytest.mark.yosys
+@pytest.mark.parametrize("family", ["ecp5", "ice40"])
+def test_the_control_plane_of_a_board_is_what_yosys_makes_of_it(family, tmp_path):
+    design = fold(NET, FOLDED, family=family)
+    top = elaborate(NET, design, contents=Placeholders("a", family))
+    (tmp_path / "control.v").write_text(verilog_text(top.control, "control"))
+    found = synth([tmp_path / "control.v"], "control", family, tmp_path)
+    guess = estimate(NET, design, on_board=True).cores["control"]
+    assert guess.bram == found["bram"]
+    assert guess.luts == pytest.approx(found["lut"] + found["lutram"], rel=0.2)
 
 
 @pytest.mark.parametrize("family", fitted(("ecp5", "xilinx7", "ice40")))

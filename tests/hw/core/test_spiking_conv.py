@@ -136,7 +136,7 @@ def test_no_combinational_path(name, memory):
 
 
 def test_numbers_of_a_spec():
-    """The law of DESIGN section 4 by hand: 2 x 2 pixels, 2 output groups, 3 folds x 3 groups."""
+    """docs/design.md#interval by hand: 2 x 2 pixels, 2 output groups, 3 folds x 3 groups."""
     net, folding = CASES["depthwise"]
     spec = core_cases(net, folding, images_for(net, 1))[0].spec
     assert (spec.geometry.out_height, spec.geometry.out_width) == (3, 2)
