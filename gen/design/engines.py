@@ -6,7 +6,7 @@ from sterna.gen.design.design import CoreDesign
 from sterna.gen.design.legal import weight_rows_of
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.dot.engines import ENGINES
 
@@ -28,12 +28,10 @@ def constants_of(node: WeightedNode) -> str:
 def one_row(network: Network, name: str) -> dict[str, int]:
     """The pe and simd with which all weights of a node are one row of memory; empty where no
     folding does (several groups of several inputs or outputs)."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     channels, (kh, kw) = window_of(node, shape)
-    groups = 1 if isinstance(node, Linear) else node.groups
-    if groups > 1 and not groups == node.out_channels == shape[0]:
+    if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}
 
@@ -88,8 +86,7 @@ def check_engine(network: Network, core: CoreDesign, family: str) -> None:
 
 def _check_in_logic(network: Network, core: CoreDesign) -> None:
     at, rest = f"node '{core.name}': engine {core.engine!r}", "or use engine 'compress'"
-    node, wanted = network[core.name], one_row(network, core.name)
-    assert isinstance(node, Conv2d | Linear)
+    node, wanted = network.weighted(core.name), one_row(network, core.name)
     if not wanted:
         raise DesignError(
             f"{at} needs all weights at work in every clock, and a convolution of several groups "

@@ -19,7 +19,7 @@ from sterna.gen.design.legal import (
     word_lanes,
 )
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron
+from sterna.golden.network import Network, Neuron
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.chain import ADDRESS_BITS, Banks
 from sterna.hw.memory.weight_memory import STYLES
@@ -214,8 +214,7 @@ def refusal(network: Network, name: str, folding: Folding) -> str:
     if why := _illegal(network, name, "pe", pe):
         return why
     if word_lanes(network, name, pe, simd) * tp > MAX_WIDTH:
-        node = network[name]
-        assert isinstance(node, Conv2d | Linear)
+        node = network.weighted(name)
         key = "pe" if is_depthwise(node, network.shape[node.input]) else "simd"
         return (
             f"node '{name}': a window word of {key} {getattr(folding, key)} x tp {tp} is wider "
@@ -234,8 +233,7 @@ def refusal(network: Network, name: str, folding: Folding) -> str:
 
 def _region_words(network: Network, name: str, f: Folding) -> int:
     """Chain addresses of a node's weights."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     rows = weight_rows_of(network, name, f.pe, f.simd)
     width = f.pe * f.simd * (2 if node.kind == "ternary" else 1)
     return Banks(*ENGINES[f.engine].memory_shape(rows, width, f.reads)).words

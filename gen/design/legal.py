@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, WeightedNode
+from sterna.golden.network import Network, Neuron, Pool, WeightedNode
 from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.stream.edge import MAX_WIDTH
 
@@ -72,11 +72,7 @@ def _pe_bound(network: Network, name: str) -> StepBound | None:
 
 def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
     """One kernel a channel: PE runs over channels instead of over a group's outputs."""
-    return (
-        isinstance(node, Conv2d)
-        and node.groups > 1
-        and (node.groups == node.out_channels == in_shape[0])
-    )
+    return node.groups > 1 and node.groups == node.out_channels == in_shape[0]
 
 
 _LEGAL: "WeakKeyDictionary[Network, dict[str, dict[str, list[int]]]]" = WeakKeyDictionary()
@@ -91,10 +87,9 @@ def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
 
 
 def _legal_folding(network: Network, name: str) -> dict[str, list[int]]:
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
-    groups = 1 if isinstance(node, Linear) or is_depthwise(node, shape) else node.groups
+    groups = 1 if is_depthwise(node, shape) else node.groups
     outputs = node.out_channels // groups
     bits, planes = network.bits(node.input), network.planes(node.input)
     tps = [t for t in range(1, min(planes, 64) + 1) if bits % t == 0 or t % bits == 0]
@@ -106,8 +101,7 @@ def _legal_folding(network: Network, name: str) -> dict[str, list[int]]:
 
 def word_lanes(network: Network, name: str, pe: int, simd: int) -> int:
     """Channels side by side in a window word, each of tp bits: a beat holds one word at least."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     return pe if is_depthwise(node, shape) else window_split(node, shape, simd).channels
 
@@ -137,8 +131,7 @@ def wide_step(network: Network, name: str, pe: int) -> str:
 
 def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
     """Rows of weights of a node: output groups x window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     return node.out_channels // pe * (channels * kh * kw // simd)
 

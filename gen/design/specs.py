@@ -13,7 +13,7 @@ from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.legal import is_depthwise
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
+from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
@@ -94,8 +94,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
 
     DesignError names the node where a key of its folding, or the engine, is illegal.
     """
-    node, target = network[core.name], network[core.target]
-    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    node, target = network.weighted(core.name), network.neuron(core.target)
     shape = network.shape[node.input]
     check_keys(network, core.name, core)
     check_engine(network, core, family)
@@ -116,8 +115,8 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
             height=height,
             width=width,
             kernel=kernel,
-            stride=(1, 1) if isinstance(node, Linear) else node.stride,
-            padding=(0, 0, 0, 0) if isinstance(node, Linear) else node.padding,
+            stride=node.stride,
+            padding=node.padding,
             rows=split.rows,
             columns=split.columns,
             spare=core.spare_rows,
@@ -125,7 +124,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         out_channels=node.out_channels,
         channels=channels,
         split_channels=split.channels,
-        groups=1 if isinstance(node, Linear) else node.groups,
+        groups=node.groups,
         depthwise=is_depthwise(node, shape),
         kind=node.kind,
         bits=bits,
@@ -160,8 +159,7 @@ def conv_spec(
     weighted inputs. ``shortcuts``: the edge at the core of every spike input, by its index in the
     target's inputs. DesignError names the node whose folding does not fit.
     """
-    target = network[core.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(core.target)
     by_name = {c.name: c for c in (core, *others)}
     names, edges = weighted_inputs(network, target), shortcuts or {}
     spikes = [n for n, i in enumerate(target.inputs) if i not in names]
@@ -199,8 +197,7 @@ def conv_spec(
 def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSpec:
     """The SpikingPool of a pool node whose line buffer is fed by ``edge``; ``spare``: see
     `Geometry`."""
-    node = network[name]
-    assert isinstance(node, Pool)
+    node = network.pool(name)
     _, height, width = network.shape[node.input]
     return PoolSpec(
         geometry=Geometry(

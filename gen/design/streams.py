@@ -8,7 +8,7 @@ from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.legal import is_depthwise
 from sterna.gen.design.specs import input_map, pool_spec
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.network import Conv2d, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -28,8 +28,7 @@ def input_edge(
 
     ``target``: clocks an image. DesignError where no beat is narrow enough.
     """
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     edges = list(_input_edges(network, node, folding))
     if not edges:
         raise DesignError(
@@ -54,7 +53,7 @@ def _input_edges(network: Network, node: WeightedNode, folding: Folding) -> Iter
     lanes = [split.channels]
     if is_depthwise(node, shape):
         lanes = [folding.pe]
-    elif isinstance(node, Linear) or node.groups == 1:
+    elif node.groups == 1:
         some = range(split.channels, channels + 1, split.channels)
         lanes = [n for n in some if channels % n == 0]
     for n in lanes:

@@ -15,7 +15,7 @@ from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
@@ -250,8 +250,7 @@ def _of_pe(
     given: Given,
     most: int,
 ) -> list[tuple[int, float, Folding]]:
-    node, out = network[name], []
-    assert isinstance(node, Conv2d | Linear)
+    node, out = network.weighted(name), []
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp > most:
@@ -272,8 +271,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Foldings) 
     """The core of another folding, with the streams it would like."""
     spec = base.spec
     assert isinstance(spec, ConvSpec)
-    target = network[base.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(base.target)
     names = weighted_inputs(network, target)
     pe = entries[names[0]].pe
     fronts = [
@@ -297,8 +295,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Foldings) 
 def _front(
     network: Network, front: FrontSpec, name: str, folding: Folding, family: str
 ) -> FrontSpec:
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
     clocks = compute_clocks(network, name, folding)
