@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sterna.gen.build.stages import Options, ensure, open_build, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import Options, ensure, open_build
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))

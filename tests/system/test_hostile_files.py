@@ -22,7 +22,8 @@ from hostilecase import altered_bytes, altered_value, outcome
 
 from sterna import cli
 from sterna.gen.build import stages
-from sterna.gen.build.stages import ensure, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import ensure
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
