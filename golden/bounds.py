@@ -1,4 +1,4 @@
-"""Interval analysis: how wide every register must be (DESIGN section 3, Widths)."""
+"""Interval analysis: how wide every register must be (docs/design.md#widths)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

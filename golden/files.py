@@ -171,7 +171,22 @@ def save(network: Network, folder: StrPath) -> None:
 
 
 def load(folder: StrPath) -> Network:
-    """The network that ``save`` wrote into ``folder``. FileError with one sentence otherwise."""
+    """The network in a folder: an example's, a build's, or what ``save`` wrote.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds network.json and network.safetensors.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    FileError
+        A file is missing, damaged, altered or of a newer version.
+    """
     folder = path_of("network", folder)
     path = folder / "network.json"
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)

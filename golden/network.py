@@ -1,4 +1,4 @@
-"""The integer network: a graph of nodes, validated, with its shapes (DESIGN section 2). numpy only.
+"""The integer network: a graph of nodes, validated, with its shapes (docs/design.md). numpy only.
 
 The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 """
@@ -80,9 +80,28 @@ def _nodes(given: Any) -> tuple[Node, ...]:
 class Network:
     """A directed acyclic graph of nodes over T steps, checked when it is made.
 
-    ``order`` names nodes inputs-first, ``shape[name]`` is (C, H, W), ``maximum[name]`` the largest
-    value of a spike stream (pixels: 2**bits - 1). Exactly one Input and one Readout; every other
-    node is read by something. Raises NetworkError naming the node.
+    Parameters
+    ----------
+    steps : int
+        T, 1 .. 1,024.
+    nodes : sequence of nodes
+        In any order; exactly one Input and one Readout, and every other node is read by something.
+    name : str
+        ``[a-z][a-z0-9_]*``, at most 64 characters.
+
+    Attributes
+    ----------
+    order : list of str
+        Names of the nodes, inputs first.
+    shape : dict
+        (C, H, W) by name.
+    maximum : dict
+        The largest value of a spike stream by name (pixels: 2**bits - 1).
+
+    Raises
+    ------
+    NetworkError
+        The graph or a shape is wrong; names the node.
     """
 
     steps: int
@@ -129,6 +148,7 @@ class Network:
         return next(n for n in self.nodes if isinstance(n, Readout))
 
     def is_weighted(self, name: str) -> bool:
+        """Whether the node makes weighted sums, which only neurons read."""
         return isinstance(self[name], WeightedNode)
 
     def weighted(self, name: str) -> WeightedNode:
@@ -164,7 +184,7 @@ class Network:
         return self.maximum[name].bit_length()
 
     def planes(self, name: str) -> int:
-        """Bit planes of a stream: T*b, or the pixel's bits (DESIGN section 4)."""
+        """Bit planes of a stream: T*b, or the pixel's bits (docs/design.md#stream-order)."""
         return self.bits(name) * (1 if self.is_pixels(name) else self.steps)
 
     def _check(self, n: Node) -> None:

@@ -129,7 +129,36 @@ def ensure(
     progress: Progress | None = None,
     variants: Sequence[str] = (),
 ) -> Build:
-    """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
+    """Run the stages of a build that are missing or stale.
+
+    Parameters
+    ----------
+    source : str, path or Build
+        A build folder, or a folder with a network, which is never written to.
+    upto : str
+        The last stage: 'fold', 'pack' or 'verilog'.
+    options : Options, optional
+        How the network is folded; what is not given stays as it was said last.
+    output : str or path, optional
+        Build folder of a folder with a network; default ``build/<name>``.
+    progress : Progress, optional
+        What is told of the stages; default nothing.
+    variants : sequence of str
+        A board and its family, whose ``folding.<variant>.json`` is preferred.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    UsageError
+        No network is there, or an argument is none.
+    FileError
+        A file is damaged or cannot be written.
+    DesignError
+        The network cannot be folded as asked.
+    """
     if not isinstance(upto, str) or upto not in STAGES:
         raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
     if options is not None and not isinstance(options, Options):

@@ -72,11 +72,29 @@ _ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
 class FloatNetwork:
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
-    Attributes: ``steps``; ``nodes`` in topological order; ``shape[name]`` = (C, H, W);
-    ``amplitude[name]`` = real value of one integer unit of a spike stream. What is meant by a
-    node's arguments (torch tensors, numpy's numbers, an int for a pair, None for an affine) is
-    converted here, once (`floatconvert`). Raises NetworkError (node, cause, next step) where names,
-    types, shapes or kinds do not fit.
+    What is meant by a node's arguments (torch tensors, numpy's numbers, an int for a pair, None for
+    an affine) is converted here, once (`float_convert`).
+
+    Parameters
+    ----------
+    steps : int
+        T, 1 .. 1,024.
+    nodes : iterable of float nodes
+        In any order; exactly one FloatInput and one FloatReadout.
+
+    Attributes
+    ----------
+    nodes : list
+        In topological order.
+    shape : dict
+        (C, H, W) by name.
+    amplitude : dict
+        Real value of one integer unit of a spike stream, by name.
+
+    Raises
+    ------
+    NetworkError
+        Names, types, shapes or kinds do not fit: node, cause, next step.
     """
 
     def __init__(self, steps: int, nodes: Iterable[FloatNode]) -> None:

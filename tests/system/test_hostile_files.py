@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from buildcase import FOLDING, contents, network, save_example
 from hostilecase import altered_bytes, altered_value, outcome
+from repo import ROOT
 
 from sterna import cli
 from sterna.gen.build import stages
@@ -33,10 +35,6 @@ from sterna.host.inputs import build_weights, from_build
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.run.run_folder import read_record
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "gen"))
-from buildcase import FOLDING, contents, network, save_example  # noqa: E402
 
 FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
 RECIPE = """
