@@ -16,7 +16,8 @@ from buildcase import FOLDING, contents, network, save_example
 from hostilecase import RECIPE, altered_bytes, altered_value, outcome
 
 from sterna.gen.build import stages
-from sterna.gen.build.stages import ensure, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import ensure
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
