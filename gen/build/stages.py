@@ -1,10 +1,10 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
 A stage whose inputs, options and generator are unchanged is not run again; a stale one is, and so
-is one that another installation made (`gen.tools.trust`). One command at a time works in a folder. Files
-are written through a temporary name, and the record last: an interrupted stage is run again. A fold
-that is refused or interrupted before it writes leaves files and record as they were; a record that
-is being replaced keeps its options until then, so that the last choice is never lost.
+is one that another installation made (`gen.tools.trust`). One command at a time works in a folder.
+Files are written through a temporary name, and the record last: an interrupted stage is run again.
+A fold that is refused or interrupted before it writes leaves files and record as they were; a
+record that is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
 import json
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sterna.gen.device.boards import board
 from sterna.gen.build.folder import LIMIT, RECORD, STAGES, Build
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.build.generator import generator_id
+from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
 from sterna.golden import files, values
@@ -136,11 +136,42 @@ def ensure(
     progress: Progress | None = None,
     variants: Sequence[str] = (),
 ) -> Build:
-    """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
+    """Run the stages of a build that are missing or stale.
+
+    Parameters
+    ----------
+    source : str, path or Build
+        A build folder, or a folder with a network, which is never written to.
+    upto : str
+        The last stage: 'fold', 'pack' or 'verilog'.
+    options : Options, optional
+        How the network is folded; what is not given stays as it was said last.
+    output : str or path, optional
+        Build folder of a folder with a network; default ``build/<name>``.
+    progress : Progress, optional
+        What is told of the stages; default nothing.
+    variants : sequence of str
+        A board and its family, whose ``folding.<variant>.json`` is preferred.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    UsageError
+        No network is there, or an argument is none.
+    FileError
+        A file is damaged or cannot be written.
+    DesignError
+        The network cannot be folded as asked.
+    """
     if not isinstance(upto, str) or upto not in STAGES:
         raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
     if options is not None and not isinstance(options, Options):
-        raise UsageError(f"options {show(options)} must be sterna.gen.build.stages.Options, or None")
+        raise UsageError(
+            f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
+        )
     if isinstance(source, Build):
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
@@ -290,9 +321,9 @@ def _patchable(cores: Any) -> dict[str, bool]:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.model.cost import fitted
     from sterna.gen.fold.fold import fold
     from sterna.gen.fold.solve import solve
+    from sterna.gen.model.cost import fitted
 
     settings = dict(asked)
     if (build.folder / "folding.json").is_file():

@@ -109,12 +109,44 @@ def solve(
 ) -> Solution:
     """Choose the folding of every core that ``given`` leaves open.
 
-    ``fps``: the smallest design that reaches it at ``clock_mhz``; ``luts`` (LUT RAM counts too),
-    ``board``: the fastest within these limits; both: the smallest that reaches it, refused where it
-    does not fit. ``family`` is the board's where one is given. ``limits``: what there is on a
-    board, where that is known better than by ``board``. Raises DesignError where nothing is fast or
-    small enough (`NothingFits` without ``fps``), naming what limits and the way out, and for
-    settings that are none; UsageError for goals that are no positive numbers.
+    With ``fps`` it is the smallest design that reaches it, with ``luts`` or ``board`` the fastest
+    within these limits; with both the smallest that reaches it, refused where it does not fit.
+
+    Parameters
+    ----------
+    network : Network
+    given : dict, optional
+        Some or all keys of a folding of some or all weighted nodes, by name.
+    family : str
+        'ecp5', 'xilinx7' or 'ice40'; the board's where one is given.
+    clock_mhz : float
+        Clock that ``fps`` and estimates assume, MHz.
+    fps : float, optional
+        Images a second to reach.
+    luts : float, optional
+        LUTs of the family at most; LUT RAM counts too.
+    board : str, optional
+        Name of the board that the design has to fit.
+    axis_width : int, optional
+        Bits of the AXI4-Stream input.
+    memory : str, optional
+        'rom' or 'ram', of every core, whatever ``given`` says of it.
+    patchable : bool
+        As ``fold`` takes it.
+    limits : Limits, optional
+        What there is on a board, where that is known better than by ``board``.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    NothingFits, DesignError
+        Nothing is fast or small enough (`NothingFits` without ``fps``; names what limits, and the
+        way out), or a setting is none.
+    UsageError
+        A goal is no positive number.
     """
     check_network(network)
     check_goals(fps, luts, board)

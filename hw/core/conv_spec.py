@@ -143,7 +143,7 @@ class ConvSpec:
 
     @property
     def interval(self) -> int:
-        """Initiation interval of the law, clocks an image (DESIGN section 4)."""
+        """Initiation interval of the law, clocks an image (docs/design.md#interval)."""
         inputs = [f.geometry.input_beats for f in self.fronts]
         inputs += [self.front.visits * s.edge.plane_beats for s in self.shortcuts]
         return max(self.front.visits * self.visit_interval, *inputs)

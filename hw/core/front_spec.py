@@ -138,7 +138,7 @@ class FrontSpec:
 
     @property
     def interval(self) -> int:
-        """Initiation interval of this input alone, clocks an image (DESIGN section 4)."""
+        """Initiation interval of this input alone, clocks an image (docs/design.md#interval)."""
         return max(self.visits * self.visit_clocks, self.geometry.input_beats)
 
     @property
