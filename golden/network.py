@@ -6,9 +6,10 @@ The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.graph import inputs_first
 from sterna.golden.names import NAME, check_name, show
 from sterna.golden.nodes import (
     CODINGS,
@@ -47,6 +48,8 @@ __all__ = [
     "READOUT_MODES",
     "steps_of",
 ]
+
+_Kind = TypeVar("_Kind")
 
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
@@ -117,7 +120,7 @@ class Network:
             if n.name in self._by_name:
                 raise NetworkError(f"node '{n.name}': the name is used twice")
             self._by_name[n.name] = n
-        self._sort()
+        self.order = inputs_first({n.name: n.inputs for n in self.nodes})
         for kind in (Input, Readout):
             if sum(isinstance(n, kind) for n in self.nodes) != 1:
                 raise NetworkError(f"network: needs exactly one {kind.__name__} node")
@@ -146,7 +149,30 @@ class Network:
 
     def is_weighted(self, name: str) -> bool:
         """Whether the node makes weighted sums, which only neurons read."""
-        return isinstance(self[name], (Conv2d, Linear))
+        return isinstance(self[name], WeightedNode)
+
+    def weighted(self, name: str) -> WeightedNode:
+        """The Conv2d or Linear ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Conv2d, Linear)
+
+    def neuron(self, name: str) -> Neuron | Readout:
+        """The Neuron or Readout ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Neuron, Readout)
+
+    def pool(self, name: str) -> Pool:
+        """The Pool ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Pool)
+
+    def merge(self, name: str) -> Merge:
+        """The Merge ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Merge)
+
+    def _of_kind(self, name: str, *kinds: type[_Kind]) -> _Kind:
+        node = self[name]
+        if not isinstance(node, kinds):
+            wanted = " or ".join(k.__name__ for k in kinds)
+            raise NetworkError(f"node '{name}': is a {type(node).__name__}, not a {wanted}")
+        return node
 
     def is_pixels(self, name: str) -> bool:
         """True for the raw pixels of a direct input: bit planes of one value, for all steps."""
@@ -160,34 +186,6 @@ class Network:
     def planes(self, name: str) -> int:
         """Bit planes of a stream: T*b, or the pixel's bits (docs/design.md#stream-order)."""
         return self.bits(name) * (1 if self.is_pixels(name) else self.steps)
-
-    def _sort(self) -> None:
-        self.order, state = [], {}
-        for root in self._by_name:  # iterative depth-first search; state 1 = open, 2 = done
-            stack = [(root, iter(self._by_name[root].inputs))]
-            if state.setdefault(root, 1) == 2:
-                continue
-            while stack:
-                name, it = stack[-1]
-                child = next(it, None)
-                if child is None:
-                    stack.pop()
-                    if state[name] != 2:
-                        state[name] = 2
-                        self.order.append(name)
-                elif child not in self._by_name:
-                    raise NetworkError(
-                        f"node '{name}': reads unknown node '{child}'; known nodes are "
-                        f"{', '.join(list(self._by_name)[:40])}"
-                    )
-                elif state.get(child) == 1:
-                    raise NetworkError(
-                        f"node '{child}': is part of a cycle through '{name}'; only feed-forward "
-                        "graphs can be built"
-                    )
-                elif child not in state:
-                    state[child] = 1
-                    stack.append((child, iter(self._by_name[child].inputs)))
 
     def _check(self, n: Node) -> None:
         if isinstance(n, Input):

@@ -174,6 +174,8 @@ class Conv2d:
 class Linear:
     """Weighted sum over a whole (C, H, W) map.
 
+    It has the stride, padding and groups of a 1x1 convolution of one pixel of C*H*W channels.
+
     Parameters
     ----------
     name : str
@@ -191,6 +193,9 @@ class Linear:
     """
 
     op: ClassVar[str] = "linear"
+    stride: ClassVar[tuple[int, int]] = (1, 1)
+    padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
+    groups: ClassVar[int] = 1
     name: str
     input: str
     weight: np.ndarray

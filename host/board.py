@@ -13,11 +13,11 @@ import numpy as np
 
 from sterna.golden import csr
 from sterna.golden.errors import UsageError
-from sterna.golden.files import WeightsImage
 from sterna.golden.link import RESULT_WORDS, Identity, LinkError
 from sterna.golden.names import show
 from sterna.golden.result import Result
 from sterna.golden.values import flag, real
+from sterna.golden.weights_image import WeightsImage
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, build_beside, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights

@@ -15,10 +15,10 @@ from sterna.gen.tools.progress import Progress
 from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files import WeightsImage, read_weights_image, structure_ids
+from sterna.golden.files import structure_ids
 from sterna.golden.names import show
-from sterna.golden.network import Readout
 from sterna.golden.result import Result
+from sterna.golden.weights_image import WeightsImage, read_weights_image
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -93,7 +93,6 @@ class Simulator:
         network, design = self.build.network, self.build.design
         self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
         readout = network.readout
-        assert isinstance(readout, Readout)
         self.words_out = 1 + network.shape[readout.name][0]
         self.word_bytes = design.axis_width // 8
         self.watchdog = 20_000 + 8 * design.interval

@@ -183,6 +183,7 @@ def _pack_onto(options: argparse.Namespace) -> Answer:
     from sterna.gen.verilog.memory_images import check_same_structure, weights_image
     from sterna.golden import files
     from sterna.golden.disk import write_atomic
+    from sterna.golden.weights_image import parse_weights_image
 
     if options.output is None:
         raise UsageError("say with -o FILE where the weights image goes")
@@ -190,7 +191,7 @@ def _pack_onto(options: argparse.Namespace) -> Answer:
     check_same_structure(network, built.network)
     data = weights_image(network, built.design)
     write_atomic(options.output, data)
-    image = files.parse_weights_image(data)
+    image = parse_weights_image(data)
     answer = {
         "file": str(options.output),
         "bytes": len(data),

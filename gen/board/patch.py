@@ -28,7 +28,8 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import read_weights_image, structure_ids, weights_id
+from sterna.golden.files import structure_ids, weights_id
+from sterna.golden.weights_image import read_weights_image
 from sterna.hw.memory.chain import WORD_BITS, Banks
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]

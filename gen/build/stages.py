@@ -1,10 +1,10 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
 A stage whose inputs, options and generator are unchanged is not run again; a stale one is, and so
-is one that another installation made (`gen.tools.trust`). One command at a time works in a folder. Files
-are written through a temporary name, and the record last: an interrupted stage is run again. A fold
-that is refused or interrupted before it writes leaves files and record as they were; a record that
-is being replaced keeps its options until then, so that the last choice is never lost.
+is one that another installation made (`gen.tools.trust`). One command at a time works in a folder.
+Files are written through a temporary name, and the record last: an interrupted stage is run again.
+A fold that is refused or interrupted before it writes leaves files and record as they were; a
+record that is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
 import json
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sterna.gen.device.boards import board
 from sterna.gen.build.folder import LIMIT, RECORD, STAGES, Build
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.build.generator import generator_id
+from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
 from sterna.golden import files, values
@@ -169,7 +169,9 @@ def ensure(
     if not isinstance(upto, str) or upto not in STAGES:
         raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
     if options is not None and not isinstance(options, Options):
-        raise UsageError(f"options {show(options)} must be sterna.gen.build.stages.Options, or None")
+        raise UsageError(
+            f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
+        )
     if isinstance(source, Build):
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
@@ -319,9 +321,9 @@ def _patchable(cores: Any) -> dict[str, bool]:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.model.cost import fitted
     from sterna.gen.fold.fold import fold
     from sterna.gen.fold.solve import solve
+    from sterna.gen.model.cost import fitted
 
     settings = dict(asked)
     if (build.folder / "folding.json").is_file():

@@ -12,7 +12,7 @@ from typing import Any
 from sterna.gen.design.design import CoreDesign
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.core.front_spec import ENGINES
 from sterna.hw.dot.tables import LUT_RAMS
@@ -40,20 +40,17 @@ def constants_of(node: WeightedNode) -> str:
 def one_row(network: Network, name: str) -> dict[str, int]:
     """The pe and simd with which all weights of a node are one row of memory; empty where no
     folding does (several groups of several inputs or outputs)."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     channels, (kh, kw) = window_of(node, shape)
-    groups = 1 if isinstance(node, Linear) else node.groups
-    if groups > 1 and not groups == node.out_channels == shape[0]:
+    if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}
 
 
 def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
     """Rows of weights of a node: output groups x window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     return node.out_channels // pe * (channels * kh * kw // simd)
 
@@ -115,8 +112,7 @@ def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
 
 def _check_constant(network: Network, core: CoreDesign) -> None:
     name, rest = core.name, "or use engine 'compress'"
-    node, wanted = network[name], one_row(network, name)
-    assert isinstance(node, Conv2d | Linear)
+    node, wanted = network.weighted(name), one_row(network, name)
     if not wanted:
         raise DesignError(
             f"node '{name}': engine 'constant' needs all weights at work in every clock, and a "

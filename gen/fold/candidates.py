@@ -17,7 +17,7 @@ from sterna.gen.device.memories import STYLES
 from sterna.gen.fold.fold import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
@@ -252,8 +252,7 @@ def _of_pe(
     given: dict[str, Any],
     most: int,
 ) -> list[tuple[int, float, dict[str, Any]]]:
-    node, engine, out = network[name], engine_of(given), []
-    assert isinstance(node, Conv2d | Linear)
+    node, engine, out = network.weighted(name), engine_of(given), []
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp > most:
@@ -284,8 +283,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
     """The core of another folding, with the streams it would like."""
     spec = base.spec
     assert isinstance(spec, ConvSpec)
-    target = network[base.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(base.target)
     names = weighted_inputs(network, target)
     pe = entries[names[0]]["pe"]
     fronts = [
@@ -309,8 +307,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
 def _front(
     network: Network, front: FrontSpec, name: str, entry: dict[str, Any], family: str
 ) -> FrontSpec:
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])
     clocks = _clocks(network, name, entry)

@@ -24,7 +24,7 @@ from sterna.gen.fold.goals import (
 from sterna.gen.model.buffers import size_buffers
 from sterna.golden.errors import DesignError
 from sterna.golden.names import show
-from sterna.golden.network import Conv2d, Linear, Network
+from sterna.golden.network import Network
 from sterna.golden.values import integer
 from sterna.golden.window import window_of
 
@@ -228,8 +228,7 @@ def _pace(entry: dict[str, Any]) -> dict[str, int]:
 
 def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, banks: int = 1) -> int:
     """The compute term of the law, clocks an image."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     _, oh, ow = network.shape[name]
     visit = max(visit_items(network, name, simd, tp), -(-network.steps // banks))
     return oh * ow * (node.out_channels // pe) * visit
@@ -237,8 +236,7 @@ def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, ban
 
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     return channels * kh * kw // simd * -(-network.planes(node.input) // tp)
 

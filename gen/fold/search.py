@@ -17,7 +17,7 @@ from sterna.gen.fold.candidates import Candidate, candidates
 from sterna.gen.fold.choice import Choice, Entries, Limits
 from sterna.gen.fold.fold import fold, neuron_groups, smallest
 from sterna.gen.fold.improve import CLOSE, Polish
-from sterna.gen.model.cost import Cost, estimate
+from sterna.gen.model.cost import Cost, Estimate, estimate
 from sterna.golden.network import Network
 
 __all__ = ["Search"]
@@ -48,6 +48,7 @@ class Search:
     axis_width: int | None
     patchable: bool
     limits: Limits
+    on_board: bool = False  # estimates are of tops of boards
     options: dict[str, list[Candidate]] = field(default_factory=dict)
     worth: float = 0.0  # of a block RAM, in LUTs
     tried: dict[tuple[int, float], Choice] = field(default_factory=dict)
@@ -208,7 +209,10 @@ class Search:
         return self.tried[bound, worth]
 
     def _choice(self, entries: Entries, design: Design, bound: int) -> Choice:
-        return Choice(design.interval, estimate(self.network, design), entries, design, bound)
+        return Choice(design.interval, self._estimate(design), entries, design, bound)
+
+    def _estimate(self, design: Design) -> Estimate:
+        return estimate(self.network, design, on_board=self.on_board)
 
     def _plan(self, entries: Entries, bound: int) -> Design:
         return plan(
@@ -293,7 +297,7 @@ class Search:
             self.final[key] = replace(
                 choice,
                 interval=design.interval,
-                estimate=estimate(self.network, design),
+                estimate=self._estimate(design),
                 design=design,
             )
         return self.final[key]

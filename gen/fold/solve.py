@@ -30,7 +30,7 @@ from sterna.gen.fold.search import Search
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 
-__all__ = ["HEAD_ROOM", "Limits", "Solution", "board_limits", "solve"]
+__all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
 
 HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
@@ -45,6 +45,14 @@ ENDS = {
     "axis_output": "the result output",
     "control": "the control plane",
 }
+
+
+class NothingFits(DesignError):
+    """No design is within the limits; ``smallest``: what comes nearest by the estimate."""
+
+    def __init__(self, sentence: str, smallest: Choice):
+        super().__init__(sentence)
+        self.smallest = smallest
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ def solve(
     fps: float | None = None,
     luts: float | None = None,
     board: str | None = None,
+    limits: Limits | None = None,
     axis_width: int | None = None,
     memory: str | None = None,
     patchable: bool = False,
@@ -124,6 +133,8 @@ def solve(
         'rom' or 'ram', of every core, whatever ``given`` says of it.
     patchable : bool
         As ``fold`` takes it.
+    limits : Estimate, optional
+        What there is on a board, where that is known better than by ``board``.
 
     Returns
     -------
@@ -131,8 +142,9 @@ def solve(
 
     Raises
     ------
-    DesignError
-        Nothing is fast or small enough (names what limits, and the way out), or a setting is none.
+    NothingFits, DesignError
+        Nothing is fast or small enough (`NothingFits` without ``fps``; names what limits, and the
+        way out), or a setting is none.
     UsageError
         A goal is no positive number.
     """
@@ -147,7 +159,9 @@ def solve(
         patchable=patchable,
     )
     clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
-    limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
+    on_board = board is not None or limits is not None
+    if limits is None:
+        limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
         check_family(theirs if family == "generic" else family, board, theirs)
@@ -158,7 +172,7 @@ def solve(
     check_folding(network, [n for group in groups for n in group], given)
     given = with_memories(groups, given, memory)
     check_styles(given, patchable, family)
-    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
+    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits, on_board)
     search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
@@ -315,9 +329,10 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
         smallest = min(map(search.sized, some), key=search.excess)
         names = ", ".join(map(repr, held))
         way = f"leave more of the folding given for {names} open, " if held else ""
-        raise DesignError(
+        raise NothingFits(
             f"{_too_big(search, smallest)}; no smaller folding was found: {way}allow more LUTs, "
-            "take a larger device, or a smaller network"
+            "take a larger device, or a smaller network",
+            smallest,
         )
     for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
         choice = search.at(bound)

@@ -81,10 +81,14 @@ class Estimate:
         return max(self.cores, key=lambda name: getattr(self.cores[name], resource))
 
 
-def estimate(network: Network, design: Design, family: str | None = None) -> Estimate:
-    """Costs of a design, on its own family unless another is given ('generic': as xilinx7)."""
-    top = top_spec(network, design, contents=False, named=False)
-    return estimate_top(top, family or design.family)
+def estimate(
+    network: Network, design: Design, family: str | None = None, *, on_board: bool = False
+) -> Estimate:
+    """Costs of a design, on its own family unless another is given ('generic': as xilinx7).
+    ``on_board``: of the top that a board of the family has, without its link."""
+    family = family or design.family
+    top = top_spec(network, design, contents=False, named=False, board=family if on_board else None)
+    return estimate_top(top, family)
 
 
 def estimate_top(top: TopSpec, family: str) -> Estimate:

@@ -195,7 +195,7 @@ def quantize(
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
     for layer_name, mismatch, constant, silent in layers:
         width = node_bounds(result, layer_name).width("u", "v")
-        bits = rule_of(result, layer_name).fraction_bits
+        bits = result.neuron(layer_name).rule.fraction_bits
         report.layers.append(LayerReport(layer_name, bits, width, mismatch, constant, silent))
     if evaluate is not None:
         _evaluate(network, result, evaluate, report)
@@ -219,13 +219,6 @@ def quantize_run(
     )
     save(result, out)
     return result, report
-
-
-def rule_of(network: Network, name: str) -> NeuronRule:
-    """The rule of a Neuron or Readout."""
-    node = network[name]
-    assert isinstance(node, Neuron | Readout)
-    return node.rule
 
 
 def _evaluate(

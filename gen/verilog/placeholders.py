@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
-from sterna.golden.network import Network, Neuron, Readout
+from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.top.network_top import CoreInstance
@@ -57,8 +57,7 @@ def with_placeholders(
 
 
 def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholders) -> ConvSpec:
-    target = network[core.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(core.target)
     names = weighted_inputs(network, target)
     fronts = [_front(n, f, what) for n, f in zip(names, spec.fronts, strict=True)]
     spec = replace(spec, front=fronts[0], others=tuple(fronts[1:]))

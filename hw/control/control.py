@@ -16,6 +16,7 @@ from sterna.hw.control.registers import ADDRESS_BITS, RegisterDecoder, register_
 from sterna.hw.control.tally import Tally
 from sterna.hw.memory.chain import REGION_BITS, Chain, ChainOp
 from sterna.hw.memory.chain_master import ChainMaster
+from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 
 IDENT = ("weights_id_lo", "weights_id_hi", "rom_crc")
@@ -173,10 +174,7 @@ class ControlPlane(wiring.Component):
                 with m.Case(address):
                     m.d.comb += ident.addr.eq(row)
         request = slave.request
-        for _ in range(WeightMemory.latency):
-            late = Signal()
-            m.d.sync += late.eq(request)
-            request = late
+        request = delay(m, request, WeightMemory.latency, "late")
         return request, (ident.data, ident.data), ident.data
 
     def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:

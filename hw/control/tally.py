@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.control.counters import counter_members
 from sterna.hw.control.stopwatch import Stopwatch
+from sterna.hw.memory.delay import delay
 from sterna.hw.stream.buffers import counter_of, step_counter
 
 FLIGHT_BITS = 6
@@ -171,10 +172,10 @@ class Tally(wiring.Component):
         m.d.sync += row.eq(read.data)
         with m.If(zero):
             m.d.sync += row.eq(0)
-        more = self._later(m, more, 1, "more")
-        late = self._later(m, late, 2, "late")
-        split_2 = self._later(m, split, 2, "split")
-        split_3 = self._later(m, split_2, 1, "split")
+        more = _later(m, more, 1, "more")
+        late = _later(m, late, 2, "late")
+        split_2 = _later(m, split, 2, "split")
+        split_3 = _later(m, split_2, 1, "split")
         known = Signal(3)
         m.d.sync += [
             low.eq(row[:half] + more),
@@ -184,25 +185,22 @@ class Tally(wiring.Component):
         ]
         with m.If(self.clear):
             m.d.sync += known.eq(0)
-        lower = self._later(m, low, 1, "lower")
-        passed = self._later(m, row[self.width :], 2, "passed")
+        lower = _later(m, low, 1, "lower")
+        passed = _later(m, row[self.width :], 2, "passed")
         over_high = passed[1] | high[half]
         over_low = Mux(split_3, passed[0] | lower[half], over_high)
         m.d.comb += [
-            write.addr.eq(self._later(m, turn, 3, "turn")),
+            write.addr.eq(_later(m, turn, 3, "turn")),
             write.data.eq(Cat(lower[:half], high[:half], over_low, over_high)),
             write.en.eq(1),
             self.value[:half].eq(lower[:half] | over_low.replicate(half)),
             self.value[half:].eq(high[:half] | over_high.replicate(half)),
-            self.ready.eq(known[-1] & (write.addr == self._later(m, self.wanted, 1, "wanted"))),
+            self.ready.eq(known[-1] & (write.addr == _later(m, self.wanted, 1, "wanted"))),
         ]
 
-    def _later(self, m: Module, value: Value, clocks: int, name: str) -> Signal:
-        for n in range(clocks):
-            register = Signal(len(value), name=f"{name}_{n + 1}")
-            m.d.sync += register.eq(value)
-            value = register
-        return value  # type: ignore[return-value]
+
+def _later(m: Module, value: Value, clocks: int, name: str) -> Value:
+    return delay(m, value, clocks, name + "_{1}", False)
 
 
 def _either(values: Sequence[Value]) -> Value:

@@ -13,19 +13,11 @@ from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander
 from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import Chain
+from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import WordAssembler
 
-__all__ = ["Front", "delay"]
-
-
-def delay(m: Module, value: Value, clocks: int, name: str) -> Value:
-    """``value``, ``clocks`` registers later."""
-    for n in range(clocks):
-        register = Signal(len(value), name=f"{name}_{n}", reset_less=len(value) > 8)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
+__all__ = ["Front"]
 
 
 class Front(wiring.Component):
@@ -95,7 +87,7 @@ class Front(wiring.Component):
             Cat(walker.last[n] for n in folds).all(),
         )
         # The act is registered once behind the word (selection of lanes and planes).
-        flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags")
+        flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags_{0}")
         self._act(m)
         if self.weights is not None:
             m.submodules.weights = self.weights
@@ -111,10 +103,10 @@ class Front(wiring.Component):
         """The lanes and planes of the window word that the dot product reads."""
         s, g, edge = self.spec, self.spec.geometry, self.spec.geometry.edge
         walker = self.walker
-        part = delay(m, walker.index_part, LineBuffer.latency, "part")
+        part = delay(m, walker.index_part, LineBuffer.latency, "part_{0}")
         sub = None
         if not s.depthwise:
-            sub = delay(m, walker.index_sub, LineBuffer.latency, "sub")  # type: ignore
+            sub = delay(m, walker.index_sub, LineBuffer.latency, "sub_{0}")  # type: ignore
         pixels = g.rows * g.columns
         lanes = s.pe if s.depthwise else s.split_channels
         # word: pixel, plane, lane -> the part's tp planes and the sub's lanes of each pixel
@@ -146,7 +138,7 @@ class Front(wiring.Component):
         back = walker.valid & (walker.step[0] | walker.step[1])
         on = walker.valid & (walker.step != 0) & ~hold
         # The two moves wait, not the address: fewer bits.
-        moves = delay(m, Cat(back, on), LineBuffer.latency - ahead, "moves")
+        moves = delay(m, Cat(back, on), LineBuffer.latency - ahead, "moves_{0}")
         with m.If(moves[0]):
             m.d.sync += address.eq(0)
         with m.Elif(moves[1]):
@@ -195,7 +187,7 @@ class Front(wiring.Component):
         apart = 0 if memory.compact else 1
         if s.reads == 1:
             row = self._row(m, names, WeightMemory.latency + apart)
-            m.d.comb += memory.addr.eq(delay(m, row, apart, "weight_address"))
+            m.d.comb += memory.addr.eq(delay(m, row, apart, "weight_address_{0}"))
             return memory.data
         m.submodules.assembler = words = WordAssembler(
             s.weight_depth, s.weight_width, s.reads, apart
@@ -203,7 +195,7 @@ class Front(wiring.Component):
         held = [n for n, name in enumerate(names) if name in ("beat", "part")]
         fetch = walker.valid & Cat(walker.first[n] for n in held).all()
         on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
-        early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch")
+        early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch_{0}")
         m.d.comb += [
             words.fetch.eq(early[0]),
             words.on.eq(early[1]),

@@ -33,6 +33,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.memory.delay import delay
 from sterna.hw.stream.buffers import Fifo, counter_of, step_counter
 from sterna.hw.stream.edge import Edge
 
@@ -229,11 +230,7 @@ def add_up(
     """
 
     def later(value: Value, clocks: int) -> Value:
-        for n in range(clocks):
-            register = Signal(value.shape(), name=f"{name}_wait_{n}", reset_less=True)
-            m.d.sync += register.eq(value)
-            value = register
-        return value
+        return delay(m, value, clocks, f"{name}_wait_{{0}}", True)
 
     at = [(time, value.as_signed()) for time, value in terms] or [(0, Const(0, 1).as_signed())]
     for a, b in _pairs([time for time, _ in at]):

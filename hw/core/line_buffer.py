@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.bounds import signed_bits
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
+from sterna.hw.memory.delay import delay
 from sterna.hw.stream.buffers import step_counter
 
 __all__ = ["LineBuffer"]
@@ -178,7 +179,7 @@ class LineBuffer(wiring.Component):
         sums = [spare, spare + 1, spare - less, spare - less + 1]
         m.d.sync += spare.eq(_choose(m, Cat(row_written, self.row_end), sums, "spare"))
         # Reads issued for a row are still on their way to memory when the next row begins.
-        ends = self._delayed(m, Cat(self.row_end, self.image_end), self.freeing - 1)
+        ends = delay(m, Cat(self.row_end, self.image_end), self.freeing - 1, "delayed", False)
         freed = Mux(ends[1], g.next_image, g.stride[0])
         later = room + Mux(ends[0], freed, 0)
         m.d.sync += room.eq(_choose(m, row_written, [later, later - 1], "room"))
@@ -194,13 +195,6 @@ class LineBuffer(wiring.Component):
         ]
         need.append(g.height + need[0])
         return [b - a for a, b in zip(need, need[1:])]
-
-    def _delayed(self, m: Module, value: Value, clocks: int, name: str | None = None) -> Signal:
-        for _ in range(clocks):
-            register = Signal(len(value), name=name or "delayed")
-            m.d.sync += register.eq(value)
-            value = register
-        return value  # type: ignore[return-value]
 
     def _position(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal]:
         """Registers that follow the walker's items: row slot, x, y, word offset, column turn."""
@@ -301,9 +295,9 @@ class LineBuffer(wiring.Component):
                 m.d.comb += port.addr.eq(address)
                 m.d.sync += held.eq(port.data)
                 data[-1].append(held)
-        mask = self._delayed(m, Cat(rows_in, columns_in), 4, "mask")
-        turn_2 = self._delayed(m, turn_1, 3, "turn")
-        line_turn_2 = self._delayed(m, line_turn, 4, "line_turn")
+        mask = delay(m, Cat(rows_in, columns_in), 4, "mask", False)
+        turn_2 = delay(m, turn_1, 3, "turn", False)
+        line_turn_2 = delay(m, line_turn, 4, "line_turn", False)
         turned: list[list[Signal]] = []
         for row in range(r):
             turned.append([])

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import RANK_BITS, RuleBounds, signed_bits
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.hw.memory.delay import delay, delay_line
 
 __all__ = ["NeuronParams", "NeuronScan", "decay_value"]
 
@@ -189,11 +190,8 @@ class NeuronScan(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        stages = [Cat(self.valid, self.first, self.last)]
-        for stage in range(self.latency - 1):
-            flags = Signal(3, name=f"flags_{stage}")
-            m.d.sync += flags.eq(stages[-1])
-            stages.append(flags)
+        flags = Cat(self.valid, self.first, self.last)
+        stages = delay_line(m, flags, self.latency - 1, "flags_{0}")
         end = stages[-1]
         remaining = Signal(range(self.params.steps + 1))  # T - t of the step at the end
         if self.readout == "first_spike":
@@ -238,7 +236,7 @@ class NeuronScan(wiring.Component):
         if rule.synapse is None:
             for name, register in drive.items():
                 m.d.sync += register.eq(x + get(name))
-            return [drive.get(n) for n in widths], self._later(m, get("start"), 1)  # type: ignore
+            return [drive.get(n) for n in widths], _later(m, get("start"), 1)  # type: ignore
         base = Signal(signed(bounds.width("drive")), name=f"drive_{p}")
         current = Signal(signed(bounds.width("current")), name=f"current_{p}")
         m.d.sync += base.eq(x + get("add"))
@@ -248,16 +246,9 @@ class NeuronScan(wiring.Component):
         with m.If(stages[1][0]):
             m.d.sync += current.eq(base + Mux(anew, 0, kept) + (carry & ~anew))
         for name, register in drive.items():
-            less = 0 if name == "add" else self._later(m, get(name), 2)
+            less = 0 if name == "add" else _later(m, get(name), 2)
             m.d.sync += register.eq(current - less)
-        return [drive.get(n) for n in widths], self._later(m, get("start"), 3)  # type: ignore
-
-    def _later(self, m: Module, value: Value, clocks: int) -> Value:
-        for _ in range(clocks):
-            register = Signal(value.shape(), reset_less=True)
-            m.d.sync += register.eq(value)
-            value = register
-        return value
+        return [drive.get(n) for n in widths], _later(m, get("start"), 3)  # type: ignore
 
     def _membrane(
         self, m: Module, p: int, scan: Value, drives: list[Value], start: Value
@@ -329,3 +320,7 @@ class NeuronScan(wiring.Component):
                 with m.If(seeking):
                     m.d.sync += logit.eq(rank + Mux(fire, remaining << RANK_BITS, 0))
         return logit.as_unsigned()
+
+
+def _later(m: Module, value: Value, clocks: int) -> Value:
+    return delay(m, value, clocks, "register", True)

@@ -11,6 +11,7 @@ from sterna.hw.core.credit import Credit
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
+from sterna.hw.memory.delay import delay
 from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
 
@@ -113,10 +114,7 @@ class SpikingPool(wiring.Component):
         flags: Value = Cat(
             walker.valid, walker.first[2:].all(), walker.last[2:].all(), walker.first[1]
         )
-        for stage in range(LineBuffer.latency):
-            register = Signal(4, name=f"flags_{stage}")
-            m.d.sync += register.eq(flags)
-            flags = register
+        flags = delay(m, flags, LineBuffer.latency, "flags_{0}")
         values = self._combine(m, buffer.word, flags)
         done, early = Signal(), Signal()
         m.d.sync += [done.eq(flags[0] & flags[2]), early.eq(flags[3])]

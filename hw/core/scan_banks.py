@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.core.collector import BeatCollector
-from sterna.hw.core.front import delay
 from sterna.hw.core.neuron import NeuronParams, NeuronScan
+from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.stream.buffers import counter_of, step_counter
 from sterna.hw.stream.edge import Edge
@@ -76,15 +76,16 @@ class ScanBanks(wiring.Component):
         for n, (scan, out) in enumerate(zip(self.scans, self.collectors, strict=True)):
             m.submodules[f"scan_{n}"], m.submodules[f"out_{n}"] = scan, out
             flags = Cat(self.valid[n], self.first[n], self.last[n])
-            flags = delay(m, flags, late, f"flags_{n}")
-            x = delay(m, self.x[n * size : (n + 1) * size], late, f"scan_x_{n}")
+            flags = delay(m, flags, late, f"flags_{n}_{{0}}")
+            x = delay(m, self.x[n * size : (n + 1) * size], late, f"scan_x_{n}_{{0}}")
             row: Value = self.row
             if self.row_changes:
                 kept = Signal(len(row), name=f"row_{n}", reset_less=True)
                 with m.If(flags[0] & flags[1]):
                     m.d.sync += kept.eq(row)
                 row = kept
-                flags, x = delay(m, flags, 1, f"behind_{n}"), delay(m, x, 1, f"x_behind_{n}")
+                flags = delay(m, flags, 1, f"behind_{n}_{{0}}")
+                x = delay(m, x, 1, f"x_behind_{n}_{{0}}")
             m.d.comb += [
                 Cat(scan.valid, scan.first, scan.last).eq(flags),
                 scan.x.eq(x),

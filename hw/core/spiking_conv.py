@@ -7,12 +7,13 @@ from amaranth.lib.wiring import In, Out
 from sterna.hw.core.collector import BeatCollector, WordSerializer
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.credit import Credit
-from sterna.hw.core.front import Front, delay
+from sterna.hw.core.front import Front
 from sterna.hw.core.input_join import ShortcutQueue, SumQueue, add_up, shortcut_visits, sum_visits
 from sterna.hw.core.lane_turns import LaneTurns
 from sterna.hw.core.neuron import NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.memory.chain import Chain
+from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 
 __all__ = ["SpikingConv"]
@@ -119,13 +120,13 @@ class SpikingConv(wiring.Component):
             x = self._join(m, params.data, credit.some)
         else:
             m.d.comb += main.go.eq(credit.some)
-            x = delay(m, sums, WeightMemory.latency, "scan_x")
+            x = delay(m, sums, WeightMemory.latency, "scan_x_{0}")
         scan = m.submodules.scan = self.scan
-        flags = delay(m, Cat(valid, first, last), s.join_latency, "scan_flags")
+        flags = delay(m, Cat(valid, first, last), s.join_latency, "scan_flags_{0}")
         late = s.join_latency - WeightMemory.latency
         m.d.comb += [
             scan.x.eq(x),
-            scan.params_in.eq(delay(m, params.data, late, "scan_params")),
+            scan.params_in.eq(delay(m, params.data, late, "scan_params_{0}")),
             Cat(scan.valid, scan.first, scan.last).eq(flags),
         ]
         m.d.comb += credit.give.eq(self._output(m, scan))
@@ -220,7 +221,7 @@ class SpikingConv(wiring.Component):
         sums = [self.fronts[0].x, *(q.z for q in queues if isinstance(q, SumQueue))]
         spikes = [q for q in queues if isinstance(q, ShortcutQueue)]
         late = WeightMemory.latency
-        values = [delay(m, q.s, late - 1, f"s_{n}") for n, q in enumerate(spikes)]
+        values = [delay(m, q.s, late - 1, f"s_{n}_{{0}}") for n, q in enumerate(spikes)]
         out = []
         for p in range(s.pe):
             terms: list[Value] = []

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.compressor_tree import SHAPES, Plan, build, count_bits, plan
+from sterna.hw.memory.delay import delay
 
 __all__ = ["DotProduct", "check_lanes"]
 
@@ -156,11 +157,8 @@ class DotProduct(wiring.Component):
 
     def _output(self, m: Module, tree: Plan, leaves: list[list[Value]], name: str) -> Value:
         """The sums of one kind of tree, side by side, at this component's latency."""
-        digits = Cat(build(m, tree, leaves, name))
-        for clock in range(self.latency - tree.latency):
-            held = Signal(len(digits), name=f"{name}_delay_{clock}", reset_less=True)
-            m.d.sync += held.eq(digits)
-            digits = held
+        late = self.latency - tree.latency
+        digits = delay(m, Cat(build(m, tree, leaves, name)), late, f"{name}_delay_{{0}}", True)
         trees = len(leaves[0][0])
         return Cat(digits[t::trees] for t in range(trees))
 

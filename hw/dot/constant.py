@@ -19,6 +19,7 @@ from sterna.golden.errors import DesignError
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import SHAPES, Plan, build, count_bits, plan
 from sterna.hw.dot.sharing import Terms, Triple, share
+from sterna.hw.memory.delay import delay
 
 __all__ = ["ConstantDot", "ConstantPlan", "constant_plan"]
 
@@ -225,7 +226,10 @@ class ConstantDot(wiring.Component):
     def _lane(self, m: Module, lane: int) -> list[Value]:
         """A lone lane in each plane, as late as the shared sums."""
         planes: list[Value] = [self._spikes(lane, k) for k in range(self.group)]
-        return [_late(m, v, self.plan.early, f"lane_{lane}_{k}") for k, v in enumerate(planes)]
+        return [
+            delay(m, v, self.plan.early, f"lane_{lane}_{k}_{{0}}", True)
+            for k, v in enumerate(planes)
+        ]
 
     def _sum(
         self,
@@ -250,7 +254,7 @@ class ConstantDot(wiring.Component):
                     leaves[k + j].append(digit if sign > 0 else ~digit)
         digits = build(m, t.tree, leaves[: t.width], f"out{p}", self.sums)
         late = clocks - self.plan.early - t.tree.latency
-        digits = [_late(m, d, late, f"out{p}_late_{k}") for k, d in enumerate(digits)]
+        digits = [delay(m, d, late, f"out{p}_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         values: list[Value] = [Cat(d[j] for d in digits) for j in range(self.sums)]
         # A count has no sign, and is doubled before it meets the popcount.
         return values if self.plan.pop else [_extend(value, self.width) for value in values]
@@ -264,7 +268,7 @@ class ConstantDot(wiring.Component):
         ]
         digits = build(m, tree, spikes, "pop", self.sums)
         late = clocks - tree.latency
-        digits = [_late(m, d, late, f"pop_late_{k}") for k, d in enumerate(digits)]
+        digits = [delay(m, d, late, f"pop_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         out = []
         for p, (values, side) in enumerate(zip(counts, self.plan.side, strict=True)):
             z = [Signal(self.width, name=f"z_{p}_{j}", reset_less=True) for j in range(self.sums)]
@@ -274,14 +278,6 @@ class ConstantDot(wiring.Component):
                 m.d.sync += z[j].eq(twice - pop if side > 0 else pop - twice)
             out.append(z)
         return out
-
-
-def _late(m: Module, value: Value, clocks: int, name: str) -> Value:
-    for n in range(clocks):
-        register = Signal(len(value), name=f"{name}_{n}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
 
 
 def _extend(value: Value, width: int) -> Value:

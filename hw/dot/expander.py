@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.tables import TablesDot, load_layout
 from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
+from sterna.hw.memory.delay import delay
 
 __all__ = ["Expander", "copy_depth", "copy_words"]
 
@@ -191,10 +192,7 @@ class Expander(wiring.Component):
         missing = s.lanes * s.groups - s.simd
         real = Const(1) if not missing else ~(last_group & (lane >= s.lanes - missing))
         flags = Cat(at[:low], real)
-        for n in range(_LATENCY):
-            register = Signal(len(flags), name=f"fetch_{n}", reset_less=True)
-            m.d.sync += register.eq(flags)
-            flags = register
+        flags = delay(m, flags, _LATENCY, "fetch_{0}", True)
         word = self._memory(m, at[low:])
         weight = word.word_select(flags[:low], self.weight_bits)
         plus, minus = weight[0], (weight[1] if self.weight_bits == 2 else ~weight[0])

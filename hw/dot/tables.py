@@ -19,6 +19,7 @@ from amaranth.utils import ceil_log2
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import build, plan
+from sterna.hw.memory.delay import delay
 
 __all__ = ["LUT_RAMS", "LutRam", "TableShape", "TablesDot", "load_layout", "table_shape"]
 
@@ -209,7 +210,7 @@ class TablesDot(wiring.Component):
         entries, corrections = self._tables(m)
         digits = build(m, self.tree, self._leaves(entries), "sum", self.pe * self.sums)
         w = self.width
-        row = _late(m, self.row, self.latency - 1, "row") if self.shape.rows > 1 else 0
+        row = delay(m, self.row, self.latency - 1, "row_{0}", True) if self.shape.rows > 1 else 0
         for p in range(self.pe):
             held = corrections[p // self.shape.block].word_select(row, self.shape.block * w)
             minus = held.word_select(p % self.shape.block, w)
@@ -306,11 +307,3 @@ class TablesDot(wiring.Component):
                 for q in range(s.block):
                     first = n * size + q * s.bits
                     entries[a * s.block + q, g, plane] = held[first : first + s.bits]
-
-
-def _late(m: Module, value: Value, clocks: int, name: str) -> Value:
-    for n in range(clocks):
-        register = Signal(len(value), name=f"{name}_{n}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value

@@ -15,6 +15,7 @@ from sterna.gen.tools import programs
 from sterna.golden import disk, files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import read_weights_image
 
 RECIPE = 'name = "tiny"\ndata = "digits"\n'
 
@@ -264,8 +265,8 @@ def test_retrained_weights_are_packed_for_the_design_of_another_build(
     assert sterna("pack", example, "--memory", "ram", "-o", built) == 0
     files.save(tiny(seed=5), tmp_path / "other")
     assert sterna("pack", tmp_path / "other", "--onto", built, "-o", out) == 0
-    old = files.read_weights_image(built / "weights.sterna")
-    new = files.read_weights_image(out)
+    old = read_weights_image(built / "weights.sterna")
+    new = read_weights_image(out)
     assert new.structure_id == old.structure_id and new.weights_id == files.weights_id(tiny(seed=5))
     assert {k: len(v) for k, v in new.regions.items()} == {
         k: len(v) for k, v in old.regions.items()

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from buildcase import FOLDING, contents, network, save_example
 from hostilecase import altered_bytes, altered_value, outcome
+from repo import ROOT
 
 from sterna import cli
 from sterna.gen.build import stages
@@ -27,14 +29,11 @@ from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
 from sterna.golden.disk import canonical_json, sha256
+from sterna.golden.weights_image import read_weights_image, write_weights_image
 from sterna.host.inputs import build_weights, from_build
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.run.run_folder import read_record
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "gen"))
-from buildcase import FOLDING, contents, network, save_example  # noqa: E402
 
 FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
 RECIPE = """
@@ -129,10 +128,10 @@ class WeightsFile(Kind):
 
     def make(self):
         words = {0: np.arange(40, dtype=np.uint32), 7: np.ones(3, np.uint32)}
-        files.write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
+        write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
 
     def read(self):
-        image = files.read_weights_image(self.folder / "weights.sterna")
+        image = read_weights_image(self.folder / "weights.sterna")
         return image.weights_id, {k: v.tolist() for k, v in image.regions.items()}
 
 

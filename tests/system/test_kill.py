@@ -14,15 +14,13 @@ import time
 from pathlib import Path
 
 import pytest
+from buildcase import contents, network, save_example
 
 from sterna.gen.build import stages
 from sterna.gen.build.stages import ensure
 from sterna.golden import disk, files
 from sterna.golden.errors import FileError, SternaError
 from sterna.host.inputs import build_weights
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gen"))
-from buildcase import contents, network, save_example
 
 CALLS = ("replace", "fsync", "unlink", "chmod")
 

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from repo import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "sterna")
 DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
 

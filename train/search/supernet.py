@@ -227,8 +227,7 @@ def slices(full: FloatNetwork, part: FloatNetwork, name: str) -> list[tuple[int,
 
 def _joined(network: FloatNetwork, name: str) -> tuple[str, ...]:
     """The streams that are side by side at the input of a weighted node."""
-    node = network.by_name[name]
-    assert isinstance(node, Weighted)
+    node = network.weighted(name)
     source = network.by_name[node.input]
     if isinstance(source, FloatMerge) and source.mode == "concat":
         return source.inputs
