@@ -87,8 +87,10 @@ test-all: $(STAMP)
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
 test-python:
-	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" TORCH="$(TORCH)" WORKERS="$(WORKERS)" \
-	    TESTS="$(TESTS)" VENV=.venv-$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	@version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || \
+	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
+	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
+	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
 
 formal: $(STAMP)
 	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)
