@@ -133,7 +133,7 @@ def solve(
         'rom' or 'ram', of every core, whatever ``given`` says of it.
     patchable : bool
         As ``fold`` takes it.
-    limits : Estimate, optional
+    limits : Limits, optional
         What there is on a board, where that is known better than by ``board``.
 
     Returns

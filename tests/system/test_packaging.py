@@ -163,6 +163,7 @@ ROOMS = {
         "gen.fold",
         "gen.tools",
         "gen.verilog",
+        "gen.model",
     },
     "train.data": set(),
     "train.module": set(),
