@@ -19,6 +19,7 @@ from sterna.gen.design.legal import (
     word_lanes,
 )
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network, Neuron
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.chain import ADDRESS_BITS, Banks
@@ -255,7 +256,9 @@ def check_style(name: str, folding: Folding, patchable: bool, family: str) -> No
             f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
             "bitstream can be patched; use 'block', or fold without --patchable"
         )
-    if style == "distributed" and family == "ice40" and folding.memory == "ram":
+    fabric = fabric_of(family)
+    if style == "distributed" and fabric.lut_ram is None and folding.memory == "ram":
         raise DesignError(
-            f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
+            f"node '{name}': {fabric.title} has no LUT RAM for the ram_style 'distributed'; use "
+            "'block'"
         )

@@ -15,6 +15,7 @@ from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
@@ -153,7 +154,8 @@ def _stored(
     """Each folding with what yosys would make of its weight memories, then with other storage:
     block RAM may be what runs out, or what there is enough of; last with words read in pieces.
     Where styles and reads are given, those."""
-    built_in = {c.name for c in design.cores if c.patchable or design.family == "ice40"}
+    has_lut_ram = fabric_of(design.family).lut_ram is not None
+    built_in = {c.name for c in design.cores if c.patchable or not has_lut_ram}
     for entries in every:
         free = {
             n

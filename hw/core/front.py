@@ -154,7 +154,7 @@ class Front(wiring.Component):
             s.weights,
             s.weight_region,
             s.ram_style,
-            s.family == "ice40",
+            s.compact,
         )
 
     def _weights(self, m: Module, names: list[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from sterna.golden.fabric import fabric_of
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop
@@ -54,6 +55,10 @@ class FrontSpec:
     engine: str = "compress"
     banks: int = 1
     reads: int = 1
+
+    @property
+    def compact(self) -> bool:
+        return fabric_of(self.family).compact
 
     @property
     def simd(self) -> int:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander, copy_depth, copy_words
-from sterna.hw.dot.tables import LUT_RAMS, TablesDot
+from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import WORD_BITS
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import piece_width, split_rows
@@ -104,7 +105,8 @@ class Tables(Engine):
     needs = "LUT RAM"
 
     def most_rows(self, family: str) -> int:
-        return LUT_RAMS[family].rows if family in LUT_RAMS else 0
+        ram = fabric_of(family).lut_ram
+        return ram.rows if ram else 0
 
     def arguments(
         self, rows: int, width: int, weights: Sequence[int], region: int | None

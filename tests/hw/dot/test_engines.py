@@ -3,8 +3,8 @@
 import pytest
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.engines import ENGINES
-from sterna.hw.dot.tables import LUT_RAMS
 
 DOT = (2, 4, 1, 1, "ternary", False, "ecp5")  # 16 bits of weights in a row
 WIDTH = 6
@@ -49,6 +49,6 @@ def test_weights_in_the_logic_are_one_fixed_row():
 
 
 def test_rows_of_tables_are_as_many_as_lut_ram_has():
-    most = {family: ENGINES["tables"].most_rows(family) for family in (*LUT_RAMS, "ice40")}
+    most = {family: ENGINES["tables"].most_rows(family) for family in FABRICS}
     assert most == {"generic": 4, "xilinx7": 4, "ecp5": 2, "ice40": 0}
     assert ENGINES["compress"].most_rows("ice40") is None
