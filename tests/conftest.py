@@ -1,4 +1,4 @@
-"""What every test shares: missing tools, room for yosys, quiet threads, repeatable fuzzing.
+"""What every test shares: missing tools, room for yosys, quiet threads, repeatable fuzzing, speed.
 
 A test that meets a missing tool (``ToolMissing``) is skipped with that sentence on a developer's
 machine and fails where ``STERNA_REQUIRE_ALL=1`` (continuous integration). Icarus has no wheel and
@@ -15,6 +15,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 os.environ.setdefault("STERNA_TOOLS", "wasm")
 
 import contextlib
+import gc
 import zlib
 
 import hypothesis
@@ -43,16 +44,36 @@ def _require_all() -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``yosys`` are in as many groups, each on one worker, as heavy programs may run
-    at once; those of a file stay together."""
+    """Tests of a file that share a fixture are on one worker, where it is made once; all others go
+    to whichever is free. Tests marked ``yosys`` are in as many groups as heavy programs may run at
+    once; those of a file stay together."""
     try:
         groups = slot_count()
     except SternaError as error:
         raise pytest.UsageError(str(error)) from None
+    heavy = {item.path for item in items if item.get_closest_marker("yosys") is not None}
     for item in items:
-        if item.get_closest_marker("yosys") is not None:
+        shares = _shares(item)
+        if item.get_closest_marker("yosys") is not None or (shares and item.path in heavy):
             group = zlib.crc32(item.path.name.encode()) % groups
             item.add_marker(pytest.mark.xdist_group(f"yosys{group}"))
+        elif shares:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+def _shares(item: pytest.Item) -> bool:
+    """Whether a fixture that it uses is its file's."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.values() if info is not None else ()
+    return any(definitions[-1].scope == "module" for definitions in found)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected is never garbage, and looking for some among it after every
+    700 new objects took a fifth of all time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
