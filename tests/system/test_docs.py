@@ -112,3 +112,9 @@ def test_the_map_of_rooms_is_the_one_that_imports_are_held_to() -> None:
     )
     told = {f"{f}.{r}": {f"{f}.{n}" for n in re.findall(r"`(\w+)`", m)} for f, r, m in rows}
     assert told == packaging.ROOMS
+
+
+def test_files_that_contributors_are_sent_to_are_there() -> None:
+    spans = re.findall(r"`((?:\w+/)+[\w.*]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(spans) > 40
+    assert [s for s in spans if not (ROOT / s).exists()] == []
