@@ -10,6 +10,7 @@ from sterna.gen.design.instances import core_instances
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
 from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders, block_rows, with_placeholders
+from sterna.golden.fabric import fabric_of
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
 from sterna.hw.stream.axis import result_clocks
@@ -76,7 +77,7 @@ def top_spec(
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
         rom_crc=crc,
         ident=ident,
-        compact=board == "ice40",  # only on a board cells are short
+        compact=board is not None and fabric_of(board).compact,  # elsewhere cells are not short
         taps=taps,
         in_flight=design.in_flight,
         brisk=result_clocks(classes, compact=True) > design.interval,
