@@ -123,6 +123,8 @@ def test_files_and_names_of_the_pages_are_there() -> None:
     files in a build folder (`sim/NAME_taps.v`)."""
     wrong, found = [], 0
     for page in [*PAGES, *OTHERS]:
+        if page.name == "CHANGELOG.md":  # tells of what was
+            continue
         for span in re.findall(r"`([^`\n]+)`", page.read_text()):
             if re.fullmatch(rf"({FOLDERS})/[\w/.]+", span) and "NAME" not in span:
                 found += 1
