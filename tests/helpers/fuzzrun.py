@@ -15,12 +15,13 @@ import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
-from sterna.gen.design.banks import bank_choices
 from sterna.gen.design.design import FAMILIES, Design
-from sterna.gen.design.engines import engine_choices, one_row, weight_rows_of
+from sterna.gen.design.engines import engine_choices, one_row
+from sterna.gen.design.folding import Folding
 from sterna.gen.design.instances import core_instances
-from sterna.gen.design.reads import read_choices
-from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.design.legal import legal_folding, weight_rows_of
+from sterna.gen.fold.candidates import bank_choices, read_choices
+from sterna.gen.fold.complete import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.tools.cache import Cache
@@ -100,7 +101,7 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
             _tables(network, draw, group, out)
     _banks(network, draw, out)
     for name, entry in out.items():  # now and then, weight words read in pieces
-        if (choices := read_choices(network, name, entry)) and draw.chance(40):
+        if (choices := read_choices(network, name, Folding(**entry))) and draw.chance(40):
             entry["reads"] = draw.pick(range(2, max(choices) + 1))
     return out
 
