@@ -127,14 +127,14 @@ def solve(
         LUTs of the family at most; LUT RAM counts too.
     board : str, optional
         Name of the board that the design has to fit.
+    limits : Limits, optional
+        What there is on a board, where that is known better than by ``board``.
     axis_width : int, optional
         Bits of the AXI4-Stream input.
     memory : str, optional
         'rom' or 'ram', of every core, whatever ``given`` says of it.
     patchable : bool
         As ``fold`` takes it.
-    limits : Limits, optional
-        What there is on a board, where that is known better than by ``board``.
 
     Returns
     -------

@@ -203,7 +203,7 @@ class NetworkTop(wiring.Component):
         wiring.connect(m, last, result.i)
         return m
 
-    def _attach(self, m: Module, prefix: str, inside, signature: wiring.Signature) -> None:
+    def _attach(self, m: Module, prefix: str, inside, signature) -> None:
         for name, member in signature.members.items():
             port, pin = getattr(self, f"{prefix}_{name}"), getattr(inside, name)
             m.d.comb += pin.eq(port) if member.flow == In else port.eq(pin)
@@ -247,7 +247,7 @@ class NetworkTop(wiring.Component):
             if isinstance(core, SpikingConv) and core.expanded:
                 ready.append(core.ready)
             if isinstance(core, SpikingConv) and core.spec.param_region is not None:
-                wiring.connect(m, chain, core.chain_i)
+                wiring.connect(m, chain, core.chain_i)  # pyright: ignore[reportArgumentType]
                 chain = core.chain_o
             if spec.taps and _tap_width(instance):
                 self._tap(m, instance.target, at)

@@ -230,9 +230,11 @@ def load_weights(model: BatchModel, network: Network, design: Design) -> None:
     model.write(at["control"], 0)
 
 
-def check_case(case: Case, optimize: str = "none") -> str | None:
+def check_case(case: Case, optimize: str = "none", store: Cache | None = None) -> str | None:
     """Build and run; None where every spike, logit and class is that of the golden model, packets
-    are whole, and back-to-back images with free ends keep to the law of the interval."""
+    are whole, and back-to-back images with free ends keep to the law of the interval.
+
+    store: where the simulator is kept; else it is gone afterwards."""
     network, design = case.network, case.design
     text = verilog_text(elaborate(network, design, taps=True), network.name)
     taps = [Tap.from_json(t) for t in design.taps]
@@ -247,7 +249,7 @@ def check_case(case: Case, optimize: str = "none") -> str | None:
             seed=case.seed,
             random_memory=True,
             optimize=optimize,
-            store=Cache(folder),
+            store=store or Cache(folder),
         )
         if not design.reloadable:
             return _compare(model, case, (0.0, 0.0)) or _compare(model, case, case.stalls)
