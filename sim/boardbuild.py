@@ -7,7 +7,7 @@ from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.trust import keep, kept
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden import files
 from sterna.sim.boardsim import SimulatedBoard
 
@@ -29,7 +29,7 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     name = f"sim/{build.name}_board_{divisor}.v"
     if (text := kept(build.folder / name, key)) is not None:
         return text
-    spec = top_spec(network, design)
+    spec = filled_spec(network, design)
     if design.reloadable:
         spec = replace(spec, weights_id=0)
     board = BoardTop(spec, link_spec(spec, family, divisor))

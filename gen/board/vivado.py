@@ -16,7 +16,7 @@ from sterna.gen.board.pins import TOP, constraints, wrapper
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
 from sterna.gen.device.pll import setting
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import MemoryImage, ident_image, mem_texts, memory_images
 from sterna.golden.errors import DesignError
 
@@ -65,7 +65,7 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
 
     images = memory_images(build.network, build.design)
     fixed = [i for i in images if i.region is None]
-    spec = top_spec(build.network, build.design)
+    spec = filled_spec(build.network, build.design)
     if fixed:
         ident = ident_image(build.network, images)
         spec = dataclasses.replace(spec, ident=tuple(ident.rows))

@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
+__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "block_rows", "mapped"]
 
 USES = ("rom", "bank", "window", "fifo", "comb", "latched")
 #: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
 STYLES = ("auto", "block", "distributed")
+
+_GRAIN = {"ice40": 256}
+
+
+def block_rows(depth: int, family: str) -> int:
+    """``depth`` rounded up to whole blocks: 256 rows on iCE40, 512 elsewhere."""
+    grain = _GRAIN.get(family, 512)
+    return -(-depth // grain) * grain
 
 
 @dataclass(frozen=True)

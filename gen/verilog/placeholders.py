@@ -11,21 +11,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.device.memories import block_rows
 from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.top.network_top import CoreInstance
 
-__all__ = ["IDENT_ROWS", "Placeholders", "block_rows", "with_placeholders"]
-
-IDENT_ROWS = 3
-_GRAIN = {"ice40": 256}
-
-
-def block_rows(depth: int, family: str) -> int:
-    """``depth`` rounded up to whole blocks: 256 rows on iCE40, 512 elsewhere."""
-    grain = _GRAIN.get(family, 512)
-    return -(-depth // grain) * grain
+__all__ = ["Placeholders", "with_placeholders"]
 
 
 @dataclass(frozen=True)

@@ -144,9 +144,9 @@ ROOMS = {
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": set(),
-    "gen.design": set(),
-    "gen.verilog": {"gen.design", "gen.tools"},
-    "gen.model": {"gen.design", "gen.device", "gen.tools", "gen.verilog"},
+    "gen.design": {"gen.device"},
+    "gen.model": {"gen.design", "gen.device", "gen.tools"},
+    "gen.verilog": {"gen.design", "gen.device", "gen.tools"},
     "gen.fold": {"gen.design", "gen.device", "gen.model"},
     "gen.build": {
         "gen.design",
