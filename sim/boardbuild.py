@@ -9,6 +9,7 @@ from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.trust import keep, kept
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden import files
+from sterna.hw.top.board_top import BoardTop, link_spec
 from sterna.sim.boardsim import SimulatedBoard
 
 __all__ = ["board_text", "grace_of", "simulated_board"]
@@ -20,8 +21,6 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     It is just configured: fixed memories hold their weights; with reloadable ones weights_id is 0.
     ``family``: of the device, default the design's. The text is kept in the build folder.
     """
-    from sterna.hw.top.board_top import BoardTop, link_spec
-
     network, design = build.network, build.design
     family = family or ("ecp5" if design.family == "generic" else design.family)
     weights = files.weights_id(network)

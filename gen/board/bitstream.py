@@ -46,6 +46,7 @@ from sterna.golden.disk import (
 )
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import structure_id
+from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor"]
 
@@ -90,8 +91,6 @@ def _bauds(where: Board) -> list[int]:
 
 def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
-    from sterna.hw.top.board_top import BoardTop, link_spec
-
     if build.design.family not in (where.family, "generic"):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is {where.family}; "

@@ -19,6 +19,7 @@ from sterna.gen.device.pll import setting
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import MemoryImage, ident_image, mem_texts, memory_images
 from sterna.golden.errors import DesignError
+from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["write_project"]
 
@@ -61,7 +62,6 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
             f"the design is folded for {build.design.family} and {where.name} is of the 7-series; "
             "fold it with --family xilinx7"
         )
-    from sterna.hw.top.board_top import BoardTop, link_spec
 
     images = memory_images(build.network, build.design)
     fixed = [i for i in images if i.region is None]

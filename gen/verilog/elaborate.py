@@ -61,7 +61,8 @@ def filled_spec(
 
 def verilog_text(top: wiring.Component, name: str) -> str:
     """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
-    # A system Yosys would change the text with its version.
+    # Only here: what reads specifications needs no backend. A system Yosys would change the text
+    # with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
 

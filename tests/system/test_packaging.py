@@ -223,6 +223,26 @@ def test_arrows_between_rooms_run_one_way(room: str) -> None:
     assert not unused, f"{room} no longer imports {unused}: take it out of the table"
 
 
+# files that import modules of ours inside functions, each with its reason beside the import: heavy
+# or optional packages; nothing else may
+LAZY = {
+    "gen/build/stage_list.py",
+    "gen/quantize/quantize.py",
+    "gen/tools/doctor.py",
+    "train/search/search.py",
+}
+
+
+def test_an_import_inside_a_function_hides_no_circle() -> None:
+    found = set()
+    for path in (p for folder in ARROWS for p in sources(folder, (".py",))):
+        top = [n for n in ast.parse(path.read_text()).body if not isinstance(n, ast.If | ast.Try)]
+        for node in (n for part in top for n in ast.walk(part) if n is not part):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sterna."):
+                found.add(str(path.relative_to(ROOT)))
+    assert found == LAZY
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_can_be_entered(room: str) -> None:
     files = [p for p in (ROOT / room.replace(".", "/")).glob("*.py") if p.name != "__init__.py"]
