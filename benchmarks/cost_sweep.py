@@ -34,6 +34,7 @@ from sterna.gen.model.features import top_parts
 from sterna.gen.tools.yosys import count, synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden import files
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 
 RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
@@ -106,7 +107,7 @@ def seeded(seed: int, family: str) -> tuple[Network, Design]:
 
 def kind_seeds(family: str, at: int) -> list[int]:
     """Seeds of designs of other kinds, to fit to (``at`` 0) or to check (1)."""
-    kinds = [k for k in KINDS if k != "tables" or family in ("ecp5", "xilinx7")]
+    kinds = [k for k in KINDS if k != "tables" or fabric_of(family).lut_ram]
     return [KINDS[k][at] + n for k in kinds for n in range(FEW)]
 
 

@@ -317,14 +317,14 @@ def compare(options: argparse.Namespace) -> Answer:
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
     from sterna.gen.build.report import core_rows, estimated, keep_measurement, rows_text
+    from sterna.gen.device.family import family_of
     from sterna.gen.tools.programs import find
     from sterna.gen.tools.yosys import synth
     from sterna.golden.disk import write_atomic
 
     find("yosys")
     built = _ensure(options, "verilog", 1)
-    family = built.design.family
-    target: str = options.target or ("ecp5" if family == "generic" else family)
+    target: str = options.target or family_of(built.design.family).target
     with options.progress.step(f"yosys for {target}"), built.held("synth"):
         folder, name = built.workshop("synth"), built.verilog.name
         write_atomic(folder / name, built.made("verilog", name))

@@ -18,7 +18,6 @@ from sterna.gen.board.block_ram import Contents, find_columns, unclaimed
 from sterna.gen.board.patch import fill_bitstream
 from sterna.gen.board.pins import constraints, wrapper
 from sterna.gen.board.place import (
-    SUFFIX,
     Placed,
     place_seeds,
     read_netlist,
@@ -32,6 +31,7 @@ from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
 from sterna.gen.design.top_spec import IDENT_ROWS
 from sterna.gen.device.boards import Board, board
+from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
 from sterna.gen.tools.progress import Progress
@@ -91,7 +91,7 @@ def _bauds(where: Board) -> list[int]:
 
 def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
-    if build.design.family not in (where.family, "generic"):
+    if not family_of(where.family).takes(build.design.family):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
             f"fold it with --family {where.family}"
@@ -111,7 +111,7 @@ def bitstream(
     """
     progress = progress or Progress(quiet=True)
     where = board(options.board, options.uart)
-    if where.family not in SUFFIX:
+    if family_of(where.family).nextpnr is None:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
     folder = build.folder / FOLDER
     with build.held(FOLDER):
@@ -148,7 +148,8 @@ def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection
 
 
 def _tools(where: Board) -> dict[str, dict[str, str]]:
-    return provenance("yosys", f"nextpnr-{where.family}")
+    how = family_of(where.family).nextpnr
+    return provenance("yosys", *([how.program] if how else []))
 
 
 @dataclass

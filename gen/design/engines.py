@@ -12,10 +12,10 @@ from typing import Any
 from sterna.gen.design.design import CoreDesign
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.core.front_spec import ENGINES
-from sterna.hw.dot.tables import LUT_RAMS
 
 __all__ = [
     "ENGINES",
@@ -63,9 +63,10 @@ def engine_choices(
     out = {"pe": legal["pe"], "simd": legal["simd"]}
     if engine == "constant":
         return out | {k: [v] for k, v in one_row(network, name).items() if v in legal[k]}
-    if engine != "tables" or family not in LUT_RAMS:
+    ram = fabric_of(family).lut_ram
+    if engine != "tables" or ram is None:
         return out
-    most, pe, simd = LUT_RAMS[family].rows, max(legal["pe"]), max(legal["simd"])
+    most, pe, simd = ram.rows, max(legal["pe"]), max(legal["simd"])
     few = [n for n in legal["pe"] if weight_rows_of(network, name, n, simd) <= most] or [pe]
     narrow = [n for n in legal["simd"] if weight_rows_of(network, name, pe, n) <= most] or [simd]
     # Fewer outputs at once share scans, too.
@@ -76,7 +77,7 @@ def engine_choices(
 
 def tables_fit(network: Network, name: str, legal: Mapping[str, list[int]], family: str) -> bool:
     """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
-    ram = LUT_RAMS.get(family)
+    ram = fabric_of(family).lut_ram
     return ram is not None and (
         weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"])) <= ram.rows
     )
@@ -95,7 +96,7 @@ def check_engine(network: Network, core: CoreDesign, family: str) -> None:
 
 
 def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
-    name, ram = core.name, LUT_RAMS.get(family)
+    name, ram = core.name, fabric_of(family).lut_ram
     if ram is None:
         raise DesignError(
             f"node '{name}': engine 'tables' needs LUT RAM, which {family} has not; use engine "
@@ -158,9 +159,11 @@ def check_style(
             f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
             "bitstream can be patched; use 'block', or fold without --patchable"
         )
-    if style == "distributed" and family == "ice40" and memory == "ram":
+    fabric = fabric_of(family)
+    if style == "distributed" and fabric.lut_ram is None and memory == "ram":
         raise DesignError(
-            f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
+            f"node '{name}': {fabric.title} has no LUT RAM for the ram_style 'distributed'; use "
+            "'block'"
         )
 
 

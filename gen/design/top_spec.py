@@ -2,7 +2,7 @@
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.instances import core_instances
-from sterna.gen.device.memories import block_rows
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Linear, Network
 from sterna.hw.stream.axis import result_clocks
 from sterna.hw.top.network_top import TopSpec
@@ -23,8 +23,9 @@ def top_spec(
     """The top without ids (`gen.verilog.elaborate.filled_spec` adds them), and with empty memories.
 
     rows: with the packed weights in the memories. board: family of the board that it is for, which
-    has an identity of the fixed weights in block RAM and, on iCE40, short cells.
+    has an identity of the fixed weights in block RAM and, maybe, cells that are short.
     """
+    fabric = None if board is None else fabric_of(board)
     readers = [b.reader for b in design.branches if b.source == network.input.name]
     linear = all(isinstance(network[r], Linear) for r in readers)
     _, height, width = (0, 1, 1) if linear else network.input.shape
@@ -37,8 +38,8 @@ def top_spec(
         axis_width=design.axis_width,
         classes=classes,
         cores=core_instances(network, design, rows=rows),
-        ident=(0,) * block_rows(IDENT_ROWS, board) if board and has_fixed(design) else None,
-        compact=board == "ice40",
+        ident=(0,) * fabric.in_blocks(IDENT_ROWS) if fabric and has_fixed(design) else None,
+        compact=fabric is not None and fabric.compact,
         in_flight=design.in_flight,
         brisk=result_clocks(classes, compact=True) > design.interval,
     )

@@ -17,6 +17,7 @@ from sterna.gen.device.memories import STYLES
 from sterna.gen.fold.fold import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
@@ -154,7 +155,8 @@ def _stored(
     """Each folding with what yosys would make of its weight memories, then with other storage:
     block RAM may be what runs out, or what there is enough of; last with words read in pieces.
     Where styles and reads are given, those."""
-    built_in = {c.name for c in design.cores if c.patchable or design.family == "ice40"}
+    has_lut_ram = fabric_of(design.family).lut_ram is not None
+    built_in = {c.name for c in design.cores if c.patchable or not has_lut_ram}
     fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
     for entries in every:
         free = {n for n, e in entries.items() if e["engine"] != "constant"} - set(fixed)

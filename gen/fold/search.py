@@ -13,6 +13,7 @@ from itertools import accumulate, pairwise
 from sterna.gen.design.design import Design
 from sterna.gen.design.graph import walk
 from sterna.gen.design.plan import plan
+from sterna.gen.device.family import family_of
 from sterna.gen.fold.candidates import Candidate, candidates
 from sterna.gen.fold.choice import Choice, Entries, Limits
 from sterna.gen.fold.fold import fold, neuron_groups, smallest
@@ -22,8 +23,6 @@ from sterna.golden.network import Network
 
 __all__ = ["Search"]
 
-BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
-"""LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
 REGEARED = 8  # tries to find streams that fit each other
 SURE = 0.95
 """Share of an estimated cost that narrower streams do not save."""
@@ -77,7 +76,7 @@ class Search:
         self.options = candidates(
             self.network, base, groups, self.given, constants=not self.patchable
         )
-        self.worth = BLOCK_WORTH[self.family]
+        self.worth = family_of(self.family).block_worth
         self.better = Polish(
             self.options,
             lambda c: self.price(c.cost, self.worth),

@@ -14,6 +14,7 @@ from sterna.gen.design.design import Design
 from sterna.gen.design.engines import check_styles
 from sterna.gen.design.graph import walk
 from sterna.gen.device.boards import board as board_of
+from sterna.gen.device.family import family_of
 from sterna.gen.fold.choice import Choice, Entries, Limits
 from sterna.gen.fold.fold import check_folding, neuron_groups
 from sterna.gen.fold.goals import (
@@ -36,7 +37,6 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
-LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
 NEAR = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
@@ -83,12 +83,12 @@ class Solution:
 def board_limits(name: str) -> tuple[str, Limits]:
     """(family, what a network may use) of a board: without the link, with head room."""
     b = board_of(name)
-    per_lut = 2 if b.family == "xilinx7" else 1
+    chip = family_of(b.family)
     room = b.lut * HEAD_ROOM - LINK_LUTS
     return b.family, Limits(
         lut=round(room),
-        ff=round(b.lut * per_lut * HEAD_ROOM - LINK_LUTS),
-        bram=b.bram - LINK_BRAM[b.family],
+        ff=round(b.lut * chip.ff_per_lut * HEAD_ROOM - LINK_LUTS),
+        bram=b.bram - chip.link_blocks,
         where=name,
     )
 

@@ -49,7 +49,14 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
             if front.reads > 1:
                 parts.append(_assembler(name, front))
     parts += [
-        _weights(name, spec.param_depth, spec.param_width, spec.param_region is not None, "params"),
+        _weights(
+            name,
+            spec.param_depth,
+            spec.param_width,
+            spec.param_region is not None,
+            "params",
+            spec.param_style,
+        ),
         *(_scan(name, spec) for _ in range(spec.banks)),
         *(_out(name, spec) for _ in range(spec.banks)),
     ]

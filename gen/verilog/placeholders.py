@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
-from sterna.gen.device.memories import block_rows
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
@@ -24,7 +24,7 @@ __all__ = ["Placeholders", "with_placeholders"]
 class Placeholders:
     """Which memories get random contents, and which.
 
-    seed: text that the contents follow from (structure_id). family: see `block_rows`. logic: names
+    seed: text that the contents follow from (structure_id). family: of the board. logic: names
     of fixed memories that keep their packed contents and are built of logic instead.
     """
 
@@ -35,7 +35,7 @@ class Placeholders:
     def rows(self, name: str, depth: int, width: int) -> list[int]:
         """Contents of memory ``name``: whole blocks of random rows of ``width`` bits."""
         source = random.Random(f"{self.seed}/{name}")
-        return [source.getrandbits(width) for _ in range(block_rows(depth, self.family))]
+        return [source.getrandbits(width) for _ in range(fabric_of(self.family).in_blocks(depth))]
 
 
 def with_placeholders(

@@ -177,9 +177,7 @@ class ConvSpec:
         if self.banks > 1 or self.joined or (not self.readout and self.steps % self.out_pb):
             return 1
         f = self.front
-        return most_turns(
-            f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, f.family != "ice40"
-        )
+        return most_turns(f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, not f.compact)
 
     @property
     def scan_pe(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop
@@ -72,6 +73,10 @@ class FrontSpec:
     engine: str = "compress"
     banks: int = 1
     reads: int = 1
+
+    @property
+    def compact(self) -> bool:
+        return fabric_of(self.family).compact
 
     @property
     def simd(self) -> int:

@@ -5,7 +5,8 @@ import random
 import pytest
 from amaranth.back import verilog
 
-from sterna.gen.device.shift_registers import SHORTEST, Delays, tree_delays
+from sterna.gen.device.family import SHORTEST
+from sterna.gen.device.shift_registers import Delays, tree_delays
 from sterna.gen.model.features import with_memories
 from sterna.gen.model.parts import Part
 from sterna.gen.tools.yosys import synth

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from sterna.gen.tools.yosys import synth
+from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.compressor_tree import SHAPES, Counter, Plan, plan
+from sterna.hw.dot.compressor_tree import Counter, Plan, plan
 
 
 def evaluate(tree: Plan, leaves: list[list[int]]) -> int:
@@ -30,7 +31,7 @@ def evaluate(tree: Plan, leaves: list[list[int]]) -> int:
     return sum(bits[bit] << k for k, bit in enumerate(tree.result) if bit is not None)
 
 
-@pytest.mark.parametrize("family", SHAPES)
+@pytest.mark.parametrize("family", FABRICS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_plans_add_up(family: str, masked: bool) -> None:
     rng = random.Random(repr((family, masked)))

@@ -12,8 +12,9 @@ from amaranth.sim import Simulator
 
 import sterna.hw.dot.tables as tables
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.expander import Expander, copy_words
-from sterna.hw.dot.tables import LUT_RAMS, TablesDot, table_shape
+from sterna.hw.dot.tables import TablesDot, table_shape
 from sterna.hw.memory.chain import ChainOp
 
 FAMILIES = ["xilinx7", "ecp5"]
@@ -246,7 +247,7 @@ def test_numbers_of_a_shape():
     """ECP5: three lanes in two bits, two outputs a LUT RAM of 6 LUT4; 7-series: five in three."""
     shape = table_shape(16, 144, 1, False, "ecp5")
     assert (shape.lanes, shape.bits, shape.block, shape.groups) == (3, 2, 2, 48)
-    assert shape.luts(LUT_RAMS["ecp5"]) == 16 * 144
+    assert shape.luts(FABRICS["ecp5"].lut_ram) == 16 * 144
     assert table_shape(16, 144, 2, False, "ecp5").lanes == 3
     shape = table_shape(16, 145, 1, False, "xilinx7")
     assert (shape.lanes, shape.bits, shape.block, shape.groups) == (5, 3, 2, 29)
