@@ -30,7 +30,7 @@ _PUBLIC = {
     "build": ("sterna.gen.build.stages", "ensure"),
     "Board": ("sterna.host.board", "Board"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
-    "simulate": ("sterna.sim.simulator", "simulate"),
+    "simulate": ("sterna.sim.verify", "simulate"),
 }
 _FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")
 

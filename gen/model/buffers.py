@@ -14,9 +14,9 @@ from math import ceil
 from sterna.gen.design.design import BufferDesign, Design
 from sterna.gen.design.graph import unit_of
 from sterna.gen.design.room import with_room
+from sterna.gen.design.top_spec import top_spec
 from sterna.gen.model.flight import flight_clocks, horizon, with_flight
 from sterna.gen.model.tokens import ENDLESS, Limit, Timing, TokenModel
-from sterna.gen.verilog.elaborate import top_spec
 from sterna.golden.network import Network
 from sterna.hw.stream.skip_fifo import storage_bits, storage_depth, storage_kind
 
@@ -128,7 +128,7 @@ def _kind(c: _Candidate, design: Design, margin: int) -> str:
 
 def _result(network: Network, design: Design) -> Design:
     """With the clocks of the whole network, its buffers and images in flight as they are built."""
-    spec = top_spec(network, design, contents=False, named=False)
+    spec = top_spec(network, design)
     model = TokenModel(spec)
     depths = [b.buffer[1] for b in spec.buffers if b.buffer is not None]
     design = with_flight(design, model, depths)
@@ -155,7 +155,7 @@ class _Sizer:
             # The depth tells which one it is: the top has its own order.
             mark = BufferDesign(c.kind, n + 1, 0, 0, 0, 0)
             branches[c.branch] = replace(branches[c.branch], buffer=mark)
-        spec = top_spec(network, replace(design, branches=branches), contents=False, named=False)
+        spec = top_spec(network, replace(design, branches=branches))
         self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
         self.place = [self.order.index(n) for n in range(len(found))]
         self.model = TokenModel(spec)

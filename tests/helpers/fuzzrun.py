@@ -20,12 +20,13 @@ from sterna.gen.design.engines import engine_choices, one_row
 from sterna.gen.design.folding import Folding
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import legal_folding, weight_rows_of
+from sterna.gen.design.top_spec import top_spec
 from sterna.gen.fold.candidates import bank_choices, read_choices
 from sterna.gen.fold.complete import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.tools.cache import Cache
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
