@@ -16,7 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from sterna.gen.build.folder import LIMIT, RECORD, STAGES, Build
 from sterna.gen.build.generator import generator_id
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.design.design import FOLDING_KEYS, FORMAT, VERSION
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
@@ -30,6 +30,7 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.fabric import FABRICS
 from sterna.golden.locks import reading
 from sterna.golden.names import module_name, show
 
@@ -338,7 +339,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     family = settings.get("family", "generic")
     # A family without a cost model still gets the fewest lanes for a rate; one that is none is
     # refused there.
-    unfitted = family in FAMILIES and not fitted([family])
+    unfitted = family in tuple(FABRICS) and not fitted([family])
     if asked_for and not (asked_for == {"fps"} and unfitted):
         solution = solve(build.network, folding, **settings)
         design, answer = solution.design, canonical_json(solution.as_dict())

@@ -2,19 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sterna.gen.device.boards import board
 from sterna.gen.device.family import FAMILIES, TARGETS, family_of
-from sterna.gen.model.cost import COEFFICIENTS
-from sterna.gen.tools.yosys import synth
-from sterna.gen.verilog.elaborate import verilog_text
+from sterna.gen.fold.solve import solve
+from sterna.gen.model.cost import COEFFICIENTS, estimate
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
-from sterna.hw.link.link import Link, LinkSpec
-from sterna.hw.link.results import ring_depth
+from sterna.golden.network import Input, Linear, Network, Readout
+from sterna.golden.rule import NeuronRule
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,6 +71,26 @@ def test_families_of_boards_have_all_that_a_board_takes():
             assert found.synthesis.board and set(found.nextpnr.cells) >= {"lut", "bram"}
 
 
+def test_a_family_is_added_by_its_objects(monkeypatch):
+    """A fabric and a family, with devices and coefficients: nothing else has to know the name."""
+    twin = replace(FABRICS["ecp5"], name="twin")
+    monkeypatch.setitem(FABRICS, "twin", twin)
+    monkeypatch.setitem(FAMILIES, "twin", replace(FAMILIES["ecp5"], fabric=twin))
+    weights = np.ones((3, 16), np.int8)
+    network = Network(
+        2,
+        [
+            Input("x", (1, 4, 4), "frames"),
+            Linear("f", "x", weights),
+            Readout("r", ("f",), NeuronRule(np.zeros(3, int), "none")),
+        ],
+    )
+    designs = [solve(network, family=name, luts=4000).design for name in ("ecp5", "twin")]
+    one, other = (verilog_text(elaborate(network, replace(d, family="twin")), "v") for d in designs)
+    assert one == other and designs[0].folding == designs[1].folding
+    assert estimate(network, designs[0]).total == estimate(network, designs[1]).total
+
+
 @pytest.mark.parametrize("wrong", ["max10", "", ["ecp5"], None])
 def test_what_is_no_family_is_refused(wrong):
     with pytest.raises(DesignError, match="^family .* is not one of generic, ecp5, xilinx7, ice40"):
@@ -78,15 +100,3 @@ def test_what_is_no_family_is_refused(wrong):
 def test_a_device_takes_designs_for_it_and_for_any():
     assert family_of("ecp5").takes("ecp5") and family_of("ecp5").takes("generic")
     assert not family_of("ecp5").takes("ice40")
-
-
-@pytest.mark.yosys
-@pytest.mark.parametrize("family", ["ecp5", "ice40", "xilinx7"])
-def test_the_link_takes_the_block_rams_that_boards_set_aside(family, tmp_path):
-    """For 10 classes and 8 bits of AXI4-Stream, results in one block."""
-    fabric = FABRICS[family]
-    slots = max(n for n in (2, 4, 8, 16, 32, 64) if ring_depth(n, 10) <= fabric.block_rows)
-    spec = LinkSpec(1, 64, 10, axis_width=8, buffer=fabric.link_buffer, slots=slots, divisor=25)
-    (tmp_path / "link.v").write_text(verilog_text(Link(spec), "link"), encoding="utf-8")
-    found = synth([tmp_path / "link.v"], "link", family, tmp_path)
-    assert found["bram"] == family_of(family).link_blocks
