@@ -12,11 +12,14 @@ from sterna.gen.device.boards import board
 from sterna.gen.device.family import FAMILIES, TARGETS, family_of
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import COEFFICIENTS, estimate
+from sterna.gen.tools.yosys import synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.hw.link.link import Link, LinkSpec
+from sterna.hw.link.results import ring_depth
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,3 +103,15 @@ def test_what_is_no_family_is_refused(wrong):
 def test_a_device_takes_designs_for_it_and_for_any():
     assert family_of("ecp5").takes("ecp5") and family_of("ecp5").takes("generic")
     assert not family_of("ecp5").takes("ice40")
+
+
+@pytest.mark.yosys
+@pytest.mark.parametrize("family", ["ecp5", "ice40", "xilinx7"])
+def test_the_link_takes_the_block_rams_that_boards_set_aside(family, tmp_path):
+    """For 10 classes and 8 bits of AXI4-Stream, results in one block."""
+    fabric = FABRICS[family]
+    slots = max(n for n in (2, 4, 8, 16, 32, 64) if ring_depth(n, 10) <= fabric.block_rows)
+    spec = LinkSpec(1, 64, 10, axis_width=8, buffer=fabric.link_buffer, slots=slots, divisor=25)
+    (tmp_path / "link.v").write_text(verilog_text(Link(spec), "link"), encoding="utf-8")
+    found = synth([tmp_path / "link.v"], "link", family, tmp_path)
+    assert found["bram"] == family_of(family).link_blocks
