@@ -85,6 +85,13 @@ test-all: $(STAMP)
 	@mkdir -p build
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m '' $(TESTS)
 
+# The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
+test-python:
+	@version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || \
+	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
+	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
+	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
+
 formal: $(STAMP)
 	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)
 
@@ -128,8 +135,39 @@ docs: .venv-docs/.installed
 	.venv-docs/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[docs]'
 	touch $@
 
+# What is installed, with hashes: of every extra, for every system and Python (of 3.11 from 3.11.5
+# on, which the documentation's theme needs).
+lock: .venv-tools/.installed
+	.venv-tools/bin/uv pip compile pyproject.toml --all-extras -c constraints.txt --universal \
+	    --python-version 3.11.5 --generate-hashes --no-annotate --no-config \
+	    --custom-compile-command 'make lock' --default-index https://pypi.org/simple -q \
+	    -o requirements.lock
+
+# Known faults of what is in the lock. --strict: without it, packages that pypi.org's list did not
+# answer for are left out, and "no known vulnerabilities" is said of nothing.
+audit: .venv-tools/.installed
+	@.venv-tools/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	    -r requirements.lock || { echo "make audit: not passed. Where it says that a package was not \
+	found or could not be audited, pypi.org did not answer for it from here and nothing was learned: \
+	run it where it does" >&2; exit 1; }
+
+.venv-tools/.installed: constraints.txt
+	$(call new-venv,.venv-tools,)
+	.venv-tools/bin/python -m pip install -q -c constraints.txt pip-audit uv
+	touch $@
+
+# dist/: a wheel and the sources. Where the commit has a tag, it is the version's.
+wheel: $(STAMP)
+	@said=$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])'); \
+	tag=$$(git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null || true); \
+	if test -n "$$tag" -a "$$tag" != "v$$said"; then \
+	    echo "make wheel: the tag $$tag is not version $$said of pyproject.toml" >&2; exit 1; \
+	fi
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
 clean:
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean
 	rm -rf .venv .venv-*

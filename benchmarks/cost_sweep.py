@@ -25,7 +25,7 @@ from cost_nets import random_design
 from cost_parts import by_module
 from scipy.optimize import nnls
 
-from sterna.gen.build.stages import read_folding
+from sterna.gen.build.folding_file import read_folding
 from sterna.gen.design.design import Design
 from sterna.gen.fold.fold import fold
 from sterna.gen.model import cost

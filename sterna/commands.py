@@ -137,7 +137,8 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
 
 
 def _options(options: argparse.Namespace) -> "Options":
-    from sterna.gen.build.stages import Options, read_folding
+    from sterna.gen.build.folding_file import read_folding
+    from sterna.gen.build.stages import Options
 
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.board.bitstream import FOLDER, placed_record
 from sterna.gen.board.block_ram import Column, Contents, fill, read_memory, unused_columns
 from sterna.gen.board.place import pack, suffix, unpack
+from sterna.gen.board.place_record import FOLDER, placed_record
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board, board
 from sterna.gen.tools.trust import is_sealed, seal

@@ -11,7 +11,8 @@ from typing import Any
 
 from sterna.gen.build.drawing import draw, waits_for
 from sterna.gen.build.folder import LIMIT
-from sterna.gen.build.stages import SOLUTION, Build
+from sterna.gen.build.stage_list import SOLUTION
+from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden import files

@@ -1,4 +1,5 @@
-"""What hostile files are made of: changes of bytes, and of values where a format has values."""
+"""What hostile files are made of: changes of bytes, and of values where a format has values; a
+recipe to change."""
 
 import json
 import random
@@ -8,6 +9,20 @@ from typing import Any
 
 from sterna.golden.errors import SternaError
 
+RECIPE = """
+name = "tiny"
+data = "digits"
+batch = 128
+[network]
+shape = [1, 8, 8]
+steps = 2
+layers = ["4C3p1", "P2sum", "FC10"]
+neuron = { threshold = 1.0, leak = 0.5 }
+[[stage]]
+epochs = 2
+steps = 1
+lr = 6e-3
+"""
 VALUES: tuple[Any, ...] = (
     None,
     True,

@@ -105,14 +105,14 @@ def test_an_interrupted_build_goes_on(
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert sterna("build", example, "-o", whole) == 0
-    run = stages.RUN[stage]
+    whole_stage = stages.STAGES[stage]
 
     def interrupted(build: stages.Build, asked: dict) -> None:
-        run(build, asked)  # all files written, but not recorded: the worst moment
+        whole_stage.run(build, asked)  # all files written, but not recorded: the worst moment
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(stages.RUN, stage, interrupted)
+        patch.setitem(stages.STAGES, stage, replace(whole_stage, run=interrupted))
         capsys.readouterr()
         assert sterna("build", example, "-o", broken) == 130
         assert "interrupted" in sentence(capsys)

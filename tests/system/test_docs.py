@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from repo import ROOT
 
 import sterna
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 OTHERS = [p for p in sorted(ROOT.glob("*.md")) if p.name != "BRIEF.md"]

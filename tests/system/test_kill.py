@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,11 @@ def case(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
     def run_verilog(build, asked):
-        for name in stages.WRITES["verilog"](build):
+        for name in stages.STAGES["verilog"].writes(build):
             build.write(name, f"{name} of {files.weights_id(build.network)}")
 
-    monkeypatch.setitem(stages.RUN, "verilog", run_verilog)
+    stage = replace(stages.STAGES["verilog"], run=run_verilog)
+    monkeypatch.setitem(stages.STAGES, "verilog", stage)
     example, build = save_example(tmp_path / "example"), tmp_path / "build"
     ensure(example, "verilog", output=build)
     files.save(network(seed=1), example)

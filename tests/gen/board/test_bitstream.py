@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from sterna.gen.board import place
-from sterna.gen.board.bitstream import FOLDER, BoardOptions, _Flow, _inputs, bitstream, divisor
+from sterna.gen.board.bitstream import BoardOptions, _Flow, _inputs, bitstream, divisor
 from sterna.gen.board.patch import patch, verify, weights_memories
 from sterna.gen.board.pins import TOP
+from sterna.gen.board.place_record import FOLDER
 from sterna.gen.board.programmer import command, program
 from sterna.gen.board.too_big import layer_cells, smaller_folding, too_big
 from sterna.gen.build.stages import Options, ensure

@@ -6,7 +6,8 @@ import os
 import pytest
 from buildcase import FOLDING, Interrupted, Writes, contents, ran, save_example
 
-from sterna.gen.build.stages import Options, ensure, open_build, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import Options, ensure, open_build
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 GOAL = Options(family="ecp5", fps=2000.0, clock_mhz=80.0)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,11 +51,16 @@ def build(finished, tmp_path, monkeypatch):
     shutil.copytree(finished / "build", tmp_path / "build")
 
     def run_verilog(build, asked):
-        for name in stages.WRITES["verilog"](build):
+        for name in stages.STAGES["verilog"].writes(build):
             build.write(name, (finished / "build" / name).read_bytes())
 
-    monkeypatch.setitem(stages.RUN, "verilog", run_verilog)
+    stage = replace(stages.STAGES["verilog"], run=run_verilog)
+    monkeypatch.setitem(stages.STAGES, "verilog", stage)
     return tmp_path / "build"
+
+
+def test_the_record_knows_every_stage_in_order():
+    assert tuple(stages.STAGES) == build_folder.STAGE_NAMES
 
 
 def test_a_whole_build_has_its_files(finished):

@@ -28,7 +28,7 @@ NAMED = {
     "golden/fabric.py": "they are described here",
     "gen/device/family.py": "and here",
     "gen/device/boards.py": "says which family a device is of",
-    "gen/build/stages.py": "the family where none is asked for",
+    "gen/build/stage_list.py": "the family where none is asked for",
     "gen/fold/fold.py": "the same",
     "gen/fold/solve.py": "the same",
     "hw/core/front_spec.py": "the same",

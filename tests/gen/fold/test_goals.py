@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from repo import EXAMPLES
 
-from sterna.gen.build.stages import Options, ensure, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import Options, ensure
 from sterna.gen.fold.choice import Limits
 from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve

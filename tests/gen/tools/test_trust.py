@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from buildcase import contents, ran, save_example
@@ -34,10 +35,11 @@ def build(tmp_path, monkeypatch):
     """A whole build. Verilog is a word here: only its files matter."""
 
     def run_verilog(build, asked):
-        for name in stages.WRITES["verilog"](build):
+        for name in stages.STAGES["verilog"].writes(build):
             build.write(name, f"{name} of {files.weights_id(build.network)}")
 
-    monkeypatch.setitem(stages.RUN, "verilog", run_verilog)
+    stage = replace(stages.STAGES["verilog"], run=run_verilog)
+    monkeypatch.setitem(stages.STAGES, "verilog", stage)
     return ensure(save_example(tmp_path / "example"), output=tmp_path / "build").folder
 
 
