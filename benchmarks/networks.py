@@ -281,7 +281,7 @@ def route(
 def kept(design: Any) -> str:
     """Where the weights are: in memories (ram: rewritable, rom: fixed), in the logic."""
     cores = [c for c in design.cores if c.op == "conv"]
-    return ", ".join(sorted({"logic" if c.engine == "constant" else c.memory for c in cores}))
+    return ", ".join(sorted({"logic" if c.constants else c.memory for c in cores}))
 
 
 def derived(row: dict[str, Any]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "output": f"{channels}x{height}x{width}",
         "kind": node.kind if weighted else "",
         "weights": weights,
-        "weight_bits": 0 if core.engine == "constant" else weights * bits,
+        "weight_bits": 0 if core.constants else weights * bits,
         "pe": core.pe,
         "simd": core.simd,
         "tp": core.tp,

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sterna.gen.design.folding import Folding
 from sterna.gen.design.graph import CoreNodes
-from sterna.gen.design.specs import input_map, is_depthwise, pool_spec
+from sterna.gen.design.legal import is_depthwise
+from sterna.gen.design.specs import input_map, pool_spec
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
@@ -20,20 +22,20 @@ fast as it computes waits a few clocks a row for the slots it has just freed."""
 
 
 def input_edge(
-    network: Network, name: str, entry: dict[str, Any], given: Edge | None, target: int
+    network: Network, name: str, folding: Folding, given: Edge | None, target: int
 ) -> Edge:
     """The stream at the line buffer of the weighted node ``name``, whose producer makes ``given``.
 
-    ``entry``: its folding; ``target``: clocks an image. DesignError where no beat is narrow enough.
+    ``target``: clocks an image. DesignError where no beat is narrow enough.
     """
     node = network.weighted(name)
-    edges = list(_input_edges(network, node, entry))
+    edges = list(_input_edges(network, node, folding))
     if not edges:
         raise DesignError(
-            f"node '{name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
+            f"node '{name}': a window word of simd {folding.simd} x tp {folding.tp} "
             f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
         )
-    return min(edges, key=lambda e: _edge_cost(network, node, e, given, entry, target))
+    return min(edges, key=lambda e: _edge_cost(network, node, e, given, folding, target))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -42,15 +44,15 @@ def pixels_of(network: Network, node: Any) -> int:
     return h * w
 
 
-def _input_edges(network: Network, node: WeightedNode, entry: dict[str, Any]) -> Iterator[Edge]:
+def _input_edges(network: Network, node: WeightedNode, folding: Folding) -> Iterator[Edge]:
     """Streams a core's line buffer can take: whole window words, or several side by side."""
     shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
+    split = window_split(node, shape, folding.simd)
     channels = input_map(network, node)[0]
-    planes, tp = network.planes(node.input), entry["tp"]
+    planes, tp = network.planes(node.input), folding.tp
     lanes = [split.channels]
     if is_depthwise(node, shape):
-        lanes = [entry["pe"]]
+        lanes = [folding.pe]
     elif node.groups == 1:
         some = range(split.channels, channels + 1, split.channels)
         lanes = [n for n in some if channels % n == 0]
@@ -65,7 +67,7 @@ def _edge_cost(
     node: WeightedNode,
     edge: Edge,
     given: Edge | None,
-    entry: dict[str, Any],
+    folding: Folding,
     target: int,
 ) -> tuple[int, ...]:
     """Fast enough first, then no gearbox, then the smallest line buffer."""
@@ -76,17 +78,21 @@ def _edge_cost(
         same = Edge(given.channels, given.lanes, given.planes, pb)
         beats = max(beats, clocks_per_pixel(same, edge) * pixels)
         gear = same != edge
-    return max(0, beats - int(SLACK * target)), int(gear), _buffer_cost(network, node, edge, entry)
+    return (
+        max(0, beats - int(SLACK * target)),
+        int(gear),
+        _buffer_cost(network, node, edge, folding),
+    )
 
 
-def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any]) -> int:
+def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, folding: Folding) -> int:
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
 
     LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
     selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
     """
     shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
+    split = window_split(node, shape, folding.simd)
     kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
     if isinstance(node, Conv2d):
         stride, padding = node.stride, node.padding
@@ -94,10 +100,10 @@ def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[s
     g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
     lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
     block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
-    choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
+    choices = edge.lanes // split.channels * (edge.pb // folding.tp)
     if is_depthwise(node, shape):
-        choices = edge.pb // entry["tp"]
-    selection = (choices - 1) * entry["simd"] * entry["tp"] // 2
+        choices = edge.pb // folding.tp
+    selection = (choices - 1) * folding.simd * folding.tp // 2
     return g.rows * g.columns * min(lut_ram, block) + selection
 
 

@@ -11,11 +11,9 @@ from math import ceil
 
 from sterna.gen.device.family import Block, Family, family_of
 
-__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
+__all__ = ["Mapped", "MemoryShape", "USES", "mapped"]
 
 USES = ("rom", "bank", "window", "fifo", "comb", "latched")
-#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
-STYLES = ("auto", "block", "distributed")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,8 @@ class MemoryShape:
 
     use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
+    without a clock; 'latched', so into a register that something else clears. style: as of
+    `hw.memory.weight_memory`.
     """
 
     width: int

@@ -1,7 +1,11 @@
 """The features of a SpikingConv, part by part (see `gen.model.features`)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, prod
+
+import numpy as np
 
 from sterna.gen.device.memories import MemoryShape
 from sterna.gen.device.shift_registers import Delays, tree_delays
@@ -19,7 +23,7 @@ from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.tables import TablesDot
 
-__all__ = ["buffer_part", "conv_parts", "walker_part"]
+__all__ = ["ENGINE_COSTS", "buffer_part", "conv_parts", "walker_part"]
 
 FEW_ROWS = 4
 """Fixed weights of so few rows make trees smaller: many lanes have equal ones, or zeros."""
@@ -31,10 +35,10 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
         parts += [
             walker_part(name, front.geometry, front.loops(), front.visit_clocks),
             buffer_part(name, front.geometry, front.loops()),
-            {"constant": _constant, "tables": _tables}.get(front.engine, _dot)(name, front),
+            ENGINE_COSTS[front.engine].part(name, front),
             _sums(name, front),
         ]
-        if front.engine != "constant":
+        if not front.dot_engine.in_logic:
             parts.append(
                 _weights(
                     name,
@@ -44,7 +48,7 @@ def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
                     style=front.ram_style,
                 )
             )
-            if front.engine == "tables":
+            if front.dot_engine.written:
                 parts[-1].add(expands=1)
             if front.reads > 1:
                 parts.append(_assembler(name, front))
@@ -200,6 +204,26 @@ def _dot(name: str, front: FrontSpec) -> Part:
     return part
 
 
+@dataclass(frozen=True)
+class EngineCost:
+    """part: features of the dot product. lanes: before any is planned, LUTs of its lanes by weight,
+    pe, simd and tp."""
+
+    part: Callable[[str, FrontSpec], Part]
+    lanes: Callable[[np.ndarray, int, int, int], float]
+
+
+ENGINE_COSTS = {
+    "compress": EngineCost(_dot, lambda weight, pe, simd, tp: pe * simd * (tp + 1 / 4)),
+    # Zeros cost nothing.
+    "constant": EngineCost(
+        _constant, lambda weight, pe, simd, tp: 0.13 * tp * np.count_nonzero(weight)
+    ),
+    "tables": EngineCost(_tables, lambda weight, pe, simd, tp: 0.55 * pe * simd * tp),
+}
+"""By the engine's name, all of `hw.dot.engines`."""
+
+
 def _sums(name: str, front: FrontSpec) -> Part:
     """Lanes and planes of the window word, accumulators, steps in order."""
     edge, width = front.geometry.edge, front.z_width
@@ -208,7 +232,7 @@ def _sums(name: str, front: FrontSpec) -> Part:
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    compress = front.engine == "compress"
+    compress = front.dot_engine.counts
     alone = front.folds == 1  # nothing to accumulate
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")

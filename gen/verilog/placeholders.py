@@ -72,7 +72,7 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
 
 def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
     memory = f"{name}_weights"
-    if spec.engine == "constant":
+    if spec.dot_engine.in_logic:
         return spec
     if spec.weight_region is not None:
         return replace(spec, weights=[])

@@ -3,39 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
-from sterna.golden.errors import DesignError
 from sterna.golden.fabric import fabric_of
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop
-from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.constant import ConstantDot
-from sterna.hw.dot.expander import copy_depth
-from sterna.hw.dot.tables import TablesDot
-from sterna.hw.memory.chain import WORD_BITS
-from sterna.hw.memory.word_assembler import piece_width
+from sterna.hw.dot.engines import ENGINES, Dot, Engine
 
-__all__ = ["ENGINES", "FrontSpec"]
-
-#: Of the dot product: weights from a memory, in the logic, or as tables of sums.
-ENGINES = ("compress", "constant", "tables")
-Dot = DotProduct | ConstantDot | TablesDot
+__all__ = ["FrontSpec"]
 
 
 @lru_cache(maxsize=256)
-def _dot_latency(engine: str, dot: tuple, more: tuple[int, int]) -> int:
-    product = _made(engine, dot, more)
+def _dot_latency(component: type[Dot], dot: tuple, more: tuple[tuple[str, int], ...]) -> int:
+    product = component(*dot, **dict(more))
     product._MustUse__silence = True  # type: ignore  # only asked, never built
     return product.latency
-
-
-def _made(engine: str, dot: tuple, more: tuple[int, int]) -> Dot:
-    if engine == "constant":
-        return ConstantDot(*dot, row=more[0], width=more[1])
-    if engine == "tables":
-        return TablesDot(*dot, rows=more[0], width=more[1])
-    return DotProduct(*dot)
 
 
 @dataclass(frozen=True)
@@ -47,8 +30,7 @@ class FrontSpec:
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
-    needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
-    logic, 'tables' has memory rows of 32 bits (`sterna.hw.dot.expander`). banks: of neuron scans,
+    needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans,
     see `sterna.hw.core.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
     see `sterna.hw.memory.word_assembler`."""
 
@@ -99,30 +81,26 @@ class FrontSpec:
 
     @property
     def dot_latency(self) -> int:
-        return _dot_latency(self.engine, self.dot, self._more)
+        return _dot_latency(self.dot_engine.component, self.dot, tuple(self._more.items()))
 
     def make_dot(self) -> Dot:
         """The dot product of this engine."""
-        return _made(self.engine, self.dot, self._more)
+        return self.dot_engine.component(*self.dot, **self._more)
 
     @property
-    def _more(self) -> tuple[int, int]:
-        """Of the engine 'constant': row of weights, bits of a result; of 'tables': rows, bits."""
-        if self.engine == "compress":
-            return 0, 0
-        if self.engine == "tables":
-            return self.weight_depth, self.z_width
-        if self.weight_depth != 1 or len(self.weights) != 1 or self.weight_region is not None:
-            raise DesignError(
-                f"engine 'constant': {self.weight_depth} rows of weights (given: "
-                f"{len(self.weights)}), region {self.weight_region}; only one fixed row fits"
-            )
-        return self.weights[0], self.z_width
+    def dot_engine(self) -> Engine:
+        return ENGINES[self.engine]
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        return self.dot_engine.arguments(
+            self.weight_depth, self.z_width, self.weights, self.weight_region
+        )
 
     @property
     def sum_latency(self) -> int:
         """Clocks of the accumulators; none where a dot product is all of a sum."""
-        if self.engine == "compress":
+        if self.dot_engine.counts:
             return 1 if self.kind == "ternary" else 2
         return int(self.folds > 1)
 
@@ -151,16 +129,16 @@ class FrontSpec:
 
     @property
     def memory_depth(self) -> int:
-        """Rows of the memory of weights: ``reads`` for a word, or 32-bit words of all rows."""
-        if self.engine == "tables":
-            return copy_depth(self.weight_depth, self.weight_width)
-        return self.weight_depth * self.reads
+        """Rows of the memory of weights: ``reads`` for a word, or as its engine has them."""
+        return self._memory_shape[0]
 
     @property
     def memory_width(self) -> int:
-        if self.engine == "tables":
-            return WORD_BITS
-        return piece_width(self.weight_width, self.reads)
+        return self._memory_shape[1]
+
+    @property
+    def _memory_shape(self) -> tuple[int, int]:
+        return self.dot_engine.memory_shape(self.weight_depth, self.weight_width, self.reads)
 
     @property
     def lanes(self) -> int:

@@ -76,14 +76,14 @@ class LineBuffer(wiring.Component):
         for row in range(g.rows):
             banks.append([])
             for column in range(g.columns):
-                memory = Memory(
+                memory = Memory(  # pyright: ignore[reportCallIssue]
                     shape=unsigned(g.edge.width),
                     depth=max(2, g.bank_depth),
                     init=[],
                     # A slot is written only when no window reads it any more (see `_account`), so
                     # a read beside a write is of padding, masked, or between items, unused: no
                     # logic for which of the two comes first.
-                    attrs={"no_rw_check": True},
+                    attrs={"no_rw_check": True},  # pyright: ignore[reportArgumentType]
                 )
                 m.submodules[f"bank_{row}_{column}"] = memory
                 banks[-1].append(memory)

@@ -1,6 +1,6 @@
 """Weight and parameter memory: fixed (rom) or reloadable through the daisy chain (ram)."""
 
-__all__ = ["WeightMemory", "style_attributes"]
+__all__ = ["STYLES", "WeightMemory", "style_attributes"]
 
 from collections.abc import Sequence
 
@@ -12,6 +12,9 @@ from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
 from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
+
+#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; 'auto': none is demanded.
+STYLES = ("auto", "block", "distributed")
 
 
 def style_attributes(style: str, rom: bool) -> dict[str, str]:

@@ -172,11 +172,11 @@ class SkipFifo(wiring.Component):
     def _memory(self, m: Module) -> Memory:
         # A single row has no address; the second one is never reached. A row is never read in the
         # clock in which it is written, which the synthesiser cannot know.
-        memory = Memory(
+        memory = Memory(  # pyright: ignore[reportCallIssue]
             shape=unsigned(self.width),
             depth=max(2, self.depth),
             init=[],
-            attrs={"no_rw_check": 1},
+            attrs={"no_rw_check": 1},  # pyright: ignore[reportArgumentType]
         )
         m.submodules.memory = memory
         return memory

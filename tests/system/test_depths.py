@@ -14,7 +14,7 @@ from fuzzrun import random_folding
 from repo import EXAMPLES
 
 from sterna.gen.design.design import Design
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden import files

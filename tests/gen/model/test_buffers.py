@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.buffers import IMAGES, MANY, size_buffers
 from sterna.gen.model.tokens import ENDLESS, TokenModel
 from sterna.gen.verilog.elaborate import top_spec

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fuzzrun import clocks_differ
 
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.token_plan import KINDS, Plan
 from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools.native_cpp import library
