@@ -17,10 +17,10 @@ from typing import Any
 
 from sterna.gen.build.folder import Build
 from sterna.gen.build.folding_file import read_folding
-from sterna.gen.design.design import FAMILIES
 from sterna.gen.design.folding import KEYS
 from sterna.golden.disk import canonical_json
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 
 __all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
 
@@ -59,7 +59,7 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     family = settings.get("family", "generic")
     # A family without a cost model still gets the fewest lanes for a rate; one that is none is
     # refused there.
-    unfitted = family in FAMILIES and not fitted([family])
+    unfitted = family in tuple(FABRICS) and not fitted([family])
     if asked_for and not (asked_for == {"fps"} and unfitted):
         solution = solve(build.network, folding, **settings)
         design, answer = solution.design, canonical_json(solution.as_dict())

@@ -7,7 +7,7 @@ from typing import Any
 from sterna.gen.design.folding import KEYS, Folding
 from sterna.golden.disk import parse_json
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.fabric import FABRICS, fabric_of
+from sterna.golden.fabric import fabric_of
 from sterna.hw.stream.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream.edge import Edge
 
@@ -17,7 +17,6 @@ __all__ = [
     "CoreDesign",
     "Design",
     "EdgeDesign",
-    "FAMILIES",
     "FORMAT",
     "VERSION",
 ]
@@ -27,7 +26,6 @@ VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 MAX_IN_FLIGHT = 1 << 16
 LAW = 1.02  # the interval of the law is met within this factor
-FAMILIES = tuple(FABRICS)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from numbers import Real
 from typing import Any
 
-from sterna.gen.design.design import FAMILIES
 from sterna.gen.design.engines import one_row
 from sterna.gen.design.folding import (
     KEYS,
@@ -14,6 +13,7 @@ from sterna.gen.design.folding import (
     refusal,
 )
 from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.values import whole
@@ -80,8 +80,7 @@ def check_settings(
     patchable: Any = False,
 ) -> None:
     """DesignError where one is not of its type and range: a folding file may hold anything."""
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise DesignError(f"family {show(family)} is not one of {', '.join(FAMILIES)}")
+    fabric_of(family)
     if not (_is_number(clock_mhz) and LEAST < clock_mhz < MOST):
         raise DesignError(
             f"clock_mhz {show(clock_mhz)} must be a number above {LEAST:g} and below {MOST:g}"

@@ -15,7 +15,7 @@ import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
-from sterna.gen.design.design import FAMILIES, Design
+from sterna.gen.design.design import Design
 from sterna.gen.design.engines import engine_choices, one_row
 from sterna.gen.design.folding import Folding
 from sterna.gen.design.instances import core_instances
@@ -31,6 +31,7 @@ from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
+from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
 from sterna.hw.control.registers import register_map
@@ -161,7 +162,7 @@ def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     """A random network with a folding that can be built, images and stalls."""
     graph = isinstance(limits, GraphLimits)
     network = random_graph(draw, limits) if graph else random_network(draw, limits)
-    family = draw.pick(FAMILIES)
+    family = draw.pick(tuple(FABRICS))
     width = draw.pick((None, 8, 16, 32, 64))
     design = None
     if draw.chance(30):
