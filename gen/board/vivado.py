@@ -61,7 +61,7 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
     if not family_of(where.family).takes(build.design.family):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is of the 7-series; "
-            "fold it with --family {where.family}"
+            f"fold it with --family {where.family}"
         )
 
     images = memory_images(build.network, build.design)
@@ -73,7 +73,7 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
         fixed.append(ident)
     link = link_spec(spec, where.family, divisor(where, baud))
     inner = f"{build.name}_board"
-    text, files = _from_files(verilog_text(BoardTop(spec, link), inner), fixed)
+    text, files = _from_files(verilog_text(BoardTop(spec, link), inner), f"{inner}.network", fixed)
     pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
     project = f"vivado_{where.name}"
     folder = build.folder / project
@@ -111,30 +111,43 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
     }
 
 
-def _from_files(text: str, images: Sequence[MemoryImage]) -> tuple[str, dict[str, str]]:
-    """The Verilog with the contents of ``images`` read from files; returns it and the files."""
-    wanted: dict[tuple[int, ...], MemoryImage] = {}
-    for image in images:
-        rows = (*image.rows, *[0] * (max(2, image.depth) - len(image.rows)))
-        wanted.setdefault(rows, image)
+def _from_files(
+    text: str, inside: str, images: Sequence[MemoryImage]
+) -> tuple[str, dict[str, str]]:
+    """The Verilog with the contents of ``images`` read from files; returns it and the files.
+
+    ``inside``: path of the network's module. Modules are known by their path, which Amaranth makes
+    of the names of sub-modules; where contents are not those of the image, the two have come apart.
+    """
+    where = {f"{inside}.{image.place}": image for image in images}
     files: dict[str, str] = {}
 
-    def replace(match: re.Match[str]) -> str:
-        memory = match[1]
-        rows = re.findall(rf"    {re.escape(memory)}\[\d+\] = \d+'([hdb])([0-9a-f]+);", match[0])
-        base = {"h": 16, "d": 10, "b": 2}
-        image = wanted.get(tuple(int(digits, base[kind]) for kind, digits in rows))
+    def module(match: re.Match[str]) -> str:
+        image = where.get(match[1])
         if image is None:
             return match[0]
+        found = _CONTENTS.findall(match[0])
+        if len(found) != 1 or _rows(found[0]) != _padded(image):
+            raise DesignError(f"memory '{image.name}' is not what its module holds; report this")
         files[f"{image.name}.mem"] = mem_texts(image)[".mem"]
-        return f'  initial $readmemh("{image.name}.mem", {memory});\n'
+        read = f'  initial $readmemh("{image.name}.mem", memory);\n'
+        return match[0].replace(found[0], read)
 
-    text = re.sub(
-        r"  initial begin\n    (\w+)\[0\] = [^;]+;\n(?:    \1\[\d+\] = [^;]+;\n)*  end\n",
-        replace,
-        text,
-    )
-    missing = {i.name for i in wanted.values()} - {name.removesuffix(".mem") for name in files}
+    text = re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", module, text, flags=re.M | re.S)
+    missing = {image.name for image in images} - {name.removesuffix(".mem") for name in files}
     if missing:
         raise DesignError(f"memory '{min(missing)}' is not in the Verilog; report this")
     return text, files
+
+
+_CONTENTS = re.compile(r"  initial begin\n(?:    memory\[\d+\] = [^;]+;\n)+  end\n")
+
+
+def _rows(contents: str) -> list[int]:
+    base = {"h": 16, "d": 10, "b": 2}
+    rows = re.findall(r"\] = \d+'([hdb])([0-9a-f]+);", contents)
+    return [int(digits, base[kind]) for kind, digits in rows]
+
+
+def _padded(image: MemoryImage) -> list[int]:
+    return [*image.rows, *[0] * (max(2, image.depth) - len(image.rows))]

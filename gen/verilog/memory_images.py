@@ -18,7 +18,9 @@ from sterna.golden.files import structure_id, structure_text, weights_id
 from sterna.golden.network import Network
 from sterna.golden.weights_image import pack_weights_image
 from sterna.hw.core.conv_spec import ConvSpec
+from sterna.hw.core.spiking_conv import front_name
 from sterna.hw.memory.chain import Banks
+from sterna.hw.top.network_top import core_modules
 
 __all__ = [
     "MemoryImage",
@@ -39,6 +41,7 @@ class MemoryImage:
     """One memory: ``rows`` unsigned values of ``width`` bits; region in the chain or None (rom).
 
     number: its region in weights.sterna: that of the chain, or for a rom one behind all of those.
+    place: path of the module that holds it in the Verilog, below that of the network.
     """
 
     name: str
@@ -47,6 +50,7 @@ class MemoryImage:
     rows: list[int]
     region: int | None
     number: int
+    place: str = ""
 
 
 def check_ranges(network: Network, design: Design) -> None:
@@ -110,23 +114,29 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
     chained = design.region_count
     out: list[MemoryImage] = []
 
-    def add(name: str, depth: int, width: int, rows: Sequence[int], region: int | None) -> None:
+    def add(
+        name: str, depth: int, width: int, rows: Sequence[int], region: int | None, place: str
+    ) -> None:
         nonlocal chained
         number = chained if region is None else region
         chained += region is None
-        out.append(MemoryImage(name, depth, width, list(rows), region, number))
+        out.append(MemoryImage(name, depth, width, list(rows), region, number, place))
 
-    for instance in cores:
+    for instance, module in zip(cores, core_modules(cores), strict=True):
         spec = instance.spec
         if not isinstance(spec, ConvSpec):
             continue
         target = network.neuron(instance.target)
         names = weighted_inputs(network, target)
-        for name, f in zip(names, spec.fronts, strict=True):
+        for n, (name, f) in enumerate(zip(names, spec.fronts, strict=True)):
             if not f.dot_engine.in_logic:  # which has its weights in the logic
-                add(f"{name}_weights", f.memory_depth, f.memory_width, f.weights, f.weight_region)
-        name, rows = f"{instance.name}_params", spec.param_rows
-        add(name, spec.param_depth, spec.param_width, rows, spec.param_region)
+                place = f"{module}.{front_name(n)}.weights"
+                size = f.memory_depth, f.memory_width
+                add(f"{name}_weights", *size, f.weights, f.weight_region, place)
+        size = spec.param_depth, spec.param_width
+        add(
+            f"{instance.name}_params", *size, spec.param_rows, spec.param_region, f"{module}.params"
+        )
     return out
 
 
@@ -153,7 +163,7 @@ def ident_image(network: Network, images: Sequence[MemoryImage]) -> MemoryImage:
     """The memory by which a design made with placeholders knows its contents (`ControlPlane`)."""
     number = int(weights_id(network)[:16], 16)
     rows = [number & 0xFFFFFFFF, number >> 32, rom_crc(images)]
-    return MemoryImage("ident", len(rows), 32, rows, None, -1)
+    return MemoryImage("ident", len(rows), 32, rows, None, -1, "control.ident")
 
 
 def region_words(image: MemoryImage) -> np.ndarray:

@@ -16,7 +16,12 @@ from sterna.hw.memory.chain import Chain
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 
-__all__ = ["SpikingConv"]
+__all__ = ["SpikingConv", "front_name"]
+
+
+def front_name(n: int) -> str:
+    """The module of the n-th front inside a core's."""
+    return f"front_{n}" if n else "front"
 
 
 class SpikingConv(wiring.Component):
@@ -90,7 +95,7 @@ class SpikingConv(wiring.Component):
         m = Module()
         s, main = self.spec, self.fronts[0]
         for n, front in enumerate(self.fronts):
-            m.submodules[f"front_{n}" if n else "front"] = front
+            m.submodules[front_name(n)] = front
             wiring.connect(m, wiring.flipped(getattr(self, f"i_{n}" if n else "i")), front.i)
         m.submodules.params = params = WeightMemory(
             max(s.param_depth, len(s.param_rows)),

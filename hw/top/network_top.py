@@ -1,5 +1,6 @@
 """The top of a network: AXI4-Stream in and out, the graph of cores, and the AXI4-Lite slave."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -112,6 +113,15 @@ class TopSpec:
         return sum(b.source == node for c in self.cores for b in c.branches)
 
 
+def core_modules(cores: Sequence[CoreInstance]) -> list[str]:
+    """The module of each core in that of its network."""
+    return _names(Scope(FIXED), cores)
+
+
+def _names(scope: Scope, cores: Sequence[CoreInstance]) -> list[str]:
+    return [scope.name(core.name) for core in cores]
+
+
 class NetworkTop(wiring.Component):
     """The whole accelerator.
 
@@ -174,7 +184,7 @@ class NetworkTop(wiring.Component):
         )
         # One namespace: what is fixed, then the cores, then what stands between them.
         self._scope = Scope(FIXED)
-        self._core_names = [self._scope.name(core.name) for core in self.spec.cores]
+        self._core_names = _names(self._scope, self.spec.cores)
         self._attach(m, "s_axis", self.image.axis, AxisSignature(self.spec.axis_width).flip())
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())

@@ -63,6 +63,31 @@ def test_memory_files_are_the_packed_memories(project):
     assert f"{high << 32 | low:016x}" == files.weights_id(build.network)[:16]
 
 
+def test_memories_of_equal_contents_have_files_of_their_own(tmp_path):
+    """Other weights may be unlike: files are known by where the memory is, not by what it holds."""
+    weight, rule = np.ones((2, 2, 1, 1), int), NeuronRule(threshold=np.array([1, 1]))
+    nodes = [Input("x", (2, 2, 2), "frames")]
+    for n, source in (("a", "x"), ("b", "na")):
+        nodes += [Conv2d(n, source, weight), Neuron(f"n{n}", (n,), rule)]
+    nodes += [Linear("f", "nb", np.ones((2, 8), int))]
+    nodes += [Readout("r", ("f",), NeuronRule(threshold=np.ones(2, int), reset="none"))]
+    files.save(Network(2, nodes, name="twins"), tmp_path / "source")
+    folding = {name: {"pe": 1, "simd": 1, "tp": 1} for name in "abf"}
+    options = Options(family="xilinx7", folding=folding)
+    build = ensure(tmp_path / "source", "pack", options, tmp_path / "build")
+    write_project(build, board("arty-a7-35"), 1_000_000)
+    images = {i.name: i for i in memory_images(build.network, build.design)}
+    assert images["a_weights"].rows == images["b_weights"].rows
+    text = (build.folder / "vivado_arty-a7-35/board.v").read_text()
+    for name, image in images.items():
+        path = image.place.replace(".", r"\.")
+        module = re.search(
+            rf"^module \\twins_board\.network\.{path} ?\(.*?^endmodule", text, re.M | re.S
+        )
+        assert module is not None and f'$readmemh("{name}.mem", memory)' in module[0]
+        assert (build.folder / f"vivado_arty-a7-35/mem/{name}.mem").is_file()
+
+
 def test_ports_are_pins_and_the_clock_is_the_one_asked_for(project):
     build, facts = project
     folder = build.folder / "vivado_arty-a7-35"
@@ -92,5 +117,8 @@ def test_yosys_reads_the_verilog_with_its_memory_files(project):
 
 def test_a_design_for_another_family_is_refused(project, tmp_path):
     build = ensure(project[0].folder, "pack", Options(family="ecp5"), tmp_path / "other")
-    with pytest.raises(DesignError, match="folded for ecp5 and arty-a7-35 is of the 7-series"):
+    with pytest.raises(
+        DesignError,
+        match="and arty-a7-35 is of the 7-series; .*--family xilinx7$",
+    ):
         write_project(build, board("arty-a7-35"), 1_000_000)
