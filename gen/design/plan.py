@@ -15,7 +15,7 @@ from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import clocks_per_pixel
+from sterna.hw.stream.gear_path import clocks_per_pixel
 
 __all__ = ["plan"]
 

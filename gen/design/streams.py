@@ -10,7 +10,7 @@ from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import clocks_per_pixel
+from sterna.hw.stream.gear_path import clocks_per_pixel
 
 __all__ = ["input_edge", "pool_edge", "pixels_of", "SLACK"]
 

@@ -9,30 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-__all__ = ["Mapped", "MemoryShape", "STYLES", "USES", "mapped"]
+from sterna.hw.memory.shape import MemoryShape
 
-USES = ("rom", "bank", "window", "fifo", "comb", "latched")
+__all__ = ["Mapped", "STYLES", "mapped"]
+
 #: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
 STYLES = ("auto", "block", "distributed")
-
-
-@dataclass(frozen=True)
-class MemoryShape:
-    """A memory of ``depth`` words of ``width`` bits with one reader.
-
-    use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
-    and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
-    """
-
-    width: int
-    depth: int
-    use: str
-    style: str = "auto"
-
-    @property
-    def bits(self) -> int:
-        return self.width * self.depth
 
 
 @dataclass(frozen=True)

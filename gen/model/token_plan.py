@@ -8,13 +8,14 @@ from amaranth.hdl import Elaboratable
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.input_join import shortcut_visits, sum_visits
+from sterna.hw.core.input_join import ShortcutQueue
 from sterna.hw.core.line_buffer import LineBuffer
-from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.core.pool import PoolSpec
 from sterna.hw.stream.axis import ImageInput
 from sterna.hw.stream.bit_gearbox import BitGearbox
 from sterna.hw.stream.edge import Edge
-from sterna.hw.stream.gearbox import BETWEEN, LaneSplit, PlaneStep, gear_steps
+from sterna.hw.stream.gear_path import BETWEEN
+from sterna.hw.stream.gearbox import LaneSplit, PlaneStep, gear_steps
 from sterna.hw.stream.merge import MergeSpec
 from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.stream.slices import Cut, Join
@@ -203,12 +204,11 @@ def _merge(plan: Plan, spec: MergeSpec, inputs: list[int]) -> int:
 
 
 def _pool(plan: Plan, spec: PoolSpec, source: int) -> int:
-    core = _asked(SpikingPool(spec))
     g, clocks = spec.geometry, spec.visit_clocks
     # Walker, line buffer, the register of the window's value and `done`, then the FIFO.
     done = clocks + LineBuffer.latency + 1
     visits = g.out_width * g.edge.beats_per_pixel
-    return _core(plan, g, visits, clocks, clocks, core.visits, 2, [done + 1], [source])
+    return _core(plan, g, visits, clocks, clocks, spec.credits, 2, [done + 1], [source])
 
 
 def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
@@ -216,12 +216,12 @@ def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
     queues = []
     for front, source in zip(spec.others, inputs[1:], strict=False):
         complete = front.step_clocks()[0 if front.held else -1]
-        visits = sum_visits(main, front, spec.visit_interval)
+        visits = spec.sum_visits(front)
         # A visit is here a clock after its last sum; its place is free one after the last step.
         queues.append(_front(plan, front, visits, last + 1, [complete + 1], [source]))
     for shortcut, source in zip(spec.shortcuts, inputs[len(spec.fronts) :], strict=True):
         e, k = shortcut.edge, shortcut.beat_steps
-        depth = max(2, shortcut_visits(main, spec.visit_interval) * e.plane_beats)
+        depth = ShortcutQueue.depth_of(shortcut, spec.shortcut_visits)
         ends = [min((beat + 1) * k, spec.steps) - 1 for beat in range(e.plane_beats)]
         freed = [main.step_clocks()[t] + 1 for t in ends]
         queues.append(plan.step("shortcut", [depth, *freed], source))

@@ -153,7 +153,7 @@ class Front(wiring.Component):
         if isinstance(self.dot, ConstantDot):
             return None
         return WeightMemory(
-            max(s.memory_depth, len(s.weights)),
+            s.stored_depth,
             s.memory_width,
             s.weights,
             s.weight_region,
@@ -223,7 +223,6 @@ class Front(wiring.Component):
             )
             m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
             return acc.ready_z, acc.z
-        pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe,
             sums=dot.sums,
@@ -231,8 +230,8 @@ class Front(wiring.Component):
             turns=s.plane_groups,
             width=width,
             constant=-dot.offset * s.folds,
-            pops=pops,
-            pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            pops=s.pops,
+            pop_width=len(dot.pop) // (dot.sums * s.pops) if s.pops else 0,
             words=s.folds,
         )
         m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sterna.golden.errors import DesignError
+from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
-from sterna.hw.dot.expander import copy_depth
-from sterna.hw.dot.tables import TablesDot
+from sterna.hw.dot.expander import Expander, copy_depth
+from sterna.hw.dot.tables import TablesDot, table_shape
 from sterna.hw.memory.chain import WORD_BITS
+from sterna.hw.memory.shape import Memories, inside
+from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import piece_width
 
 __all__ = ["ENGINES", "FrontSpec"]
@@ -156,6 +159,41 @@ class FrontSpec:
         if self.engine == "tables":
             return WORD_BITS
         return piece_width(self.weight_width, self.reads)
+
+    @property
+    def stored_depth(self) -> int:
+        """Rows that are built: placeholders fill whole blocks."""
+        return max(self.memory_depth, len(self.weights))
+
+    @property
+    def sums(self) -> int:
+        """Steps in a plane group."""
+        return max(1, self.tp // self.bits)
+
+    @property
+    def pops(self) -> int:
+        """Popcounts of the spikes that are added up beside the sums."""
+        if self.engine != "compress" or self.kind == "ternary":
+            return 0
+        return self.pe if self.depthwise else 1
+
+    def memories(self) -> Memories:
+        """What a `Front` makes, by its place."""
+        chained = self.weight_region is not None
+        turns, sum_bits = self.plane_groups, self.pe * self.sums * self.z_width
+        pop_bits = self.pops * self.sums * self.z_width
+        out = inside("buffer", LineBuffer.memories_of(self.geometry))
+        if self.engine == "tables":
+            shape = table_shape(self.pe, self.simd, self.weight_depth, self.depthwise, self.family)
+            tables = TablesDot.memories_of(shape, self.tp, self.depthwise)
+            weights = Expander.memories_of(self.stored_depth, chained, self.ram_style)
+            out |= inside("dot", tables) | inside("weights", weights)
+        elif self.engine == "compress":
+            row = self.stored_depth, self.memory_width
+            out |= inside("weights", WeightMemory.memories_of(*row, chained, self.ram_style))
+        sums = Accumulator.memories_of(sum_bits, pop_bits, turns, self.folds)
+        steps = StepFeeder.memories_of(sum_bits, self.sums, self.steps, self.banks)
+        return out | inside("accumulate", sums) | inside("feeder", steps)
 
     @property
     def lanes(self) -> int:

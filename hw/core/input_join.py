@@ -34,6 +34,7 @@ from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo, counter_of, step_counter
 from sterna.hw.stream.edge import Edge
 
@@ -117,14 +118,20 @@ class SumQueue(wiring.Component):
             }
         )
 
-    @property
-    def depth(self) -> int:
+    @staticmethod
+    def depth_of(front: FrontSpec, visits: int) -> int:
         """Words of the FIFO: steps, or values of held pixels."""
-        return max(2, self.visits * (1 if self.front.held else self.front.steps))
+        return max(2, visits * (1 if front.held else front.steps))
+
+    @staticmethod
+    def memories_of(front: FrontSpec, visits: int) -> Memories:
+        depth = SumQueue.depth_of(front, visits)
+        return inside("fifo", Fifo.memories_of(front.pe * front.z_width, depth))
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.fifo = fifo = Fifo(len(self.x), self.depth)
+        depth = self.depth_of(self.front, self.visits)
+        m.submodules.fifo = fifo = Fifo(len(self.x), depth)
         m.submodules.room = room = Credit(self.visits)
         m.submodules.here = here = Credit(self.visits, start=0)
         z = Signal(len(self.z), reset_less=True)
@@ -169,16 +176,22 @@ class ShortcutQueue(wiring.Component):
             }
         )
 
-    @property
-    def depth(self) -> int:
+    @staticmethod
+    def depth_of(spec: ShortcutSpec, visits: int) -> int:
         """Beats of the FIFO."""
-        return max(2, self.visits * self.spec.edge.plane_beats)
+        return max(2, visits * spec.edge.plane_beats)
+
+    @staticmethod
+    def memories_of(spec: ShortcutSpec, visits: int) -> Memories:
+        depth = ShortcutQueue.depth_of(spec, visits)
+        return inside("fifo", Fifo.memories_of(spec.edge.width, depth))
 
     def elaborate(self, platform) -> Module:
         m = Module()
         edge, steps = self.spec.edge, self.spec.beat_steps
-        m.submodules.fifo = fifo = Fifo(edge.width, self.depth)
-        m.submodules.here = here = Credit(self.depth // edge.plane_beats, start=0)
+        depth = self.depth_of(self.spec, self.visits)
+        m.submodules.fifo = fifo = Fifo(edge.width, depth)
+        m.submodules.here = here = Credit(depth // edge.plane_beats, start=0)
         beat, step = counter_of(edge.plane_beats), counter_of(steps)
         s = Signal(len(self.s), reset_less=True)
         wiring.connect(m, wiring.flipped(self.i), fifo.i)

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
 __all__ = [
@@ -169,16 +170,18 @@ class SkipFifo(wiring.Component):
                 # With one beat more than this register's, the new one comes to lie here.
                 m.d.sync += word.eq(Mux(level == k + 1, self.i.payload, behind))
 
+    @staticmethod
+    def memories_of(width: int, depth: int, kind: str) -> Memories:
+        if kind == "registers":
+            return {}
+        # A single row has no address; the second one is never reached.
+        return {"memory": MemoryShape(width, max(2, depth), "fifo" if kind == "block" else "comb")}
+
     def _memory(self, m: Module) -> Memory:
-        # A single row has no address; the second one is never reached. A row is never read in the
-        # clock in which it is written, which the synthesiser cannot know.
-        memory = Memory(
-            shape=unsigned(self.width),
-            depth=max(2, self.depth),
-            init=[],
-            attrs={"no_rw_check": 1},
-        )
-        m.submodules.memory = memory
+        shape = self.memories_of(self.width, self.depth, self.kind)["memory"]
+        # A row is never read in the clock in which it is written, which the synthesiser cannot
+        # know.
+        m.submodules.memory = memory = shape.make(attrs={"no_rw_check": 1})
         return memory
 
     def _lut_ram(self, m: Module, put: Value, take: Value, level: Signal) -> None:

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sterna.gen.device.memories import MemoryShape
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.hw.memory.shape import MemoryShape
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -135,7 +135,7 @@ ARROWS = {
 # written from below upwards, a circle cannot be allowed
 ROOMS = {
     "hw.memory": set(),
-    "hw.stream": set(),
+    "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
     "hw.core": {"hw.dot", "hw.memory", "hw.stream"},
     "hw.control": {"hw.memory", "hw.stream"},
