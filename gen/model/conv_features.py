@@ -11,6 +11,7 @@ from sterna.hw.core.accumulate import REGISTER_TURNS
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.lane_turns import LaneTurns
 from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
@@ -135,12 +136,10 @@ def _constant(name: str, front: FrontSpec) -> Part:
     assert isinstance(dot, ConstantDot)
     plan, sums = dot.plan, front.pe * dot.sums * front.z_width
     part = Part(name, "dot constant", {"tree": plan.cost, "sums": sums})
-    behind = plan.latency - (plan.pop is not None)
-    trees = [(t.tree, behind - plan.early - t.tree.latency) for t in plan.trees if t.tree]
-    if plan.pop is not None:
-        trees.append((plan.pop, behind - plan.pop.latency))
-    for tree, late in trees:
-        part.delay(tree_delays(tree, late, leaves=False), dot.sums)
+    trees = [(t.tree, plan.early) for t in plan.trees if t.tree is not None]
+    trees += [(plan.pop, 0)] if plan.pop is not None else []
+    for tree, after in trees:
+        part.delay(tree_delays(tree, plan.waits(tree, after), leaves=False), dot.sums)
     return part
 
 
@@ -168,7 +167,7 @@ def _tables(name: str, front: FrontSpec) -> Part:
     )
     part.delay(tree_delays(tree), trees)
     if s.rows > 1:  # the correction's row waits for the sums
-        part.delay(Delays({dot.latency - 1: counter_bits(s.rows)}))
+        part.delay(Delays({dot.row_latency: counter_bits(s.rows)}))
     return part
 
 
@@ -318,7 +317,7 @@ def _turns(name: str, spec: ConvSpec, memories: list[MemoryShape]) -> Part:
     count = counter_bits(spec.steps) + counter_bits(spec.turns)
     part.add(each=1, moved=bits - bits // spec.turns, count=count)
     if not memories:
-        part.delay(Delays({1 if spec.front.held else spec.steps: bits}))
+        part.delay(Delays({LaneTurns.kept_of(spec.steps, spec.front.held): bits}))
     return part
 
 

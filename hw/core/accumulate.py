@@ -192,6 +192,7 @@ class StepFeeder(wiring.Component):
         self.pe, self.sums, self.in_width, self.width = pe, sums, in_width, width
         self.steps, self.parts, self.part_bits, self.hold = steps, parts, part_bits, hold
         self.banks = banks
+        self.latency = self.latency_of(sums)
         self.memories = self.memories_of(pe * sums * width, sums, steps, banks)
         super().__init__(
             {
@@ -203,6 +204,12 @@ class StepFeeder(wiring.Component):
                 "x": Out(banks * pe * width),
             }
         )
+
+    @staticmethod
+    def latency_of(sums: int) -> int:
+        """Clocks from a pulse, or the last one that makes a step with ``parts``, less one where
+        there are these, to its first step: sums that wait are stored first."""
+        return 2 if sums > 1 else 1
 
     @staticmethod
     def memories_of(bits: int, sums: int, steps: int, banks: int) -> Memories:

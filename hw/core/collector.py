@@ -8,7 +8,10 @@ from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
 
-__all__ = ["BeatCollector", "WordSerializer"]
+__all__ = ["DONE_LATENCY", "BeatCollector", "WordSerializer"]
+
+DONE_LATENCY = 1
+"""Clocks from the leaving of a visit's last beat or word to ``visit_done``."""
 
 
 class BeatCollector(wiring.Component):
@@ -21,6 +24,9 @@ class BeatCollector(wiring.Component):
     With several ``turns`` all steps of the first lanes come first, then those of the next ones; T
     is then a multiple of ``edge.pb``. A beat is complete with its last step of the last turn.
     """
+
+    latency = 1 + Fifo.latency
+    """Clocks from a beat's last step to the beat: a register, then the FIFO."""
 
     o: stream.Interface
 
@@ -110,6 +116,9 @@ class WordSerializer(wiring.Component):
     Ports: in ``push``, ``words``; ``o``, stream of unsigned(width); out ``visit_done``. A visit is
     ``turns`` pushes; those of up to ``visits`` visits are kept, and each visit must hold a credit.
     """
+
+    latency = Fifo.latency + 1
+    """Clocks from a push to its first word: the FIFO, then a register."""
 
     o: stream.Interface
 

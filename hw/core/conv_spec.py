@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sterna.golden.errors import DesignError
-from sterna.hw.core.collector import BeatCollector, WordSerializer
+from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
+from sterna.hw.core.credit import Credit
+from sterna.hw.core.delays import Delays
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import (
@@ -255,6 +257,20 @@ class ConvSpec:
             came = LaneTurns.clocks(came, self.turns, self.front.held)
         behind = self.join_latency + NeuronScan.latency_of(self.params)
         return tuple(clock + behind for clock in came)
+
+    def delays(self) -> Delays:
+        """Of the main front's visits; see `sterna.hw.core.input_join` for those of other inputs."""
+        scan, steps = self.scan_clocks(), self.steps
+        if self.readout:
+            # All words of a turn come out of one register.
+            ends = [(turn + 1) * steps - 1 for turn in range(self.turns)]
+            at = [scan[t] + WordSerializer.latency for t in ends for _ in range(self.scan_pe)]
+        else:
+            # A beat is complete in the last turn.
+            e, before = self.out_edge, (self.turns - 1) * steps
+            ends = [min((beat + 1) * e.pb, e.planes) - 1 for beat in range(e.plane_beats)]
+            at = [scan[before + t] + BeatCollector.latency for t in ends]
+        return Delays(tuple(at), DONE_LATENCY + Credit.latency)
 
     @property
     def credits(self) -> int:

@@ -8,7 +8,7 @@ from sterna.golden.errors import DesignError
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
-from sterna.hw.core.walker import Loop
+from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander, copy_depth
@@ -18,7 +18,10 @@ from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import piece_width
 
-__all__ = ["ENGINES", "FrontSpec"]
+__all__ = ["ACT_LATENCY", "ENGINES", "FrontSpec"]
+
+ACT_LATENCY = 1
+"""Clocks of the choice of lanes and planes between line buffer and dot product."""
 
 #: Of the dot product: weights from a memory, in the logic, or as tables of sums.
 ENGINES = ("compress", "constant", "tables")
@@ -120,9 +123,8 @@ class FrontSpec:
     @property
     def sum_latency(self) -> int:
         """Clocks of the accumulators; none where a dot product is all of a sum."""
-        if self.engine == "compress":
-            return 1 if self.kind == "ternary" else 2
-        return int(self.folds > 1)
+        alone = self.engine != "compress" and self.folds == 1
+        return 0 if alone else Accumulator.latency_of(self.pops)
 
     @property
     def visits(self) -> int:
@@ -213,10 +215,11 @@ class FrontSpec:
     def step_clocks(self) -> tuple[int, ...]:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
-        dot = 1 + LineBuffer.latency + 1 + self.dot_latency
-        first = dot + (self.folds - 1) * self.plane_groups + 1 + self.sum_latency
-        if self.tp > self.bits:
-            return tuple(first + 1 + t for t in range(self.steps))
+        dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
+        whole = dot + (self.folds - 1) * self.plane_groups + self.sum_latency
+        first = whole + StepFeeder.latency_of(self.sums)
+        if self.sums > 1:
+            return tuple(first + t for t in range(self.steps))
         joined = self.parts if self.parts > 1 else 0
         if self.held:
             return tuple(first + joined + t for t in range(self.steps))

@@ -32,6 +32,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
+from sterna.hw.core.delays import Delays
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, inside
@@ -44,7 +45,9 @@ __all__ = [
     "SumQueue",
     "add_up",
     "add_up_clocks",
+    "shortcut_frees",
     "shortcut_visits",
+    "sum_delays",
     "sum_visits",
 ]
 
@@ -77,8 +80,21 @@ def sum_visits(main: FrontSpec, other: FrontSpec, visit: int) -> int:
     complete, the main front starts a clock later, takes the last step, and a clock later the other
     front may start. The queue is as many visits deep (T steps each, held pixels one value).
     """
+    delays = sum_delays(main, other)
+    return -(-(delays.tokens[0] + delays.back) // visit)
+
+
+def sum_delays(main: FrontSpec, other: FrontSpec) -> Delays:
+    """Of another front, whose sums the ``main`` one takes."""
     complete = other.step_clocks()[0 if other.held else -1]
-    return -(-(complete + 1 + main.step_clocks()[-1] + 1) // visit)
+    return Delays((complete + Credit.latency,), main.step_clocks()[-1] + Credit.latency)
+
+
+def shortcut_frees(main: FrontSpec, shortcut: ShortcutSpec) -> tuple[int, ...]:
+    """Clocks from a start of the main front until each beat of a shortcut's visit has left room."""
+    e, k = shortcut.edge, shortcut.beat_steps
+    ends = [min((beat + 1) * k, main.steps) - 1 for beat in range(e.plane_beats)]
+    return tuple(main.step_clocks()[t] + Fifo.freeing for t in ends)
 
 
 def shortcut_visits(main: FrontSpec, visit: int) -> int:
@@ -87,7 +103,7 @@ def shortcut_visits(main: FrontSpec, visit: int) -> int:
     From the last beat of a visit until its place may be used again: a clock until the main front
     starts, which takes the last step, and a clock until the next beat may come.
     """
-    return -(-(1 + main.step_clocks()[-1] + 1) // visit)
+    return -(-(Credit.latency + main.step_clocks()[-1] + Fifo.freeing) // visit)
 
 
 class SumQueue(wiring.Component):

@@ -64,6 +64,11 @@ class LaneTurns(wiring.Component):
         return {} if kept else {"memory": MemoryShape(bits, steps, "comb")}
 
     @staticmethod
+    def kept_of(steps: int, held: bool) -> int:
+        """Moves for which sums are kept, in registers where there is no memory."""
+        return 1 if held else steps
+
+    @staticmethod
     def clocks(arrivals: tuple[int, ...], turns: int, held: bool) -> tuple[int, ...]:
         """The clock of every item out, for steps in that come at ``arrivals``."""
         begin = 1 + arrivals[0 if held else -1]
@@ -90,11 +95,11 @@ class LaneTurns(wiring.Component):
         ]
         if self.held:
             load = self.valid_in & self.first_in
-            kept = self._chain(m, load, load | (running & at_end), 1)
+            kept = self._chain(m, load, load | (running & at_end))
         elif self.memories:
             kept = self._memory(m, running, step)
         else:
-            kept = self._chain(m, self.valid_in, self.valid_in | running, self.steps)
+            kept = self._chain(m, self.valid_in, self.valid_in | running)
         m.d.comb += self.x.eq(kept)
         return m
 
@@ -103,7 +108,8 @@ class LaneTurns(wiring.Component):
         size = len(self.x)
         return Cat(Mux(load, self.x_in[:-size], kept[size:]), self.x_in[-size:])
 
-    def _chain(self, m: Module, load: Value, move: Value, length: int) -> Value:
+    def _chain(self, m: Module, load: Value, move: Value) -> Value:
+        length = self.kept_of(self.steps, self.held)
         stages = [Signal(len(self.x_in), name=f"kept_{n}", reset_less=True) for n in range(length)]
         with m.If(move):
             for stage, value in zip(stages, [self._moved(load, stages[-1]), *stages]):

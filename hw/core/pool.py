@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
+from sterna.hw.core.delays import Delays
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
@@ -66,6 +67,11 @@ class PoolSpec:
     @property
     def fifo_depth(self) -> int:
         return max(2, self.credits)
+
+    def delays(self) -> Delays:
+        """The value and its ``done`` are registers in front of the FIFO."""
+        last = self.visit_clocks - 1 + Walker.latency + LineBuffer.latency
+        return Delays((last + 1 + Fifo.latency,), 1 + Credit.latency)
 
     def memories(self) -> Memories:
         """What a `SpikingPool` makes, by its place."""

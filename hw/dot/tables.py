@@ -182,6 +182,7 @@ class TablesDot(wiring.Component):
         self.tree = plan(self._heights(), self._tree_width, family)
         # The table's register, the tree, the register behind the correction.
         self.latency = 1 + self.tree.latency + 1
+        self.row_latency = self.latency - 1  # the row waits for the sums to be corrected
         ports = {
             "act": In(self.act_lanes * tp),
             "z": Out(pe * self.sums * width),
@@ -227,7 +228,7 @@ class TablesDot(wiring.Component):
         entries, corrections = self._tables(m)
         digits = build(m, self.tree, self._leaves(entries), "sum", self.pe * self.sums)
         w = self.width
-        row = delay(m, self.row, self.latency - 1, "row_{0}", True) if self.shape.rows > 1 else 0
+        row = delay(m, self.row, self.row_latency, "row_{0}", True) if self.shape.rows > 1 else 0
         for p in range(self.pe):
             held = corrections[p // self.shape.block].word_select(row, self.shape.block * w)
             minus = held.word_select(p % self.shape.block, w)

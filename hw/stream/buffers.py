@@ -93,6 +93,10 @@ class Fifo(wiring.Component):
     flip-flops; ``o.payload`` is a memory read at a register's address.
     """
 
+    latency = 1
+    freeing = 1
+    """Clocks from a beat's leaving to the first in which another may come in its place."""
+
     i: stream.Interface
     o: stream.Interface
     level: Signal
