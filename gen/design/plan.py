@@ -200,10 +200,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     )
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)
-    g = spec.geometry
-    pixels = g.out_height * g.out_width * spec.output_groups
-    law = {"compute": pixels * spec.visit_clocks, "input": g.input_beats}
-    return replace(core, law=law | ({"gearbox": gear} if gear else {}))
+    return replace(core, law=spec.law() | ({"gearbox": gear} if gear else {}))
 
 
 def _neuron(p: _Plan, target: Neuron | Readout) -> None:
@@ -252,14 +249,8 @@ def _pool(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     edge = _wish(p, nodes, None if whole else p.streams[source])
     gear = _branch(p, source, nodes.name, 0, edge)
     spec = pool_spec(p.network, nodes.name, edge)
-    g, made = spec.geometry, spec.out_edge
-    out = g.out_height * g.out_width
-    law = {
-        "compute": out * g.edge.beats_per_pixel * spec.visit_clocks,
-        "input": g.input_beats,
-        "output": out * made.beats_per_pixel,
-    }
-    return _unweighted(p, nodes, edge, made, law | ({"gearbox": gear} if gear else {}))
+    law = spec.law() | ({"gearbox": gear} if gear else {})
+    return _unweighted(p, nodes, edge, spec.out_edge, law)
 
 
 def _merge(p: _Plan, nodes: CoreNodes) -> CoreDesign:

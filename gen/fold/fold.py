@@ -27,6 +27,7 @@ from sterna.golden.names import show
 from sterna.golden.network import Conv2d, Linear, Network
 from sterna.golden.values import integer
 from sterna.golden.window import window_of
+from sterna.hw.core.law import visit_clocks
 
 __all__ = [
     "check_folding",
@@ -209,7 +210,7 @@ def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, ban
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
     _, oh, ow = network.shape[name]
-    visit = max(visit_items(network, name, simd, tp), -(-network.steps // banks))
+    visit = visit_clocks(visit_items(network, name, simd, tp), network.steps, banks)
     return oh * ow * (node.out_channels // pe) * visit
 
 
@@ -218,7 +219,7 @@ def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     node = network[name]
     assert isinstance(node, Conv2d | Linear)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
-    return channels * kh * kw // simd * -(-network.planes(node.input) // tp)
+    return channels * kh * kw // simd * word_clocks(network, name, tp)
 
 
 def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:

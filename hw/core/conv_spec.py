@@ -18,6 +18,7 @@ from sterna.hw.core.input_join import (
     sum_visits,
 )
 from sterna.hw.core.lane_turns import LaneTurns, most_turns
+from sterna.hw.core.law import visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks
@@ -157,7 +158,8 @@ class ConvSpec:
         """Initiation interval of the law, clocks an image (DESIGN section 4)."""
         inputs = [f.geometry.input_beats for f in self.fronts]
         inputs += [self.front.visits * s.edge.plane_beats for s in self.shortcuts]
-        return max(self.front.visits * self.visit_interval, *inputs)
+        terms = visit_terms(self.front.visits, self.visit_clocks, max(inputs), self.out_beats)
+        return max(terms.values())
 
     @property
     def weight_region(self) -> int | None:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from sterna.golden.errors import DesignError
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.law import visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.dot.compress import DotProduct
@@ -134,12 +135,16 @@ class FrontSpec:
     @property
     def visit_clocks(self) -> int:
         """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
-        return max(self.folds * self.plane_groups, -(-self.steps // self.banks))
+        return visit_clocks(self.folds * self.plane_groups, self.steps, self.banks)
+
+    def law(self) -> dict[str, int]:
+        """The terms of this input alone, see `sterna.hw.core.law`."""
+        return visit_terms(self.visits, self.visit_clocks, self.geometry.input_beats)
 
     @property
     def interval(self) -> int:
-        """Initiation interval of this input alone, clocks an image (DESIGN section 4)."""
-        return max(self.visits * self.visit_clocks, self.geometry.input_beats)
+        """Initiation interval of this input alone, clocks an image."""
+        return max(self.law().values())
 
     @property
     def weight_depth(self) -> int:

@@ -10,6 +10,7 @@ from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.delays import Delays
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.law import visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.memory.delay import delay
@@ -51,13 +52,16 @@ class PoolSpec:
     def visit_clocks(self) -> int:
         return self.geometry.kernel[0] * self.geometry.kernel[1]
 
+    def law(self) -> dict[str, int]:
+        """See `sterna.hw.core.law`: a visit makes one beat, of one window pixel a clock."""
+        g = self.geometry
+        visits = g.out_height * g.out_width * g.edge.beats_per_pixel
+        return visit_terms(visits, self.visit_clocks, g.input_beats, 1)
+
     @property
     def interval(self) -> int:
-        """Clocks an image: one window pixel a clock, or the input."""
-        g = self.geometry
-        return max(
-            g.out_height * g.out_width * g.edge.beats_per_pixel * self.visit_clocks, g.input_beats
-        )
+        """Clocks an image."""
+        return max(self.law().values())
 
     @property
     def credits(self) -> int:
