@@ -2,16 +2,18 @@
 #
 #   make demo | board-demo | test | test-all | formal | lint | bench | verilog | sim | train
 #   make bitstream | load | doctor | clean | distclean
+#   make docs | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
 #
 # TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
 # TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
 # EXAMPLE=..  the example that verilog, sim, train, bitstream and load work on
 # BOARD=..    the board of bitstream and load; PORT=.. its serial port
+# TESTS=..    paths and options for pytest, of test, test-all and test-python
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
-        doctor clean distclean
+        doctor clean distclean docs test-python lock audit wheel
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= default
@@ -20,8 +22,10 @@ IMAGES ?= 1000
 BOARD ?= ulx3s-85f
 PORT ?= /dev/ttyUSB0
 WORKERS ?= 2
-BIN := .venv/bin
-STAMP := .venv/.installed
+TESTS ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
 
 # `make -j` must not reach Verilator's own make; pip must not ask.
 unexport MAKEFLAGS MFLAGS MAKELEVEL
@@ -35,30 +39,35 @@ VENV_FLAGS := --system-site-packages
 endif
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 venv: $(STAMP)
+
+# $(call new-venv,FOLDER,FLAGS): an environment of $(PYTHON). Without Debian's python3-venv there is
+# no ensurepip, but pip itself can still fill one.
+define new-venv
+test -x $(1)/bin/python || \
+if "$(PYTHON)" -c 'import ensurepip' 2>/dev/null; then \
+    "$(PYTHON)" -m venv $(2) $(1); \
+else \
+    "$(PYTHON)" -m venv --without-pip $(2) $(1) && \
+    "$(PYTHON)" -m pip --python $(1)/bin/python install -q pip; \
+fi
+endef
 
 $(STAMP): constraints.txt pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
 	@"$(PYTHON)" gen/tools/doctor.py --first
-	@# Without Debian's python3-venv there is no ensurepip, but pip itself can still fill a venv.
-	test -x $(BIN)/python || \
-	if "$(PYTHON)" -c 'import ensurepip' 2>/dev/null; then \
-	    "$(PYTHON)" -m venv $(VENV_FLAGS) .venv; \
-	else \
-	    "$(PYTHON)" -m venv --without-pip $(VENV_FLAGS) .venv && \
-	    "$(PYTHON)" -m pip --python .venv/bin/python install -q pip; \
-	fi
+	$(call new-venv,$(VENV),$(VENV_FLAGS))
 ifeq ($(TORCH),skip)
 	@$(BIN)/python -c 'import torch' 2>/dev/null || \
 	    { echo "TORCH=skip, but no torch is installed; install one or leave TORCH out" >&2; exit 3; }
-	grep -v '^torch==' constraints.txt > .venv/constraints.txt
+	grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 else
-	cp constraints.txt .venv/constraints.txt
+	cp constraints.txt $(VENV)/constraints.txt
 endif
-	$(BIN)/python -m pip install -q -c .venv/constraints.txt setuptools wheel $(PIP_TORCH)
-	$(BIN)/python -m pip install -q -c .venv/constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
+	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
 	touch $@
 
 demo: $(STAMP)
@@ -70,11 +79,18 @@ board-demo: $(STAMP)
 # --basetemp inside the repository: the YoWASP programs do not see /tmp.
 test: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest $(TESTS)
 
 test-all: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m ''
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m '' $(TESTS)
+
+# The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
+test-python:
+	@version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || \
+	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
+	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
+	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
 
 formal: $(STAMP)
 	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)
@@ -107,8 +123,51 @@ load: $(STAMP)
 doctor: $(STAMP)
 	$(BIN)/sterna doctor
 
+# The site, into build/site: API pages from docstrings, every link checked.
+docs: .venv-docs/.installed
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo build/site/index.html
+
+# An environment of its own: pages are made without importing what they describe, so without torch.
+.venv-docs/.installed: constraints.txt pyproject.toml setup.py
+	$(call new-venv,.venv-docs,)
+	.venv-docs/bin/python -m pip install -q -c constraints.txt setuptools wheel
+	.venv-docs/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	touch $@
+
+# What is installed, with hashes: of every extra, for every system and Python (of 3.11 from 3.11.5
+# on, which the documentation's theme needs).
+lock: .venv-tools/.installed
+	.venv-tools/bin/uv pip compile pyproject.toml --all-extras -c constraints.txt --universal \
+	    --python-version 3.11.5 --generate-hashes --no-annotate --no-config \
+	    --custom-compile-command 'make lock' --default-index https://pypi.org/simple -q \
+	    -o requirements.lock
+
+# Known faults of what is in the lock. --strict: without it, packages that pypi.org's list did not
+# answer for are left out, and "no known vulnerabilities" is said of nothing.
+audit: .venv-tools/.installed
+	@.venv-tools/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	    -r requirements.lock || { echo "make audit: not passed. Where it says that a package was not \
+	found or could not be audited, pypi.org did not answer for it from here and nothing was learned: \
+	run it where it does" >&2; exit 1; }
+
+.venv-tools/.installed: constraints.txt
+	$(call new-venv,.venv-tools,)
+	.venv-tools/bin/python -m pip install -q -c constraints.txt pip-audit uv
+	touch $@
+
+# dist/: a wheel and the sources. Where the commit has a tag, it is the version's.
+wheel: $(STAMP)
+	@said=$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])'); \
+	tag=$$(git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null || true); \
+	if test -n "$$tag" -a "$$tag" != "v$$said"; then \
+	    echo "make wheel: the tag $$tag is not version $$said of pyproject.toml" >&2; exit 1; \
+	fi
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
 clean:
-	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean
-	rm -rf .venv
+	rm -rf .venv .venv-*

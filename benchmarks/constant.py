@@ -27,7 +27,7 @@ from sterna.hw.core.spiking_conv import SpikingConv
 from sterna.hw.dot.constant import ConstantDot
 
 SHAPES = "16x144"
-FIRST = {"ecp5": 1.5, "xilinx7": 1.1}  # DESIGN section 4: dense, bare
+FIRST = {"ecp5": 1.5, "xilinx7": 1.1}  # docs/design.md#first-measurements: dense, bare
 
 
 def weights(pe: int, simd: int, kind: str, zeros: float) -> np.ndarray:

@@ -25,7 +25,7 @@ from cost_nets import random_design
 from cost_parts import by_module
 from scipy.optimize import nnls
 
-from sterna.gen.build.stages import read_folding
+from sterna.gen.build.folding_file import read_folding
 from sterna.gen.design.design import Design
 from sterna.gen.fold.fold import fold
 from sterna.gen.model import cost
@@ -33,6 +33,7 @@ from sterna.gen.model.features import top_parts
 from sterna.gen.tools.yosys import count, synth
 from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
 from sterna.golden import files
+from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 
 RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
@@ -105,7 +106,7 @@ def seeded(seed: int, family: str) -> tuple[Network, Design]:
 
 def kind_seeds(family: str, at: int) -> list[int]:
     """Seeds of designs of other kinds, to fit to (``at`` 0) or to check (1)."""
-    kinds = [k for k in KINDS if k != "tables" or family in ("ecp5", "xilinx7")]
+    kinds = [k for k in KINDS if k != "tables" or fabric_of(family).lut_ram]
     return [KINDS[k][at] + n for k in kinds for n in range(FEW)]
 
 

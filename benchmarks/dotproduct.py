@@ -1,4 +1,4 @@
-"""LUTs a lane and Fmax of the bare core, beside the first measurements in DESIGN.
+"""LUTs a lane and Fmax of the bare core, beside the first measurements (docs/design.md).
 
     python benchmarks/dotproduct.py [--shapes 8x36x1,...] [--targets ecp5,xilinx7] [--no-fmax]
                                     [--flat] [--dot-only] [--json FILE]
@@ -27,7 +27,8 @@ from sterna.hw.dot.compress import DotProduct
 
 SHAPES = "8x36x1,16x72x2,32x144x4"
 FLAT_LANES = 1000
-#: DESIGN section 4, 288 lanes, LUTs a lane: (target, kind) -> (combinational, pipelined + acc.)
+#: docs/design.md#first-measurements, 288 lanes, LUTs a lane, of (target, kind):
+#: (combinational, pipelined + accumulators)
 FIRST = {
     ("xilinx7", "ternary"): (3.05, None),
     ("xilinx7", "binary"): (2.06, None),
@@ -131,8 +132,8 @@ def main() -> None:
         "FF/lane",
         "latency",
         "MHz",
-        "DESIGN comb.",
-        "DESIGN pipelined+acc",
+        "first comb.",
+        "first pipelined+acc",
         "",
     ]
     lines: list[list[Any]] = [heading]
@@ -153,7 +154,7 @@ def main() -> None:
             ]
         )
     print(f"\nLUTs a lane of the bare core ({what}, registers included).")
-    print("DESIGN = first measurements in DESIGN (288 lanes); pipelined ones at 139 MHz on ECP5.")
+    print("first: the first measurements, 288 lanes (docs/design.md); pipelined: 139 MHz, ECP5.")
     print(table(lines))
     print("* yosys' estimate with two small LUTs in one LUT6 site; LUT/lane counts each as one.")
     print("scaled: from PE = 1 and PE = 2, see the head of this file.")

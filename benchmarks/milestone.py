@@ -17,7 +17,7 @@ from training import interval
 from sterna.golden.disk import write_atomic
 from sterna.train.data import datasets
 from sterna.train.run.milestone import read_trained, write_milestone
-from sterna.train.run.run import accuracy
+from sterna.train.run.trainer import accuracy
 
 
 def main() -> int:

@@ -30,10 +30,6 @@ RESULTS = ROOT / "benchmarks" / "results.json"
 DOCS = ROOT / "docs" / "performance.md"
 START, END = "<!-- table: benchmarks/networks.py -->", "<!-- end of table -->"
 CLOCK_MHZ = 100.0
-BLOCK_BITS = {"ecp5": 18 * 1024, "xilinx7": 36 * 1024, "ice40": 4 * 1024}
-"""Of one block as ``gen.tools.yosys`` counts them, parity bits included."""
-BLOCK_PORT = {"ecp5": 36, "xilinx7": 72, "ice40": 16}
-"""Bits that one such block reads in a clock."""
 ECP5_LUTS = {"25k": 24_288, "45k": 43_848, "85k": 83_640}
 
 
@@ -183,18 +179,19 @@ def synapses(network: Any) -> int:
 def least_blocks(network: Any, design: Any) -> float:
     """Block RAMs without which the memories that are in some cannot do: each for its bits, or for
     those read in a clock."""
+    from sterna.gen.device.family import family_of
     from sterna.gen.device.memories import mapped
     from sterna.gen.model.features import top_parts
     from sterna.gen.verilog.elaborate import top_spec
 
-    family = design.family
+    family, chip = design.family, family_of(design.family)
     shapes = [
         s
         for part in top_parts(top_spec(network, design, contents=False), family)
         for s in part.memories
         if mapped(s, family).bram
     ]
-    return sum(max(s.bits / BLOCK_BITS[family], s.width / BLOCK_PORT[family]) for s in shapes)
+    return sum(max(s.bits / chip.block_bits, s.width / chip.block_port) for s in shapes)
 
 
 def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict[str, Any], Path]:
@@ -289,6 +286,8 @@ def kept(design: Any) -> str:
 
 def derived(row: dict[str, Any]) -> dict[str, Any]:
     """What follows from clocks and cells at 100 MHz."""
+    from sterna.gen.device.family import family_of
+
     luts = row["lut"] + row["lutram"]
     images = CLOCK_MHZ * 1e6 / row["clocks"]
     out = {} if "bram_least" not in row else {"bram_fill": row["bram"] / max(1, row["bram_least"])}
@@ -298,7 +297,7 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
         "images": images,
         "images_per_klut": images / luts * 1000,
         "gsop_per_klut": row["synapses"] * images / 1e9 / (luts / 1000),
-        "bram_ratio": BLOCK_BITS[row["target"]] * row["bram"] / max(1, row["bram_bits"]),
+        "bram_ratio": family_of(row["target"]).block_bits * row["bram"] / max(1, row["bram_bits"]),
     }
 
 

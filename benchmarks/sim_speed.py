@@ -17,7 +17,7 @@ import numpy as np
 from common import ROOT, table, work_dir, write_results
 
 from sterna.gen.build.stages import Build, ensure, open_build
-from sterna.golden.network import Input, Network
+from sterna.golden.network import Network
 from sterna.golden.result import Result, compare
 from sterna.sim.simulator import Simulator
 
@@ -27,7 +27,6 @@ LIMIT = 30.0
 def images(network: Network, count: int) -> np.ndarray:
     """``count`` random images of the network's input, uint8."""
     node = network.input
-    assert isinstance(node, Input)
     rng = np.random.default_rng(1)
     if node.coding == "frames":
         return rng.integers(0, 2, (network.steps, count, *node.shape), dtype=np.uint8)

@@ -23,7 +23,7 @@ from sterna.hw.core.spiking_conv import SpikingConv
 from sterna.hw.dot.tables import TablesDot
 
 SHAPES = "16x144"
-FIRST = {"ecp5": 4.1, "xilinx7": 2.56}  # DESIGN section 4: ternary, bare
+FIRST = {"ecp5": 4.1, "xilinx7": 2.56}  # docs/design.md#first-measurements: ternary, bare
 
 
 def bare(pe: int, simd: int, rows: int, kind: str, target: str) -> TablesDot:

@@ -22,7 +22,7 @@ STEPS = 9
 def measure(recipe: Path, number: int) -> dict[str, float]:
     """Median seconds of a step by precision, and the median of their ratios."""
     from sterna.train.recipe.recipe import read_recipe
-    from sterna.train.run.run import Trainer
+    from sterna.train.run.trainer import Trainer
 
     found = read_recipe(recipe)
     stage = found.stages[number]

@@ -1,4 +1,4 @@
-"""Interval analysis: how wide every register must be (DESIGN section 3, Widths)."""
+"""Interval analysis: how wide every register must be (docs/design.md#widths)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout, WeightedNode
+from sterna.golden.network import Conv2d, Linear, Network, Readout, WeightedNode
 from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = [
@@ -196,8 +196,7 @@ def node_bounds(
     inside them (see ``rule_bounds``), where the rule has coefficients with 'coef', one range of
     all of them.
     """
-    node = network[name]
-    assert isinstance(node, (Neuron, Readout))
+    node = network.neuron(name)
     rule = node.rule
     lo = np.zeros(rule.channels, np.int64)
     hi = np.zeros(rule.channels, np.int64)

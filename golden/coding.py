@@ -1,4 +1,4 @@
-"""Images to spikes, and images to the bits of the input stream (DESIGN section 3, Inputs).
+"""Images to spikes, and images to the bits of the input stream (docs/design.md#inputs).
 
 Every coding is a function of (t, index) only, never of how a design is folded.
 """

@@ -18,12 +18,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from sterna.golden import flock
 from sterna.golden.errors import FileError
-
-try:
-    import fcntl
-except ImportError:  # no such locks on this system
-    fcntl = None
 
 __all__ = [
     "StrPath",
@@ -92,10 +88,10 @@ def _temporary(folder: Path) -> tuple[int, str]:
     """(handle, name) of a new file that is locked while the handle is open."""
     while True:
         handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=_PART, dir=folder)
-        if fcntl is None:
+        if not flock.THERE:
             return handle, name
         with contextlib.suppress(OSError):  # a disk without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            flock.lock(handle, wait=True)
         try:
             if os.path.samestat(os.fstat(handle), os.stat(name)):
                 return handle, name
@@ -122,10 +118,7 @@ def _sweep(path: str) -> None:
     handle = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
     try:
         free = time.time() - os.fstat(handle).st_mtime > _ABANDONED
-        if fcntl is not None and not free:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # OSError: its writer lives
-            free = True
-        if free:
+        if free or (flock.THERE and flock.lock(handle)):  # else its writer lives
             os.unlink(path)
     finally:
         os.close(handle)

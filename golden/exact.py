@@ -1,4 +1,4 @@
-"""The exact model: what every design must reproduce bit for bit (DESIGN section 3).
+"""The exact model: what every design must reproduce bit for bit (docs/arithmetic.md).
 
 Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the fast path
 (float32 convolutions, whose every partial sum is an integer below 2**22). Tests compare them.
@@ -171,15 +171,31 @@ def run(
 ) -> Result:
     """Compute the network on images, exactly.
 
-    images : integer array as ``coding.check_images`` describes
-    trace : names of Neuron, Pool or Merge nodes whose spikes are kept, or 'all'
-    exact : use the oracle (int32 on the CPU) for every layer, not only where float32 could round
-    device : torch device of the fast path, default CPU
-    batch : images computed at a time; the result does not depend on it
+    Parameters
+    ----------
+    network : Network
+    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        Pixels 0 .. 2**bits - 1, of any integer type.
+    trace : names, or 'all'
+        Neuron, Pool or Merge nodes whose spikes are kept.
+    exact : bool
+        Use the oracle (int32 on the CPU) for every layer, not only where float32 could round.
+    device : str or torch.device, optional
+        Of the fast path; default the CPU.
+    batch : int
+        Images computed at a time; the result does not depend on it.
 
-    Returns ``Result``; spikes are uint8, or wider where the stream's maximum is above 255.
-    NetworkError where a register could pass 32 bits; UsageError for images or names that do not
-    fit.
+    Returns
+    -------
+    Result
+        Its spikes are uint8, or wider where the stream's maximum is above 255.
+
+    Raises
+    ------
+    NetworkError
+        A register could pass 32 bits, or a pixel is outside the declared range.
+    UsageError
+        Images or names do not fit.
     """
     if not isinstance(network, Network):
         raise UsageError(f"run: {show(network)} is not a Network; give sterna.load(FOLDER)")

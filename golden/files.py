@@ -1,4 +1,4 @@
-"""Files: networks, weights images, and the way every file is written and read.
+"""Files of a network: writing, reading, and the ids that name its structure and its weights.
 
 numpy and safetensors only: a board's host imports this module. A reader gives back exactly what
 was written or raises FileError with one sentence; a writer leaves the whole file or the old one.
@@ -10,34 +10,10 @@ Network, two files in one folder
     ``network.safetensors``: ``<node>.weight`` int8 (O, C/groups, Kh, Kw) or (O, features);
     ``<node>.threshold | reset_by | v_init`` int32 (O,), ``<node>.bias`` int32 (O,) or (T, O),
     ``<node>.coef.<k>`` int32 (O,).
-
-Weights image ``weights.sterna``, all numbers little-endian
-    ======  =====  =========================================================================
-    offset  bytes  meaning
-    ======  =====  =========================================================================
-    0       8      magic, the characters "STERNAW" and a zero
-    8       4      u32 version, 1
-    12      4      u32 length of the whole file in bytes
-    16      32     structure_id (sha256): must equal the design's
-    48      32     weights_id (sha256): which tensors these are; never a reason to refuse
-    80      4      u32 number of regions n, 0 .. 256
-    84      16*n   region table, ascending region number, each entry: u32 region (0 .. 255),
-                   u32 offset of its first word from the start of the file, u32 words
-                   (1 .. 2**20), u32 CRC-32 of its bytes
-    84+16n  4      u32 CRC-32 of all bytes before this one
-    then           the regions' u32 words, one region after the other, nothing between or after
-    ======  =====  =========================================================================
-
-    CRC-32 is zlib's (IEEE 802.3, reflected, 0xFFFFFFFF in and out). Word k of a region is what a
-    host writes to address k of that region of the daisy chain. Regions behind those of the chain
-    are the contents of the fixed memories.
 """
 
 import hashlib
-import struct
-import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +60,10 @@ __all__ = [
     "structure_id",
     "structure_ids",
     "weights_id",
-    "WeightsImage",
-    "pack_weights_image",
-    "parse_weights_image",
-    "write_weights_image",
-    "read_weights_image",
 ]
 
 FORMAT, VERSION = "sterna-network", 1
 JSON_LIMIT = 64 << 20
-MAGIC = b"STERNAW\0"
-IMAGE_HEAD, IMAGE_ENTRY = struct.Struct("<8sII32s32sI"), struct.Struct("<IIII")
-MAX_REGIONS, MAX_WORDS = 256, 1 << 20
-
-
-# --- networks -------------------------------------------------------------------------------
-
 AGAIN = "copy it again or make it again with 'sterna quantize'"
 REAL = ("amplitude", "scale")
 """Metadata in real units: kept in the file, no part of the structure."""
@@ -207,7 +171,22 @@ def save(network: Network, folder: StrPath) -> None:
 
 
 def load(folder: StrPath) -> Network:
-    """The network that ``save`` wrote into ``folder``. FileError with one sentence otherwise."""
+    """The network in a folder: an example's, a build's, or what ``save`` wrote.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds network.json and network.safetensors.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    FileError
+        A file is missing, damaged, altered or of a newer version.
+    """
     folder = path_of("network", folder)
     path = folder / "network.json"
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)
@@ -376,103 +355,3 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
         raise FileError(f"{read.path}: {read.what} has the unknown op '{op}'; update Sterna")
     read.done()
     return n
-
-
-# --- weights images -------------------------------------------------------------------------
-
-IMAGE_AGAIN = "copy it again or make it again with 'sterna pack'"
-
-
-@dataclass(frozen=True, eq=False)
-class WeightsImage:
-    """structure_id and weights_id, 64 hexadecimal digits each; regions: number -> uint32 words.
-
-    Of a design with n reloadable memories (register ``config``), regions 0 .. n - 1 are these, and
-    those from n on are the contents of its fixed ones.
-    """
-
-    structure_id: str
-    weights_id: str
-    regions: dict[int, np.ndarray]
-
-    def reloadable(self, count: int) -> dict[int, np.ndarray]:
-        """The regions that can be loaded into a design with ``count`` reloadable memories."""
-        return {number: words for number, words in self.regions.items() if number < count}
-
-    def rom_crc(self, count: int) -> int:
-        """CRC-32 of the words of the other regions, in ascending number, 0 without any: what such
-        a design's register ``rom_crc`` must show."""
-        fixed = sorted(number for number in self.regions if number >= count)
-        return zlib.crc32(b"".join(self.regions[n].astype("<u4").tobytes() for n in fixed))
-
-
-def pack_weights_image(structure: str, weights: str, regions: Mapping[int, np.ndarray]) -> bytes:
-    """The bytes of weights.sterna (layout: module docstring). ``regions``: number 0 .. 255 ->
-    uint32 (words,), 1 .. 2**20 words. FileError for anything else."""
-    ids = []
-    for name, text in (("structure_id", structure), ("weights_id", weights)):
-        if len(text) != 64 or set(text) - set("0123456789abcdef"):
-            raise FileError(f"weights image: {name} {text!r} is not 64 hexadecimal digits")
-        ids.append(bytes.fromhex(text))
-    table, body = b"", b""
-    start = IMAGE_HEAD.size + IMAGE_ENTRY.size * len(regions) + 4
-    for number in sorted(regions):
-        words = np.asarray(regions[number])
-        if not 0 <= number < MAX_REGIONS or words.dtype != np.uint32 or words.ndim != 1:
-            raise FileError(
-                f"weights image: region {number} is not uint32 words with number 0..255"
-            )
-        if not 1 <= len(words) <= MAX_WORDS:
-            raise FileError(f"weights image: region {number} has {len(words)} words, not 1..2**20")
-        data = words.astype("<u4").tobytes()
-        table += IMAGE_ENTRY.pack(number, start + len(body), len(words), zlib.crc32(data))
-        body += data
-    head = IMAGE_HEAD.pack(MAGIC, VERSION, start + len(body), *ids, len(regions)) + table
-    return head + struct.pack("<I", zlib.crc32(head)) + body
-
-
-def parse_weights_image(data: bytes, name: StrPath = "weights image") -> WeightsImage:
-    """The content of a weights image; FileError, naming ``name``, unless every byte is right."""
-
-    def need(right: bool, cause: str) -> None:
-        if not right:
-            raise FileError(f"{name}: truncated or altered, {cause}; {IMAGE_AGAIN}")
-
-    need(len(data) >= IMAGE_HEAD.size + 4, f"only {len(data)} bytes")
-    magic, version, size, structure, weights, count = IMAGE_HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise FileError(f"{name}: is not a Sterna weights image; {IMAGE_AGAIN}")
-    if version > VERSION:
-        raise FileError(
-            f"{name}: is version {version}, this Sterna reads version {VERSION}; update Sterna"
-        )
-    need(count <= MAX_REGIONS and version == VERSION, "impossible header")
-    end = IMAGE_HEAD.size + IMAGE_ENTRY.size * count
-    need(len(data) >= end + 4, "the region table is cut")
-    need(zlib.crc32(data[:end]) == struct.unpack_from("<I", data, end)[0], "header CRC differs")
-    need(len(data) == size, f"{len(data)} bytes instead of {size}")
-    regions: dict[int, np.ndarray] = {}
-    at, last = end + 4, -1
-    for k in range(count):
-        number, offset, words, crc = IMAGE_ENTRY.unpack_from(data, IMAGE_HEAD.size + 16 * k)
-        need(last < number < MAX_REGIONS and 1 <= words <= MAX_WORDS, "impossible region table")
-        need(offset == at and at + 4 * words <= size, f"region {number} is out of place")
-        part = data[at : at + 4 * words]
-        need(zlib.crc32(part) == crc, f"CRC of region {number} differs")
-        regions[number] = np.frombuffer(part, "<u4").astype(np.uint32)
-        at, last = at + 4 * words, number
-    need(at == size, "bytes after the last region")
-    return WeightsImage(structure.hex(), weights.hex(), regions)
-
-
-def write_weights_image(
-    path: StrPath, structure: str, weights: str, regions: Mapping[int, np.ndarray]
-) -> None:
-    """Write weights.sterna: ``pack_weights_image``, then ``write_atomic``."""
-    write_atomic(path, pack_weights_image(structure, weights, regions))
-
-
-def read_weights_image(path: StrPath) -> WeightsImage:
-    """Read weights.sterna; FileError unless every byte is right."""
-    limit = IMAGE_HEAD.size + 4 + MAX_REGIONS * (IMAGE_ENTRY.size + 4 * MAX_WORDS)
-    return parse_weights_image(read_bytes(path, limit, IMAGE_AGAIN), path)

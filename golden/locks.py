@@ -5,7 +5,6 @@ from a process however that ends. It is between commands of Sterna, not against 
 """
 
 import contextlib
-import errno
 import os
 import sys
 import threading
@@ -13,20 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from sterna.golden import flock
 from sterna.golden.disk import StrPath, sweep
 from sterna.golden.errors import UsageError
-
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: see that nothing else works in the folder
-    fcntl = None
 
 __all__ = ["WAIT", "held", "reading"]
 
 WAIT = 600.0
 """Seconds after which a command that waits for another one gives up."""
 _POLL = 0.05  # s
-_BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
 _threads: dict[tuple[int, int], threading.RLock] = {}
 _depth: dict[tuple[int, int], int] = {}
 _guard = threading.Lock()
@@ -87,22 +81,20 @@ def _locked(path: Path, alone: bool, wait: float) -> Iterator[bool]:
 
 
 def _open(path: Path) -> int:
-    if fcntl is None:
+    if not flock.THERE:
         raise OSError("no locks")
     flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
     return os.open(path, flags)
 
 
 def _take(handle: int, path: Path, alone: bool, end: float, wait: float) -> None:
-    assert fcntl is not None
     said = False
     while True:
         try:
-            fcntl.flock(handle, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            return
-        except OSError as e:
-            if e.errno not in _BUSY:
-                return  # no locks on this disk
+            if flock.lock(handle, alone):
+                return
+        except OSError:
+            return  # no locks on this disk
         if time.monotonic() > end:
             raise _late(path, wait)
         if not said:

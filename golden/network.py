@@ -1,4 +1,4 @@
-"""The integer network: a graph of nodes, validated, with its shapes (DESIGN section 2). numpy only.
+"""The integer network: a graph of nodes, validated, with its shapes (docs/design.md). numpy only.
 
 The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 """
@@ -6,9 +6,10 @@ The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.graph import inputs_first
 from sterna.golden.names import NAME, check_name, show
 from sterna.golden.nodes import (
     CODINGS,
@@ -48,6 +49,8 @@ __all__ = [
     "steps_of",
 ]
 
+_Kind = TypeVar("_Kind")
+
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
 
@@ -77,9 +80,28 @@ def _nodes(given: Any) -> tuple[Node, ...]:
 class Network:
     """A directed acyclic graph of nodes over T steps, checked when it is made.
 
-    ``order`` names nodes inputs-first, ``shape[name]`` is (C, H, W), ``maximum[name]`` the largest
-    value of a spike stream (pixels: 2**bits - 1). Exactly one Input and one Readout; every other
-    node is read by something. Raises NetworkError naming the node.
+    Parameters
+    ----------
+    steps : int
+        T, 1 .. 1,024.
+    nodes : sequence of nodes
+        In any order; exactly one Input and one Readout, and every other node is read by something.
+    name : str
+        ``[a-z][a-z0-9_]*``, at most 64 characters.
+
+    Attributes
+    ----------
+    order : list of str
+        Names of the nodes, inputs first.
+    shape : dict
+        (C, H, W) by name.
+    maximum : dict
+        The largest value of a spike stream by name (pixels: 2**bits - 1).
+
+    Raises
+    ------
+    NetworkError
+        The graph or a shape is wrong; names the node.
     """
 
     steps: int
@@ -98,7 +120,7 @@ class Network:
             if n.name in self._by_name:
                 raise NetworkError(f"node '{n.name}': the name is used twice")
             self._by_name[n.name] = n
-        self._sort()
+        self.order = inputs_first({n.name: n.inputs for n in self.nodes})
         for kind in (Input, Readout):
             if sum(isinstance(n, kind) for n in self.nodes) != 1:
                 raise NetworkError(f"network: needs exactly one {kind.__name__} node")
@@ -126,7 +148,31 @@ class Network:
         return next(n for n in self.nodes if isinstance(n, Readout))
 
     def is_weighted(self, name: str) -> bool:
-        return isinstance(self[name], (Conv2d, Linear))
+        """Whether the node makes weighted sums, which only neurons read."""
+        return isinstance(self[name], WeightedNode)
+
+    def weighted(self, name: str) -> WeightedNode:
+        """The Conv2d or Linear ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Conv2d, Linear)
+
+    def neuron(self, name: str) -> Neuron | Readout:
+        """The Neuron or Readout ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Neuron, Readout)
+
+    def pool(self, name: str) -> Pool:
+        """The Pool ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Pool)
+
+    def merge(self, name: str) -> Merge:
+        """The Merge ``name``; NetworkError where that is another node."""
+        return self._of_kind(name, Merge)
+
+    def _of_kind(self, name: str, *kinds: type[_Kind]) -> _Kind:
+        node = self[name]
+        if not isinstance(node, kinds):
+            wanted = " or ".join(k.__name__ for k in kinds)
+            raise NetworkError(f"node '{name}': is a {type(node).__name__}, not a {wanted}")
+        return node
 
     def is_pixels(self, name: str) -> bool:
         """True for the raw pixels of a direct input: bit planes of one value, for all steps."""
@@ -138,36 +184,8 @@ class Network:
         return self.maximum[name].bit_length()
 
     def planes(self, name: str) -> int:
-        """Bit planes of a stream: T*b, or the pixel's bits (DESIGN section 4)."""
+        """Bit planes of a stream: T*b, or the pixel's bits (docs/design.md#stream-order)."""
         return self.bits(name) * (1 if self.is_pixels(name) else self.steps)
-
-    def _sort(self) -> None:
-        self.order, state = [], {}
-        for root in self._by_name:  # iterative depth-first search; state 1 = open, 2 = done
-            stack = [(root, iter(self._by_name[root].inputs))]
-            if state.setdefault(root, 1) == 2:
-                continue
-            while stack:
-                name, it = stack[-1]
-                child = next(it, None)
-                if child is None:
-                    stack.pop()
-                    if state[name] != 2:
-                        state[name] = 2
-                        self.order.append(name)
-                elif child not in self._by_name:
-                    raise NetworkError(
-                        f"node '{name}': reads unknown node '{child}'; known nodes are "
-                        f"{', '.join(list(self._by_name)[:40])}"
-                    )
-                elif state.get(child) == 1:
-                    raise NetworkError(
-                        f"node '{child}': is part of a cycle through '{name}'; only feed-forward "
-                        "graphs can be built"
-                    )
-                elif child not in state:
-                    state[child] = 1
-                    stack.append((child, iter(self._by_name[child].inputs)))
 
     def _check(self, n: Node) -> None:
         if isinstance(n, Input):

@@ -1,4 +1,4 @@
-"""The nodes of an integer network, each checked when it is made (DESIGN section 2). numpy only."""
+"""The nodes of an integer network, each checked when it is made (docs/design.md). numpy only."""
 
 import math
 from dataclasses import dataclass
@@ -53,8 +53,26 @@ def _weights(node: str, weight: Any, kind: str, ndim: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Input:
-    """Images of shape (C, H, W). ``direct`` pixels have ``bits`` bits; all other codings are
-    binary spikes over T steps: ``frames`` are given, ``rate`` and ``latency`` are computed."""
+    """Where images enter.
+
+    Parameters
+    ----------
+    name : str
+        ``[a-z][a-z0-9_]*``, at most 64 characters, as every node's.
+    shape : (C, H, W)
+    coding : str
+        'direct' (raw pixels, at every step), 'frames' (T binary frames, given), 'rate' or
+        'latency' (T steps of spikes, computed from 8-bit pixels).
+    bits : int
+        Bits of a 'direct' pixel, 1 .. 8.
+    seed : int
+        Of the 'rate' coding, 0 .. 2**32-1.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "input"
     name: str
@@ -85,8 +103,27 @@ class Input:
 
 @dataclass(frozen=True, eq=False)
 class Conv2d:
-    """Weighted sum over a window. weight int8 (O, C/groups, Kh, Kw); zero padding
-    (top, bottom, left, right); dilation 1."""
+    """Weighted sum over a window, with zero padding and without dilation.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    weight : int8 (O, C/groups, Kh, Kw)
+        Of {-1, 0, +1}, or of {-1, +1} where ``kind`` is 'binary'.
+    stride : (y, x)
+    padding : (top, bottom, left, right)
+        Each smaller than the kernel of its direction.
+    groups : int
+    kind : str
+        'ternary' or 'binary'.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "conv2d"
     name: str
@@ -135,9 +172,30 @@ class Conv2d:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """Weighted sum over a whole (C, H, W) map. weight int8 (O, C*H*W), torch order (c, y, x)."""
+    """Weighted sum over a whole (C, H, W) map.
+
+    It has the stride, padding and groups of a 1x1 convolution of one pixel of C*H*W channels.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    weight : int8 (O, C*H*W)
+        In torch's order (c, y, x); values as `Conv2d`'s.
+    kind : str
+        'ternary' or 'binary'.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "linear"
+    stride: ClassVar[tuple[int, int]] = (1, 1)
+    padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
+    groups: ClassVar[int] = 1
     name: str
     input: str
     weight: np.ndarray
@@ -165,7 +223,23 @@ WeightedNode = Conv2d | Linear
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """Spiking neurons fed by weighted sums and, with coefficients, by spikes (shortcuts)."""
+    """Spiking neurons fed by weighted sums and, with coefficients, by spikes (shortcuts).
+
+    Parameters
+    ----------
+    name : str
+    inputs : tuple of str
+        Names of what is added: weighted nodes, and nodes of spikes.
+    rule : NeuronRule
+        Its ``shifts`` go with the weighted inputs, its ``coef`` with the others, in their order.
+    amplitude : float
+        Real value of a spike; metadata.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "neuron"
     name: str
@@ -182,7 +256,25 @@ class Neuron:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Pooling without padding: 'sum' adds, 'or' joins, 'first' passes the earliest spike only."""
+    """Pooling of spikes, without padding.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    mode : str
+        'sum' adds, 'or' joins, 'first' passes the earliest spike only; the last two of 1-bit
+        spikes.
+    kernel : (y, x)
+    stride : (y, x), optional
+        Default the kernel.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "pool"
     name: str
@@ -206,10 +298,24 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """Streams that meet: 'add', 'concat' (channels), 1-bit 'or', 'and', 'andnot' (a and not b).
+    """Streams that meet.
 
-    ``shifts``: left shift of each input's values before an add or concat, for inputs whose
-    amplitudes are powers of two apart; zeros by default.
+    Parameters
+    ----------
+    name : str
+    inputs : tuple of str
+        Names of two nodes or more.
+    mode : str
+        'add', 'concat' (channels), of 1-bit spikes 'or', 'and', 'andnot' (the first and not the
+        second).
+    shifts : tuple of int
+        Left shift of each input's values before an 'add' or 'concat', for inputs whose amplitudes
+        are powers of two apart, 0 .. 8; default zeros.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
     """
 
     op: ClassVar[str] = "merge"
@@ -242,8 +348,25 @@ class Merge:
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """The classes: one neuron a class that never resets ('membrane', 'first_spike'), or the spike
-    count of a neuron with a reset of its own ('count'). ``scale`` is the real value of one unit."""
+    """The classes: one neuron a class; logits are int32, the class is the largest one's index.
+
+    Parameters
+    ----------
+    name : str
+    inputs : tuple of str
+        As a `Neuron`'s.
+    rule : NeuronRule
+        Without delay; with a reset for 'count', without for the others.
+    mode : str
+        'membrane' (v after the last step), 'count' (spikes), 'first_spike' (the earliest).
+    scale : float
+        Real value of one unit of a logit, one for all classes; metadata.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
 
     op: ClassVar[str] = "readout"
     name: str

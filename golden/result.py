@@ -15,8 +15,16 @@ __all__ = ["Result", "Difference", "compare"]
 
 @dataclass(eq=False)
 class Result:
-    """logits int32 [B, n]; classes int64 [B], the lowest index of the largest logit; spikes of
-    the traced nodes, in network order, unsigned [T,B,C,H,W]."""
+    """What a run gives, whoever ran it.
+
+    Parameters
+    ----------
+    logits : int32 [B, n]
+    classes : int64 [B]
+        The lowest index of the largest logit.
+    spikes : dict of unsigned [T,B,C,H,W]
+        By name, of the traced nodes, in network order.
+    """
 
     logits: np.ndarray
     classes: np.ndarray
@@ -61,8 +69,23 @@ def compare(
     """The first difference of two results, or None: nodes in network order, then t, b, c, y, x;
     then logits, then classes.
 
-    ``nodes``: which traces to compare, default all. UsageError where a node was traced in one of
-    them only or shapes differ: what was not recorded is never taken for equal.
+    Parameters
+    ----------
+    a, b : Result
+    nodes : names, optional
+        Whose spikes to compare; default all that either result has.
+    names : (str, str)
+        What to call the two in the sentence.
+
+    Returns
+    -------
+    Difference or None
+
+    Raises
+    ------
+    UsageError
+        A node was traced in one of them only, or shapes differ: what was not recorded is never
+        taken for equal.
     """
     for result in (a, b):
         _check(result)

@@ -1,4 +1,4 @@
-"""The neuron rule: one object that says everything about a layer's neurons (DESIGN section 3).
+"""The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
 ``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
 ``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
@@ -27,6 +27,18 @@ class Decay:
 
     ``decay(x) = (num*x + 2**(shift-1)) >> shift`` with ``num / 2**shift`` the factor; exact on
     Python integers, numpy and torch integer arrays (``>>`` is arithmetic in all of them).
+
+    Parameters
+    ----------
+    k1 : int
+        1 .. 12.
+    k2 : int, optional
+        1 .. 12; without it there is no third term.
+
+    Raises
+    ------
+    NetworkError
+        An exponent is outside of its range, or the factor is negative.
     """
 
     k1: int
@@ -101,19 +113,33 @@ class NeuronRule:
 
     Parameters
     ----------
-    threshold : int32 (O,), in units of 2**-fraction_bits; ignored where nothing fires
-    reset : 'subtract', 'zero', 'once', or 'none' (readouts only)
-    reset_by : int32 (O,), default ``threshold``; used by 'subtract'
-    bias : int32 (O,) or (T, O), added every step; default 0
-    v_init : int32 (O,), the membrane before t = 0 (it leaks at t = 0 too); default 0
-    leak : Decay or None (no leak)
-    synapse : Decay, 'ramp' (factor 1) or None (current is the input itself)
-    delay : 0 or 1 steps
-    fraction_bits : F, 0 .. 16
-    shifts : one left shift for each weighted input, default zeros
-    coef : one int32 (O,) for each spike input
+    threshold : int32 (O,)
+        In units of 2**-fraction_bits; ignored where nothing fires.
+    reset : str
+        'subtract', 'zero', 'once', or 'none' (readouts only).
+    reset_by : int32 (O,), optional
+        Used by 'subtract'; default ``threshold``.
+    bias : int32 (O,) or (T, O), optional
+        Added every step; default 0.
+    v_init : int32 (O,), optional
+        The membrane before t = 0 (it leaks at t = 0 too); default 0.
+    leak : Decay, optional
+        None: no leak.
+    synapse : Decay or 'ramp', optional
+        'ramp': factor 1; None: the current is the input itself.
+    delay : int
+        0 or 1 steps.
+    fraction_bits : int
+        F, 0 .. 16.
+    shifts : tuple of int
+        A left shift, 0 .. 8, for each weighted input; default one input, not shifted.
+    coef : tuple of int32 (O,)
+        One for each spike input.
 
-    Raises NetworkError where a value is outside these ranges.
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
     """
 
     threshold: np.ndarray

@@ -46,7 +46,7 @@ def window_of(node: WeightedNode, in_shape: tuple[int, int, int]) -> tuple[int, 
 
 
 def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
-    """All legal SIMD of a node: divisors of C/groups, then C*k, then C*Kw*r (DESIGN section 4)."""
+    """All legal SIMD of a node (docs/design.md#folding): divisors of C/groups, C*k, C*Kw*r."""
     c, (kh, kw) = window_of(node, in_shape)
     wide = {c * k for k in _divisors(kw)} | {c * kw * r for r in _divisors(kh)}
     return sorted(set(_divisors(c)) | wide)

@@ -13,11 +13,11 @@ import numpy as np
 
 from sterna.golden import csr
 from sterna.golden.errors import UsageError
-from sterna.golden.files import WeightsImage
 from sterna.golden.link import RESULT_WORDS, Identity, LinkError
 from sterna.golden.names import show
 from sterna.golden.result import Result
 from sterna.golden.values import flag, real
+from sterna.golden.weights_image import WeightsImage
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, build_beside, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
@@ -95,21 +95,31 @@ class Board:
             board.load()
             result = board.infer(images)
 
-    Args:
-        port: the serial port's name, or any ``host.serialport.Transport``.
-        baud: as the bitstream has it.
-        build: the build folder of the design: shape and coding of images, names of cores, weights.
-            A board with another design is refused.
-        shape: instead of a build, the (C, H, W) of 8-bit images.
-        timeout: seconds without progress after which every call fails (a third of it where the
-            board is silent). Whatever the board answers, a call ends within it and what its work
-            earns: see ``host.patience.Allowance``.
-        reset: reset the network first; its weights stay.
+    Parameters
+    ----------
+    port : str or Transport
+        The serial port's name, or any ``host.serialport.Transport``.
+    baud : int
+        Bits a second, as the bitstream has it.
+    build : str or path, optional
+        The build folder of the design: shape and coding of images, names of cores, weights. A board
+        with another design is refused.
+    shape : (C, H, W), optional
+        Instead of a build, of 8-bit images.
+    timeout : float
+        Seconds without progress after which every call fails (a third of it where the board is
+        silent). Whatever the board answers, a call ends within it and what its work earns: see
+        ``host.patience.Allowance``.
+    reset : bool
+        Reset the network first; its weights stay.
 
-    Raises, as all its methods do:
-        LinkError: port, link, or the board's refusal, in one sentence. After it, and after Ctrl-C,
-            the next call connects anew.
-        FileError: a file is damaged or of another design.
+    Raises
+    ------
+    LinkError
+        As all methods: port, link, or the board's refusal, in one sentence. After it, and after
+        Ctrl-C, the next call connects anew.
+    FileError
+        As all methods: a file is damaged or of another design.
     """
 
     def __init__(
@@ -221,12 +231,21 @@ class Board:
 
     @_bounded
     def load(self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None) -> str:
-        """Load weights and verify them; returns their weights_id.
+        """Load weights and verify them.
 
-        ``weights``: path or bytes of a weights.sterna, default the build's. Retrained weights of
-        the same structure are fine. Cut short, it leaves a board that refuses to compute until
-        weights are loaded again. Where the file's fixed contents are not those of the bitstream it
-        is refused before anything is written.
+        Retrained weights of the same structure are fine. Cut short, it leaves a board that refuses
+        to compute until weights are loaded again. Where the file's fixed contents are not those of
+        the bitstream it is refused before anything is written.
+
+        Parameters
+        ----------
+        weights : str, path, bytes or WeightsImage, optional
+            A weights.sterna; default the build's.
+
+        Returns
+        -------
+        str
+            Their weights_id.
         """
         if weights is None:
             if self._images is None or self._images.weights is None:
@@ -240,10 +259,17 @@ class Board:
         return image.weights_id
 
     def infer(self, images: Any) -> Result:
-        """Compute images; logits and classes as golden/exact.py gives them, without spikes.
+        """Compute images, which stream over the link while others are computed. Refused without
+        complete weights.
 
-        ``images``: uint8 [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'. They stream over the
-        link while others are computed. Refused without complete weights.
+        Parameters
+        ----------
+        images : uint8 [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+
+        Returns
+        -------
+        Result
+            Logits and classes as ``sterna.run`` gives them, without spikes.
         """
         if self._images is None:
             raise UsageError("the images' shape is not known; open the board with build or shape")

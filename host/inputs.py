@@ -16,6 +16,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import reading
 from sterna.golden.network import Input
 from sterna.golden.values import path as path_of
+from sterna.golden.weights_image import WeightsImage, read_weights_image
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,14 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
     )
 
 
-def build_weights(folder: str | os.PathLike[str]) -> files.WeightsImage:
+def build_weights(folder: str | os.PathLike[str]) -> WeightsImage:
     """The weights.sterna of a build folder. FileError unless it was packed from the very network
     and design that are there: a command that was stopped may have left those of before."""
     path = Path(folder)
     with reading(path):
         network = files.load(path)
         text = files.read_bytes(path / "design.json", 1 << 26, "run 'sterna fold'")
-        image = files.read_weights_image(path / "weights.sterna")
+        image = read_weights_image(path / "weights.sterna")
     design = decode(text, path / "design.json")
     for what, found, wanted in (
         ("design", image.structure_id, files.structure_ids(network, design)),

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
+from sterna.gen.device.family import family_of
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.trust import keep, kept
 from sterna.gen.verilog.elaborate import top_spec, verilog_text
@@ -23,7 +24,7 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     from sterna.hw.top.board_top import BoardTop, link_spec
 
     network, design = build.network, build.design
-    family = family or ("ecp5" if design.family == "generic" else design.family)
+    family = family or family_of(design.family).target
     weights = files.weights_id(network)
     key = key_of(generator_id(), design.to_json(), weights, str(divisor), family)
     name = f"sim/{build.name}_board_{divisor}.v"

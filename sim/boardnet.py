@@ -13,6 +13,7 @@ from sterna.gen.board.place import synthesise
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
+from sterna.gen.device.family import TARGETS, family_of
 from sterna.gen.device.pll import setting
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.programs import run_tool
@@ -22,14 +23,13 @@ from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.sim.boardbuild import board_text
 from sterna.sim.boardsim import SimulatedBoard, board_library
-from sterna.sim.netlist import NETLIST_TARGETS, yosys_models
+from sterna.sim.netlist import yosys_models
 
 __all__ = ["cell_models", "netlist_board", "pins_netlist"]
 
 DIVISOR = 4
 _LIMIT = 1 << 30
 
-_OURS = {"ecp5": ("dp16kd", "ehxplll"), "ice40": ("sb_pll40_2_pad",)}
 _PLL_CLOCK = "`define STERNA_PLL_CLOCK SternaBoard.clk\n"  # the top of sim/boardsim.py
 _INNER = "SternaPins"
 
@@ -40,10 +40,11 @@ def cell_models(target: str, text: str) -> tuple[tuple[str, str], ...]:
     Raises:
         UsageError: no such target. ToolMissing: yosys is not installed.
     """
+    how = TARGETS[target]
     folder = package_files("sterna.sim.models")
-    ours = {n: folder.joinpath(f"{n}.v").read_text(encoding="utf-8") for n in _OURS[target]}
+    ours = {n: folder.joinpath(f"{n}.v").read_text(encoding="utf-8") for n in how.own_models}
     names = {name.upper() for name in ours}
-    found = yosys_models(NETLIST_TARGETS[target].models, text, leave=names)
+    found = yosys_models(how.models, text, leave=names)
     return (*found, *((f"{n}.v", _PLL_CLOCK + t) for n, t in ours.items() if n.upper() in text))
 
 
@@ -57,7 +58,7 @@ def pins_netlist(build: Build, where: Board) -> str:
     Raises:
         UsageError: a board whose tools are the vendor's. ToolMissing, ToolFailed: yosys.
     """
-    if where.family not in _OURS:
+    if family_of(where.family).nextpnr is None:
         raise UsageError(f"{where.name} needs Vivado; its netlist is not made here")
     name = f"{build.name}_board"
     weights = files.weights_id(build.network)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.gen.build.folder import Build
+from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.cache import key_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.trust import keep, kept
@@ -20,23 +21,10 @@ from sterna.gen.tools.yosys import synth
 from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import ToolMissing, UsageError
 
-__all__ = ["NETLIST_TARGETS", "Netlist", "netlist", "yosys_models"]
+__all__ = ["Netlist", "netlist", "yosys_models"]
 
 
 _LIMIT = 1 << 30
-
-
-@dataclass(frozen=True)
-class _Family:
-    models: str  # cell models in yosys' share folder
-    options: tuple[str, ...]  # for its synthesis command
-
-
-NETLIST_TARGETS = {
-    "ice40": _Family("ice40/cells_sim.v", ()),
-    "ecp5": _Family("ecp5/cells_sim.v", ("-nobram",)),
-    "xilinx7": _Family("xilinx/cells_sim.v", ("-nobram",)),
-}
 
 
 @dataclass(frozen=True)
@@ -54,16 +42,14 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
         UsageError: no such target. ToolMissing, ToolFailed: yosys. FileError: the Verilog is not
         as this installation made it.
     """
-    if target not in NETLIST_TARGETS:
-        raise UsageError(
-            f"no netlist simulation for target '{target}'; use {', '.join(NETLIST_TARGETS)}"
-        )
-    family = NETLIST_TARGETS[target]
+    if target not in TARGETS:
+        raise UsageError(f"no netlist simulation for target '{target}'; use {', '.join(TARGETS)}")
+    how = TARGETS[target]
     name = f"synth/{build.name}_{target}.v"
     # yosys takes minutes: its output stays, with what it was made from in its first line.
     with build.held("synth"):
         made = build.made("verilog", build.verilog.name)
-        key = key_of(made, target, *family.options, find("yosys").version)
+        key = key_of(made, target, *how.no_models, find("yosys").version)
         found = kept(build.folder / name, key)
         if found is None:
             folder = build.workshop("synth")
@@ -74,11 +60,11 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
                 target,
                 folder,
                 netlist=True,
-                options=family.options,
+                options=how.no_models,
             )
             found = read_text(build.folder / name, _LIMIT)
             build.write(name, keep(key, found))
-    return Netlist(found, yosys_models(family.models, found))
+    return Netlist(found, yosys_models(how.models, found))
 
 
 def yosys_models(name: str, text: str, leave: Collection[str] = ()) -> tuple[tuple[str, str], ...]:

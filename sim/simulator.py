@@ -15,10 +15,10 @@ from sterna.gen.tools.progress import Progress
 from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files import WeightsImage, read_weights_image, structure_ids
+from sterna.golden.files import structure_ids
 from sterna.golden.names import show
-from sterna.golden.network import Readout
 from sterna.golden.result import Result
+from sterna.golden.weights_image import WeightsImage, read_weights_image
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -43,19 +43,34 @@ class Simulator:
     A reloadable design starts with random memories and gets its weights from ``weights.sterna``
     through AXI4-Lite, as on a board.
 
-    Args:
-        build: a build folder or an example's, whose missing stages are run; or a ``Build``.
-        engine: one of :data:`ENGINES`.
-        workers: batch models side by side, default one for each processor core.
-        seed: of memories that start at random.
-        target: family of the ``netlist`` engine.
+    Parameters
+    ----------
+    build : str, path or Build
+        A build folder or an example's, whose missing stages are run.
+    engine : str
+        'batch', 'cocotb' or 'netlist'.
+    workers : int, optional
+        Batch models side by side; default one for each processor core.
+    seed : int
+        Of memories that start at random.
+    target : str
+        Family of the ``netlist`` engine.
+    store : Cache, optional
+        Where compiled models are kept; default the user's.
 
-    Raises:
-        UsageError: no such engine. ToolMissing, ToolFailed: a tool.
+    Attributes
+    ----------
+    stats : dict
+        Of the last ``run``: ``intervals`` (clocks between the last output words of consecutive
+        images, past those that fill the pipeline), ``latency`` (clocks from first input to last
+        output word of each image), ``clocks`` (simulated in all), ``seconds`` (they took).
 
-    After :meth:`run`, ``stats`` has ``intervals`` (clocks between the last output words of
-    consecutive images, past those that fill the pipeline), ``latency`` (clocks from first input to
-    last output word of each image), ``clocks`` (simulated in all), ``seconds`` (they took).
+    Raises
+    ------
+    UsageError
+        No such engine.
+    ToolMissing, ToolFailed
+        A tool.
     """
 
     def __init__(
@@ -78,7 +93,6 @@ class Simulator:
         network, design = self.build.network, self.build.design
         self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
         readout = network.readout
-        assert isinstance(readout, Readout)
         self.words_out = 1 + network.shape[readout.name][0]
         self.word_bytes = design.axis_width // 8
         self.watchdog = 20_000 + 8 * design.interval
@@ -114,9 +128,17 @@ class Simulator:
     def load(self, weights: str | os.PathLike[str] | WeightsImage) -> None:
         """Write a weights image into the memories of a reloadable design, between images.
 
-        Raises:
-            FileError: the file is damaged or of another structure.
-            UsageError: the design has no reloadable memory.
+        Parameters
+        ----------
+        weights : str, path or WeightsImage
+            A weights.sterna.
+
+        Raises
+        ------
+        FileError
+            The file is damaged or of another structure.
+        UsageError
+            The design has no reloadable memory.
         """
         if not self.build.design.reloadable:
             raise UsageError(
@@ -155,17 +177,29 @@ class Simulator:
     ) -> Result:
         """Run images back to back.
 
-        Args:
-            images: as :func:`sterna.golden.coding.check_images` takes them.
-            trace: nodes whose spikes to return, or 'all'; None = all that the engine has, () =
-                none.
-            in_stall: probability that no input word is offered in a clock.
-            out_stall: probability that no output word is taken in a clock.
-            seed: of the stalls.
+        Parameters
+        ----------
+        images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+            As ``sterna.run`` takes them.
+        trace : names, or 'all', optional
+            Nodes whose spikes to return; None: all that the engine has, (): none.
+        in_stall : float
+            Probability that no input word is offered in a clock.
+        out_stall : float
+            Probability that no output word is taken in a clock.
+        seed : int
+            Of the stalls.
 
-        Raises:
-            SimulationError: the design stopped, broke a rule of its streams, or flagged an image.
-            UsageError, NetworkError: images or names that do not fit.
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        SimulationError
+            The design stopped, broke a rule of its streams, or flagged an image.
+        UsageError, NetworkError
+            Images or names do not fit.
         """
         network = self.build.network
         rows = image_bits(network.input, images, network.steps)
@@ -300,7 +334,34 @@ def simulate(
     engine: str = "batch",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run golden model and Verilog on images and compare: see :func:`sterna.sim.verify.verify`."""
+    """Run golden model and Verilog on images and compare every spike, logit and class.
+
+    Parameters
+    ----------
+    build : str, path or Build
+        A build folder or an example's, whose missing stages are run.
+    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        As ``run`` takes them.
+    labels : int64 [B], optional
+        For the accuracy.
+    engine : str
+        As `Simulator` takes it.
+    progress : Progress, optional
+        What is told of the work; default nothing.
+
+    Returns
+    -------
+    dict
+        ``mismatches``, ``first_difference``, ``accuracy``, ``clocks_per_image``,
+        ``latency_clocks`` and more: see ``sterna.sim.verify.verify``.
+
+    Raises
+    ------
+    UsageError, NetworkError
+        No such engine, or images that do not fit.
+    SimulationError
+        The design stopped, broke a rule of its streams, or flagged an image.
+    """
     from sterna.sim.verify import verify
 
     if not isinstance(engine, str) or engine not in ENGINES:

@@ -1,6 +1,7 @@
 """Ternary and binary spiking ConvNets to FPGA designs that compute exactly the same.
 
-Every name below is imported when it is first used: ``import sterna`` itself costs nothing.
+Every name below, and ``__version__``, is found when it is first used: ``import sterna`` itself
+costs nothing.
 """
 
 import importlib
@@ -45,10 +46,14 @@ def __getattr__(name: str) -> object:
             value = getattr(importlib.import_module(module), attribute)
         globals()[name] = value
         return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sterna")
     if name in _FOLDERS:
         return importlib.import_module(f"sterna.{name}")
     raise AttributeError(f"module 'sterna' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC, *_FOLDERS])
+    return sorted([*globals(), "__version__", *_PUBLIC, *_FOLDERS])

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
 
 Answer = tuple[dict[str, Any], str, int]
-PROGRAMS = {
-    "ecp5": ("yosys", "nextpnr-ecp5", "ecppack"),
-    "ice40": ("yosys", "nextpnr-ice40", "icepack"),
-}
 
 
 def add_parsers(
@@ -64,6 +60,7 @@ def bitstream(options: argparse.Namespace) -> Answer:
     from sterna.gen.board.bitstream import bitstream as make
     from sterna.gen.board.vivado import write_project
     from sterna.gen.device.boards import BOARDS, board
+    from sterna.gen.device.family import family_of
     from sterna.gen.tools.programs import find
     from sterna.gen.tools.progress import Progress
 
@@ -72,11 +69,12 @@ def bitstream(options: argparse.Namespace) -> Answer:
     uart = tuple(options.uart.split(",")) if options.uart else ()
     where = board(options.board, uart)
     divisor(where, options.baud)  # a rate that cannot be made is refused before the stages
-    for name in PROGRAMS.get(where.family, ()):
+    placer = family_of(where.family).nextpnr
+    for name in placer.programs if placer else ():
         find(name)
     progress = Progress(1)
     built = _built(options, where.name, where.family, progress)
-    if where.family == "xilinx7":
+    if placer is None:
         with progress.step("Vivado project"):
             facts = write_project(built, where, options.baud)
         text = (
@@ -181,12 +179,12 @@ def verify_bitstream(options: argparse.Namespace) -> Answer:
 def program(options: argparse.Namespace) -> Answer:
     """Load a bitstream into a connected board."""
     from sterna.gen.board.patch import made_bitstream, opened
-    from sterna.gen.board.place import SUFFIX
+    from sterna.gen.board.place import suffix
     from sterna.gen.board.programmer import program
 
     built = _existing(options)
     _, where = opened(built)
-    default = built.folder / f"{built.name}{SUFFIX[where.family]}"
+    default = built.folder / f"{built.name}{suffix(where)}"
     path = Path(options.bitstream) if options.bitstream else default
     if not options.bitstream and path.is_file():
         made_bitstream(built, path)

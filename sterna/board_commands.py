@@ -106,7 +106,7 @@ def load(options: argparse.Namespace) -> Answer:
 def _packed(folder: Path) -> Any:
     """The weights of a build folder, by their content those of its network: packed by this
     installation, else packed again and compared, where what packs is installed."""
-    from sterna.golden.files import parse_weights_image
+    from sterna.golden.weights_image import parse_weights_image
     from sterna.host.inputs import build_weights
 
     image = build_weights(folder)

@@ -137,7 +137,8 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
 
 
 def _options(options: argparse.Namespace) -> "Options":
-    from sterna.gen.build.stages import Options, read_folding
+    from sterna.gen.build.folding_file import read_folding
+    from sterna.gen.build.stages import Options
 
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
@@ -183,6 +184,7 @@ def _pack_onto(options: argparse.Namespace) -> Answer:
     from sterna.gen.verilog.memory_images import check_same_structure, weights_image
     from sterna.golden import files
     from sterna.golden.disk import write_atomic
+    from sterna.golden.weights_image import parse_weights_image
 
     if options.output is None:
         raise UsageError("say with -o FILE where the weights image goes")
@@ -190,7 +192,7 @@ def _pack_onto(options: argparse.Namespace) -> Answer:
     check_same_structure(network, built.network)
     data = weights_image(network, built.design)
     write_atomic(options.output, data)
-    image = files.parse_weights_image(data)
+    image = parse_weights_image(data)
     answer = {
         "file": str(options.output),
         "bytes": len(data),
@@ -315,14 +317,14 @@ def compare(options: argparse.Namespace) -> Answer:
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
     from sterna.gen.build.report import core_rows, estimated, keep_measurement, rows_text
+    from sterna.gen.device.family import family_of
     from sterna.gen.tools.programs import find
     from sterna.gen.tools.yosys import synth
     from sterna.golden.disk import write_atomic
 
     find("yosys")
     built = _ensure(options, "verilog", 1)
-    family = built.design.family
-    target: str = options.target or ("ecp5" if family == "generic" else family)
+    target: str = options.target or family_of(built.design.family).target
     with options.progress.step(f"yosys for {target}"), built.held("synth"):
         folder, name = built.workshop("synth"), built.verilog.name
         write_atomic(folder / name, built.made("verilog", name))

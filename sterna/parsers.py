@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import sterna.streams as streams
 from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, tolerance, whole
+from sterna.gen.device.family import FAMILIES, TARGETS
 
 __all__ = ["MODULES", "Parser", "parser"]
 
@@ -130,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     sub = staged("synth", "synthesise out of context and count resources")
     sub.add_argument(
         "--target",
-        choices=("ecp5", "xilinx7", "ice40"),
+        choices=tuple(TARGETS),
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
@@ -158,7 +159,7 @@ def _check_names(sub: argparse.ArgumentParser) -> None:
 
 def _folding(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("folding (default: the example's folding.json, else the solver)")
-    group.add_argument("--family", choices=("generic", "ecp5", "xilinx7", "ice40"))
+    group.add_argument("--family", choices=tuple(FAMILIES))
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
     group.add_argument(

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+import sterna
 import sterna.interrupts as interrupts
 import sterna.streams as streams
 from sterna.golden.errors import SternaError, UsageError
@@ -44,9 +45,7 @@ def _run(words: Sequence[str]) -> int:
             streams.out(json.dumps({"error": Parser.mistake or "wrong usage", "exit_code": code}))
         return code
     if options.version:
-        from importlib.metadata import version
-
-        streams.out(version("sterna"))
+        streams.out(str(sterna.__version__))
         return 0
     if options.command is None:
         top.print_help(sys.stderr)

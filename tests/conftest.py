@@ -15,10 +15,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
 os.environ.setdefault("STERNA_TOOLS", "wasm")
 
 import contextlib
-import importlib
-import sys
 import zlib
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -36,26 +33,12 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("sterna")
 
-_BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 _OPTIONAL = ("iverilog", "vvp")
 _MISSING = ("not installed", "not on PATH", "could not import")
 
 
 def _require_all() -> bool:
     return os.environ.get("STERNA_REQUIRE_ALL", "") not in ("", "0")
-
-
-@pytest.fixture
-def benchmark_module(monkeypatch: pytest.MonkeyPatch):
-    """Imports a file of benchmarks/ by its name, anew for each test."""
-
-    def load(name: str):
-        monkeypatch.syspath_prepend(str(_BENCHMARKS))
-        for module in (name, "common"):
-            monkeypatch.delitem(sys.modules, module, raising=False)
-        return importlib.import_module(name)
-
-    return load
 
 
 @pytest.hookimpl(tryfirst=True)

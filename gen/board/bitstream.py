@@ -15,44 +15,39 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.board.block_ram import Contents, find_columns, unclaimed
+from sterna.gen.board.patch import fill_bitstream
 from sterna.gen.board.pins import constraints, wrapper
 from sterna.gen.board.place import (
-    SUFFIX,
     Placed,
     place_seeds,
     read_netlist,
     synthesise,
     utilisation,
 )
+from sterna.gen.board.place_record import FOLDER, RECORD, keep_placed, placed_record
 from sterna.gen.board.pll_bits import set_pll
 from sterna.gen.board.too_big import too_big
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board, board
+from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
 from sterna.gen.tools.progress import Progress
 from sterna.gen.tools.slots import at_once
-from sterna.gen.tools.trust import is_sealed, seal
 from sterna.gen.verilog.elaborate import top_spec, verilog_text
 from sterna.gen.verilog.memory_images import ident_image, memory_images
 from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders
 from sterna.golden.disk import (
     canonical_json,
-    hash_file,
-    parse_json,
-    read_bytes,
     sha256,
     write_atomic,
 )
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import structure_id
 
-__all__ = ["BoardOptions", "FOLDER", "bitstream", "board_verilog", "divisor", "placed_record"]
+__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor"]
 
-FOLDER = "board"
-RECORD = "placed_record.json"
-VERSION = 2  # 1: without a seal
 BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
 
 
@@ -96,7 +91,7 @@ def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeh
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
     from sterna.hw.top.board_top import BoardTop, link_spec
 
-    if build.design.family not in (where.family, "generic"):
+    if not family_of(where.family).takes(build.design.family):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
             f"fold it with --family {where.family}"
@@ -114,11 +109,9 @@ def bitstream(
     DesignError where the design does not fit, naming the largest layer, or is slower than the
     slowest clock the board can have.
     """
-    from sterna.gen.board.patch import fill_bitstream
-
     progress = progress or Progress(quiet=True)
     where = board(options.board, options.uart)
-    if where.family not in SUFFIX:
+    if family_of(where.family).nextpnr is None:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
     folder = build.folder / FOLDER
     with build.held(FOLDER):
@@ -131,27 +124,10 @@ def bitstream(
             (folder / RECORD).unlink(missing_ok=True)
             record = _Flow(build, options, where, folder, progress).run()
             record["inputs"] = _inputs(build, options, where, record["logic"])
-            sealed = record | {"seal": seal("placed", record)}
-            write_atomic(folder / RECORD, canonical_json(sealed).encode())
+            keep_placed(folder, record)
         images = memory_images(build.network, build.design)
         with progress.step("weights into the bitstream"):
             return fill_bitstream(build, where, record, images, ident_image(build.network, images))
-
-
-def placed_record(folder: Path) -> dict[str, Any] | None:
-    """What `bitstream` left of its last place and route in ``folder``; None where there is
-    nothing, or it is not as this installation made it."""
-    path = folder / RECORD
-    if not path.exists():
-        return None
-    record = parse_json(read_bytes(path, 1 << 28), path, "run `sterna bitstream` again")
-    if not isinstance(record, dict) or record.get("version") != VERSION:
-        return None
-    found = record.pop("seal", None)
-    right = is_sealed("placed", record, found) and all(
-        hash_file(folder / name) == value for name, value in record["files"].items()
-    )
-    return record if right else None
 
 
 def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
@@ -172,7 +148,8 @@ def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection
 
 
 def _tools(where: Board) -> dict[str, dict[str, str]]:
-    return provenance("yosys", f"nextpnr-{where.family}")
+    how = family_of(where.family).nextpnr
+    return provenance("yosys", *([how.program] if how else []))
 
 
 @dataclass
@@ -218,7 +195,6 @@ class _Flow:
                 "known, so weights cannot be put there; make its cores 'ram', and report this"
             )
         return {
-            "version": VERSION,
             "files": {"placeholder.txt": sha256(text.encode())},
             "options": asdict(self.options),
             "structure_id": structure_id(self.build.network, self.build.design.to_json()),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sterna.gen.device.family import family_of
 from sterna.golden.errors import DesignError, FileError
 
 __all__ = [
@@ -27,12 +28,79 @@ __all__ = [
     "unused_columns",
 ]
 
-_SHAPE = {"ecp5": (2048, 9), "ice40": (256, 16)}
-_DEPTHS = {
-    "ecp5": (512, 1024, 2048, 4096, 8192, 16384),
-    "ice40": (256, 512, 1024, 2048),
-}
 _MIRROR = np.array([int(f"{k:04b}"[::-1], 2) for k in range(16)])
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a configuration's text has block RAMs: the keyword, words and bits of a block, the depths
+    that its layouts have."""
+
+    keyword: str
+    words: int
+    width: int
+    depths: tuple[int, ...]
+
+    def parse(self, text: str) -> list[int]:
+        """The words of a block."""
+        raise NotImplementedError
+
+    def write(self, words: np.ndarray) -> str:
+        raise NotImplementedError
+
+    def lines(self, depth: int) -> int:
+        """Data bits of a block that is used ``depth`` rows deep."""
+        raise NotImplementedError
+
+    def where(self, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """(word, bit) of data bit ``line`` in rows 0 .. rows-1."""
+        raise NotImplementedError
+
+
+class _Config(_Format):
+    """Of prjtrellis, for ECP5."""
+
+    def parse(self, text: str) -> list[int]:
+        return [int(word, 16) for word in text.split()]
+
+    def write(self, words: np.ndarray) -> str:
+        return "".join(" ".join(f"{v:03x}" for v in row) + "\n" for row in words.reshape(-1, 8))
+
+    def lines(self, depth: int) -> int:
+        return 9 * 2048 // depth if depth <= 2048 else 8192 * 2 // depth
+
+    def where(self, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        a = np.arange(rows)
+        if depth <= 2048:
+            return a * (2048 // depth) + line // 9, np.full(rows, line % 9)
+        fold = depth // 2048
+        return a // fold, a % fold * (8 // fold) + line
+
+
+class _Asc(_Format):
+    """Of icestorm, for iCE40: each line is 16 words, the last one first."""
+
+    def parse(self, text: str) -> list[int]:
+        lines = [line[::-1] for line in text.split()]
+        return [int(line[i : i + 4][::-1], 16) for line in lines for i in range(0, 64, 4)]
+
+    def write(self, words: np.ndarray) -> str:
+        rows = words.reshape(16, 16)[:, ::-1]
+        return "".join("".join(f"{v:04x}" for v in row) + "\n" for row in rows)
+
+    def lines(self, depth: int) -> int:
+        return 4096 // depth
+
+    def where(self, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        # yosys gives the lowest address bits the part of the word, and mirrors the bits of a word.
+        a, fold = np.arange(rows), depth // 256
+        return a // fold, _MIRROR[a % fold * (16 // fold) + line]
+
+
+_FORMATS: dict[str, _Format] = {
+    "config": _Config("bram_init", 2048, 9, (512, 1024, 2048, 4096, 8192, 16384)),
+    "asc": _Asc("ram_data", 256, 16, (256, 512, 1024, 2048)),
+}
 
 
 @dataclass(frozen=True)
@@ -54,19 +122,20 @@ class Contents:
     bram_init, ``x y`` of iCE40) -> uint8 array of its bits, (words, bits of a word)."""
 
     def __init__(self, text: str, family: str):
-        self.family, self._text = family, text
+        how = family_of(family).nextpnr
+        assert how is not None
+        self.format, self._text = _FORMATS[how.text], text
         self.blocks: dict[str, np.ndarray] = {}
-        keyword = "bram_init" if family == "ecp5" else "ram_data"
-        pattern = rf"^\.{keyword} ([\d ]+)\n((?:[0-9a-f ]+\n)+)"
+        pattern = rf"^\.{self.format.keyword} ([\d ]+)\n((?:[0-9a-f ]+\n)+)"
         self._places: dict[str, tuple[int, int]] = {}
         for match in re.finditer(pattern, text, re.M):
             name = match[1].strip()
             try:
-                self.blocks[name] = _parse(match[2], family)
+                self.blocks[name] = _bits(match[2], self.format)
             except ValueError:
                 raise FileError(
-                    f"block RAM {name}: its contents are not {_SHAPE[family]} bits; make the "
-                    "bitstream again"
+                    f"block RAM {name}: its contents are not "
+                    f"{(self.format.words, self.format.width)} bits; make the bitstream again"
                 ) from None
             self._places[name] = match.span(2)
 
@@ -74,52 +143,20 @@ class Contents:
         """The whole text with the contents as they are now."""
         parts, at = [], 0
         for name, (start, end) in self._places.items():  # in order of the text
-            parts += [self._text[at:start], _format(self.blocks[name], self.family)]
+            parts += [self._text[at:start], self.format.write(_words(self.blocks[name]))]
             at = end
         return "".join([*parts, self._text[at:]])
 
 
-def _parse(text: str, family: str) -> np.ndarray:
-    words, width = _SHAPE[family]
-    if family == "ecp5":
-        values = np.array([int(word, 16) for word in text.split()])
-    else:  # each line is 16 words, the last one first
-        lines = [line[::-1] for line in text.split()]
-        values = np.array(
-            [int(line[i : i + 4][::-1], 16) for line in lines for i in range(0, 64, 4)]
-        )
-    if values.shape != (words,):
+def _bits(text: str, form: _Format) -> np.ndarray:
+    values = np.array(form.parse(text))
+    if values.shape != (form.words,):
         raise ValueError
-    return (values[:, None] >> np.arange(width) & 1).astype(np.uint8)
+    return (values[:, None] >> np.arange(form.width) & 1).astype(np.uint8)
 
 
-def _format(bits: np.ndarray, family: str) -> str:
-    values = (bits.astype(np.int64) << np.arange(bits.shape[1])).sum(axis=1)
-    if family == "ecp5":
-        rows = values.reshape(-1, 8)
-        return "".join(" ".join(f"{v:03x}" for v in row) + "\n" for row in rows)
-    rows = values.reshape(16, 16)[:, ::-1]
-    return "".join("".join(f"{v:04x}" for v in row) + "\n" for row in rows)
-
-
-def _lines(family: str, depth: int) -> int:
-    """Data bits of a block that is used ``depth`` rows deep."""
-    if family == "ice40":
-        return 4096 // depth
-    return 9 * 2048 // depth if depth <= 2048 else 8192 * 2 // depth
-
-
-def _where(family: str, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """(word, bit) of data bit ``line`` in rows 0 .. rows-1."""
-    a = np.arange(rows)
-    if family == "ice40":
-        # yosys gives the lowest address bits the part of the word, and mirrors the bits of a word.
-        fold = depth // 256
-        return a // fold, _MIRROR[a % fold * (16 // fold) + line]
-    if depth <= 2048:
-        return a * (2048 // depth) + line // 9, np.full(rows, line % 9)
-    fold = depth // 2048
-    return a // fold, a % fold * (8 // fold) + line
+def _words(bits: np.ndarray) -> np.ndarray:
+    return (bits.astype(np.int64) << np.arange(bits.shape[1])).sum(axis=1)
 
 
 def _columns(rows: Sequence[int], width: int) -> np.ndarray:
@@ -135,10 +172,10 @@ def find_columns(
 ) -> list[Column]:
     """Where the columns of ``memories`` (name -> width, random rows) are. A memory that is not in
     block RAM has none; a memory read in two places may have each twice."""
-    family = contents.family
+    form = contents.format
     bits = {name: _columns(rows, width) for name, (width, rows) in memories.items()}
     found: dict[tuple, Column] = {}
-    for depth in _DEPTHS[family]:
+    for depth in form.depths:
         # Parts of at most `depth` rows, by their length: a block may be deeper than what is left.
         wanted: dict[int, dict[bytes, tuple[str, int, int]]] = {}
         for name, array in bits.items():
@@ -148,8 +185,8 @@ def find_columns(
                 for bit in range(part.shape[1]):
                     table[np.packbits(part[:, bit]).tobytes()] = (name, bit, first)
         for block, array in contents.blocks.items():
-            for line in range(_lines(family, depth)):
-                word, at = _where(family, depth, line, depth)
+            for line in range(form.lines(depth)):
+                word, at = form.where(depth, line, depth)
                 column = array[word, at]
                 for rows, table in wanted.items():
                     hit = table.get(np.packbits(column[:rows]).tobytes())
@@ -169,7 +206,7 @@ def unclaimed(contents: Contents, columns: Iterable[Column]) -> list[str]:
     """
     left = {name: array.astype(bool) for name, array in contents.blocks.items()}
     for c in columns:
-        left[c.block][_where(contents.family, c.depth, c.line, c.rows)] = False
+        left[c.block][contents.format.where(c.depth, c.line, c.rows)] = False
     return [name for name, array in left.items() if array.any()]
 
 
@@ -190,7 +227,7 @@ def fill(
     for c in columns:
         if c.memory not in bits:
             raise DesignError(f"memory '{c.memory}' has no contents; run `sterna pack`")
-        word, at = _where(contents.family, c.depth, c.line, c.rows)
+        word, at = contents.format.where(c.depth, c.line, c.rows)
         part = np.zeros(c.rows, np.uint8)
         given = bits[c.memory][c.first : c.first + c.rows, c.bit]
         part[: len(given)] = given
@@ -209,7 +246,7 @@ def read_memory(
         if c.block not in contents.blocks:
             raise FileError(f"memory '{name}': the bitstream has no block RAM {c.block}")
         rows = min(c.rows, depth - c.first)
-        word, at = _where(contents.family, c.depth, c.line, rows)
+        word, at = contents.format.where(c.depth, c.line, rows)
         value, part = contents.blocks[c.block][word, at], slice(c.first, c.first + rows)
         known = seen[part, c.bit]
         if (bits[part, c.bit][known] != value[known]).any():

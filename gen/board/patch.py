@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.board.bitstream import FOLDER, placed_record
 from sterna.gen.board.block_ram import Column, Contents, fill, read_memory, unused_columns
-from sterna.gen.board.place import SUFFIX, pack, unpack
+from sterna.gen.board.place import pack, suffix, unpack
+from sterna.gen.board.place_record import FOLDER, placed_record
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board, board
 from sterna.gen.tools.trust import is_sealed, seal
@@ -28,7 +28,8 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import read_weights_image, structure_ids, weights_id
+from sterna.golden.files import structure_ids, weights_id
+from sterna.golden.weights_image import read_weights_image
 from sterna.hw.memory.chain import WORD_BITS, Banks
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]
@@ -52,7 +53,7 @@ def fill_bitstream(
     held = [*_held(images, record), *([ident] if _fixed(images) else [])]
     fill(contents, columns, {i.name: (i.width, i.rows) for i in held})
     facts = _facts(build, where, record, images, ident)
-    path = output or build.folder / f"{build.name}{SUFFIX[where.family]}"
+    path = output or build.folder / f"{build.name}{suffix(where)}"
     with build.held(FOLDER), build.held():
         data = pack(build.workshop(FOLDER), where, contents.text(), build.name)
         write_atomic(path, data)
@@ -223,7 +224,7 @@ def verify(
     nothing to compare), ``weights_id`` of the bitstream and ``expected_weights_id``.
     """
     record, where = opened(build)
-    path = bitstream or build.folder / f"{build.name}{SUFFIX[where.family]}"
+    path = bitstream or build.folder / f"{build.name}{suffix(where)}"
     data = read_bytes(path, 1 << 26, _AGAIN)
     with build.held(FOLDER):
         contents = Contents(unpack(build.workshop(FOLDER), where, data), where.family)

@@ -9,6 +9,7 @@ wait anew. They are released at an edge of their own clock.
 """
 
 from sterna.gen.device.boards import Board
+from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting
 
 __all__ = ["LOCK_CLOCKS", "TOP", "constraints", "wrapper"]
@@ -19,53 +20,11 @@ TOP = "sterna_pins"
 LOCK_CLOCKS = 1024
 """Clocks of the oscillator for which a PLL must have been locked: a power of two."""
 
-_ECP5 = """\
-  wire loop, locked;
-  (* ICP_CURRENT="12", LPF_RESISTOR="8", MFG_ENABLE_FILTEROPAMP="1", MFG_GMCREF_SEL="2" *)
-  EHXPLLL #(
-    .PLLRST_ENA("DISABLED"), .INTFB_WAKE("DISABLED"), .STDBY_ENABLE("DISABLED"),
-    .DPHASE_SOURCE("DISABLED"), .OUTDIVIDER_MUXA("DIVA"), .OUTDIVIDER_MUXB("DIVB"),
-    .OUTDIVIDER_MUXC("DIVC"), .OUTDIVIDER_MUXD("DIVD"), .FEEDBK_PATH("CLKOP"),
-    .CLKI_DIV({CLKI_DIV}), .CLKFB_DIV({CLKFB_DIV}),
-    .CLKOP_ENABLE("ENABLED"), .CLKOP_DIV({CLKOP_DIV}), .CLKOP_CPHASE(0), .CLKOP_FPHASE(0),
-    .CLKOS_ENABLE("ENABLED"), .CLKOS_DIV({CLKOS_DIV}), .CLKOS_CPHASE(0), .CLKOS_FPHASE(0)
-  ) pll (
-    .RST(1'b0), .STDBY(1'b0), .CLKI(clk), .CLKOP(loop), .CLKFB(loop), .CLKOS(clk_sync),
-    .CLKINTFB(), .PHASESEL0(1'b0), .PHASESEL1(1'b0), .PHASEDIR(1'b1), .PHASESTEP(1'b1),
-    .PHASELOADREG(1'b1), .PLLWAKESYNC(1'b0), .ENCLKOP(1'b0), .LOCK(locked)
-  );
-  assign clk_uart = clk;
-"""
-_ICE40 = """\
-  wire locked;
-  SB_PLL40_2_PAD #(
-    .FEEDBACK_PATH("SIMPLE"), .PLLOUT_SELECT_PORTB("GENCLK"),
-    .DIVR(4'd{DIVR}), .DIVF(7'd{DIVF}), .DIVQ(3'd{DIVQ}), .FILTER_RANGE(3'd{FILTER_RANGE})
-  ) pll (
-    .PACKAGEPIN(clk), .PLLOUTGLOBALA(clk_uart), .PLLOUTGLOBALB(clk_sync), .LOCK(locked),
-    .RESETB(1'b1), .BYPASS(1'b0)
-  );
-"""
-_XILINX7 = """\
-  wire loop, made, input_clock, locked;
-  IBUF clk_pin (.I(clk), .O(input_clock));
-  MMCME2_BASE #(
-    .CLKIN1_PERIOD({period:.3f}), .DIVCLK_DIVIDE({DIVCLK_DIVIDE}),
-    .CLKFBOUT_MULT_F({CLKFBOUT_MULT_F:.3f}), .CLKOUT0_DIVIDE_F({CLKOUT0_DIVIDE_F:.3f})
-  ) pll (
-    .CLKIN1(input_clock), .CLKFBIN(loop), .CLKFBOUT(loop), .CLKOUT0(made), .LOCKED(locked),
-    .RST(1'b0), .PWRDWN(1'b0)
-  );
-  BUFG sync_buffer (.I(made), .O(clk_sync));
-  BUFG uart_buffer (.I(input_clock), .O(clk_uart));
-"""
 _NO_PLL = """\
   wire locked = 1'b1;
   assign clk_sync = clk;
   assign clk_uart = clk;
 """
-_PLL = {"ecp5": _ECP5, "ice40": _ICE40, "xilinx7": _XILINX7}
-
 _WRAPPER = """\
 // The pins of {board} ({part}): sync clock {mhz:.4f} MHz{pll_note}.
 module {top}({ports});
@@ -100,9 +59,9 @@ def wrapper(board: Board, inner: str, pll: PllSetting | None) -> str:
 
     pll: None runs both domains from the oscillator.
     """
-    clocks = _NO_PLL
-    if pll is not None:
-        clocks = _PLL[board.family].format(period=1e9 / board.clock_hz, **pll.parameters)
+    clocks, made_by = _NO_PLL, family_of(board.family).pll
+    if pll is not None and made_by is not None:
+        clocks = made_by.verilog.format(period=1e9 / board.clock_hz, **pll.parameters)
     sign = {port: "~" if pin.invert else "" for port, pin in board.pins.items()}
     led = f"  assign led = {sign['led']}led_on;\n" if "led" in sign else ""
     return _WRAPPER.format(
@@ -125,7 +84,7 @@ def wrapper(board: Board, inner: str, pll: PllSetting | None) -> str:
 def constraints(board: Board, target_mhz: float, pll: bool = True) -> tuple[str, str]:
     """(suffix, text) of the family's constraints: pins, I/O standards, clocks. ``target_mhz``: what
     place and route aims at for the sync clock (7-series tools derive it from the MMCM)."""
-    return _CONSTRAINTS[board.family](board, target_mhz, pll)
+    return _CONSTRAINTS[family_of(board.family).constraints](board, target_mhz, pll)
 
 
 def _lpf(board: Board, target_mhz: float, pll: bool) -> tuple[str, str]:
@@ -167,4 +126,4 @@ def _xdc(board: Board, target_mhz: float, pll: bool) -> tuple[str, str]:
     return ".xdc", "\n".join(lines) + "\n"
 
 
-_CONSTRAINTS = {"ecp5": _lpf, "ice40": _pcf, "xilinx7": _xdc}
+_CONSTRAINTS = {".lpf": _lpf, ".pcf": _pcf, ".xdc": _xdc}

@@ -11,6 +11,7 @@ from pathlib import Path
 from sterna.gen.board.pins import constraints, wrapper
 from sterna.gen.board.place import place, synthesise
 from sterna.gen.device.boards import Board
+from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting
 from sterna.golden.errors import DesignError
 
@@ -31,7 +32,8 @@ def set_pll(text: str, board: Board, old: PllSetting, new: PllSetting, folder: P
     """``text`` (placed with the PLL set to ``old``) with the PLL set to ``new``."""
     if old.parameters == new.parameters:
         return text
-    if board.family == "ecp5":
+    pll = family_of(board.family).pll
+    if pll is not None and pll.words:
         return _words(text, new.parameters)
     return _difference(text, board, (old, new), folder)
 

@@ -1,15 +1,17 @@
 """A design that does not fit a board: which layer is too big, and which folding would fit."""
 
 import copy
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import Design
 from sterna.gen.device.boards import Board
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.choice import Limits
+from sterna.gen.fold.solve import NothingFits, solve
+from sterna.gen.model.cost import Cost, estimate
 from sterna.golden.errors import DesignError
 
 __all__ = ["layer_cells", "smaller_folding", "too_big"]
@@ -87,59 +89,82 @@ def too_big(
         )
     part = "the" if layer in ("link", "control") else "layer"
     text += f"; the largest part is {part} '{layer}' with {count}"
-    found, tried = smaller_folding(build, have / most / room, attempt, room)
+    found, reason = smaller_folding(build, where, used, attempt, room)
     if found is None:
-        return DesignError(
-            f"{text}; {tried} smaller foldings do not fit either; take another board"
-        )
+        return DesignError(f"{text}; {reason}; take another board")
     design, uses = found
-    folding = ", ".join(
-        f"{c.name} pe {c.pe} simd {c.simd} tp {c.tp}" for c in design.cores if c.op == "conv"
-    )
     fits = " and ".join(f"{h} of {m} {_RESOURCE[r]}" for r, (h, m) in uses.items() if r != "ff")
     slower = design.interval / build.design.interval
     return DesignError(
-        f"{text}; this folding fits (tried: {fits}; {slower:.1f} times the clocks): {folding}"
+        f"{text}; this folding fits (tried: {fits}; {slower:.1f} times the clocks): "
+        f"{_in_words(design)}"
+    )
+
+
+def _in_words(design: Design) -> str:
+    """A folding as people read it: what is not as usual, and pe, simd and tp."""
+    usual = {"memory": "rom", "engine": "compress"}
+    return ", ".join(
+        " ".join([name, *(f"{k} {v}" for k, v in entry.items() if usual.get(k) != v)])
+        for name, entry in design.folding.items()
     )
 
 
 def smaller_folding(
-    build: Build, excess: float, attempt: Callable[[Build], Used], room: float = 1.0
-) -> tuple[tuple[Design, Used] | None, int]:
-    """The first of at most `TRIES` smaller foldings that ``attempt`` finds to fit into ``room`` of
-    what there is, and how many were tried. Each has the fewest lanes for more clocks, by ``excess``
-    and then some."""
-    tried = 0
-    last = None
-    for step in range(1, TRIES + 1):
-        design = _fewer_lanes(build, excess ** (2 * step) * 2)
-        if design is None or design == last:
-            continue
+    build: Build, where: Board, used: Used, attempt: Callable[[Build], Used], room: float = 1.0
+) -> tuple[tuple[Design, Used] | None, str]:
+    """The solver's fastest folding that ``attempt`` finds to fit into ``room`` of the logic cells
+    and all of the rest; None where of at most `TRIES` none does, and that in words. ``used``: what
+    the design takes now. Weights stay fixed, reloadable or patchable as they are."""
+    old = design = build.design
+    memories = {c.name: {"memory": c.memory} for c in old.cores if c.op == "conv"}
+    limits, seen, least = Limits(where=where.name), [old.folding], False
+    while len(seen) <= TRIES and not least:
+        limits = _within(
+            limits, estimate(build.network, design, where.family, on_board=True).total, used, room
+        )
+        try:
+            design = solve(
+                build.network,
+                memories,
+                family=where.family,
+                clock_mhz=old.clock_mhz,
+                limits=limits,
+                axis_width=old.axis_width,
+                patchable=any(c.patchable for c in old.cores),
+            ).design
+        except NothingFits as error:  # by the estimate: the tools may be of another mind
+            design, least = error.smallest.design, True
+        if design.folding in seen:
+            break
+        seen.append(design.folding)
         smaller = copy.copy(build)
         smaller._cache = {"network": build.network, "design": design}
-        uses = attempt(smaller)
-        tried, last = tried + 1, design
-        if all(
-            have <= most * (room if name == "lut" else 1) for name, (have, most) in uses.items()
-        ):
-            return (design, uses), tried
-    return None, tried
-
-
-def _fewer_lanes(build: Build, factor: float) -> Design | None:
-    """The design with the fewest lanes that takes ``factor`` times the clocks; None where it has
-    no fewer. Weights stay fixed, reloadable or patchable as they are, in memories: constants need
-    all their lanes."""
-    network, old = build.network, build.design
-    convs = [c for c in old.cores if c.op == "conv"]
-    design = fold(
-        network,
-        {c.name: {"memory": c.memory} for c in convs},
-        family=old.family,
-        clock_mhz=old.clock_mhz,
-        axis_width=old.axis_width,
-        patchable=any(c.patchable for c in convs),
-        target=math.ceil(old.interval * factor),
+        used = attempt(smaller)
+        if all(have <= _room(name, most, room) for name, (have, most) in used.items()):
+            return (design, used), ""
+    tried = len(seen) - 1
+    return (
+        None,
+        f"{tried} smaller foldings do not fit either" if tried else "it has no smaller folding",
     )
-    lanes = sum(c.lanes for c in convs)
-    return design if sum(c.lanes for c in design.cores if c.op == "conv") < lanes else None
+
+
+def _room(resource: str, most: int, room: float) -> float:
+    return most * room if resource == "lut" else most
+
+
+def _within(limits: Limits, cost: Cost, used: Used, room: float) -> Limits:
+    """``limits``, and what may be estimated of a design that fits where one of estimated ``cost``
+    has been found to use ``used``: of cells in proportion, of block RAM the same number less."""
+    found = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
+    for name, (have, most) in used.items():
+        may = _room(name, most, room)
+        found[name] = (
+            found[name] + may - have if name == "bram" else found[name] * may / max(1, have)
+        )
+        known = getattr(limits, name)
+        limits = replace(
+            limits, **{name: found[name] if known is None else min(known, found[name])}
+        )
+    return limits

@@ -15,6 +15,7 @@ from sterna.gen.board.bitstream import divisor
 from sterna.gen.board.pins import TOP, constraints, wrapper
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
+from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import setting
 from sterna.gen.verilog.elaborate import top_spec, verilog_text
 from sterna.gen.verilog.memory_images import MemoryImage, ident_image, mem_texts, memory_images
@@ -56,10 +57,10 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
 
     DesignError where the design is folded for another family.
     """
-    if build.design.family not in ("xilinx7", "generic"):
+    if not family_of(where.family).takes(build.design.family):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is of the 7-series; "
-            "fold it with --family xilinx7"
+            "fold it with --family {where.family}"
         )
     from sterna.hw.top.board_top import BoardTop, link_spec
 

@@ -32,9 +32,9 @@ from sterna.golden.locks import held
 from sterna.golden.names import module_name
 from sterna.golden.network import Network
 
-__all__ = ["Build", "LIMIT", "RECORD", "STAGES", "is_inside"]
+__all__ = ["Build", "LIMIT", "RECORD", "STAGE_NAMES", "is_inside"]
 
-STAGES = ("fold", "pack", "verilog")
+STAGE_NAMES = ("fold", "pack", "verilog")
 RECORD = "stages.json"
 LIMIT = 1 << 28
 MADE_LIMIT = 1 << 32  # Verilog with the contents of all memories
@@ -110,7 +110,7 @@ class Build:
         except FileError:
             return {}  # a damaged record only costs time: every stage is stale
         entries = body.items() if isinstance(body, dict) else ()
-        return {k: v for k, v in entries if k in STAGES and _is_entry(v)}
+        return {k: v for k, v in entries if k in STAGE_NAMES and _is_entry(v)}
 
     def sealed(self, stage: str) -> dict[str, Any] | None:
         """A stage's entry, where this installation made it."""
@@ -125,6 +125,12 @@ class Build:
         entry = {k: v for k, v in entry.items() if k != "seal"}
         entry["seal"] = seal(f"stage {stage}", entry)
         self.write(RECORD, canonical_json(self.record() | {stage: entry}))
+
+    def make_stale(self, stage: str) -> None:
+        """What is written from now on is not as recorded; options and names of files stay known."""
+        entry = self.sealed(stage)
+        if entry is not None:
+            self.enter(stage, entry | {"generator": ""})
 
     def made(self, stage: str, name: str) -> bytes:
         """A file that this installation made in ``stage``, as it was then. FileError otherwise."""
@@ -154,7 +160,7 @@ class Build:
     def keep_state(self) -> None:
         """Read network, design and record now, under the lock: what is asked of this object later
         is of one state, and ``made`` refuses what another command has replaced since."""
-        entries = {stage: self.sealed(stage) for stage in STAGES}
+        entries = {stage: self.sealed(stage) for stage in STAGE_NAMES}
         self._cache |= {"network": self.network, "design": self.design, "entries": entries}
 
     def place(self, name: str) -> Path:

@@ -9,7 +9,7 @@ __all__ = ["generator_id"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("golden", "hw", "gen")
-SOURCES = (".py", ".cpp", ".json", ".vlt", ".v", ".lpf", ".html")
+SOURCES = (".py", ".cpp", ".h", ".json", ".vlt", ".v", ".lpf", ".html")
 PACKAGES = ("amaranth", "amaranth-boards", "numpy")
 """What Verilog, board files and images are also made by."""
 

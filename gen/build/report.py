@@ -9,11 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.build.folder import LIMIT
-from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
-from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.build.drawing import draw, waits_for
-from sterna.gen.build.stages import SOLUTION, Build
+from sterna.gen.build.folder import LIMIT
+from sterna.gen.build.stage_list import SOLUTION
+from sterna.gen.build.stages import Build
+from sterna.gen.design.design import CoreDesign, Design
+from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden import files
 from sterna.golden.disk import canonical_json, parse_json, read_bytes
 from sterna.golden.errors import FileError
@@ -42,8 +43,8 @@ def report(build: Build) -> dict[str, Any]:
     ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``, ``estimate``
     (of lut, ff, bram, lutram before any synthesis, by `gen.model.cost`; None for a family without
     coefficients), ``ends_estimate`` (of it what no core takes: control and AXI), ``solver`` (what
-    `gen.fold.solve` says of its choice, or None), ``tools`` (version and kind of the yosys and nextpnr
-    that synthesised or placed it, by name).
+    `gen.fold.solve` says of its choice, or None), ``tools`` (version and kind of the yosys and
+    nextpnr that synthesised or placed it, by name).
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)

@@ -1,45 +1,38 @@
 """The stages of a build: each reads files, writes files, and records the hashes of both.
 
 A stage whose inputs, options and generator are unchanged is not run again; a stale one is, and so
-is one that another installation made (`gen.tools.trust`). One command at a time works in a folder. Files
-are written through a temporary name, and the record last: an interrupted stage is run again. A fold
-that is refused or interrupted before it writes leaves files and record as they were; a record that
-is being replaced keeps its options until then, so that the last choice is never lost.
+is one that another installation made (`gen.tools.trust`). One command at a time works in a folder.
+Files are written through a temporary name, and the record last: an interrupted stage is run again.
+A fold that is refused or interrupted before it writes leaves files and record as they were; a
+record that is being replaced keeps its options until then, so that the last choice is never lost.
 """
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sterna.gen.device.boards import board
-from sterna.gen.build.folder import LIMIT, RECORD, STAGES, Build
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.build.folder import RECORD, Build
 from sterna.gen.build.generator import generator_id
+from sterna.gen.build.stage_list import CHOOSING, STAGES
+from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
 from sterna.golden import files, values
 from sterna.golden.disk import (
-    canonical_json,
     hash_file,
-    parse_json,
     read_bytes,
     sha256,
     write_atomic,
 )
-from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import reading
 from sterna.golden.names import module_name, show
 
-__all__ = ["Build", "Options", "STAGES", "ensure", "open_build"]
+__all__ = ["Build", "Options", "ensure", "open_build"]
 
-CHOOSING = ("folding", "fps", "luts", "board")
-"""Options that say how the network is folded: one given now replaces all of the last time."""
-SETTINGS = ("family", "clock_mhz", "axis_width", "patchable")
-"""Options that a folding file may give beside the folding."""
-SOLUTION = "solution.json"
 SOURCE_LIMIT = 1 << 31
 
 
@@ -136,11 +129,42 @@ def ensure(
     progress: Progress | None = None,
     variants: Sequence[str] = (),
 ) -> Build:
-    """Run the stages up to ``upto`` that are missing or stale. Returns the build."""
+    """Run the stages of a build that are missing or stale.
+
+    Parameters
+    ----------
+    source : str, path or Build
+        A build folder, or a folder with a network, which is never written to.
+    upto : str
+        The last stage: 'fold', 'pack' or 'verilog'.
+    options : Options, optional
+        How the network is folded; what is not given stays as it was said last.
+    output : str or path, optional
+        Build folder of a folder with a network; default ``build/<name>``.
+    progress : Progress, optional
+        What is told of the stages; default nothing.
+    variants : sequence of str
+        A board and its family, whose ``folding.<variant>.json`` is preferred.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    UsageError
+        No network is there, or an argument is none.
+    FileError
+        A file is damaged or cannot be written.
+    DesignError
+        The network cannot be folded as asked.
+    """
     if not isinstance(upto, str) or upto not in STAGES:
         raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
     if options is not None and not isinstance(options, Options):
-        raise UsageError(f"options {show(options)} must be sterna.gen.build.stages.Options, or None")
+        raise UsageError(
+            f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
+        )
     if isinstance(source, Build):
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
@@ -153,7 +177,7 @@ def ensure(
             _copy(example, build, variants)
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))
-        wanted = STAGES[: STAGES.index(upto) + 1]
+        wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
         progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):
             progress.note(
@@ -171,16 +195,16 @@ def ensure(
 
 def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
     """Run one stage and record it, last: what it read, and the bytes that it wrote."""
-    read = {name: build.hash(name) for name in READS[stage]}
+    read = {name: build.hash(name) for name in STAGES[stage].reads}
     old = set((build.sealed(stage) or {}).get("writes", {}))
     build.forget()
     if stage != "fold":  # that one decides before it writes
-        _make_stale(build, stage)
-    RUN[stage](build, asked)
-    wrote = WRITES[stage](build)
+        build.make_stale(stage)
+    STAGES[stage].run(build, asked)
+    wrote = STAGES[stage].writes(build)
     for name in old - set(wrote):
         build.remove(name)
-    if read != {name: build.hash(name) for name in READS[stage]}:
+    if read != {name: build.hash(name) for name in STAGES[stage].reads}:
         raise FileError(
             f"{build.folder}: its network or folding was changed by another program while it was "
             "read; run the same command again"
@@ -239,154 +263,7 @@ def _fresh(build: Build, stage: str, asked: dict[str, Any]) -> bool:
         entry is not None
         and entry.get("generator") == generator_id()
         and json.dumps(entry.get("options"), sort_keys=True) == json.dumps(asked, sort_keys=True)
-        and entry.get("reads") == {name: build.hash(name) for name in READS[stage]}
+        and entry.get("reads") == {name: build.hash(name) for name in STAGES[stage].reads}
         and bool(entry.get("writes"))
         and all(build.hash(name) == value for name, value in entry["writes"].items())
     )
-
-
-def _make_stale(build: Build, stage: str) -> None:
-    """What is written from now on is not as recorded; options and names of files stay known."""
-    entry = build.sealed(stage)
-    if entry is not None:
-        build.enter(stage, entry | {"generator": ""})
-
-
-def read_folding(path: str | Path) -> dict[str, Any]:
-    """A folding file: a design.json; an object with its folding block and, if wanted, `SETTINGS`;
-    or only core -> folding, with them beside. FileError for anything else beside a block."""
-    body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
-    if not isinstance(body, dict):
-        raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
-    # A core may be called as a setting is: its folding is an object, no setting is one.
-    out = {k: body[k] for k in SETTINGS if k in body and not isinstance(body[k], dict)}
-    if body.get("format") == FORMAT:
-        if body.get("version", VERSION) != VERSION:
-            raise FileError(
-                f"{path}: has version {body.get('version')!r}, this Sterna reads {VERSION}; give "
-                "only its 'folding' block, or fold again"
-            )
-        out |= _patchable(body.get("cores"))
-        body = {"folding": body.get("folding")}
-    if "folding" not in body:
-        return out | {"folding": {k: v for k, v in body.items() if k not in out}}
-    if unknown := set(body) - {"folding", *SETTINGS}:
-        raise FileError(
-            f"{path}: {', '.join(map(repr, sorted(unknown)))} beside 'folding' is not one of "
-            f"{', '.join(SETTINGS)}; correct the name, or move a core into 'folding'"
-        )
-    if not isinstance(body["folding"], dict):
-        raise DesignError(
-            f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
-        )
-    return out | {"folding": body["folding"]}
-
-
-def _patchable(cores: Any) -> dict[str, bool]:
-    """What the cores of a design.json say of that option; nothing where none has fixed weights."""
-    found = [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
-    fixed = [c for c in found if c.get("op") == "conv" and c.get("memory") == "rom"]
-    return {"patchable": any(c.get("patchable") is True for c in fixed)} if fixed else {}
-
-
-def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.model.cost import fitted
-    from sterna.gen.fold.fold import fold
-    from sterna.gen.fold.solve import solve
-
-    settings = dict(asked)
-    if (build.folder / "folding.json").is_file():
-        said = read_folding(build.folder / "folding.json")
-        if set(CHOOSING) & set(settings):  # a goal replaces what was chosen, not what it is for
-            said = {k: v for k, v in said.items() if k == "family"}
-        settings = said | settings
-    folding = settings.pop("folding", None)
-    if folding is not None and not isinstance(folding, dict):
-        raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
-    asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
-    family = settings.get("family", "generic")
-    # A family without a cost model still gets the fewest lanes for a rate; one that is none is
-    # refused there.
-    unfitted = family in FAMILIES and not fitted([family])
-    if asked_for and not (asked_for == {"fps"} and unfitted):
-        solution = solve(build.network, folding, **settings)
-        design, answer = solution.design, canonical_json(solution.as_dict())
-    else:
-        design, answer = fold(build.network, folding, **settings), None
-    _make_stale(build, "fold")  # only now: a refused fold leaves everything as it was
-    build.write("design.json", design.to_json())
-    if answer is not None:
-        build.write(SOLUTION, answer)
-    else:
-        build.remove(SOLUTION)
-
-
-def _run_pack(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.verilog.memory_images import mem_texts, memory_images, weights_image
-
-    network, design = build.network, build.design
-    images = memory_images(network, design)
-    for image in images:
-        for suffix, text in mem_texts(image).items():
-            build.write(f"mem/{image.name}{suffix}", text)
-    build.write("weights.sterna", weights_image(network, design, images))
-
-
-def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.verilog.bench import bench_files
-    from sterna.gen.verilog.elaborate import elaborate, verilog_text
-    from sterna.hw.control.registers import c_header, csr_json
-
-    network, design, name = build.network, build.design, build.name
-    top = elaborate(network, design)
-    registers = top.control.registers
-    texts = {f"{name}.v": verilog_text(top, name)}
-    texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
-    texts[f"{name}_csr.h"] = c_header(registers, name)
-    texts["filelist.f"] = f"{name}.v\n"
-    for path, data in (texts | bench_files(network, design)).items():
-        build.write(path, data)
-    # The simulated design is the same, with its spike streams at extra ports.
-    build.write(f"sim/{name}_taps.v", verilog_text(elaborate(network, design, taps=True), name))
-
-
-def _pack_files(build: Build) -> list[str]:
-    cores = [c for c in build.design.cores if c.op == "conv"]
-    return ["weights.sterna"] + [
-        f"mem/{c.name}_{part}.{suffix}"
-        for c in cores
-        for part in ["weights"] * (c.engine != "constant") + ["params"] * c.main
-        for suffix in ("mem", "hex", "coe", "mif")
-    ]
-
-
-def _verilog_files(build: Build) -> list[str]:
-    name = build.name
-    return [
-        f"{name}.v",
-        "csr.json",
-        f"{name}_csr.h",
-        "filelist.f",
-        "vectors.npz",
-        f"{name}_tb.v",
-        "vectors_in.hex",
-        "vectors_out.hex",
-        f"sim/{name}_taps.v",
-    ]
-
-
-READS = {
-    "fold": ("network.json", "network.safetensors", "folding.json"),
-    "pack": ("network.json", "network.safetensors", "design.json"),
-    "verilog": ("network.json", "network.safetensors", "design.json"),
-}
-RUN: dict[str, Callable[[Build, dict[str, Any]], None]] = {
-    "fold": _run_fold,
-    "pack": _run_pack,
-    "verilog": _run_verilog,
-}
-WRITES: dict[str, Callable[[Build], list[str]]] = {
-    "fold": lambda build: ["design.json", *[SOLUTION] * (build.folder / SOLUTION).is_file()],
-    "pack": _pack_files,
-    "verilog": _verilog_files,
-}

@@ -6,6 +6,7 @@ from typing import Any
 
 from sterna.golden.disk import parse_json
 from sterna.golden.errors import DesignError, FileError
+from sterna.golden.fabric import FABRICS, fabric_of
 from sterna.hw.stream.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream.edge import Edge
 
@@ -27,7 +28,7 @@ MAX_DEPTH = 1 << 24  # beats of a buffer
 MAX_IN_FLIGHT = 1 << 16
 LAW = 1.02  # the interval of the law is met within this factor
 FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks", "reads")
-FAMILIES = ("generic", "ecp5", "xilinx7", "ice40")
+FAMILIES = tuple(FABRICS)
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Design:
     def flight(self) -> int:
         """Images that may be between the input and the start of their result packet, on iCE40 in
         the tops of boards."""
-        usual = COMPACT_IN_FLIGHT if self.family == "ice40" else IN_FLIGHT
+        usual = COMPACT_IN_FLIGHT if fabric_of(self.family).compact else IN_FLIGHT
         return usual if self.in_flight is None else self.in_flight
 
     @property

@@ -12,10 +12,10 @@ from typing import Any
 from sterna.gen.design.design import CoreDesign
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.fabric import fabric_of
+from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_of
 from sterna.hw.core.front_spec import ENGINES
-from sterna.hw.dot.tables import LUT_RAMS
 
 __all__ = [
     "ENGINES",
@@ -40,20 +40,17 @@ def constants_of(node: WeightedNode) -> str:
 def one_row(network: Network, name: str) -> dict[str, int]:
     """The pe and simd with which all weights of a node are one row of memory; empty where no
     folding does (several groups of several inputs or outputs)."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     channels, (kh, kw) = window_of(node, shape)
-    groups = 1 if isinstance(node, Linear) else node.groups
-    if groups > 1 and not groups == node.out_channels == shape[0]:
+    if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}
 
 
 def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
     """Rows of weights of a node: output groups x window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     return node.out_channels // pe * (channels * kh * kw // simd)
 
@@ -66,9 +63,10 @@ def engine_choices(
     out = {"pe": legal["pe"], "simd": legal["simd"]}
     if engine == "constant":
         return out | {k: [v] for k, v in one_row(network, name).items() if v in legal[k]}
-    if engine != "tables" or family not in LUT_RAMS:
+    ram = fabric_of(family).lut_ram
+    if engine != "tables" or ram is None:
         return out
-    most, pe, simd = LUT_RAMS[family].rows, max(legal["pe"]), max(legal["simd"])
+    most, pe, simd = ram.rows, max(legal["pe"]), max(legal["simd"])
     few = [n for n in legal["pe"] if weight_rows_of(network, name, n, simd) <= most] or [pe]
     narrow = [n for n in legal["simd"] if weight_rows_of(network, name, pe, n) <= most] or [simd]
     # Fewer outputs at once share scans, too.
@@ -79,7 +77,7 @@ def engine_choices(
 
 def tables_fit(network: Network, name: str, legal: Mapping[str, list[int]], family: str) -> bool:
     """Whether any of the ``legal`` pe with any of the simd makes few enough rows for 'tables'."""
-    ram = LUT_RAMS.get(family)
+    ram = fabric_of(family).lut_ram
     return ram is not None and (
         weight_rows_of(network, name, min(legal["pe"]), min(legal["simd"])) <= ram.rows
     )
@@ -98,7 +96,7 @@ def check_engine(network: Network, core: CoreDesign, family: str) -> None:
 
 
 def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
-    name, ram = core.name, LUT_RAMS.get(family)
+    name, ram = core.name, fabric_of(family).lut_ram
     if ram is None:
         raise DesignError(
             f"node '{name}': engine 'tables' needs LUT RAM, which {family} has not; use engine "
@@ -115,8 +113,7 @@ def _check_tables(network: Network, core: CoreDesign, family: str) -> None:
 
 def _check_constant(network: Network, core: CoreDesign) -> None:
     name, rest = core.name, "or use engine 'compress'"
-    node, wanted = network[name], one_row(network, name)
-    assert isinstance(node, Conv2d | Linear)
+    node, wanted = network.weighted(name), one_row(network, name)
     if not wanted:
         raise DesignError(
             f"node '{name}': engine 'constant' needs all weights at work in every clock, and a "
@@ -162,9 +159,11 @@ def check_style(
             f"node '{name}': ram_style 'distributed' puts fixed weights into logic, where no "
             "bitstream can be patched; use 'block', or fold without --patchable"
         )
-    if style == "distributed" and family == "ice40" and memory == "ram":
+    fabric = fabric_of(family)
+    if style == "distributed" and fabric.lut_ram is None and memory == "ram":
         raise DesignError(
-            f"node '{name}': iCE40 has no LUT RAM for the ram_style 'distributed'; use 'block'"
+            f"node '{name}': {fabric.title} has no LUT RAM for the ram_style 'distributed'; use "
+            "'block'"
         )
 
 

@@ -41,8 +41,7 @@ def walk(network: Network) -> list[CoreNodes]:
         node = network[name]
         if isinstance(node, Conv2d | Linear):
             readers = network.readers(name)
-            target = network[readers[0]]
-            assert isinstance(target, Neuron | Readout)
+            target = network.neuron(readers[0])
             if len(readers) > 1 or target.inputs.count(name) > 1:
                 raise DesignError(
                     f"node '{name}': its sums feed {', '.join(map(repr, readers))} in several "

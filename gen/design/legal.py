@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from sterna.gen.design.engines import engine_of
 from sterna.gen.design.reads import reads_of
 from sterna.gen.design.specs import is_depthwise
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool
+from sterna.golden.network import Network, Neuron, Pool
 from sterna.golden.window import legal_simd, window_of, window_split
 from sterna.hw.dot.expander import copy_depth
 from sterna.hw.memory.chain import ADDRESS_BITS, WORD_BITS, Banks
@@ -78,10 +78,9 @@ def _pe_bound(network: Network, name: str) -> StepBound | None:
 
 def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
     """All legal pe, simd and tp of the weighted node ``name``, each by itself."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
-    groups = 1 if isinstance(node, Linear) or is_depthwise(node, shape) else node.groups
+    groups = 1 if is_depthwise(node, shape) else node.groups
     outputs = node.out_channels // groups
     bits, planes = network.bits(node.input), network.planes(node.input)
     tps = [t for t in range(1, min(planes, 64) + 1) if bits % t == 0 or t % bits == 0]
@@ -93,8 +92,7 @@ def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
 
 def _word_lanes(network: Network, name: str, pe: int, simd: int) -> int:
     """Channels side by side in a window word, each of tp bits: a beat holds one word at least."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     return pe if is_depthwise(node, shape) else window_split(node, shape, simd).channels
 
@@ -148,8 +146,7 @@ def wide_step(network: Network, name: str, pe: int) -> str:
 
 
 def _wide_word(network: Network, name: str, entry: Mapping[str, Any]) -> str:
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     key = "pe" if is_depthwise(node, network.shape[node.input]) else "simd"
     return (
         f"node '{name}': a window word of {key} {entry[key]} x tp {entry['tp']} is wider than "
@@ -159,8 +156,7 @@ def _wide_word(network: Network, name: str, entry: Mapping[str, Any]) -> str:
 
 def _region_words(network: Network, name: str, entry: Mapping[str, Any]) -> int:
     """Chain addresses of a node's weights."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     pe, simd = entry["pe"], entry["simd"]
     rows = node.out_channels // pe * (channels * kh * kw // simd)

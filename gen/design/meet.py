@@ -4,7 +4,7 @@ from math import gcd
 
 from sterna.gen.design.streams import SLACK
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Merge, Network
+from sterna.golden.network import Network
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel
 from sterna.hw.stream.merge import MergeSpec
@@ -42,8 +42,7 @@ def merge_edges(network: Network, name: str, given: list[Edge], target: int) -> 
 
     ``given``: the streams of their makers. DesignError where one step is too wide for a beat.
     """
-    node = network[name]
-    assert isinstance(node, Merge)
+    node = network.merge(name)
     bits = [network.bits(s) for s in node.inputs]
     lanes = _divisors(gcd(*(network.shape[s][0] for s in node.inputs)))
     out_bits, serial = network.bits(name), node.mode == "concat"
@@ -58,8 +57,7 @@ def merge_edges(network: Network, name: str, given: list[Edge], target: int) -> 
 
 def merge_spec(network: Network, name: str, edges: list[Edge]) -> MergeSpec:
     """The SpikingMerge of a merge node whose inputs are fed by ``edges``."""
-    node = network[name]
-    assert isinstance(node, Merge)
+    node = network.merge(name)
     _, height, width = network.shape[name]
     return MergeSpec(
         mode=node.mode,

@@ -164,8 +164,7 @@ def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
 def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     """The weighted sum ``nodes.name``; its branch, folding and law (without the output term)."""
     network, entry, source = p.network, p.folding[nodes.name], nodes.sources[0]
-    node, target = network[nodes.name], network[nodes.target]
-    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    node, target = network.weighted(nodes.name), network.neuron(nodes.target)
     made = p.streams[source]
     whole = source == network.input.name and len(p.readers(source)) == 1
     given = Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)

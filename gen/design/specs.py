@@ -12,7 +12,7 @@ from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.reads import check_reads
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool, Readout, WeightedNode
+from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_of, window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
@@ -39,11 +39,7 @@ __all__ = [
 
 def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
     """One kernel a channel: PE runs over channels instead of over a group's outputs."""
-    return (
-        isinstance(node, Conv2d)
-        and node.groups > 1
-        and (node.groups == node.out_channels == in_shape[0])
-    )
+    return node.groups > 1 and node.groups == node.out_channels == in_shape[0]
 
 
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
@@ -97,15 +93,13 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
 
     DesignError names the node where pe, simd, tp or the engine are illegal.
     """
-    node, target = network[core.name], network[core.target]
-    assert isinstance(node, Conv2d | Linear) and isinstance(target, Neuron | Readout)
+    node, target = network.weighted(core.name), network.neuron(core.target)
     shape = network.shape[node.input]
     split = window_split(node, shape, core.simd)
     channels, kernel = window_of(node, shape)
     _, height, width = input_map(network, node)
-    linear = isinstance(node, Linear)
     depthwise = is_depthwise(node, shape)
-    outputs = node.out_channels if depthwise or linear else node.out_channels // node.groups
+    outputs = node.out_channels if depthwise else node.out_channels // node.groups
     if core.pe < 1 or outputs % core.pe:
         legal = ", ".join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)
         raise DesignError(
@@ -136,8 +130,8 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
             height=height,
             width=width,
             kernel=kernel,
-            stride=(1, 1) if isinstance(node, Linear) else node.stride,
-            padding=(0, 0, 0, 0) if isinstance(node, Linear) else node.padding,
+            stride=node.stride,
+            padding=node.padding,
             rows=split.rows,
             columns=split.columns,
             spare=core.spare_rows,
@@ -145,7 +139,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         out_channels=node.out_channels,
         channels=channels,
         split_channels=split.channels,
-        groups=1 if isinstance(node, Linear) else node.groups,
+        groups=node.groups,
         depthwise=depthwise,
         kind=node.kind,
         bits=bits,
@@ -185,8 +179,7 @@ def conv_spec(
     weighted inputs. ``shortcuts``: the edge at the core of every spike input, by its index in the
     target's inputs. DesignError names the node whose folding does not fit.
     """
-    target = network[core.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(core.target)
     by_name = {c.name: c for c in (core, *others)}
     names, edges = weighted_inputs(network, target), shortcuts or {}
     spikes = [n for n, i in enumerate(target.inputs) if i not in names]
@@ -224,8 +217,7 @@ def conv_spec(
 def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSpec:
     """The SpikingPool of a pool node whose line buffer is fed by ``edge``; ``spare``: see
     `Geometry`."""
-    node = network[name]
-    assert isinstance(node, Pool)
+    node = network.pool(name)
     _, height, width = network.shape[node.input]
     return PoolSpec(
         geometry=Geometry(

@@ -6,7 +6,7 @@ from typing import Any
 from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.specs import input_map, is_depthwise, pool_spec
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, WeightedNode
+from sterna.golden.network import Conv2d, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -26,8 +26,7 @@ def input_edge(
 
     ``entry``: its folding; ``target``: clocks an image. DesignError where no beat is narrow enough.
     """
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     edges = list(_input_edges(network, node, entry))
     if not edges:
         raise DesignError(
@@ -52,7 +51,7 @@ def _input_edges(network: Network, node: WeightedNode, entry: dict[str, Any]) ->
     lanes = [split.channels]
     if is_depthwise(node, shape):
         lanes = [entry["pe"]]
-    elif isinstance(node, Linear) or node.groups == 1:
+    elif node.groups == 1:
         some = range(split.channels, channels + 1, split.channels)
         lanes = [n for n in some if channels % n == 0]
     for n in lanes:

@@ -1,18 +1,15 @@
 """Shift registers: what a synthesiser of a family with LUT RAM makes of delays.
 
-A bit that at least `SHORTEST` registers hold one after the other, unchanged and read by nothing
-else, takes one LUT and no flip-flop (yosys: ``xilinx_srl -minlen 3``).
+A bit that at least `family.SHORTEST` registers hold one after the other, unchanged and read by
+nothing else, takes one LUT and no flip-flop.
 """
 
 from collections import Counter
 
 from sterna.hw.dot.compressor_tree import Plan
 
-__all__ = ["FAMILIES", "SHORTEST", "Delays", "tree_delays"]
+__all__ = ["Delays", "tree_delays"]
 
-FAMILIES = ("xilinx7", "generic")
-"""Families whose LUT RAM also makes shift registers."""
-SHORTEST = 3
 Delays = Counter[int]
 """Clocks of a delay -> how many bits."""
 

@@ -17,7 +17,8 @@ from sterna.gen.device.memories import STYLES
 from sterna.gen.fold.fold import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
+from sterna.golden.fabric import fabric_of
+from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
@@ -154,7 +155,8 @@ def _stored(
     """Each folding with what yosys would make of its weight memories, then with other storage:
     block RAM may be what runs out, or what there is enough of; last with words read in pieces.
     Where styles and reads are given, those."""
-    built_in = {c.name for c in design.cores if c.patchable or design.family == "ice40"}
+    has_lut_ram = fabric_of(design.family).lut_ram is not None
+    built_in = {c.name for c in design.cores if c.patchable or not has_lut_ram}
     fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
     for entries in every:
         free = {n for n, e in entries.items() if e["engine"] != "constant"} - set(fixed)
@@ -252,8 +254,7 @@ def _of_pe(
     given: dict[str, Any],
     most: int,
 ) -> list[tuple[int, float, dict[str, Any]]]:
-    node, engine, out = network[name], engine_of(given), []
-    assert isinstance(node, Conv2d | Linear)
+    node, engine, out = network.weighted(name), engine_of(given), []
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp > most:
@@ -284,8 +285,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
     """The core of another folding, with the streams it would like."""
     spec = base.spec
     assert isinstance(spec, ConvSpec)
-    target = network[base.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(base.target)
     names = weighted_inputs(network, target)
     pe = entries[names[0]]["pe"]
     fronts = [
@@ -309,8 +309,7 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
 def _front(
     network: Network, front: FrontSpec, name: str, entry: dict[str, Any], family: str
 ) -> FrontSpec:
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])
     clocks = _clocks(network, name, entry)

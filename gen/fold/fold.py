@@ -24,7 +24,7 @@ from sterna.gen.fold.goals import (
 from sterna.gen.model.buffers import size_buffers
 from sterna.golden.errors import DesignError
 from sterna.golden.names import show
-from sterna.golden.network import Conv2d, Linear, Network
+from sterna.golden.network import Network
 from sterna.golden.values import integer
 from sterna.golden.window import window_of
 from sterna.hw.core.law import visit_clocks
@@ -55,15 +55,37 @@ def fold(
 ) -> Design:
     """Decide everything about the hardware of a network.
 
-    ``folding`` gives some or all of `FOLDING_KEYS` of some or all weighted nodes; the
-    rest gets the fewest lanes that reach ``fps`` at ``clock_mhz``, or without ``fps`` that are
-    not slower than the given ones (without those: than reading the image at one pixel in 8
-    clocks). ``memory``, 'rom' or 'ram', holds for every core, whatever ``folding`` says of it.
-    ``patchable``: fixed cores are sized as reloadable ones are, for all weights whose parameters
-    are in the declared ranges, so that a bitstream can take retrained ones; else for the weights
-    at hand. ``target``: clocks an image that streams keep up with, instead of what follows from
-    the above. Raises DesignError, naming the node, for a folding that is illegal or an fps that no
-    folding reaches.
+    Parameters
+    ----------
+    network : Network
+    folding : dict, optional
+        Some or all keys of a folding of some or all weighted nodes, by name; the rest gets the
+        fewest lanes that reach ``fps``, or without ``fps`` that are not slower than the given ones
+        (without those: than reading the image at one pixel in 8 clocks).
+    family : str
+        'generic', 'ecp5', 'xilinx7' or 'ice40'.
+    clock_mhz : float
+        Clock that ``fps`` and estimates assume, MHz.
+    fps : float, optional
+        Images a second to reach.
+    axis_width : int, optional
+        Bits of the AXI4-Stream input.
+    memory : str, optional
+        'rom' or 'ram', of every core, whatever ``folding`` says of it.
+    patchable : bool
+        Fixed cores are sized as reloadable ones are, for all weights whose parameters are in the
+        declared ranges, so that a bitstream can take retrained ones; else for the weights at hand.
+    target : int, optional
+        Clocks an image that streams keep up with, instead of what follows from the above.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    DesignError
+        A folding is illegal, or no folding reaches ``fps``; names the node.
     """
     check_network(network)
     folding = as_folding(folding)
@@ -207,8 +229,7 @@ def _pace(entry: dict[str, Any]) -> dict[str, int]:
 
 def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, banks: int = 1) -> int:
     """The compute term of the law, clocks an image."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     _, oh, ow = network.shape[name]
     visit = visit_clocks(visit_items(network, name, simd, tp), network.steps, banks)
     return oh * ow * (node.out_channels // pe) * visit
@@ -216,8 +237,7 @@ def compute_clocks(network: Network, name: str, pe: int, simd: int, tp: int, ban
 
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words."""
-    node = network[name]
-    assert isinstance(node, Conv2d | Linear)
+    node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
     return channels * kh * kw // simd * word_clocks(network, name, tp)
 

@@ -13,17 +13,16 @@ from itertools import accumulate, pairwise
 from sterna.gen.design.design import Design
 from sterna.gen.design.graph import walk
 from sterna.gen.design.plan import plan
+from sterna.gen.device.family import family_of
 from sterna.gen.fold.candidates import Candidate, candidates
 from sterna.gen.fold.choice import Choice, Entries, Limits
 from sterna.gen.fold.fold import fold, neuron_groups, smallest
 from sterna.gen.fold.improve import CLOSE, Polish
-from sterna.gen.model.cost import Cost, estimate
+from sterna.gen.model.cost import Cost, Estimate, estimate
 from sterna.golden.network import Network
 
 __all__ = ["Search"]
 
-BLOCK_WORTH = {"ecp5": 200.0, "xilinx7": 300.0, "ice40": 176.0, "generic": 300.0}
-"""LUTs that a block RAM is worth where neither runs out: about its share of a chip."""
 REGEARED = 8  # tries to find streams that fit each other
 SURE = 0.95
 """Share of an estimated cost that narrower streams do not save."""
@@ -48,6 +47,7 @@ class Search:
     axis_width: int | None
     patchable: bool
     limits: Limits
+    on_board: bool = False  # estimates are of tops of boards
     options: dict[str, list[Candidate]] = field(default_factory=dict)
     worth: float = 0.0  # of a block RAM, in LUTs
     tried: dict[tuple[int, float], Choice] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Search:
         self.options = candidates(
             self.network, base, groups, self.given, constants=not self.patchable
         )
-        self.worth = BLOCK_WORTH[self.family]
+        self.worth = family_of(self.family).block_worth
         self.better = Polish(
             self.options,
             lambda c: self.price(c.cost, self.worth),
@@ -208,7 +208,10 @@ class Search:
         return self.tried[bound, worth]
 
     def _choice(self, entries: Entries, design: Design, bound: int) -> Choice:
-        return Choice(design.interval, estimate(self.network, design), entries, design, bound)
+        return Choice(design.interval, self._estimate(design), entries, design, bound)
+
+    def _estimate(self, design: Design) -> Estimate:
+        return estimate(self.network, design, on_board=self.on_board)
 
     def _plan(self, entries: Entries, bound: int) -> Design:
         return plan(
@@ -293,7 +296,7 @@ class Search:
             self.final[key] = replace(
                 choice,
                 interval=design.interval,
-                estimate=estimate(self.network, design),
+                estimate=self._estimate(design),
                 design=design,
             )
         return self.final[key]

@@ -14,6 +14,7 @@ from sterna.gen.design.design import Design
 from sterna.gen.design.engines import check_styles
 from sterna.gen.design.graph import walk
 from sterna.gen.device.boards import board as board_of
+from sterna.gen.device.family import family_of
 from sterna.gen.fold.choice import Choice, Entries, Limits
 from sterna.gen.fold.fold import check_folding, neuron_groups
 from sterna.gen.fold.goals import (
@@ -30,13 +31,12 @@ from sterna.gen.fold.search import Search
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 
-__all__ = ["HEAD_ROOM", "Limits", "Solution", "board_limits", "solve"]
+__all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
 
 HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
-LINK_BRAM = {"ecp5": 2, "xilinx7": 1, "ice40": 4}
 NEAR = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
@@ -45,6 +45,14 @@ ENDS = {
     "axis_output": "the result output",
     "control": "the control plane",
 }
+
+
+class NothingFits(DesignError):
+    """No design is within the limits; ``smallest``: what comes nearest by the estimate."""
+
+    def __init__(self, sentence: str, smallest: Choice):
+        super().__init__(sentence)
+        self.smallest = smallest
 
 
 @dataclass(frozen=True)
@@ -75,12 +83,12 @@ class Solution:
 def board_limits(name: str) -> tuple[str, Limits]:
     """(family, what a network may use) of a board: without the link, with head room."""
     b = board_of(name)
-    per_lut = 2 if b.family == "xilinx7" else 1
+    chip = family_of(b.family)
     room = b.lut * HEAD_ROOM - LINK_LUTS
     return b.family, Limits(
         lut=round(room),
-        ff=round(b.lut * per_lut * HEAD_ROOM - LINK_LUTS),
-        bram=b.bram - LINK_BRAM[b.family],
+        ff=round(b.lut * chip.ff_per_lut * HEAD_ROOM - LINK_LUTS),
+        bram=b.bram - chip.link_blocks,
         where=name,
     )
 
@@ -94,17 +102,51 @@ def solve(
     fps: float | None = None,
     luts: float | None = None,
     board: str | None = None,
+    limits: Limits | None = None,
     axis_width: int | None = None,
     memory: str | None = None,
     patchable: bool = False,
 ) -> Solution:
     """Choose the folding of every core that ``given`` leaves open.
 
-    ``fps``: the smallest design that reaches it at ``clock_mhz``; ``luts`` (LUT RAM counts too),
-    ``board``: the fastest within these limits; both: the smallest that reaches it, refused where it
-    does not fit. ``family`` is the board's where one is given. Raises DesignError where nothing is
-    fast or small enough, naming what limits and the way out, and for settings that are none;
-    UsageError for goals that are no positive numbers.
+    With ``fps`` it is the smallest design that reaches it, with ``luts`` or ``board`` the fastest
+    within these limits; with both the smallest that reaches it, refused where it does not fit.
+
+    Parameters
+    ----------
+    network : Network
+    given : dict, optional
+        Some or all keys of a folding of some or all weighted nodes, by name.
+    family : str
+        'ecp5', 'xilinx7' or 'ice40'; the board's where one is given.
+    clock_mhz : float
+        Clock that ``fps`` and estimates assume, MHz.
+    fps : float, optional
+        Images a second to reach.
+    luts : float, optional
+        LUTs of the family at most; LUT RAM counts too.
+    board : str, optional
+        Name of the board that the design has to fit.
+    axis_width : int, optional
+        Bits of the AXI4-Stream input.
+    memory : str, optional
+        'rom' or 'ram', of every core, whatever ``given`` says of it.
+    patchable : bool
+        As ``fold`` takes it.
+    limits : Limits, optional
+        What there is on a board, where that is known better than by ``board``.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    NothingFits, DesignError
+        Nothing is fast or small enough (`NothingFits` without ``fps``; names what limits, and the
+        way out), or a setting is none.
+    UsageError
+        A goal is no positive number.
     """
     check_network(network)
     check_goals(fps, luts, board)
@@ -117,7 +159,9 @@ def solve(
         patchable=patchable,
     )
     clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
-    limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
+    on_board = board is not None or limits is not None
+    if limits is None:
+        limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
     if board is not None:
         theirs, limits = board_limits(board)
         check_family(theirs if family == "generic" else family, board, theirs)
@@ -128,7 +172,7 @@ def solve(
     check_folding(network, [n for group in groups for n in group], given)
     given = with_memories(groups, given, memory)
     check_styles(given, patchable, family)
-    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits)
+    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits, on_board)
     search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
@@ -285,9 +329,10 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
         smallest = min(map(search.sized, some), key=search.excess)
         names = ", ".join(map(repr, held))
         way = f"leave more of the folding given for {names} open, " if held else ""
-        raise DesignError(
+        raise NothingFits(
             f"{_too_big(search, smallest)}; no smaller folding was found: {way}allow more LUTs, "
-            "take a larger device, or a smaller network"
+            "take a larger device, or a smaller network",
+            smallest,
         )
     for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
         choice = search.at(bound)

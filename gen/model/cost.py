@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.design.design import Design
+from sterna.gen.device.family import family_of
 from sterna.gen.device.memories import mapped
 from sterna.gen.model.features import core_parts, top_parts, with_memories
 from sterna.gen.model.parts import Part
@@ -81,10 +82,14 @@ class Estimate:
         return max(self.cores, key=lambda name: getattr(self.cores[name], resource))
 
 
-def estimate(network: Network, design: Design, family: str | None = None) -> Estimate:
-    """Costs of a design, on its own family unless another is given ('generic': as xilinx7)."""
-    top = top_spec(network, design, contents=False, named=False)
-    return estimate_top(top, family or design.family)
+def estimate(
+    network: Network, design: Design, family: str | None = None, *, on_board: bool = False
+) -> Estimate:
+    """Costs of a design, on its own family unless another is given (`Family.coefficients`).
+    ``on_board``: of the top that a board of the family has, without its link."""
+    family = family or design.family
+    top = top_spec(network, design, contents=False, named=False, board=family if on_board else None)
+    return estimate_top(top, family)
 
 
 def estimate_top(top: TopSpec, family: str) -> Estimate:
@@ -124,7 +129,7 @@ def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
         body = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["families"]
     except (OSError, ValueError, KeyError) as e:
         raise FileError(f"{COEFFICIENTS}: {e}; run python benchmarks/cost_sweep.py") from None
-    known = "xilinx7" if family == "generic" else family
+    known = family_of(family).coefficients
     if known not in body:
         raise DesignError(
             f"there are no coefficients of the cost model for {family}; run "
@@ -136,4 +141,4 @@ def coefficients(family: str) -> dict[str, dict[str, dict[str, float]]]:
 def fitted(families: Iterable[str]) -> list[str]:
     """Those of ``families`` that the model knows."""
     body = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))["families"]
-    return [f for f in families if ("xilinx7" if f == "generic" else f) in body]
+    return [f for f in families if family_of(f).coefficients in body]

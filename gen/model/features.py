@@ -6,8 +6,8 @@ hardware's own plan gives, or a constant; `gen.model.cost` multiplies each by wh
 it.
 """
 
+from sterna.gen.device.family import SHORTEST, family_of
 from sterna.gen.device.memories import mapped
-from sterna.gen.device.shift_registers import FAMILIES, SHORTEST
 from sterna.gen.model.conv_features import buffer_part, conv_parts, walker_part
 from sterna.gen.model.parts import Part, counter_bits, within
 from sterna.hw.control.tally import Tally
@@ -43,7 +43,8 @@ def top_parts(top: TopSpec, family: str) -> list[Part]:
 
 def with_memories(parts: list[Part], family: str) -> list[Part]:
     """The same parts with the features that follow from what their memories become."""
-    inputs = 16 if family in ("ecp5", "ice40") else 64
+    chip = family_of(family)
+    rows_of_lut = 1 << chip.lut_inputs
     for part in parts:
         for shape in part.memories:
             found = mapped(shape, family)
@@ -51,21 +52,21 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
                 # One LUT a bit, or one for each of the functions there are of so few rows. Beyond a
                 # LUT's inputs several, and what chooses among them: LUT4 for the rows there are,
                 # LUT6 (and the multiplexers behind them) for all that the address can have.
-                rows = shape.depth if inputs == 16 else 1 << counter_bits(shape.depth)
-                if shape.depth <= inputs:
+                rows = shape.depth if chip.lut_inputs == 4 else 1 << counter_bits(shape.depth)
+                if shape.depth <= rows_of_lut:
                     part.add(rom=min(shape.width, 1 << shape.depth))
-                elif inputs == 64 and shape.bits >= LARGE_ROM:
-                    part.add(large=shape.width * rows / inputs)
+                elif chip.lut_inputs == 6 and shape.bits >= LARGE_ROM:
+                    part.add(large=shape.width * rows / rows_of_lut)
                 else:
-                    part.add(deep=shape.width * rows / inputs)
+                    part.add(deep=shape.width * rows / rows_of_lut)
             elif found.logic:
                 part.add(cells=shape.bits)
             part.add(muxes=found.muxes, imitated=found.imitated)
-            if family in FAMILIES and part.kind == "buffer" and len(part.memories) == 1:
+            if chip.shifts and part.kind == "buffer" and len(part.memories) == 1:
                 # Nothing between the memory's imitated register and the two behind it.
                 part.add(shifts=found.imitated)
         for clocks, bits in part.delays.items():
-            if family in FAMILIES and clocks >= SHORTEST:
+            if chip.shifts and clocks >= SHORTEST:
                 part.add(shifts=bits)
             else:
                 part.add(held=clocks * bits)

@@ -10,6 +10,7 @@ from math import ceil
 
 from sterna.gen.design.design import Design
 from sterna.gen.model.tokens import ENDLESS, TokenModel
+from sterna.golden.fabric import fabric_of
 from sterna.hw.stream.axis import result_clocks
 
 __all__ = ["MOST_IN_FLIGHT", "flight_clocks", "horizon", "with_flight"]
@@ -46,6 +47,6 @@ def with_flight(design: Design, model: TokenModel, depths: list[int]) -> Design:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if interval(middle) <= target else (middle, high)
-    if design.family != "ice40":  # which has flip-flops for them
+    if fabric_of(design.family).lut_ram:  # else flip-flops, any number
         high = -(-high // _GRAIN) * _GRAIN
     return replace(design, in_flight=high)

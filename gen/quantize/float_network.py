@@ -5,7 +5,6 @@ Training and every front end (NIR, snnTorch, Brevitas ...) end in a :class:`Floa
 """
 
 import hashlib
-import heapq
 import json
 from collections.abc import Iterable
 from dataclasses import fields
@@ -33,6 +32,7 @@ from sterna.golden import values
 from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, NetworkError
+from sterna.golden.graph import inputs_first
 from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
 
@@ -72,11 +72,29 @@ _ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
 class FloatNetwork:
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
-    Attributes: ``steps``; ``nodes`` in topological order; ``shape[name]`` = (C, H, W);
-    ``amplitude[name]`` = real value of one integer unit of a spike stream. What is meant by a
-    node's arguments (torch tensors, numpy's numbers, an int for a pair, None for an affine) is
-    converted here, once (`floatconvert`). Raises NetworkError (node, cause, next step) where names,
-    types, shapes or kinds do not fit.
+    What is meant by a node's arguments (torch tensors, numpy's numbers, an int for a pair, None for
+    an affine) is converted here, once (`float_convert`).
+
+    Parameters
+    ----------
+    steps : int
+        T, 1 .. 1,024.
+    nodes : iterable of float nodes
+        In any order; exactly one FloatInput and one FloatReadout.
+
+    Attributes
+    ----------
+    nodes : list
+        In topological order.
+    shape : dict
+        (C, H, W) by name.
+    amplitude : dict
+        Real value of one integer unit of a spike stream, by name.
+
+    Raises
+    ------
+    NetworkError
+        Names, types, shapes or kinds do not fit: node, cause, next step.
     """
 
     def __init__(self, steps: int, nodes: Iterable[FloatNode]) -> None:
@@ -176,6 +194,15 @@ class FloatNetwork:
             return min(self.amplitude[n] for n in node.inputs)
         return 1.0
 
+    def weighted(self, name: str) -> Weighted:
+        """The convolution or full connection ``name``; NetworkError where that is another node."""
+        node = self.by_name[name]
+        if not isinstance(node, Weighted):
+            raise NetworkError(
+                f"node '{name}': is a {type(node).__name__}, not a FloatConv2d or FloatLinear"
+            )
+        return node
+
     @property
     def input(self) -> FloatInput:
         return next(n for n in self.nodes if isinstance(n, FloatInput))
@@ -246,33 +273,20 @@ def _listed(nodes: Any) -> list[Any]:
 
 
 def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
-    """Makers before readers; of those that can come next always the one that was given first."""
-    place = {n.name: k for k, n in enumerate(nodes)}
-    for k, n in enumerate(nodes):
-        if place[n.name] != k:
+    """Makers before readers, else as they were given."""
+    by_name: dict[str, FloatNode] = {}
+    for n in nodes:
+        if n.name in by_name:
             raise NetworkError(f"node '{n.name}': the name is used twice; rename one")
+        by_name[n.name] = n
     for what, kind in (("Input", FloatInput), ("Readout", FloatReadout)):
         if sum(isinstance(n, kind) for n in nodes) != 1:
             raise NetworkError(f"a network has exactly one {what}; add or remove nodes")
-    missing = [len(set(sources(n))) for n in nodes]
-    readers: list[list[int]] = [[] for _ in nodes]
-    for k, n in enumerate(nodes):
-        for s in set(sources(n)):
-            if s not in place:
+    for n in nodes:
+        for s in sources(n):
+            if s not in by_name:
                 raise NetworkError(f"node '{n.name}': input '{s}' does not exist; add or rename it")
-            readers[place[s]].append(k)
-    ready = [k for k, count in enumerate(missing) if not count]
-    done: list[int] = []
-    while ready:
-        done.append(heapq.heappop(ready))
-        for k in readers[done[-1]]:
-            missing[k] -= 1
-            if not missing[k]:
-                heapq.heappush(ready, k)
-    if len(done) < len(nodes):
-        left = next(k for k, count in enumerate(missing) if count)
-        raise NetworkError(f"node '{nodes[left].name}': is part of a cycle; break the loop")
-    return [nodes[k] for k in done]
+    return [by_name[name] for name in inputs_first({n.name: sources(n) for n in nodes})]
 
 
 def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:

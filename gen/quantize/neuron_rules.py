@@ -1,4 +1,4 @@
-"""Folding one layer's real neuron into an integer NeuronRule (DESIGN section 3).
+"""Folding one layer's real neuron into an integer NeuronRule (docs/arithmetic.md).
 
 Everything is divided by the channel's ``unit`` (``gen.quantize.ties``) and multiplied by 2**F, in
 float64; '>=' becomes ceil, '>' becomes floor + 1, the rest rounds half up (as a decay does in

@@ -1,7 +1,7 @@
 """FloatNetwork -> integer Network: the one place where real numbers become hardware integers.
 
 Batch norms, weight scales, negative gains, pool divisors, '>' against '>=' and the fraction bits F
-are decided here and nowhere else (DESIGN section 3). Each channel is divided by the real value of
+are decided here and nowhere else (docs/design.md). Each channel is divided by the real value of
 one integer unit of its weighted sum, so only threshold, reset_by, bias and v_init carry reals.
 """
 
@@ -131,16 +131,31 @@ def quantize(
 
     Parameters
     ----------
-    calibration : images as ``golden.exact.run`` takes them, [B,C,H,W] ([T,B,C,H,W] for 'frames'),
-        checked by the same sentences; the first 256 are used
-    fraction_bits : F by neuron name, where training already chose it; else 0 where that is
-        lossless and the smallest of 2..16 that fits 32 bits and whose ``mismatch`` is <= 1e-3
-        (of a count readout also that of its spikes)
-    evaluate : (images, labels) to report the accuracy of both networks on
-    leak_tolerance : how far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2]
+    network : FloatNetwork
+    calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        Images as ``sterna.run`` takes them; the first 256 are used.
+    name : str
+        Of the integer network.
+    fraction_bits : mapping of str to int, optional
+        F by neuron name, where training already chose it; else 0 where that is lossless and the
+        smallest of 2 .. 16 that fits 32 bits and whose ``mismatch`` is <= 1e-3 (of a count readout
+        also that of its spikes).
+    evaluate : (images, labels), optional
+        To report the accuracy of both networks on.
+    leak_tolerance : float
+        How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2].
 
-    Raises NetworkError (node, cause, next step) for everything that cannot be exact, UsageError
-    for images that do not fit.
+    Returns
+    -------
+    network : Network
+    report : QuantizeReport
+
+    Raises
+    ------
+    NetworkError
+        Something cannot be exact: node, cause, next step.
+    UsageError
+        Images do not fit.
     """
     images, fraction_bits, evaluate, leak_tolerance = check_arguments(
         network, calibration, name, fraction_bits, evaluate, leak_tolerance
@@ -180,7 +195,7 @@ def quantize(
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
     for layer_name, mismatch, constant, silent in layers:
         width = node_bounds(result, layer_name).width("u", "v")
-        bits = rule_of(result, layer_name).fraction_bits
+        bits = result.neuron(layer_name).rule.fraction_bits
         report.layers.append(LayerReport(layer_name, bits, width, mismatch, constant, silent))
     if evaluate is not None:
         _evaluate(network, result, evaluate, report)
@@ -204,13 +219,6 @@ def quantize_run(
     )
     save(result, out)
     return result, report
-
-
-def rule_of(network: Network, name: str) -> NeuronRule:
-    """The rule of a Neuron or Readout."""
-    node = network[name]
-    assert isinstance(node, Neuron | Readout)
-    return node.rule
 
 
 def _evaluate(

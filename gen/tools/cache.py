@@ -18,13 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.tools.trust import cache_folder, is_sealed, seal
+from sterna.golden import flock
 from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import FileError
-
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: two at once may build the same twice
-    fcntl = None
 
 __all__ = ["Cache", "cache_folder", "key_of"]
 
@@ -76,7 +72,7 @@ class Cache:
             with self._lock(key):
                 if not _whole(place):
                     _remove(place)
-                    if fcntl is not None:  # of a build that was killed: its lock is ours now
+                    if flock.THERE:  # of a build that was killed: its lock is ours now
                         for left in self.folder.glob(f"{key}.*.new"):
                             shutil.rmtree(left, ignore_errors=True)
                     work = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".new", dir=self.folder))
@@ -101,8 +97,7 @@ class Cache:
     def _lock(self, key: str) -> Iterator[None]:
         # One lock file a key, never removed: removing it would let two holders in.
         with (self.folder / f"{key}.lock").open("ab") as handle:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            flock.lock(handle, wait=True)
             yield
 
     def _prune(self, keep: str) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import platform
+import re
 from pathlib import Path
 
 from sterna.gen.tools.cache import Cache, key_of
@@ -18,7 +19,7 @@ _LIMIT = 1 << 24
 
 @functools.cache
 def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
-    """The shared library of one C++ file without other files of ours.
+    """The shared library of one C++ file and the headers of ours beside it that it includes.
 
     Raises:
         ToolMissing: there is no g++; the sentence says how to install it.
@@ -27,7 +28,7 @@ def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
     """
     compiler = find("g++")
     arguments = [*flags, "-std=c++17", "-shared", "-fPIC"]
-    parts = [read_text(source, _LIMIT), compiler.version, *arguments]
+    parts = [*_texts(source), compiler.version, *arguments]
     if "-march=native" in flags:
         parts.append(_processor())
     name = f"{source.stem}.so"
@@ -44,6 +45,19 @@ def library(source: Path, flags: tuple[str, ...] = ("-O2",)) -> ctypes.CDLL:
             f"{path} cannot be loaded: {error}; set STERNA_CACHE to a folder that programs may be "
             "run from"
         ) from error
+
+
+def _texts(source: Path) -> list[str]:
+    """The text of a source and of every header that it includes by "name", each once."""
+    found: dict[Path, str] = {}
+    waiting = [source]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found[path] = read_text(path, _LIMIT)
+            names = re.findall(r'^#include "(.+)"', found[path], re.MULTILINE)
+            waiting += [path.with_name(name) for name in names]
+    return list(found.values())
 
 
 def _processor() -> str:

@@ -7,7 +7,6 @@ says so on stderr.
 """
 
 import contextlib
-import fcntl
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sterna.golden import flock
 from sterna.golden.errors import UsageError
 
 __all__ = ["EACH", "HELD", "at_once", "exclusive", "slot", "slot_count"]
@@ -37,7 +37,7 @@ def slot_count() -> int:
     """
     said = os.environ.get("STERNA_JOBS", "").strip()
     if not said:
-        return max(1, min(len(os.sched_getaffinity(0)), _memory() // EACH, MOST))
+        return max(1, min(_cores(), _memory() // EACH, MOST))
     if not (said.isascii() and said.isdecimal() and len(said) < 6 and 1 <= int(said) <= MOST):
         raise UsageError(
             f"STERNA_JOBS {said[:40]!r}: give a whole number of heavy programs at once, 1 to "
@@ -51,9 +51,19 @@ def at_once() -> int:
     return 1 if os.environ.get(HELD) else slot_count()
 
 
+def _cores() -> int:
+    """Cores that this process may use; of the machine where the system does not say (macOS)."""
+    mine = getattr(os, "sched_getaffinity", None)
+    return len(mine(0)) if mine else os.cpu_count() or 1
+
+
 def _memory() -> int:
-    """Bytes of this machine, or what its container may take of them."""
-    most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of this machine, or what its container may take of them; of one program where the
+    system does not say (Windows)."""
+    try:
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return EACH
     for path in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):
             most = min(most, int(Path(path).read_text(encoding="ascii")))
@@ -86,23 +96,15 @@ def _take_one(folder: Path, count: int, held: contextlib.ExitStack, queued: bool
     """Lock a free slot, until ``held`` is closed; False where none is free, or others wait."""
     if not queued:
         with (folder / "queue").open("a") as queue:
-            if not _locked(queue):
+            if not flock.lock(queue):
                 return False
     for n in range(count):
         file = (folder / f"slot-{n}").open("a")
-        if _locked(file):
+        if flock.lock(file):
             held.enter_context(file)
             return True
         file.close()
     return False
-
-
-def _locked(file) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _pause(ended: Callable[[], bool]) -> None:
@@ -125,6 +127,6 @@ def exclusive(path: Path, ended: Callable[[], bool] = lambda: False) -> Iterator
     """Hold the lock ``path`` between processes (and threads) while the block runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        while not _locked(file):
+        while not flock.lock(file):
             _pause(ended)
         yield

@@ -21,106 +21,21 @@ import json
 import re
 import shutil
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.device.family import FAMILIES, TARGETS
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.programs import Stop, provenance, run_tool, side_by_side
 from sterna.golden.errors import DesignError, FileError, UsageError
 
-__all__ = ["PLACER_ECP5", "ROUTERS", "TARGETS", "synth", "fmax_ecp5", "count", "module_ports"]
+__all__ = ["ROUTERS", "synth", "fmax_ecp5", "count", "module_ports"]
 
-PLACER_ECP5 = ("--placer-heap-timingweight", "40")
-"""Of nextpnr: more weight on the clock than its 10 (docs/measured.md has what that brings)."""
 ROUTERS = ("router1", "router2")
 CLOCK_PIN = ("CABGA381", "P3")
 """A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
-
-_LATTICE_RAM_LUTS = 6  # two slices of storage and one for the write port
-_XILINX_RAM_LUTS = {
-    "RAM32X1S": 1,
-    "RAM64X1S": 1,
-    "RAM32X1D": 2,
-    "RAM64X1D": 2,
-    "RAM128X1S": 2,
-    "RAM128X1D": 4,
-    "RAM256X1S": 4,
-    "RAM256X1D": 8,
-    "RAM32M": 4,
-    "RAM64M": 4,
-    "SRL16E": 1,
-    "SRLC16E": 1,
-    "SRLC32E": 1,
-}
-
-
-def _count_ecp5(cells: dict[str, int]) -> dict[str, Any]:
-    carry = cells.get("CCU2C", 0)
-    return {
-        "lut": cells.get("LUT4", 0) + 2 * carry,
-        "carry": carry,
-        "ff": cells.get("TRELLIS_FF", 0),
-        "bram": cells.get("DP16KD", 0),
-        "lutram": _LATTICE_RAM_LUTS * cells.get("TRELLIS_DPR16X4", 0),
-        "dsp": cells.get("MULT18X18D", 0),
-    }
-
-
-def _count_xilinx7(cells: dict[str, int]) -> dict[str, Any]:
-    halves = cells.get("RAMB18E1", 0) + 2 * cells.get("RAMB36E1", 0)
-    return {
-        "lut": sum(cells.get(f"LUT{k}", 0) for k in range(1, 7)) + cells.get("INV", 0),
-        "carry": cells.get("CARRY4", 0),
-        "ff": sum(n for cell, n in cells.items() if re.fullmatch(r"FD[RSCP]E(_1)?", cell)),
-        "bram": halves // 2 if halves % 2 == 0 else halves / 2,
-        "lutram": sum(cells.get(cell, 0) * luts for cell, luts in _XILINX_RAM_LUTS.items()),
-        "dsp": cells.get("DSP48E1", 0),
-    }
-
-
-def _count_ice40(cells: dict[str, int]) -> dict[str, Any]:
-    return {
-        "lut": cells.get("SB_LUT4", 0),
-        "carry": cells.get("SB_CARRY", 0),
-        "ff": sum(n for cell, n in cells.items() if cell.startswith("SB_DFF")),
-        "bram": sum(n for cell, n in cells.items() if cell.startswith("SB_RAM40_4K")),
-        "lutram": 0,
-        "dsp": cells.get("SB_MAC16", 0),
-    }
-
-
-_COUNTS: dict[str, Callable[[dict[str, int]], dict[str, Any]]] = {
-    "ecp5": _count_ecp5,
-    "xilinx7": _count_xilinx7,
-    "ice40": _count_ice40,
-}
-TARGETS = tuple(_COUNTS)
-
-
-def _script(target: str, top: str, options: Sequence[str]) -> list[str]:
-    """yosys commands from Verilog to vendor cells."""
-    more = " ".join(["", *options])
-    if target == "ecp5":
-        return [f"synth_ecp5 -top {top}{more}"]
-    if target == "ice40":
-        return [f"synth_ice40 -device u -top {top}{more}"]
-    # -noiopad: the design is a block, not a whole chip.
-    xilinx = f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}{more}"
-    # yosys' own step prices a LUT5 at 3/5 of a LUT6 in the hope that two will share a site, and so
-    # splits each pair of 6-input functions into three LUTs. With the prices that its help text
-    # gives, the count of LUTs *and* its estimate of packed sites are lower (lanes: 20%).
-    return [
-        f"{xilinx} -run begin:map_luts",
-        "opt_expr -mux_undef -noclkinv",
-        "abc9 -luts 2:2,3,6:5,10,20",
-        "clean",
-        *([] if "-nosrl" in options else ["xilinx_srl -fixed -minlen 3"]),
-        "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
-        "xilinx_dffopt",
-        "opt_lut_ins -tech xilinx",
-        f"{xilinx} -run finalize:check",
-    ]
+_ECP5 = FAMILIES["ecp5"]
 
 
 def synth(
@@ -136,7 +51,7 @@ def synth(
 ) -> dict[str, Any]:
     """Synthesise ``verilog`` (module ``top``) for ``target`` and count what it takes.
 
-    ``target``: 'ecp5', 'xilinx7' (7-series) or 'ice40'. ``netlist`` also writes
+    ``target``: one of `TARGETS`. ``netlist`` also writes
     ``<top>_<target>.v``, a gate-level netlist for simulation with the vendor's cell models;
     ``json_netlist`` writes ``<top>_<target>.json`` for nextpnr. ``options`` are added to yosys'
     synthesis command (``-nobram`` where block RAM has no simulation model). Files are written to
@@ -150,19 +65,16 @@ def synth(
     """
     if target not in TARGETS:
         raise UsageError(f"no synthesis for target {target!r}; use one of {', '.join(TARGETS)}")
+    how = TARGETS[target]
     folder = Path(build_dir)
-    stem = f"{top}_{target}"
+    stem, more = f"{top}_{target}", "".join(f" {option}" for option in options)
     script = [f"read_verilog {name}" for name in _bring(verilog, folder)]
-    script += [
-        *_script(target, top, options),
-        f"tee -q -o {stem}_stat.json stat -json {'-tech xilinx' if target == 'xilinx7' else ''}",
-    ]
+    script += [command.format(top=top, options=more) for command in how.script]
+    script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
     if netlist:
         script.append(f"write_verilog -noattr {stem}.v")
     if json_netlist:
-        if target == "xilinx7":
-            # The other two name cells by their module themselves. Some modules of the library
-            # cannot be written.
+        if how.selected:
             script += ["autoname", f"select {top}", f"write_json -selected {stem}.json"]
         else:
             script.append(f"write_json {stem}.json")
@@ -187,7 +99,17 @@ def synth(
 
 def count(cells: dict[str, int], target: str) -> dict[str, Any]:
     """Resources of a count of vendor cells (as `synth` returns them), e.g. sums over modules."""
-    return _COUNTS[target](cells)
+    how = TARGETS[target]
+    found = {
+        resource: sum(
+            number * each
+            for cell, number in cells.items()
+            for pattern, each in patterns.items()
+            if re.fullmatch(pattern, cell)
+        )
+        for resource, patterns in how.counts.items()
+    }
+    return {k: int(n) if n == int(n) else n for k, n in found.items()}
 
 
 def _bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:
@@ -268,7 +190,7 @@ def fmax_ecp5(
     timeout: float | None = None,
 ) -> dict[str, Any]:
     """Fmax of module ``top`` alone on an ECP5 of speed grade 6: the median over ``seeds``. Placed
-    as a board's design is, `PLACER_ECP5` and, with ``output_registers``,
+    as a board's design is, `Nextpnr.options` and, with ``output_registers``,
     `gen.tools.block_ram_registers` included.
 
     Ports are wrapped by shift registers (see `_wrapper`). ``device``: '12k', '25k', '45k', '85k'.
@@ -280,7 +202,8 @@ def fmax_ecp5(
     """
     if router not in ROUTERS:
         raise UsageError(f"no router {router!r}; use {' or '.join(ROUTERS)}")
-    folder = Path(build_dir)
+    placer, folder = _ECP5.nextpnr, Path(build_dir)
+    assert placer is not None
     names = _bring(verilog, folder)
     ports: list[tuple[str, str, int]] = []
     for name in names:
@@ -293,7 +216,7 @@ def fmax_ecp5(
     used = synth(
         [*(folder / name for name in names), folder / "fmax_wrapper.v"],
         "fmax_wrapper",
-        "ecp5",
+        _ECP5.name,
         folder,
         json_netlist=True,
         options=options,
@@ -310,7 +233,7 @@ def fmax_ecp5(
     def run(seed: int, stop: Stop) -> tuple[float, dict[str, Any]]:
         report = f"fmax_{seed}.json"
         run_tool(
-            "nextpnr-ecp5",
+            placer.program,
             [
                 f"--{device}",
                 "--speed",
@@ -326,7 +249,7 @@ def fmax_ecp5(
                 "--timing-allow-fail",
                 "--lpf-allow-unconstrained",
                 "--quiet",
-                *PLACER_ECP5,
+                *placer.options,
                 *routing,
             ],
             folder,

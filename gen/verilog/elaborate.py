@@ -9,7 +9,8 @@ from sterna.gen.design.fixed_widths import check_widths
 from sterna.gen.design.instances import core_instances
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
-from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders, with_placeholders
+from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders, block_rows, with_placeholders
+from sterna.golden.fabric import fabric_of
 from sterna.golden.files import structure_id, weights_id
 from sterna.golden.network import Linear, Network
 from sterna.hw.stream.axis import result_clocks
@@ -44,21 +45,24 @@ def top_spec(
     taps: bool = False,
     contents: bool | Placeholders = True,
     named: bool = True,
+    board: str | None = None,
 ) -> TopSpec:
     """What the top is made of; the token model reads the same. ``named``: with the structure id,
-    which estimates do without."""
+    which estimates do without. ``board``: family of the board that an estimate is for; placeholders
+    are of a board, too."""
     readers = [b.reader for b in design.branches if b.source == network.input.name]
     linear = all(isinstance(network[r], Linear) for r in readers)
     _, height, width = (0, 1, 1) if linear else network.input.shape
     cores = core_instances(network, design, rows=bool(contents))
     fixed = any(c.op == "conv" and c.memory == "rom" for c in design.cores)
-    crc, ident, compact = 0, None, False
+    crc, ident = 0, None
     classes = network.shape[network.readout.name][0]
     if isinstance(contents, Placeholders):
-        # On a board: only there cells are short.
-        compact = contents.family == "ice40"
+        board = contents.family
         cores = with_placeholders(network, cores, contents)
         ident = tuple(contents.rows("ident", IDENT_ROWS, 32)) if fixed else None
+    elif board and fixed:
+        ident = (0,) * block_rows(IDENT_ROWS, board)
     elif contents and fixed:
         crc = rom_crc(memory_images(network, design))
     return TopSpec(
@@ -73,7 +77,7 @@ def top_spec(
         weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
         rom_crc=crc,
         ident=ident,
-        compact=compact,
+        compact=board is not None and fabric_of(board).compact,  # elsewhere cells are not short
         taps=taps,
         in_flight=design.in_flight,
         brisk=result_clocks(classes, compact=True) > design.interval,

@@ -14,8 +14,9 @@ from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import declared_values
 from sterna.golden.errors import DesignError
-from sterna.golden.files import pack_weights_image, structure_id, structure_text, weights_id
-from sterna.golden.network import Network, Neuron, Readout
+from sterna.golden.files import structure_id, structure_text, weights_id
+from sterna.golden.network import Network
+from sterna.golden.weights_image import pack_weights_image
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.memory.chain import Banks
 
@@ -53,8 +54,7 @@ def check_ranges(network: Network, design: Design) -> None:
     for core in design.cores:
         if core.op != "conv" or core.ranges is None:
             continue
-        target = network[core.target]
-        assert isinstance(target, Neuron | Readout)
+        target = network.neuron(core.target)
         for name, (lo, hi) in core.ranges.items():
             a = declared_values(target.rule, name)
             if a.min() < lo or a.max() > hi:
@@ -120,8 +120,7 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
         spec = instance.spec
         if not isinstance(spec, ConvSpec):
             continue
-        target = network[instance.target]
-        assert isinstance(target, Neuron | Readout)
+        target = network.neuron(instance.target)
         names = weighted_inputs(network, target)
         for name, f in zip(names, spec.fronts, strict=True):
             if f.engine != "constant":  # which has its weights in the logic

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
-from sterna.golden.network import Network, Neuron, Readout
+from sterna.golden.fabric import fabric_of
+from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.top.network_top import CoreInstance
@@ -19,12 +20,11 @@ from sterna.hw.top.network_top import CoreInstance
 __all__ = ["IDENT_ROWS", "Placeholders", "block_rows", "with_placeholders"]
 
 IDENT_ROWS = 3
-_GRAIN = {"ice40": 256}
 
 
 def block_rows(depth: int, family: str) -> int:
-    """``depth`` rounded up to whole blocks: 256 rows on iCE40, 512 elsewhere."""
-    grain = _GRAIN.get(family, 512)
+    """``depth`` rounded up to whole blocks."""
+    grain = fabric_of(family).block_rows
     return -(-depth // grain) * grain
 
 
@@ -57,8 +57,7 @@ def with_placeholders(
 
 
 def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholders) -> ConvSpec:
-    target = network[core.target]
-    assert isinstance(target, Neuron | Readout)
+    target = network.neuron(core.target)
     names = weighted_inputs(network, target)
     fronts = [_front(n, f, what) for n, f in zip(names, spec.fronts, strict=True)]
     spec = replace(spec, front=fronts[0], others=tuple(fronts[1:]))

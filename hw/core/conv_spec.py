@@ -155,7 +155,7 @@ class ConvSpec:
 
     @property
     def interval(self) -> int:
-        """Initiation interval of the law, clocks an image (DESIGN section 4)."""
+        """Initiation interval of the law, clocks an image (docs/design.md#interval)."""
         inputs = [f.geometry.input_beats for f in self.fronts]
         inputs += [self.front.visits * s.edge.plane_beats for s in self.shortcuts]
         terms = visit_terms(self.front.visits, self.visit_clocks, max(inputs), self.out_beats)
@@ -190,9 +190,7 @@ class ConvSpec:
         if self.banks > 1 or self.joined or (not self.readout and self.steps % self.out_pb):
             return 1
         f = self.front
-        return most_turns(
-            f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, f.family != "ice40"
-        )
+        return most_turns(f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, not f.compact)
 
     @property
     def scan_pe(self) -> int:

@@ -158,7 +158,7 @@ class Front(wiring.Component):
             s.weights,
             s.weight_region,
             s.ram_style,
-            compact=s.family == "ice40",
+            compact=s.compact,
         )
 
     def _weights(self, m: Module, names: list[str]) -> None:

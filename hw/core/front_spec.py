@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import visit_clocks, visit_terms
@@ -81,6 +82,10 @@ class FrontSpec:
     reads: int = 1
 
     @property
+    def compact(self) -> bool:
+        return fabric_of(self.family).compact
+
+    @property
     def simd(self) -> int:
         return self.split_channels * self.geometry.rows * self.geometry.columns
 
@@ -143,7 +148,7 @@ class FrontSpec:
 
     @property
     def interval(self) -> int:
-        """Initiation interval of this input alone, clocks an image."""
+        """Initiation interval of this input alone, clocks an image (docs/design.md#interval)."""
         return max(self.law().values())
 
     @property

@@ -98,7 +98,7 @@ class SpikingConv(wiring.Component):
             s.param_rows,
             s.param_region,
             s.param_style,
-            compact=s.front.family == "ice40",
+            compact=s.front.compact,
         )
         self._chain(m, params)
         if self.expanded:

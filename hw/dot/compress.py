@@ -10,7 +10,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
-from sterna.hw.dot.compressor_tree import SHAPES, Plan, build, count_bits, plan
+from sterna.golden.fabric import FABRICS
+from sterna.hw.dot.compressor_tree import Plan, build, count_bits, plan
 from sterna.hw.memory.delay import delay
 
 __all__ = ["DotProduct", "check_lanes"]
@@ -32,9 +33,9 @@ def check_lanes(pe: int, simd: int, tp: int, bits_per_step: int, kind: str, fami
         raise DesignError(
             f"dot product: weights of kind {kind!r} have no hardware; use ternary or binary"
         )
-    if family not in SHAPES:
+    if family not in FABRICS:
         raise DesignError(
-            f"dot product: family {family!r} is unknown; use one of {', '.join(SHAPES)}"
+            f"dot product: family {family!r} is unknown; use one of {', '.join(FABRICS)}"
         )
 
 
@@ -43,7 +44,7 @@ class DotProduct(wiring.Component):
 
     Parameters: ``pe`` outputs, ``simd`` inputs per output, ``tp`` planes a clock,
     ``bits_per_step`` planes of one time step (b), ``kind`` 'ternary' or 'binary', ``depthwise``
-    (every PE reads its own ``simd`` lanes), ``family`` 'generic', 'ecp5', 'xilinx7' or 'ice40'
+    (every PE reads its own ``simd`` lanes), ``family`` of `FABRICS`
     (shape of the tree only). ``tp`` divides b or is a multiple of it, else DesignError.
 
     Ports, all free running (no enable, no valid):

@@ -5,7 +5,7 @@ before elaboration) and then built bit-sliced: every bit of the plan is a *vecto
 per tree, so any number of equal trees costs the same number of lines of Verilog.
 
 Counter levels come first, then row adders on carry chains. When to change over is not a rule but
-the cheapest of all plans tried, by a LUT cost model of the family (`Shape`).
+the cheapest of all plans tried, by a LUT cost model of the family (`TreeShape`).
 """
 
 from collections.abc import Sequence
@@ -14,36 +14,9 @@ from functools import lru_cache
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-__all__ = ["Counter", "Adder", "Stage", "Plan", "Shape", "SHAPES", "build", "count_bits", "plan"]
+from sterna.golden.fabric import TreeShape, fabric_of
 
-
-@dataclass(frozen=True)
-class Shape:
-    """How trees are cut for one kind of FPGA. It alters cost and latency, never the sum.
-
-    counters: LUTs of a counter by its number of inputs; tried: the sets of counters that plans may
-    use, widest first; leaf_levels, counter_levels: LUT levels of a masked leaf and of a counter;
-    budget: LUT levels between registers; grain: LUTs of a carry chain come in multiples of it.
-    """
-
-    counters: dict[int, int]
-    tried: tuple[tuple[int, ...], ...]
-    leaf_levels: int
-    budget: int
-    grain: int
-    carry_out: int  # LUTs that bring the last carry out of the chain
-
-
-#: Six bits are counted by three LUT6 of one level: a LUT for each bit removed, as in a carry chain.
-LUT6 = Shape({3: 2, 5: 3, 6: 3}, ((6,), (6, 5), (6, 3), (6, 5, 3)), 1, 1, 1, 0)
-#: With LUT4 nothing beats the full adder (two LUTs for each bit removed) but long carry chains.
-LUT4 = Shape({3: 2}, ((3,),), 2, 3, 1, 1)
-SHAPES = {
-    "generic": LUT6,
-    "xilinx7": LUT6,
-    "ecp5": Shape({3: 2}, ((3,),), 2, 3, 2, 1),
-    "ice40": LUT4,
-}
+__all__ = ["Counter", "Adder", "Stage", "Plan", "build", "count_bits", "plan"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +64,7 @@ class _Draft:
     """A plan under construction: columns of ids, and how deep the logic is since a register."""
 
     columns: list[list[int]]
-    shape: Shape
+    shape: TreeShape
     depth: int
     stages: list[Stage] = field(default_factory=list)
     cost: int = 0
@@ -174,7 +147,7 @@ class _Draft:
 def _draft(
     heights: tuple[int, ...],
     width: int,
-    shape: Shape,
+    shape: TreeShape,
     depth: int,
     levels: int,
     arities: tuple[int, ...],
@@ -196,7 +169,7 @@ def _draft(
 
 @lru_cache(maxsize=4096)
 def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Plan:
-    shape = SHAPES[family]
+    shape = fabric_of(family).tree
     plans: list[Plan] = []
     for arities in shape.tried:
         for levels in range(32):
@@ -213,10 +186,10 @@ def plan(
     """The cheapest tree from ``heights[k]`` bits of weight ``2**k`` to a sum of ``width`` bits.
 
     The caller chooses ``width`` such that the sum cannot overflow; carries out of it never occur
-    and are dropped. ``masked``: the leaves are logic (of `Shape.leaf_levels`), not registers; or
-    ``depth``, so many levels of it.
+    and are dropped. ``masked``: the leaves are logic (of `TreeShape.leaf_levels`), not registers;
+    or ``depth``, so many levels of it.
     """
-    depth = SHAPES[family].leaf_levels if masked else depth
+    depth = fabric_of(family).tree.leaf_levels if masked else depth
     return _plan(tuple(heights), width, family, depth)
 
 

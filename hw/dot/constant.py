@@ -16,8 +16,9 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import check_lanes
-from sterna.hw.dot.compressor_tree import SHAPES, Plan, build, count_bits, plan
+from sterna.hw.dot.compressor_tree import Plan, build, count_bits, plan
 from sterna.hw.dot.sharing import Terms, Triple, share
 from sterna.hw.memory.delay import delay
 
@@ -83,7 +84,7 @@ def _planned(
     weights: np.ndarray, group: int, width: int, family: str, common: bool, counted: bool
 ) -> ConstantPlan:
     """common: look for shared sums; counted: binary weights against the count of all spikes."""
-    shape, side, pop = SHAPES[family], (), None
+    shape, side, pop = fabric_of(family).tree, (), None
     if counted:
         plus = (weights > 0).sum(1)
         side = tuple(1 if 2 * int(n) <= weights.shape[1] else -1 for n in plus)

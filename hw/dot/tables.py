@@ -16,37 +16,16 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import LutRam, fabric_of
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import build, plan
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
 
-__all__ = ["LUT_RAMS", "LutRam", "TableShape", "TablesDot", "load_layout", "table_shape"]
+__all__ = ["TableShape", "TablesDot", "load_layout", "table_shape"]
 
 #: Tables that share one copy of the load bus; a copy for all would be slow on a large device.
 SEGMENT = 512
-
-
-@dataclass(frozen=True)
-class LutRam:
-    """Distributed memory of a family: address bits, bits a word, LUTs of one with its writer."""
-
-    address: int
-    width: int
-    luts: int
-
-    @property
-    def rows(self) -> int:
-        """Most rows of weights: three lanes, whose sum fills two bits, must be left of the
-        address."""
-        return 1 << self.address - 3
-
-
-LUT_RAMS = {
-    "generic": LutRam(5, 6, 4),
-    "xilinx7": LutRam(5, 6, 4),
-    "ecp5": LutRam(4, 4, 6),
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +76,7 @@ def table_shape(pe: int, simd: int, rows: int, depthwise: bool, family: str) -> 
 
     DesignError where the family has no LUT RAM or there are more rows than it is deep for.
     """
-    ram = LUT_RAMS.get(family)
+    ram = fabric_of(family).lut_ram
     if ram is None:
         raise DesignError(f"engine 'tables': {family} has no LUT RAM; use engine 'compress'")
     if not 1 <= rows <= ram.rows:

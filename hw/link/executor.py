@@ -88,22 +88,18 @@ class Executor(wiring.Component):
         m = Module()
         m.submodules.image = image = _ImageBeats(self.image_bytes, self.axis_width)
         wiring.connect(m, image.axis, wiring.flipped(self.axis))
-        bus, byte = self.axil, self.i.payload
-        left, place = Signal(8), Signal(2)  # bytes of the body; of a word or an address
-        kind, fault, error, count = Signal(4), Signal(), Signal(), Signal(8)
-        address = Signal(csr.ADDRESS_BITS)
-        wants, got = Signal(), Signal()
+        bus, s = self.axil, _Frame()
         m.d.comb += [
-            self.i.ready.eq(wants & ~self.flush),
-            got.eq(self.i.valid & self.i.ready),
-            image.byte.eq(byte),
+            self.i.ready.eq(s.wants & ~self.flush),
+            s.got.eq(self.i.valid & self.i.ready),
+            image.byte.eq(self.i.payload),
             self.state.eq(
-                Mux(fault, State.FAULT, 0)
+                Mux(s.fault, State.FAULT, 0)
                 | Mux(self.muted, State.MUTED, 0)
                 | Mux(image.partial, State.PARTIAL, 0)
             ),
-            bus.awaddr.eq(address),
-            bus.araddr.eq(address),
+            bus.awaddr.eq(s.address),
+            bus.araddr.eq(s.address),
             bus.wstrb.eq(0xF),
             self.word.eq(bus.rdata),
         ]
@@ -111,137 +107,177 @@ class Executor(wiring.Component):
             with m.If(getattr(bus, channel + "ready")):
                 m.d.sync += getattr(bus, channel + "valid").eq(0)
         m.d.sync += self.ask_answer.eq(0)
+        with m.If(s.got):
+            m.d.sync += [s.place.eq(s.place + 1), s.left.eq(s.left - 1)]
+        with m.FSM():
+            self._heads(m, s)
+            self._bodies(m, s, image)
+            self._answers(m, s)
+            self._ends(m, s)
+            self._sessions(m, s, image)
+        return m
 
-        def body(ready=1):
-            """A state that takes the body's bytes ends with it, or with the session."""
-            m.d.comb += wants.eq((left != BODY_END) & ready)
+    def _body(self, m: Module, s: "_Frame", ready=1) -> None:
+        """A state that takes the body's bytes ends with it, or with the session."""
+        m.d.comb += s.wants.eq((s.left != BODY_END) & ready)
+        with m.If(self.flush):
+            m.next = "CLEAN"
+        with m.Elif(s.left == BODY_END):
+            m.next = "DONE"
+
+    def _heads(self, m: Module, s: "_Frame") -> None:
+        """States that take the length and the kind of a frame."""
+        byte = self.i.payload
+        with m.State("LENGTH"):
+            m.d.comb += s.wants.eq(1)
             with m.If(self.flush):
                 m.next = "CLEAN"
-            with m.Elif(left == BODY_END):
-                m.next = "DONE"
+            with m.Elif(s.got):
+                m.d.sync += s.left.eq(byte)
+                m.next = "KIND"
+        with m.State("KIND"):
+            m.d.comb += s.wants.eq(1)
+            m.d.sync += [s.place.eq(0), s.kind.eq(byte)]
+            with m.If(self.flush):
+                m.next = "CLEAN"
+            with m.Elif(s.got):
+                m.next = "CHOOSE"
+        with m.State("CHOOSE"):  # a clock later: the queue's memory is slow
+            m.next = "ADDRESS"
+            with m.If(s.kind == ToBoard.IMAGE):
+                m.next = "IMAGE"
+            with m.If(s.kind == ToBoard.MODE):
+                m.next = "MODE"
 
-        def next_address():
-            # Bit 0 of an address marks a register that all words are for.
-            with m.If(~address[0]):
-                m.d.sync += address[2:].eq(address[2:] + 1)
-
-        with m.If(got):
-            m.d.sync += [place.eq(place + 1), left.eq(left - 1)]
-        with m.FSM():
-            with m.State("LENGTH"):
-                m.d.comb += wants.eq(1)
-                with m.If(self.flush):
-                    m.next = "CLEAN"
-                with m.Elif(got):
-                    m.d.sync += left.eq(byte)
-                    m.next = "KIND"
-            with m.State("KIND"):
-                m.d.comb += wants.eq(1)
-                m.d.sync += [place.eq(0), kind.eq(byte)]
-                with m.If(self.flush):
-                    m.next = "CLEAN"
-                with m.Elif(got):
-                    m.next = "CHOOSE"
-            with m.State("CHOOSE"):  # a clock later: the queue's memory is slow
-                m.next = "ADDRESS"
-                with m.If(kind == ToBoard.IMAGE):
-                    m.next = "IMAGE"
-                with m.If(kind == ToBoard.MODE):
-                    m.next = "MODE"
-            with m.State("IMAGE"):
-                m.d.comb += image.put.eq(got)
-                body(image.room)
-            with m.State("MODE"):
-                body()
-                with m.If(got):
-                    m.d.sync += [self.muted.eq(byte[0]), fault.eq(0)]
-                    m.next = "DONE"
-            with m.State("ADDRESS"):
-                body()
-                with m.If(got):
-                    m.d.sync += address.eq(Cat(address[8:], byte))
-                    with m.If(place[0]):
-                        m.d.sync += place.eq(0)
-                        m.next = "COUNT"
-                        with m.If(kind == ToBoard.WRITE):
-                            m.next = "WORD"
-            with m.State("WORD"):
-                body()
-                with m.If(got):
-                    m.d.sync += bus.wdata.eq(Cat(bus.wdata[8:], byte))
-                    with m.If(place.all() & ~fault):
-                        m.d.sync += [bus.awvalid.eq(1), bus.wvalid.eq(1)]
-                        m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.comb += bus.bready.eq(1)
-                with m.If(bus.bvalid):
-                    m.d.sync += fault.eq(fault | bus.bresp[1])
-                    next_address()
-                    m.next = "WORD"
-            with m.State("COUNT"):
-                body()
-                with m.If(got):
-                    m.d.sync += [count.eq(byte), self.answered.eq(0)]
-                    m.next = "SETTLE"
-            with m.State("SETTLE"):  # the answer before this one may still be on its way
-                m.d.sync += [self.index.eq(ANSWER_AT), self.answer_words.eq(0)]
-                m.d.sync += error.eq(count > MAX_READ)  # then none is read
-                with m.If(self.flush):
-                    m.next = "CLEAN"
-                with m.Elif(~self.answering):
-                    m.next = "READ"
-            with m.State("READ"):
-                with m.If((self.answer_words == count) | ((self.answer_words == 0) & error)):
-                    m.d.sync += self.index.eq(ANSWER_AT - 1)
-                    m.next = "ANSWER"
-                with m.Else():
-                    m.d.sync += bus.arvalid.eq(1)
-                    m.next = "READING"
-            with m.State("READING"):
-                with m.If(bus.rvalid):
-                    m.next = "STORE"
-            with m.State("STORE"):  # taken a clock late, so that `write` is no path from the bus
-                m.d.comb += [self.write.eq(1), bus.rready.eq(1)]
-                m.d.sync += [
-                    self.index.eq(self.index + 1),
-                    self.answer_words.eq(self.answer_words + 1),
-                    error.eq(error | bus.rresp[1]),
-                ]
-                next_address()
-                m.next = "READ"
-            with m.State("ANSWER"):
-                m.d.comb += [self.write.eq(1), self.word.eq(Cat(self.done, error))]
-                m.d.sync += [self.answered.eq(1), self.ask_answer.eq(1)]
+    def _bodies(self, m: Module, s: "_Frame", image: "_ImageBeats") -> None:
+        """States that take images, the mode, addresses and words, and write them."""
+        bus, byte = self.axil, self.i.payload
+        with m.State("IMAGE"):
+            m.d.comb += image.put.eq(s.got)
+            self._body(m, s, image.room)
+        with m.State("MODE"):
+            self._body(m, s)
+            with m.If(s.got):
+                m.d.sync += [self.muted.eq(byte[0]), s.fault.eq(0)]
                 m.next = "DONE"
-            with m.State("DONE"):  # the CRC, and what the body has too many, is dropped
-                m.d.comb += wants.eq(left != 1)
-                with m.If(self.flush):
-                    m.next = "CLEAN"
-                with m.Elif((left == 1) & ~self.freeze):
-                    m.d.sync += self.done.eq(self.done + 1)
-                    m.next = "LENGTH"
-            with m.State("CLEAN"):
-                m.d.comb += image.clean.eq(1)
-                m.d.sync += [fault.eq(0), Cat(self.muted, self.answered).eq(0), self.done.eq(0)]
-                m.d.sync += [address.eq(csr.ADDRESS["repeat"]), bus.wdata.eq(0)]
-                with m.If(image.cleaned):
+        with m.State("ADDRESS"):
+            self._body(m, s)
+            with m.If(s.got):
+                m.d.sync += s.address.eq(Cat(s.address[8:], byte))
+                with m.If(s.place[0]):
+                    m.d.sync += s.place.eq(0)
+                    m.next = "COUNT"
+                    with m.If(s.kind == ToBoard.WRITE):
+                        m.next = "WORD"
+        with m.State("WORD"):
+            self._body(m, s)
+            with m.If(s.got):
+                m.d.sync += bus.wdata.eq(Cat(bus.wdata[8:], byte))
+                with m.If(s.place.all() & ~s.fault):
                     m.d.sync += [bus.awvalid.eq(1), bus.wvalid.eq(1)]
-                    m.next = "STOP"
-            with m.State("STOP"):
-                m.d.comb += bus.bready.eq(1)
-                with m.If(bus.bvalid):
-                    m.next = "POLL"
-            with m.State("POLL"):
-                m.d.sync += [bus.arvalid.eq(1), address.eq(csr.ADDRESS["status"])]
-                m.next = "POLLING"
-            with m.State("POLLING"):
-                m.d.comb += bus.rready.eq(1)
-                with m.If(bus.rvalid):
-                    m.next = "POLL"
-                    with m.If(bus.rdata[0]):
-                        m.d.comb += self.flushed.eq(1)
-                        m.next = "LENGTH"
-        return m
+                    m.next = "WRITE"
+        with m.State("WRITE"):
+            m.d.comb += bus.bready.eq(1)
+            with m.If(bus.bvalid):
+                m.d.sync += s.fault.eq(s.fault | bus.bresp[1])
+                _next_address(m, s)
+                m.next = "WORD"
+
+    def _answers(self, m: Module, s: "_Frame") -> None:
+        """States that read registers into an answer."""
+        bus, byte = self.axil, self.i.payload
+        with m.State("COUNT"):
+            self._body(m, s)
+            with m.If(s.got):
+                m.d.sync += [s.count.eq(byte), self.answered.eq(0)]
+                m.next = "SETTLE"
+        with m.State("SETTLE"):  # the answer before this one may still be on its way
+            m.d.sync += [self.index.eq(ANSWER_AT), self.answer_words.eq(0)]
+            m.d.sync += s.error.eq(s.count > MAX_READ)  # then none is read
+            with m.If(self.flush):
+                m.next = "CLEAN"
+            with m.Elif(~self.answering):
+                m.next = "READ"
+        with m.State("READ"):
+            with m.If((self.answer_words == s.count) | ((self.answer_words == 0) & s.error)):
+                m.d.sync += self.index.eq(ANSWER_AT - 1)
+                m.next = "ANSWER"
+            with m.Else():
+                m.d.sync += bus.arvalid.eq(1)
+                m.next = "READING"
+        with m.State("READING"):
+            with m.If(bus.rvalid):
+                m.next = "STORE"
+        with m.State("STORE"):  # taken a clock late, so that `write` is no path from the bus
+            m.d.comb += [self.write.eq(1), bus.rready.eq(1)]
+            m.d.sync += [
+                self.index.eq(self.index + 1),
+                self.answer_words.eq(self.answer_words + 1),
+                s.error.eq(s.error | bus.rresp[1]),
+            ]
+            _next_address(m, s)
+            m.next = "READ"
+        with m.State("ANSWER"):
+            m.d.comb += [self.write.eq(1), self.word.eq(Cat(self.done, s.error))]
+            m.d.sync += [self.answered.eq(1), self.ask_answer.eq(1)]
+            m.next = "DONE"
+
+    def _ends(self, m: Module, s: "_Frame") -> None:
+        """The end of a frame: it is counted."""
+        with m.State("DONE"):  # the CRC, and what the body has too many, is dropped
+            m.d.comb += s.wants.eq(s.left != 1)
+            with m.If(self.flush):
+                m.next = "CLEAN"
+            with m.Elif((s.left == 1) & ~self.freeze):
+                m.d.sync += self.done.eq(self.done + 1)
+                m.next = "LENGTH"
+
+    def _sessions(self, m: Module, s: "_Frame", image: "_ImageBeats") -> None:
+        """States of a new session: the network is stopped, and is idle before its first frame."""
+        bus = self.axil
+        with m.State("CLEAN"):
+            m.d.comb += image.clean.eq(1)
+            m.d.sync += [s.fault.eq(0), Cat(self.muted, self.answered).eq(0), self.done.eq(0)]
+            m.d.sync += [s.address.eq(csr.ADDRESS["repeat"]), bus.wdata.eq(0)]
+            with m.If(image.cleaned):
+                m.d.sync += [bus.awvalid.eq(1), bus.wvalid.eq(1)]
+                m.next = "STOP"
+        with m.State("STOP"):
+            m.d.comb += bus.bready.eq(1)
+            with m.If(bus.bvalid):
+                m.next = "POLL"
+        with m.State("POLL"):
+            m.d.sync += [bus.arvalid.eq(1), s.address.eq(csr.ADDRESS["status"])]
+            m.next = "POLLING"
+        with m.State("POLLING"):
+            m.d.comb += bus.rready.eq(1)
+            with m.If(bus.rvalid):
+                m.next = "POLL"
+                with m.If(bus.rdata[0]):
+                    m.d.comb += self.flushed.eq(1)
+                    m.next = "LENGTH"
+
+
+class _Frame:
+    """What is known of the frame at work. left: bytes of its body; place: the byte of a word or an
+    address; wants: a byte is taken when there is one; got: it is."""
+
+    def __init__(self):
+        self.left = Signal(8, name="left")
+        self.place = Signal(2, name="place")
+        self.kind = Signal(4, name="kind")
+        self.fault = Signal(name="fault")
+        self.error = Signal(name="error")
+        self.count = Signal(8, name="count")
+        self.address = Signal(csr.ADDRESS_BITS, name="address")
+        self.wants = Signal(name="wants")
+        self.got = Signal(name="got")
+
+
+def _next_address(m: Module, s: _Frame) -> None:
+    # Bit 0 of an address marks a register that all words are for.
+    with m.If(~s.address[0]):
+        m.d.sync += s.address[2:].eq(s.address[2:] + 1)
 
 
 class _ImageBeats(wiring.Component):

@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 from sterna.hw.control.axil import AxiLite
 from sterna.hw.link.link import Link, LinkSpec
 from sterna.hw.link.results import MAX_SLOTS, ring_depth
@@ -15,10 +16,6 @@ from sterna.hw.stream.axis import AxisSignature
 from sterna.hw.top.network_top import NetworkTop, TopSpec
 
 __all__ = ["BoardTop", "link_spec"]
-
-RING_WORDS = {"ecp5": 512, "xilinx7": 512, "ice40": 256}
-"""Words of 32 bits that a family's block memories hold without a second one of the same bits."""
-BUFFER = {"ecp5": 4096, "xilinx7": 4096, "ice40": 2048}
 
 
 def link_spec(
@@ -30,24 +27,26 @@ def link_spec(
 ) -> LinkSpec:
     """The link that suits a network on a family of devices.
 
-    family: 'ecp5', 'xilinx7' or 'ice40'. divisor: clocks of the oscillator a bit of the UART.
-    buffer: bytes for frames that wait, by default 4096, or 2048 where memory is scarce. slots:
+    family: one of those that boards have. divisor: clocks of the oscillator a bit of the UART.
+    buffer: bytes for frames that wait, by default as many as suit the family. slots:
     results kept, by default as many as one block memory holds, 2 to 64.
     """
-    if family not in BUFFER:
-        raise DesignError(f"no link for family {family!r}; use one of {', '.join(BUFFER)}")
+    fabric = FABRICS.get(family)
+    if fabric is None or fabric.link_buffer is None:
+        known = ", ".join(f.name for f in FABRICS.values() if f.link_buffer is not None)
+        raise DesignError(f"no link for family {family!r}; use one of {known}")
     lanes = top.axis_width // 8
     bits = top.height * top.width * top.edge.channels * top.edge.planes
     if slots is None:
         slots = MAX_SLOTS
-        while slots > 2 and ring_depth(slots, top.classes) > RING_WORDS[family]:
+        while slots > 2 and ring_depth(slots, top.classes) > fabric.block_rows:
             slots //= 2
     return LinkSpec(
         structure_id=top.structure_id,
         image_bytes=-(-bits // (8 * lanes)) * lanes,
         classes=top.classes,
         axis_width=top.axis_width,
-        buffer=BUFFER[family] if buffer is None else buffer,
+        buffer=fabric.link_buffer if buffer is None else buffer,
         slots=slots,
         divisor=divisor,
     )

@@ -8,7 +8,7 @@ import z3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain import plain_neuron
-from test_scan import rules
+from rulecase import rules
 
 from sterna.golden.bounds import node_bounds, rule_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import NetworkError

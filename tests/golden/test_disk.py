@@ -1,7 +1,9 @@
 """The one way in for files: plain, of bounded size, strict JSON and TOML, whatever the locale."""
 
+import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -21,6 +23,12 @@ from sterna.golden.disk import (
 )
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import held, reading
+
+
+def one_sentence(error):
+    text = str(error.value)
+    assert "\n" not in text and "Traceback" not in text and len(text) < 600
+    return text
 
 
 def refusal(action, *words):
@@ -200,3 +208,73 @@ def test_threads_take_turns(tmp_path):
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+def test_write_atomic_makes_folders_and_leaves_only_the_file(tmp_path):
+    path = tmp_path / "a" / "b.bin"
+    disk.write_atomic(path, b"one")
+    disk.write_atomic(path, b"two")
+    assert path.read_bytes() == b"two" and os.listdir(path.parent) == ["b.bin"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("stage", ["write", "fsync", "replace"])
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
+def test_a_full_disk_or_an_interrupt_leaves_the_old_file_and_nothing_else(
+    tmp_path, monkeypatch, stage, failure
+):
+    path = tmp_path / "network.json"
+    disk.write_atomic(path, b"old")
+
+    def fail(*args):
+        raise failure
+
+    if stage == "write":
+        real = os.fdopen
+
+        def opened(handle, mode):
+            f = real(handle, mode, buffering=0)
+            wrapper = type(
+                "Full",
+                (),
+                {"write": fail, "__enter__": lambda s: s, "__exit__": lambda s, *a: f.close()},
+            )
+            return wrapper()
+
+        monkeypatch.setattr(disk.os, "fdopen", opened)
+    else:
+        monkeypatch.setattr(disk.os, stage, fail)
+    expected = FileError if isinstance(failure, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as error:
+        disk.write_atomic(path, b"new")
+    if expected is FileError:
+        text = one_sentence(error)
+        assert text == (
+            f"{path}: cannot be written (No space left on device); free some space or choose "
+            "another folder"
+        )
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["network.json"]
+
+
+def test_a_really_full_disk(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "wb", buffering=0) as f, pytest.raises(OSError):
+        f.write(b"x")  # the device does what the test believes
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    for below in (path / "below_a_file", path / "folder" / "file"):
+        with pytest.raises(FileError, match="cannot be written, since .*/file.* is a file") as e:
+            disk.write_atomic(below, b"x")
+        assert "space" not in str(e.value)
+
+
+def test_an_oversized_file_is_refused_without_being_read(tmp_path):
+    path = tmp_path / "huge"
+    with open(path, "wb") as f:
+        f.truncate(1 << 40)  # sparse: reading it would take minutes
+    with pytest.raises(FileError, match=r"is larger than the 100 bytes it can have; ask again"):
+        disk.read_bytes(path, 100, "ask again")
+    assert disk.read_bytes(__file__, 1 << 20).startswith(b'"""The one way in')

@@ -1,44 +1,27 @@
 """Files: same bytes, and every altered byte refused with one sentence."""
 
-import errno
 import json
 import os
-import stat
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from altered import altered
 from fuzz import Limits, Seeded, random_images, random_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from netcase import example
+from repo import ROOT
 
-from sterna.golden import disk, files
+from sterna.golden import files
 from sterna.golden.errors import FileError
 from sterna.golden.exact import run
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.network import Network, Neuron
 from sterna.golden.result import compare
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.rule import NeuronRule
 
 SMALL = Limits(channels=4, side=5, layers=2, steps=5, graphs=True)
-
-
-def example(scale=1.0, flip=1):
-    w = np.random.default_rng(1).integers(-1, 2, (3, 1, 3, 3))
-    rule = NeuronRule(
-        [3, 4, 5], "zero", bias=np.ones((2, 3)), leak=Decay(1, 3), synapse="ramp", fraction_bits=1
-    )
-    return Network(
-        2,
-        [
-            Input("x", (1, 4, 5), "rate", seed=7),
-            Conv2d("conv", "x", w * flip, (1, 2), (1, 0, 1, 1)),
-            Neuron("hidden", "conv", rule, amplitude=0.1),
-            Linear("fc", "hidden", np.ones((2, 27)), "binary"),
-            Readout("out", "fc", NeuronRule([1, 1], "none"), scale=scale),
-        ],
-        "example",
-    )
 
 
 def one_sentence(error):
@@ -90,12 +73,10 @@ def test_real_metadata_is_kept_but_is_no_structure(tmp_path):
 def test_the_same_network_gives_the_same_bytes_in_another_process(tmp_path):
     files.save(example(), tmp_path / "a")
     code = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); "
-        f"sys.path.insert(0, {os.path.join(os.path.dirname(__file__), '..', 'system')!r}); "
-        "import test_files as t; from sterna.golden import files; "
-        f"files.save(t.example(), {str(tmp_path / 'b')!r})"
+        "from netcase import example; from sterna.golden import files; "
+        f"files.save(example(), {str(tmp_path / 'b')!r})"
     )
-    env = os.environ | {"PYTHONHASHSEED": "77"}
+    env = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT / "tests" / "helpers")}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)
     for name in ("network.json", "network.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -242,24 +223,6 @@ def test_missing_files_and_folders_are_named(tmp_path):
         files.load(tmp_path)
 
 
-def altered(draw, data):
-    """A flipped, cut, extended or spliced copy of the bytes."""
-    data = bytearray(data)
-    way = draw(st.sampled_from(("flip", "cut", "extend", "drop", "repeat")))
-    at = draw(st.integers(0, len(data) - 1))
-    if way == "flip":
-        data[at] ^= 1 << draw(st.integers(0, 7))
-    elif way == "cut":
-        del data[at:]
-    elif way == "extend":
-        data += draw(st.binary(min_size=1, max_size=9))
-    elif way == "drop":
-        del data[at]
-    else:
-        data[at:at] = data[at : at + 4]
-    return bytes(data)
-
-
 @settings(max_examples=150)
 @given(st.data())
 def test_fuzzed_networks_are_refused_or_equal(tmp_path_factory, data):
@@ -275,154 +238,3 @@ def test_fuzzed_networks_are_refused_or_equal(tmp_path_factory, data):
     else:
         assert files.structure_text(again) == files.structure_text(network)
         assert files.weights_id(again) == files.weights_id(network)
-
-
-# --- weights images ----------------------------------------------------------------------------
-
-IDS = ("ab" * 32, "0" * 64)
-
-
-def regions():
-    rng = np.random.default_rng(3)
-    return {r: rng.integers(0, 2**32, n, np.uint32) for r, n in ((9, 5), (0, 1), (255, 17))}
-
-
-def same(a, b):
-    return list(a) == list(b) and all((a[k] == b[k]).all() for k in a)
-
-
-def test_weights_image_comes_back_with_the_documented_layout(tmp_path):
-    path = tmp_path / "weights.sterna"
-    files.write_weights_image(path, *IDS, regions())
-    image = files.read_weights_image(path)
-    assert (image.structure_id, image.weights_id) == IDS
-    assert same(image.regions, dict(sorted(regions().items())))
-    data = path.read_bytes()
-    assert files.pack_weights_image(*IDS, regions()) == data
-    # read by hand, as a C host would
-    u32 = lambda at: int.from_bytes(data[at : at + 4], "little")  # noqa: E731
-    assert data[:8] == b"STERNAW\0" and u32(8) == 1 and u32(12) == len(data) and u32(80) == 3
-    assert data[16:48] == bytes.fromhex(IDS[0]) and data[48:80] == bytes(32)
-    assert [u32(84 + 16 * k) for k in range(3)] == [0, 9, 255]
-    offset, words = u32(84 + 16 + 4), u32(84 + 16 + 8)
-    assert [u32(offset + 4 * k) for k in range(words)] == regions()[9].tolist()
-    assert files.parse_weights_image(files.pack_weights_image(*IDS, {})).regions == {}
-
-
-@settings(max_examples=200)
-@given(st.data())
-def test_fuzzed_weights_images_are_refused(data):
-    good = files.pack_weights_image(*IDS, regions())
-    bad = altered(data.draw, good)
-    if bad == good:
-        return
-    with pytest.raises(FileError, match="^some/file: "):
-        files.parse_weights_image(bad, "some/file")
-
-
-@settings(max_examples=100)
-@given(st.data())
-def test_weights_images_with_a_right_header_crc_but_wrong_content_are_refused(data):
-    good = bytearray(files.pack_weights_image(*IDS, regions()))
-    numbers = {84 + 16 * k + j for k in range(3) for j in range(4)}  # any number is a region
-    sites = sorted({8, *range(12, 16), *range(80, 132)} - numbers)
-    at = data.draw(st.sampled_from(sites))
-    good[at] ^= 1 << data.draw(st.integers(0, 7))
-    good[132:136] = files.zlib.crc32(bytes(good[:132])).to_bytes(4, "little")
-    with pytest.raises(FileError):
-        files.parse_weights_image(bytes(good))
-
-
-def test_weights_image_refuses_newer_foreign_and_wrong_content():
-    good = files.pack_weights_image(*IDS, regions())
-    with pytest.raises(FileError, match="is version 2, this Sterna reads version 1; update Sterna"):
-        files.parse_weights_image(good[:8] + b"\2" + good[9:])
-    with pytest.raises(FileError, match="is not a Sterna weights image; copy it again"):
-        files.parse_weights_image(b"\x7fELF" + good[4:])
-    with pytest.raises(FileError, match="only 3 bytes"):
-        files.parse_weights_image(b"abc")
-    with pytest.raises(FileError, match="CRC of region 9 differs"):
-        files.parse_weights_image(good[:142] + bytes([good[142] ^ 1]) + good[143:])
-    words = np.zeros(1, np.uint32)
-    for ids, content, message in (
-        (("xy", "0" * 64), {}, "structure_id 'xy' is not 64 hexadecimal digits"),
-        (("0" * 64, "A" * 64), {}, "weights_id .* is not 64 hexadecimal digits"),
-        (IDS, {256: words}, "region 256 is not"),
-        (IDS, {1: np.zeros(1, np.int64)}, "region 1 is not uint32"),
-        (IDS, {1: words[:0]}, "region 1 has 0 words"),
-    ):
-        with pytest.raises(FileError, match=message):
-            files.pack_weights_image(*ids, content)
-
-
-# --- writing and reading -----------------------------------------------------------------------
-
-
-def test_write_atomic_makes_folders_and_leaves_only_the_file(tmp_path):
-    path = tmp_path / "a" / "b.bin"
-    disk.write_atomic(path, b"one")
-    disk.write_atomic(path, b"two")
-    assert path.read_bytes() == b"two" and os.listdir(path.parent) == ["b.bin"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o644
-
-
-@pytest.mark.parametrize("stage", ["write", "fsync", "replace"])
-@pytest.mark.parametrize(
-    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
-)
-def test_a_full_disk_or_an_interrupt_leaves_the_old_file_and_nothing_else(
-    tmp_path, monkeypatch, stage, failure
-):
-    path = tmp_path / "network.json"
-    disk.write_atomic(path, b"old")
-
-    def fail(*args):
-        raise failure
-
-    if stage == "write":
-        real = os.fdopen
-
-        def opened(handle, mode):
-            f = real(handle, mode, buffering=0)
-            wrapper = type(
-                "Full",
-                (),
-                {"write": fail, "__enter__": lambda s: s, "__exit__": lambda s, *a: f.close()},
-            )
-            return wrapper()
-
-        monkeypatch.setattr(disk.os, "fdopen", opened)
-    else:
-        monkeypatch.setattr(disk.os, stage, fail)
-    expected = FileError if isinstance(failure, OSError) else KeyboardInterrupt
-    with pytest.raises(expected) as error:
-        disk.write_atomic(path, b"new")
-    if expected is FileError:
-        text = one_sentence(error)
-        assert text == (
-            f"{path}: cannot be written (No space left on device); free some space or choose "
-            "another folder"
-        )
-    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["network.json"]
-
-
-def test_a_really_full_disk(tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full here")
-    with open("/dev/full", "wb", buffering=0) as f, pytest.raises(OSError):
-        f.write(b"x")  # the device does what the test believes
-    path = tmp_path / "file"
-    path.write_bytes(b"")
-    for below in (path / "below_a_file", path / "folder" / "file"):
-        with pytest.raises(FileError, match="cannot be written, since .*/file.* is a file") as e:
-            disk.write_atomic(below, b"x")
-        assert "space" not in str(e.value)
-
-
-def test_an_oversized_file_is_refused_without_being_read(tmp_path):
-    path = tmp_path / "huge"
-    with open(path, "wb") as f:
-        f.truncate(1 << 40)  # sparse: reading it would take minutes
-    with pytest.raises(FileError, match=r"is larger than the 100 bytes it can have; ask again"):
-        disk.read_bytes(path, 100, "ask again")
-    assert disk.read_bytes(__file__, 1 << 20).startswith(b'"""Files')

@@ -267,3 +267,13 @@ def test_weights_and_rules_cannot_be_changed_behind_the_checks():
 def test_exit_codes():
     assert (SternaError.exit_code, NetworkError.exit_code) == (1, 1)
     assert (UsageError.exit_code, ToolMissing.exit_code) == (2, 3)
+
+
+def test_nodes_of_a_kind_or_a_sentence():
+    network = net(conv("c", "x"), neuron("cn", "c"), source="cn")
+    assert network.weighted("c") is network["c"] and network.neuron("cn") is network["cn"]
+    with pytest.raises(NetworkError, match="'cn': is a Neuron, not a Conv2d or Linear"):
+        network.weighted("cn")
+    for of_kind in (network.neuron, network.pool, network.merge):
+        with pytest.raises(NetworkError, match="'c': is a Conv2d, not a (Neuron or|Pool|Merge)"):
+            of_kind("c")

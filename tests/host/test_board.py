@@ -13,6 +13,7 @@ from sterna.golden.errors import FileError, NetworkError, UsageError
 from sterna.golden.link import LinkError
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import pack_weights_image, parse_weights_image, read_weights_image
 from sterna.host.board import Board
 
 SHAPE = (2, 5, 3)
@@ -54,7 +55,7 @@ def weights(structure: str, seed: int = 1, rom: np.ndarray = ROM, regions=REGION
     rng = np.random.default_rng(seed)
     found = {k: rng.integers(0, 2**32, n, np.uint32) for k, n in enumerate(regions)}
     found[len(regions)] = rom
-    return files.pack_weights_image(structure, OWN if seed == 1 else f"{seed:x}" * 64, found)
+    return pack_weights_image(structure, OWN if seed == 1 else f"{seed:x}" * 64, found)
 
 
 def fake(build, **options) -> FakeBoard:
@@ -82,7 +83,7 @@ def test_load_and_infer(build) -> None:
             b.infer(images(1))
         assert board.network.words["images"] == 0  # not even begun
         assert b.load() == OWN
-        image = files.read_weights_image(build / "weights.sterna")
+        image = read_weights_image(build / "weights.sterna")
         assert board.network.memories == [image.regions[k].tolist() for k in range(3)]
         assert b.identify().weights_id == OWN[:16] and not board.network.held
         given = images(200)
@@ -192,7 +193,7 @@ def test_a_missing_region_and_a_damaged_file_are_refused(build) -> None:
     structure = structure_of(build)
     rng = np.random.default_rng(0)
     regions = {k: rng.integers(0, 9, 5).astype(np.uint32) for k in (0, 2)} | {3: ROM}
-    data = files.pack_weights_image(structure, "1" * 64, regions)
+    data = pack_weights_image(structure, "1" * 64, regions)
     board = fake(build)
     with Board(Direct(board), build=build) as b:
         with pytest.raises(FileError, match="no region 1"):
@@ -251,7 +252,7 @@ def test_a_cut_at_any_place_leaves_no_half_loaded_weights(build) -> None:
                 with pytest.raises(LinkError, match="load the weights again"):
                     b.infer(given)
             else:
-                held = files.parse_weights_image(old if state[0] == "2" else new).regions
+                held = parse_weights_image(old if state[0] == "2" else new).regions
                 assert board.network.memories == [held[k].tolist() for k in range(3)]
                 assert (b.infer(given).logits == right(given, board)).all()
             b.load(new)

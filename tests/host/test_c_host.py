@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
+from repo import EXAMPLES, ROOT
 
 from sterna.golden import link
 from sterna.golden.errors import ToolMissing
 from sterna.golden.link import BoardFrame, HostFrame, ToBoard, ToHost
 from sterna.sim.badcable import BadCable, Faults
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "link.md").read_text()
 
 
@@ -26,7 +26,7 @@ def program(tmp_path_factory) -> Path:
     if compiler is None:
         raise ToolMissing("cc is not on PATH; install a C compiler: apt install gcc")
     out = tmp_path_factory.mktemp("c_host") / "sterna_host"
-    source = ROOT / "examples" / "c_host" / "sterna_host.c"
+    source = EXAMPLES / "c_host" / "sterna_host.c"
     flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror"]
     subprocess.run([compiler, *flags, "-o", str(out), str(source)], check=True)
     return out

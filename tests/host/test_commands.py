@@ -16,6 +16,7 @@ from sterna.golden import files
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import read_weights_image, write_weights_image
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -52,14 +53,14 @@ def build(tmp_path: Path) -> Path:
     (tmp_path / "design.json").write_text("a design")
     words = {0: rng.integers(0, 2**32, 30, np.uint32)}
     structure = files.structure_id(net, "a design")
-    files.write_weights_image(tmp_path / "weights.sterna", structure, files.weights_id(net), words)
+    write_weights_image(tmp_path / "weights.sterna", structure, files.weights_id(net), words)
     np.save(tmp_path / "images.npy", rng.integers(0, 256, (9, 1, 3, 4)).astype(np.uint8))
     return tmp_path
 
 
 @pytest.fixture
 def line(build: Path):
-    structure = files.read_weights_image(build / "weights.sterna").structure_id
+    structure = read_weights_image(build / "weights.sterna").structure_id
     network = FakeNetwork(int(structure[:16], 16), 4, cores=1, regions=(30,))
     with PtyBoard(FakeBoard(network, image_bytes=12)) as line:
         yield line

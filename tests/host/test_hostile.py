@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hostile import MAD, Line, absurd, broken, many_cores, moving_counters, moving_crc, never_new
 
-from sterna.golden import files
 from sterna.golden.errors import SternaError
 from sterna.golden.link import LinkError
+from sterna.golden.weights_image import pack_weights_image
 from sterna.host.board import Board
 
 TIMEOUT = 3.0
 FRAME = 0.5
-WEIGHTS = files.pack_weights_image(
+WEIGHTS = pack_weights_image(
     f"{0x1122334455667788:016x}" * 4,
     "2" * 64,
     {0: np.arange(400, dtype=np.uint32)},

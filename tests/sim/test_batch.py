@@ -1,16 +1,15 @@
 """The batch model against the toy top: spikes, clocks, stalls, registers, faults."""
 
 import re
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import toy
 
 from sterna.golden.errors import DesignError, UsageError
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
 
-toy = sys.modules["toy"]
 NODE = toy.TAP["node"]
 
 

@@ -4,11 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+import toy
 
 from sterna.sim.pyverilator_lib import library_source, open_model, pyverilator
 from sterna.sim.verilate import Port
-
-toy = sys.modules["toy"]
 
 
 def test_one_image_through_a_real_pyverilator_object(toy_verilog, tmp_path):

@@ -15,6 +15,7 @@ from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import write_weights_image
 from sterna.sim.simulator import Simulator, simulate
 from sterna.sim.verify import verify, verify_text
 
@@ -109,17 +110,17 @@ def test_weights_are_written_at_run_time(build, simulator, tmp_path):
     from sterna.gen.verilog.memory_images import memory_images, region_words
 
     regions = {i.number: region_words(i) for i in memory_images(other, build.design)}
-    files.write_weights_image(tmp_path / "w", structure, files.weights_id(other), regions)
+    write_weights_image(tmp_path / "w", structure, files.weights_id(other), regions)
     images = pictures(10)
     simulator.load(tmp_path / "w")
     assert compare(run(other, images, trace="all"), simulator.run(images)) is None
     simulator.load(build.folder / "weights.sterna")
     assert compare(run(build.network, images, trace="all"), simulator.run(images)) is None
     _, former = files.structure_ids(other, build.design.to_json())
-    files.write_weights_image(tmp_path / "w", former, files.weights_id(other), regions)
+    write_weights_image(tmp_path / "w", former, files.weights_id(other), regions)
     assert former != structure
     simulator.load(tmp_path / "w")
-    files.write_weights_image(tmp_path / "w", "0" * 64, files.weights_id(other), regions)
+    write_weights_image(tmp_path / "w", "0" * 64, files.weights_id(other), regions)
     with pytest.raises(FileError, match="the weights are for structure 0000000000000000"):
         simulator.load(tmp_path / "w")
 

@@ -15,6 +15,7 @@ from sterna.gen.tools import programs
 from sterna.golden import disk, files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.weights_image import read_weights_image
 
 RECIPE = 'name = "tiny"\ndata = "digits"\n'
 
@@ -104,14 +105,14 @@ def test_an_interrupted_build_goes_on(
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert sterna("build", example, "-o", whole) == 0
-    run = stages.RUN[stage]
+    whole_stage = stages.STAGES[stage]
 
     def interrupted(build: stages.Build, asked: dict) -> None:
-        run(build, asked)  # all files written, but not recorded: the worst moment
+        whole_stage.run(build, asked)  # all files written, but not recorded: the worst moment
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setitem(stages.RUN, stage, interrupted)
+        patch.setitem(stages.STAGES, stage, replace(whole_stage, run=interrupted))
         capsys.readouterr()
         assert sterna("build", example, "-o", broken) == 130
         assert "interrupted" in sentence(capsys)
@@ -264,8 +265,8 @@ def test_retrained_weights_are_packed_for_the_design_of_another_build(
     assert sterna("pack", example, "--memory", "ram", "-o", built) == 0
     files.save(tiny(seed=5), tmp_path / "other")
     assert sterna("pack", tmp_path / "other", "--onto", built, "-o", out) == 0
-    old = files.read_weights_image(built / "weights.sterna")
-    new = files.read_weights_image(out)
+    old = read_weights_image(built / "weights.sterna")
+    new = read_weights_image(out)
     assert new.structure_id == old.structure_id and new.weights_id == files.weights_id(tiny(seed=5))
     assert {k: len(v) for k, v in new.regions.items()} == {
         k: len(v) for k, v in old.regions.items()

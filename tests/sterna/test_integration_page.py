@@ -5,10 +5,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from repo import ROOT
+
 from sterna.golden.errors import ToolMissing
 from sterna.hw.control.registers import c_header, register_map
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "integration.md").read_text()
+PAGE = (ROOT / "docs" / "integration.md").read_text()
 
 
 def test_cases_the_pages_c_example_compiles_with_the_real_header(tmp_path: Path) -> None:

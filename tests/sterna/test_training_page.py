@@ -1,9 +1,10 @@
 """The Python of docs/training.md runs as it is printed."""
 
 import re
-from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+from repo import ROOT
+
+PAGE = ROOT / "docs" / "training.md"
 
 
 def test_the_network_of_the_page_is_quantized(capsys) -> None:

@@ -1,13 +1,8 @@
-"""Puts this folder on the import path, so that its tests share the network generator."""
+"""Interrupts are heard by the programs that these tests start."""
 
 import signal
-import sys
-from pathlib import Path
 
 import pytest
-
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,7 @@
 """The netlist of a board's pins, PLL and block RAM included, computes what golden computes."""
 
-from pathlib import Path
-
 import pytest
+from repo import EXAMPLES
 from tinyboard import network, packed, pictures, tiny_build
 
 from sterna.gen.build.stages import Options, ensure
@@ -47,7 +46,7 @@ def test_netlist_of_the_pins(tmp_path, name, memory, cells):
 def test_netlist_of_an_example(tmp_path, example, name):
     where = board(name)
     build = ensure(
-        Path(__file__).parents[2] / "examples" / example,
+        EXAMPLES / example,
         "pack",
         Options(family=where.family),
         tmp_path,

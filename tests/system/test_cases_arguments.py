@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+from repo import EXAMPLES
 
 from sterna import arguments, cli
 
@@ -178,7 +179,7 @@ def test_cases_fuzzed_arguments(name: str, names: list[str], capsys) -> None:
 def test_cases_data_that_cannot_be_is_refused_before_any_stage(
     command: str, data: str, tmp_path: Path, capsys
 ) -> None:
-    folder = str(Path(__file__).resolve().parents[2] / "examples" / "digits")
+    folder = str(EXAMPLES / "digits")
     assert cli.main([command, folder, "-o", str(tmp_path / "b"), "--data", data]) in (2, 3)
     err = capsys.readouterr().err
     assert "[1/" not in err and not (tmp_path / "b" / "design.json").exists()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from repo import EXAMPLES, ROOT
 
 from sterna.golden import files
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.packages import PACKAGES, missing
 from sterna.golden.rule import NeuronRule
 
-ROOT = Path(__file__).resolve().parents[2]
-DIGITS = str(ROOT / "examples" / "digits")
+DIGITS = str(EXAMPLES / "digits")
 BARE = {name for name, package in PACKAGES.items() if package.extra}
 GROUPS = {
     "nothing but Sterna's own": BARE,
@@ -32,7 +32,7 @@ GROUPS = {
 }
 COMMANDS = [
     ["train", DIGITS, "-o", "OUT/run", "--untrained"],
-    ["search", str(ROOT / "examples" / "skipsearch"), "-o", "OUT/search", "--max-minutes", "0"],
+    ["search", str(EXAMPLES / "skipsearch"), "-o", "OUT/search", "--max-minutes", "0"],
     ["quantize", "OUT/run", "-o", "OUT/quantized"],
     *([name, DIGITS, "-o", "OUT/build"] for name in ("fold", "pack", "build", "report", "eval")),
     *([name, DIGITS, "-o", "OUT/build", "--images", "2"] for name in ("sim", "compare")),

@@ -5,13 +5,13 @@ The RTL is built once; ``limit_<k>`` lowers the depth of a buffer at run time. E
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from fuzz import Seeded, random_images
 from fuzzdag import GRAPH, random_graph
 from fuzzrun import random_folding
+from repo import EXAMPLES
 
 from sterna.gen.design.design import Design
 from sterna.gen.fold.fold import fold
@@ -24,7 +24,6 @@ from sterna.golden.network import Network
 from sterna.sim.batch import BatchModel, SimulationError
 from sterna.sim.taps import Tap
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = 6
 
 

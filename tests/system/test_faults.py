@@ -22,6 +22,7 @@ from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.weights_image import pack_weights_image, parse_weights_image
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
 from sterna.sim.simulator import weight_writes
 from sterna.sim.taps import Tap
@@ -156,9 +157,7 @@ def load(rig, net):
     images = memory_images(net, rig.design)
     regions = {i.number: region_words(i) for i in images}
     structure = files.structure_id(net, rig.design.to_json())
-    image = files.parse_weights_image(
-        files.pack_weights_image(structure, files.weights_id(net), regions)
-    )
+    image = parse_weights_image(pack_weights_image(structure, files.weights_id(net), regions))
     for address, value in weight_writes(image, len(image.regions)):
         rig.model.write(address, value)
 

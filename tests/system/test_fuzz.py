@@ -2,7 +2,7 @@
 power-up contents, and the interval by its law.
 
 ``make test`` runs a few; ``make test-all`` runs 500 chains and 1,000 graphs with skips, and lets
-hypothesis look for (and shrink to) the smallest failing network. ``python tests/system/fuzzrun.py
+hypothesis look for (and shrink to) the smallest failing network. ``python tests/helpers/fuzzrun.py
 FIRST COUNT [--graph]`` runs more.
 """
 

@@ -1,56 +1,34 @@
-"""Files that somebody altered, cut, or put something else in the place of.
+"""Files that somebody altered or cut.
 
 Each is read as it was, or refused in one sentence and in time. A few of each kind run always; the
 slow tests go on for minutes (``STERNA_HOSTILE`` seconds for each kind, default 40).
 """
 
-import ast
-import functools
 import json
 import os
 import random
-import shutil
-import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hostilecase import altered_bytes, altered_value, outcome
+from buildcase import FOLDING, contents, network, save_example
+from hostilecase import RECIPE, altered_bytes, altered_value, outcome
 
-from sterna import cli
 from sterna.gen.build import stages
-from sterna.gen.build.stages import ensure, read_folding
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import ensure
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden import files
 from sterna.golden.arrays import parse_npy
 from sterna.golden.disk import canonical_json, sha256
+from sterna.golden.weights_image import read_weights_image, write_weights_image
 from sterna.host.inputs import build_weights, from_build
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.run.run_folder import read_record
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "gen"))
-from buildcase import FOLDING, contents, network, save_example  # noqa: E402
-
 FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
-RECIPE = """
-name = "tiny"
-data = "digits"
-batch = 128
-[network]
-shape = [1, 8, 8]
-steps = 2
-layers = ["4C3p1", "P2sum", "FC10"]
-neuron = { threshold = 1.0, leak = 0.5 }
-[[stage]]
-epochs = 2
-steps = 1
-lr = 6e-3
-"""
 
 
 class Kind:
@@ -129,10 +107,10 @@ class WeightsFile(Kind):
 
     def make(self):
         words = {0: np.arange(40, dtype=np.uint32), 7: np.ones(3, np.uint32)}
-        files.write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
+        write_weights_image(self.folder / "weights.sterna", "a" * 64, "b" * 64, words)
 
     def read(self):
-        image = files.read_weights_image(self.folder / "weights.sterna")
+        image = read_weights_image(self.folder / "weights.sterna")
         return image.weights_id, {k: v.tolist() for k, v in image.regions.items()}
 
 
@@ -287,194 +265,3 @@ def test_many_hostile_files(kind, tmp_path):
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error
         seed += 1
-
-
-# --- what is no file ------------------------------------------------------------------------------
-
-
-def odd(folder: Path, kind: str) -> Path:
-    path = folder / f"odd_{kind}"
-    if kind == "pipe":
-        os.mkfifo(path)
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    elif kind == "folder":
-        (path / "inside").mkdir(parents=True)
-    elif kind == "loop":
-        path.symlink_to(path.name)
-    elif kind == "socket":
-        here = os.getcwd()
-        os.chdir(folder)  # the names of sockets are short
-        try:
-            socket.socket(socket.AF_UNIX).bind(path.name)
-        finally:
-            os.chdir(here)
-    else:
-        path.symlink_to("nowhere")
-    return path
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    folder = save_example(tmp_path_factory.mktemp("hostile") / "example")
-    (folder / "recipe.toml").write_text(RECIPE)
-    return folder
-
-
-COMMANDS = (
-    "train {odd} -o {out}",
-    "quantize {odd} -o {out}",
-    "fold {odd} -o {out}",
-    "pack {odd} -o {out}",
-    "fold {example} -o {out} --folding {odd}",
-    "eval {odd}",
-    "patch {odd} {odd}",
-    "program {odd}",
-    "verify-bitstream {odd}",
-    "load {odd} --port {none}",
-    "infer {example} --file {odd} --port {none}",
-    "infer {odd} --port {none}",
-    "quantize {example} --like {odd} -o {out}",
-)
-
-
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop", "socket", "nowhere"])
-def test_hostile_things_in_the_place_of_a_file(kind, example, tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = odd(tmp_path, kind)
-    for line in COMMANDS:
-        words = line.format(odd=path, example=example, out=tmp_path / "out", none="/dev/none")
-        start = time.monotonic()
-        code = cli.main(words.split())
-        err = capsys.readouterr().err.splitlines()
-        said = [text for text in err if text.startswith("sterna ")]
-        assert code in (1, 2, 3) and len(said) == 1, (words, code, err)
-        assert "internal error" not in said[0] and time.monotonic() - start < 60, (words, said)
-
-
-def test_hostile_things_in_a_build_folder(example, tmp_path):
-    """In the place of what it reads they are refused, of what it writes they are replaced."""
-    build = tmp_path / "build"
-    ensure(example, "pack", output=build)
-    for name in ("stages.json", "design.json", "weights.sterna"):
-        for kind in ("pipe", "device", "loop", "socket"):
-            (build / name).unlink()
-            os.rename(odd(build, kind), build / name)
-            outcome(lambda: build_weights(build))
-            ensure(build, "pack", output=build)
-            assert (build / name).is_file() and not (build / name).is_symlink()
-    for name in ("network.json", "network.safetensors", "folding.json"):
-        data = (build / name).read_bytes()
-        (build / name).unlink()
-        os.rename(odd(build, "pipe"), build / name)
-        outcome(lambda: ensure(build, "pack", output=build))
-        (build / name).unlink()
-        (build / name).write_bytes(data)
-    shutil.rmtree(build)
-
-
-# --- locales --------------------------------------------------------------------------------------
-
-LOCALES = (
-    {"PYTHONIOENCODING": "ascii"},
-    {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
-)
-
-
-@pytest.mark.parametrize("locale", LOCALES, ids=["ascii", "C"])
-def test_hostile_locales(example, tmp_path, locale):
-    """A folder and a recipe with letters that the locale has not, a BOM in front."""
-    folder = tmp_path / "b\u00e4u \u2603"
-    shutil.copytree(example, folder)
-    text = "\ufeff# f\u00fcr \u2603\n" + RECIPE
-    (folder / "recipe.toml").write_text(text, encoding="utf-8")
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))} | locale
-    code = (
-        "import sys; from sterna.cli import main; from sterna.gen.build.stages import Build\n"
-        "from pathlib import Path\n"
-        "assert Build(Path(sys.argv[1])).data == 'digits'\n"
-        "sys.exit(main(['fold', sys.argv[1], '-o', sys.argv[1]]) or\n"
-        "         main(['eval', sys.argv[1] + '/x', '--json']) - 2)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder)], env=env, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    for word in (b"Traceback", b"internal error", b"UnicodeEncodeError"):
-        assert word not in done.stderr
-    assert (folder / "design.json").is_file() and done.stdout
-
-
-# --- rules ----------------------------------------------------------------------------------------
-
-FOLDERS = ("golden", "hw", "gen", "sim", "host", "train", "sterna")
-OWN = {
-    # What a program of the flow wrote a moment ago, in a folder of ours.
-    "gen/board/place.py",
-    "gen/tools/yosys.py",
-    "gen/tools/block_ram_registers.py",
-    "sim/cocotb_runner.py",
-    "sim/benches/network_axi.py",
-    "sim/benches/network_top.py",
-    "sim/benches/stream_core.py",
-    # What is part of the package, or was made as text by this process.
-    "gen/model/cost.py",
-    "gen/verilog/memory_images.py",
-    # The loader itself.
-    "golden/disk.py",
-}
-READERS = {
-    ("json", "load"),
-    ("json", "loads"),
-    ("tomllib", "load"),
-    ("tomllib", "loads"),
-    ("np", "load"),
-    ("np", "fromfile"),
-    ("np", "memmap"),
-    ("np", "genfromtxt"),
-    ("np", "loadtxt"),
-    ("safetensors", "load"),
-    ("pickle", "load"),
-    ("torch", "load"),
-    ("pickle", "loads"),
-    ("marshal", "loads"),
-}
-
-
-@functools.cache
-def calls():
-    return list(_calls())
-
-
-def _calls():
-    for folder in FOLDERS:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call):
-                    yield path.relative_to(ROOT).as_posix(), node
-
-
-def test_hostile_locales_meet_no_open_without_an_encoding():
-    for path, call in calls():
-        given = {k.arg for k in call.keywords}
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        where = f"{path}:{call.lineno}"
-        if name == "write_text" or (name == "read_text" and not call.args):
-            assert "encoding" in given, where
-        if isinstance(call.func, ast.Name) and call.func.id == "open":
-            mode = call.args[1] if len(call.args) > 1 else None
-            binary = isinstance(mode, ast.Constant) and "b" in str(mode.value)
-            assert binary or "encoding" in given, where
-        assert not ("text" in given and name in ("run", "Popen", "check_output")), where
-
-
-def test_hostile_files_meet_one_loader():
-    found = set()
-    for path, call in calls():
-        f = call.func
-        if isinstance(f, ast.Attribute) and isinstance(f.value, ast.Name):
-            if (f.value.id, f.attr) in READERS:
-                found.add(path)
-        elif isinstance(f, ast.Name) and f.id == "load_tensors":
-            found.add(path)
-    assert found <= OWN, f"{sorted(found - OWN)}: read files by golden/disk.py and golden/arrays.py"

@@ -11,18 +11,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from buildcase import contents, network, save_example
 
 from sterna.gen.build import stages
 from sterna.gen.build.stages import ensure
 from sterna.golden import disk, files
 from sterna.golden.errors import FileError, SternaError
 from sterna.host.inputs import build_weights
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "gen"))
-from buildcase import contents, network, save_example
 
 CALLS = ("replace", "fsync", "unlink", "chmod")
 
@@ -75,10 +74,11 @@ def case(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
     def run_verilog(build, asked):
-        for name in stages.WRITES["verilog"](build):
+        for name in stages.STAGES["verilog"].writes(build):
             build.write(name, f"{name} of {files.weights_id(build.network)}")
 
-    monkeypatch.setitem(stages.RUN, "verilog", run_verilog)
+    stage = replace(stages.STAGES["verilog"], run=run_verilog)
+    monkeypatch.setitem(stages.STAGES, "verilog", stage)
     example, build = save_example(tmp_path / "example"), tmp_path / "build"
     ensure(example, "verilog", output=build)
     files.save(network(seed=1), example)

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from repo import EXAMPLES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-DIGITS = str(ROOT / "examples" / "digits")
+DIGITS = str(EXAMPLES / "digits")
 STERNA = [sys.executable, "-m", "sterna.cli"]
 # What the script that pip makes does: no module of ours is imported before sterna.cli.
 SCRIPT = [sys.executable, "-c", "import sys\nfrom sterna.cli import main\nsys.exit(main())"]

@@ -2,10 +2,10 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from repo import EXAMPLES
 
 from sterna.gen.build.stages import ensure
 from sterna.gen.tools.programs import ToolFailed, run_tool
@@ -14,7 +14,7 @@ from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.sim.verilate import ports
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "litex" / "sterna_litex.py"
+EXAMPLE = EXAMPLES / "litex" / "sterna_litex.py"
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from repo import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "sterna")
 DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
 
@@ -143,7 +143,7 @@ ROOMS = {
     "hw.top": {"hw.control", "hw.core", "hw.link", "hw.stream"},
     "gen.quantize": set(),
     "gen.device": set(),
-    "gen.tools": set(),
+    "gen.tools": {"gen.device"},
     "gen.design": set(),
     "gen.verilog": {"gen.design", "gen.tools"},
     "gen.model": {"gen.design", "gen.device", "gen.tools", "gen.verilog"},
@@ -161,6 +161,7 @@ ROOMS = {
         "gen.design",
         "gen.device",
         "gen.fold",
+        "gen.model",
         "gen.tools",
         "gen.verilog",
     },

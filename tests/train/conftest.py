@@ -1,13 +1,7 @@
-"""Puts this folder on the import path, so that its tests share their helpers; one precision."""
-
-import sys
-from pathlib import Path
+"""One precision for every test of training."""
 
 import pytest
 import torch
-
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

@@ -271,8 +271,8 @@ class TimingModule(SpikingModule):
         """The network as trained, for its own number of steps."""
         made = super().export()
         name = made.readout.inputs[0]
-        last = made.by_name[name]
-        assert isinstance(last, Weighted) and last.bias is not None
+        last = made.weighted(name)
+        assert last.bias is not None
         ones = np.ones(len(last.bias), np.float32)
         mean, var = (self._statistic(last, k).cpu().numpy() * ones for k in ("mean", "var"))
         q, a = self._discrete(last, last.kind)

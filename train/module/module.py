@@ -349,8 +349,10 @@ class SpikingModule(nn.Module):
         else:
             x = bias.expand(channels).to(kind).view(-1, 1, 1)
         for name, times in scales.times.items():
-            source = self.network.by_name[name]
-            part = streams[name] if name in streams else self._whole_sum(source, streams)
+            if name in streams:
+                part = streams[name]
+            else:
+                part = self._whole_sum(self.network.weighted(name), streams)
             x = x + part * (column * times)
         out = scan(x, rule[0], rule[1], rule[2], self._spec(node, True))
         if not isinstance(node, FloatReadout):
@@ -359,9 +361,8 @@ class SpikingModule(nn.Module):
         logits = logits if node.mode == "count" else logits * (unit / fraction).to(kind)
         return logits.float()
 
-    def _whole_sum(self, node: FloatNode, streams: dict[str, Tensor]) -> Tensor:
+    def _whole_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
         """The sum of trits times integer streams, gradients straight through."""
-        assert isinstance(node, Weighted)
         return self._sum(node, streams[node.input], self._weights(node, node.kind, True), None)
 
     def _norm_affine(self, name: str, eps: float) -> tuple[Tensor, Tensor]:

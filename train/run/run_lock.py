@@ -1,23 +1,17 @@
 """One training at a time in a run folder."""
 
-import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sterna.golden import flock
 from sterna.golden.errors import FileError, UsageError
 from sterna.train.run.distributed import Group
-
-try:
-    import fcntl
-except ImportError:  # no such locks on this system
-    fcntl = None
 
 __all__ = ["locked"]
 
 LOCK = ".train.lock"
-_BUSY = (errno.EAGAIN, errno.EACCES)
 
 
 @contextmanager
@@ -58,19 +52,19 @@ def locked(folder: Path, group: Group, report: Callable[[str], None]) -> Iterato
 def _take(folder: Path, report: Callable[[str], None]) -> int | None:
     """The handle of the lock file, locked; None where there are no locks."""
     path = folder / LOCK
-    while fcntl is not None:
+    while flock.THERE:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is(handle, path):
-                return handle
-        except OSError as e:
-            os.close(handle)
-            if e.errno in _BUSY:
+            if not flock.lock(handle):
+                os.close(handle)
                 raise UsageError(
                     f"{folder}: another sterna train is at work in this folder; wait for it, or "
                     "give another folder"
-                ) from None
+                )
+            if _is(handle, path):
+                return handle
+        except OSError:
+            os.close(handle)
             report(f"{folder}: no locks on this disk; see that no other training works there")
             path.unlink(missing_ok=True)
             return None

@@ -30,7 +30,8 @@ from sterna.train.module.module import SpikingModule
 from sterna.train.module.schedule import measure_norms
 from sterna.train.recipe.recipe import LIMIT, Recipe, read_recipe
 from sterna.train.recipe.recipe_check import check_data, check_recipe
-from sterna.train.run.run import EVAL_BATCH, say
+from sterna.train.run.run import say
+from sterna.train.run.trainer import EVAL_BATCH
 from sterna.train.search.search_recipe import SearchSettings, read_search
 from sterna.train.search.skip_cost import hardware_cost
 from sterna.train.search.skip_space import NONE, Member, Space

@@ -24,6 +24,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatMerge, FloatNetwork
+from sterna.golden import flock
 from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
@@ -32,11 +33,6 @@ from sterna.train.module.module import SpikingModule
 from sterna.train.module.schedule import make_adam, one_cycle
 from sterna.train.recipe.recipe import Recipe, Stage, build_network
 from sterna.train.search.skip_space import Member, Space
-
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: see that one worker trains the weights
-    fcntl = None
 
 __all__ = ["SuperNet", "tune"]
 
@@ -231,8 +227,7 @@ def slices(full: FloatNetwork, part: FloatNetwork, name: str) -> list[tuple[int,
 
 def _joined(network: FloatNetwork, name: str) -> tuple[str, ...]:
     """The streams that are side by side at the input of a weighted node."""
-    node = network.by_name[name]
-    assert isinstance(node, Weighted)
+    node = network.weighted(name)
     source = network.by_name[node.input]
     if isinstance(source, FloatMerge) and source.mode == "concat":
         return source.inputs
@@ -244,14 +239,9 @@ def _only_one(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock, which also the death of its holder gives back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
-        if fcntl is None:
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not flock.lock(file):
             progress("another worker trains the super-network; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+            flock.lock(file, wait=True)
         yield
 
 

@@ -1,0 +1,139 @@
+"""The stages of a build, in their order: each makes files from those of the stages before it.
+
+========  ==========================================================================================
+fold      network, folding.json and what is asked for -> design.json: the folding is checked and
+          completed, streams and cores are planned, widths fixed and buffers sized
+          (`gen.fold.fold`), for a goal by way of the solver (`gen.fold.solve`)
+pack      design.json and the weights -> mem/ and weights.sterna: the rows of every memory
+verilog   design.json and the weights -> Verilog, registers and a bench: the top is made of the
+          specs that follow from the design, and elaborated
+========  ==========================================================================================
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sterna.gen.build.folder import Build
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.design.design import FAMILIES, FOLDING_KEYS
+from sterna.golden.disk import canonical_json
+from sterna.golden.errors import DesignError
+
+__all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
+
+CHOOSING = ("folding", "fps", "luts", "board")
+"""Options that say how the network is folded: one given now replaces all of the last time."""
+SOLUTION = "solution.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``run`` makes of the files ``reads`` of a build, and of options, its files ``writes``."""
+
+    reads: tuple[str, ...]
+    run: Callable[[Build, dict[str, Any]], None]
+    writes: Callable[[Build], list[str]]
+
+
+# Each imports what it works with: a build that is fresh needs none of it, and a second to load it.
+
+
+def _run_fold(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.fold.fold import fold
+    from sterna.gen.fold.solve import solve
+    from sterna.gen.model.cost import fitted
+
+    settings = dict(asked)
+    if (build.folder / "folding.json").is_file():
+        said = read_folding(build.folder / "folding.json")
+        if set(CHOOSING) & set(settings):  # a goal replaces what was chosen, not what it is for
+            said = {k: v for k, v in said.items() if k == "family"}
+        settings = said | settings
+    folding = settings.pop("folding", None)
+    if folding is not None and not isinstance(folding, dict):
+        raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
+    asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
+    family = settings.get("family", "generic")
+    # A family without a cost model still gets the fewest lanes for a rate; one that is none is
+    # refused there.
+    unfitted = family in FAMILIES and not fitted([family])
+    if asked_for and not (asked_for == {"fps"} and unfitted):
+        solution = solve(build.network, folding, **settings)
+        design, answer = solution.design, canonical_json(solution.as_dict())
+    else:
+        design, answer = fold(build.network, folding, **settings), None
+    build.make_stale("fold")  # only now: a refused fold leaves everything as it was
+    build.write("design.json", design.to_json())
+    if answer is not None:
+        build.write(SOLUTION, answer)
+    else:
+        build.remove(SOLUTION)
+
+
+def _run_pack(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.verilog.memory_images import mem_texts, memory_images, weights_image
+
+    network, design = build.network, build.design
+    images = memory_images(network, design)
+    for image in images:
+        for suffix, text in mem_texts(image).items():
+            build.write(f"mem/{image.name}{suffix}", text)
+    build.write("weights.sterna", weights_image(network, design, images))
+
+
+def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
+    from sterna.gen.verilog.bench import bench_files
+    from sterna.gen.verilog.elaborate import elaborate, verilog_text
+    from sterna.hw.control.registers import c_header, csr_json
+
+    network, design, name = build.network, build.design, build.name
+    top = elaborate(network, design)
+    registers = top.control.registers
+    texts = {f"{name}.v": verilog_text(top, name)}
+    texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
+    texts[f"{name}_csr.h"] = c_header(registers, name)
+    texts["filelist.f"] = f"{name}.v\n"
+    for path, data in (texts | bench_files(network, design)).items():
+        build.write(path, data)
+    # The simulated design is the same, with its spike streams at extra ports.
+    build.write(f"sim/{name}_taps.v", verilog_text(elaborate(network, design, taps=True), name))
+
+
+def _pack_files(build: Build) -> list[str]:
+    cores = [c for c in build.design.cores if c.op == "conv"]
+    return ["weights.sterna"] + [
+        f"mem/{c.name}_{part}.{suffix}"
+        for c in cores
+        for part in ["weights"] * (c.engine != "constant") + ["params"] * c.main
+        for suffix in ("mem", "hex", "coe", "mif")
+    ]
+
+
+def _verilog_files(build: Build) -> list[str]:
+    name = build.name
+    return [
+        f"{name}.v",
+        "csr.json",
+        f"{name}_csr.h",
+        "filelist.f",
+        "vectors.npz",
+        f"{name}_tb.v",
+        "vectors_in.hex",
+        "vectors_out.hex",
+        f"sim/{name}_taps.v",
+    ]
+
+
+STAGES = {
+    "fold": Stage(
+        ("network.json", "network.safetensors", "folding.json"),
+        _run_fold,
+        lambda build: ["design.json", *[SOLUTION] * (build.folder / SOLUTION).is_file()],
+    ),
+    "pack": Stage(("network.json", "network.safetensors", "design.json"), _run_pack, _pack_files),
+    "verilog": Stage(
+        ("network.json", "network.safetensors", "design.json"), _run_verilog, _verilog_files
+    ),
+}

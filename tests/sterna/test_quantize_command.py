@@ -1,0 +1,94 @@
+"""`sterna quantize`: what does not belong together is refused with one sentence."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from repo import EXAMPLES
+
+from sterna.cli import main
+from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron
+from sterna.golden import files
+from sterna.golden.network import Neuron
+
+RECIPE = """
+name = "d"
+data = "digits"
+[network]
+shape = [1, 8, 8]
+steps = 4
+layers = ["8C3p1", "P2sum", "FC10"]
+[[stage]]
+epochs = 1
+steps = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of random weights."""
+    folder = tmp_path_factory.mktemp("quantize")
+    (folder / "recipe.toml").write_text(RECIPE)
+    assert main(["train", str(folder), "-o", str(folder / "run"), "--untrained"]) == 0
+    return folder / "run"
+
+
+def test_images_of_another_shape_are_refused(run: Path, tmp_path: Path, capsys) -> None:
+    build = tmp_path / "build"
+    assert main(["quantize", str(run), "-o", str(build), "--data", "random_1x28x28"]) == 2
+    said = capsys.readouterr().err
+    assert "images are [1, 28, 28], the network's input is [1, 8, 8]; choose another than" in said
+    assert not build.exists()
+    assert main(["quantize", str(run), "-o", str(build), "--data", "random_1x8x8"]) == 0
+
+
+def test_like_is_a_network_of_the_same_structure(run: Path, tmp_path: Path, capsys) -> None:
+    build, again = tmp_path / "build", tmp_path / "again"
+    other = EXAMPLES / "mnist"
+    assert main(["quantize", str(run), "-o", str(build), "--like", str(other)]) == 2
+    said = capsys.readouterr().err
+    assert f"--like {other}: node 'image': shape is [1, 8, 8] here and [1, 28, 28] in" in said
+    assert not build.exists()
+    assert main(["quantize", str(run), "-o", str(build)]) == 0
+    assert main(["quantize", str(run), "-o", str(again), "--like", str(build)]) == 0
+    assert (build / "network.json").read_bytes() == (again / "network.json").read_bytes()
+
+
+def test_the_sentence_about_a_leak_names_an_option_that_helps(
+    run: Path, tmp_path: Path, capsys
+) -> None:
+    """1/3 is 1/12 from 1/4 and more than the three digits printed: rounding must not lose it."""
+    network = FloatNetwork.load(run)
+    nodes = [replace(n, leak=0.3333333) if isinstance(n, FloatNeuron) else n for n in network.nodes]
+    leaky = FloatNetwork(network.steps, nodes).save(tmp_path)
+    command = ["quantize", str(leaky), "-o", str(tmp_path / "build"), "--data", "digits"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "(sterna quantize --leak-tolerance 0.0" in said
+    enough = said.split("--leak-tolerance ")[1].split(")")[0]
+    assert main([*command, "--leak-tolerance", enough]) == 0
+    neuron = files.load(tmp_path / "build")["spike1"]
+    assert isinstance(neuron, Neuron) and neuron.rule.leak is not None
+    assert neuron.rule.leak.factor == 0.375
+    for wrong in ("-1", "1", "nan", "x"):
+        assert main([*command, "--leak-tolerance", wrong]) == 2
+
+
+@pytest.mark.parametrize("command", ["train", "quantize"])
+def test_an_output_that_is_a_file_is_called_one(
+    run: Path, tmp_path: Path, command: str, capsys
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for out in (file, file / "below"):
+        assert main([command, str(run), "-o", str(out), "--json"]) == 1
+        assert "a file" in json.loads(capsys.readouterr().out)["error"]
+        assert "free some space" not in capsys.readouterr().err
+    assert file.read_text() == "mine"
+
+
+def test_random_images_have_a_size_that_memory_holds(run: Path, tmp_path: Path, capsys) -> None:
+    command = ["quantize", str(run), "-o", str(tmp_path / "build"), "--data"]
+    assert main([*command, "random_9x99999x9999"]) == 2
+    assert "has images of more than 1048576 values" in capsys.readouterr().err
