@@ -138,7 +138,7 @@ def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
     """The stream that a conv, pool or merge core would like to read."""
     node = p.network[nodes.name]
     if isinstance(node, Conv2d | Linear):
-        return input_edge(p.network, node.name, p.folding[node.name], given, p.target)
+        return input_edge(p.network, node.name, p.folding[node.name], given, p.target, p.family)
     if isinstance(node, Pool):
         return pool_edge(p.network, nodes, given, p.target)
     return shortcut_edge(p.network, nodes.sources[0], given, None, p.target)

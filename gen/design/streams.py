@@ -5,6 +5,7 @@ from typing import Any
 
 from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.specs import input_map, is_depthwise, pool_spec
+from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
@@ -20,7 +21,12 @@ fast as it computes waits a few clocks a row for the slots it has just freed."""
 
 
 def input_edge(
-    network: Network, name: str, entry: dict[str, Any], given: Edge | None, target: int
+    network: Network,
+    name: str,
+    entry: dict[str, Any],
+    given: Edge | None,
+    target: int,
+    family: str,
 ) -> Edge:
     """The stream at the line buffer of the weighted node ``name``, whose producer makes ``given``.
 
@@ -33,7 +39,7 @@ def input_edge(
             f"node '{name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
             f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
         )
-    return min(edges, key=lambda e: _edge_cost(network, node, e, given, entry, target))
+    return min(edges, key=lambda e: _edge_cost(network, node, e, given, entry, target, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -67,7 +73,8 @@ def _edge_cost(
     given: Edge | None,
     entry: dict[str, Any],
     target: int,
-) -> tuple[int, ...]:
+    family: str,
+) -> tuple[float, ...]:
     """Fast enough first, then no gearbox, then the smallest line buffer."""
     pixels = pixels_of(network, node)
     beats, gear = edge.beats_per_pixel * pixels, False
@@ -76,15 +83,17 @@ def _edge_cost(
         same = Edge(given.channels, given.lanes, given.planes, pb)
         beats = max(beats, clocks_per_pixel(same, edge) * pixels)
         gear = same != edge
-    return max(0, beats - int(SLACK * target)), int(gear), _buffer_cost(network, node, edge, entry)
+    return (
+        max(0, beats - int(SLACK * target)),
+        int(gear),
+        _buffer_cost(network, node, edge, entry, family),
+    )
 
 
-def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any]) -> int:
-    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
-
-    LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
-    selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
-    """
+def _buffer_cost(
+    network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any], family: str
+) -> float:
+    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])
     kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
@@ -92,13 +101,12 @@ def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, entry: dict[s
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
     g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
-    lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
-    block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
+    memory = min(memory_prices(edge.width, g.bank_depth, family).values())
     choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
     if is_depthwise(node, shape):
         choices = edge.pb // entry["tp"]
     selection = (choices - 1) * entry["simd"] * entry["tp"] // 2
-    return g.rows * g.columns * min(lut_ram, block) + selection
+    return g.rows * g.columns * memory + selection
 
 
 def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:

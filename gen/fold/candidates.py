@@ -313,7 +313,7 @@ def _front(
     shape = network.shape[node.input]
     split = window_split(node, shape, entry["simd"])
     clocks = _clocks(network, name, entry)
-    edge = input_edge(network, name, entry, None, clocks)
+    edge = input_edge(network, name, entry, None, clocks, family)
     geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
     assert front.depthwise == is_depthwise(node, shape)
     rows = entry["engine"] == "constant"  # no contents but what the logic is made of

@@ -14,11 +14,11 @@ from math import ceil
 from sterna.gen.design.design import BufferDesign, Design
 from sterna.gen.design.graph import unit_of
 from sterna.gen.design.room import with_room
+from sterna.gen.device.storage import storage_bits, storage_depth, storage_kind
 from sterna.gen.model.flight import flight_clocks, horizon, with_flight
 from sterna.gen.model.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.gen.verilog.elaborate import top_spec
 from sterna.golden.network import Network
-from sterna.hw.stream.skip_fifo import storage_bits, storage_depth, storage_kind
 
 __all__ = ["IMAGES", "MANY", "MARGIN", "size_buffers"]
 

@@ -144,7 +144,7 @@ ROOMS = {
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": {"gen.device"},
-    "gen.design": set(),
+    "gen.design": {"gen.device"},
     "gen.verilog": {"gen.design", "gen.tools"},
     "gen.model": {"gen.design", "gen.device", "gen.tools", "gen.verilog"},
     "gen.fold": {"gen.design", "gen.device", "gen.model"},
