@@ -6,10 +6,10 @@ from math import gcd
 from amaranth.hdl import Elaboratable
 
 from sterna.hw.core.conv_spec import ConvSpec
-from sterna.hw.core.delays import Delays
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import ShortcutQueue, shortcut_frees, sum_delays
+from sterna.hw.core.law import Delays
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.pool import PoolSpec
 from sterna.hw.stream.axis import ImageInput

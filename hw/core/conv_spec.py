@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from sterna.golden.errors import DesignError
 from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
 from sterna.hw.core.credit import Credit
-from sterna.hw.core.delays import Delays
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import (
@@ -18,7 +17,7 @@ from sterna.hw.core.input_join import (
     sum_visits,
 )
 from sterna.hw.core.lane_turns import LaneTurns, most_turns
-from sterna.hw.core.law import visit_terms
+from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks

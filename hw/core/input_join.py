@@ -32,8 +32,8 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
-from sterna.hw.core.delays import Delays
 from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.law import Delays
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo, counter_of, step_counter

@@ -8,9 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
-from sterna.hw.core.delays import Delays
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.law import visit_terms
+from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.memory.delay import delay
