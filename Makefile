@@ -79,11 +79,11 @@ board-demo: $(STAMP)
 # --basetemp inside the repository: the YoWASP programs do not see /tmp.
 test: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest $(TESTS)
 
 test-all: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --basetemp=build/pytest -m '' $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m '' $(TESTS)
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
 test-python:

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.design.banks import bank_choices
 from sterna.gen.design.design import Design
-from sterna.gen.design.reads import read_choices
-from sterna.gen.fold.fold import fold, legal_folding, visit_items
+from sterna.gen.design.folding import Folding
+from sterna.gen.design.legal import legal_folding
+from sterna.gen.fold.candidates import bank_choices, read_choices
+from sterna.gen.fold.complete import fold, visit_items
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
@@ -96,7 +97,7 @@ def _folding(
         if engine == "banks" and isinstance(node, Conv2d):
             out[node.name] |= _banks(draw, network, node.name, legal)
         elif engine == "reads":
-            if choices := read_choices(network, node.name, out[node.name]):
+            if choices := read_choices(network, node.name, Folding(**out[node.name])):
                 out[node.name]["reads"] = draw.choice(choices)
         elif engine != "compress" and isinstance(node, Conv2d):
             # All weights, or half of them, at once: pe and simd follow.

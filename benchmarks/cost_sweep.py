@@ -27,11 +27,12 @@ from scipy.optimize import nnls
 
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.design.design import Design
-from sterna.gen.fold.fold import fold
+from sterna.gen.design.top_spec import top_spec
+from sterna.gen.fold.complete import fold
 from sterna.gen.model import cost
 from sterna.gen.model.features import top_parts
 from sterna.gen.tools.yosys import count, synth
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden import files
 from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
@@ -181,7 +182,7 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
             at[resource] += cells[resource]
     of_kind = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
     features: dict[tuple[str, str], dict[str, float]] = {}
-    for part in top_parts(top_spec(network, design, contents=False), family):
+    for part in top_parts(top_spec(network, design), family):
         key = part.core, of_kind[part.kind]
         at = features.setdefault(key, {})
         for name, value in part.counts.items():
@@ -228,7 +229,7 @@ def _level(table: dict[str, Any], results: dict[str, Any], family: str) -> None:
         if entry is None:
             continue
         network, design = seeded(seed, family)
-        parts = top_parts(top_spec(network, design, contents=False), family)
+        parts = top_parts(top_spec(network, design), family)
         for resource, kinds in table.items():
             total = sum(
                 kinds.get(p.kind, {}).get(name, 0.0) * value

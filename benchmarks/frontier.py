@@ -54,7 +54,7 @@ def sweep(name: str, family: str, memory: str, points: int) -> list[dict[str, An
             "fps": CLOCK / found.design.interval,
             "luts": round(cost.luts),
             "bram": cost.bram,
-            "in_logic": [c.name for c in cores if c.op == "conv" and c.engine == "constant"],
+            "in_logic": [c.name for c in cores if c.constants],
         }
         if not out or out[-1]["clocks"] != row["clocks"]:
             out.append(row)

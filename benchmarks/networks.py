@@ -179,15 +179,15 @@ def synapses(network: Any) -> int:
 def least_blocks(network: Any, design: Any) -> float:
     """Block RAMs without which the memories that are in some cannot do: each for its bits, or for
     those read in a clock."""
+    from sterna.gen.design.top_spec import top_spec
     from sterna.gen.device.family import family_of
     from sterna.gen.device.memories import mapped
     from sterna.gen.model.features import top_parts
-    from sterna.gen.verilog.elaborate import top_spec
 
     family, chip = design.family, family_of(design.family)
     shapes = [
         s
-        for part in top_parts(top_spec(network, design, contents=False), family)
+        for part in top_parts(top_spec(network, design), family)
         for s in part.memories
         if mapped(s, family).bram
     ]
@@ -281,7 +281,7 @@ def route(
 def kept(design: Any) -> str:
     """Where the weights are: in memories (ram: rewritable, rom: fixed), in the logic."""
     cores = [c for c in design.cores if c.op == "conv"]
-    return ", ".join(sorted({"logic" if c.engine == "constant" else c.memory for c in cores}))
+    return ", ".join(sorted({"logic" if c.constants else c.memory for c in cores}))
 
 
 def derived(row: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,10 @@ class Fabric:
     block_rows: int = 512
     link_buffer: int | None = None
 
+    def in_blocks(self, rows: int) -> int:
+        """``rows`` of a memory rounded up to whole blocks of block RAM."""
+        return -(-rows // self.block_rows) * self.block_rows
+
 
 # Six bits are counted by three LUT6 of one level: a LUT for each bit removed, as in a carry chain.
 _LUT6 = TreeShape({3: 2, 5: 3, 6: 3}, ((6,), (6, 5), (6, 3), (6, 5, 3)), 1, 1, 1, 0)

@@ -8,8 +8,9 @@ from sterna.gen.build.stages import Build
 from sterna.gen.device.family import family_of
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.trust import keep, kept
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden import files
+from sterna.hw.top.board_top import BoardTop, link_spec
 from sterna.sim.boardsim import SimulatedBoard
 
 __all__ = ["board_text", "grace_of", "simulated_board"]
@@ -21,8 +22,6 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     It is just configured: fixed memories hold their weights; with reloadable ones weights_id is 0.
     ``family``: of the device, default the design's. The text is kept in the build folder.
     """
-    from sterna.hw.top.board_top import BoardTop, link_spec
-
     network, design = build.network, build.design
     family = family or family_of(design.family).target
     weights = files.weights_id(network)
@@ -30,7 +29,7 @@ def board_text(build: Build, divisor: int = 4, family: str | None = None) -> str
     name = f"sim/{build.name}_board_{divisor}.v"
     if (text := kept(build.folder / name, key)) is not None:
         return text
-    spec = top_spec(network, design)
+    spec = filled_spec(network, design)
     if design.reloadable:
         spec = replace(spec, weights_id=0)
     board = BoardTop(spec, link_spec(spec, family, divisor))

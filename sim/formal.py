@@ -23,6 +23,18 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 
 from sterna.gen.tools import programs
 from sterna.golden.errors import SternaError, ToolMissing, UsageError
+from sterna.sim.proofs import (
+    buffers,
+    buses,
+    gears,
+    joints,
+    neurons,
+    resets,
+    rooms,
+    skips,
+    slices,
+    windows,
+)
 from sterna.sim.proofs.kit import Proof
 
 __all__ = ["Verdict", "all_proofs", "check", "find_provers", "main", "run_proof"]
@@ -85,19 +97,6 @@ class Verdict:
 
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
-    from sterna.sim.proofs import (
-        buffers,
-        buses,
-        gears,
-        joints,
-        neurons,
-        resets,
-        rooms,
-        skips,
-        slices,
-        windows,
-    )
-
     parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets)
     return [proof for part in parts for proof in part.PROOFS]
 

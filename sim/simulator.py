@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
-from sterna.gen.tools.progress import Progress
 from sterna.golden import values
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, UsageError
@@ -27,7 +26,7 @@ from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import batch_library, forget_memories
 
-__all__ = ["ENGINES", "Simulator", "simulate", "weight_writes"]
+__all__ = ["ENGINES", "Simulator", "weight_writes"]
 
 ENGINES = ("batch", "cocotb", "netlist")
 _SLICE = 8  # images a worker gets at least: its first two fill the pipeline
@@ -325,47 +324,3 @@ def weight_writes(image: WeightsImage, count: int) -> list[tuple[int, int]]:
     writes.append((at["weights_id_lo"], number & 0xFFFFFFFF))
     writes.append((at["weights_id_hi"], number >> 32))
     return writes
-
-
-def simulate(
-    build: str | os.PathLike[str] | Build,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None = None,
-    engine: str = "batch",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run golden model and Verilog on images and compare every spike, logit and class.
-
-    Parameters
-    ----------
-    build : str, path or Build
-        A build folder or an example's, whose missing stages are run.
-    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        As ``run`` takes them.
-    labels : int64 [B], optional
-        For the accuracy.
-    engine : str
-        As `Simulator` takes it.
-    progress : Progress, optional
-        What is told of the work; default nothing.
-
-    Returns
-    -------
-    dict
-        ``mismatches``, ``first_difference``, ``accuracy``, ``clocks_per_image``,
-        ``latency_clocks`` and more: see ``sterna.sim.verify.verify``.
-
-    Raises
-    ------
-    UsageError, NetworkError
-        No such engine, or images that do not fit.
-    SimulationError
-        The design stopped, broke a rule of its streams, or flagged an image.
-    """
-    from sterna.sim.verify import verify
-
-    if not isinstance(engine, str) or engine not in ENGINES:
-        raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
-    source = build if isinstance(build, Build) else values.path("build", build)
-    opened = ensure(source, "verilog")
-    return verify(opened, images, labels, engine, progress)

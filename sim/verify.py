@@ -1,20 +1,67 @@
 """Golden against the Verilog on real images: every spike, logit and class, accuracy and clocks."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sterna.gen.build.stages import Build
+from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.progress import Progress
+from sterna.golden import values
+from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
+from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.result import compare
-from sterna.sim.simulator import Simulator
+from sterna.sim.simulator import ENGINES, Simulator
 
-__all__ = ["verify", "verify_text"]
+__all__ = ["simulate", "verify", "verify_text"]
 
 _SPIKES_AT_ONCE = 1 << 28  # spikes of both models held in memory
+
+
+def simulate(
+    build: str | os.PathLike[str] | Build,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None = None,
+    engine: str = "batch",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Run golden model and Verilog on images and compare every spike, logit and class.
+
+    Parameters
+    ----------
+    build : str, path or Build
+        A build folder or an example's, whose missing stages are run.
+    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        As ``run`` takes them.
+    labels : int64 [B], optional
+        For the accuracy.
+    engine : str
+        As `Simulator` takes it.
+    progress : Progress, optional
+        What is told of the work; default nothing.
+
+    Returns
+    -------
+    dict
+        ``mismatches``, ``first_difference``, ``accuracy``, ``clocks_per_image``,
+        ``latency_clocks`` and more: see `verify`.
+
+    Raises
+    ------
+    UsageError, NetworkError
+        No such engine, or images that do not fit.
+    SimulationError
+        The design stopped, broke a rule of its streams, or flagged an image.
+    """
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
+    source = build if isinstance(build, Build) else values.path("build", build)
+    opened = ensure(source, "verilog")
+    return verify(opened, images, labels, engine, progress)
 
 
 def verify(

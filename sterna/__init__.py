@@ -25,12 +25,12 @@ _PUBLIC = {
     "run": ("sterna.golden.exact", "run"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize.quantize", "quantize"),
-    "fold": ("sterna.gen.fold.fold", "fold"),
+    "fold": ("sterna.gen.fold.complete", "fold"),
     "solve": ("sterna.gen.fold.solve", "solve"),
     "build": ("sterna.gen.build.stages", "ensure"),
     "Board": ("sterna.host.board", "Board"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
-    "simulate": ("sterna.sim.simulator", "simulate"),
+    "simulate": ("sterna.sim.verify", "simulate"),
 }
 _FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")
 

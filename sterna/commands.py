@@ -215,7 +215,7 @@ def build(options: argparse.Namespace) -> Answer:
 
 def report(options: argparse.Namespace) -> Answer:
     """report.json, report.html with the graph, and a table."""
-    from sterna.gen.build.report import page
+    from sterna.gen.build.tables import page
     from sterna.golden.disk import canonical_json
 
     built = _ensure(options, "fold")
@@ -227,10 +227,11 @@ def report(options: argparse.Namespace) -> Answer:
 
 
 def _report(built: "Build") -> Answer:
-    from sterna.gen.build import report as reports
+    from sterna.gen.build.report import report
+    from sterna.gen.build.tables import table
 
-    answer = reports.report(built)
-    return {"build": str(built.folder), **answer}, reports.table(answer), 0
+    answer = report(built)
+    return {"build": str(built.folder), **answer}, table(answer), 0
 
 
 # --- running ----------------------------------------------------------------------------------
@@ -281,7 +282,7 @@ def eval(options: argparse.Namespace) -> Answer:
 
 
 def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:
-    from sterna.gen.build.report import keep_measurement
+    from sterna.gen.build.measurements import keep_measurement
     from sterna.gen.tools.programs import find
     from sterna.sim.verify import verify
 
@@ -316,7 +317,9 @@ def compare(options: argparse.Namespace) -> Answer:
 
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
-    from sterna.gen.build.report import core_rows, estimated, keep_measurement, rows_text
+    from sterna.gen.build.measurements import keep_measurement
+    from sterna.gen.build.report import core_rows, estimated
+    from sterna.gen.build.tables import rows_text
     from sterna.gen.device.family import family_of
     from sterna.gen.tools.programs import find
     from sterna.gen.tools.yosys import synth
@@ -359,7 +362,7 @@ def lint(options: argparse.Namespace) -> Answer:
 def demo(options: argparse.Namespace) -> Answer:
     """The shipped digits network on all held-out images."""
     from sterna.gen.build.report import report as full
-    from sterna.gen.build.report import table
+    from sterna.gen.build.tables import table
     from sterna.sim.verify import verify_text
 
     folder = REPOSITORY / "examples" / "digits"

@@ -52,7 +52,7 @@ def search(options: argparse.Namespace) -> Answer:
 
 
 def _text(answer: dict[str, Any], out: Path) -> str:
-    from sterna.gen.build.report import rows_text
+    from sterna.gen.build.tables import rows_text
 
     state = "done" if answer["done"] else "not done yet, run the same command again to go on"
     text = f"{answer['name']}: {answer['members']} of {answer['space']} members evaluated, {state}"

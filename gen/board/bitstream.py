@@ -29,15 +29,16 @@ from sterna.gen.board.pll_bits import set_pll
 from sterna.gen.board.too_big import too_big
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
+from sterna.gen.design.top_spec import IDENT_ROWS
 from sterna.gen.device.boards import Board, board
 from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
 from sterna.gen.tools.progress import Progress
 from sterna.gen.tools.slots import at_once
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import ident_image, memory_images
-from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders
+from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.disk import (
     canonical_json,
     sha256,
@@ -45,6 +46,7 @@ from sterna.golden.disk import (
 )
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import structure_id
+from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor"]
 
@@ -89,14 +91,12 @@ def _bauds(where: Board) -> list[int]:
 
 def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
-    from sterna.hw.top.board_top import BoardTop, link_spec
-
     if not family_of(where.family).takes(build.design.family):
         raise DesignError(
             f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
             f"fold it with --family {where.family}"
         )
-    spec = top_spec(build.network, build.design, contents=contents)
+    spec = filled_spec(build.network, build.design, contents=contents)
     top = BoardTop(spec, link_spec(spec, where.family, divisor(where, baud)))
     return verilog_text(top, f"{build.name}_board")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import Design
+from sterna.gen.design.folding import Folding
 from sterna.gen.device.boards import Board
 from sterna.gen.fold.choice import Limits
 from sterna.gen.fold.solve import NothingFits, solve
@@ -103,7 +104,7 @@ def too_big(
 
 def _in_words(design: Design) -> str:
     """A folding as people read it: what is not as usual, and pe, simd and tp."""
-    usual = {"memory": "rom", "engine": "compress"}
+    usual = {"memory": Folding.memory, "engine": Folding.engine}
     return ", ".join(
         " ".join([name, *(f"{k} {v}" for k, v in entry.items() if usual.get(k) != v)])
         for name, entry in design.folding.items()

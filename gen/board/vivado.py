@@ -17,9 +17,10 @@ from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
 from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import setting
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import MemoryImage, ident_image, mem_texts, memory_images
 from sterna.golden.errors import DesignError
+from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["write_project"]
 
@@ -62,11 +63,10 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
             f"the design is folded for {build.design.family} and {where.name} is of the 7-series; "
             "fold it with --family {where.family}"
         )
-    from sterna.hw.top.board_top import BoardTop, link_spec
 
     images = memory_images(build.network, build.design)
     fixed = [i for i in images if i.region is None]
-    spec = top_spec(build.network, build.design)
+    spec = filled_spec(build.network, build.design)
     if fixed:
         ident = ident_image(build.network, images)
         spec = dataclasses.replace(spec, ident=tuple(ident.rows))

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.build.folder import LIMIT
-from sterna.gen.design.design import FOLDING_KEYS, FORMAT, VERSION
+from sterna.gen.design.design import FORMAT, VERSION
+from sterna.gen.design.folding import KEYS
 from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import DesignError, FileError
 
@@ -19,7 +20,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     or only core -> folding, with them beside. FileError for anything else beside a block."""
     body = parse_json(read_bytes(Path(path), LIMIT, "give a folding file"), path)
     if not isinstance(body, dict):
-        raise FileError(f"{path}: is not a folding; give core -> {', '.join(FOLDING_KEYS)}")
+        raise FileError(f"{path}: is not a folding; give core -> {', '.join(KEYS)}")
     # A core may be called as a setting is: its folding is an object, no setting is one.
     out = {k: body[k] for k in SETTINGS if k in body and not isinstance(body[k], dict)}
     if body.get("format") == FORMAT:
@@ -38,9 +39,7 @@ def read_folding(path: str | Path) -> dict[str, Any]:
             f"{', '.join(SETTINGS)}; correct the name, or move a core into 'folding'"
         )
     if not isinstance(body["folding"], dict):
-        raise DesignError(
-            f"{path}: 'folding' is not an object; give core -> {', '.join(FOLDING_KEYS)}"
-        )
+        raise DesignError(f"{path}: 'folding' is not an object; give core -> {', '.join(KEYS)}")
     return out | {"folding": body["folding"]}
 
 

@@ -3,7 +3,7 @@
 ========  ==========================================================================================
 fold      network, folding.json and what is asked for -> design.json: the folding is checked and
           completed, streams and cores are planned, widths fixed and buffers sized
-          (`gen.fold.fold`), for a goal by way of the solver (`gen.fold.solve`)
+          (`gen.fold.complete`), for a goal by way of the solver (`gen.fold.solve`)
 pack      design.json and the weights -> mem/ and weights.sterna: the rows of every memory
 verilog   design.json and the weights -> Verilog, registers and a bench: the top is made of the
           specs that follow from the design, and elaborated
@@ -17,9 +17,10 @@ from typing import Any
 
 from sterna.gen.build.folder import Build
 from sterna.gen.build.folding_file import read_folding
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS
+from sterna.gen.design.folding import KEYS
 from sterna.golden.disk import canonical_json
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 
 __all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
 
@@ -41,7 +42,7 @@ class Stage:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.fold.fold import fold
+    from sterna.gen.fold.complete import fold
     from sterna.gen.fold.solve import solve
     from sterna.gen.model.cost import fitted
 
@@ -53,12 +54,12 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
         settings = said | settings
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
-        raise DesignError(f"folding: give an object: core -> {', '.join(FOLDING_KEYS)}")
+        raise DesignError(f"folding: give an object: core -> {', '.join(KEYS)}")
     asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
     family = settings.get("family", "generic")
     # A family without a cost model still gets the fewest lanes for a rate; one that is none is
     # refused there.
-    unfitted = family in FAMILIES and not fitted([family])
+    unfitted = family in tuple(FABRICS) and not fitted([family])
     if asked_for and not (asked_for == {"fps"} and unfitted):
         solution = solve(build.network, folding, **settings)
         design, answer = solution.design, canonical_json(solution.as_dict())
@@ -106,7 +107,7 @@ def _pack_files(build: Build) -> list[str]:
     return ["weights.sterna"] + [
         f"mem/{c.name}_{part}.{suffix}"
         for c in cores
-        for part in ["weights"] * (c.engine != "constant") + ["params"] * c.main
+        for part in ["weights"] * (c.constants is None) + ["params"] * c.main
         for suffix in ("mem", "hex", "coe", "mif")
     ]
 

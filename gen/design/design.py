@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from sterna.gen.design.folding import KEYS, Folding
 from sterna.golden.disk import parse_json
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.fabric import FABRICS, fabric_of
+from sterna.golden.fabric import fabric_of
 from sterna.hw.stream.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream.edge import Edge
 
@@ -16,8 +17,6 @@ __all__ = [
     "CoreDesign",
     "Design",
     "EdgeDesign",
-    "FAMILIES",
-    "FOLDING_KEYS",
     "FORMAT",
     "VERSION",
 ]
@@ -27,8 +26,6 @@ VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 MAX_IN_FLIGHT = 1 << 16
 LAW = 1.02  # the interval of the law is met within this factor
-FOLDING_KEYS = ("pe", "simd", "tp", "memory", "engine", "ram_style", "banks", "reads")
-FAMILIES = tuple(FABRICS)
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ class EdgeDesign:
         return cls(edge.channels, edge.lanes, edge.planes, edge.pb, edge.code)
 
 
-@dataclass(frozen=True)
-class CoreDesign:
-    """One core. pe, simd, tp: folding (pools and merges: 1, 1, 1). memory: 'rom' or 'ram'.
+@dataclass(frozen=True, kw_only=True)
+class CoreDesign(Folding):
+    """One core and its folding (pools and merges: 1, 1, 1).
 
     input: the stream at its line buffer (of a merge: its first); output: the stream it makes, None
     for logits and where not ``main`` (the further weighted inputs of a neuron, which belongs to the
@@ -64,11 +61,7 @@ class CoreDesign:
     spare_rows: rows of its line buffer beyond the needed ones, where input is as slow as computing.
     ranges: declared (lowest, highest) of the parameters of a 'ram' or patchable core.
     regions: numbers of weight and parameter memory in the daisy chain ('ram').
-    engine: of the dot product (`gen.design.engines`); constants: what names the weights of a core
-    that has them in its logic. ram_style: storage demanded for the weights
-    (`gen.device.memories.STYLES`).
-    banks: of neuron scans, which take visits in turns (`hw.core.scan_banks`). reads: of the memory
-    for a weight word (`hw.memory.word_assembler`).
+    constants: what names the weights of a core that has them in its logic.
     """
 
     name: str
@@ -76,10 +69,6 @@ class CoreDesign:
     sources: list[str]
     target: str
     main: bool
-    pe: int
-    simd: int
-    tp: int
-    memory: str
     input: EdgeDesign
     output: EdgeDesign | None
     lanes: int
@@ -89,11 +78,7 @@ class CoreDesign:
     spare_rows: int = 0
     widths: dict[str, int] | None = None
     patchable: bool = False
-    engine: str = "compress"
     constants: str | None = None
-    ram_style: str = "auto"
-    banks: int = 1
-    reads: int = 1
 
     @property
     def interval(self) -> int:
@@ -219,7 +204,7 @@ class Design:
     @property
     def constants(self) -> list[str]:
         """Cores that have their weights in the logic and not in a memory."""
-        return [core.name for core in self.cores if core.engine == "constant"]
+        return [core.name for core in self.cores if core.constants is not None]
 
     @property
     def reloadable(self) -> bool:
@@ -247,16 +232,8 @@ class Design:
 
     @property
     def folding(self) -> dict[str, dict[str, Any]]:
-        """The editable, reusable block: core -> pe, simd, tp, memory, engine; ram_style where one
-        is demanded, banks and reads where there are several."""
-        keys = ("pe", "simd", "tp", "memory", "engine")
-        return {
-            c.name: {k: getattr(c, k) for k in keys}
-            | ({} if c.ram_style == "auto" else {"ram_style": c.ram_style})
-            | {k: n for k in ("banks", "reads") if (n := getattr(c, k)) > 1}
-            for c in self.cores
-            if c.op == "conv"
-        }
+        """The editable, reusable block: core -> its entry of a folding file."""
+        return {c.name: c.entry() for c in self.cores if c.op == "conv"}
 
     def to_json(self) -> str:
         """Canonical text: sorted keys, same design same bytes."""
@@ -266,9 +243,10 @@ class Design:
             del body["in_flight"]
         for c, d in zip(self.cores, body["cores"], strict=True):
             d["interval"] = c.interval
-            for key in ("banks", "reads"):  # designs from before keep their structure_id
-                if d[key] == 1:
-                    del d[key]
+            for key in (
+                set(KEYS) - set(c.entry()) - {"ram_style"}
+            ):  # designs from before keep theirs
+                del d[key]
         for branch in body["branches"]:
             if not branch["ahead"]:
                 del branch["ahead"]

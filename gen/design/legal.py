@@ -1,35 +1,29 @@
-"""Which foldings of a weighted node can be built: every bound of one folding, in one place.
+"""The lanes that a weighted node can have: every bound on pe, simd and tp, in one place.
 
 A folding decides beats at the core itself (its window word, the steps that it makes) and at all
 that reads these: pools keep the lanes they are given, whatever width their sums have, and a neuron
-takes the spikes that it adds in as many lanes as it has. A reloadable memory also has addresses
-from its region. Completion (`gen.fold.fold`), search (`gen.fold.candidates`) and the last check
-before a design is planned ask the same function, `refusal`.
+takes the spikes that it adds in as many lanes as it has. `gen.design.folding` refuses by these.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
-from sterna.gen.design.engines import engine_of
-from sterna.gen.design.reads import reads_of
-from sterna.gen.design.specs import is_depthwise
-from sterna.golden.network import Network, Neuron, Pool
+from sterna.golden.network import Network, Neuron, Pool, WeightedNode
 from sterna.golden.window import legal_simd, window_of, window_split
-from sterna.hw.dot.expander import copy_depth
-from sterna.hw.memory.chain import ADDRESS_BITS, WORD_BITS, Banks
-from sterna.hw.memory.word_assembler import piece_width
 from sterna.hw.stream.edge import MAX_WIDTH
 
 __all__ = [
     "MAX_LANES",
     "StepBound",
+    "is_depthwise",
     "legal_folding",
-    "refusal",
-    "step_bound",
-    "wide_step",
     "narrow_words",
+    "step_bound",
+    "weight_rows_of",
+    "wide_step",
+    "word_clocks",
+    "word_lanes",
 ]
 
 MAX_LANES = 1 << 16
@@ -76,8 +70,23 @@ def _pe_bound(network: Network, name: str) -> StepBound | None:
     return known[name]
 
 
+def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
+    """One kernel a channel: PE runs over channels instead of over a group's outputs."""
+    return node.groups > 1 and node.groups == node.out_channels == in_shape[0]
+
+
+_LEGAL: "WeakKeyDictionary[Network, dict[str, dict[str, list[int]]]]" = WeakKeyDictionary()
+
+
 def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
     """All legal pe, simd and tp of the weighted node ``name``, each by itself."""
+    known = _LEGAL.setdefault(network, {})
+    if name not in known:
+        known[name] = _legal_folding(network, name)
+    return dict(known[name])
+
+
+def _legal_folding(network: Network, name: str) -> dict[str, list[int]]:
     node = network.weighted(name)
     shape = network.shape[node.input]
     groups = 1 if is_depthwise(node, shape) else node.groups
@@ -90,7 +99,7 @@ def legal_folding(network: Network, name: str) -> dict[str, list[int]]:
     return {"pe": pe, "simd": legal_simd(node, shape), "tp": tps}
 
 
-def _word_lanes(network: Network, name: str, pe: int, simd: int) -> int:
+def word_lanes(network: Network, name: str, pe: int, simd: int) -> int:
     """Channels side by side in a window word, each of tp bits: a beat holds one word at least."""
     node = network.weighted(name)
     shape = network.shape[node.input]
@@ -101,67 +110,32 @@ def narrow_words(
     network: Network, name: str, legal: Mapping[str, list[int]]
 ) -> dict[str, list[int]]:
     """``legal`` pe and simd without those whose window word is too wide with any tp; where none
-    is left, all of them, for `refusal` to say why."""
+    is left, all of them, for `gen.design.folding.refusal` to say why."""
     tp, pe, simd = min(legal["tp"]), min(legal["pe"]), min(legal["simd"])
-    lanes = lambda p, s: _word_lanes(network, name, p, s) * tp  # noqa: E731
+    lanes = lambda p, s: word_lanes(network, name, p, s) * tp  # noqa: E731
     return {
         "pe": [p for p in legal["pe"] if lanes(p, simd) <= MAX_WIDTH] or legal["pe"],
         "simd": [s for s in legal["simd"] if lanes(pe, s) <= MAX_WIDTH] or legal["simd"],
     }
 
 
-def refusal(network: Network, name: str, entry: Mapping[str, Any]) -> str:
-    """Why a weighted node cannot have a folding, with the way out; empty where it can.
-
-    ``entry``: pe, simd and tp, which divide what they must; what it says of memory, engine and
-    reads counts.
-    """
-    pe, simd, tp = entry["pe"], entry["simd"], entry["tp"]
-    if why := wide_step(network, name, pe):
-        return why
-    if _word_lanes(network, name, pe, simd) * tp > MAX_WIDTH:
-        return _wide_word(network, name, entry)
-    if entry.get("memory", "rom") == "ram":
-        words, most = _region_words(network, name, entry), 1 << ADDRESS_BITS
-        if words > most:
-            return (
-                f"node '{name}': its weights take {words} chain addresses at pe {pe} and simd "
-                f"{simd}, and a reloadable memory has at most {most}; use memory rom, or another "
-                "pe or simd"
-            )
-    return ""
-
-
 def wide_step(network: Network, name: str, pe: int) -> str:
-    """Why no stream can be made in the ``pe`` lanes of a weighted node; empty where one can."""
+    """Why no stream can be made in the ``pe`` lanes of a weighted node; empty where one can, or
+    where so many do not divide its outputs."""
     bound = _pe_bound(network, name)
-    if bound is None or pe <= bound.lanes:
+    if bound is None or pe <= bound.lanes or network.shape[name][0] % pe:
         return ""
-    legal = ", ".join(map(str, legal_folding(network, name)["pe"]))
     bits = f"{bound.bits} bit{'s' * (bound.bits > 1)}"
-    return (
-        f"node '{name}': pe {pe} is not legal, because a step of {pe} lanes x {bits} at "
-        f"'{bound.at}' is wider than {MAX_WIDTH} bits; use one of {legal}"
-    )
+    return f"a step of {pe} lanes x {bits} at '{bound.at}' is wider than {MAX_WIDTH} bits"
 
 
-def _wide_word(network: Network, name: str, entry: Mapping[str, Any]) -> str:
-    node = network.weighted(name)
-    key = "pe" if is_depthwise(node, network.shape[node.input]) else "simd"
-    return (
-        f"node '{name}': a window word of {key} {entry[key]} x tp {entry['tp']} is wider than "
-        f"{MAX_WIDTH} bits; use a smaller {key} or tp"
-    )
-
-
-def _region_words(network: Network, name: str, entry: Mapping[str, Any]) -> int:
-    """Chain addresses of a node's weights."""
+def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
+    """Rows of weights of a node: output groups x window words."""
     node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
-    pe, simd = entry["pe"], entry["simd"]
-    rows = node.out_channels // pe * (channels * kh * kw // simd)
-    width = pe * simd * (2 if node.kind == "ternary" else 1)
-    if engine_of(entry) == "tables":
-        return Banks(copy_depth(rows, width), WORD_BITS).words
-    reads = reads_of(entry)
-    return Banks(rows * reads, piece_width(width, reads)).words
+    return node.out_channels // pe * (channels * kh * kw // simd)
+
+
+def word_clocks(network: Network, name: str, tp: int) -> int:
+    """P, the clocks that a weight word of a node is used for."""
+    return -(-network.planes(network[name].inputs[0]) // tp)

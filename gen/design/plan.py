@@ -3,23 +3,21 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sterna.gen.design.banks import banks_of
 from sterna.gen.design.design import BranchDesign, CoreDesign, Design, EdgeDesign
-from sterna.gen.design.engines import constants_of, engine_of
+from sterna.gen.design.engines import constants_of
+from sterna.gen.design.folding import KEYS, Foldings
 from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of
 from sterna.gen.design.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
-from sterna.gen.design.reads import reads_of
 from sterna.gen.design.rows import spare_rows
 from sterna.gen.design.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel
 
 __all__ = ["plan"]
-
-Folding = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -28,7 +26,7 @@ class _Plan:
 
     network: Network
     cores: list[CoreNodes]
-    folding: Folding
+    foldings: Foldings
     target: int
     family: str
     patchable: bool = False
@@ -47,16 +45,16 @@ class _Plan:
 def plan(
     network: Network,
     cores: list[CoreNodes],
-    folding: Folding,
+    foldings: Foldings,
     target: int,
     family: str,
     clock_mhz: float,
     axis_width: int | None,
     patchable: bool = False,
 ) -> Design:
-    """The design of a complete folding, before its buffers are sized. ``target``: clocks an image
+    """The design of complete foldings, before its buffers are sized. ``target``: clocks an image
     that streams should keep up with. DesignError names the node whose beats are too wide."""
-    p = _Plan(network, cores, folding, target, family, patchable)
+    p = _Plan(network, cores, foldings, target, family, patchable)
     first, pixels = _input(p)
     p.streams[network.input.name] = first
     axis_width = axis_width or _axis_width(first, pixels, target)
@@ -138,7 +136,7 @@ def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
     """The stream that a conv, pool or merge core would like to read."""
     node = p.network[nodes.name]
     if isinstance(node, Conv2d | Linear):
-        return input_edge(p.network, node.name, p.folding[node.name], given, p.target, p.family)
+        return input_edge(p.network, node.name, p.foldings[node.name], given, p.target, p.family)
     if isinstance(node, Pool):
         return pool_edge(p.network, nodes, given, p.target)
     return shortcut_edge(p.network, nodes.sources[0], given, None, p.target)
@@ -163,39 +161,31 @@ def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
 
 def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     """The weighted sum ``nodes.name``; its branch, folding and law (without the output term)."""
-    network, entry, source = p.network, p.folding[nodes.name], nodes.sources[0]
+    network, folding, source = p.network, p.foldings[nodes.name], nodes.sources[0]
     node, target = network.weighted(nodes.name), network.neuron(nodes.target)
     made = p.streams[source]
     whole = source == network.input.name and len(p.readers(source)) == 1
     given = Edge(input_map(network, node)[0], made.lanes, made.planes, made.pb)
     edge = given if whole else _wish(p, nodes, given)
     gear = _branch(p, source, node.name, 0, edge)
-    ram = entry.get("memory", "rom") == "ram"
+    ram = folding.memory == "ram"
     declares = (ram or p.patchable) and nodes.main
     regions = [p.regions, p.regions + 1] if nodes.main else [p.regions]
-    engine = engine_of(entry)
     core = CoreDesign(
         name=nodes.name,
         op="conv",
         sources=[source],
         target=nodes.target,
         main=nodes.main,
-        pe=entry["pe"],
-        simd=entry["simd"],
-        tp=entry["tp"],
-        memory="ram" if ram else "rom",
         input=EdgeDesign.of(edge),
         output=None,
-        lanes=entry["pe"] * entry["simd"] * entry["tp"],
+        lanes=folding.pe * folding.simd * folding.tp,
         law={},
         ranges=declared_ranges(target.rule) if declares else None,
         regions=regions if ram else None,
         patchable=p.patchable and not ram,
-        engine=engine,
-        constants=constants_of(node) if engine == "constant" else None,
-        ram_style=entry.get("ram_style", "auto"),
-        banks=banks_of(entry),
-        reads=reads_of(entry),
+        constants=constants_of(node) if ENGINES[folding.engine].in_logic else None,
+        **{k: getattr(folding, k) for k in KEYS},
     )
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)
@@ -276,7 +266,6 @@ def _unweighted(
         pe=1,
         simd=1,
         tp=1,
-        memory="rom",
         input=EdgeDesign.of(edge),
         output=EdgeDesign.of(made),
         lanes=0,

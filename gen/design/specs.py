@@ -1,15 +1,16 @@
 """Hardware specifications of a design's cores: the one place where network and folding meet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
-from sterna.gen.design.banks import check_banks
 from sterna.gen.design.design import CoreDesign
 from sterna.gen.design.engines import check_engine
+from sterna.gen.design.folding import KEYS, Folding, check_keys
 from sterna.gen.design.graph import weighted_inputs
-from sterna.gen.design.reads import check_reads
+from sterna.gen.design.legal import is_depthwise
 from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
@@ -21,25 +22,19 @@ from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import ShortcutSpec
 from sterna.hw.core.neuron import NeuronParams
 from sterna.hw.core.pool import PoolSpec
-from sterna.hw.dot.expander import copy_words
-from sterna.hw.memory.word_assembler import split_rows
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import Edge
 
 __all__ = [
     "conv_spec",
+    "front_keys",
     "front_spec",
     "pool_spec",
     "declared_ranges",
     "declared_values",
-    "is_depthwise",
     "input_map",
     "weight_rows",
 ]
-
-
-def is_depthwise(node: WeightedNode, in_shape: tuple[int, int, int]) -> bool:
-    """One kernel a channel: PE runs over channels instead of over a group's outputs."""
-    return node.groups > 1 and node.groups == node.out_channels == in_shape[0]
 
 
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
@@ -88,41 +83,31 @@ def weight_rows(
     return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
+def front_keys(folding: Folding) -> dict[str, Any]:
+    """The keys of a folding that shape a front: those that a `FrontSpec` has, too."""
+    names = {f.name for f in fields(FrontSpec)}
+    return {k: getattr(folding, k) for k in KEYS if k in names}
+
+
 def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = False) -> FrontSpec:
     """The Front of a weighted node; with ``rows`` also the contents of its memory.
 
-    DesignError names the node where pe, simd, tp or the engine are illegal.
+    DesignError names the node where a key of its folding, or the engine, is illegal.
     """
     node, target = network.weighted(core.name), network.neuron(core.target)
     shape = network.shape[node.input]
+    check_keys(network, core.name, core)
+    check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
     channels, kernel = window_of(node, shape)
     _, height, width = input_map(network, node)
-    depthwise = is_depthwise(node, shape)
-    outputs = node.out_channels if depthwise else node.out_channels // node.groups
-    if core.pe < 1 or outputs % core.pe:
-        legal = ", ".join(str(d) for d in range(1, outputs + 1) if outputs % d == 0)
-        raise DesignError(
-            f"node '{core.name}': pe {core.pe} does not divide its {outputs} outputs of a group; "
-            f"legal values are {legal}"
-        )
     bits = network.bits(node.input)
-    if core.tp < 1 or (bits % core.tp and core.tp % bits) or core.tp > core.input.planes:
-        raise DesignError(
-            f"node '{core.name}': tp {core.tp} neither divides the {bits} bits of an input value "
-            f"nor is a multiple of them up to {core.input.planes}"
-        )
-    check_engine(network, core, family)
-    check_banks(network, core.name, core.banks)
-    check_reads(network, core.name, {k: getattr(core, k) for k in ("engine", "tp", "reads")})
     # Constants are no contents but what the logic is made of.
-    rows = rows or core.engine == "constant"
+    engine = ENGINES[core.engine]
+    rows = rows or engine.in_logic
     contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
     word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
-    if core.engine == "tables":
-        contents = copy_words(contents, word)
-    elif core.reads > 1:
-        contents = split_rows(contents, word, core.reads)
+    contents = engine.memory_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     return FrontSpec(
         geometry=Geometry(
@@ -140,22 +125,17 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         channels=channels,
         split_channels=split.channels,
         groups=node.groups,
-        depthwise=depthwise,
+        depthwise=is_depthwise(node, shape),
         kind=node.kind,
         bits=bits,
         held=network.is_pixels(node.input),
         steps=network.steps,
-        pe=core.pe,
-        tp=core.tp,
         z_width=signed_bits(int(span[0].min()), int(span[1].max())),
         shift=target.rule.shifts[weighted_inputs(network, target).index(core.name)],
         family=family,
-        engine=core.engine,
-        ram_style=core.ram_style,
-        banks=core.banks,
-        reads=core.reads,
         weight_region=core.regions[0] if core.regions else None,
         weights=contents,
+        **front_keys(core),
     )
 
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from sterna.gen.design.folding import Folding
 from sterna.gen.design.graph import CoreNodes
-from sterna.gen.design.specs import input_map, is_depthwise, pool_spec
+from sterna.gen.design.legal import is_depthwise
+from sterna.gen.design.specs import input_map, pool_spec
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
@@ -23,23 +25,23 @@ fast as it computes waits a few clocks a row for the slots it has just freed."""
 def input_edge(
     network: Network,
     name: str,
-    entry: dict[str, Any],
+    folding: Folding,
     given: Edge | None,
     target: int,
     family: str,
 ) -> Edge:
     """The stream at the line buffer of the weighted node ``name``, whose producer makes ``given``.
 
-    ``entry``: its folding; ``target``: clocks an image. DesignError where no beat is narrow enough.
+    ``target``: clocks an image. DesignError where no beat is narrow enough.
     """
     node = network.weighted(name)
-    edges = list(_input_edges(network, node, entry))
+    edges = list(_input_edges(network, node, folding))
     if not edges:
         raise DesignError(
-            f"node '{name}': a window word of simd {entry['simd']} x tp {entry['tp']} "
+            f"node '{name}': a window word of simd {folding.simd} x tp {folding.tp} "
             f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
         )
-    return min(edges, key=lambda e: _edge_cost(network, node, e, given, entry, target, family))
+    return min(edges, key=lambda e: _edge_cost(network, node, e, given, folding, target, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -48,15 +50,15 @@ def pixels_of(network: Network, node: Any) -> int:
     return h * w
 
 
-def _input_edges(network: Network, node: WeightedNode, entry: dict[str, Any]) -> Iterator[Edge]:
+def _input_edges(network: Network, node: WeightedNode, folding: Folding) -> Iterator[Edge]:
     """Streams a core's line buffer can take: whole window words, or several side by side."""
     shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
+    split = window_split(node, shape, folding.simd)
     channels = input_map(network, node)[0]
-    planes, tp = network.planes(node.input), entry["tp"]
+    planes, tp = network.planes(node.input), folding.tp
     lanes = [split.channels]
     if is_depthwise(node, shape):
-        lanes = [entry["pe"]]
+        lanes = [folding.pe]
     elif node.groups == 1:
         some = range(split.channels, channels + 1, split.channels)
         lanes = [n for n in some if channels % n == 0]
@@ -71,7 +73,7 @@ def _edge_cost(
     node: WeightedNode,
     edge: Edge,
     given: Edge | None,
-    entry: dict[str, Any],
+    folding: Folding,
     target: int,
     family: str,
 ) -> tuple[float, ...]:
@@ -86,26 +88,26 @@ def _edge_cost(
     return (
         max(0, beats - int(SLACK * target)),
         int(gear),
-        _buffer_cost(network, node, edge, entry, family),
+        _buffer_cost(network, node, edge, folding, family),
     )
 
 
 def _buffer_cost(
-    network: Network, node: WeightedNode, edge: Edge, entry: dict[str, Any], family: str
+    network: Network, node: WeightedNode, edge: Edge, folding: Folding, family: str
 ) -> float:
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
+    split = window_split(node, shape, folding.simd)
     kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
     if isinstance(node, Conv2d):
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
     g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
     memory = min(memory_prices(edge.width, g.bank_depth, family).values())
-    choices = edge.lanes // split.channels * (edge.pb // entry["tp"])
+    choices = edge.lanes // split.channels * (edge.pb // folding.tp)
     if is_depthwise(node, shape):
-        choices = edge.pb // entry["tp"]
-    selection = (choices - 1) * entry["simd"] * entry["tp"] // 2
+        choices = edge.pb // folding.tp
+    selection = (choices - 1) * folding.simd * folding.tp // 2
     return g.rows * g.columns * memory + selection
 
 

@@ -177,7 +177,7 @@ def _text(attrs: dict[str, Any]) -> dict[str, str]:
 
 
 def _uart(platform: Any, name: str, uart: Sequence[str]) -> dict[str, Pin]:
-    from amaranth.build import Attrs, Pins, Resource
+    from amaranth.build import Attrs, Pins, Resource  # heavy, and only a board needs it
 
     if not uart:
         if ("uart", 0) not in platform.resources:

@@ -12,10 +12,7 @@ from math import ceil
 from sterna.gen.device.family import Block, Family, family_of
 from sterna.hw.memory.shape import MemoryShape
 
-__all__ = ["Mapped", "STYLES", "mapped"]
-
-#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; None is demanded.
-STYLES = ("auto", "block", "distributed")
+__all__ = ["Mapped", "mapped"]
 
 
 @dataclass(frozen=True)

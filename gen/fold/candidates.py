@@ -1,20 +1,18 @@
 """The foldings worth a look: of every neuron, clocks an image against estimated cost."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from sterna.gen.design.banks import bank_choices, banks_of
 from sterna.gen.design.design import Design
-from sterna.gen.design.engines import engine_of, one_row, tables_fit
+from sterna.gen.design.engines import one_row, rows_fit
+from sterna.gen.design.folding import Folding, Foldings, Given, legal_values, refusal
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
-from sterna.gen.design.legal import MAX_LANES, refusal
-from sterna.gen.design.reads import read_choices, reads_of
-from sterna.gen.design.specs import is_depthwise, weight_rows
+from sterna.gen.design.legal import MAX_LANES, is_depthwise, word_clocks
+from sterna.gen.design.specs import front_keys, weight_rows
 from sterna.gen.design.streams import input_edge
-from sterna.gen.device.memories import STYLES
-from sterna.gen.fold.fold import compute_clocks, legal_choices, visit_items
+from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
+from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import fabric_of
@@ -23,30 +21,27 @@ from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.input_join import ShortcutSpec
+from sterna.hw.dot.engines import ENGINES
+from sterna.hw.memory.shape import STYLES
 from sterna.hw.stream.edge import MAX_WIDTH
 from sterna.hw.top.network_top import CoreInstance
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "bank_choices", "candidates", "read_choices"]
 
-Entries = dict[str, dict[str, Any]]
 NEAR = 1.6
 """A folding is looked at where lanes and neurons alone say that it is at most this much dearer than
 the cheapest one that is as fast."""
 FEW = 3  # of those of equal pe
-CONSTANT = 0.13
-TABLES = 0.55
-"""A weight in the logic, and a lane of tables, against a lane with a weight from a memory, in LUTs;
-zeros in the logic cost nothing."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Foldings of all weighted inputs of one neuron: clocks an image, cost, entries by node.
+    """Foldings of all weighted inputs of one neuron: clocks an image, cost, foldings by node.
     narrow: weight words are read in pieces, to spare ports of block RAM."""
 
     clocks: int
     cost: Cost
-    entries: Entries
+    entries: Foldings
     narrow: bool = False
 
 
@@ -54,12 +49,12 @@ def candidates(
     network: Network,
     design: Design,
     groups: list[list[str]],
-    given: Entries,
+    given: dict[str, Given],
     constants: bool = False,
 ) -> dict[str, list[Candidate]]:
     """By the first node of every group, fastest first. ``design``: any of this network, with its
     family, memories and widths; ``given``: parts of foldings that are decided; ``constants``:
-    weights may be put into the logic (engine 'constant') where ``given`` names no engine.
+    weights may be put into the logic where ``given`` names no engine.
 
     DesignError, naming the node, where a group has none.
     """
@@ -71,12 +66,12 @@ def candidates(
         worth = _worth(network, group, given, design.family, constants)
         for entries in _stored(network, worth, design, given):
             spec = _spec(network, design.family, base, entries)
-            clocks = max(_clocks(network, n, e) for n, e in entries.items())
+            clocks = max(compute_clocks(network, n, f) for n, f in entries.items())
             key = _key(spec)
             if key not in known:
                 instance = CoreInstance(base.name, base.target, spec, ())
                 known[key] = estimate_core(instance, design.family)
-            narrow = any(reads_of(e) > reads_of(given.get(n, {})) for n, e in entries.items())
+            narrow = any(f.reads > given[n].reads for n, f in entries.items())
             found.append(Candidate(clocks, known[key], entries, narrow))
         if not found:
             raise DesignError(
@@ -87,28 +82,30 @@ def candidates(
     return out
 
 
-def _key(spec: ConvSpec) -> tuple[Any, ...]:
+def bank_choices(network: Network, name: str, items: int) -> list[int]:
+    """Banks worth a look where a visit has ``items`` clocks of window words: 1, then powers of two,
+    then as many as let it last no longer."""
+    most = min(len(legal_values(network, name, "banks")), -(-network.steps // items))
+    return sorted({most, *(1 << k for k in range(most.bit_length()))})
+
+
+def read_choices(network: Network, name: str, folding: Folding) -> list[int]:
+    """More than one read, where block RAM is short of ports; empty where none is possible."""
+    if not ENGINES[folding.engine].in_pieces:
+        return []
+    most = min(legal_values(network, name, "reads")[-1], word_clocks(network, name, folding.tp))
+    return [n for n in (2, 4) if n <= most]
+
+
+def _key(spec: ConvSpec) -> Hashable:
     """Equal for cores of equal cost."""
+    # Of weights only those count that are logic, and of a region whether there is one.
     fronts = tuple(
-        (
-            f.geometry,
-            f.out_channels,
-            f.channels,
-            f.split_channels,
-            f.groups,
-            f.depthwise,
-            f.kind,
-            f.bits,
-            f.held,
-            f.pe,
-            f.tp,
-            f.z_width,
-            f.weight_region is None,
-            f.ram_style,
-            f.engine,
-            f.banks,
-            f.reads,
-            tuple(f.weights) if f.engine == "constant" else None,
+        replace(
+            f,
+            shift=0,
+            weight_region=None if f.weight_region is None else 0,
+            weights=tuple(f.weights) if f.dot_engine.in_logic else (),
         )
         for f in spec.fronts
     )
@@ -130,8 +127,8 @@ def _key(spec: ConvSpec) -> tuple[Any, ...]:
 
 
 def _worth(
-    network: Network, group: list[str], given: Entries, family: str, constants: bool
-) -> Iterator[Entries]:
+    network: Network, group: list[str], given: dict[str, Given], family: str, constants: bool
+) -> Iterator[Foldings]:
     """Foldings that may be the best ones, by a rough count of lanes and neurons. ``constants``:
     weights may be in the logic wherever nothing is said of the engine."""
     rough = _rough(network, group, given, family)
@@ -142,7 +139,9 @@ def _worth(
             seen.append(entries)
             yield entries
     # One engine's rough count says little of the other's: no folding above goes for one of these.
-    for engine in ("constant", "tables") if constants else ("tables",):
+    for engine, made in ENGINES.items():
+        if engine == Folding.engine or (made.in_logic and not constants):
+            continue
         known = _with_engine(network, group, given, engine, family)
         for clocks, cost, entries in _rough(network, group, known, family) if known else ():
             if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
@@ -150,71 +149,70 @@ def _worth(
 
 
 def _stored(
-    network: Network, every: Iterator[Entries], design: Design, given: Entries
-) -> Iterator[Entries]:
+    network: Network, every: Iterator[Foldings], design: Design, given: dict[str, Given]
+) -> Iterator[Foldings]:
     """Each folding with what yosys would make of its weight memories, then with other storage:
     block RAM may be what runs out, or what there is enough of; last with words read in pieces.
     Where styles and reads are given, those."""
     has_lut_ram = fabric_of(design.family).lut_ram is not None
     built_in = {c.name for c in design.cores if c.patchable or not has_lut_ram}
-    fixed = {n: e["ram_style"] for n, e in given.items() if "ram_style" in e}
     for entries in every:
-        free = {n for n, e in entries.items() if e["engine"] != "constant"} - set(fixed)
+        free = {
+            n
+            for n, f in entries.items()
+            if not ENGINES[f.engine].in_logic and "ram_style" not in given[n].said
+        }
         styles = [s for s in STYLES if s != "distributed" or not free & built_in]
         for style in styles if free else ("auto",):
-            yield {
-                n: e | {"ram_style": style if n in free else fixed.get(n, "auto")}
-                for n, e in entries.items()
-            }
+            yield {n: replace(f, ram_style=style) if n in free else f for n, f in entries.items()}
         several = {
-            n: read_choices(network, n, e)
-            for n, e in entries.items()
-            if "reads" not in given.get(n, {})
+            n: read_choices(network, n, f)
+            for n, f in entries.items()
+            if "reads" not in given[n].said
         }
         for reads in sorted({r for choices in several.values() for r in choices}):
             yield {
-                n: e
-                | {"ram_style": fixed.get(n, "auto")}
-                | ({"reads": reads} if reads in several.get(n, ()) else {})
-                for n, e in entries.items()
+                n: replace(f, reads=reads) if reads in several.get(n, ()) else f
+                for n, f in entries.items()
             }
 
 
 def _with_engine(
-    network: Network, group: list[str], given: Entries, engine: str, family: str
-) -> Entries:
+    network: Network, group: list[str], given: dict[str, Given], engine: str, family: str
+) -> dict[str, Given]:
     """What is given, with another engine for all of the group; empty where that cannot be."""
-    out: Entries = {}
+    out: dict[str, Given] = {}
     for name in group:
-        mine = given.get(name, {})
-        if "engine" in mine or reads_of(mine) > 1:
+        mine, in_logic = given[name], ENGINES[engine].in_logic
+        if "engine" in mine.said or mine.reads > 1:
             return {}
-        if engine == "constant" and mine.get("ram_style", "auto") != "auto":
-            return {}  # storage is demanded, so there is a memory
-        if engine == "constant" and mine.get("memory", "rom") != "rom":
-            return {}
-        out[name] = mine | {"engine": engine}
-        if engine == "constant":
-            out[name] |= (whole := one_row(network, name))
-            if not whole or any(mine.get(k, v) != v for k, v in whole.items()):
+        if in_logic and (mine.ram_style, mine.memory) != ("auto", "rom"):
+            return {}  # where storage is demanded, there is a memory
+        out[name] = mine.also(engine=engine)
+        if in_logic:
+            whole = one_row(network, name)
+            if not whole or any(k in mine.said and getattr(mine, k) != v for k, v in whole.items()):
                 return {}
-            if refusal(network, name, whole | {"tp": mine.get("tp", 1)}):
+            out[name] = out[name].also(**whole)
+            if refusal(network, name, out[name].complete()):
                 return {}
-        elif not tables_fit(network, name, legal_choices(network, name, out[name], family), family):
+        elif not rows_fit(
+            network, name, engine, family, legal_choices(network, name, out[name], family)
+        ):
             return {}
     return out
 
 
 def _rough(
-    network: Network, group: list[str], given: Entries, family: str
-) -> list[tuple[int, float, Entries]]:
+    network: Network, group: list[str], given: dict[str, Given], family: str
+) -> list[tuple[int, float, Foldings]]:
     """(clocks, rough cost, folding of each node) of one neuron's inputs."""
-    legal = {name: legal_choices(network, name, given.get(name, {}), family) for name in group}
+    legal = {name: legal_choices(network, name, given[name], family) for name in group}
     shared = set.intersection(*(set(c["pe"]) for c in legal.values()))
     for most in (MAX_LANES, 1 << 40):
         rough = []
         for pe in sorted(shared):
-            of = {n: _of_pe(network, n, legal[n], pe, given.get(n, {}), most) for n in group}
+            of = {n: _of_pe(network, n, legal[n], pe, given[n], most) for n in group}
             rough += _together(group, of)
         if rough:
             return rough
@@ -222,10 +220,10 @@ def _rough(
 
 
 def _together(
-    group: list[str], of: dict[str, list[tuple[int, float, dict[str, Any]]]]
-) -> list[tuple[int, float, Entries]]:
+    group: list[str], of: dict[str, list[tuple[int, float, Folding]]]
+) -> list[tuple[int, float, Foldings]]:
     """`_rough` of one pe: ``of`` has the foldings of each node."""
-    rough: list[tuple[int, float, Entries]] = []
+    rough: list[tuple[int, float, Foldings]] = []
     if all(of.values()):
         for clocks in sorted({c for options in of.values() for c, _, _ in options}):
             fits = {n: [o for o in options if o[0] <= clocks] for n, options in of.items()}
@@ -251,43 +249,33 @@ def _of_pe(
     name: str,
     legal: dict[str, list[int]],
     pe: int,
-    given: dict[str, Any],
+    given: Given,
     most: int,
-) -> list[tuple[int, float, dict[str, Any]]]:
-    node, engine, out = network.weighted(name), engine_of(given), []
+) -> list[tuple[int, float, Folding]]:
+    node, out = network.weighted(name), []
     for simd in legal["simd"]:
         for tp in legal["tp"]:
             if pe * simd * tp > most:
                 continue
-            if refusal(network, name, given | {"pe": pe, "simd": simd, "tp": tp}):
+            folding = given.complete(pe=pe, simd=simd, tp=tp)
+            if refusal(network, name, folding):
                 continue
             choices = bank_choices(network, name, visit_items(network, name, simd, tp))
-            for banks in [given["banks"]] if "banks" in given else choices:
-                entry = {"pe": pe, "simd": simd, "tp": tp, "engine": engine}
-                entry |= {"banks": banks} if banks > 1 else {}
-                entry |= {"reads": reads_of(given)} if reads_of(given) > 1 else {}
-                if engine == "constant":
-                    lanes = CONSTANT * tp * int((node.weight != 0).sum())
-                elif engine == "tables":
-                    lanes = TABLES * pe * simd * tp
-                else:
-                    lanes = pe * simd * (tp + 1 / 4)
+            for banks in [given.banks] if "banks" in given.said else choices:
+                each = replace(folding, banks=banks)
+                lanes = ENGINE_COSTS[each.engine].lanes(node.weight, pe, simd, tp)
                 cost = lanes + 20 * pe * banks + 2 * simd * tp
-                out.append((_clocks(network, name, entry), cost, entry))
+                out.append((compute_clocks(network, name, each), cost, each))
     return out
 
 
-def _clocks(network: Network, name: str, entry: dict[str, Any]) -> int:
-    return compute_clocks(network, name, entry["pe"], entry["simd"], entry["tp"], banks_of(entry))
-
-
-def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -> ConvSpec:
+def _spec(network: Network, family: str, base: CoreInstance, entries: Foldings) -> ConvSpec:
     """The core of another folding, with the streams it would like."""
     spec = base.spec
     assert isinstance(spec, ConvSpec)
     target = network.neuron(base.target)
     names = weighted_inputs(network, target)
-    pe = entries[names[0]]["pe"]
+    pe = entries[names[0]].pe
     fronts = [
         _front(network, front, name, entries[name], family)
         for name, front in zip(names, spec.fronts, strict=True)
@@ -307,26 +295,21 @@ def _spec(network: Network, family: str, base: CoreInstance, entries: Entries) -
 
 
 def _front(
-    network: Network, front: FrontSpec, name: str, entry: dict[str, Any], family: str
+    network: Network, front: FrontSpec, name: str, folding: Folding, family: str
 ) -> FrontSpec:
     node = network.weighted(name)
     shape = network.shape[node.input]
-    split = window_split(node, shape, entry["simd"])
-    clocks = _clocks(network, name, entry)
-    edge = input_edge(network, name, entry, None, clocks, family)
+    split = window_split(node, shape, folding.simd)
+    clocks = compute_clocks(network, name, folding)
+    edge = input_edge(network, name, folding, None, clocks, family)
     geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
     assert front.depthwise == is_depthwise(node, shape)
-    rows = entry["engine"] == "constant"  # no contents but what the logic is made of
+    rows = ENGINES[folding.engine].in_logic  # no contents but what the logic is made of
     return replace(
         front,
         geometry=geometry,
         split_channels=split.channels,
-        pe=entry["pe"],
-        tp=entry["tp"],
         family=family,
-        engine=entry["engine"],
-        ram_style=entry["ram_style"],
-        banks=banks_of(entry),
-        reads=reads_of(entry),
-        weights=weight_rows(node, shape, entry["pe"], entry["simd"]) if rows else [],
+        weights=weight_rows(node, shape, folding.pe, folding.simd) if rows else [],
+        **front_keys(folding),
     )

@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sterna.gen.design.design import Design
+from sterna.gen.design.folding import Foldings
 from sterna.gen.model.cost import Cost, Estimate
 
-__all__ = ["Choice", "Entries", "Limits"]
-
-Entries = dict[str, dict[str, Any]]
-"""Node -> its folding."""
+__all__ = ["Choice", "Limits"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Choice:
 
     interval: int
     estimate: Estimate
-    entries: Entries
+    entries: Foldings
     design: Design
     bound: int
 

@@ -3,24 +3,34 @@
 from numbers import Real
 from typing import Any
 
-from sterna.gen.design.design import FAMILIES, FOLDING_KEYS
+from sterna.gen.design.engines import one_row
+from sterna.gen.design.folding import (
+    KEYS,
+    MEMORIES,
+    Given,
+    check_keys,
+    check_style,
+    refusal,
+)
 from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.fabric import fabric_of
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.values import whole
+from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import MAX_WIDTH
 
 __all__ = [
     "LEAST",
     "MAX_PIXELS",
-    "MEMORIES",
     "MOST",
-    "as_folding",
     "check_family",
     "check_goals",
     "check_network",
     "check_settings",
+    "check_styles",
     "python_number",
+    "read_given",
     "with_memories",
 ]
 
@@ -28,7 +38,6 @@ LEAST, MOST = 1e-6, 1e12
 """What images a second, MHz and LUTs are between: beyond, clocks an image are no clocks."""
 MAX_PIXELS = 1 << 21
 """Of a map: more than 1920 x 1080. Buffers are sized by a model of every beat of some images."""
-MEMORIES = ("rom", "ram")
 
 
 def check_network(network: Any) -> None:
@@ -71,8 +80,7 @@ def check_settings(
     patchable: Any = False,
 ) -> None:
     """DesignError where one is not of its type and range: a folding file may hold anything."""
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise DesignError(f"family {show(family)} is not one of {', '.join(FAMILIES)}")
+    fabric_of(family)
     if not (_is_number(clock_mhz) and LEAST < clock_mhz < MOST):
         raise DesignError(
             f"clock_mhz {show(clock_mhz)} must be a number above {LEAST:g} and below {MOST:g}"
@@ -96,47 +104,68 @@ def python_number(value: Any) -> Any:
     return float(value) if _is_number(value) and not isinstance(value, float) else value
 
 
-def as_folding(given: Any) -> dict[str, dict[str, Any]]:
-    """A copy of a folding, None is an empty one. DesignError where it is not core -> key -> word or
-    number; what these may be is `check_folding`'s."""
-    if given is None:
-        return {}
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise DesignError(f"folding {show(given)} must be core -> {', '.join(FOLDING_KEYS)}")
-    out = {}
-    for name, entry in given.items():
-        if isinstance(entry, dict):
-            entry = {key: python_number(value) for key, value in entry.items()}
-            for key in entry:
-                if not isinstance(key, str):
-                    raise DesignError(
-                        f"folding of '{name}': unknown {show(key)}; use {', '.join(FOLDING_KEYS)}"
-                    )
-        out[name] = entry
+def read_given(network: Network, convs: list[str], given: Any) -> dict[str, Given]:
+    """What is said of every weighted node (``convs``): of foldings by node, of any origin, None for
+    nothing. DesignError, naming the node, where they are none: unknown cores or keys, values that
+    are not legal."""
+    keys = ", ".join(KEYS)
+    entries = {} if given is None else given
+    if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
+        raise DesignError(f"folding {show(given)} must be core -> {keys}")
+    out = {name: Given.of({}) for name in convs}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict):
+            raise DesignError(f"folding of '{name}': is not an object with {keys}")
+        if name not in convs:
+            raise DesignError(
+                f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
+            )
+        if unknown := [k if isinstance(k, str) else show(k) for k in entry if k not in KEYS]:
+            raise DesignError(
+                f"folding of '{name}': unknown {', '.join(sorted(unknown))}; use {keys}"
+            )
+        out[name] = Given.of({key: python_number(value) for key, value in entry.items()})
+        check_keys(network, name, out[name])
+        _check_whole(network, name, out[name])
     return out
+
+
+def _check_whole(network: Network, name: str, given: Given) -> None:
+    """DesignError where an engine that has all weights at work is given to a node with too many."""
+    whole = one_row(network, name) if ENGINES[given.engine].in_logic else {}
+    if whole and (why := refusal(network, name, given.complete(**whole))):
+        cause, _, _ = why.partition("; ")
+        raise DesignError(
+            f"{cause}; engine {given.engine!r} has all weights at work in every clock, so use "
+            "engine 'compress'"
+        )
 
 
 def with_memories(
-    groups: list[list[str]], given: dict[str, dict[str, Any]], memory: str | None
-) -> dict[str, dict[str, Any]]:
-    """A copy of a given folding with ``memory`` for every core; without, with that of one input of
-    a neuron for its others, which share one chain. ``groups``: weighted nodes by neuron.
-    DesignError where two inputs of a neuron have been given unlike ones."""
-    out = {name: dict(entry) for name, entry in given.items()}
+    groups: list[list[str]], given: dict[str, Given], memory: str | None
+) -> dict[str, Given]:
+    """What is given, with ``memory`` for every core; without, with that of one input of a neuron
+    for its others, which share one chain. ``groups``: weighted nodes by neuron. DesignError where
+    two inputs of a neuron have been given unlike ones."""
+    out = dict(given)
     for group in groups:
-        said = {name: out[name]["memory"] for name in group if "memory" in out.get(name, {})}
+        said = {name: out[name].memory for name in group if "memory" in out[name].said}
+        first, wanted = next(iter(said.items()), ("", memory))
         for name in group:
-            if memory is not None:
-                out[name] = out.get(name, {}) | {"memory": memory}
-            elif said:
-                first, wanted = next(iter(said.items()))
-                if said.get(name, wanted) != wanted:
-                    raise DesignError(
-                        f"node '{name}': memory {said[name]} differs from the {wanted} of "
-                        f"'{first}', which feeds the same neuron; give both the same"
-                    )
-                out[name] = out.get(name, {}) | {"memory": wanted}
+            if memory is None and said.get(name, wanted) != wanted:
+                raise DesignError(
+                    f"node '{name}': memory {said[name]} differs from the {wanted} of '{first}', "
+                    "which feeds the same neuron; give both the same"
+                )
+            if memory or wanted:
+                out[name] = out[name].also(memory=memory or wanted)
     return out
+
+
+def check_styles(given: dict[str, Given], patchable: bool, family: str) -> None:
+    """`check_style` of all that is said."""
+    for name, each in given.items():
+        check_style(name, each, patchable, family)
 
 
 def _is_number(value: Any) -> bool:

@@ -8,8 +8,9 @@ cheaper: one step at a time, until none helps.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sterna.gen.design.folding import Foldings
 from sterna.gen.fold.candidates import Candidate
-from sterna.gen.fold.choice import Choice, Entries, Limits
+from sterna.gen.fold.choice import Choice, Limits
 
 __all__ = ["CLOSE", "SHORT", "Polish"]
 
@@ -28,13 +29,12 @@ MOST = 5000  # cores planned and estimated, in one search: about ten seconds
 class Polish:
     """options: foldings of every neuron, by its main node; price: of a folding by itself; excess:
     of a design against what there is, the smaller the better; weigh: the design of foldings, for a
-    bound; complete: the foldings of a neuron with the memory that is said of them."""
+    bound."""
 
     options: dict[str, list[Candidate]]
     price: Callable[[Candidate], float]
     excess: Callable[[Choice, Limits], tuple[float, float]]
-    weigh: Callable[[Entries, int], Choice]
-    complete: Callable[[Candidate], Entries]
+    weigh: Callable[[Foldings, int], Choice]
     known: dict[str, Choice] = field(default_factory=dict)
     spent: int = 0  # of `MOST`
 
@@ -59,7 +59,7 @@ class Polish:
             taken = {main: best.estimate.cores[main].luts for main in self.options}
             for main in sorted(taken, key=lambda n: -taken[n]):
                 for other in self._others(main, target):
-                    entries = best.entries | self.complete(other)
+                    entries = best.entries | other.entries
                     if entries == best.entries:
                         continue
                     if self.spent + cores > MOST:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 from sterna.gen.design.design import Design
+from sterna.gen.design.folding import Foldings, Given
 from sterna.gen.design.graph import walk
 from sterna.gen.design.plan import plan
 from sterna.gen.device.family import family_of
 from sterna.gen.fold.candidates import Candidate, candidates
-from sterna.gen.fold.choice import Choice, Entries, Limits
-from sterna.gen.fold.fold import fold, neuron_groups, smallest
+from sterna.gen.fold.choice import Choice, Limits
+from sterna.gen.fold.complete import fold, neuron_groups, smallest
 from sterna.gen.fold.improve import CLOSE, Polish
 from sterna.gen.model.cost import Cost, Estimate, estimate
 from sterna.golden.network import Network
@@ -41,7 +42,7 @@ class Search:
     """Everything that stays the same while bounds are tried."""
 
     network: Network
-    given: Entries
+    given: dict[str, Given]
     family: str
     clock_mhz: float
     axis_width: int | None
@@ -60,7 +61,7 @@ class Search:
     def prepare(self) -> None:
         cores = walk(self.network)
         groups = neuron_groups(self.network, cores)
-        least: Entries = {}
+        least: Foldings = {}
         for group in groups:  # any that agrees with what is given
             least |= smallest(self.network, group, 1 << 40, self.given, None, self.family)
         base = plan(
@@ -82,7 +83,6 @@ class Search:
             lambda c: self.price(c.cost, self.worth),
             self.excess,
             self.weigh,
-            self.complete_entries,
         )
         for found in self.options.values():
             ordered = sorted(found, key=lambda c: c.clocks)
@@ -119,7 +119,7 @@ class Search:
         ends = [n - 1 for c, n in pairwise(every) if n - 1 > GAP * c]
         return sorted({*every, *ends})
 
-    def cheapest(self, bound: int, worth: float, slow: list[Entries]) -> list[Candidate] | None:
+    def cheapest(self, bound: int, worth: float, slow: list[Foldings]) -> list[Candidate] | None:
         """Of every neuron the cheapest foldings that take at most ``bound`` clocks, none of
         ``slow`` among them; None where one has no other. Weight words are read in pieces only
         where block RAM is ``worth`` more than usual, because it runs out."""
@@ -137,22 +137,15 @@ class Search:
             out.append(min(fast, key=lambda c: (self.price(c.cost, worth), c.clocks)))
         return out
 
-    def choose(self, bound: int, worth: float, slow: list[Entries]) -> Entries | None:
+    def choose(self, bound: int, worth: float, slow: list[Foldings]) -> Foldings | None:
         """Their foldings, by node."""
         found = self.cheapest(bound, worth, slow)
         if found is None:
             return None
-        out: Entries = {}
+        out: Foldings = {}
         for candidate in found:
-            out |= self.complete_entries(candidate)
+            out |= candidate.entries
         return out
-
-    def complete_entries(self, candidate: Candidate) -> Entries:
-        """Foldings of a neuron, with the memory that is said of them."""
-        return {
-            name: entry | {"memory": self.given.get(name, {}).get("memory", "rom")}
-            for name, entry in candidate.entries.items()
-        }
 
     def looser(self, bounds: Sequence[int], target: int) -> list[int]:
         """The bounds beyond ``target`` whose cheapest foldings are as fast as that: their streams
@@ -207,13 +200,13 @@ class Search:
             self.fixed = min(self.fixed, self.price(rest, self.worth))
         return self.tried[bound, worth]
 
-    def _choice(self, entries: Entries, design: Design, bound: int) -> Choice:
+    def _choice(self, entries: Foldings, design: Design, bound: int) -> Choice:
         return Choice(design.interval, self._estimate(design), entries, design, bound)
 
     def _estimate(self, design: Design) -> Estimate:
         return estimate(self.network, design, on_board=self.on_board)
 
-    def _plan(self, entries: Entries, bound: int) -> Design:
+    def _plan(self, entries: Foldings, bound: int) -> Design:
         return plan(
             self.network,
             walk(self.network),
@@ -225,7 +218,7 @@ class Search:
             self.patchable,
         )
 
-    def weigh(self, entries: Entries, bound: int) -> Choice:
+    def weigh(self, entries: Foldings, bound: int) -> Choice:
         """A complete folding with streams for ``bound`` clocks."""
         return self._choice(entries, self._plan(entries, bound), bound)
 
@@ -237,11 +230,11 @@ class Search:
         target = choice.interval if target is None else target
         return self.better.of(choice, target, limits or self.limits)
 
-    def _fast_streams(self, bound: int, worth: float) -> tuple[Entries, Design]:
+    def _fast_streams(self, bound: int, worth: float) -> tuple[Foldings, Design]:
         """The cheapest foldings whose streams keep up, too: between unlike widths a gearbox may
         take many times the clocks of either side. Else what comes nearest."""
-        slow: list[Entries] = []
-        best: tuple[Entries, Design] | None = None
+        slow: list[Foldings] = []
+        best: tuple[Foldings, Design] | None = None
         for _ in range(REGEARED):
             entries = self.choose(bound, worth, slow)
             if entries is None:
@@ -263,9 +256,10 @@ class Search:
         return best
 
     @staticmethod
-    def _same(some: Entries, chosen: Entries) -> bool:
+    def _same(some: Foldings, chosen: Foldings) -> bool:
         """Whether foldings are the chosen ones, but for where weights are kept."""
-        return all(e[k] == chosen[n][k] for n, e in some.items() for k in ("pe", "simd", "tp"))
+        lanes = lambda f: (f.pe, f.simd, f.tp)  # noqa: E731
+        return all(lanes(f) == lanes(chosen[n]) for n, f in some.items())
 
     def fits(self, choice: Choice) -> bool:
         return self.limits.fits(choice.estimate.total)
@@ -286,7 +280,7 @@ class Search:
         if key not in self.final:
             design = fold(
                 self.network,
-                choice.entries,
+                {name: folding.entry() for name, folding in choice.entries.items()},
                 family=self.family,
                 clock_mhz=self.clock_mhz,
                 axis_width=self.axis_width,

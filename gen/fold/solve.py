@@ -11,19 +11,19 @@ from itertools import islice
 from typing import Any
 
 from sterna.gen.design.design import Design
-from sterna.gen.design.engines import check_styles
 from sterna.gen.design.graph import walk
 from sterna.gen.device.boards import board as board_of
 from sterna.gen.device.family import family_of
-from sterna.gen.fold.choice import Choice, Entries, Limits
-from sterna.gen.fold.fold import check_folding, neuron_groups
+from sterna.gen.fold.choice import Choice, Limits
+from sterna.gen.fold.complete import neuron_groups
 from sterna.gen.fold.goals import (
-    as_folding,
     check_family,
     check_goals,
     check_network,
     check_settings,
+    check_styles,
     python_number,
+    read_given,
     with_memories,
 )
 from sterna.gen.fold.improve import SHORT
@@ -95,7 +95,7 @@ def board_limits(name: str) -> tuple[str, Limits]:
 
 def solve(
     network: Network,
-    given: Entries | None = None,
+    given: dict[str, dict[str, Any]] | None = None,
     *,
     family: str = "generic",
     clock_mhz: float = 100.0,
@@ -127,14 +127,14 @@ def solve(
         LUTs of the family at most; LUT RAM counts too.
     board : str, optional
         Name of the board that the design has to fit.
+    limits : Limits, optional
+        What there is on a board, where that is known better than by ``board``.
     axis_width : int, optional
         Bits of the AXI4-Stream input.
     memory : str, optional
         'rom' or 'ram', of every core, whatever ``given`` says of it.
     patchable : bool
         As ``fold`` takes it.
-    limits : Limits, optional
-        What there is on a board, where that is known better than by ``board``.
 
     Returns
     -------
@@ -150,7 +150,6 @@ def solve(
     """
     check_network(network)
     check_goals(fps, luts, board)
-    given = as_folding(given)
     check_settings(
         family=family,
         clock_mhz=clock_mhz,
@@ -169,10 +168,10 @@ def solve(
         if luts is not None and luts < (limits.lut or 0):
             limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
     groups = neuron_groups(network, walk(network))
-    check_folding(network, [n for group in groups for n in group], given)
-    given = with_memories(groups, given, memory)
-    check_styles(given, patchable, family)
-    search = Search(network, given, family, clock_mhz, axis_width, patchable, limits, on_board)
+    said = read_given(network, [n for group in groups for n in group], given)
+    said = with_memories(groups, said, memory)
+    check_styles(said, patchable, family)
+    search = Search(network, said, family, clock_mhz, axis_width, patchable, limits, on_board)
     search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
@@ -200,7 +199,7 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
     left = f"{target} are left at {_number(fps)} fps and {search.clock_mhz:g} MHz"
     if target < bounds[0]:
         name = max(search.options, key=lambda n: min(c.clocks for c in search.options[n]))
-        held = {"pe", "simd", "tp", "banks"} & set(search.given.get(name, {}))
+        held = {"pe", "simd", "tp", "banks"} & search.given[name].said
         raise DesignError(
             f"node '{name}': its folding is given, and takes {bounds[0]} clocks an image, {left}; "
             "give it more lanes, lower the fps or raise the clock"
@@ -348,7 +347,7 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
 
 def _held(search: Search) -> list[str]:
     """The nodes whose speed is given."""
-    return [name for name, entry in search.given.items() if {"pe", "simd", "tp"} & set(entry)]
+    return [name for name, given in search.given.items() if {"pe", "simd", "tp"} & given.said]
 
 
 def _neighbours(

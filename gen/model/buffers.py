@@ -14,10 +14,10 @@ from math import ceil
 from sterna.gen.design.design import BufferDesign, Design
 from sterna.gen.design.graph import unit_of
 from sterna.gen.design.room import with_room
+from sterna.gen.design.top_spec import top_spec
 from sterna.gen.device.storage import storage_bits, storage_depth, storage_kind
 from sterna.gen.model.flight import flight_clocks, horizon, with_flight
 from sterna.gen.model.tokens import ENDLESS, Limit, Timing, TokenModel
-from sterna.gen.verilog.elaborate import top_spec
 from sterna.golden.network import Network
 
 __all__ = ["IMAGES", "MANY", "MARGIN", "size_buffers"]
@@ -128,7 +128,7 @@ def _kind(c: _Candidate, design: Design, margin: int) -> str:
 
 def _result(network: Network, design: Design) -> Design:
     """With the clocks of the whole network, its buffers and images in flight as they are built."""
-    spec = top_spec(network, design, contents=False, named=False)
+    spec = top_spec(network, design)
     model = TokenModel(spec)
     depths = [b.buffer[1] for b in spec.buffers if b.buffer is not None]
     design = with_flight(design, model, depths)
@@ -154,7 +154,7 @@ class _Sizer:
         for c in found:
             some = BufferDesign(c.kind, 1, 0, 0, 0, 0)
             branches[c.branch] = replace(branches[c.branch], buffer=some)
-        spec = top_spec(network, replace(design, branches=branches), contents=False, named=False)
+        spec = top_spec(network, replace(design, branches=branches))
         # The design's branches stand in the order of the top's.
         self.order = sorted(range(len(found)), key=lambda n: found[n].branch)
         self.place = [self.order.index(n) for n in range(len(found))]

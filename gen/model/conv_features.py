@@ -1,8 +1,11 @@
 """The features of a SpikingConv, part by part (see `gen.model.features`)."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, prod
+
+import numpy as np
 
 from sterna.gen.device.shift_registers import Delays, tree_delays
 from sterna.gen.model.parts import Part, counter_bits, within
@@ -20,7 +23,7 @@ from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import WORD_BITS
 from sterna.hw.memory.shape import Memories, MemoryShape
 
-__all__ = ["buffer_part", "conv_parts", "walker_part"]
+__all__ = ["ENGINE_COSTS", "buffer_part", "conv_parts", "walker_part"]
 
 FEW_ROWS = 4
 """Fixed weights of so few rows make trees smaller: many lanes have equal ones, or zeros."""
@@ -51,13 +54,13 @@ def _front(name: str, front: FrontSpec) -> list[Part]:
     parts = [
         walker_part(name, front.geometry, front.loops(), front.visit_clocks),
         buffer_part(name, front.geometry, front.loops(), memories),
-        {"constant": _constant, "tables": _tables}.get(front.engine, _dot)(name, front),
+        ENGINE_COSTS[front.engine].part(name, front),
         _sums(name, front, memories),
     ]
-    if front.engine != "constant":
+    if not front.dot_engine.in_logic:
         row, chained = (front.memory_depth, front.memory_width), front.weight_region is not None
         parts.append(_weights(name, *row, chained, within(memories, "weights"), "weights"))
-        if front.engine == "tables":
+        if front.dot_engine.written:
             parts[-1].add(expands=1)
         if front.reads > 1:
             parts.append(_assembler(name, front))
@@ -192,6 +195,26 @@ def _dot(name: str, front: FrontSpec) -> Part:
     return part
 
 
+@dataclass(frozen=True)
+class EngineCost:
+    """part: features of the dot product. lanes: before any is planned, LUTs of its lanes by weight,
+    pe, simd and tp."""
+
+    part: Callable[[str, FrontSpec], Part]
+    lanes: Callable[[np.ndarray, int, int, int], float]
+
+
+ENGINE_COSTS = {
+    "compress": EngineCost(_dot, lambda weight, pe, simd, tp: pe * simd * (tp + 1 / 4)),
+    # Zeros cost nothing.
+    "constant": EngineCost(
+        _constant, lambda weight, pe, simd, tp: 0.13 * tp * np.count_nonzero(weight)
+    ),
+    "tables": EngineCost(_tables, lambda weight, pe, simd, tp: 0.55 * pe * simd * tp),
+}
+"""By the engine's name, all of `hw.dot.engines`."""
+
+
 def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     """Lanes and planes of the window word, accumulators, steps in order."""
     edge, width = front.geometry.edge, front.z_width
@@ -200,7 +223,7 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
-    compress = front.engine == "compress"
+    compress = front.dot_engine.counts
     alone = front.folds == 1  # nothing to accumulate
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")

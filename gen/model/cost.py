@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.design.design import Design
+from sterna.gen.design.top_spec import top_spec
 from sterna.gen.device.family import family_of
 from sterna.gen.device.memories import mapped
 from sterna.gen.model.features import core_parts, top_parts, with_memories
 from sterna.gen.model.parts import Part
-from sterna.gen.verilog.elaborate import top_spec
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.network import Network
 from sterna.hw.top.network_top import CoreInstance, TopSpec
@@ -88,7 +88,7 @@ def estimate(
     """Costs of a design, on its own family unless another is given (`Family.coefficients`).
     ``on_board``: of the top that a board of the family has, without its link."""
     family = family or design.family
-    top = top_spec(network, design, contents=False, named=False, board=family if on_board else None)
+    top = top_spec(network, design, board=family if on_board else None)
     return estimate_top(top, family)
 
 

@@ -1,6 +1,7 @@
 """A plain Verilog bench with vectors: checks the design in any simulator, without Python."""
 
 import io
+import zipfile
 
 import numpy as np
 
@@ -26,8 +27,6 @@ def vector_images(network: Network, count: int = VECTORS) -> np.ndarray:
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     """An .npz whose bytes depend on the arrays only (numpy's own carries the date)."""
-    import zipfile
-
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, a in arrays.items():

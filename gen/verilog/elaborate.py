@@ -1,22 +1,21 @@
 """From a folded network to the Amaranth top, and to Verilog text."""
 
 import os
+from dataclasses import replace
 
 from amaranth.lib import wiring
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.fixed_widths import check_widths
-from sterna.gen.design.instances import core_instances
+from sterna.gen.design.top_spec import IDENT_ROWS, has_fixed, top_spec
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
-from sterna.gen.verilog.placeholders import IDENT_ROWS, Placeholders, block_rows, with_placeholders
-from sterna.golden.fabric import fabric_of
+from sterna.gen.verilog.placeholders import Placeholders, with_placeholders
 from sterna.golden.files import structure_id, weights_id
-from sterna.golden.network import Linear, Network
-from sterna.hw.stream.axis import result_clocks
+from sterna.golden.network import Network
 from sterna.hw.top.network_top import NetworkTop, TopSpec
 
-__all__ = ["elaborate", "top_spec", "verilog_text"]
+__all__ = ["elaborate", "filled_spec", "verilog_text"]
 
 
 def elaborate(
@@ -35,58 +34,35 @@ def elaborate(
     """
     check_ranges(network, design)
     check_widths(network, design)
-    return NetworkTop(top_spec(network, design, taps=taps, contents=contents))
+    return NetworkTop(filled_spec(network, design, taps=taps, contents=contents))
 
 
-def top_spec(
+def filled_spec(
     network: Network,
     design: Design,
     *,
     taps: bool = False,
     contents: bool | Placeholders = True,
-    named: bool = True,
-    board: str | None = None,
 ) -> TopSpec:
-    """What the top is made of; the token model reads the same. ``named``: with the structure id,
-    which estimates do without. ``board``: family of the board that an estimate is for; placeholders
-    are of a board, too."""
-    readers = [b.reader for b in design.branches if b.source == network.input.name]
-    linear = all(isinstance(network[r], Linear) for r in readers)
-    _, height, width = (0, 1, 1) if linear else network.input.shape
-    cores = core_instances(network, design, rows=bool(contents))
-    fixed = any(c.op == "conv" and c.memory == "rom" for c in design.cores)
-    crc, ident = 0, None
-    classes = network.shape[network.readout.name][0]
-    if isinstance(contents, Placeholders):
-        board = contents.family
-        cores = with_placeholders(network, cores, contents)
-        ident = tuple(contents.rows("ident", IDENT_ROWS, 32)) if fixed else None
-    elif board and fixed:
-        ident = (0,) * block_rows(IDENT_ROWS, board)
-    elif contents and fixed:
-        crc = rom_crc(memory_images(network, design))
-    return TopSpec(
-        image=network.input.name,
-        edge=design.input.edge,
-        height=height,
-        width=width,
-        axis_width=design.axis_width,
-        classes=classes,
-        cores=cores,
-        structure_id=int(structure_id(network, design.to_json())[:16], 16) if named else 0,
-        weights_id=int(weights_id(network)[:16], 16) if contents is True else 0,
-        rom_crc=crc,
-        ident=ident,
-        compact=board is not None and fabric_of(board).compact,  # elsewhere cells are not short
-        taps=taps,
-        in_flight=design.in_flight,
-        brisk=result_clocks(classes, compact=True) > design.interval,
-    )
+    """What the top is made of, with ids and the contents of its memories; see `elaborate`."""
+    what = contents if isinstance(contents, Placeholders) else None
+    spec = top_spec(network, design, rows=bool(contents), board=what and what.family)
+    structure = int(structure_id(network, design.to_json())[:16], 16)
+    spec = replace(spec, structure_id=structure, taps=taps)
+    if what is not None:
+        cores = with_placeholders(network, spec.cores, what)
+        ident = None if spec.ident is None else tuple(what.rows("ident", IDENT_ROWS, 32))
+        return replace(spec, cores=cores, ident=ident)
+    if not contents:
+        return spec
+    crc = rom_crc(memory_images(network, design)) if has_fixed(design) else 0
+    return replace(spec, weights_id=int(weights_id(network)[:16], 16), rom_crc=crc)
 
 
 def verilog_text(top: wiring.Component, name: str) -> str:
     """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
-    # A system Yosys would change the text with its version.
+    # Only here: what reads specifications needs no backend. A system Yosys would change the text
+    # with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
 

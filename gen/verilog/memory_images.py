@@ -123,7 +123,7 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
         target = network.neuron(instance.target)
         names = weighted_inputs(network, target)
         for name, f in zip(names, spec.fronts, strict=True):
-            if f.engine != "constant":  # which has its weights in the logic
+            if not f.dot_engine.in_logic:  # which has its weights in the logic
                 add(f"{name}_weights", f.memory_depth, f.memory_width, f.weights, f.weight_region)
         name, rows = f"{instance.name}_params", spec.param_rows
         add(name, spec.param_depth, spec.param_width, rows, spec.param_region)

@@ -17,22 +17,14 @@ from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.top.network_top import CoreInstance
 
-__all__ = ["IDENT_ROWS", "Placeholders", "block_rows", "with_placeholders"]
-
-IDENT_ROWS = 3
-
-
-def block_rows(depth: int, family: str) -> int:
-    """``depth`` rounded up to whole blocks."""
-    grain = fabric_of(family).block_rows
-    return -(-depth // grain) * grain
+__all__ = ["Placeholders", "with_placeholders"]
 
 
 @dataclass(frozen=True)
 class Placeholders:
     """Which memories get random contents, and which.
 
-    seed: text that the contents follow from (structure_id). family: see `block_rows`. logic: names
+    seed: text that the contents follow from (structure_id). family: of the board. logic: names
     of fixed memories that keep their packed contents and are built of logic instead.
     """
 
@@ -43,7 +35,7 @@ class Placeholders:
     def rows(self, name: str, depth: int, width: int) -> list[int]:
         """Contents of memory ``name``: whole blocks of random rows of ``width`` bits."""
         source = random.Random(f"{self.seed}/{name}")
-        return [source.getrandbits(width) for _ in range(block_rows(depth, self.family))]
+        return [source.getrandbits(width) for _ in range(fabric_of(self.family).in_blocks(depth))]
 
 
 def with_placeholders(
@@ -72,7 +64,7 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
 
 def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
     memory = f"{name}_weights"
-    if spec.engine == "constant":
+    if spec.dot_engine.in_logic:
         return spec
     if spec.weight_region is not None:
         return replace(spec, weights=[])

@@ -103,7 +103,7 @@ class ControlPlane(wiring.Component):
         members = {
             "axil": In(AxiLite(ADDRESS_BITS)),
             "idle": In(1),
-            "ready": In(1, init=1),
+            "ready": In(1, init=1),  # pyright: ignore[reportCallIssue]
             "image_start": In(1),
             "image_done": In(1),
             "tlast_early": In(1),

@@ -32,7 +32,7 @@ class Counter(wiring.Component):
         return m
 
 
-def counter_members(cores: int) -> dict[str, In]:
+def counter_members(cores: int) -> dict[str, wiring.Member]:
     """What is counted; see `ImageCounters`."""
     names = ("clear", "image_start", "image_done", "drop_early", "drop_late")
     return {name: In(1) for name in names} | ({"stall": In(cores)} if cores else {})

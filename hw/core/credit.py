@@ -24,7 +24,7 @@ class Credit(wiring.Component):
     def __init__(self, count: int, start: int | None = None):
         self.count = count
         self.start = count if start is None else start
-        some = Out(1, init=int(self.start > 0))
+        some = Out(1, init=int(self.start > 0))  # pyright: ignore[reportCallIssue]
         super().__init__({"take": In(1), "give": In(1), "some": some})
 
     def elaborate(self, platform) -> Module:

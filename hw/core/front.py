@@ -9,7 +9,6 @@ from sterna.hw.core.front_spec import ACT_LATENCY, FrontSpec
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Walker
 from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander
 from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import Chain
@@ -30,8 +29,8 @@ class Front(wiring.Component):
     out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
     ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order, of each of
     ``spec.banks``, to which visits go in turns. Weights in a
-    ram: ``chain_i``, ``chain_o``. Of the engine 'tables': out ``ready``, a register: the tables
-    are written; no visit is issued before.
+    ram: ``chain_i``, ``chain_o``. Of an engine that is written: out ``ready``, a register: it is;
+    no visit is issued before.
 
     Timing: ``start`` comes in the first clock in which ``go`` is 1, the rows of the visit are there
     and ``visit_clocks`` have passed since the last start; step t's ``valid`` exactly
@@ -59,7 +58,7 @@ class Front(wiring.Component):
         }
         if s.weight_region is not None:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
-        if s.engine == "tables":
+        if s.dot_engine.written:
             ports["ready"] = Out(1)
         super().__init__(ports)
 
@@ -70,7 +69,7 @@ class Front(wiring.Component):
         m.submodules.dot = self.dot
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
         m.d.comb += [
-            walker.go.eq(self.go & self.ready if isinstance(self.dot, TablesDot) else self.go),
+            walker.go.eq(self.go & self.ready if self.spec.dot_engine.written else self.go),
             self.start.eq(walker.start),
             walker.rows_ok.eq(self.buffer.rows_ok),
             self.buffer.row_end.eq(walker.row_end),
@@ -148,17 +147,14 @@ class Front(wiring.Component):
     def _memory(self) -> WeightMemory | Expander | None:
         """What holds the weights; constants need nothing."""
         s = self.spec
-        if isinstance(self.dot, TablesDot):
-            return Expander(self.dot, s.weights, s.weight_region, s.ram_style)
-        if isinstance(self.dot, ConstantDot):
-            return None
-        return WeightMemory(
+        return s.dot_engine.memory(
+            self.dot,
             s.stored_depth,
             s.memory_width,
             s.weights,
             s.weight_region,
             s.ram_style,
-            compact=s.compact,
+            s.compact,
         )
 
     def _weights(self, m: Module, names: list[str]) -> None:

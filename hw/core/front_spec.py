@@ -3,46 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
-from sterna.golden.errors import DesignError
 from sterna.golden.fabric import fabric_of
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
-from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.constant import ConstantDot
-from sterna.hw.dot.expander import Expander, copy_depth
-from sterna.hw.dot.tables import TablesDot, table_shape
-from sterna.hw.memory.chain import WORD_BITS
+from sterna.hw.dot.engines import ENGINES, Dot, Engine
 from sterna.hw.memory.shape import Memories, inside
-from sterna.hw.memory.weight_memory import WeightMemory
-from sterna.hw.memory.word_assembler import piece_width
 
-__all__ = ["ACT_LATENCY", "ENGINES", "FrontSpec"]
+__all__ = ["ACT_LATENCY", "FrontSpec"]
 
 ACT_LATENCY = 1
 """Clocks of the choice of lanes and planes between line buffer and dot product."""
 
-#: Of the dot product: weights from a memory, in the logic, or as tables of sums.
-ENGINES = ("compress", "constant", "tables")
-Dot = DotProduct | ConstantDot | TablesDot
-
 
 @lru_cache(maxsize=256)
-def _dot_latency(engine: str, dot: tuple, more: tuple[int, int]) -> int:
-    product = _made(engine, dot, more)
+def _dot_latency(component: type[Dot], dot: tuple, more: tuple[tuple[str, int], ...]) -> int:
+    product = component(*dot, **dict(more))
     product._MustUse__silence = True  # type: ignore  # only asked, never built
     return product.latency
-
-
-def _made(engine: str, dot: tuple, more: tuple[int, int]) -> Dot:
-    if engine == "constant":
-        return ConstantDot(*dot, row=more[0], width=more[1])
-    if engine == "tables":
-        return TablesDot(*dot, rows=more[0], width=more[1])
-    return DotProduct(*dot)
 
 
 @dataclass(frozen=True)
@@ -54,8 +36,7 @@ class FrontSpec:
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
-    needed make it deeper. engine: of `ENGINES`; 'constant' has the one row of its weights in the
-    logic, 'tables' has memory rows of 32 bits (`sterna.hw.dot.expander`). banks: of neuron scans,
+    needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans,
     see `sterna.hw.core.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
     see `sterna.hw.memory.word_assembler`."""
 
@@ -106,30 +87,26 @@ class FrontSpec:
 
     @property
     def dot_latency(self) -> int:
-        return _dot_latency(self.engine, self.dot, self._more)
+        return _dot_latency(self.dot_engine.component, self.dot, tuple(self._more.items()))
 
     def make_dot(self) -> Dot:
         """The dot product of this engine."""
-        return _made(self.engine, self.dot, self._more)
+        return self.dot_engine.component(*self.dot, **self._more)
 
     @property
-    def _more(self) -> tuple[int, int]:
-        """Of the engine 'constant': row of weights, bits of a result; of 'tables': rows, bits."""
-        if self.engine == "compress":
-            return 0, 0
-        if self.engine == "tables":
-            return self.weight_depth, self.z_width
-        if self.weight_depth != 1 or len(self.weights) != 1 or self.weight_region is not None:
-            raise DesignError(
-                f"engine 'constant': {self.weight_depth} rows of weights (given: "
-                f"{len(self.weights)}), region {self.weight_region}; only one fixed row fits"
-            )
-        return self.weights[0], self.z_width
+    def dot_engine(self) -> Engine:
+        return ENGINES[self.engine]
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        return self.dot_engine.arguments(
+            self.weight_depth, self.z_width, self.weights, self.weight_region
+        )
 
     @property
     def sum_latency(self) -> int:
         """Clocks of the accumulators; none where a dot product is all of a sum."""
-        alone = self.engine != "compress" and self.folds == 1
+        alone = not self.dot_engine.counts and self.folds == 1
         return 0 if alone else Accumulator.latency_of(self.pops)
 
     @property
@@ -161,16 +138,16 @@ class FrontSpec:
 
     @property
     def memory_depth(self) -> int:
-        """Rows of the memory of weights: ``reads`` for a word, or 32-bit words of all rows."""
-        if self.engine == "tables":
-            return copy_depth(self.weight_depth, self.weight_width)
-        return self.weight_depth * self.reads
+        """Rows of the memory of weights: ``reads`` for a word, or as its engine has them."""
+        return self._memory_shape[0]
 
     @property
     def memory_width(self) -> int:
-        if self.engine == "tables":
-            return WORD_BITS
-        return piece_width(self.weight_width, self.reads)
+        return self._memory_shape[1]
+
+    @property
+    def _memory_shape(self) -> tuple[int, int]:
+        return self.dot_engine.memory_shape(self.weight_depth, self.weight_width, self.reads)
 
     @property
     def stored_depth(self) -> int:
@@ -185,24 +162,22 @@ class FrontSpec:
     @property
     def pops(self) -> int:
         """Popcounts of the spikes that are added up beside the sums."""
-        if self.engine != "compress" or self.kind == "ternary":
+        if not self.dot_engine.counts or self.kind == "ternary":
             return 0
         return self.pe if self.depthwise else 1
 
     def memories(self) -> Memories:
         """What a `Front` makes, by its place."""
-        chained = self.weight_region is not None
         turns, sum_bits = self.plane_groups, self.pe * self.sums * self.z_width
         pop_bits = self.pops * self.sums * self.z_width
         out = inside("buffer", LineBuffer.memories_of(self.geometry))
-        if self.engine == "tables":
-            shape = table_shape(self.pe, self.simd, self.weight_depth, self.depthwise, self.family)
-            tables = TablesDot.memories_of(shape, self.tp, self.depthwise)
-            weights = Expander.memories_of(self.stored_depth, chained, self.ram_style)
-            out |= inside("dot", tables) | inside("weights", weights)
-        elif self.engine == "compress":
-            row = self.stored_depth, self.memory_width
-            out |= inside("weights", WeightMemory.memories_of(*row, chained, self.ram_style))
+        out |= self.dot_engine.memories(
+            self.dot,
+            self.weight_depth,
+            (self.stored_depth, self.memory_width),
+            self.weight_region is not None,
+            self.ram_style,
+        )
         sums = Accumulator.memories_of(sum_bits, pop_bits, turns, self.folds)
         steps = StepFeeder.memories_of(sum_bits, self.sums, self.steps, self.banks)
         return out | inside("accumulate", sums) | inside("feeder", steps)

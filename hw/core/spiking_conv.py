@@ -81,7 +81,7 @@ class SpikingConv(wiring.Component):
         self.reloadable = any(f.weight_region is not None for f in s.fronts)
         if self.reloadable:
             ports |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
-        self.expanded = [f for f in self.fronts if f.spec.engine == "tables"]
+        self.expanded = [f for f in self.fronts if f.spec.dot_engine.written]
         if self.expanded:
             ports["ready"] = Out(1)
         super().__init__(ports)

@@ -259,7 +259,7 @@ class TablesDot(wiring.Component):
         m.d.comb += self.loaded.eq(enter & bus.shift)
         return entries, corrections
 
-    def _correction(self, m: Module, bus: data.View, enable: Value, block: int) -> Value:
+    def _correction(self, m: Module, bus: "data.View | Signal", enable: Value, block: int) -> Value:
         """Registers of a block's corrections, row by row."""
         s, size = self.shape, self.shape.block * self.width
         held = Signal(s.rows * size, name=f"correction_{block}", reset_less=True)
@@ -271,7 +271,7 @@ class TablesDot(wiring.Component):
     def _column(
         self,
         m: Module,
-        bus: data.View,
+        bus: "data.View | Signal",
         g: int,
         plane: int,
         enables: dict[int, Value],

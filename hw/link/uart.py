@@ -49,7 +49,8 @@ class UartReceiver(wiring.Component):
     def __init__(self, divisor: int):
         check_divisor(divisor)
         self.divisor = divisor
-        super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8))})
+        rx = In(1, init=1)  # pyright: ignore[reportCallIssue]
+        super().__init__({"rx": rx, "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -99,7 +100,8 @@ class UartTransmitter(wiring.Component):
     def __init__(self, divisor: int):
         check_divisor(divisor)
         self.divisor = divisor
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1, init=1)})
+        tx = Out(1, init=1)  # pyright: ignore[reportCallIssue]
+        super().__init__({"i": In(stream.Signature(8)), "tx": tx})
 
     def elaborate(self, platform) -> Module:
         m = Module()

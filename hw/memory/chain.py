@@ -41,11 +41,11 @@ class ChainOp(enum.Enum, shape=2):
 class ChainWord(data.Struct):
     """One word of the ring, 63 bits: an access while ``valid`` and ``op`` is not NOP."""
 
-    valid: unsigned(1)
+    valid: unsigned(1)  # pyright: ignore[reportInvalidTypeForm]
     op: ChainOp
-    region: unsigned(REGION_BITS)
-    addr: unsigned(ADDRESS_BITS)
-    data: unsigned(WORD_BITS)
+    region: unsigned(REGION_BITS)  # pyright: ignore[reportInvalidTypeForm]
+    addr: unsigned(ADDRESS_BITS)  # pyright: ignore[reportInvalidTypeForm]
+    data: unsigned(WORD_BITS)  # pyright: ignore[reportInvalidTypeForm]
 
 
 Chain = wiring.Signature({"word": Out(ChainWord)})

@@ -108,7 +108,7 @@ class ChainMaster(wiring.Component):
                 with m.Elif(settled):
                     m.next = "SEND"
                     with m.If(self.walk):
-                        m.d.comb += crc.start.eq(1)
+                        m.d.comb += crc.start.eq(1)  # pyright: ignore[reportOperatorIssue]
                         m.d.sync += [self.done.eq(1), self.error.eq(0)]
                         m.d.sync += [self.crc_busy.eq(1), self.crc_done.eq(0)]
                         m.d.sync += [self.crc_error.eq(0), self.left.eq(self.data)]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from amaranth.hdl import unsigned
 from amaranth.lib.memory import Memory
 
-__all__ = ["USES", "MemoryShape", "Memories", "inside", "style_attributes"]
+__all__ = ["STYLES", "USES", "MemoryShape", "Memories", "inside", "style_attributes"]
 
 USES = ("rom", "bank", "window", "fifo", "comb", "latched")
+#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; 'auto': none is demanded.
+STYLES = ("auto", "block", "distributed")
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,7 @@ class MemoryShape:
 
     use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock; 'latched', so into a register that something else clears. style: storage that
-    is demanded, ``"block"`` or ``"distributed"``; ``"auto"``: none is.
+    without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
     """
 
     width: int
@@ -34,7 +35,12 @@ class MemoryShape:
     def make(self, init: Sequence[int] = (), attrs: Mapping[str, object] | None = None) -> Memory:
         """The memory. attrs: attributes in Verilog, None: those that demand its style."""
         wanted = style_attributes(self.style, self.use == "rom") if attrs is None else attrs
-        return Memory(shape=unsigned(self.width), depth=self.depth, init=init, attrs=wanted)
+        return Memory(  # pyright: ignore[reportCallIssue]
+            shape=unsigned(self.width),
+            depth=self.depth,
+            init=init,
+            attrs=wanted,  # pyright: ignore[reportArgumentType]
+        )
 
 
 Memories = dict[str, MemoryShape]

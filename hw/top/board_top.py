@@ -81,7 +81,8 @@ class BoardTop(wiring.Component):
                     f"the link is for {name} {other} and the network has {own}; use link_spec(top)"
                 )
         self.spec = link
-        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "led": Out(1)})
+        rx, tx = In(1, init=1), Out(1, init=1)  # pyright: ignore[reportCallIssue]
+        super().__init__({"rx": rx, "tx": tx, "led": Out(1)})
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -131,7 +131,7 @@ class NetworkTop(wiring.Component):
             spec.width,
             spec.axis_width,
             repeat=spec.repeat,
-            waits=any(f.engine == "tables" for c in convs for f in c.fronts),
+            waits=any(f.dot_engine.written for c in convs for f in c.fronts),
             in_flight=spec.flight,
         )
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
@@ -203,7 +203,7 @@ class NetworkTop(wiring.Component):
         wiring.connect(m, last, result.i)
         return m
 
-    def _attach(self, m: Module, prefix: str, inside, signature: wiring.Signature) -> None:
+    def _attach(self, m: Module, prefix: str, inside, signature) -> None:
         for name, member in signature.members.items():
             port, pin = getattr(self, f"{prefix}_{name}"), getattr(inside, name)
             m.d.comb += pin.eq(port) if member.flow == In else port.eq(pin)
@@ -247,7 +247,7 @@ class NetworkTop(wiring.Component):
             if isinstance(core, SpikingConv) and core.expanded:
                 ready.append(core.ready)
             if isinstance(core, SpikingConv) and core.spec.param_region is not None:
-                wiring.connect(m, chain, core.chain_i)
+                wiring.connect(m, chain, core.chain_i)  # pyright: ignore[reportArgumentType]
                 chain = core.chain_o
             if spec.taps and _tap_width(instance):
                 self._tap(m, instance.target, at)

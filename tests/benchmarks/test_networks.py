@@ -64,7 +64,7 @@ def test_a_memory_needs_blocks_for_its_bits_or_for_those_it_reads_at_once(monkey
         )
 
     monkeypatch.setattr("sterna.gen.model.features.top_parts", lambda top, family: [Part])
-    monkeypatch.setattr("sterna.gen.verilog.elaborate.top_spec", lambda *_, **__: None)
+    monkeypatch.setattr("sterna.gen.design.top_spec.top_spec", lambda *_, **__: None)
     design = SimpleNamespace(family="ecp5")
     assert networks.least_blocks(None, design) == 144 / 36 + 9 * 8192 / (18 * 1024)
 

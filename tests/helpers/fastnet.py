@@ -6,9 +6,10 @@ from fuzz import Limits, Seeded, network_by, random_network
 from fuzzdag import GraphLimits, _GraphBuilder, random_graph
 from fuzzrun import random_folding
 
-from sterna.gen.design.design import FAMILIES, Design
-from sterna.gen.fold.fold import fold
+from sterna.gen.design.design import Design
+from sterna.gen.fold.complete import fold
 from sterna.golden.errors import DesignError, NetworkError
+from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Network
 
 __all__ = ["DEEP", "MOST", "deep_network", "fast_design", "folded_design"]
@@ -70,7 +71,7 @@ def folded_design(seed: int, limits: Limits) -> tuple[Network, Design]:
 
 
 def _folded(network: Network, draw: Seeded, work: int, family: str | None) -> Design | None:
-    wanted, width = family or draw.pick(FAMILIES), draw.pick((None, None, 32, 128))
+    wanted, width = family or draw.pick(tuple(FABRICS)), draw.pick((None, None, 32, 128))
     folding = random_folding(network, draw, work)
     try:
         return fold(network, folding, family=wanted, axis_width=width)

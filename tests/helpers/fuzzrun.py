@@ -15,20 +15,23 @@ import numpy as np
 from fuzz import Limits, Seeded, describe, random_images, random_network
 from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
-from sterna.gen.design.banks import bank_choices
-from sterna.gen.design.design import FAMILIES, Design
-from sterna.gen.design.engines import engine_choices, one_row, weight_rows_of
+from sterna.gen.design.design import Design
+from sterna.gen.design.engines import engine_choices, one_row
+from sterna.gen.design.folding import Folding
 from sterna.gen.design.instances import core_instances
-from sterna.gen.design.reads import read_choices
-from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.design.legal import legal_folding, weight_rows_of
+from sterna.gen.design.top_spec import top_spec
+from sterna.gen.fold.candidates import bank_choices, read_choices
+from sterna.gen.fold.complete import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.tools.cache import Cache
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
+from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
 from sterna.hw.control.registers import register_map
@@ -100,7 +103,7 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
             _tables(network, draw, group, out)
     _banks(network, draw, out)
     for name, entry in out.items():  # now and then, weight words read in pieces
-        if (choices := read_choices(network, name, entry)) and draw.chance(40):
+        if (choices := read_choices(network, name, Folding(**entry))) and draw.chance(40):
             entry["reads"] = draw.pick(range(2, max(choices) + 1))
     return out
 
@@ -159,7 +162,7 @@ def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
     """A random network with a folding that can be built, images and stalls."""
     graph = isinstance(limits, GraphLimits)
     network = random_graph(draw, limits) if graph else random_network(draw, limits)
-    family = draw.pick(FAMILIES)
+    family = draw.pick(tuple(FABRICS))
     width = draw.pick((None, 8, 16, 32, 64))
     design = None
     if draw.chance(30):
@@ -229,9 +232,11 @@ def load_weights(model: BatchModel, network: Network, design: Design) -> None:
     model.write(at["control"], 0)
 
 
-def check_case(case: Case, optimize: str = "none") -> str | None:
+def check_case(case: Case, optimize: str = "none", store: Cache | None = None) -> str | None:
     """Build and run; None where every spike, logit and class is that of the golden model, packets
-    are whole, and back-to-back images with free ends keep to the law of the interval."""
+    are whole, and back-to-back images with free ends keep to the law of the interval.
+
+    store: where the simulator is kept; else it is gone afterwards."""
     network, design = case.network, case.design
     text = verilog_text(elaborate(network, design, taps=True), network.name)
     taps = [Tap.from_json(t) for t in design.taps]
@@ -246,7 +251,7 @@ def check_case(case: Case, optimize: str = "none") -> str | None:
             seed=case.seed,
             random_memory=True,
             optimize=optimize,
-            store=Cache(folder),
+            store=store or Cache(folder),
         )
         if not design.reloadable:
             return _compare(model, case, (0.0, 0.0)) or _compare(model, case, case.stalls)

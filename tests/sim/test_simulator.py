@@ -16,8 +16,8 @@ from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, 
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
 from sterna.golden.weights_image import write_weights_image
-from sterna.sim.simulator import Simulator, simulate
-from sterna.sim.verify import verify, verify_text
+from sterna.sim.simulator import Simulator
+from sterna.sim.verify import simulate, verify, verify_text
 
 
 def network(seed: int = 0) -> Network:

@@ -239,7 +239,7 @@ def test_a_missing_tool_is_named(
 def test_report_counts_and_keeps_only_measurements_of_this_design(
     example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sterna.gen.build.report import keep_measurement
+    from sterna.gen.build.measurements import keep_measurement
 
     folder = tmp_path / "build"
     assert sterna("build", example, "-o", folder) == 0

@@ -102,11 +102,11 @@ def test_a_rate_and_a_clock_are_positive_numbers(option: str, text: str, capsys)
 
 
 def test_the_help_names_every_key_of_a_folding(capsys) -> None:
-    from sterna.gen.design.design import FOLDING_KEYS
+    from sterna.gen.design.folding import KEYS
 
     assert cli.main(["fold", "--help"]) == 0
     help_ = " ".join(capsys.readouterr().out.split()).split("--folding FILE ")[-1]
-    assert f"{', '.join(FOLDING_KEYS[:-1])} and {FOLDING_KEYS[-1]} of each core" in help_
+    assert f"{', '.join([*KEYS][:-1])} and {[*KEYS][-1]} of each core" in help_
 
 
 def test_an_empty_name_is_no_folding_file(capsys) -> None:

@@ -112,3 +112,35 @@ def test_the_map_of_rooms_is_the_one_that_imports_are_held_to() -> None:
     )
     told = {f"{f}.{r}": {f"{f}.{n}" for n in re.findall(r"`(\w+)`", m)} for f, r, m in rows}
     assert told == packaging.ROOMS
+
+
+PACKAGES = "golden|gen|hw|sim|host|train"
+FOLDERS = f"{PACKAGES}|sterna|tests|benchmarks|examples|docs"
+
+
+def test_files_and_names_of_the_pages_are_there() -> None:
+    """`gen/fold/solve.py`, `tests/system`, `gen.fold.solve` and `gen.fold.solve.solve`, but of
+    files in a build folder (`sim/NAME_taps.v`)."""
+    wrong, found = [], 0
+    for page in [*PAGES, *OTHERS]:
+        if page.name == "CHANGELOG.md":  # tells of what was
+            continue
+        for span in re.findall(r"`([^`\n]+)`", page.read_text()):
+            if re.fullmatch(rf"({FOLDERS})/[\w/.]+", span) and "NAME" not in span:
+                found += 1
+                wrong += [f"{page.name}: {span}"] * (not (ROOT / span).exists())
+            elif name := re.match(rf"(?:sterna\.)?((?:{PACKAGES})(?:\.\w+)+)", span):
+                found += 1
+                wrong += [f"{page.name}: {span}"] * (not _has(name[1].split(".")))
+    assert wrong == [] and found > 100
+
+
+def _has(parts: list[str]) -> bool:
+    """Whether the words name a module or folder, or a name that stands in the module."""
+    for k in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:k])
+        if (module := place.with_suffix(".py")).is_file():
+            return not parts[k:] or re.search(rf"\b{parts[k]}\b", module.read_text()) is not None
+        if place.is_dir():
+            return k == len(parts)
+    return False

@@ -15,6 +15,8 @@ from fuzzrun import BIG, TINY, check_case, random_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sterna.gen.tools.cache import Cache
+
 # Chosen to hold, between them, every node, reset, coding and readout, both memories, groups,
 # depthwise, strides and paddings that differ, multi-bit streams, TP below and above b, and banks of
 # scans.
@@ -24,20 +26,20 @@ FEW_GRAPHS = (13, 25, 27, 63, 68)
 MANY = int(os.environ.get("STERNA_FUZZ", "500"))
 
 
-def check(seed: int, limits) -> None:
+def check(seed: int, limits, store: Cache | None = None) -> None:
     case = random_case(Seeded(seed), limits)
-    found = check_case(case)
+    found = check_case(case, store=store)
     assert found is None, f"seed {seed}: {found}\n{case}"
 
 
 @pytest.mark.parametrize("seed", FEW)
 def test_a_few_random_networks(seed):
-    check(seed, TINY)
+    check(seed, TINY, Cache())
 
 
 @pytest.mark.parametrize("seed", FEW_GRAPHS)
 def test_a_few_random_graphs(seed):
-    check(seed, GRAPH)
+    check(seed, GRAPH, Cache())
 
 
 @pytest.mark.slow

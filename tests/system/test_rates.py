@@ -16,10 +16,11 @@ from fuzzdag import GRAPH
 from fuzzrun import BIG, TINY, clocks_differ
 
 from sterna.gen.design.design import Design
-from sterna.gen.fold.fold import fold
+from sterna.gen.design.top_spec import top_spec
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.flight import horizon
 from sterna.gen.model.tokens import TokenModel, settled
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.network import Input, Linear, Network, Neuron, Node, Readout
 from sterna.golden.rule import NeuronRule
@@ -63,7 +64,7 @@ def law_differs(design: Design) -> str | None:
 
 def rtl_differs(network: Network, design: Design, compact: bool = False) -> str | None:
     """Where the RTL is not within 2% of the model, or any clock of it is another than modelled."""
-    spec = replace(top_spec(network, design, taps=True), compact=compact)
+    spec = replace(filled_spec(network, design, taps=True), compact=compact)
     top = NetworkTop(spec) if compact else elaborate(network, design, taps=True)
     taps = [Tap.from_json(t) for t in design.taps]
     model = BatchModel.build(
@@ -123,7 +124,7 @@ def test_case_s9_a_little_room_keeps_a_design_to_its_law(kind, seed):
         branches=[replace(b, ahead=0) for b in design.branches],
         cores=[replace(c, spare_rows=0) for c in design.cores],
     )
-    model = TokenModel(top_spec(network, bare, contents=False))
+    model = TokenModel(top_spec(network, bare))
     images = horizon(model.run(1).latency, design.interval)[1]
     assert model.run(images).interval > 1.02 * design.interval
     assert bool(ahead) == ((kind, seed) in ROOM[::4])

@@ -26,7 +26,9 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
 )
 from sterna.gen.quantize.reference import merge_shifts
+from sterna.golden.coding import encode
 from sterna.golden.errors import NetworkError
+from sterna.golden.network import Input
 from sterna.train.module.meet import find_scales, merge
 from sterna.train.module.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.module.pooling import pool
@@ -204,9 +206,6 @@ class SpikingModule(nn.Module):
             return x if folded else x * node.scale
         if node.coding == "frames":
             return images.float()
-        from sterna.golden.coding import encode
-        from sterna.golden.network import Input
-
         pixels = Input(node.name, node.shape, node.coding, node.bits, node.seed)
         frames = torch.from_numpy(encode(pixels, images.cpu().numpy(), self.steps))
         return frames.to(images.device).float()

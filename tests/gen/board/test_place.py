@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sterna.gen.board.place import place_seeds
-from sterna.gen.build.report import keep_measurement, report
+from sterna.gen.build.measurements import keep_measurement
+from sterna.gen.build.report import report
 from sterna.gen.build.stages import ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.programs import ToolFailed

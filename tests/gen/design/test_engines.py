@@ -8,9 +8,9 @@ import pytest
 
 from sterna.gen.build.report import core_rows
 from sterna.gen.design.design import Design
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.cost import estimate
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words, weights_image
 from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.errors import DesignError
@@ -157,7 +157,7 @@ def test_constants_need_no_weight_memory():
     rows = {r["name"]: r for r in core_rows(NET, design)}
     assert rows["c"]["weight_bits"] == 0 and rows["f"]["weight_bits"] == 2 * 3 * 64
     assert rows["c"]["engine"] == "constant"
-    spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
+    spec = filled_spec(NET, design, contents=Placeholders("abc", "ecp5"))
     core = {c.name: c.spec for c in spec.cores}["c"]
     assert isinstance(core, ConvSpec)
     assert len(core.front.weights) == 1, "placeholders may not stand in for what is logic"
@@ -254,7 +254,7 @@ def test_tables_have_their_weights_in_words(memory):
 
 def test_placeholders_stand_in_for_the_words_of_tables():
     design = fold(NET, {"c": {"engine": "tables"}}, family="ecp5", patchable=True)
-    spec = top_spec(NET, design, contents=Placeholders("abc", "ecp5"))
+    spec = filled_spec(NET, design, contents=Placeholders("abc", "ecp5"))
     core = {c.name: c.spec for c in spec.cores}["c"]
     assert isinstance(core, ConvSpec) and core.front.ram_style == "block"
     assert len(core.front.weights) == 512 and max(core.front.weights) < 1 << 32

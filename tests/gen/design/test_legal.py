@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from sterna.gen.design.design import Design
+from sterna.gen.design.folding import Folding, Given, refusal
 from sterna.gen.design.graph import walk
 from sterna.gen.design.instances import core_instances
-from sterna.gen.design.legal import legal_folding, refusal, step_bound
+from sterna.gen.design.legal import legal_folding, step_bound
 from sterna.gen.design.plan import plan
 from sterna.gen.fold.candidates import candidates
-from sterna.gen.fold.fold import fold, neuron_groups, smallest
+from sterna.gen.fold.complete import fold, neuron_groups, smallest
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import Cost
 from sterna.golden.errors import DesignError, NetworkError
@@ -182,14 +183,12 @@ def test_reloadable_memories_get_foldings_that_have_addresses():
             Readout("r", ("f",), last(2)),
         ],
     )
-    one = {"pe": 1, "simd": 1, "tp": 1}
-    assert refusal(net, "c", one) == ""
-    assert refusal(net, "c", one | {"memory": "ram"}) == (
+    assert refusal(net, "c", Folding(1, 1, 1)) == ""
+    assert refusal(net, "c", Folding(1, 1, 1, memory="ram")) == (
         "node 'c': its weights take 1310720 chain addresses at pe 1 and simd 1, and a reloadable "
         "memory has at most 1048576; use memory rom, or another pe or simd"
     )
-    entry = {"pe": 1, "simd": 2, "tp": 1, "memory": "ram"}
-    assert refusal(net, "c", entry) == ""
+    assert refusal(net, "c", Folding(1, 2, 1, memory="ram")) == ""
 
 
 def test_a_pool_takes_narrower_lanes_of_pixels_and_merges():
@@ -335,7 +334,7 @@ def check(seed: int) -> None:
     design = fold(network, family=family, memory=memory)
     assert widths(design) <= 512
     for name, entry in design.folding.items():
-        assert refusal(network, name, entry) == ""
+        assert refusal(network, name, Folding(**entry)) == ""
     assert Design.from_json(design.to_json(), "x").folding == design.folding
 
 
@@ -346,7 +345,7 @@ def check_choices(seed: int, tries: int = 6) -> None:
     family, memory = chance.choice(FAMILIES[1:]), chance.choice(("rom", "rom", "ram"))
     cores = walk(network)
     groups = neuron_groups(network, cores)
-    given: dict = {n: {"memory": memory} for group in groups for n in group}
+    given = {n: Given.of({"memory": memory}) for group in groups for n in group}
     least: dict = {}
     for group in groups:
         least |= smallest(network, group, 1 << 40, given, None, family)
@@ -355,7 +354,7 @@ def check_choices(seed: int, tries: int = 6) -> None:
     for _ in range(tries):
         entries: dict = {}
         for found in options.values():
-            entries |= {n: e | given[n] for n, e in chance.choice(found).entries.items()}
+            entries |= chance.choice(found).entries
         for name, entry in entries.items():
             assert refusal(network, name, entry) == ""
         bound = chance.choice((1, 100, 10_000, 1 << 40))

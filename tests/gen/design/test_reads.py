@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from sterna.gen.design.design import Design
-from sterna.gen.design.reads import read_choices
-from sterna.gen.fold.fold import fold
+from sterna.gen.design.folding import Folding
+from sterna.gen.fold.candidates import read_choices
+from sterna.gen.fold.complete import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import estimate
 from sterna.gen.verilog.memory_images import memory_images
@@ -101,11 +102,10 @@ def test_the_folding_block_keeps_them_and_the_clocks_stay():
 
 
 def test_choices():
-    entry = {"pe": 2, "simd": 4, "engine": "compress"}
-    assert read_choices(NET, "a", entry | {"tp": 1}) == [2, 4]
-    assert read_choices(NET, "a", entry | {"tp": 2}) == [2]
-    assert read_choices(NET, "a", entry | {"tp": 6}) == []
-    assert read_choices(NET, "a", entry | {"tp": 1, "engine": "tables"}) == []
+    assert read_choices(NET, "a", Folding(2, 4, tp=1)) == [2, 4]
+    assert read_choices(NET, "a", Folding(2, 4, tp=2)) == [2]
+    assert read_choices(NET, "a", Folding(2, 4, tp=6)) == []
+    assert read_choices(NET, "a", Folding(2, 4, tp=1, engine="tables")) == []
 
 
 def test_the_solver_takes_them_where_block_ram_runs_out():

@@ -2,17 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sterna.gen.device.boards import board
 from sterna.gen.device.family import FAMILIES, TARGETS, family_of
-from sterna.gen.model.cost import COEFFICIENTS
+from sterna.gen.fold.solve import solve
+from sterna.gen.model.cost import COEFFICIENTS, estimate
 from sterna.gen.tools.yosys import synth
-from sterna.gen.verilog.elaborate import verilog_text
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
+from sterna.golden.network import Input, Linear, Network, Readout
+from sterna.golden.rule import NeuronRule
 from sterna.hw.link.link import Link, LinkSpec
 from sterna.hw.link.results import ring_depth
 
@@ -23,8 +28,8 @@ NAMED = {
     "golden/fabric.py": "they are described here",
     "gen/device/family.py": "and here",
     "gen/device/boards.py": "says which family a device is of",
-    "gen/build/stages.py": "the family where none is asked for",
-    "gen/fold/fold.py": "the same",
+    "gen/build/stage_list.py": "the family where none is asked for",
+    "gen/fold/complete.py": "the same",
     "gen/fold/solve.py": "the same",
     "hw/core/front_spec.py": "the same",
     "hw/dot/compress.py": "the same",
@@ -67,6 +72,26 @@ def test_families_of_boards_have_all_that_a_board_takes():
         assert found.fabric.link_buffer
         if found.nextpnr is not None:
             assert found.synthesis.board and set(found.nextpnr.cells) >= {"lut", "bram"}
+
+
+def test_a_family_is_added_by_its_objects(monkeypatch):
+    """A fabric and a family, with devices and coefficients: nothing else has to know the name."""
+    twin = replace(FABRICS["ecp5"], name="twin")
+    monkeypatch.setitem(FABRICS, "twin", twin)
+    monkeypatch.setitem(FAMILIES, "twin", replace(FAMILIES["ecp5"], fabric=twin))
+    weights = np.ones((3, 16), np.int8)
+    network = Network(
+        2,
+        [
+            Input("x", (1, 4, 4), "frames"),
+            Linear("f", "x", weights),
+            Readout("r", ("f",), NeuronRule(np.zeros(3, int), "none")),
+        ],
+    )
+    designs = [solve(network, family=name, luts=4000).design for name in ("ecp5", "twin")]
+    one, other = (verilog_text(elaborate(network, replace(d, family="twin")), "v") for d in designs)
+    assert one == other and designs[0].folding == designs[1].folding
+    assert estimate(network, designs[0]).total == estimate(network, designs[1]).total
 
 
 @pytest.mark.parametrize("wrong", ["max10", "", ["ecp5"], None])

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from repo import EXAMPLES
 
-from sterna.gen.fold.fold import fold, legal_folding
+from sterna.gen.design.folding import Given
+from sterna.gen.design.legal import legal_folding
+from sterna.gen.fold.complete import fold
 from sterna.gen.fold.search import Search
 from sterna.gen.fold.solve import HEAD_ROOM, Limits, board_limits, solve
 from sterna.gen.model.cost import estimate
@@ -143,7 +145,7 @@ def test_weights_move_to_the_storage_that_is_left(monkeypatch):
 def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
     """The cheapest foldings meet in a gearbox of 6,272 clocks; others do without."""
     net = files.load(EXAMPLES / "mnist")
-    given = {name: {"memory": "ram"} for name in ("conv1", "conv2", "full4")}
+    given = {name: Given.of({"memory": "ram"}) for name in ("conv1", "conv2", "full4")}
 
     def interval():
         search = Search(net, given, "ecp5", 100.0, None, False, Limits())

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sterna.gen.design.top_spec import top_spec
 from sterna.gen.device.storage import storage_depth, storage_kind
-from sterna.gen.fold.fold import fold
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.buffers import IMAGES, MANY, size_buffers
 from sterna.gen.model.tokens import ENDLESS, TokenModel
-from sterna.gen.verilog.elaborate import top_spec
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 
@@ -55,7 +55,7 @@ def bare(design):
 
 def check_tight(network, design):
     """One beat less is slower, or stands still; all others at theirs."""
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design))
     buffers = [b.buffer for b in design.buffers if b.buffer]
     endless = model.run(IMAGES, depths=[ENDLESS] * len(buffers))
     least = [b.min_full_rate for b in buffers]
@@ -93,7 +93,7 @@ def test_without_forks_there_is_nothing_to_size_but_the_latency():
     network = Network(2, list(skips(blocks=0).nodes), name="line")
     sized = size_buffers(network, fold(network, None))
     assert not sized.buffers
-    model = TokenModel(top_spec(network, sized, contents=False))
+    model = TokenModel(top_spec(network, sized))
     assert sized.latency == model.run(1).latency
     assert sized.modelled_interval == model.run(30).interval
     assert sized.bounds["flight"] == -(-(sized.latency - 4) // 16)
@@ -147,7 +147,7 @@ def test_case_t5_sixteen_dense_layers_take_seconds_and_lose_no_rate(monkeypatch)
     buffers = [b.buffer for b in sized.buffers if b.buffer]
     assert len(buffers) == 105 > MANY and len(runs) < 4 * len(buffers)  # there were 1,270
     assert sized.modelled_interval == sized.interval
-    model = TokenModel(top_spec(network, sized, contents=False))
+    model = TokenModel(top_spec(network, sized))
     least = [b.min_full_rate for b in buffers]
     endless = model.run(40, depths=[ENDLESS] * len(buffers))
     assert model.run(40, depths=least).interval == endless.interval

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from fuzzrun import clocks_differ
 
-from sterna.gen.fold.fold import fold
+from sterna.gen.design.top_spec import top_spec
+from sterna.gen.fold.complete import fold
 from sterna.gen.model.token_plan import KINDS, Plan
 from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools.native_cpp import library
 from sterna.gen.tools.programs import ToolFailed
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import FileError, ToolMissing
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
@@ -94,7 +95,7 @@ def test_every_clock_is_that_of_the_rtl():
     network = graph()
     design = fold(network, FOLDING, family="ecp5")
     done = run_rtl(network, design)
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design))
     assert clocks_differ(model, done) is None
     assert model.run(5).latency == design.latency == done.latency[0]
     # Not by chance: any other number of a core, buffer, queue or gearbox is seen in the RTL.
@@ -126,7 +127,7 @@ def test_windows_below_the_image_take_back_rows_that_were_free():
     )
     folding = {"c": {"pe": 2, "simd": 1, "tp": 1}, "f": {"pe": 1, "simd": 2, "tp": 1}}
     design = fold(network, folding)
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design))
     assert clocks_differ(model, run_rtl(network, design)) is None
 
 
@@ -233,7 +234,7 @@ def test_the_settled_mean_is_exact_where_intervals_repeat():
 def test_a_growing_buffer_ends_at_the_least_depth_that_does_not_stand_still():
     network = graph(4)
     design = fold(network, FOLDING)
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design))
     depths = [b.buffer.depth for b in design.buffers if b.buffer]
     assert len(depths) > 1
     for n, branch in enumerate(design.buffers):
@@ -244,7 +245,7 @@ def test_a_growing_buffer_ends_at_the_least_depth_that_does_not_stand_still():
 
 def test_images_in_flight_throttle_a_network_that_holds_more():
     network = graph(4)
-    model = TokenModel(top_spec(network, fold(network, FOLDING), contents=False))
+    model = TokenModel(top_spec(network, fold(network, FOLDING)))
     free = model.run(12, in_flight=ENDLESS).interval
     alone = model.run(1).latency - 4  # the packet has 4 words
     assert model.run(12, in_flight=16).interval == free
@@ -254,9 +255,9 @@ def test_images_in_flight_throttle_a_network_that_holds_more():
 def test_a_run_stops_at_its_limit():
     network = graph(4)
     design = fold(network, FOLDING)
-    model = TokenModel(top_spec(network, design, contents=False))
+    model = TokenModel(top_spec(network, design))
     interval = model.run(5).interval
     assert not model.run(5, limit=interval).deadlock
     assert model.run(5, limit=interval - 1).deadlock
     bare = replace(design, branches=[replace(b, buffer=None) for b in design.branches])
-    assert TokenModel(top_spec(network, bare, contents=False)).run(5).deadlock
+    assert TokenModel(top_spec(network, bare)).run(5).deadlock

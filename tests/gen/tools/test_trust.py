@@ -302,7 +302,7 @@ def routed(build, monkeypatch):
     """A build with a bitstream, as if yosys and nextpnr had made one."""
     from types import SimpleNamespace
 
-    from sterna.gen.board import bitstream, patch
+    from sterna.gen.board import patch, place_record
     from sterna.gen.device.boards import board
 
     monkeypatch.setattr(patch, "Contents", lambda text, _: SimpleNamespace(text=lambda: text))
@@ -311,7 +311,7 @@ def routed(build, monkeypatch):
     made = Build(build)
     images = patch.memory_images(made.network, made.design)
     record = {
-        "version": bitstream.VERSION,
+        "version": place_record.VERSION,
         "files": {"placeholder.txt": sha256(b"text")},
         "options": {"board": "ulx3s-85f", "uart": [], "baud": 1_000_000},
         "inputs": "",

@@ -10,8 +10,8 @@ from fuzz import Limits, Seeded, random_network
 from fuzzrun import random_folding
 
 from sterna.gen.design.specs import conv_spec, is_depthwise
-from sterna.gen.fold.fold import fold
-from sterna.gen.verilog.elaborate import elaborate, top_spec, verilog_text
+from sterna.gen.fold.complete import fold
+from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import (
     MemoryImage,
     check_ranges,
@@ -342,7 +342,7 @@ def test_fixed_memories_take_other_weights_only_where_all_widths_are_the_same():
 def test_placeholders_follow_the_structure_and_fill_whole_blocks():
     net, design = small(), fold(small(), {"f": {"memory": "ram"}})
     what = Placeholders("abc", "ecp5", logic={"c_params"})
-    spec = top_spec(net, design, contents=what)
+    spec = filled_spec(net, design, contents=what)
     core = {c.name: c.spec for c in spec.cores}["c"]
     assert len(core.front.weights) == 512 and core.front.ram_style == "block"
     assert core.front.weights == what.rows("c_weights", 3, core.front.weight_width)

@@ -94,7 +94,7 @@ def test_no_loss_of_rate(name):
     """From the third image on an image takes as many clocks as it has words to read, or beats.
 
     Where a row's words and the beats of the next are nearly equal the freeing of a slot shows; the
-    folding plans for that (``gen.fold.fold.SLACK``). Here they differ.
+    folding plans for that (``gen.design.streams.SLACK``). Here they differ.
     """
     geometry = RATES[name]
     loops = nest(geometry)

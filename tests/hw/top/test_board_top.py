@@ -9,8 +9,8 @@ import pytest
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.gen.fold.fold import fold
-from sterna.gen.verilog.elaborate import top_spec, verilog_text
+from sterna.gen.fold.complete import fold
+from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.csr import ADDRESS, ID
 from sterna.golden.exact import run
@@ -41,7 +41,7 @@ def network():
 @pytest.fixture(scope="module")
 def spec(network):
     folding = {"c": {"pe": 1, "simd": 3, "tp": 1}, "f": {"pe": 1, "simd": 2, "tp": 1}}
-    return top_spec(network, fold(network, folding, axis_width=16))
+    return filled_spec(network, fold(network, folding, axis_width=16))
 
 
 def test_link_spec_fits_the_family(spec):

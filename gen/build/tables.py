@@ -1,0 +1,170 @@
+"""The report for people: tables in plain text, and one page of HTML."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from sterna.gen.build.drawing import draw
+from sterna.gen.build.folder import Build
+
+__all__ = ["page", "rows_text", "table"]
+
+
+def _engine(row: Mapping[str, Any]) -> str:
+    return row["engine"] + (f", {row['banks']} banks" if row["banks"] > 1 else "")
+
+
+def table(answer: Mapping[str, Any]) -> str:
+    """The report for people."""
+    heads = (
+        "core",
+        "output",
+        "weights",
+        "pe",
+        "simd",
+        "tp",
+        "lanes",
+        "memory",
+        "engine",
+        "clocks",
+        "busy",
+        "~LUT",
+        "~FF",
+        "BRAM",
+    )
+    rows: list[tuple[Any, ...]] = [
+        (
+            r["name"],
+            r["output"],
+            f"{r['weights']} {r['kind']}" if r["weights"] else "",
+            r["pe"],
+            r["simd"],
+            r["tp"],
+            r["lanes"] or "",
+            r["memory"],
+            _engine(r),
+            r["clocks"],
+            f"{r['busy']:.0%}",
+            *_core_cost(r),
+        )
+        for r in answer["layers"]
+    ]
+    if answer["ends_estimate"] is not None:
+        ends = _core_cost({"estimate": answer["ends_estimate"]})
+        rows.append(("control, AXI", *[""] * (len(heads) - 1 - len(ends)), *ends))
+    if all(r["estimate"] is None for r in answer["layers"]):
+        heads, rows = heads[:-3], [row[:-3] for row in rows]
+    title = (
+        f"{answer['network']}: T = {answer['steps']}, {answer['weights']} weights, "
+        f"{answer['lanes']} lanes, family {answer['family']}"
+    )
+    rate = (
+        f"{answer['clocks_per_image']} clocks an image ({answer['bottleneck']}): "
+        f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
+    )
+    lines = [title, rows_text(heads, rows), rate]
+    lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
+    if answer["buffers"]:
+        lines.append(rows_text(*_buffer_cells(answer)))
+    if answer["estimate"] is not None:
+        lines.append(f"estimate for {answer['family']}: {cost_text(answer['estimate'])}")
+    if answer["solver"] is not None:
+        lines += solver_lines(answer["solver"])
+    for name, values in answer["measured"].items():
+        shown = ", ".join(
+            f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
+        )
+        lines.append(f"{name}: {shown}")
+        if values.get("estimate"):
+            lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
+    return "\n".join(lines)
+
+
+def _core_cost(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    cost = row["estimate"]
+    if cost is None:
+        return "", "", ""
+    return cost["lut"] + cost["lutram"], cost["ff"], cost["bram"]
+
+
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """A cost in words."""
+    return (
+        f"{cost['lut'] + cost['lutram']:,} LUTs ({cost['lutram']:,} of them LUT RAM), "
+        f"{cost['ff']:,} flip-flops, {cost['bram']:g} block RAMs"
+    )
+
+
+def solver_lines(solver: Mapping[str, Any]) -> list[str]:
+    """What the solver says: what limits, and the neighbours on the frontier."""
+    lines = []
+    limits = {k: v for k, v in solver["limits"].items() if k != "where"}
+    chosen = solver["chosen"]
+    words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}
+    used = {"lut": chosen["luts"], "ff": chosen["ff"], "bram": chosen["bram"]}
+    if limits:
+        shares = ", ".join(
+            f"{used[k] / v:.0%} of {v:,g} {words[k]}" for k, v in limits.items() if v
+        )
+        lines.append(
+            f"uses {shares}"
+            + (f" ({solver['limits']['where']})" if "board" in solver["goal"] else "")
+        )
+    lines.append(f"limit: {solver['limited_by']}")
+    rows = [
+        (
+            name,
+            f"{c['clocks_per_image']:,}",
+            f"{c['fps']:,.0f}",
+            f"{c['luts']:,}",
+            f"{c['ff']:,}",
+            f"{c['bram']:g}",
+        )
+        for name in ("faster", "chosen", "slower")
+        if (c := solver[name]) is not None
+    ]
+    lines.append(rows_text(("frontier", "clocks", "fps", "~LUT", "~FF", "BRAM"), rows))
+    return lines
+
+
+def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+    heads = ("buffer", "depth", "width", "bits", "kind", "least", "full rate", "waits for")
+    return heads, [
+        (
+            f"{r['node']} to {r['reader']}",
+            r["depth"],
+            r["width"],
+            r["bits"],
+            r["kind"],
+            r["min_no_deadlock"],
+            r["min_full_rate"],
+            ", ".join(r["waits_for"]) or r["reader"],
+        )
+        for r in answer["buffers"]
+    ]
+
+
+def page(build: Build, answer: Mapping[str, Any]) -> str:
+    """report.html: the graph with its buffers, and the tables; one file, nothing loaded."""
+    graph = draw(build.network, build.design)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<title>{escape(answer['network'])}</title>"
+        "<style>body{font:14px sans-serif;margin:2em}pre{overflow-x:auto}</style>"
+        f"<h1>{escape(answer['network'])}</h1><pre>{escape(table(answer))}</pre>{graph}</html>\n"
+    )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def rows_text(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table in plain text: the first column left, the others right."""
+    text = [[str(cell) for cell in row] for row in (heads, *rows)]
+    widths = [max(len(row[k]) for row in text) for k in range(len(heads))]
+    lines = []
+    for row in text:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
