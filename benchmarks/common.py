@@ -9,7 +9,8 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.gen.tools.yosys import fmax_ecp5, synth
+from sterna.gen.tools.fmax import fmax_ecp5
+from sterna.gen.tools.yosys import synth
 from sterna.hw.core.accumulate import Accumulator
 from sterna.hw.dot.compress import DotProduct
 

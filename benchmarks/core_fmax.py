@@ -15,7 +15,8 @@ from common import emit, table, work_dir, write_results
 
 from sterna.gen.design.specs import conv_spec
 from sterna.gen.fold.complete import fold
-from sterna.gen.tools.yosys import fmax_ecp5, synth
+from sterna.gen.tools.fmax import fmax_ecp5
+from sterna.gen.tools.yosys import synth
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.hw.core.spiking_conv import SpikingConv

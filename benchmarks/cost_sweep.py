@@ -51,8 +51,8 @@ FEW = 5  # designs of such a kind, a family, for either
 def hardware_id() -> str:
     """Hash of the sources of the hardware: other hardware, other counts."""
     h = hashlib.sha256()
-    for path in sorted((ROOT / "hw").glob("*.py")):
-        h.update(path.name.encode() + path.read_bytes())
+    for path in sorted((ROOT / "hw").rglob("*.py")):
+        h.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return h.hexdigest()[:16]
 
 

@@ -22,7 +22,8 @@ from typing import Any
 
 from common import BareCore, emit, table, work_dir, write_results
 
-from sterna.gen.tools.yosys import fmax_ecp5, synth
+from sterna.gen.tools.fmax import fmax_ecp5
+from sterna.gen.tools.yosys import synth
 from sterna.hw.dot.compress import DotProduct
 
 SHAPES = "8x36x1,16x72x2,32x144x4"

@@ -254,7 +254,7 @@ def route(
     name: str, row: dict[str, Any], verilog: Path, seeds: tuple[int, ...], router: str
 ) -> dict[str, Any]:
     """What the tables say of Fmax, for so many seeds; empty where it is known, or no ECP5."""
-    from sterna.gen.tools.yosys import fmax_ecp5
+    from sterna.gen.tools.fmax import fmax_ecp5
 
     if row["target"] != "ecp5" or len(row.get("mhz_by_seed", ())) >= len(seeds):
         return {}
@@ -398,7 +398,7 @@ def keep(results: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    from sterna.gen.tools.yosys import ROUTERS
+    from sterna.gen.tools.fmax import ROUTERS
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="points (default: all)")

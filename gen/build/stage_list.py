@@ -87,7 +87,7 @@ def _run_pack(build: Build, asked: dict[str, Any]) -> None:
 def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.verilog.bench import bench_files
     from sterna.gen.verilog.elaborate import elaborate, verilog_text
-    from sterna.hw.control.registers import c_header, csr_json
+    from sterna.hw.control.register_files import c_header, csr_json
 
     network, design, name = build.network, build.design, build.name
     top = elaborate(network, design)

@@ -18,8 +18,8 @@ CLOSE = 1.15
 """A design that is this much dearer than another may turn out better when both are polished."""
 SHORT = 1.06
 """One that takes so many times what there is may fit when polished."""
-FEW = 8  # foldings of a neuron that are tried, the cheapest ones
-NEAR = 1.5  # times the price of its cheapest
+CHEAPEST = 8  # foldings of a neuron that are tried, the cheapest ones
+OVER_CHEAPEST = 1.5  # times the price of its cheapest
 ALWAYS = 300.0  # LUTs of difference that streams may make, however small the neuron
 ROUNDS = 3
 MOST = 5000  # cores planned and estimated, in one search: about ten seconds
@@ -76,5 +76,5 @@ class Polish:
     def _others(self, main: str, target: int) -> list[Candidate]:
         """Foldings of a neuron that are fast enough and by themselves nearly the cheapest."""
         fast = [c for c in self.options[main] if c.clocks <= target and not c.narrow]
-        found = sorted(fast, key=self.price)[:FEW]
-        return [c for c in found if self.price(c) <= NEAR * self.price(found[0]) + ALWAYS]
+        found = sorted(fast, key=self.price)[:CHEAPEST]
+        return [c for c in found if self.price(c) <= OVER_CHEAPEST * self.price(found[0]) + ALWAYS]

@@ -37,7 +37,7 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
-NEAR = 40  # bounds that are looked at for the next design of the frontier
+BOUNDS = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
 ENDS = {
@@ -320,7 +320,7 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     """The fastest design within the limits and what limits it; DesignError where none fits."""
     final, held = next(_fitting(search, bounds), None), _held(search)
     if final is None:
-        some = sorted((search.at(b) for b in bounds[-NEAR:]), key=search.excess)[:3]
+        some = sorted((search.at(b) for b in bounds[-BOUNDS:]), key=search.excess)[:3]
         search.better.afresh()  # faster ones may have taken all tries
         better = sorted(map(search.polish, some), key=search.rank)
         final = _completed(search, better, max(c.interval for c in better))
@@ -333,7 +333,7 @@ def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
             "take a larger device, or a smaller network",
             smallest,
         )
-    for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
+    for bound in [b for b in reversed(bounds) if b < final.interval][:BOUNDS]:
         choice = search.at(bound)
         if choice.interval < final.interval:
             if search.fits(choice := search.polish(choice)):
@@ -355,12 +355,12 @@ def _neighbours(
 ) -> tuple[Choice | None, Choice | None]:
     """The cheapest design that is faster than the chosen one, and the fastest that is smaller."""
     faster = slower = None
-    for bound in [b for b in reversed(bounds) if b < final.interval][:NEAR]:
+    for bound in [b for b in reversed(bounds) if b < final.interval][:BOUNDS]:
         if (choice := search.at(bound)).interval < final.interval:
             found = search.smallest(bounds, choice.interval, limited=False)
             faster = min(found, key=lambda c: search.price(c.estimate.total, search.worth))
             break
-    for bound in [b for b in bounds if b > final.interval][:NEAR]:
+    for bound in [b for b in bounds if b > final.interval][:BOUNDS]:
         choice = search.at(bound)
         if choice.interval > final.interval and (
             choice.estimate.total.luts < final.estimate.total.luts

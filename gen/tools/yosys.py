@@ -1,4 +1,4 @@
-"""Synthesis out of context with yosys: resources for three families, netlists, Fmax on ECP5.
+"""Synthesis out of context with yosys: resources of three families, netlists.
 
 How resources are counted (`synth`):
 
@@ -20,22 +20,15 @@ vendor's packer saves by placing two small ones in one LUT6 is only in ``lut_pac
 import json
 import re
 import shutil
-import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.device.family import FAMILIES, TARGETS
-from sterna.gen.tools.block_ram_registers import use_output_registers
-from sterna.gen.tools.programs import Stop, provenance, run_tool, side_by_side
+from sterna.gen.device.family import TARGETS
+from sterna.gen.tools.programs import provenance, run_tool
 from sterna.golden.errors import DesignError, FileError, UsageError
 
-__all__ = ["ROUTERS", "synth", "fmax_ecp5", "count", "module_ports"]
-
-ROUTERS = ("router1", "router2")
-CLOCK_PIN = ("CABGA381", "P3")
-"""A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
-_ECP5 = FAMILIES["ecp5"]
+__all__ = ["bring", "count", "module_ports", "synth"]
 
 
 def synth(
@@ -68,7 +61,7 @@ def synth(
     how = TARGETS[target]
     folder = Path(build_dir)
     stem, more = f"{top}_{target}", "".join(f" {option}" for option in options)
-    script = [f"read_verilog {name}" for name in _bring(verilog, folder)]
+    script = [f"read_verilog {name}" for name in bring(verilog, folder)]
     script += [command.format(top=top, options=more) for command in how.script]
     script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
     if netlist:
@@ -112,7 +105,7 @@ def count(cells: dict[str, int], target: str) -> dict[str, Any]:
     return {k: int(n) if n == int(n) else n for k, n in found.items()}
 
 
-def _bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:
+def bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:
     """Copies the sources into ``folder``: yosys sees nothing of /tmp but the current folder."""
     folder.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
@@ -143,155 +136,3 @@ def module_ports(verilog: str, top: str) -> list[tuple[str, str, int]]:
         (direction, name, int(high) - int(low) + 1 if high else 1)
         for direction, high, low, name in found
     ]
-
-
-def _wrapper(ports: list[tuple[str, str, int]], top: str, clock: str) -> str:
-    """A module of four pins around ``top``: inputs from a shift register, outputs into another.
-
-    Every port sees exactly one flip-flop, as it would next to another core, so the wrapper's own
-    paths (one XOR at most) are never the longest.
-    """
-    lines = ["module fmax_wrapper(input clk, input si, output so);"]
-    inputs = [
-        (name, width) for direction, name, width in ports if direction == "input" and name != clock
-    ]
-    outputs = [(name, width) for direction, name, width in ports if direction == "output"]
-    n_in, n_out = sum(w for _, w in inputs), sum(w for _, w in outputs)
-    lines += [
-        f"  reg [{n_in}:0] shift_in;",
-        f"  always @(posedge clk) shift_in <= {{shift_in[{n_in - 1}:0], si}};",
-        f"  wire [{n_out}:0] result;",
-        f"  reg [{n_out}:0] shift_out;",
-        f"  always @(posedge clk) shift_out <= {{shift_out[{n_out - 1}:0], 1'b0}} ^ result;",
-        f"  assign so = shift_out[{n_out}];",
-        f"  assign result[{n_out}] = 1'b0;",
-        f"  {top} core (.{clock}(clk)",
-    ]
-    for vector, members in (("shift_in", inputs), ("result", outputs)):
-        at = 0
-        for name, width in members:
-            lines.append(f"    , .{name}({vector}[{at + width - 1}:{at}])")
-            at += width
-    return "\n".join([*lines, "  );", "endmodule", ""])
-
-
-def fmax_ecp5(
-    verilog: Sequence[str | Path],
-    top: str,
-    build_dir: str | Path,
-    *,
-    clock: str = "clk",
-    device: str = "25k",
-    target_mhz: float = 150.0,
-    seeds: Sequence[int] = (1, 2, 3),
-    router: str = "router1",
-    options: Sequence[str] = (),
-    output_registers: bool = True,
-    timeout: float | None = None,
-) -> dict[str, Any]:
-    """Fmax of module ``top`` alone on an ECP5 of speed grade 6: the median over ``seeds``. Placed
-    as a board's design is, `Nextpnr.options` and, with ``output_registers``,
-    `gen.tools.block_ram_registers` included.
-
-    Ports are wrapped by shift registers (see `_wrapper`). ``device``: '12k', '25k', '45k', '85k'.
-    ``router``: of nextpnr; 'router2' ended on designs that 'router1' did not end with, at less MHz.
-
-    Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
-    median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
-    the core with its wrapper, ``device`` and ``target_mhz``.
-    """
-    if router not in ROUTERS:
-        raise UsageError(f"no router {router!r}; use {' or '.join(ROUTERS)}")
-    placer, folder = _ECP5.nextpnr, Path(build_dir)
-    assert placer is not None
-    names = _bring(verilog, folder)
-    ports: list[tuple[str, str, int]] = []
-    for name in names:
-        text = (folder / name).read_text(encoding="utf-8")
-        if re.search(rf"^module \\?{re.escape(top)}\s*\(", text, re.M):
-            ports = module_ports(text, top)
-    if not any(name == clock for _, name, _ in ports):
-        raise DesignError(f"module {top!r} has no clock port {clock!r}; give its name")
-    (folder / "fmax_wrapper.v").write_text(_wrapper(ports, top, clock), encoding="utf-8")
-    used = synth(
-        [*(folder / name for name in names), folder / "fmax_wrapper.v"],
-        "fmax_wrapper",
-        _ECP5.name,
-        folder,
-        json_netlist=True,
-        options=options,
-        timeout=timeout,
-    )
-    netlist = folder / "fmax_wrapper_ecp5.json"
-    moved = use_output_registers(netlist, "fmax_wrapper") if output_registers else 0
-    routing = ["--router", router]
-    if router == "router2":  # did not converge with the pin that nextpnr chose
-        text = f'LOCATE COMP "{clock}" SITE "{CLOCK_PIN[1]}";\n'
-        (folder / "fmax.lpf").write_text(text, encoding="utf-8")
-        routing += ["--package", CLOCK_PIN[0], "--lpf", "fmax.lpf"]
-
-    def run(seed: int, stop: Stop) -> tuple[float, dict[str, Any]]:
-        report = f"fmax_{seed}.json"
-        run_tool(
-            placer.program,
-            [
-                f"--{device}",
-                "--speed",
-                "6",
-                "--json",
-                "fmax_wrapper_ecp5.json",
-                "--report",
-                report,
-                "--seed",
-                str(seed),
-                "--freq",
-                str(target_mhz),
-                "--timing-allow-fail",
-                "--lpf-allow-unconstrained",
-                "--quiet",
-                *placer.options,
-                *routing,
-            ],
-            folder,
-            log=f"fmax_{seed}.log",
-            timeout=timeout,
-            stop=stop,
-        )
-        placed = json.loads((folder / report).read_text(encoding="utf-8"))
-        return min(float(entry["achieved"]) for entry in placed["fmax"].values()), placed
-
-    runs = side_by_side([lambda stop, seed=seed: run(seed, stop) for seed in seeds])
-    middle = statistics.median_low([mhz for mhz, _ in runs])
-    chosen = next(placed for mhz, placed in runs if mhz == middle)
-    return {
-        "mhz": round(middle, 1),
-        "all": [round(mhz, 1) for mhz, _ in runs],
-        "critical": _critical(chosen),
-        "lut": used["lut"],
-        "ff": used["ff"] - moved,
-        "device": f"ECP5 {device}, speed grade 6",
-        "target_mhz": target_mhz,
-    }
-
-
-def _critical(report: dict[str, Any]) -> dict[str, Any]:
-    """The worst clock-to-clock path of a nextpnr report, shortened to what a person reads."""
-    paths = [p for p in report.get("critical_paths", []) if p["from"] == p["to"]]
-    if not paths:
-        return {}
-    path = paths[0]["path"]
-    cells: list[str] = []
-    for step in path:
-        cell = step["to"].get("cell", "")
-        if not cells or cells[-1] != cell:
-            cells.append(cell)
-    delays = {"logic": 0.0, "routing": 0.0}
-    for step in path:
-        kind = "routing" if step["type"] == "routing" else "logic"
-        delays[kind] += float(step["delay"])
-    return {
-        "from": path[0]["from"].get("cell", ""),
-        "to": path[-1]["to"].get("cell", ""),
-        "ns": {kind: round(value, 2) for kind, value in delays.items()},
-        "cells": cells,
-    }

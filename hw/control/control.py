@@ -9,10 +9,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden import csr
+from sterna.golden.csr import ADDRESS_BITS
 from sterna.golden.errors import DesignError
 from sterna.hw.control.axil import AxiLite, AxiLiteSlave
 from sterna.hw.control.counters import ImageCounters
-from sterna.hw.control.registers import ADDRESS_BITS, RegisterDecoder, register_map
+from sterna.hw.control.decoder import RegisterDecoder
+from sterna.hw.control.registers import register_map
 from sterna.hw.control.tally import Tally
 from sterna.hw.memory.chain import REGION_BITS, Chain, ChainOp
 from sterna.hw.memory.chain_master import ChainMaster

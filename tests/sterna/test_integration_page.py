@@ -8,7 +8,8 @@ from pathlib import Path
 from repo import ROOT
 
 from sterna.golden.errors import ToolMissing
-from sterna.hw.control.registers import c_header, register_map
+from sterna.hw.control.register_files import c_header
+from sterna.hw.control.registers import register_map
 
 PAGE = (ROOT / "docs" / "integration.md").read_text()
 

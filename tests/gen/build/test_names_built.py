@@ -125,7 +125,8 @@ def test_design_and_bench_read_in_verilator(build: Build) -> None:
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def test_headers_of_two_designs_read_in_one_program(build: Build, tmp_path) -> None:
-    from sterna.hw.control.registers import c_header, register_map
+    from sterna.hw.control.register_files import c_header
+    from sterna.hw.control.registers import register_map
 
     names = ["event", "int", "register", "a", LONG]
     for name in names:

@@ -35,7 +35,7 @@ NAMED = {
     "hw/dot/compress.py": "the same",
     "hw/dot/constant.py": "the same",
     "hw/dot/tables.py": "the same",
-    "gen/tools/yosys.py": "Fmax is measured on ECP5 alone",
+    "gen/tools/fmax.py": "Fmax is measured on ECP5 alone",
     "hw/stream/skip_fifo.py": "the price of storage",
     "sim/netlist.py": "the default: yosys has models of all cells of iCE40",
     "sim/simulator.py": "the same",

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from sterna.gen.tools.fmax import fmax_ecp5
 from sterna.gen.tools.programs import ToolFailed
-from sterna.gen.tools.yosys import count, fmax_ecp5, module_ports, synth
+from sterna.gen.tools.yosys import count, module_ports, synth
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 # 8 flip-flops, one 8-bit adder, a 1024 x 18 memory and a 16 x 4 memory with asynchronous read.

@@ -7,7 +7,9 @@ import pytest
 from axildriver import simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.control.registers import Access, RegisterDecoder, c_header, csr_json, register_map
+from sterna.hw.control.decoder import RegisterDecoder
+from sterna.hw.control.register_files import c_header, csr_json
+from sterna.hw.control.registers import Access, register_map
 
 CORES = ("conv1", "conv2", "fc")
 

@@ -17,7 +17,7 @@ from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, 
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.golden.weights_image import pack_weights_image, parse_weights_image
-from sterna.hw.control.registers import csr_json
+from sterna.hw.control.register_files import csr_json
 from sterna.hw.stream.axis import FLAG_EARLY, FLAG_LATE
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
 from sterna.sim.simulator import weight_writes
