@@ -23,7 +23,7 @@ from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network, Neuron
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.chain import ADDRESS_BITS, Banks
-from sterna.hw.memory.weight_memory import STYLES
+from sterna.hw.memory.shape import STYLES
 from sterna.hw.memory.word_assembler import MOST_READS
 from sterna.hw.stream.edge import MAX_WIDTH
 

@@ -4,10 +4,10 @@ from sterna.gen.design.design import BranchDesign, Design
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.meet import merge_spec
 from sterna.gen.design.specs import conv_spec, pool_spec
+from sterna.gen.device.storage import storage_depth, storage_kind
 from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.pool import PoolSpec
-from sterna.hw.stream.skip_fifo import storage_depth, storage_kind
 from sterna.hw.top.network_top import Branch, CoreInstance
 
 __all__ = ["core_instances", "line_buffer_bits"]

@@ -6,7 +6,7 @@ from sterna.gen.design.streams import SLACK
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import clocks_per_pixel
+from sterna.hw.stream.gear_path import clocks_per_pixel
 from sterna.hw.stream.merge import MergeSpec
 
 __all__ = ["merge_edges", "merge_spec", "shortcut_edge", "steps_a_beat"]

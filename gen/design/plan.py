@@ -15,7 +15,7 @@ from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, 
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import clocks_per_pixel
+from sterna.hw.stream.gear_path import clocks_per_pixel
 
 __all__ = ["plan"]
 
@@ -136,7 +136,7 @@ def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
     """The stream that a conv, pool or merge core would like to read."""
     node = p.network[nodes.name]
     if isinstance(node, Conv2d | Linear):
-        return input_edge(p.network, node.name, p.foldings[node.name], given, p.target)
+        return input_edge(p.network, node.name, p.foldings[node.name], given, p.target, p.family)
     if isinstance(node, Pool):
         return pool_edge(p.network, nodes, given, p.target)
     return shortcut_edge(p.network, nodes.sources[0], given, None, p.target)
@@ -189,10 +189,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     )
     p.regions += len(regions) if ram else 0
     spec = front_spec(network, core, p.family)
-    g = spec.geometry
-    pixels = g.out_height * g.out_width * spec.output_groups
-    law = {"compute": pixels * spec.visit_clocks, "input": g.input_beats}
-    return replace(core, law=law | ({"gearbox": gear} if gear else {}))
+    return replace(core, law=spec.law() | ({"gearbox": gear} if gear else {}))
 
 
 def _neuron(p: _Plan, target: Neuron | Readout) -> None:
@@ -241,14 +238,8 @@ def _pool(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     edge = _wish(p, nodes, None if whole else p.streams[source])
     gear = _branch(p, source, nodes.name, 0, edge)
     spec = pool_spec(p.network, nodes.name, edge)
-    g, made = spec.geometry, spec.out_edge
-    out = g.out_height * g.out_width
-    law = {
-        "compute": out * g.edge.beats_per_pixel * spec.visit_clocks,
-        "input": g.input_beats,
-        "output": out * made.beats_per_pixel,
-    }
-    return _unweighted(p, nodes, edge, made, law | ({"gearbox": gear} if gear else {}))
+    law = spec.law() | ({"gearbox": gear} if gear else {})
+    return _unweighted(p, nodes, edge, spec.out_edge, law)
 
 
 def _merge(p: _Plan, nodes: CoreNodes) -> CoreDesign:

@@ -7,12 +7,13 @@ from sterna.gen.design.folding import Folding
 from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.legal import is_depthwise
 from sterna.gen.design.specs import input_map, pool_spec
+from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
 from sterna.golden.window import window_of, window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import clocks_per_pixel
+from sterna.hw.stream.gear_path import clocks_per_pixel
 
 __all__ = ["input_edge", "pool_edge", "pixels_of", "SLACK"]
 
@@ -22,7 +23,12 @@ fast as it computes waits a few clocks a row for the slots it has just freed."""
 
 
 def input_edge(
-    network: Network, name: str, folding: Folding, given: Edge | None, target: int
+    network: Network,
+    name: str,
+    folding: Folding,
+    given: Edge | None,
+    target: int,
+    family: str,
 ) -> Edge:
     """The stream at the line buffer of the weighted node ``name``, whose producer makes ``given``.
 
@@ -35,7 +41,7 @@ def input_edge(
             f"node '{name}': a window word of simd {folding.simd} x tp {folding.tp} "
             f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
         )
-    return min(edges, key=lambda e: _edge_cost(network, node, e, given, folding, target))
+    return min(edges, key=lambda e: _edge_cost(network, node, e, given, folding, target, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -69,7 +75,8 @@ def _edge_cost(
     given: Edge | None,
     folding: Folding,
     target: int,
-) -> tuple[int, ...]:
+    family: str,
+) -> tuple[float, ...]:
     """Fast enough first, then no gearbox, then the smallest line buffer."""
     pixels = pixels_of(network, node)
     beats, gear = edge.beats_per_pixel * pixels, False
@@ -81,16 +88,14 @@ def _edge_cost(
     return (
         max(0, beats - int(SLACK * target)),
         int(gear),
-        _buffer_cost(network, node, edge, folding),
+        _buffer_cost(network, node, edge, folding, family),
     )
 
 
-def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, folding: Folding) -> int:
-    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection.
-
-    LUT RAM comes in pieces of 4 bits x 16 words (about 6 LUT4 with its share of the output
-    selector); a block RAM (36 bits x 512) is worth some 200 LUT4.
-    """
+def _buffer_cost(
+    network: Network, node: WeightedNode, edge: Edge, folding: Folding, family: str
+) -> float:
+    """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
     kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
@@ -98,13 +103,12 @@ def _buffer_cost(network: Network, node: WeightedNode, edge: Edge, folding: Fold
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
     g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
-    lut_ram = -(-edge.width // 4) * -(-g.bank_depth // 16) * 6
-    block = -(-edge.width // 36) * -(-g.bank_depth // 512) * 200
+    memory = min(memory_prices(edge.width, g.bank_depth, family).values())
     choices = edge.lanes // split.channels * (edge.pb // folding.tp)
     if is_depthwise(node, shape):
         choices = edge.pb // folding.tp
     selection = (choices - 1) * folding.simd * folding.tp // 2
-    return g.rows * g.columns * min(lut_ram, block) + selection
+    return g.rows * g.columns * memory + selection
 
 
 def pool_edge(network: Network, nodes: CoreNodes, made: Edge | None, target: int) -> Edge:

@@ -10,30 +10,9 @@ from functools import lru_cache
 from math import ceil
 
 from sterna.gen.device.family import Block, Family, family_of
+from sterna.hw.memory.shape import MemoryShape
 
-__all__ = ["Mapped", "MemoryShape", "USES", "mapped"]
-
-USES = ("rom", "bank", "window", "fifo", "comb", "latched")
-
-
-@dataclass(frozen=True)
-class MemoryShape:
-    """A memory of ``depth`` words of ``width`` bits with one reader.
-
-    use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
-    and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
-    without a clock; 'latched', so into a register that something else clears. style: as of
-    `hw.memory.weight_memory`.
-    """
-
-    width: int
-    depth: int
-    use: str
-    style: str = "auto"
-
-    @property
-    def bits(self) -> int:
-        return self.width * self.depth
+__all__ = ["Mapped", "mapped"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.input_join import ShortcutSpec
 from sterna.hw.dot.engines import ENGINES
-from sterna.hw.memory.weight_memory import STYLES
+from sterna.hw.memory.shape import STYLES
 from sterna.hw.stream.edge import MAX_WIDTH
 from sterna.hw.top.network_top import CoreInstance
 
@@ -301,7 +301,7 @@ def _front(
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
     clocks = compute_clocks(network, name, folding)
-    edge = input_edge(network, name, folding, None, clocks)
+    edge = input_edge(network, name, folding, None, clocks, family)
     geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
     assert front.depthwise == is_depthwise(node, shape)
     rows = ENGINES[folding.engine].in_logic  # no contents but what the logic is made of

@@ -25,6 +25,7 @@ from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.values import integer
 from sterna.golden.window import window_of
+from sterna.hw.core.law import visit_clocks
 
 __all__ = [
     "compute_clocks",
@@ -162,7 +163,7 @@ def compute_clocks(network: Network, name: str, folding: Folding) -> int:
     node = network.weighted(name)
     _, oh, ow = network.shape[name]
     items = visit_items(network, name, folding.simd, folding.tp)
-    visit = max(items, -(-network.steps // folding.banks))
+    visit = visit_clocks(items, network.steps, folding.banks)
     return oh * ow * (node.out_channels // folding.pe) * visit
 
 
@@ -170,7 +171,7 @@ def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words."""
     node = network.weighted(name)
     channels, (kh, kw) = window_of(node, network.shape[node.input])
-    return channels * kh * kw // simd * -(-network.planes(node.input) // tp)
+    return channels * kh * kw // simd * word_clocks(network, name, tp)
 
 
 def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:

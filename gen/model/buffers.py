@@ -15,10 +15,10 @@ from sterna.gen.design.design import BufferDesign, Design
 from sterna.gen.design.graph import unit_of
 from sterna.gen.design.room import with_room
 from sterna.gen.design.top_spec import top_spec
+from sterna.gen.device.storage import storage_bits, storage_depth, storage_kind
 from sterna.gen.model.flight import flight_clocks, horizon, with_flight
 from sterna.gen.model.tokens import ENDLESS, Limit, Timing, TokenModel
 from sterna.golden.network import Network
-from sterna.hw.stream.skip_fifo import storage_bits, storage_depth, storage_kind
 
 __all__ = ["IMAGES", "MANY", "MARGIN", "size_buffers"]
 
@@ -151,12 +151,12 @@ class _Sizer:
     def __init__(self, network: Network, design: Design, found: list[_Candidate]) -> None:
         self.found = found
         branches = list(design.branches)
-        for n, c in enumerate(found):
-            # The depth tells which one it is: the top has its own order.
-            mark = BufferDesign(c.kind, n + 1, 0, 0, 0, 0)
-            branches[c.branch] = replace(branches[c.branch], buffer=mark)
+        for c in found:
+            some = BufferDesign(c.kind, 1, 0, 0, 0, 0)
+            branches[c.branch] = replace(branches[c.branch], buffer=some)
         spec = top_spec(network, replace(design, branches=branches))
-        self.order = [b.buffer[1] - 1 for b in spec.buffers if b.buffer is not None]
+        # The design's branches stand in the order of the top's.
+        self.order = sorted(range(len(found)), key=lambda n: found[n].branch)
         self.place = [self.order.index(n) for n in range(len(found))]
         self.model = TokenModel(spec)
         self.bound = design.interval

@@ -1,27 +1,27 @@
 """The features of a SpikingConv, part by part (see `gen.model.features`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, prod
 
 import numpy as np
 
-from sterna.gen.device.memories import MemoryShape
 from sterna.gen.device.shift_registers import Delays, tree_delays
-from sterna.gen.model.parts import Part, counter_bits
+from sterna.gen.model.parts import Part, counter_bits, within
 from sterna.golden.bounds import signed_bits
 from sterna.hw.core.accumulate import REGISTER_TURNS
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.input_join import shortcut_visits, sum_visits
-from sterna.hw.core.lane_turns import REGISTER_STEPS
+from sterna.hw.core.lane_turns import LaneTurns
 from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.tables import TablesDot
+from sterna.hw.memory.chain import WORD_BITS
+from sterna.hw.memory.shape import Memories, MemoryShape
 
 __all__ = ["ENGINE_COSTS", "buffer_part", "conv_parts", "walker_part"]
 
@@ -30,46 +30,40 @@ FEW_ROWS = 4
 
 
 def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
-    parts = []
+    parts, memories = [], spec.memories()
     for front in spec.fronts:
-        parts += [
-            walker_part(name, front.geometry, front.loops(), front.visit_clocks),
-            buffer_part(name, front.geometry, front.loops()),
-            ENGINE_COSTS[front.engine].part(name, front),
-            _sums(name, front),
-        ]
-        if not front.dot_engine.in_logic:
-            parts.append(
-                _weights(
-                    name,
-                    front.memory_depth,
-                    front.memory_width,
-                    front.weight_region is not None,
-                    style=front.ram_style,
-                )
-            )
-            if front.dot_engine.written:
-                parts[-1].add(expands=1)
-            if front.reads > 1:
-                parts.append(_assembler(name, front))
+        parts += _front(name, front)
+    row = spec.param_depth, spec.param_width
     parts += [
-        _weights(
-            name,
-            spec.param_depth,
-            spec.param_width,
-            spec.param_region is not None,
-            "params",
-            spec.param_style,
-        ),
+        _weights(name, *row, spec.param_region is not None, within(memories, "params"), "params"),
         *(_scan(name, spec) for _ in range(spec.banks)),
-        *(_out(name, spec) for _ in range(spec.banks)),
+        *(_out(name, spec, shape) for shape in within(memories, "out", "banks")),
     ]
     if spec.banks > 1:
         parts.append(_banks(name, spec))
     if spec.turns > 1:
-        parts.append(_turns(name, spec))
+        parts.append(_turns(name, spec, within(memories, "turns")))
     if spec.joined:
-        parts.append(_join(name, spec))
+        queues = [s for place, s in memories.items() if place.startswith(("sums_", "shortcut_"))]
+        parts.append(_join(name, spec, queues))
+    return parts
+
+
+def _front(name: str, front: FrontSpec) -> list[Part]:
+    memories = front.memories()
+    parts = [
+        walker_part(name, front.geometry, front.loops(), front.visit_clocks),
+        buffer_part(name, front.geometry, front.loops(), memories),
+        ENGINE_COSTS[front.engine].part(name, front),
+        _sums(name, front, memories),
+    ]
+    if not front.dot_engine.in_logic:
+        row, chained = (front.memory_depth, front.memory_width), front.weight_region is not None
+        parts.append(_weights(name, *row, chained, within(memories, "weights"), "weights"))
+        if front.dot_engine.written:
+            parts[-1].add(expands=1)
+        if front.reads > 1:
+            parts.append(_assembler(name, front))
     return parts
 
 
@@ -90,7 +84,7 @@ def walker_part(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
     )
 
 
-def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
+def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -> Part:
     width, r, k = g.edge.width, g.rows, g.columns
     banks, address = r * k, counter_bits(g.bank_depth)
     place = (
@@ -99,9 +93,7 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop]) -> Part:
         + address
     )
     turning = sum(p.count > 1 for p in loops)
-    part = Part(name, "buffer")
-    # "fifo": a line buffer never needs the old word where both ports meet.
-    part.memories += [MemoryShape(width, max(2, g.bank_depth), "fifo")] * banks
+    part = Part(name, "buffer", memories=within(memories, "buffer"))
     part.add(
         each=1,
         addresses=address * (banks + 1),
@@ -147,12 +139,10 @@ def _constant(name: str, front: FrontSpec) -> Part:
     assert isinstance(dot, ConstantDot)
     plan, sums = dot.plan, front.pe * dot.sums * front.z_width
     part = Part(name, "dot constant", {"tree": plan.cost, "sums": sums})
-    behind = plan.latency - (plan.pop is not None)
-    trees = [(t.tree, behind - plan.early - t.tree.latency) for t in plan.trees if t.tree]
-    if plan.pop is not None:
-        trees.append((plan.pop, behind - plan.pop.latency))
-    for tree, late in trees:
-        part.delay(tree_delays(tree, late, leaves=False), dot.sums)
+    trees = [(t.tree, plan.early) for t in plan.trees if t.tree is not None]
+    trees += [(plan.pop, 0)] if plan.pop is not None else []
+    for tree, after in trees:
+        part.delay(tree_delays(tree, plan.waits(tree, after), leaves=False), dot.sums)
     return part
 
 
@@ -164,10 +154,11 @@ def _tables(name: str, front: FrontSpec) -> Part:
     s, tree, trees = dot.shape, dot.tree, front.pe * dot.sums
     tables = s.blocks * s.groups
     bus = len(dot.load.as_value()) * s.segments
+    # A synthesiser cuts a memory where its write enables end.
+    one = [replace(m, width=s.table_bits) for m in dot.memories.values()]
+    count = [m.width // s.table_bits for m in dot.memories.values()]
     part = Part(name, "dot tables")
-    part.memories += [MemoryShape(s.block * s.bits, max(2, s.rows << s.lanes), "comb")] * (
-        tables * front.tp
-    )
+    part.memories += [shape for shape, times in zip(one, count) for _ in range(times)]
     part.add(
         tree=trees * tree.cost,
         adders=trees * front.z_width,
@@ -179,7 +170,7 @@ def _tables(name: str, front: FrontSpec) -> Part:
     )
     part.delay(tree_delays(tree), trees)
     if s.rows > 1:  # the correction's row waits for the sums
-        part.delay(Delays({dot.latency - 1: counter_bits(s.rows)}))
+        part.delay(Delays({dot.row_latency: counter_bits(s.rows)}))
     return part
 
 
@@ -224,11 +215,11 @@ ENGINE_COSTS = {
 """By the engine's name, all of `hw.dot.engines`."""
 
 
-def _sums(name: str, front: FrontSpec) -> Part:
+def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     """Lanes and planes of the window word, accumulators, steps in order."""
     edge, width = front.geometry.edge, front.z_width
-    sums = max(1, front.tp // front.bits)
-    bits = _outputs(front) * sums * width
+    sums, outputs = front.sums, _outputs(front)
+    bits = outputs * sums * width
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
@@ -236,6 +227,11 @@ def _sums(name: str, front: FrontSpec) -> Part:
     alone = front.folds == 1  # nothing to accumulate
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")
+    for place, shape in memories.items():
+        if place.startswith(("accumulate.sum", "feeder.")):
+            part.memories.append(replace(shape, width=shape.width // front.pe * outputs))
+        elif place.startswith("accumulate.pop"):
+            part.memories.append(shape)
     part.add(
         each=1,
         act=act,
@@ -245,23 +241,18 @@ def _sums(name: str, front: FrontSpec) -> Part:
         x=front.banks * front.pe * width,
     )
     if turns > REGISTER_TURNS:
-        part.memories.append(MemoryShape(bits, turns, "comb"))
         part.add(starts=bits)
     if front.kind == "binary" and compress:
-        pops = width * sums * (front.pe if front.depthwise else 1)
+        pops = width * sums * front.pops
         part.add(
             adders=(0 if alone else pops) + bits,
             rings=pops * (turns if turns <= REGISTER_TURNS else 0),
         )
         if turns > REGISTER_TURNS:
-            part.memories.append(MemoryShape(pops, turns, "comb"))
             part.add(starts=pops)
     if sums > 1:
-        groups = ceil(front.steps / sums)
         part.add(steps=front.banks * bits)
-        if groups > 1:
-            part.memories += [MemoryShape(bits, groups, "comb")] * front.banks
-        else:
+        if not within(memories, "feeder"):
             part.add(store=front.banks * bits)
     if front.parts > 1:
         part.add(parts=front.pe * width)
@@ -269,24 +260,16 @@ def _sums(name: str, front: FrontSpec) -> Part:
 
 
 def _weights(
-    name: str, depth: int, width: int, ram: bool, kind: str = "weights", style: str = "auto"
+    name: str, depth: int, width: int, chained: bool, memories: list[MemoryShape], kind: str
 ) -> Part:
     """A memory of weights or parameters, with its place in the daisy chain."""
-    part = Part(name, kind)
-    single = depth == 1 and style == "auto"
-    if single and not ram:
+    part = Part(name, kind, memories=memories)
+    if not memories and not chained:
         return part  # constants
     part.add(each=1, word=width, address=counter_bits(depth))
-    if not ram:
-        part.memories.append(MemoryShape(width, max(2, depth), "rom", style))
-        return part
-    banks = ceil(width / 32)
-    widths = [32] * (width // 32) + ([width % 32] if width % 32 else [])
-    if single:
-        part.add(single=width)  # registers
-    else:
-        part.memories += [MemoryShape(w, max(2, depth), "bank", style) for w in widths]
-    part.add(node=1, banks=banks, joined=width, reread=counter_bits(depth))
+    if chained:
+        part.add(single=0 if memories else width)  # registers
+        part.add(node=1, banks=ceil(width / WORD_BITS), joined=width, reread=counter_bits(depth))
     return part
 
 
@@ -350,47 +333,33 @@ def _banks(name: str, spec: ConvSpec) -> Part:
     return part
 
 
-def _turns(name: str, spec: ConvSpec) -> Part:
+def _turns(name: str, spec: ConvSpec, memories: list[MemoryShape]) -> Part:
     """What holds a visit's sums while they take turns at the scan."""
     bits = spec.pe * spec.front.z_width
-    part = Part(name, "turns")
+    part = Part(name, "turns", memories=memories)
     count = counter_bits(spec.steps) + counter_bits(spec.turns)
     part.add(each=1, moved=bits - bits // spec.turns, count=count)
-    if spec.front.held or spec.steps <= REGISTER_STEPS:
-        part.delay(Delays({1 if spec.front.held else spec.steps: bits}))
-    else:
-        part.memories.append(MemoryShape(bits, spec.steps, "comb"))
+    if not memories:
+        part.delay(Delays({LaneTurns.kept_of(spec.steps, spec.front.held): bits}))
     return part
 
 
-def _out(name: str, spec: ConvSpec) -> Part:
-    part = Part(name, "words" if spec.readout else "beats")
-    if spec.readout:
-        width, depth = spec.scan_pe * spec.logit_bits, max(2, spec.credits * spec.turns)
-        part.add(each=1, width=width)
-    else:
+def _out(name: str, spec: ConvSpec, fifo: MemoryShape) -> Part:
+    part = Part(name, "words" if spec.readout else "beats", memories=[fifo])
+    part.add(each=1, width=fifo.width, level=counter_bits(fifo.depth + 1))
+    if not spec.readout:
         edge = spec.out_edge
-        width, depth = edge.width, max(2, ceil(spec.credits / spec.banks) * edge.plane_beats)
-        part.add(each=1, width=width, count=counter_bits(edge.pb) + counter_bits(edge.plane_beats))
-    part.memories.append(MemoryShape(width, depth, "comb"))
-    part.add(level=counter_bits(depth + 1))
+        part.add(count=counter_bits(edge.pb) + counter_bits(edge.plane_beats))
     return part
 
 
-def _join(name: str, spec: ConvSpec) -> Part:
-    part = Part(name, "join")
+def _join(name: str, spec: ConvSpec, queues: list[MemoryShape]) -> Part:
+    part = Part(name, "join", memories=queues)
     width = spec.params.bounds.width("x")
     for other in spec.others:
-        visits = sum_visits(spec.front, other, spec.visit_interval)
-        bits = other.pe * other.z_width
-        part.memories.append(
-            MemoryShape(bits, max(2, visits * (1 if other.held else other.steps)), "comb")
-        )
-        part.add(queues=1, bits=bits, adders=spec.pe * width)
+        part.add(queues=1, bits=other.pe * other.z_width, adders=spec.pe * width)
     for shortcut in spec.shortcuts:
-        visits = shortcut_visits(spec.front, spec.visit_interval)
         edge = shortcut.edge
-        part.memories.append(MemoryShape(edge.width, max(2, visits * edge.plane_beats), "comb"))
         part.add(
             queues=1,
             bits=shortcut.bits * edge.lanes,

@@ -6,19 +6,20 @@ hardware's own plan gives, or a constant; `gen.model.cost` multiplies each by wh
 it.
 """
 
-from math import ceil
-
 from sterna.gen.device.family import SHORTEST, family_of
-from sterna.gen.device.memories import MemoryShape, mapped
+from sterna.gen.device.memories import mapped
 from sterna.gen.model.conv_features import buffer_part, conv_parts, walker_part
-from sterna.gen.model.parts import Part, counter_bits
+from sterna.gen.model.parts import Part, counter_bits, within
 from sterna.hw.control.tally import Tally
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.pool import PoolSpec
-from sterna.hw.stream.axis import canonical_edge
+from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.stream.axis import ImageInput, ResultOutput, canonical_edge
+from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
-from sterna.hw.stream.gearbox import BETWEEN, path
+from sterna.hw.stream.gear_path import BETWEEN, path, step_memories
 from sterna.hw.stream.merge import MergeSpec
+from sterna.hw.stream.skip_fifo import SkipFifo
 from sterna.hw.top.network_top import CoreInstance, TopSpec
 
 __all__ = ["core_parts", "top_parts", "with_memories"]
@@ -96,8 +97,8 @@ def core_parts(core: CoreInstance, family: str) -> list[Part]:
 
 def _pool(name: str, spec: PoolSpec) -> list[Part]:
     g, edge = spec.geometry, spec.geometry.edge
-    visits = ceil(17 / spec.visit_clocks) + 2
-    part = Part(name, "pool")
+    memories = spec.memories()
+    part = Part(name, "pool", memories=within(memories, "fifo"))
     values = spec.beat_steps * edge.lanes * spec.out_bits
     part.add(
         each=1,
@@ -105,9 +106,8 @@ def _pool(name: str, spec: PoolSpec) -> list[Part]:
         sums=values if spec.mode == "sum" else 0,
         first=values if spec.mode == "first" else 0,
     )
-    part.memories.append(MemoryShape(spec.out_edge.width, max(2, visits), "comb"))
     loops = spec.loops()
-    return [part, walker_part(name, g, loops, 0), buffer_part(name, g, loops)]
+    return [part, walker_part(name, g, loops, 0), buffer_part(name, g, loops, memories)]
 
 
 def _merge(name: str, spec: MergeSpec) -> Part:
@@ -120,13 +120,8 @@ def _merge(name: str, spec: MergeSpec) -> Part:
 
 def _wait(name: str, width: int, kind: str, depth: int) -> Part:
     part = Part(name, f"wait {kind}", {"each": 1, "level": 3 * counter_bits(depth + 1)})
-    if kind == "registers":
-        part.add(bits=width * depth)
-    else:
-        part.memories.append(
-            MemoryShape(width, max(2, depth), "fifo" if kind == "block" else "comb")
-        )
-        part.add(bits=width)
+    part.memories += SkipFifo.memories_of(width, depth, kind).values()
+    part.add(bits=width if part.memories else width * depth)
     return part
 
 
@@ -136,19 +131,14 @@ def _gear(name: str, given: Edge, taken: Edge) -> list[Part]:
     for n, (a, b) in enumerate(zip(edges, edges[1:])):
         narrow, wide = sorted((a, b), key=lambda edge: edge.width)
         part = Part(name, "gear", {"each": 1, "wide": wide.width, "narrow": narrow.width})
-        slices = ceil(wide.lanes / narrow.lanes) if wide.groups > 1 else narrow.groups
-        if a.pb == b.pb and a.plane_beats > 1 and slices > 1:
+        if memories := list(step_memories(a, b).values()):
             # A memory of two groups takes the place of the wide register.
-            part = Part(name, "gear", {"store": 1, "narrow": narrow.width})
-            cut = a.lanes > b.lanes
-            words = [slices * narrow.width] if cut else [narrow.width] * slices
-            part.memories += [MemoryShape(w, 2 * a.plane_beats, "comb") for w in words]
+            part = Part(name, "gear", {"store": 1, "narrow": narrow.width}, memories)
             part.add(turns=wide.width)
         parts.append(part)
         if n:
-            fifo = Part(name, "gear", {"fifos": 1})
-            fifo.memories.append(MemoryShape(a.width, BETWEEN, "comb"))
-            parts.append(fifo)
+            fifo = list(Fifo.memories_of(a.width, BETWEEN).values())
+            parts.append(Part(name, "gear", {"fifos": 1}, fifo))
     return parts
 
 
@@ -159,10 +149,9 @@ def _control(top: TopSpec) -> Part:
     part = Part("control", "control")
     part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
     if top.ident is not None:
-        part.memories.append(MemoryShape(32, max(2, len(top.ident)), "rom", style="block"))
+        part.memories += WeightMemory.memories_of(len(top.ident), 32, False, "block").values()
     if not top.compact:
-        rows, bits = Tally.shape(len(counted))
-        part.memories.append(MemoryShape(bits, rows, "latched"))
+        part.memories += Tally.memories_of(len(counted)).values()
     return part
 
 
@@ -177,14 +166,12 @@ def _image(top: TopSpec) -> Part:
         wide=wider if wider > narrow else 0,
         barrel=(narrow + wider) if wider % narrow else 0,
     )
+    memories = ImageInput.memories_of(top.edge, pixels, top.axis_width, top.repeat, top.flight)
+    part.memories += memories.values()
     if top.repeat:
-        words = ceil(pixels * top.edge.channels * top.edge.planes / top.axis_width)
-        part.memories.append(MemoryShape(top.axis_width, max(2, words), "window"))
-        part.add(counts=counter_bits(words))
-    part.memories.append(MemoryShape(3, top.flight, "comb"))
+        part.add(counts=counter_bits(memories["image"].depth))
     if wide != top.edge:
         for gear in _gear("axis_input", wide, top.edge):
-            part.memories += gear.memories
             part.add(**{f"gear_{k}": v for k, v in gear.counts.items()})
     return part
 
@@ -192,5 +179,5 @@ def _image(top: TopSpec) -> Part:
 def _result(top: TopSpec) -> Part:
     part = Part("axis_output", "result")
     part.add(each=1, classes=counter_bits(top.classes))
-    part.memories.append(MemoryShape(top.logit_bits, 2 * top.classes, "window"))
+    part.memories += ResultOutput.memories_of(top.classes, top.logit_bits).values()
     return part

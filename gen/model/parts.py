@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from sterna.gen.device.memories import MemoryShape
 from sterna.gen.device.shift_registers import Delays
+from sterna.hw.memory.shape import Memories, MemoryShape
 
-__all__ = ["Part", "counter_bits"]
+__all__ = ["Part", "counter_bits", "within"]
 
 
 @dataclass
@@ -27,6 +27,12 @@ class Part:
         """The same delays so many times."""
         for clocks, bits in delays.items():
             self.delays[clocks] += bits * times
+
+
+def within(memories: Memories, *places: str) -> list[MemoryShape]:
+    """Those of the memories of a specification that lie in these places of it."""
+    begins = tuple(f"{place}." for place in places)
+    return [shape for name, shape in memories.items() if name.startswith(begins)]
 
 
 def counter_bits(count: int) -> int:

@@ -8,13 +8,16 @@ from amaranth.hdl import Elaboratable
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.input_join import shortcut_visits, sum_visits
+from sterna.hw.core.input_join import ShortcutQueue, shortcut_frees, sum_delays
+from sterna.hw.core.law import Delays
 from sterna.hw.core.line_buffer import LineBuffer
-from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.core.pool import PoolSpec
 from sterna.hw.stream.axis import ImageInput
 from sterna.hw.stream.bit_gearbox import BitGearbox
+from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
-from sterna.hw.stream.gearbox import BETWEEN, LaneSplit, PlaneStep, gear_steps
+from sterna.hw.stream.gear_path import BETWEEN
+from sterna.hw.stream.gearbox import LaneSplit, PlaneStep, gear_steps
 from sterna.hw.stream.merge import MergeSpec
 from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.stream.slices import Cut, Join
@@ -88,7 +91,7 @@ class Plan:
         self.unit(kind, parameters, [source], [out])
         return out
 
-    def fifo(self, source: int, depth: int, latency: int = 1) -> int:
+    def fifo(self, source: int, depth: int, latency: int = Fifo.latency) -> int:
         return self.step("fifo", [depth, latency], source)
 
     def buffer(self, source: int) -> int:
@@ -203,47 +206,27 @@ def _merge(plan: Plan, spec: MergeSpec, inputs: list[int]) -> int:
 
 
 def _pool(plan: Plan, spec: PoolSpec, source: int) -> int:
-    core = _asked(SpikingPool(spec))
     g, clocks = spec.geometry, spec.visit_clocks
-    # Walker, line buffer, the register of the window's value and `done`, then the FIFO.
-    done = clocks + LineBuffer.latency + 1
     visits = g.out_width * g.edge.beats_per_pixel
-    return _core(plan, g, visits, clocks, clocks, core.visits, 2, [done + 1], [source])
+    return _core(plan, g, visits, clocks, clocks, spec.credits, spec.delays(), [source])
 
 
 def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
-    main, last = spec.front, spec.front.step_clocks()[-1]
-    queues = []
+    main, queues = spec.front, []
     for front, source in zip(spec.others, inputs[1:], strict=False):
-        complete = front.step_clocks()[0 if front.held else -1]
-        visits = sum_visits(main, front, spec.visit_interval)
-        # A visit is here a clock after its last sum; its place is free one after the last step.
-        queues.append(_front(plan, front, visits, last + 1, [complete + 1], [source]))
+        queues.append(
+            _front(plan, front, spec.sum_visits(front), sum_delays(main, front), [source])
+        )
     for shortcut, source in zip(spec.shortcuts, inputs[len(spec.fronts) :], strict=True):
-        e, k = shortcut.edge, shortcut.beat_steps
-        depth = max(2, shortcut_visits(main, spec.visit_interval) * e.plane_beats)
-        ends = [min((beat + 1) * k, spec.steps) - 1 for beat in range(e.plane_beats)]
-        freed = [main.step_clocks()[t] + 1 for t in ends]
-        queues.append(plan.step("shortcut", [depth, *freed], source))
-    scan, steps = spec.scan_clocks(), spec.steps
-    if spec.readout:
-        # All words of a turn enter the FIFO together and come out of a register.
-        ends = [(turn + 1) * steps - 1 for turn in range(spec.turns)]
-        delays = [scan[t] + 2 for t in ends for _ in range(spec.scan_pe)]
-    else:
-        # A beat is complete in the last turn.
-        e, before = spec.out_edge, (spec.turns - 1) * steps
-        ends = [min((beat + 1) * e.pb, e.planes) - 1 for beat in range(e.plane_beats)]
-        delays = [scan[before + t] + 2 for t in ends]
-    return _front(plan, main, spec.credits, 2, delays, [inputs[0], *queues])
+        depth = ShortcutQueue.depth_of(shortcut, spec.shortcut_visits)
+        queues.append(plan.step("shortcut", [depth, *shortcut_frees(main, shortcut)], source))
+    return _front(plan, main, spec.credits, spec.delays(), [inputs[0], *queues])
 
 
-def _front(
-    plan: Plan, f: FrontSpec, credits: int, back: int, delays: list[int], inputs: list[int]
-) -> int:
+def _front(plan: Plan, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
     visits = f.geometry.out_width * f.output_groups
     items = f.folds * f.plane_groups
-    return _core(plan, f.geometry, visits, items, f.visit_clocks, credits, back, delays, inputs)
+    return _core(plan, f.geometry, visits, items, f.visit_clocks, credits, delays, inputs)
 
 
 def _core(
@@ -253,14 +236,12 @@ def _core(
     items: int,
     pitch: int,
     credits: int,
-    back: int,
-    delays: list[int],
+    delays: Delays,
     inputs: list[int],
 ) -> int:
     """A walker over a line buffer, ``visits`` visits an output row of ``items`` items each.
 
-    ``credits``: visits that may be under way; one comes back ``back`` clocks after the last token
-    of a visit was taken. ``delays``: the clocks of a visit's tokens. ``inputs``: map, queues.
+    ``credits``: visits that may be under way. ``inputs``: map, queues.
     """
     out = plan.channel()
     numbers = [
@@ -275,10 +256,10 @@ def _core(
         items,
         max(items, pitch),
         credits,
-        back,
+        delays.back,
         LineBuffer.freeing,
     ]
-    plan.unit("core", [*numbers, *delays], inputs, [out])
+    plan.unit("core", [*numbers, *delays.tokens], inputs, [out])
     return out
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.control.counters import counter_members
 from sterna.hw.control.stopwatch import Stopwatch
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
 FLIGHT_BITS = 6
@@ -50,7 +50,8 @@ class Tally(wiring.Component):
     def __init__(self, cores: int, width: int = 32, in_flight: int = 0):
         self.cores, self.width = cores, width
         self.flight_bits = max(FLIGHT_BITS, (in_flight + 8).bit_length())
-        self.rows, self.row_bits = self.shape(cores, width)
+        self.memories = self.memories_of(cores, width)
+        self.row_bits, self.rows = self.memories["memory"].width, self.memories["memory"].depth
         if width % 2 or self.rows + 1 >= 1 << width // 2:
             raise DesignError(
                 f"counters of {width} bits for {cores} cores; give an even and a greater width"
@@ -65,9 +66,8 @@ class Tally(wiring.Component):
         )
 
     @staticmethod
-    def shape(cores: int, width: int = 32) -> tuple[int, int]:
-        """Rows of the memory, and bits of one."""
-        return len(_ROWS) + cores, width + 2
+    def memories_of(cores: int, width: int = 32) -> Memories:
+        return {"memory": MemoryShape(width + 2, len(_ROWS) + cores, "latched")}
 
     @staticmethod
     def row(name: str, core: int = 0) -> int:
@@ -164,7 +164,7 @@ class Tally(wiring.Component):
         has passed its largest value, which a read shows then.
         """
         half = self.width // 2
-        m.submodules.memory = memory = Memory(shape=self.row_bits, depth=self.rows, init=[])
+        m.submodules.memory = memory = self.memories["memory"].make()
         read, write = memory.read_port(domain="comb"), memory.write_port()
         row, low, high = Signal(self.row_bits), Signal(half + 1), Signal(half + 1)
         upper = Signal(half)

@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
 __all__ = ["Accumulator", "StepFeeder"]
@@ -47,7 +47,8 @@ class Accumulator(wiring.Component):
         self.pe, self.sums, self.in_width, self.words = pe, sums, in_width, words
         self.turns, self.width, self.constant = turns, width, constant
         self.pops, self.pop_width = pops, pop_width
-        self.latency = 2 if pops else 1
+        self.latency = self.latency_of(pops)
+        self.memories = self.memories_of(pe * sums * width, pops * sums * width, turns, words)
         ports = {
             "valid": In(1),
             "first": In(1),
@@ -59,6 +60,19 @@ class Accumulator(wiring.Component):
         if pops:
             ports["pop"] = In(pops * sums * pop_width)
         super().__init__(ports)
+
+    @staticmethod
+    def latency_of(pops: int) -> int:
+        """Clocks from the last word to ``ready_z``."""
+        return 2 if pops else 1
+
+    @staticmethod
+    def memories_of(sum_bits: int, pop_bits: int, turns: int, words: int) -> Memories:
+        """Of ``sum_bits`` bits of all sums of a plane group, ``pop_bits`` of its popcounts."""
+        if turns <= REGISTER_TURNS or words == 1:
+            return {}
+        bits = {"sum_memory": sum_bits, "pop_memory": pop_bits}
+        return {name: MemoryShape(b, turns, "comb") for name, b in bits.items() if b}
 
     def _ring(self, m: Module, name: str, values: list[Value], constant: int) -> list[Value]:
         """``turns`` deep accumulators for a list of values; returns the sums, one clock later."""
@@ -96,8 +110,7 @@ class Accumulator(wiring.Component):
                 tail = register
             m.d.comb += old.eq(tail)
         else:
-            memory = Memory(shape=len(values) * width, depth=self.turns, init=[])
-            m.submodules[f"{name}_memory"] = memory
+            memory = m.submodules[f"{name}_memory"] = self.memories[f"{name}_memory"].make()
             read, write = memory.read_port(domain="comb"), memory.write_port()
             turn = Signal(range(self.turns), name=f"{name}_turn")
             with m.If(self.valid):
@@ -179,6 +192,8 @@ class StepFeeder(wiring.Component):
         self.pe, self.sums, self.in_width, self.width = pe, sums, in_width, width
         self.steps, self.parts, self.part_bits, self.hold = steps, parts, part_bits, hold
         self.banks = banks
+        self.latency = self.latency_of(sums)
+        self.memories = self.memories_of(pe * sums * width, sums, steps, banks)
         super().__init__(
             {
                 "ready_z": In(1),
@@ -189,6 +204,21 @@ class StepFeeder(wiring.Component):
                 "x": Out(banks * pe * width),
             }
         )
+
+    @staticmethod
+    def latency_of(sums: int) -> int:
+        """Clocks from a pulse, or the last one that makes a step with ``parts``, less one where
+        there are these, to its first step: sums that wait are stored first."""
+        return 2 if sums > 1 else 1
+
+    @staticmethod
+    def memories_of(bits: int, sums: int, steps: int, banks: int) -> Memories:
+        """One a bank, of ``bits`` bits a pulse of ``sums`` steps, where a visit has several."""
+        groups = -(-steps // sums)
+        if sums == 1 or groups == 1:
+            return {}
+        names = [f"store_{n}" for n in range(banks)] if banks > 1 else ["store"]
+        return {name: MemoryShape(bits, groups, "comb") for name in names}
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -273,8 +303,8 @@ class StepFeeder(wiring.Component):
                 m.d.sync += store.eq(Cat(values))
             held: Value = store
         else:
-            memory = Memory(shape=shape, depth=groups, init=[])
-            m.submodules["store" if self.banks == 1 else f"store_{bank}"] = memory
+            name = list(self.memories)[bank]
+            memory = m.submodules[name] = self.memories[name].make()
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
                 write.addr.eq(group_in),

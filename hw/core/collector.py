@@ -4,10 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
 
-__all__ = ["BeatCollector", "WordSerializer"]
+__all__ = ["DONE_LATENCY", "BeatCollector", "WordSerializer"]
+
+DONE_LATENCY = 1
+"""Clocks from the leaving of a visit's last beat or word to ``visit_done``."""
 
 
 class BeatCollector(wiring.Component):
@@ -20,6 +24,9 @@ class BeatCollector(wiring.Component):
     With several ``turns`` all steps of the first lanes come first, then those of the next ones; T
     is then a multiple of ``edge.pb``. A beat is complete with its last step of the last turn.
     """
+
+    latency = 1 + Fifo.latency
+    """Clocks from a beat's last step to the beat: a register, then the FIFO."""
 
     o: stream.Interface
 
@@ -36,10 +43,20 @@ class BeatCollector(wiring.Component):
             }
         )
 
+    @staticmethod
+    def depth_of(edge: Edge, visits: int) -> int:
+        """Beats of the FIFO."""
+        return max(2, visits * edge.plane_beats)
+
+    @staticmethod
+    def memories_of(edge: Edge, visits: int) -> Memories:
+        depth = BeatCollector.depth_of(edge, visits)
+        return inside("fifo", Fifo.memories_of(edge.width, depth))
+
     def elaborate(self, platform) -> Module:
         m = Module()
         e = self.edge
-        m.submodules.fifo = fifo = Fifo(e.width, max(2, self.visits * e.plane_beats))
+        m.submodules.fifo = fifo = Fifo(e.width, self.depth_of(e, self.visits))
         step = Signal(range(max(2, e.pb)))
         full = Signal()
         planes = self._moved(m) if self.turns > 1 else self._placed(m, step)
@@ -100,6 +117,9 @@ class WordSerializer(wiring.Component):
     ``turns`` pushes; those of up to ``visits`` visits are kept, and each visit must hold a credit.
     """
 
+    latency = Fifo.latency + 1
+    """Clocks from a push to its first word: the FIFO, then a register."""
+
     o: stream.Interface
 
     def __init__(self, count: int, width: int, visits: int, turns: int = 1):
@@ -113,9 +133,20 @@ class WordSerializer(wiring.Component):
             }
         )
 
+    @staticmethod
+    def depth_of(visits: int, turns: int) -> int:
+        """Pushes in the FIFO."""
+        return max(2, visits * turns)
+
+    @staticmethod
+    def memories_of(count: int, width: int, visits: int, turns: int) -> Memories:
+        depth = WordSerializer.depth_of(visits, turns)
+        return inside("fifo", Fifo.memories_of(count * width, depth))
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.fifo = fifo = Fifo(self.count * self.width, max(2, self.visits * self.turns))
+        depth = self.depth_of(self.visits, self.turns)
+        m.submodules.fifo = fifo = Fifo(self.count * self.width, depth)
         left = Signal(range(self.count + 1))
         shift = Signal(self.count * self.width)
         m.d.comb += [

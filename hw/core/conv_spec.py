@@ -4,13 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sterna.golden.errors import DesignError
+from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
+from sterna.hw.core.credit import Credit
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.input_join import ShortcutSpec, add_up_clocks
+from sterna.hw.core.input_join import (
+    ShortcutQueue,
+    ShortcutSpec,
+    SumQueue,
+    add_up_clocks,
+    shortcut_visits,
+    sum_visits,
+)
 from sterna.hw.core.lane_turns import LaneTurns, most_turns
+from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.stream.edge import Edge
 
@@ -146,7 +157,8 @@ class ConvSpec:
         """Initiation interval of the law, clocks an image (docs/design.md#interval)."""
         inputs = [f.geometry.input_beats for f in self.fronts]
         inputs += [self.front.visits * s.edge.plane_beats for s in self.shortcuts]
-        return max(self.front.visits * self.visit_interval, *inputs)
+        terms = visit_terms(self.front.visits, self.visit_clocks, max(inputs), self.out_beats)
+        return max(terms.values())
 
     @property
     def weight_region(self) -> int | None:
@@ -193,6 +205,49 @@ class ConvSpec:
     def param_width(self) -> int:
         return self.scan_pe * self.params.width
 
+    @property
+    def stored_param_depth(self) -> int:
+        """Rows that are built: placeholders fill whole blocks."""
+        return max(self.param_depth, len(self.param_rows))
+
+    def sum_visits(self, other: FrontSpec) -> int:
+        """Visits in the queue of a further weighted input."""
+        return sum_visits(self.front, other, self.visit_interval)
+
+    @property
+    def shortcut_visits(self) -> int:
+        """Visits in the queue of a shortcut."""
+        return shortcut_visits(self.front, self.visit_interval)
+
+    @property
+    def bank_credits(self) -> int:
+        """Visits in the collector of one bank: of ``credits`` in a row it has no more."""
+        return -(-self.credits // self.banks)
+
+    def memories(self) -> Memories:
+        """What a `SpikingConv` makes, by its place."""
+        out = {}
+        for n, front in enumerate(self.fronts):
+            out |= inside(f"front_{n}" if n else "front", front.memories())
+        row, chained = (self.stored_param_depth, self.param_width), self.param_region is not None
+        out |= inside("params", WeightMemory.memories_of(*row, chained, self.param_style))
+        if self.turns > 1:
+            f = self.front
+            out |= inside("turns", LaneTurns.memories_of(f.pe * f.z_width, f.steps, f.held))
+        for n, other in enumerate(self.others, 1):
+            out |= inside(f"sums_{n}", SumQueue.memories_of(other, self.sum_visits(other)))
+        for n, shortcut in enumerate(self.shortcuts):
+            queue = ShortcutQueue.memories_of(shortcut, self.shortcut_visits)
+            out |= inside(f"shortcut_{n}", queue)
+        if self.readout:
+            words = self.scan_pe, self.logit_bits, self.credits, self.turns
+            return out | inside("out", WordSerializer.memories_of(*words))
+        beats = BeatCollector.memories_of(self.out_edge, self.bank_credits)
+        places = [f"banks.out_{n}" for n in range(self.banks)] if self.banks > 1 else ["out"]
+        for place in places:
+            out |= inside(place, beats)
+        return out
+
     def scan_clocks(self) -> tuple[int, ...]:
         """Clocks from the start of a visit of the main front to the result of every step of every
         turn at the collector."""
@@ -201,6 +256,20 @@ class ConvSpec:
             came = LaneTurns.clocks(came, self.turns, self.front.held)
         behind = self.join_latency + NeuronScan.latency_of(self.params)
         return tuple(clock + behind for clock in came)
+
+    def delays(self) -> Delays:
+        """Of the main front's visits; see `sterna.hw.core.input_join` for those of other inputs."""
+        scan, steps = self.scan_clocks(), self.steps
+        if self.readout:
+            # All words of a turn come out of one register.
+            ends = [(turn + 1) * steps - 1 for turn in range(self.turns)]
+            at = [scan[t] + WordSerializer.latency for t in ends for _ in range(self.scan_pe)]
+        else:
+            # A beat is complete in the last turn.
+            e, before = self.out_edge, (self.turns - 1) * steps
+            ends = [min((beat + 1) * e.pb, e.planes) - 1 for beat in range(e.plane_beats)]
+            at = [scan[before + t] + BeatCollector.latency for t in ends]
+        return Delays(tuple(at), DONE_LATENCY + Credit.latency)
 
     @property
     def credits(self) -> int:

@@ -14,6 +14,9 @@ class Credit(wiring.Component):
     Ports: in ``take`` (only while ``some``), in ``give``, out ``some``.
     """
 
+    latency = 1
+    """Clocks from ``give`` to ``some``."""
+
     take: Signal
     give: Signal
     some: Signal

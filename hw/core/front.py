@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
-from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.front_spec import ACT_LATENCY, FrontSpec
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Walker
 from sterna.hw.dot.compress import DotProduct
@@ -85,8 +85,8 @@ class Front(wiring.Component):
             Cat(walker.first[n] for n in folds).all(),
             Cat(walker.last[n] for n in folds).all(),
         )
-        # The act is registered once behind the word (selection of lanes and planes).
-        flags = delay(m, flags, LineBuffer.latency + 1 + self.dot.latency, "flags_{0}")
+        late = LineBuffer.latency + ACT_LATENCY + self.dot.latency
+        flags = delay(m, flags, late, "flags_{0}")
         self._act(m)
         if self.weights is not None:
             m.submodules.weights = self.weights
@@ -149,7 +149,7 @@ class Front(wiring.Component):
         s = self.spec
         return s.dot_engine.memory(
             self.dot,
-            max(s.memory_depth, len(s.weights)),
+            s.stored_depth,
             s.memory_width,
             s.weights,
             s.weight_region,
@@ -191,7 +191,9 @@ class Front(wiring.Component):
         held = [n for n, name in enumerate(names) if name in ("beat", "part")]
         fetch = walker.valid & Cat(walker.first[n] for n in held).all()
         on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
-        early = delay(m, Cat(fetch, on), LineBuffer.latency + 1 - words.latency, "fetch_{0}")
+        early = delay(
+            m, Cat(fetch, on), LineBuffer.latency + ACT_LATENCY - words.latency, "fetch_{0}"
+        )
         m.d.comb += [
             words.fetch.eq(early[0]),
             words.on.eq(early[1]),
@@ -219,7 +221,6 @@ class Front(wiring.Component):
             )
             m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
             return acc.ready_z, acc.z
-        pops = 0 if s.kind == "ternary" else (s.pe if s.depthwise else 1)
         m.submodules.accumulate = acc = Accumulator(
             pe=s.pe,
             sums=dot.sums,
@@ -227,8 +228,8 @@ class Front(wiring.Component):
             turns=s.plane_groups,
             width=width,
             constant=-dot.offset * s.folds,
-            pops=pops,
-            pop_width=len(dot.pop) // (dot.sums * pops) if pops else 0,
+            pops=s.pops,
+            pop_width=len(dot.pop) // (dot.sums * s.pops) if s.pops else 0,
             words=s.folds,
         )
         m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]

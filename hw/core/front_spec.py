@@ -6,12 +6,18 @@ from functools import lru_cache
 from typing import Any
 
 from sterna.golden.fabric import fabric_of
+from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.law import visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
-from sterna.hw.core.walker import Loop
+from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.dot.engines import ENGINES, Dot, Engine
+from sterna.hw.memory.shape import Memories, inside
 
-__all__ = ["FrontSpec"]
+__all__ = ["ACT_LATENCY", "FrontSpec"]
+
+ACT_LATENCY = 1
+"""Clocks of the choice of lanes and planes between line buffer and dot product."""
 
 
 @lru_cache(maxsize=256)
@@ -100,9 +106,8 @@ class FrontSpec:
     @property
     def sum_latency(self) -> int:
         """Clocks of the accumulators; none where a dot product is all of a sum."""
-        if self.dot_engine.counts:
-            return 1 if self.kind == "ternary" else 2
-        return int(self.folds > 1)
+        alone = not self.dot_engine.counts and self.folds == 1
+        return 0 if alone else Accumulator.latency_of(self.pops)
 
     @property
     def visits(self) -> int:
@@ -112,12 +117,16 @@ class FrontSpec:
     @property
     def visit_clocks(self) -> int:
         """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
-        return max(self.folds * self.plane_groups, -(-self.steps // self.banks))
+        return visit_clocks(self.folds * self.plane_groups, self.steps, self.banks)
+
+    def law(self) -> dict[str, int]:
+        """The terms of this input alone, see `sterna.hw.core.law`."""
+        return visit_terms(self.visits, self.visit_clocks, self.geometry.input_beats)
 
     @property
     def interval(self) -> int:
         """Initiation interval of this input alone, clocks an image (docs/design.md#interval)."""
-        return max(self.visits * self.visit_clocks, self.geometry.input_beats)
+        return max(self.law().values())
 
     @property
     def weight_depth(self) -> int:
@@ -141,6 +150,39 @@ class FrontSpec:
         return self.dot_engine.memory_shape(self.weight_depth, self.weight_width, self.reads)
 
     @property
+    def stored_depth(self) -> int:
+        """Rows that are built: placeholders fill whole blocks."""
+        return max(self.memory_depth, len(self.weights))
+
+    @property
+    def sums(self) -> int:
+        """Steps in a plane group."""
+        return max(1, self.tp // self.bits)
+
+    @property
+    def pops(self) -> int:
+        """Popcounts of the spikes that are added up beside the sums."""
+        if not self.dot_engine.counts or self.kind == "ternary":
+            return 0
+        return self.pe if self.depthwise else 1
+
+    def memories(self) -> Memories:
+        """What a `Front` makes, by its place."""
+        turns, sum_bits = self.plane_groups, self.pe * self.sums * self.z_width
+        pop_bits = self.pops * self.sums * self.z_width
+        out = inside("buffer", LineBuffer.memories_of(self.geometry))
+        out |= self.dot_engine.memories(
+            self.dot,
+            self.weight_depth,
+            (self.stored_depth, self.memory_width),
+            self.weight_region is not None,
+            self.ram_style,
+        )
+        sums = Accumulator.memories_of(sum_bits, pop_bits, turns, self.folds)
+        steps = StepFeeder.memories_of(sum_bits, self.sums, self.steps, self.banks)
+        return out | inside("accumulate", sums) | inside("feeder", steps)
+
+    @property
     def lanes(self) -> int:
         """Multiply lanes: PE x SIMD x TP."""
         return self.pe * self.simd * self.tp
@@ -158,10 +200,11 @@ class FrontSpec:
     def step_clocks(self) -> tuple[int, ...]:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
-        dot = 1 + LineBuffer.latency + 1 + self.dot_latency
-        first = dot + (self.folds - 1) * self.plane_groups + 1 + self.sum_latency
-        if self.tp > self.bits:
-            return tuple(first + 1 + t for t in range(self.steps))
+        dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
+        whole = dot + (self.folds - 1) * self.plane_groups + self.sum_latency
+        first = whole + StepFeeder.latency_of(self.sums)
+        if self.sums > 1:
+            return tuple(first + t for t in range(self.steps))
         joined = self.parts if self.parts > 1 else 0
         if self.held:
             return tuple(first + joined + t for t in range(self.steps))

@@ -33,7 +33,9 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.core.law import Delays
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo, counter_of, step_counter
 from sterna.hw.stream.edge import Edge
 
@@ -43,7 +45,9 @@ __all__ = [
     "SumQueue",
     "add_up",
     "add_up_clocks",
+    "shortcut_frees",
     "shortcut_visits",
+    "sum_delays",
     "sum_visits",
 ]
 
@@ -76,8 +80,21 @@ def sum_visits(main: FrontSpec, other: FrontSpec, visit: int) -> int:
     complete, the main front starts a clock later, takes the last step, and a clock later the other
     front may start. The queue is as many visits deep (T steps each, held pixels one value).
     """
+    delays = sum_delays(main, other)
+    return -(-(delays.tokens[0] + delays.back) // visit)
+
+
+def sum_delays(main: FrontSpec, other: FrontSpec) -> Delays:
+    """Of another front, whose sums the ``main`` one takes."""
     complete = other.step_clocks()[0 if other.held else -1]
-    return -(-(complete + 1 + main.step_clocks()[-1] + 1) // visit)
+    return Delays((complete + Credit.latency,), main.step_clocks()[-1] + Credit.latency)
+
+
+def shortcut_frees(main: FrontSpec, shortcut: ShortcutSpec) -> tuple[int, ...]:
+    """Clocks from a start of the main front until each beat of a shortcut's visit has left room."""
+    e, k = shortcut.edge, shortcut.beat_steps
+    ends = [min((beat + 1) * k, main.steps) - 1 for beat in range(e.plane_beats)]
+    return tuple(main.step_clocks()[t] + Fifo.freeing for t in ends)
 
 
 def shortcut_visits(main: FrontSpec, visit: int) -> int:
@@ -86,7 +103,7 @@ def shortcut_visits(main: FrontSpec, visit: int) -> int:
     From the last beat of a visit until its place may be used again: a clock until the main front
     starts, which takes the last step, and a clock until the next beat may come.
     """
-    return -(-(1 + main.step_clocks()[-1] + 1) // visit)
+    return -(-(Credit.latency + main.step_clocks()[-1] + Fifo.freeing) // visit)
 
 
 class SumQueue(wiring.Component):
@@ -117,14 +134,20 @@ class SumQueue(wiring.Component):
             }
         )
 
-    @property
-    def depth(self) -> int:
+    @staticmethod
+    def depth_of(front: FrontSpec, visits: int) -> int:
         """Words of the FIFO: steps, or values of held pixels."""
-        return max(2, self.visits * (1 if self.front.held else self.front.steps))
+        return max(2, visits * (1 if front.held else front.steps))
+
+    @staticmethod
+    def memories_of(front: FrontSpec, visits: int) -> Memories:
+        depth = SumQueue.depth_of(front, visits)
+        return inside("fifo", Fifo.memories_of(front.pe * front.z_width, depth))
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.fifo = fifo = Fifo(len(self.x), self.depth)
+        depth = self.depth_of(self.front, self.visits)
+        m.submodules.fifo = fifo = Fifo(len(self.x), depth)
         m.submodules.room = room = Credit(self.visits)
         m.submodules.here = here = Credit(self.visits, start=0)
         z = Signal(len(self.z), reset_less=True)
@@ -169,16 +192,22 @@ class ShortcutQueue(wiring.Component):
             }
         )
 
-    @property
-    def depth(self) -> int:
+    @staticmethod
+    def depth_of(spec: ShortcutSpec, visits: int) -> int:
         """Beats of the FIFO."""
-        return max(2, self.visits * self.spec.edge.plane_beats)
+        return max(2, visits * spec.edge.plane_beats)
+
+    @staticmethod
+    def memories_of(spec: ShortcutSpec, visits: int) -> Memories:
+        depth = ShortcutQueue.depth_of(spec, visits)
+        return inside("fifo", Fifo.memories_of(spec.edge.width, depth))
 
     def elaborate(self, platform) -> Module:
         m = Module()
         edge, steps = self.spec.edge, self.spec.beat_steps
-        m.submodules.fifo = fifo = Fifo(edge.width, self.depth)
-        m.submodules.here = here = Credit(self.depth // edge.plane_beats, start=0)
+        depth = self.depth_of(self.spec, self.visits)
+        m.submodules.fifo = fifo = Fifo(edge.width, depth)
+        m.submodules.here = here = Credit(depth // edge.plane_beats, start=0)
         beat, step = counter_of(edge.plane_beats), counter_of(steps)
         s = Signal(len(self.s), reset_less=True)
         wiring.connect(m, wiring.flipped(self.i), fifo.i)

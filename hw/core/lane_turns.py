@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
 __all__ = ["LaneTurns", "most_turns"]
@@ -42,6 +42,7 @@ class LaneTurns(wiring.Component):
     def __init__(self, *, pe: int, turns: int, width: int, steps: int, held: bool):
         assert pe % turns == 0
         self.pe, self.turns, self.width, self.steps, self.held = pe, turns, width, steps, held
+        self.memories = self.memories_of(pe * width, steps, held)
         out = pe // turns * width
         super().__init__(
             {
@@ -55,6 +56,17 @@ class LaneTurns(wiring.Component):
                 "x": Out(out),
             }
         )
+
+    @staticmethod
+    def memories_of(bits: int, steps: int, held: bool) -> Memories:
+        """Of ``bits`` bits of all sums of a step."""
+        kept = steps <= REGISTER_STEPS or held
+        return {} if kept else {"memory": MemoryShape(bits, steps, "comb")}
+
+    @staticmethod
+    def kept_of(steps: int, held: bool) -> int:
+        """Moves for which sums are kept, in registers where there is no memory."""
+        return 1 if held else steps
 
     @staticmethod
     def clocks(arrivals: tuple[int, ...], turns: int, held: bool) -> tuple[int, ...]:
@@ -83,11 +95,11 @@ class LaneTurns(wiring.Component):
         ]
         if self.held:
             load = self.valid_in & self.first_in
-            kept = self._chain(m, load, load | (running & at_end), 1)
-        elif self.steps <= REGISTER_STEPS:
-            kept = self._chain(m, self.valid_in, self.valid_in | running, self.steps)
-        else:
+            kept = self._chain(m, load, load | (running & at_end))
+        elif self.memories:
             kept = self._memory(m, running, step)
+        else:
+            kept = self._chain(m, self.valid_in, self.valid_in | running)
         m.d.comb += self.x.eq(kept)
         return m
 
@@ -96,7 +108,8 @@ class LaneTurns(wiring.Component):
         size = len(self.x)
         return Cat(Mux(load, self.x_in[:-size], kept[size:]), self.x_in[-size:])
 
-    def _chain(self, m: Module, load: Value, move: Value, length: int) -> Value:
+    def _chain(self, m: Module, load: Value, move: Value) -> Value:
+        length = self.kept_of(self.steps, self.held)
         stages = [Signal(len(self.x_in), name=f"kept_{n}", reset_less=True) for n in range(length)]
         with m.If(move):
             for stage, value in zip(stages, [self._moved(load, stages[-1]), *stages]):
@@ -104,7 +117,7 @@ class LaneTurns(wiring.Component):
         return stages[-1]
 
     def _memory(self, m: Module, running: Value, step: Value) -> Value:
-        memory = m.submodules.memory = Memory(shape=len(self.x_in), depth=self.steps, init=[])
+        memory = m.submodules.memory = self.memories["memory"].make()
         write, read = memory.write_port(), memory.read_port(domain="comb")
         step_in = counter_of(self.steps, name="step_in")
         with m.If(self.valid_in):

@@ -11,6 +11,7 @@ from sterna.golden.bounds import signed_bits
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import step_counter
 
 __all__ = ["LineBuffer"]
@@ -69,23 +70,26 @@ class LineBuffer(wiring.Component):
 
     i: stream.Interface
 
+    @staticmethod
+    def memories_of(geometry: Geometry) -> Memories:
+        g = geometry
+        bank = MemoryShape(g.edge.width, max(2, g.bank_depth), "fifo")
+        return {
+            f"bank_{row}_{column}": bank for row in range(g.rows) for column in range(g.columns)
+        }
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        g = self.geometry
+        g, memories = self.geometry, self.memories_of(self.geometry)
         banks: list[list[Memory]] = []
         for row in range(g.rows):
             banks.append([])
             for column in range(g.columns):
-                memory = Memory(  # pyright: ignore[reportCallIssue]
-                    shape=unsigned(g.edge.width),
-                    depth=max(2, g.bank_depth),
-                    init=[],
-                    # A slot is written only when no window reads it any more (see `_account`), so
-                    # a read beside a write is of padding, masked, or between items, unused: no
-                    # logic for which of the two comes first.
-                    attrs={"no_rw_check": True},  # pyright: ignore[reportArgumentType]
-                )
-                m.submodules[f"bank_{row}_{column}"] = memory
+                name = f"bank_{row}_{column}"
+                # A slot is written only when no window reads it any more (see `_account`), so a
+                # read beside a write is of padding, masked, or between items, unused: no logic for
+                # which of the two comes first.
+                m.submodules[name] = memory = memories[name].make(attrs={"no_rw_check": True})
                 banks[-1].append(memory)
         row_written = self._write(m, banks)
         self._account(m, row_written)

@@ -9,9 +9,11 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.stream.buffers import Fifo
 from sterna.hw.stream.edge import Edge
 
@@ -49,13 +51,36 @@ class PoolSpec:
     def visit_clocks(self) -> int:
         return self.geometry.kernel[0] * self.geometry.kernel[1]
 
+    def law(self) -> dict[str, int]:
+        """See `sterna.hw.core.law`: a visit makes one beat, of one window pixel a clock."""
+        g = self.geometry
+        visits = g.out_height * g.out_width * g.edge.beats_per_pixel
+        return visit_terms(visits, self.visit_clocks, g.input_beats, 1)
+
     @property
     def interval(self) -> int:
-        """Clocks an image: one window pixel a clock, or the input."""
-        g = self.geometry
-        return max(
-            g.out_height * g.out_width * g.edge.beats_per_pixel * self.visit_clocks, g.input_beats
-        )
+        """Clocks an image."""
+        return max(self.law().values())
+
+    @property
+    def credits(self) -> int:
+        """Visits between a start and its beat's leaving; more only costs FIFO words."""
+        return -(-(LineBuffer.latency + 10) // self.visit_clocks) + 2
+
+    @property
+    def fifo_depth(self) -> int:
+        return max(2, self.credits)
+
+    def delays(self) -> Delays:
+        """The value and its ``done`` are registers in front of the FIFO."""
+        last = self.visit_clocks - 1 + Walker.latency + LineBuffer.latency
+        return Delays((last + 1 + Fifo.latency,), 1 + Credit.latency)
+
+    def memories(self) -> Memories:
+        """What a `SpikingPool` makes, by its place."""
+        fifo = Fifo.memories_of(self.out_edge.width, self.fifo_depth)
+        buffer = LineBuffer.memories_of(self.geometry)
+        return inside("buffer", buffer) | inside("fifo", fifo)
 
     def loops(self) -> list[Loop]:
         g, e = self.geometry, self.geometry.edge
@@ -81,7 +106,6 @@ class SpikingPool(wiring.Component):
         self.spec = spec
         g = spec.geometry
         self.loops = spec.loops()
-        self.visits = -(-(LineBuffer.latency + 10) // spec.visit_clocks) + 2
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(g.edge.width))),
@@ -95,8 +119,8 @@ class SpikingPool(wiring.Component):
         s, g = self.spec, self.spec.geometry
         m.submodules.walker = walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
         m.submodules.buffer = buffer = LineBuffer(g, self.loops)
-        m.submodules.credit = credit = Credit(self.visits)
-        m.submodules.fifo = fifo = Fifo(s.out_edge.width, max(2, self.visits))
+        m.submodules.credit = credit = Credit(s.credits)
+        m.submodules.fifo = fifo = Fifo(s.out_edge.width, s.fifo_depth)
         wiring.connect(m, wiring.flipped(self.i), buffer.i)
         wiring.connect(m, fifo.o, wiring.flipped(self.o))
         m.d.comb += [

@@ -49,8 +49,7 @@ class ScanBanks(wiring.Component):
             NeuronScan(params, pe=pe, readout=None, x_width=x_width, x_shift=x_shift)
             for _ in range(banks)
         ]
-        # Of so many visits in a row, each of which has a credit, this is the most of one bank.
-        self.collectors = [BeatCollector(edge, -(-visits // banks)) for _ in range(banks)]
+        self.collectors = [BeatCollector(edge, visits) for _ in range(banks)]
         super().__init__(
             {
                 "valid": In(banks),

@@ -8,7 +8,7 @@ from sterna.hw.core.collector import BeatCollector, WordSerializer
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front import Front
-from sterna.hw.core.input_join import ShortcutQueue, SumQueue, add_up, shortcut_visits, sum_visits
+from sterna.hw.core.input_join import ShortcutQueue, SumQueue, add_up
 from sterna.hw.core.lane_turns import LaneTurns
 from sterna.hw.core.neuron import NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks
@@ -62,7 +62,7 @@ class SpikingConv(wiring.Component):
                 x_width=s.front.z_width,
                 x_shift=s.front.shift,
                 edge=s.out_edge,
-                visits=s.credits,
+                visits=s.bank_credits,
                 row_changes=s.param_depth > 1,
             )
         else:
@@ -98,7 +98,7 @@ class SpikingConv(wiring.Component):
             m.submodules[front_name(n)] = front
             wiring.connect(m, wiring.flipped(getattr(self, f"i_{n}" if n else "i")), front.i)
         m.submodules.params = params = WeightMemory(
-            max(s.param_depth, len(s.param_rows)),
+            s.stored_param_depth,
             s.param_width,
             s.param_rows,
             s.param_region,
@@ -189,7 +189,7 @@ class SpikingConv(wiring.Component):
         s, main = self.spec, self.fronts[0]
         queues: list[SumQueue | ShortcutQueue] = []
         for n, front in enumerate(self.fronts[1:], 1):
-            queue = SumQueue(front.spec, sum_visits(s.front, front.spec, s.visit_interval))
+            queue = SumQueue(front.spec, s.sum_visits(front.spec))
             m.submodules[f"sums_{n}"] = queue
             m.d.comb += [
                 front.go.eq(queue.go),
@@ -201,7 +201,7 @@ class SpikingConv(wiring.Component):
             ]
             queues.append(queue)
         for n, shortcut in enumerate(s.shortcuts):
-            queue = ShortcutQueue(shortcut, shortcut_visits(s.front, s.visit_interval))
+            queue = ShortcutQueue(shortcut, s.shortcut_visits)
             m.submodules[f"shortcut_{n}"] = queue
             wiring.connect(m, wiring.flipped(getattr(self, f"s_{n}")), queue.i)
             queues.append(queue)

@@ -48,6 +48,9 @@ class Walker(wiring.Component):
     index : out, counters of ``loops``, least significant loop first in the list order
     """
 
+    latency = 1
+    """Clocks from an item's issue to its description."""
+
     def __init__(self, out_height: int, out_width: int, loops: Sequence[Loop], visit_clocks: int):
         self.sizes = [out_height, out_width, *(p.count for p in loops)]
         self.loops = list(loops)

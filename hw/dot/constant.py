@@ -52,6 +52,11 @@ class ConstantPlan:
     latency: int
     cost: int
 
+    def waits(self, tree: Plan, after: int) -> int:
+        """Clocks for which the sum of a tree, whose leaves are there ``after`` so many, waits. The
+        subtraction of the popcount ends in a register of its own."""
+        return self.latency - (self.pop is not None) - after - tree.latency
+
 
 def _tree(
     terms: Terms, triples: Sequence[Triple], group: int, top: int | None, family: str, depth: int
@@ -195,17 +200,15 @@ class ConstantDot(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # The subtraction of the popcount, or the last tree, ends in a register.
-        before = self.latency - (self.plan.pop is not None)
         triples = [self._triple(m, n) for n in range(len(self.plan.triples))]
         lanes: dict[int, list[Value]] = {}
         for tree in self.plan.trees:
             for lane, _ in tree.terms.lanes:
                 if lane not in lanes:
                     lanes[lane] = self._lane(m, lane)
-        counts = [self._sum(m, p, triples, lanes, before) for p in range(self.pe)]
+        counts = [self._sum(m, p, triples, lanes) for p in range(self.pe)]
         if self.plan.pop is not None:
-            counts = self._counted(m, counts, before)
+            counts = self._counted(m, counts)
         m.d.comb += self.z.eq(Cat(value for values in counts for value in values))
         return m
 
@@ -238,9 +241,8 @@ class ConstantDot(wiring.Component):
         p: int,
         triples: list[list[list[Value]]],
         lanes: dict[int, list[Value]],
-        clocks: int,
     ) -> list[Value]:
-        """The sums of output p, one a sub-step, ``clocks`` behind ``act``."""
+        """The sums of output p, one a sub-step, as late as all others."""
         t = self.plan.trees[p]
         if t.tree is None:
             return [Const(0, self.width) for _ in range(self.sums)]
@@ -254,13 +256,13 @@ class ConstantDot(wiring.Component):
                 for j, digit in enumerate(triples[n][k]):
                     leaves[k + j].append(digit if sign > 0 else ~digit)
         digits = build(m, t.tree, leaves[: t.width], f"out{p}", self.sums)
-        late = clocks - self.plan.early - t.tree.latency
+        late = self.plan.waits(t.tree, self.plan.early)
         digits = [delay(m, d, late, f"out{p}_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         values: list[Value] = [Cat(d[j] for d in digits) for j in range(self.sums)]
         # A count has no sign, and is doubled before it meets the popcount.
         return values if self.plan.pop else [_extend(value, self.width) for value in values]
 
-    def _counted(self, m: Module, counts: list[list[Value]], clocks: int) -> list[list[Value]]:
+    def _counted(self, m: Module, counts: list[list[Value]]) -> list[list[Value]]:
         """Of binary weights: twice the count of one kind against the count of all spikes."""
         tree = self.plan.pop
         assert tree is not None
@@ -268,7 +270,7 @@ class ConstantDot(wiring.Component):
             [self._spikes(lane, k) for lane in range(self.act_lanes)] for k in range(self.group)
         ]
         digits = build(m, tree, spikes, "pop", self.sums)
-        late = clocks - tree.latency
+        late = self.plan.waits(tree, 0)
         digits = [delay(m, d, late, f"pop_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         out = []
         for p, (values, side) in enumerate(zip(counts, self.plan.side, strict=True)):

@@ -16,14 +16,18 @@ from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander, copy_depth, copy_words
-from sterna.hw.dot.tables import TablesDot
+from sterna.hw.dot.tables import TablesDot, table_shape
 from sterna.hw.memory.chain import WORD_BITS
+from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import piece_width, split_rows
 
-__all__ = ["Dot", "ENGINES", "Engine"]
+__all__ = ["Dot", "DotArguments", "ENGINES", "Engine"]
 
 Dot = DotProduct | ConstantDot | TablesDot
+DotArguments = tuple[int, int, int, int, str, bool, str]
+"""Those that all have, as `DotProduct` has them: pe, simd, tp, bits_per_step, kind, depthwise,
+family."""
 
 
 class Engine:
@@ -74,6 +78,13 @@ class Engine:
         """It, for the dot product that is made; arguments as of `WeightMemory`."""
         return WeightMemory(depth, width, init, region, style, compact)
 
+    def memories(
+        self, dot: DotArguments, rows: int, shape: tuple[int, int], chained: bool, style: str
+    ) -> Memories:
+        """Of the dot product ``dot`` for ``rows`` of weights and of what `memory` makes of
+        ``shape`` (depth, bits of a row), by their place; ``chained`` with a region."""
+        return inside("weights", WeightMemory.memories_of(*shape, chained, style))
+
 
 class Compress(Engine):
     component = DotProduct
@@ -97,6 +108,9 @@ class Constant(Engine):
 
     def memory(self, *_: Any) -> None:
         return None
+
+    def memories(self, *_: Any) -> Memories:
+        return {}
 
 
 class Tables(Engine):
@@ -131,6 +145,15 @@ class Tables(Engine):
     ) -> Expander:
         assert isinstance(dot, TablesDot)
         return Expander(dot, init, region, style)
+
+    def memories(
+        self, dot: DotArguments, rows: int, shape: tuple[int, int], chained: bool, style: str
+    ) -> Memories:
+        pe, simd, tp, _, _, depthwise, family = dot
+        cut = table_shape(pe, simd, rows, depthwise, family)
+        return inside("dot", TablesDot.memories_of(cut, tp, depthwise)) | inside(
+            "weights", Expander.memories_of(shape[0], chained, style)
+        )
 
 
 ENGINES: dict[str, Engine] = {"compress": Compress(), "constant": Constant(), "tables": Tables()}

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.tables import TablesDot, load_layout
 from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, MemoryShape
 
 __all__ = ["Expander", "copy_depth", "copy_words"]
 
@@ -66,6 +66,7 @@ class Expander(wiring.Component):
         # A placeholder may be deeper than what is read.
         self.depth = max(self.shape.rows * self.row_words, len(init))
         self.init, self.style = [int(word) for word in init], style
+        self.memories = self.memories_of(self.depth, region is not None, style or "auto")
         if any(not 0 <= word < 1 << WORD_BITS for word in self.init):
             raise DesignError("engine 'tables': weights are words of 32 bits; pack them anew")
         members = {
@@ -78,6 +79,12 @@ class Expander(wiring.Component):
             self.node = ChainNode(region, Banks(self.depth, WORD_BITS), row_latency=_LATENCY)
             members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
         super().__init__(members)
+
+    @staticmethod
+    def memories_of(depth: int, chained: bool, style: str = "auto") -> Memories:
+        """Of an expander of ``depth`` words, ``chained`` with a region."""
+        use = "bank" if chained else "rom"
+        return {"memory": MemoryShape(WORD_BITS, max(2, depth), use, style)}
 
     @property
     def clocks(self) -> int:
@@ -211,10 +218,7 @@ class Expander(wiring.Component):
     def _memory(self, m: Module, at: Value) -> Value:
         """The word at ``at``, two clocks later."""
         attrs = {} if self.style is None else {"ram_style": self.style, "rom_style": self.style}
-        memory = Memory(
-            shape=unsigned(WORD_BITS), depth=max(2, self.depth), init=self.init, attrs=attrs
-        )
-        m.submodules.memory = memory
+        m.submodules.memory = memory = self.memories["memory"].make(self.init, attrs)
         read, output = memory.read_port(), Signal(WORD_BITS, reset_less=True)
         m.d.comb += read.addr.eq(at)
         m.d.sync += output.eq(read.data)

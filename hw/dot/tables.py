@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, unsigned
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
@@ -21,6 +20,7 @@ from sterna.golden.fabric import LutRam, fabric_of
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import build, plan
 from sterna.hw.memory.delay import delay
+from sterna.hw.memory.shape import Memories, MemoryShape
 
 __all__ = ["TableShape", "TablesDot", "load_layout", "table_shape"]
 
@@ -56,6 +56,11 @@ class TableShape:
     def segments(self) -> int:
         """Copies of the load bus."""
         return -(-self.blocks * (self.groups + 1) // SEGMENT)
+
+    @property
+    def table_bits(self) -> int:
+        """Of a row of one table."""
+        return self.block * self.bits
 
     @property
     def row_bits(self) -> int:
@@ -147,6 +152,7 @@ class TablesDot(wiring.Component):
     ) -> None:
         check_lanes(pe, simd, tp, bits_per_step, kind, family)
         self.shape = table_shape(pe, simd, rows, depthwise, family)
+        self.memories = self.memories_of(self.shape, tp, depthwise)
         self.pe, self.simd, self.tp, self.kind = pe, simd, tp, kind
         self.depthwise, self.family, self.width = depthwise, family, width
         self.sums = max(1, tp // bits_per_step)
@@ -155,6 +161,7 @@ class TablesDot(wiring.Component):
         self.tree = plan(self._heights(), self._tree_width, family)
         # The table's register, the tree, the register behind the correction.
         self.latency = 1 + self.tree.latency + 1
+        self.row_latency = self.latency - 1  # the row waits for the sums to be corrected
         ports = {
             "act": In(self.act_lanes * tp),
             "z": Out(pe * self.sums * width),
@@ -164,6 +171,17 @@ class TablesDot(wiring.Component):
         if rows > 1:
             ports["row"] = In(self.shape.row_bits)
         super().__init__(ports)
+
+    @staticmethod
+    def memories_of(shape: TableShape, tp: int, depthwise: bool) -> Memories:
+        """The tables; of those that are one memory each has a write enable for its bits."""
+        return {
+            f"table_{part[0]}_{g}_{plane}": MemoryShape(
+                len(part) * shape.table_bits, 1 << (shape.lanes + shape.row_bits), "comb"
+            )
+            for segment in _segments(shape)
+            for g, plane, part in _columns(segment, shape.groups, tp, depthwise)
+        }
 
     @property
     def _tree_width(self) -> int:
@@ -189,7 +207,7 @@ class TablesDot(wiring.Component):
         entries, corrections = self._tables(m)
         digits = build(m, self.tree, self._leaves(entries), "sum", self.pe * self.sums)
         w = self.width
-        row = delay(m, self.row, self.latency - 1, "row_{0}", True) if self.shape.rows > 1 else 0
+        row = delay(m, self.row, self.row_latency, "row_{0}", True) if self.shape.rows > 1 else 0
         for p in range(self.pe):
             held = corrections[p // self.shape.block].word_select(row, self.shape.block * w)
             minus = held.word_select(p % self.shape.block, w)
@@ -218,17 +236,16 @@ class TablesDot(wiring.Component):
         """Entries, in a register, by (output, group of lanes, plane); corrections of each block,
         row by row."""
         s = self.shape
-        order = [(a, g) for a in range(s.blocks) for g in range(s.groups + 1)]
         entries: dict[tuple[int, int, int], Value] = {}
         corrections: list[Value] = []
         bus, enter = self.load, self.load.enter
-        for n in range(0, len(order), SEGMENT):
+        for n, segment in enumerate(_segments(s)):
             # The bus goes on by a register, and the write enable with it.
-            own = Signal(self.load.shape(), name=f"load_{n // SEGMENT}")
+            own = Signal(self.load.shape(), name=f"load_{n}")
             m.d.sync += [own.eq(bus), own.enter.eq(enter)]
             bus, enter = own, own.enter
-            columns: dict[int, list[tuple[int, Value]]] = {}
-            for a, g in order[n : n + SEGMENT]:
+            enables: dict[tuple[int, int], Value] = {}
+            for a, g in segment:
                 enable = Signal(name=f"write_{a}_{g}")
                 with m.If(bus.shift):
                     m.d.sync += enable.eq(enter)
@@ -236,10 +253,9 @@ class TablesDot(wiring.Component):
                 if g == s.groups:
                     corrections.append(self._correction(m, bus, enable, a))
                 else:
-                    columns.setdefault(g, []).append((a, enable))
-            for g, some in columns.items():
-                for plane in range(self.tp):
-                    self._column(m, bus, g, plane, some, entries)
+                    enables[a, g] = enable
+            for g, plane, blocks in _columns(segment, s.groups, self.tp, self.depthwise):
+                self._column(m, bus, g, plane, {a: enables[a, g] for a in blocks}, entries)
         m.d.comb += self.loaded.eq(enter & bus.shift)
         return entries, corrections
 
@@ -258,31 +274,52 @@ class TablesDot(wiring.Component):
         bus: "data.View | Signal",
         g: int,
         plane: int,
-        some: list[tuple[int, Value]],
+        enables: dict[int, Value],
         entries: dict[tuple[int, int, int], Value],
     ) -> None:
-        """Tables of one group of lanes in one plane, of the blocks ``some`` with their write
-        enables; those that read the same lanes are one memory."""
-        s, size = self.shape, self.shape.block * self.shape.bits
+        """The memory of one group of lanes in one plane, of the blocks with these write enables."""
+        s, size, first = self.shape, self.shape.table_bits, min(enables)
         width = min(self.simd, (g + 1) * s.lanes) - g * s.lanes
-        for part in [[one] for one in some] if self.depthwise else [some]:
-            name = f"table_{part[0][0]}_{g}_{plane}"
-            memory = Memory(shape=unsigned(len(part) * size), depth=1 << len(bus.addr), init=[])
-            m.submodules[name] = memory
-            read = memory.read_port(domain="comb")
-            write = memory.write_port(granularity=size)
-            at = plane * self.act_lanes + g * s.lanes
-            at += part[0][0] * self.simd if self.depthwise else 0
-            spikes = Cat(self.act[at : at + width], Const(0, s.lanes - width))
-            m.d.comb += [
-                read.addr.eq(Cat(spikes, self.row) if s.rows > 1 else spikes),
-                write.addr.eq(bus.addr),
-                write.data.eq(bus.data.replicate(len(part))),
-                write.en.eq(Cat(enable for _, enable in part)),
-            ]
-            held = Signal(len(part) * size, name=f"{name}_entry", reset_less=True)
-            m.d.sync += held.eq(read.data)
-            for n, (a, _) in enumerate(part):
-                for q in range(s.block):
-                    first = n * size + q * s.bits
-                    entries[a * s.block + q, g, plane] = held[first : first + s.bits]
+        name = f"table_{first}_{g}_{plane}"
+        memory = m.submodules[name] = self.memories[name].make()
+        read = memory.read_port(domain="comb")
+        write = memory.write_port(granularity=size)
+        at = plane * self.act_lanes + g * s.lanes
+        at += first * self.simd if self.depthwise else 0
+        spikes = Cat(self.act[at : at + width], Const(0, s.lanes - width))
+        m.d.comb += [
+            read.addr.eq(Cat(spikes, self.row) if s.rows > 1 else spikes),
+            write.addr.eq(bus.addr),
+            write.data.eq(bus.data.replicate(len(enables))),
+            write.en.eq(Cat(enables.values())),
+        ]
+        held = Signal(len(enables) * size, name=f"{name}_entry", reset_less=True)
+        m.d.sync += held.eq(read.data)
+        for n, a in enumerate(enables):
+            for q in range(s.block):
+                low = n * size + q * s.bits
+                entries[a * s.block + q, g, plane] = held[low : low + s.bits]
+
+
+def _segments(shape: TableShape) -> list[list[tuple[int, int]]]:
+    """(block, group of lanes) of all tables in the order of the write enable, cut where the load
+    bus has a register; group ``shape.groups`` is a block's correction."""
+    order = [(a, g) for a in range(shape.blocks) for g in range(shape.groups + 1)]
+    return [order[n : n + SEGMENT] for n in range(0, len(order), SEGMENT)]
+
+
+def _columns(
+    segment: list[tuple[int, int]], groups: int, tp: int, depthwise: bool
+) -> list[tuple[int, int, list[int]]]:
+    """The memories of a segment: group of lanes, plane, blocks. Tables that read the same lanes are
+    one memory."""
+    blocks: dict[int, list[int]] = {}
+    for a, g in segment:
+        if g < groups:
+            blocks.setdefault(g, []).append(a)
+    return [
+        (g, plane, part)
+        for g, some in blocks.items()
+        for plane in range(tp)
+        for part in ([[a] for a in some] if depthwise else [some])
+    ]

@@ -1,30 +1,17 @@
 """Weight and parameter memory: fixed (rom) or reloadable through the daisy chain (ram)."""
 
-__all__ = ["STYLES", "WeightMemory", "style_attributes"]
+__all__ = ["WeightMemory"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
 from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
-
-#: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; 'auto': none is demanded.
-STYLES = ("auto", "block", "distributed")
-
-
-def style_attributes(style: str, rom: bool) -> dict[str, str]:
-    """Of a memory, in Verilog."""
-    if style == "auto":
-        return {}
-    if style == "block":
-        return {"ram_style": "block", "rom_style": "block"}
-    # No family has a LUT RAM for a rom: yosys would refuse it.
-    return {"rom_style": "logic"} if rom else {"ram_style": "distributed"}
+from sterna.hw.memory.shape import Memories, MemoryShape
 
 
 class WeightMemory(wiring.Component):
@@ -71,7 +58,8 @@ class WeightMemory(wiring.Component):
         compact: bool = False,
     ):
         self.banks = Banks(depth, width)
-        self.depth, self.width, self.region, self.style = depth, width, region, style
+        self.depth, self.width, self.region = depth, width, region
+        self.memories = self.memories_of(depth, width, region is not None, style)
         # A chain access needs the row to wait, not the address.
         self.compact = compact and region is None and ceil_log2(depth) < width
         self.init = [int(row) for row in init]
@@ -92,17 +80,27 @@ class WeightMemory(wiring.Component):
             members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
         super().__init__(members)
 
+    @staticmethod
+    def memories_of(depth: int, width: int, chained: bool, style: str = "auto") -> Memories:
+        """Of a memory with these parameters, ``chained`` with a region."""
+        # Of one row nothing needs to be chosen, unless a storage is demanded.
+        if depth == 1 and style == "auto":
+            return {}
+        rows = max(2, depth)  # a single row has no address; the second one is never reached
+        if not chained:
+            return {"memory": MemoryShape(width, rows, "rom", style)}
+        widths = enumerate(Banks(depth, width).widths)
+        return {f"bank_{k}": MemoryShape(w, rows, "bank", style) for k, w in widths}
+
     def elaborate(self, platform):
         m = Module()
         # Without the common reset the register may move into the block.
         output = Signal(self.width, reset_less=True)
-        # Of one row nothing needs to be chosen, unless a storage is demanded.
-        single = self.depth == 1 and self.style == "auto"
-        if self.node is None and single:
+        if self.node is None and not self.memories:
             m.d.comb += self.data.eq(self.init[0] if self.init else 0)
             return m
         if self.node is None:
-            memory = m.submodules.memory = self._memory(self.width, self.init)
+            memory = m.submodules.memory = self.memories["memory"].make(self.init)
             port = memory.read_port()
             if self.compact:
                 m.d.sync += port.addr.eq(self.addr)
@@ -119,7 +117,8 @@ class WeightMemory(wiring.Component):
         rows = [self.banks.split(row) for row in self.init]
         for k, width in enumerate(self.banks.widths):
             part = output[WORD_BITS * k : WORD_BITS * k + width]
-            m.d.sync += part.eq((self._row if single else self._bank)(m, k, [r[k] for r in rows]))
+            bank = self._bank if self.memories else self._row
+            m.d.sync += part.eq(bank(m, k, [r[k] for r in rows]))
             with m.If(node.blank[k]):
                 m.d.sync += part.eq(0)
         return m
@@ -139,7 +138,7 @@ class WeightMemory(wiring.Component):
         """Bank ``k`` of all rows, in a memory; what it reads."""
         node = self.node
         assert node is not None
-        memory = m.submodules[f"bank_{k}"] = self._memory(self.banks.widths[k], init)
+        memory = m.submodules[f"bank_{k}"] = self.memories[f"bank_{k}"].make(init)
         port, write = memory.read_port(), memory.write_port()
         m.d.comb += [
             port.addr.eq(Mux(node.access, node.row, self.addr)),
@@ -151,8 +150,3 @@ class WeightMemory(wiring.Component):
             write.en.eq(node.we[k]),
         ]
         return port.data
-
-    def _memory(self, width: int, init: list[int]) -> Memory:
-        attrs = style_attributes(self.style, rom=self.node is None)
-        # A single row has no address; the second one is never reached.
-        return Memory(shape=unsigned(width), depth=max(2, self.depth), init=init, attrs=attrs)

@@ -4,16 +4,17 @@ from math import gcd
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
 from sterna.golden.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.shape import Memories, MemoryShape, inside
 from sterna.hw.stream.bit_gearbox import BitGearbox
 from sterna.hw.stream.buffers import Buffer, Fifo, Slot, counter_of, step_counter
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
-from sterna.hw.stream.gearbox import Gearbox, clocks_per_pixel, path, storage_bits
+from sterna.hw.stream.gear_path import clocks_per_pixel, gear_memories, path, storage_bits
+from sterna.hw.stream.gearbox import Gearbox
 
 __all__ = [
     "AxisSignature",
@@ -110,6 +111,7 @@ class ImageInput(wiring.Component):
         self.bits = self.pixels * edge.channels * edge.planes
         self.words = -(-self.bits // axis_width)
         self.repeats, self.waits, self.in_flight = repeat, waits, in_flight
+        self.memories = self.memories_of(edge, self.pixels, axis_width, repeat, in_flight)
         self.canonical = canonical_edge(edge, self.pixels, axis_width)
         self.clocks_per_image = image_clocks(edge, self.pixels, axis_width)
         members = {
@@ -125,6 +127,17 @@ class ImageInput(wiring.Component):
         if repeat:
             members |= {"repeat": In(1), "repeat_ack": Out(1)}
         super().__init__(members)
+
+    @staticmethod
+    def memories_of(
+        edge: Edge, pixels: int, axis_width: int, repeat: bool, in_flight: int
+    ) -> Memories:
+        out = inside("flags", Fifo.memories_of(FLAG_BITS, in_flight))
+        if repeat:
+            words = -(-pixels * edge.channels * edge.planes // axis_width)
+            out["image"] = MemoryShape(axis_width, words, "window")
+        canonical = canonical_edge(edge, pixels, axis_width)
+        return out | inside("gearbox", gear_memories(canonical, edge))
 
     def elaborate(self, platform) -> Module:
         m = Module()
@@ -197,9 +210,7 @@ class ImageInput(wiring.Component):
 
     def _replay(self, m: Module, word: Signal, taken: Signal, end: Signal, payload: Value):
         """The memory of the last image; returns (replaying, the word to send)."""
-        m.submodules.image = memory = Memory(
-            shape=unsigned(self.axis_width), depth=self.words, init=[]
-        )
+        m.submodules.image = memory = self.memories["image"].make()
         write, read = memory.write_port(), memory.read_port()
         replaying, stored, recent = Signal(), Signal(), Signal()
         begins, following = Signal(), Signal.like(word)
@@ -265,11 +276,15 @@ class ResultOutput(wiring.Component):
             }
         )
 
+    @staticmethod
+    def memories_of(classes: int, bits: int) -> Memories:
+        return {"memory": MemoryShape(bits, 2 * classes, "window")}
+
     def elaborate(self, platform) -> Module:
         m = Module()
         n = self.classes
         index_bits = max(1, ceil_log2(n))
-        m.submodules.memory = memory = Memory(shape=unsigned(self.bits), depth=2 * n, init=[])
+        m.submodules.memory = memory = self.memories_of(n, self.bits)["memory"].make()
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
         # Two banks: logits come into one while the other is sent.

@@ -2,10 +2,10 @@
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.shape import Memories, MemoryShape
 
 __all__ = ["Buffer", "Fifo", "Slot", "counter_of", "step_counter"]
 
@@ -93,6 +93,10 @@ class Fifo(wiring.Component):
     flip-flops; ``o.payload`` is a memory read at a register's address.
     """
 
+    latency = 1
+    freeing = 1
+    """Clocks from a beat's leaving to the first in which another may come in its place."""
+
     i: stream.Interface
     o: stream.Interface
     level: Signal
@@ -112,9 +116,13 @@ class Fifo(wiring.Component):
             }
         )
 
+    @staticmethod
+    def memories_of(width: int, depth: int) -> Memories:
+        return {"memory": MemoryShape(width, depth, "comb")}
+
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=unsigned(self.width), depth=self.depth, init=[])
+        m.submodules.memory = memory = self.memories_of(self.width, self.depth)["memory"].make()
         write = memory.write_port()
         read = memory.read_port(domain="comb")
         room = Signal()  # a register: not full

@@ -1,33 +1,26 @@
 """Changes the lanes and planes of a beat: where two cores with different foldings meet."""
 
-from functools import lru_cache
-from itertools import product
-from math import gcd, lcm
-
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sterna.golden.errors import DesignError
 from sterna.hw.stream.buffers import Buffer, Fifo, step_counter
 from sterna.hw.stream.edge import Edge
+from sterna.hw.stream.gear_path import (
+    BETWEEN,
+    clocks_per_pixel,
+    in_memory,
+    lane_parts,
+    lanes_meet,
+    path,
+    planes_meet,
+    step_memories,
+    storage_bits,
+)
 from sterna.hw.stream.slices import Cut, Join
 
-__all__ = [
-    "BETWEEN",
-    "Gearbox",
-    "PlaneStep",
-    "LaneSplit",
-    "LaneMerge",
-    "gear_steps",
-    "path",
-    "clocks_per_pixel",
-    "storage_bits",
-]
-
-BETWEEN = 4
-"""Beats of room between two steps of a gearbox."""
+__all__ = ["Gearbox", "LaneMerge", "LaneSplit", "PlaneStep", "gear_steps"]
 
 
 def _bits(value: Value, indices: list[int | None]) -> Cat:
@@ -67,7 +60,7 @@ class PlaneStep(_Step):
 
     def __init__(self, src: Edge, dst: Edge):
         super().__init__(src, dst)
-        if src.lanes != dst.lanes or not _planes_meet(src.planes, src.pb, dst.pb):
+        if src.lanes != dst.lanes or not planes_meet(src.planes, src.pb, dst.pb):
             raise self._refuse("plane step")
 
     def slicer(self) -> Cut | Join:
@@ -109,16 +102,16 @@ class LaneSplit(_Step):
         if (
             src.pb != dst.pb
             or src.lanes < dst.lanes
-            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
+            or not lanes_meet(src.channels, src.lanes, dst.lanes)
         ):
             raise self._refuse("lane split")
-        self.parts = _lane_parts(dst, src)
+        self.parts = lane_parts(dst, src)
         self.last = dst.groups - (src.groups - 1) * self.parts
 
     def slicer(self) -> Cut | None:
         """A new one of what does the work; None where a memory does."""
         src, parts = self.src, self.parts
-        if src.plane_beats > 1 and parts > 1:
+        if in_memory(src, self.dst):
             return None
         period = src.groups if src.plane_beats == 1 else 1
         return Cut(self.dst.width, parts, period=period, last=self.last)
@@ -143,9 +136,7 @@ class LaneSplit(_Step):
             return m
         # Two banks of one group each: while one leaves, the next may come, however unevenly.
         beats = src.plane_beats
-        m.submodules.memory = memory = Memory(
-            shape=unsigned(parts * dst.width), depth=2 * beats, init=[]
-        )
+        m.submodules.memory = memory = step_memories(src, dst)["memory"].make()
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.submodules.buffer = buffer = Buffer(dst.width)
         connect(m, buffer.o, flipped(self.o))
@@ -190,16 +181,16 @@ class LaneMerge(_Step):
         if (
             src.pb != dst.pb
             or src.lanes > dst.lanes
-            or not _lanes_meet(src.channels, src.lanes, dst.lanes)
+            or not lanes_meet(src.channels, src.lanes, dst.lanes)
         ):
             raise self._refuse("lane merge")
-        self.parts = _lane_parts(src, dst)
+        self.parts = lane_parts(src, dst)
         self.last = src.groups - (dst.groups - 1) * self.parts
 
     def slicer(self) -> Join | None:
         """A new one of what does the work; None where memories do."""
         src, parts = self.src, self.parts
-        if src.plane_beats > 1 and parts > 1:
+        if in_memory(src, self.dst):
             return None
         period = self.dst.groups if src.plane_beats == 1 else 1
         return Join(src.width, parts, period=period, last=self.last)
@@ -238,10 +229,9 @@ class LaneMerge(_Step):
         _count_slices(m, j, final, turn, parts, self.last, dst.groups)
         short = _count_groups(m, out_turn, dst.groups) if self.last < parts else Const(0, 1)
         slices = []
+        memories = step_memories(src, dst)
         for k in range(parts):
-            m.submodules[f"memory_{k}"] = memory = Memory(
-                shape=unsigned(src.width), depth=2 * beats, init=[]
-            )
+            m.submodules[f"memory_{k}"] = memory = memories[f"memory_{k}"].make()
             write, read = memory.write_port(), memory.read_port(domain="comb")
             m.d.comb += [
                 write.en.eq(put & (j == k)),
@@ -307,97 +297,6 @@ class Gearbox(wiring.Component):
             source = step.o
         connect(m, source, flipped(self.o))
         return m
-
-
-def clocks_per_pixel(src: Edge, dst: Edge) -> int:
-    """Clocks a pixel takes from one edge to the other at full rate, gearbox or not.
-
-    Raises:
-        DesignError: channels, planes or code differ.
-    """
-    return max(edge.beats_per_pixel for edge in path(src, dst))
-
-
-@lru_cache(maxsize=1 << 14)
-def path(src: Edge, dst: Edge) -> tuple[Edge, ...]:
-    """The edges a gearbox passes, ``src`` and ``dst`` included; one if they are equal.
-
-    Lanes that do not divide meet in their greatest common divisor, their least common multiple or
-    the whole pixel, planes likewise; every order of the steps is weighed.
-
-    Raises:
-        DesignError: channels, planes or code differ.
-    """
-    for name in ("channels", "planes", "code"):
-        if getattr(src, name) != getattr(dst, name):
-            raise DesignError(
-                f"a gearbox changes lanes and planes a beat only; {name} differ:"
-                f" {getattr(src, name)} and {getattr(dst, name)}"
-            )
-    lane_ways = _ways(src.lanes, dst.lanes, src.channels, _lanes_meet)
-    plane_ways = _ways(src.pb, dst.pb, src.planes, _planes_meet)
-    best: tuple[tuple[int, int, int], tuple[Edge, ...]] | None = None
-    for lanes, planes in product(lane_ways, plane_ways):
-        for edges in _interleaved(src, lanes, planes):
-            clocks = max(edge.beats_per_pixel for edge in edges)
-            cost = (clocks, storage_bits(edges), len(edges))
-            if best is None or cost < best[0]:
-                best = cost, edges
-    assert best is not None  # through the common divisors no beat is wider than the wider end
-    return best[1]
-
-
-def storage_bits(edges: tuple[Edge, ...]) -> int:
-    """Bits of data held by the steps along a :func:`path` and the FIFOs between them."""
-    bits = sum(BETWEEN * edge.width for edge in edges[1:-1])
-    for a, b in zip(edges, edges[1:]):
-        narrow, wide = sorted((a, b), key=lambda edge: edge.width)
-        banks = 1
-        if a.pb == b.pb and a.plane_beats > 1 and _lane_parts(narrow, wide) > 1:
-            banks = 2 * a.plane_beats
-        bits += banks * wide.width + 2 * narrow.width
-    return bits
-
-
-def _lane_parts(narrow: Edge, wide: Edge) -> int:
-    """Narrow groups in a full wide one."""
-    return narrow.groups if wide.groups == 1 else wide.lanes // narrow.lanes
-
-
-def _lanes_meet(channels: int, a: int, b: int) -> bool:
-    return max(a, b) % min(a, b) == 0 or max(a, b) >= channels
-
-
-def _planes_meet(planes: int, a: int, b: int) -> bool:
-    return max(a, b) % min(a, b) == 0 or max(a, b) == planes
-
-
-def _ways(a: int, b: int, whole: int, meet) -> list[list[int]]:
-    """Values from ``a`` (left out) to ``b``, each next one a single step away."""
-    if a == b:
-        return [[]]
-    if meet(whole, a, b):
-        return [[b]]
-    return [[middle, b] for middle in sorted({gcd(a, b), min(lcm(a, b), whole), whole})]
-
-
-def _interleaved(edge: Edge, lanes: list[int], planes: list[int]):
-    """All orders of taking the lane and plane steps, without beats that are refused."""
-    if not lanes and not planes:
-        yield (edge,)
-        return
-    for change, rest in (
-        ({"lanes": lanes[0]} if lanes else None, (lanes[1:], planes)),
-        ({"pb": planes[0]} if planes else None, (lanes, planes[1:])),
-    ):
-        if change is None:
-            continue
-        try:
-            following = edge.resized(**change)
-        except DesignError:
-            continue
-        for tail in _interleaved(following, *rest):
-            yield (edge, *tail)
 
 
 def gear_steps(src: Edge, dst: Edge) -> list[PlaneStep | LaneSplit | LaneMerge]:

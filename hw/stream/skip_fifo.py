@@ -1,4 +1,4 @@
-"""Where the early branch of a fork waits: a FIFO of exact depth in the cheapest storage."""
+"""Where the early branch of a fork waits: a FIFO of exact depth in any kind of storage."""
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -6,27 +6,14 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
-__all__ = [
-    "KINDS",
-    "SkipFifo",
-    "full_rate_depth",
-    "latency_of",
-    "storage_bits",
-    "storage_depth",
-    "storage_kind",
-]
+__all__ = ["KINDS", "SkipFifo", "check_size", "full_rate_depth", "known", "latency_of"]
 
 KINDS = ("registers", "lutram", "block")
 
-_GRAIN = {"registers": 1, "lutram": 16, "block": 512}
 _LATENCY = {"registers": 1, "lutram": 1, "block": 3}
-
-# Shapes of one block RAM (bits a word, words) and the LUT4 it is worth: its share of the chip.
-_BLOCKS = {"ice40": (((16, 256), (8, 512), (4, 1024), (2, 2048)), 176)}
-_BLOCK = (((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), 200)
-_NO_LUT_RAM = ("ice40",)
 
 
 def latency_of(kind: str) -> int:
@@ -34,7 +21,7 @@ def latency_of(kind: str) -> int:
 
     A FIFO of ``depth`` passes ``min(1, depth / (latency + 1))`` beats a clock.
     """
-    return _LATENCY[_known(kind)]
+    return _LATENCY[known(kind)]
 
 
 def full_rate_depth(kind: str) -> int:
@@ -42,42 +29,15 @@ def full_rate_depth(kind: str) -> int:
     return latency_of(kind) + 1
 
 
-def storage_depth(kind: str, width: int, depth: int) -> int:
-    """``depth`` rounded up to what the storage has anyway: 16 words of LUT RAM, 512 of a block."""
-    _check(width, depth)
-    grain = _GRAIN[_known(kind)]
-    return -(-depth // grain) * grain
-
-
-def storage_bits(kind: str, width: int, depth: int) -> int:
-    """Bits of data that a FIFO built :func:`storage_depth` deep holds."""
-    return width * storage_depth(kind, width, depth)
-
-
-def storage_kind(width: int, depth: int, family: str) -> str:
-    """The cheapest storage, in LUT4 of ``family`` ('generic', 'ecp5', 'xilinx7' or 'ice40').
-
-    A register costs the LUT that shifts it; LUT RAM comes in pieces of 4 bits x 16 words (some 6
-    LUT4 with its share of the output selector); a block RAM, in the shape that needs fewest, costs
-    its share of the chip. iCE40 has no LUT RAM.
-    """
-    _check(width, depth)
-    shapes, worth = _BLOCKS.get(family, _BLOCK)
-    blocks = min(-(-width // bits) * -(-depth // words) for bits, words in shapes)
-    cost = {"registers": width * depth}
-    if family not in _NO_LUT_RAM:
-        cost["lutram"] = -(-width // 4) * -(-depth // 16) * 6 + 2 * depth.bit_length()
-    cost["block"] = blocks * worth + 2 * depth.bit_length()
-    return min(cost, key=lambda kind: cost[kind])
-
-
-def _known(kind: str) -> str:
+def known(kind: str) -> str:
+    """The kind itself. DesignError where there is no such storage."""
     if kind not in KINDS:
         raise DesignError(f"storage {kind!r} of a FIFO is not one of {', '.join(KINDS)}")
     return kind
 
 
-def _check(width: int, depth: int) -> None:
+def check_size(width: int, depth: int) -> None:
+    """DesignError where a FIFO holds nothing."""
     if width < 1 or depth < 1:
         raise DesignError(
             f"a skip FIFO needs a width and a depth of at least 1, not {width} and {depth}"
@@ -114,8 +74,8 @@ class SkipFifo(wiring.Component):
     level: Signal
 
     def __init__(self, width: int, depth: int, kind: str = "lutram", limited: bool = False):
-        _check(width, depth)
-        self.width, self.depth, self.kind, self.limited = width, depth, _known(kind), limited
+        check_size(width, depth)
+        self.width, self.depth, self.kind, self.limited = width, depth, known(kind), limited
         self.latency = latency_of(kind)
         members = {
             "i": In(stream.Signature(unsigned(width))),
@@ -169,16 +129,18 @@ class SkipFifo(wiring.Component):
                 # With one beat more than this register's, the new one comes to lie here.
                 m.d.sync += word.eq(Mux(level == k + 1, self.i.payload, behind))
 
+    @staticmethod
+    def memories_of(width: int, depth: int, kind: str) -> Memories:
+        if kind == "registers":
+            return {}
+        # A single row has no address; the second one is never reached.
+        return {"memory": MemoryShape(width, max(2, depth), "fifo" if kind == "block" else "comb")}
+
     def _memory(self, m: Module) -> Memory:
-        # A single row has no address; the second one is never reached. A row is never read in the
-        # clock in which it is written, which the synthesiser cannot know.
-        memory = Memory(  # pyright: ignore[reportCallIssue]
-            shape=unsigned(self.width),
-            depth=max(2, self.depth),
-            init=[],
-            attrs={"no_rw_check": 1},  # pyright: ignore[reportArgumentType]
-        )
-        m.submodules.memory = memory
+        shape = self.memories_of(self.width, self.depth, self.kind)["memory"]
+        # A row is never read in the clock in which it is written, which the synthesiser cannot
+        # know.
+        m.submodules.memory = memory = shape.make(attrs={"no_rw_check": 1})
         return memory
 
     def _lut_ram(self, m: Module, put: Value, take: Value, level: Signal) -> None:

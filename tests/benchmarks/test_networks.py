@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from repo import EXAMPLES
 
-from sterna.gen.device.memories import MemoryShape
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.hw.memory.shape import MemoryShape
 
 
 def test_synapses_count_at_every_pixel_and_step():

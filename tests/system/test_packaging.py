@@ -135,7 +135,7 @@ ARROWS = {
 # written from below upwards, a circle cannot be allowed
 ROOMS = {
     "hw.memory": set(),
-    "hw.stream": set(),
+    "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
     "hw.core": {"hw.dot", "hw.memory", "hw.stream"},
     "hw.control": {"hw.memory", "hw.stream"},
@@ -144,7 +144,7 @@ ROOMS = {
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": {"gen.device"},
-    "gen.design": set(),
+    "gen.design": {"gen.device"},
     "gen.model": {"gen.design", "gen.device", "gen.tools"},
     "gen.verilog": {"gen.design", "gen.tools"},
     "gen.fold": {"gen.design", "gen.device", "gen.model"},

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from sterna.gen.device.memories import MemoryShape, mapped
+from sterna.gen.device.memories import mapped
 from sterna.gen.fold.complete import fold
 from sterna.gen.model.cost import Cost, estimate, fitted
 from sterna.gen.tools.programs import run_tool
@@ -16,7 +16,7 @@ from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.hw.memory.weight_memory import style_attributes
+from sterna.hw.memory.shape import MemoryShape, style_attributes
 
 LIBRARIES = {
     "ecp5": "-lib +/lattice/lutrams_trellis.txt -lib +/lattice/brams_16kd.txt",

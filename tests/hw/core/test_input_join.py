@@ -17,8 +17,8 @@ from fuzzrun import random_folding
 from joincase import CASES, coefs, conv, network
 from streamtest import refusal
 
+import sterna.hw.core.conv_spec as core_spec
 import sterna.hw.core.input_join as join
-import sterna.hw.core.spiking_conv as spiking_conv
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import conv_spec
@@ -182,15 +182,16 @@ def test_queues_are_no_deeper_than_full_rate_needs(monkeypatch, name):
     case = case_of("in flight", 3)
     real = getattr(join, name)
     assert rate(case) == spec_of(case).interval
-    monkeypatch.setattr(spiking_conv, name, lambda *a: real(*a) - 1)
+    monkeypatch.setattr(core_spec, name, lambda *a: real(*a) - 1)
     assert rate(case) > spec_of(case).interval
 
 
 def test_more_credits_than_room_are_noticed(monkeypatch):
     case = case_of("two sums", 2)
-    real = join.SumQueue.depth.fget
+    real = join.SumQueue.depth_of
     stream_core(case, begin={"i": 400})
-    monkeypatch.setattr(join.SumQueue, "depth", property(lambda q: max(2, real(q) // 2)))  # type: ignore
+    halved = staticmethod(lambda *a: max(2, real(*a) // 2))
+    monkeypatch.setattr(join.SumQueue, "depth_of", halved)
     with pytest.raises(AssertionError):
         stream_core(case, begin={"i": 400})
 

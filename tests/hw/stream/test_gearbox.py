@@ -11,15 +11,8 @@ from streamtest import edge_beats, edge_unpack, refusal, run_streams
 from sterna.golden.errors import DesignError
 from sterna.hw.stream.bit_gearbox import BitGearbox
 from sterna.hw.stream.edge import Edge
-from sterna.hw.stream.gearbox import (
-    Gearbox,
-    LaneMerge,
-    LaneSplit,
-    PlaneStep,
-    clocks_per_pixel,
-    path,
-    storage_bits,
-)
+from sterna.hw.stream.gear_path import clocks_per_pixel, path, storage_bits
+from sterna.hw.stream.gearbox import Gearbox, LaneMerge, LaneSplit, PlaneStep
 from sterna.hw.stream.slices import Cut, Join
 
 

@@ -15,9 +15,6 @@ from sterna.hw.stream.skip_fifo import (
     SkipFifo,
     full_rate_depth,
     latency_of,
-    storage_bits,
-    storage_depth,
-    storage_kind,
 )
 
 
@@ -154,26 +151,10 @@ def test_netlist_of_a_limited_one():
     assert_lint_clean(SkipFifo(5, 6, "block", limited=True))
 
 
-def test_storage():
-    assert [storage_depth(kind, 8, 17) for kind in KINDS] == [17, 32, 512]
-    assert [storage_depth(kind, 8, 512) for kind in KINDS] == [512, 512, 512]
-    assert [storage_bits(kind, 8, 17) for kind in KINDS] == [136, 256, 4096]
-    assert storage_kind(4, 1, "ecp5") == "registers"
-    assert storage_kind(8, 16, "ecp5") == "lutram"
-    assert storage_kind(36, 512, "ecp5") == "block"
-    assert storage_kind(8, 16, "ice40") == "registers"  # no LUT RAM there
-    assert storage_kind(16, 200, "ice40") == "block"
-    assert storage_kind(2, 4100, "ecp5") == "block"  # one of 8192 x 2, not nine of 512 x 36
-    for family in ("generic", "ecp5", "xilinx7", "ice40"):
-        kinds = [storage_kind(16, depth, family) for depth in (1, 2, 8, 16, 64, 256, 1024)]
-        assert kinds == sorted(kinds, key=KINDS.index)  # deeper is never a smaller kind
-
-
 def test_refusals():
     values = "a skip FIFO needs a width and a depth of at least 1, not "
     assert refusal(lambda: SkipFifo(0, 4)) == values + "0 and 4"
     assert refusal(lambda: SkipFifo(4, 0)) == values + "4 and 0"
-    assert refusal(lambda: storage_kind(4, 0, "ecp5")) == values + "4 and 0"
     assert refusal(lambda: SkipFifo(4, 4, "wax")) == (
         "storage 'wax' of a FIFO is not one of registers, lutram, block"
     )
