@@ -30,7 +30,7 @@ from sterna.golden.disk import (
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.files import structure_ids, weights_id
 from sterna.golden.weights_image import read_weights_image
-from sterna.hw.memory.chain import WORD_BITS, Banks
+from sterna.hw.memory.chain import WORD_BITS, MemoryBanks
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]
 
@@ -166,7 +166,7 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
         raise FileError(f"{path}: does not hold this design's memories; pack it again")
     out = []
     for image in images:
-        words, banks = new.regions[image.number], Banks(image.depth, image.width)
+        words, banks = new.regions[image.number], MemoryBanks(image.depth, image.width)
         if len(words) != banks.words:
             raise FileError(f"{path}: memory '{image.name}' has another size; pack it again")
         rows = _rows(words, banks)
@@ -180,7 +180,7 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
     return out, MemoryImage("ident", len(rows), 32, rows, None, -1)
 
 
-def _rows(words: np.ndarray, banks: Banks) -> list[int]:
+def _rows(words: np.ndarray, banks: MemoryBanks) -> list[int]:
     """Row values of the linear words of a region."""
     table = words.reshape(banks.depth, -1)
     return [sum(int(row[k]) << WORD_BITS * k for k in range(banks.count)) for row in table.tolist()]

@@ -6,7 +6,7 @@ nothing else, takes one LUT and no flip-flop.
 
 from collections import Counter
 
-from sterna.hw.dot.compressor_tree import Plan
+from sterna.hw.dot.compressor_tree import TreePlan
 
 __all__ = ["Delays", "tree_delays"]
 
@@ -14,7 +14,9 @@ Delays = Counter[int]
 """Clocks of a delay -> how many bits."""
 
 
-def tree_delays(tree: Plan, late: int = 0, *, result: bool = True, leaves: bool = True) -> Delays:
+def tree_delays(
+    tree: TreePlan, late: int = 0, *, result: bool = True, leaves: bool = True
+) -> Delays:
     """How long the bits of a tree of counters and adders wait to be added; its sum is delayed by
     ``late`` clocks more. Of what also something else reads on the way each register is one by
     itself: of the sum without ``result``, of what is added without ``leaves``."""

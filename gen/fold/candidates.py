@@ -28,10 +28,10 @@ from sterna.hw.top.network_top import CoreInstance
 
 __all__ = ["Candidate", "bank_choices", "candidates", "read_choices"]
 
-NEAR = 1.6
+WORTH = 1.6
 """A folding is looked at where lanes and neurons alone say that it is at most this much dearer than
 the cheapest one that is as fast."""
-FEW = 3  # of those of equal pe
+PER_PE = 3  # of those of equal pe
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _worth(
     least, seen = float("inf"), []
     for _, cost, entries in sorted(rough, key=lambda r: (r[0], r[1])):
         least = min(least, cost)
-        if cost <= NEAR * least and entries not in seen:
+        if cost <= WORTH * least and entries not in seen:
             seen.append(entries)
             yield entries
     # One engine's rough count says little of the other's: no folding above goes for one of these.
@@ -144,7 +144,7 @@ def _worth(
             continue
         known = _with_engine(network, group, given, engine, family)
         for clocks, cost, entries in _rough(network, group, known, family) if known else ():
-            if cost <= NEAR * min([c for n, c, _ in rough if n <= clocks] or [cost]):
+            if cost <= WORTH * min([c for n, c, _ in rough if n <= clocks] or [cost]):
                 yield entries
 
 
@@ -229,7 +229,7 @@ def _together(
             fits = {n: [o for o in options if o[0] <= clocks] for n, options in of.items()}
             if not all(fits.values()):
                 continue
-            for k in range(FEW if len(group) == 1 else 1):
+            for k in range(PER_PE if len(group) == 1 else 1):
                 best = {n: sorted(f, key=lambda o: o[1]) for n, f in fits.items()}
                 if k >= max(map(len, best.values())):
                     break

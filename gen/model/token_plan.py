@@ -23,7 +23,7 @@ from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.stream.slices import Cut, Join
 from sterna.hw.top.network_top import Branch, TopSpec
 
-__all__ = ["Plan", "plan_of", "KINDS"]
+__all__ = ["TokenPlan", "plan_of", "KINDS"]
 
 KINDS = {
     name: number
@@ -50,7 +50,7 @@ KINDS = {
 
 
 @dataclass
-class Plan:
+class TokenPlan:
     """Units and channels. ``text``: for each unit its kind, then a counted list each of parameters,
     input channels and output channels. A channel is a number; it leaves one unit and enters one.
 
@@ -134,9 +134,9 @@ class Plan:
         return self.buffer(self.step("shifter", numbers, source))
 
 
-def plan_of(spec: TopSpec) -> Plan:
+def plan_of(spec: TopSpec) -> TokenPlan:
     """All of a :class:`NetworkTop` that decides when a beat moves."""
-    plan = Plan()
+    plan = TokenPlan()
     flags, at = _image(plan, spec)
     waiting = {spec.image: _spread(plan, at, spec.readings(spec.image))}
     for instance in spec.cores:
@@ -158,7 +158,7 @@ def plan_of(spec: TopSpec) -> Plan:
     return plan
 
 
-def _image(plan: Plan, spec: TopSpec) -> tuple[int, int]:
+def _image(plan: TokenPlan, spec: TopSpec) -> tuple[int, int]:
     """ImageInput: the channels of its flags and of its beats."""
     image = _asked(ImageInput(spec.edge, spec.height, spec.width, spec.axis_width))
     words, flags = plan.channel(), plan.channel()
@@ -171,7 +171,7 @@ def _image(plan: Plan, spec: TopSpec) -> tuple[int, int]:
     return flags, beats
 
 
-def _spread(plan: Plan, source: int, count: int) -> list[int]:
+def _spread(plan: TokenPlan, source: int, count: int) -> list[int]:
     """A stream for each of its readings."""
     if count < 2:
         return [source]
@@ -180,7 +180,7 @@ def _spread(plan: Plan, source: int, count: int) -> list[int]:
     return outputs
 
 
-def _branch(plan: Plan, branch: Branch, source: int) -> int:
+def _branch(plan: TokenPlan, branch: Branch, source: int) -> int:
     if branch.buffer is not None:
         kind, depth = branch.buffer
         out = plan.channel()
@@ -195,7 +195,7 @@ def _branch(plan: Plan, branch: Branch, source: int) -> int:
     return source
 
 
-def _merge(plan: Plan, spec: MergeSpec, inputs: list[int]) -> int:
+def _merge(plan: TokenPlan, spec: MergeSpec, inputs: list[int]) -> int:
     inputs = [plan.buffer(i) for i in inputs]
     out = plan.channel()
     if spec.mode == "concat":
@@ -205,13 +205,13 @@ def _merge(plan: Plan, spec: MergeSpec, inputs: list[int]) -> int:
     return out
 
 
-def _pool(plan: Plan, spec: PoolSpec, source: int) -> int:
+def _pool(plan: TokenPlan, spec: PoolSpec, source: int) -> int:
     g, clocks = spec.geometry, spec.visit_clocks
     visits = g.out_width * g.edge.beats_per_pixel
     return _core(plan, g, visits, clocks, clocks, spec.credits, spec.delays(), [source])
 
 
-def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
+def _neuron(plan: TokenPlan, spec: ConvSpec, inputs: list[int]) -> int:
     main, queues = spec.front, []
     for front, source in zip(spec.others, inputs[1:], strict=False):
         queues.append(
@@ -223,14 +223,14 @@ def _neuron(plan: Plan, spec: ConvSpec, inputs: list[int]) -> int:
     return _front(plan, main, spec.credits, spec.delays(), [inputs[0], *queues])
 
 
-def _front(plan: Plan, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
+def _front(plan: TokenPlan, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
     visits = f.geometry.out_width * f.output_groups
     items = f.folds * f.plane_groups
     return _core(plan, f.geometry, visits, items, f.visit_clocks, credits, delays, inputs)
 
 
 def _core(
-    plan: Plan,
+    plan: TokenPlan,
     g: Geometry,
     visits: int,
     items: int,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.gen.model.token_plan import Plan, plan_of
+from sterna.gen.model.token_plan import TokenPlan, plan_of
 from sterna.gen.tools.native_cpp import library
 from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.top.network_top import TopSpec
@@ -92,15 +92,15 @@ class TokenModel:
     """The timing of everything in ``NetworkTop(spec)``; a million beats take some 20 ms.
 
     The buffers are those of ``spec.buffers``, in order; ``depths`` and ``kinds`` of a run replace
-    the built ones. A bare :class:`Plan` will do, too.
+    the built ones. A bare :class:`TokenPlan` will do, too.
 
     Raises:
         ToolMissing: there is no g++.
     """
 
-    def __init__(self, spec: TopSpec | Plan):
-        self.plan = spec if isinstance(spec, Plan) else plan_of(spec)
-        self.buffers = [] if isinstance(spec, Plan) else spec.buffers
+    def __init__(self, spec: TopSpec | TokenPlan):
+        self.plan = spec if isinstance(spec, TokenPlan) else plan_of(spec)
+        self.buffers = [] if isinstance(spec, TokenPlan) else spec.buffers
         self._text = np.array(self.plan.text, np.int64)
         self._lib = _library()
         self._model = self._lib.sterna_tokens_new(self.plan.channels)

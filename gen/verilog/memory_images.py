@@ -19,7 +19,7 @@ from sterna.golden.network import Network
 from sterna.golden.weights_image import pack_weights_image
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.spiking_conv import front_name
-from sterna.hw.memory.chain import Banks
+from sterna.hw.memory.chain import MemoryBanks
 from sterna.hw.top.network_top import core_modules
 
 __all__ = [
@@ -168,7 +168,7 @@ def ident_image(network: Network, images: Sequence[MemoryImage]) -> MemoryImage:
 
 def region_words(image: MemoryImage) -> np.ndarray:
     """uint32 words at chain addresses 0 .. : row r, bank k at ``r * 2**bankbits + k``."""
-    return np.array(Banks(image.depth, image.width).linear(image.rows), np.uint32)
+    return np.array(MemoryBanks(image.depth, image.width).linear(image.rows), np.uint32)
 
 
 def mem_texts(image: MemoryImage) -> dict[str, str]:

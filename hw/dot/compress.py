@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
-from sterna.hw.dot.compressor_tree import Plan, build, count_bits, plan
+from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
 from sterna.hw.memory.delay import delay
 
 __all__ = ["DotProduct", "check_lanes"]
@@ -156,7 +156,7 @@ class DotProduct(wiring.Component):
             m.d.comb += self.pop.eq(self._output(m, self._pop_tree, spikes, "pop"))
         return m
 
-    def _output(self, m: Module, tree: Plan, leaves: list[list[Value]], name: str) -> Value:
+    def _output(self, m: Module, tree: TreePlan, leaves: list[list[Value]], name: str) -> Value:
         """The sums of one kind of tree, side by side, at this component's latency."""
         late = self.latency - tree.latency
         digits = delay(m, Cat(build(m, tree, leaves, name)), late, f"{name}_delay_{{0}}", True)

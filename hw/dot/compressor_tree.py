@@ -16,7 +16,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from sterna.golden.fabric import TreeShape, fabric_of
 
-__all__ = ["Counter", "Adder", "Stage", "Plan", "build", "count_bits", "plan"]
+__all__ = ["Counter", "Adder", "Stage", "TreePlan", "build", "count_bits", "plan"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TreePlan:
     """``leaves[k]`` are the ids of weight 2**k that enter, ``result`` the sum's (None = 0).
 
     ``latency`` in clocks from the leaves' inputs to the sum, ``cost`` in LUTs by the model.
@@ -151,7 +151,7 @@ def _draft(
     depth: int,
     levels: int,
     arities: tuple[int, ...],
-) -> Plan | None:
+) -> TreePlan | None:
     draft = _Draft([], shape, depth)
     draft.columns = [[draft.new() for _ in range(h)] for h in (*heights, *[0] * width)[:width]]
     leaves = tuple(tuple(column) for column in draft.columns)
@@ -164,13 +164,13 @@ def _draft(
         draft.register()
     result = tuple(column[0] if column else None for column in draft.columns)
     latency = sum(stage.register for stage in draft.stages)
-    return Plan(leaves, tuple(draft.stages), result, latency, draft.cost)
+    return TreePlan(leaves, tuple(draft.stages), result, latency, draft.cost)
 
 
 @lru_cache(maxsize=4096)
-def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Plan:
+def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> TreePlan:
     shape = fabric_of(family).tree
-    plans: list[Plan] = []
+    plans: list[TreePlan] = []
     for arities in shape.tried:
         for levels in range(32):
             draft = _draft(heights, width, shape, depth, levels, arities)
@@ -182,7 +182,7 @@ def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Plan
 
 def plan(
     heights: Sequence[int], width: int, family: str, masked: bool = False, depth: int = 0
-) -> Plan:
+) -> TreePlan:
     """The cheapest tree from ``heights[k]`` bits of weight ``2**k`` to a sum of ``width`` bits.
 
     The caller chooses ``width`` such that the sum cannot overflow; carries out of it never occur
@@ -211,7 +211,11 @@ def count_bits(bits: Sequence[Value]) -> list[Value]:
 
 
 def build(
-    m: Module, tree: Plan, leaves: Sequence[Sequence[Value]], name: str, trees: int | None = None
+    m: Module,
+    tree: TreePlan,
+    leaves: Sequence[Sequence[Value]],
+    name: str,
+    trees: int | None = None,
 ) -> list[Value]:
     """Build ``tree`` in ``m.d.sync``; ``leaves[k][i]`` are vectors, one bit per parallel tree.
 

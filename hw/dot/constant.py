@@ -18,7 +18,7 @@ from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import check_lanes
-from sterna.hw.dot.compressor_tree import Plan, build, count_bits, plan
+from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
 from sterna.hw.dot.sharing import Terms, Triple, share
 from sterna.hw.memory.delay import delay
 
@@ -32,7 +32,7 @@ class _Tree:
     terms: Terms
     width: int
     constant: int
-    tree: Plan | None  # None: no weight but zeros
+    tree: TreePlan | None  # None: no weight but zeros
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class ConstantPlan:
     triples: tuple[Triple, ...]
     trees: tuple[_Tree, ...]
     early: int
-    pop: Plan | None
+    pop: TreePlan | None
     side: tuple[int, ...]
     latency: int
     cost: int
 
-    def waits(self, tree: Plan, after: int) -> int:
+    def waits(self, tree: TreePlan, after: int) -> int:
         """Clocks for which the sum of a tree, whose leaves are there ``after`` so many, waits. The
         subtraction of the popcount ends in a register of its own."""
         return self.latency - (self.pop is not None) - after - tree.latency

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.tables import TablesDot, load_layout
-from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
+from sterna.hw.memory.chain import WORD_BITS, Chain, ChainNode, MemoryBanks
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
 
@@ -25,7 +25,7 @@ def copy_depth(rows: int, row_width: int) -> int:
 
 def copy_words(rows: Sequence[int], row_width: int) -> list[int]:
     """Those words, of rows as `WeightMemory` has them: low bits first."""
-    banks = Banks(1, row_width)
+    banks = MemoryBanks(1, row_width)
     return [word for row in rows for word in banks.split(row)]
 
 
@@ -76,7 +76,7 @@ class Expander(wiring.Component):
         }
         self.node: ChainNode | None = None
         if region is not None:
-            self.node = ChainNode(region, Banks(self.depth, WORD_BITS), row_latency=_LATENCY)
+            self.node = ChainNode(region, MemoryBanks(self.depth, WORD_BITS), row_latency=_LATENCY)
             members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
         super().__init__(members)
 

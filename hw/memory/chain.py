@@ -7,7 +7,15 @@ turns the word into a response; a word that returns unchanged was for nobody, wh
 master knows of a wrong region or address.
 """
 
-__all__ = ["ADDRESS_BITS", "REGION_BITS", "Banks", "Chain", "ChainNode", "ChainOp", "ChainWord"]
+__all__ = [
+    "ADDRESS_BITS",
+    "REGION_BITS",
+    "MemoryBanks",
+    "Chain",
+    "ChainNode",
+    "ChainOp",
+    "ChainWord",
+]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +61,7 @@ Chain = wiring.Signature({"word": Out(ChainWord)})
 
 
 @dataclass(frozen=True)
-class Banks:
+class MemoryBanks:
     """How a memory of ``depth`` rows of ``width`` bits is seen from the chain.
 
     A row is cut into banks of 32 bits, low bits first; the last may be narrower and reads
@@ -144,7 +152,7 @@ class ChainNode(wiring.Component):
     rdata : in, ``width`` bits, the row
     """
 
-    def __init__(self, region: int, banks: Banks, row_latency: int = 2):
+    def __init__(self, region: int, banks: MemoryBanks, row_latency: int = 2):
         if not 0 <= region < 1 << REGION_BITS:
             raise DesignError(
                 f"region {region} does not fit the chain; number regions 0..{2**REGION_BITS - 1}"

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
-from sterna.hw.memory.chain import WORD_BITS, Banks, Chain, ChainNode
+from sterna.hw.memory.chain import WORD_BITS, Chain, ChainNode, MemoryBanks
 from sterna.hw.memory.shape import Memories, MemoryShape
 
 
@@ -22,7 +22,7 @@ class WeightMemory(wiring.Component):
     clock. Rows behind ``depth`` are not defined; the reader must not use them.
 
     With a ``region`` the memory is a ram: it sits in the chain and is cut into banks of at most 32
-    bits, each written on its own (see `Banks`). ``init`` is then only what a simulation or a
+    bits, each written on its own (see `MemoryBanks`). ``init`` is then only what a simulation or a
     bitstream starts with. A chain access owns the address, so the reader must be idle during one
     and for two clocks after; the chain's master sees to it.
 
@@ -57,7 +57,7 @@ class WeightMemory(wiring.Component):
         style: str = "auto",
         compact: bool = False,
     ):
-        self.banks = Banks(depth, width)
+        self.banks = MemoryBanks(depth, width)
         self.depth, self.width, self.region = depth, width, region
         self.memories = self.memories_of(depth, width, region is not None, style)
         # A chain access needs the row to wait, not the address.
@@ -89,7 +89,7 @@ class WeightMemory(wiring.Component):
         rows = max(2, depth)  # a single row has no address; the second one is never reached
         if not chained:
             return {"memory": MemoryShape(width, rows, "rom", style)}
-        widths = enumerate(Banks(depth, width).widths)
+        widths = enumerate(MemoryBanks(depth, width).widths)
         return {f"bank_{k}": MemoryShape(w, rows, "bank", style) for k, w in widths}
 
     def elaborate(self, platform):

@@ -5,7 +5,7 @@ that does not help.
 import random
 
 from sterna.gen.design.rows import row_interval, spare_rows
-from sterna.gen.model.token_plan import Plan, _core
+from sterna.gen.model.token_plan import TokenPlan, _core
 from sterna.gen.model.tokens import ENDLESS, TokenModel
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import Edge
@@ -24,7 +24,7 @@ def geometry(draw: random.Random) -> Geometry:
 
 def alone(g: Geometry, visits: int, items: int, pitch: int, images: int) -> float:
     """The same core between ends that never wait, beat by beat."""
-    plan = Plan(words=g.input_beats, packet=g.out_height * visits)
+    plan = TokenPlan(words=g.input_beats, packet=g.out_height * visits)
     at, flags = plan.channel(), plan.channel()
     plan.images = plan.unit("source", [0, plan.words, ENDLESS], [], [at, flags])
     plan.unit("sink", [1, 0], [flags], [])

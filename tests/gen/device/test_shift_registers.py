@@ -11,7 +11,7 @@ from sterna.gen.model.features import with_memories
 from sterna.gen.model.parts import Part
 from sterna.gen.tools.yosys import synth
 from sterna.hw.core.lane_turns import LaneTurns
-from sterna.hw.dot.compressor_tree import Counter, Plan, Stage
+from sterna.hw.dot.compressor_tree import Counter, Stage, TreePlan
 from sterna.hw.dot.constant import ConstantDot
 
 
@@ -55,7 +55,7 @@ def test_shift_registers_of_sums_that_take_turns(steps, tmp_path):
 
 def test_every_register_of_a_tree_is_counted_once():
     # Bits 0 to 2 are added to 4 and 5; 3 waits for them, and with 5 one clock more.
-    tree = Plan(
+    tree = TreePlan(
         leaves=((0, 1, 2), (3,)),
         stages=(
             Stage((), True, (0, 1, 2, 3)),

@@ -11,7 +11,7 @@ from fuzzrun import clocks_differ
 
 from sterna.gen.design.top_spec import top_spec
 from sterna.gen.fold.complete import fold
-from sterna.gen.model.token_plan import KINDS, Plan
+from sterna.gen.model.token_plan import KINDS, TokenPlan
 from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools.native_cpp import library
 from sterna.gen.tools.programs import ToolFailed
@@ -133,7 +133,7 @@ def test_windows_below_the_image_take_back_rows_that_were_free():
 
 def line(*steps, words=40):
     """A source, units of one input and output, and a sink; returns the clocks of the output."""
-    plan = Plan(words=words, packet=words)
+    plan = TokenPlan(words=words, packet=words)
     at, flags = plan.channel(), plan.channel()
     plan.images = plan.unit("source", [1, words, 16], [], [at, flags])
     plan.unit("sink", [1, 0], [flags], [])
@@ -185,7 +185,7 @@ def test_cutting_and_joining_take_the_clocks_of_the_narrow_side():
 def test_a_concat_stands_still_without_room_for_its_second_input(depth, stuck):
     # Five beats of input 0 first: the fork goes on to beat 4 when branch 1 has taken beats 0 to
     # 3, and two of those fit into the merge's own buffer.
-    plan = Plan(words=20, packet=20)
+    plan = TokenPlan(words=20, packet=20)
     at, flags, one, two, out = (plan.channel() for _ in range(5))
     plan.images = plan.unit("source", [1, 20, 16], [], [at, flags])
     plan.unit("sink", [1, 0], [flags], [])

@@ -29,7 +29,7 @@ from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readou
 from sterna.golden.rule import NeuronRule
 from sterna.golden.weights_image import parse_weights_image
 from sterna.golden.window import window_split
-from sterna.hw.memory.chain import Banks
+from sterna.hw.memory.chain import MemoryBanks
 
 
 def weight_of(row, at, kind):
@@ -200,7 +200,7 @@ def test_region_words_are_the_banks():
     assert [int(low) | int(high) << 32 for low, high in words.reshape(-1, 2)] == IMAGE.rows
     one = region_words(MemoryImage("p", 2, 65, [1 << 64 | 7, 5], 0, 0))
     assert one.tolist() == [7, 0, 1, 0, 5, 0, 0, 0]
-    assert Banks(2, 65).words == len(one)
+    assert MemoryBanks(2, 65).words == len(one)
 
 
 def small(threshold=(5, 9), reset_by=None, bias=None, v_init=None):

@@ -7,10 +7,10 @@ import pytest
 from sterna.gen.tools.yosys import synth
 from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.compressor_tree import Counter, Plan, plan
+from sterna.hw.dot.compressor_tree import Counter, TreePlan, plan
 
 
-def evaluate(tree: Plan, leaves: list[list[int]]) -> int:
+def evaluate(tree: TreePlan, leaves: list[list[int]]) -> int:
     """The sum a plan computes; every id must exist when used and none may be used twice."""
     bits: dict[int, int] = {}
     for ids, values in zip(tree.leaves, leaves, strict=False):

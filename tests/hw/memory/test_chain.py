@@ -8,13 +8,13 @@ from amaranth.lib.wiring import In, Out
 from axildriver import Design, simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.memory.chain import ADDRESS_BITS, REGION_BITS, Banks, Chain, ChainOp
+from sterna.hw.memory.chain import ADDRESS_BITS, REGION_BITS, Chain, ChainOp, MemoryBanks
 from sterna.hw.memory.chain_master import PATIENCE, ChainMaster
 from sterna.hw.memory.weight_memory import WeightMemory
 
 
 def test_banks_addresses():
-    banks = Banks(depth=3, width=70)
+    banks = MemoryBanks(depth=3, width=70)
     assert (banks.count, banks.bits, banks.words, banks.widths) == (3, 2, 12, (32, 32, 6))
     assert [banks.address(r, k) for r in range(3) for k in range(3)] == [
         0,
@@ -30,7 +30,7 @@ def test_banks_addresses():
     row = 0x2A_DEADBEEF_01234567
     assert banks.split(row) == (0x01234567, 0xDEADBEEF, 0x2A)
     assert banks.linear([row]) == [0x01234567, 0xDEADBEEF, 0x2A] + [0] * 9
-    assert Banks(5, 32).words == 5 and Banks(5, 33).words == 10
+    assert MemoryBanks(5, 32).words == 5 and MemoryBanks(5, 33).words == 10
     with pytest.raises(DesignError, match="row 3 bank 0"):
         banks.address(3)
 
