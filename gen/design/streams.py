@@ -103,7 +103,8 @@ def _buffer_cost(
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
     g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
-    memory = min(memory_prices(edge.width, g.bank_depth, family).values())
+    # In the widest shape of a block alone: with all of them, designs would get narrower beats.
+    memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
     choices = edge.lanes // split.channels * (edge.pb // folding.tp)
     if is_depthwise(node, shape):
         choices = edge.pb // folding.tp

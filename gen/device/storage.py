@@ -13,15 +13,17 @@ _DEAREST = 200.0
 
 
 @lru_cache(maxsize=1 << 14)
-def memory_prices(width: int, depth: int, family: str) -> dict[str, float]:
+def memory_prices(width: int, depth: int, family: str, wide: bool = False) -> dict[str, float]:
     """LUT4 of a memory by the kind of its storage, of those that the family has.
 
     LUT RAM comes in pieces of 4 bits x 16 words (some 6 LUT4 with its share of the output
-    selector); a block RAM, in the shape that needs fewest, costs its share of the chip.
+    selector); a block RAM, in the shape that needs fewest (``wide``: in its widest), costs its
+    share of the chip.
     """
     of = family_of(family)
     least = min(block.count for block in of.blocks)
     shapes = [shape for block in of.blocks if block.count == least for shape in block.shapes]
+    shapes = [max(shapes)] if wide else shapes
     blocks = min(-(-width // bits) * -(-depth // words) for bits, words in shapes)
     out = {"block": blocks * min(of.block_worth, _DEAREST)}
     if of.fabric.lut_ram is None:

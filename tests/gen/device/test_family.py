@@ -36,7 +36,6 @@ NAMED = {
     "hw/dot/constant.py": "the same",
     "hw/dot/tables.py": "the same",
     "gen/tools/fmax.py": "Fmax is measured on ECP5 alone",
-    "hw/stream/skip_fifo.py": "the price of storage",
     "sim/netlist.py": "the default: yosys has models of all cells of iCE40",
     "sim/simulator.py": "the same",
     "sterna/boardsim_command.py": "the board of the demonstration",

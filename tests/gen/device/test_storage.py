@@ -4,6 +4,7 @@ import pytest
 
 from sterna.gen.device.storage import memory_prices, storage_bits, storage_depth, storage_kind
 from sterna.golden.errors import DesignError
+from sterna.golden.fabric import FABRICS
 from sterna.hw.stream.skip_fifo import KINDS
 
 
@@ -17,7 +18,7 @@ def test_storage():
     assert storage_kind(8, 16, "ice40") == "registers"  # no LUT RAM there
     assert storage_kind(16, 200, "ice40") == "block"
     assert storage_kind(2, 4100, "ecp5") == "block"  # one of 8192 x 2, not nine of 512 x 36
-    for family in ("generic", "ecp5", "xilinx7", "ice40"):
+    for family in FABRICS:
         kinds = [storage_kind(16, depth, family) for depth in (1, 2, 8, 16, 64, 256, 1024)]
         assert kinds == sorted(kinds, key=KINDS.index)  # deeper is never a smaller kind
     with pytest.raises(DesignError, match="of at least 1, not 4 and 0"):
@@ -29,3 +30,6 @@ def test_prices_are_those_of_storage_that_the_family_has():
     assert memory_prices(8, 16, "ecp5") == {"lutram": 12, "block": 200}
     assert memory_prices(8, 16, "ice40") == {"block": 176}
     assert memory_prices(2, 4100, "xilinx7")["block"] == 200
+    assert memory_prices(8, 1024, "ecp5")["block"] == 200
+    assert memory_prices(8, 1024, "ecp5", wide=True)["block"] == 400
+    assert memory_prices(8, 1024, "ice40", wide=True)["block"] == 4 * 176
