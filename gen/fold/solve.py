@@ -28,7 +28,8 @@ from sterna.gen.fold.goals import (
 )
 from sterna.gen.fold.improve import SHORT
 from sterna.gen.fold.search import Search
-from sterna.golden.errors import DesignError
+from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.names import show
 from sterna.golden.network import Network
 
 __all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
@@ -146,10 +147,14 @@ def solve(
         Nothing is fast or small enough (`NothingFits` without ``fps``; names what limits, and the
         way out), or a setting is none.
     UsageError
-        A goal is no positive number.
+        A goal is no positive number; ``limits`` are none, or not alone.
     """
     check_network(network)
     check_goals(fps, luts, board)
+    if limits is not None and not (isinstance(limits, Limits) and board is None and luts is None):
+        raise UsageError(
+            f"limits {show(limits)}: give a Limits, or a board or LUTs in its place, not both"
+        )
     check_settings(
         family=family,
         clock_mhz=clock_mhz,

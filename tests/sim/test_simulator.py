@@ -123,6 +123,7 @@ def test_weights_are_written_at_run_time(build, simulator, tmp_path):
     write_weights_image(tmp_path / "w", "0" * 64, files.weights_id(other), regions)
     with pytest.raises(FileError, match="the weights are for structure 0000000000000000"):
         simulator.load(tmp_path / "w")
+    simulator.load(build.folder / "weights.sterna")  # the tests after this one share it
 
 
 def test_reset_in_mid_image(build, simulator):

@@ -15,7 +15,18 @@ from sterna.golden.errors import SternaError
 __all__ = ["library", "forward", "backward", "Clip", "SumPool", "is_dense"]
 
 RESETS = {"subtract": 0, "zero": 1, "none": 2}
-FLAGS = ("-O3", "-march=native", "-ffast-math")
+# What -ffast-math stands for, flag by flag: by that name GCC also links a start-up that makes every
+# float of the whole process lose its subnormals.
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+    "-freciprocal-math",
+    "-ffinite-math-only",
+)
 
 
 class _Spec(ctypes.Structure):

@@ -1,6 +1,8 @@
 """The training scan against golden's, the compiled kernel against the torch loop."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -159,3 +161,18 @@ def test_sum_pool_equals_avg_pool() -> None:
         want.backward(grad)
         torch.testing.assert_close(out, want)
         torch.testing.assert_close(x.grad, y.grad)
+
+
+def test_the_fast_loop_leaves_small_floats_alone():
+    """Made with -ffast-math, it would take the subnormals of the whole process when it is loaded."""
+    code = (
+        "from sterna.train.module import fastscan\n"
+        "assert fastscan.library() is not None\n"
+        "assert 5e-324 * 1.0 > 0 and 2.0**-1060 * 2.0 > 0\n"
+        "import numpy as np\n"
+        "assert (np.full(64, 2.0**-1060) * 2.0 > 0).all()"
+    )
+    if fastscan.library() is None:
+        pytest.skip("no C++ compiler")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
