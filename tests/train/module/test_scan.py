@@ -164,7 +164,7 @@ def test_sum_pool_equals_avg_pool() -> None:
 
 
 def test_the_fast_loop_leaves_small_floats_alone():
-    """Made with -ffast-math, it would take the subnormals of the whole process when it is loaded."""
+    """Made with -ffast-math, it would take the subnormals of the whole process when loaded."""
     code = (
         "from sterna.train.module import fastscan\n"
         "assert fastscan.library() is not None\n"
