@@ -9,6 +9,7 @@ FOLDERS = ("golden", "hw", "gen", "sim", "host", "train", "sterna")
 OWN = {
     # What a program of the flow wrote a moment ago, in a folder of ours.
     "gen/board/place.py",
+    "gen/tools/fmax.py",
     "gen/tools/yosys.py",
     "gen/tools/block_ram_registers.py",
     "sim/cocotb_runner.py",

@@ -8,6 +8,7 @@ from sterna.gen.design.rows import row_interval, spare_rows
 from sterna.gen.model.token_plan import TokenPlan, _core
 from sterna.gen.model.tokens import ENDLESS, TokenModel
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.law import Delays
 from sterna.hw.stream.edge import Edge
 
 
@@ -29,7 +30,7 @@ def alone(g: Geometry, visits: int, items: int, pitch: int, images: int) -> floa
     plan.images = plan.unit("source", [0, plan.words, ENDLESS], [], [at, flags])
     plan.unit("sink", [1, 0], [flags], [])
     plan.input = at
-    plan.output = _core(plan, g, visits, items, pitch, 1 << 20, 2, [9], [at])
+    plan.output = _core(plan, g, visits, items, pitch, 1 << 20, Delays((9,), 2), [at])
     plan.limit = plan.unit("sink", [plan.packet, 0, 1, 2, 0], [plan.output], []) + 1
     return float(TokenModel(plan).run(images).interval)
 

@@ -199,10 +199,12 @@ def test_more_credits_than_room_are_noticed(monkeypatch):
 @pytest.mark.parametrize("late", ["i_1", "s_0"])
 def test_a_visit_begun_too_early_is_noticed(monkeypatch, late):
     case = case_of("in flight", 2)
-    real = join.Credit
-    monkeypatch.setattr(
-        join, "Credit", lambda count, start=None: real(count + 1, 1 if start == 0 else start)
-    )
+
+    class Early(join.Credit):
+        def __init__(self, count, start=None):
+            super().__init__(count + 1, 1 if start == 0 else start)
+
+    monkeypatch.setattr(join, "Credit", Early)
     with pytest.raises(AssertionError):
         stream_core(case, begin={late: 400})
 

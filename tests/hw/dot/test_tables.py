@@ -145,13 +145,12 @@ def test_random(number, family, rows, monkeypatch):
     kind = ("ternary", "binary")[(number + rows) % 2]
     rng = random.Random(repr((number, kind)))
     # Tables hold anything when the power comes on, and the bus has several pieces.
-    monkeypatch.setattr(
-        tables,
-        "Memory",
-        lambda shape, depth, init: Memory(
-            shape=shape, depth=depth, init=[rng.getrandbits(shape.width) for _ in range(depth)]
-        ),
-    )
+
+    def power_on(shape, depth, init, attrs):
+        anything = [rng.getrandbits(shape.width) for _ in range(depth)]
+        return Memory(shape=shape, depth=depth, init=init or anything, attrs=attrs)
+
+    monkeypatch.setattr("sterna.hw.memory.shape.Memory", power_on)
     monkeypatch.setattr(tables, "SEGMENT", 5)
     weights = [drawn(pe, simd, kind, rng) for _ in range(rows)]
     width = (simd * (2 ** min(tp, bits) - 1)).bit_length() + 1
