@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sterna.gen.design.engines import check_engine
 from sterna.gen.design.folding import KEYS, Folding, check_keys
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.legal import is_depthwise
-from sterna.golden.bounds import node_bounds, signed_bits, weighted_interval
+from sterna.golden.bounds import RuleBounds, node_bounds, signed_bits, weighted_interval
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
@@ -85,8 +86,11 @@ def weight_rows(
 
 def front_keys(folding: Folding) -> dict[str, Any]:
     """The keys of a folding that shape a front: those that a `FrontSpec` has, too."""
-    names = {f.name for f in fields(FrontSpec)}
-    return {k: getattr(folding, k) for k in KEYS if k in names}
+    return {k: getattr(folding, k) for k in _FRONT_KEYS}
+
+
+_FRONT_FIELDS = {f.name for f in fields(FrontSpec)}
+_FRONT_KEYS = tuple(k for k in KEYS if k in _FRONT_FIELDS)
 
 
 def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = False) -> FrontSpec:
@@ -96,7 +100,10 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     """
     node, target = network.weighted(core.name), network.neuron(core.target)
     shape = network.shape[node.input]
-    check_keys(network, core.name, core)
+    try:
+        _check_keys(network, core.name, *(getattr(core, key) for key in KEYS))
+    except TypeError:  # a value that cannot be kept: of no key
+        check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
     channels, kernel = window_of(node, shape)
@@ -139,9 +146,21 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     )
 
 
+@lru_cache(maxsize=1 << 14, typed=True)
+def _check_keys(network: Network, name: str, *values: Any) -> None:
+    """`check_keys`, once for each folding."""
+    check_keys(network, name, Folding(**dict(zip(KEYS, values, strict=True))))
+
+
 def _declared(core: CoreDesign) -> bool:
     """Sized for what it declares, not for the weights at hand."""
     return core.memory == "ram" or core.patchable
+
+
+@lru_cache(maxsize=1 << 10)
+def _bounds(network: Network, name: str, reloadable: bool, ranges: Any) -> RuleBounds:
+    """`node_bounds`, kept: a search asks for the same neurons in thousands of foldings."""
+    return node_bounds(network, name, reloadable, ranges and dict(ranges))
 
 
 def conv_spec(
@@ -177,7 +196,7 @@ def conv_spec(
         assert core.ranges is not None
         ranges = {k: (v[0], v[1]) for k, v in core.ranges.items()}
     reloadable = any(map(_declared, by_name.values()))
-    bounds = node_bounds(network, core.target, reloadable, ranges)
+    bounds = _bounds(network, core.target, reloadable, tuple(ranges.items()) if ranges else None)
     readout = target.mode if isinstance(target, Readout) else None
     params = NeuronParams(target.rule, bounds, network.steps, readout != "membrane", ranges)
     spec = ConvSpec(

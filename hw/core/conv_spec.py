@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
@@ -179,7 +180,7 @@ class ConvSpec:
         row = ScanBanks.row_clocks(self.banks, self.param_depth)
         return max(row, add_up_clocks(self.term_clocks))
 
-    @property
+    @cached_property
     def turns(self) -> int:
         """Turns in which a visit's outputs share the neuron scans: as many as its clocks allow.
 

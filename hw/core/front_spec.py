@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sterna.golden.fabric import fabric_of
@@ -199,6 +199,10 @@ class FrontSpec:
 
     def step_clocks(self) -> tuple[int, ...]:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
+        return self._step_clocks
+
+    @cached_property
+    def _step_clocks(self) -> tuple[int, ...]:
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
         dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
         whole = dot + (self.folds - 1) * self.plane_groups + self.sum_latency
