@@ -10,6 +10,7 @@ A block is 2048 words of 9 bits (ECP5) or 256 words of 16 bits (iCE40).
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ _MIRROR = np.array([int(f"{k:04b}"[::-1], 2) for k in range(16)])
 
 
 @dataclass(frozen=True)
-class _Format:
+class _Format(ABC):
     """How a configuration's text has block RAMs: the keyword, words and bits of a block, the depths
     that its layouts have."""
 
@@ -41,20 +42,21 @@ class _Format:
     width: int
     depths: tuple[int, ...]
 
+    @abstractmethod
     def parse(self, text: str) -> list[int]:
         """The words of a block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, words: np.ndarray) -> str:
-        raise NotImplementedError
+        """The text of a block of these words."""
 
+    @abstractmethod
     def lines(self, depth: int) -> int:
         """Data bits of a block that is used ``depth`` rows deep."""
-        raise NotImplementedError
 
+    @abstractmethod
     def where(self, depth: int, line: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
         """(word, bit) of data bit ``line`` in rows 0 .. rows-1."""
-        raise NotImplementedError
 
 
 class _Config(_Format):
