@@ -7,6 +7,7 @@ ask the same functions: `check_keys` of what is said, `refusal` of a folding as 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from sterna.gen.design.graph import weighted_inputs
@@ -175,8 +176,9 @@ KEYS = {
 assert list(KEYS) == [f.name for f in fields(Folding)]
 
 
+@lru_cache(maxsize=1 << 12)
 def legal_values(network: Network, name: str, key: str) -> Sequence[Any]:
-    """Of a weighted node, by themselves."""
+    """Of a weighted node, by themselves; kept, since every design of a search is checked."""
     return KEYS[key].legal(network, name)
 
 

@@ -100,10 +100,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     """
     node, target = network.weighted(core.name), network.neuron(core.target)
     shape = network.shape[node.input]
-    try:
-        _check_keys(network, core.name, *(getattr(core, key) for key in KEYS))
-    except TypeError:  # a value that cannot be kept: of no key
-        check_keys(network, core.name, core)
+    check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
     channels, kernel = window_of(node, shape)
@@ -144,12 +141,6 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         weights=contents,
         **front_keys(core),
     )
-
-
-@lru_cache(maxsize=1 << 14, typed=True)
-def _check_keys(network: Network, name: str, *values: Any) -> None:
-    """`check_keys`, once for each folding."""
-    check_keys(network, name, Folding(**dict(zip(KEYS, values, strict=True))))
 
 
 def _declared(core: CoreDesign) -> bool:

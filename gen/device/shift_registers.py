@@ -5,6 +5,7 @@ nothing else, takes one LUT and no flip-flop.
 """
 
 from collections import Counter
+from functools import lru_cache
 
 from sterna.hw.dot.compressor_tree import TreePlan
 
@@ -14,20 +15,14 @@ Delays = Counter[int]
 """Clocks of a delay -> how many bits."""
 
 
+@lru_cache(maxsize=1 << 14)
 def tree_delays(
     tree: TreePlan, late: int = 0, *, result: bool = True, leaves: bool = True
 ) -> Delays:
     """How long the bits of a tree of counters and adders wait to be added; its sum is delayed by
     ``late`` clocks more. Of what also something else reads on the way each register is one by
-    itself: of the sum without ``result``, of what is added without ``leaves``."""
-    # Kept with the tree: a search asks for the same ones in thousands of foldings.
-    known = tree.__dict__.setdefault("_delays", {})
-    if (late, result, leaves) not in known:
-        known[late, result, leaves] = _tree_delays(tree, late, result, leaves)
-    return known[late, result, leaves]
-
-
-def _tree_delays(tree: TreePlan, late: int, result: bool, leaves: bool) -> Delays:
+    itself: of the sum without ``result``, of what is added without ``leaves``. Kept, since a search
+    asks for the same trees in thousands of foldings: not to be altered."""
     clocks = Counter(bit for s in tree.stages if s.register for bit in s.alive)
     ends = {bit for bit in tree.result if bit is not None}
     read = set() if leaves else {bit for column in tree.leaves for bit in column}

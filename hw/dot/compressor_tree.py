@@ -45,7 +45,7 @@ class Stage:
     alive: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by itself: to hash thousands of ids takes its time
 class TreePlan:
     """``leaves[k]`` are the ids of weight 2**k that enter, ``result`` the sum's (None = 0).
 
