@@ -24,9 +24,10 @@ from sterna.gen.board.place import (
     synthesise,
     utilisation,
 )
-from sterna.gen.board.place_record import FOLDER, RECORD, keep_placed, placed_record
+from sterna.gen.board.place_record import keep_placed, placed_record
 from sterna.gen.board.pll_bits import set_pll
 from sterna.gen.board.too_big import too_big
+from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
 from sterna.gen.design.top_spec import IDENT_ROWS
@@ -113,15 +114,15 @@ def bitstream(
     where = board(options.board, options.uart)
     if family_of(where.family).nextpnr is None:
         raise UsageError(f"{where.name} needs Vivado; sterna writes a project folder for it")
-    folder = build.folder / FOLDER
-    with build.held(FOLDER):
+    folder = build.folder / BOARD
+    with build.held(BOARD):
         record = placed_record(folder)
         if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
-            if record is None and (folder / RECORD).exists():
+            if record is None and (folder / PLACED).exists():
                 progress.note(f"{folder}: was not placed by this installation; made again")
             progress.total += 4
-            build.workshop(FOLDER)
-            (folder / RECORD).unlink(missing_ok=True)
+            build.workshop(BOARD)
+            (folder / PLACED).unlink(missing_ok=True)
             record = _Flow(build, options, where, folder, progress).run()
             record["inputs"] = _inputs(build, options, where, record["logic"])
             keep_placed(folder, record)
@@ -284,7 +285,7 @@ class _Flow:
 
     def _try(self, smaller: Build) -> dict[str, tuple[int, int]]:
         """What another folding would use."""
-        trial = self.build.workshop(f"{FOLDER}/smaller")
+        trial = self.build.workshop(f"{BOARD}/smaller")
         flow = _Flow(smaller, self.options, self.where, trial, self.progress)
         flow._write_pins(setting(self.where.family, self.where.clock_hz, 20e6), 20.0)
         with self.progress.step("a smaller folding"):

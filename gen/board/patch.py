@@ -14,7 +14,8 @@ import numpy as np
 
 from sterna.gen.board.block_ram import Column, Contents, fill, read_memory, unused_columns
 from sterna.gen.board.place import pack, suffix, unpack
-from sterna.gen.board.place_record import FOLDER, placed_record
+from sterna.gen.board.place_record import placed_record
+from sterna.gen.build.folder import BOARD
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board, board
 from sterna.gen.tools.trust import is_sealed, seal
@@ -47,15 +48,15 @@ def fill_bitstream(
     output: Path | None = None,
 ) -> dict[str, Any]:
     """Write the bitstream with ``images`` in its fixed memories; returns the facts about it."""
-    folder = build.folder / FOLDER
+    folder = build.folder / BOARD
     text = read_text(folder / "placeholder.txt", 1 << 30, _AGAIN)
     contents, columns = Contents(text, where.family), [Column(*c) for c in record["columns"]]
     held = [*_held(images, record), *([ident] if _fixed(images) else [])]
     fill(contents, columns, {i.name: (i.width, i.rows) for i in held})
     facts = _facts(build, where, record, images, ident)
     path = output or build.folder / f"{build.name}{suffix(where)}"
-    with build.held(FOLDER), build.held():
-        data = pack(build.workshop(FOLDER), where, contents.text(), build.name)
+    with build.held(BOARD), build.held():
+        data = pack(build.workshop(BOARD), where, contents.text(), build.name)
         write_atomic(path, data)
         if output is None:
             # Last: of a bitstream that was replaced before it is said what it is, it is not said.
@@ -129,7 +130,7 @@ def _facts(
 
 def opened(build: Build) -> tuple[dict[str, Any], Board]:
     """What place and route left in a build, and the board. FileError where it left nothing."""
-    record = placed_record(build.folder / FOLDER)
+    record = placed_record(build.folder / BOARD)
     if record is None and (projects := sorted(build.folder.glob("vivado_*"))):
         raise FileError(
             f"{build.folder}: holds a Vivado project, {projects[0].name}: Vivado makes and loads "
@@ -226,8 +227,8 @@ def verify(
     record, where = opened(build)
     path = bitstream or build.folder / f"{build.name}{suffix(where)}"
     data = read_bytes(path, 1 << 26, _AGAIN)
-    with build.held(FOLDER):
-        contents = Contents(unpack(build.workshop(FOLDER), where, data), where.family)
+    with build.held(BOARD):
+        contents = Contents(unpack(build.workshop(BOARD), where, data), where.family)
     columns = [Column(*c) for c in record["columns"]]
     if weights is None:
         images = memory_images(build.network, build.design)

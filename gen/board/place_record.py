@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.build.folder import PLACED
 from sterna.gen.tools.trust import is_sealed, seal
 from sterna.golden.disk import canonical_json, hash_file, parse_json, read_bytes, write_atomic
 
-__all__ = ["FOLDER", "RECORD", "keep_placed", "placed_record"]
+__all__ = ["keep_placed", "placed_record"]
 
-FOLDER = "board"
-RECORD = "placed_record.json"
 VERSION = 2  # 1: without a seal
 
 
@@ -22,13 +21,13 @@ def keep_placed(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record, sealed: last, once the ``files`` that it has hashes of are there."""
     body = {**record, "version": VERSION}
     sealed = body | {"seal": seal("placed", body)}
-    write_atomic(folder / RECORD, canonical_json(sealed).encode())
+    write_atomic(folder / PLACED, canonical_json(sealed).encode())
 
 
 def placed_record(folder: Path) -> dict[str, Any] | None:
     """What `keep_placed` left of its last place and route in ``folder``; None where there is
     nothing, or it is not as this installation made it."""
-    path = folder / RECORD
+    path = folder / PLACED
     if not path.exists():
         return None
     record = parse_json(read_bytes(path, 1 << 28), path, "run `sterna bitstream` again")

@@ -32,10 +32,13 @@ from sterna.golden.locks import held
 from sterna.golden.names import module_name
 from sterna.golden.network import Network
 
-__all__ = ["Build", "LIMIT", "RECORD", "STAGE_NAMES", "is_inside"]
+__all__ = ["BOARD", "Build", "LIMIT", "PLACED", "RECORD", "STAGE_NAMES", "is_inside"]
 
 STAGE_NAMES = ("fold", "pack", "verilog")
 RECORD = "stages.json"
+BOARD = "board"
+"""What `gen.board` makes is in this folder, and in that file what it knows of place and route."""
+PLACED = "placed_record.json"
 LIMIT = 1 << 28
 MADE_LIMIT = 1 << 32  # Verilog with the contents of all memories
 RECIPE_LIMIT = 1 << 20

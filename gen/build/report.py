@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sterna.gen.build.drawing import waits_for
+from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.measurements import measurements, read_object
 from sterna.gen.build.stage_list import SOLUTION
 from sterna.gen.build.stages import Build
@@ -62,7 +63,7 @@ def report(build: Build) -> dict[str, Any]:
 def _tools(build: Build, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Of the measurements, and of the last place and route where it was of this structure."""
     found = [m.get("tools") for m in measured.values()]
-    placed = read_object(build.folder / "board" / "placed_record.json") or {}
+    placed = read_object(build.folder / BOARD / PLACED) or {}
     if placed.get("structure_id") == files.structure_id(build.network, build.design.to_json()):
         found.append(placed.get("tools"))
     return {k: tool for tools in found if isinstance(tools, dict) for k, tool in tools.items()}

@@ -29,10 +29,12 @@ __all__ = [
     "ident_image",
     "mem_texts",
     "memory_images",
+    "params_name",
     "region_words",
     "rom_crc",
     "structure_difference",
     "weights_image",
+    "weights_name",
 ]
 
 
@@ -105,6 +107,16 @@ def _short(value: object) -> str:
     return text if len(text) < 60 else text[:57] + "..."
 
 
+def weights_name(node: str) -> str:
+    """The name of a weighted node's memory, in every file."""
+    return f"{node}_weights"
+
+
+def params_name(core: str) -> str:
+    """The name of the parameter memory of a neuron, after its main core."""
+    return f"{core}_params"
+
+
 def memory_images(network: Network, design: Design) -> list[MemoryImage]:
     """Weight memory of every weighted node and parameter memory of every neuron (named after its
     main core), in stream order."""
@@ -132,10 +144,14 @@ def memory_images(network: Network, design: Design) -> list[MemoryImage]:
             if not f.dot_engine.in_logic:  # which has its weights in the logic
                 place = f"{module}.{front_name(n)}.weights"
                 size = f.memory_depth, f.memory_width
-                add(f"{name}_weights", *size, f.weights, f.weight_region, place)
+                add(weights_name(name), *size, f.weights, f.weight_region, place)
         size = spec.param_depth, spec.param_width
         add(
-            f"{instance.name}_params", *size, spec.param_rows, spec.param_region, f"{module}.params"
+            params_name(instance.name),
+            *size,
+            spec.param_rows,
+            spec.param_region,
+            f"{module}.params",
         )
     return out
 

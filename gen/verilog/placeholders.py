@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.verilog.memory_images import params_name, weights_name
 from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
@@ -53,7 +54,7 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
     names = weighted_inputs(network, target)
     fronts = [_front(n, f, what) for n, f in zip(names, spec.fronts, strict=True)]
     spec = replace(spec, front=fronts[0], others=tuple(fronts[1:]))
-    memory = f"{core.name}_params"
+    memory = params_name(core.name)
     if spec.param_region is not None:
         return replace(spec, param_rows=[])
     if memory in what.logic:
@@ -63,7 +64,7 @@ def _conv(network: Network, core: CoreInstance, spec: ConvSpec, what: Placeholde
 
 
 def _front(name: str, spec: FrontSpec, what: Placeholders) -> FrontSpec:
-    memory = f"{name}_weights"
+    memory = weights_name(name)
     if spec.dot_engine.in_logic:
         return spec
     if spec.weight_region is not None:

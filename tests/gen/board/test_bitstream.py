@@ -12,9 +12,9 @@ from sterna.gen.board import place
 from sterna.gen.board.bitstream import BoardOptions, _Flow, _inputs, bitstream, divisor
 from sterna.gen.board.patch import patch, verify, weights_memories
 from sterna.gen.board.pins import TOP
-from sterna.gen.board.place_record import FOLDER
 from sterna.gen.board.programmer import command, program
 from sterna.gen.board.too_big import layer_cells, smaller_folding, too_big
+from sterna.gen.build.folder import BOARD
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.progress import Progress
@@ -72,7 +72,7 @@ def test_the_clock_is_the_fastest_that_was_reached(made):
     assert facts["fmax_mhz"]["uart"] != facts["fmax_mhz"]["sync"]
     assert facts["clock_mhz"] > 0.95 * facts["fmax_mhz"]["sync"]
     assert facts["images_per_second"] == facts["clock_mhz"] * 1e6 / facts["interval"]
-    pins = (build.folder / FOLDER / "pins.v").read_text()
+    pins = (build.folder / BOARD / "pins.v").read_text()
     for name, value in facts["pll"].items():
         assert re.search(rf"\.{name}\((\d'd)?{value}\)", pins)
     for have, most in facts["used"].values():
