@@ -149,6 +149,14 @@ def test_what_is_to_be_patched_stays_in_block_ram_where_it_is_short(monkeypatch)
     assert found.chosen.estimate.total.bram <= 7
 
 
+@pytest.mark.parametrize("beside", [{"board": "ulx3s-25f"}, {"luts": 5000}])
+def test_limits_stand_alone(beside):
+    """A board, or LUTs, would be taken for them without a word."""
+    net = files.load(EXAMPLES / "digits")
+    with pytest.raises(UsageError, match="a board or LUTs in its place, not both"):
+        solve(net, limits=Limits(lut=9000, where="here"), **beside)
+
+
 def test_a_rate_is_reached_by_the_whole_network():
     """Near the fastest there is, cores of a few clocks a row hold each other up."""
     rng = np.random.default_rng(6)
