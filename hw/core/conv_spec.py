@@ -190,7 +190,7 @@ class ConvSpec:
         if self.banks > 1 or self.joined or (not self.readout and self.steps % self.out_pb):
             return 1
         f = self.front
-        return most_turns(f.pe, f.steps, f.visit_clocks, f.step_clocks(), f.held, not f.compact)
+        return most_turns(f.pe, f.steps, f.visit_clocks, f.step_clocks, f.held, not f.compact)
 
     @property
     def scan_pe(self) -> int:
@@ -252,7 +252,7 @@ class ConvSpec:
     def scan_clocks(self) -> tuple[int, ...]:
         """Clocks from the start of a visit of the main front to the result of every step of every
         turn at the collector."""
-        came = self.front.step_clocks()
+        came = self.front.step_clocks
         if self.turns > 1:
             came = LaneTurns.clocks(came, self.turns, self.front.held)
         behind = self.join_latency + NeuronScan.latency_of(self.params)

@@ -34,7 +34,7 @@ class Front(wiring.Component):
 
     Timing: ``start`` comes in the first clock in which ``go`` is 1, the rows of the visit are there
     and ``visit_clocks`` have passed since the last start; step t's ``valid`` exactly
-    ``spec.step_clocks()[t]`` clocks later. ``start`` follows ``go`` within the clock.
+    ``spec.step_clocks[t]`` clocks later. ``start`` follows ``go`` within the clock.
     """
 
     i: stream.Interface

@@ -197,12 +197,9 @@ class FrontSpec:
         """Arguments of the DotProduct."""
         return self.pe, self.simd, self.tp, self.bits, self.kind, self.depthwise, self.family
 
+    @cached_property
     def step_clocks(self) -> tuple[int, ...]:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
-        return self._step_clocks
-
-    @cached_property
-    def _step_clocks(self) -> tuple[int, ...]:
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
         dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
         whole = dot + (self.folds - 1) * self.plane_groups + self.sum_latency

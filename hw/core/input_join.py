@@ -13,7 +13,7 @@ What happens when (clocks; c is the clock of the event on the left)::
       (held pixels: step 0, all steps are one)
     last beat of a shortcut's visit is taken      its visit is ready for the main front: c + 1
     main ``start`` (all ready, output credit)     step t is taken from every queue:
-                                                  c + main.step_clocks()[t]
+                                                  c + main.step_clocks[t]
     step T-1 is taken                             room for a visit of another front: it may start
                                                   at c + 1
     last step of a shortcut's beat is taken       room for a beat: its ``ready`` is 1 at c + 1
@@ -86,15 +86,15 @@ def sum_visits(main: FrontSpec, other: FrontSpec, visit: int) -> int:
 
 def sum_delays(main: FrontSpec, other: FrontSpec) -> Delays:
     """Of another front, whose sums the ``main`` one takes."""
-    complete = other.step_clocks()[0 if other.held else -1]
-    return Delays((complete + Credit.latency,), main.step_clocks()[-1] + Credit.latency)
+    complete = other.step_clocks[0 if other.held else -1]
+    return Delays((complete + Credit.latency,), main.step_clocks[-1] + Credit.latency)
 
 
 def shortcut_frees(main: FrontSpec, shortcut: ShortcutSpec) -> tuple[int, ...]:
     """Clocks from a start of the main front until each beat of a shortcut's visit has left room."""
     e, k = shortcut.edge, shortcut.beat_steps
     ends = [min((beat + 1) * k, main.steps) - 1 for beat in range(e.plane_beats)]
-    return tuple(main.step_clocks()[t] + Fifo.freeing for t in ends)
+    return tuple(main.step_clocks[t] + Fifo.freeing for t in ends)
 
 
 def shortcut_visits(main: FrontSpec, visit: int) -> int:
@@ -103,7 +103,7 @@ def shortcut_visits(main: FrontSpec, visit: int) -> int:
     From the last beat of a visit until its place may be used again: a clock until the main front
     starts, which takes the last step, and a clock until the next beat may come.
     """
-    return -(-(Credit.latency + main.step_clocks()[-1] + Fifo.freeing) // visit)
+    return -(-(Credit.latency + main.step_clocks[-1] + Fifo.freeing) // visit)
 
 
 class SumQueue(wiring.Component):

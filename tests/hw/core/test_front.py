@@ -45,12 +45,12 @@ def check(spec: FrontSpec, sent: list[int]) -> None:
                 steps.append((cycle, bank, first >> bank & 1, last >> bank & 1))
 
     room = 20 * 2 * spec.interval + 2000
-    after = 3 * spec.step_clocks()[-1] + 3 * spec.interval + 100
+    after = 3 * spec.step_clocks[-1] + 3 * spec.interval + 100
     run_streams(dut, {"i": sent}, {}, stalls=0.2, watch=watch, deadline=room, after=after)
     assert len(starts) == 2 * spec.visits
     last = spec.steps - 1
     assert steps == sorted(
         (start + clocks, visit % spec.banks, t == 0, t == last)
         for visit, start in enumerate(starts)
-        for t, clocks in enumerate(spec.step_clocks())
+        for t, clocks in enumerate(spec.step_clocks)
     )
