@@ -247,7 +247,13 @@ def test_an_import_inside_a_function_hides_no_circle() -> None:
 def test_a_room_can_be_entered(room: str) -> None:
     files = [p for p in (ROOT / room.replace(".", "/")).glob("*.py") if p.name != "__init__.py"]
     assert 0 < len(files) <= ROOM_FILES
-    assert all(len(p.read_text().splitlines()) <= 450 for p in files)
+
+
+def test_no_source_is_too_long_to_read() -> None:
+    folders = (*FOLDERS, "tests", "benchmarks", "examples")
+    files = [p for f in folders for p in sources(f, (".py", ".c", *DATA))]
+    assert len(files) > 500
+    assert {str(p) for p in files if len(p.read_text().splitlines()) > 450} == set()
 
 
 def test_command_line_is_quick() -> None:
