@@ -25,7 +25,7 @@ _PUBLIC = {
     "run": ("sterna.golden.exact", "run"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize.quantize", "quantize"),
-    "fold": ("sterna.gen.fold.complete", "fold"),
+    "fold": ("sterna.gen.fold.fold", "fold"),
     "solve": ("sterna.gen.fold.solve", "solve"),
     "build": ("sterna.gen.build.stages", "ensure"),
     "Board": ("sterna.host.board", "Board"),

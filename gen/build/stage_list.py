@@ -1,9 +1,8 @@
 """The stages of a build, in their order: each makes files from those of the stages before it.
 
 ========  ==========================================================================================
-fold      network, folding.json and what is asked for -> design.json: the folding is checked and
-          completed, streams and cores are planned, widths fixed and buffers sized
-          (`gen.fold.complete`), for a goal by way of the solver (`gen.fold.solve`)
+fold      network, folding.json and what is asked for -> design.json: `gen.fold.fold` lists its
+          steps, which a goal reaches by way of the solver (`gen.fold.solve`)
 pack      design.json and the weights -> mem/ and weights.sterna: the rows of every memory
 verilog   design.json and the weights -> Verilog, registers and a bench: the top is made of the
           specs that follow from the design, and elaborated
@@ -42,7 +41,7 @@ class Stage:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.fold.complete import fold
+    from sterna.gen.fold.fold import fold
     from sterna.gen.fold.solve import solve
     from sterna.gen.model.cost import fitted
 

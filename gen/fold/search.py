@@ -17,7 +17,8 @@ from sterna.gen.design.plan import plan
 from sterna.gen.device.family import family_of
 from sterna.gen.fold.candidates import Candidate, candidates
 from sterna.gen.fold.choice import Choice, Limits
-from sterna.gen.fold.complete import fold, neuron_groups, smallest
+from sterna.gen.fold.complete import neuron_groups, smallest
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.improve import CLOSE, Polish
 from sterna.gen.model.cost import Cost, Estimate, estimate
 from sterna.golden.network import Network

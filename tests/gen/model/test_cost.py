@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sterna.gen.device.memories import mapped
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.cost import Cost, estimate, fitted
 from sterna.gen.tools.programs import run_tool
 from sterna.gen.tools.yosys import synth
