@@ -20,6 +20,7 @@ from sterna.gen.design.folding import KEYS
 from sterna.golden.disk import canonical_json
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
+from sterna.golden.names import params_name, weights_name
 
 __all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
 
@@ -103,12 +104,10 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
 
 def _pack_files(build: Build) -> list[str]:
     cores = [c for c in build.design.cores if c.op == "conv"]
-    return ["weights.sterna"] + [
-        f"mem/{c.name}_{part}.{suffix}"
-        for c in cores
-        for part in ["weights"] * (c.constants is None) + ["params"] * c.main
-        for suffix in ("mem", "hex", "coe", "mif")
-    ]
+    names = [weights_name(c.name) for c in cores if c.constants is None]
+    names += [params_name(c.name) for c in cores if c.main]
+    suffixes = ("mem", "hex", "coe", "mif")
+    return ["weights.sterna", *(f"mem/{name}.{s}" for name in names for s in suffixes)]
 
 
 def _verilog_files(build: Build) -> list[str]:
