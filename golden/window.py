@@ -1,6 +1,7 @@
 """The order in which a window's inputs meet its weights: one function for packer, RTL and tests."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def window_of(node: WeightedNode, in_shape: tuple[int, int, int]) -> tuple[int, 
     A ``Linear`` reads its whole map as one pixel of C*H*W channels in stream order (y, x, c).
     """
     if isinstance(node, Linear):
-        return int(np.prod(in_shape)), (1, 1)
+        return prod(in_shape), (1, 1)
     return node.weight.shape[1], node.kernel
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ __all__ = [
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
     """The map a core's line buffer sees; a ``Linear`` sees one pixel of C*H*W channels."""
     shape = network.shape[core_node.input]
-    return (int(np.prod(shape)), 1, 1) if isinstance(core_node, Linear) else shape
+    return (prod(shape), 1, 1) if isinstance(core_node, Linear) else shape
 
 
 def declared_values(rule: NeuronRule, name: str) -> np.ndarray:
