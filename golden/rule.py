@@ -1,9 +1,10 @@
 """The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
-``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
+``sterna.golden.step`` computes a step of it, ``sterna.golden.bounds`` bounds it and
 ``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
+from sterna.golden.step import RESETS
 from sterna.golden.values import array, choice, integer, items, whole
 
-__all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT"]
+__all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT", "memory"]
 
-RESETS = ("subtract", "zero", "once", "none")
 MAX_DECAY = 12  # 1 - 2**-12 is 0.99976: closer to 1 a leak is an integrator for T <= 1000
 MAX_FRACTION = 16
 MAX_SHIFT = 8
@@ -70,6 +71,14 @@ class Decay:
 
     def __call__(self, x: Any) -> Any:
         return (self.num * x + (1 << (self.shift - 1))) >> self.shift
+
+
+def memory(how: Decay | str | None, decay: Callable[[Any, Decay], Any]) -> Any:
+    """A leak or synapse as a function of a register, None where it has none; ``decay`` computes a
+    Decay."""
+    if isinstance(how, Decay):
+        return lambda x: decay(x, how)
+    return None if how is None else lambda x: x
 
 
 def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:

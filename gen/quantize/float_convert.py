@@ -6,6 +6,7 @@ own (C order, native, real, finite), per-channel values a number or (C,), batch 
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
@@ -240,7 +241,7 @@ def _positive(node: FloatNode, what: str) -> float:
     return values.number(refusal, value, positive=True)
 
 
-def _choice(node: FloatNode, field: str, what: str, words: tuple[str, ...]) -> str:
+def _choice(node: FloatNode, field: str, what: str, words: Iterable[str]) -> str:
     value = getattr(node, field)
     refusal = f"node '{node.name}': {what} {show(value)} is not one of {', '.join(words)}"
     return values.choice(refusal, value, words)
