@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.network import Merge, Network, NeuronNode, Pool, WeightedNode
 
 __all__ = ["CoreNodes", "Port", "ports", "unit_of", "walk", "weighted_inputs"]
 
@@ -39,7 +39,7 @@ def walk(network: Network) -> list[CoreNodes]:
     cores: list[CoreNodes] = []
     for name in network.order:
         node = network[name]
-        if isinstance(node, Conv2d | Linear):
+        if isinstance(node, WeightedNode):
             readers = network.readers(name)
             target = network.neuron(readers[0])
             if len(readers) > 1 or target.inputs.count(name) > 1:
@@ -54,7 +54,7 @@ def walk(network: Network) -> list[CoreNodes]:
     return cores
 
 
-def weighted_inputs(network: Network, target: Neuron | Readout) -> list[str]:
+def weighted_inputs(network: Network, target: NeuronNode) -> list[str]:
     """The Conv2d and Linear inputs of a neuron, in order."""
     return [i for i in target.inputs if network.is_weighted(i)]
 

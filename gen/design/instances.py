@@ -5,7 +5,7 @@ from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.meet import merge_spec
 from sterna.gen.design.specs import conv_spec, pool_spec
 from sterna.gen.device.storage import storage_depth, storage_kind
-from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
+from sterna.golden.network import Merge, Network, NeuronNode, Pool
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.pool import PoolSpec
 from sterna.hw.top.network_top import Branch, CoreInstance
@@ -32,7 +32,7 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
     out = []
     for name in network.order:
         node = network[name]
-        if isinstance(node, Neuron | Readout):
+        if isinstance(node, NeuronNode):
             out.append(_neuron(network, design, node, rows))
         elif isinstance(node, Pool | Merge):
             branches = [design.branch(name, n) for n in range(len(node.inputs))]
@@ -46,7 +46,7 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
     return out
 
 
-def _neuron(network: Network, design: Design, target: Neuron | Readout, rows: bool) -> CoreInstance:
+def _neuron(network: Network, design: Design, target: NeuronNode, rows: bool) -> CoreInstance:
     """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
     fronts = [design.core(i) for i in weighted_inputs(network, target)]
     core = fronts[0]

@@ -11,7 +11,16 @@ from sterna.gen.design.meet import merge_edges, merge_spec, shortcut_edge, steps
 from sterna.gen.design.rows import spare_rows
 from sterna.gen.design.specs import declared_ranges, front_spec, input_map, pool_spec
 from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.golden.network import (
+    Conv2d,
+    Input,
+    Linear,
+    Network,
+    Neuron,
+    NeuronNode,
+    Pool,
+    WeightedNode,
+)
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -61,7 +70,7 @@ def plan(
     make = {"conv": _conv, "pool": _pool, "merge": _merge}
     for name in network.order:  # a neuron's shortcuts may be made later than its sums
         node = network[name]
-        if isinstance(node, Neuron | Readout):
+        if isinstance(node, NeuronNode):
             _neuron(p, node)
         elif not isinstance(node, Input):
             nodes = p.core(name)
@@ -92,8 +101,8 @@ def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str
     if isinstance(node, Conv2d | Pool):
         beats = max(core.law["input"], core.law.get("gearbox", 0))
         if min(core.law["compute"], beats) >= SLACK * bound:
-            core = replace(core, spare_rows=(node.stride or node.kernel)[0])
-    if isinstance(node, Conv2d | Linear):
+            core = replace(core, spare_rows=node.stride[0])
+    if isinstance(node, WeightedNode):
         front = front_spec(network, core, family)
         g, groups = front.geometry, front.output_groups
         items, pitch = front.folds * front.plane_groups, front.visit_clocks
@@ -135,7 +144,7 @@ def _input(p: _Plan) -> tuple[Edge, int]:
 def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
     """The stream that a conv, pool or merge core would like to read."""
     node = p.network[nodes.name]
-    if isinstance(node, Conv2d | Linear):
+    if isinstance(node, WeightedNode):
         return input_edge(p.network, node.name, p.foldings[node.name], given, p.target, p.family)
     if isinstance(node, Pool):
         return pool_edge(p.network, nodes, given, p.target)
@@ -151,7 +160,7 @@ def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
     )
     if given == taken:
         return 0
-    if isinstance(node, Conv2d | Linear | Pool):
+    if isinstance(node, WeightedNode | Pool):
         pixels = pixels_of(p.network, node)
     else:
         _, h, w = p.network.shape[source]
@@ -192,7 +201,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     return replace(core, law=spec.law() | ({"gearbox": gear} if gear else {}))
 
 
-def _neuron(p: _Plan, target: Neuron | Readout) -> None:
+def _neuron(p: _Plan, target: NeuronNode) -> None:
     """Completes the main core of a neuron: its shortcuts' branches, the stream that it makes."""
     network = p.network
     at = next(n for n, c in enumerate(p.out) if c.target == target.name and c.main)
@@ -222,7 +231,7 @@ def _output(p: _Plan, node: str, pe: int) -> Edge:
     wishes = []
     for port in p.readers(node):
         reader = network[port.reader]
-        if isinstance(reader, Conv2d | Linear):
+        if isinstance(reader, WeightedNode):
             wide = Edge(input_map(network, reader)[0], pe, steps, most)
             wishes.append(_wish(p, p.core(reader.name), wide).pb)
         elif isinstance(reader, Pool):
