@@ -56,7 +56,7 @@ def run_arrays(network: Network, images: Any) -> Result:
 
 
 def _stream(_: Network, node: StreamNode, inputs: list[np.ndarray]) -> np.ndarray:
-    return node.compute(np, inputs)
+    return node.compute(np, inputs).astype(np.int64)
 
 
 def _weighted(_: Network, node: WeightedNode, inputs: list[np.ndarray]) -> np.ndarray:

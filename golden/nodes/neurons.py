@@ -36,7 +36,7 @@ class NeuronNode(Node):
                     f"node '{self.name}': inputs '{first}' {shape} and '{name}' {g.shape} "
                     "differ in shape; bring one to the other's by a strided 1x1 convolution"
                 )
-        sums = sum(g.node.makes == "sums" for g in given)
+        sums = sum(g.sums for g in given)
         spikes = len(given) - sums
         if not sums:
             raise NetworkError(
@@ -93,7 +93,7 @@ class Neuron(NeuronNode):
         shape = self._shape(given, steps)
         if self.rule.reset == "none":
             raise NetworkError(f"node '{self.name}': reset 'none' is for readouts only")
-        return Made(self, shape, 1)
+        return Made(shape, 1, once=self.rule.reset == "once")
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,4 +152,4 @@ class Readout(NeuronNode):
             )
         if shape[0] > 65535:
             raise NetworkError(f"node '{self.name}': more than 65535 classes")
-        return Made(self, shape)
+        return Made(shape)

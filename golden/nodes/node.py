@@ -17,12 +17,13 @@ Shape = tuple[int, int, int]
 
 
 class Made(NamedTuple):
-    """What a node makes: its map (C, H, W), the largest value of a stream; None for sums and
-    logits."""
+    """What a node makes: its map (C, H, W); the largest value of a stream (None: sums and logits
+    have none); whether it is weighted sums; whether no neuron of it fires twice."""
 
-    node: "Node"
     shape: Shape
     maximum: int | None = None
+    sums: bool = False
+    once: bool = False
 
 
 class Node:
@@ -38,6 +39,7 @@ class Node:
         Which of these it can read.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
     op: ClassVar[str]
     makes: ClassVar[str] = "spikes"
     reads: ClassVar[tuple[str, ...]] = ("spikes",)
@@ -84,6 +86,6 @@ class StreamNode(Node):
     """A node whose stream is made of streams alone, without weights or neurons."""
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
-        """Its stream [T,B,C,H,W] of those that it reads; integers of one type, which holds its
-        maximum. ``xp``: the library of the arrays, numpy or torch."""
+        """Its stream [T,B,C,H,W], or where it is true, of those that it reads: integers of one
+        type, which holds its maximum. ``xp``: the library of the arrays, numpy or torch."""
         raise NotImplementedError

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, cast
 from sterna.golden import values
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
-from sterna.golden.nodes.neurons import Neuron
 from sterna.golden.nodes.node import Made, Node, StreamNode
 from sterna.golden.rule import MAX_SHIFT
 
@@ -72,7 +71,7 @@ class Input(Node):
         return "pixels" if self.coding == "direct" else "spikes"
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
-        return Made(self, self.shape, (1 << self.bits) - 1 if self.coding == "direct" else 1)
+        return Made(self.shape, (1 << self.bits) - 1 if self.coding == "direct" else 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ class Pool(StreamNode):
         return (self.input,)
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
-        source, (c, h, w), maximum = given[0]
+        (c, h, w), maximum = given[0].shape, given[0].maximum
         assert maximum is not None
         (kh, kw), (sh, sw) = self.kernel, self.stride
         if kh > h or kw > w:
@@ -129,13 +128,13 @@ class Pool(StreamNode):
                 f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
                 f"goes up to {maximum}; use 'sum'"
             )
-        if self.mode == "or" and isinstance(source, Neuron) and source.rule.reset == "once":
+        if self.mode == "or" and given[0].once:
             raise NetworkError(
                 f"node '{self.name}': pool 'or' behind reset 'once' lets several spikes through; "
                 "use 'first'"
             )
         most = maximum * kh * kw if self.mode == "sum" else 1
-        return Made(self, (c, (h - kh) // sh + 1, (w - kw) // sw + 1), most)
+        return Made((c, (h - kh) // sh + 1, (w - kw) // sw + 1), most)
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         (x,), (kh, kw), (sh, sw) = inputs, self.kernel, self.stride
@@ -143,7 +142,7 @@ class Pool(StreamNode):
         places = [
             x[..., y : y + down : sh, z : z + right : sw] for y in range(kh) for z in range(kw)
         ]
-        out = reduce(operator.add if self.mode == "sum" else operator.or_, places)
+        out = reduce(operator.add if self.mode == "sum" else xp.maximum, places)
         return out * (out.cumsum(0) == 1) if self.mode == "first" else out
 
 
@@ -197,10 +196,11 @@ class Merge(StreamNode):
         self._put(shifts=shifts)
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
-        _, first, _ = given[0]
+        first = given[0].shape
         cut = slice(1, None) if self.mode == "concat" else slice(None)
         maxima = []
-        for name, (_, shape, maximum), shift in zip(self.inputs, given, self.shifts, strict=True):
+        for name, made, shift in zip(self.inputs, given, self.shifts, strict=True):
+            shape, maximum = made.shape, made.maximum
             assert maximum is not None
             if shape[cut] != first[cut]:
                 raise NetworkError(
@@ -216,7 +216,7 @@ class Merge(StreamNode):
             maxima.append(maximum << shift)
         channels = sum(g.shape[0] for g in given) if self.mode == "concat" else first[0]
         most = {"add": sum(maxima), "concat": max(maxima)}.get(self.mode, 1)
-        return Made(self, (channels, *first[1:]), most)
+        return Made((channels, *first[1:]), most)
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         scaled = [a << s if s else a for a, s in zip(inputs, self.shifts, strict=True)]
@@ -227,7 +227,7 @@ class Merge(StreamNode):
 
 _JOINS = {
     "add": operator.add,
-    "or": operator.or_,
-    "and": operator.and_,
-    "andnot": lambda a, b: a & (1 - b),
+    "or": lambda a, b: (a > 0) | (b > 0),
+    "and": lambda a, b: (a > 0) & (b > 0),
+    "andnot": lambda a, b: (a > 0) & (b == 0),
 }

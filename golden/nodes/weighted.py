@@ -137,7 +137,7 @@ class Conv2d(WeightedNode):
                 f"({h + t + b}, {w + left + r})"
             )
         height, width = (h + t + b - kh) // sh + 1, (w + left + r - kw) // sw + 1
-        return Made(self, (self.out_channels, height, width))
+        return Made((self.out_channels, height, width), sums=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,4 +189,4 @@ class Linear(WeightedNode):
                 f"node '{self.name}': weights for {self.weight.shape[1]} inputs, but "
                 f"'{self.input}' has {shape} = {math.prod(shape)}"
             )
-        return Made(self, (self.out_channels, 1, 1))
+        return Made((self.out_channels, 1, 1), sums=True)
