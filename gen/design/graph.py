@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Merge, Network, NeuronNode, Pool, WeightedNode
+from sterna.golden.network import Network, NeuronNode, WeightedNode
+from sterna.golden.nodes import StreamNode
 
 __all__ = ["CoreNodes", "Port", "ports", "unit_of", "walk", "weighted_inputs"]
 
@@ -15,7 +16,7 @@ class CoreNodes:
     weighted inputs has one for each; ``main`` is the first, which the neuron belongs to."""
 
     name: str
-    op: str  # 'conv', 'pool' or 'merge'
+    op: str  # 'conv', or of a node without weights its own
     sources: tuple[str, ...]
     target: str
     main: bool = True
@@ -49,7 +50,7 @@ def walk(network: Network) -> list[CoreNodes]:
                 )
             main = weighted_inputs(network, target)[0] == name
             cores.append(CoreNodes(name, "conv", node.inputs, target.name, main))
-        elif isinstance(node, Pool | Merge):
+        elif isinstance(node, StreamNode):
             cores.append(CoreNodes(name, node.op, node.inputs, name))
     return cores
 
