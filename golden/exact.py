@@ -30,8 +30,8 @@ from sterna.golden.nodes import (
 )
 from sterna.golden.packages import packages
 from sterna.golden.result import Result
-from sterna.golden.rule import Decay, NeuronRule, memory
-from sterna.golden.step import State, Step
+from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.step import State
 
 with packages():
     import torch
@@ -101,8 +101,6 @@ def scan(
         shape = (rule.channels,) + (1,) * (xs[0].ndim - 3)
         return torch.tensor(np.asarray(a), dtype=dtype, device=device).reshape(shape)
 
-    assert rule.reset_by is not None and rule.v_init is not None
-    threshold, reset_by = channel(rule.threshold), channel(rule.reset_by)
     shifted = [a * (1 << s) for a, s in zip(xs, rule.shifts)]
     shifted += [s.to(dtype) * channel(c) for s, c in zip(spikes, rule.coef)]
     state = State(
@@ -110,14 +108,7 @@ def scan(
         torch.zeros((), dtype=dtype, device=device),
         torch.zeros(xs[0].shape[1:], dtype=torch.bool, device=device),
     )
-    step = Step(
-        torch.where,
-        rule.reset,
-        lambda u: u >= threshold,
-        reset_by,
-        memory(rule.leak, decay),
-        memory(rule.synapse, decay),
-    )
+    step = rule.step(torch.where, channel, decay)
     out = torch.zeros((steps, *xs[0].shape[1:]), dtype=torch.uint8, device=device)
     seen: dict[str, list[Tensor]] = {name: [] for name in record}
     constant = all(len(a) == 1 for a in shifted) and rule.bias_at(0) is rule.bias

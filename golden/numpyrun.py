@@ -24,8 +24,8 @@ from sterna.golden.nodes import (
     WeightedNode,
 )
 from sterna.golden.result import Result
-from sterna.golden.rule import NeuronRule, memory
-from sterna.golden.step import State, Step
+from sterna.golden.rule import NeuronRule
+from sterna.golden.step import State
 
 __all__ = ["run_arrays"]
 
@@ -104,18 +104,10 @@ def _scan(
     driven += [a * column(c) for a, c in zip(spikes, rule.coef, strict=True)]
     shape = (network.steps, *driven[0].shape[1:])
     out, seen = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    threshold = column(rule.threshold)
     state = State(
         np.zeros(shape[1:], np.int64) + column(rule.v_init), np.int64(0), np.zeros(shape[1:], bool)
     )
-    step = Step(
-        np.where,
-        rule.reset,
-        lambda u: u >= threshold,
-        column(rule.reset_by),
-        memory(rule.leak, lambda x, decay: decay(x)),
-        memory(rule.synapse, lambda x, decay: decay(x)),
-    )
+    step = rule.step(np.where, column, lambda register, decay: decay(register))
     for t in range(network.steps):
         total = sum((a[t % len(a)] for a in driven[1:]), driven[0][t % len(driven[0])])
         seen[t], fired = step(state, (total << rule.fraction_bits) + column(rule.bias_at(t)))

@@ -12,10 +12,10 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
-from sterna.golden.step import RESETS
+from sterna.golden.step import RESETS, Step
 from sterna.golden.values import array, choice, integer, items, whole
 
-__all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT", "memory"]
+__all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT"]
 
 MAX_DECAY = 12  # 1 - 2**-12 is 0.99976: closer to 1 a leak is an integrator for T <= 1000
 MAX_FRACTION = 16
@@ -71,14 +71,6 @@ class Decay:
 
     def __call__(self, x: Any) -> Any:
         return (self.num * x + (1 << (self.shift - 1))) >> self.shift
-
-
-def memory(how: Decay | str | None, decay: Callable[[Any, Decay], Any]) -> Any:
-    """A leak or synapse as a function of a register, None where it has none; ``decay`` computes a
-    Decay."""
-    if isinstance(how, Decay):
-        return lambda x: decay(x, how)
-    return None if how is None else lambda x: x
 
 
 def _ints(name: str, value: Any, ndim: tuple[int, ...]) -> np.ndarray:
@@ -201,6 +193,24 @@ class NeuronRule:
     @property
     def resets_by_threshold(self) -> bool:
         return bool(np.array_equal(self.reset_by, self.threshold))  # type: ignore[arg-type]
+
+    def step(
+        self,
+        where: Callable[..., Any],
+        channel: Callable[[Any], Any],
+        decay: Callable[[Any, Decay], Any],
+    ) -> Step:
+        """A step of these neurons. ``where``, ``channel`` (an array of what is given by channel)
+        and ``decay`` are those of the library that computes it."""
+
+        def memory(how: Decay | str | None) -> Any:
+            if isinstance(how, Decay):
+                return lambda register: decay(register, how)
+            return None if how is None else lambda register: register
+
+        threshold, by = channel(self.threshold), channel(self.reset_by)
+        leak, synapse = memory(self.leak), memory(self.synapse)
+        return Step(where, self.reset, lambda u: u >= threshold, by, leak, synapse)
 
     def bias_at(self, t: int) -> np.ndarray:
         """The bias of step t, int32 (O,)."""
