@@ -1,9 +1,10 @@
 """The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
-``sterna.golden.exact.scan`` computes it, ``sterna.golden.bounds`` bounds it and
+``sterna.golden.step`` computes a step of it, ``sterna.golden.bounds`` bounds it and
 ``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
+from sterna.golden.step import RESETS, Step
 from sterna.golden.values import array, choice, integer, items, whole
 
 __all__ = ["Decay", "NeuronRule", "RESETS", "MAX_DECAY", "MAX_FRACTION", "MAX_SHIFT"]
 
-RESETS = ("subtract", "zero", "once", "none")
 MAX_DECAY = 12  # 1 - 2**-12 is 0.99976: closer to 1 a leak is an integrator for T <= 1000
 MAX_FRACTION = 16
 MAX_SHIFT = 8
@@ -192,6 +193,24 @@ class NeuronRule:
     @property
     def resets_by_threshold(self) -> bool:
         return bool(np.array_equal(self.reset_by, self.threshold))  # type: ignore[arg-type]
+
+    def step(
+        self,
+        where: Callable[..., Any],
+        channel: Callable[[Any], Any],
+        decay: Callable[[Any, Decay], Any],
+    ) -> Step:
+        """A step of these neurons. ``where``, ``channel`` (an array of what is given by channel)
+        and ``decay`` are those of the library that computes it."""
+
+        def memory(how: Decay | str | None) -> Any:
+            if isinstance(how, Decay):
+                return lambda register: decay(register, how)
+            return None if how is None else lambda register: register
+
+        threshold, by = channel(self.threshold), channel(self.reset_by)
+        leak, synapse = memory(self.leak), memory(self.synapse)
+        return Step(where, self.reset, lambda u: u >= threshold, by, leak, synapse)
 
     def bias_at(self, t: int) -> np.ndarray:
         """The bias of step t, int32 (O,)."""

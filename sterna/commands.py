@@ -81,7 +81,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.locks import held
     from sterna.golden.names import legal_name
-    from sterna.golden.network import Neuron, Readout
+    from sterna.golden.network import NeuronNode
     from sterna.train.data import datasets
     from sterna.train.module.frames import check_fits, pick
 
@@ -97,7 +97,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     images = datasets.load(data_name)
     way = f"choose another than {data_name} with --data"
     check_fits(str(source), network.input, network.steps, images.train[0], way)
-    rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
+    rules = [n for n in like.nodes if isinstance(n, NeuronNode)] if like else []
     # Of another structure than --like it is refused below, by what differs.
     bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
     first = pick(images.test[0], slice(1000))

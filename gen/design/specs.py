@@ -17,7 +17,7 @@ from sterna.golden.bounds import RuleBounds, node_bounds, signed_bits, weighted_
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
-from sterna.golden.window import window_of, window_order, window_split
+from sterna.golden.window import window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
@@ -104,7 +104,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
-    channels, kernel = window_of(node, shape)
+    channels, kernel = node.window(shape)
     _, height, width = input_map(network, node)
     bits = network.bits(node.input)
     # Constants are no contents but what the logic is made of.
@@ -211,9 +211,7 @@ def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSp
     node = network.pool(name)
     _, height, width = network.shape[node.input]
     return PoolSpec(
-        geometry=Geometry(
-            edge, height, width, node.kernel, node.stride or node.kernel, spare=spare
-        ),
+        geometry=Geometry(edge, height, width, node.kernel, node.stride, spare=spare),
         mode=node.mode,
         bits=network.bits(node.input),
         out_bits=network.bits(name),

@@ -10,7 +10,7 @@ from sterna.gen.design.specs import input_map, pool_spec
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
-from sterna.golden.window import window_of, window_split
+from sterna.golden.window import window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel
@@ -91,7 +91,7 @@ def _buffer_cost(
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
-    kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
+    kernel, stride, padding = node.window(shape)[1], (1, 1), (0, 0, 0, 0)
     if isinstance(node, Conv2d):
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)

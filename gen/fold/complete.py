@@ -6,7 +6,6 @@ from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.legal import MAX_LANES, legal_folding, narrow_words, word_clocks
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
-from sterna.golden.window import window_of
 from sterna.hw.core.law import visit_clocks
 
 __all__ = [
@@ -54,7 +53,7 @@ def compute_clocks(network: Network, name: str, folding: Folding) -> int:
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words."""
     node = network.weighted(name)
-    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    channels, (kh, kw) = node.window(network.shape[node.input])
     return channels * kh * kw // simd * word_clocks(network, name, tp)
 
 

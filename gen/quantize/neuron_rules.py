@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
+from sterna.gen.quantize.float_network import (
+    FloatNeurons,
+    FloatReadout,
+)
 from sterna.gen.quantize.ties import InUnits, bias_in_start, bias_in_threshold, in_units, is_whole
 from sterna.golden.bounds import FAR, rule_bounds
 from sterna.golden.errors import NetworkError
@@ -26,7 +29,6 @@ __all__ = [
     "pattern_rule",
 ]
 
-AnyNeuron = FloatNeuron | FloatReadout
 SAME = 1e-9  # how near two factors are one
 NEARBY = 0.05  # a leak that is moved by more is another network
 
@@ -83,7 +85,7 @@ def nearest_decay(factor: float) -> Decay:
     return min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
 
 
-def is_lossless(node: AnyNeuron, unit: Unit, steps: int) -> bool:
+def is_lossless(node: FloatNeurons, unit: Unit, steps: int) -> bool:
     """True where F = 0 loses nothing, whatever the images: all that is added moves the threshold,
     or is whole, and nothing decays but to 0."""
     if bias_in_threshold(node, steps):
@@ -100,7 +102,7 @@ def _round(a: np.ndarray) -> np.ndarray:
 
 
 def fold_rule(
-    node: AnyNeuron, unit: Unit, steps: int, fraction: int, tolerance: float
+    node: FloatNeurons, unit: Unit, steps: int, fraction: int, tolerance: float
 ) -> tuple[NeuronRule, int]:
     """(rule, number of channels that can never fire) of a layer at F = ``fraction``."""
     leak = decay_of(node.name, "leak", node.leak, tolerance)
@@ -143,7 +145,7 @@ def fold_rule(
     return rule, int(silent.sum())
 
 
-def whole_threshold(node: AnyNeuron, c: InUnits, fraction: int) -> np.ndarray:
+def whole_threshold(node: FloatNeurons, c: InUnits, fraction: int) -> np.ndarray:
     """The least whole number of units of 2**-F at which the real neuron fires, float64 (O,)."""
     exact = c.threshold * 2.0**fraction
     near = np.round(exact)  # whole units are whole; parts of them may be met by a leak of a half
@@ -151,7 +153,7 @@ def whole_threshold(node: AnyNeuron, c: InUnits, fraction: int) -> np.ndarray:
     return np.floor(exact) + 1 if node.strict else np.ceil(exact)
 
 
-def _check_bits(node: AnyNeuron, what: str, a: np.ndarray, way: str) -> None:
+def _check_bits(node: FloatNeurons, what: str, a: np.ndarray, way: str) -> None:
     if np.any(np.abs(a) >= 2**31):
         raise NetworkError(
             f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; "
@@ -187,7 +189,7 @@ def highest_membrane(
 
 
 def pattern_rule(
-    node: AnyNeuron, rule: NeuronRule, fires: np.ndarray, unit: Unit, channels: np.ndarray
+    node: FloatNeurons, rule: NeuronRule, fires: np.ndarray, unit: Unit, channels: np.ndarray
 ) -> NeuronRule:
     """``rule`` with the given binary channels made constant: fires (T, O) says when they do.
 
