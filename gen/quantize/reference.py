@@ -204,11 +204,15 @@ def worth_of(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Worth:
 
 
 def scan_real(
-    x: np.ndarray, node: FloatNeuron | FloatReadout, steps: int
+    x: np.ndarray,
+    node: FloatNeuron | FloatReadout,
+    steps: int,
+    potentials: list[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(spikes uint8 [T,B,C,H,W], last membrane [B,C,H,W]) of float neurons driven by x (real).
 
-    Knows nothing of units: a tie is a membrane within 1e-6 of its threshold.
+    Knows nothing of units: a tie is a membrane within 1e-6 of its threshold. ``potentials`` gets
+    the membrane of each step, before it resets.
     """
     cols = lambda p: np.broadcast_to(np.asarray(p, np.float64), x.shape[2])  # noqa: E731
     threshold = cols(node.threshold)
@@ -216,11 +220,16 @@ def scan_real(
     bias = np.asarray(0.0 if node.bias is None else node.bias, np.float64)
     bias = bias if bias.ndim == 2 else cols(bias)
     tie = tie_width(threshold, unit=np.inf)
-    return _scan(x, InUnits(threshold, back, cols(node.v_init), bias, tie), node, steps)
+    constants = InUnits(threshold, back, cols(node.v_init), bias, tie)
+    return _scan(x, constants, node, steps, potentials)
 
 
 def _scan(
-    x: np.ndarray, c: InUnits, node: FloatNeuron | FloatReadout, steps: int
+    x: np.ndarray,
+    c: InUnits,
+    node: FloatNeuron | FloatReadout,
+    steps: int,
+    potentials: list[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """``scan_real`` with the layer's constants, all in the same units."""
     synapse = 1.0 if node.synapse == "ramp" else node.synapse
@@ -236,6 +245,8 @@ def _scan(
         if synapse is not None:
             drive = i = drive if i is None else float(synapse) * i + drive
         u = np.where(done, v, node.leak * v + drive)
+        if potentials is not None:
+            potentials.append(u)
         spike = (u > level if node.strict else u >= level) & ~done
         fired[t] = spike
         v = u
