@@ -7,7 +7,7 @@ where sums in another order move a membrane by some 1e-7.
 """
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatRe
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes, real_drive, scan_real, walk
 from sterna.golden.errors import UsageError
-
-if TYPE_CHECKING:
-    from sterna.front.imported import Imported
 
 __all__ = ["Check", "Site", "check"]
 
@@ -85,18 +82,19 @@ class Check:
         return self.table()
 
 
-def check(imported: "Imported", data: Any, count: int = 64) -> Check:
+def check(
+    network: FloatNetwork, cells: dict[str, str], replay: Any, data: Any, count: int = 64
+) -> Check:
     """``Imported.check``; see there."""
     import torch
 
-    assert imported.replay is not None
-    network = plain_input(imported.network)
+    network = plain_input(network)
     images, labels = _data(data, network, count)
-    paths = {node: path for path, node in imported.cells.items()}
+    paths = {node: path for path, node in cells.items()}
     found: dict[str, list[tuple[int, int, int, int]]] = {}
     output = np.zeros(0)
     for dtype in (torch.float64, torch.float32):
-        recorded = imported.replay(images, dtype)
+        recorded = replay(images, dtype)
         output = recorded.output
         for node, streams in walk(network, images):
             path = paths.get(node.name)

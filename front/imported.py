@@ -67,7 +67,7 @@ class Imported:
                 "check: a network from a file has no forward pass of its own to compare with; "
                 "import the model with from_torch"
             )
-        return check(self, data, images)
+        return check(self.network, self.cells, self.replay, data, images)
 
     def calibrate(self, data: Any, *, kind: str = "ternary", images: int = 256) -> "Imported":
         """Ternary (or binary) weights whose layers keep the mean and deviation of the real ones.
