@@ -37,6 +37,8 @@ class Imported:
         A verdict for every module.
     cells : dict
         Node by module path of each neuron layer.
+    latents : FloatNetwork, optional
+        Of a calibrated one: real weights in the place of trits, what training starts from.
     replay : callable, optional
         Runs the foreign model on images [B,C,H,W] (or [T,B,C,H,W]) as `sterna.run` takes them.
     """
@@ -44,6 +46,7 @@ class Imported:
     network: FloatNetwork
     report: Report
     cells: dict[str, str] = field(default_factory=dict)
+    latents: FloatNetwork | None = None
     replay: Callable[[np.ndarray, Any], Recorded] | None = None
 
     def check(self, data: Any, *, images: int = 64) -> "Check":
@@ -76,5 +79,5 @@ class Imported:
         """
         from sterna.front.calibrate import calibrate
 
-        network, report = calibrate(self.network, self.report, data, kind, images)
-        return replace(self, network=network, report=report)
+        found = calibrate(self.network, self.report, data, kind, images)
+        return replace(self, network=found.network, report=found.report, latents=found.latents)

@@ -106,4 +106,4 @@ def from_torch(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
     replay = runner.replay(found.network.input, count, whole)
-    return Imported(found.network, found.report, found.cells, replay)
+    return Imported(found.network, found.report, found.cells, replay=replay)
