@@ -6,7 +6,7 @@ wheel, so the folders are walked here.
 
 from setuptools import find_packages, setup
 
-FOLDERS = ("golden", "train", "hw", "gen", "sim", "host")
+FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
 DATA = ["*.cpp", "*.h", "*.vlt", "*.v", "*.html", "*.lpf", "*.json", "py.typed"]
 
 package_dir = {"sterna": "sterna"}

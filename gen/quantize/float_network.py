@@ -128,6 +128,15 @@ class FloatNetwork:
     def readout(self) -> FloatReadout:
         return next(n for n in self.nodes if isinstance(n, FloatReadout))
 
+    @property
+    def digest(self) -> str:
+        """sha256 of all that ``save`` writes."""
+        tensors: dict[str, np.ndarray] = {}
+        nodes = [_describe(n, tensors) for n in self.nodes]
+        text = json.dumps([self.steps, nodes], sort_keys=True)
+        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
+        return hashlib.sha256(text.encode() + blob).hexdigest()
+
     def save(self, folder: str | Path, stem: str = "float") -> Path:
         """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
         check_name(stem, f"float network: stem {show(stem)}")

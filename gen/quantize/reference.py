@@ -146,10 +146,16 @@ def worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     return Worth(weighted, spikes, offset)
 
 
-def scan_real(x: np.ndarray, node: FloatNeurons, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def scan_real(
+    x: np.ndarray,
+    node: FloatNeurons,
+    steps: int,
+    potentials: list[np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """(spikes uint8 [T,B,C,H,W], last membrane [B,C,H,W]) of float neurons driven by x (real).
 
-    Knows nothing of units: a tie is a membrane within 1e-6 of its threshold.
+    Knows nothing of units: a tie is a membrane within 1e-6 of its threshold. ``potentials`` gets
+    the membrane of each step, before it resets.
     """
     cols = lambda p: np.broadcast_to(np.asarray(p, np.float64), x.shape[2])  # noqa: E731
     threshold = cols(node.threshold)
@@ -157,11 +163,16 @@ def scan_real(x: np.ndarray, node: FloatNeurons, steps: int) -> tuple[np.ndarray
     bias = np.asarray(0.0 if node.bias is None else node.bias, np.float64)
     bias = bias if bias.ndim == 2 else cols(bias)
     tie = tie_width(threshold, unit=np.inf)
-    return _scan(x, InUnits(threshold, back, cols(node.v_init), bias, tie), node, steps)
+    constants = InUnits(threshold, back, cols(node.v_init), bias, tie)
+    return _scan(x, constants, node, steps, potentials)
 
 
 def _scan(
-    x: np.ndarray, c: InUnits, node: FloatNeurons, steps: int
+    x: np.ndarray,
+    c: InUnits,
+    node: FloatNeurons,
+    steps: int,
+    potentials: list[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """``scan_real`` with the layer's constants, all in the same units."""
     cols = lambda p: p.reshape(-1, 1, 1)  # noqa: E731
@@ -180,7 +191,9 @@ def _scan(
     fired = np.zeros((steps, *shape), np.uint8)
     for t in range(steps):
         drive = x[t if len(x) > 1 else 0] + cols(c.bias[t] if c.bias.ndim == 2 else c.bias)
-        fired[t] = step(state, drive)[1]
+        u, fired[t] = step(state, drive)
+        if potentials is not None:
+            potentials.append(u)
     if isinstance(node, FloatNeuron) and node.delay:
         fired = np.concatenate([np.zeros_like(fired[:1]), fired[:-1]])
     return fired, state.v

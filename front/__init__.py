@@ -1,0 +1,1 @@
+"""Other people's networks and data: PyTorch frameworks, NIR, QONNX, in; `FloatNetwork`, out."""

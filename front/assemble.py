@@ -1,0 +1,429 @@
+"""From the expressions of one step to a ``FloatNetwork``, with a verdict for every part.
+
+Every front end that has expressions ends here. A value is a stream of spikes, weighted sums that a
+neuron still has to add up, or the pixels; what a layer may read of them is decided once, below.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sterna.front.cell import Cell
+from sterna.front.expression import Expr
+from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
+from sterna.front.values import (
+    Value,
+    composed,
+    kind_of,
+    neuron_of,
+    per_input,
+    plain,
+    pooled,
+    readout_of,
+    unscaled,
+)
+from sterna.gen.quantize.float_network import (
+    BatchNorm,
+    FloatConv2d,
+    FloatInput,
+    FloatLinear,
+    FloatMerge,
+    FloatNetwork,
+    FloatNode,
+    FloatPool,
+    FloatReadout,
+)
+from sterna.golden.errors import NetworkError
+from sterna.golden.names import Scope, legal_name
+
+__all__ = ["Assembled", "Output", "assemble"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the output reads what each step gives: the expression of a step, and 'count',
+    'membrane' (of a cell that never resets), 'sum' (of weighted sums) or 'first_spike'."""
+
+    expr: Expr
+    mode: str
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A network, the verdicts, and the node that each cell (by module path) became."""
+
+    network: FloatNetwork
+    report: Report
+    cells: dict[str, str]
+
+
+def assemble(
+    steps: int, source: FloatInput, cells: dict[str, tuple[Cell, Expr]], output: Output
+) -> Assembled:
+    """The network of ``output``, whose cells (by path) are what ``cells`` says, each with the
+    expression that it reads. NetworkError: what cannot be built, with the user's module path."""
+    builder = _Builder(steps, source, cells)
+    builder.readout(output)
+    _connected(builder.nodes)
+    return Assembled(FloatNetwork(steps, builder.nodes), builder.report, builder.cell_nodes)
+
+
+def _connected(nodes: list[FloatNode]) -> None:
+    if not any(isinstance(n, FloatReadout) for n in nodes):
+        raise NetworkError("the output does not depend on the input")
+
+
+class _Builder:
+    def __init__(self, steps: int, source: FloatInput, cells: dict[str, tuple[Cell, Expr]]) -> None:
+        self.steps = steps
+        self.cells = cells
+        self.nodes: list[FloatNode] = [source]
+        self.source = source
+        self.report = Report()
+        self.report.add("", f"input {source.coding}", EXACT, node=source.name)
+        self.cell_nodes: dict[str, str] = {}
+        self.scope = Scope([source.name])
+        self._values: dict[int, Value] = {}
+
+    # ------------------------------------------------------------------------------------ values
+
+    def value(self, expr: Expr) -> Value:
+        """Of an expression, made once; without recursion over long networks."""
+        todo = [expr]
+        while todo:
+            e = todo[-1]
+            if id(e) in self._values:
+                todo.pop()
+                continue
+            needs = [self.cells[e.path][1]] if e.kind == "cell" else list(e.args)
+            if e.kind == "input":
+                needs = []
+            missing = [n for n in needs if id(n) not in self._values]
+            if missing:
+                todo += missing
+                continue
+            self._values[id(e)] = self._make(e)
+            todo.pop()
+        return self._values[id(expr)]
+
+    def _make(self, e: Expr) -> Value:
+        make = getattr(self, f"_{e.kind}", None)
+        if make is None:
+            raise NetworkError(
+                f"module '{e.path}': a {e.kind} of the steps is used inside the network; it can "
+                "only be the output"
+            )
+        return make(e)
+
+    def _input(self, e: Expr) -> Value:
+        kind = "pixels" if self.source.coding == "direct" else "spikes"
+        return Value(kind, self.source.shape, node=self.source.name)
+
+    def _cell(self, e: Expr) -> Value:
+        if e.part != 0:
+            raise NetworkError(
+                f"module '{e.path}': its membrane is read by another layer; only its spikes can be"
+            )
+        if e.path in self.cell_nodes:
+            node = self.cell_nodes[e.path]
+            shape = self._values[id(self.cells[e.path][1])].shape
+            return Value("spikes", shape, node=node)
+        cell, read = self.cells[e.path]
+        sums = self._gained(cell, self._sums(self.value(read), e.path), e.path)
+        name = self._name(e.path)
+        self.cell_nodes[e.path] = name
+        self.nodes.append(neuron_of(name, cell, sums))
+        self._told(e.path, "neuron", cell, name)
+        return Value("spikes", sums.shape, node=name)
+
+    def _told(self, path: str, what: str, cell: Cell, node: str) -> None:
+        if cell.approximated:
+            self.report.add(path, what, APPROXIMATED, "; ".join(cell.approximated), node)
+        else:
+            self.report.add(path, what, EXACT, "; ".join(cell.notes), node)
+
+    def _conv(self, e: Expr) -> Value:
+        return self._weighted(e)
+
+    def _linear(self, e: Expr) -> Value:
+        return self._weighted(e)
+
+    def _weighted(self, e: Expr) -> Value:
+        read = e.args[0]
+        pad = (0, 0, 0, 0)
+        source = self.value(read)
+        if read.kind == "pad":
+            pad, source = read.values["padding"], self.value(read.args[0])
+        if source.kind == "sums":
+            raise NetworkError(
+                f"module '{e.path}': reads weighted sums ({', '.join(source.terms)}) with no "
+                "neuron between, which are no spikes; put a spiking neuron there, or multiply the "
+                "two weights into one layer"
+            )
+        weight, bias = e.values["weight"], e.values["bias"]
+        if source.kind == "pixels":
+            source = self._plain_pixels(source, e.path)
+        if np.any(np.asarray(source.offset) != 0):
+            raise NetworkError(
+                f"module '{e.path}': reads spikes with a constant added, which cannot be built; "
+                "put the constant into a bias"
+            )
+        name = self._name(e.path)
+        if e.kind == "linear":
+            weight = weight * per_input(source.gain, source.shape)
+            if weight.shape[1] != int(np.prod(source.shape)):
+                raise NetworkError(
+                    f"module '{e.path}': a linear layer along the last axis of {source.shape}; "
+                    "flatten its input first"
+                )
+            node: FloatNode = FloatLinear(name, source.node, weight, kind_of(weight), bias)
+            shape = (len(weight), 1, 1)
+        else:
+            node, shape = self._convolution(e, name, source, weight, bias, pad)
+        self.nodes.append(node)
+        self.report.add(
+            e.path,
+            f"{e.kind} {'x'.join(map(str, weight.shape))}",
+            EXACT,
+            f"weights are {node.kind}"
+            + (
+                "; `calibrate` and `sterna train --from` make them ternary"
+                if node.kind == "real"
+                else ""
+            ),
+            name,
+        )
+        return Value("sums", shape, terms=(name,))
+
+    def _convolution(
+        self, e: Expr, name: str, source: Value, weight: np.ndarray, bias: Any, pad: Any
+    ) -> tuple[FloatConv2d, tuple[int, int, int]]:
+        v = e.values
+        if tuple(v["dilation"]) != (1, 1):
+            raise NetworkError(
+                f"module '{e.path}': dilation {v['dilation']} is not built yet; use a larger kernel"
+            )
+        gain = np.broadcast_to(np.asarray(source.gain, np.float64), (source.shape[0],))
+        if not np.all(gain == 1):
+            groups, each = v["groups"], weight.shape[1]
+            g = gain.reshape(groups, 1, each).repeat(len(weight) // groups, 1)
+            weight = weight * g.reshape(len(weight), each, 1, 1)
+        padding = tuple(a + b for a, b in zip(v["padding"], pad, strict=True))
+        node = FloatConv2d(
+            name, source.node, weight, v["stride"], padding, v["groups"], kind_of(weight), bias
+        )
+        h, w = source.shape[1:]
+        top, bottom, left, right = padding
+        kh, kw = weight.shape[2:]
+        shape = (
+            len(weight),
+            (h + top + bottom - kh) // v["stride"][0] + 1,
+            (w + left + right - kw) // v["stride"][1] + 1,
+        )
+        return node, shape
+
+    def _plain_pixels(self, value: Value, path: str) -> Value:
+        """Pixels as they are: an affine in front of them is the input's mean and deviation."""
+        if unscaled(value):
+            return value
+        if self.source.mean is not None or self.source.std is not None or np.any(value.gain == 0):
+            raise NetworkError(
+                f"module '{path}': normalises pixels that mean= and std= normalise already"
+            )
+        std = 1 / np.asarray(value.gain, np.float64)
+        mean = -np.asarray(value.offset, np.float64) * std
+        known = self.nodes[0]
+        assert isinstance(known, FloatInput)
+        if known.mean is None:
+            self.nodes[0] = replace(known, mean=plain(mean), std=plain(std))
+            self.report.add(
+                "", "normalised pixels", EXACT, "the input's mean and deviation", known.name
+            )
+        elif not (np.array_equal(known.mean, mean) and np.array_equal(known.std, std)):
+            raise NetworkError(f"module '{path}': pixels are normalised in two ways; use one")
+        return replace(value, gain=1.0, offset=0.0)
+
+    def _pad(self, e: Expr) -> Value:
+        return Value("padded", self.value(e.args[0]).shape)  # its reader looks through it
+
+    def _norm(self, e: Expr) -> Value:
+        v = e.values
+        norm = BatchNorm(v["gamma"], v["beta"], v["mean"], v["var"], v["eps"])
+        return self._scaled(e, norm, "batch norm")
+
+    def _affine(self, e: Expr) -> Value:
+        source = self.value(e.args[0])
+        gain, offset = (np.asarray(e.values[k], np.float64) for k in ("gain", "offset"))
+        if source.kind in ("pixels", "spikes"):
+            return replace(
+                source,
+                gain=plain(source.gain * gain),
+                offset=plain(np.asarray(source.offset) * gain + offset),
+            )
+        channels = source.shape[0]
+        full = [np.broadcast_to(a, (channels,)).copy() for a in (gain, offset)]
+        norm = BatchNorm(full[0], full[1], np.zeros(channels), np.ones(channels), 0.0)
+        return self._scaled(e, norm, "constant")
+
+    def _gained(self, cell: Cell, sums: Value, path: str) -> Value:
+        """Sums behind the gain that a neuron multiplies its input by."""
+        if cell.gain == 1:
+            return sums
+        c = sums.shape[0]
+        norm = BatchNorm(np.full(c, cell.gain), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
+        return self._behind(path, sums, norm, "input gain")
+
+    def _scaled(self, e: Expr, norm: BatchNorm, what: str) -> Value:
+        return self._behind(e.path, self._sums(self.value(e.args[0]), e.path), norm, what)
+
+    def _behind(self, path: str, source: Value, norm: BatchNorm, what: str) -> Value:
+        """An affine behind sums goes to the layer where it stands alone, else to the neuron."""
+        if len(source.terms) == 1 and source.norm is None:
+            k = next(i for i, n in enumerate(self.nodes) if n.name == source.terms[0])
+            node = self.nodes[k]
+            if isinstance(node, FloatConv2d | FloatLinear):
+                self.nodes[k] = replace(node, norm=composed(node.norm, norm))
+                self.report.add(path, what, EXACT, "folded into the layer before", node.name)
+                return source
+        self.report.add(path, what, EXACT, "folded into the neuron behind")
+        return replace(source, norm=composed(source.norm, norm))
+
+    def _pool(self, e: Expr) -> Value:
+        source, v = self.value(e.args[0]), e.values
+        op = v["op"]
+        if source.kind == "pixels":
+            raise NetworkError(
+                f"module '{e.path}': pools pixels; put a convolution and its neuron in front, or "
+                "give images of that size"
+            )
+        if any(v["padding"]):
+            raise NetworkError(f"module '{e.path}': a padded pool is not built yet; use padding 0")
+        if source.kind == "sums":
+            return self._pooled_sums(e, source)
+        if not np.all(np.asarray(source.offset) == 0):
+            raise NetworkError(f"module '{e.path}': pools spikes with a constant added")
+        mode = {"max": "or", "avg": "avg"}[op]
+        if mode == "avg" and v["divisor"] is not None:
+            size = v["kernel"][0] * v["kernel"][1]
+            mode, source = ("sum", replace(source, gain=plain(source.gain / v["divisor"])))
+            if v["divisor"] == size:
+                mode, source = "avg", replace(source, gain=plain(source.gain * size))
+        name = self._name(e.path)
+        self.nodes.append(FloatPool(name, source.node, mode, v["kernel"], v["stride"]))
+        self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
+        return replace(source, node=name, shape=pooled(source.shape, v))
+
+    def _pooled_sums(self, e: Expr, source: Value) -> Value:
+        v, op = e.values, e.values["op"]
+        if len(source.terms) != 1 or source.norm is not None:
+            raise NetworkError(
+                f"module '{e.path}': pools the total of several layers; pool each of them, or "
+                "behind the neuron"
+            )
+        mode = "max" if op == "max" else "avg"
+        name = self._name(e.path)
+        self.nodes.append(FloatPool(name, source.terms[0], mode, v["kernel"], v["stride"]))
+        self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
+        return replace(source, terms=(name,), shape=pooled(source.shape, v))
+
+    def _flatten(self, e: Expr) -> Value:
+        return self.value(e.args[0])
+
+    def _order(self, e: Expr) -> Value:
+        raise NetworkError(f"module '{e.path}': a softmax inside the network cannot be built")
+
+    def _add(self, e: Expr) -> Value:
+        a, b = (self.value(x) for x in e.args)
+        if a.shape != b.shape:
+            raise NetworkError(f"module '{e.path}': adds {a.shape} and {b.shape}")
+        if a.kind == b.kind == "spikes" and unscaled(a) and unscaled(b):
+            return self._merge(e, "add", (a, b))
+        a, b = self._sums(a, e.path), self._sums(b, e.path)
+        if a.norm is not None or b.norm is not None:
+            raise NetworkError(
+                f"module '{e.path}': a batch norm over the total of several layers is followed by "
+                "another sum, which cannot be built; normalise once, at the end"
+            )
+        return Value("sums", a.shape, terms=a.terms + b.terms)
+
+    def _mul(self, e: Expr) -> Value:
+        a, b = (self.value(x) for x in e.args)
+        if a.kind == b.kind == "spikes":
+            if unscaled(a) and unscaled(b):
+                return self._merge(e, "and", (a, b))
+            for x, y in ((a, b), (b, a)):  # x * (1 - y)
+                if unscaled(x) and np.all(y.gain == -1) and np.all(y.offset == 1):
+                    return self._merge(e, "andnot", (x, replace(y, gain=1.0, offset=0.0)))
+        raise NetworkError(
+            f"module '{e.path}': a product of two streams that are not both spikes (or one minus "
+            "spikes) cannot be built"
+        )
+
+    def _concat(self, e: Expr) -> Value:
+        parts = [self.value(x) for x in e.args]
+        if not all(p.kind == "spikes" and unscaled(p) for p in parts):
+            raise NetworkError(
+                f"module '{e.path}': only spikes can be concatenated; put a neuron in front"
+            )
+        return self._merge(e, "concat", tuple(parts))
+
+    def _merge(self, e: Expr, mode: str, parts: tuple[Value, ...]) -> Value:
+        name = self._name(e.path or mode)
+        self.nodes.append(FloatMerge(name, tuple(p.node for p in parts), mode))
+        self.report.add(e.path, f"{mode} of spikes", EXACT, node=name)
+        c, h, w = parts[0].shape
+        c = sum(p.shape[0] for p in parts) if mode == "concat" else c
+        return Value("spikes", (c, h, w), node=name)
+
+    def _sums(self, value: Value, path: str) -> Value:
+        """What a neuron can read: sums as they are; spikes or pixels by a layer of ones."""
+        if value.kind == "sums":
+            return value
+        c, h, w = value.shape
+        name = self._name(f"{path}_input" if path else "input_layer")
+        gain = np.broadcast_to(np.asarray(value.gain, np.float64), (c,))
+        offset = np.broadcast_to(np.asarray(value.offset, np.float64), (c,))
+        weight = np.ones((c, 1, 1, 1)) * gain.reshape(c, 1, 1, 1)
+        bias = None if np.all(offset == 0) else offset
+        self.nodes.append(
+            FloatConv2d(name, value.node, weight, groups=c, kind=kind_of(weight), bias=bias)
+        )
+        self.report.add(
+            path,
+            "1x1 layer",
+            SUBSTITUTED,
+            "one weight a channel carries spikes to the neuron",
+            name,
+        )
+        return Value("sums", value.shape, terms=(name,))
+
+    # ------------------------------------------------------------------------------------ output
+
+    def readout(self, output: Output) -> None:
+        expr, mode = output.expr, output.mode
+        while expr.kind in ("flatten", "order"):
+            expr = expr.args[0]
+        name = self.scope.name("readout")
+        if expr.kind == "cell":
+            cell, read = self.cells[expr.path]
+            sums = self._gained(cell, self._sums(self.value(read), expr.path), expr.path)
+            if mode == "membrane" and not cell.membrane:
+                cell = replace(
+                    cell,
+                    reset="none",
+                    approximated=(
+                        *cell.approximated,
+                        "its membrane is read and it resets; ours is never reset",
+                    ),
+                )
+            self.cell_nodes[expr.path] = name
+            self.nodes.append(readout_of(name, cell, sums, mode))
+            self._told(expr.path, f"output: {mode}", cell, name)
+            return
+        sums = self._sums(self.value(expr), expr.path)
+        self.nodes.append(readout_of(name, Cell(reset="none"), sums, "membrane"))
+        self.report.add(expr.path, "output: sum over time", EXACT, node=name)
+
+    def _name(self, path: str) -> str:
+        return self.scope.name(legal_name(path or "node"))

@@ -1,0 +1,212 @@
+"""Running a PyTorch model once and writing down what it computes.
+
+Not a symbolic trace: the model runs on an example, so loops over `x.size(0)`, lists of states and
+one's own layers need nothing. Functions of torch are seen by a ``TorchFunctionMode``, neurons
+(registered `cells`) as one call each; what depends on the input is an `Expr`, everything else a
+constant, whose effective value counts (quantised weights, parametrisations).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from sterna.front.expression import Expr
+from sterna.golden.errors import NetworkError
+
+__all__ = ["Recorder", "recording"]
+
+_VALUES = {"item", "__bool__", "__float__", "__int__", "__index__", "tolist", "numpy", "__array__"}
+_FACTS = {
+    "size",
+    "dim",
+    "numel",
+    "is_contiguous",
+    "__len__",
+    "type",
+    "get_device",
+    "stride",
+    "__hash__",
+    "is_floating_point",
+    "ndimension",
+    "nelement",
+}
+_FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "new_zeros"}
+
+
+class Recorder(TorchFunctionMode):
+    """Keeps an `Expr` for every tensor that depends on the input.
+
+    Parameters
+    ----------
+    functions : dict
+        By name of a torch function: ``f(recorder, path, out, args, kwargs) -> Expr``, args with
+        `Expr` where a tensor depends on the input.
+    """
+
+    def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.functions = functions
+        self.cells: dict[str, list[Expr]] = {}
+        self.seen: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self.path: list[str] = []
+        self.inside = 0
+        self._exprs: dict[int, Expr] = {}
+        self._kept: list[Any] = []  # tensors whose id is a key stay alive
+
+    def note(self, tensor: torch.Tensor, expr: Expr) -> None:
+        """From now on ``tensor`` is what ``expr`` says."""
+        self._exprs[id(tensor)] = expr
+        self._kept.append(tensor)
+
+    def expr(self, value: Any) -> Any:
+        """The `Expr` of a tensor that depends on the input, else the value itself."""
+        if isinstance(value, torch.Tensor):
+            return self._exprs.get(id(value), value)
+        if isinstance(value, tuple | list):
+            return (
+                type(value)(self.expr(v) for v in value) if type(value) in (tuple, list) else value
+            )
+        return value
+
+    @property
+    def where(self) -> str:
+        """The path of the module that is running."""
+        return self.path[-1] if self.path else ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if self.inside:
+            return out
+        given = [self.expr(a) for a in args]
+        named = {k: self.expr(v) for k, v in kwargs.items()}
+        if not any(_live(v) for v in (*given, *named.values())):
+            return out
+        name = getattr(func, "__name__", "")
+        if name in _VALUES:
+            raise NetworkError(
+                f"module '{self.where}': reads the value of a tensor that depends on the input "
+                f"({name}); a network that decides by its values cannot be built: take the branch "
+                "out of forward()"
+            )
+        if not _tensors(out) or name in _FACTS or name in _FRESH:
+            if name == "__setitem__":
+                self.functions[name](self, self.where, args[0], given, named)
+            return out
+        function = self.functions.get(_name(func))
+        if function is None:
+            raise NetworkError(
+                f"module '{self.where}': torch's {_name(func)} cannot be built; see docs/front.md "
+                "for what maps"
+            )
+        found = function(self, self.where, out, given, named)
+        for tensor, e in zip(
+            _tensors(out), found if isinstance(found, list) else [found], strict=True
+        ):
+            self.note(tensor, e)
+        return out
+
+
+def _name(func: Any) -> str:
+    name = getattr(func, "__name__", str(func))
+    if name == "fn":  # torch's boolean_dispatch hides the name of max_pool1d, 2d, 3d
+        cells = {c.cell_contents for c in func.__closure__ or () if callable(c.cell_contents)}
+        names = {c.__name__.lstrip("_") for c in cells if hasattr(c, "__name__")}
+        name = next((n for n in names if not n.endswith("with_indices")), name)
+    if name == "__get__":  # an attribute, as .data and .T
+        name = getattr(getattr(func, "__self__", None), "__name__", name)
+    return name
+
+
+def _live(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return any(_live(v) for v in value)
+    return isinstance(value, Expr)
+
+
+def _tensors(out: Any) -> list[torch.Tensor]:
+    if isinstance(out, torch.Tensor):
+        return [out]
+    if isinstance(out, tuple | list):
+        return [v for v in out if isinstance(v, torch.Tensor)]
+    return []
+
+
+@contextmanager
+def recording(
+    model: nn.Module, recorder: Recorder, is_cell: Callable[[nn.Module], bool]
+) -> Iterator[Recorder]:
+    """Within, calls of ``model`` are written down; cells (``is_cell``) as one call each."""
+    handles: list[Any] = []
+    try:
+        names = {id(m): n for n, m in model.named_modules()}
+        under: set[int] = set()
+        for _, module in model.named_modules():
+            if id(module) in under:
+                continue
+            path = names[id(module)]
+            if is_cell(module):
+                under |= {id(m) for m in module.modules()}
+                handles += _watch_cell(module, path, recorder)
+            else:
+                handles += _watch(module, path, recorder)
+        with torch.no_grad(), recorder:
+            yield recorder
+    finally:
+        for h in handles:
+            h.remove()
+
+
+def _watch(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
+    def enter(_m: nn.Module, _args: Any) -> None:
+        recorder.path.append(path)
+
+    def leave(_m: nn.Module, _args: Any, _out: Any) -> None:
+        recorder.path.pop()
+
+    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+
+
+def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
+    def enter(_m: nn.Module, _args: Any) -> None:
+        recorder.inside += 1
+
+    def leave(_m: nn.Module, args: Any, out: Any) -> None:
+        recorder.inside -= 1
+        if recorder.inside:
+            return
+        source = recorder.expr(args[0])
+        if not isinstance(source, Expr):
+            raise NetworkError(f"module '{path}': its input does not depend on the network's input")
+        uses = recorder.cells.setdefault(path, [])
+        recorder.seen.setdefault(path, []).append(
+            (args[0].detach().clone(), _tensors(out)[0].detach().clone())
+        )
+        states = [recorder.expr(a) for a in args[1:]]
+        for s in states:
+            if isinstance(s, Expr) and not (
+                s.kind == "cell" and s.path == path and s.step == len(uses) - 1
+            ):
+                raise NetworkError(
+                    f"module '{path}': its state at step {len(uses)} comes from elsewhere than its "
+                    f"own step {len(uses) - 1}; hand each neuron its own state"
+                )
+            if isinstance(s, torch.Tensor) and bool((s != 0).any()):
+                raise NetworkError(
+                    f"module '{path}': begins with a membrane that is not 0; begin with zeros"
+                )
+        step = len(uses)
+        tensors = _tensors(out)
+        for k, tensor in enumerate(tensors):
+            part = 0 if k == 0 else k - len(tensors)
+            recorder.note(
+                tensor,
+                Expr("cell", path, (source,), shape=tuple(tensor.shape), step=step, part=part),
+            )
+        uses.append(recorder.expr(tensors[0]))
+
+    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]

@@ -1,0 +1,57 @@
+"""What became of every part of a foreign network: a verdict each, a table for people."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["Report", "Verdict"]
+
+EXACT, SUBSTITUTED, APPROXIMATED, REFUSED = (
+    "exact",
+    "exact by substitution",
+    "approximated",
+    "refused",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one module of the foreign network: what it is, what became of it, and why."""
+
+    path: str
+    what: str
+    verdict: str
+    detail: str = ""
+    node: str = ""
+
+
+@dataclass
+class Report:
+    """Verdicts in the order in which the network computes."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def add(self, path: str, what: str, verdict: str, detail: str = "", node: str = "") -> None:
+        self.verdicts.append(Verdict(path, what, verdict, detail, node))
+
+    @property
+    def approximated(self) -> list[Verdict]:
+        return [v for v in self.verdicts if v.verdict == APPROXIMATED]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"verdicts": [asdict(v) for v in self.verdicts]}
+
+    def table(self) -> str:
+        """For people, at most 100 columns where names allow."""
+        rows = [("module", "node", "what", "verdict")]
+        rows += [(v.path or "-", v.node or "-", v.what, v.verdict) for v in self.verdicts]
+        wide = [max(len(r[k]) for r in rows) for k in range(4)]
+        lines = []
+        for row, verdict in zip(rows, [None, *self.verdicts], strict=True):
+            lines.append("  ".join(c.ljust(w) for c, w in zip(row, wide, strict=True)).rstrip())
+            if verdict is not None and verdict.detail:
+                lines.append(f"    {verdict.detail}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.table()

@@ -1,0 +1,164 @@
+"""snnTorch's neurons (1.0.0), found by test against its own forward pass.
+
+Its reset comes at the beginning of the next step: v[t] = beta*v[t-1] + x[t] - reset(v[t-1]). So a
+subtraction of the threshold there is one of threshold/beta here, at once; a reset to zero is the
+same at either time, as long as it clears what is left of the membrane, not the input.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sterna.front.cell import Cell, handles
+from sterna.golden.errors import NetworkError
+
+__all__: list[str] = []
+
+PARALLEL = "computes its membrane without steps or resets"
+RECURRENT = "feeds its own spikes back, and recurrent edges are not built yet"
+_OTHERS = {
+    "RLeaky": RECURRENT,
+    "RSynaptic": RECURRENT,
+    "SLSTM": "is an LSTM, whose gates multiply",
+    "SConv2dLSTM": "is an LSTM, whose gates multiply",
+    "LeakyParallel": PARALLEL,
+    "StateLeaky": PARALLEL,
+    "AssociativeLeaky": PARALLEL,
+    "Alpha": "divides by its own time constants in a second-order kernel",
+    "LinearLeaky": "has weights of its own inside",
+    "DeltaLeaky": "gives graded differences, not spikes",
+}
+
+
+def _number(module: Any, name: str, path: str, *, one: bool = True) -> Any:
+    """A parameter as a number; an array of one value for each channel only where ``one`` is not."""
+    a = np.asarray(getattr(module, name).detach().cpu().double().numpy())
+    if a.size and (a == a.flat[0]).all():
+        return float(a.flat[0])
+    if one:
+        raise NetworkError(
+            f"module '{path}': {name} has a value for each of {a.size} neurons; one for the layer "
+            "can be built: split the layer"
+        )
+    wide = [n for n in a.shape if n != 1]
+    if len(wide) == 1 and (a.ndim == 1 or a.shape[-1] == 1):
+        return a.reshape(-1)
+    raise NetworkError(
+        f"module '{path}': {name} of shape {a.shape} is not one for each channel; give (C, 1, 1)"
+    )
+
+
+def _common(module: Any, path: str) -> dict[str, Any]:
+    if module.inhibition:
+        raise NetworkError(
+            f"module '{path}': inhibition=True lets only the largest membrane fire, which cannot "
+            "be built; use inhibition=False"
+        )
+    if module.state_quant:
+        raise NetworkError(
+            f"module '{path}': state_quant rounds the membrane its own way, which cannot be built; "
+            "leave it out (membranes are exact integers here)"
+        )
+    return {
+        "threshold": _number(module, "threshold", path, one=False),
+        "strict": True,
+        "amplitude": _amplitude(module, path),
+        "membrane": module.reset_mechanism == "none",
+    }
+
+
+def _amplitude(module: Any, path: str) -> float:
+    value = _number(module, "graded_spikes_factor", path)
+    if value <= 0:
+        raise NetworkError(
+            f"module '{path}': graded_spikes_factor {value:g} is not positive; fold its sign into "
+            "the weights of the next layer"
+        )
+    return value
+
+
+def _decay(module: Any, name: str, path: str) -> float:
+    return min(max(_number(module, name, path), 0.0), 1.0)  # clamped there, too
+
+
+def _delayed_subtract(path: str, leak: float, threshold: Any) -> Any:
+    if leak == 0:
+        raise NetworkError(
+            f"module '{path}': beta 0 with reset_mechanism='subtract' takes the threshold off the "
+            "next step's input, which cannot be built; use reset_mechanism='zero'"
+        )
+    return None if leak == 1 else threshold / leak
+
+
+def _subtract_at_once(path: str) -> str:
+    return (
+        "reset_delay=False subtracts the threshold again at the next step while the membrane is "
+        "above it; here it is subtracted once a spike"
+    )
+
+
+@handles("snntorch.Leaky")
+def _leaky(module: Any, path: str) -> Cell:
+    common, leak = _common(module, path), _decay(module, "beta", path)
+    return _with_reset(module, path, common, leak, None)
+
+
+@handles("snntorch.Synaptic")
+def _synaptic(module: Any, path: str) -> Cell:
+    common, leak = _common(module, path), _decay(module, "beta", path)
+    return _with_reset(module, path, common, leak, _decay(module, "alpha", path))
+
+
+def _with_reset(
+    module: Any, path: str, common: dict[str, Any], leak: float, synapse: float | None
+) -> Cell:
+    synapse_word: Any = "ramp" if synapse == 1 else synapse
+    cell = {**common, "leak": leak, "synapse": synapse_word}
+    if module.reset_mechanism == "none":
+        return Cell(**cell, reset="none")
+    if module.reset_mechanism == "subtract":
+        if module.reset_delay:
+            reset_by = _delayed_subtract(path, leak, common["threshold"])
+            return Cell(**cell, reset="subtract", reset_by=reset_by)
+        return Cell(**cell, reset="subtract", approximated=(_subtract_at_once(path),))
+    if synapse is not None and module.reset_delay:
+        note = (
+            "reset_mechanism='zero' drops the current that arrives at the step of the reset; here "
+            "it enters the empty membrane (reset_delay=False is exact)"
+        )
+        return Cell(**cell, reset="zero", approximated=(note,))
+    if np.any(np.asarray(common["threshold"]) < 0):
+        raise NetworkError(f"module '{path}': a threshold below 0 fires from an empty membrane")
+    return Cell(**cell, reset="zero")
+
+
+@handles("snntorch.Lapicque")
+def _lapicque(module: Any, path: str) -> Cell:
+    common = _common(module, path)
+    r, c, dt = (_number(module, n, path) for n in ("R", "C", "time_step"))
+    leak, gain = 1 - dt / (r * c), dt / c
+    if not 0 <= leak <= 1:
+        raise NetworkError(
+            f"module '{path}': R*C {r * c:g} and time_step {dt:g} give a leak of {leak:g}; choose "
+            "time_step below R*C"
+        )
+    cell = {**common, "leak": leak, "gain": gain}
+    if module.reset_mechanism == "none":
+        return Cell(**cell, reset="none")
+    if module.reset_mechanism == "subtract":
+        return Cell(**cell, reset_by=_delayed_subtract(path, leak, common["threshold"]))
+    note = (
+        "reset_mechanism='zero' drops the input that arrives at the step of the reset; here it "
+        "enters the empty membrane"
+    )
+    return Cell(**cell, reset="zero", approximated=(note,))
+
+
+def _refuse(name: str, why: str) -> None:
+    @handles(f"snntorch.{name}")
+    def refuse(module: Any, path: str) -> Cell:
+        raise NetworkError(f"module '{path}': snntorch.{name} {why}; use snntorch.Leaky")
+
+
+for _name, _why in _OTHERS.items():
+    _refuse(_name, _why)

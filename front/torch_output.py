@@ -1,0 +1,100 @@
+"""What a model's forward() returns, as the output of each step and how it is read."""
+
+from typing import Any
+
+import numpy as np
+
+from sterna.front.expression import Expr, steps_in
+from sterna.golden.errors import NetworkError
+
+__all__ = ["is_whole", "output_of"]
+
+
+def is_whole(output: Any) -> bool:
+    """Whether an output of one call is over all steps, though each neuron was used once."""
+    first = output[0] if isinstance(output, tuple | list) else output
+    return isinstance(first, Expr) and first.kind in ("stack", "total")
+
+
+def output_of(
+    outputs: list[Any], cells: dict[str, list[Expr]], whole: bool
+) -> tuple[list[Expr], str, int]:
+    """(the output of each step, how it is read, T)."""
+    firsts = []
+    for out in outputs:
+        first = out[0] if isinstance(out, tuple | list) else out
+        if isinstance(first, tuple | list) and first and isinstance(first[0], Expr):
+            first = Expr("stack", "", tuple(first), {"merged": False, "dim": 0})
+        if not isinstance(first, Expr):
+            raise NetworkError(
+                "forward() returns nothing that depends on the input; return spikes, or membranes"
+            )
+        firsts.append(first)
+    if not whole:
+        return firsts, _mode(firsts[-1]), len(firsts)
+    steps = max(len(u) for u in cells.values())
+    return _whole_output(firsts[0], steps)
+
+
+def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:
+    """The output of a forward() over all steps, per step."""
+    while expr.kind == "order" or _rises(expr):
+        expr = expr.args[0]  # keeps the order of classes
+    if expr.kind in ("stack", "total"):
+        row = list(expr.args)
+    elif expr.kind == "add":
+        row = _summands(expr, steps)
+    elif steps == 1:
+        row = [expr]
+    elif expr.kind == "cell" and expr.part == -1 and expr.step == steps - 1:
+        return _membranes(expr, steps), "membrane", steps
+    else:
+        raise NetworkError(
+            f"module '{expr.path}': forward() returns only the last of {steps} steps; return the "
+            "sum (or the stack) of its spikes over all steps"
+        )
+    if len(row) != steps:
+        raise NetworkError(
+            f"forward() returns {len(row)} steps, its neurons run {steps}; return every step"
+        )
+    return row, _mode(row[-1]), steps
+
+
+def _rises(expr: Expr) -> bool:
+    """Whether it is an affine that keeps the order of classes."""
+    if expr.kind != "affine":
+        return False
+    gain, offset = expr.values["gain"], expr.values["offset"]
+    return np.ndim(gain) == np.ndim(offset) == 0 and bool(gain > 0)
+
+
+def _membranes(last: Expr, steps: int) -> list[Expr]:
+    """Each step's membrane, of which the last is read."""
+    return [
+        Expr("cell", last.path, last.args, shape=last.shape, step=t, part=-1) for t in range(steps)
+    ]
+
+
+def _summands(expr: Expr, steps: int) -> list[Expr]:
+    """The terms of ((a0 + a1) + a2) ..., by step."""
+    terms: list[Expr] = []
+    todo = [expr]
+    while todo:
+        e = todo.pop()
+        if e.kind == "add":
+            todo += reversed(e.args)
+        else:
+            terms.append(e)
+    if len(terms) % steps == 0 and len(terms) > steps:  # sums of several layers at each step
+        raise NetworkError("forward() adds several layers over time; add them at each step")
+    if steps_in(terms[0]) and len(terms) == steps:
+        return sorted(terms, key=lambda e: min(steps_in(e), default=0))
+    return [expr] if steps == 1 else terms
+
+
+def _mode(expr: Expr) -> str:
+    while expr.kind in ("flatten", "order"):
+        expr = expr.args[0]
+    if expr.kind == "cell":
+        return "count" if expr.part == 0 else "membrane"
+    return "sum"

@@ -1,0 +1,222 @@
+"""Running somebody's model: once to write it down, and again to compare with it."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sterna.front.cell import handler_of
+from sterna.front.expression import Expr
+from sterna.front.functions import FUNCTIONS
+from sterna.front.imported import Recorded
+from sterna.front.record import Recorder, recording
+from sterna.front.torch_output import is_whole
+from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden.coding import check_images
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.network import Input
+
+__all__ = ["Runner"]
+
+
+def _is_cell(module: nn.Module) -> bool:
+    if handler_of(module) is not None:
+        return True
+    package = type(module).__module__.partition(".")[0]
+    base = next(
+        (c for c in type(module).__mro__ if c.__name__ in ("SpikingNeuron", "BaseNode")), None
+    )
+    if base is not None:
+        raise NetworkError(
+            f"{package}.{type(module).__name__}: is a neuron that is not known; use one of "
+            "docs/front.md, or write its few lines in front/ (CONTRIBUTING.md)"
+        )
+    return False
+
+
+class Runner:
+    """A copy of the model, and how it is run: one step a call, or all steps in one."""
+
+    def __init__(self, model: nn.Module, coding: str, steps: int | None) -> None:
+        if not isinstance(model, nn.Module):
+            raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
+        if steps is not None and (type(steps) is not int or steps < 1):
+            raise UsageError(f"steps {steps!r} must be a whole number from 1")
+        self.model = copy.deepcopy(model).eval()
+        self.coding, self.steps = coding, steps
+        floats = [p for p in self.model.parameters() if p.is_floating_point()]
+        self.dtype = floats[0].dtype if floats else torch.float32
+        if not any(_is_cell(m) for m in self.model.modules()):
+            raise NetworkError(
+                f"{type(model).__name__}: has no spiking neurons that are known; see docs/front.md "
+                "(a ReLU network is converted by `sterna train`)"
+            )
+
+    def reset(self) -> None:
+        for m in self.model.modules():
+            for name in ("reset_mem", "reset"):
+                function = getattr(m, name, None)
+                if handler_of(m) is not None and callable(function):
+                    function()
+                    break
+
+    def record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
+        """(what was seen, the output of each call, whether one call computes all steps)."""
+        recorder = Recorder(FUNCTIONS)
+        self.reset()
+        with recording(self.model, recorder, _is_cell):
+            first = self._first(recorder, batch)
+            outputs = [self._call(recorder, first)]
+            uses = {len(u) for u in recorder.cells.values()}
+            if not uses:
+                raise NetworkError("forward() uses none of its spiking neurons")
+            whole = uses != {1} or self.steps in (None, 1) and is_whole(outputs[0])
+            if whole:
+                return recorder, outputs, True
+            if self.steps is None:
+                raise UsageError(
+                    "forward() computes one time step; give steps=T (the number of times your own "
+                    "loop calls it)"
+                )
+            if self.coding == "frames" and len(batch) != self.steps:
+                raise UsageError(
+                    f"example has {len(batch)} frames for {self.steps} steps; give [T,B,C,H,W]"
+                )
+            for t in range(1, self.steps):
+                frame = batch[t].clone() if self.coding == "frames" else batch.clone()
+                step = t if self.coding == "frames" else None
+                recorder.note(frame, Expr("input", "", shape=tuple(frame.shape), step=step))
+                outputs.append(self._call(recorder, frame))
+        return recorder, outputs, False
+
+    def _first(self, recorder: Recorder, batch: torch.Tensor) -> torch.Tensor:
+        if self.coding == "direct" or self.steps is not None and self._is_one_step(batch):
+            frame = batch[0].clone() if self.coding == "frames" else batch
+            step = 0 if self.coding == "frames" else None
+            recorder.note(frame, Expr("input", "", shape=tuple(frame.shape), step=step))
+            return frame
+        frames = [Expr("input", "", shape=tuple(f.shape), step=t) for t, f in enumerate(batch)]
+        values = {"merged": False, "dim": 0}
+        recorder.note(batch, Expr("stack", "", tuple(frames), values, tuple(batch.shape)))
+        return batch
+
+    def _is_one_step(self, batch: torch.Tensor) -> bool:
+        """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
+        trial = copy.deepcopy(self.model)
+        counts: dict[int, int] = {}
+        hooks = [
+            m.register_forward_hook(
+                lambda m, *_: counts.__setitem__(id(m), counts.get(id(m), 0) + 1)
+            )
+            for m in trial.modules()
+            if _is_cell(m)
+        ]
+        try:
+            with torch.no_grad():
+                trial(batch[0])
+        except Exception:  # it wants the whole sequence
+            return False
+        finally:
+            for h in hooks:
+                h.remove()
+        return set(counts.values()) == {1}
+
+    def _call(self, recorder: Recorder, batch: torch.Tensor) -> Any:
+        try:
+            return recorder.expr(self.model(batch))
+        except NetworkError:
+            raise
+        except Exception as e:
+            raise NetworkError(
+                f"module '{recorder.where}': forward() failed on the example of shape "
+                f"{tuple(batch.shape)}: {type(e).__name__}: {e}"
+            ) from e
+
+    def shape(self, batch: torch.Tensor, whole: bool) -> tuple[int, int, int]:
+        each = batch.shape[2:] if self.coding == "frames" else batch.shape[1:]
+        if not 1 <= len(each) <= 3:
+            raise UsageError(
+                f"example has shape {tuple(batch.shape)}; give [B,C,H,W], or [T,B,C,H,W] for frames"
+            )
+        each = tuple(int(n) for n in each)
+        return {1: (each[0], 1, 1), 2: (each[0], 1, each[-1]), 3: each}[len(each)]  # type: ignore[return-value]
+
+    def replay(self, source: FloatInput, steps: int, whole: bool) -> Any:
+        """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
+        given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
+
+        def run(images: np.ndarray, dtype: torch.dtype = torch.float32) -> Recorded:
+            model = copy.deepcopy(self.model).to(dtype)
+            pixels = torch.as_tensor(np.array(check_images(given, images, steps)), dtype=dtype)
+            x = _real(pixels, source, dtype)
+            spikes: dict[str, list[torch.Tensor]] = {}
+            hooks = []
+            for path, m in model.named_modules():
+                if handler_of(m) is not None:
+                    hooks.append(m.register_forward_hook(_keeper(spikes, path, dtype)))
+            outs = []
+            runner = copy.copy(self)
+            runner.model = model
+            runner.reset()
+            with torch.no_grad():
+                if whole:
+                    outs.append(model(x))
+                else:
+                    for t in range(steps):
+                        outs.append(model(x[t] if self.coding == "frames" else x))
+            for h in hooks:
+                h.remove()
+            found = {
+                p: _maps(
+                    torch.cat(v)
+                    if whole and len(v) == 1 and steps > 1 and v[0].ndim > 4
+                    else torch.stack(v)
+                )
+                for p, v in spikes.items()
+            }
+            return Recorded(found, _logits(outs))
+
+        return run
+
+
+def _keeper(spikes: dict[str, list[torch.Tensor]], path: str, dtype: torch.dtype) -> Any:
+    """Keeps a neuron's spikes, and hands them on as ``dtype`` (surrogates make them float32)."""
+
+    def keep(_m: nn.Module, _args: Any, out: Any) -> Any:
+        outs = tuple(o.to(dtype) for o in out) if isinstance(out, tuple) else out.to(dtype)
+        first = outs[0] if isinstance(outs, tuple) else outs
+        spikes.setdefault(path, []).append(first.detach().clone())
+        return outs
+
+    return keep
+
+
+def _maps(a: torch.Tensor) -> np.ndarray:
+    """[T,B,C,H,W] float64 of [T,B,C], [T,B,C,L] or [T,B,C,H,W]."""
+    a = a.double()
+    if a.ndim == 4:
+        a = a[:, :, :, None]
+    while a.ndim < 5:
+        a = a[..., None]
+    return a.cpu().numpy()
+
+
+def _real(pixels: torch.Tensor, source: FloatInput, dtype: torch.dtype) -> torch.Tensor:
+    if source.coding != "direct":
+        return pixels
+    cols = lambda v: torch.as_tensor(v, dtype=dtype).reshape(-1, 1, 1)  # noqa: E731
+    x = pixels * torch.tensor(source.scale, dtype=dtype)
+    x = x if source.mean is None else x - cols(source.mean)
+    return x if source.std is None else x / cols(source.std)
+
+
+def _logits(outs: list[Any]) -> np.ndarray:
+    """What the model says of each class, as its user reads it: spikes (or sums) over all steps."""
+    first = [o[0] if isinstance(o, tuple | list) else o for o in outs]
+    total = first[0] if len(first) == 1 else torch.stack(first).sum(0)
+    total = total.double()
+    if total.ndim == 3:  # [T,B,n] of one call
+        total = total.sum(0)
+    return total.reshape(len(total), -1).cpu().numpy()

@@ -1,0 +1,120 @@
+"""What an expression is worth on the way to a float network, and the nodes that neurons become."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sterna.front.cell import Cell
+from sterna.gen.quantize.float_network import BatchNorm, FloatNeuron, FloatReadout
+from sterna.golden.errors import NetworkError
+
+__all__ = [
+    "Value",
+    "composed",
+    "kind_of",
+    "neuron_of",
+    "per_input",
+    "plain",
+    "pooled",
+    "readout_of",
+    "unscaled",
+]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What an expression is: ``node`` of a stream ('pixels' or 'spikes'), or the ``terms`` of
+    sums, with the affine that still acts on their total."""
+
+    kind: str  # 'pixels', 'spikes', 'sums'
+    shape: tuple[int, int, int]
+    node: str = ""
+    terms: tuple[str, ...] = ()
+    norm: BatchNorm | None = None
+    gain: Any = 1.0
+    offset: Any = 0.0
+
+
+def kind_of(weight: np.ndarray) -> str:
+    """'binary', 'ternary' or 'real', by the values of each output channel."""
+    flat = np.abs(np.asarray(weight, np.float64)).reshape(len(weight), -1)
+    size = flat.max(1, keepdims=True)
+    near = np.abs(flat - size) <= 1e-6 * size
+    if near.all() and (size > 0).all():
+        return "binary"
+    return "ternary" if (near | (flat <= 1e-6 * size)).all() else "real"
+
+
+def unscaled(value: Value) -> bool:
+    return bool(np.all(np.asarray(value.gain) == 1) and np.all(np.asarray(value.offset) == 0))
+
+
+def plain(a: Any) -> Any:
+    return float(a) if np.ndim(a) == 0 else a
+
+
+def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
+    """(C*H*W,) of one gain a channel, in torch's order."""
+    full = np.broadcast_to(np.asarray(gain, np.float64), (shape[0],))
+    return np.repeat(full, shape[1] * shape[2])
+
+
+def pooled(shape: tuple[int, int, int], v: dict[str, Any]) -> tuple[int, int, int]:
+    h, w = ((n - k) // s + 1 for n, k, s in zip(shape[1:], v["kernel"], v["stride"], strict=True))
+    return (shape[0], h, w)
+
+
+def composed(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:
+    """second(first(x)): the first where it is alone, else their product as an affine."""
+    if first is None:
+        return second
+    g1, o1 = first.affine()
+    g2, o2 = second.affine()
+    return BatchNorm(g1 * g2, o1 * g2 + o2, np.zeros_like(g1), np.ones_like(g1), 0.0)
+
+
+def neuron_of(name: str, cell: Cell, sums: Value) -> FloatNeuron:
+    reset, reset_by = cell.reset, cell.reset_by
+    if reset == "none":  # fires and keeps its membrane: takes nothing off
+        reset, reset_by = "subtract", 0.0
+    return FloatNeuron(
+        name,
+        sums.terms,
+        threshold=cell.threshold,
+        strict=cell.strict,
+        reset=reset,
+        reset_by=reset_by,
+        bias=cell.bias,
+        v_init=cell.v_init,
+        leak=cell.leak,
+        synapse=cell.synapse,
+        amplitude=cell.amplitude,
+        norm=sums.norm,
+    )
+
+
+def readout_of(name: str, cell: Cell, sums: Value, mode: str) -> FloatReadout:
+    reset, reset_by = cell.reset, cell.reset_by
+    if mode != "membrane" and reset == "none":
+        reset, reset_by = "subtract", 0.0
+    if mode == "membrane":
+        reset, reset_by = "none", None
+    if sums.norm is not None:
+        raise NetworkError(
+            f"node '{name}': a gain or a batch norm over the total of the last layers is not built "
+            "in front of a readout; put it into each of them"
+        )
+    return FloatReadout(
+        name,
+        sums.terms,
+        mode=mode,
+        threshold=cell.threshold,
+        strict=cell.strict,
+        reset=reset,
+        reset_by=reset_by,
+        bias=cell.bias,
+        v_init=cell.v_init,
+        leak=cell.leak,
+        synapse=cell.synapse,
+    )
