@@ -64,6 +64,8 @@ REAL = ("amplitude", "scale")
 def _plain(value: Any) -> Any:
     """A field's value as JSON."""
     if isinstance(value, Decay):
+        if value.ratio is not None:
+            return {"num": value.num, "shift": value.shift}
         return [value.k1] if value.k2 is None else [value.k1, value.k2]
     return list(value) if isinstance(value, tuple) else value
 
@@ -258,6 +260,10 @@ def _decay(read: _Fields, key: str, words: tuple[str, ...]) -> Any:
     value = read(key, None)
     if value is None or (isinstance(value, str) and value in words):
         return value
+    if isinstance(value, dict):
+        if set(value) != {"num", "shift"}:
+            raise FileError(f"{read.path}: {read.what}: '{key}' is not a num and a shift; {AGAIN}")
+        return Decay(ratio=(value["num"], value["shift"]))
     k = read.all(key, int)
     if len(k) not in (1, 2):
         raise FileError(f"{read.path}: {read.what}: '{key}' is not one or two exponents; {AGAIN}")

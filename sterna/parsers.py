@@ -99,7 +99,8 @@ def parser() -> argparse.ArgumentParser:
         type=tolerance,
         default=0.0,
         metavar="D",
-        help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2] (default: refuse)",
+        help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2], which costs least "
+        "(default: the nearest num/4096)",
     )
     sub.add_argument(
         "--like",

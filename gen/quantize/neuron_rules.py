@@ -20,8 +20,10 @@ from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
 
 __all__ = [
     "Unit",
+    "approximated",
     "decay_of",
     "nearest_decay",
+    "nearest_simple",
     "fold_rule",
     "is_lossless",
     "bias_in_start",
@@ -52,37 +54,52 @@ class Unit:
 
 
 def decay_of(node: str, what: str, factor: float, tolerance: float) -> Decay | None:
-    """The Decay of a real factor; None for 1. NetworkError where no decay is within tolerance."""
+    """The Decay of a real factor; None for 1: the nearest num/4096, or within ``tolerance`` one of
+    one or two exponents, which costs less. NetworkError outside of 0 .. 1."""
     if abs(factor - 1.0) <= SAME:
         return None
     if not -SAME <= factor <= 1 + SAME:
         raise NetworkError(
-            f"node '{node}': {what} {factor} is not from 0 to 1: hardware has 0, 1 and 1 - 2**-k1 "
-            f"[- 2**-k2]; train with a {what} between them"
+            f"node '{node}': {what} {factor} is not from 0 to 1: hardware's are; train with a "
+            f"{what} between them"
         )
-    best = nearest_decay(factor)
-    away = abs(best.factor - factor)
-    if not away <= max(tolerance, 0.0) + SAME:
-        way = f"train with the nearest, {best.factor}"
-        if away <= NEARBY:
-            enough = f"{away:.3g}"
-            enough = enough if float(enough) + SAME >= away else f"{away * 1.01:.3g}"  # rounded
-            way += (
-                f", or allow it with leak_tolerance {enough} (sterna quantize --leak-tolerance "
-                f"{enough})"
-            )
-        raise NetworkError(
-            f"node '{node}': {what} {factor} is not 1 - 2**-k1 [- 2**-k2], 0 or 1; {way}"
-        )
-    return best
+    simple = nearest_simple(factor)
+    if abs(simple.factor - factor) <= max(tolerance, 0.0) + SAME:
+        return simple
+    return nearest_decay(factor)
 
 
-def nearest_decay(factor: float) -> Decay:
-    """The Decay that is nearest to a real factor, the simpler one of two; 0 is no memory."""
+def nearest_decay(factor: float) -> Decay | None:
+    """The Decay that is nearest to a real factor, the simpler one of two; None for 1."""
+    num = round(factor * (1 << MAX_DECAY))
+    exact = Decay(ratio=(num, MAX_DECAY)) if num < 1 << MAX_DECAY else None
+    simple = nearest_simple(factor)
+    real = 1.0 if exact is None else exact.factor
+    return simple if abs(simple.factor - factor) <= abs(real - factor) else exact
+
+
+def nearest_simple(factor: float) -> Decay:
+    """The nearest of one or two exponents, the simpler one of two; 0 is no memory."""
     choices = [Decay(k) for k in range(1, MAX_DECAY + 1)]
     choices += [Decay(a, b) for a in range(1, MAX_DECAY) for b in range(a + 1, MAX_DECAY + 1)]
     choices.append(Decay(1, 1))
     return min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
+
+
+def approximated(node: FloatNeurons, rule: NeuronRule) -> tuple[str, ...]:
+    """A sentence for each decay of ``rule`` that is not the real one of ``node``."""
+    said = []
+    for what, real, made in (
+        ("leak", node.leak, rule.leak),
+        ("synapse", 1.0 if node.synapse == "ramp" else node.synapse, rule.synapse),
+    ):
+        if real in (None, 0.0) and what == "synapse":
+            continue
+        factor = made.factor if isinstance(made, Decay) else 1.0
+        if abs(factor - real) > SAME:
+            ratio = f"{made.num}/{1 << made.shift}" if isinstance(made, Decay) else "1"
+            said.append(f"{what} {real:.6g} is approximated by {ratio} = {factor:.6g}")
+    return tuple(said)
 
 
 def is_lossless(node: FloatNeurons, unit: Unit, steps: int) -> bool:

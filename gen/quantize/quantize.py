@@ -21,7 +21,13 @@ from sterna.gen.quantize.float_network import (
     Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
-from sterna.gen.quantize.neuron_rules import Unit, fold_rule, is_lossless, pattern_rule
+from sterna.gen.quantize.neuron_rules import (
+    Unit,
+    approximated,
+    fold_rule,
+    is_lossless,
+    pattern_rule,
+)
 from sterna.gen.quantize.reference import (
     at_decision,
     float_classes,
@@ -59,7 +65,8 @@ class LayerReport:
 
     ``mismatch``: the spikes (step, image, channel, y, x) that differ from the float layer's on the
     same inputs, divided by the float layer's spikes (by 1 where it has none); of a readout, the
-    share of images whose class differs.
+    share of images whose class differs. ``approximated``: a sentence for each leak or synapse that
+    is not what it was.
     """
 
     name: str
@@ -68,6 +75,7 @@ class LayerReport:
     mismatch: float
     constant: int
     silent: int
+    approximated: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,6 +105,7 @@ class QuantizeReport:
             for r in self.layers
             if r.mismatch > MISMATCH
         ]
+        rows += [f"{r.name}: {text}" for r in self.layers for text in r.approximated]
         if self.accuracy_float is not None and self.accuracy_integer is not None:
             rows.append(
                 f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
@@ -130,7 +139,8 @@ def quantize(
     evaluate : (images, labels), optional
         To report the accuracy of both networks on.
     leak_tolerance : float
-        How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2].
+        How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2], which costs least; else
+        it is the nearest num/4096, and the report says so.
 
     Returns
     -------
@@ -171,8 +181,11 @@ def quantize(
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
     for layer_name, mismatch, constant, silent in layers:
         width = node_bounds(result, layer_name).width("u", "v")
-        bits = result.neuron(layer_name).rule.fraction_bits
-        report.layers.append(LayerReport(layer_name, bits, width, mismatch, constant, silent))
+        rule = result.neuron(layer_name).rule
+        near = approximated(network.by_name[layer_name], rule)
+        report.layers.append(
+            LayerReport(layer_name, rule.fraction_bits, width, mismatch, constant, silent, near)
+        )
     if evaluate is not None:
         _evaluate(network, result, evaluate, report)
     return result, report
