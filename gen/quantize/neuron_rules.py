@@ -89,11 +89,10 @@ def nearest_simple(factor: float) -> Decay:
 def approximated(node: FloatNeurons, rule: NeuronRule) -> tuple[str, ...]:
     """A sentence for each decay of ``rule`` that is not the real one of ``node``."""
     said = []
-    for what, real, made in (
-        ("leak", node.leak, rule.leak),
-        ("synapse", 1.0 if node.synapse == "ramp" else node.synapse, rule.synapse),
-    ):
-        if real in (None, 0.0) and what == "synapse":
+    synapse = 1.0 if node.synapse == "ramp" else float(node.synapse or 0.0)
+    pairs = [("leak", node.leak, rule.leak), ("synapse", synapse, rule.synapse)]
+    for what, real, made in pairs:
+        if what == "synapse" and real == 0.0:  # a synapse of 0 is none
             continue
         factor = made.factor if isinstance(made, Decay) else 1.0
         if abs(factor - real) > SAME:

@@ -182,7 +182,9 @@ def quantize(
     for layer_name, mismatch, constant, silent in layers:
         width = node_bounds(result, layer_name).width("u", "v")
         rule = result.neuron(layer_name).rule
-        near = approximated(network.by_name[layer_name], rule)
+        of = network.by_name[layer_name]
+        assert isinstance(of, FloatNeurons)
+        near = approximated(of, rule)
         report.layers.append(
             LayerReport(layer_name, rule.fraction_bits, width, mismatch, constant, silent, near)
         )

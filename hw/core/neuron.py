@@ -105,7 +105,7 @@ def _add(rows: list[Value], addend: Value, shift: int, bits: int) -> Value:
     full = bits + shift
     rows = [r[:full] for r in rows]
     if len(rows) == 2:
-        rows = list(_three_to_two(*rows, addend))
+        rows = list(_three_to_two(rows[0], rows[1], addend))
     else:
         rows = [*rows, addend]
     return sum(rows[1:], rows[0])[shift:full].as_signed()
