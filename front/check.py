@@ -86,14 +86,12 @@ def check(
     network: FloatNetwork, cells: dict[str, str], replay: Any, data: Any, count: int = 64
 ) -> Check:
     """``Imported.check``; see there."""
-    import torch
-
     network = plain_input(network)
     images, labels = data_of("check", data, network, count)
     paths = {node: path for path, node in cells.items()}
     found: dict[str, list[tuple[int, int, int, int]]] = {}
     output = np.zeros(0)
-    for dtype in (torch.float64, torch.float32):
+    for dtype in ("float64", "float32"):
         recorded = replay(images, dtype)
         output = recorded.output
         for node, streams in walk(network, images):

@@ -59,9 +59,9 @@ def import_network(options: argparse.Namespace) -> Answer:
     with packages():
         import numpy as np
 
-        from sterna.front.model_file import load_state, make_model
+        from sterna.front.pytorch.model import from_torch
+        from sterna.front.pytorch.model_file import load_state, make_model
         from sterna.front.run_folder import save_import
-        from sterna.front.torch_model import from_torch
         from sterna.gen.quantize.reference import float_classes
         from sterna.golden.names import legal_name
         from sterna.train.data import datasets
