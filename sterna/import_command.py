@@ -3,14 +3,13 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from sterna.arguments import count, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.packages import packages
 
-__all__ = ["add_parsers", "import_network"]
+__all__ = ["add_parsers", "import"]  # noqa: F822  # pyright: ignore
 
 Answer = tuple[dict[str, Any], str, int]
 EXAMPLES = 4  # images that the model runs on while it is written down
@@ -142,7 +141,3 @@ def _normalised(x: Any, mean: Any, std: Any) -> Any:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def _stem(source: str) -> str:
-    return Path(source).stem

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from sterna.front.assemble import Output, assemble
-from sterna.front.cell import handler_of
 from sterna.front.expression import one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, shapes, snntorch
@@ -85,19 +84,24 @@ def from_torch(
         raise UsageError(f"readout '{readout}' is not one of {', '.join(READOUTS)}")
     runner = Runner(model, input, steps)
     batch = torch.as_tensor(np.asarray(example) if not torch.is_tensor(example) else example)
-    recorder, outputs, whole = runner.record(batch.detach().to(runner.dtype))
+    cells, refused = runner.cells()
+    try:
+        recorder, outputs, whole = runner.record(batch.detach().to(runner.dtype))
+    except NetworkError:
+        if refused:  # what a neuron cannot do says more than where it failed
+            raise next(iter(refused.values())) from None
+        raise
+    for path in recorder.cells:
+        if path in refused:
+            raise refused[path]
+    runner.check_uses(recorder.cells)
     per_step, mode, count = output_of(outputs, recorder.cells, whole)
     one_step(recorder.cells, per_step)
-    cells = {}
-    for path, uses in recorder.cells.items():
-        module = runner.model.get_submodule(path)
-        handler = handler_of(module)
-        assert handler is not None
-        cells[path] = (handler(module, path), uses[0].args[0])
+    known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
     mode = readout or mode
     shape = runner.shape(batch, whole)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
-    found = assemble(count, source, cells, Output(per_step[0], mode))
+    found = assemble(count, source, known, Output(per_step[0], mode))
     if found.report.approximated and not approximate:
         v = found.report.approximated[0]
         raise NetworkError(

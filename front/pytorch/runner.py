@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sterna.front.cell import handler_of
+from sterna.front.cell import Cell, handler_of
 from sterna.front.expression import Expr
 from sterna.front.imported import Recorded
 from sterna.front.pytorch.functions import FUNCTIONS
@@ -53,6 +53,31 @@ class Runner:
                 f"{type(model).__name__}: has no spiking neurons that are known; see docs/front.md "
                 "(a ReLU network is converted by `sterna train`)"
             )
+
+    def cells(self) -> tuple[dict[str, Cell], dict[str, NetworkError]]:
+        """Every neuron layer of the model by path: what it is, or why it cannot be built."""
+        known: dict[str, Cell] = {}
+        refused: dict[str, NetworkError] = {}
+        for path, module in self.model.named_modules():
+            handler = handler_of(module)
+            if handler is not None:
+                try:
+                    known[path] = handler(module, path)
+                except NetworkError as e:
+                    refused[path] = e
+        return known, refused
+
+    @staticmethod
+    def check_uses(cells: dict[str, list[Expr]]) -> None:
+        """Every neuron layer is used once a step."""
+        uses = {path: len(u) for path, u in cells.items()}
+        least = min(uses, key=lambda path: uses[path])
+        for path, count in uses.items():
+            if count != uses[least]:
+                raise NetworkError(
+                    f"module '{path}': is used {count} times, '{least}' {uses[least]} times; make "
+                    "a module of its own for each use in a step"
+                )
 
     def reset(self) -> None:
         for m in self.model.modules():

@@ -130,11 +130,13 @@ def _weights(draw: Seeded, shape: tuple[int, ...], kind: str) -> np.ndarray:
 
 
 def _decay(draw: Seeded) -> Decay:
-    if draw.chance(30):  # any num/2**shift
-        shift = draw.integer(1, 12)
-        return Decay(ratio=(draw.integer(0, (1 << shift) - 1), shift))
     k1 = draw.integer(1, 5)
-    return Decay(k1, draw.integer(k1 + 1, 8)) if draw.chance(40) else Decay(k1)
+    if not draw.chance(40):
+        return Decay(k1)
+    k2 = draw.integer(k1 + 1, 8)
+    if (k1 + k2) % 2:  # any num/2**shift, without another draw: seeds keep their networks
+        return Decay(ratio=((397 * k2 + 101 * k1) % (1 << (k2 + 4)), k2 + 4))
+    return Decay(k1, k2)
 
 
 def _rule(

@@ -55,22 +55,20 @@ def test_like_is_a_network_of_the_same_structure(run: Path, tmp_path: Path, caps
     assert (build / "network.json").read_bytes() == (again / "network.json").read_bytes()
 
 
-def test_the_sentence_about_a_leak_names_an_option_that_helps(
+def test_a_leak_is_the_nearest_and_said_or_a_cheaper_one_by_option(
     run: Path, tmp_path: Path, capsys
 ) -> None:
-    """1/3 is 1/12 from 1/4 and more than the three digits printed: rounding must not lose it."""
     network = FloatNetwork.load(run)
     nodes = [replace(n, leak=0.3333333) if isinstance(n, FloatNeuron) else n for n in network.nodes]
     leaky = FloatNetwork(network.steps, nodes).save(tmp_path)
     command = ["quantize", str(leaky), "-o", str(tmp_path / "build"), "--data", "digits"]
-    assert main(command) == 1
-    said = capsys.readouterr().err
-    assert "(sterna quantize --leak-tolerance 0.0" in said
-    enough = said.split("--leak-tolerance ")[1].split(")")[0]
-    assert main([*command, "--leak-tolerance", enough]) == 0
-    neuron = files.load(tmp_path / "build")["spike1"]
-    assert isinstance(neuron, Neuron) and neuron.rule.leak is not None
-    assert neuron.rule.leak.factor == 0.375
+    for option, factor in (([], 1365 / 4096), (["--leak-tolerance", "0.05"], 0.375)):
+        assert main([*command, *option]) == 0
+        said = f"leak 0.333333 is approximated by {factor.as_integer_ratio()[0]}/"
+        assert said in capsys.readouterr().out
+        neuron = files.load(tmp_path / "build")["spike1"]
+        assert isinstance(neuron, Neuron) and neuron.rule.leak is not None
+        assert neuron.rule.leak.factor == factor
     for wrong in ("-1", "1", "nan", "x"):
         assert main([*command, "--leak-tolerance", wrong]) == 2
 

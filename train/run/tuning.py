@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, latents_of, read_import
 from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
-from sterna.golden.disk import write_atomic
+from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.golden.locks import held
 
@@ -63,7 +63,7 @@ def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | 
     )
     folder = Path(out)
     path = folder / "recipe.toml"
-    if path.is_file() and path.read_text(errors="replace") != text:
+    if path.is_file() and read_bytes(path, 1 << 20) != text.encode():
         raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder):

@@ -165,7 +165,11 @@ def test_damaged_shared_weights_are_called_damaged(
     [
         ('"FC10"', '"FC3"', "last layer has 3 outputs, the data set has 10 classes"),
         ("lr = ", "lr = 1e300 #", r"\[\[stage\]\] lr 1e.300 is not a number from 0 to 1000"),
-        ("[network]", "[network]\nneuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - 2"),
+        (
+            "[network]",
+            "[network]\nneuron = { leak = 0.3 }",
+            "neuron leak 0.3 is no whole number of 1/4096",
+        ),
     ],
 )
 def test_a_search_refuses_what_training_would(

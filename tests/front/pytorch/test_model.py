@@ -1,0 +1,185 @@
+"""Networks of snnTorch against snnTorch: at every site, and in integers."""
+
+import pytest
+
+pytest.importorskip("snntorch")
+
+import frontcase
+import numpy as np
+import snntorch as snn
+import torch
+from torch import nn
+
+from sterna.front.pytorch.model import from_torch
+from sterna.gen.quantize.quantize import quantize
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.exact import run
+
+EXAMPLE = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+
+
+def _held(found, images, dyadic: bool) -> None:
+    check = found.check(images, images=len(images))
+    assert check.exact and check.classes == 1.0, check
+    assert sum(s.spikes for s in check.layers) > 0, check
+    if dyadic:  # no sum is rounded: not even ties may differ
+        assert not any(s.ties or s.ties32 for s in check.layers), check
+
+
+@pytest.mark.parametrize("name", frontcase.NETS)
+@pytest.mark.parametrize("dyadic", [True, False], ids=["dyadic", "random"])
+def test_every_site_is_that_of_snntorch(name: str, dyadic: bool) -> None:
+    torch.manual_seed(3)
+    model = frontcase.ternary(frontcase.NETS[name](), len(name), dyadic)
+    # dyadic pixels: 1/256 of whole numbers
+    found = from_torch(model, EXAMPLE, scale=1 / 256 if dyadic else 1 / 255)
+    normed = any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    _held(found, frontcase.images((1, 8, 8)), dyadic and not normed)
+    assert not found.report.approximated
+
+
+@pytest.mark.parametrize("name", ["leaky_subtract", "leaky_zero", "synaptic", "skip_concat"])
+def test_integers_are_snntorch_on_dyadic_scales(name: str) -> None:
+    torch.manual_seed(3)
+    model = frontcase.ternary(frontcase.NETS[name](), 7, True)
+    found = from_torch(model, EXAMPLE, scale=1 / 256)
+    images = frontcase.images((1, 8, 8), 32)
+    network, report = quantize(found.network, images)
+    own = found.replay(images, "float64")
+    result = run(network, images, trace=tuple(n for n in found.cells.values() if n != "readout"))
+    for path, node in found.cells.items():
+        if node in result.spikes:
+            different = (result.spikes[node] > 0) != (own.spikes[path] > 0)
+            assert different.sum() <= 1e-3 * max(1, (own.spikes[path] > 0).sum()), (path, report)
+    assert (result.logits == own.output).mean() > 0.98
+
+
+def test_a_step_a_call_needs_steps() -> None:
+    model = frontcase.ternary(frontcase.sequential(), 1, False)
+    with pytest.raises(UsageError, match="computes one time step; give steps=T"):
+        from_torch(model, EXAMPLE)
+    found = from_torch(model, EXAMPLE, steps=5)
+    assert found.network.steps == 5 and found.network.readout.mode == "count"
+    _held(found, frontcase.images((1, 8, 8)), False)
+
+
+def test_frames_come_a_step_each() -> None:
+    model = frontcase.ternary(frontcase.LAYERS(), 2, False)
+    example = torch.randint(0, 2, (6, 3, 2, 8, 8)).float()
+    found = from_torch(model, example, input="frames")
+    assert found.network.steps == 6 and found.network.shape["input"] == (2, 8, 8)
+    frames = np.random.default_rng(1).integers(0, 2, (6, 9, 2, 8, 8)).astype(np.uint8)
+    check = found.check(frames, images=9)
+    assert check.exact and check.classes == 1.0 and check.images == 9
+
+
+def test_the_model_stays_as_it_was() -> None:
+    model = frontcase.ternary(frontcase.sequential(), 1, False).train()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    from_torch(model, EXAMPLE, steps=2)
+    assert model.training and not any(m._forward_hooks for m in model.modules())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+class _Bad(frontcase.Loop):
+    def __init__(self, what: str) -> None:
+        super().__init__(snn.Leaky(0.5), 3)
+        self.what = what
+
+    def forward(self, x):
+        mem, out_mem, last, total = self.hidden.reset_mem(), self.out.reset_mem(), 0.0, 0
+        for t in range(3):
+            z = self.conv(x)
+            if self.what == "branch" and z.mean() > 0:
+                z = z * 2
+            if self.what == "recurrence" and t:
+                z = z + last
+            if self.what == "relu":
+                z = torch.relu(z)
+            if self.what == "changes":
+                z = z * (t + 1)
+            last, mem = self.hidden(z, mem)
+            if self.what == "twice":
+                last, mem = self.hidden(z, mem)
+            if self.what == "membrane":
+                last = mem
+            if self.what == "two weights":
+                last = self.conv2(self.conv(x)) if hasattr(self, "conv2") else self.conv(x)
+            out, out_mem = self.out(self.full(last.flatten(1)), out_mem)
+            total = total + out
+        return out if self.what == "last" else total
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("branch", "a mean over axes .* cannot be built"),
+        ("recurrence", "module 'hidden': .* a recurrent edge, which is not built yet"),
+        ("relu", "is an activation of a network that does not spike"),
+        ("changes", "reads something else at step 1 than at step 0"),
+        ("twice", "module 'hidden': is used 6 times, 'out' 3 times"),
+        ("membrane", "module 'hidden': its membrane is read by another layer"),
+        ("two weights", "module 'full': reads weighted sums .* with no neuron between"),
+        ("last", "returns only the last of 3 steps"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_by_its_path(what: str, sentence: str) -> None:
+    with pytest.raises(NetworkError, match=sentence):
+        from_torch(_Bad(what), EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "sentence"),
+    [
+        (lambda: snn.Leaky(0.5, inhibition=True), "inhibition=True"),
+        (lambda: snn.Leaky(0.5, state_quant=lambda v: v), "state_quant"),
+        (lambda: snn.Leaky(0.0), "beta 0 with reset_mechanism='subtract'"),
+        (lambda: snn.Leaky(torch.rand(8, 8)), "beta has a value for each of 64 neurons"),
+        (lambda: snn.Leaky(0.5, threshold=torch.rand(8, 8)), "threshold of shape"),
+        (lambda: snn.Leaky(0.5, graded_spikes_factor=-1.0), "graded_spikes_factor -1 is not"),
+        (lambda: snn.Alpha(0.9, 0.8), "snntorch.Alpha divides by its own time constants"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Inhibition")
+def test_neurons_that_cannot_be_built_say_why(neuron, sentence: str) -> None:
+    with pytest.raises(NetworkError, match=f"module 'hidden': .*{sentence}|{sentence}"):
+        from_torch(frontcase.Loop(neuron(), 2), EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        lambda: snn.Leaky(0.5, reset_delay=False),
+        lambda: snn.Synaptic(0.5, 0.5, reset_mechanism="zero"),
+        lambda: snn.Lapicque(R=2.0, C=2.0, reset_mechanism="zero"),
+    ],
+)
+def test_what_is_only_near_is_taken_by_name(neuron) -> None:
+    model = frontcase.Loop(neuron(), 4)
+    with pytest.raises(NetworkError, match="module 'hidden': .*give approximate=True"):
+        from_torch(model, EXAMPLE)
+    found = from_torch(model, EXAMPLE, approximate=True)
+    assert [v.path for v in found.report.approximated] == ["hidden"]
+
+
+def test_every_neuron_of_snntorch_has_a_verdict() -> None:
+    """A class that is new there fails here, until somebody says what it is."""
+    from sterna.front.cell import CELLS
+
+    package = snn._neurons
+    classes = {
+        c.__name__
+        for m in vars(package).values()
+        for c in (vars(m).values() if hasattr(m, "__path__") or hasattr(m, "__file__") else [m])
+        if isinstance(c, type) and issubclass(c, snn._neurons.SpikingNeuron | torch.nn.Module)
+        and c.__module__.startswith("snntorch._neurons")
+    }  # fmt: skip
+    bases = {"SpikingNeuron", "LIF", "RecurrentOneToOne"}  # the last is a part of RLeaky
+    assert {f"snntorch.{c}" for c in classes - bases} <= set(CELLS)
+
+
+def test_rate_coded_input_is_refused_with_a_way_out() -> None:
+    with pytest.raises(
+        UsageError, match="random spikes .* cannot be repeated; give input='direct'"
+    ):
+        from_torch(frontcase.Loop(snn.Leaky(0.5), 2), EXAMPLE, input="rate")
