@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import sterna.front.snntorch
+import sterna.front.spikingjelly
 import sterna.front.torch_arithmetic
 import sterna.front.torch_layers
 import sterna.front.torch_shapes  # noqa: F401  (each fills a registry)
