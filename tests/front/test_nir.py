@@ -123,6 +123,11 @@ GRAPHS = {
              nir.I(full(1.0, 4)), out(4)),
 }  # fmt: skip
 
+# each kind of neuron once more as the output, where the next layer hides nothing
+for _name in [n for n in GRAPHS if n.startswith(("if", "lif", "cuba v", "cuba", "thr"))]:
+    if _name != "cuba li":
+        GRAPHS[f"{_name}, read"] = row(inp(8), *list(GRAPHS[_name].nodes.values())[1:3], out(6))
+
 
 @pytest.mark.parametrize("reset", ["zero", "subtract"])
 @pytest.mark.parametrize("name", list(GRAPHS))
