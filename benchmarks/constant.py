@@ -20,7 +20,7 @@ import numpy as np
 from common import lanes_row, table, work_dir, write_results
 
 from sterna.gen.design.specs import conv_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.hw.core.spiking_conv import SpikingConv

@@ -14,7 +14,7 @@ import numpy as np
 from common import emit, table, work_dir, write_results
 
 from sterna.gen.design.specs import conv_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.tools.fmax import fmax_ecp5
 from sterna.gen.tools.yosys import synth
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout

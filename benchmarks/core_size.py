@@ -18,7 +18,7 @@ from core_fmax import network
 
 from sterna.gen.build.stages import ensure
 from sterna.gen.design.specs import conv_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.tools.yosys import count, synth
 from sterna.hw.core.spiking_conv import SpikingConv
 

@@ -9,7 +9,8 @@ from sterna.gen.design.design import Design
 from sterna.gen.design.folding import Folding
 from sterna.gen.design.legal import legal_folding
 from sterna.gen.fold.candidates import bank_choices, read_choices
-from sterna.gen.fold.complete import fold, visit_items
+from sterna.gen.fold.complete import visit_items
+from sterna.gen.fold.fold import fold
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Node, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule

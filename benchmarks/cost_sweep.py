@@ -28,7 +28,7 @@ from scipy.optimize import nnls
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.design.design import Design
 from sterna.gen.design.top_spec import top_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model import cost
 from sterna.gen.model.features import top_parts
 from sterna.gen.tools.yosys import count, synth

@@ -1,18 +1,22 @@
 """Real weights to ternary (or binary) ones, layer by layer, without labels and without training.
 
-Each layer's weights become trits by ternary weight networks' rule (Li et al. 2016: threshold 0.7 of
-the mean size, one scale a channel), and a batch norm that folds away brings the mean and deviation
-of each channel's input, over images, steps and the map, back to what they were in the real-valued
+Each layer's weights become trits by ternary weight networks' rule (arXiv 1605.04711: zero up to 0.7
+of the mean size, one scale for what is left), and a batch norm brings the mean and deviation of
+each channel's input, over images, steps and the map, back to what they were in the real-valued
 network, measured on the already ternary layers in front. A neuron with several inputs has one norm
-over their sum, so that their ratios stay. Deterministic.
+over their sum; the layers that meet there keep their ratio to the nearest power of two. A readout's
+layer has one scale, and a bias a class. Deterministic.
+
+The same network with real weights as latents is what training starts from (`Calibrated.latents`).
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sterna.front.check import _split
+from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
 from sterna.gen.quantize.float_network import (
     BatchNorm,
@@ -25,28 +29,45 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
 )
 from sterna.gen.quantize.input_norm import plain_input
-from sterna.gen.quantize.reference import real_drive, walk
+from sterna.gen.quantize.reference import real_drive, reference, walk
 from sterna.golden.errors import UsageError
 
-__all__ = ["calibrate", "to_trits"]
+__all__ = ["Calibrated", "calibrate", "discrete"]
 
-DELTA = 0.7  # of the mean size of a channel's weights: below it is 0 (ternary weight networks)
+DELTA = 0.7  # of the mean size of the weights: up to it they are 0
+EPS = 1e-5  # of the norms, as torch's
+LATENT = 0.1  # mean size of latents: what training moves best
+Weighted = FloatConv2d | FloatLinear
+Neurons = FloatNeuron | FloatReadout
+AXES = (0, 1, 3, 4)
 
 
-def to_trits(weight: np.ndarray, kind: str) -> np.ndarray:
-    """-1, 0, +1 ('ternary') or -1, +1 ('binary') of real weights (O, ...), float64."""
+@dataclass(frozen=True)
+class Calibrated:
+    """The network with ternary weights, the same with real latents in their place, the report."""
+
+    network: FloatNetwork
+    latents: FloatNetwork
+    report: Report
+
+
+def discrete(weight: np.ndarray, kind: str, one_scale: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(q, a) of real weights (O, ...): q of -1, 0, +1 ('binary': -1, +1), a >= 0 of shape (O,1,..)
+    or, with ``one_scale`` (a readout's layer), (1,1,..). As training discretises its latents."""
     w = np.asarray(weight, np.float64)
-    flat = np.abs(w).reshape(len(w), -1)
+    dims = tuple(range(0 if one_scale else 1, w.ndim))
+    size = np.abs(w)
     if kind == "binary":
-        return np.where(w < 0, -1.0, 1.0)
-    delta = DELTA * flat.mean(1).reshape(-1, *[1] * (w.ndim - 1))
-    return np.sign(w) * (np.abs(w) > delta)
+        return np.where(w >= 0, 1.0, -1.0), size.mean(dims, keepdims=True)
+    kept = size > DELTA * size.mean(dims, keepdims=True)
+    scale = (size * kept).sum(dims, keepdims=True) / np.maximum(kept.sum(dims, keepdims=True), 1)
+    return np.sign(w) * kept, scale
 
 
 def calibrate(
     network: FloatNetwork, report: Report, data: Any, kind: str = "ternary", count: int = 256
-) -> tuple[FloatNetwork, Report]:
-    """(the network with weights of ``kind``, its report): see the module.
+) -> Calibrated:
+    """Ternary weights for every layer that has real ones: see the module.
 
     Parameters
     ----------
@@ -68,137 +89,151 @@ def calibrate(
     if kind not in ("ternary", "binary"):
         raise UsageError(f"calibrate: kind '{kind}' is not ternary or binary")
     real = plain_input(network)
-    if all(n.kind != "real" for n in real.nodes if isinstance(n, FloatConv2d | FloatLinear)):
-        return network, report
-    axis = 1 if real.input.coding == "frames" else 0
-    images = np.asarray(_split(data)[0])
-    images = np.take(images, range(min(count, images.shape[axis])), axis)
-    if not images.size:
-        raise UsageError("calibrate: no images; give some of the training set")
-    wanted = _statistics(real, images)
-    found = _ternary(real, images, wanted, kind)
-    return found, _told(report, kind)
+    images, _ = data_of("calibrate", data, real, count)
+    work = _Work(real, images, kind)
+    for node, wanted in list(_statistics(real, images)):
+        work.layer(node.name, wanted)
+    return Calibrated(
+        FloatNetwork(real.steps, work.nodes.values()),
+        FloatNetwork(real.steps, work.latents.values()),
+        _told(report, kind),
+    )
 
 
-def _statistics(network: FloatNetwork, images: np.ndarray) -> dict[str, tuple[Any, Any]]:
-    """Mean and deviation (C,) of every neuron's input, by name."""
-    out = {}
+def _statistics(
+    network: FloatNetwork, images: np.ndarray
+) -> Iterator[tuple[Neurons, tuple[np.ndarray, np.ndarray]]]:
+    """Mean and deviation (C,) of every neuron's input."""
     for node, streams in walk(network, images):
         drive = real_drive(network, node, streams)
-        out[node.name] = drive.mean((0, 1, 3, 4)), drive.std((0, 1, 3, 4))
-    return out
+        yield node, (drive.mean(AXES), drive.std(AXES))
 
 
-def _ternary(
-    network: FloatNetwork, images: np.ndarray, wanted: dict[str, tuple[Any, Any]], kind: str
-) -> FloatNetwork:
-    nodes: dict[str, FloatNode] = {n.name: n for n in network.nodes}
-    streams: dict[str, np.ndarray] = {}
-    order = [n.name for n in network.nodes if isinstance(n, FloatNeuron | FloatReadout)]
-    for name in order:
-        node = nodes[name]
-        assert isinstance(node, FloatNeuron | FloatReadout)
-        for layer in _layers(nodes, node):
-            if layer.kind == "real":
-                nodes[layer.name] = _bare(layer, kind)
-        now = FloatNetwork(network.steps, nodes.values())
-        # streams of the layers in front are known: only this one is computed
-        for at, known in walk(now, images):
-            known.update(streams)
-            if at.name == name:
-                drive = real_drive(now, at, known)
-                _fit(nodes, at, drive, wanted[name])
-                break
+class _Work:
+    """The nodes as they become ternary, and their twins with latents, layer by layer."""
+
+    def __init__(self, network: FloatNetwork, images: np.ndarray, kind: str) -> None:
+        self.steps, self.images, self.kind = network.steps, images, kind
+        self.nodes: dict[str, FloatNode] = {n.name: n for n in network.nodes}
+        self.latents = dict(self.nodes)
+        self.spikes: dict[str, np.ndarray] = {}
+
+    def layer(self, name: str, wanted: tuple[np.ndarray, np.ndarray]) -> None:
+        node = self._neurons(name)
+        layers = _layers(self.nodes, node)
+        real = [n.name for n in layers if n.kind == "real"]
+        alone = len(node.inputs) == 1 and len(layers) == 1
+        if real and isinstance(node, FloatReadout):
+            self._readout(node, layers, wanted)
+        elif real and alone and node.inputs[0] == layers[0].name:
+            self._alone(node, layers[0], wanted)
+        elif real:
+            self._together(node, layers, wanted)
         if isinstance(node, FloatNeuron):
-            now = FloatNetwork(network.steps, nodes.values())
-            for at, known in walk(now, images):
-                known.update(streams)
-                if at.name == name:
-                    streams[name] = _spikes(now, at, known)
-                    break
-    return FloatNetwork(network.steps, nodes.values())
+            network, node, streams = self._now(name)
+            self.spikes[name] = reference(network, node, streams)[0]
+
+    def _neurons(self, name: str) -> Neurons:
+        node = self.nodes[name]
+        assert isinstance(node, Neurons)
+        return node
+
+    def _now(self, name: str) -> tuple[FloatNetwork, Neurons, dict[str, np.ndarray]]:
+        """(the network so far, the neurons ``name``, the streams in front of them)."""
+        network = FloatNetwork(self.steps, self.nodes.values())
+        for node, streams in walk(network, self.images):
+            if node.name == name:
+                return network, node, streams
+            streams[node.name] = self.spikes[node.name]
+        raise AssertionError(name)
+
+    def _drive(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance (C,) of the input of ``name`` as the nodes are."""
+        network, node, streams = self._now(name)
+        drive = real_drive(network, node, streams)
+        return drive.mean(AXES), drive.var(AXES)
+
+    def _alone(self, node: Neurons, layer: Weighted, wanted: Any) -> None:
+        """A layer with a neuron of its own: trits of a scale a channel, and a norm behind."""
+        q, a = discrete(layer.weight, self.kind, False)
+        self.nodes[layer.name] = bare = replace(
+            layer, weight=q * a, kind=self.kind, bias=None, norm=None
+        )
+        norm = _matched(*self._drive(node.name), wanted)
+        self.nodes[layer.name] = replace(bare, norm=norm)
+        size = np.abs(layer.weight).reshape(len(q), -1).mean(1)
+        level = LATENT / np.maximum(size, 1e-12)
+        latent = np.asarray(layer.weight, np.float64) * level.reshape(-1, *[1] * (q.ndim - 1))
+        norm = replace(norm, mean=norm.mean * level, var=norm.var * level**2)
+        self.latents[layer.name] = replace(bare, weight=latent, norm=norm)
+
+    def _together(self, node: Neurons, layers: list[Weighted], wanted: Any) -> None:
+        """Layers that meet in a neuron, maybe with spikes: fixed units, one norm over the sum."""
+        assert isinstance(node, FloatNeuron)
+        units = self._units(node, layers)
+        for layer, unit in zip(layers, units, strict=True):
+            kind = self.kind if layer.kind == "real" else layer.kind
+            q, _ = discrete(layer.weight, kind, False)
+            bare = replace(layer, weight=q * unit, kind=kind, bias=None, norm=None, unit=unit)
+            self.nodes[layer.name] = bare
+            size = float(np.abs(layer.weight).mean()) or 1.0
+            self.latents[layer.name] = replace(bare, weight=layer.weight * (LATENT / size))
+        self.nodes[node.name] = bare_node = replace(node, norm=None)
+        norm = _matched(*self._drive(node.name), wanted)
+        self.nodes[node.name] = self.latents[node.name] = replace(bare_node, norm=norm)
+
+    def _units(self, node: Neurons, layers: list[Weighted]) -> list[float]:
+        """The size of each layer's weights, powers of two from the first's, of which a spike that
+        comes along is a whole number."""
+        network = FloatNetwork(self.steps, self.nodes.values())
+        sizes = []
+        for layer in layers:
+            gain = 1.0 if layer.norm is None else float(np.abs(layer.norm.affine()[0]).mean())
+            sizes.append(float(discrete(layer.weight, self.kind, True)[1].flat[0]) * gain)
+        worth = [s * network.amplitude[n.input] for s, n in zip(sizes, layers, strict=True)]
+        names = {n.name for n in layers}
+        known = [network.amplitude[i] for i in node.inputs if i not in names]
+        base = min(w for w in worth if w > 0) if any(worth) else 1.0
+        if known:  # a spike is 1, 2, 4 .. units
+            base = known[0] / 2.0 ** max(0, round(float(np.log2(known[0] / base))))
+        near = [2.0 ** max(0, round(float(np.log2(w / base)))) if w > 0 else 1.0 for w in worth]
+        return [n * base / network.amplitude[x.input] for n, x in zip(near, layers, strict=True)]
+
+    def _readout(self, node: FloatReadout, layers: list[Weighted], wanted: Any) -> None:
+        """One scale for all classes, and what they differ in on the mean as a bias."""
+        if len(layers) != 1:
+            raise UsageError(
+                f"node '{node.name}': a readout of several layers cannot be calibrated; train it"
+            )
+        layer = layers[0]
+        q, a = discrete(layer.weight, self.kind, True)
+        bare = replace(layer, weight=q * a, kind=self.kind, bias=None, norm=None)
+        self.nodes[layer.name] = bare
+        mean, var = self._drive(node.name)
+        gain = float(np.sqrt((wanted[1] ** 2).sum() / var.sum())) if var.sum() > 0 else 1.0
+        bias = wanted[0] - gain * mean
+        self.nodes[layer.name] = replace(bare, weight=bare.weight * gain, bias=bias)
+        latent = np.asarray(layer.weight, np.float64) * gain
+        self.latents[layer.name] = replace(bare, weight=latent, bias=bias)
 
 
-def _spikes(network: FloatNetwork, node: Any, known: dict[str, np.ndarray]) -> np.ndarray:
-    from sterna.gen.quantize.reference import reference
-
-    return reference(network, node, known)[0]
-
-
-def _layers(
-    nodes: dict[str, FloatNode], node: FloatNeuron | FloatReadout
-) -> list[FloatConv2d | FloatLinear]:
+def _layers(nodes: dict[str, FloatNode], node: Neurons) -> list[Weighted]:
+    """The weighted layers whose sums a neuron adds up, behind their pools, too."""
     found = []
     for name in node.inputs:
         source = nodes[name]
-        if isinstance(source, FloatPool) and isinstance(
-            nodes[source.input], FloatConv2d | FloatLinear
-        ):
+        if isinstance(source, FloatPool) and isinstance(nodes[source.input], Weighted):
             source = nodes[source.input]
-        if isinstance(source, FloatConv2d | FloatLinear):
+        if isinstance(source, Weighted):
             found.append(source)
     return found
 
 
-def _bare(layer: FloatConv2d | FloatLinear, kind: str) -> FloatConv2d | FloatLinear:
-    """Trits times one scale for the layer: what a channel is worth is left to its norm."""
-    trits = to_trits(layer.weight, kind)
-    size = np.abs(np.asarray(layer.weight, np.float64))
-    scale = float(size[trits != 0].mean()) if np.any(trits) else 1.0
-    return replace(layer, weight=trits * scale, kind=kind)
-
-
-def _fit(
-    nodes: dict[str, FloatNode],
-    node: FloatNeuron | FloatReadout,
-    drive: np.ndarray,
-    wanted: tuple[np.ndarray, np.ndarray],
-) -> None:
-    """Give ``node``'s input the ``wanted`` mean and deviation of each channel."""
-    mean, deviation = drive.mean((0, 1, 3, 4)), drive.std((0, 1, 3, 4))
-    some = (deviation > 0) & (wanted[1] > 0)
-    gain = np.where(some, wanted[1] / np.where(some, deviation, 1.0), 1.0)
-    if isinstance(node, FloatReadout) and node.mode != "count":
-        known = float(np.sqrt((wanted[1] ** 2).sum() / max((deviation**2).sum(), 1e-30)))
-        gain = np.full(len(mean), known if np.any(some) else 1.0)
-    norm = BatchNorm(gain, wanted[0], mean, np.ones_like(mean), 0.0)
-    layers = _layers(nodes, node)
-    if len(layers) == 1 and len(node.inputs) == 1 and node.inputs[0] == layers[0].name:
-        layer = layers[0]
-        g, o = norm.affine()
-        old_g, old_o = layer.norm.affine() if layer.norm is not None else (1.0, 0.0)
-        bias = 0.0 if layer.bias is None else layer.bias
-        if isinstance(node, FloatReadout) and node.mode != "count":
-            one = float(g[0])
-            assert layer.norm is None, "a readout's layer has no norm"
-            nodes[layer.name] = replace(layer, weight=layer.weight * one, bias=bias * one + o)
-            return
-        nodes[layer.name] = replace(
-            layer,
-            bias=None,
-            norm=BatchNorm(
-                old_g * g, (old_g * bias + old_o) * g + o, np.zeros_like(g), np.ones_like(g), 0.0
-            ),
-        )
-    elif isinstance(node, FloatNeuron):
-        nodes[node.name] = replace(node, norm=_after(node.norm, norm))
-    else:
-        g, o = norm.affine()
-        for layer in layers:
-            nodes[layer.name] = replace(
-                layer,
-                weight=layer.weight * float(g[0]),
-                bias=None if layer.bias is None else layer.bias * float(g[0]),
-            )
-        own = 0.0 if node.bias is None else np.asarray(node.bias)
-        nodes[node.name] = replace(node, bias=own + o)
-
-
-def _after(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:
-    if first is None:
-        return second
-    (g1, o1), (g2, o2) = first.affine(), second.affine()
-    return BatchNorm(g1 * g2, o1 * g2 + o2, np.zeros_like(g1), np.ones_like(g1), 0.0)
+def _matched(mean: np.ndarray, var: np.ndarray, wanted: tuple[Any, Any]) -> BatchNorm:
+    """The norm that takes ``mean`` and ``var`` to the mean and deviation ``wanted``; where nothing
+    varies, to the mean only."""
+    gain = np.where((var > 0) & (wanted[1] > 0), wanted[1] / np.sqrt(np.where(var > 0, var, 1)), 1)
+    return BatchNorm(gain * np.sqrt(var + EPS), wanted[0], mean, var, EPS)
 
 
 def _told(report: Report, kind: str) -> Report:

@@ -16,7 +16,7 @@ from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes, real_drive, scan_real, walk
 from sterna.golden.errors import UsageError
 
-__all__ = ["Check", "Site", "check"]
+__all__ = ["Check", "Site", "check", "data_of"]
 
 NEAR = 1e-5  # relative distance from the threshold at which float32 may decide either way
 
@@ -86,14 +86,12 @@ def check(
     network: FloatNetwork, cells: dict[str, str], replay: Any, data: Any, count: int = 64
 ) -> Check:
     """``Imported.check``; see there."""
-    import torch
-
     network = plain_input(network)
-    images, labels = _data(data, network, count)
+    images, labels = data_of("check", data, network, count)
     paths = {node: path for path, node in cells.items()}
     found: dict[str, list[tuple[int, int, int, int]]] = {}
     output = np.zeros(0)
-    for dtype in (torch.float64, torch.float32):
+    for dtype in ("float64", "float32"):
         recorded = replay(images, dtype)
         output = recorded.output
         for node, streams in walk(network, images):
@@ -123,12 +121,15 @@ def _size(own: np.ndarray) -> float:
     return float(own.max(initial=0.0)) or 1.0
 
 
-def _data(data: Any, network: FloatNetwork, count: int) -> tuple[Any, np.ndarray | None]:
+def data_of(
+    who: str, data: Any, network: FloatNetwork, count: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The first ``count`` images of what a user gave, and their labels or None."""
     images, labels = _split(data)
     axis = 1 if network.input.coding == "frames" else 0
     images = np.take(np.asarray(images), range(min(count, np.shape(images)[axis])), axis)
     if not images.size:
-        raise UsageError("check: no images; give at least one")
+        raise UsageError(f"{who}: no images; give at least one")
     return images, None if labels is None else np.asarray(labels)[: images.shape[axis]]
 
 

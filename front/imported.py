@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sterna.front.calibrate import calibrate
+from sterna.front.check import Check, check
 from sterna.front.report import Report
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import UsageError
-
-if TYPE_CHECKING:
-    from sterna.front.check import Check
 
 __all__ = ["Imported", "Recorded"]
 
@@ -37,6 +36,8 @@ class Imported:
         A verdict for every module.
     cells : dict
         Node by module path of each neuron layer.
+    latents : FloatNetwork, optional
+        Of a calibrated one: real weights in the place of trits, what training starts from.
     replay : callable, optional
         Runs the foreign model on images [B,C,H,W] (or [T,B,C,H,W]) as `sterna.run` takes them.
     """
@@ -44,9 +45,10 @@ class Imported:
     network: FloatNetwork
     report: Report
     cells: dict[str, str] = field(default_factory=dict)
+    latents: FloatNetwork | None = None
     replay: Callable[[np.ndarray, Any], Recorded] | None = None
 
-    def check(self, data: Any, *, images: int = 64) -> "Check":
+    def check(self, data: Any, *, images: int = 64) -> Check:
         """Compare every neuron, and the classes, with the foreign model's own forward pass.
 
         Parameters
@@ -60,8 +62,6 @@ class Imported:
         UsageError
             The network came from a file, which cannot be run.
         """
-        from sterna.front.check import check
-
         if self.replay is None:
             raise UsageError(
                 "check: a network from a file has no forward pass of its own to compare with; "
@@ -74,7 +74,5 @@ class Imported:
 
         Without labels and without training; see ``sterna.front.calibrate``.
         """
-        from sterna.front.calibrate import calibrate
-
-        network, report = calibrate(self.network, self.report, data, kind, images)
-        return replace(self, network=network, report=report)
+        found = calibrate(self.network, self.report, data, kind, images)
+        return replace(self, network=found.network, report=found.report, latents=found.latents)

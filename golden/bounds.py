@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.network import Conv2d, Linear, Network, Readout, WeightedNode
+from sterna.golden.network import Network, Readout, WeightedNode
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.step import RESETS
 
 __all__ = [
     "Interval",
@@ -157,16 +158,14 @@ def rule_bounds(
 
 
 def _after_reset(reset: str, u: Interval, thr: Interval, back: Interval) -> Interval:
-    if reset == "none":
-        return u
+    after = RESETS[reset]
     fires, silent = u[1] >= thr[0], u[0] < thr[1]
     quiet = (u[0], np.minimum(u[1], thr[1] - 1))
-    if reset == "subtract":
-        loud = (np.maximum(u[0], thr[0]) - back[1], u[1] - back[0])
-    elif reset == "zero":
-        loud = (np.zeros_like(u[0]), np.zeros_like(u[1]))
-    else:  # once: frozen at u, which stays inside u's range
-        loud = u
+    # A reset is monotone: the ends map to the ends. One that silences stays inside the range.
+    loud = (
+        after(np.where, np.maximum(u[0], thr[0]), True, back[1]),
+        after(np.where, u[1], True, back[0]),
+    )
     lo = np.where(fires & silent, np.minimum(quiet[0], loud[0]), np.where(fires, loud[0], quiet[0]))
     hi = np.where(fires & silent, np.maximum(quiet[1], loud[1]), np.where(fires, loud[1], quiet[1]))
     return lo, hi
@@ -203,7 +202,7 @@ def node_bounds(
     shifts, coefs = iter(rule.shifts), iter(rule.coef)
     for source in node.inputs:
         n = network[source]
-        if isinstance(n, (Conv2d, Linear)):
+        if isinstance(n, WeightedNode):
             span = weighted_interval(n, network.maximum[n.input], reloadable)
             shift = next(shifts)
             lo, hi = lo + (span[0] << shift), hi + (span[1] << shift)

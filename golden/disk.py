@@ -75,8 +75,7 @@ def write_atomic(path: StrPath, data: bytes) -> None:
         ) from e
     except (OSError, ValueError) as e:  # ValueError: a zero in the name
         raise FileError(
-            f"{path}: cannot be written ({getattr(e, 'strerror', None) or e}); free some space or "
-            "choose another folder"
+            f"{path}: cannot be written ({_fault(e)}); free some space or choose another folder"
         ) from e
     finally:
         if temporary is not None:
@@ -124,6 +123,13 @@ def _sweep(path: str) -> None:
         os.close(handle)
 
 
+def _fault(error: OSError | ValueError) -> str:
+    """Why a file cannot be opened, in the same words under every Python: they name a zero in its
+    name, a ValueError, differently."""
+    cause = getattr(error, "strerror", None) or str(error)
+    return "embedded null byte" if "embedded null" in cause else cause
+
+
 def _open(path: StrPath, again: str) -> tuple[int, int]:
     """(handle, size) of a plain file; a pipe without a writer does not stop it."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -132,8 +138,7 @@ def _open(path: StrPath, again: str) -> tuple[int, int]:
     except FileNotFoundError as e:
         raise FileError(f"{path}: does not exist; {again}") from e
     except (OSError, ValueError) as e:
-        cause = getattr(e, "strerror", None) or e
-        raise FileError(f"{path}: cannot be read ({cause}); {again}") from e
+        raise FileError(f"{path}: cannot be read ({_fault(e)}); {again}") from e
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)
@@ -154,7 +159,7 @@ def read_bytes(path: StrPath, limit: int, again: str = "make it again") -> bytes
             while not large and len(data) <= limit and (more := f.read(_CHUNK)):
                 data += more  # it grew, or its size is not known beforehand
     except OSError as e:
-        raise FileError(f"{path}: cannot be read ({e.strerror or e}); {again}") from e
+        raise FileError(f"{path}: cannot be read ({_fault(e)}); {again}") from e
     if large or len(data) > limit:
         raise FileError(f"{path}: is larger than the {limit} bytes it can have; {again}")
     return data

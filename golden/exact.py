@@ -5,7 +5,7 @@ Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +17,21 @@ from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
 from sterna.golden.names import show
-from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.network import Network
+from sterna.golden.nodes import (
+    Conv2d,
+    Input,
+    Linear,
+    Neuron,
+    NeuronNode,
+    Readout,
+    StreamNode,
+    WeightedNode,
+)
 from sterna.golden.packages import packages
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.step import State
 
 with packages():
     import torch
@@ -90,13 +101,14 @@ def scan(
         shape = (rule.channels,) + (1,) * (xs[0].ndim - 3)
         return torch.tensor(np.asarray(a), dtype=dtype, device=device).reshape(shape)
 
-    assert rule.reset_by is not None and rule.v_init is not None
-    threshold, reset_by = channel(rule.threshold), channel(rule.reset_by)
     shifted = [a * (1 << s) for a, s in zip(xs, rule.shifts)]
     shifted += [s.to(dtype) * channel(c) for s, c in zip(spikes, rule.coef)]
-    v = channel(rule.v_init).expand(xs[0].shape[1:])
-    i = torch.zeros((), dtype=dtype, device=device)
-    silenced = torch.zeros(xs[0].shape[1:], dtype=torch.bool, device=device)
+    state = State(
+        channel(rule.v_init).expand(xs[0].shape[1:]),
+        torch.zeros((), dtype=dtype, device=device),
+        torch.zeros(xs[0].shape[1:], dtype=torch.bool, device=device),
+    )
+    step = rule.step(torch.where, channel, decay)
     out = torch.zeros((steps, *xs[0].shape[1:]), dtype=torch.uint8, device=device)
     seen: dict[str, list[Tensor]] = {name: [] for name in record}
     constant = all(len(a) == 1 for a in shifted) and rule.bias_at(0) is rule.bias
@@ -105,29 +117,13 @@ def scan(
         if drive is None or total is None or not constant:  # pixels: the current comes once
             total = sum((a[t % len(a)] for a in shifted[1:]), start=shifted[0][t % len(shifted[0])])
             drive = total * (1 << rule.fraction_bits) + channel(rule.bias_at(t))
-        if rule.synapse is None:
-            i = drive
-        else:
-            i = (decay(i, rule.synapse) if isinstance(rule.synapse, Decay) else i) + drive
-        u = (v if rule.leak is None else decay(v, rule.leak)) + i
-        fired = u >= threshold
-        if rule.reset == "subtract":
-            after = torch.where(fired, u - reset_by, u)
-        elif rule.reset == "zero":
-            after = u.masked_fill(fired, 0)
-        elif rule.reset == "once":
-            u = torch.where(silenced, v, u)
-            fired = fired & ~silenced
-            silenced, after = silenced | fired, u
-        else:
-            after = u
-        v = after
+        u, fired = step(state, drive)
         if t + rule.delay < steps:
             out[t + rule.delay] = fired
-        now = {"x": total, "drive": drive, "current": i, "u": u, "fired": fired, "v": v}
+        now = {"x": total, "drive": drive, "current": state.i, "u": u, "fired": fired, "v": state.v}
         for name, kept in seen.items():
             kept.append(now[name].expand(out.shape[1:]))
-    return Scan(out, v, {name: torch.stack(kept) for name, kept in seen.items()})
+    return Scan(out, state.v, {name: torch.stack(kept) for name, kept in seen.items()})
 
 
 @contextmanager
@@ -206,11 +202,8 @@ def run(
     place = torch.device("cpu") if exact or device is None else _usable(device)
     pixels = check_images(network.input, images, network.steps)
     axis = 1 if network.input.coding == "frames" else 0
-    bounds = {
-        n: node_bounds(network, n)
-        for n in network.order
-        if isinstance(network[n], (Neuron, Readout))
-    }
+    neurons = [n for n in network.order if isinstance(network[n], NeuronNode)]
+    bounds = {n: node_bounds(network, n) for n in neurons}
     largest = max(math.prod(s) for s in network.shape.values())
     batch = min(batch, max(1, CHUNK // (largest * network.steps)))
     total = pixels.shape[axis]
@@ -243,7 +236,7 @@ def _usable(device: Any) -> torch.device:
 
 
 def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
-    spiking = [n for n in network.order if isinstance(network[n], (Neuron, Pool, Merge))]
+    spiking = [n for n in network.order if network[n].makes == "spikes" and network[n].inputs]
     if isinstance(trace, str) and trace == "all":
         return spiking
     asked = values.names(
@@ -275,56 +268,41 @@ class _Model:
 
     def __call__(self, images: np.ndarray, spikes: dict[str, np.ndarray]) -> np.ndarray:
         streams: dict[str, Tensor] = {}
-        result = np.empty(0, np.int32)
         for name in self.network.order:
             node = self.network[name]
-            inputs = [streams[i] for i in node.inputs]
             if isinstance(node, Input):
                 # A copy: torch takes no negative strides, and warns of what is read-only.
                 coded = np.array(encode(node, images, self.network.steps), order="C")
                 streams[name] = torch.from_numpy(coded).to(self.device)
-            elif isinstance(node, (Conv2d, Linear)):
-                streams[name] = self._weighted(node, inputs[0])
-            elif isinstance(node, Pool):
-                streams[name] = _pool(node, inputs[0], self.network.maximum[name])
-            elif isinstance(node, Merge):
-                streams[name] = _merge(node, inputs, self.network.maximum[name])
-            elif isinstance(node, Neuron):
-                streams[name] = self._scan(node, inputs).spikes
             else:
-                result = self._readout(node, inputs)
+                inputs = [streams[i] for i in node.inputs]
+                streams[name] = _ARITHMETIC.get(type(node), _Model._stream)(self, node, inputs)
             if name in spikes:
                 spikes[name][...] = streams[name].cpu().numpy()
             for i in set(node.inputs):
                 if self.last_reader[i] == name:
                     del streams[i]
-        return result
+        return streams[self.network.readout.name].to(torch.int32).cpu().numpy()
 
-    def _weighted(self, node: Conv2d | Linear, x: Tensor) -> Tensor:
+    def _weighted(self, node: WeightedNode, inputs: list[Tensor]) -> Tensor:
+        (x,) = inputs
         weight = torch.from_numpy(node.weight.copy())
         largest = int(weight.reshape(len(weight), -1).abs().sum(1, dtype=torch.int64).max())
         fast = not self.exact and largest * self.network.maximum[node.input] < FAST_LIMIT
         kind = torch.float32 if fast else torch.int32
         place = self.device if fast else torch.device("cpu")
         weight, folded = weight.to(place, kind), x.flatten(0, 1).to(place, kind)
-        if isinstance(node, Linear):
-            y = (folded.flatten(1) @ weight.T)[..., None, None]
-        else:
-            top, bottom, left, right = node.padding
-            folded = F.pad(folded, (left, right, top, bottom))
-            y = F.conv2d(folded, weight, stride=node.stride, groups=node.groups)
+        y = _SUMS[type(node)](node, folded, weight)
         return y.to(self.device, torch.int32).unflatten(0, x.shape[:2])
 
-    def _scan(
-        self, node: Neuron | Readout, inputs: list[Tensor], record: Sequence[str] = ()
-    ) -> Scan:
+    def _scan(self, node: NeuronNode, inputs: list[Tensor], record: Sequence[str] = ()) -> Scan:
         wide = torch.int32 if _fits_int32(node.rule, self.bounds[node.name]) else torch.int64
         pairs = list(zip(node.inputs, inputs))
         weighted = [a.to(wide) for i, a in pairs if self.network.is_weighted(i)]
         spikes = [a for i, a in pairs if not self.network.is_weighted(i)]
         return scan(weighted, node.rule, self.network.steps, spikes, record)
 
-    def _readout(self, node: Readout, inputs: list[Tensor]) -> np.ndarray:
+    def _readout(self, node: Readout, inputs: list[Tensor]) -> Tensor:
         steps = self.network.steps
         if node.mode == "first_spike":
             done = self._scan(node, inputs, ("fired", "u"))
@@ -334,12 +312,37 @@ class _Model:
             v = u.gather(0, first.clamp(max=steps - 1))
             rank = v + (1 << (RANK_BITS - 1))
             early = ((steps - first) << RANK_BITS) + rank
-            logits = torch.where(first < steps, early, rank)[0]
-        elif node.mode == "count":
-            logits = self._scan(node, inputs).spikes.sum(0, dtype=torch.int64).flatten(1)
-        else:
-            logits = self._scan(node, inputs).v.flatten(1)
-        return logits.to(torch.int32).cpu().numpy()
+            return torch.where(first < steps, early, rank)[0]
+        if node.mode == "count":
+            return self._scan(node, inputs).spikes.sum(0, dtype=torch.int64).flatten(1)
+        return self._scan(node, inputs).v.flatten(1)
+
+    def _neurons(self, node: Neuron, inputs: list[Tensor]) -> Tensor:
+        return self._scan(node, inputs).spikes
+
+    def _stream(self, node: StreamNode, inputs: list[Tensor]) -> Tensor:
+        held = torch.uint8 if self.network.maximum[node.name] < 256 else torch.int32
+        return node.compute(torch, [a.to(held) for a in inputs]).to(held)
+
+
+def _conv(node: Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+    top, bottom, left, right = node.padding
+    x = F.pad(x, (left, right, top, bottom))
+    return F.conv2d(x, weight, stride=node.stride, groups=node.groups)
+
+
+def _linear(node: Linear, x: Tensor, weight: Tensor) -> Tensor:
+    return (x.flatten(1) @ weight.T)[..., None, None]
+
+
+_SUMS: dict[type, Callable[..., Tensor]] = {Conv2d: _conv, Linear: _linear}
+_ARITHMETIC: dict[type, Callable[..., Tensor]] = {
+    Conv2d: _Model._weighted,
+    Linear: _Model._weighted,
+    Neuron: _Model._neurons,
+    Readout: _Model._readout,
+}
+"""Of the kinds that are no `StreamNode`."""
 
 
 def _fits_int32(rule: NeuronRule, b: RuleBounds) -> bool:
@@ -354,32 +357,3 @@ def _fits_int32(rule: NeuronRule, b: RuleBounds) -> bool:
         size(b.u) + size(b.reset),
     )
     return max(largest) < 2**31
-
-
-def _held(maximum: int) -> torch.dtype:
-    return torch.uint8 if maximum < 256 else torch.int32
-
-
-def _pool(node: Pool, x: Tensor, maximum: int) -> Tensor:
-    assert node.stride is not None
-    (kh, kw), (sh, sw) = node.kernel, node.stride
-    windows = x.unfold(-2, kh, sh).unfold(-2, kw, sw)
-    if node.mode == "sum":
-        return windows.sum((-1, -2), dtype=torch.int32).to(_held(maximum))
-    joined = windows.amax((-1, -2))
-    if node.mode == "first":
-        joined = joined * (joined.cumsum(0, dtype=torch.int32) == 1)
-    return joined
-
-
-def _merge(node: Merge, inputs: list[Tensor], maximum: int) -> Tensor:
-    if node.mode in ("add", "concat"):
-        scaled = [a.int() << s for a, s in zip(inputs, node.shifts, strict=True)]
-        joined = torch.cat(scaled, dim=2) if node.mode == "concat" else sum(scaled[1:], scaled[0])
-        return joined.to(_held(maximum))
-    if node.mode == "andnot":
-        return inputs[0] & (1 - inputs[1])
-    out = inputs[0]
-    for a in inputs[1:]:
-        out = out | a if node.mode == "or" else out & a
-    return out

@@ -13,9 +13,10 @@ Network, two files in one folder
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from safetensors import numpy as safetensors
@@ -31,17 +32,8 @@ from sterna.golden.disk import (
 )
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.identity import design_hashes
-from sterna.golden.network import (
-    Conv2d,
-    Input,
-    Linear,
-    Merge,
-    Network,
-    Neuron,
-    Node,
-    Pool,
-    Readout,
-)
+from sterna.golden.network import Network
+from sterna.golden.nodes import KINDS, NeuronNode, Node, WeightedNode
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.golden.values import path as path_of
 
@@ -69,24 +61,34 @@ REAL = ("amplitude", "scale")
 """Metadata in real units: kept in the file, no part of the structure."""
 
 
-def _decay_json(d: Decay | str | None) -> Any:
-    return (
-        [d.k1]
-        if isinstance(d, Decay) and d.k2 is None
-        else ([d.k1, d.k2] if isinstance(d, Decay) else d)
-    )
+def _plain(value: Any) -> Any:
+    """A field's value as JSON."""
+    if isinstance(value, Decay):
+        if value.ratio is not None:
+            return {"num": value.num, "shift": value.shift}
+        return [value.k1] if value.k2 is None else [value.k1, value.k2]
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain_fields(owner: Any) -> Iterable[tuple[Field, Any]]:
+    """(field, its type) of all fields that are no tensors and name no nodes."""
+    kind = owner if isinstance(owner, type) else type(owner)
+    hints = get_type_hints(kind)
+    for f in fields(kind):
+        hint = hints[f.name]
+        if f.name not in ("name", "input", "inputs", "rule") and np.ndarray not in _parts(hint):
+            yield f, hint
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The types that a type is made of: of a union, of a tuple's items; or itself."""
+    return tuple(p for a in get_args(hint) for p in _parts(a)) or (hint,)
 
 
 def _rule_json(rule: NeuronRule) -> dict[str, Any]:
     assert rule.bias is not None
-    return {
+    return {f.name: _plain(getattr(rule, f.name)) for f, _ in _plain_fields(rule)} | {
         "channels": rule.channels,
-        "reset": rule.reset,
-        "leak": _decay_json(rule.leak),
-        "synapse": _decay_json(rule.synapse),
-        "delay": rule.delay,
-        "fraction_bits": rule.fraction_bits,
-        "shifts": list(rule.shifts),
         "spike_inputs": len(rule.coef),
         "bias_each_step": rule.bias.ndim == 2,
     }
@@ -94,21 +96,11 @@ def _rule_json(rule: NeuronRule) -> dict[str, Any]:
 
 def _node_json(n: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    if isinstance(n, Input):
-        out |= {"shape": list(n.shape), "coding": n.coding, "bits": n.bits, "seed": n.seed}
-    elif isinstance(n, Conv2d):
-        out |= {"stride": list(n.stride), "padding": list(n.padding), "groups": n.groups}
-        out |= {"kind": n.kind, "weight_shape": list(n.weight.shape)}
-    elif isinstance(n, Linear):
-        out |= {"kind": n.kind, "weight_shape": list(n.weight.shape)}
-    elif isinstance(n, Pool):
-        out |= {"mode": n.mode, "kernel": list(n.kernel), "stride": list(n.stride or n.kernel)}
-    elif isinstance(n, Merge):
-        out |= {"mode": n.mode, "shifts": list(n.shifts)}
-    elif isinstance(n, Neuron):
-        out |= {"rule": _rule_json(n.rule), "amplitude": float(n.amplitude)}
-    else:
-        out |= {"rule": _rule_json(n.rule), "mode": n.mode, "scale": float(n.scale)}
+    out |= {f.name: _plain(getattr(n, f.name)) for f, _ in _plain_fields(n)}
+    if isinstance(n, WeightedNode):
+        out["weight_shape"] = list(n.weight.shape)
+    elif isinstance(n, NeuronNode):
+        out["rule"] = _rule_json(n.rule)
     return out
 
 
@@ -126,9 +118,9 @@ def tensors(network: Network) -> dict[str, np.ndarray]:
     """All tensors by name, in canonical (sorted) order: weights int8, everything else int32."""
     out: dict[str, np.ndarray] = {}
     for n in network.nodes:
-        if isinstance(n, (Conv2d, Linear)):
+        if isinstance(n, WeightedNode):
             out[f"{n.name}.weight"] = n.weight
-        elif isinstance(n, (Neuron, Readout)):
+        elif isinstance(n, NeuronNode):
             for name in ("threshold", "reset_by", "bias", "v_init"):
                 out[f"{n.name}.{name}"] = getattr(n.rule, name)
             out |= {f"{n.name}.coef.{k}": c for k, c in enumerate(n.rule.coef)}
@@ -264,35 +256,50 @@ class _Fields:
             )
 
 
-def _decay(read: _Fields, key: str, words: tuple[str, ...] = ()) -> Any:
+def _decay(read: _Fields, key: str, words: tuple[str, ...]) -> Any:
     value = read(key, None)
     if value is None or (isinstance(value, str) and value in words):
         return value
+    if isinstance(value, dict):
+        if set(value) != {"num", "shift"}:
+            raise FileError(f"{read.path}: {read.what}: '{key}' is not a num and a shift; {AGAIN}")
+        return Decay(ratio=(value["num"], value["shift"]))
     k = read.all(key, int)
     if len(k) not in (1, 2):
         raise FileError(f"{read.path}: {read.what}: '{key}' is not one or two exponents; {AGAIN}")
     return Decay(*k)
 
 
-def _rule(read: _Fields, name: str, take: Callable[..., np.ndarray]) -> NeuronRule:
+def _read_fields(read: _Fields, kind: type) -> dict[str, Any]:
+    """The fields that `_plain_fields` names, from JSON."""
+    out: dict[str, Any] = {}
+    for f, hint in _plain_fields(kind):
+        parts = _parts(hint)
+        if Decay in parts:
+            out[f.name] = _decay(read, f.name, ("ramp",) if str in parts else ())
+        elif get_origin(hint) is tuple:
+            out[f.name] = read.all(f.name, parts[0])
+        else:
+            out[f.name] = read(f.name, hint)
+    return out
+
+
+_Take = Callable[[str, type, tuple[int | None, ...]], np.ndarray]
+
+
+def _rule(read: _Fields, take: _Take) -> NeuronRule:
     spike_inputs, channels = read("spike_inputs", int), read("channels", int)
     if not 0 <= spike_inputs <= 1024:
         raise FileError(f"{read.path}: {read.what}: {spike_inputs} spike inputs; {AGAIN}")
     flat = (channels,)
+    each_step = (None, channels) if read("bias_each_step", bool) else flat
     rule = NeuronRule(
-        threshold=take(f"{name}.threshold", np.int32, flat),
-        reset=read("reset", str),
-        reset_by=take(f"{name}.reset_by", np.int32, flat),
-        bias=take(
-            f"{name}.bias", np.int32, (None, channels) if read("bias_each_step", bool) else flat
-        ),
-        v_init=take(f"{name}.v_init", np.int32, flat),
-        leak=_decay(read, "leak"),
-        synapse=_decay(read, "synapse", ("ramp",)),
-        delay=read("delay", int),
-        fraction_bits=read("fraction_bits", int),
-        shifts=read.all("shifts", int),
-        coef=tuple(take(f"{name}.coef.{k}", np.int32, flat) for k in range(spike_inputs)),
+        threshold=take("threshold", np.int32, flat),
+        reset_by=take("reset_by", np.int32, flat),
+        bias=take("bias", np.int32, each_step),
+        v_init=take("v_init", np.int32, flat),
+        coef=tuple(take(f"coef.{k}", np.int32, flat) for k in range(spike_inputs)),
+        **_read_fields(read, NeuronRule),
     )
     read.done()
     return rule
@@ -301,9 +308,13 @@ def _rule(read: _Fields, name: str, take: Callable[..., np.ndarray]) -> NeuronRu
 def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
     name, op, inputs = read("name", str), read("op", str), read.all("inputs", str)
     read.what = f"node '{name}'"
+    kind = KINDS.get(op)
+    has = {f.name for f in fields(kind)} if kind else set()
+    if kind is None or (inputs and not has & {"input", "inputs"}):
+        raise FileError(f"{read.path}: {read.what} has the unknown op '{op}'; update Sterna")
 
-    def take(tensor: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
-        a = found.get(tensor)
+    def take(part: str, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
+        a = found.get(f"{name}.{part}")
         if (
             a is None
             or a.dtype != dtype
@@ -311,47 +322,21 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
             or any(s not in (None, n) for s, n in zip(shape, a.shape))
         ):
             raise FileError(
-                f"{read.path}: tensor '{tensor}' is missing or of another shape; {AGAIN}"
+                f"{read.path}: tensor '{name}.{part}' is missing or of another shape; {AGAIN}"
             )
         return a
 
-    def one() -> str:
+    given: dict[str, Any] = {"name": name}
+    if "inputs" in has:
+        given["inputs"] = inputs
+    elif "input" in has:
         if len(inputs) != 1:
             raise FileError(f"{read.path}: {read.what} has {len(inputs)} inputs, not 1; {AGAIN}")
-        return inputs[0]
-
-    def rule() -> NeuronRule:
-        return _rule(_Fields(read.path, read("rule", dict), f"{read.what} rule"), name, take)
-
-    def weight() -> np.ndarray:
-        return take(f"{name}.weight", np.int8, read.all("weight_shape", int))
-
-    n: Node
-    if op == "input" and not inputs:
-        n = Input(
-            name, read.all("shape", int), read("coding", str), read("bits", int), read("seed", int)
-        )
-    elif op == "conv2d":
-        n = Conv2d(
-            name,
-            one(),
-            weight(),
-            read.all("stride", int),
-            read.all("padding", int),
-            read("groups", int),
-            read("kind", str),
-        )
-    elif op == "linear":
-        n = Linear(name, one(), weight(), read("kind", str))
-    elif op == "pool":
-        n = Pool(name, one(), read("mode", str), read.all("kernel", int), read.all("stride", int))
-    elif op == "merge":
-        n = Merge(name, inputs, read("mode", str), read.all("shifts", int))
-    elif op == "neuron":
-        n = Neuron(name, inputs, rule(), read("amplitude", float))
-    elif op == "readout":
-        n = Readout(name, inputs, rule(), read("mode", str), read("scale", float))
-    else:
-        raise FileError(f"{read.path}: {read.what} has the unknown op '{op}'; update Sterna")
+        given["input"] = inputs[0]
+    if "weight" in has:
+        given["weight"] = take("weight", np.int8, read.all("weight_shape", int))
+    if "rule" in has:
+        given["rule"] = _rule(_Fields(read.path, read("rule", dict), f"{read.what} rule"), take)
+    n = kind(**given, **_read_fields(read, kind))
     read.done()
     return n

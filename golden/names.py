@@ -12,7 +12,17 @@ from collections.abc import Iterable
 from sterna.golden.errors import NetworkError
 from sterna.golden.reserved import RESERVED
 
-__all__ = ["MAX_NAME", "NAME", "Scope", "check_name", "legal_name", "module_name", "show"]
+__all__ = [
+    "MAX_NAME",
+    "NAME",
+    "Scope",
+    "check_name",
+    "legal_name",
+    "module_name",
+    "params_name",
+    "show",
+    "weights_name",
+]
 
 MAX_NAME = 64
 NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
@@ -83,3 +93,13 @@ class Scope:
             found = f"{wanted}__{count}"
         self.taken.add(found)
         return found
+
+
+def weights_name(node: str) -> str:
+    """The name of a weighted node's memory, in every file."""
+    return f"{node}_weights"
+
+
+def params_name(core: str) -> str:
+    """The name of the parameter memory of a neuron, after its main core."""
+    return f"{core}_params"

@@ -3,7 +3,6 @@
 The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,14 +12,17 @@ from sterna.golden.graph import inputs_first
 from sterna.golden.names import NAME, check_name, show
 from sterna.golden.nodes import (
     CODINGS,
+    KINDS,
     MERGE_OPS,
     POOL_OPS,
     READOUT_MODES,
     Conv2d,
     Input,
     Linear,
+    Made,
     Merge,
     Neuron,
+    NeuronNode,
     Node,
     Pool,
     Readout,
@@ -37,6 +39,7 @@ __all__ = [
     "Merge",
     "Readout",
     "Node",
+    "NeuronNode",
     "WeightedNode",
     "Network",
     "CODINGS",
@@ -69,9 +72,10 @@ def _nodes(given: Any) -> tuple[Node, ...]:
         raise NetworkError(f"network: nodes {show(given)} must be a list of nodes") from None
     for n in found:
         if not isinstance(n, Node):
+            *some, last = (kind.__name__ for kind in KINDS.values())
             raise NetworkError(
-                f"network: {show(n)} is no node; give Input, Conv2d, Linear, Neuron, Pool, Merge "
-                "and Readout (a FloatNetwork's nodes go through quantize first)"
+                f"network: {show(n)} is no node; give {', '.join(some)} and {last} (a "
+                "FloatNetwork's nodes go through quantize first)"
             )
     return found
 
@@ -124,8 +128,9 @@ class Network:
         for kind in (Input, Readout):
             if sum(isinstance(n, kind) for n in self.nodes) != 1:
                 raise NetworkError(f"network: needs exactly one {kind.__name__} node")
+        self._made: dict[str, Made] = {}
         for name in self.order:
-            self._check(self[name])
+            self._add(self[name])
         for n in self.nodes:
             if not isinstance(n, Readout) and not self.readers(n.name):
                 raise NetworkError(
@@ -153,11 +158,11 @@ class Network:
 
     def weighted(self, name: str) -> WeightedNode:
         """The Conv2d or Linear ``name``; NetworkError where that is another node."""
-        return self._of_kind(name, Conv2d, Linear)
+        return self._of_kind(name, WeightedNode, "Conv2d or Linear")
 
-    def neuron(self, name: str) -> Neuron | Readout:
+    def neuron(self, name: str) -> NeuronNode:
         """The Neuron or Readout ``name``; NetworkError where that is another node."""
-        return self._of_kind(name, Neuron, Readout)
+        return self._of_kind(name, NeuronNode, "Neuron or Readout")
 
     def pool(self, name: str) -> Pool:
         """The Pool ``name``; NetworkError where that is another node."""
@@ -167,17 +172,16 @@ class Network:
         """The Merge ``name``; NetworkError where that is another node."""
         return self._of_kind(name, Merge)
 
-    def _of_kind(self, name: str, *kinds: type[_Kind]) -> _Kind:
+    def _of_kind(self, name: str, kind: type[_Kind], wanted: str = "") -> _Kind:
         node = self[name]
-        if not isinstance(node, kinds):
-            wanted = " or ".join(k.__name__ for k in kinds)
+        if not isinstance(node, kind):
+            wanted = wanted or kind.__name__
             raise NetworkError(f"node '{name}': is a {type(node).__name__}, not a {wanted}")
         return node
 
     def is_pixels(self, name: str) -> bool:
         """True for the raw pixels of a direct input: bit planes of one value, for all steps."""
-        node = self[name]
-        return isinstance(node, Input) and node.coding == "direct"
+        return self[name].makes == "pixels"
 
     def bits(self, name: str) -> int:
         """Bits b of one value of a spike or pixel stream."""
@@ -187,135 +191,26 @@ class Network:
         """Bit planes of a stream: T*b, or the pixel's bits (docs/design.md#stream-order)."""
         return self.bits(name) * (1 if self.is_pixels(name) else self.steps)
 
-    def _check(self, n: Node) -> None:
-        if isinstance(n, Input):
-            self.shape[n.name] = check_size(n.name, n.shape)
-            self.maximum[n.name] = (1 << n.bits) - 1 if n.coding == "direct" else 1
-            return
+    def _add(self, n: Node) -> None:
+        """What ``n`` makes, of what its inputs make."""
         for i in n.inputs:
-            if isinstance(self[i], Readout):
-                raise NetworkError(f"node '{n.name}': reads the readout '{i}'")
-            if self.is_weighted(i) and not isinstance(n, (Neuron, Readout)):
-                raise NetworkError(
-                    f"node '{n.name}': reads the weighted sums of '{i}'; put a Neuron between"
-                )
-            if self.is_pixels(i) and not isinstance(n, (Conv2d, Linear)):
-                raise NetworkError(
-                    f"node '{n.name}': reads the pixels of '{i}', which only Conv2d and Linear can"
-                )
-        getattr(self, "_check_" + n.op)(n)
-        check_size(n.name, self.shape[n.name])
-        if self.maximum.get(n.name, 0) > MAX_VALUE:
+            if (makes := self[i].makes) not in n.reads:
+                raise NetworkError(f"node '{n.name}': reads {_UNREADABLE[makes].format(i)}")
+        made = n.made([self._made[i] for i in n.inputs], self.steps)
+        self._made[n.name] = made
+        self.shape[n.name] = check_size(n.name, made.shape)
+        if made.maximum is None:
+            return
+        self.maximum[n.name] = made.maximum
+        if made.maximum > MAX_VALUE:
             raise NetworkError(
-                f"node '{n.name}': its values reach {self.maximum[n.name]}, more than {MAX_VALUE}; "
+                f"node '{n.name}': its values reach {made.maximum}, more than {MAX_VALUE}; "
                 "add or pool fewer streams, or shift them less"
             )
 
-    def _check_conv2d(self, n: Conv2d) -> None:
-        c, h, w = self.shape[n.input]
-        if n.weight.shape[1] * n.groups != c:
-            raise NetworkError(
-                f"node '{n.name}': weights for {n.weight.shape[1] * n.groups} input channels, "
-                f"but '{n.input}' has {c}"
-            )
-        (kh, kw), (sh, sw), (t, b, left, r) = n.kernel, n.stride, n.padding
-        oh, ow = (h + t + b - kh) // sh + 1, (w + left + r - kw) // sw + 1
-        if h + t + b < kh or w + left + r < kw:
-            raise NetworkError(
-                f"node '{n.name}': kernel ({kh}, {kw}) is larger than the padded map "
-                f"({h + t + b}, {w + left + r})"
-            )
-        self.shape[n.name] = (n.out_channels, oh, ow)
 
-    def _check_linear(self, n: Linear) -> None:
-        size = math.prod(self.shape[n.input])
-        if n.weight.shape[1] != size:
-            raise NetworkError(
-                f"node '{n.name}': weights for {n.weight.shape[1]} inputs, but '{n.input}' has "
-                f"{self.shape[n.input]} = {size}"
-            )
-        self.shape[n.name] = (n.out_channels, 1, 1)
-
-    def _check_neuron(self, n: Neuron | Readout) -> None:
-        weighted = [i for i in n.inputs if self.is_weighted(i)]
-        spikes = [i for i in n.inputs if not self.is_weighted(i)]
-        shape = self.shape[n.inputs[0]]
-        for i in n.inputs:
-            if self.shape[i] != shape:
-                raise NetworkError(
-                    f"node '{n.name}': inputs '{n.inputs[0]}' {shape} and '{i}' {self.shape[i]} "
-                    "differ in shape; bring one to the other's by a strided 1x1 convolution"
-                )
-        rule = n.rule
-        if not weighted:
-            raise NetworkError(f"node '{n.name}': needs at least one weighted sum (Conv2d, Linear)")
-        if len(rule.shifts) != len(weighted) or len(rule.coef) != len(spikes):
-            raise NetworkError(
-                f"node '{n.name}': rule has {len(rule.shifts)} shifts and {len(rule.coef)} "
-                f"coefficients for {len(weighted)} weighted and {len(spikes)} spike inputs"
-            )
-        if rule.channels != shape[0]:
-            raise NetworkError(
-                f"node '{n.name}': rule has {rule.channels} channels, '{n.inputs[0]}' has "
-                f"{shape[0]}"
-            )
-        if rule.bias is not None and rule.bias.ndim == 2 and len(rule.bias) != self.steps:
-            raise NetworkError(
-                f"node '{n.name}': bias has {len(rule.bias)} steps, the network {self.steps}; give "
-                "all its nodes the same T"
-            )
-        if isinstance(n, Neuron) and rule.reset == "none":
-            raise NetworkError(f"node '{n.name}': reset 'none' is for readouts only")
-        self.shape[n.name] = shape
-        self.maximum[n.name] = 1
-
-    def _check_readout(self, n: Readout) -> None:
-        self._check_neuron(n)
-        if self.shape[n.name][1:] != (1, 1):
-            raise NetworkError(
-                f"node '{n.name}': a readout reads a 1 x 1 map, not {self.shape[n.name]}; "
-                "put a Linear or a pool over the whole map before it"
-            )
-        if self.shape[n.name][0] > 65535:
-            raise NetworkError(f"node '{n.name}': more than 65535 classes")
-
-    def _check_pool(self, n: Pool) -> None:
-        c, h, w = self.shape[n.input]
-        (kh, kw), (sh, sw) = n.kernel, n.stride or n.kernel
-        if kh > h or kw > w:
-            raise NetworkError(
-                f"node '{n.name}': pool window ({kh}, {kw}) is larger than the map ({h}, {w})"
-            )
-        if n.mode != "sum" and self.maximum[n.input] > 1:
-            raise NetworkError(
-                f"node '{n.name}': pool '{n.mode}' needs 1-bit spikes, but '{n.input}' goes up to "
-                f"{self.maximum[n.input]}; use 'sum'"
-            )
-        source = self[n.input]
-        if n.mode == "or" and isinstance(source, Neuron) and source.rule.reset == "once":
-            raise NetworkError(
-                f"node '{n.name}': pool 'or' behind reset 'once' lets several spikes through; "
-                "use 'first'"
-            )
-        self.shape[n.name] = (c, (h - kh) // sh + 1, (w - kw) // sw + 1)
-        self.maximum[n.name] = self.maximum[n.input] * (kh * kw if n.mode == "sum" else 1)
-
-    def _check_merge(self, n: Merge) -> None:
-        shapes = [self.shape[i] for i in n.inputs]
-        cut = slice(1, None) if n.mode == "concat" else slice(None)
-        for i, s in zip(n.inputs, shapes, strict=True):
-            if s[cut] != shapes[0][cut]:
-                raise NetworkError(
-                    f"node '{n.name}': inputs '{n.inputs[0]}' {shapes[0]} and '{i}' {s} "
-                    f"cannot meet in '{n.mode}'; bring one to the other's shape by a strided 1x1 "
-                    "convolution or a pool"
-                )
-            if n.mode in ("or", "and", "andnot") and self.maximum[i] > 1:
-                raise NetworkError(
-                    f"node '{n.name}': merge '{n.mode}' needs 1-bit spikes, but '{i}' goes up to "
-                    f"{self.maximum[i]}; use 'add', or merge before the sum"
-                )
-        maxima = [self.maximum[i] << s for i, s in zip(n.inputs, n.shifts, strict=True)]
-        channels = sum(s[0] for s in shapes) if n.mode == "concat" else shapes[0][0]
-        self.shape[n.name] = (channels, *shapes[0][1:])
-        self.maximum[n.name] = {"add": sum(maxima), "concat": max(maxima)}.get(n.mode, 1)
+_UNREADABLE = {
+    "logits": "the readout '{}'",
+    "sums": "the weighted sums of '{}'; put a Neuron between",
+    "pixels": "the pixels of '{}', which only Conv2d and Linear can",
+}

@@ -7,7 +7,7 @@ import numpy as np
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, WeightedNode
 
-__all__ = ["WindowSplit", "window_of", "window_split", "legal_simd", "window_order"]
+__all__ = ["WindowSplit", "window_split", "legal_simd", "window_order"]
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,16 @@ def _divisors(n: int) -> list[int]:
     return [d for d in range(1, n + 1) if n % d == 0]
 
 
-def window_of(node: WeightedNode, in_shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
-    """(channels of a group, kernel) of the window a weighted node reads.
-
-    A ``Linear`` reads its whole map as one pixel of C*H*W channels in stream order (y, x, c).
-    """
-    if isinstance(node, Linear):
-        return int(np.prod(in_shape)), (1, 1)
-    return node.weight.shape[1], node.kernel
-
-
 def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
     """All legal SIMD of a node (docs/design.md#folding): divisors of C/groups, C*k, C*Kw*r."""
-    c, (kh, kw) = window_of(node, in_shape)
+    c, (kh, kw) = node.window(in_shape)
     wide = {c * k for k in _divisors(kw)} | {c * kw * r for r in _divisors(kh)}
     return sorted(set(_divisors(c)) | wide)
 
 
 def window_split(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) -> WindowSplit:
     """How ``simd`` inputs are taken from the node's window. DesignError if impossible."""
-    c, (kh, kw) = window_of(node, in_shape)
+    c, (kh, kw) = node.window(in_shape)
     if simd >= 1 and c % simd == 0:
         return WindowSplit(simd, 1, 1)
     if simd >= 1 and simd % c == 0:
@@ -78,7 +68,7 @@ def window_order(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) 
     torch's (c, y, x) to the stream's (y, x, c).
     """
     split = window_split(node, in_shape, simd)
-    c, (kh, kw) = window_of(node, in_shape)
+    c, (kh, kw) = node.window(in_shape)
     if isinstance(node, Linear):
         stream = np.arange(c).reshape(in_shape).transpose(1, 2, 0)
         return stream.reshape(c // simd, simd).astype(np.int64)

@@ -16,7 +16,7 @@ from sterna.gen.device.boards import Board
 from sterna.gen.device.family import TARGETS, family_of
 from sterna.gen.device.pll import setting
 from sterna.gen.tools.cache import Cache, key_of
-from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.trust import keep, kept
 from sterna.golden import files
 from sterna.golden.disk import read_text, write_atomic
@@ -74,7 +74,14 @@ def pins_netlist(build: Build, where: Board) -> str:
         synthesise(folder, where, ["board.v", "pins.v"])
         script = f"read_json netlist.json\nhierarchy -top {TOP}\nwrite_verilog -noattr cells.v\n"
         write_atomic(folder / "write.ys", script.encode())
-        run_tool("yosys", ["-Q", "-s", "write.ys"], folder, log="write.log")
+        run_kept(
+            "yosys",
+            ["-Q", "-s", "write.ys"],
+            folder,
+            reads=["write.ys", "netlist.json"],
+            makes=["cells.v"],
+            log="write.log",
+        )
         text = read_text(folder / "cells.v", _LIMIT)
         build.write(f"{place}/netlist.v", keep(key, text))
     return text

@@ -50,8 +50,7 @@ def train(options: argparse.Namespace) -> Answer:
     """Train a recipe into a run folder; goes on where an earlier call stopped."""
     from sterna.train.run.run import train
 
-    recipe = Path(options.recipe)
-    recipe = recipe / "recipe.toml" if recipe.is_dir() else recipe
+    recipe = _recipe(options)
     answer = train(
         recipe,
         options.output,
@@ -72,6 +71,20 @@ def train(options: argparse.Namespace) -> Answer:
     return answer, text, 0
 
 
+def _recipe(options: argparse.Namespace) -> Path:
+    """The recipe that a user named, or the one that tunes an import."""
+    if (options.recipe is None) == (options.source is None):
+        raise UsageError("train: give a recipe, or --from with the folder of an import")
+    if options.source is None and options.epochs is not None:
+        raise UsageError("train: --epochs goes with --from; a recipe has its own stages")
+    if options.source is not None:
+        from sterna.train.run.tuning import tuning_recipe
+
+        return tuning_recipe(options.source, options.output, options.data or "", options.epochs)
+    recipe = Path(options.recipe)
+    return recipe / "recipe.toml" if recipe.is_dir() else recipe
+
+
 def quantize(options: argparse.Namespace) -> Answer:
     """A float network to network.json and network.safetensors in a build folder."""
     from sterna.gen.quantize.float_network import FloatNetwork
@@ -81,7 +94,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.locks import held
     from sterna.golden.names import legal_name
-    from sterna.golden.network import Neuron, Readout
+    from sterna.golden.network import NeuronNode
     from sterna.train.data import datasets
     from sterna.train.module.frames import check_fits, pick
 
@@ -97,7 +110,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     images = datasets.load(data_name)
     way = f"choose another than {data_name} with --data"
     check_fits(str(source), network.input, network.steps, images.train[0], way)
-    rules = [n for n in like.nodes if isinstance(n, Neuron | Readout)] if like else []
+    rules = [n for n in like.nodes if isinstance(n, NeuronNode)] if like else []
     # Of another structure than --like it is refused below, by what differs.
     bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
     first = pick(images.test[0], slice(1000))
@@ -130,6 +143,11 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
         facts = {key: body[key] for key in ("name", "data") if isinstance(body.get(key), str)}
         if missing := [key for key in ("name", "data") if key not in facts]:
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
+    if facts is None:
+        from sterna.front.run_folder import read_import
+
+        record = read_import(run)
+        facts = record and {key: record[key] for key in ("name", "data")}
     return facts, finished_record(run)
 
 

@@ -16,6 +16,7 @@ MODULES = (
     "sterna.board_commands",
     "sterna.boardsim_command",
     "sterna.search_command",
+    "sterna.import_command",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -63,7 +64,21 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command("train", "train a network by a recipe")
-    sub.add_argument("recipe", metavar="RECIPE", help="recipe file, or a folder that holds one")
+    sub.add_argument(
+        "recipe", nargs="?", metavar="RECIPE", help="recipe file, or a folder that holds one"
+    )
+    sub.add_argument(
+        "--from",
+        dest="source",
+        metavar="IMPORT",
+        help="instead of a recipe: tune what `sterna import` took in",
+    )
+    sub.add_argument(
+        "--epochs",
+        type=whole("epochs", 1, 1_000_000),
+        metavar="N",
+        help="of --from (default 3), and one more through the integers",
+    )
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
@@ -84,7 +99,8 @@ def parser() -> argparse.ArgumentParser:
         type=tolerance,
         default=0.0,
         metavar="D",
-        help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2] (default: refuse)",
+        help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2], which costs least "
+        "(default: the nearest num/4096)",
     )
     sub.add_argument(
         "--like",

@@ -20,15 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERSION = 1, MAX_BODY = 240, FRAME_COST = 6, WINDOW = 100, SLOTS_AT_MOST = 128 };
+enum { VERSION = 1, MAX_BODY = 240, FRAME_COST = 6, WINDOW = 100, SLOTS_AT_MOST = 128, RING = 128 };
 enum { HELLO = 1, IMAGE, WRITE, READ, MODE, POLL, RESEND };
 enum { IDENTITY = 1, ANSWER = 3, RESULT };
 enum { SILENCE_MS = 3000, STALL_MS = 10000, FIRST_WAIT_MS = 50, LONGEST_WAIT_MS = 250 };
 enum { IMAGE_MS = STALL_MS, FRAME_MS = STALL_MS / 10, RESULT_WORDS = 56, NEW_SESSIONS = 8 };
 
-struct frame {
-    uint8_t kind, size, body[MAX_BODY];
-};
+struct frame { uint8_t kind, size, body[MAX_BODY]; };
 
 static int line = -1;
 static uint16_t session;
@@ -40,7 +38,7 @@ static uint64_t structure_id;
 static uint32_t image_bytes, classes, buffer, slots;
 
 /* Sequenced frames by number, not wrapped: done <= accepted <= top. */
-static struct frame frames[128];
+static struct frame frames[RING];
 static uint32_t done, accepted, top, to_send, queued;
 
 static const uint8_t *images; /* still to be put into frames */
@@ -96,14 +94,12 @@ static void put(uint8_t byte)
 static void put_frame(int kind, uint32_t seq, const uint8_t *body, size_t size)
 {
     uint8_t content[256];
-    size_t n = 5 + size;
-    content[0] = (uint8_t)(VERSION << 4 | kind);
-    content[1] = (uint8_t)session;
-    content[2] = (uint8_t)(session >> 8);
-    content[3] = (uint8_t)seq;
-    content[4] = (uint8_t)got;
+    const uint8_t header[] = {(uint8_t)(VERSION << 4 | kind), (uint8_t)session,
+                              (uint8_t)(session >> 8), (uint8_t)seq, (uint8_t)got};
+    size_t n = sizeof header + size;
+    memcpy(content, header, sizeof header);
     if (size)
-        memcpy(content + 5, body, size);
+        memcpy(content + sizeof header, body, size);
     uint32_t crc = crc32(content, n);
     for (int k = 0; k < 4; k++)
         content[n++] = (uint8_t)(crc >> 8 * k);
@@ -151,6 +147,9 @@ static uint32_t images_out(void)
     return image_bytes ? (uint32_t)(images_sent / image_bytes) - got : 0;
 }
 
+/* What may pass until the next result, however slowly it comes. */
+static int64_t image_ms(void) { return IMAGE_MS + (classes / RESULT_WORDS + 1LL) * FRAME_MS; }
+
 static void take_result(const uint8_t *body, size_t size)
 {
     uint32_t ahead = (body[0] - got) & 255, first = u16(body + 2);
@@ -168,7 +167,7 @@ static void take_result(const uint8_t *body, size_t size)
         advanced(); /* fewer words in a frame are no sign of progress */
     if (words_taken <= classes)
         return;
-    allowed_until += IMAGE_MS + (int64_t)(classes / RESULT_WORDS + 1) * FRAME_MS;
+    allowed_until += image_ms();
     if (result[0] >> 16)
         fail("image %u came back with flags 0x%x%s", got, result[0] >> 16,
              result[0] >> 16 & 4 ? ": no weights are loaded" : "");
@@ -183,11 +182,11 @@ static void take_result(const uint8_t *body, size_t size)
 static void take_frame(const uint8_t *content, size_t size)
 {
     const uint8_t *body = content + 8;
-    int kind = content[0] & 15;
+    int kind = content[0] & 15, version = content[0] >> 4;
     size -= 8;
-    if (content[0] >> 4 != VERSION) {
+    if (version != VERSION) {
         if (!image_bytes)
-            fail("the board speaks version %d of the link, this host %d", content[0] >> 4, VERSION);
+            fail("the board speaks version %d of the link, this host %d", version, VERSION);
         return;
     }
     if (u16(content + 1) != session)
@@ -221,10 +220,9 @@ static void take_frame(const uint8_t *content, size_t size)
     if (next != accepted || over != done)
         advanced();
     accepted = next;
-    if (to_send < accepted)
-        to_send = accepted;
+    to_send = to_send < accepted ? accepted : to_send;
     for (; done < over; done++, allowed_until += FRAME_MS)
-        queued -= frames[done % 128].size + FRAME_COST;
+        queued -= frames[done % RING].size + FRAME_COST;
     if (kind == ANSWER && size >= 4 && read_waits && body[0] == (read_number & 255) &&
                done > read_number) {
         if (body[1])
@@ -250,7 +248,7 @@ static int room_for(size_t size)
 
 static void add(int kind, const uint8_t *body, size_t size)
 {
-    struct frame *f = &frames[top++ % 128];
+    struct frame *f = &frames[top++ % RING];
     f->kind = (uint8_t)kind;
     f->size = (uint8_t)size;
     memcpy(f->body, body, size);
@@ -283,7 +281,7 @@ static void send_all(void)
         images_sent += size;
     }
     for (; to_send < top; to_send++) {
-        struct frame *f = &frames[to_send % 128];
+        struct frame *f = &frames[to_send % RING];
         put_frame(f->kind, to_send, f->body, f->size);
     }
     if (!out_size && 2 * (got - told) >= slots)
@@ -352,16 +350,13 @@ static void step(void)
 static void start_waiting(void)
 {
     heard = progress = now_ms();
-    allowed_until = heard + STALL_MS + IMAGE_MS + (int64_t)(classes / RESULT_WORDS + 1) * FRAME_MS;
+    allowed_until = heard + STALL_MS + image_ms();
     wait_ms = FIRST_WAIT_MS;
 }
 
 static void open_port(const char *name, long baud)
 {
-    static const struct {
-        long baud;
-        speed_t speed;
-    } speeds[] = {
+    static const struct { long baud; speed_t speed; } speeds[] = {
         {115200, B115200}, {230400, B230400},
 #ifdef B1000000
         {460800, B460800}, {500000, B500000}, {921600, B921600}, {1000000, B1000000},
@@ -435,9 +430,8 @@ int main(int argc, char **argv)
     read_registers(0x10, 2); /* weights_id_lo, weights_id_hi */
     if (!infer) {
         printf("structure_id %016llx\n", (unsigned long long)structure_id);
-        printf("weights_id %08x%08x\n", answer[1], answer[0]);
-        printf("image_bytes %u\nclasses %u\nbuffer %u\nslots %u\n", image_bytes, classes, buffer,
-               slots);
+        printf("weights_id %08x%08x\nimage_bytes %u\n", answer[1], answer[0], image_bytes);
+        printf("classes %u\nbuffer %u\nslots %u\n", classes, buffer, slots);
         return 0;
     }
     if (!answer[0] && !answer[1])

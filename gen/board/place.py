@@ -16,7 +16,8 @@ from sterna.gen.board.pins import TOP
 from sterna.gen.device.boards import Board
 from sterna.gen.device.family import TARGETS, Nextpnr, family_of
 from sterna.gen.tools.block_ram_registers import use_output_registers
-from sterna.gen.tools.programs import Stop, ToolFailed, run_tool, side_by_side
+from sterna.gen.tools.kept_runs import run_kept
+from sterna.gen.tools.programs import Stop, ToolFailed, side_by_side
 from sterna.golden.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
@@ -71,7 +72,14 @@ def synthesise(
     command = TARGETS[board.family].board.format(kind=_nextpnr(board).kinds.get(board.device))
     script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
     write_atomic(folder / "synth.ys", ("\n".join(script) + "\n").encode())
-    run_tool("yosys", ["-Q", "-s", "synth.ys"], folder, log="synth.log")
+    run_kept(
+        "yosys",
+        ["-Q", "-s", "synth.ys"],
+        folder,
+        reads=["synth.ys", *sources],
+        makes=["netlist.json"],
+        log="synth.log",
+    )
     if family_of(board.family).registers and output_registers:
         use_output_registers(folder / "netlist.json", TOP)
     return read_netlist(folder)
@@ -94,7 +102,9 @@ def utilisation(folder: Path, board: Board) -> dict[str, tuple[int, int]]:
     """Resource -> (used, available) after packing, without placement: also of what is too big."""
     arguments = [*_arguments(board), "--pack-only"]
     how = _nextpnr(board)
-    done = run_tool(how.program, arguments, folder, log="used.log")
+    done = run_kept(
+        how.program, arguments, folder, reads=["netlist.json", _rules(board)], log="used.log"
+    )
     found = {}
     for name, cell in how.cells.items():
         match = re.search(rf"{cell}:\s*(\d+)/\s*(\d+)", done.text)
@@ -151,7 +161,15 @@ def place(
         "--report",
         "placed.json",
     ]
-    run_tool(how.program, arguments, folder, log="place.log", stop=stop)
+    run_kept(
+        how.program,
+        arguments,
+        folder,
+        reads=["netlist.json", _rules(board)],
+        makes=[text, "placed.json"],
+        log="place.log",
+        stop=stop,
+    )
     report = json.loads(read_bytes(folder / "placed.json", LARGEST, "run the command again"))
     fmax = {name: float(entry["achieved"]) for name, entry in report["fmax"].items()}
     uart = [mhz for name, mhz in fmax.items() if _OSCILLATOR.search(name)]
@@ -169,7 +187,7 @@ def pack(folder: Path, board: Board, text: str, name: str) -> bytes:
     how = _nextpnr(board)
     source, bits = f"{name}.{how.text}", f"{name}{how.bits}"
     write_atomic(folder / source, text.encode())
-    _convert(how.pack, folder, source, bits, "pack.log")
+    _convert(how.pack, folder, source, bits, "pack.log", made=bits)
     return read_bytes(folder / bits, LARGEST)
 
 
@@ -178,10 +196,13 @@ def unpack(folder: Path, board: Board, bitstream: bytes) -> str:
     how = _nextpnr(board)
     bits, out = f"unpacked{how.bits}", f"unpacked.{how.text}"
     write_atomic(folder / bits, bitstream)
-    _convert(how.unpack, folder, out, bits, "unpack.log")
+    _convert(how.unpack, folder, out, bits, "unpack.log", made=out)
     return read_text(folder / out, LARGEST)
 
 
-def _convert(command: Sequence[str], folder: Path, text: str, bits: str, log: str) -> None:
+def _convert(
+    command: Sequence[str], folder: Path, text: str, bits: str, log: str, *, made: str
+) -> None:
     program, *arguments = ({"TEXT": text, "BITS": bits}.get(word, word) for word in command)
-    run_tool(program, arguments, folder, log=log)
+    read = bits if made == text else text
+    run_kept(program, arguments, folder, reads=[read], makes=[made], log=log)

@@ -5,7 +5,7 @@ from html import escape
 
 from sterna.gen.design.design import BranchDesign, Design
 from sterna.gen.design.graph import unit_of, weighted_inputs
-from sterna.golden.network import Input, Merge, Network, Neuron, Node, Pool, Readout
+from sterna.golden.network import Input, Merge, Network, NeuronNode, Node, Pool
 
 __all__ = ["draw", "waits_for"]
 
@@ -145,7 +145,7 @@ def _box(network: Network, design: Design, name: str, x: int, y: int) -> str:
 def _about(network: Network, design: Design, node: Node) -> str:
     if isinstance(node, Input):
         return f"{node.coding} image, T = {network.steps}"
-    if isinstance(node, Neuron | Readout):
+    if isinstance(node, NeuronNode):
         cores = [design.core(name) for name in weighted_inputs(network, node)]
         if len(node.inputs) == 1:
             return f"{cores[0].name}: PE {cores[0].pe}, SIMD {cores[0].simd}, TP {cores[0].tp}"

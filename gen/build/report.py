@@ -11,7 +11,7 @@ from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden import files
-from sterna.golden.network import Conv2d, Linear, Network
+from sterna.golden.network import Network, WeightedNode
 
 __all__ = ["buffer_rows", "core_rows", "estimated", "report"]
 
@@ -121,7 +121,7 @@ def buffer_rows(network: Network, design: Design) -> list[dict[str, Any]]:
 
 def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
     node = network[core.name]
-    weighted = isinstance(node, Conv2d | Linear)
+    weighted = isinstance(node, WeightedNode)
     weights = int(node.weight.size) if weighted else 0
     bits = 2 if weighted and node.kind == "ternary" else 1
     channels, height, width = network.shape[core.target]

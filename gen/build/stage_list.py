@@ -1,9 +1,8 @@
 """The stages of a build, in their order: each makes files from those of the stages before it.
 
 ========  ==========================================================================================
-fold      network, folding.json and what is asked for -> design.json: the folding is checked and
-          completed, streams and cores are planned, widths fixed and buffers sized
-          (`gen.fold.complete`), for a goal by way of the solver (`gen.fold.solve`)
+fold      network, folding.json and what is asked for -> design.json: `gen.fold.fold` lists its
+          steps, which a goal reaches by way of the solver (`gen.fold.solve`)
 pack      design.json and the weights -> mem/ and weights.sterna: the rows of every memory
 verilog   design.json and the weights -> Verilog, registers and a bench: the top is made of the
           specs that follow from the design, and elaborated
@@ -21,6 +20,7 @@ from sterna.gen.design.folding import KEYS
 from sterna.golden.disk import canonical_json
 from sterna.golden.errors import DesignError
 from sterna.golden.fabric import FABRICS
+from sterna.golden.names import params_name, weights_name
 
 __all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
 
@@ -42,7 +42,7 @@ class Stage:
 
 
 def _run_fold(build: Build, asked: dict[str, Any]) -> None:
-    from sterna.gen.fold.complete import fold
+    from sterna.gen.fold.fold import fold
     from sterna.gen.fold.solve import solve
     from sterna.gen.model.cost import fitted
 
@@ -104,12 +104,10 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
 
 def _pack_files(build: Build) -> list[str]:
     cores = [c for c in build.design.cores if c.op == "conv"]
-    return ["weights.sterna"] + [
-        f"mem/{c.name}_{part}.{suffix}"
-        for c in cores
-        for part in ["weights"] * (c.constants is None) + ["params"] * c.main
-        for suffix in ("mem", "hex", "coe", "mif")
-    ]
+    names = [weights_name(c.name) for c in cores if c.constants is None]
+    names += [params_name(c.name) for c in cores if c.main]
+    suffixes = ("mem", "hex", "coe", "mif")
+    return ["weights.sterna", *(f"mem/{name}.{s}" for name in names for s in suffixes)]
 
 
 def _verilog_files(build: Build) -> list[str]:

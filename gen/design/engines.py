@@ -7,7 +7,6 @@ from sterna.gen.design.legal import weight_rows_of
 from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network, WeightedNode
-from sterna.golden.window import window_of
 from sterna.hw.dot.engines import ENGINES
 
 __all__ = [
@@ -30,7 +29,7 @@ def one_row(network: Network, name: str) -> dict[str, int]:
     folding does (several groups of several inputs or outputs)."""
     node = network.weighted(name)
     shape = network.shape[node.input]
-    channels, (kh, kw) = window_of(node, shape)
+    channels, (kh, kw) = node.window(shape)
     if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Linear, Merge, Network, Neuron, Pool, Readout
+from sterna.golden.network import Network, NeuronNode, WeightedNode
+from sterna.golden.nodes import StreamNode
 
 __all__ = ["CoreNodes", "Port", "ports", "unit_of", "walk", "weighted_inputs"]
 
@@ -15,7 +16,7 @@ class CoreNodes:
     weighted inputs has one for each; ``main`` is the first, which the neuron belongs to."""
 
     name: str
-    op: str  # 'conv', 'pool' or 'merge'
+    op: str  # 'conv', or of a node without weights its own
     sources: tuple[str, ...]
     target: str
     main: bool = True
@@ -39,7 +40,7 @@ def walk(network: Network) -> list[CoreNodes]:
     cores: list[CoreNodes] = []
     for name in network.order:
         node = network[name]
-        if isinstance(node, Conv2d | Linear):
+        if isinstance(node, WeightedNode):
             readers = network.readers(name)
             target = network.neuron(readers[0])
             if len(readers) > 1 or target.inputs.count(name) > 1:
@@ -49,12 +50,12 @@ def walk(network: Network) -> list[CoreNodes]:
                 )
             main = weighted_inputs(network, target)[0] == name
             cores.append(CoreNodes(name, "conv", node.inputs, target.name, main))
-        elif isinstance(node, Pool | Merge):
+        elif isinstance(node, StreamNode):
             cores.append(CoreNodes(name, node.op, node.inputs, name))
     return cores
 
 
-def weighted_inputs(network: Network, target: Neuron | Readout) -> list[str]:
+def weighted_inputs(network: Network, target: NeuronNode) -> list[str]:
     """The Conv2d and Linear inputs of a neuron, in order."""
     return [i for i in target.inputs if network.is_weighted(i)]
 

@@ -2,12 +2,10 @@
 
 from sterna.gen.design.design import BranchDesign, Design
 from sterna.gen.design.graph import weighted_inputs
-from sterna.gen.design.meet import merge_spec
-from sterna.gen.design.specs import conv_spec, pool_spec
+from sterna.gen.design.specs import conv_spec
+from sterna.gen.design.stream_cores import stream_core
 from sterna.gen.device.storage import storage_depth, storage_kind
-from sterna.golden.network import Merge, Network, Neuron, Pool, Readout
-from sterna.hw.core.conv_spec import ConvSpec
-from sterna.hw.core.pool import PoolSpec
+from sterna.golden.network import Network, NeuronNode
 from sterna.hw.top.network_top import Branch, CoreInstance
 
 __all__ = ["core_instances", "line_buffer_bits"]
@@ -15,13 +13,8 @@ __all__ = ["core_instances", "line_buffer_bits"]
 
 def line_buffer_bits(network: Network, design: Design) -> int:
     """Bits of the line buffers of all cores, spare rows included."""
-    total = 0
-    for instance in core_instances(network, design):
-        if isinstance(instance.spec, ConvSpec):
-            total += sum(front.geometry.bits for front in instance.spec.fronts)
-        elif isinstance(instance.spec, PoolSpec):
-            total += instance.spec.geometry.bits
-    return total
+    specs = (instance.spec for instance in core_instances(network, design))
+    return sum(g.bits for spec in specs for g in spec.geometries)
 
 
 def core_instances(network: Network, design: Design, *, rows: bool = False) -> list[CoreInstance]:
@@ -32,21 +25,18 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
     out = []
     for name in network.order:
         node = network[name]
-        if isinstance(node, Neuron | Readout):
+        if isinstance(node, NeuronNode):
             out.append(_neuron(network, design, node, rows))
-        elif isinstance(node, Pool | Merge):
+        elif core := stream_core(node):
             branches = [design.branch(name, n) for n in range(len(node.inputs))]
             edges = [b.taken.edge for b in branches]
-            if isinstance(node, Pool):
-                spec = pool_spec(network, name, edges[0], design.core(name).spare_rows)
-            else:
-                spec = merge_spec(network, name, edges)
+            spec = core.spec(network, name, edges, design.core(name).spare_rows)
             built = tuple(_branch(b, design.family) for b in branches)
             out.append(CoreInstance(name, name, spec, built))
     return out
 
 
-def _neuron(network: Network, design: Design, target: Neuron | Readout, rows: bool) -> CoreInstance:
+def _neuron(network: Network, design: Design, target: NeuronNode, rows: bool) -> CoreInstance:
     """A neuron with all its inputs: the weighted ones in order, then the shortcuts."""
     fronts = [design.core(i) for i in weighted_inputs(network, target)]
     core = fronts[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from sterna.golden.network import Network, Neuron, Pool, WeightedNode
-from sterna.golden.window import legal_simd, window_of, window_split
+from sterna.golden.window import legal_simd, window_split
 from sterna.hw.stream.edge import MAX_WIDTH
 
 __all__ = [
@@ -132,7 +132,7 @@ def wide_step(network: Network, name: str, pe: int) -> str:
 def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
     """Rows of weights of a node: output groups x window words."""
     node = network.weighted(name)
-    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    channels, (kh, kw) = node.window(network.shape[node.input])
     return node.out_channels // pe * (channels * kh * kw // simd)
 
 

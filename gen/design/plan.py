@@ -7,11 +7,19 @@ from sterna.gen.design.design import BranchDesign, CoreDesign, Design, EdgeDesig
 from sterna.gen.design.engines import constants_of
 from sterna.gen.design.folding import KEYS, Foldings
 from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of
-from sterna.gen.design.meet import merge_edges, merge_spec, shortcut_edge, steps_a_beat
+from sterna.gen.design.meet import shortcut_edge, steps_a_beat
 from sterna.gen.design.rows import spare_rows
-from sterna.gen.design.specs import declared_ranges, front_spec, input_map, pool_spec
-from sterna.gen.design.streams import SLACK, input_edge, pixels_of, pool_edge
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.gen.design.specs import declared_ranges, front_spec, input_map
+from sterna.gen.design.stream_cores import StreamCore, stream_core
+from sterna.gen.design.streams import SLACK, input_edge, pixels_of
+from sterna.golden.network import (
+    Input,
+    Linear,
+    Network,
+    Neuron,
+    NeuronNode,
+    WeightedNode,
+)
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.axis import image_clocks, result_clocks
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -58,14 +66,14 @@ def plan(
     first, pixels = _input(p)
     p.streams[network.input.name] = first
     axis_width = axis_width or _axis_width(first, pixels, target)
-    make = {"conv": _conv, "pool": _pool, "merge": _merge}
     for name in network.order:  # a neuron's shortcuts may be made later than its sums
         node = network[name]
-        if isinstance(node, Neuron | Readout):
+        if isinstance(node, NeuronNode):
             _neuron(p, node)
         elif not isinstance(node, Input):
+            core = stream_core(node)
             nodes = p.core(name)
-            p.out.append(make[nodes.op](p, nodes))
+            p.out.append(_stream(p, core, nodes) if core else _conv(p, nodes))
     classes = network.shape[network.readout.name][0]
     design = Design(
         network=network.name,
@@ -89,18 +97,21 @@ def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str
     """A stride of spare rows where both input (or the gearbox before it) and computing take all the
     time there is, and more where rows are of a few clocks."""
     node = network[core.name]
-    if isinstance(node, Conv2d | Pool):
-        beats = max(core.law["input"], core.law.get("gearbox", 0))
-        if min(core.law["compute"], beats) >= SLACK * bound:
-            core = replace(core, spare_rows=(node.stride or node.kernel)[0])
-    if isinstance(node, Conv2d | Linear):
+    beats = max(core.law.get("input", 0), core.law.get("gearbox", 0))
+    tight = min(core.law.get("compute", 0), beats) >= SLACK * bound
+    if isinstance(node, WeightedNode):
+        if tight and not isinstance(node, Linear):
+            core = replace(core, spare_rows=node.stride[0])
         front = front_spec(network, core, family)
         g, groups = front.geometry, front.output_groups
         items, pitch = front.folds * front.plane_groups, front.visit_clocks
-    elif isinstance(node, Pool):
-        pool = pool_spec(network, core.name, core.input.edge, core.spare_rows)
-        g, groups = pool.geometry, pool.geometry.edge.beats_per_pixel
-        items = pitch = pool.visit_clocks
+    elif (kind := stream_core(node)) and kind.windowed:
+        spec = kind.spec(network, core.name, [core.input.edge])
+        if tight:
+            core = replace(core, spare_rows=spec.geometries[0].stride[0])
+            spec = kind.spec(network, core.name, [core.input.edge], core.spare_rows)
+        (g,), items = spec.geometries, spec.visit_clocks
+        groups, pitch = g.edge.beats_per_pixel, items
     else:
         return core
     return replace(core, spare_rows=spare_rows(g, g.out_width * groups, items, pitch, bound))
@@ -135,11 +146,11 @@ def _input(p: _Plan) -> tuple[Edge, int]:
 def _wish(p: _Plan, nodes: CoreNodes, given: Edge | None) -> Edge:
     """The stream that a conv, pool or merge core would like to read."""
     node = p.network[nodes.name]
-    if isinstance(node, Conv2d | Linear):
+    if isinstance(node, WeightedNode):
         return input_edge(p.network, node.name, p.foldings[node.name], given, p.target, p.family)
-    if isinstance(node, Pool):
-        return pool_edge(p.network, nodes, given, p.target)
-    return shortcut_edge(p.network, nodes.sources[0], given, None, p.target)
+    core = stream_core(node)
+    assert core is not None
+    return core.wish(p.network, nodes, given, p.target)
 
 
 def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
@@ -151,7 +162,7 @@ def _branch(p: _Plan, source: str, reader: str, port: int, taken: Edge) -> int:
     )
     if given == taken:
         return 0
-    if isinstance(node, Conv2d | Linear | Pool):
+    if isinstance(node, WeightedNode):
         pixels = pixels_of(p.network, node)
     else:
         _, h, w = p.network.shape[source]
@@ -192,7 +203,7 @@ def _conv(p: _Plan, nodes: CoreNodes) -> CoreDesign:
     return replace(core, law=spec.law() | ({"gearbox": gear} if gear else {}))
 
 
-def _neuron(p: _Plan, target: Neuron | Readout) -> None:
+def _neuron(p: _Plan, target: NeuronNode) -> None:
     """Completes the main core of a neuron: its shortcuts' branches, the stream that it makes."""
     network = p.network
     at = next(n for n, c in enumerate(p.out) if c.target == target.name and c.main)
@@ -222,41 +233,28 @@ def _output(p: _Plan, node: str, pe: int) -> Edge:
     wishes = []
     for port in p.readers(node):
         reader = network[port.reader]
-        if isinstance(reader, Conv2d | Linear):
+        if isinstance(reader, WeightedNode):
             wide = Edge(input_map(network, reader)[0], pe, steps, most)
             wishes.append(_wish(p, p.core(reader.name), wide).pb)
-        elif isinstance(reader, Pool):
+        elif (core := stream_core(reader)) and core.windowed:
             wishes.append(_wish(p, p.core(reader.name), Edge(channels, pe, steps, most)).pb)
         else:
             wishes.append(steps_a_beat(Edge(channels, pe, steps, 1), height * width, p.target))
     return Edge(channels, pe, steps, min(max(wishes), most))
 
 
-def _pool(p: _Plan, nodes: CoreNodes) -> CoreDesign:
-    source = nodes.sources[0]
-    whole = source == p.network.input.name and len(p.readers(source)) == 1
-    edge = _wish(p, nodes, None if whole else p.streams[source])
-    gear = _branch(p, source, nodes.name, 0, edge)
-    spec = pool_spec(p.network, nodes.name, edge)
-    law = spec.law() | ({"gearbox": gear} if gear else {})
-    return _unweighted(p, nodes, edge, spec.out_edge, law)
-
-
-def _merge(p: _Plan, nodes: CoreNodes) -> CoreDesign:
-    edges = merge_edges(p.network, nodes.name, [p.streams[s] for s in nodes.sources], p.target)
+def _stream(p: _Plan, kind: StreamCore, nodes: CoreNodes) -> CoreDesign:
+    source, made = nodes.sources[0], [p.streams[s] for s in nodes.sources]
+    if kind.windowed and source == p.network.input.name and len(p.readers(source)) == 1:
+        edges = [kind.wish(p.network, nodes, None, p.target)]
+    else:
+        edges = kind.edges(p.network, nodes, made, p.target)
     gears = [
         _branch(p, source, nodes.name, n, edge)
         for n, (source, edge) in enumerate(zip(nodes.sources, edges, strict=True))
     ]
-    spec = merge_spec(p.network, nodes.name, edges)
-    law = {"output": spec.interval} | ({"gearbox": max(gears)} if max(gears) else {})
-    return _unweighted(p, nodes, edges[0], spec.out_edge, law)
-
-
-def _unweighted(
-    p: _Plan, nodes: CoreNodes, edge: Edge, made: Edge, law: dict[str, int]
-) -> CoreDesign:
-    p.streams[nodes.target] = made
+    spec = kind.spec(p.network, nodes.name, edges)
+    p.streams[nodes.target] = spec.out_edge
     return CoreDesign(
         name=nodes.name,
         op=nodes.op,
@@ -266,10 +264,10 @@ def _unweighted(
         pe=1,
         simd=1,
         tp=1,
-        input=EdgeDesign.of(edge),
-        output=EdgeDesign.of(made),
+        input=EdgeDesign.of(edges[0]),
+        output=EdgeDesign.of(spec.out_edge),
         lanes=0,
-        law=law,
+        law=spec.law() | ({"gearbox": max(gears)} if max(gears) else {}),
     )
 
 

@@ -14,8 +14,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from sterna.gen.design.design import Design
-from sterna.gen.design.specs import front_spec, pool_spec
-from sterna.golden.network import Merge, Network, Pool
+from sterna.gen.design.specs import front_spec
+from sterna.gen.design.stream_cores import stream_core
+from sterna.golden.network import Merge, Network, Node
 
 __all__ = ["with_room"]
 
@@ -36,7 +37,7 @@ def with_room(network: Network, design: Design, rate: Callable[[Design], Fractio
     took = rate(design)
     if took <= _NEAR * design.interval:
         return design
-    options: list[_Option] = [(c.name, -1) for c in design.cores if c.op != "merge"]
+    options: list[_Option] = [(c.name, -1) for c in design.cores if _has_rows(network[c.name])]
     options += [
         (b.reader, b.port)
         for b in design.branches
@@ -69,6 +70,11 @@ def _needed(
     return kept + _needed(right, others + kept, fast)
 
 
+def _has_rows(node: Node) -> bool:
+    kind = stream_core(node)
+    return kind is None or kind.windowed
+
+
 def _turns(network: Network, reader: str) -> bool:
     node = network[reader]
     return isinstance(node, Merge) and node.mode == "concat"
@@ -91,6 +97,6 @@ def _built(network: Network, design: Design, options: list[_Option], steps: int)
 
 def _stride(network: Network, design: Design, name: str) -> int:
     core = design.core(name)
-    if isinstance(network[name], Pool):
-        return pool_spec(network, name, core.input.edge, core.spare_rows).geometry.stride[0]
+    if kind := stream_core(network[name]):
+        return kind.spec(network, name, [core.input.edge]).geometries[0].stride[0]
     return front_spec(network, core, design.family).geometry.stride[0]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sterna.golden.bounds import RuleBounds, node_bounds, signed_bits, weighted_
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import NeuronRule
-from sterna.golden.window import window_of, window_order, window_split
+from sterna.golden.window import window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
@@ -41,7 +42,7 @@ __all__ = [
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
     """The map a core's line buffer sees; a ``Linear`` sees one pixel of C*H*W channels."""
     shape = network.shape[core_node.input]
-    return (int(np.prod(shape)), 1, 1) if isinstance(core_node, Linear) else shape
+    return (prod(shape), 1, 1) if isinstance(core_node, Linear) else shape
 
 
 def declared_values(rule: NeuronRule, name: str) -> np.ndarray:
@@ -103,7 +104,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
-    channels, kernel = window_of(node, shape)
+    channels, kernel = node.window(shape)
     _, height, width = input_map(network, node)
     bits = network.bits(node.input)
     # Constants are no contents but what the logic is made of.
@@ -210,9 +211,7 @@ def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSp
     node = network.pool(name)
     _, height, width = network.shape[node.input]
     return PoolSpec(
-        geometry=Geometry(
-            edge, height, width, node.kernel, node.stride or node.kernel, spare=spare
-        ),
+        geometry=Geometry(edge, height, width, node.kernel, node.stride, spare=spare),
         mode=node.mode,
         bits=network.bits(node.input),
         out_bits=network.bits(name),

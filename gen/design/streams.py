@@ -10,7 +10,7 @@ from sterna.gen.design.specs import input_map, pool_spec
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
-from sterna.golden.window import window_of, window_split
+from sterna.golden.window import window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel
@@ -41,7 +41,10 @@ def input_edge(
             f"node '{name}': a window word of simd {folding.simd} x tp {folding.tp} "
             f"is wider than {MAX_WIDTH} bits; use a smaller simd or tp"
         )
-    return min(edges, key=lambda e: _edge_cost(network, node, e, given, folding, target, family))
+    # Fast enough first, then no gearbox, then the smallest line buffer.
+    waits = [_waits(network, node, e, given, target) for e in edges]
+    best = [e for e, wait in zip(edges, waits, strict=True) if wait == min(waits)]
+    return min(best, key=lambda e: _buffer_cost(network, node, e, folding, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -68,16 +71,10 @@ def _input_edges(network: Network, node: WeightedNode, folding: Folding) -> Iter
                 yield Edge(channels, n, planes, pb)
 
 
-def _edge_cost(
-    network: Network,
-    node: WeightedNode,
-    edge: Edge,
-    given: Edge | None,
-    folding: Folding,
-    target: int,
-    family: str,
-) -> tuple[float, ...]:
-    """Fast enough first, then no gearbox, then the smallest line buffer."""
+def _waits(
+    network: Network, node: WeightedNode, edge: Edge, given: Edge | None, target: int
+) -> tuple[int, bool]:
+    """Clocks an image too many, and whether a gearbox stands before the line buffer."""
     pixels = pixels_of(network, node)
     beats, gear = edge.beats_per_pixel * pixels, False
     if given is not None:
@@ -85,11 +82,7 @@ def _edge_cost(
         same = Edge(given.channels, given.lanes, given.planes, pb)
         beats = max(beats, clocks_per_pixel(same, edge) * pixels)
         gear = same != edge
-    return (
-        max(0, beats - int(SLACK * target)),
-        int(gear),
-        _buffer_cost(network, node, edge, folding, family),
-    )
+    return max(0, beats - int(SLACK * target)), gear
 
 
 def _buffer_cost(
@@ -98,7 +91,7 @@ def _buffer_cost(
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
-    kernel, stride, padding = window_of(node, shape)[1], (1, 1), (0, 0, 0, 0)
+    kernel, stride, padding = node.window(shape)[1], (1, 1), (0, 0, 0, 0)
     if isinstance(node, Conv2d):
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)

@@ -1,35 +1,16 @@
-"""Completion: PE, SIMD and TP of every core that are not given, and the design that follows."""
+"""Completion: PE, SIMD and TP of every core that are not given."""
 
-from typing import Any
-
-from sterna.gen.design.design import Design
 from sterna.gen.design.engines import engine_choices
-from sterna.gen.design.fixed_widths import with_widths
 from sterna.gen.design.folding import Folding, Foldings, Given, refusal
-from sterna.gen.design.graph import CoreNodes, walk
+from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.legal import MAX_LANES, legal_folding, narrow_words, word_clocks
-from sterna.gen.design.plan import plan
-from sterna.gen.fold.goals import (
-    LEAST,
-    MOST,
-    check_network,
-    check_settings,
-    check_styles,
-    python_number,
-    read_given,
-    with_memories,
-)
-from sterna.gen.model.buffers import size_buffers
 from sterna.golden.errors import DesignError
-from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.values import integer
-from sterna.golden.window import window_of
 from sterna.hw.core.law import visit_clocks
 
 __all__ = [
+    "completed",
     "compute_clocks",
-    "fold",
     "legal_choices",
     "neuron_groups",
     "smallest",
@@ -37,105 +18,7 @@ __all__ = [
 ]
 
 
-def fold(
-    network: Network,
-    folding: dict[str, dict[str, Any]] | None = None,
-    *,
-    family: str = "generic",
-    clock_mhz: float = 100.0,
-    fps: float | None = None,
-    axis_width: int | None = None,
-    memory: str | None = None,
-    patchable: bool = False,
-    target: int | None = None,
-) -> Design:
-    """Decide everything about the hardware of a network.
-
-    Parameters
-    ----------
-    network : Network
-    folding : dict, optional
-        Some or all keys of a folding of some or all weighted nodes, by name; the rest gets the
-        fewest lanes that reach ``fps``, or without ``fps`` that are not slower than the given ones
-        (without those: than reading the image at one pixel in 8 clocks).
-    family : str
-        'generic', 'ecp5', 'xilinx7' or 'ice40'.
-    clock_mhz : float
-        Clock that ``fps`` and estimates assume, MHz.
-    fps : float, optional
-        Images a second to reach.
-    axis_width : int, optional
-        Bits of the AXI4-Stream input.
-    memory : str, optional
-        'rom' or 'ram', of every core, whatever ``folding`` says of it.
-    patchable : bool
-        Fixed cores are sized as reloadable ones are, for all weights whose parameters are in the
-        declared ranges, so that a bitstream can take retrained ones; else for the weights at hand.
-    target : int, optional
-        Clocks an image that streams keep up with, instead of what follows from the above.
-
-    Returns
-    -------
-    Design
-
-    Raises
-    ------
-    DesignError
-        A folding is illegal, or no folding reaches ``fps``; names the node.
-    """
-    check_network(network)
-    check_settings(
-        family=family,
-        clock_mhz=clock_mhz,
-        axis_width=axis_width,
-        memory=memory,
-        patchable=patchable,
-    )
-    clock_mhz, axis_width, fps, target = map(python_number, (clock_mhz, axis_width, fps, target))
-    if fps is not None and (type(fps) not in (int, float) or not LEAST < fps < MOST):
-        raise DesignError(f"fps {show(fps)} must be a number above {LEAST:g} and below {MOST:g}")
-    if target is not None:
-        wanted = f"target {show(target)} must be a whole number of clocks"
-        target = integer(wanted, target, 1, 10**30, DesignError)
-    cores = walk(network)
-    convs = [c.name for c in cores if c.op == "conv"]
-    groups = neuron_groups(network, cores)
-    given = with_memories(groups, read_given(network, convs, folding), memory)
-    check_styles(given, patchable, family)
-    whole = [n for n in convs if given[n].whole]
-    if target is not None:
-        pass
-    elif fps is not None:
-        target = int(clock_mhz * 1e6 / fps)
-    elif whole:
-        target = max(compute_clocks(network, n, given[n]) for n in whole)
-    else:
-        _, h, w = network.input.shape
-        target = 8 * h * w
-    foldings = _completed(network, groups, given, target, fps, family)
-    if fps is None:
-        target = max(target, *(compute_clocks(network, n, foldings[n]) for n in convs))
-    rest = family, clock_mhz, axis_width, patchable
-    design = plan(network, cores, foldings, target, *rest)
-    for times in (2, 4, target) if fps is not None and design.interval > target else ():
-        # Streams hold it up; more lanes may have wider ones.
-        foldings = _completed(network, groups, given, target // times, None, family)
-        design = min(design, plan(network, cores, foldings, target, *rest), key=_interval)
-        if design.interval <= target:
-            break
-    if fps is not None and design.interval > target:
-        raise DesignError(
-            f"node '{design.bottleneck}': takes {design.interval} clocks an image, {target} are "
-            f"left at {fps:g} fps and {clock_mhz:g} MHz; lower the fps or raise the clock"
-        )
-    return size_buffers(network, with_widths(network, design))
-
-
-def _interval(design: Design) -> int:
-    return design.interval
-
-
-def _completed(
+def completed(
     network: Network,
     groups: list[list[str]],
     given: dict[str, Given],
@@ -170,7 +53,7 @@ def compute_clocks(network: Network, name: str, folding: Folding) -> int:
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words."""
     node = network.weighted(name)
-    channels, (kh, kw) = window_of(node, network.shape[node.input])
+    channels, (kh, kw) = node.window(network.shape[node.input])
     return channels * kh * kw // simd * word_clocks(network, name, tp)
 
 

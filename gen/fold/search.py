@@ -8,6 +8,7 @@ as a whole (`gen.fold.improve`). What is said of a design is always the estimate
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from sterna.gen.design.design import Design
@@ -17,7 +18,8 @@ from sterna.gen.design.plan import plan
 from sterna.gen.device.family import family_of
 from sterna.gen.fold.candidates import Candidate, candidates
 from sterna.gen.fold.choice import Choice, Limits
-from sterna.gen.fold.complete import fold, neuron_groups, smallest
+from sterna.gen.fold.complete import neuron_groups, smallest
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.improve import CLOSE, Polish
 from sterna.gen.model.cost import Cost, Estimate, estimate
 from sterna.golden.network import Network
@@ -35,6 +37,26 @@ HOPELESS = 1.25
 """A design that takes so many times what there is of LUTs is not tried with other storage."""
 BEST = 3
 """Of the designs for a rate, so many of the cheapest are polished."""
+
+
+@lru_cache(maxsize=16)
+def _options(
+    network: Network,
+    said: tuple[tuple[str, Given], ...],
+    family: str,
+    clock_mhz: float,
+    axis_width: int | None,
+    patchable: bool,
+) -> dict[str, list[Candidate]]:
+    """Candidates follow from no goal and no limit: whoever asks for several designs of a network
+    has them once."""
+    cores, given = walk(network), dict(said)
+    groups = neuron_groups(network, cores)
+    least: Foldings = {}
+    for group in groups:  # any that agrees with what is given
+        least |= smallest(network, group, 1 << 40, given, None, family)
+    base = plan(network, cores, least, 1 << 40, family, clock_mhz, axis_width, patchable)
+    return candidates(network, base, groups, given, constants=not patchable)
 
 
 @dataclass
@@ -59,23 +81,13 @@ class Search:
     better: Polish = field(init=False)
 
     def prepare(self) -> None:
-        cores = walk(self.network)
-        groups = neuron_groups(self.network, cores)
-        least: Foldings = {}
-        for group in groups:  # any that agrees with what is given
-            least |= smallest(self.network, group, 1 << 40, self.given, None, self.family)
-        base = plan(
+        self.options = _options(
             self.network,
-            cores,
-            least,
-            1 << 40,
+            tuple(self.given.items()),
             self.family,
             self.clock_mhz,
             self.axis_width,
             self.patchable,
-        )
-        self.options = candidates(
-            self.network, base, groups, self.given, constants=not self.patchable
         )
         self.worth = family_of(self.family).block_worth
         self.better = Polish(

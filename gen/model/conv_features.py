@@ -316,6 +316,11 @@ def _scan(name: str, spec: ConvSpec) -> Part:
     for decay in (rule.leak, rule.synapse):
         # A factor of 2**-n is a shift, without an adder.
         if decay is not None and not isinstance(decay, str) and decay.num > 1:
+            if decay.ratio is not None:
+                sums = 1 + back + params.fires if decay is rule.leak else 1
+                rows = max(0, len(decay.digits) - 2) + sums * (len(decay.digits) > 1)
+                part.add(rows_of_decay=pe * (width + decay.shift) * rows)
+                continue
             part.add(decays=pe * width * (1 if decay.k2 is None else 3))
     if rule.synapse is not None:
         part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))

@@ -6,6 +6,8 @@ hardware's own plan gives, or a constant; `gen.model.cost` multiplies each by wh
 it.
 """
 
+from collections.abc import Callable
+
 from sterna.gen.device.family import SHORTEST, family_of
 from sterna.gen.device.memories import mapped
 from sterna.gen.model.conv_features import buffer_part, conv_parts, walker_part
@@ -20,7 +22,7 @@ from sterna.hw.stream.edge import Edge
 from sterna.hw.stream.gear_path import BETWEEN, path, step_memories
 from sterna.hw.stream.merge import MergeSpec
 from sterna.hw.stream.skip_fifo import SkipFifo
-from sterna.hw.top.network_top import CoreInstance, TopSpec
+from sterna.hw.top.network_top import CoreInstance, CoreSpec, TopSpec
 
 __all__ = ["core_parts", "top_parts", "with_memories"]
 
@@ -75,13 +77,7 @@ def with_memories(parts: list[Part], family: str) -> list[Part]:
 
 def core_parts(core: CoreInstance, family: str) -> list[Part]:
     """Parts of a core with the gearboxes and FIFOs in front of it, without the memories' share."""
-    spec = core.spec
-    if isinstance(spec, ConvSpec):
-        parts = conv_parts(core.name, spec, family)
-    elif isinstance(spec, PoolSpec):
-        parts = _pool(core.name, spec)
-    else:
-        parts = [_merge(core.name, spec)]
+    parts = _PARTS[type(core.spec)](core.name, core.spec, family)
     for branch in core.branches:
         if branch.buffer is not None:
             parts.append(_wait(core.name, branch.given.width, *branch.buffer))
@@ -92,10 +88,7 @@ def core_parts(core: CoreInstance, family: str) -> list[Part]:
     return parts
 
 
-# --- convolutions -----------------------------------------------------------------------------
-
-
-def _pool(name: str, spec: PoolSpec) -> list[Part]:
+def _pool(name: str, spec: PoolSpec, _: str) -> list[Part]:
     g, edge = spec.geometry, spec.geometry.edge
     memories = spec.memories()
     part = Part(name, "pool", memories=within(memories, "fifo"))
@@ -110,12 +103,19 @@ def _pool(name: str, spec: PoolSpec) -> list[Part]:
     return [part, walker_part(name, g, loops, 0), buffer_part(name, g, loops, memories)]
 
 
-def _merge(name: str, spec: MergeSpec) -> Part:
+def _merge(name: str, spec: MergeSpec, _: str) -> list[Part]:
     widths = [edge.width for edge in spec.inputs]
     part = Part(name, "merge", {"each": 1, "bits": sum(widths)})
     joined = spec.out_edge.width
     part.add(**{"sums" if spec.mode == "add" else "gates": joined * (len(widths) - 1)})
-    return part
+    return [part]
+
+
+_PARTS: dict[type[CoreSpec], Callable[..., list[Part]]] = {
+    ConvSpec: conv_parts,
+    PoolSpec: _pool,
+    MergeSpec: _merge,
+}
 
 
 def _wait(name: str, width: int, kind: str, depth: int) -> Part:
@@ -145,7 +145,7 @@ def _gear(name: str, given: Edge, taken: Edge) -> list[Part]:
 def _control(top: TopSpec) -> Part:
     convs = [c.spec for c in top.cores if isinstance(c.spec, ConvSpec)]
     regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
-    counted = [c for c in top.cores if not (top.compact or isinstance(c.spec, MergeSpec))]
+    counted = [c for c in top.cores if c.spec.stalls and not top.compact]
     part = Part("control", "control")
     part.add(each=1, cores=len(counted), chain=bool(regions), ident=top.ident is not None)
     if top.ident is not None:

@@ -1,5 +1,6 @@
 """The token model's description of a network's hardware, from the very objects that elaborate."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import gcd
 
@@ -21,7 +22,7 @@ from sterna.hw.stream.gearbox import LaneSplit, PlaneStep, gear_steps
 from sterna.hw.stream.merge import MergeSpec
 from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.stream.slices import Cut, Join
-from sterna.hw.top.network_top import Branch, TopSpec
+from sterna.hw.top.network_top import Branch, CoreSpec, TopSpec
 
 __all__ = ["TokenPlan", "plan_of", "KINDS"]
 
@@ -141,12 +142,7 @@ def plan_of(spec: TopSpec) -> TokenPlan:
     waiting = {spec.image: _spread(plan, at, spec.readings(spec.image))}
     for instance in spec.cores:
         inputs = [_branch(plan, b, waiting[b.source].pop(0)) for b in instance.branches]
-        if isinstance(instance.spec, MergeSpec):
-            at = _merge(plan, instance.spec, inputs)
-        elif isinstance(instance.spec, PoolSpec):
-            at = _pool(plan, instance.spec, inputs[0])
-        else:
-            at = _neuron(plan, instance.spec, inputs)
+        at = _FLOWS[type(instance.spec)](plan, instance.spec, inputs)
         plan.taps[instance.target] = at
         waiting[instance.target] = _spread(plan, at, spec.readings(instance.target))
     plan.packet = spec.classes + 1
@@ -205,10 +201,10 @@ def _merge(plan: TokenPlan, spec: MergeSpec, inputs: list[int]) -> int:
     return out
 
 
-def _pool(plan: TokenPlan, spec: PoolSpec, source: int) -> int:
+def _pool(plan: TokenPlan, spec: PoolSpec, inputs: list[int]) -> int:
     g, clocks = spec.geometry, spec.visit_clocks
     visits = g.out_width * g.edge.beats_per_pixel
-    return _core(plan, g, visits, clocks, clocks, spec.credits, spec.delays(), [source])
+    return _core(plan, g, visits, clocks, clocks, spec.credits, spec.delays(), inputs)
 
 
 def _neuron(plan: TokenPlan, spec: ConvSpec, inputs: list[int]) -> int:
@@ -261,6 +257,14 @@ def _core(
     ]
     plan.unit("core", [*numbers, *delays.tokens], inputs, [out])
     return out
+
+
+_FLOWS: dict[type[CoreSpec], Callable[..., int]] = {
+    ConvSpec: _neuron,
+    PoolSpec: _pool,
+    MergeSpec: _merge,
+}
+"""By a core's specification: adds its units, of the channels of its inputs; returns its output."""
 
 
 def _asked(component):

@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as save_tensors
 
-from sterna.gen.quantize.float_convert import convert, fit
 from sterna.gen.quantize.float_nodes import (
+    KINDS,
     BatchNorm,
     FloatConv2d,
     FloatInput,
     FloatLinear,
     FloatMerge,
     FloatNeuron,
+    FloatNeurons,
     FloatNode,
     FloatPool,
     FloatReadout,
+    StreamMaker,
     Weighted,
-    sources,
 )
 from sterna.golden import values
 from sterna.golden.arrays import parse_tensors
@@ -42,12 +43,14 @@ __all__ = [
     "FloatConv2d",
     "FloatLinear",
     "FloatNeuron",
+    "FloatNeurons",
     "FloatPool",
     "FloatMerge",
     "FloatReadout",
     "FloatNode",
     "FloatNetwork",
-    "sources",
+    "StreamMaker",
+    "Weighted",
 ]
 
 FORMAT = "sterna-float"
@@ -55,17 +58,6 @@ VERSION = 1
 KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
 _HEAD_LIMIT, _BLOB_LIMIT = 1 << 26, 1 << 34
 AGAIN = "run the same `sterna train` command again, or save the network again"
-
-
-_OPS: dict[str, type] = {
-    "input": FloatInput,
-    "conv2d": FloatConv2d,
-    "linear": FloatLinear,
-    "neuron": FloatNeuron,
-    "pool": FloatPool,
-    "merge": FloatMerge,
-    "readout": FloatReadout,
-}
 _ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
 
 
@@ -73,7 +65,7 @@ class FloatNetwork:
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
     What is meant by a node's arguments (torch tensors, numpy's numbers, an int for a pair, None for
-    an affine) is converted here, once (`float_convert`).
+    an affine) is converted here, once (`FloatNode.meant`).
 
     Parameters
     ----------
@@ -99,100 +91,25 @@ class FloatNetwork:
 
     def __init__(self, steps: int, nodes: Iterable[FloatNode]) -> None:
         self.steps = steps_of(steps)
-        self.nodes = _sorted([convert(n) for n in _listed(nodes)])
+        self.nodes = _sorted([_meant(n) for n in _listed(nodes)])
         self.by_name = {n.name: n for n in self.nodes}
         self.shape: dict[str, tuple[int, int, int]] = {}
         self.amplitude: dict[str, float] = {}
         for k, node in enumerate(self.nodes):
-            shape = values.check_size(node.name, self._shape(node))
-            self.shape[node.name] = shape
-            self.nodes[k] = self.by_name[node.name] = node = fit(node, shape[0], self.steps)
-            self.amplitude[node.name] = self._amplitude(node)
+            self._check(node)
+            shape = node.shape_of([self.shape[i] for i in node.inputs])
+            self.shape[node.name] = values.check_size(node.name, shape)
+            self.nodes[k] = self.by_name[node.name] = node = node.fitted(shape[0], self.steps)
+            self.amplitude[node.name] = node.amplitude_of(self.amplitudes(node))
 
-    def _shape(self, node: FloatNode) -> tuple[int, int, int]:
-        if isinstance(node, FloatInput):
-            return node.shape
-        for n in sources(node):
-            if isinstance(self.by_name[n], FloatReadout):
-                raise NetworkError(f"node '{node.name}': reads the readout '{n}'")
-            sums = isinstance(self.by_name[n], Weighted)
-            if sums and not isinstance(node, FloatNeuron | FloatReadout):
-                raise NetworkError(
-                    f"node '{node.name}': reads the weighted sums of '{n}'; put a FloatNeuron "
-                    "between"
-                )
-            pixels = self.by_name[n]
-            if (
-                isinstance(pixels, FloatInput)
-                and pixels.coding == "direct"
-                and not isinstance(node, Weighted)
-            ):
-                raise NetworkError(
-                    f"node '{node.name}': reads the pixels of '{n}', which only a convolution or a "
-                    "full connection can; put one and its neurons between"
-                )
-        c, h, w = self.shape[sources(node)[0]]
-        if isinstance(node, FloatConv2d):
-            o, cg, kh, kw = node.weight.shape
-            if cg * node.groups != c or o % node.groups:
-                raise NetworkError(
-                    f"node '{node.name}': weight {node.weight.shape} with {node.groups} groups "
-                    f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
-                )
-            top, bottom, left, right = node.padding
-            out = (
-                o,
-                (h + top + bottom - kh) // node.stride[0] + 1,
-                (w + left + right - kw) // node.stride[1] + 1,
-            )
-        elif isinstance(node, FloatLinear):
-            if node.weight.shape[1] != c * h * w:
-                raise NetworkError(
-                    f"node '{node.name}': weight {node.weight.shape} does not fit its input of "
-                    f"{c} x {h} x {w}; give (O, {c * h * w})"
-                )
-            out = (node.weight.shape[0], 1, 1)
-        elif isinstance(node, FloatPool):
-            out = (
-                c,
-                (h - node.kernel[0]) // node.stride[0] + 1,
-                (w - node.kernel[1]) // node.stride[1] + 1,
-            )
-        elif isinstance(node, FloatMerge) and node.mode == "concat":
-            for n in node.inputs:
-                if self.shape[n][1:] != (h, w):
-                    raise NetworkError(
-                        f"node '{node.name}': inputs '{node.inputs[0]}' {(c, h, w)} and '{n}' "
-                        f"{self.shape[n]} cannot be concatenated; bring one to the other's height "
-                        "and width by a strided 1x1 convolution or a pool"
-                    )
-            out = (sum(self.shape[n][0] for n in node.inputs), h, w)
-        else:
-            for n in sources(node):
-                if self.shape[n] != (c, h, w):
-                    raise NetworkError(
-                        f"node '{node.name}': input '{n}' is {self.shape[n]}, "
-                        f"'{sources(node)[0]}' is {(c, h, w)}; inputs must have one shape"
-                    )
-            out = (c, h, w)
-        if min(out) < 1:
-            raise NetworkError(
-                f"node '{node.name}': the kernel is larger than its input of {h} x {w}; "
-                "use a smaller kernel or more padding"
-            )
-        return out
+    def _check(self, node: FloatNode) -> None:
+        for i in node.inputs:
+            if (makes := self.by_name[i].makes) not in node.becomes.reads:
+                raise NetworkError(f"node '{node.name}': reads {_UNREADABLE[makes].format(i)}")
 
-    def _amplitude(self, node: FloatNode) -> float:
-        if isinstance(node, FloatInput):
-            return node.scale if node.coding == "direct" else 1.0
-        if isinstance(node, FloatNeuron):
-            return node.amplitude
-        if isinstance(node, FloatPool):
-            divisor = node.kernel[0] * node.kernel[1] if node.mode == "avg" else 1
-            return self.amplitude[node.input] / divisor
-        if isinstance(node, FloatMerge):
-            return min(self.amplitude[n] for n in node.inputs)
-        return 1.0
+    def amplitudes(self, node: FloatNode) -> list[float]:
+        """Of what ``node`` reads, in its order."""
+        return [self.amplitude[i] for i in node.inputs]
 
     def weighted(self, name: str) -> Weighted:
         """The convolution or full connection ``name``; NetworkError where that is another node."""
@@ -210,6 +127,15 @@ class FloatNetwork:
     @property
     def readout(self) -> FloatReadout:
         return next(n for n in self.nodes if isinstance(n, FloatReadout))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that ``save`` writes."""
+        tensors: dict[str, np.ndarray] = {}
+        nodes = [_describe(n, tensors) for n in self.nodes]
+        text = json.dumps([self.steps, nodes], sort_keys=True)
+        blob = save_tensors({k: np.ascontiguousarray(v) for k, v in sorted(tensors.items())})
+        return hashlib.sha256(text.encode() + blob).hexdigest()
 
     def save(self, folder: str | Path, stem: str = "float") -> Path:
         """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
@@ -259,6 +185,23 @@ class FloatNetwork:
             raise FileError(f"{path}: does not describe a network ({e}); {AGAIN}") from e
 
 
+_UNREADABLE = {
+    "logits": "the readout '{}'",
+    "sums": "the weighted sums of '{}'; put a FloatNeuron between",
+    "pixels": "the pixels of '{}', which only a convolution or a full connection can; put one and "
+    "its neurons between",
+}
+
+
+def _meant(node: Any) -> FloatNode:
+    if not isinstance(node, FloatNode):
+        *some, last = (kind.__name__ for kind in KINDS.values())
+        raise NetworkError(
+            f"network: {show(node)} is no float node; give {', '.join(some)} and {last}"
+        )
+    return node.meant()
+
+
 def _check(head: dict[str, Any]) -> str:
     """sha256 of the canonical text of everything else in the json."""
     rest = {k: v for k, v in head.items() if k != "check"}
@@ -283,16 +226,15 @@ def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
         if sum(isinstance(n, kind) for n in nodes) != 1:
             raise NetworkError(f"a network has exactly one {what}; add or remove nodes")
     for n in nodes:
-        for s in sources(n):
+        for s in n.inputs:
             if s not in by_name:
                 raise NetworkError(f"node '{n.name}': input '{s}' does not exist; add or rename it")
-    return [by_name[name] for name in inputs_first({n.name: sources(n) for n in nodes})]
+    return [by_name[name] for name in inputs_first({n.name: n.inputs for n in nodes})]
 
 
 def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
     """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind."""
-    op = next(k for k, v in _OPS.items() if isinstance(node, v))
-    out: dict[str, Any] = {"op": op}
+    out: dict[str, Any] = {"op": node.becomes.op}
     for f in fields(node):
         value = getattr(node, f.name)
         if isinstance(value, BatchNorm):
@@ -309,7 +251,7 @@ def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]
 
 
 def _restore(d: dict[str, Any], tensors: dict[str, np.ndarray]) -> FloatNode:
-    kind = _OPS.get(d.get("op", ""))
+    kind = KINDS.get(d.get("op", ""))
     if kind is None:
         raise FileError(f"node '{d.get('name')}': op {d.get('op')!r} is unknown; update sterna")
     unknown = set(d) - {f.name for f in fields(kind)} - {"op"}

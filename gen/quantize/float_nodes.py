@@ -1,12 +1,41 @@
 """The nodes of a float network: what front ends and training write down.
 
-As they are given; ``FloatNetwork`` converts and checks them (`floatconvert`). numpy only: no torch.
+Each kind says what its fields may be, which shape and amplitude it makes, and which integer node it
+becomes. numpy only: no torch.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+
+from sterna.gen.quantize.float_node import (
+    BatchNorm,
+    FloatNeurons,
+    FloatNode,
+    StreamMaker,
+    Weighted,
+    changed,
+)
+from sterna.golden import values
+from sterna.golden.errors import NetworkError
+from sterna.golden.names import show
+from sterna.golden.nodes import (
+    CODINGS,
+    MERGE_OPS,
+    READOUT_MODES,
+    Conv2d,
+    Input,
+    Linear,
+    Merge,
+    Neuron,
+    Pool,
+    Readout,
+)
+from sterna.golden.nodes.node import Shape
+from sterna.golden.rule import MAX_SHIFT
 
 __all__ = [
     "BatchNorm",
@@ -14,41 +43,42 @@ __all__ = [
     "FloatConv2d",
     "FloatLinear",
     "FloatNeuron",
+    "FloatNeurons",
     "FloatPool",
     "FloatMerge",
     "FloatReadout",
     "FloatNode",
+    "KINDS",
+    "StreamMaker",
     "Weighted",
-    "sources",
 ]
 
+SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
-    """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,), or a number for all.
 
-    ``gamma`` or ``beta`` None: 1 or 0 (torch's affine=False)."""
-
-    gamma: np.ndarray
-    beta: np.ndarray
-    mean: np.ndarray
-    var: np.ndarray
-    eps: float = 1e-5
-
-    def affine(self) -> tuple[np.ndarray, np.ndarray]:
-        """(gain, offset), float64 (O,), with y = gain*x + offset."""
-        gain = self.gamma.astype(np.float64) / np.sqrt(self.var.astype(np.float64) + self.eps)
-        return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
+def _outputs(
+    name: str, given: Shape, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
+) -> tuple[int, int]:
+    """Height and width of what a window makes of a map, padded to ``size``."""
+    high, wide = ((n - k) // s + 1 for n, k, s in zip(size, kernel, stride, strict=True))
+    if min(high, wide) < 1:
+        raise NetworkError(
+            f"node '{name}': the kernel is larger than its input of {given[1]} x {given[2]}; "
+            "use a smaller kernel or more padding"
+        )
+    return high, wide
 
 
 @dataclass(frozen=True, eq=False)
-class FloatInput:
+class FloatInput(StreamMaker):
     """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
 
     ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
     them; ``quantize`` says which of them can be built.
     """
 
+    becomes: ClassVar[type[Any]] = Input
+    inputs: ClassVar[tuple[str, ...]] = ()
     name: str
     shape: tuple[int, int, int]
     coding: str = "direct"
@@ -58,9 +88,36 @@ class FloatInput:
     mean: Any = None
     std: Any = None
 
+    @property
+    def makes(self) -> str:
+        return "pixels" if self.coding == "direct" else "spikes"
+
+    def _converted(self) -> dict[str, Any]:
+        shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=math.inf)
+        shape = values.check_size(self.name, shape)
+        coding = self._choice("coding", "coding", CODINGS)
+        refusal = f"node '{self.name}': bits {show(self.bits)} must be 1 to 8"
+        bits = values.integer(refusal, self.bits, 1, 8)
+        refusal = f"node '{self.name}': seed {show(self.seed)} must be 0 to 2**32-1"
+        return {
+            "shape": shape,
+            "coding": coding,
+            "bits": bits,
+            "seed": values.integer(refusal, self.seed, 0, 2**32 - 1),
+            "scale": self._positive("scale"),
+            "mean": self._channels("mean", self.mean, shape[0]),
+            "std": self._channels("std", self.std, shape[0]),
+        }
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        return self.shape
+
+    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        return self.scale if self.coding == "direct" else 1.0
+
 
 @dataclass(frozen=True, eq=False)
-class FloatConv2d:
+class FloatConv2d(Weighted):
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
     ``kind`` is 'ternary' (values -a, 0, +a) or 'binary' (-a, +a), with a >= 0 for each output
@@ -71,6 +128,7 @@ class FloatConv2d:
     each channel has its own.
     """
 
+    becomes: ClassVar[type[Any]] = Conv2d
     name: str
     input: str
     weight: np.ndarray
@@ -82,11 +140,37 @@ class FloatConv2d:
     norm: BatchNorm | None = None
     unit: float | None = None
 
+    def _converted(self) -> dict[str, Any]:
+        found = self._sums(4, "(O, C//groups, Kh, Kw)")
+        kh, kw = found["weight"].shape[2:]
+        stride = values.tuple_of(self.name, "stride", self.stride, 1)
+        padding = (t, b, left, r) = values.padding(self.name, self.padding)
+        if max(t, b) >= kh or max(left, r) >= kw:
+            raise NetworkError(
+                f"node '{self.name}': padding {padding} must be smaller than kernel ({kh}, {kw})"
+            )
+        refusal = f"node '{self.name}': groups {show(self.groups)} must be at least 1"
+        groups = values.integer(refusal, self.groups, 1, values.MAX_SIZE)
+        return found | {"stride": stride, "padding": padding, "groups": groups}
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        ((c, h, w),) = shapes
+        o, cg, kh, kw = self.weight.shape
+        if cg * self.groups != c or o % self.groups:
+            raise NetworkError(
+                f"node '{self.name}': weight {self.weight.shape} with {self.groups} groups "
+                f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
+            )
+        top, bottom, left, right = self.padding
+        size = h + top + bottom, w + left + right
+        return o, *_outputs(self.name, shapes[0], size, (kh, kw), self.stride)
+
 
 @dataclass(frozen=True, eq=False)
-class FloatLinear:
+class FloatLinear(Weighted):
     """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
 
+    becomes: ClassVar[type[Any]] = Linear
     name: str
     input: str
     weight: np.ndarray
@@ -95,9 +179,21 @@ class FloatLinear:
     norm: BatchNorm | None = None
     unit: float | None = None
 
+    def _converted(self) -> dict[str, Any]:
+        return self._sums(2, "(O, C*H*W)")
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        ((c, h, w),) = shapes
+        if self.weight.shape[1] != c * h * w:
+            raise NetworkError(
+                f"node '{self.name}': weight {self.weight.shape} does not fit its input of "
+                f"{c} x {h} x {w}; give (O, {c * h * w})"
+            )
+        return self.weight.shape[0], 1, 1
+
 
 @dataclass(frozen=True, eq=False)
-class FloatNeuron:
+class FloatNeuron(FloatNeurons):
     """Neurons in real numbers; the same steps as ``golden.rule.NeuronRule`` without rounding.
 
     ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1);
@@ -106,6 +202,7 @@ class FloatNeuron:
     ``norm`` is a batch norm over the sum of all inputs: what meets there keeps its ratios.
     """
 
+    becomes: ClassVar[type[Any]] = Neuron
     name: str
     inputs: tuple[str, ...]
     threshold: Any = 1.0
@@ -120,13 +217,26 @@ class FloatNeuron:
     amplitude: float = 1.0
     norm: BatchNorm | None = None
 
+    def _converted(self) -> dict[str, Any]:
+        refusal = f"node '{self.name}': delay {show(self.delay)} must be 0 or 1"
+        delay = values.integer(refusal, self.delay, 0, 1)
+        return self._dynamics() | {"delay": delay, "amplitude": self._positive("amplitude")}
+
+    def fitted(self, channels: int, steps: int) -> Self:
+        node = super().fitted(channels, steps)
+        return changed(node, {"norm": self._norm(self.norm, channels)})
+
+    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        return self.amplitude
+
 
 @dataclass(frozen=True, eq=False)
-class FloatPool:
+class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'or' (max), 'first'.
 
     ``stride``: default the kernel."""
 
+    becomes: ClassVar[type[Any]] = Pool
     name: str
     input: str
     mode: str
@@ -137,23 +247,108 @@ class FloatPool:
         if self.stride is None:
             object.__setattr__(self, "stride", self.kernel)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def _converted(self) -> dict[str, Any]:
+        return {
+            "input": self._source(self.input),
+            "mode": self._choice("mode", "pool mode", ("sum", "avg", "or", "first")),
+            "kernel": values.tuple_of(self.name, "kernel", self.kernel, 1),
+            "stride": values.tuple_of(self.name, "stride", self.stride, 1),
+        }
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        ((c, h, w),) = shapes
+        return c, *_outputs(self.name, (c, h, w), (h, w), self.kernel, self.stride)
+
+    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        return amplitudes[0] / (math.prod(self.kernel) if self.mode == "avg" else 1)
+
+    def stream(self, amplitudes: Sequence[float]) -> Any:
+        return self.integer(mode="sum" if self.mode == "avg" else self.mode)
+
+    def check(self, maxima: Sequence[int]) -> None:
+        padded = bool(np.any(getattr(self, "padding", 0)))
+        if self.mode in ("sum", "avg") and not padded:
+            return
+        if padded or maxima[0] > 1:
+            what = "with padding" if padded else f"of values up to {maxima[0]}"
+            raise NetworkError(
+                f"node '{self.name}': a pool '{self.mode}' {what} cannot be built; pool single "
+                "spikes without padding, or let a depthwise convolution of ones with threshold 1 "
+                "and reset 'zero' say where any of a window fires"
+            )
+
 
 @dataclass(frozen=True, eq=False)
-class FloatMerge:
+class FloatMerge(StreamMaker):
     """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
 
+    becomes: ClassVar[type[Any]] = Merge
     name: str
     inputs: tuple[str, ...]
     mode: str
 
+    def _converted(self) -> dict[str, Any]:
+        inputs, mode = self._names(), self._choice("mode", "merge mode", MERGE_OPS)
+        if len(inputs) < 2 or (mode == "andnot" and len(inputs) != 2):
+            wanted = "exactly two" if mode == "andnot" else "two or more"
+            raise NetworkError(
+                f"node '{self.name}': {mode} of {len(inputs)} inputs; give it {wanted}"
+            )
+        return {"inputs": inputs, "mode": mode}
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        if self.mode != "concat":
+            return super().shape_of(shapes)
+        for name, shape in zip(self.inputs, shapes, strict=True):
+            if shape[1:] != shapes[0][1:]:
+                raise NetworkError(
+                    f"node '{self.name}': inputs '{self.inputs[0]}' {shapes[0]} and '{name}' "
+                    f"{shape} cannot be concatenated; bring one to the other's height and width "
+                    "by a strided 1x1 convolution or a pool"
+                )
+        return sum(s[0] for s in shapes), *shapes[0][1:]
+
+    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        return min(amplitudes)
+
+    def stream(self, amplitudes: Sequence[float]) -> Any:
+        return self.integer(shifts=self.shifts(amplitudes))
+
+    def shifts(self, amplitudes: Sequence[float]) -> tuple[int, ...]:
+        """Left shift that brings each input to the smallest amplitude among them.
+
+        NetworkError where two amplitudes are no power of two apart, or differ in a boolean merge.
+        """
+        shifted = self.mode in ("add", "concat")
+        least = int(np.argmin(amplitudes))
+        out = []
+        for name, amplitude in zip(self.inputs, amplitudes, strict=True):
+            ratio = amplitude / amplitudes[least]
+            shift = round(float(np.log2(ratio)))
+            meets = shift <= MAX_SHIFT and abs(ratio / 2.0**shift - 1) <= SAME_AMPLITUDE
+            if not meets or (shift and not shifted):
+                powers = "" if shifted else f", and '{self.mode}' needs 1 : 1"
+                raise NetworkError(
+                    f"node '{self.name}': inputs '{self.inputs[least]}' and '{name}' have "
+                    f"amplitudes 1 : {ratio:g}, not a power of two up to 2**{MAX_SHIFT}{powers}; "
+                    "tie the amplitudes in training"
+                )
+            out.append(shift)
+        return tuple(out)
+
 
 @dataclass(frozen=True, eq=False)
-class FloatReadout:
+class FloatReadout(FloatNeurons):
     """The output: 'membrane' (v after T steps), 'count' (spikes) or 'first_spike'.
 
     Reads weighted nodes. ``threshold`` and ``reset`` matter for 'count' and 'first_spike'.
     """
 
+    becomes: ClassVar[type[Any]] = Readout
     name: str
     inputs: tuple[str, ...]
     mode: str = "membrane"
@@ -166,17 +361,20 @@ class FloatReadout:
     leak: float = 1.0
     synapse: float | str | None = None
 
-
-FloatNode = (
-    FloatInput | FloatConv2d | FloatLinear | FloatNeuron | FloatPool | FloatMerge | FloatReadout
-)
-Weighted = FloatConv2d | FloatLinear
+    def _converted(self) -> dict[str, Any]:
+        return self._dynamics() | {"mode": self._choice("mode", "readout mode", READOUT_MODES)}
 
 
-def sources(node: FloatNode) -> tuple[str, ...]:
-    """Names of the nodes a node reads."""
-    if isinstance(node, FloatInput):
-        return ()
-    if isinstance(node, FloatNeuron | FloatMerge | FloatReadout):
-        return node.inputs
-    return (node.input,)
+KINDS: dict[str, type[Any]] = {
+    kind.becomes.op: kind
+    for kind in (
+        FloatInput,
+        FloatConv2d,
+        FloatLinear,
+        FloatNeuron,
+        FloatPool,
+        FloatMerge,
+        FloatReadout,
+    )
+}
+"""All that a float network can hold, by the ``op`` of its file."""

@@ -7,9 +7,9 @@ import numpy as np
 from sterna.gen.quantize.float_network import (
     FloatConv2d,
     FloatInput,
-    FloatLinear,
     FloatNetwork,
     FloatNode,
+    Weighted,
 )
 from sterna.golden.errors import NetworkError
 
@@ -34,7 +34,7 @@ def plain_input(network: FloatNetwork) -> FloatNetwork:
     for n in network.nodes:
         if n is node:
             n = replace(node, mean=None, std=None, scale=node.scale / std)
-        elif isinstance(n, FloatConv2d | FloatLinear) and n.input == node.name and np.any(mean):
+        elif isinstance(n, Weighted) and n.input == node.name and np.any(mean):
             n = _with_mean(node, n, mean / std)
         nodes.append(n)
     return FloatNetwork(network.steps, nodes)
@@ -67,7 +67,7 @@ def _pixels_only(node: FloatInput, mean: np.ndarray, std: float) -> None:
         )
 
 
-def _with_mean(node: FloatInput, reader: FloatConv2d | FloatLinear, mean: np.ndarray) -> FloatNode:
+def _with_mean(node: FloatInput, reader: Weighted, mean: np.ndarray) -> FloatNode:
     """``reader`` of raw pixels: what the means took from each pixel is in its bias."""
     channels = node.shape[0]
     if isinstance(reader, FloatConv2d) and any(reader.padding):

@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
+from sterna.gen.quantize.float_network import (
+    FloatNeurons,
+    FloatReadout,
+)
 from sterna.gen.quantize.ties import InUnits, bias_in_start, bias_in_threshold, in_units, is_whole
 from sterna.golden.bounds import FAR, rule_bounds
 from sterna.golden.errors import NetworkError
@@ -17,8 +20,10 @@ from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
 
 __all__ = [
     "Unit",
+    "approximated",
     "decay_of",
     "nearest_decay",
+    "nearest_simple",
     "fold_rule",
     "is_lossless",
     "bias_in_start",
@@ -26,7 +31,6 @@ __all__ = [
     "pattern_rule",
 ]
 
-AnyNeuron = FloatNeuron | FloatReadout
 SAME = 1e-9  # how near two factors are one
 NEARBY = 0.05  # a leak that is moved by more is another network
 
@@ -50,40 +54,54 @@ class Unit:
 
 
 def decay_of(node: str, what: str, factor: float, tolerance: float) -> Decay | None:
-    """The Decay of a real factor; None for 1. NetworkError where no decay is within tolerance."""
+    """The Decay of a real factor; None for 1: the nearest num/4096, or within ``tolerance`` one of
+    one or two exponents, which costs less. NetworkError outside of 0 .. 1."""
     if abs(factor - 1.0) <= SAME:
         return None
     if not -SAME <= factor <= 1 + SAME:
         raise NetworkError(
-            f"node '{node}': {what} {factor} is not from 0 to 1: hardware has 0, 1 and 1 - 2**-k1 "
-            f"[- 2**-k2]; train with a {what} between them"
+            f"node '{node}': {what} {factor} is not from 0 to 1: hardware's are; train with a "
+            f"{what} between them"
         )
-    best = nearest_decay(factor)
-    away = abs(best.factor - factor)
-    if not away <= max(tolerance, 0.0) + SAME:
-        way = f"train with the nearest, {best.factor}"
-        if away <= NEARBY:
-            enough = f"{away:.3g}"
-            enough = enough if float(enough) + SAME >= away else f"{away * 1.01:.3g}"  # rounded
-            way += (
-                f", or allow it with leak_tolerance {enough} (sterna quantize --leak-tolerance "
-                f"{enough})"
-            )
-        raise NetworkError(
-            f"node '{node}': {what} {factor} is not 1 - 2**-k1 [- 2**-k2], 0 or 1; {way}"
-        )
-    return best
+    simple = nearest_simple(factor)
+    if abs(simple.factor - factor) <= max(tolerance, 0.0) + SAME:
+        return simple
+    return nearest_decay(factor)
 
 
-def nearest_decay(factor: float) -> Decay:
-    """The Decay that is nearest to a real factor, the simpler one of two; 0 is no memory."""
+def nearest_decay(factor: float) -> Decay | None:
+    """The Decay that is nearest to a real factor, the simpler one of two; None for 1."""
+    num = round(factor * (1 << MAX_DECAY))
+    exact = Decay(ratio=(num, MAX_DECAY)) if num < 1 << MAX_DECAY else None
+    simple = nearest_simple(factor)
+    real = 1.0 if exact is None else exact.factor
+    return simple if abs(simple.factor - factor) <= abs(real - factor) else exact
+
+
+def nearest_simple(factor: float) -> Decay:
+    """The nearest of one or two exponents, the simpler one of two; 0 is no memory."""
     choices = [Decay(k) for k in range(1, MAX_DECAY + 1)]
     choices += [Decay(a, b) for a in range(1, MAX_DECAY) for b in range(a + 1, MAX_DECAY + 1)]
     choices.append(Decay(1, 1))
     return min(choices, key=lambda d: (abs(d.factor - factor), d.k2 is not None))
 
 
-def is_lossless(node: AnyNeuron, unit: Unit, steps: int) -> bool:
+def approximated(node: FloatNeurons, rule: NeuronRule) -> tuple[str, ...]:
+    """A sentence for each decay of ``rule`` that is not the real one of ``node``."""
+    said = []
+    synapse = 1.0 if node.synapse == "ramp" else float(node.synapse or 0.0)
+    pairs = [("leak", node.leak, rule.leak), ("synapse", synapse, rule.synapse)]
+    for what, real, made in pairs:
+        if what == "synapse" and real == 0.0:  # a synapse of 0 is none
+            continue
+        factor = made.factor if isinstance(made, Decay) else 1.0
+        if abs(factor - real) > SAME:
+            ratio = f"{made.num}/{1 << made.shift}" if isinstance(made, Decay) else "1"
+            said.append(f"{what} {real:.6g} is approximated by {ratio} = {factor:.6g}")
+    return tuple(said)
+
+
+def is_lossless(node: FloatNeurons, unit: Unit, steps: int) -> bool:
     """True where F = 0 loses nothing, whatever the images: all that is added moves the threshold,
     or is whole, and nothing decays but to 0."""
     if bias_in_threshold(node, steps):
@@ -100,7 +118,7 @@ def _round(a: np.ndarray) -> np.ndarray:
 
 
 def fold_rule(
-    node: AnyNeuron, unit: Unit, steps: int, fraction: int, tolerance: float
+    node: FloatNeurons, unit: Unit, steps: int, fraction: int, tolerance: float
 ) -> tuple[NeuronRule, int]:
     """(rule, number of channels that can never fire) of a layer at F = ``fraction``."""
     leak = decay_of(node.name, "leak", node.leak, tolerance)
@@ -143,7 +161,7 @@ def fold_rule(
     return rule, int(silent.sum())
 
 
-def whole_threshold(node: AnyNeuron, c: InUnits, fraction: int) -> np.ndarray:
+def whole_threshold(node: FloatNeurons, c: InUnits, fraction: int) -> np.ndarray:
     """The least whole number of units of 2**-F at which the real neuron fires, float64 (O,)."""
     exact = c.threshold * 2.0**fraction
     near = np.round(exact)  # whole units are whole; parts of them may be met by a leak of a half
@@ -151,7 +169,7 @@ def whole_threshold(node: AnyNeuron, c: InUnits, fraction: int) -> np.ndarray:
     return np.floor(exact) + 1 if node.strict else np.ceil(exact)
 
 
-def _check_bits(node: AnyNeuron, what: str, a: np.ndarray, way: str) -> None:
+def _check_bits(node: FloatNeurons, what: str, a: np.ndarray, way: str) -> None:
     if np.any(np.abs(a) >= 2**31):
         raise NetworkError(
             f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; "
@@ -187,7 +205,7 @@ def highest_membrane(
 
 
 def pattern_rule(
-    node: AnyNeuron, rule: NeuronRule, fires: np.ndarray, unit: Unit, channels: np.ndarray
+    node: FloatNeurons, rule: NeuronRule, fires: np.ndarray, unit: Unit, channels: np.ndarray
 ) -> NeuronRule:
     """``rule`` with the given binary channels made constant: fires (T, O) says when they do.
 

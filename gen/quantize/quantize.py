@@ -13,21 +13,24 @@ import numpy as np
 
 from sterna.gen.quantize.arguments import batch_axis, check_arguments
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
-    FloatInput,
-    FloatLinear,
-    FloatMerge,
     FloatNetwork,
     FloatNeuron,
-    FloatPool,
+    FloatNeurons,
     FloatReadout,
+    StreamMaker,
+    Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
-from sterna.gen.quantize.neuron_rules import Unit, fold_rule, is_lossless, pattern_rule
+from sterna.gen.quantize.neuron_rules import (
+    Unit,
+    approximated,
+    fold_rule,
+    is_lossless,
+    pattern_rule,
+)
 from sterna.gen.quantize.reference import (
     at_decision,
     float_classes,
-    merge_shifts,
     order_of,
     reference,
     walk,
@@ -38,18 +41,8 @@ from sterna.gen.quantize.scales import find_unit, trits_of
 from sterna.golden.bounds import RANK_BITS, node_bounds, rule_bounds, signed_bits, wide_registers
 from sterna.golden.errors import NetworkError
 from sterna.golden.files import save
-from sterna.golden.network import (
-    MAX_VALUE,
-    Conv2d,
-    Input,
-    Linear,
-    Merge,
-    Network,
-    Neuron,
-    Node,
-    Pool,
-    Readout,
-)
+from sterna.golden.network import MAX_VALUE, Network
+from sterna.golden.nodes import Made, Node
 from sterna.golden.rule import MAX_FRACTION, NeuronRule
 
 __all__ = [
@@ -72,7 +65,8 @@ class LayerReport:
 
     ``mismatch``: the spikes (step, image, channel, y, x) that differ from the float layer's on the
     same inputs, divided by the float layer's spikes (by 1 where it has none); of a readout, the
-    share of images whose class differs.
+    share of images whose class differs. ``approximated``: a sentence for each leak or synapse that
+    is not what it was.
     """
 
     name: str
@@ -81,6 +75,7 @@ class LayerReport:
     mismatch: float
     constant: int
     silent: int
+    approximated: tuple[str, ...] = ()
 
 
 @dataclass
@@ -110,6 +105,7 @@ class QuantizeReport:
             for r in self.layers
             if r.mismatch > MISMATCH
         ]
+        rows += [f"{r.name}: {text}" for r in self.layers for text in r.approximated]
         if self.accuracy_float is not None and self.accuracy_integer is not None:
             rows.append(
                 f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
@@ -143,7 +139,8 @@ def quantize(
     evaluate : (images, labels), optional
         To report the accuracy of both networks on.
     leak_tolerance : float
-        How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2].
+        How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2], which costs least; else
+        it is the nearest num/4096, and the report says so.
 
     Returns
     -------
@@ -175,28 +172,22 @@ def quantize(
         if isinstance(node, FloatReadout):
             scale = float(unit.size[0]) / 2**rule.fraction_bits
             scale = 1.0 if node.mode != "membrane" else scale
-            nodes[node.name] = Readout(node.name, node.inputs, rule, node.mode, scale)
+            nodes[node.name] = node.integer(rule=rule, scale=scale)
         else:
-            nodes[node.name] = Neuron(node.name, node.inputs, rule, float(node.amplitude))
+            nodes[node.name] = node.integer(rule=rule)
             streams[node.name] = layer.spikes
-    for node in network.nodes:
-        if isinstance(node, FloatConv2d):
-            nodes[node.name] = Conv2d(
-                node.name,
-                node.input,
-                trits[node.name],
-                node.stride,
-                node.padding,
-                node.groups,
-                node.kind,
-            )
-        elif isinstance(node, FloatLinear):
-            nodes[node.name] = Linear(node.name, node.input, trits[node.name], node.kind)
+    for node_name, of_node in trits.items():
+        nodes[node_name] = network.weighted(node_name).integer(weight=of_node)
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
     for layer_name, mismatch, constant, silent in layers:
         width = node_bounds(result, layer_name).width("u", "v")
-        bits = result.neuron(layer_name).rule.fraction_bits
-        report.layers.append(LayerReport(layer_name, bits, width, mismatch, constant, silent))
+        rule = result.neuron(layer_name).rule
+        of = network.by_name[layer_name]
+        assert isinstance(of, FloatNeurons)
+        near = approximated(of, rule)
+        report.layers.append(
+            LayerReport(layer_name, rule.fraction_bits, width, mismatch, constant, silent, near)
+        )
     if evaluate is not None:
         _evaluate(network, result, evaluate, report)
     return result, report
@@ -233,20 +224,6 @@ def _evaluate(
     report.evaluated = len(labels)
     report.accuracy_float = float(np.mean(float_classes(network, images) == labels))
     report.accuracy_integer = float(np.mean(run(result, images).classes == labels))
-
-
-def _check_pool(node: FloatPool, top: int) -> None:
-    """NetworkError for a maximum that is none of single spikes, or that pads."""
-    padded = bool(np.any(getattr(node, "padding", 0)))
-    if node.mode in ("sum", "avg") and not padded:
-        return
-    if padded or top > 1:
-        what = "with padding" if padded else f"of values up to {top}"
-        raise NetworkError(
-            f"node '{node.name}': a pool '{node.mode}' {what} cannot be built; pool single spikes "
-            "without padding, or let a depthwise convolution of ones with threshold 1 and reset "
-            "'zero' say where any of a window fires"
-        )
 
 
 class _Signs:
@@ -288,33 +265,24 @@ def _shared_nodes(
 ) -> tuple[dict[str, Node], dict[str, int], dict[str, np.ndarray]]:
     """Integer nodes that need no choice, the largest value of each stream, trits by node."""
     nodes: dict[str, Node] = {}
-    maximum: dict[str, int] = {}
+    made: dict[str, Made] = {}
     trits: dict[str, np.ndarray] = {}
     for node in network.nodes:
-        if isinstance(node, FloatInput):
-            nodes[node.name] = Input(node.name, node.shape, node.coding, node.bits, node.seed)
-            maximum[node.name] = (1 << node.bits) - 1 if node.coding == "direct" else 1
-        elif isinstance(node, FloatPool):
-            mode = "sum" if node.mode == "avg" else node.mode
-            _check_pool(node, maximum[node.input])
-            nodes[node.name] = Pool(node.name, node.input, mode, node.kernel, node.stride)
-            times = node.kernel[0] * node.kernel[1] if mode == "sum" else 1
-            maximum[node.name] = maximum[node.input] * times
-        elif isinstance(node, FloatMerge):
-            shifts = merge_shifts(network, node)
-            nodes[node.name] = Merge(node.name, node.inputs, node.mode, shifts)
-            tops = [maximum[n] << k for n, k in zip(node.inputs, shifts, strict=True)]
-            maximum[node.name] = {"add": sum(tops), "concat": max(tops)}.get(node.mode, 1)
-        elif isinstance(node, FloatNeuron):
-            maximum[node.name] = 1
-        elif not isinstance(node, FloatReadout):
+        given = [made[i] for i in node.inputs if i in made]
+        if isinstance(node, StreamMaker):
+            node.check([g.maximum or 0 for g in given])
+            nodes[node.name] = whole = node.stream(network.amplitudes(node))
+            made[node.name] = m = whole.made(given, network.steps)
+            if m.maximum and m.maximum > MAX_VALUE:
+                raise NetworkError(
+                    f"node '{node.name}': its values reach {m.maximum}, more than {MAX_VALUE}; "
+                    "add or pool fewer streams"
+                )
+        elif isinstance(node, Weighted):
             trits[node.name] = trits_of(node)
-        if maximum.get(node.name, 0) > MAX_VALUE:
-            raise NetworkError(
-                f"node '{node.name}': its values reach {maximum[node.name]}, more than "
-                f"{MAX_VALUE}; add or pool fewer streams"
-            )
-    return nodes, maximum, trits
+        elif isinstance(node, FloatNeuron):
+            made[node.name] = Made(network.shape[node.name], 1, once=node.reset == "once")
+    return nodes, {name: m.maximum or 0 for name, m in made.items()}, trits
 
 
 class _Layer:
@@ -323,7 +291,7 @@ class _Layer:
     def __init__(
         self,
         network: FloatNetwork,
-        node: FloatNeuron | FloatReadout,
+        node: FloatNeurons,
         unit: Unit,
         trits: dict[str, np.ndarray],
         streams: dict[str, np.ndarray],
@@ -343,7 +311,7 @@ class _Layer:
         binary = False
         for i in node.inputs:
             source = network.by_name[i]
-            if isinstance(source, FloatConv2d | FloatLinear):
+            if isinstance(source, Weighted):
                 z = weighted_sum(source, trits[i], streams[source.input])
                 self.sums.append(z.astype(np.int64))
                 binary |= source.kind == "binary"

@@ -16,19 +16,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sterna.gen.quantize.float_network import (
     FloatConv2d,
     FloatInput,
-    FloatLinear,
-    FloatMerge,
     FloatNetwork,
     FloatNeuron,
-    FloatPool,
+    FloatNeurons,
     FloatReadout,
+    StreamMaker,
+    Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.ties import InUnits, in_units, ranks, tie_width
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import NetworkError
-from sterna.golden.network import Input
-from sterna.golden.rule import MAX_SHIFT
+from sterna.golden.step import State, Step
 
 __all__ = [
     "Worth",
@@ -37,10 +36,7 @@ __all__ = [
     "float_classes",
     "float_logits",
     "input_stream",
-    "join",
-    "merge_shifts",
     "order_of",
-    "pool",
     "raw_images",
     "real_drive",
     "reference",
@@ -50,18 +46,12 @@ __all__ = [
     "worth_of",
 ]
 
-Weighted = FloatConv2d | FloatLinear
-SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 CHUNK = 32  # images whose windows are gathered at a time
 
 
 def raw_images(node: FloatInput, images: Any, steps: int) -> np.ndarray:
     """Images as uint8, checked as ``golden.exact.run`` checks them, by the same sentences."""
-    return check_images(_input_of(node), images, steps)
-
-
-def _input_of(node: FloatInput) -> Input:
-    return Input(node.name, node.shape, node.coding, node.bits, node.seed)
+    return check_images(node.integer(), images, steps)
 
 
 def input_stream(node: FloatInput, images: Any, steps: int) -> np.ndarray:
@@ -69,7 +59,7 @@ def input_stream(node: FloatInput, images: Any, steps: int) -> np.ndarray:
 
     UsageError or NetworkError where the images are not what ``golden.exact.run`` takes.
     """
-    return encode(_input_of(node), images, steps)
+    return encode(node.integer(), images, steps)
 
 
 def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.ndarray:
@@ -87,7 +77,7 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
         w = w / size
     most = np.abs(w).sum(1).max() * float(stream.max(initial=0))
     w = w.astype(np.float32 if whole and most < 1 << 24 else np.float64)
-    if isinstance(node, FloatLinear):
+    if not isinstance(node, FloatConv2d):
         out = (stream.reshape(t * b, -1).astype(w.dtype) @ w.T)[:, :, None, None]
     else:
         flat = stream.reshape(t * b, *stream.shape[2:])
@@ -112,53 +102,6 @@ def _conv(node: FloatConv2d, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return out.transpose(0, 1, 3, 2).reshape(n, len(w), oh, ow)
 
 
-def pool(node: FloatPool, stream: np.ndarray) -> np.ndarray:
-    """Pooled stream in integer units ('avg' is the sum, its divisor is in the amplitude)."""
-    win = sliding_window_view(stream, node.kernel, axis=(3, 4))
-    win = win[:, :, :, :: node.stride[0], :: node.stride[1]]
-    if node.mode in ("sum", "avg"):
-        return win.sum((-2, -1), dtype=np.uint32)
-    out = win.max((-2, -1))
-    if node.mode == "first":  # the earliest step in which any of the window fires, only
-        out = out * (np.cumsum(out, 0) == 1)
-    return out.astype(np.uint8)
-
-
-def merge_shifts(network: FloatNetwork, node: FloatMerge) -> tuple[int, ...]:
-    """Left shift that brings each input of a merge to the smallest amplitude among them.
-
-    NetworkError where two amplitudes are no power of two apart, or differ in a boolean merge.
-    """
-    amplitudes = [network.amplitude[n] for n in node.inputs]
-    least = node.inputs[int(np.argmin(amplitudes))]
-    out = []
-    for name, amplitude in zip(node.inputs, amplitudes, strict=True):
-        ratio = amplitude / network.amplitude[least]
-        shift = round(float(np.log2(ratio)))
-        meets = shift <= MAX_SHIFT and abs(ratio / 2.0**shift - 1) <= SAME_AMPLITUDE
-        if not meets or (shift and node.mode not in ("add", "concat")):
-            powers = "" if node.mode in ("add", "concat") else f", and '{node.mode}' needs 1 : 1"
-            raise NetworkError(
-                f"node '{node.name}': inputs '{least}' and '{name}' have amplitudes 1 : {ratio:g}, "
-                f"not a power of two up to 2**{MAX_SHIFT}{powers}; tie the amplitudes in training"
-            )
-        out.append(shift)
-    return tuple(out)
-
-
-def join(node: FloatMerge, streams: list[np.ndarray], shifts: tuple[int, ...]) -> np.ndarray:
-    """Merged stream in integer units of the smallest amplitude; ``shifts``: ``merge_shifts``."""
-    scaled = [s.astype(np.uint32) << k for s, k in zip(streams, shifts, strict=True)]
-    if node.mode == "add":
-        return np.asarray(np.sum(scaled, axis=0, dtype=np.uint32))
-    if node.mode == "concat":
-        return np.concatenate(scaled, axis=2)
-    out = streams[0] > 0
-    for s in streams[1:]:
-        out = {"or": out | (s > 0), "and": out & (s > 0), "andnot": out & (s == 0)}[node.mode]
-    return out.astype(np.uint8)
-
-
 @dataclass(frozen=True)
 class Worth:
     """What one integer unit of each input of a neuron is worth, real and signed (O,), and the real
@@ -177,7 +120,7 @@ class Worth:
         return np.where(some, least, np.median(least[some]) if some.any() else 1.0)
 
 
-def worth_of(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Worth:
+def worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     """The ``Worth`` of a neuron's inputs, behind its own batch norm. NetworkError without inputs
     that are weighted."""
     weighted, spikes = {}, {}
@@ -205,7 +148,7 @@ def worth_of(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Worth:
 
 def scan_real(
     x: np.ndarray,
-    node: FloatNeuron | FloatReadout,
+    node: FloatNeurons,
     steps: int,
     potentials: list[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -227,43 +170,38 @@ def scan_real(
 def _scan(
     x: np.ndarray,
     c: InUnits,
-    node: FloatNeuron | FloatReadout,
+    node: FloatNeurons,
     steps: int,
     potentials: list[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """``scan_real`` with the layer's constants, all in the same units."""
-    synapse = 1.0 if node.synapse == "ramp" else node.synapse
     cols = lambda p: p.reshape(-1, 1, 1)  # noqa: E731
+    factor = lambda f: lambda register: float(f) * register  # noqa: E731
     level = cols(c.threshold + c.tie if node.strict else c.threshold - c.tie)
-    back = cols(c.back)
-    v = np.zeros(x.shape[1:]) + cols(c.start)
-    i: np.ndarray | None = None
-    done = np.zeros(x.shape[1:], bool)
-    fired = np.zeros((steps, *x.shape[1:]), np.uint8)
+    step = Step(
+        np.where,
+        node.reset,
+        lambda u: u > level if node.strict else u >= level,
+        cols(c.back),
+        factor(node.leak),
+        None if node.synapse is None else factor(1.0 if node.synapse == "ramp" else node.synapse),
+    )
+    shape = x.shape[1:]
+    state = State(np.zeros(shape) + cols(c.start), 0.0, np.zeros(shape, bool))
+    fired = np.zeros((steps, *shape), np.uint8)
     for t in range(steps):
         drive = x[t if len(x) > 1 else 0] + cols(c.bias[t] if c.bias.ndim == 2 else c.bias)
-        if synapse is not None:
-            drive = i = drive if i is None else float(synapse) * i + drive
-        u = np.where(done, v, node.leak * v + drive)
+        u, fired[t] = step(state, drive)
         if potentials is not None:
             potentials.append(u)
-        spike = (u > level if node.strict else u >= level) & ~done
-        fired[t] = spike
-        v = u
-        if node.reset == "subtract":
-            v = u - back * spike
-        elif node.reset == "zero":
-            v = np.where(spike, 0.0, u)
-        elif node.reset == "once":
-            done |= spike
     if isinstance(node, FloatNeuron) and node.delay:
         fired = np.concatenate([np.zeros_like(fired[:1]), fired[:-1]])
-    return fired, v
+    return fired, state.v
 
 
 def reference(
     network: FloatNetwork,
-    node: FloatNeuron | FloatReadout,
+    node: FloatNeurons,
     streams: dict[str, np.ndarray],
     size: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -284,16 +222,14 @@ def reference(
 
 
 def real_drive(
-    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
+    network: FloatNetwork, node: FloatNeurons, streams: dict[str, np.ndarray]
 ) -> np.ndarray:
     """The real input x of a neuron: weighted sums behind bias and batch norm, plus spikes, behind
     the neuron's own batch norm."""
     return _drive(network, node, streams) + worth_of(network, node).offset.reshape(-1, 1, 1)
 
 
-def _drive(
-    network: FloatNetwork, node: FloatNeuron | FloatReadout, streams: dict[str, np.ndarray]
-) -> np.ndarray:
+def _drive(network: FloatNetwork, node: FloatNeurons, streams: dict[str, np.ndarray]) -> np.ndarray:
     """The real input without what is added at every step."""
     total: np.ndarray | None = None
     for name in node.inputs:
@@ -381,17 +317,17 @@ def order_of(
 
 def walk(
     network: FloatNetwork, images: np.ndarray
-) -> Iterator[tuple[FloatNeuron | FloatReadout, dict[str, np.ndarray]]]:
+) -> Iterator[tuple[FloatNeurons, dict[str, np.ndarray]]]:
     """Each neuron layer and readout with the streams computed so far (integer units)."""
     streams: dict[str, np.ndarray] = {}
     for node in network.nodes:
         if isinstance(node, FloatInput):
             streams[node.name] = input_stream(node, images, network.steps)
-        elif isinstance(node, FloatPool):
-            streams[node.name] = pool(node, streams[node.input])
-        elif isinstance(node, FloatMerge):
-            parts = [streams[n] for n in node.inputs]
-            streams[node.name] = join(node, parts, merge_shifts(network, node))
+        elif isinstance(node, StreamMaker):
+            made = node.stream(network.amplitudes(node))
+            parts = [streams[i].astype(np.uint32) for i in node.inputs]
+            stream = made.compute(np, parts)
+            streams[node.name] = stream.astype(np.min_scalar_type(int(stream.max(initial=0))))
         elif isinstance(node, FloatReadout):
             yield node, streams
         elif isinstance(node, FloatNeuron):

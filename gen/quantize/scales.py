@@ -3,12 +3,11 @@
 import numpy as np
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
-    FloatLinear,
     FloatNetwork,
-    FloatNeuron,
+    FloatNeurons,
     FloatNode,
     FloatReadout,
+    Weighted,
 )
 from sterna.gen.quantize.neuron_rules import Unit
 from sterna.gen.quantize.reference import worth_of
@@ -17,7 +16,6 @@ from sterna.golden.rule import MAX_SHIFT
 
 __all__ = ["trits_of", "find_unit"]
 
-Weighted = FloatConv2d | FloatLinear
 SAME = 1e-4  # relative difference up to which two scales of one channel are one
 
 
@@ -55,7 +53,7 @@ def trits_of(node: Weighted) -> np.ndarray:
 
 def find_unit(
     network: FloatNetwork,
-    node: FloatNeuron | FloatReadout,
+    node: FloatNeurons,
     trits: dict[str, np.ndarray],
     maximum: dict[str, int],
 ) -> tuple[Unit, dict[str, np.ndarray]]:

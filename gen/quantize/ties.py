@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
+from sterna.gen.quantize.float_network import (
+    FloatNeurons,
+    FloatReadout,
+)
 
 __all__ = [
     "TIE",
@@ -29,8 +32,6 @@ __all__ = [
 
 TIE = 1e-6  # of the larger side of a comparison: some roundings of float32
 MOST_TIE = 1e-3  # of a unit: no sum of integers is mistaken for its neighbour
-
-AnyNeuron = FloatNeuron | FloatReadout
 
 
 def tie_width(size: Any, xp: ModuleType = np, unit: float = 1.0) -> Any:
@@ -53,13 +54,13 @@ def is_whole(a: np.ndarray) -> bool:
     return bool(np.all(a == np.round(a)))
 
 
-def bias_in_start(node: AnyNeuron) -> bool:
+def bias_in_start(node: FloatNeurons) -> bool:
     """True where all steps' biases may be added before t = 0: a membrane that only sums."""
     plain = node.leak == 1.0 and node.synapse is None
     return isinstance(node, FloatReadout) and node.mode == "membrane" and plain
 
 
-def bias_in_threshold(node: AnyNeuron, steps: int) -> bool:
+def bias_in_threshold(node: FloatNeurons, steps: int) -> bool:
     """True where no step hears of another, so that all that is added moves the threshold; but of
     readouts whose membranes count."""
     if isinstance(node, FloatReadout) and node.mode != "count":
@@ -83,7 +84,7 @@ class InUnits:
     tie: np.ndarray
 
 
-def in_units(node: AnyNeuron, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
+def in_units(node: FloatNeurons, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
     """``node`` in units of ``size`` (O,), > 0, with the layer's real input ``offset`` (O,)."""
     per = 1.0 / size
 

@@ -70,7 +70,7 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(key):
-                if not _whole(place):
+                if self.there(key) is None:
                     _remove(place)
                     if flock.THERE:  # of a build that was killed: its lock is ours now
                         for left in self.folder.glob(f"{key}.*.new"):
@@ -83,14 +83,20 @@ class Cache:
                     finally:
                         shutil.rmtree(work, ignore_errors=True)
                     self._prune(keep=key)
-                else:
-                    with contextlib.suppress(OSError):
-                        os.utime(place / _MANIFEST)
         except OSError as error:
             raise FileError(
                 f"the {self.what} {self.folder} cannot be used: {error.strerror or error}; "
                 "set STERNA_CACHE to a folder with free space"
             ) from error
+        return place
+
+    def there(self, key: str) -> Path | None:
+        """The folder of ``key``; None where there is no whole one."""
+        place = self.folder / key
+        if not _whole(place):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(place / _MANIFEST)
         return place
 
     @contextlib.contextmanager

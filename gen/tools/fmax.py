@@ -10,7 +10,8 @@ from typing import Any
 
 from sterna.gen.device.family import FAMILIES
 from sterna.gen.tools.block_ram_registers import use_output_registers
-from sterna.gen.tools.programs import Stop, run_tool, side_by_side
+from sterna.gen.tools.kept_runs import run_kept
+from sterna.gen.tools.programs import Stop, side_by_side
 from sterna.gen.tools.yosys import bring, module_ports, synth
 from sterna.golden.errors import DesignError, UsageError
 
@@ -106,10 +107,13 @@ def _placed(
     assert placer is not None
     arguments = ["--json", f"{WRAPPER}_ecp5.json", "--report", report, "--seed", str(seed)]
     arguments += ["--speed", "6", "--timing-allow-fail", "--lpf-allow-unconstrained", "--quiet"]
-    run_tool(
+    # The constraints, where there are any, follow from the arguments.
+    run_kept(
         placer.program,
         [*arguments, *placer.options, *settings],
         folder,
+        reads=[f"{WRAPPER}_ecp5.json"],
+        makes=[report],
         log=f"fmax_{seed}.log",
         timeout=timeout,
         stop=stop,

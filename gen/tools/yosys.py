@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.device.family import TARGETS
-from sterna.gen.tools.programs import provenance, run_tool
+from sterna.gen.tools.kept_runs import run_kept
+from sterna.gen.tools.programs import provenance
 from sterna.golden.errors import DesignError, FileError, UsageError
 
 __all__ = ["bring", "count", "module_ports", "synth"]
@@ -61,18 +62,30 @@ def synth(
     how = TARGETS[target]
     folder = Path(build_dir)
     stem, more = f"{top}_{target}", "".join(f" {option}" for option in options)
-    script = [f"read_verilog {name}" for name in bring(verilog, folder)]
+    sources = bring(verilog, folder)
+    script = [f"read_verilog {name}" for name in sources]
     script += [command.format(top=top, options=more) for command in how.script]
     script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
+    makes = [f"{stem}_stat.json"]
     if netlist:
+        makes.append(f"{stem}.v")
         script.append(f"write_verilog -noattr {stem}.v")
     if json_netlist:
+        makes.append(f"{stem}.json")
         if how.selected:
             script += ["autoname", f"select {top}", f"write_json -selected {stem}.json"]
         else:
             script.append(f"write_json {stem}.json")
     (folder / f"{stem}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
-    run_tool("yosys", ["-Q", "-s", f"{stem}.ys"], folder, log=f"{stem}.log", timeout=timeout)
+    run_kept(
+        "yosys",
+        ["-Q", "-s", f"{stem}.ys"],
+        folder,
+        reads=[f"{stem}.ys", *sources],
+        makes=makes,
+        log=f"{stem}.log",
+        timeout=timeout,
+    )
     text = (folder / f"{stem}_stat.json").read_text(encoding="utf-8")
     report = json.loads(text[text.index("{") :])
     design = report["design"]

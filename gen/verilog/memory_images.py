@@ -15,6 +15,7 @@ from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import declared_values
 from sterna.golden.errors import DesignError
 from sterna.golden.files import structure_id, structure_text, weights_id
+from sterna.golden.names import params_name, weights_name
 from sterna.golden.network import Network
 from sterna.golden.weights_image import pack_weights_image
 from sterna.hw.core.conv_spec import ConvSpec
@@ -29,12 +30,10 @@ __all__ = [
     "ident_image",
     "mem_texts",
     "memory_images",
-    "params_name",
     "region_words",
     "rom_crc",
     "structure_difference",
     "weights_image",
-    "weights_name",
 ]
 
 
@@ -105,16 +104,6 @@ def structure_difference(network: Network, built: Network, where: str) -> str | 
 def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) < 60 else text[:57] + "..."
-
-
-def weights_name(node: str) -> str:
-    """The name of a weighted node's memory, in every file."""
-    return f"{node}_weights"
-
-
-def params_name(core: str) -> str:
-    """The name of the parameter memory of a neuron, after its main core."""
-    return f"{core}_params"
 
 
 def memory_images(network: Network, design: Design) -> list[MemoryImage]:

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
-from sterna.gen.verilog.memory_images import params_name, weights_name
 from sterna.golden.fabric import fabric_of
+from sterna.golden.names import params_name, weights_name
 from sterna.golden.network import Network
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec

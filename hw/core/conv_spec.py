@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 from sterna.golden.errors import DesignError
 from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
@@ -40,6 +41,7 @@ class ConvSpec:
     input) exclude others, shortcuts, a readout and parameters of every step.
     """
 
+    stalls: ClassVar[bool] = True
     front: FrontSpec
     params: NeuronParams
     out_pb: int = 1
@@ -70,6 +72,11 @@ class ConvSpec:
                     f"node '{s.name}': a shortcut of {s.edge.lanes} lanes, {s.edge.planes} planes "
                     f"and {s.edge.channels} channels; (pe, planes, channels) are {wanted}"
                 )
+
+    @property
+    def geometries(self) -> tuple[Geometry, ...]:
+        """Of its line buffers."""
+        return tuple(f.geometry for f in self.fronts)
 
     @property
     def geometry(self) -> Geometry:

@@ -1,6 +1,7 @@
 """Pooling core: sum, or, first, over any window and stride, on planes as they come."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -25,6 +26,7 @@ class PoolSpec:
     """geometry: window over the input (pb a multiple of ``bits``). mode: sum, or, first.
     bits, out_bits: of one value before and after; steps: T."""
 
+    stalls: ClassVar[bool] = True
     geometry: Geometry
     mode: str
     bits: int
@@ -37,6 +39,11 @@ class PoolSpec:
                 f"a pool needs whole values in a beat: pb {self.geometry.edge.pb} is not a "
                 f"multiple of {self.bits} bits"
             )
+
+    @property
+    def geometries(self) -> tuple[Geometry, ...]:
+        """Of its line buffers."""
+        return (self.geometry,)
 
     @property
     def beat_steps(self) -> int:

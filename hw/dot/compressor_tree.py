@@ -9,7 +9,7 @@ the cheapest of all plans tried, by a LUT cost model of the family (`TreeShape`)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -59,27 +59,31 @@ class TreePlan:
     cost: int
 
 
+@dataclass(frozen=True)
+class _Level:
+    """Of a draft. counters: of each column the inputs of its counters; adders: of each pair of rows
+    the columns that are made, from .. to. Neither: a register and nothing else."""
+
+    counters: Sequence[Sequence[int]] = ()
+    adders: Sequence[tuple[int, int]] = ()
+
+
 @dataclass
 class _Draft:
-    """A plan under construction: columns of ids, and how deep the logic is since a register."""
+    """A plan under construction, by the heights of its columns alone: enough to know what it
+    costs. ``depth``: how deep the logic is since a register."""
 
-    columns: list[list[int]]
+    heights: list[int]
     shape: TreeShape
     depth: int
-    stages: list[Stage] = field(default_factory=list)
+    levels: list[_Level] = field(default_factory=list)
     cost: int = 0
-    ids: int = 0
-
-    def new(self) -> int:
-        self.ids += 1
-        return self.ids - 1
-
-    def alive(self) -> tuple[int, ...]:
-        return tuple(bit for column in self.columns for bit in column)
+    latency: int = 0
 
     def register(self) -> None:
         """A register behind the last stage (an empty one behind the leaves)."""
-        self.stages.append(Stage((), True, self.alive()))
+        self.levels.append(_Level())
+        self.latency += 1
         self.depth = 0
 
     def reserve(self, levels: int) -> None:
@@ -89,95 +93,122 @@ class _Draft:
 
     def count(self, arities: tuple[int, ...]) -> bool:
         """One level of counters; False (and nothing done) where no column is tall enough."""
-        width = len(self.columns)
-        if max(map(len, self.columns)) < max(3, min(arities)):
+        width = len(self.heights)
+        if max(self.heights) < max(3, min(arities)):
             return False
         self.reserve(1)
-        after: list[list[int]] = [[] for _ in range(width + 3)]
-        made: list[Counter] = []
-        for k, column in enumerate(self.columns):
-            left = column
+        after, made = [0] * (width + 3), [[] for _ in range(width)]
+        for k, left in enumerate(self.heights):
             for arity in arities:
-                while len(left) >= arity:
-                    taken, left = left[:arity], left[arity:]
-                    outputs = tuple(self.new() for _ in range(arity.bit_length()))
-                    made.append(Counter(tuple(taken), outputs))
-                    self.cost += self.shape.counters[arity]
-                    for j, bit in enumerate(outputs):
-                        after[k + j].append(bit)
-            after[k] = left + after[k]
-        self.columns = after[:width]
-        self.stages.append(Stage(tuple(made), False, self.alive()))
+                counters, left = divmod(left, arity)
+                made[k] += [arity] * counters
+                self.cost += counters * self.shape.counters[arity]
+                for j in range(arity.bit_length()):
+                    after[k + j] += counters
+            after[k] += left
+        self.heights = after[:width]
+        self.levels.append(_Level(counters=made))
         return True
 
     def add(self) -> None:
         """One level of row adders: pairs of rows become one row each."""
-        width = len(self.columns)
+        width = len(self.heights)
         self.reserve(self.shape.leaf_levels)
-        rows = [
-            [column[r] if r < len(column) else None for column in self.columns]
-            for r in range(max(map(len, self.columns)))
-        ]
-        after: list[list[int]] = [[] for _ in range(width)]
-        made: list[Adder] = []
-        for one, two in zip(rows[::2], [*rows[1::2], None]):
-            both = two or [None] * width
+        after, made = [0] * width, []
+        for row in range(0, max(self.heights), 2):
             # Below the lowest pair of bits there is nothing to add, nor above the last bit.
-            pairs = [k for k in range(width) if one[k] is not None and both[k] is not None]
-            low = pairs[0] if pairs else width
-            top = max(k + 1 for k in range(width) if one[k] is not None or both[k] is not None)
-            if not pairs:
-                top = low
-            ends = min(top + 1, width) if pairs else low
-            outputs = [self.new() for _ in range(low, ends)]
-            if pairs:
-                made.append(Adder(tuple(one[low:ends]), tuple(both[low:ends]), tuple(outputs)))
+            low = next((k for k, h in enumerate(self.heights) if h > row + 1), width)
+            top = max(k + 1 for k, h in enumerate(self.heights) if h > row)
+            ends = min(max(low, top + 1), width)
+            if low < ends:
                 luts = top - low + (self.shape.carry_out if ends > top else 0)
                 self.cost += -(-luts // self.shape.grain) * self.shape.grain
-            for k in range(width):
-                if low <= k < ends:
-                    after[k].append(outputs[k - low])
-                else:
-                    after[k] += [bit for bit in (one[k], both[k]) if bit is not None]
-        self.columns = after
-        self.stages.append(Stage(tuple(made), True, self.alive()))
+            for k, h in enumerate(self.heights):
+                after[k] += 1 if low <= k < ends else max(0, min(h - row, 2))
+            made.append((low, ends))
+        self.heights = after
+        self.levels.append(_Level(adders=made))
+        self.latency += 1
         self.depth = 0
 
+    def finished(self) -> "_Draft":
+        """The same, with row adders until there is one row."""
+        out = replace(self, levels=[*self.levels])
+        while max(out.heights) > 1:
+            out.add()
+        if out.depth:
+            out.register()
+        return out
 
-def _draft(
-    heights: tuple[int, ...],
-    width: int,
-    shape: TreeShape,
-    depth: int,
-    levels: int,
-    arities: tuple[int, ...],
-) -> TreePlan | None:
-    draft = _Draft([], shape, depth)
-    draft.columns = [[draft.new() for _ in range(h)] for h in (*heights, *[0] * width)[:width]]
-    leaves = tuple(tuple(column) for column in draft.columns)
-    for _ in range(levels):
-        if not draft.count(arities):
-            return None
-    while max(map(len, draft.columns)) > 1:
-        draft.add()
-    if draft.depth:
-        draft.register()
-    result = tuple(column[0] if column else None for column in draft.columns)
-    latency = sum(stage.register for stage in draft.stages)
-    return TreePlan(leaves, tuple(draft.stages), result, latency, draft.cost)
+
+class _Planner:
+    """The plan of a draft: its bits, by ids in the columns they stand in."""
+
+    def __init__(self, heights: Sequence[int]) -> None:
+        self.ids = 0
+        self.columns = [[self._new() for _ in range(h)] for h in heights]
+
+    def _new(self) -> int:
+        self.ids += 1
+        return self.ids - 1
+
+    def plan(self, draft: _Draft) -> TreePlan:
+        leaves = tuple(tuple(column) for column in self.columns)
+        stages: list[Stage] = []
+        for level in draft.levels:
+            counters = bool(level.counters)
+            items = self._counters(level.counters) if counters else self._adders(level.adders)
+            alive = tuple(bit for column in self.columns for bit in column)
+            stages.append(Stage(items, not counters, alive))
+        result = tuple(column[0] if column else None for column in self.columns)
+        return TreePlan(leaves, tuple(stages), result, draft.latency, draft.cost)
+
+    def _counters(self, level: Sequence[Sequence[int]]) -> tuple[Counter, ...]:
+        width = len(self.columns)
+        after: list[list[int]] = [[] for _ in range(width + 3)]
+        made: list[Counter] = []
+        for k, (left, arities) in enumerate(zip(self.columns, level)):
+            for arity in arities:
+                taken, left = left[:arity], left[arity:]
+                outputs = tuple(self._new() for _ in range(arity.bit_length()))
+                made.append(Counter(tuple(taken), outputs))
+                for j, bit in enumerate(outputs):
+                    after[k + j].append(bit)
+            after[k] = left + after[k]
+        self.columns = after[:width]
+        return tuple(made)
+
+    def _adders(self, level: Sequence[tuple[int, int]]) -> tuple[Adder, ...]:
+        if not level:
+            return ()
+        after: list[list[int]] = [[] for _ in self.columns]
+        made: list[Adder] = []
+        for row, (low, ends) in zip(range(0, 2 * len(level), 2), level):
+            pairs = [(c[row : row + 2] + [None, None])[:2] for c in self.columns]
+            outputs = [self._new() for _ in range(low, ends)]
+            if outputs:
+                one, two = zip(*pairs[low:ends])
+                made.append(Adder(one, two, tuple(outputs)))
+            for k, pair in enumerate(pairs):
+                here = low <= k < ends
+                after[k] += [outputs[k - low]] if here else [b for b in pair if b is not None]
+        self.columns = after
+        return tuple(made)
 
 
 @lru_cache(maxsize=4096)
 def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> TreePlan:
     shape = fabric_of(family).tree
-    plans: list[TreePlan] = []
+    heights = (*heights, *[0] * width)[:width]
+    drafts: list[_Draft] = []
     for arities in shape.tried:
-        for levels in range(32):
-            draft = _draft(heights, width, shape, depth, levels, arities)
-            if draft is None:
+        draft = _Draft([*heights], shape, depth)
+        drafts.append(draft.finished())
+        for _ in range(31):
+            if not draft.count(arities):
                 break
-            plans.append(draft)
-    return min(plans, key=lambda p: (p.cost, p.latency))
+            drafts.append(draft.finished())
+    return _Planner(heights).plan(min(drafts, key=lambda d: (d.cost, d.latency)))
 
 
 def plan(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
+from typing import ClassVar
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
@@ -23,6 +24,7 @@ class MergeSpec:
     """What meets and how. Refusals name only values; the caller names the node.
 
     Attributes:
+        stalls: whether the core says when it waits for room at its output.
         mode: of :data:`MERGE_MODES`; 'andnot' is the first and not the second.
         inputs: an edge an input: equal lanes, and equal whole steps a beat (``pb / bits``). Equal
             channels, but for 'concat', where lanes divide the channels of each.
@@ -33,6 +35,7 @@ class MergeSpec:
         pixels: of the map.
     """
 
+    stalls: ClassVar[bool] = False
     mode: str
     inputs: tuple[Edge, ...]
     bits: tuple[int, ...]
@@ -87,6 +90,11 @@ class MergeSpec:
             raise DesignError(f"values of {widest} bits do not fit {self.out_bits}")
 
     @property
+    def geometries(self) -> tuple[()]:
+        """Of its line buffers: it has none."""
+        return ()
+
+    @property
     def beat_steps(self) -> int:
         """Whole steps of a beat, k."""
         return self.inputs[0].pb // self.bits[0]
@@ -104,6 +112,10 @@ class MergeSpec:
     def interval(self) -> int:
         """Clocks an image: a beat a clock; the output has at least as many as any input."""
         return self.pixels * self.out_edge.beats_per_pixel
+
+    def law(self) -> dict[str, int]:
+        """Its clocks by their reason, as of other cores."""
+        return {"output": self.interval}
 
 
 class SpikingMerge(wiring.Component):

@@ -1,7 +1,8 @@
 """The top of a network: AXI4-Stream in and out, the graph of cores, and the AXI4-Lite slave."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -27,11 +28,19 @@ from sterna.hw.stream.gearbox import Gearbox
 from sterna.hw.stream.merge import MergeSpec, SpikingMerge
 from sterna.hw.stream.skip_fifo import SkipFifo
 
-__all__ = ["Branch", "CoreInstance", "NetworkTop", "TopSpec", "input_ports"]
+__all__ = ["CORES", "Branch", "CoreInstance", "CoreSpec", "NetworkTop", "TopSpec", "input_ports"]
 
 AXIL_BITS = 16
 FIXED = ("image_input", "control", "result")
 """Submodules of every top."""
+CoreSpec = ConvSpec | PoolSpec | MergeSpec
+CORES: dict[type[CoreSpec], Callable[..., Any]] = {
+    ConvSpec: SpikingConv,
+    PoolSpec: SpikingPool,
+    MergeSpec: SpikingMerge,
+}
+"""The component of each core, by its specification, which has also: ``out_edge``, ``geometries``,
+``stalls``, ``law``."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class CoreInstance:
 
     name: str
     target: str
-    spec: ConvSpec | PoolSpec | MergeSpec
+    spec: CoreSpec
     branches: tuple[Branch, ...]
 
 
@@ -145,7 +154,7 @@ class NetworkTop(wiring.Component):
             in_flight=spec.flight,
         )
         self.regions = sum(1 + len(c.fronts) for c in convs if c.param_region is not None)
-        counted = [c for c in spec.cores if not (spec.compact or isinstance(c.spec, MergeSpec))]
+        counted = [c for c in spec.cores if c.spec.stalls and not spec.compact]
         self.control = ControlPlane(
             spec.structure_id,
             spec.weights_id,
@@ -227,7 +236,7 @@ class NetworkTop(wiring.Component):
         stalls, ready, buffers = [], [], 0
         at = self.image.o
         for instance, called in zip(spec.cores, self._core_names, strict=True):
-            core = _core(instance.spec)
+            core = CORES[type(instance.spec)](instance.spec)
             m.submodules[called] = core
             for n, (branch, port) in enumerate(
                 zip(instance.branches, input_ports(core), strict=True)
@@ -252,7 +261,7 @@ class NetworkTop(wiring.Component):
                 wiring.connect(m, at, port)
             at = core.o
             waiting[instance.target] = self._spread(m, instance.target, at)
-            if isinstance(core, SpikingConv | SpikingPool):
+            if instance.spec.stalls:
                 stalls.append(core.stalled)
             if isinstance(core, SpikingConv) and core.expanded:
                 ready.append(core.ready)
@@ -297,13 +306,7 @@ class NetworkTop(wiring.Component):
         ]
 
 
-def _core(spec: ConvSpec | PoolSpec | MergeSpec) -> SpikingConv | SpikingPool | SpikingMerge:
-    if isinstance(spec, MergeSpec):
-        return SpikingMerge(spec)
-    return SpikingConv(spec) if isinstance(spec, ConvSpec) else SpikingPool(spec)
-
-
-def input_ports(core: SpikingConv | SpikingPool | SpikingMerge) -> list[stream.Interface]:
+def input_ports(core: wiring.Component) -> list[stream.Interface]:
     """Stream inputs of a core: of a neuron the weighted ones (``i``, ``i_1`` ...), then the
     shortcuts (``s_0`` ...); of a merge ``i_0``, ``i_1`` ..."""
     names = [n for n in core.signature.members if n == "i" or n[:2] in ("i_", "s_")]

@@ -223,6 +223,9 @@ _CASES = {
     "lif": _Case({"leak": Decay(2)}, {**_T, **_B, "reset_by": (-1, 4)}),
     "lif_half": _Case({"leak": Decay(1), "reset": "zero"}, {**_T, **_V}),
     "lif_two": _Case({"leak": Decay(1, 3), "fraction_bits": 2}, {**_T, **_B}),
+    "lif_any": _Case({"leak": Decay(ratio=(11, 5)), "fraction_bits": 1}, {**_T, **_V}),
+    "lif_any_zero": _Case({"leak": Decay(ratio=(9, 5)), "reset": "zero"}, {**_T, **_B}),
+    "synapse_any": _Case({"synapse": Decay(ratio=(11, 5)), "leak": Decay(2)}, {**_T, **_B}),
     "lif_slow": _Case({"leak": Decay(5)}, {**_T, **_B}, steps=4),
     "once": _Case({"reset": "once", "leak": Decay(3)}, {**_T, **_B}),
     "delay": _Case({"delay": 1}, {**_T, "reset_by": (0, 4)}, gaps=1),
@@ -250,6 +253,11 @@ def _proofs() -> list[Proof]:
                 "two",
                 "1 - 2**-1 - 2**-k and others",
                 [Decay(1, 2), Decay(1, 3), Decay(3, 2), Decay(2, 6), Decay(12, 1)],
+            ),
+            (
+                "any",
+                "num / 2**shift of up to seven signed digits",
+                [Decay(ratio=r) for r in ((1, 3), (3686, 12), (2731, 12), (1, 12), (77, 7))],
             ),
         )
     ]

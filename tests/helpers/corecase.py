@@ -9,7 +9,7 @@ from streamtest import edge_beats, run_streams
 from sterna.gen.design.design import Design
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.coding import encode
 from sterna.golden.exact import run
 from sterna.golden.network import Linear, Network, Neuron, Readout

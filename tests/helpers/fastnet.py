@@ -7,7 +7,7 @@ from fuzzdag import GraphLimits, _GraphBuilder, random_graph
 from fuzzrun import random_folding
 
 from sterna.gen.design.design import Design
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Network

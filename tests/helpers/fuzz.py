@@ -130,6 +130,9 @@ def _weights(draw: Seeded, shape: tuple[int, ...], kind: str) -> np.ndarray:
 
 
 def _decay(draw: Seeded) -> Decay:
+    if draw.chance(30):  # any num/2**shift
+        shift = draw.integer(1, 12)
+        return Decay(ratio=(draw.integer(0, (1 << shift) - 1), shift))
     k1 = draw.integer(1, 5)
     return Decay(k1, draw.integer(k1 + 1, 8)) if draw.chance(40) else Decay(k1)
 

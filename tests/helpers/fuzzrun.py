@@ -22,7 +22,7 @@ from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import legal_folding, weight_rows_of
 from sterna.gen.design.top_spec import top_spec
 from sterna.gen.fold.candidates import bank_choices, read_choices
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.tools.cache import Cache

@@ -9,7 +9,9 @@ from math import floor
 
 
 def plain_decay(x, decay):
-    """x * (1 - 2**-k1 [- 2**-k2]) rounded half up."""
+    """x * (1 - 2**-k1 [- 2**-k2]), or x * num / 2**shift, rounded half up."""
+    if decay.ratio is not None:
+        return floor(x * Fraction(decay.ratio[0], 2 ** decay.ratio[1]) + Fraction(1, 2))
     factor = 1 - Fraction(1, 2**decay.k1) - (Fraction(1, 2**decay.k2) if decay.k2 else 0)
     return floor(x * factor + Fraction(1, 2))
 

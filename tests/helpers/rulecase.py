@@ -19,7 +19,8 @@ def rules(draw, steps=8, channels=3, weighted=1, spikes=0):
     exponents = st.tuples(st.integers(1, 6), st.none() | st.integers(2, 8)).filter(
         lambda k: k[1] is None or k[1] > k[0]
     )
-    decays = exponents.map(lambda k: Decay(*k))
+    ratios = st.integers(1, 12).flatmap(lambda s: st.tuples(st.integers(0, 2**s - 1), st.just(s)))
+    decays = exponents.map(lambda k: Decay(*k)) | ratios.map(lambda r: Decay(ratio=r))
     maybe = lambda make: make() if draw(st.booleans()) else None  # noqa: E731
     return NeuronRule(
         threshold=array(channels),

@@ -7,7 +7,7 @@ import numpy as np
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.instances import core_instances
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.hw.top.network_top import CoreInstance

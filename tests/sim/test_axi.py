@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.csr import ADDRESS, FLAG_EARLY, FLAG_LATE, ID

@@ -7,7 +7,7 @@ import pytest
 from memsbench import contents, differ
 
 from sterna.gen.tools.block_ram_registers import use_output_registers
-from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.yosys import synth
 
 # Names of memories say what is behind the register of their read port.
@@ -68,7 +68,8 @@ def changed(folder: Path, netlist: str) -> bool:
     """Whether the netlist in a JSON file computes something else than the memories."""
     script = f"read_json {netlist}\nhierarchy -top mems\nwrite_verilog -noattr cells.v\n"
     (folder / "write.ys").write_text(script)
-    run_tool("yosys", ["-Q", "-s", "write.ys"], folder, log="write.log")
+    words, reads = ["-Q", "-s", "write.ys"], ["write.ys", netlist]
+    run_kept("yosys", words, folder, reads=reads, makes=["cells.v"], log="write.log")
     return differ(folder, MEMORIES, (folder / "cells.v").read_text())
 
 

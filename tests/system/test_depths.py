@@ -15,7 +15,7 @@ from repo import EXAMPLES
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.top_spec import top_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden import files

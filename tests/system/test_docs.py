@@ -114,7 +114,7 @@ def test_the_map_of_rooms_is_the_one_that_imports_are_held_to() -> None:
     assert told == packaging.ROOMS
 
 
-PACKAGES = "golden|gen|hw|sim|host|train"
+PACKAGES = "golden|gen|hw|sim|host|train|front"
 FOLDERS = f"{PACKAGES}|sterna|tests|benchmarks|examples|docs"
 
 

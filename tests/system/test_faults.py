@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden import files

@@ -17,7 +17,7 @@ from fuzzrun import BIG, TINY, clocks_differ
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.top_spec import top_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.flight import horizon
 from sterna.gen.model.tokens import TokenModel, settled
 from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text

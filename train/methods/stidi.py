@@ -27,15 +27,13 @@ from torch.nn import functional as F
 
 from sterna.gen.quantize.float_network import (
     BatchNorm,
-    FloatConv2d,
     FloatInput,
-    FloatLinear,
     FloatNetwork,
     FloatNeuron,
     FloatNode,
     FloatPool,
     FloatReadout,
-    sources,
+    Weighted,
 )
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train.methods.timing import encode_latency, fire, firing_times, ramp
@@ -45,7 +43,6 @@ from sterna.train.module.rounding import least_threshold, nearest_step
 __all__ = ["RULES", "Stidi", "TimingModule", "make_module", "read_stidi", "rescaled"]
 
 RULES = ("exact", "local")
-Weighted = FloatConv2d | FloatLinear
 LEAST = 0.05  # slope of an output, in thresholds a step, where its firing time is linearised
 FIRST_GAIN = 0.3  # of the readout, in deviations of its membranes
 EPS = 1e-5
@@ -307,7 +304,7 @@ def _check(network: FloatNetwork) -> None:
         )
     readers: dict[str, list[str]] = {}
     for node in network.nodes:
-        for name in sources(node):
+        for name in node.inputs:
             readers.setdefault(name, []).append(node.name)
     for node in network.nodes:
         if isinstance(node, FloatNeuron | FloatReadout):

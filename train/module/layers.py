@@ -30,7 +30,6 @@ from sterna.gen.quantize.float_network import (
     FloatNode,
     FloatPool,
     FloatReadout,
-    sources,
 )
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import show
@@ -119,7 +118,7 @@ class Layers:
             name = stack.pop()
             if name not in wanted:
                 wanted.add(name)
-                stack.extend(sources(by_name[name]))
+                stack.extend(by_name[name].inputs)
         return [n for n in self.nodes if n.name in wanted]
 
     def _draw(self, *shape: int) -> np.ndarray:

@@ -7,19 +7,17 @@ import torch
 from torch import Tensor
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
-    FloatLinear,
     FloatMerge,
     FloatNetwork,
     FloatNeuron,
     FloatReadout,
+    Weighted,
 )
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
 
 __all__ = ["Scales", "find_scales", "merge"]
 
-Weighted = FloatConv2d | FloatLinear
 SAME = 1e-4  # relative difference up to which a ratio counts as whole, as in gen.quantize.scales
 
 

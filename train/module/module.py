@@ -15,17 +15,15 @@ from torch.nn import functional as F
 
 from sterna.gen.quantize.float_network import (
     BatchNorm,
-    FloatConv2d,
     FloatInput,
-    FloatLinear,
     FloatMerge,
     FloatNetwork,
     FloatNeuron,
     FloatNode,
     FloatPool,
     FloatReadout,
+    Weighted,
 )
-from sterna.gen.quantize.reference import merge_shifts
 from sterna.golden.coding import encode
 from sterna.golden.errors import NetworkError
 from sterna.golden.network import Input
@@ -46,7 +44,6 @@ from sterna.train.module.weights import (
 
 __all__ = ["BN_MOMENTUM", "LEAST_GAIN", "SpikingModule"]
 
-Weighted = FloatConv2d | FloatLinear
 BN_MOMENTUM = 0.1
 LEAST_GAIN = 0.01  # of batch norms and readouts whose sign must stay
 
@@ -93,7 +90,7 @@ class SpikingModule(nn.Module):
         self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
         for node in network.nodes:
             if isinstance(node, FloatMerge):
-                merge_shifts(network, node)  # refused now, not after hours of training
+                node.shifts(network.amplitudes(node))  # refused now, not after hours of training
                 if nq is not None:
                     check_convertible(node)
             elif isinstance(node, Weighted):
@@ -190,7 +187,8 @@ class SpikingModule(nn.Module):
             elif isinstance(node, FloatMerge):
                 parts = [streams[n] for n in node.inputs]
                 amplitude = 1.0 if folded else self.network.amplitude[node.name]
-                shifts = merge_shifts(self.network, node) if folded else (0,) * len(parts)
+                amplitudes = self.network.amplitudes(node)
+                shifts = node.shifts(amplitudes) if folded else (0,) * len(parts)
                 streams[node.name] = merge(node, parts, shifts, amplitude)
             elif isinstance(node, FloatNeuron):
                 streams[node.name] = run(node, streams)

@@ -69,11 +69,12 @@ def _check_rule(where: str, key: str, node: type, table: Any, real: bool) -> Non
         if (what := _wrong_setting(key, name, value)) is not None:
             raise UsageError(f"{where}: {key} {name} {value!r} is not {what}; correct it")
         if name in ("leak", "synapse") and value not in ("ramp", 1) and not real:
-            near = nearest_decay(value).factor
-            if abs(near - value) > 1e-9:
+            near = nearest_decay(value)
+            factor = 1.0 if near is None else near.factor
+            if abs(factor - value) > 1e-9:
                 raise UsageError(
-                    f"{where}: {key} {name} {value!r} is not 1 - 2**-k1 [- 2**-k2], 0 or 1, which "
-                    f"hardware has; write the nearest, {near}"
+                    f"{where}: {key} {name} {value!r} is no whole number of 1/4096, as hardware's "
+                    f"are; write the nearest, {factor}"
                 )
     if key == "readout":
         _check_readout(where, table.get("mode", "membrane"), table.get("reset", "none"))

@@ -262,6 +262,8 @@ def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
     """The untrained FloatNetwork of a recipe: latent weights uniform in +-0.1 from ``seed``."""
     where = f"recipe '{recipe.name}'"
     d = dict(recipe.network)
+    if "latents" in d:
+        return _latents(where, recipe)
     for key in ("steps", "layers", "shape"):
         if key not in d:
             raise UsageError(f"{where}: [network] key '{key}' is missing; add it")
@@ -273,6 +275,23 @@ def build_network(recipe: Recipe, seed: int) -> FloatNetwork:
         made.add(entry)
     _check_finite(where, "network", recipe.network)
     return made.network()
+
+
+def _latents(where: str, recipe: Recipe) -> FloatNetwork:
+    """The network of a recipe that tunes an import: latents beside it, by their digest."""
+    known = {"latents", "sha256", "steps", "coding", "kind"}
+    if unknown := set(recipe.network) - known:
+        raise UsageError(f"{where}: [network] key '{min(unknown)}' does not go with latents")
+    name, digest = (str(recipe.network.get(k, "")) for k in ("latents", "sha256"))
+    if recipe.folder is None or not NAME.match(name):
+        raise UsageError(f"{where}: latents '{name}' are read from the recipe's own folder only")
+    network = FloatNetwork.load(recipe.folder / f"{name}.json")
+    if network.digest != digest:
+        raise UsageError(
+            f"{where}: {name}.json is another network than the recipe's; run the same "
+            "`sterna train --from` command again, into another folder"
+        )
+    return network
 
 
 def build_module(recipe: Recipe, network: FloatNetwork) -> SpikingModule:

@@ -7,10 +7,9 @@ import numpy as np
 
 from sterna.gen.quantize.float_network import (
     BatchNorm,
-    FloatConv2d,
-    FloatLinear,
     FloatNetwork,
     FloatNeuron,
+    Weighted,
 )
 from sterna.gen.quantize.run_record import CHECKPOINT
 from sterna.golden.errors import UsageError
@@ -21,7 +20,6 @@ from sterna.train.run.milestone import read_trained
 
 __all__ = ["earlier_run", "warmed"]
 
-Weighted = FloatConv2d | FloatLinear
 LATENT = 0.1  # mean size of latents that come from real weights; drawn ones have half
 
 

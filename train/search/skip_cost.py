@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from sterna.gen.build.report import core_rows
 from sterna.gen.design.design import Design
 from sterna.gen.design.instances import line_buffer_bits
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
 

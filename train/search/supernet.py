@@ -23,7 +23,11 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatMerge, FloatNetwork
+from sterna.gen.quantize.float_network import (
+    FloatLinear,
+    FloatMerge,
+    FloatNetwork,
+)
 from sterna.golden import flock
 from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import parse_json, read_bytes, sha256, write_atomic
@@ -40,7 +44,6 @@ LIMIT = 1 << 32
 _HEAD = {"format", "version", "of", "epochs", "adam", "digest"}
 Images = tuple[Tensor, Tensor]
 """uint8 images [B,C,H,W] and int64 labels [B]."""
-Weighted = FloatConv2d | FloatLinear
 
 
 class SuperNet:

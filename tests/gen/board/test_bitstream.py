@@ -149,10 +149,10 @@ def test_a_design_that_was_folded_anew_is_no_longer_that_of_its_bitstream(made, 
 def test_output_registers_may_be_left_alone(monkeypatch, tmp_path):
     moved = []
 
-    def run_tool(tool, arguments, folder, **_):
+    def run_kept(tool, arguments, folder, **_):
         (folder / "netlist.json").write_text("{}")
 
-    monkeypatch.setattr(place, "run_tool", run_tool)
+    monkeypatch.setattr(place, "run_kept", run_kept)
     monkeypatch.setattr(place, "use_output_registers", lambda path, top: moved.append(top))
     where, build = board("ulx3s-25f"), packed(tmp_path, "ecp5", 1)
     options = [BoardOptions(where.name), BoardOptions(where.name, output_registers=False)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from sterna.gen.build.drawing import draw, waits_for
 from sterna.gen.build.report import buffer_rows
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 

@@ -10,7 +10,7 @@ from fuzz import Limits, Seeded, random_network
 from fuzzrun import random_folding
 
 from sterna.gen.design.design import BufferDesign, Design
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate
 from sterna.golden.errors import DesignError, FileError, SternaError
 from sterna.golden.network import Linear

@@ -8,7 +8,7 @@ import pytest
 
 from sterna.gen.build.report import core_rows
 from sterna.gen.design.design import Design
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.cost import estimate
 from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words, weights_image

@@ -5,7 +5,7 @@ import pytest
 
 from sterna.gen.design.design import Design
 from sterna.gen.fold.candidates import bank_choices
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import estimate
 from sterna.golden.errors import DesignError

@@ -6,7 +6,7 @@ import pytest
 from sterna.gen.design.design import Design
 from sterna.gen.design.folding import Folding
 from sterna.gen.fold.candidates import read_choices
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import estimate
 from sterna.gen.verilog.memory_images import memory_images

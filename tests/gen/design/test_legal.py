@@ -13,7 +13,8 @@ from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import legal_folding, step_bound
 from sterna.gen.design.plan import plan
 from sterna.gen.fold.candidates import candidates
-from sterna.gen.fold.complete import fold, neuron_groups, smallest
+from sterna.gen.fold.complete import neuron_groups, smallest
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import Cost
 from sterna.golden.errors import DesignError, NetworkError

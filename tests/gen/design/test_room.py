@@ -6,7 +6,7 @@ import pytest
 from foldcase import CHAIN
 
 from sterna.gen.design.room import with_room
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 
 DESIGN = fold(CHAIN)
 STRIDE = {"c1": 1, "p": 2, "c2": 1, "f": 1}

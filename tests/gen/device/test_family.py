@@ -29,7 +29,7 @@ NAMED = {
     "gen/device/family.py": "and here",
     "gen/device/boards.py": "says which family a device is of",
     "gen/build/stage_list.py": "the family where none is asked for",
-    "gen/fold/complete.py": "the same",
+    "gen/fold/fold.py": "the same",
     "gen/fold/solve.py": "the same",
     "hw/core/front_spec.py": "the same",
     "hw/dot/compress.py": "the same",

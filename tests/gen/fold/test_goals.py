@@ -10,7 +10,7 @@ from repo import EXAMPLES
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.fold.choice import Limits
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
 from sterna.golden import files
 from sterna.golden.errors import DesignError, SternaError, UsageError

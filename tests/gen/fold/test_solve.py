@@ -8,7 +8,7 @@ from repo import EXAMPLES
 
 from sterna.gen.design.folding import Given
 from sterna.gen.design.legal import legal_folding
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.fold.search import Search
 from sterna.gen.fold.solve import HEAD_ROOM, Limits, board_limits, solve
 from sterna.gen.model.cost import estimate

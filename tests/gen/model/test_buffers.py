@@ -7,7 +7,7 @@ import pytest
 
 from sterna.gen.design.top_spec import top_spec
 from sterna.gen.device.storage import storage_depth, storage_kind
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.buffers import IMAGES, MANY, size_buffers
 from sterna.gen.model.tokens import ENDLESS, TokenModel
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Readout

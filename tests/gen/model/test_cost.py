@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from sterna.gen.device.memories import mapped
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.cost import Cost, estimate, fitted
-from sterna.gen.tools.programs import run_tool
+from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.yosys import synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.placeholders import Placeholders
@@ -79,6 +79,11 @@ def verilog_of(shape: MemoryShape, name: str, draw: random.Random) -> str:
     return text + "assign rd = q;\nendmodule\n"
 
 
+def yosys(folder, name: str) -> None:
+    reads, makes = [f"{name}.ys", f"{name}.v"], ["stat.json"]
+    run_kept("yosys", ["-Q", "-s", reads[0]], folder, reads=reads, makes=makes, log="log")
+
+
 @pytest.mark.yosys
 @pytest.mark.parametrize("family", LIBRARIES)
 def test_memories_are_what_yosys_makes_of_them(family, tmp_path):
@@ -92,7 +97,7 @@ def test_memories_are_what_yosys_makes_of_them(family, tmp_path):
         f"memory -nomap\nopt_clean\nmemory_libmap {LIBRARIES[family]}\n"
         "tee -q -o stat.json stat -json\n"
     )
-    run_tool("yosys", ["-Q", "-s", "memories.ys"], tmp_path)
+    yosys(tmp_path, "memories")
     text = (tmp_path / "stat.json").read_text()
     modules = json.loads(text[text.index("{") :])["modules"]
     for n, shape in enumerate(shapes):
@@ -137,7 +142,7 @@ def test_block_ram_of_a_whole_design_is_exact(pe, tmp_path):
         "read_verilog layers.v\nsynth_ecp5 -top layers -run begin:map_ffram\n"
         "tee -q -o stat.json stat -json\n"
     )
-    run_tool("yosys", ["-Q", "-s", "layers.ys"], tmp_path)
+    yosys(tmp_path, "layers")
     text = (tmp_path / "stat.json").read_text()
     cells = json.loads(text[text.index("{") :])["design"]["num_cells_by_type"]
     total = estimate(NET, design).total

@@ -10,7 +10,7 @@ import pytest
 from fuzzrun import clocks_differ
 
 from sterna.gen.design.top_spec import top_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.model.token_plan import KINDS, TokenPlan
 from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools.native_cpp import library

@@ -362,13 +362,15 @@ def test_amplitudes_that_do_not_meet() -> None:
 
 def test_leaks_that_are_not_shifts() -> None:
     net = chain(leak=0.9)
-    _refused(
-        net, "'spike1': leak 0.9 is not 1 - 2..-k1 .*nearest, 0.90625, .*leak_tolerance 0.00625"
-    )
+    network, report = quantize(net, make_images())
+    assert _rule(network, "spike1").leak == Decay(ratio=(3686, 12))
+    said = "leak 0.9 is approximated by 1843/2048 = 0.899902"
+    assert report.layers[0].approximated == (said,) and f"spike1: {said}" in report.table()
     network, _ = quantize(net, make_images(), leak_tolerance=0.01)
     assert _rule(network, "spike1").leak == decay_of("n", "leak", 0.90625, 0)
     assert decay_of("n", "leak", 0.5, 0) == Decay(1) and decay_of("n", "leak", 1.0, 0) is None
-    _refused(chain(synapse=0.3), "'spike1': synapse 0.3 is not")
+    network, _ = quantize(chain(synapse=0.3), make_images())
+    assert _rule(network, "spike1").synapse == Decay(ratio=(1229, 12))
 
 
 def test_gain_that_is_almost_zero() -> None:

@@ -303,12 +303,13 @@ def test_case_leaks_outside_0_to_1_are_no_matter_of_tolerance(factor: float) -> 
         decay_of("n", "synapse", 1.2, 0.0)
 
 
-def test_case_advice_about_a_leak_keeps_the_network() -> None:
-    with pytest.raises(NetworkError) as far:
-        decay_of("n", "leak", 0.1, 0.0)
-    assert "train with the nearest, 0.0" in str(far.value) and "tolerance" not in str(far.value)
-    with pytest.raises(NetworkError, match="nearest, 0.90625, or allow it with leak_tolerance"):
-        decay_of("n", "leak", 0.9, 0.0)
+def test_case_a_leak_is_the_nearest_of_4096() -> None:
+    for factor in (0.1, 0.9, 0.123456, 1 / 3, 0.9995):
+        found = decay_of("n", "leak", factor, 0.0)
+        assert found is not None and abs(found.factor - factor) <= 1 / 8192
+    assert decay_of("n", "leak", 0.9, 0.0) == Decay(ratio=(3686, 12))
+    assert decay_of("n", "leak", 0.9, 0.01) == Decay(4, 5)  # nearer 0.90625, and cheaper
+    assert decay_of("n", "leak", 0.99999, 0.0) is None
     assert nearest_decay(0.0) == Decay(1, 1) and Decay(1, 1)(12345) == Decay(1, 1)(-12345) == 0
     assert decay_of("n", "leak", 1.0 + 1e-12, 0.0) is None
 

@@ -70,9 +70,11 @@ def test_counts_of_a_known_circuit(known, tmp_path, target: str, expected: dict)
 
 @pytest.mark.yosys
 @pytest.mark.slow
-def test_options_reach_yosys_and_same_inputs_give_same_bytes(known, tmp_path) -> None:
+def test_options_reach_yosys_and_same_inputs_give_same_bytes(known, tmp_path, monkeypatch):
+    monkeypatch.setenv("STERNA_CACHE", str(tmp_path / "one"))
     first = synth([known], "known", "ice40", tmp_path / "a", netlist=True, options=["-nobram"])
     assert first["bram"] == 0
+    monkeypatch.setenv("STERNA_CACHE", str(tmp_path / "two"))  # runs of the first are not here
     synth([known], "known", "ice40", tmp_path / "b", netlist=True, options=["-nobram"])
     one, two = ((tmp_path / d / "known_ice40.v").read_text() for d in "ab")
     assert one == two

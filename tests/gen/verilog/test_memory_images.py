@@ -10,7 +10,7 @@ from fuzz import Limits, Seeded, random_network
 from fuzzrun import random_folding
 
 from sterna.gen.design.specs import conv_spec, is_depthwise
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import (
     MemoryImage,

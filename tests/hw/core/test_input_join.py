@@ -22,7 +22,7 @@ import sterna.hw.core.input_join as join
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import conv_spec
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.network import Conv2d, Merge, Network, Neuron
 from sterna.golden.rule import Decay

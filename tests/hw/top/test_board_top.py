@@ -9,7 +9,7 @@ import pytest
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden.coding import image_bits
 from sterna.golden.csr import ADDRESS, ID

@@ -53,9 +53,18 @@ def test_every_example_is_accepted(path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("neuron = { leak = 0.3 }", "neuron leak 0.3 is not 1 - .* write the nearest, 0.25"),
-        ("neuron = { leak = 0.001 }", "neuron leak 0.001 is not 1 - .* write the nearest, 0.0"),
-        ("neuron = { synapse = 0.3 }", "neuron synapse 0.3 is not 1 - .* write the nearest, 0.25"),
+        (
+            "neuron = { leak = 0.3 }",
+            "neuron leak 0.3 is no whole number of 1/4096.* nearest, 0.300048828125",
+        ),
+        (
+            "neuron = { leak = 0.001 }",
+            "neuron leak 0.001 is no whole number of .* nearest, 0.0009765625",
+        ),
+        (
+            "neuron = { synapse = 0.3 }",
+            "neuron synapse 0.3 is no whole number of .* nearest, 0.300048828125",
+        ),
         ('neuron = { reset = "none" }', "neuron reset 'none' is not one of subtract, zero, once;"),
         ('neuron = { reset = "x" }', "neuron reset 'x' is not one of subtract, zero, once;"),
         ("neuron = { amplitude = 0 }", "neuron amplitude 0 is not a number from 1e-06 to 1e.06"),

@@ -13,7 +13,7 @@ from searchbench import THREE, TUNE, TWO, path_of, quiet, recipe_of
 
 from sterna.cli import main
 from sterna.gen.design.design import Design
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.exact import run as golden_run

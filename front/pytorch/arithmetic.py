@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from sterna.front.expression import Expr
-from sterna.front.functions import FUNCTIONS, bound, constant, handles, lifted, stack
+from sterna.front.pytorch.functions import FUNCTIONS, bound, constant, handles, lifted, stack
 from sterna.golden.errors import NetworkError
 
 __all__: list[str] = []

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from sterna.front.expression import Expr
-from sterna.front.functions import axes_of, bound, constant, handles, lifted
+from sterna.front.pytorch.functions import axes_of, bound, constant, handles, lifted
 from sterna.golden.errors import NetworkError
 
 __all__: list[str] = []

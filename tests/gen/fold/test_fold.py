@@ -5,7 +5,7 @@ import pytest
 from foldcase import CHAIN, TWO_SUMS, fires, graph, last, ones
 
 from sterna.gen.design.legal import legal_folding
-from sterna.gen.fold.complete import fold
+from sterna.gen.fold.fold import fold
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule

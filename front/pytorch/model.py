@@ -6,22 +6,19 @@ import numpy as np
 import torch
 from torch import nn
 
-import sterna.front.snntorch
-import sterna.front.spikingjelly
-import sterna.front.torch_arithmetic
-import sterna.front.torch_layers
-import sterna.front.torch_shapes  # noqa: F401  (each fills a registry)
 from sterna.front.assemble import Output, assemble
 from sterna.front.cell import handler_of
 from sterna.front.expression import one_step
 from sterna.front.imported import Imported
-from sterna.front.torch_output import output_of
-from sterna.front.torch_runner import Runner
+from sterna.front.pytorch import arithmetic, layers, shapes, snntorch, spikingjelly
+from sterna.front.pytorch.output import output_of
+from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
 
 __all__ = ["from_torch"]
 
+FILLED = (arithmetic, layers, shapes, snntorch, spikingjelly)  # importing fills registries
 INPUTS = ("direct", "frames")
 READOUTS = ("count", "membrane", "first_spike")
 RATE = (
@@ -107,4 +104,4 @@ def from_torch(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
     replay = runner.replay(found.network.input, count, whole)
-    return Imported(found.network, found.report, found.cells, replay)
+    return Imported(found.network, found.report, found.cells, replay=replay)

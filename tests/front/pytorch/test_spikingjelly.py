@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sterna.front.cell import CELLS
-from sterna.front.torch_model import from_torch
+from sterna.front.pytorch.model import from_torch
 
 if importlib.util.find_spec("spikingjelly") is None:
     pytest.skip("spikingjelly is not installed", allow_module_level=True)

@@ -9,10 +9,10 @@ from torch import nn
 
 from sterna.front.cell import handler_of
 from sterna.front.expression import Expr
-from sterna.front.functions import FUNCTIONS
 from sterna.front.imported import Recorded
-from sterna.front.record import Recorder, recording
-from sterna.front.torch_output import is_whole
+from sterna.front.pytorch.functions import FUNCTIONS
+from sterna.front.pytorch.output import is_whole
+from sterna.front.pytorch.record import Recorder, recording
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.coding import check_images
 from sterna.golden.errors import NetworkError, UsageError
@@ -147,7 +147,8 @@ class Runner:
         """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
 
-        def run(images: np.ndarray, dtype: torch.dtype = torch.float32) -> Recorded:
+        def run(images: np.ndarray, kind: str = "float32") -> Recorded:
+            dtype = {"float32": torch.float32, "float64": torch.float64}[kind]
             model = copy.deepcopy(self.model).to(dtype)
             pixels = torch.as_tensor(np.array(check_images(given, images, steps)), dtype=dtype)
             x = _real(pixels, source, dtype)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from sterna.front.expression import Expr
-from sterna.front.functions import bound, handles, lifted, stack
+from sterna.front.pytorch.functions import bound, handles, lifted, stack
 from sterna.golden.errors import NetworkError
 
 __all__: list[str] = []

@@ -1,0 +1,1 @@
+"""PyTorch models of spiking neurons: run once, written down, and read as networks."""

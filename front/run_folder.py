@@ -1,0 +1,74 @@
+"""The folder of an import: what `quantize` and `train --from` read of it.
+
+RUN/ holds float.json (+ .safetensors: calibrated where weights were real), latents.json (real
+weights to train on from; only where there were some), and import.json: name, data, verdicts, check.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sterna.front.check import Check
+from sterna.front.imported import Imported
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.golden.disk import parse_json, read_bytes, write_atomic
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.locks import held
+
+__all__ = ["LATENTS", "RECORD", "latents_of", "read_import", "save_import"]
+
+RECORD = "import.json"
+LATENTS = "latents"
+_LIMIT = 1 << 26
+_FORMAT = "sterna-import"
+
+
+def save_import(
+    folder: str | Path, imported: Imported, name: str, data: str, check: Check | None
+) -> Path:
+    """Write an import; returns the folder."""
+    out = Path(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    record = {
+        "format": _FORMAT,
+        "version": 1,
+        "name": name,
+        "data": data,
+        **imported.report.as_dict(),
+        "check": None if check is None else check.as_dict(),
+    }
+    with held(out):
+        imported.network.save(out)
+        if imported.latents is not None:
+            imported.latents.save(out, LATENTS)
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        write_atomic(out / RECORD, text.encode())
+    return out
+
+
+def read_import(folder: str | Path) -> dict[str, Any] | None:
+    """import.json of a folder; None where there is none. FileError where it is damaged."""
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        return None
+    again = "run `sterna import` again"
+    record = parse_json(read_bytes(path, _LIMIT, again), path, again)
+    if (
+        not isinstance(record, dict)
+        or record.get("format") != _FORMAT
+        or not isinstance(record.get("name"), str)
+        or not isinstance(record.get("data"), str)
+    ):
+        raise FileError(f"{path}: is not what `sterna import` writes; {again}")
+    return record
+
+
+def latents_of(folder: str | Path) -> FloatNetwork:
+    """What training starts from. UsageError where the weights of an import are final."""
+    path = Path(folder) / f"{LATENTS}.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{folder}: has no {LATENTS}.json, so nothing to train: its weights are ternary or "
+            "binary already; give `sterna quantize` the folder"
+        )
+    return FloatNetwork.load(path)

@@ -1,0 +1,280 @@
+"""What every node of a float network has: its numbers as they are meant, its shape, what it
+becomes.
+
+A node is kept as it is given; ``FloatNetwork`` passes each through `FloatNode.meant` and
+`FloatNode.fitted` once. Afterwards numbers are Python's, arrays numpy's own (C order, native, real,
+finite), per-channel values a number or (C,), batch norms whole. numpy only: no torch.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from sterna.golden import values
+from sterna.golden.errors import NetworkError
+from sterna.golden.names import check_name, show
+from sterna.golden.nodes.node import Shape
+from sterna.golden.rule import RESETS
+
+__all__ = ["BatchNorm", "FloatNeurons", "FloatNode", "StreamMaker", "Weighted", "changed"]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,), or a number for all.
+
+    ``gamma`` or ``beta`` None: 1 or 0 (torch's affine=False)."""
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray
+    var: np.ndarray
+    eps: float = 1e-5
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """(gain, offset), float64 (O,), with y = gain*x + offset."""
+        gain = self.gamma.astype(np.float64) / np.sqrt(self.var.astype(np.float64) + self.eps)
+        return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
+
+
+class FloatNode:
+    """Base of all kinds. becomes: the kind of integer node."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
+    becomes: ClassVar[type[Any]]
+    name: str
+    inputs: tuple[str, ...]
+
+    @property
+    def makes(self) -> str:
+        """As of the integer node."""
+        return self.becomes.makes
+
+    def meant(self) -> Self:
+        """The node with every field of its type; NetworkError with its name where one is not
+        meant."""
+        check_name(self.name, f"node {show(self.name)}: names")
+        return changed(self, self._converted())
+
+    def _converted(self) -> dict[str, Any]:
+        """Fields, of which all that can be said without the network is said."""
+        raise NotImplementedError
+
+    def fitted(self, channels: int, steps: int) -> Self:
+        """What depends on the channels it makes and the network's steps."""
+        return self
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        """What it makes of inputs of these ``shapes``; the default: one that all have."""
+        for name, shape in zip(self.inputs, shapes, strict=True):
+            if shape != shapes[0]:
+                raise NetworkError(
+                    f"node '{self.name}': input '{name}' is {shape}, '{self.inputs[0]}' is "
+                    f"{shapes[0]}; inputs must have one shape"
+                )
+        return shapes[0]
+
+    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        """Real value of one integer unit of what it makes, of its inputs'."""
+        return 1.0
+
+    def integer(self, **given: Any) -> Any:
+        """The integer node: fields of the same names, but those that are given."""
+        own = [f.name for f in fields(self.becomes) if f.name not in given]
+        return self.becomes(**{k: getattr(self, k) for k in own}, **given)
+
+    def _channels(self, what: str, value: Any, channels: int, steps: int | None = None) -> Any:
+        """None, a number, or float (C,); with ``steps`` also (T, C). Axes of one are left out, as
+        in (C, 1, 1)."""
+        if value is None:
+            if what in ("threshold", "v_init"):
+                raise NetworkError(
+                    f"node '{self.name}': has no {what}; give a number or ({channels},)"
+                )
+            return None
+        if isinstance(value, int | float) and (found := values.real(value)) is not None:
+            return found
+        a = self._array(what, value)
+        if a.shape == (channels,) or (steps is not None and a.shape == (steps, channels)):
+            return a
+        if a.size == 1:
+            return float(a.flat[0]) if channels > 1 or a.ndim == 0 else a.reshape(1)
+        longer = tuple(n for n in a.shape if n != 1)
+        if longer == (channels,) and a.size:
+            return a.reshape(channels)
+        if steps is not None and longer == tuple(n for n in (steps, channels) if n != 1):
+            if a.ndim > 1:
+                return a.reshape(steps, channels)
+        wanted = f"({channels},)" + (f" or ({steps}, {channels})" if steps is not None else "")
+        raise NetworkError(
+            f"node '{self.name}': {what} has shape {a.shape}, which fits no {channels} channels; "
+            f"give a number or {wanted}"
+        )
+
+    def _norm(self, norm: Any, channels: int) -> BatchNorm | None:
+        if norm is None:
+            return None
+        if not isinstance(norm, BatchNorm):
+            raise NetworkError(f"node '{self.name}': norm {show(norm)} must be a BatchNorm")
+        parts: dict[str, Any] = {}
+        for part, missing in (("gamma", 1.0), ("beta", 0.0), ("mean", None), ("var", None)):
+            value = getattr(norm, part)
+            value = missing if value is None else value
+            if value is None:
+                raise NetworkError(
+                    f"node '{self.name}': its batch norm has no running {part}; train it with "
+                    "track_running_stats, or measure it over the training images"
+                )
+            found = self._channels(f"norm.{part}", value, channels)
+            parts[part] = np.full(channels, found) if isinstance(found, int | float) else found
+        refusal = (
+            f"node '{self.name}': norm.eps {show(norm.eps)} must be a real number of at least 0"
+        )
+        parts["eps"] = values.number(refusal, norm.eps)
+        if parts["eps"] < 0:
+            raise NetworkError(refusal)
+        if np.any(parts["var"] < 0):
+            raise NetworkError(f"node '{self.name}': a variance is negative; repair the file")
+        if np.any(parts["var"].astype(np.float64) + parts["eps"] == 0):
+            raise NetworkError(
+                f"node '{self.name}': a variance and eps are both 0; give norm.eps more than 0"
+            )
+        return changed(norm, parts)
+
+    def _array(self, what: str, value: Any) -> np.ndarray:
+        """float16, 32 or 64, native and in C order; the array itself where it is so already."""
+        a = values.array(f"node '{self.name}': {what}", value)
+        kind = a.dtype if a.dtype.kind == "f" and a.dtype.itemsize <= 8 else np.dtype(np.float64)
+        with np.errstate(over="ignore"):
+            a = a.astype(kind.newbyteorder("="), copy=False)
+        a = np.ascontiguousarray(a) if a.ndim else a
+        if not np.isfinite(a).all():  # a long double beyond the range of a double
+            raise NetworkError(f"node '{self.name}': {what} is beyond the range of float64")
+        return a
+
+    def _positive(self, what: str) -> float:
+        value = getattr(self, what)
+        refusal = f"node '{self.name}': {what} {show(value)} must be a positive real number"
+        return values.number(refusal, value, positive=True)
+
+    def _choice(self, field: str, what: str, words: Iterable[str]) -> str:
+        value = getattr(self, field)
+        refusal = f"node '{self.name}': {what} {show(value)} is not one of {', '.join(words)}"
+        return values.choice(refusal, value, words)
+
+    def _names(self) -> tuple[str, ...]:
+        return values.node_names(self.name, "inputs", self.inputs)
+
+    def _source(self, given: Any) -> str:
+        found = values.node_names(self.name, "input", given)
+        if len(found) != 1:
+            raise NetworkError(
+                f"node '{self.name}': reads one node, not {len(found)}; join them in a FloatMerge "
+                "or a FloatNeuron"
+            )
+        return found[0]
+
+
+class StreamMaker(FloatNode):
+    """Base of the kinds whose integer node needs no choice of weights or rules."""
+
+    def stream(self, amplitudes: Sequence[float]) -> Any:
+        """The integer node, of the amplitudes of its inputs."""
+        return self.integer()
+
+    def check(self, maxima: Sequence[int]) -> None:
+        """NetworkError where the integer node cannot be built on streams of these maxima."""
+
+
+class Weighted(FloatNode):
+    """Base of the kinds with weights."""
+
+    input: str
+    weight: np.ndarray
+    kind: str
+    bias: np.ndarray | None
+    norm: BatchNorm | None
+    unit: float | None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def _sums(self, ndim: int, axes: str) -> dict[str, Any]:
+        """The fields that all have."""
+        weight = self._array("weight", self.weight)
+        if weight.ndim != ndim or weight.size == 0:
+            raise NetworkError(f"node '{self.name}': weight has shape {weight.shape}; give {axes}")
+        bias = self._channels("bias", self.bias, len(weight))
+        return {
+            "input": self._source(self.input),
+            "weight": weight,
+            "kind": self._choice("kind", "weight kind", ("ternary", "binary", "real")),
+            "bias": np.full(len(weight), bias) if isinstance(bias, int | float) else bias,
+            "norm": self._norm(self.norm, len(weight)),
+            "unit": None if self.unit is None else self._positive("unit"),
+        }
+
+
+class FloatNeurons(FloatNode):
+    """Base of the kinds with neurons."""
+
+    threshold: Any
+    strict: bool
+    reset: str
+    reset_by: Any
+    bias: Any
+    v_init: Any
+    leak: float
+    synapse: float | str | None
+
+    def _dynamics(self) -> dict[str, Any]:
+        """The fields that all have, but for those of each channel."""
+        refusal = f"node '{self.name}': strict {show(self.strict)} must be True or False"
+        return {
+            "inputs": self._names(),
+            "strict": values.flag(refusal, self.strict),
+            "reset": self._choice("reset", "reset", RESETS),
+            "leak": self._factor("leak", self.leak),
+            "synapse": None if self.synapse is None else self._factor("synapse", self.synapse),
+        }
+
+    def fitted(self, channels: int, steps: int) -> Self:
+        each = ("threshold", "reset_by", "v_init")
+        fields = {what: self._channels(what, getattr(self, what), channels) for what in each}
+        fields["bias"] = self._channels("bias", self.bias, channels, steps)
+        return changed(self, fields)
+
+    def _factor(self, what: str, value: Any) -> float | str:
+        """One factor of all channels, or 'ramp'; values for each only where they are one."""
+        if isinstance(value, str):
+            if what == "synapse" and value == "ramp":
+                return "ramp"
+        elif (found := values.real(value)) is not None:
+            return found
+        elif np.ndim(a := self._array(what, value)) and a.size:
+            if np.all(a == a.flat[0]):
+                return float(a.flat[0])
+            raise NetworkError(
+                f"node '{self.name}': a {what} for each channel cannot be built; give one for all, "
+                "or split the layer"
+            )
+        raise NetworkError(f"node '{self.name}': {what} {show(value)} must be a real number")
+
+
+def changed(node: Any, given: dict[str, Any]) -> Any:
+    """The node with other fields; itself where none is another."""
+    new = {k: v for k, v in given.items() if not _same(getattr(node, k), v)}
+    return replace(node, **new) if new else node
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    if type(a) is not type(b) or isinstance(a, np.ndarray | BatchNorm):
+        return False
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)

@@ -1,0 +1,233 @@
+"""Nodes of streams: where they enter, and what joins them without weights or neurons."""
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar, cast
+
+from sterna.golden import values
+from sterna.golden.errors import NetworkError
+from sterna.golden.names import show
+from sterna.golden.nodes.node import Made, Node, StreamNode
+from sterna.golden.rule import MAX_SHIFT
+
+__all__ = ["CODINGS", "MERGE_OPS", "POOL_OPS", "Input", "Merge", "Pool"]
+
+CODINGS = ("direct", "frames", "rate", "latency")
+POOL_OPS = ("sum", "or", "first")
+MERGE_OPS = ("add", "or", "and", "andnot", "concat")
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Node):
+    """Where images enter.
+
+    Parameters
+    ----------
+    name : str
+        ``[a-z][a-z0-9_]*``, at most 64 characters, as every node's.
+    shape : (C, H, W)
+    coding : str
+        'direct' (raw pixels, at every step), 'frames' (T binary frames, given), 'rate' or
+        'latency' (T steps of spikes, computed from 8-bit pixels).
+    bits : int
+        Bits of a 'direct' pixel, 1 .. 8.
+    seed : int
+        Of the 'rate' coding, 0 .. 2**32-1.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
+
+    op: ClassVar[str] = "input"
+    inputs: ClassVar[tuple[str, ...]] = ()
+    name: str
+    shape: tuple[int, int, int]
+    coding: str = "direct"
+    bits: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=math.inf)
+        self._put(shape=values.check_size(self.name, shape))
+        self._choice("coding", "coding", CODINGS)
+        refusal = f"node '{self.name}': bits {show(self.bits)} must be 1 to 8"
+        self._put(bits=values.integer(refusal, self.bits, 1, 8))
+        if self.coding in ("rate", "latency") and self.bits != 8:
+            raise NetworkError(
+                f"node '{self.name}': {self.coding} coding reads 8-bit pixels, not {self.bits}; "
+                "rescale the images to 0 .. 255"
+            )
+        refusal = f"node '{self.name}': seed {show(self.seed)} must be 0 to 2**32-1"
+        self._put(seed=values.integer(refusal, self.seed, 0, 2**32 - 1))
+
+    @property
+    def makes(self) -> str:
+        return "pixels" if self.coding == "direct" else "spikes"
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        return Made(self.shape, (1 << self.bits) - 1 if self.coding == "direct" else 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(StreamNode):
+    """Pooling of spikes, without padding.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    mode : str
+        'sum' adds, 'or' joins, 'first' passes the earliest spike only; the last two of 1-bit
+        spikes.
+    kernel : (y, x)
+    stride : (y, x), optional
+        Default the kernel.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
+
+    op: ClassVar[str] = "pool"
+    name: str
+    input: str
+    mode: str
+    kernel: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] = cast("tuple[int, int]", None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._choice("mode", "pool mode", POOL_OPS)
+        self._put(input=self._source(self.input))
+        self._put(kernel=values.tuple_of(self.name, "kernel", self.kernel, 1))
+        stride = self.kernel if self.stride is None else self.stride
+        self._put(stride=values.tuple_of(self.name, "stride", stride, 1))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        (c, h, w), maximum = given[0].shape, given[0].maximum
+        assert maximum is not None
+        (kh, kw), (sh, sw) = self.kernel, self.stride
+        if kh > h or kw > w:
+            raise NetworkError(
+                f"node '{self.name}': pool window ({kh}, {kw}) is larger than the map ({h}, {w})"
+            )
+        if self.mode != "sum" and maximum > 1:
+            raise NetworkError(
+                f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
+                f"goes up to {maximum}; use 'sum'"
+            )
+        if self.mode == "or" and given[0].once:
+            raise NetworkError(
+                f"node '{self.name}': pool 'or' behind reset 'once' lets several spikes through; "
+                "use 'first'"
+            )
+        most = maximum * kh * kw if self.mode == "sum" else 1
+        return Made((c, (h - kh) // sh + 1, (w - kw) // sw + 1), most)
+
+    def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
+        (x,), (kh, kw), (sh, sw) = inputs, self.kernel, self.stride
+        down, right = x.shape[-2] - kh + 1, x.shape[-1] - kw + 1
+        places = [
+            x[..., y : y + down : sh, z : z + right : sw] for y in range(kh) for z in range(kw)
+        ]
+        out = reduce(operator.add if self.mode == "sum" else xp.maximum, places)
+        return out * (out.cumsum(0) == 1) if self.mode == "first" else out
+
+
+@dataclass(frozen=True, eq=False)
+class Merge(StreamNode):
+    """Streams that meet.
+
+    Parameters
+    ----------
+    name : str
+    inputs : tuple of str
+        Names of two nodes or more.
+    mode : str
+        'add', 'concat' (channels), of 1-bit spikes 'or', 'and', 'andnot' (the first and not the
+        second).
+    shifts : tuple of int
+        Left shift of each input's values before an 'add' or 'concat', for inputs whose amplitudes
+        are powers of two apart, 0 .. 8; default zeros.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
+
+    op: ClassVar[str] = "merge"
+    name: str
+    inputs: tuple[str, ...]
+    mode: str
+    shifts: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._put(inputs=self._names())
+        self._choice("mode", "merge mode", MERGE_OPS)
+        if len(self.inputs) < 2 or (self.mode == "andnot" and len(self.inputs) != 2):
+            wanted = "exactly two" if self.mode == "andnot" else "two or more"
+            raise NetworkError(
+                f"node '{self.name}': {self.mode} of {len(self.inputs)} inputs; give it {wanted}"
+            )
+        given = values.items(self.shifts)
+        shifts = (0,) * len(self.inputs) if self.shifts is None or given == [] else self.shifts
+        shifts = values.tuple_of(self.name, "shifts", shifts, 0, len(self.inputs))
+        if max(shifts) > MAX_SHIFT:
+            raise NetworkError(f"node '{self.name}': shifts {shifts} must be 0 to {MAX_SHIFT}")
+        if any(shifts) and self.mode not in ("add", "concat"):
+            raise NetworkError(
+                f"node '{self.name}': merge '{self.mode}' joins 1-bit spikes of one size and "
+                "cannot shift them; use 'add', or give its inputs one amplitude"
+            )
+        self._put(shifts=shifts)
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        first = given[0].shape
+        cut = slice(1, None) if self.mode == "concat" else slice(None)
+        maxima = []
+        for name, made, shift in zip(self.inputs, given, self.shifts, strict=True):
+            shape, maximum = made.shape, made.maximum
+            assert maximum is not None
+            if shape[cut] != first[cut]:
+                raise NetworkError(
+                    f"node '{self.name}': inputs '{self.inputs[0]}' {first} and '{name}' {shape} "
+                    f"cannot meet in '{self.mode}'; bring one to the other's shape by a strided "
+                    "1x1 convolution or a pool"
+                )
+            if self.mode in ("or", "and", "andnot") and maximum > 1:
+                raise NetworkError(
+                    f"node '{self.name}': merge '{self.mode}' needs 1-bit spikes, but '{name}' "
+                    f"goes up to {maximum}; use 'add', or merge before the sum"
+                )
+            maxima.append(maximum << shift)
+        channels = sum(g.shape[0] for g in given) if self.mode == "concat" else first[0]
+        most = {"add": sum(maxima), "concat": max(maxima)}.get(self.mode, 1)
+        return Made((channels, *first[1:]), most)
+
+    def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
+        scaled = [a << s if s else a for a, s in zip(inputs, self.shifts, strict=True)]
+        if self.mode == "concat":
+            return xp.concatenate(scaled, 2)
+        return reduce(_JOINS[self.mode], scaled)
+
+
+_JOINS = {
+    "add": operator.add,
+    "or": lambda a, b: (a > 0) | (b > 0),
+    "and": lambda a, b: (a > 0) & (b > 0),
+    "andnot": lambda a, b: (a > 0) & (b == 0),
+}

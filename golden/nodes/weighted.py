@@ -1,0 +1,192 @@
+"""Nodes of weighted sums, which neurons read."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from sterna.golden import values
+from sterna.golden.errors import NetworkError
+from sterna.golden.names import show
+from sterna.golden.nodes.node import Made, Node, Shape
+
+__all__ = ["Conv2d", "Linear", "WeightedNode"]
+
+WEIGHTS = {"ternary": (-1, 0, 1), "binary": (-1, 1)}
+
+
+class WeightedNode(Node):
+    """Base of the kinds with weights."""
+
+    makes: ClassVar[str] = "sums"
+    reads: ClassVar[tuple[str, ...]] = ("spikes", "pixels")
+    input: str
+    weight: np.ndarray
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    groups: int
+    kind: str
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
+    @property
+    def out_channels(self) -> int:
+        return self.weight.shape[0]
+
+    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
+        """(channels of a group, kernel) of the window that each output is a sum over."""
+        raise NotImplementedError
+
+    def _weights(self, ndim: int) -> np.ndarray:
+        refusal = f"node '{self.name}': weight kind {show(self.kind)} is not ternary or binary"
+        values.choice(refusal, self.kind, WEIGHTS)
+        w = values.array(f"node '{self.name}': weight", self.weight)
+        if w.ndim != ndim or w.size == 0:
+            raise NetworkError(
+                f"node '{self.name}': weight has shape {w.shape}, expected {ndim} axes"
+            )
+        bad = ~np.isin(w, WEIGHTS[self.kind])
+        if bad.any():
+            at = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise NetworkError(
+                f"node '{self.name}': weight {w[at]!s} at {at} is outside the {self.kind} set "
+                f"{WEIGHTS[self.kind]}; quantize the weights first"
+            )
+        w = w.astype(np.int8)
+        w.setflags(write=False)
+        return w
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d(WeightedNode):
+    """Weighted sum over a window, with zero padding and without dilation.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    weight : int8 (O, C/groups, Kh, Kw)
+        Of {-1, 0, +1}, or of {-1, +1} where ``kind`` is 'binary'.
+    stride : (y, x)
+    padding : (top, bottom, left, right)
+        Each smaller than the kernel of its direction.
+    groups : int
+    kind : str
+        'ternary' or 'binary'.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
+
+    op: ClassVar[str] = "conv2d"
+    name: str
+    input: str
+    weight: np.ndarray
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    groups: int = 1
+    kind: str = "ternary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._put(
+            input=self._source(self.input),
+            weight=self._weights(4),
+            stride=values.tuple_of(self.name, "stride", self.stride, 1),
+            padding=values.padding(self.name, self.padding),
+        )
+        refusal = f"node '{self.name}': groups {show(self.groups)} must be at least 1"
+        self._put(groups=values.integer(refusal, self.groups, 1, values.MAX_SIZE))
+        if self.out_channels % self.groups:
+            raise NetworkError(
+                f"node '{self.name}': {self.out_channels} output channels do not divide "
+                f"into {self.groups} groups"
+            )
+        (kh, kw), (t, b, left, r) = self.kernel, self.padding
+        if max(t, b) >= kh or max(left, r) >= kw:
+            raise NetworkError(
+                f"node '{self.name}': padding {self.padding} must be smaller than kernel "
+                f"({kh}, {kw})"
+            )
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        return self.weight.shape[2], self.weight.shape[3]
+
+    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
+        return self.weight.shape[1], self.kernel
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        c, h, w = given[0].shape
+        if self.weight.shape[1] * self.groups != c:
+            raise NetworkError(
+                f"node '{self.name}': weights for {self.weight.shape[1] * self.groups} input "
+                f"channels, but '{self.input}' has {c}"
+            )
+        (kh, kw), (sh, sw), (t, b, left, r) = self.kernel, self.stride, self.padding
+        if h + t + b < kh or w + left + r < kw:
+            raise NetworkError(
+                f"node '{self.name}': kernel ({kh}, {kw}) is larger than the padded map "
+                f"({h + t + b}, {w + left + r})"
+            )
+        height, width = (h + t + b - kh) // sh + 1, (w + left + r - kw) // sw + 1
+        return Made((self.out_channels, height, width), sums=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Linear(WeightedNode):
+    """Weighted sum over a whole (C, H, W) map.
+
+    It has the stride, padding and groups of a 1x1 convolution of one pixel of C*H*W channels.
+
+    Parameters
+    ----------
+    name : str
+    input : str
+        Name of the node that it reads.
+    weight : int8 (O, C*H*W)
+        In torch's order (c, y, x); values as `Conv2d`'s.
+    kind : str
+        'ternary' or 'binary'.
+
+    Raises
+    ------
+    NetworkError
+        A value is outside these ranges.
+    """
+
+    op: ClassVar[str] = "linear"
+    stride: ClassVar[tuple[int, int]] = (1, 1)
+    padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
+    groups: ClassVar[int] = 1
+    name: str
+    input: str
+    weight: np.ndarray
+    kind: str = "ternary"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._put(
+            input=self._source(self.input),
+            weight=self._weights(2),
+        )
+
+    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
+        """The whole map as one pixel of C*H*W channels in stream order (y, x, c)."""
+        return math.prod(in_shape), (1, 1)
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        shape = given[0].shape
+        if self.weight.shape[1] != math.prod(shape):
+            raise NetworkError(
+                f"node '{self.name}': weights for {self.weight.shape[1]} inputs, but "
+                f"'{self.input}' has {shape} = {math.prod(shape)}"
+            )
+        return Made((self.out_channels, 1, 1), sums=True)

@@ -1,0 +1,72 @@
+"""The recipe that tunes a network which came in by `sterna import`."""
+
+from pathlib import Path
+
+from sterna.front.run_folder import LATENTS, latents_of, read_import
+from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
+from sterna.golden.disk import write_atomic
+from sterna.golden.errors import UsageError
+from sterna.golden.locks import held
+
+__all__ = ["tuning_recipe"]
+
+EPOCHS = 3
+TEXT = """\
+# Written by `sterna train --from {source}`: tunes the imported weights as {kind} ones.
+name = "{name}"
+data = "{data}"
+seed = 1
+batch = 128
+
+[network]
+latents = "{latents}"
+sha256 = "{digest}"
+kind = "{kind}"
+steps = {steps}
+coding = "{coding}"
+
+[[stage]]
+epochs = {epochs}
+steps = {steps}
+lr = 3e-3
+lr_rest = 1.5e-3
+
+[[stage]]
+epochs = 1
+steps = {steps}
+folded = true
+lr = 3e-4
+lr_rest = 1e-4
+"""
+
+
+def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | None) -> Path:
+    """Write RUN/recipe.toml and the latents that it starts from; returns the recipe's path.
+
+    UsageError where ``source`` is no import, or was not trained on real weights.
+    """
+    record = read_import(source)
+    if record is None:
+        raise UsageError(f"{source}: has no import.json; give the folder of `sterna import`")
+    network = latents_of(source)
+    kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
+    text = TEXT.format(
+        source=Path(source).name,
+        name=record["name"],
+        data=data or record["data"],
+        latents=LATENTS,
+        digest=network.digest,
+        kind="binary" if kinds == {"binary"} else "ternary",
+        steps=network.steps,
+        coding=network.input.coding,
+        epochs=epochs or EPOCHS,
+    )
+    folder = Path(out)
+    path = folder / "recipe.toml"
+    if path.is_file() and path.read_text(errors="replace") != text:
+        raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        network.save(folder, LATENTS)
+        write_atomic(path, text.encode())
+    return path
