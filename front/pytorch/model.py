@@ -9,7 +9,7 @@ from torch import nn
 from sterna.front.assemble import Output, assemble
 from sterna.front.expression import one_step
 from sterna.front.imported import Imported
-from sterna.front.pytorch import arithmetic, layers, shapes, snntorch
+from sterna.front.pytorch import arithmetic, layers, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
@@ -17,7 +17,7 @@ from sterna.golden.errors import NetworkError, UsageError
 
 __all__ = ["from_torch"]
 
-FILLED = (arithmetic, layers, shapes, snntorch)  # importing them fills the registries
+FILLED = (arithmetic, layers, shapes, snntorch, spikingjelly)  # importing fills registries
 INPUTS = ("direct", "frames")
 READOUTS = ("count", "membrane", "first_spike")
 RATE = (

@@ -1,0 +1,150 @@
+"""``from_nir``: a graph of the Neuromorphic Intermediate Representation, without its framework."""
+
+from typing import Any
+
+import numpy as np
+
+from sterna.front.assemble import Output, assemble
+from sterna.front.cell import Cell
+from sterna.front.expression import Expr
+from sterna.front.imported import Imported
+from sterna.front.nir_file import Graph, graph_of
+from sterna.front.nir_nodes import NODES, PARAMETERS, Place
+from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.names import show
+
+__all__ = ["from_nir"]
+
+RESETS = (None, "zero", "subtract")
+
+
+def from_nir(
+    path_or_graph: Any,
+    *,
+    dt: float,
+    steps: int,
+    reset: str | None = None,
+    input: str = "frames",
+    bits: int = 8,
+) -> Imported:
+    """The network of a NIR graph, its equations by forward Euler.
+
+    Parameters
+    ----------
+    path_or_graph : path or nir.NIRGraph
+        A file is only read: nothing in it is run, and no link out of it is followed.
+    dt : float
+        Length of a step in the unit of the graph's time constants; it is not in the file.
+    steps : int
+        T.
+    reset : str, optional
+        'zero' (to v_reset) or 'subtract' (of v_threshold), of every neuron; by default what NIR
+        defines, to v_reset, and the report says so.
+    input : str
+        'frames' or 'direct'.
+    bits : int
+        Of a pixel, for 'direct'.
+
+    Raises
+    ------
+    NetworkError
+        What cannot be built, with the node's name.
+    FileError
+        The file is not NIR, or larger than any network.
+    UsageError
+        An argument is not meant.
+    """
+    if not (isinstance(dt, int | float) and not isinstance(dt, bool) and 0 < dt < float("inf")):
+        raise UsageError(f"dt {dt!r} must be a number above 0, in the unit of the time constants")
+    if type(steps) is not int or steps < 1:
+        raise UsageError(f"steps {steps!r} must be a whole number from 1")
+    if reset not in RESETS:
+        raise UsageError(f"reset {reset!r} is not one of zero, subtract")
+    if input not in ("direct", "frames"):
+        raise UsageError(f"input '{input}' is not one of direct, frames")
+    graph = graph_of(path_or_graph)
+    order, before = _order(graph)
+    first, last = (_only(graph, kind) for kind in ("Input", "Output"))
+    shape = _shape(first, graph.nodes[first].values.get("shape"))
+    start = Expr("input", "", shape=(1, *shape), step=None)
+    cells: dict[str, tuple[Cell, Expr]] = {}
+    made: dict[str, tuple[Expr, tuple[int, int, int]]] = {first: (start, shape)}
+    for name in order:
+        if name == first:
+            continue
+        node = graph.nodes[name]
+        if not before[name]:
+            raise NetworkError(f"node '{name}': reads nothing; connect it, or leave it out")
+        read, size = made[before[name][0]]
+        for other in before[name][1:]:  # what meets at a node is added
+            more, its = made[other]
+            if its != size:
+                raise NetworkError(f"node '{name}': inputs of {size} and {its} meet")
+            read = Expr("add", name, (read, more), {}, read.shape)
+        place = Place(name, read, size, float(dt), steps, reset, cells)
+        made[name] = _made(place, node.kind, node.values)
+    out = made[last][0]
+    mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
+    found = assemble(
+        steps, FloatInput("input", shape, input, bits, scale=1.0), cells, Output(out, mode)
+    )
+    return Imported(found.network, found.report, found.cells)
+
+
+def _made(place: Place, kind: str, values: dict[str, Any]) -> Any:
+    handler = NODES.get(kind)
+    if handler is None:
+        raise place.refuse(f"a node {show(kind)} cannot be built; see docs/front.md for what maps")
+    unknown = sorted(set(values) - PARAMETERS[kind])
+    if unknown:
+        raise place.refuse(f"parameter {show(unknown[0])} of {kind} is not known")
+    for name, value in values.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            if not np.isfinite(value).all():
+                raise place.refuse(f"{name} has numbers that are not finite")
+    try:
+        return handler(place, values)
+    except KeyError as e:
+        raise place.refuse(f"{kind} has no parameter {e}") from None
+    except (ValueError, TypeError) as e:
+        raise place.refuse(f"{kind} has parameters that do not fit ({e})") from None
+
+
+def _only(graph: Graph, kind: str) -> str:
+    names = [n for n, node in graph.nodes.items() if node.kind == kind]
+    if len(names) != 1:
+        raise NetworkError(f"graph: has {len(names)} nodes {kind}; a network has one")
+    return names[0]
+
+
+def _shape(name: str, value: Any) -> tuple[int, int, int]:
+    sizes = tuple(int(n) for n in np.asarray([] if value is None else value).reshape(-1))
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise NetworkError(f"node '{name}': shape {sizes} is not (C,), (C, W) or (C, H, W)")
+    if len(sizes) == 2:
+        return (sizes[0], 1, sizes[1])
+    return (sizes[0], *sizes[1:]) if len(sizes) == 3 else (sizes[0], 1, 1)
+
+
+def _order(graph: Graph) -> tuple[list[str], dict[str, list[str]]]:
+    """(nodes, inputs first; what each reads). NetworkError: a recurrent edge."""
+    before: dict[str, list[str]] = {n: [] for n in graph.nodes}
+    after: dict[str, list[str]] = {n: [] for n in graph.nodes}
+    for a, b in graph.edges:
+        before[b].append(a)
+        after[a].append(b)
+    waits = {n: len(b) for n, b in before.items()}
+    order = [n for n, k in waits.items() if not k]
+    for name in order:
+        for b in after[name]:
+            waits[b] -= 1
+            if not waits[b]:
+                order.append(b)
+    stuck = [n for n, k in waits.items() if k]
+    if stuck:
+        raise NetworkError(
+            f"node '{stuck[0]}': a recurrent edge leads back to it, which is not built yet; use a "
+            "network that feeds forward"
+        )
+    return order, before
