@@ -46,6 +46,10 @@ def from_nir(
     bits : int
         Of a pixel, for 'direct'.
 
+    Returns
+    -------
+    Imported
+
     Raises
     ------
     NetworkError

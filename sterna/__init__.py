@@ -23,8 +23,6 @@ _PUBLIC = {
     "compare": ("sterna.golden.result", "compare"),
     "load": ("sterna.golden.files", "load"),
     "run": ("sterna.golden.exact", "run"),
-    "from_torch": ("sterna.front.pytorch.model", "from_torch"),
-    "from_nir": ("sterna.front.nir", "from_nir"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize.quantize", "quantize"),
     "fold": ("sterna.gen.fold.fold", "fold"),

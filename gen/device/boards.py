@@ -134,6 +134,11 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     with packages():
         module = importlib.import_module(f"amaranth_boards.{entry.module}")
     platform = getattr(module, entry.platform)()
+    if platform.device not in _DEVICES:
+        raise UsageError(
+            f"board {name} has a {platform.device}, which Sterna does not know; add its row to "
+            "_DEVICES of gen/device/boards.py"
+        )
     device, lut, bram = _DEVICES[platform.device]
     pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
     led = _led(platform)

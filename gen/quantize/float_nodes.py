@@ -270,11 +270,10 @@ class FloatPool(StreamMaker):
         return self.integer(mode="sum" if self.mode == "avg" else self.mode)
 
     def check(self, maxima: Sequence[int]) -> None:
-        padded = bool(np.any(getattr(self, "padding", 0)))
-        if self.mode in ("sum", "avg") and not padded:
+        if self.mode in ("sum", "avg"):
             return
-        if padded or maxima[0] > 1:
-            what = "with padding" if padded else f"of values up to {maxima[0]}"
+        if maxima[0] > 1:
+            what = f"of values up to {maxima[0]}"
             raise NetworkError(
                 f"node '{self.name}': a pool '{self.mode}' {what} cannot be built; pool single "
                 "spikes without padding, or let a depthwise convolution of ones with threshold 1 "
@@ -327,8 +326,9 @@ class FloatMerge(StreamMaker):
         least = int(np.argmin(amplitudes))
         out = []
         for name, amplitude in zip(self.inputs, amplitudes, strict=True):
-            ratio = amplitude / amplitudes[least]
-            shift = round(float(np.log2(ratio)))
+            with np.errstate(over="ignore"):
+                ratio = float(np.float64(amplitude) / amplitudes[least])
+            shift = round(float(np.log2(min(ratio, 2.0**MAX_SHIFT * 2))))
             meets = shift <= MAX_SHIFT and abs(ratio / 2.0**shift - 1) <= SAME_AMPLITUDE
             if not meets or (shift and not shifted):
                 powers = "" if shifted else f", and '{self.mode}' needs 1 : 1"

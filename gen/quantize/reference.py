@@ -122,7 +122,19 @@ class Worth:
 
 def worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     """The ``Worth`` of a neuron's inputs, behind its own batch norm. NetworkError without inputs
-    that are weighted."""
+    that are weighted, or where numbers multiply to more than float64 holds."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        worth = _worth_of(network, node)
+    for a in (*worth.weighted.values(), *worth.spikes.values(), worth.offset):
+        if not np.isfinite(a).all():
+            raise NetworkError(
+                f"node '{node.name}': weights, scales and batch norms in front of it multiply to "
+                "more than float64 holds; give numbers of ordinary size"
+            )
+    return worth
+
+
+def _worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     weighted, spikes = {}, {}
     offset: np.ndarray | float = 0.0
     channels = network.shape[node.name][0]

@@ -16,6 +16,7 @@ from sterna.gen.quantize.float_network import (
     FloatNeurons,
     FloatReadout,
 )
+from sterna.golden.errors import NetworkError
 
 __all__ = [
     "TIE",
@@ -86,10 +87,18 @@ class InUnits:
 
 def in_units(node: FloatNeurons, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
     """``node`` in units of ``size`` (O,), > 0, with the layer's real input ``offset`` (O,)."""
-    per = 1.0 / size
+    with np.errstate(over="ignore"):
+        per = 1.0 / size
 
     def units(value: Any) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, np.float64), size.shape) * per
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.broadcast_to(np.asarray(value, np.float64), size.shape) * per
+        if not np.isfinite(found).all():
+            raise NetworkError(
+                f"node '{node.name}': {value!r} is more units of its weighted sum than float64 "
+                "holds; give a number of ordinary size"
+            )
+        return found
 
     own = 0.0 if node.bias is None else np.asarray(node.bias, np.float64)
     bias, start, real = (offset + own) * per, units(node.v_init), units(node.threshold)

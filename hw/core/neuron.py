@@ -338,8 +338,10 @@ class NeuronScan(wiring.Component):
             kept = Mux(fire, after, u)
         elif rule.reset == "zero":
             after, kept = u, Mux(fire, 0, u)
-        else:
+        elif rule.reset in ("once", "none"):
             after = kept = u
+        else:
+            raise AssertionError(f"reset '{rule.reset}' has no hardware")
         v = Signal.like(u, name=f"v_{p}")
         # A start of 0 is the leak of 0: it goes into the choice before the leak, for no LUT of its
         # own and none in the loop.

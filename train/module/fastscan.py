@@ -12,9 +12,10 @@ from torch import Tensor
 from sterna.gen.tools import native_cpp
 from sterna.golden.errors import SternaError
 
-__all__ = ["library", "forward", "backward", "Clip", "SumPool", "is_dense"]
+__all__ = ["RESETS", "library", "forward", "backward", "Clip", "SumPool", "is_dense"]
 
 RESETS = {"subtract": 0, "zero": 1, "none": 2}
+"""Those of ``golden.step`` that it knows, by their numbers in fastscan.cpp."""
 # What -ffast-math stands for, flag by flag: by that name GCC also links a start-up that makes every
 # float of the whole process lose its subnormals.
 FLAGS = (

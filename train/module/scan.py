@@ -58,7 +58,12 @@ def scan(x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: S
 
 
 def _can_be_fast(x: Tensor, spec: ScanSpec) -> bool:
-    plain = spec.synapse is None and not spec.delay and not spec.strict and spec.reset != "once"
+    plain = (
+        spec.synapse is None
+        and not spec.delay
+        and not spec.strict
+        and spec.reset in fastscan.RESETS
+    )
     return plain and x.device.type == "cpu" and x.dtype == torch.float32
 
 

@@ -402,3 +402,43 @@ def test_case_a_reset_that_no_register_holds_is_refused() -> None:
     network, _ = quantize(_leaky(reset_by=1e12, reset="zero"), make_images(30))
     node = network["a"]
     assert isinstance(node, Neuron) and isinstance(node.rule, NeuronRule)
+
+
+@pytest.mark.parametrize("amplitude", [1e-320, 1e308])
+def test_case_amplitudes_a_world_apart_are_no_overflow(amplitude: float) -> None:
+    nodes = [
+        FloatInput("image", (1, 4, 4)),
+        FloatLinear("one", "image", np.ones((4, 16), F)),
+        FloatNeuron("a", ("one",), 100.0),
+        FloatNeuron("b", ("one",), 200.0, amplitude=amplitude),
+        FloatMerge("m", ("a", "b"), "add"),
+        FloatLinear("full", "m", np.ones((2, 4), F)),
+        FloatReadout("readout", ("full",)),
+    ]
+    with pytest.raises(NetworkError, match="node 'm': inputs .* not a power of two up to"):
+        quantize(FloatNetwork(2, nodes), np.zeros((3, 1, 4, 4), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("changed", "who"),
+    [
+        ({"image": {"scale": 1e308}}, "a"),
+        ({"image": {"scale": 1e-320}}, "a"),
+        ({"a": {"threshold": 1e308}}, "a"),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("error")
+def test_case_numbers_beyond_float64_are_refused_by_name(changed: Any, who: str) -> None:
+    net = _shared([1, 1, 1], [1, 1, 1])
+    source = net.input.name
+    changed = {source if k == "image" else k: v for k, v in changed.items()}
+    nodes = [replace(n, **changed.get(n.name, {})) for n in net.nodes]
+    weights = [
+        replace(n, weight=n.weight * F(1e3))
+        if n.name not in changed and hasattr(n, "weight")
+        else n
+        for n in nodes
+    ]
+    with pytest.raises(NetworkError, match=f"node '{who}': .* float64 holds"):
+        quantize(FloatNetwork(net.steps, weights), make_images(3))

@@ -353,3 +353,13 @@ def test_logit_bits_hold_the_extremes_and_no_more(steps):
     assert bits("count") == signed_bits(0, steps)
     assert bits("first_spike") == signed_bits(0, (steps << RANK_BITS) + (1 << RANK_BITS) - 1) <= 32
     assert 1 << bits("membrane") - 1 > max(bounds.u[1], -1 - bounds.u[0])
+
+
+def test_a_reset_without_hardware_is_no_other_one(monkeypatch) -> None:
+    from sterna.golden import rule as rules
+
+    monkeypatch.setitem(rules.RESETS, "half", rules.RESETS["none"])
+    rule = NeuronRule(threshold=[3], reset="half")
+    bounds = rule_bounds(rule, (np.array([-4]), np.array([4])), 2)
+    with pytest.raises(AssertionError, match="reset 'half' has no hardware"):
+        NeuronScan(NeuronParams(rule, bounds, 2), pe=1, x_width=4).elaborate(None)
