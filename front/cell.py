@@ -5,7 +5,7 @@ imported unless the user's model did it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["CELLS", "Cell", "handler_of", "handles"]
@@ -32,12 +32,27 @@ class Cell:
     gain: float = 1.0
     membrane: bool = False
     notes: tuple[str, ...] = ()
-    approximated: tuple[str, ...] = field(default=())
+    approximated: tuple[str, ...] = ()
+
+    def settings(self, reset: str, reset_by: Any) -> dict[str, Any]:
+        """Fields that a ``FloatNeuron`` and a ``FloatReadout`` have alike. What fires and is never
+        reset takes nothing off."""
+        if reset == "none":
+            reset, reset_by = "subtract", 0.0
+        return {
+            "threshold": self.threshold,
+            "strict": self.strict,
+            "reset": reset,
+            "reset_by": reset_by,
+            "bias": self.bias,
+            "v_init": self.v_init,
+            "leak": self.leak,
+            "synapse": self.synapse,
+        }
 
 
 CELLS: dict[str, Callable[[Any, str], Cell]] = {}
 """By 'package.Class': (module, its path) -> Cell, or NetworkError."""
-REFUSED: dict[str, str] = {}
 
 
 def handles(*names: str) -> Callable[[Callable[[Any, str], Cell]], Callable[[Any, str], Cell]]:

@@ -75,46 +75,19 @@ def composed(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:
 
 
 def neuron_of(name: str, cell: Cell, sums: Value) -> FloatNeuron:
-    reset, reset_by = cell.reset, cell.reset_by
-    if reset == "none":  # fires and keeps its membrane: takes nothing off
-        reset, reset_by = "subtract", 0.0
-    return FloatNeuron(
-        name,
-        sums.terms,
-        threshold=cell.threshold,
-        strict=cell.strict,
-        reset=reset,
-        reset_by=reset_by,
-        bias=cell.bias,
-        v_init=cell.v_init,
-        leak=cell.leak,
-        synapse=cell.synapse,
-        amplitude=cell.amplitude,
-        norm=sums.norm,
-    )
+    """The neurons that add ``sums``."""
+    settings = cell.settings(cell.reset, cell.reset_by)
+    return FloatNeuron(name, sums.terms, amplitude=cell.amplitude, norm=sums.norm, **settings)
 
 
 def readout_of(name: str, cell: Cell, sums: Value, mode: str) -> FloatReadout:
-    reset, reset_by = cell.reset, cell.reset_by
-    if mode != "membrane" and reset == "none":
-        reset, reset_by = "subtract", 0.0
-    if mode == "membrane":
-        reset, reset_by = "none", None
+    """The readout of ``sums``; a membrane is never reset."""
     if sums.norm is not None:
         raise NetworkError(
             f"node '{name}': a gain or a batch norm over the total of the last layers is not built "
             "in front of a readout; put it into each of them"
         )
-    return FloatReadout(
-        name,
-        sums.terms,
-        mode=mode,
-        threshold=cell.threshold,
-        strict=cell.strict,
-        reset=reset,
-        reset_by=reset_by,
-        bias=cell.bias,
-        v_init=cell.v_init,
-        leak=cell.leak,
-        synapse=cell.synapse,
-    )
+    settings = cell.settings(cell.reset, cell.reset_by)
+    if mode == "membrane":
+        settings |= {"reset": "none", "reset_by": None}
+    return FloatReadout(name, sums.terms, mode=mode, **settings)

@@ -99,7 +99,7 @@ def from_torch(
     one_step(recorder.cells, per_step)
     known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
     mode = readout or mode
-    shape = runner.shape(batch, whole)
+    shape = runner.shape(batch)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
     found = assemble(count, source, known, Output(per_step[0], mode))
     if found.report.approximated and not approximate:
@@ -107,5 +107,5 @@ def from_torch(
         raise NetworkError(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network.input, count, whole)
+    replay = runner.replay(found.network.input, count, whole, mode)
     return Imported(found.network, found.report, found.cells, replay=replay)

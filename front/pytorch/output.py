@@ -57,7 +57,13 @@ def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:
         raise NetworkError(
             f"forward() returns {len(row)} steps, its neurons run {steps}; return every step"
         )
-    return row, _mode(row[-1]), steps
+    mode = _mode(row[-1])
+    if expr.kind in ("total", "add") and mode == "membrane" and steps > 1:
+        raise NetworkError(
+            "forward() adds membranes over time, which no readout does; return the last one, or "
+            "count spikes"
+        )
+    return row, mode, steps
 
 
 def _rises(expr: Expr) -> bool:

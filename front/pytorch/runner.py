@@ -159,7 +159,7 @@ class Runner:
                 f"{tuple(batch.shape)}: {type(e).__name__}: {e}"
             ) from e
 
-    def shape(self, batch: torch.Tensor, whole: bool) -> tuple[int, int, int]:
+    def shape(self, batch: torch.Tensor) -> tuple[int, int, int]:
         each = batch.shape[2:] if self.coding == "frames" else batch.shape[1:]
         if not 1 <= len(each) <= 3:
             raise UsageError(
@@ -168,7 +168,7 @@ class Runner:
         each = tuple(int(n) for n in each)
         return {1: (each[0], 1, 1), 2: (each[0], 1, each[-1]), 3: each}[len(each)]  # type: ignore[return-value]
 
-    def replay(self, source: FloatInput, steps: int, whole: bool) -> Any:
+    def replay(self, source: FloatInput, steps: int, whole: bool, mode: str) -> Any:
         """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
 
@@ -202,7 +202,7 @@ class Runner:
                 )
                 for p, v in spikes.items()
             }
-            return Recorded(found, _logits(outs))
+            return Recorded(found, _logits(outs, mode))
 
         return run
 
@@ -238,11 +238,13 @@ def _real(pixels: torch.Tensor, source: FloatInput, dtype: torch.dtype) -> torch
     return x if source.std is None else x / cols(source.std)
 
 
-def _logits(outs: list[Any]) -> np.ndarray:
-    """What the model says of each class, as its user reads it: spikes (or sums) over all steps."""
-    first = [o[0] if isinstance(o, tuple | list) else o for o in outs]
-    total = first[0] if len(first) == 1 else torch.stack(first).sum(0)
-    total = total.double()
-    if total.ndim == 3:  # [T,B,n] of one call
-        total = total.sum(0)
+def _logits(outs: list[Any], mode: str) -> np.ndarray:
+    """What the model says of each class, as its user reads it: spikes (or sums) over all steps, or
+    the last membrane, which is what comes last where several things are returned."""
+    last = mode == "membrane"
+    one = [o[-1 if last else 0] if isinstance(o, tuple | list) else o for o in outs]
+    each = one[0] if len(one) == 1 else torch.stack(one)
+    total = each.double()
+    if total.ndim == 3:  # [T,B,n]
+        total = total[-1] if last else total.sum(0)
     return total.reshape(len(total), -1).cpu().numpy()

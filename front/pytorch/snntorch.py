@@ -90,11 +90,10 @@ def _delayed_subtract(path: str, leak: float, threshold: Any) -> Any:
     return None if leak == 1 else threshold / leak
 
 
-def _subtract_at_once(path: str) -> str:
-    return (
-        "reset_delay=False subtracts the threshold again at the next step while the membrane is "
-        "above it; here it is subtracted once a spike"
-    )
+_SUBTRACT_AT_ONCE = (
+    "reset_delay=False subtracts the threshold again at the next step while the membrane is "
+    "above it; here it is subtracted once a spike"
+)
 
 
 @handles("snntorch.Leaky")
@@ -120,7 +119,7 @@ def _with_reset(
         if module.reset_delay:
             reset_by = _delayed_subtract(path, leak, common["threshold"])
             return Cell(**cell, reset="subtract", reset_by=reset_by)
-        return Cell(**cell, reset="subtract", approximated=(_subtract_at_once(path),))
+        return Cell(**cell, reset="subtract", approximated=(_SUBTRACT_AT_ONCE,))
     if synapse is not None and module.reset_delay:
         note = (
             "reset_mechanism='zero' drops the current that arrives at the step of the reset; here "

@@ -3,6 +3,7 @@
 One more is its class here; its hardware is named in `sterna.hw.top.network_top`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,26 +17,26 @@ from sterna.hw.stream.edge import Edge
 __all__ = ["StreamCore", "stream_core"]
 
 
-class StreamCore:
+class StreamCore(ABC):
     """windowed: it has a line buffer, which takes one stream in beats of its own choice."""
 
     windowed = False
 
+    @abstractmethod
     def wish(self, network: Network, nodes: CoreNodes, given: Edge | None, target: int) -> Edge:
         """The stream that it would like at its first input, whose maker makes ``given`` (None:
         anything)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def edges(
         self, network: Network, nodes: CoreNodes, given: Sequence[Edge], target: int
     ) -> list[Edge]:
         """The streams at all inputs, whose makers make ``given``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spec(self, network: Network, name: str, edges: Sequence[Edge], spare: int = 0) -> Any:
         """Its `CoreSpec`, fed by ``edges``; ``spare`` as of `Geometry`. Of a windowed core with the
         ``visit_clocks`` of its only line buffer."""
-        raise NotImplementedError
 
 
 class _Pool(StreamCore):

@@ -6,6 +6,7 @@ A node is kept as it is given; ``FloatNetwork`` passes each through `FloatNode.m
 finite), per-channel values a number or (C,), batch norms whole. numpy only: no torch.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
@@ -39,7 +40,7 @@ class BatchNorm:
         return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
 
 
-class FloatNode:
+class FloatNode(ABC):
     """Base of all kinds. becomes: the kind of integer node."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
@@ -58,9 +59,9 @@ class FloatNode:
         check_name(self.name, f"node {show(self.name)}: names")
         return changed(self, self._converted())
 
+    @abstractmethod
     def _converted(self) -> dict[str, Any]:
         """Fields, of which all that can be said without the network is said."""
-        raise NotImplementedError
 
     def fitted(self, channels: int, steps: int) -> Self:
         """What depends on the channels it makes and the network's steps."""

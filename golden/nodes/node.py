@@ -4,6 +4,7 @@ A kind is one class: its fields, which network.json keeps as they are; the range
 reads and makes, with which shape and maximum; where it works on streams alone, its arithmetic.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -26,7 +27,7 @@ class Made(NamedTuple):
     once: bool = False
 
 
-class Node:
+class Node(ABC):
     """Base of all kinds.
 
     Attributes
@@ -49,10 +50,10 @@ class Node:
     def __post_init__(self) -> None:
         check_name(self.name, f"node {show(self.name)}: names")
 
+    @abstractmethod
     def made(self, given: Sequence[Made], steps: int) -> Made:
         """What it makes of what its inputs make, over ``steps``; NetworkError where they do not
         fit."""
-        raise NotImplementedError
 
     def _put(self, **fields: Any) -> None:
         """Set fields while it is being made."""
@@ -85,7 +86,7 @@ class Node:
 class StreamNode(Node):
     """A node whose stream is made of streams alone, without weights or neurons."""
 
+    @abstractmethod
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         """Its stream [T,B,C,H,W], or where it is true, of those that it reads: integers of one
         type, which holds its maximum. ``xp``: the library of the arrays, numpy or torch."""
-        raise NotImplementedError

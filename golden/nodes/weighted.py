@@ -1,6 +1,7 @@
 """Nodes of weighted sums, which neurons read."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -37,9 +38,9 @@ class WeightedNode(Node):
     def out_channels(self) -> int:
         return self.weight.shape[0]
 
+    @abstractmethod
     def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
         """(channels of a group, kernel) of the window that each output is a sum over."""
-        raise NotImplementedError
 
     def _weights(self, ndim: int) -> np.ndarray:
         refusal = f"node '{self.name}': weight kind {show(self.kind)} is not ternary or binary"

@@ -12,6 +12,7 @@ from torch import nn
 
 from sterna.front.pytorch.model import from_torch
 from sterna.gen.quantize.quantize import quantize
+from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run
 
@@ -183,3 +184,50 @@ def test_rate_coded_input_is_refused_with_a_way_out() -> None:
         UsageError, match="random spikes .* cannot be repeated; give input='direct'"
     ):
         from_torch(frontcase.Loop(snn.Leaky(0.5), 2), EXAMPLE, input="rate")
+
+
+class _Membranes(frontcase.Loop):
+    """Returns the output's membranes: of all steps, their sum, the last, or after the spikes."""
+
+    def __init__(self, what: str, reset: str = "none") -> None:
+        super().__init__(snn.Leaky(0.5), 4)
+        self.out = snn.Leaky(0.75, reset_mechanism=reset)
+        self.what = what
+
+    def forward(self, x):
+        mem, out_mem, spikes, membranes = self.hidden.reset_mem(), self.out.reset_mem(), [], []
+        for _ in range(self.steps):
+            s, mem = self.hidden(self.conv(x), mem)
+            out, out_mem = self.out(self.full(s.flatten(1)), out_mem)
+            spikes.append(out)
+            membranes.append(out_mem)
+        if self.what == "last":
+            return membranes[-1]
+        if self.what == "sum":
+            return torch.stack(membranes).sum(0)
+        return (
+            torch.stack(membranes)
+            if self.what == "all"
+            else (torch.stack(spikes), torch.stack(membranes))
+        )
+
+
+@pytest.mark.parametrize("what", ["last", "all", "after spikes"])
+def test_a_membrane_is_that_of_the_last_step(what: str) -> None:
+    model = frontcase.ternary(_Membranes(what), 4, True)
+    found = from_torch(model, EXAMPLE, scale=1 / 256, readout="membrane")
+    assert found.network.readout.mode == "membrane" and not found.report.approximated
+    images = frontcase.images((1, 8, 8), 20)
+    assert found.check(images, images=20).classes == 1.0
+    logits = float_logits(found.network, images)
+    assert np.allclose(logits, found.replay(images, "float64").output, rtol=1e-9)
+
+
+def test_sums_of_membranes_are_no_readout() -> None:
+    with pytest.raises(NetworkError, match="adds membranes over time, which no readout does"):
+        from_torch(_Membranes("sum"), EXAMPLE)
+
+
+def test_a_membrane_that_resets_is_only_near() -> None:
+    with pytest.raises(NetworkError, match="module 'out': its membrane is read and it resets"):
+        from_torch(_Membranes("last", "subtract"), EXAMPLE)

@@ -1,0 +1,70 @@
+"""`sterna import`, `train --from` and `quantize` of what came in, at the shell's level."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("snntorch")
+
+from sterna.cli import main
+from sterna.golden import files
+
+SCRIPT = """
+import snntorch as snn, torch, torch.nn as nn
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), snn.Leaky(0.5, init_hidden=True, threshold=0.3), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(36, 10), snn.Leaky(0.5, init_hidden=True, output=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("import")
+    (folder / "mine.py").write_text(SCRIPT)
+    words = ["import", f"{folder / 'mine.py'}:make_model", "--data", "digits", "--steps", "3"]
+    assert main([*words, "-o", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def test_an_import_has_verdicts_and_a_check(imported: Path) -> None:
+    record = json.loads((imported / "import.json").read_text())
+    assert record["name"] == "mine" and record["data"] == "digits" and record["check"]["exact"]
+    paths = [v["path"] for v in record["verdicts"]]
+    assert {"0", "1", "2", "4", "5"} <= set(paths)
+
+
+def test_what_came_in_becomes_integers(imported: Path, tmp_path: Path) -> None:
+    assert main(["quantize", str(imported), "-o", str(tmp_path / "build")]) == 0
+    network = files.load(tmp_path / "build")
+    assert network.name == "mine" and network.steps == 3
+
+
+def test_it_is_tuned_from_there_and_goes_on(imported: Path, tmp_path: Path, capsys) -> None:
+    words = ["train", "--from", str(imported), "-o", str(tmp_path / "run"), "--epochs", "2"]
+    assert main([*words, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    # random weights have a tenth
+    assert answer["done"] and answer["validation_folded"] > 0.5, answer
+    assert main(words) == 0  # nothing left to do
+    assert main(["quantize", str(tmp_path / "run"), "-o", str(tmp_path / "build")]) == 0
+    capsys.readouterr()
+    assert main([*words[:-1], "3"]) == 2
+    assert "is another recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "-o", "r"], "give a recipe, or --from"),
+        (["train", "x.toml", "--epochs", "3", "-o", "r"], "--epochs goes with --from"),
+        (["train", "--from", ".", "-o", "r"], "has no import.json"),
+        (["import", "no.py:f", "--data", "digits", "-o", "r"], "no.py: is no file"),
+    ],
+)
+def test_wrong_words_have_their_sentence(words, sentence, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert sentence in capsys.readouterr().err
