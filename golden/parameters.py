@@ -15,7 +15,10 @@ from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
 from sterna.golden.values import array, choice, integer, items, whole
 
-__all__ = ["Each", "Factor", "Kind", "Level", "Whole", "Word"]
+__all__ = ["UNDAMPED", "Each", "Factor", "Kind", "Level", "Whole", "Word"]
+
+UNDAMPED = "ramp"
+"""A register that is kept as it is, of factor 1, where without a word there is none."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,20 @@ class Level:
 
 @dataclass(frozen=True)
 class Factor:
-    """What a register is multiplied by between steps, one for all channels: a `Decay`, one of
-    ``words``, or None."""
+    """What a register is multiplied by between steps, one for all channels: a `Decay`; None, which
+    is the factor ``absent``; where that is not 1, the word of `UNDAMPED`, which is."""
 
-    words: tuple[str, ...] = ()
+    absent: float
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return (UNDAMPED,) if self.absent != 1.0 else ()
+
+    def real(self, value: Any) -> float:
+        """The factor that a value is: a `Decay`'s, a number's, a word's, None's."""
+        if value is None:
+            return self.absent
+        return 1.0 if value in self.words else getattr(value, "factor", value)
 
     def checked(self, where: str, value: Any) -> Decay | str | None:
         if isinstance(value, str) and value in self.words:

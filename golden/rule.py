@@ -12,7 +12,7 @@ import numpy as np
 
 from sterna.golden.decay import MAX_DECAY, Decay
 from sterna.golden.errors import NetworkError
-from sterna.golden.parameters import Each, Factor, Kind, Level, Whole, Word
+from sterna.golden.parameters import UNDAMPED, Each, Factor, Kind, Level, Whole, Word
 from sterna.golden.step import RESETS, Step
 
 __all__ = [
@@ -81,8 +81,8 @@ class NeuronRule:
     reset_by: Annotated[np.ndarray | None, Level(otherwise="threshold", falls=True)] = None
     bias: Annotated[np.ndarray | None, Level(each_step=True, otherwise="zero")] = None
     v_init: Annotated[np.ndarray | None, Level(otherwise="zero")] = None
-    leak: Annotated[Decay | None, Factor()] = None
-    synapse: Annotated[Decay | str | None, Factor(("ramp",))] = None
+    leak: Annotated[Decay | None, Factor(absent=1.0)] = None
+    synapse: Annotated[Decay | str | None, Factor(absent=0.0)] = None
     delay: Annotated[int, Whole(1)] = 0
     fraction_bits: Annotated[int, Whole(MAX_FRACTION)] = 0
     shifts: Annotated[tuple[int, ...], Each(Whole(MAX_SHIFT))] = (0,)
@@ -161,7 +161,7 @@ def step_of(
     `NeuronRule.step`, ``fires`` of the membranes."""
 
     def memory(how: Any) -> Any:
-        return (lambda register: register) if how == "ramp" else lambda v: decay(v, how)
+        return (lambda register: register) if how == UNDAMPED else lambda v: decay(v, how)
 
     given = {}
     for f in fields(Step):
