@@ -5,6 +5,7 @@ and not by the field: files, declared ranges, the fold from real numbers (``gen.
 tables of a recipe. A field of a kind that exists needs none of them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ class Factor:
 class Word:
     """One of ``words``."""
 
-    words: tuple[str, ...]
+    words: Collection[str]
 
     def checked(self, where: str, value: Any) -> str:
         refusal = f"{where} {show(value)} is not one of {', '.join(self.words)}"

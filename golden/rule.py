@@ -77,7 +77,7 @@ class NeuronRule:
     """
 
     threshold: Annotated[np.ndarray, Level()]
-    reset: Annotated[str, Word(tuple(RESETS))] = "subtract"
+    reset: Annotated[str, Word(RESETS)] = "subtract"
     reset_by: Annotated[np.ndarray | None, Level(otherwise="threshold", falls=True)] = None
     bias: Annotated[np.ndarray | None, Level(each_step=True, otherwise="zero")] = None
     v_init: Annotated[np.ndarray | None, Level(otherwise="zero")] = None
