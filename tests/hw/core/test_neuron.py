@@ -170,7 +170,9 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_small_rules_exhaustively(name):
     rule = NeuronRule(threshold=THRESHOLD, **SMALL[name])
-    got = check(rule, every(-3, 3, STEPS, 6), gaps=0.2 if name in ("all", "leak two", "floor") else 0.0)
+    got = check(
+        rule, every(-3, 3, STEPS, 6), gaps=0.2 if name in ("all", "leak two", "floor") else 0.0
+    )
     # A rule whose spikes do not depend on the input would prove nothing.
     assert any(len(np.unique(got[:, :, c], axis=0)) > 3 for c in range(6))
 
