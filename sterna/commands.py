@@ -154,7 +154,7 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
 # --- stages -----------------------------------------------------------------------------------
 
 
-def _options(options: argparse.Namespace) -> "Options":
+def options_of(options: argparse.Namespace) -> "Options":
     from sterna.gen.build.folding_file import read_folding
     from sterna.gen.build.stages import Options
 
@@ -174,7 +174,7 @@ def _ensure(
 
     options.progress = Progress(more_steps)
     source = options.folder if build is None else build
-    return ensure(source, upto, _options(options), options.output, options.progress)
+    return ensure(source, upto, options_of(options), options.output, options.progress)
 
 
 def _stage(options: argparse.Namespace, upto: str) -> Answer:

@@ -40,7 +40,7 @@ class Cut(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.buffer = buffer = Buffer(self.width)
         connect(m, buffer.o, flipped(self.o))
@@ -97,7 +97,7 @@ class Join(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.buffer = buffer = Buffer(self.width)
         connect(m, flipped(self.i), buffer.i)
