@@ -41,8 +41,8 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         import sterna.streams as streams
 
         streams.secure()
-        # Designs are many small objects that live long: looking for garbage among them after every
-        # 700 new ones is a sixth of the time that Verilog takes (digits, median of three: 4.9 to 4.1 s).
+        # Designs are many small objects that live long. Looking for garbage among them after every
+        # 700 new ones took a sixth of the time of Verilog (digits, median of three: 4.9 to 4.1 s).
         gc.set_threshold(50_000, 20, 20)
     from sterna.running import run
 
