@@ -59,6 +59,7 @@ def train(options: argparse.Namespace) -> Answer:
         progress=_say,
         data_set=options.data or "",
         untrained=options.untrained,
+        resume=options.resume,
     )
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
