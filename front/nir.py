@@ -26,6 +26,9 @@ def from_nir(
     steps: int,
     reset: str | None = None,
     input: str = "frames",
+    scale: float = 1 / 255,
+    mean: Any = None,
+    std: Any = None,
     bits: int = 8,
 ) -> Imported:
     """The network of a NIR graph, its equations by forward Euler.
@@ -42,7 +45,11 @@ def from_nir(
         'zero' (to v_reset) or 'subtract' (of v_threshold), of every neuron; by default what NIR
         defines, to v_reset, and the report says so.
     input : str
-        'frames' or 'direct'.
+        'frames' (whole numbers, a frame a step) or 'direct' (the same image at each step).
+    scale : float
+        Of 'direct': the graph sees ``(p*scale - mean)/std`` of a pixel p.
+    mean, std : float or (C,), optional
+        As ``torchvision.transforms.Normalize`` has them.
     bits : int
         Of a pixel, for 'direct'.
 
@@ -90,9 +97,8 @@ def from_nir(
         made[name] = _made(place, node.kind, node.values)
     out = made[last][0]
     mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
-    found = assemble(
-        steps, FloatInput("input", shape, input, bits, scale=1.0), cells, Output(out, mode)
-    )
+    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
+    found = assemble(steps, source, cells, Output(out, mode))
     return Imported(found.network, found.report, found.cells)
 
 
