@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from sterna.gen.quantize.arguments import batch_axis, labels_of
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize.input_norm import plain_input
-from sterna.gen.quantize.reference import float_classes, real_drive, scan_real, walk
+from sterna.gen.quantize.reference import float_classes, raw_images, real_drive, scan_real, walk
+from sterna.golden import values
 from sterna.golden.errors import UsageError
+from sterna.golden.given import images_of
+from sterna.golden.names import show
 
 __all__ = ["Check", "Site", "check", "data_of"]
 
@@ -122,23 +126,17 @@ def _size(own: np.ndarray) -> float:
 
 
 def data_of(
-    who: str, data: Any, network: FloatNetwork, count: int
+    who: str, data: Any, network: FloatNetwork, count: Any, part: str = "train"
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The first ``count`` images of what a user gave, and their labels or None."""
-    images, labels = _split(data)
-    axis = 1 if network.input.coding == "frames" else 0
-    images = np.take(np.asarray(images), range(min(count, np.shape(images)[axis])), axis)
-    if not images.size:
-        raise UsageError(f"{who}: no images; give at least one")
-    return images, None if labels is None else np.asarray(labels)[: images.shape[axis]]
-
-
-def _split(data: Any) -> tuple[Any, Any]:
-    if hasattr(data, "images"):
-        return data.images, getattr(data, "labels", None)
-    if isinstance(data, tuple) and len(data) == 2:
-        return data
-    return data, None
+    """The first ``count`` images of what a user gave, and, for 'check', their labels or None.
+    UsageError or NetworkError where they do not fit."""
+    refusal = f"{who}: images {show(count)} must be a whole number from 1"
+    count = values.integer(refusal, count, 1, 1 << 62, UsageError)
+    images, labels = images_of(data, part)
+    images, axis = raw_images(network.input, images, network.steps), batch_axis(network)
+    if labels is not None and who == "check":
+        labels = labels_of(network, labels, images.shape[axis])[:count]
+    return np.take(images, range(min(count, images.shape[axis])), axis), labels
 
 
 def _compare(

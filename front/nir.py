@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.cell import Cell
 from sterna.front.expression import Expr
@@ -11,12 +12,13 @@ from sterna.front.imported import Imported
 from sterna.front.nir_file import Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
 from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden import values
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import show
 
 __all__ = ["from_nir"]
 
-RESETS = (None, "zero", "subtract")
+RESETS = ("zero", "subtract")
 
 
 def from_nir(
@@ -66,14 +68,11 @@ def from_nir(
     UsageError
         An argument is not meant.
     """
-    if not (isinstance(dt, int | float) and not isinstance(dt, bool) and 0 < dt < float("inf")):
-        raise UsageError(f"dt {dt!r} must be a number above 0, in the unit of the time constants")
-    if type(steps) is not int or steps < 1:
-        raise UsageError(f"steps {steps!r} must be a whole number from 1")
-    if reset not in RESETS:
-        raise UsageError(f"reset {reset!r} is not one of zero, subtract")
-    if input not in ("direct", "frames"):
-        raise UsageError(f"input '{input}' is not one of direct, frames")
+    refusal = f"dt {show(dt)} must be a number above 0, in the unit of the time constants"
+    dt = values.number(refusal, dt, True, UsageError)
+    steps = steps_of(steps)
+    reset = None if reset is None else word_of("reset", reset, RESETS)
+    input = coding_of(input)
     graph = graph_of(path_or_graph)
     order, before = _order(graph)
     first, last = (_only(graph, kind) for kind in ("Input", "Output"))
@@ -93,7 +92,7 @@ def from_nir(
             if its != size:
                 raise NetworkError(f"node '{name}': inputs of {size} and {its} meet")
             read = Expr("add", name, (read, more), {}, read.shape)
-        place = Place(name, read, size, float(dt), steps, reset, cells)
+        place = Place(name, read, size, dt, steps, reset, cells)
         made[name] = _made(place, node.kind, node.values)
     out = made[last][0]
     mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"

@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 Answer = tuple[dict[str, Any], str, int]
-REPOSITORY = Path(__file__).resolve().parents[1]
 FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
 # Programs that are looked for before the first stage.
 PROGRAMS = {
@@ -381,11 +380,10 @@ def demo(options: argparse.Namespace) -> Answer:
     """The shipped digits network on all held-out images."""
     from sterna.gen.build.report import report as full
     from sterna.gen.build.tables import table
+    from sterna.shipped import example_folder
     from sterna.sim.verify import verify_text
 
-    folder = REPOSITORY / "examples" / "digits"
-    if not folder.is_dir():
-        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    folder = example_folder("digits")
     vars(options).update(
         folder=folder,
         family=None,

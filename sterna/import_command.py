@@ -121,8 +121,7 @@ def _model(options: argparse.Namespace) -> Answer:
         approximate=options.approximate,
     )
     _say(found.report.table())
-    looked = pick(images.validation[0], slice(options.check))
-    check = found.check((looked, images.validation[1]), images=options.check)
+    check = found.check(images.validation, images=options.check)
     _say(f"\n{check.table()}")
     name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
     return _kept(options, found, name, images, check)

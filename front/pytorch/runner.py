@@ -42,8 +42,6 @@ class Runner:
     def __init__(self, model: nn.Module, coding: str, steps: int | None) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
-        if steps is not None and (type(steps) is not int or steps < 1):
-            raise UsageError(f"steps {steps!r} must be a whole number from 1")
         self.model = copy.deepcopy(model).eval()
         self.coding, self.steps = coding, steps
         floats = [p for p in self.model.parameters() if p.is_floating_point()]
