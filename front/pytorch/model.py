@@ -81,6 +81,7 @@ def from_torch(
     batch = values.plain(example)
     batch = torch.as_tensor(values.array(f"example {show(example)}", batch))
     shape = runner.shape(batch)
+    batch = _two(batch, 1 if input == "frames" else 0)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
     cells, refused = runner.cells()
     try:
@@ -105,3 +106,8 @@ def from_torch(
         )
     replay = runner.replay(found.network.input, count, whole, mode)
     return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _two(batch: torch.Tensor, axis: int) -> torch.Tensor:
+    """Two images at least: an axis of one could be any."""
+    return torch.cat([batch] * 2, axis) if batch.shape[axis] == 1 else batch

@@ -22,6 +22,7 @@ def output_of(
     """(the output of each step, how it is read, T)."""
     firsts = []
     for out in outputs:
+        out = (out,) if _is_each_step(out) else out
         first = out[0] if isinstance(out, tuple | list) else out
         if isinstance(first, tuple | list) and first and isinstance(first[0], Expr):
             first = Expr("stack", "", tuple(first), {"merged": False, "dim": 0})
@@ -34,6 +35,14 @@ def output_of(
         return firsts, _mode(firsts[-1]), len(firsts)
     steps = max(len(u) for u in cells.values())
     return _whole_output(firsts[0], steps)
+
+
+def _is_each_step(out: Any) -> bool:
+    """Whether forward() returned what one neuron layer put out at each step, as a list."""
+    if not isinstance(out, tuple | list) or not all(isinstance(e, Expr) for e in out):
+        return False
+    steps = [(e.kind, e.path, e.part, e.step) for e in out]
+    return steps == [("cell", out[0].path, out[0].part, t) for t in range(len(out))]
 
 
 def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from sterna.front.cell import Cell, handler_of
+from sterna.front.cell import Cell, handler_of, multi_step
 from sterna.front.expression import Expr
 from sterna.front.imported import Recorded
 from sterna.front.pytorch.functions import FUNCTIONS
 from sterna.front.pytorch.output import is_whole
-from sterna.front.pytorch.record import Recorder, recording
+from sterna.front.pytorch.record import OneStep, Recorder, recording
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.coding import check_images
 from sterna.golden.errors import NetworkError, UsageError
@@ -21,19 +21,25 @@ from sterna.golden.network import Input
 __all__ = ["Runner"]
 
 
+BASES = ("SpikingNeuron", "BaseNode", "SimpleBaseNode", "NonSpikingBaseNode")
+"""Of neurons: what is derived from them is one, though nobody said which."""
+
+
 def _is_cell(module: nn.Module) -> bool:
     if handler_of(module) is not None:
         return True
     package = type(module).__module__.partition(".")[0]
-    base = next(
-        (c for c in type(module).__mro__ if c.__name__ in ("SpikingNeuron", "BaseNode")), None
-    )
+    base = next((c for c in type(module).__mro__ if c.__name__ in BASES), None)
     if base is not None:
         raise NetworkError(
             f"{package}.{type(module).__name__}: is a neuron that is not known; use one of "
             "docs/front.md, or write its few lines in front/ (CONTRIBUTING.md)"
         )
     return False
+
+
+class _Failed(NetworkError):
+    """forward() raised what is no refusal of ours."""
 
 
 class Runner:
@@ -44,6 +50,8 @@ class Runner:
             raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
         self.model = copy.deepcopy(model).eval()
         self.coding, self.steps = coding, steps
+        self.each: tuple[int, ...] = ()  # an image, as forward() takes it: without axes of ours
+        self.repeats = False  # the model reads a sequence, of one image
         floats = [p for p in self.model.parameters() if p.is_floating_point()]
         self.dtype = floats[0].dtype if floats else torch.float32
         if not any(_is_cell(m) for m in self.model.modules()):
@@ -79,14 +87,30 @@ class Runner:
 
     def reset(self) -> None:
         for m in self.model.modules():
-            for name in ("reset_mem", "reset"):
-                function = getattr(m, name, None)
-                if handler_of(m) is not None and callable(function):
-                    function()
-                    break
+            known = handler_of(m) is not None
+            names = ("reset_mem", "reset") if known else ("reset",)
+            if known or type(m).__module__.startswith("spikingjelly"):  # layers have states, too
+                for function in (getattr(m, name, None) for name in names):
+                    if callable(function):
+                        function()
+                        break
+
+    @property
+    def many(self) -> bool:
+        """Whether neurons compute all steps in one call."""
+        return any(_is_cell(m) and multi_step(m) for m in self.model.modules())
 
     def record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         """(what was seen, the output of each call, whether one call computes all steps)."""
+        try:
+            return self._record(batch)
+        except (OneStep, _Failed):
+            if self.coding != "direct" or self.steps is None or not self.many:
+                raise
+            self.repeats = True  # forward() wants [T,B,C,H,W] of the image
+            return self._record(batch)
+
+    def _record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         recorder = Recorder(FUNCTIONS)
         self.reset()
         with recording(self.model, recorder, _is_cell):
@@ -115,6 +139,13 @@ class Runner:
         return recorder, outputs, False
 
     def _first(self, recorder: Recorder, batch: torch.Tensor) -> torch.Tensor:
+        if self.repeats:
+            batch = self.repeated(batch)
+            frame = Expr("input", "", shape=tuple(batch.shape[1:]), step=None)
+            values = {"merged": False, "dim": 0}
+            frames = (frame,) * len(batch)
+            recorder.note(batch, Expr("stack", "", frames, values, tuple(batch.shape)))
+            return batch
         if self.coding == "direct" or self.steps is not None and self._is_one_step(batch):
             frame = batch[0].clone() if self.coding == "frames" else batch
             step = 0 if self.coding == "frames" else None
@@ -125,8 +156,14 @@ class Runner:
         recorder.note(batch, Expr("stack", "", tuple(frames), values, tuple(batch.shape)))
         return batch
 
+    def repeated(self, images: torch.Tensor) -> torch.Tensor:
+        """[T,B,C,H,W] of one image for all steps."""
+        return images.unsqueeze(0).repeat(self.steps or 1, *[1] * images.ndim)
+
     def _is_one_step(self, batch: torch.Tensor) -> bool:
         """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
+        if self.many:
+            return False
         trial = copy.deepcopy(self.model)
         counts: dict[int, int] = {}
         hooks = [
@@ -152,7 +189,7 @@ class Runner:
         except NetworkError:
             raise
         except Exception as e:
-            raise NetworkError(
+            raise _Failed(
                 f"module '{recorder.where}': forward() failed on the example of shape "
                 f"{tuple(batch.shape)}: {type(e).__name__}: {e}"
             ) from e
@@ -163,7 +200,7 @@ class Runner:
             raise UsageError(
                 f"example has shape {tuple(batch.shape)}; give [B,C,H,W], or [T,B,C,H,W] for frames"
             )
-        each = tuple(int(n) for n in each)
+        self.each = each = tuple(int(n) for n in each)
         return {1: (each[0], 1, 1), 2: (each[0], 1, each[-1]), 3: each}[len(each)]  # type: ignore[return-value]
 
     def replay(self, source: FloatInput, steps: int, whole: bool, mode: str) -> Any:
@@ -175,6 +212,8 @@ class Runner:
             model = copy.deepcopy(self.model).to(dtype)
             pixels = torch.as_tensor(np.array(check_images(given, images, steps)), dtype=dtype)
             x = _real(pixels, source, dtype)
+            x = x.reshape(*x.shape[:-3], *self.each)
+            x = self.repeated(x) if self.repeats else x
             spikes: dict[str, list[torch.Tensor]] = {}
             hooks = []
             for path, m in model.named_modules():
@@ -192,27 +231,27 @@ class Runner:
                         outs.append(model(x[t] if self.coding == "frames" else x))
             for h in hooks:
                 h.remove()
-            found = {
-                p: _maps(
-                    torch.cat(v)
-                    if whole and len(v) == 1 and steps > 1 and v[0].ndim > 4
-                    else torch.stack(v)
-                )
-                for p, v in spikes.items()
-            }
+            found = {p: _maps(torch.stack(v)) for p, v in spikes.items() if v}
             return Recorded(found, _logits(outs, mode))
 
         return run
 
 
 def _keeper(spikes: dict[str, list[torch.Tensor]], path: str, dtype: torch.dtype) -> Any:
-    """Keeps a neuron's spikes, and hands them on as ``dtype`` (surrogates make them float32)."""
+    """Keeps what a neuron puts out at each step, and hands it on as ``dtype`` (surrogates make
+    spikes float32)."""
 
-    def keep(_m: nn.Module, _args: Any, out: Any) -> Any:
-        outs = tuple(o.to(dtype) for o in out) if isinstance(out, tuple) else out.to(dtype)
-        first = outs[0] if isinstance(outs, tuple) else outs
-        spikes.setdefault(path, []).append(first.detach().clone())
-        return outs
+    def keep(m: nn.Module, args: Any, out: Any) -> Any:
+        if not torch.is_tensor(out):
+            out = type(out)(o.to(dtype) for o in out)
+        else:
+            out = out.to(dtype)
+        kept = spikes.setdefault(path, [])
+        if not multi_step(m):
+            kept.append((out if torch.is_tensor(out) else out[0]).detach().clone())
+        elif not torch.is_tensor(out) or out.ndim == args[0].ndim:
+            kept.extend(o.detach().clone() for o in out)
+        return out
 
     return keep
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.front.cell import Cell, handles
+from sterna.front.cell import Cell, handles, refuses
 from sterna.golden.errors import NetworkError
 
 __all__: list[str] = []
@@ -153,11 +153,5 @@ def _lapicque(module: Any, path: str) -> Cell:
     return Cell(**cell, reset="zero", approximated=(note,))
 
 
-def _refuse(name: str, why: str) -> None:
-    @handles(f"snntorch.{name}")
-    def refuse(module: Any, path: str) -> Cell:
-        raise NetworkError(f"module '{path}': snntorch.{name} {why}; use snntorch.Leaky")
-
-
 for _name, _why in _OTHERS.items():
-    _refuse(_name, _why)
+    refuses(f"snntorch.{_name}", _why, "use snntorch.Leaky")
