@@ -1,6 +1,7 @@
 """Running somebody's model: once to write it down, and again to compare with it."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Runner:
     def __init__(self, model: nn.Module, coding: str, steps: int | None) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
-        self.model = copy.deepcopy(model).eval()
+        self.model = copied(model).eval()
         self.coding, self.steps = coding, steps
         self.each: tuple[int, ...] = ()  # an image, as forward() takes it: without axes of ours
         self.repeats = False  # the model reads a sequence, of one image
@@ -164,7 +165,7 @@ class Runner:
         """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
         if self.many:
             return False
-        trial = copy.deepcopy(self.model)
+        trial = copied(self.model)
         counts: dict[int, int] = {}
         hooks = [
             m.register_forward_hook(
@@ -209,7 +210,7 @@ class Runner:
 
         def run(images: np.ndarray, kind: str = "float32") -> Recorded:
             dtype = {"float32": torch.float32, "float64": torch.float64}[kind]
-            model = copy.deepcopy(self.model).to(dtype)
+            model = copied(self.model).to(dtype)
             pixels = torch.as_tensor(np.array(check_images(given, images, steps)), dtype=dtype)
             x = _real(pixels, source, dtype)
             x = x.reshape(*x.shape[:-3], *self.each)
@@ -235,6 +236,32 @@ class Runner:
             return Recorded(found, _logits(outs, mode))
 
         return run
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy. States that training left in neurons are parts of its graph, which torch does not
+    copy: they are taken out of it."""
+    memo: dict[int, Any] = {}
+    for m in model.modules():
+        for tensor in _states([*vars(m).values(), *m._buffers.values()]):
+            memo[id(tensor)] = tensor.detach().clone()
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as e:  # whatever a model of somebody else holds
+        raise NetworkError(
+            f"{type(model).__name__}: cannot be copied ({type(e).__name__}: "
+            f"{' '.join(str(e).split())[:200]}); give a model that copy.deepcopy takes"
+        ) from e
+
+
+def _states(values: Any, depth: int = 3) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            if not value.is_leaf:
+                yield value
+        elif depth and isinstance(value, tuple | list | dict):
+            inside = value.values() if isinstance(value, dict) else value
+            yield from _states(list(inside), depth - 1)
 
 
 def _keeper(spikes: dict[str, list[torch.Tensor]], path: str, dtype: torch.dtype) -> Any:

@@ -163,22 +163,6 @@ def test_what_is_only_near_is_taken_by_name(neuron) -> None:
     assert [v.path for v in found.report.approximated] == ["hidden"]
 
 
-def test_every_neuron_of_snntorch_has_a_verdict() -> None:
-    """A class that is new there fails here, until somebody says what it is."""
-    from sterna.front.cell import CELLS
-
-    package = snn._neurons
-    classes = {
-        c.__name__
-        for m in vars(package).values()
-        for c in (vars(m).values() if hasattr(m, "__path__") or hasattr(m, "__file__") else [m])
-        if isinstance(c, type) and issubclass(c, snn._neurons.SpikingNeuron | torch.nn.Module)
-        and c.__module__.startswith("snntorch._neurons")
-    }  # fmt: skip
-    bases = {"SpikingNeuron", "LIF", "RecurrentOneToOne"}  # the last is a part of RLeaky
-    assert {f"snntorch.{c}" for c in classes - bases} <= set(CELLS)
-
-
 def test_rate_coded_input_is_refused_with_a_way_out() -> None:
     with pytest.raises(
         UsageError, match="random spikes .* cannot be repeated; give input='direct'"

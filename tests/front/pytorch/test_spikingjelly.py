@@ -195,3 +195,9 @@ def test_a_neuron_of_ones_own_is_not_taken_for_its_parent() -> None:
 
     with pytest.raises(NetworkError, match="Mine: is a neuron that is not known"):
         from_torch(jellycase.plain(Mine()), EXAMPLE)
+
+
+def test_a_model_just_trained_is_taken_though_its_states_have_a_graph() -> None:
+    model = jellycase.ternary(jellycase.NETS["lif"](), 3, False)
+    model.train()(EXAMPLE).sum().backward()
+    held(model, False, 3)
