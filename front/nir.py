@@ -95,6 +95,8 @@ def from_nir(
         place = Place(name, read, size, dt, steps, reset, cells)
         made[name] = _made(place, node.kind, node.values)
     out = made[last][0]
+    while out.kind == "flatten":
+        out = out.args[0]
     mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
     found = assemble(steps, source, cells, Output(out, mode))
@@ -105,7 +107,7 @@ def _made(place: Place, kind: str, values: dict[str, Any]) -> Any:
     handler = NODES.get(kind)
     if handler is None:
         raise place.refuse(f"a node {show(kind)} cannot be built; see docs/front.md for what maps")
-    unknown = sorted(set(values) - PARAMETERS[kind])
+    unknown = sorted(set(values) - set(PARAMETERS[kind]))
     if unknown:
         raise place.refuse(f"parameter {show(unknown[0])} of {kind} is not known")
     for name, value in values.items():
