@@ -25,6 +25,7 @@ from sterna.gen.quantize.float_network import (
     FloatLinear,
     FloatNetwork,
     FloatNeuron,
+    FloatNeurons,
     FloatNode,
     FloatPool,
     FloatReadout,
@@ -39,7 +40,7 @@ DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 EPS = 1e-5  # of the norms, as torch's
 LATENT = 0.1  # mean size of latents: what training moves best
 Weighted = FloatConv2d | FloatLinear
-Neurons = FloatNeuron | FloatReadout
+Neurons = FloatNeurons
 AXES = (0, 1, 3, 4)
 
 

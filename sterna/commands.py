@@ -76,10 +76,13 @@ def _recipe(options: argparse.Namespace) -> Path:
         raise UsageError("train: give a recipe, or --from with the folder of an import")
     if options.source is None and options.epochs is not None:
         raise UsageError("train: --epochs goes with --from; a recipe has its own stages")
+    if options.source is None and options.force:
+        raise UsageError("train: --force goes with --from, for an import whose check failed")
     if options.source is not None:
         from sterna.train.run.tuning import tuning_recipe
 
-        return tuning_recipe(options.source, options.output, options.data or "", options.epochs)
+        given = (options.source, options.output, options.data or "", options.epochs)
+        return tuning_recipe(*given, force=options.force)
     recipe = Path(options.recipe)
     return recipe / "recipe.toml" if recipe.is_dir() else recipe
 
@@ -101,7 +104,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
-    facts, head = _run_facts(run, recipe)
+    facts, head = _run_facts(run, recipe, options.force)
     data_name = options.data or (facts["data"] if facts else "")
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
@@ -130,7 +133,9 @@ def quantize(options: argparse.Namespace) -> Answer:
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
-def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict[str, Any]]:
+def _run_facts(
+    run: Path, recipe: bytes | None, force: bool
+) -> tuple[dict[str, str] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     from sterna.gen.quantize.run_record import finished_record
     from sterna.golden.disk import parse_toml
@@ -143,9 +148,11 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
         if missing := [key for key in ("name", "data") if key not in facts]:
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
     if facts is None:
-        from sterna.front.run_folder import read_import
+        from sterna.front.run_folder import check_import, read_import
 
         record = read_import(run)
+        if record is not None:
+            check_import(run, record, force)
         facts = record and {key: record[key] for key in ("name", "data")}
     return facts, finished_record(run)
 

@@ -197,6 +197,13 @@ def _kept(
         **found.report.as_dict(),
         "check": None if check is None else check.as_dict(),
     }
+    if check is not None and check.failed:
+        names = ", ".join(s.name for s in check.failed)
+        text.append(
+            f"FAILED: {names} differ from the model (above). The folder is kept to look at; train "
+            "and quantize refuse it without --force"
+        )
+        return answer, "\n".join(text), 1
     if check is None:
         text.append("a graph has no forward pass of its own to compare with: nothing was checked")
     if real:
@@ -204,7 +211,7 @@ def _kept(
     else:
         data = "" if images is not None else " --data DATA"
         text.append(f"next: sterna quantize {out} -o build/{name}{data}")
-    return answer, "\n".join(text), 0 if check is None or check.exact else 1
+    return answer, "\n".join(text), 0
 
 
 def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:

@@ -94,17 +94,16 @@ def from_torch(
         if path in refused:
             raise refused[path]
     runner.check_uses(recorder.cells)
-    per_step, mode, count = output_of(outputs, recorder.cells, whole)
-    one_step(recorder.cells, per_step)
+    read = output_of(outputs, recorder.cells, whole)
+    one_step(recorder.cells, read.rows)
     known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
-    mode = readout or mode
-    found = assemble(count, source, known, Output(per_step[0], mode))
+    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
     if found.report.approximated and not approximate:
         v = found.report.approximated[0]
         raise NetworkError(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network.input, count, whole, mode)
+    replay = runner.replay(found.network, whole, read.scale, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from sterna.front.cell import Cell, handler_of, multi_step
+from sterna.front.check import Recorded
 from sterna.front.expression import Expr
-from sterna.front.imported import Recorded
 from sterna.front.pytorch.functions import FUNCTIONS
 from sterna.front.pytorch.output import is_whole
 from sterna.front.pytorch.record import OneStep, Recorder, recording
-from sterna.gen.quantize.float_network import FloatInput
+from sterna.gen.quantize.float_network import FloatInput, FloatNetwork
 from sterna.golden.coding import check_images
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.network import Input
@@ -204,9 +204,17 @@ class Runner:
         self.each = each = tuple(int(n) for n in each)
         return {1: (each[0], 1, 1), 2: (each[0], 1, each[-1]), 3: each}[len(each)]  # type: ignore[return-value]
 
-    def replay(self, source: FloatInput, steps: int, whole: bool, mode: str) -> Any:
+    def replay(
+        self,
+        network: FloatNetwork,
+        whole: bool,
+        scale: tuple[float, float] | None,
+        cells: dict[str, str],
+    ) -> Any:
         """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
+        source, steps, mode = network.input, network.steps, network.readout.mode
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
+        last = next((p for p, node in cells.items() if node == network.readout.name), "")
 
         def run(images: np.ndarray, kind: str = "float32") -> Recorded:
             dtype = {"float32": torch.float32, "float64": torch.float64}[kind]
@@ -216,10 +224,14 @@ class Runner:
             x = x.reshape(*x.shape[:-3], *self.each)
             x = self.repeated(x) if self.repeats else x
             spikes: dict[str, list[torch.Tensor]] = {}
+            membranes: list[torch.Tensor] = []
             hooks = []
             for path, m in model.named_modules():
                 if handler_of(m) is not None:
-                    hooks.append(m.register_forward_hook(_keeper(spikes, path, dtype)))
+                    of = membranes if path == last else []
+                    hooks.append(
+                        m.register_forward_hook(_keeper(spikes.setdefault(path, []), of, dtype))
+                    )
             outs = []
             runner = copy.copy(self)
             runner.model = model
@@ -233,7 +245,8 @@ class Runner:
             for h in hooks:
                 h.remove()
             found = {p: _maps(torch.stack(v)) for p, v in spikes.items() if v}
-            return Recorded(found, _logits(outs, mode))
+            kept = _maps(torch.stack(membranes)) if membranes else None
+            return Recorded(found, _logits(outs, mode), kept, scale)
 
         return run
 
@@ -264,20 +277,22 @@ def _states(values: Any, depth: int = 3) -> Iterator[torch.Tensor]:
             yield from _states(list(inside), depth - 1)
 
 
-def _keeper(spikes: dict[str, list[torch.Tensor]], path: str, dtype: torch.dtype) -> Any:
-    """Keeps what a neuron puts out at each step, and hands it on as ``dtype`` (surrogates make
-    spikes float32)."""
+def _keeper(spikes: list[torch.Tensor], membranes: list[torch.Tensor], dtype: torch.dtype) -> Any:
+    """Keeps what a neuron puts out at each step, spikes and membranes, and hands it on as ``dtype``
+    (surrogates make spikes float32)."""
 
     def keep(m: nn.Module, args: Any, out: Any) -> Any:
-        if not torch.is_tensor(out):
-            out = type(out)(o.to(dtype) for o in out)
-        else:
-            out = out.to(dtype)
-        kept = spikes.setdefault(path, [])
+        out = out.to(dtype) if torch.is_tensor(out) else type(out)(o.to(dtype) for o in out)
         if not multi_step(m):
-            kept.append((out if torch.is_tensor(out) else out[0]).detach().clone())
-        elif not torch.is_tensor(out) or out.ndim == args[0].ndim:
-            kept.extend(o.detach().clone() for o in out)
+            parts = (out,) if torch.is_tensor(out) else out
+            spikes.append(parts[0].detach().clone())
+            membranes.extend(o.detach().clone() for o in parts[1:][-1:])
+        elif not torch.is_tensor(out):
+            membranes.extend(o.detach().clone() for o in out)
+        elif out.ndim == args[0].ndim:
+            spikes.extend(o.detach().clone() for o in out)
+        else:
+            membranes.append(out.detach().clone())
         return out
 
     return keep

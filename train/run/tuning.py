@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sterna.front.run_folder import LATENTS, latents_of, read_import
+from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
 from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNetwork
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
@@ -40,14 +40,18 @@ lr_rest = 1e-4
 """
 
 
-def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | None) -> Path:
+def tuning_recipe(
+    source: str | Path, out: str | Path, data: str, epochs: int | None, force: bool = False
+) -> Path:
     """Write RUN/recipe.toml and the latents that it starts from; returns the recipe's path.
 
-    UsageError where ``source`` is no import, or was not trained on real weights.
+    UsageError where ``source`` is no import, its check failed (but with ``force``), or it came with
+    final weights.
     """
     record = read_import(source)
     if record is None:
         raise UsageError(f"{source}: has no import.json; give the folder of `sterna import`")
+    check_import(source, record, force)
     network, data = latents_of(source), data or record["data"]
     if not data:
         raise UsageError(f"{source}: came in without images to train on; give --data")
