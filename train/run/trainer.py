@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,10 @@ class Trainer:
         group: Group | None = None,
         data_set: str = "",
         resume: Path | None = None,
+        callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
     ) -> None:
         self.recipe, self.out, self.progress = recipe, out, progress
+        self.callbacks = callbacks  # each is given a line of log.jsonl
         self.seed = recipe.seed if seed is None else seed
         cuda = torch.cuda.is_available()
         self.group = group or Group(0, 1, torch.device("cuda" if cuda else "cpu"))
@@ -298,6 +300,8 @@ class Trainer:
         }
         if self.group.rank == 0:
             self.folder.log(line)
+            for callback in self.callbacks:
+                callback(dict(line))
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
