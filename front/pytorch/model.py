@@ -107,5 +107,5 @@ def from_torch(
         raise NetworkError(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network.input, count, whole, mode)
+    replay = runner.replay(source, count, whole, mode)
     return Imported(found.network, found.report, found.cells, replay=replay)
