@@ -5,7 +5,7 @@ that never resets, at T = 1, is one such step.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -411,16 +411,25 @@ def _fired(
     paths = tuple(f"{node.path}.{k}" if many else node.path for k in range(len(thresholds)))
     note = f"{len(thresholds)} neurons, added; each computes its layer again" if many else ""
     total: Expr | None = None
-    for path, (threshold, strict) in zip(paths, thresholds, strict=True):
+    for k, (path, (threshold, strict)) in enumerate(zip(paths, thresholds, strict=True)):
         notes = (note,) if note else ()
         cell = Cell(threshold=threshold, strict=strict, reset="none", notes=notes)
-        w.cells[path] = (cell, read.expr)
+        w.cells[path] = (cell, _again(read.expr) if k else read.expr)
         spikes = Expr("cell", path, (read.expr,), shape=read.expr.shape)
         total = spikes if total is None else _more(node, total, spikes)
     assert total is not None
     w.steps.append(Steps(node.outputs[0], low, size, paths))
     fired = Stream(total, read.shape)
     return _affine(node.path, fired, np.array([size]), np.array([low]))
+
+
+def _again(sums: Expr) -> Expr:
+    """The same sums from layers of their own: a core has one neuron."""
+    if sums.kind in ("conv", "linear"):
+        return replace(sums)
+    if sums.kind in ("cell", "input"):
+        return sums
+    return replace(sums, args=tuple(map(_again, sums.args)))
 
 
 def _more(node: Node, total: Expr, spikes: Expr) -> Expr:
