@@ -73,14 +73,14 @@ def from_qonnx(
     if not 1 <= len(size) <= 3:
         raise NetworkError(f"input {show(first)}: shape {sizes} is not (N, C), (N, C, W) or NCHW")
     shape = (size[0], *(1,) * (3 - len(size)), *size[1:])
-    walk = Walk(dict(graph.arrays))
+    named = {"scale": scale, "mean": mean, "std": std} if input == "direct" else {"scale": 1.0}
+    source = FloatInput("input", shape, input, bits, **named)  # type: ignore[arg-type]
+    walk = Walk(dict(graph.arrays), _pixels(source))
     start = Expr("input", "", shape=(1, *size))
     walk.streams[first] = Stream(start, size)
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused as that
         for node in graph.nodes:
             _take(walk, node)
-    named = {"scale": scale, "mean": mean, "std": std} if input == "direct" else {"scale": 1.0}
-    source = FloatInput("input", shape, input, bits, **named)  # type: ignore[arg-type]
     out = _output(walk, graph)
     found = assemble(1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"))
     for path, why in walk.approximated.items():
@@ -172,7 +172,7 @@ def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]
             from qonnx.core.onnx_exec import execute_onnx
             from qonnx.transformation.infer_shapes import InferShapes
         x = np.array(check_images(given, images, 1), np.float32)
-        x = x[0] if source.coding == "frames" else _real(x, source)
+        x = _real(x[0] if source.coding == "frames" else x, source)
         model = ModelWrapper(graph.model, make_deepcopy=True).transform(InferShapes())
         logits: list[np.ndarray] = []
         spikes: dict[str, list[np.ndarray]] = {p: [] for s in walk.steps for p in s.paths}
@@ -190,9 +190,18 @@ def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]
     return run
 
 
-def _real(pixels: np.ndarray, source: FloatInput) -> np.ndarray:
+def _pixels(source: FloatInput) -> np.ndarray:
+    """Every number that a pixel (of any channel) can be, or a spike."""
+    count = 1 << source.bits if source.coding == "direct" else 2
+    every = np.arange(count, dtype=np.float64).reshape(1, 1, 1, -1).repeat(source.shape[0], 1)
+    return _real(every, source, np.float64).reshape(-1)
+
+
+def _real(pixels: np.ndarray, source: FloatInput, kind: Any = np.float32) -> np.ndarray:
     cols = lambda v: np.reshape(v, (-1, 1, 1))  # noqa: E731
-    x = pixels * np.float32(source.scale)
+    if source.coding != "direct":
+        return pixels.astype(kind)
+    x = pixels * kind(source.scale)
     x = x if source.mean is None else x - cols(source.mean)
     x = x if source.std is None else x / cols(source.std)
-    return x.astype(np.float32)
+    return x.astype(kind)

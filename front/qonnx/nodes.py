@@ -45,9 +45,10 @@ class Steps:
 @dataclass
 class Walk:
     """What is known so far: arrays and streams by tensor, neurons by path, quantizers, and what is
-    only approximated, by path."""
+    only approximated, by path. ``pixels``: every number that one can be, as the graph sees it."""
 
     arrays: dict[str, np.ndarray]
+    pixels: np.ndarray
     streams: dict[str, Stream] = field(default_factory=dict)
     cells: dict[str, tuple[Cell, Expr]] = field(default_factory=dict)
     steps: list[Steps] = field(default_factory=list)
@@ -352,10 +353,12 @@ def _quant(w: Walk, node: Node) -> Stream:
     count = high - low
     if count > MOST_STEPS:
         if number(node, "bit_width", bits) >= FINE:
-            w.approximated[node.path] = (
-                f"a quantizer of {count + 1} levels is left out: what it rounds is at most "
-                f"{scale / 2:g}"
-            )
+            known = _numbers(w, read.expr)
+            if known is None or not _kept(node, known, scale, zero, (low, high)):
+                w.approximated[node.path] = (
+                    f"a quantizer of {count + 1} levels is left out: what it rounds is at most "
+                    f"{scale / 2:g}"
+                )
             return read
         raise refused(
             node,
@@ -364,6 +367,25 @@ def _quant(w: Walk, node: Node) -> Stream:
     ends = [_reached(node, low + k) for k in range(1, count + 1)]
     thresholds = [((at - zero) * scale, strict) for at, strict in ends]
     return _fired(w, node, read, thresholds, (low - zero) * scale, scale)
+
+
+def _numbers(w: Walk, expr: Expr) -> np.ndarray | None:
+    """Every number that pixels are behind constants; None of anything else."""
+    if expr.kind == "input":
+        return w.pixels
+    if (
+        expr.kind == "affine"
+        and np.ndim(expr.values["gain"]) == np.ndim(expr.values["offset"]) == 0
+    ):
+        known = _numbers(w, expr.args[0])
+        return None if known is None else known * expr.values["gain"] + expr.values["offset"]
+    return None
+
+
+def _kept(node: Node, known: np.ndarray, scale: float, zero: float, span: tuple[int, int]) -> bool:
+    """Whether a quantizer changes none of these numbers."""
+    whole = known / scale + zero
+    return bool((rounding(node)(np.clip(whole, *span)) == whole).all())
 
 
 def _scale(node: Node, value: Any) -> float:

@@ -140,6 +140,9 @@ def test_fine_quantizers_are_left_out_only_where_asked() -> None:
     model = w.matmul(5, 96).model()
     with pytest.raises(NetworkError, match=r"256 levels is left out: .* approximate=True"):
         from_qonnx(model)
+    exact = from_qonnx(model, scale=1 / 256)  # (p - 128)/128 are numbers of that quantizer
+    check = exact.check(images(model))
+    assert check.exact and check.classes == 1.0 and not exact.report.approximated, str(check)
     found = from_qonnx(model, approximate=True)
     assert found.report.approximated
     assert found.check(images(model)).classes > 0.9
