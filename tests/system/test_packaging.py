@@ -146,6 +146,7 @@ ROOMS = {
     "hw.link": {"hw.control", "hw.stream"},
     "hw.top": {"hw.control", "hw.core", "hw.link", "hw.stream"},
     "front.pytorch": set(),
+    "front.qonnx": set(),
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": {"gen.device"},
@@ -234,6 +235,7 @@ LAZY = {
     "gen/build/stage_list.py",
     "gen/quantize/quantize.py",
     "gen/tools/doctor.py",
+    "train/__init__.py",
     "train/search/search.py",
 }
 
