@@ -42,6 +42,11 @@ def walk(network: Network) -> list[CoreNodes]:
         node = network[name]
         if isinstance(node, WeightedNode):
             readers = network.readers(name)
+            if pools := [r for r in readers if network.is_weighted(r)]:
+                raise DesignError(
+                    f"node '{pools[0]}': pools the weighted sums of '{name}', for which there is "
+                    "no hardware; pool the spikes behind the neuron"
+                )
             target = network.neuron(readers[0])
             if len(readers) > 1 or target.inputs.count(name) > 1:
                 raise DesignError(
