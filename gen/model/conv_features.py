@@ -88,8 +88,8 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -
     width, r, k = g.edge.width, g.rows, g.columns
     banks, address = r * k, counter_bits(g.bank_depth)
     place = (
-        signed_bits(-g.padding[2], max(g.width, g.out_width * g.stride[1]) + g.kernel[1])
-        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.stride[0]) + g.kernel[0])
+        signed_bits(-g.padding[2], max(g.width, g.out_width * g.advance[1]) + g.extent[1])
+        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.advance[0]) + g.extent[0])
         + address
     )
     turning = sum(p.count > 1 for p in loops)
@@ -224,7 +224,7 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     compress = front.dot_engine.counts
-    alone = front.folds == 1  # nothing to accumulate
+    alone = front.accumulated == 1  # nothing to add up
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")
     for place, shape in memories.items():
