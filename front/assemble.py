@@ -303,7 +303,10 @@ class _Builder:
             return self._pooled_sums(e, source)
         if not np.all(np.asarray(source.offset) == 0):
             raise NetworkError(f"module '{e.path}': pools spikes with a constant added")
-        mode = {"max": "or", "avg": "avg"}[op]
+        single = not any(
+            isinstance(n, FloatMerge | FloatPool) and n.name == source.node for n in self.nodes
+        )
+        mode = {"max": "or" if single else "max", "avg": "avg"}[op]
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
             mode, source = ("sum", replace(source, gain=plain(source.gain / v["divisor"])))

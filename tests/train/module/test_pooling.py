@@ -38,7 +38,7 @@ def test_a_recipe_has_a_pool_between_norm_and_neurons():
     assert isinstance(node, FloatPool) and (node.mode, node.input) == ("max", "conv1")
     assert node.kernel == node.stride == (2, 2) and spikes.inputs == ("pool1",)
     assert net.by_name["conv1"].norm is not None and net.shape["spike1"] == (6, 4, 4)
-    assert network("6C3s2-AP2").by_name["pool1"].mode == "avg"
+    assert network("6C3p1-AP2").by_name["pool1"].mode == "avg"
     for word in ("6C3-M2", "6C3-MP0", "6C3-MP2s1", "MP2"):
         with pytest.raises(UsageError, match=f"layer '{word}' is not understood; write"):
             network(word)
