@@ -29,6 +29,23 @@ def _choose(m: Module, which: Value, values: Sequence[Value], name: str) -> Valu
     return Array(made)[which]
 
 
+def _past(base: Value, step: int, slots: int) -> Value:
+    """The row slot ``step`` further than ``base``."""
+    total = base + step % slots
+    return Mux(total >= slots, total - slots, total)
+
+
+def _turned(g: Geometry, offset: Value, turn: Value, step: int, walked: int) -> tuple[Value, Value]:
+    """(offset, turn) a ``step`` of columns further, less the words ``walked`` before."""
+    k = g.columns
+    carry = turn + step % k >= k
+    base = (step // k) * g.words_per_pixel - walked
+    return (
+        offset + Mux(carry, base + g.words_per_pixel, base),
+        Mux(carry, turn + step % k - k, turn + step % k),
+    )
+
+
 class LineBuffer(wiring.Component):
     """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
 
@@ -225,19 +242,6 @@ class LineBuffer(wiring.Component):
         bits = max(1, (g.bank_depth - 1).bit_length()) + 1
         offset = Signal(bits, init=first_offset % (1 << bits))
 
-        def past(base: Value, step: int) -> Value:
-            total = base + step % g.slots
-            return Mux(total >= g.slots, total - g.slots, total)
-
-        def turned(offset: Value, turn: Value, step: int, words: int) -> tuple[Value, Value]:
-            """(offset, turn) a ``step`` of columns further, less the words walked."""
-            carry = turn + step % k >= k
-            base = (step // k) * g.words_per_pixel - words
-            return (
-                offset + Mux(carry, base + g.words_per_pixel, base),
-                Mux(carry, turn + step % k - k, turn + step % k),
-            )
-
         # Where positions turn the column banks, a visit's first position is kept: by how far they
         # carry the offset depends on where the window was.
         row_offset, row_turn = offset, turn
@@ -257,7 +261,7 @@ class LineBuffer(wiring.Component):
                     if self._turning and (p.visit or p.position):
                         across = p.position and p.columns
                         if across:
-                            moved, turns = turned(offset, turn, g.stride[1], -words)
+                            moved, turns = _turned(g, offset, turn, g.stride[1], -words)
                         else:
                             before = sum((q.count - 1) * q.words for q in inner if q.visit)
                             moved, turns = row_offset + (p.words - before), row_turn
@@ -268,11 +272,11 @@ class LineBuffer(wiring.Component):
                         m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
                     if any(q.rows for q in loops[: n + 1]):
                         if rows:
-                            m.d.sync += [slot.eq(past(slot, rows)), y.eq(y + rows)]
+                            m.d.sync += [slot.eq(_past(slot, rows, g.slots)), y.eq(y + rows)]
                     elif any(q.rows for q in inner):
                         m.d.sync += [slot.eq(slot_base), y.eq(y_base)]
             with m.If(self.step[1]):
-                moved_offset, turns = turned(row_offset, row_turn, sw, walked_words)
+                moved_offset, turns = _turned(g, row_offset, row_turn, sw, walked_words)
                 m.d.sync += [
                     turn.eq(turns),
                     offset.eq(moved_offset),
@@ -281,7 +285,9 @@ class LineBuffer(wiring.Component):
                     y.eq(y_base),
                 ]
             with m.If(self.step[0]):
-                moved = Mux(self.top, past(slot_base, g.next_image), past(slot_base, sh))
+                moved = Mux(
+                    self.top, _past(slot_base, g.next_image, g.slots), _past(slot_base, sh, g.slots)
+                )
                 moved_y = Mux(self.top, -pt, y_base + sh)
                 m.d.sync += [turn.eq(first_turn), offset.eq(first_offset), x.eq(-pl)]
                 m.d.sync += [slot.eq(moved), slot_base.eq(moved), y.eq(moved_y), y_base.eq(moved_y)]
