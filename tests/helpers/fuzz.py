@@ -183,6 +183,8 @@ def _rule(
         fraction_bits=fraction,
         shifts=tuple(draw.pick((0, 0, 0, 1, 2)) for _ in range(weighted)),
         coef=tuple(small(channels) for _ in range(spikes)),
+        # no draw of its own, and the rng's last: seeds keep their networks
+        floor=-np.floor(scale * rng.uniform(0, 0.3, channels)) if rng.random() < 0.25 else None,
     )
 
 
