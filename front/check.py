@@ -15,6 +15,7 @@ from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatRe
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes, real_drive, scan_real, walk
 from sterna.golden.errors import UsageError
+from sterna.golden.samples import samples
 
 __all__ = ["Check", "Site", "check", "data_of"]
 
@@ -125,20 +126,12 @@ def data_of(
     who: str, data: Any, network: FloatNetwork, count: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The first ``count`` images of what a user gave, and their labels or None."""
-    images, labels = _split(data)
+    images, labels = samples(data)
     axis = 1 if network.input.coding == "frames" else 0
     images = np.take(np.asarray(images), range(min(count, np.shape(images)[axis])), axis)
     if not images.size:
         raise UsageError(f"{who}: no images; give at least one")
     return images, None if labels is None else np.asarray(labels)[: images.shape[axis]]
-
-
-def _split(data: Any) -> tuple[Any, Any]:
-    if hasattr(data, "images"):
-        return data.images, getattr(data, "labels", None)
-    if isinstance(data, tuple) and len(data) == 2:
-        return data
-    return data, None
 
 
 def _compare(

@@ -31,6 +31,7 @@ from sterna.golden.nodes import (
 from sterna.golden.packages import packages
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.samples import samples
 from sterna.golden.step import State
 
 with packages():
@@ -171,7 +172,7 @@ def run(
     ----------
     network : Network
     images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Pixels 0 .. 2**bits - 1, of any integer type.
+        Pixels 0 .. 2**bits - 1, of any integer type; also an `ImageSet`, or (images, labels).
     trace : names, or 'all'
         Neuron, Pool or Merge nodes whose spikes are kept.
     exact : bool
@@ -200,7 +201,7 @@ def run(
     batch = values.integer(refusal, batch, 1, 1 << 62, UsageError)
     exact = values.flag(f"run: exact {show(exact)} must be True or False", exact, UsageError)
     place = torch.device("cpu") if exact or device is None else _usable(device)
-    pixels = check_images(network.input, images, network.steps)
+    pixels = check_images(network.input, samples(images)[0], network.steps)
     axis = 1 if network.input.coding == "frames" else 0
     neurons = [n for n in network.order if isinstance(network[n], NeuronNode)]
     bounds = {n: node_bounds(network, n) for n in neurons}

@@ -15,6 +15,7 @@ from sterna.golden.exact import run
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.result import compare
+from sterna.golden.samples import samples
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
@@ -36,7 +37,7 @@ def simulate(
     build : str, path or Build
         A build folder or an example's, whose missing stages are run.
     images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        As ``run`` takes them.
+        As ``run`` takes them; an `ImageSet` or (images, labels) brings its labels.
     labels : int64 [B], optional
         For the accuracy.
     engine : str
@@ -60,6 +61,8 @@ def simulate(
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
     source = build if isinstance(build, Build) else values.path("build", build)
+    images, own = samples(images)
+    labels = own if labels is None else labels
     opened = ensure(source, "verilog")
     return verify(opened, images, labels, engine, progress)
 

@@ -32,7 +32,7 @@ _PUBLIC = {
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),
 }
-_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
+_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "data")
 
 __all__ = [*_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -57,7 +57,7 @@ def train(options: argparse.Namespace) -> Answer:
         max_minutes=options.max_minutes,
         seed=options.seed,
         progress=_say,
-        data_set=options.data or "",
+        data=options.data,
         untrained=options.untrained,
     )
     if answer.pop("rank"):  # of several processes only the first has something to say

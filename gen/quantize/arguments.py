@@ -10,6 +10,7 @@ from sterna.gen.quantize.reference import raw_images
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import check_name, show
 from sterna.golden.rule import MAX_FRACTION
+from sterna.golden.samples import samples
 from sterna.golden.values import integer, number, plain
 
 __all__ = ["CALIBRATION", "batch_axis", "check_arguments"]
@@ -43,11 +44,12 @@ def check_arguments(
     if not 0 <= tolerance < 1:
         raise UsageError(refusal)
     if evaluate is not None:
-        pair = evaluate if isinstance(evaluate, tuple | list) else ()
-        if len(pair) != 2:
+        pair = evaluate if isinstance(evaluate, list) and len(evaluate) == 2 else samples(evaluate)
+        if pair[1] is None:
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
         images = raw_images(network.input, pair[0], network.steps)
         evaluate = images, _labels(network, pair[1], images.shape[batch_axis(network)])
+    calibration, _ = samples(calibration)
     if isinstance(calibration, np.ndarray) and not calibration.size:
         raise NetworkError("quantize: no calibration images; give at least one, better 256")
     images, axis = raw_images(network.input, calibration, network.steps), batch_axis(network)

@@ -129,14 +129,14 @@ def quantize(
     ----------
     network : FloatNetwork
     calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Images as ``sterna.run`` takes them; the first 256 are used.
+        Images as ``sterna.run`` takes them, an `ImageSet` too; the first 256 are used.
     name : str
         Of the integer network.
     fraction_bits : mapping of str to int, optional
         F by neuron name, where training already chose it; else 0 where that is lossless and the
         smallest of 2 .. 16 that fits 32 bits and whose ``mismatch`` is <= 1e-3 (of a count readout
         also that of its spikes).
-    evaluate : (images, labels), optional
+    evaluate : (images, labels) or ImageSet, optional
         To report the accuracy of both networks on.
     leak_tolerance : float
         How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2], which costs least; else

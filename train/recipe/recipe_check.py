@@ -4,20 +4,17 @@ is possible.
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.train.data.sets import PARTS, DataSet
 from sterna.train.methods.stidi import read_stidi
 from sterna.train.module.frames import check_fits
 from sterna.train.module.nq import read_nq
 from sterna.train.recipe.recipe import Recipe, build_module, build_network
-
-if TYPE_CHECKING:
-    from sterna.train.data.datasets import ImageSet
 
 __all__ = ["check_data", "check_recipe"]
 
@@ -77,14 +74,17 @@ def _check_sizes(where: str, recipe: Recipe, network: FloatNetwork) -> None:
             )
 
 
-def check_data(recipe: Recipe, network: FloatNetwork, parts: "ImageSet") -> None:
+def check_data(recipe: Recipe, network: FloatNetwork, parts: DataSet) -> None:
     """UsageError where a data set does not fit a recipe: shape and range of its images, its
     classes, and too few images for a batch or for the noise of [nq]."""
     where = f"recipe '{recipe.name}'"
     images, labels = parts.train
-    check_fits(where, network.input, network.steps, images)
+    for part in PARTS:
+        if not len(parts.part(part)[1]):
+            raise UsageError(f"{where}: the data set has no {part} images; add some")
+        check_fits(where, network.input, network.steps, parts.part(part)[0])
     outputs = network.shape[network.readout.name][0]
-    classes = 1 + max(int(y.max(initial=0)) for _, y in (parts.train, parts.validation, parts.test))
+    classes = parts.outputs()
     if outputs < classes:
         raise UsageError(
             f"{where}: the last layer has {outputs} outputs, the data set has {classes} classes; "

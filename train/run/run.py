@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sterna.train.data import datasets
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.distributed import join
+from sterna.train.run.outcome import Run
 from sterna.train.run.run_lock import locked
 from sterna.train.run.trainer import Trainer
 
@@ -29,18 +29,19 @@ def train(
     max_minutes: float | None = None,
     seed: int | None = None,
     progress: Callable[[str], None] | None = None,
-    image_set: datasets.ImageSet | None = None,
+    data: Any = None,
+    callbacks: Any = (),
     untrained: bool = False,
-    data_set: str = "",
-) -> dict[str, Any]:
+) -> Run:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
+    ``data``, instead of the recipe's: a data set's name, an `ImageSet` or what that takes, or a
+    `DataSet`. ``callbacks``: objects with ``on_epoch(metrics)``, or functions of the metrics.
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
-    ``data_set``: the name of one instead of the recipe's; ``image_set``: the images themselves.
 
-    Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
-    accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
+    Returns a `Run`: {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the
+    test accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
     recipe, seed and machine: same network, however it was sliced. UsageError where OUT holds the
     run of another recipe, seed or data set, or another training is at work there."""
     _keep_memory()
@@ -50,9 +51,13 @@ def train(
         parsed = read_recipe(recipe)
         seconds = math.inf if max_minutes is None else max_minutes * 60
         with locked(Path(out), group, report):
-            trainer = Trainer(parsed, Path(out), seed, report, image_set, group, data_set)
-            answer = trainer.keep_random() if untrained else trainer.run(seconds)
-        return answer | {"rank": group.rank}
+            mine = callbacks if group.rank == 0 else ()
+            trainer = Trainer(parsed, Path(out), seed, report, data, group, mine)
+            try:
+                answer = trainer.keep_random() if untrained else trainer.run(seconds)
+            finally:
+                trainer.watch.end()
+        return Run(Path(out), answer | {"rank": group.rank})
     finally:
         group.leave()
 
