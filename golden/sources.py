@@ -21,11 +21,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import parse_toml
+from sterna.golden.disk import parse_toml, read_bytes
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.names import show
 
-__all__ = ["KINDS", "Source", "moved", "read_size", "read_source", "recipe_source", "with_data"]
+__all__ = [
+    "KINDS",
+    "Source",
+    "data_of_folder",
+    "moved",
+    "read_size",
+    "read_source",
+    "rebased",
+    "recipe_source",
+    "with_data",
+]
 
 KINDS = "'folder:PATH', 'FILE.npz' or 'tonic:NAME'"
 """How data of one's own is written."""
@@ -34,6 +44,7 @@ _OPTIONS = re.compile(r"\?((?:size|scale|steps)=[^?&]*(?:&(?:size|scale|steps)=[
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})\Z")
 _DATA = re.compile(r"""(?m)^([ \t]*data[ \t]*=[ \t]*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
 _TABLE = re.compile(r"(?m)^[ \t]*\[")
+_RECIPE, _LIMIT = "recipe.toml", 1 << 20
 _MOST_STEPS = 1024
 _MOST_SCALE = 1e9
 
@@ -193,3 +204,30 @@ def with_data(text: str, data: str, where: str = "recipe") -> str:
             f'{where}: data is not on a line of its own; write data = "..." before the tables'
         )
     return changed
+
+
+def rebased(recipe: bytes, old: str | os.PathLike[str], new: str | os.PathLike[str]) -> bytes:
+    """A recipe's bytes for the folder ``new``, copied from ``old``: relative paths of data lead to
+    where they led. What is no recipe stays as it is."""
+    try:
+        body = parse_toml(recipe, _RECIPE, finite=False)
+        before = read_source(body.get("data"))
+        if not before.is_path:
+            return recipe
+        after = moved(str(before), old, new)
+        same = after == str(before)
+        return recipe if same else with_data(recipe.decode("utf-8-sig"), after).encode()
+    except (FileError, UsageError):
+        return recipe
+
+
+def data_of_folder(folder: str | os.PathLike[str]) -> str | None:
+    """The data set that a folder's recipe.toml names, with paths as from where the program runs;
+    None where there is no recipe, or none in it. FileError where it is damaged."""
+    path = Path(folder) / _RECIPE
+    if not path.is_file():
+        return None
+    body = parse_toml(read_bytes(path, _LIMIT), path, "repair it")
+    if body.get("data") is None:
+        return None
+    return moved(recipe_source(body, str(path)), folder, os.curdir)

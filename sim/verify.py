@@ -1,7 +1,7 @@
 """Golden against the Verilog on real images: every spike, logit and class, accuracy and clocks."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
 from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.result import compare
+from sterna.golden.result import Result, compare
 from sterna.golden.samples import samples
 from sterna.sim.simulator import ENGINES, Simulator
 
@@ -73,6 +73,7 @@ def verify(
     labels: np.ndarray | None = None,
     engine: str = "batch",
     progress: Progress | None = None,
+    results: Callable[[Result], object] | None = None,
 ) -> dict[str, Any]:
     """Run both models on the images and count what differs.
 
@@ -81,6 +82,7 @@ def verify(
         images: as ``golden.coding.check_images`` takes them.
         labels: int64 [B]; without them there is no accuracy.
         engine: of :class:`sterna.sim.simulator.Simulator`.
+        results: gets what the Verilog computed, without spikes, batch by batch.
 
     Returns:
         ``images``, ``spikes_compared`` (sites of all layers and steps; 0 for the netlist, which has
@@ -113,6 +115,8 @@ def verify(
         if difference is not None:
             mismatches += difference.total
             first = first or f"{difference}" + (f" (images from {start} on)" if start else "")
+        if results is not None:
+            results(Result(rtl.logits, rtl.classes))
         if labels is not None:
             right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
         stats = simulator.stats

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import sterna.images as images
 from sterna.arguments import count, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.packages import packages
@@ -31,6 +32,7 @@ def add_parsers(
         help="time steps, where forward() computes one",
     )
     sub.add_argument("--data", required=True, help="images to run it on, check and calibrate with")
+    images.add_size(sub)
     sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
     sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
     sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
@@ -63,11 +65,16 @@ def import_network(options: argparse.Namespace) -> Answer:
         from sterna.front.run_folder import save_import
         from sterna.gen.quantize.reference import float_classes
         from sterna.golden.names import legal_name
+        from sterna.golden.sources import moved
         from sterna.train.data import datasets
+        from sterna.train.data.sets import Wanted
         from sterna.train.module.frames import pick
 
-    images = datasets.load(options.data)
-    first = images.train[0]
+    data = images.data_name(options, None)
+    parts = datasets.load(data, None, Wanted(steps=options.steps))
+    for note in parts.notes:
+        _say(f"{data}: {note}")
+    first = parts.train[0]
     coding = options.input or ("frames" if first.ndim == 5 else "direct")
     mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
     model = make_model(options.source)
@@ -87,16 +94,18 @@ def import_network(options: argparse.Namespace) -> Answer:
         approximate=options.approximate,
     )
     _say(found.report.table())
-    check = found.check((pick(images.validation[0], slice(options.check)), images.validation[1]),
-                        images=options.check)  # fmt: skip
+    held = (pick(parts.validation[0], slice(options.check)), parts.validation[1])
+    check = found.check(held, images=options.check)
     _say(f"\n{check.table()}")
     real = any(getattr(n, "kind", "") == "real" for n in found.network.nodes)
     if real:
         found = found.calibrate(pick(first, slice(options.images)), kind=options.kind)
     name = legal_name(options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py"))
-    out = save_import(options.output, found, name, options.data, check)
-    tested = pick(images.test[0], slice(ACCURACY))
-    right = float((float_classes(found.network, tested) == images.test[1][:ACCURACY]).mean())
+    kept = moved(data, ".", options.output)
+    classes = parts.classes or datasets.class_names(data)
+    out = save_import(options.output, found, name, kept, check, classes)
+    tested = pick(parts.test[0], slice(ACCURACY))
+    right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
     number = tested.shape[1 if tested.ndim == 5 else 0]
     answer = {
         "run": str(out),

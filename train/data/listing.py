@@ -34,7 +34,7 @@ class Item:
 def parts_of(root: Path, where: str) -> dict[str, Path]:
     """The folders of the parts by 'train', 'validation' and 'test', or the whole under ''."""
     if not root.is_dir():
-        raise UsageError(f"{where}: there is no folder {root}; correct the path")
+        raise UsageError(f"data set '{where}': there is no folder {root}; correct the path")
     folders = [p.name for p in _entries(root, root, where) if p.is_dir()]
     named = [f for f in folders if f in _NAMES]
     if not named or (root / LABELS).is_file():

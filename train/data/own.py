@@ -45,6 +45,8 @@ def read_own(source: Source, folder: Path | None, wanted: Wanted) -> DataSet:
     else:
         _refuse(where, source, "size", "steps")
         place = path("data", source.path(folder))
+        if not place.exists():
+            raise UsageError(f"data set '{where}': there is no file {place}; correct the path")
         found, notes = arrays_file.read_arrays(place, where, wanted, source.scale)
         heaps, classes = {part: _heap(*pair) for part, pair in found.items()}, ()
     return data_set(heaps, classes, where, notes)
@@ -101,8 +103,8 @@ def read_files(
 def data_set(
     heaps: dict[str, Heap], classes: Sequence[str], where: str, notes: Sequence[str] = ()
 ) -> DataSet:
-    """The parts of heaps by part, '' for a whole that is to be split. UsageError where nothing can
-    be learnt from them."""
+    """The parts of heaps by part, '' for a whole that is to be split; ``classes``: their names, if
+    they have some. UsageError where nothing can be learnt from them."""
     _check_shapes(heaps, where)
     largest = max(int(h.labels.max(initial=0)) for h in heaps.values())
     names = tuple(classes) or tuple(map(str, range(largest + 1)))
@@ -111,11 +113,10 @@ def data_set(
         whole = heaps[""]
         _check_classes(whole.labels, names, where, "")
         found = split.digests(whole.images)
-        test, validation, train = _cut(
-            found, whole.labels, (split.TEST, split.VALIDATION), names, where
-        )
-        heaps = {"train": train, "validation": validation, "test": test}
-        heaps = {part: whole.take(index) for part, index in heaps.items()}
+        shares = (split.TEST, split.VALIDATION)
+        cuts = _cut(found, whole.labels, shares, names, where)
+        index = dict(zip(("test", "validation", "train"), cuts))
+        heaps = {part: whole.take(own) for part, own in index.items()}
         notes.append("split by content: a fifth for the test, a tenth for validation")
     elif "train" in heaps:
         _check_classes(heaps["train"].labels, names, where, "train")
@@ -129,8 +130,9 @@ def data_set(
     some = next(iter(heaps.values()))
     empty = some.take(np.zeros(0, np.int64))
     full = {part: heaps.get(part, empty) for part in PARTS}
-    parts = [(engine(full[p].images), full[p].labels) for p in PARTS]
-    return DataSet(*parts, names, {p: full[p].files for p in PARTS}, tuple(notes))
+    train, validation, test = [(engine(full[p].images), full[p].labels) for p in PARTS]
+    files = {p: full[p].files for p in PARTS}
+    return DataSet(train, validation, test, tuple(classes), files, tuple(notes))
 
 
 def engine(images: np.ndarray) -> np.ndarray:

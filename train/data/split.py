@@ -35,7 +35,7 @@ def cut(
     and, last, of the rest; each in the order of digests. UsageError where a class is too small."""
     part_of = np.full(len(labels), len(shares), np.int64)
     for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
+        own = np.flatnonzero(labels == label).tolist()
         unique = sorted({found[k] for k in own})
         if len(unique) <= len(shares):
             raise UsageError(

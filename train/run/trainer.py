@@ -81,6 +81,8 @@ class Trainer:
         found = self.folder.find()  # of another run it is refused before anything else
         check_recipe(recipe)
         parts = self.data.parts
+        for note in parts.notes:
+            progress(note)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
             for x, y in (parts.train, parts.validation, parts.test)

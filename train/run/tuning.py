@@ -1,5 +1,6 @@
 """The recipe that tunes a network which came in by `sterna import`."""
 
+import json
 from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, latents_of, read_import
@@ -7,14 +8,19 @@ from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.golden.locks import held
+from sterna.golden.sources import moved
+from sterna.train.data import datasets
+from sterna.train.data.sets import Wanted
+from sterna.train.recipe.recipe_check import check_images
 
 __all__ = ["tuning_recipe"]
 
 EPOCHS = 3
+WAY = "give other data with --data"
 TEXT = """\
 # Written by `sterna train --from {source}`: tunes the imported weights as {kind} ones.
 name = "{name}"
-data = "{data}"
+data = {data}
 seed = 1
 batch = 128
 
@@ -43,17 +49,20 @@ lr_rest = 1e-4
 def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | None) -> Path:
     """Write RUN/recipe.toml and the latents that it starts from; returns the recipe's path.
 
-    UsageError where ``source`` is no import, or was not trained on real weights.
+    ``data``: a data set's name, with its path as from where the program runs; '' is the import's.
+    UsageError where ``source`` is no import, or was not trained on real weights, or the data does
+    not fit it.
     """
     record = read_import(source)
     if record is None:
         raise UsageError(f"{source}: has no import.json; give the folder of `sterna import`")
     network = latents_of(source)
+    data = moved(data, ".", out) if data else moved(record["data"], source, out)
     kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
     text = TEXT.format(
         source=Path(source).name,
         name=record["name"],
-        data=data or record["data"],
+        data=json.dumps(data, ensure_ascii=False),
         latents=LATENTS,
         digest=network.digest,
         kind="binary" if kinds == {"binary"} else "ternary",
@@ -65,6 +74,8 @@ def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | 
     path = folder / "recipe.toml"
     if path.is_file() and read_bytes(path, 1 << 20) != text.encode():
         raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
+    if not path.is_file():  # a run that is refused leaves nothing behind
+        check_images(str(source), network, datasets.load(data, out, Wanted.by(network)), WAY)
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder):
         network.save(folder, LATENTS)
