@@ -24,13 +24,11 @@ def add_parsers(
     """Add the parser of this command; ``command(name, text)`` makes one."""
     sub = command("new", "write a commented recipe that fits some data, and runs as it is")
     sub.add_argument("name", metavar="NAME", help="folder to make; the recipe is NAME/recipe.toml")
-    sub.add_argument(
-        "--data", help="folder:PATH, FILE.npz, tonic:NAME, or a name (default: --like)"
-    )
+    sub.add_argument("--data", help="folder:PATH, FILE.npz, tonic:NAME or a name")
     sub.add_argument(
         "--like",
         metavar="SET",
-        help="layers as for digits, mnist, fashion_mnist, cifar10, nmnist_8",
+        help="layers, and else the data, of digits, mnist, cifar10 ...",
     )
     images.add_size(sub)
     sub.add_argument(

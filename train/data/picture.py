@@ -52,6 +52,10 @@ def read_picture(
                 pixels = np.array(image, np.uint8)
     except (FileError, MemoryError):
         raise
+    except Image.DecompressionBombError:
+        raise FileError(
+            f"{where}: has more than {_MOST_PIXELS} pixels; cut it or make it smaller"
+        ) from None
     except Exception as e:  # decoders of damaged files raise what they like
         text = " ".join(str(e).split())[:120] or type(e).__name__
         raise FileError(

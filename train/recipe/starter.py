@@ -50,23 +50,22 @@ def shape_of(parts: DataSet) -> Shape:
 
 
 def starter_text(name: str, data: str, like: str, shape: Shape) -> str:
-    """The text of a recipe. name: the network's; data: of the data set, as from the recipe's folder;
-    like: the known set whose layers it has, '' for those that the shape suggests."""
+    """The text of a recipe. name: the network's; data: of the data set, a path as from the recipe's
+    folder; like: the known set whose layers it has, '' for those that the shape suggests."""
     if like and like not in KNOWN:
         raise UsageError(f"--like {show(like)} is not one of {', '.join(KNOWN)}")
     layers = [*_layers(KNOWN[like].image if like else shape.image), f"FC{shape.classes}"]
     batch = min(128, shape.count, max(8, 1 << int(math.log2(max(shape.count // 8, 1)))))
     epochs = min(_MOST, max(_LEAST, math.ceil(_BATCHES / max(1, shape.count // batch))))
     side = min(shape.image[1:])
+    coding = '\ncoding = "frames"  # the input is a bit a pixel and step'
     words = {
         "name": name,
         "data": json.dumps(data, ensure_ascii=False),
         "about": _about(shape),
         "batch": batch,
         "augment": _augment(side, bool(shape.frames)),
-        "coding": '\ncoding = "frames"  # the input is a bit a pixel and step'
-        if shape.frames
-        else "",
+        "coding": coding if shape.frames else "",
         "shape": list(shape.image),
         "steps": shape.frames or STEPS,
         "layers": json.dumps(layers),
