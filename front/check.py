@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
+from sterna.gen.quantize.float_network import (
+    FloatNetwork,
+    FloatNeuron,
+    FloatNeurons,
+    FloatReadout,
+)
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes, real_drive, scan_real, walk
 from sterna.golden.errors import UsageError
@@ -136,7 +141,7 @@ def data_of(
 
 def _compare(
     network: FloatNetwork,
-    node: FloatNeuron | FloatReadout,
+    node: FloatNeurons,
     streams: dict[str, np.ndarray],
     own: np.ndarray,
 ) -> tuple[int, int, int, int]:

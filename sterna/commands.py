@@ -58,6 +58,7 @@ def train(options: argparse.Namespace) -> Answer:
         progress=_say,
         data=_training_data(options, recipe),
         untrained=options.untrained,
+        resume=options.resume,
     )
     if options.curves:
         from sterna.train.run.outcome import write_curves
@@ -181,7 +182,7 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, Any] | None, 
 # --- stages -----------------------------------------------------------------------------------
 
 
-def _options(options: argparse.Namespace) -> "Options":
+def options_of(options: argparse.Namespace) -> "Options":
     from sterna.gen.build.folding_file import read_folding
     from sterna.gen.build.stages import Options
 
@@ -201,7 +202,7 @@ def _ensure(
 
     options.progress = Progress(more_steps)
     source = options.folder if build is None else build
-    return ensure(source, upto, _options(options), options.output, options.progress)
+    return ensure(source, upto, options_of(options), options.output, options.progress)
 
 
 def _stage(options: argparse.Namespace, upto: str) -> Answer:

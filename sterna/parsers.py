@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
     images.add_size(sub)
     sub.add_argument("--curves", metavar="FILE.csv", help="write loss and accuracy of every epoch")
     sub.add_argument(
+        "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
+    )
+    sub.add_argument(
         "--untrained",
         action="store_true",
         help="keep the random weights and only measure the batch norms on some images",

@@ -32,6 +32,7 @@ def train(
     data: Any = None,
     callbacks: Any = (),
     untrained: bool = False,
+    resume: str | Path | None = None,
 ) -> Run:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
@@ -39,6 +40,8 @@ def train(
     `DataSet`. ``callbacks``: objects with ``on_epoch(metrics)``, or functions of the metrics.
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
+    ``resume``: a milestone's file of the same recipe and seed, from whose epoch a new folder goes
+    on (``train.run.milestone``); where OUT holds a run already, that goes on instead.
 
     Returns a `Run`: {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the
     test accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
@@ -52,7 +55,8 @@ def train(
         seconds = math.inf if max_minutes is None else max_minutes * 60
         with locked(Path(out), group, report):
             mine = callbacks if group.rank == 0 else ()
-            trainer = Trainer(parsed, Path(out), seed, report, data, group, mine)
+            earlier = None if resume is None else Path(resume)
+            trainer = Trainer(parsed, Path(out), seed, report, data, group, mine, earlier)
             try:
                 answer = trainer.keep_random() if untrained else trainer.run(seconds)
             finally:
