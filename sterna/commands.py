@@ -61,9 +61,9 @@ def train(options: argparse.Namespace) -> Answer:
         resume=options.resume,
     )
     if options.curves:
-        from sterna.train.run.outcome import write_curves
+        from sterna.train.run.curves import write_curves
 
-        write_curves(Path(options.curves), answer.history)
+        write_curves(Path(options.curves), Path(options.output))
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
     if answer.get("untrained"):

@@ -15,7 +15,6 @@ from typing import Any
 
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.distributed import join
-from sterna.train.run.outcome import Run
 from sterna.train.run.run_lock import locked
 from sterna.train.run.trainer import Trainer
 
@@ -33,7 +32,7 @@ def train(
     callbacks: Any = (),
     untrained: bool = False,
     resume: str | Path | None = None,
-) -> Run:
+) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
     ``data``, instead of the recipe's: a data set's name, an `ImageSet` or what that takes, or a
@@ -43,8 +42,8 @@ def train(
     ``resume``: a milestone's file of the same recipe and seed, from whose epoch a new folder goes
     on (``train.run.milestone``); where OUT holds a run already, that goes on instead.
 
-    Returns a `Run`: {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the
-    test accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
+    Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
+    accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
     recipe, seed and machine: same network, however it was sliced. UsageError where OUT holds the
     run of another recipe, seed or data set, or another training is at work there."""
     _keep_memory()
@@ -61,7 +60,7 @@ def train(
                 answer = trainer.keep_random() if untrained else trainer.run(seconds)
             finally:
                 trainer.watch.end()
-        return Run(Path(out), answer | {"rank": group.rank})
+        return answer | {"rank": group.rank}
     finally:
         group.leave()
 
