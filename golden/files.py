@@ -10,6 +10,9 @@ Network, two files in one folder
     ``network.safetensors``: ``<node>.weight`` int8 (O, C/groups, Kh, Kw) or (O, features);
     ``<node>.threshold | reset_by | v_init`` int32 (O,), ``<node>.bias`` int32 (O,) or (T, O),
     ``<node>.coef.<k>`` int32 (O,).
+
+Fields that came later (``golden.rule.later``) are only there where they are not at their default;
+a tensor of a rule that came later is announced there as true.
 """
 
 import hashlib
@@ -34,7 +37,7 @@ from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.identity import design_hashes
 from sterna.golden.network import Network
 from sterna.golden.nodes import KINDS, NeuronNode, Node, WeightedNode
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.values import path as path_of
 
 __all__ = [
@@ -70,9 +73,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _plain_fields(owner: Any) -> Iterable[tuple[Field[Any], Any]]:
+def _plain_fields(kind: type) -> Iterable[tuple[Field[Any], Any]]:
     """(field, its type) of all fields that are no tensors and name no nodes."""
-    kind = owner if isinstance(owner, type) else type(owner)
     hints = get_type_hints(kind)
     for f in fields(kind):
         hint = hints[f.name]
@@ -85,18 +87,27 @@ def _parts(hint: Any) -> tuple[Any, ...]:
     return tuple(p for a in get_args(hint) for p in _parts(a)) or (hint,)
 
 
+def _plain_json(owner: Any) -> dict[str, Any]:
+    """The fields that `_plain_fields` names, but those that came later and are at their default."""
+    found = {f.name: getattr(owner, f.name) for f, _ in _plain_fields(type(owner))}
+    new = later(type(owner))
+    return {k: _plain(v) for k, v in found.items() if k not in new or v != new[k]}
+
+
 def _rule_json(rule: NeuronRule) -> dict[str, Any]:
     assert rule.bias is not None
-    return {f.name: _plain(getattr(rule, f.name)) for f, _ in _plain_fields(rule)} | {
+    new = {k for k in LEVELS if k in later(NeuronRule) and getattr(rule, k) is not None}
+    return _plain_json(rule) | {
         "channels": rule.channels,
         "spike_inputs": len(rule.coef),
         "bias_each_step": rule.bias.ndim == 2,
+        **dict.fromkeys(new, True),
     }
 
 
 def _node_json(n: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    out |= {f.name: _plain(getattr(n, f.name)) for f, _ in _plain_fields(n)}
+    out |= _plain_json(n)
     if isinstance(n, WeightedNode):
         out["weight_shape"] = list(n.weight.shape)
     elif isinstance(n, NeuronNode):
@@ -121,8 +132,8 @@ def tensors(network: Network) -> dict[str, np.ndarray]:
         if isinstance(n, WeightedNode):
             out[f"{n.name}.weight"] = n.weight
         elif isinstance(n, NeuronNode):
-            for name in ("threshold", "reset_by", "bias", "v_init"):
-                out[f"{n.name}.{name}"] = getattr(n.rule, name)
+            levels = {name: getattr(n.rule, name) for name in LEVELS}
+            out |= {f"{n.name}.{name}": a for name, a in levels.items() if a is not None}
             out |= {f"{n.name}.coef.{k}": c for k, c in enumerate(n.rule.coef)}
     return {k: np.ascontiguousarray(out[k]) for k in sorted(out)}
 
@@ -273,7 +284,10 @@ def _decay(read: _Fields, key: str, words: tuple[str, ...]) -> Any:
 def _read_fields(read: _Fields, kind: type) -> dict[str, Any]:
     """The fields that `_plain_fields` names, from JSON."""
     out: dict[str, Any] = {}
+    new = later(kind)
     for f, hint in _plain_fields(kind):
+        if f.name in new and f.name not in read.value:
+            continue
         parts = _parts(hint)
         if Decay in parts:
             out[f.name] = _decay(read, f.name, ("ramp",) if str in parts else ())
@@ -293,11 +307,10 @@ def _rule(read: _Fields, take: _Take) -> NeuronRule:
         raise FileError(f"{read.path}: {read.what}: {spike_inputs} spike inputs; {AGAIN}")
     flat = (channels,)
     each_step = (None, channels) if read("bias_each_step", bool) else flat
+    new = later(NeuronRule)
+    said = [k for k in LEVELS if k not in new or (k in read.value and read(k, bool))]
     rule = NeuronRule(
-        threshold=take("threshold", np.int32, flat),
-        reset_by=take("reset_by", np.int32, flat),
-        bias=take("bias", np.int32, each_step),
-        v_init=take("v_init", np.int32, flat),
+        **{k: take(k, np.int32, each_step if k == "bias" else flat) for k in said},
         coef=tuple(take(f"coef.{k}", np.int32, flat) for k in range(spike_inputs)),
         **_read_fields(read, NeuronRule),
     )
