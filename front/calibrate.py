@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import word_of
 from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
 from sterna.gen.quantize.float_network import (
@@ -86,8 +87,7 @@ def calibrate(
     UsageError
         ``kind`` is another word, or there are no images.
     """
-    if kind not in ("ternary", "binary"):
-        raise UsageError(f"calibrate: kind '{kind}' is not ternary or binary")
+    kind = word_of("calibrate: kind", kind, ("ternary", "binary"))
     real = plain_input(network)
     images, _ = data_of("calibrate", data, real, count)
     work = _Work(real, images, kind)

@@ -16,6 +16,7 @@ from sterna.golden import values
 from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
+from sterna.golden.given import images_of
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.nodes import (
@@ -31,7 +32,6 @@ from sterna.golden.nodes import (
 from sterna.golden.packages import packages
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.golden.samples import samples
 from sterna.golden.step import State
 
 with packages():
@@ -201,7 +201,7 @@ def run(
     batch = values.integer(refusal, batch, 1, 1 << 62, UsageError)
     exact = values.flag(f"run: exact {show(exact)} must be True or False", exact, UsageError)
     place = torch.device("cpu") if exact or device is None else _usable(device)
-    pixels = check_images(network.input, samples(images)[0], network.steps)
+    pixels = check_images(network.input, images_of(images)[0], network.steps)
     axis = 1 if network.input.coding == "frames" else 0
     neurons = [n for n in network.order if isinstance(network[n], NeuronNode)]
     bounds = {n: node_bounds(network, n) for n in neurons}

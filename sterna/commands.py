@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 Answer = tuple[dict[str, Any], str, int]
-REPOSITORY = Path(__file__).resolve().parents[1]
 FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
 # Programs that are looked for before the first stage.
 PROGRAMS = {
@@ -81,11 +80,13 @@ def _recipe(options: argparse.Namespace) -> Path:
         raise UsageError("train: give a recipe, or --from with the folder of an import")
     if options.source is None and options.epochs is not None:
         raise UsageError("train: --epochs goes with --from; a recipe has its own stages")
+    if options.source is None and options.force:
+        raise UsageError("train: --force goes with --from, for an import whose check failed")
     if options.source is not None:
         from sterna.train.run.tuning import tuning_recipe
 
-        data = images.data_name(options, None)
-        return tuning_recipe(options.source, options.output, data, options.epochs)
+        given = (options.source, options.output, images.data_name(options, None), options.epochs)
+        return tuning_recipe(*given, force=options.force)
     recipe = Path(options.recipe)
     return recipe / "recipe.toml" if recipe.is_dir() else recipe
 
@@ -123,7 +124,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
-    facts, head = _run_facts(run, recipe)
+    facts, head = _run_facts(run, recipe, options.force)
     data_name = images.data_name(options, facts["data"] if facts else None)
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
@@ -153,7 +154,9 @@ def quantize(options: argparse.Namespace) -> Answer:
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
-def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+def _run_facts(
+    run: Path, recipe: bytes | None, force: bool
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     from sterna.gen.quantize.run_record import finished_record
     from sterna.golden.disk import parse_toml
@@ -168,9 +171,11 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, Any] | None, 
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
         facts["data"] = moved(recipe_source(body, str(path)), run, ".")
     if facts is None:
-        from sterna.front.run_folder import read_import
+        from sterna.front.run_folder import check_import, read_import
 
         record = read_import(run)
+        if record is not None:
+            check_import(run, record, force)
         facts = record and {
             "name": record["name"],
             "data": moved(record["data"], run, "."),
@@ -399,11 +404,10 @@ def demo(options: argparse.Namespace) -> Answer:
     """The shipped digits network on all held-out images."""
     from sterna.gen.build.report import report as full
     from sterna.gen.build.tables import table
+    from sterna.shipped import example_folder
     from sterna.sim.verify import verify_text
 
-    folder = REPOSITORY / "examples" / "digits"
-    if not folder.is_dir():
-        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    folder = example_folder("digits")
     vars(options).update(
         folder=folder,
         family=None,

@@ -37,6 +37,7 @@ from sterna.golden.graph import inputs_first
 from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
 from sterna.golden.rule import LEVELS, later
+from sterna.golden.summary import summary
 
 __all__ = [
     "BatchNorm",
@@ -121,6 +122,10 @@ class FloatNetwork:
             )
         return node
 
+    def summary(self) -> str:
+        """A table for people: a line a node."""
+        return summary(self.steps, self.nodes, self.shape)
+
     @property
     def input(self) -> FloatInput:
         return next(n for n in self.nodes if isinstance(n, FloatInput))
@@ -139,7 +144,24 @@ class FloatNetwork:
         return hashlib.sha256(text.encode() + blob).hexdigest()
 
     def save(self, folder: str | Path, stem: str = "float") -> Path:
-        """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
+        """Write FOLDER/STEM.json and STEM.safetensors, which ``load`` reads.
+
+        Parameters
+        ----------
+        folder : str or path
+            Made where there is none.
+        stem : str
+
+        Returns
+        -------
+        Path
+            Of the json.
+
+        Raises
+        ------
+        FileError
+            It cannot be written.
+        """
         check_name(stem, f"float network: stem {show(stem)}")
         path = values.path("float network", folder) / f"{stem}.json"
         tensors: dict[str, np.ndarray] = {}
@@ -159,7 +181,22 @@ class FloatNetwork:
 
     @classmethod
     def load(cls, path: str | Path) -> "FloatNetwork":
-        """Read what ``save`` wrote (the json's path or its folder). FileError if altered."""
+        """Read what ``save`` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the json, or its folder.
+
+        Returns
+        -------
+        FloatNetwork
+
+        Raises
+        ------
+        FileError
+            A file is missing, altered or of a newer version.
+        """
         path = values.path("float network", path)
         path = path / "float.json" if path.is_dir() else path
         head = parse_json(read_bytes(path, _HEAD_LIMIT, AGAIN), path, AGAIN)

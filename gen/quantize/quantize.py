@@ -128,9 +128,10 @@ def quantize(
 
     Parameters
     ----------
-    network : FloatNetwork
+    network : FloatNetwork, or what has one: Imported, Run
     calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Images as ``sterna.run`` takes them, an `ImageSet` too; the first 256 are used.
+        Images as ``sterna.run`` takes them, also (images, labels) or an `ImageSet`; the first 256
+        are used.
     name : str
         Of the integer network.
     fraction_bits : mapping of str to int, optional
@@ -155,7 +156,9 @@ def quantize(
     UsageError
         Images do not fit.
     """
-    images, fraction_bits, evaluate, leak_tolerance = check_arguments(
+    if fraction_bits is None:  # what training chose
+        fraction_bits = getattr(network, "fraction_bits", None)
+    network, images, fraction_bits, evaluate, leak_tolerance = check_arguments(
         network, calibration, name, fraction_bits, evaluate, leak_tolerance
     )
     network = plain_input(network)

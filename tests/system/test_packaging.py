@@ -234,6 +234,7 @@ LAZY = {
     "gen/build/stage_list.py",
     "gen/quantize/quantize.py",
     "gen/tools/doctor.py",
+    "train/__init__.py",
     "train/search/search.py",
 }
 

@@ -29,18 +29,19 @@ def train(
     seed: int | None = None,
     progress: Callable[[str], None] | None = None,
     data: Any = None,
-    callbacks: Any = (),
     untrained: bool = False,
     resume: str | Path | None = None,
+    callbacks: Any = (),
 ) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
     ``data``, instead of the recipe's: a data set's name, an `ImageSet` or what that takes, or a
-    `DataSet`. ``callbacks``: objects with ``on_epoch(metrics)``, or functions of the metrics.
+    `DataSet`.
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
     ``resume``: a milestone's file of the same recipe and seed, from whose epoch a new folder goes
     on (``train.run.milestone``); where OUT holds a run already, that goes on instead.
+    ``callbacks``: objects with ``on_epoch(metrics)``, or functions of the metrics, see `Watch`.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
     accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same

@@ -1,23 +1,23 @@
 """Who watches a training: a line an epoch, a bar on a terminal, the user's callbacks."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sterna.golden.errors import UsageError
 from sterna.golden.names import show
 from sterna.golden.packages import there
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "check_callbacks"]
 
 
 class Watch:
     """report: what prints a line. callbacks: objects with ``on_epoch(metrics)``, or functions of
     the metrics; each gets the epoch's line of log.jsonl and ``epochs``, how many there will be."""
 
-    def __init__(self, report: Callable[[str], None], callbacks: Sequence[Any] = ()) -> None:
+    def __init__(self, report: Callable[[str], None], callbacks: Any = ()) -> None:
         self.report = report
-        self._callbacks = [_callback(c) for c in _several(callbacks)]
+        self._callbacks = check_callbacks(callbacks)
         self._bar: Any = None
         self._accuracy = ""
 
@@ -62,16 +62,19 @@ class Watch:
             self._bar = None
 
 
-def _several(given: Any) -> list[Any]:
-    if isinstance(given, list | tuple):
-        return list(given)
-    return [given]
-
-
-def _callback(given: Any) -> Callable[[dict[str, Any]], object]:
-    found = getattr(given, "on_epoch", given)
-    if not callable(found):
+def check_callbacks(given: Any) -> list[Callable[[dict[str, Any]], object]]:
+    """What is called with an epoch's metrics, of one callback or several. UsageError for others."""
+    found: list[Any]
+    try:
+        if callable(given) or hasattr(given, "on_epoch"):
+            found = [getattr(given, "on_epoch", given)]
+        else:
+            found = [getattr(c, "on_epoch", c) for c in given]
+    except Exception:  # a foreign object may raise what it likes
+        found = [None]
+    if not all(map(callable, found)):
         raise UsageError(
-            f"train: callback {show(given)} has no on_epoch(metrics) and is no function; give one"
+            f"callbacks {show(given)} must be functions, or have on_epoch, which takes a dict an "
+            "epoch"
         )
     return found

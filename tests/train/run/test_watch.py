@@ -70,7 +70,7 @@ def test_callbacks_get_every_epoch_of_images_given_in_python(recipe: Path, tmp_p
     # What it was trained on has no name that a recipe could say.
     assert "images with sha256" in str(data_of_folder(run))
     for wrong in (3, "word", [None]):
-        with pytest.raises(UsageError, match="has no on_epoch"):
+        with pytest.raises(UsageError, match="must be functions, or have on_epoch"):
             train(recipe, run, data=data(), callbacks=wrong, progress=lines.append)
 
 

@@ -5,19 +5,19 @@ from types import SimpleNamespace
 import numpy as np
 
 from sterna.golden.classes import class_name, read_classes, write_classes
-from sterna.golden.samples import samples
+from sterna.golden.given import images_of
 
 
 def test_pairs_and_sets_are_told_from_images() -> None:
     images, labels = np.zeros((3, 1, 2, 2), np.uint8), np.arange(3)
-    assert samples(images) == (images, None) or samples(images)[0] is images
-    assert samples((images, labels)) == (images, labels)
-    assert samples((images, None)) == (images, None)
-    assert samples((images, labels.tolist()))[1] == [0, 1, 2]
+    assert images_of(images) == (images, None) or images_of(images)[0] is images
+    assert images_of((images, labels)) == (images, labels)
+    assert images_of((images, None)) == (images, None)
+    assert images_of((images, labels.tolist()))[1] == [0, 1, 2]
     both = (images[0], images[1])  # two images in a tuple, which numpy takes as an array
-    assert samples(both) == (both, None)
+    assert images_of(both) == (both, None)
     given = SimpleNamespace(images=np.zeros((3, 2, 1, 4, 4)), labels=labels, split="test")
-    assert samples(given)[0].shape == (2, 3, 1, 4, 4) and samples(given)[1] is labels
+    assert images_of(given)[0].shape == (2, 3, 1, 4, 4) and images_of(given)[1] is labels
 
 
 def test_class_names_go_with_a_build(tmp_path) -> None:
