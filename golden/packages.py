@@ -50,6 +50,8 @@ PACKAGES = {
     "PIL": Package("pillow", "data"),
     "nir": Package("nir", "nir", listed=False),
     "h5py": Package("h5py", "nir", listed=False),
+    "onnx": Package("onnx", "qonnx", listed=False),
+    "qonnx": Package("qonnx", "qonnx", listed=False),
     "cocotb": Package("cocotb", "sim"),
     "cocotb_tools": Package("cocotb", "sim", listed=False),
     "pyverilator": Package("pyverilator", "sim"),

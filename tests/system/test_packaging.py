@@ -146,6 +146,7 @@ ROOMS = {
     "hw.link": {"hw.control", "hw.stream"},
     "hw.top": {"hw.control", "hw.core", "hw.link", "hw.stream"},
     "front.pytorch": set(),
+    "front.qonnx": set(),
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": {"gen.device"},
