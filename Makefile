@@ -83,7 +83,8 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m '' $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m '' --cov --cov-report= $(TESTS)
+	@echo "$$($(BIN)/coverage report --format=total)% of the lines ran (programs that tests start are not counted)"
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
 test-python:

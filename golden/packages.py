@@ -5,7 +5,7 @@ missing. Standard library only, and the one place that knows: the command line, 
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -61,7 +61,7 @@ class PackageMissing(ToolMissing, ImportError):
 
 
 @contextmanager
-def packages() -> Iterator[None]:
+def packages() -> Generator[None]:
     """Around imports of packages: PackageMissing where one of them is not there."""
     try:
         yield

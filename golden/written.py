@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def plain_fields(owner: Any) -> Iterable[tuple[Field, Any]]:
+def plain_fields(owner: Any) -> Iterable[tuple[Field[Any], Any]]:
     """(field, its type) of all fields that are no tensors and name no nodes."""
     kind = owner if isinstance(owner, type) else type(owner)
     hints = get_type_hints(kind)

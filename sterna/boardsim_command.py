@@ -78,7 +78,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
 
 def _built(options: argparse.Namespace, progress: Any) -> "Build":
-    from sterna.commands import _options
+    from sterna.commands import options_of
     from sterna.gen.build.stages import ensure
 
     variants: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def _built(options: argparse.Namespace, progress: Any) -> "Build":
 
         where = board(options.board)
         variants = (where.name, where.family)
-    return ensure(options.folder, "pack", _options(options), options.output, progress, variants)
+    return ensure(options.folder, "pack", options_of(options), options.output, progress, variants)
 
 
 def board_demo(options: argparse.Namespace) -> Answer:

@@ -58,6 +58,7 @@ def train(options: argparse.Namespace) -> Answer:
         progress=_say,
         data_set=options.data or "",
         untrained=options.untrained,
+        resume=options.resume,
     )
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
@@ -160,7 +161,7 @@ def _run_facts(
 # --- stages -----------------------------------------------------------------------------------
 
 
-def _options(options: argparse.Namespace) -> "Options":
+def options_of(options: argparse.Namespace) -> "Options":
     from sterna.gen.build.folding_file import read_folding
     from sterna.gen.build.stages import Options
 
@@ -180,7 +181,7 @@ def _ensure(
 
     options.progress = Progress(more_steps)
     source = options.folder if build is None else build
-    return ensure(source, upto, _options(options), options.output, options.progress)
+    return ensure(source, upto, options_of(options), options.output, options.progress)
 
 
 def _stage(options: argparse.Namespace, upto: str) -> Answer:

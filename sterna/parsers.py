@@ -89,6 +89,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     sub.add_argument(
+        "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
+    )
+    sub.add_argument(
         "--untrained",
         action="store_true",
         help="keep the random weights and only measure the batch norms on some images",

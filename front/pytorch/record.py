@@ -6,7 +6,7 @@ one's own layers need nothing. Functions of torch are seen by a ``TorchFunctionM
 constant, whose effective value counts (quantised weights, parametrisations).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,7 +143,7 @@ def tensors_of(out: Any) -> list[torch.Tensor]:
 @contextmanager
 def recording(
     model: nn.Module, recorder: Recorder, is_cell: Callable[[nn.Module], bool]
-) -> Iterator[Recorder]:
+) -> Generator[Recorder]:
     """Within, calls of ``model`` are written down; cells (``is_cell``) as one call each."""
     handles: list[Any] = []
     try:

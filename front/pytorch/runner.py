@@ -256,7 +256,7 @@ def copied(model: nn.Module) -> nn.Module:
     copy: they are taken out of it."""
     memo: dict[int, Any] = {}
     for m in model.modules():
-        for tensor in _states([*vars(m).values(), *m._buffers.values()]):
+        for tensor in _states([*vars(m).values(), *m.buffers(recurse=False)]):
             memo[id(tensor)] = tensor.detach().clone()
     try:
         return copy.deepcopy(model, memo)

@@ -126,7 +126,7 @@ def _tree(
     of the shared popcount's tree."""
     dot = DotProduct(1, simd, tp, bits, kind, False, family)
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    tree, pop = dot._tree, dot._pop_tree
+    tree, pop = dot.tree, dot.pop_tree
     leaves = sum(len(column) for column in tree.leaves)
     waits = tree_delays(tree, dot.latency - tree.latency, result=False)
     return dot.sums, leaves, tree.cost, waits, pop.cost, tree_delays(pop, dot.latency - pop.latency)

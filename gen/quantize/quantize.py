@@ -8,6 +8,7 @@ one integer unit of its weighted sum, so only threshold, reset_by, bias and v_in
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class QuantizeReport:
     accuracy_integer: float | None = None
     evaluated: int = 0
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 

@@ -259,7 +259,7 @@ class NeuronScan(wiring.Component):
             return params.bounds.width("u", "v", "current")
         return params.steps.bit_length() + (0 if readout == "count" else RANK_BITS) + 1
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         flags = Cat(self.valid, self.first, self.last)
         stages = delay_line(m, flags, self.latency - 1, "flags_{0}")

@@ -121,7 +121,7 @@ class SpikingPool(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         s, g = self.spec, self.spec.geometry
         m.submodules.walker = walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)

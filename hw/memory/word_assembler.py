@@ -67,7 +67,7 @@ class WordAssembler(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         row = Signal.like(self.addr)
         # Bit k: the fetch of k + 1 clocks ago.

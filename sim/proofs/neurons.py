@@ -57,7 +57,7 @@ def _decayed(decay: Decay | str | None, x: Value) -> Value:
 class _Nothing(Elaboratable):
     """What has no component: a function's value is the claim's."""
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         return Module()
 
 

@@ -66,7 +66,7 @@ class Stidi:
         if self.targets:
             return self.distance(-logits, labels)
         both = F.cross_entropy(logits.flatten(0, 1), labels.repeat(2), label_smoothing=smoothing)
-        return cast("Tensor", both)
+        return both
 
     def distance(self, times: Tensor, labels: Tensor) -> Tensor:
         """Of target times: half the squared distance of firing times [B, classes], in parts of T,

@@ -22,7 +22,7 @@ class Reader(wiring.Component):
         self.words = WordAssembler(len(rows), width, reads, 0 if self.memory.compact else 1)
         super().__init__({"fetch": In(1), "on": In(1), "word": Out(width)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.memory, m.submodules.words = self.memory, self.words
         m.d.comb += [
