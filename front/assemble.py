@@ -164,12 +164,8 @@ class _Builder:
         weight, bias = e.values["weight"], e.values["bias"]
         if source.kind == "pixels":
             source = self._plain_pixels(source, e.path)
-        if np.any(np.asarray(source.offset) != 0):
-            raise NetworkError(
-                f"module '{e.path}': reads spikes with a constant added, which cannot be built; "
-                "put the constant into a bias"
-            )
         name = self._name(e.path)
+        bias = self._offset_bias(e, source, weight, bias, pad)
         if e.kind == "linear":
             weight = weight * per_input(source.gain, source.shape)
             if weight.shape[1] != int(np.prod(source.shape)):
@@ -195,6 +191,27 @@ class _Builder:
             name,
         )
         return Value("sums", shape, terms=(name,))
+
+    def _offset_bias(
+        self, e: Expr, source: Value, weight: np.ndarray, bias: Any, pad: tuple[int, ...]
+    ) -> Any:
+        """A bias that takes in what is added to the spikes, as -1 is to those of +-1: under a
+        whole window it is the same number at every place."""
+        offset = np.broadcast_to(np.asarray(source.offset, np.float64), (source.shape[0],))
+        if not offset.any():
+            return bias
+        if e.kind == "linear":
+            added = weight @ per_input(offset, source.shape)
+        else:
+            if any(e.values["padding"]) or any(pad):
+                raise NetworkError(
+                    f"module '{e.path}': reads spikes with a constant added (as +-1 are), between "
+                    "which its padding is neither; use padding 0, or spikes of 0 and 1"
+                )
+            groups, each = e.values["groups"], weight.shape[1]
+            rows = offset.reshape(groups, each).repeat(len(weight) // groups, 0)
+            added = (weight.sum((2, 3)) * rows).sum(1)
+        return added if bias is None else added + np.asarray(bias, np.float64)
 
     def _convolution(
         self, e: Expr, name: str, source: Value, weight: np.ndarray, bias: Any, pad: Any
@@ -301,12 +318,17 @@ class _Builder:
             raise NetworkError(f"module '{e.path}': a padded pool is not built yet; use padding 0")
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        if not np.all(np.asarray(source.offset) == 0):
-            raise NetworkError(f"module '{e.path}': pools spikes with a constant added")
         mode = {"max": "or", "avg": "avg"}[op]
+        if mode == "or" and np.any(np.asarray(source.gain) < 0):
+            raise NetworkError(
+                f"module '{e.path}': the maximum of spikes times a negative number cannot be "
+                "built; pool the spikes first"
+            )
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
-            mode, source = ("sum", replace(source, gain=plain(source.gain / v["divisor"])))
+            offset = plain(np.asarray(source.offset) * size / v["divisor"])
+            gain = plain(source.gain / v["divisor"])
+            mode, source = ("sum", replace(source, gain=gain, offset=offset))
             if v["divisor"] == size:
                 mode, source = "avg", replace(source, gain=plain(source.gain * size))
         name = self._name(e.path)

@@ -10,6 +10,9 @@ Network, two files in one folder
     ``network.safetensors``: ``<node>.weight`` int8 (O, C/groups, Kh, Kw) or (O, features);
     ``<node>.threshold | reset_by | v_init`` int32 (O,), ``<node>.bias`` int32 (O,) or (T, O),
     ``<node>.coef.<k>`` int32 (O,).
+
+Fields that came later (``golden.rule.later``) are only there where they are not at their default;
+a tensor of a rule that came later is announced there as true.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +34,7 @@ from sterna.golden.disk import (
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.network import Network
 from sterna.golden.nodes import KINDS, Node
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.values import path as path_of
 from sterna.golden.written import (
     FORMAT,
@@ -179,7 +182,10 @@ def _decay(read: _Fields, key: str, words: tuple[str, ...]) -> Any:
 def _read_fields(read: _Fields, kind: type) -> dict[str, Any]:
     """The fields that `plain_fields` names, from JSON."""
     out: dict[str, Any] = {}
+    new = later(kind)
     for f, hint in plain_fields(kind):
+        if f.name in new and f.name not in read.value:
+            continue
         kinds = parts(hint)
         if Decay in kinds:
             out[f.name] = _decay(read, f.name, ("ramp",) if str in kinds else ())
@@ -199,11 +205,10 @@ def _rule(read: _Fields, take: _Take) -> NeuronRule:
         raise FileError(f"{read.path}: {read.what}: {spike_inputs} spike inputs; {AGAIN}")
     flat = (channels,)
     each_step = (None, channels) if read("bias_each_step", bool) else flat
+    new = later(NeuronRule)
+    said = [k for k in LEVELS if k not in new or (k in read.value and read(k, bool))]
     rule = NeuronRule(
-        threshold=take("threshold", np.int32, flat),
-        reset_by=take("reset_by", np.int32, flat),
-        bias=take("bias", np.int32, each_step),
-        v_init=take("v_init", np.int32, flat),
+        **{k: take(k, np.int32, each_step if k == "bias" else flat) for k in said},
         coef=tuple(take(f"coef.{k}", np.int32, flat) for k in range(spike_inputs)),
         **_read_fields(read, NeuronRule),
     )

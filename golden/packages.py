@@ -48,6 +48,8 @@ PACKAGES = {
     "matplotlib": Package("matplotlib", "train"),
     "nir": Package("nir", "nir", listed=False),
     "h5py": Package("h5py", "nir", listed=False),
+    "onnx": Package("onnx", "qonnx", listed=False),
+    "qonnx": Package("qonnx", "qonnx", listed=False),
     "cocotb": Package("cocotb", "sim"),
     "cocotb_tools": Package("cocotb", "sim", listed=False),
     "pyverilator": Package("pyverilator", "sim"),

@@ -16,7 +16,7 @@ from safetensors import numpy as safetensors
 from sterna.golden.disk import StrPath, canonical_json, sha256, write_atomic
 from sterna.golden.identity import design_hashes
 from sterna.golden.nodes import NeuronNode, Node, WeightedNode
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.values import path as path_of
 
 __all__ = [
@@ -47,9 +47,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def plain_fields(owner: Any) -> Iterable[tuple[Field[Any], Any]]:
+def plain_fields(kind: type) -> Iterable[tuple[Field[Any], Any]]:
     """(field, its type) of all fields that are no tensors and name no nodes."""
-    kind = owner if isinstance(owner, type) else type(owner)
     hints = get_type_hints(kind)
     for f in fields(kind):
         hint = hints[f.name]
@@ -62,18 +61,27 @@ def parts(hint: Any) -> tuple[Any, ...]:
     return tuple(p for a in get_args(hint) for p in parts(a)) or (hint,)
 
 
+def _plain_json(owner: Any) -> dict[str, Any]:
+    """The fields that `plain_fields` names, but those that came later and are at their default."""
+    found = {f.name: getattr(owner, f.name) for f, _ in plain_fields(type(owner))}
+    new = later(type(owner))
+    return {k: _plain(v) for k, v in found.items() if k not in new or v != new[k]}
+
+
 def _rule_json(rule: NeuronRule) -> dict[str, Any]:
     assert rule.bias is not None
-    return {f.name: _plain(getattr(rule, f.name)) for f, _ in plain_fields(rule)} | {
+    new = {k for k in LEVELS if k in later(NeuronRule) and getattr(rule, k) is not None}
+    return _plain_json(rule) | {
         "channels": rule.channels,
         "spike_inputs": len(rule.coef),
         "bias_each_step": rule.bias.ndim == 2,
+        **dict.fromkeys(new, True),
     }
 
 
 def _node_json(n: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    out |= {f.name: _plain(getattr(n, f.name)) for f, _ in plain_fields(n)}
+    out |= _plain_json(n)
     if isinstance(n, WeightedNode):
         out["weight_shape"] = list(n.weight.shape)
     elif isinstance(n, NeuronNode):
@@ -98,8 +106,8 @@ def tensors(network: Any) -> dict[str, np.ndarray]:
         if isinstance(n, WeightedNode):
             out[f"{n.name}.weight"] = n.weight
         elif isinstance(n, NeuronNode):
-            for name in ("threshold", "reset_by", "bias", "v_init"):
-                out[f"{n.name}.{name}"] = getattr(n.rule, name)
+            levels = {name: getattr(n.rule, name) for name in LEVELS}
+            out |= {f"{n.name}.{name}": a for name, a in levels.items() if a is not None}
             out |= {f"{n.name}.coef.{k}": c for k, c in enumerate(n.rule.coef)}
     return {k: np.ascontiguousarray(out[k]) for k in sorted(out)}
 

@@ -103,7 +103,7 @@ def from_torch(
         raise NetworkError(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network, whole, read.scale, found.cells)
+    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 

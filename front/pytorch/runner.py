@@ -207,12 +207,14 @@ class Runner:
     def replay(
         self,
         network: FloatNetwork,
+        source: FloatInput,
         whole: bool,
         scale: tuple[float, float] | None,
         cells: dict[str, str],
     ) -> Any:
-        """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
-        source, steps, mode = network.input, network.steps, network.readout.mode
+        """A function of integer images and a dtype: what the model does on them (`Recorded`).
+        ``source``: the input as the model sees it, before what itself does to pixels was folded."""
+        steps, mode = network.steps, network.readout.mode
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
         last = next((p for p, node in cells.items() if node == network.readout.name), "")
 

@@ -143,11 +143,11 @@ def _item(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
     if source.kind == "stack" and not source.values["merged"]:
         dim = source.values["dim"]
         plain = index[:dim] == (slice(None),) * dim and len(index) == dim + 1
-        step = index[dim] if plain else None
-        if isinstance(step, int | np.integer):
-            return source.args[int(step)]
-        if isinstance(step, slice):
-            return stack(path, list(source.args[step]), tuple(out.shape), dim=dim)
+        at: Any = index[dim] if plain else None
+        if isinstance(at, int | np.integer):
+            return source.args[int(at)]
+        if isinstance(at, slice):
+            return stack(path, list(source.args[at]), tuple(out.shape), dim=dim)
     if tuple(out.shape) == source.shape:
         return source
     raise NetworkError(

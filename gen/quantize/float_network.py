@@ -36,6 +36,7 @@ from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.graph import inputs_first
 from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
+from sterna.golden.rule import LEVELS, later
 from sterna.golden.summary import summary
 
 __all__ = [
@@ -59,7 +60,7 @@ VERSION = 1
 KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
 _HEAD_LIMIT, _BLOB_LIMIT = 1 << 26, 1 << 34
 AGAIN = "run the same `sterna train` command again, or save the network again"
-_ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
+_ARRAYS = ("weight", *LEVELS, "mean", "std")
 
 
 class FloatNetwork:
@@ -270,10 +271,14 @@ def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
 
 
 def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind."""
+    """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind. Fields that
+    came later are left out at their default."""
     out: dict[str, Any] = {"op": node.becomes.op}
+    new = later(type(node))
     for f in fields(node):
         value = getattr(node, f.name)
+        if f.name in new and not np.ndim(value) and value == new[f.name]:
+            continue
         if isinstance(value, BatchNorm):
             for g in ("gamma", "beta", "mean", "var"):
                 tensors[f"{node.name}.norm.{g}"] = np.asarray(getattr(value, g))

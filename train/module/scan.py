@@ -46,7 +46,8 @@ def _decay(x: Tensor, factor: float, rounding: bool) -> Tensor:
 
 
 def scan(x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec) -> Tensor:
-    """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x.
+    """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x; levels and the
+    fields of ``spec`` have the names that they have in a rule.
 
     x is [T,B,C,H,W], or [1,B,C,H,W] for a constant current (computed once); it already holds the
     bias. threshold, reset_by and v_init are (C,). Gradients: triangular surrogate for the spikes,

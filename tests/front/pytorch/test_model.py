@@ -272,3 +272,38 @@ def test_sums_of_membranes_are_no_readout() -> None:
 def test_a_membrane_that_resets_is_only_near() -> None:
     with pytest.raises(NetworkError, match="module 'out': its membrane is read and it resets"):
         from_torch(_Membranes("last", "subtract"), EXAMPLE)
+
+
+class _Small(nn.Module):
+    """conv, neuron, what is between, pool, linear, neuron; a step a call."""
+
+    def __init__(self, before, between) -> None:
+        super().__init__()
+        self.conv, self.spike = nn.Conv2d(1, 3, 3), snn.Leaky(beta=0.5, init_hidden=True)
+        self.pool, self.fc = nn.MaxPool2d(2), nn.Linear(27, 4)
+        self.out = snn.Leaky(beta=0.5, init_hidden=True)
+        self.before, self.between = before, between
+
+    def forward(self, x):
+        spikes = self.between(self.spike(self.conv(self.before(x))))
+        return self.out(self.fc(self.pool(spikes).flatten(1)))
+
+
+@pytest.mark.parametrize(
+    ("before", "between"),
+    [
+        (lambda x: (x - 0.25) / 0.5, lambda s: s),  # as Normalize, in the model itself
+        (lambda x: x, lambda s: 2 * s - 1),  # spikes of +-1: what is added becomes a bias
+        (lambda x: x * 2 - 1, lambda s: 0.5 * s + 0.25),
+    ],
+    ids=["normalised", "plus_minus_one", "both"],
+)
+def test_constants_in_front_of_layers_without_padding_come_in(before, between) -> None:
+    model = frontcase.ternary(_Small(before, between), 4, True)
+    found = from_torch(model, EXAMPLE, steps=4, scale=1 / 256)
+    _held(found, frontcase.images((1, 8, 8)), False)
+
+
+def test_the_maximum_of_negated_spikes_is_no_maximum_of_spikes() -> None:
+    with pytest.raises(NetworkError, match="times a negative number"):
+        from_torch(_Small(lambda x: x, lambda s: -s), EXAMPLE, steps=2)
