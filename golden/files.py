@@ -96,7 +96,11 @@ def _rule_json(rule: NeuronRule) -> dict[str, Any]:
 
 def _node_json(n: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    out |= {f.name: _plain(getattr(n, f.name)) for f, _ in _plain_fields(n)}
+    out |= {
+        f.name: _plain(value)
+        for f, _ in _plain_fields(n)
+        if (value := getattr(n, f.name)) != f.default or not f.metadata.get("later")
+    }
     if isinstance(n, WeightedNode):
         out["weight_shape"] = list(n.weight.shape)
     elif isinstance(n, NeuronNode):
@@ -275,6 +279,8 @@ def _read_fields(read: _Fields, kind: type) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for f, hint in _plain_fields(kind):
         parts = _parts(hint)
+        if f.metadata.get("later") and f.name not in read.value:
+            continue
         if Decay in parts:
             out[f.name] = _decay(read, f.name, ("ramp",) if str in parts else ())
         elif get_origin(hint) is tuple:
