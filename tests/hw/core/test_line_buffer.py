@@ -58,10 +58,10 @@ def random_images(geometry, count, seed):
     return np.array(beats, object).reshape(shape)
 
 
-@pytest.mark.parametrize("seed", range(48))
+@pytest.mark.parametrize("seed", range(38))
 def test_random_geometry_with_stalls(seed):
-    """Three images back to back, both ends stalling: every word is the window's, of every second
-    one at every position of a pool."""
+    """Three images back to back, both ends stalling: every word is the window's, of the last
+    ones at every position of a pool."""
     geometry, loops = random_geometry(random.Random(seed), seed >= 24)
     images = random_images(geometry, 3, seed)
     wanted = [word for image in images for word in expected_words(geometry, loops, image)]
