@@ -22,6 +22,7 @@ from sterna.front.values import (
     pooled,
     readout_of,
     unscaled,
+    window_of,
 )
 from sterna.gen.quantize.float_network import (
     BatchNorm,
@@ -314,8 +315,6 @@ class _Builder:
                 f"module '{e.path}': pools pixels; put a convolution and its neuron in front, or "
                 "give images of that size"
             )
-        if any(v["padding"]):
-            raise NetworkError(f"module '{e.path}': a padded pool is not built yet; use padding 0")
         if source.kind == "sums":
             return self._pooled_sums(e, source)
         single = not any(
@@ -335,7 +334,7 @@ class _Builder:
             if v["divisor"] == size:
                 mode, source = "avg", replace(source, gain=plain(source.gain * size))
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.node, mode, v["kernel"], v["stride"]))
+        self.nodes.append(FloatPool(name, source.node, mode, *window_of(v)))
         self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
         return replace(source, node=name, shape=pooled(source.shape, v))
 
@@ -347,8 +346,13 @@ class _Builder:
                 "behind the neuron"
             )
         mode = "max" if op == "max" else "avg"
+        if mode == "avg" and any(v["padding"]):
+            raise NetworkError(
+                f"module '{e.path}': averages a layer's sums and padding, which has no bias of "
+                "theirs; use no padding, or pool behind the neuron"
+            )
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.terms[0], mode, v["kernel"], v["stride"]))
+        self.nodes.append(FloatPool(name, source.terms[0], mode, *window_of(v)))
         self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
         return replace(source, terms=(name,), shape=pooled(source.shape, v))
 

@@ -129,6 +129,11 @@ class FloatNetwork:
                 f"node '{node.name}': a pool '{node.mode}' is of single spikes, and '{node.input}' "
                 "makes weighted sums; use 'max', 'sum' or 'avg', or put a FloatNeuron between"
             )
+        if node.mode != "max" and any(node.padding):
+            raise NetworkError(
+                f"node '{node.name}': adds weighted sums and padding, which has no bias of theirs; "
+                "use no padding or 'max', or put a FloatNeuron between"
+            )
         if isinstance(self.by_name[node.input], FloatPool):
             raise NetworkError(
                 f"node '{node.name}': pools the sums of '{node.input}', which is a pool already; "
