@@ -2,7 +2,7 @@
 #
 #   make demo | board-demo | test | test-all | formal | lint | bench | verilog | sim | train
 #   make bitstream | load | doctor | clean | distclean
-#   make docs | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
+#   make docs | test-front-extra | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
 #
 # TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
 # TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
@@ -13,7 +13,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
-        doctor clean distclean docs test-python lock audit wheel
+        doctor clean distclean docs test-front-extra test-python lock audit wheel
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= default
@@ -83,7 +83,8 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m '' $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra' --cov --cov-report= $(TESTS)
+	@echo "$$($(BIN)/coverage report --format=total)% of the lines ran (programs that tests start are not counted)"
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
 test-python:
@@ -91,6 +92,19 @@ test-python:
 	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
 	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
 	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
+
+# Frameworks that ask for other versions of what everything else uses, in an environment of its own.
+test-front-extra: .venv-front/.installed
+	@mkdir -p build
+	.venv-front/bin/python -m pytest -m extra --basetemp=build/pytest-front tests/front/extra
+
+.venv-front/.installed: constraints.txt pyproject.toml setup.py
+	$(call new-venv,.venv-front,)
+	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
+	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
+	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
+	    brevitas==0.13.4 onnxoptimizer
+	touch $@
 
 formal: $(STAMP)
 	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)

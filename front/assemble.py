@@ -19,7 +19,6 @@ from sterna.front.values import (
     neuron_of,
     per_input,
     plain,
-    pooled,
     readout_of,
     unscaled,
     window_of,
@@ -165,12 +164,8 @@ class _Builder:
         weight, bias = e.values["weight"], e.values["bias"]
         if source.kind == "pixels":
             source = self._plain_pixels(source, e.path)
-        if np.any(np.asarray(source.offset) != 0):
-            raise NetworkError(
-                f"module '{e.path}': reads spikes with a constant added, which cannot be built; "
-                "put the constant into a bias"
-            )
         name = self._name(e.path)
+        bias = self._offset_bias(e, source, weight, bias, pad)
         if e.kind == "linear":
             weight = weight * per_input(source.gain, source.shape)
             if weight.shape[1] != int(np.prod(source.shape)):
@@ -197,6 +192,27 @@ class _Builder:
         )
         return Value("sums", shape, terms=(name,))
 
+    def _offset_bias(
+        self, e: Expr, source: Value, weight: np.ndarray, bias: Any, pad: tuple[int, ...]
+    ) -> Any:
+        """A bias that takes in what is added to the spikes, as -1 is to those of +-1: under a
+        whole window it is the same number at every place."""
+        offset = np.broadcast_to(np.asarray(source.offset, np.float64), (source.shape[0],))
+        if not offset.any():
+            return bias
+        if e.kind == "linear":
+            added = weight @ per_input(offset, source.shape)
+        else:
+            if any(e.values["padding"]) or any(pad):
+                raise NetworkError(
+                    f"module '{e.path}': reads spikes with a constant added (as +-1 are), between "
+                    "which its padding is neither; use padding 0, or spikes of 0 and 1"
+                )
+            groups, each = e.values["groups"], weight.shape[1]
+            rows = offset.reshape(groups, each).repeat(len(weight) // groups, 0)
+            added = (weight.sum((2, 3)) * rows).sum(1)
+        return added if bias is None else added + np.asarray(bias, np.float64)
+
     def _convolution(
         self, e: Expr, name: str, source: Value, weight: np.ndarray, bias: Any, pad: Any
     ) -> tuple[FloatConv2d, tuple[int, int, int]]:
@@ -214,15 +230,7 @@ class _Builder:
         node = FloatConv2d(
             name, source.node, weight, v["stride"], padding, v["groups"], kind_of(weight), bias
         )
-        h, w = source.shape[1:]
-        top, bottom, left, right = padding
-        kh, kw = weight.shape[2:]
-        shape = (
-            len(weight),
-            (h + top + bottom - kh) // v["stride"][0] + 1,
-            (w + left + right - kw) // v["stride"][1] + 1,
-        )
-        return node, shape
+        return node, node.shape_of([source.shape])
 
     def _plain_pixels(self, value: Value, path: str) -> Value:
         """Pixels as they are: an affine in front of them is the input's mean and deviation."""
@@ -300,39 +308,45 @@ class _Builder:
             )
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        if not np.all(np.asarray(source.offset) == 0):
-            raise NetworkError(f"module '{e.path}': pools spikes with a constant added")
-        single = not any(
-            isinstance(n, FloatMerge | FloatPool) and n.name == source.node for n in self.nodes
-        )
-        mode = {"max": "or" if single else "max", "avg": "avg"}[op]
+        mode = op
+        if mode == "max" and np.any(np.asarray(source.gain) < 0):
+            raise NetworkError(
+                f"module '{e.path}': the maximum of spikes times a negative number cannot be "
+                "built; pool the spikes first"
+            )
+        if mode == "avg" and any(v["padding"]) and np.any(np.asarray(source.offset) != 0):
+            raise NetworkError(
+                f"module '{e.path}': averages padding and spikes with a constant added; pool first"
+            )
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
-            mode, source = ("sum", replace(source, gain=plain(source.gain / v["divisor"])))
+            offset = plain(np.asarray(source.offset) * size / v["divisor"])
+            gain = plain(source.gain / v["divisor"])
+            mode, source = ("sum", replace(source, gain=gain, offset=offset))
             if v["divisor"] == size:
                 mode, source = "avg", replace(source, gain=plain(source.gain * size))
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.node, mode, *window_of(v)))
+        self.nodes.append(node := FloatPool(name, source.node, mode, **window_of(v)))
         self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
-        return replace(source, node=name, shape=pooled(source.shape, v))
+        return replace(source, node=name, shape=node.shape_of([source.shape]))
 
     def _pooled_sums(self, e: Expr, source: Value) -> Value:
-        v, op = e.values, e.values["op"]
+        v, mode = e.values, e.values["op"]
         if len(source.terms) != 1 or source.norm is not None:
             raise NetworkError(
                 f"module '{e.path}': pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
-        mode = "max" if op == "max" else "avg"
-        if mode == "avg" and any(v["padding"]):
-            raise NetworkError(
-                f"module '{e.path}': averages a layer's sums and padding, which has no bias of "
-                "theirs; use no padding, or pool behind the neuron"
-            )
-        name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.terms[0], mode, *window_of(v)))
-        self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
-        return replace(source, terms=(name,), shape=pooled(source.shape, v))
+        name, c = self._name(e.path), source.shape[0]
+        divisor = v["divisor"] if mode == "avg" else None
+        mode = mode if divisor is None else "sum"
+        self.nodes.append(node := FloatPool(name, source.terms[0], mode, **window_of(v)))
+        self.report.add(e.path, f"{e.values['op']} pool of sums", EXACT, node=name)
+        source = replace(source, terms=(name,), shape=node.shape_of([source.shape]))
+        if divisor in (None, 1):
+            return source
+        norm = BatchNorm(np.full(c, 1 / divisor), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
+        return self._behind(e.path, source, norm, "divisor")
 
     def _flatten(self, e: Expr) -> Value:
         return self.value(e.args[0])

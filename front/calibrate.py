@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import word_of
 from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
 from sterna.gen.quantize.float_network import (
@@ -24,6 +25,7 @@ from sterna.gen.quantize.float_network import (
     FloatLinear,
     FloatNetwork,
     FloatNeuron,
+    FloatNeurons,
     FloatNode,
     FloatPool,
     FloatReadout,
@@ -38,7 +40,6 @@ DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 EPS = 1e-5  # of the norms, as torch's
 LATENT = 0.1  # mean size of latents: what training moves best
 Weighted = FloatConv2d | FloatLinear
-Neurons = FloatNeuron | FloatReadout
 AXES = (0, 1, 3, 4)
 
 
@@ -86,8 +87,7 @@ def calibrate(
     UsageError
         ``kind`` is another word, or there are no images.
     """
-    if kind not in ("ternary", "binary"):
-        raise UsageError(f"calibrate: kind '{kind}' is not ternary or binary")
+    kind = word_of("calibrate: kind", kind, ("ternary", "binary"))
     real = plain_input(network)
     images, _ = data_of("calibrate", data, real, count)
     work = _Work(real, images, kind)
@@ -102,7 +102,7 @@ def calibrate(
 
 def _statistics(
     network: FloatNetwork, images: np.ndarray
-) -> Iterator[tuple[Neurons, tuple[np.ndarray, np.ndarray]]]:
+) -> Iterator[tuple[FloatNeurons, tuple[np.ndarray, np.ndarray]]]:
     """Mean and deviation (C,) of every neuron's input."""
     for node, streams in walk(network, images):
         drive = real_drive(network, node, streams)
@@ -133,12 +133,12 @@ class _Work:
             network, node, streams = self._now(name)
             self.spikes[name] = reference(network, node, streams)[0]
 
-    def _neurons(self, name: str) -> Neurons:
+    def _neurons(self, name: str) -> FloatNeurons:
         node = self.nodes[name]
-        assert isinstance(node, Neurons)
+        assert isinstance(node, FloatNeurons)
         return node
 
-    def _now(self, name: str) -> tuple[FloatNetwork, Neurons, dict[str, np.ndarray]]:
+    def _now(self, name: str) -> tuple[FloatNetwork, FloatNeurons, dict[str, np.ndarray]]:
         """(the network so far, the neurons ``name``, the streams in front of them)."""
         network = FloatNetwork(self.steps, self.nodes.values())
         for node, streams in walk(network, self.images):
@@ -153,7 +153,7 @@ class _Work:
         drive = real_drive(network, node, streams)
         return drive.mean(AXES), drive.var(AXES)
 
-    def _alone(self, node: Neurons, layer: Weighted, wanted: Any) -> None:
+    def _alone(self, node: FloatNeurons, layer: Weighted, wanted: Any) -> None:
         """A layer with a neuron of its own: trits of a scale a channel, and a norm behind, in front
         of a pool of its sums (whose maximum or mean of normed sums is the normed one)."""
         q, a = discrete(layer.weight, self.kind, False)
@@ -168,7 +168,7 @@ class _Work:
         norm = replace(norm, mean=norm.mean * level, var=norm.var * level**2)
         self.latents[layer.name] = replace(bare, weight=latent, norm=norm)
 
-    def _together(self, node: Neurons, layers: list[Weighted], wanted: Any) -> None:
+    def _together(self, node: FloatNeurons, layers: list[Weighted], wanted: Any) -> None:
         """Layers that meet in a neuron, maybe with spikes: fixed units, one norm over the sum."""
         assert isinstance(node, FloatNeuron)
         units = self._units(node, layers)
@@ -183,7 +183,7 @@ class _Work:
         norm = _matched(*self._drive(node.name), wanted)
         self.nodes[node.name] = self.latents[node.name] = replace(bare_node, norm=norm)
 
-    def _units(self, node: Neurons, layers: list[Weighted]) -> list[float]:
+    def _units(self, node: FloatNeurons, layers: list[Weighted]) -> list[float]:
         """The size of each layer's weights, powers of two from the first's, of which a spike that
         comes along is a whole number."""
         network = FloatNetwork(self.steps, self.nodes.values())
@@ -218,7 +218,7 @@ class _Work:
         self.latents[layer.name] = replace(bare, weight=latent, bias=bias)
 
 
-def _layers(nodes: dict[str, FloatNode], node: Neurons) -> list[Weighted]:
+def _layers(nodes: dict[str, FloatNode], node: FloatNeurons) -> list[Weighted]:
     """The weighted layers whose sums a neuron adds up, behind their pools, too."""
     found = []
     for name in node.inputs:

@@ -8,7 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CELLS", "Cell", "handler_of", "handles"]
+from sterna.golden.errors import NetworkError
+
+__all__ = [
+    "ARGUMENTS",
+    "CELLS",
+    "REFUSED",
+    "Cell",
+    "handler_of",
+    "handles",
+    "multi_step",
+    "refuses",
+]
 
 
 @dataclass(frozen=True)
@@ -51,22 +62,47 @@ class Cell:
         }
 
 
-CELLS: dict[str, Callable[[Any, str], Cell]] = {}
+Handler = Callable[[Any, str], Cell]
+CELLS: dict[str, Handler] = {}
 """By 'package.Class': (module, its path) -> Cell, or NetworkError."""
+ARGUMENTS: dict[str, dict[str, str]] = {}
+"""By 'package.Class', what becomes of each argument of its ``__init__``; of refused classes
+nothing."""
+REFUSED: dict[str, str] = {}
+"""By 'package.Class', why it cannot be built."""
 
 
-def handles(*names: str) -> Callable[[Callable[[Any, str], Cell]], Callable[[Any, str], Cell]]:
-    """Register a handler for classes 'package.Class'."""
+def handles(*names: str, arguments: dict[str, str] | None = None) -> Callable[[Handler], Handler]:
+    """Register a handler for classes 'package.Class', whose ``arguments`` have these verdicts."""
 
-    def register(function: Callable[[Any, str], Cell]) -> Callable[[Any, str], Cell]:
+    def register(function: Handler) -> Handler:
         for name in names:
             CELLS[name] = function
+            ARGUMENTS[name] = dict(arguments or {})
         return function
 
     return register
 
 
-def handler_of(module: Any) -> Callable[[Any, str], Cell] | None:
+def refuses(name: str, why: str, way: str) -> None:
+    """Register the class 'package.Class' as one that cannot be built."""
+
+    def refuse(module: Any, path: str) -> Cell:
+        raise NetworkError(f"module '{path}': {name} {why}; {way}")
+
+    CELLS[name] = refuse
+    REFUSED[name] = why
+
+
+def handler_of(module: Any) -> Handler | None:
     """The handler of a module's own class (not of a parent's: a subclass may compute otherwise)."""
     kind = type(module)
     return CELLS.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+
+
+def multi_step(module: Any) -> bool:
+    """Whether one call of a neuron computes all steps, [T, B, ...] (SpikingJelly's words)."""
+    if getattr(module, "step_mode", "s") == "m":
+        return True
+    can = getattr(module, "supported_step_mode", None)
+    return can is not None and tuple(can()) == ("m",)

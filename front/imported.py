@@ -7,21 +7,12 @@ from typing import Any
 import numpy as np
 
 from sterna.front.calibrate import calibrate
-from sterna.front.check import Check, check
+from sterna.front.check import Check, Recorded, check
 from sterna.front.report import Report
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import UsageError
 
-__all__ = ["Imported", "Recorded"]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """What the foreign model did on a batch: the spikes of its cells, by module path, float64
-    [T,B,C,H,W] in their own amplitude, and its output [B,n]."""
-
-    spikes: dict[str, np.ndarray]
-    output: np.ndarray
+__all__ = ["Imported"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,7 @@ class Imported:
     replay: Callable[[np.ndarray, Any], Recorded] | None = None
 
     def check(self, data: Any, *, images: int = 64) -> Check:
-        """Compare every neuron, and the classes, with the foreign model's own forward pass.
+        """Compare every neuron, what is read, and the classes with the model's own forward pass.
 
         Parameters
         ----------
@@ -67,7 +58,8 @@ class Imported:
                 "check: a network from a file has no forward pass of its own to compare with; "
                 "import the model with from_torch"
             )
-        return check(self.network, self.cells, self.replay, data, images)
+        approximated = [v.node for v in self.report.approximated]
+        return check(self.network, self.cells, self.replay, data, images, approximated)
 
     def calibrate(self, data: Any, *, kind: str = "ternary", images: int = 256) -> "Imported":
         """Ternary (or binary) weights whose layers keep the mean and deviation of the real ones.

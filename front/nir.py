@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.cell import Cell
 from sterna.front.expression import Expr
@@ -11,12 +12,13 @@ from sterna.front.imported import Imported
 from sterna.front.nir_file import Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
 from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden import values
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import show
 
 __all__ = ["from_nir"]
 
-RESETS = (None, "zero", "subtract")
+RESETS = ("zero", "subtract")
 
 
 def from_nir(
@@ -26,6 +28,9 @@ def from_nir(
     steps: int,
     reset: str | None = None,
     input: str = "frames",
+    scale: float = 1 / 255,
+    mean: Any = None,
+    std: Any = None,
     bits: int = 8,
 ) -> Imported:
     """The network of a NIR graph, its equations by forward Euler.
@@ -42,7 +47,11 @@ def from_nir(
         'zero' (to v_reset) or 'subtract' (of v_threshold), of every neuron; by default what NIR
         defines, to v_reset, and the report says so.
     input : str
-        'frames' or 'direct'.
+        'frames' (whole numbers, a frame a step) or 'direct' (the same image at each step).
+    scale : float
+        Of 'direct': the graph sees ``(p*scale - mean)/std`` of a pixel p.
+    mean, std : float or (C,), optional
+        As ``torchvision.transforms.Normalize`` has them.
     bits : int
         Of a pixel, for 'direct'.
 
@@ -59,14 +68,11 @@ def from_nir(
     UsageError
         An argument is not meant.
     """
-    if not (isinstance(dt, int | float) and not isinstance(dt, bool) and 0 < dt < float("inf")):
-        raise UsageError(f"dt {dt!r} must be a number above 0, in the unit of the time constants")
-    if type(steps) is not int or steps < 1:
-        raise UsageError(f"steps {steps!r} must be a whole number from 1")
-    if reset not in RESETS:
-        raise UsageError(f"reset {reset!r} is not one of zero, subtract")
-    if input not in ("direct", "frames"):
-        raise UsageError(f"input '{input}' is not one of direct, frames")
+    refusal = f"dt {show(dt)} must be a number above 0, in the unit of the time constants"
+    dt = values.number(refusal, dt, True, UsageError)
+    steps = steps_of(steps)
+    reset = None if reset is None else word_of("reset", reset, RESETS)
+    input = coding_of(input)
     graph = graph_of(path_or_graph)
     order, before = _order(graph)
     first, last = (_only(graph, kind) for kind in ("Input", "Output"))
@@ -86,13 +92,14 @@ def from_nir(
             if its != size:
                 raise NetworkError(f"node '{name}': inputs of {size} and {its} meet")
             read = Expr("add", name, (read, more), {}, read.shape)
-        place = Place(name, read, size, float(dt), steps, reset, cells)
+        place = Place(name, read, size, dt, steps, reset, cells)
         made[name] = _made(place, node.kind, node.values)
     out = made[last][0]
+    while out.kind == "flatten":
+        out = out.args[0]
     mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
-    found = assemble(
-        steps, FloatInput("input", shape, input, bits, scale=1.0), cells, Output(out, mode)
-    )
+    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
+    found = assemble(steps, source, cells, Output(out, mode))
     return Imported(found.network, found.report, found.cells)
 
 
@@ -100,7 +107,7 @@ def _made(place: Place, kind: str, values: dict[str, Any]) -> Any:
     handler = NODES.get(kind)
     if handler is None:
         raise place.refuse(f"a node {show(kind)} cannot be built; see docs/front.md for what maps")
-    unknown = sorted(set(values) - PARAMETERS[kind])
+    unknown = sorted(set(values) - set(PARAMETERS[kind]))
     if unknown:
         raise place.refuse(f"parameter {show(unknown[0])} of {kind} is not known")
     for name, value in values.items():

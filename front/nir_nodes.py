@@ -61,6 +61,21 @@ class Place:
             raise self.refuse(f"{name} has several values; one for the layer can be built")
         return float(a[0])
 
+    def declared(self, name: str, value: Any, sizes: tuple[int, ...], whole: bool = True) -> None:
+        """Refuse a node that says it is made for other sizes than arrive: for as many values
+        (``whole``; a Flatten before may have joined axes), or for that map."""
+        value = next(iter(value.values()), None) if isinstance(value, dict) else value
+        said = [] if value is None else [int(n) for n in np.asarray(value).reshape(-1)]
+        same = int(np.prod(said)) == int(np.prod(sizes)) if whole else tuple(said) == sizes
+        if said and not same:
+            raise self.refuse(f"{name} {tuple(said)} does not fit the {sizes} that arrives")
+
+    def plain(self) -> "Place":
+        """What a layer of maps may read. NetworkError behind a Flatten: its axes are gone."""
+        if self.read.kind == "flatten" and self.shape[1:] != (1, 1):
+            raise self.refuse("reads a map that was flattened; put the Flatten behind it")
+        return self
+
     def euler(self, name: str, tau: Any) -> float:
         """dt/tau, in 0 .. 1."""
         value = self.number(name, tau)
@@ -74,14 +89,44 @@ class Place:
 Made = tuple[Expr, Shape]
 Handler = Callable[[Place, dict[str, Any]], Made]
 NODES: dict[str, Handler] = {}
-PARAMETERS: dict[str, frozenset[str]] = {}
-_COMMON = {"input_type", "output_type", "metadata", "shape"}
+PARAMETERS: dict[str, dict[str, str]] = {}
+"""By kind, what becomes of each parameter."""
+_TAU = "exact by forward Euler: leak 1 - dt/tau; one for each neuron is refused"
+_EACH = "exact: a number, or one a channel; one a neuron of a map is refused"
+VERDICTS = {
+    "tau": _TAU,
+    "tau_syn": _TAU,
+    "tau_mem": _TAU,
+    "r": _EACH,
+    "w_in": _EACH,
+    "v_leak": _EACH,
+    "v_threshold": f"{_EACH} (fires above it)",
+    "threshold": f"{_EACH} (fires above it)",
+    "v_reset": f"{_EACH}, unless reset='subtract' says otherwise",
+    "scale": _EACH,
+    "weight": "exact; real ones are calibrated or trained",
+    "bias": "exact",
+    "stride": "exact",
+    "padding": "exact of a convolution; refused of a pool",
+    "dilation": "exact where it is 1; else refused",
+    "groups": "exact",
+    "kernel_size": "exact",
+    "delay": "exact where it is 0; else refused",
+    "start_dim": "without effect: the order of values stays",
+    "end_dim": "without effect: the order of values stays",
+    "input_shape": "checked against what arrives",
+    "input_type": "checked against what arrives",
+    "output_type": "checked against what arrives",
+    "shape": "checked against what arrives",
+    "metadata": "without effect",
+}
+_COMMON = "input_type output_type metadata shape"
 
 
 def _node(kind: str, parameters: str = "") -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
         NODES[kind] = handler
-        PARAMETERS[kind] = frozenset(parameters.split()) | _COMMON
+        PARAMETERS[kind] = {n: VERDICTS[n] for n in f"{parameters} {_COMMON}".split()}
         return handler
 
     return register
@@ -241,6 +286,11 @@ def _pair(p: Place, name: str, value: Any) -> tuple[int, int]:
 
 
 def _conv(p: Place, v: dict[str, Any], flat: bool) -> Made:
+    p = p.plain()
+    if flat and p.shape[1] != 1:
+        raise p.refuse(f"a Conv1d reads a map of {p.shape}; use Conv2d")
+    sizes = p.shape[2:] if flat else p.shape[1:]
+    p.declared("input_shape", v.get("input_shape"), sizes, whole=False)
     weight = np.asarray(v["weight"], np.float64)
     if weight.ndim != (3 if flat else 4):
         raise p.refuse(f"weight has shape {weight.shape}")
@@ -290,6 +340,7 @@ def _conv2d(p: Place, v: dict[str, Any]) -> Made:
 
 
 def _pool(p: Place, v: dict[str, Any], divisor: int | None) -> Made:
+    p = p.plain()
     kernel, stride, padding = (_pair(p, n, v[n]) for n in ("kernel_size", "stride", "padding"))
     if min(*kernel, *stride) < 1 or min(padding) < 0:
         raise p.refuse("kernel and stride must be at least 1, padding at least 0")
@@ -323,7 +374,17 @@ def _delay(p: Place, v: dict[str, Any]) -> Made:
 
 
 @_node("Flatten", "start_dim end_dim")
+def _flatten(p: Place, v: dict[str, Any]) -> Made:
+    p.declared("input_type", v.get("input_type"), p.shape)
+    return Expr("flatten", p.path, (p.read,), {}, p.read.shape), p.shape  # the order stays
+
+
 @_node("Output")
+def _output(p: Place, v: dict[str, Any]) -> Made:
+    p.declared("shape", v.get("shape", v.get("output_type")), p.shape)
+    return p.read, p.shape
+
+
 @_node("Identity")
 def _same(p: Place, v: dict[str, Any]) -> Made:
-    return p.read, p.shape  # the order of values in memory stays
+    return p.read, p.shape

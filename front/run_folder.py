@@ -15,7 +15,7 @@ from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import held
 
-__all__ = ["LATENTS", "RECORD", "latents_of", "read_import", "save_import"]
+__all__ = ["LATENTS", "RECORD", "check_import", "latents_of", "read_import", "save_import"]
 
 RECORD = "import.json"
 LATENTS = "latents"
@@ -61,6 +61,20 @@ def read_import(folder: str | Path) -> dict[str, Any] | None:
     ):
         raise FileError(f"{path}: is not what `sterna import` writes; {again}")
     return record
+
+
+def check_import(folder: str | Path, record: dict[str, Any], force: bool) -> None:
+    """UsageError where an import was found to be another network than its model, unless that is
+    wanted (``force``)."""
+    check = record.get("check")
+    failed = check.get("failed", []) if isinstance(check, dict) else []
+    if not failed or force:
+        return
+    names = ", ".join(map(str, failed)) if isinstance(failed, list) else "a layer"
+    raise UsageError(
+        f"{folder}: its check found that {names} differ from the imported model, so that this is "
+        "another network; import it again, or go on with it by --force"
+    )
 
 
 def latents_of(folder: str | Path) -> FloatNetwork:

@@ -1,15 +1,15 @@
 """Interval analysis: how wide every register must be (docs/design.md#widths)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from sterna.golden.errors import NetworkError
 from sterna.golden.network import Network, Pool, Readout, WeightedNode
-from sterna.golden.rule import Decay, NeuronRule
-from sterna.golden.step import RESETS
+from sterna.golden.rule import LEVELS, NeuronRule, step_of
+from sterna.golden.step import Step
 
 __all__ = [
     "Interval",
@@ -19,6 +19,7 @@ __all__ = [
     "weighted_interval",
     "pooled_interval",
     "rule_bounds",
+    "highest_membrane",
     "node_bounds",
     "wide_registers",
     "FAR",
@@ -94,11 +95,6 @@ class RuleBounds:
         return signed_bits(min(s[0] for s in spans), max(s[1] for s in spans))
 
 
-def _decay(decay: Decay | str | None, span: Interval) -> Interval:
-    # round-half-up multiplication by a factor in [0, 1) is monotone: the ends map to the ends
-    return span if not isinstance(decay, Decay) else (decay(span[0]), decay(span[1]))
-
-
 def _near(span: Interval) -> Interval:
     return np.clip(span[0], -FAR, FAR), np.clip(span[1], -FAR, FAR)
 
@@ -111,18 +107,10 @@ def _far(rule: NeuronRule, x: Interval, steps: int, others: Sequence[Interval]) 
     return steps * (current + 1 + sum(map(size, others))) >= FAR
 
 
-def rule_bounds(
-    rule: NeuronRule,
-    x: Interval,
-    steps: int,
-    ranges: dict[str, tuple[int, int]] | None = None,
-) -> RuleBounds:
-    """Ranges of every register over all ``steps``, given the range of x per channel.
-
-    ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' for designs
-    whose parameters are loaded at run time (without 'reset_by' it is the threshold's); otherwise
-    the actual values count, channel by channel.
-    """
+def _steps(
+    rule: NeuronRule, x: Interval, steps: int, ranges: dict[str, tuple[int, int]] | None
+) -> Iterator[dict[str, Interval]]:
+    """What `rule_bounds` says, by register, channel and step."""
 
     def param(name: str, a: np.ndarray) -> Interval:
         a = a.astype(np.int64)
@@ -131,53 +119,73 @@ def rule_bounds(
         lo, hi = ranges.get(name, ranges["threshold"])
         return np.full_like(a, lo), np.full_like(a, hi)
 
-    assert rule.reset_by is not None and rule.v_init is not None
-    thr, back = param("threshold", rule.threshold), param("reset_by", rule.reset_by)
-    v = param("v_init", rule.v_init)
+    spans = {k: param(k, a) for k in LEVELS if k != "bias" and (a := getattr(rule, k)) is not None}
+    v, thr, back = spans["v_init"], spans["threshold"], spans["reset_by"]
     i = (np.zeros_like(v[0]), np.zeros_like(v[0]))
-    seen = {name: [0, 0] for name in RuleBounds.__dataclass_fields__}
-
-    def note(name: str, span: Interval) -> None:
-        old = seen[name]
-        old[0], old[1] = min(old[0], int(span[0].min())), max(old[1], int(span[1].max()))
-
     x = _near((x[0].astype(np.int64), x[1].astype(np.int64)))
-    note("x", x)
-    note("v", v)
-    near = _near if _far(rule, x, steps, (thr, back, v)) else lambda span: span
+    near = _near if _far(rule, x, steps, tuple(spans.values())) else lambda span: span
+    # All that a step does is monotone: the ends map to the ends.
+    low, high = (_end(rule, spans, top) for top in (False, True))
     for t in range(steps):  # all of them: a register may be widest at the last
         bias = param("bias", rule.bias_at(t))
         base = (x[0] << rule.fraction_bits, x[1] << rule.fraction_bits)
         drive = near((base[0] + bias[0], base[1] + bias[1]))
-        note("drive", drive)
-        if rule.synapse is None:
-            i = drive
-        else:
-            i = _decay(rule.synapse, i)
-            i = near((i[0] + drive[0], i[1] + drive[1]))
-        v = _decay(rule.leak, v)
-        u = near((v[0] + i[0], v[1] + i[1]))
-        note("current", i)
-        note("u", u)
-        note("margin", (u[0] - thr[1], u[1] - thr[0]))
-        note("reset", (u[0] - back[1], u[1] - back[0]))
-        v = near(_after_reset(rule.reset, u, thr, back))
-        note("v", v)
-    return RuleBounds(**{k: (s[0], s[1]) for k, s in seen.items()})
+        i = near((low.current(i[0], drive[0]), high.current(i[1], drive[1])))
+        u = near((low.before(v[0], i[0]), high.before(v[1], i[1])))
+        entered, v = v, near(_after(low, high, u, thr))
+        yield {
+            "x": x,
+            "drive": drive,
+            "current": i,
+            "u": u,
+            "margin": (u[0] - thr[1], u[1] - thr[0]),
+            "reset": (u[0] - back[1], u[1] - back[0]),
+            "v": (np.minimum(entered[0], v[0]), np.maximum(entered[1], v[1])),
+        }
 
 
-def _after_reset(reset: str, u: Interval, thr: Interval, back: Interval) -> Interval:
-    after = RESETS[reset]
+def _end(rule: NeuronRule, spans: dict[str, Interval], top: bool) -> Step:
+    """The step whose membrane is the highest, or the lowest, with parameters within ``spans``."""
+    ends = {name: span[top != LEVELS[name].falls] for name, span in spans.items()}
+    values = vars(rule) | ends
+    return step_of(values, np.where, np.asarray, np.asarray, lambda register, d: d(register))
+
+
+def _after(low: Step, high: Step, u: Interval, thr: Interval) -> Interval:
+    """The membrane behind the reset. One that silences stays inside the range."""
     fires, silent = u[1] >= thr[0], u[0] < thr[1]
-    quiet = (u[0], np.minimum(u[1], thr[1] - 1))
-    # A reset is monotone: the ends map to the ends. One that silences stays inside the range.
-    loud = (
-        after(np.where, np.maximum(u[0], thr[0]), True, back[1]),
-        after(np.where, u[1], True, back[0]),
-    )
+    quiet = low.after(u[0], False), high.after(np.minimum(u[1], thr[1] - 1), False)
+    loud = low.after(np.maximum(u[0], thr[0]), True), high.after(u[1], True)
     lo = np.where(fires & silent, np.minimum(quiet[0], loud[0]), np.where(fires, loud[0], quiet[0]))
     hi = np.where(fires & silent, np.maximum(quiet[1], loud[1]), np.where(fires, loud[1], quiet[1]))
     return lo, hi
+
+
+def rule_bounds(
+    rule: NeuronRule,
+    x: Interval,
+    steps: int,
+    ranges: dict[str, tuple[int, int]] | None = None,
+) -> RuleBounds:
+    """Ranges of every register over all ``steps``, given the range of x per channel.
+
+    ``ranges`` gives (lowest, highest) of 'threshold', 'reset_by', 'bias', 'v_init' and whichever
+    other levels the rule has, for designs whose parameters are loaded at run time (without
+    'reset_by' it is the threshold's); otherwise the actual values count, channel by channel.
+    """
+    seen = {name: [0, 0] for name in RuleBounds.__dataclass_fields__}
+    for registers in _steps(rule, x, steps, ranges):
+        for name, span in registers.items():
+            old = seen[name]
+            old[0], old[1] = min(old[0], int(span[0].min())), max(old[1], int(span[1].max()))
+    return RuleBounds(**{k: (s[0], s[1]) for k, s in seen.items()})
+
+
+def highest_membrane(rule: NeuronRule, x: np.ndarray, steps: int) -> np.ndarray:
+    """The largest membrane that each channel can reach if it never fires, int64 (O,), of inputs up
+    to ``x`` (O,); ``FAR`` where that is more."""
+    free = replace(rule, reset="none")
+    return np.max([r["u"][1] for r in _steps(free, (x, x), steps, None)], axis=0)
 
 
 _LONG = {"margin": "the membrane less the threshold", "reset": "the membrane less reset_by"}

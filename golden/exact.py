@@ -5,7 +5,7 @@ Two ways to the same numbers: the oracle (int32 convolutions on the CPU) and the
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,7 +127,7 @@ def scan(
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
+def full_precision() -> Generator[None]:
     """float32 means float32: no autocast, TF32, bfloat16 or Winograd, whatever the caller set.
 
     Without cuDNN a convolution is im2col and a matrix product: sums of products in some order,
@@ -284,7 +284,7 @@ class _Model:
                     del streams[i]
         return streams[self.network.readout.name].to(torch.int32).cpu().numpy()
 
-    def _weighted(self, node: WeightedNode, inputs: list[Tensor]) -> Tensor:
+    def weighted(self, node: WeightedNode, inputs: list[Tensor]) -> Tensor:
         (x,) = inputs
         weight = torch.from_numpy(node.weight.copy())
         largest = int(weight.reshape(len(weight), -1).abs().sum(1, dtype=torch.int64).max())
@@ -302,7 +302,7 @@ class _Model:
         spikes = [a for i, a in pairs if not self.network.is_weighted(i)]
         return scan(weighted, node.rule, self.network.steps, spikes, record)
 
-    def _readout(self, node: Readout, inputs: list[Tensor]) -> Tensor:
+    def readout(self, node: Readout, inputs: list[Tensor]) -> Tensor:
         steps = self.network.steps
         if node.mode == "first_spike":
             done = self._scan(node, inputs, ("fired", "u"))
@@ -317,7 +317,7 @@ class _Model:
             return self._scan(node, inputs).spikes.sum(0, dtype=torch.int64).flatten(1)
         return self._scan(node, inputs).v.flatten(1)
 
-    def _neurons(self, node: Neuron, inputs: list[Tensor]) -> Tensor:
+    def neurons(self, node: Neuron, inputs: list[Tensor]) -> Tensor:
         return self._scan(node, inputs).spikes
 
     def _stream(self, node: StreamNode, inputs: list[Tensor]) -> Tensor:
@@ -338,10 +338,10 @@ def _linear(node: Linear, x: Tensor, weight: Tensor) -> Tensor:
 
 _SUMS: dict[type, Callable[..., Tensor]] = {Conv2d: _conv, Linear: _linear}
 _ARITHMETIC: dict[type, Callable[..., Tensor]] = {
-    Conv2d: _Model._weighted,
-    Linear: _Model._weighted,
-    Neuron: _Model._neurons,
-    Readout: _Model._readout,
+    Conv2d: _Model.weighted,
+    Linear: _Model.weighted,
+    Neuron: _Model.neurons,
+    Readout: _Model.readout,
 }
 """Of the kinds that are no `StreamNode`."""
 

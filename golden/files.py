@@ -1,4 +1,4 @@
-"""Files of a network: writing, reading, and the ids that name its structure and its weights.
+"""Files of a network: reading them; writing and ids are ``golden.written``'s, had from here, too.
 
 numpy and safetensors only: a board's host imports this module. A reader gives back exactly what
 was written or raises FileError with one sentence; a writer leaves the whole file or the old one.
@@ -10,16 +10,17 @@ Network, two files in one folder
     ``network.safetensors``: ``<node>.weight`` int8 (O, C/groups, Kh, Kw) or (O, features);
     ``<node>.threshold | reset_by | v_init`` int32 (O,), ``<node>.bias`` int32 (O,) or (T, O),
     ``<node>.coef.<k>`` int32 (O,).
+
+Fields that came later (``golden.rule.later``) are only there where they are not at their default;
+a tensor of a rule that came later is announced there as true.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import Field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_origin
 
 import numpy as np
-from safetensors import numpy as safetensors
 
 from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import (
@@ -31,11 +32,22 @@ from sterna.golden.disk import (
     write_atomic,
 )
 from sterna.golden.errors import FileError, NetworkError
-from sterna.golden.identity import design_hashes
 from sterna.golden.network import Network
-from sterna.golden.nodes import KINDS, NeuronNode, Node, WeightedNode
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.nodes import KINDS, Node
+from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.values import path as path_of
+from sterna.golden.written import (
+    FORMAT,
+    VERSION,
+    parts,
+    plain_fields,
+    save,
+    structure_id,
+    structure_ids,
+    structure_text,
+    tensors,
+    weights_id,
+)
 
 __all__ = [
     "FORMAT",
@@ -54,125 +66,17 @@ __all__ = [
     "weights_id",
 ]
 
-FORMAT, VERSION = "sterna-network", 1
 JSON_LIMIT = 64 << 20
 AGAIN = "copy it again or make it again with 'sterna quantize'"
-REAL = ("amplitude", "scale")
-"""Metadata in real units: kept in the file, no part of the structure."""
 
 
-def _plain(value: Any) -> Any:
-    """A field's value as JSON."""
-    if isinstance(value, Decay):
-        if value.ratio is not None:
-            return {"num": value.num, "shift": value.shift}
-        return [value.k1] if value.k2 is None else [value.k1, value.k2]
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _plain_fields(owner: Any) -> Iterable[tuple[Field, Any]]:
-    """(field, its type) of all fields that are no tensors and name no nodes."""
-    kind = owner if isinstance(owner, type) else type(owner)
-    hints = get_type_hints(kind)
-    for f in fields(kind):
-        hint = hints[f.name]
-        if f.name not in ("name", "input", "inputs", "rule") and np.ndarray not in _parts(hint):
-            yield f, hint
-
-
-def _parts(hint: Any) -> tuple[Any, ...]:
-    """The types that a type is made of: of a union, of a tuple's items; or itself."""
-    return tuple(p for a in get_args(hint) for p in _parts(a)) or (hint,)
-
-
-def _rule_json(rule: NeuronRule) -> dict[str, Any]:
-    assert rule.bias is not None
-    return {f.name: _plain(getattr(rule, f.name)) for f, _ in _plain_fields(rule)} | {
-        "channels": rule.channels,
-        "spike_inputs": len(rule.coef),
-        "bias_each_step": rule.bias.ndim == 2,
-    }
-
-
-def _node_json(n: Node) -> dict[str, Any]:
-    out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    out |= {
-        f.name: _plain(value)
-        for f, _ in _plain_fields(n)
-        if (value := getattr(n, f.name)) != f.default or not f.metadata.get("later")
-    }
-    if isinstance(n, WeightedNode):
-        out["weight_shape"] = list(n.weight.shape)
-    elif isinstance(n, NeuronNode):
-        out["rule"] = _rule_json(n.rule)
-    return out
-
-
-def _network_json(network: Network) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "name": network.name,
-        "steps": network.steps,
-        "nodes": [_node_json(n) for n in network.nodes],
-    }
-
-
-def tensors(network: Network) -> dict[str, np.ndarray]:
-    """All tensors by name, in canonical (sorted) order: weights int8, everything else int32."""
-    out: dict[str, np.ndarray] = {}
-    for n in network.nodes:
-        if isinstance(n, WeightedNode):
-            out[f"{n.name}.weight"] = n.weight
-        elif isinstance(n, NeuronNode):
-            for name in ("threshold", "reset_by", "bias", "v_init"):
-                out[f"{n.name}.{name}"] = getattr(n.rule, name)
-            out |= {f"{n.name}.coef.{k}": c for k, c in enumerate(n.rule.coef)}
-    return {k: np.ascontiguousarray(out[k]) for k in sorted(out)}
-
-
-def structure_text(network: Network) -> str:
-    """network.json without anything that training changes: tensors, their hash, real scales."""
-    out = _network_json(network)
-    out["nodes"] = [{k: v for k, v in n.items() if k not in REAL} for n in out["nodes"]]
-    return canonical_json(out)
-
-
-def structure_id(network: Network, design_json: str) -> str:
-    """What a bitstream and a weights image must share: the first of `structure_ids`."""
-    return structure_ids(network, design_json)[0]
-
-
-def structure_ids(network: Network, design_json: str) -> tuple[str, str]:
-    """Of structure text and design.json: the id of now, and that of files made earlier."""
-    return design_hashes(structure_text(network), design_json)
-
-
-def weights_id(network: Network) -> str:
-    """sha256 of all tensors in canonical order: a line "name type shape", then the bytes."""
-    h = hashlib.sha256()
-    for name, a in tensors(network).items():
-        h.update(f"{name} {a.dtype.name} {list(a.shape)}\n".encode())
-        h.update(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes())
-    return h.hexdigest()
-
-
-def save(network: Network, folder: StrPath) -> None:
-    """Write network.safetensors and network.json; the same network gives the same bytes."""
-    data = safetensors.save(tensors(network))
-    head = _network_json(network) | {"tensors": {"bytes": len(data), "sha256": sha256(data)}}
-    head["check"] = sha256(canonical_json(head).encode())
-    write_atomic(Path(folder) / "network.safetensors", data)
-    write_atomic(Path(folder) / "network.json", canonical_json(head).encode())
-
-
-def load(folder: StrPath) -> Network:
-    """The network in a folder: an example's, a build's, or what ``save`` wrote.
+def load(path: StrPath) -> Network:
+    """The network in a folder: an example's, a build's, or what ``Network.save`` wrote.
 
     Parameters
     ----------
-    folder : str or path
-        Holds network.json and network.safetensors.
+    path : str or path
+        The folder that holds network.json and network.safetensors, or its network.json.
 
     Returns
     -------
@@ -183,7 +87,8 @@ def load(folder: StrPath) -> Network:
     FileError
         A file is missing, damaged, altered or of a newer version.
     """
-    folder = path_of("network", folder)
+    folder = path_of("network", path)
+    folder = folder.parent if folder.name == "network.json" else folder
     path = folder / "network.json"
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
@@ -275,16 +180,17 @@ def _decay(read: _Fields, key: str, words: tuple[str, ...]) -> Any:
 
 
 def _read_fields(read: _Fields, kind: type) -> dict[str, Any]:
-    """The fields that `_plain_fields` names, from JSON."""
+    """The fields that `plain_fields` names, from JSON."""
     out: dict[str, Any] = {}
-    for f, hint in _plain_fields(kind):
-        parts = _parts(hint)
-        if f.metadata.get("later") and f.name not in read.value:
+    new = later(kind)
+    for f, hint in plain_fields(kind):
+        if f.name in new and f.name not in read.value:
             continue
-        if Decay in parts:
-            out[f.name] = _decay(read, f.name, ("ramp",) if str in parts else ())
+        kinds = parts(hint)
+        if Decay in kinds:
+            out[f.name] = _decay(read, f.name, ("ramp",) if str in kinds else ())
         elif get_origin(hint) is tuple:
-            out[f.name] = read.all(f.name, parts[0])
+            out[f.name] = read.all(f.name, kinds[0])
         else:
             out[f.name] = read(f.name, hint)
     return out
@@ -299,11 +205,10 @@ def _rule(read: _Fields, take: _Take) -> NeuronRule:
         raise FileError(f"{read.path}: {read.what}: {spike_inputs} spike inputs; {AGAIN}")
     flat = (channels,)
     each_step = (None, channels) if read("bias_each_step", bool) else flat
+    new = later(NeuronRule)
+    said = [k for k in LEVELS if k not in new or (k in read.value and read(k, bool))]
     rule = NeuronRule(
-        threshold=take("threshold", np.int32, flat),
-        reset_by=take("reset_by", np.int32, flat),
-        bias=take("bias", np.int32, each_step),
-        v_init=take("v_init", np.int32, flat),
+        **{k: take(k, np.int32, each_step if k == "bias" else flat) for k in said},
         coef=tuple(take(f"coef.{k}", np.int32, flat) for k in range(spike_inputs)),
         **_read_fields(read, NeuronRule),
     )

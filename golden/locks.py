@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from sterna.golden import flock
@@ -27,7 +27,7 @@ _guard = threading.Lock()
 
 
 @contextlib.contextmanager
-def held(folder: StrPath, wait: float | None = None) -> Iterator[None]:
+def held(folder: StrPath, wait: float | None = None) -> Generator[None]:
     """Be the only writer in ``folder``, which is made where it is not there; may be nested.
 
     Waits while another command is at work there, and says so on stderr; UsageError after ``wait``
@@ -43,14 +43,14 @@ def held(folder: StrPath, wait: float | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def reading(folder: StrPath, wait: float | None = None) -> Iterator[None]:
+def reading(folder: StrPath, wait: float | None = None) -> Generator[None]:
     """Read several files of ``folder`` that belong together: no writer is at work meanwhile."""
     with _locked(Path(folder), False, WAIT if wait is None else wait):
         yield
 
 
 @contextlib.contextmanager
-def _locked(path: Path, alone: bool, wait: float) -> Iterator[bool]:
+def _locked(path: Path, alone: bool, wait: float) -> Generator[bool]:
     """Yields whether the lock was taken just now: not where this thread has it already."""
     end = time.monotonic() + wait
     try:

@@ -5,8 +5,11 @@ The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from sterna.golden import written
+from sterna.golden.disk import StrPath
 from sterna.golden.errors import NetworkError
 from sterna.golden.graph import inputs_first
 from sterna.golden.names import NAME, check_name, show
@@ -28,6 +31,7 @@ from sterna.golden.nodes import (
     Readout,
     WeightedNode,
 )
+from sterna.golden.summary import summary
 from sterna.golden.values import check_size, integer
 
 __all__ = [
@@ -147,6 +151,36 @@ class Network:
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
+
+    def save(self, folder: StrPath) -> Path:
+        """Write network.json and network.safetensors, which ``sterna.load`` and every command
+        read; the same network gives the same bytes.
+
+        Parameters
+        ----------
+        folder : str or path
+            Made where there is none.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        FileError
+            It cannot be written.
+        """
+        return written.save(self, folder)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what it is: structure, tensors and name."""
+        return written.digest(self)
+
+    def summary(self) -> str:
+        """A table for people: a line a node."""
+        return summary(self.steps, [self[name] for name in self.order], self.shape)
 
     def readers(self, name: str) -> list[str]:
         """Names of the nodes that read ``name``."""

@@ -5,7 +5,7 @@ missing. Standard library only, and the one place that knows: the command line, 
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -48,6 +48,8 @@ PACKAGES = {
     "matplotlib": Package("matplotlib", "train"),
     "nir": Package("nir", "nir", listed=False),
     "h5py": Package("h5py", "nir", listed=False),
+    "onnx": Package("onnx", "qonnx", listed=False),
+    "qonnx": Package("qonnx", "qonnx", listed=False),
     "cocotb": Package("cocotb", "sim"),
     "cocotb_tools": Package("cocotb", "sim", listed=False),
     "pyverilator": Package("pyverilator", "sim"),
@@ -61,7 +63,7 @@ class PackageMissing(ToolMissing, ImportError):
 
 
 @contextmanager
-def packages() -> Iterator[None]:
+def packages() -> Generator[None]:
     """Around imports of packages: PackageMissing where one of them is not there."""
     try:
         yield

@@ -30,6 +30,33 @@ class Result:
     classes: np.ndarray
     spikes: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def accuracy(self, labels: Any) -> float:
+        """The share of images in the class that ``labels`` says.
+
+        Parameters
+        ----------
+        labels : integers [B]
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        UsageError
+            They are not one whole number an image.
+        """
+        try:
+            given = np.asarray(values.plain(labels))
+        except Exception:  # ragged lists, foreign objects
+            given = np.zeros((0, 0))
+        if given.shape != self.classes.shape or given.dtype.kind not in "iu" or not given.size:
+            raise UsageError(
+                f"labels: {show(labels)} is not one whole number an image, of which there are "
+                f"{len(self.classes)}; give an array of them"
+            )
+        return float((self.classes == given).mean())
+
 
 @dataclass(frozen=True)
 class Difference:

@@ -34,23 +34,37 @@ class Step:
     """Calling it with a `State`, which it changes, and the drive of a step gives (u, fired): the
     membranes before the reset, the spikes before the delay.
 
-    where: the library's. leak, synapse: functions of a register, None without one. fires: of the
-    membranes. by: what 'subtract' takes away.
+    where: the library's. fires: of the membranes. Others are the rule's, by its names: leak and
+    synapse functions of a register, None without one; reset_by what 'subtract' takes away.
+    ``current``, ``before`` and ``after`` are monotone in all that they are given: the bounds of
+    registers are what they make of the ends of intervals.
     """
 
     where: Callable[..., Any]
     reset: str
     fires: Callable[[Any], Any]
-    by: Any
+    reset_by: Any
     leak: Callable[[Any], Any] | None = None
     synapse: Callable[[Any], Any] | None = None
 
     def __call__(self, state: State, drive: Any) -> tuple[Any, Any]:
-        state.i = drive if self.synapse is None else self.synapse(state.i) + drive
-        u = (state.v if self.leak is None else self.leak(state.v)) + state.i
+        state.i = self.current(state.i, drive)
+        u = self.before(state.v, state.i)
         fired = self.fires(u)
         if self.reset == "once":
             u, fired = self.where(state.silent, state.v, u), fired & ~state.silent
             state.silent = state.silent | fired
-        state.v = RESETS[self.reset](self.where, u, fired, self.by)
+        state.v = self.after(u, fired)
         return u, fired
+
+    def current(self, i: Any, drive: Any) -> Any:
+        """The current of a step, of the last one's."""
+        return drive if self.synapse is None else self.synapse(i) + drive
+
+    def before(self, v: Any, i: Any) -> Any:
+        """The membrane before the reset, of the last step's and the current."""
+        return (v if self.leak is None else self.leak(v)) + i
+
+    def after(self, u: Any, fired: Any) -> Any:
+        """The membrane behind the reset."""
+        return RESETS[self.reset](self.where, u, fired, self.reset_by)

@@ -2,7 +2,7 @@
 
 __all__ = ["Connection"]
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from sterna.golden import csr
@@ -42,7 +42,7 @@ class Connection:
         self.open(reset)
 
     @contextmanager
-    def call(self, first: float = 0.0, anew: bool = False) -> Iterator[None]:
+    def call(self, first: float = 0.0, anew: bool = False) -> Generator[None]:
         """All requests within are one call: its time is bounded, see ``host.patience.Allowance``.
         Within another call it is part of that, unless it begins ``anew``."""
         outer = self._allowance

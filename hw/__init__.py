@@ -3,4 +3,4 @@
 from sterna.golden.packages import packages
 
 with packages():
-    import amaranth
+    import amaranth as _

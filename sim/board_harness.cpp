@@ -17,17 +17,7 @@
 
 #include "Vtop.h"
 #include "verilated.h"
-
-// Verilator's own versions end the process; these become an error in Python.
-void vl_finish(const char* file, int line, const char*) {
-    throw std::runtime_error(std::string("$finish at ") + file + ":" + std::to_string(line));
-}
-void vl_stop(const char* file, int line, const char*) {
-    throw std::runtime_error(std::string("$stop at ") + file + ":" + std::to_string(line));
-}
-void vl_fatal(const char* file, int line, const char*, const char* message) {
-    throw std::runtime_error(std::string(message) + " at " + file + ":" + std::to_string(line));
-}
+#include "verilator_ends.h"
 
 namespace {
 

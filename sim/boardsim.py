@@ -9,13 +9,12 @@ import os
 import weakref
 from collections.abc import Sequence
 from fractions import Fraction
-from importlib.resources import files as package_files
 from pathlib import Path
 
 from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import DesignError, UsageError
 from sterna.sim.batch import SimulationError
-from sterna.sim.verilate import build_library, forget_memories, ports
+from sterna.sim.verilate import build_library, forget_memories, harness_files, ports
 
 __all__ = ["BOARD_PORTS", "BYTE_BITS", "SimulatedBoard", "board_library"]
 
@@ -74,11 +73,10 @@ def board_library(
             f"'{top}' is no board top: its ports are {', '.join(found)}, those of one are "
             f"{', '.join(BOARD_PORTS)}; give the Verilog of hw.top.board_top.BoardTop"
         )
-    harness = package_files("sterna.sim").joinpath("board_harness.cpp").read_text(encoding="utf-8")
     return build_library(
         verilog + _wrapper(top),
         _WRAPPER,
-        {"board_harness.cpp": harness},
+        harness_files("board_harness.cpp"),
         models=models,
         optimize=optimize,
         store=store,

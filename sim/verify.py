@@ -1,20 +1,20 @@
 """Golden against the Verilog on real images: every spike, logit and class, accuracy and clocks."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.progress import Progress
 from sterna.golden import values
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
+from sterna.golden.given import images_of
 from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.result import compare
+from sterna.golden.result import Result, compare
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
@@ -24,31 +24,27 @@ _SPIKES_AT_ONCE = 1 << 28  # spikes of both models held in memory
 
 def simulate(
     build: str | os.PathLike[str] | Build,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None = None,
+    images: Any,
+    *,
     engine: str = "batch",
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Run golden model and Verilog on images and compare every spike, logit and class.
+    trace: str | Iterable[str] = (),
+) -> Result:
+    """Run the Verilog of a build on images; ``compare`` it with what ``run`` gives.
 
     Parameters
     ----------
     build : str, path or Build
         A build folder or an example's, whose missing stages are run.
     images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        As ``run`` takes them.
-    labels : int64 [B], optional
-        For the accuracy.
+        As ``run`` takes them, also (images, labels) or an image set, of which the test part is run.
     engine : str
         As `Simulator` takes it.
-    progress : Progress, optional
-        What is told of the work; default nothing.
+    trace : 'all' or names
+        Nodes whose spikes are kept.
 
     Returns
     -------
-    dict
-        ``mismatches``, ``first_difference``, ``accuracy``, ``clocks_per_image``,
-        ``latency_clocks`` and more: see `verify`.
+    Result
 
     Raises
     ------
@@ -60,8 +56,7 @@ def simulate(
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
     source = build if isinstance(build, Build) else values.path("build", build)
-    opened = ensure(source, "verilog")
-    return verify(opened, images, labels, engine, progress)
+    return Simulator(ensure(source, "verilog"), engine).run(images_of(images)[0], trace=trace)
 
 
 def verify(

@@ -24,6 +24,7 @@ __all__ = [
     "ports",
     "cpp_name",
     "build_library",
+    "harness_files",
     "batch_library",
     "runtime_objects",
     "forget_memories",
@@ -202,10 +203,15 @@ def batch_library(
         if match := re.fullmatch(r"limit_(\d+)", name):
             lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
     header = "\n".join([*lines, ""]) + "\n"
-    harness = package_files("sterna.sim").joinpath("harness.cpp").read_text(encoding="utf-8")
-    extra = {"harness.cpp": harness, "sterna_ports.h": header}
+    extra = harness_files("harness.cpp") | {"sterna_ports.h": header}
     text = _with_wrapper(verilog, top, tuple(found.values()))
     return build_library(text, _WRAPPER, extra, models=models, optimize=optimize, store=store)
+
+
+def harness_files(name: str) -> dict[str, str]:
+    """The text of a harness of this folder and of what it includes, by name."""
+    here = package_files("sterna.sim")
+    return {n: here.joinpath(n).read_text(encoding="utf-8") for n in (name, "verilator_ends.h")}
 
 
 def build_library(

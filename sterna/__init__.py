@@ -9,6 +9,11 @@ import importlib
 # public name -> (module, name in it)
 _PUBLIC = {
     "SternaError": ("sterna.golden.errors", "SternaError"),
+    "NetworkError": ("sterna.golden.errors", "NetworkError"),
+    "FileError": ("sterna.golden.errors", "FileError"),
+    "DesignError": ("sterna.golden.errors", "DesignError"),
+    "UsageError": ("sterna.golden.errors", "UsageError"),
+    "ToolMissing": ("sterna.golden.errors", "ToolMissing"),
     "NeuronRule": ("sterna.golden.rule", "NeuronRule"),
     "Decay": ("sterna.golden.rule", "Decay"),
     "Network": ("sterna.golden.network", "Network"),
@@ -23,18 +28,28 @@ _PUBLIC = {
     "compare": ("sterna.golden.result", "compare"),
     "load": ("sterna.golden.files", "load"),
     "run": ("sterna.golden.exact", "run"),
+    "example": ("sterna.shipped", "example"),
+    "examples": ("sterna.shipped", "examples"),
+    "evaluate": ("sterna.evaluation", "evaluate"),
+    "Evaluation": ("sterna.evaluation", "Evaluation"),
+    "from_torch": ("sterna.front.pytorch.model", "from_torch"),
+    "from_nir": ("sterna.front.nir", "from_nir"),
+    "Imported": ("sterna.front.imported", "Imported"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize.quantize", "quantize"),
     "fold": ("sterna.gen.fold.fold", "fold"),
     "solve": ("sterna.gen.fold.solve", "solve"),
-    "build": ("sterna.gen.build.stages", "ensure"),
+    "build": ("sterna.gen.build.make", "build"),
+    "Run": ("sterna.train.run.trained", "Run"),
     "Board": ("sterna.host.board", "Board"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),
 }
 _FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
 
-__all__ = [*_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
+# A package that is called, too: importing anything in it would put it in a function's place.
+_CALLED = ("train",)
+__all__ = [*_PUBLIC, *_CALLED]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> object:

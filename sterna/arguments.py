@@ -20,6 +20,7 @@ __all__ = [
     "minutes",
     "rate",
     "seed",
+    "time_step",
     "timeout",
     "tolerance",
     "whole",
@@ -91,6 +92,14 @@ def _between(text: str, what: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text} is not a number of {what} above {_LEAST:g} and below {_MOST:g}"
         )
+    return value
+
+
+def time_step(text: str) -> float:
+    """A length of time, in whatever unit."""
+    value = _real(text, "time")
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a time above 0")
     return value
 
 

@@ -98,11 +98,11 @@ def _built(options: argparse.Namespace, board: str, family: str, progress: Any) 
     """The packed build; an example is folded for the board's family."""
     import dataclasses
 
-    from sterna.commands import _options
+    from sterna.commands import options_of
     from sterna.gen.build.stages import ensure, open_build
 
     built = open_build(options.folder, options.output, (board, family))
-    asked = _options(options)
+    asked = options_of(options)
     if asked.family is None and (built.example is not None or not _folded(built)):
         asked = dataclasses.replace(asked, family=family)
     return ensure(built, "pack", asked, progress=progress)

@@ -78,7 +78,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
 
 def _built(options: argparse.Namespace, progress: Any) -> "Build":
-    from sterna.commands import _options
+    from sterna.commands import options_of
     from sterna.gen.build.stages import ensure
 
     variants: tuple[str, ...] = ()
@@ -87,20 +87,18 @@ def _built(options: argparse.Namespace, progress: Any) -> "Build":
 
         where = board(options.board)
         variants = (where.name, where.family)
-    return ensure(options.folder, "pack", _options(options), options.output, progress, variants)
+    return ensure(options.folder, "pack", options_of(options), options.output, progress, variants)
 
 
 def board_demo(options: argparse.Namespace) -> Answer:
     """MNIST on the simulated ULX3S with two sets of weights; fails on any logit."""
     from sterna.board_demo import demonstrate
-    from sterna.commands import REPOSITORY
     from sterna.gen.build.stages import Options, ensure
     from sterna.gen.tools.progress import Progress
+    from sterna.shipped import example_folder
     from sterna.train.data import datasets
 
-    examples = REPOSITORY / "examples"
-    if not (examples / "mnist").is_dir():
-        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    shipped, retrained = map(example_folder, ("mnist", "mnist_retrained"))
     if options.images < 1:
         raise UsageError(f"--images {options.images}: give at least 1")
     images = datasets.load("mnist").test[0]
@@ -109,7 +107,7 @@ def board_demo(options: argparse.Namespace) -> Answer:
     print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)
     progress = Progress()
     built = ensure(
-        examples / "mnist",
+        shipped,
         "verilog",
         Options(family="ecp5", memory="ram"),
         options.output or Path("build") / "board-demo",
@@ -117,7 +115,5 @@ def board_demo(options: argparse.Namespace) -> Answer:
         (DEMO_BOARD, "ecp5"),
     )
     lines: list[str] = []
-    answer = demonstrate(
-        built, examples / "mnist_retrained", images[: options.images], lines.append, progress
-    )
+    answer = demonstrate(built, retrained, images[: options.images], lines.append, progress)
     return answer, "\n".join(lines), 1 if answer["mismatches"] else 0

@@ -36,9 +36,14 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         except KeyboardInterrupt:  # before they are taken over
             sys.stderr.write("sterna: interrupted; run the same command again to go on\n")
             return 130
+        import gc
+
         import sterna.streams as streams
 
         streams.secure()
+        # Designs are many small objects that live long. Looking for garbage among them after every
+        # 700 new ones took a sixth of the time of Verilog (digits, median of three: 4.9 to 4.1 s).
+        gc.set_threshold(50_000, 20, 20)
     from sterna.running import run
 
     return run(sys.argv[1:] if argv is None else list(argv))

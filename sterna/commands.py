@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 Answer = tuple[dict[str, Any], str, int]
-REPOSITORY = Path(__file__).resolve().parents[1]
 FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
 # Programs that are looked for before the first stage.
 PROGRAMS = {
@@ -59,6 +58,7 @@ def train(options: argparse.Namespace) -> Answer:
         progress=_say,
         data_set=options.data or "",
         untrained=options.untrained,
+        resume=options.resume,
     )
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
@@ -77,10 +77,13 @@ def _recipe(options: argparse.Namespace) -> Path:
         raise UsageError("train: give a recipe, or --from with the folder of an import")
     if options.source is None and options.epochs is not None:
         raise UsageError("train: --epochs goes with --from; a recipe has its own stages")
+    if options.source is None and options.force:
+        raise UsageError("train: --force goes with --from, for an import whose check failed")
     if options.source is not None:
         from sterna.train.run.tuning import tuning_recipe
 
-        return tuning_recipe(options.source, options.output, options.data or "", options.epochs)
+        given = (options.source, options.output, options.data or "", options.epochs)
+        return tuning_recipe(*given, force=options.force)
     recipe = Path(options.recipe)
     return recipe / "recipe.toml" if recipe.is_dir() else recipe
 
@@ -102,7 +105,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
-    facts, head = _run_facts(run, recipe)
+    facts, head = _run_facts(run, recipe, options.force)
     data_name = options.data or (facts["data"] if facts else "")
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
@@ -131,7 +134,9 @@ def quantize(options: argparse.Namespace) -> Answer:
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
-def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, dict[str, Any]]:
+def _run_facts(
+    run: Path, recipe: bytes | None, force: bool
+) -> tuple[dict[str, str] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     from sterna.gen.quantize.run_record import finished_record
     from sterna.golden.disk import parse_toml
@@ -144,9 +149,11 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
         if missing := [key for key in ("name", "data") if key not in facts]:
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
     if facts is None:
-        from sterna.front.run_folder import read_import
+        from sterna.front.run_folder import check_import, read_import
 
         record = read_import(run)
+        if record is not None:
+            check_import(run, record, force)
         facts = record and {key: record[key] for key in ("name", "data")}
     return facts, finished_record(run)
 
@@ -154,7 +161,7 @@ def _run_facts(run: Path, recipe: bytes | None) -> tuple[dict[str, str] | None, 
 # --- stages -----------------------------------------------------------------------------------
 
 
-def _options(options: argparse.Namespace) -> "Options":
+def options_of(options: argparse.Namespace) -> "Options":
     from sterna.gen.build.folding_file import read_folding
     from sterna.gen.build.stages import Options
 
@@ -174,7 +181,7 @@ def _ensure(
 
     options.progress = Progress(more_steps)
     source = options.folder if build is None else build
-    return ensure(source, upto, _options(options), options.output, options.progress)
+    return ensure(source, upto, options_of(options), options.output, options.progress)
 
 
 def _stage(options: argparse.Namespace, upto: str) -> Answer:
@@ -381,11 +388,10 @@ def demo(options: argparse.Namespace) -> Answer:
     """The shipped digits network on all held-out images."""
     from sterna.gen.build.report import report as full
     from sterna.gen.build.tables import table
+    from sterna.shipped import example_folder
     from sterna.sim.verify import verify_text
 
-    folder = REPOSITORY / "examples" / "digits"
-    if not folder.is_dir():
-        raise UsageError("the examples are not here; run the demo in a clone of the repository")
+    folder = example_folder("digits")
     vars(options).update(
         folder=folder,
         family=None,

@@ -3,17 +3,26 @@
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sterna.arguments import count, whole
+from sterna.arguments import count, time_step, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.packages import packages
+
+if TYPE_CHECKING:
+    from sterna.front.check import Check
+    from sterna.front.imported import Imported
+    from sterna.train.data.datasets import ImageSet
 
 __all__ = ["add_parsers", "import"]  # noqa: F822  # pyright: ignore
 
 Answer = tuple[dict[str, Any], str, int]
 EXAMPLES = 4  # images that the model runs on while it is written down
 ACCURACY = 1000  # test images
+NIR = ".nir"
+OF_MODELS = ("state", "readout", "approximate")
+OF_NIR = ("dt", "reset")
 
 
 def add_parsers(
@@ -21,29 +30,26 @@ def add_parsers(
 ) -> None:
     """Add the parser of this command; ``command(name, text)`` makes one."""
     sub = command("import", "take in a network of another framework, and check it against that")
-    sub.add_argument("source", metavar="FILE.py:FUNCTION", help="what makes the model")
-    sub.add_argument("--state", metavar="FILE", help="its weights: .safetensors, .pt or .ckpt")
+    sub.add_argument(
+        "source", metavar="FILE.py:FUNCTION|FILE.nir", help="what makes the model, or a NIR graph"
+    )
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument(
         "--steps",
         type=whole("time steps", 1, 1024),
         metavar="T",
-        help="time steps, where forward() computes one",
+        help="time steps: where forward() computes one, and of a .nir file",
     )
-    sub.add_argument("--data", required=True, help="images to run it on, check and calibrate with")
+    sub.add_argument(
+        "--data",
+        help="images to run it on, check and calibrate with (a .nir file with ternary weights needs"
+        " none)",
+    )
     sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
     sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
     sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
     sub.add_argument(
-        "--readout", choices=("count", "membrane", "first_spike"), help="default: as it returns"
-    )
-    sub.add_argument(
         "--kind", choices=("ternary", "binary"), default="ternary", help="of calibrated weights"
-    )
-    sub.add_argument(
-        "--approximate",
-        action="store_true",
-        help="take neurons that are only nearly those of the hardware",
     )
     sub.add_argument(
         "--images", type=count, default=256, metavar="N", help="calibration images (default 256)"
@@ -51,18 +57,46 @@ def add_parsers(
     sub.add_argument(
         "--check", type=count, default=64, metavar="N", help="images to compare on (default 64)"
     )
+    group = sub.add_argument_group("a model of PyTorch (FILE.py:FUNCTION)")
+    group.add_argument("--state", metavar="FILE", help="its weights: .safetensors, .pt or .ckpt")
+    group.add_argument(
+        "--readout", choices=("count", "membrane", "first_spike"), help="default: as it returns"
+    )
+    group.add_argument(
+        "--approximate",
+        action="store_true",
+        help="take neurons that are only nearly those of the hardware",
+    )
+    group = sub.add_argument_group("a graph (FILE.nir)")
+    group.add_argument(
+        "--dt", type=time_step, help="length of a step, in the unit of its time constants"
+    )
+    group.add_argument(
+        "--reset",
+        choices=("zero", "subtract"),
+        help="of its neurons (default: to v_reset, as nir says; exporters lose others)",
+    )
 
 
 def import_network(options: argparse.Namespace) -> Answer:
-    """A model of somebody's own to a run folder, with a verdict for each of its modules."""
+    """A network of somebody's own to a run folder, with a verdict for each of its parts."""
+    if Path(options.source).suffix == NIR:
+        return _graph(options)
+    _refuse_options(options, OF_NIR, f"goes with a {NIR} file")
+    if options.data is None:
+        raise UsageError("import: give --data, the images to run the model on and check it with")
+    return _model(options)
+
+
+vars()["import"] = import_network  # the command's name is a word of Python
+
+
+def _model(options: argparse.Namespace) -> Answer:
     with packages():
         import numpy as np
 
         from sterna.front.pytorch.model import from_torch
         from sterna.front.pytorch.model_file import load_state, make_model
-        from sterna.front.run_folder import save_import
-        from sterna.gen.quantize.reference import float_classes
-        from sterna.golden.names import legal_name
         from sterna.train.data import datasets
         from sterna.train.module.frames import pick
 
@@ -87,36 +121,103 @@ def import_network(options: argparse.Namespace) -> Answer:
         approximate=options.approximate,
     )
     _say(found.report.table())
-    check = found.check((pick(images.validation[0], slice(options.check)), images.validation[1]),
-                        images=options.check)  # fmt: skip
+    check = found.check(images.validation, images=options.check)
     _say(f"\n{check.table()}")
+    name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
+    return _kept(options, found, name, images, check)
+
+
+def _graph(options: argparse.Namespace) -> Answer:
+    _refuse_options(options, OF_MODELS, "goes with a model of PyTorch, FILE.py:FUNCTION")
+    for word, why in (
+        ("dt", "the length of a step in the unit of its time constants"),
+        ("steps", "the number of time steps"),
+    ):
+        if getattr(options, word) is None:
+            raise UsageError(f"import: a {NIR} file does not say {why}; give --{word}")
+    with packages():
+        from sterna.front.nir import from_nir
+        from sterna.train.data import datasets
+        from sterna.train.module.frames import check_fits
+
+    images = datasets.load(options.data) if options.data else None
+    recorded = images is None or images.train[0].ndim == 5
+    found = from_nir(
+        options.source,
+        dt=options.dt,
+        steps=options.steps,
+        reset=options.reset,
+        input=options.input or ("frames" if recorded else "direct"),
+        mean=_numbers("mean", options.mean),
+        std=_numbers("std", options.std),
+    )
+    _say(found.report.table())
+    if images is not None:
+        way = f"choose another than {options.data} with --data"
+        check_fits(options.source, found.network.input, options.steps, images.train[0], way)
+    return _kept(options, found, Path(options.source).stem, images, None)
+
+
+def _kept(
+    options: argparse.Namespace,
+    found: "Imported",
+    name: str,
+    images: "ImageSet | None",
+    check: "Check | None",
+) -> Answer:
+    """Calibrate where weights are real, write the folder, and say what it is worth."""
+    from sterna.front.run_folder import save_import
+    from sterna.gen.quantize.reference import float_classes
+    from sterna.golden.names import legal_name
+    from sterna.train.module.frames import pick
+
     real = any(getattr(n, "kind", "") == "real" for n in found.network.nodes)
-    if real:
-        found = found.calibrate(pick(first, slice(options.images)), kind=options.kind)
-    name = legal_name(options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py"))
-    out = save_import(options.output, found, name, options.data, check)
-    tested = pick(images.test[0], slice(ACCURACY))
-    right = float((float_classes(found.network, tested) == images.test[1][:ACCURACY]).mean())
-    number = tested.shape[1 if tested.ndim == 5 else 0]
-    answer = {
-        "run": str(out),
-        "name": name,
-        "accuracy": right,
-        "images": number,
+    if real and images is not None:
+        found = found.calibrate(
+            pick(images.train[0], slice(options.images)), kind=options.kind, images=options.images
+        )
+    elif real:
+        raise UsageError(
+            f"{options.source}: has real weights; give --data, images (without labels) that make "
+            f"them {options.kind}"
+        )
+    name = legal_name(name)
+    out = save_import(options.output, found, name, options.data or "", check)
+    answer: dict[str, Any] = {"run": str(out), "name": name}
+    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
+    text = [f"{out}: {state}"]
+    if images is not None:
+        tested = pick(images.test[0], slice(ACCURACY))
+        right = float((float_classes(found.network, tested) == images.test[1][:ACCURACY]).mean())
+        number = tested.shape[1 if tested.ndim == 5 else 0]
+        answer |= {"accuracy": right, "images": number}
+        text[0] += f", accuracy {right:.2%} on {number} test images"
+    answer |= {
         "calibrated": real,
         **found.report.as_dict(),
-        "check": check.as_dict(),
+        "check": None if check is None else check.as_dict(),
     }
-    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
-    text = [f"{out}: {state}, accuracy {right:.2%} on {number} test images"]
+    if check is not None and check.failed:
+        names = ", ".join(s.name for s in check.failed)
+        text.append(
+            f"FAILED: {names} differ from the model (above). The folder is kept to look at; train "
+            "and quantize refuse it without --force"
+        )
+        return answer, "\n".join(text), 1
+    if check is None:
+        text.append("a graph has no forward pass of its own to compare with: nothing was checked")
     if real:
         text.append(f"next: sterna train --from {out} -o {out}_tuned, then sterna quantize")
     else:
-        text.append(f"next: sterna quantize {out} -o build/{name}")
-    return answer, "\n".join(text), 0 if check.exact else 1
+        data = "" if images is not None else " --data DATA"
+        text.append(f"next: sterna quantize {out} -o build/{name}{data}")
+    return answer, "\n".join(text), 0
 
 
-vars()["import"] = import_network  # the command's name is a word of Python
+def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:
+    for word in words:
+        if getattr(options, word) not in (None, False):
+            raise UsageError(f"import: --{word} {why}; leave it out for {options.source}")
 
 
 def _numbers(word: str, text: str | None) -> Any:

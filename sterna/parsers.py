@@ -56,6 +56,10 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
+    def force(sub: argparse.ArgumentParser) -> None:
+        text = "also an import whose check failed: another network than its model"
+        sub.add_argument("--force", action="store_true", help=text)
+
     def staged(name: str, text: str) -> argparse.ArgumentParser:
         sub = command(name, text)
         sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
@@ -79,10 +83,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of --from (default 3), and one more through the integers",
     )
+    force(sub)
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
+    sub.add_argument(
+        "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
+    )
     sub.add_argument(
         "--untrained",
         action="store_true",
@@ -102,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2], which costs least "
         "(default: the nearest num/4096)",
     )
+    force(sub)
     sub.add_argument(
         "--like",
         metavar="NETWORK",

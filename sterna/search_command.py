@@ -35,8 +35,10 @@ def add_parsers(
 def search(options: argparse.Namespace) -> Answer:
     """Search the skips of a recipe; goes on where an earlier call stopped."""
     with packages():
-        import matplotlib  # noqa: F401
-        import optuna  # noqa: F401
+        import matplotlib
+        import optuna
+
+        del matplotlib, optuna  # they are named before anything begins
 
         from sterna.train.search.search import search as run
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.expression import one_step
 from sterna.front.imported import Imported
@@ -13,17 +13,14 @@ from sterna.front.pytorch import arithmetic, layers, shapes, snntorch, spikingje
 from sterna.front.pytorch.output import output_of
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden import values
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.names import show
 
 __all__ = ["from_torch"]
 
 FILLED = (arithmetic, layers, shapes, snntorch, spikingjelly)  # importing fills registries
-INPUTS = ("direct", "frames")
 READOUTS = ("count", "membrane", "first_spike")
-RATE = (
-    "input 'rate': random spikes (spikegen.rate) cannot be repeated; give input='direct' (pixels), "
-    "'frames' (spikes or counts of your own), or use a network with Sterna's own rate coding"
-)
 
 
 def from_torch(
@@ -76,17 +73,19 @@ def from_torch(
     UsageError
         An argument is not meant.
     """
-    if input not in INPUTS:
-        raise UsageError(
-            RATE if input == "rate" else f"input '{input}' is not one of direct, frames"
-        )
-    if readout is not None and readout not in READOUTS:
-        raise UsageError(f"readout '{readout}' is not one of {', '.join(READOUTS)}")
-    runner = Runner(model, input, steps)
-    batch = torch.as_tensor(np.asarray(example) if not torch.is_tensor(example) else example)
+    input = coding_of(input)
+    readout = None if readout is None else word_of("readout", readout, READOUTS)
+    refusal = f"approximate {show(approximate)} must be True or False"
+    approximate = values.flag(refusal, approximate, UsageError)
+    runner = Runner(model, input, None if steps is None else steps_of(steps))
+    batch = values.plain(example)
+    batch = torch.as_tensor(values.array(f"example {show(example)}", batch))
+    shape = runner.shape(batch)
+    batch = _two(batch, 1 if input == "frames" else 0)
+    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
     cells, refused = runner.cells()
     try:
-        recorder, outputs, whole = runner.record(batch.detach().to(runner.dtype))
+        recorder, outputs, whole = runner.record(batch.to(runner.dtype))
     except NetworkError:
         if refused:  # what a neuron cannot do says more than where it failed
             raise next(iter(refused.values())) from None
@@ -95,17 +94,19 @@ def from_torch(
         if path in refused:
             raise refused[path]
     runner.check_uses(recorder.cells)
-    per_step, mode, count = output_of(outputs, recorder.cells, whole)
-    one_step(recorder.cells, per_step)
+    read = output_of(outputs, recorder.cells, whole)
+    one_step(recorder.cells, read.rows)
     known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
-    mode = readout or mode
-    shape = runner.shape(batch)
-    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
-    found = assemble(count, source, known, Output(per_step[0], mode))
+    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
     if found.report.approximated and not approximate:
         v = found.report.approximated[0]
         raise NetworkError(
             f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network.input, count, whole, mode)
+    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _two(batch: torch.Tensor, axis: int) -> torch.Tensor:
+    """Two images at least: an axis of one could be any."""
+    return torch.cat([batch] * 2, axis) if batch.shape[axis] == 1 else batch

@@ -1,5 +1,6 @@
 """What a model's forward() returns, as the output of each step and how it is read."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from sterna.front.expression import Expr, steps_in
 from sterna.golden.errors import NetworkError
 
-__all__ = ["is_whole", "output_of"]
+__all__ = ["Read", "is_whole", "output_of"]
 
 
 def is_whole(output: Any) -> bool:
@@ -16,12 +17,23 @@ def is_whole(output: Any) -> bool:
     return isinstance(first, Expr) and first.kind in ("stack", "total")
 
 
-def output_of(
-    outputs: list[Any], cells: dict[str, list[Expr]], whole: bool
-) -> tuple[list[Expr], str, int]:
-    """(the output of each step, how it is read, T)."""
+@dataclass(frozen=True)
+class Read:
+    """How a model's output is read: the expression of each step, of which there are ``steps``, and
+    'count', 'membrane' or 'sum'. ``scale``: (gain, offset) of what forward() returns, all steps
+    together, over that sum; None where it is something else of the same order."""
+
+    rows: list[Expr]
+    mode: str
+    steps: int
+    scale: tuple[float, float] | None
+
+
+def output_of(outputs: list[Any], cells: dict[str, list[Expr]], whole: bool) -> Read:
+    """What the outputs of a model's calls are."""
     firsts = []
     for out in outputs:
+        out = (out,) if _is_each_step(out) else out
         first = out[0] if isinstance(out, tuple | list) else out
         if isinstance(first, tuple | list) and first and isinstance(first[0], Expr):
             first = Expr("stack", "", tuple(first), {"merged": False, "dim": 0})
@@ -31,15 +43,42 @@ def output_of(
             )
         firsts.append(first)
     if not whole:
-        return firsts, _mode(firsts[-1]), len(firsts)
+        scale = None if _ordered(firsts[-1]) else (1.0, 0.0)
+        return Read(firsts, _mode(firsts[-1]), len(firsts), scale)
     steps = max(len(u) for u in cells.values())
     return _whole_output(firsts[0], steps)
 
 
-def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:
+def _is_each_step(out: Any) -> bool:
+    """Whether forward() returned what one neuron layer put out at each step, as a list."""
+    if not isinstance(out, tuple | list) or not all(isinstance(e, Expr) for e in out):
+        return False
+    steps = [(e.kind, e.path, e.part, e.step) for e in out]
+    return steps == [("cell", out[0].path, out[0].part, t) for t in range(len(out))]
+
+
+def _ordered(expr: Expr) -> bool:
+    """Whether only the order of classes is kept, by a softmax."""
+    while expr.kind in ("flatten", "order"):
+        if expr.kind == "order":
+            return True
+        expr = expr.args[0]
+    return False
+
+
+def _whole_output(expr: Expr, steps: int) -> Read:
     """The output of a forward() over all steps, per step."""
-    while expr.kind == "order" or _rises(expr):
-        expr = expr.args[0]  # keeps the order of classes
+    gain, offset, plain = 1.0, 0.0, True
+    while expr.kind == "order" or _rises(expr):  # keeps the order of classes
+        plain = plain and expr.kind != "order"
+        if plain:
+            offset += gain * float(expr.values["offset"])
+            gain *= float(expr.values["gain"])
+        expr = expr.args[0]
+    if expr.kind == "total" and expr.values["mean"]:
+        gain /= steps
+    elif expr.kind == "stack":
+        offset *= steps
     if expr.kind in ("stack", "total"):
         row = list(expr.args)
     elif expr.kind == "add":
@@ -47,7 +86,7 @@ def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:
     elif steps == 1:
         row = [expr]
     elif expr.kind == "cell" and expr.part == -1 and expr.step == steps - 1:
-        return _membranes(expr, steps), "membrane", steps
+        return Read(_membranes(expr, steps), "membrane", steps, None)
     else:
         raise NetworkError(
             f"module '{expr.path}': forward() returns only the last of {steps} steps; return the "
@@ -63,7 +102,8 @@ def _whole_output(expr: Expr, steps: int) -> tuple[list[Expr], str, int]:
             "forward() adds membranes over time, which no readout does; return the last one, or "
             "count spikes"
         )
-    return row, mode, steps
+    plain = plain and not _ordered(row[-1])
+    return Read(row, mode, steps, (gain, offset) if plain else None)
 
 
 def _rises(expr: Expr) -> bool:

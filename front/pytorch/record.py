@@ -6,7 +6,7 @@ one's own layers need nothing. Functions of torch are seen by a ``TorchFunctionM
 constant, whose effective value counts (quantised weights, parametrisations).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from sterna.front.cell import multi_step
 from sterna.front.expression import Expr
 from sterna.golden.errors import NetworkError
 
-__all__ = ["Recorder", "recording"]
+__all__ = ["OneStep", "Recorder", "recording", "tensors_of"]
 
 _VALUES = {"item", "__bool__", "__float__", "__int__", "__index__", "tolist", "numpy", "__array__"}
 _FACTS = {
@@ -37,6 +38,10 @@ _FACTS = {
 _FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "new_zeros"}
 
 
+class OneStep(NetworkError):
+    """A neuron that wants all steps in one call gets one."""
+
+
 class Recorder(TorchFunctionMode):
     """Keeps an `Expr` for every tensor that depends on the input.
 
@@ -51,7 +56,6 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.functions = functions
         self.cells: dict[str, list[Expr]] = {}
-        self.seen: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self.path: list[str] = []
         self.inside = 0
         self._exprs: dict[int, Expr] = {}
@@ -93,7 +97,7 @@ class Recorder(TorchFunctionMode):
                 f"({name}); a network that decides by its values cannot be built: take the branch "
                 "out of forward()"
             )
-        if not _tensors(out) or name in _FACTS or name in _FRESH:
+        if not tensors_of(out) or name in _FACTS or name in _FRESH:
             if name == "__setitem__":
                 self.functions[name](self, self.where, args[0], given, named)
             return out
@@ -105,7 +109,7 @@ class Recorder(TorchFunctionMode):
             )
         found = function(self, self.where, out, given, named)
         for tensor, e in zip(
-            _tensors(out), found if isinstance(found, list) else [found], strict=True
+            tensors_of(out), found if isinstance(found, list) else [found], strict=True
         ):
             self.note(tensor, e)
         return out
@@ -128,7 +132,7 @@ def _live(value: Any) -> bool:
     return isinstance(value, Expr)
 
 
-def _tensors(out: Any) -> list[torch.Tensor]:
+def tensors_of(out: Any) -> list[torch.Tensor]:
     if isinstance(out, torch.Tensor):
         return [out]
     if isinstance(out, tuple | list):
@@ -139,7 +143,7 @@ def _tensors(out: Any) -> list[torch.Tensor]:
 @contextmanager
 def recording(
     model: nn.Module, recorder: Recorder, is_cell: Callable[[nn.Module], bool]
-) -> Iterator[Recorder]:
+) -> Generator[Recorder]:
     """Within, calls of ``model`` are written down; cells (``is_cell``) as one call each."""
     handles: list[Any] = []
     try:
@@ -175,7 +179,7 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
     def enter(_m: nn.Module, _args: Any) -> None:
         recorder.inside += 1
 
-    def leave(_m: nn.Module, args: Any, out: Any) -> None:
+    def leave(m: nn.Module, args: Any, out: Any) -> None:
         recorder.inside -= 1
         if recorder.inside:
             return
@@ -183,24 +187,23 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
         if not isinstance(source, Expr):
             raise NetworkError(f"module '{path}': its input does not depend on the network's input")
         uses = recorder.cells.setdefault(path, [])
-        recorder.seen.setdefault(path, []).append(
-            (args[0].detach().clone(), _tensors(out)[0].detach().clone())
-        )
-        states = [recorder.expr(a) for a in args[1:]]
-        for s in states:
-            if isinstance(s, Expr) and not (
-                s.kind == "cell" and s.path == path and s.step == len(uses) - 1
-            ):
-                raise NetworkError(
-                    f"module '{path}': its state at step {len(uses)} comes from elsewhere than its "
-                    f"own step {len(uses) - 1}; hand each neuron its own state"
+        _check_states(recorder, path, len(uses), args[1:])
+        is_sequence = source.kind == "stack"
+        if multi_step(m):
+            if not is_sequence or source.values["merged"] or source.values["dim"] != 0:
+                raise OneStep(
+                    f"module '{path}': has step_mode 'm' and gets one step; give it a sequence "
+                    "[T, B, ...], or set_step_mode(net, 's')"
                 )
-            if isinstance(s, torch.Tensor) and bool((s != 0).any()):
-                raise NetworkError(
-                    f"module '{path}': begins with a membrane that is not 0; begin with zeros"
-                )
+            _sequence(recorder, path, uses, source, out)
+            return
+        if is_sequence:
+            raise NetworkError(
+                f"module '{path}': computes one step and gets a sequence of all, as if its steps "
+                "were images; call it once a step, or set_step_mode(net, 'm')"
+            )
         step = len(uses)
-        tensors = _tensors(out)
+        tensors = tensors_of(out)
         for k, tensor in enumerate(tensors):
             part = 0 if k == 0 else k - len(tensors)
             recorder.note(
@@ -210,3 +213,40 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
         uses.append(recorder.expr(tensors[0]))
 
     return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+
+
+def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:
+    """States that are handed to a neuron are its own of the step before, or zeros at first."""
+    for s in map(recorder.expr, given):
+        if isinstance(s, Expr) and not (s.kind == "cell" and s.path == path and s.step == step - 1):
+            raise NetworkError(
+                f"module '{path}': its state at step {step} comes from elsewhere than its own step "
+                f"{step - 1}; hand each neuron its own state"
+            )
+        if isinstance(s, torch.Tensor) and bool((s != 0).any()):
+            raise NetworkError(
+                f"module '{path}': begins with a membrane that is not 0; begin with zeros"
+            )
+
+
+def _sequence(recorder: Recorder, path: str, uses: list[Expr], source: Expr, out: Any) -> None:
+    """A neuron that computes all steps in one call: spikes [T, B, ...], a membrane of each step (a
+    list of them), or the last membrane [B, ...]."""
+    count, first = len(source.args), len(uses)
+
+    def cell(t: int, part: int) -> Expr:
+        read = source.args[t]
+        return Expr("cell", path, (read,), shape=read.shape, step=first + t, part=part)
+
+    if isinstance(out, tuple | list):
+        found = [cell(t, -1) for t in range(count)]
+        for tensor, e in zip(out, found, strict=True):
+            recorder.note(tensor, e)
+    elif out.ndim == len(source.shape):
+        found = [cell(t, 0) for t in range(count)]
+        values = {"merged": False, "dim": 0}
+        recorder.note(out, Expr("stack", path, tuple(found), values, tuple(out.shape)))
+    else:
+        found = [cell(t, -1) for t in range(count)]
+        recorder.note(out, found[-1])
+    uses += found

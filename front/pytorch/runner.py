@@ -1,19 +1,20 @@
 """Running somebody's model: once to write it down, and again to compare with it."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from sterna.front.cell import Cell, handler_of
+from sterna.front.cell import Cell, handler_of, multi_step
+from sterna.front.check import Recorded
 from sterna.front.expression import Expr
-from sterna.front.imported import Recorded
 from sterna.front.pytorch.functions import FUNCTIONS
 from sterna.front.pytorch.output import is_whole
-from sterna.front.pytorch.record import Recorder, recording
-from sterna.gen.quantize.float_network import FloatInput
+from sterna.front.pytorch.record import OneStep, Recorder, recording
+from sterna.gen.quantize.float_network import FloatInput, FloatNetwork
 from sterna.golden.coding import check_images
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.network import Input
@@ -21,13 +22,15 @@ from sterna.golden.network import Input
 __all__ = ["Runner"]
 
 
+BASES = ("SpikingNeuron", "BaseNode", "SimpleBaseNode", "NonSpikingBaseNode")
+"""Of neurons: what is derived from them is one, though nobody said which."""
+
+
 def _is_cell(module: nn.Module) -> bool:
     if handler_of(module) is not None:
         return True
     package = type(module).__module__.partition(".")[0]
-    base = next(
-        (c for c in type(module).__mro__ if c.__name__ in ("SpikingNeuron", "BaseNode")), None
-    )
+    base = next((c for c in type(module).__mro__ if c.__name__ in BASES), None)
     if base is not None:
         raise NetworkError(
             f"{package}.{type(module).__name__}: is a neuron that is not known; use one of "
@@ -36,16 +39,20 @@ def _is_cell(module: nn.Module) -> bool:
     return False
 
 
+class _Failed(NetworkError):
+    """forward() raised what is no refusal of ours."""
+
+
 class Runner:
     """A copy of the model, and how it is run: one step a call, or all steps in one."""
 
     def __init__(self, model: nn.Module, coding: str, steps: int | None) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
-        if steps is not None and (type(steps) is not int or steps < 1):
-            raise UsageError(f"steps {steps!r} must be a whole number from 1")
-        self.model = copy.deepcopy(model).eval()
+        self.model = copied(model).eval()
         self.coding, self.steps = coding, steps
+        self.each: tuple[int, ...] = ()  # an image, as forward() takes it: without axes of ours
+        self.repeats = False  # the model reads a sequence, of one image
         floats = [p for p in self.model.parameters() if p.is_floating_point()]
         self.dtype = floats[0].dtype if floats else torch.float32
         if not any(_is_cell(m) for m in self.model.modules()):
@@ -81,14 +88,30 @@ class Runner:
 
     def reset(self) -> None:
         for m in self.model.modules():
-            for name in ("reset_mem", "reset"):
-                function = getattr(m, name, None)
-                if handler_of(m) is not None and callable(function):
-                    function()
-                    break
+            known = handler_of(m) is not None
+            names = ("reset_mem", "reset") if known else ("reset",)
+            if known or type(m).__module__.startswith("spikingjelly"):  # layers have states, too
+                for function in (getattr(m, name, None) for name in names):
+                    if callable(function):
+                        function()
+                        break
+
+    @property
+    def many(self) -> bool:
+        """Whether neurons compute all steps in one call."""
+        return any(_is_cell(m) and multi_step(m) for m in self.model.modules())
 
     def record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         """(what was seen, the output of each call, whether one call computes all steps)."""
+        try:
+            return self._record(batch)
+        except (OneStep, _Failed):
+            if self.coding != "direct" or self.steps is None or not self.many:
+                raise
+            self.repeats = True  # forward() wants [T,B,C,H,W] of the image
+            return self._record(batch)
+
+    def _record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         recorder = Recorder(FUNCTIONS)
         self.reset()
         with recording(self.model, recorder, _is_cell):
@@ -117,6 +140,13 @@ class Runner:
         return recorder, outputs, False
 
     def _first(self, recorder: Recorder, batch: torch.Tensor) -> torch.Tensor:
+        if self.repeats:
+            batch = self.repeated(batch)
+            frame = Expr("input", "", shape=tuple(batch.shape[1:]), step=None)
+            values = {"merged": False, "dim": 0}
+            frames = (frame,) * len(batch)
+            recorder.note(batch, Expr("stack", "", frames, values, tuple(batch.shape)))
+            return batch
         if self.coding == "direct" or self.steps is not None and self._is_one_step(batch):
             frame = batch[0].clone() if self.coding == "frames" else batch
             step = 0 if self.coding == "frames" else None
@@ -127,9 +157,15 @@ class Runner:
         recorder.note(batch, Expr("stack", "", tuple(frames), values, tuple(batch.shape)))
         return batch
 
+    def repeated(self, images: torch.Tensor) -> torch.Tensor:
+        """[T,B,C,H,W] of one image for all steps."""
+        return images.unsqueeze(0).repeat(self.steps or 1, *[1] * images.ndim)
+
     def _is_one_step(self, batch: torch.Tensor) -> bool:
         """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
-        trial = copy.deepcopy(self.model)
+        if self.many:
+            return False
+        trial = copied(self.model)
         counts: dict[int, int] = {}
         hooks = [
             m.register_forward_hook(
@@ -154,7 +190,7 @@ class Runner:
         except NetworkError:
             raise
         except Exception as e:
-            raise NetworkError(
+            raise _Failed(
                 f"module '{recorder.where}': forward() failed on the example of shape "
                 f"{tuple(batch.shape)}: {type(e).__name__}: {e}"
             ) from e
@@ -165,23 +201,39 @@ class Runner:
             raise UsageError(
                 f"example has shape {tuple(batch.shape)}; give [B,C,H,W], or [T,B,C,H,W] for frames"
             )
-        each = tuple(int(n) for n in each)
+        self.each = each = tuple(int(n) for n in each)
         return {1: (each[0], 1, 1), 2: (each[0], 1, each[-1]), 3: each}[len(each)]  # type: ignore[return-value]
 
-    def replay(self, source: FloatInput, steps: int, whole: bool, mode: str) -> Any:
-        """A function of integer images and a dtype: what the model does on them (`Recorded`)."""
+    def replay(
+        self,
+        network: FloatNetwork,
+        source: FloatInput,
+        whole: bool,
+        scale: tuple[float, float] | None,
+        cells: dict[str, str],
+    ) -> Any:
+        """A function of integer images and a dtype: what the model does on them (`Recorded`).
+        ``source``: the input as the model sees it, before what itself does to pixels was folded."""
+        steps, mode = network.steps, network.readout.mode
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
+        last = next((p for p, node in cells.items() if node == network.readout.name), "")
 
         def run(images: np.ndarray, kind: str = "float32") -> Recorded:
             dtype = {"float32": torch.float32, "float64": torch.float64}[kind]
-            model = copy.deepcopy(self.model).to(dtype)
+            model = copied(self.model).to(dtype)
             pixels = torch.as_tensor(np.array(check_images(given, images, steps)), dtype=dtype)
             x = _real(pixels, source, dtype)
+            x = x.reshape(*x.shape[:-3], *self.each)
+            x = self.repeated(x) if self.repeats else x
             spikes: dict[str, list[torch.Tensor]] = {}
+            membranes: list[torch.Tensor] = []
             hooks = []
             for path, m in model.named_modules():
                 if handler_of(m) is not None:
-                    hooks.append(m.register_forward_hook(_keeper(spikes, path, dtype)))
+                    of = membranes if path == last else []
+                    hooks.append(
+                        m.register_forward_hook(_keeper(spikes.setdefault(path, []), of, dtype))
+                    )
             outs = []
             runner = copy.copy(self)
             runner.model = model
@@ -194,27 +246,56 @@ class Runner:
                         outs.append(model(x[t] if self.coding == "frames" else x))
             for h in hooks:
                 h.remove()
-            found = {
-                p: _maps(
-                    torch.cat(v)
-                    if whole and len(v) == 1 and steps > 1 and v[0].ndim > 4
-                    else torch.stack(v)
-                )
-                for p, v in spikes.items()
-            }
-            return Recorded(found, _logits(outs, mode))
+            found = {p: _maps(torch.stack(v)) for p, v in spikes.items() if v}
+            kept = _maps(torch.stack(membranes)) if membranes else None
+            return Recorded(found, _logits(outs, mode), kept, scale)
 
         return run
 
 
-def _keeper(spikes: dict[str, list[torch.Tensor]], path: str, dtype: torch.dtype) -> Any:
-    """Keeps a neuron's spikes, and hands them on as ``dtype`` (surrogates make them float32)."""
+def copied(model: nn.Module) -> nn.Module:
+    """A copy. States that training left in neurons are parts of its graph, which torch does not
+    copy: they are taken out of it."""
+    memo: dict[int, Any] = {}
+    for m in model.modules():
+        for tensor in _states([*vars(m).values(), *m.buffers(recurse=False)]):
+            memo[id(tensor)] = tensor.detach().clone()
+    try:
+        return copy.deepcopy(model, memo)
+    except Exception as e:  # whatever a model of somebody else holds
+        raise NetworkError(
+            f"{type(model).__name__}: cannot be copied ({type(e).__name__}: "
+            f"{' '.join(str(e).split())[:200]}); give a model that copy.deepcopy takes"
+        ) from e
 
-    def keep(_m: nn.Module, _args: Any, out: Any) -> Any:
-        outs = tuple(o.to(dtype) for o in out) if isinstance(out, tuple) else out.to(dtype)
-        first = outs[0] if isinstance(outs, tuple) else outs
-        spikes.setdefault(path, []).append(first.detach().clone())
-        return outs
+
+def _states(values: Any, depth: int = 3) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            if not value.is_leaf:
+                yield value
+        elif depth and isinstance(value, tuple | list | dict):
+            inside = value.values() if isinstance(value, dict) else value
+            yield from _states(list(inside), depth - 1)
+
+
+def _keeper(spikes: list[torch.Tensor], membranes: list[torch.Tensor], dtype: torch.dtype) -> Any:
+    """Keeps what a neuron puts out at each step, spikes and membranes, and hands it on as ``dtype``
+    (surrogates make spikes float32)."""
+
+    def keep(m: nn.Module, args: Any, out: Any) -> Any:
+        out = out.to(dtype) if torch.is_tensor(out) else type(out)(o.to(dtype) for o in out)
+        if not multi_step(m):
+            parts = (out,) if torch.is_tensor(out) else out
+            spikes.append(parts[0].detach().clone())
+            membranes.extend(o.detach().clone() for o in parts[1:][-1:])
+        elif not torch.is_tensor(out):
+            membranes.extend(o.detach().clone() for o in out)
+        elif out.ndim == args[0].ndim:
+            spikes.extend(o.detach().clone() for o in out)
+        else:
+            membranes.append(out.detach().clone())
+        return out
 
     return keep
 

@@ -143,10 +143,11 @@ def _item(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
     if source.kind == "stack" and not source.values["merged"]:
         dim = source.values["dim"]
         plain = index[:dim] == (slice(None),) * dim and len(index) == dim + 1
-        if plain and isinstance(index[dim], int | np.integer):
-            return source.args[int(index[dim])]
-        if plain and isinstance(index[dim], slice):
-            return stack(path, list(source.args[index[dim]]), tuple(out.shape), dim=dim)
+        at: Any = index[dim] if plain else None
+        if isinstance(at, int | np.integer):
+            return source.args[int(at)]
+        if isinstance(at, slice):
+            return stack(path, list(source.args[at]), tuple(out.shape), dim=dim)
     if tuple(out.shape) == source.shape:
         return source
     raise NetworkError(

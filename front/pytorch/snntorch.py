@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sterna.front.cell import Cell, handles
+from sterna.front.cell import Cell, handles, refuses
+from sterna.front.pytorch.surrogates import is_strict
 from sterna.golden.errors import NetworkError
 
 __all__: list[str] = []
@@ -17,17 +18,41 @@ __all__: list[str] = []
 PARALLEL = "computes its membrane without steps or resets"
 RECURRENT = "feeds its own spikes back, and recurrent edges are not built yet"
 _OTHERS = {
+    "SpikingNeuron": "is only a base of others",
+    "LIF": "is only a base of others",
     "RLeaky": RECURRENT,
     "RSynaptic": RECURRENT,
     "SLSTM": "is an LSTM, whose gates multiply",
     "SConv2dLSTM": "is an LSTM, whose gates multiply",
     "LeakyParallel": PARALLEL,
+    "LeakyKernel": PARALLEL,
     "StateLeaky": PARALLEL,
     "AssociativeLeaky": PARALLEL,
     "Alpha": "divides by its own time constants in a second-order kernel",
     "LinearLeaky": "has weights of its own inside",
     "DeltaLeaky": "gives graded differences, not spikes",
 }
+
+_GRADIENTS = "without effect: gradients only"
+FIRING = {
+    "threshold": "exact: a number, or one a channel; one a neuron is refused",
+    "spike_grad": "exact where it spikes, which is tried; its gradient is not used",
+    "surrogate_disable": _GRADIENTS,
+    "init_hidden": "exact: where the membrane is kept",
+    "inhibition": "refused: only the largest membrane would fire",
+    "learn_threshold": _GRADIENTS,
+    "reset_mechanism": "exact for 'none' and 'subtract'; 'zero' as the class says",
+    "state_quant": "refused: membranes are exact integers here",
+    "output": "exact: what is returned",
+    "beta": "exact: the leak, cut to 0 .. 1; 0 with 'subtract', or one a neuron, is refused",
+    "learn_beta": _GRADIENTS,
+}
+GRADED = {
+    "graded_spikes_factor": "exact above 0: the amplitude of a spike",
+    "learn_graded_spikes_factor": _GRADIENTS,
+}
+DELAY = {"reset_delay": "exact; False with 'subtract' is approximated"}
+_RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
 def _number(module: Any, name: str, path: str, *, one: bool = True) -> Any:
@@ -59,12 +84,25 @@ def _common(module: Any, path: str) -> dict[str, Any]:
             f"module '{path}': state_quant rounds the membrane its own way, which cannot be built; "
             "leave it out (membranes are exact integers here)"
         )
+    _check_reset(module, path)
     return {
         "threshold": _number(module, "threshold", path, one=False),
-        "strict": True,
+        "strict": is_strict(module.spike_grad, path),
         "amplitude": _amplitude(module, path),
         "membrane": module.reset_mechanism == "none",
     }
+
+
+def _check_reset(module: Any, path: str) -> None:
+    """What was chosen when the neuron was made is what its buffer and its name say: each of them
+    decides a part of its forward pass."""
+    own = _RESETS.get(getattr(module.state_function, "__name__", ""), "")
+    by_value = list(module.reset_dict)[int(module.reset_mechanism_val)]
+    if not own == by_value == module.reset_mechanism:
+        raise NetworkError(
+            f"module '{path}': was made with reset_mechanism '{own}' and changed to '{by_value}' "
+            "since, which only a part of it follows; make it anew with the one you mean"
+        )
 
 
 def _amplitude(module: Any, path: str) -> float:
@@ -96,13 +134,18 @@ _SUBTRACT_AT_ONCE = (
 )
 
 
-@handles("snntorch.Leaky")
+@handles("snntorch.Leaky", arguments=FIRING | GRADED | DELAY)
 def _leaky(module: Any, path: str) -> Cell:
     common, leak = _common(module, path), _decay(module, "beta", path)
     return _with_reset(module, path, common, leak, None)
 
 
-@handles("snntorch.Synaptic")
+@handles(
+    "snntorch.Synaptic",
+    arguments=FIRING
+    | DELAY
+    | {"alpha": "exact: of the current, cut to 0 .. 1 as there", "learn_alpha": _GRADIENTS},
+)
 def _synaptic(module: Any, path: str) -> Cell:
     common, leak = _common(module, path), _decay(module, "beta", path)
     return _with_reset(module, path, common, leak, _decay(module, "alpha", path))
@@ -131,7 +174,16 @@ def _with_reset(
     return Cell(**cell, reset="zero")
 
 
-@handles("snntorch.Lapicque")
+@handles(
+    "snntorch.Lapicque",
+    arguments=FIRING
+    | {
+        "R": "exact: leak 1 - time_step/(R*C)",
+        "C": "exact: leak 1 - time_step/(R*C), gain time_step/C",
+        "time_step": "exact: leak 1 - time_step/(R*C), gain time_step/C",
+        "beta": "exact: as R and C that it stands for",
+    },
+)
 def _lapicque(module: Any, path: str) -> Cell:
     common = _common(module, path)
     r, c, dt = (_number(module, n, path) for n in ("R", "C", "time_step"))
@@ -153,11 +205,5 @@ def _lapicque(module: Any, path: str) -> Cell:
     return Cell(**cell, reset="zero", approximated=(note,))
 
 
-def _refuse(name: str, why: str) -> None:
-    @handles(f"snntorch.{name}")
-    def refuse(module: Any, path: str) -> Cell:
-        raise NetworkError(f"module '{path}': snntorch.{name} {why}; use snntorch.Leaky")
-
-
 for _name, _why in _OTHERS.items():
-    _refuse(_name, _why)
+    refuses(f"snntorch.{_name}", _why, "use snntorch.Leaky")

@@ -13,6 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -176,7 +177,7 @@ def find_columns(
     block RAM has none; a memory read in two places may have each twice."""
     form = contents.format
     bits = {name: _columns(rows, width) for name, (width, rows) in memories.items()}
-    found: dict[tuple, Column] = {}
+    found: dict[tuple[Any, ...], Column] = {}
     for depth in form.depths:
         # Parts of at most `depth` rows, by their length: a block may be deeper than what is left.
         wanted: dict[int, dict[bytes, tuple[str, int, int]]] = {}

@@ -140,7 +140,7 @@ def smaller_folding(
             break
         seen.append(design.folding)
         smaller = copy.copy(build)
-        smaller._cache = {"network": build.network, "design": design}
+        smaller.cache = {"network": build.network, "design": design}
         used = attempt(smaller)
         if all(have <= _room(name, most, room) for name, (have, most) in used.items()):
             return (design, used), ""

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,15 +64,15 @@ class Build:
     folder: Path
     example: Path | None = None
     variants: tuple[str, ...] = ()
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
     written: dict[str, str] = field(default_factory=dict, repr=False)
     """Hashes of the bytes that ``write`` was given, by the file's name."""
 
     @property
     def network(self) -> Network:
-        if "network" not in self._cache:
-            self._cache["network"] = files.load(self.folder)
-        return self._cache["network"]
+        if "network" not in self.cache:
+            self.cache["network"] = files.load(self.folder)
+        return self.cache["network"]
 
     @property
     def name(self) -> str:
@@ -81,11 +81,11 @@ class Build:
 
     @property
     def design(self) -> Design:
-        if "design" not in self._cache:
+        if "design" not in self.cache:
             path = self.folder / "design.json"
             text = decode(read_bytes(path, LIMIT, "run `sterna fold`"), path, "run `sterna fold`")
-            self._cache["design"] = Design.from_json(text, str(path))
-        return self._cache["design"]
+            self.cache["design"] = Design.from_json(text, str(path))
+        return self.cache["design"]
 
     @property
     def verilog(self) -> Path:
@@ -147,14 +147,14 @@ class Build:
 
     def made_hash(self, stage: str, name: str) -> str | None:
         """The hash of a file as this installation made it in ``stage``."""
-        known = self._cache.get("entries")
+        known = self.cache.get("entries")
         entry = known[stage] if known is not None else self.sealed(stage)
         return None if entry is None else entry["writes"].get(name)
 
     # --- files --------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def held(self, part: str = "") -> Iterator[None]:
+    def held(self, part: str = "") -> Generator[None]:
         """Be the only command that writes into this folder, or into a folder below it where
         programs work for minutes; see `golden.locks`. Whoever takes both takes ``part`` first."""
         with held(self._own(part) if part else self.folder):
@@ -164,7 +164,7 @@ class Build:
         """Read network, design and record now, under the lock: what is asked of this object later
         is of one state, and ``made`` refuses what another command has replaced since."""
         entries = {stage: self.sealed(stage) for stage in STAGE_NAMES}
-        self._cache |= {"network": self.network, "design": self.design, "entries": entries}
+        self.cache |= {"network": self.network, "design": self.design, "entries": entries}
 
     def place(self, name: str) -> Path:
         """The path of a file below the folder. FileError where a link leads out of it."""
@@ -220,7 +220,7 @@ class Build:
         return hash_file(self.folder / name)
 
     def forget(self) -> None:
-        self._cache.clear()
+        self.cache.clear()
         self.written.clear()
 
 

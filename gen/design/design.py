@@ -176,9 +176,9 @@ class Design:
 
     @property
     def bounds(self) -> dict[str, int]:
-        return {c.name: c.interval for c in self.cores} | dict(self._ends)
+        return {c.name: c.interval for c in self.cores} | dict(self.end_intervals)
 
-    _ends: dict[str, int] = field(default_factory=dict)
+    end_intervals: dict[str, int] = field(default_factory=dict)
 
     @property
     def bottleneck(self) -> str:
@@ -238,7 +238,7 @@ class Design:
     def to_json(self) -> str:
         """Canonical text: sorted keys, same design same bytes."""
         body = asdict(self)
-        ends = body.pop("_ends")
+        ends = body.pop("end_intervals")
         if self.in_flight is None:  # designs from before keep their structure_id
             del body["in_flight"]
         for c, d in zip(self.cores, body["cores"], strict=True):
@@ -273,7 +273,7 @@ class Design:
         for derived in ("format", "version", "folding", "interval", "bottleneck"):
             body.pop(derived, None)
         try:
-            body["_ends"] = body.pop("ends")
+            body["end_intervals"] = body.pop("ends")
             body["input"] = EdgeDesign(**body["input"])
             for c in body["cores"]:
                 c.pop("interval")

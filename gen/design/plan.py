@@ -83,7 +83,7 @@ def plan(
         cores=p.out,
         branches=_by_unit(network, p.branches),
         taps=[_tap(network, c) for c in p.out if c.output],
-        _ends={
+        end_intervals={
             "axis_input": image_clocks(first, pixels, axis_width),
             "axis_output": result_clocks(classes),
         },

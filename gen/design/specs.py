@@ -22,7 +22,7 @@ from sterna.golden.bounds import (
 )
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
-from sterna.golden.rule import NeuronRule
+from sterna.golden.rule import LEVELS, NeuronRule
 from sterna.golden.window import window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
@@ -52,22 +52,23 @@ def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, in
     return (prod(shape), 1, 1) if isinstance(core_node, Linear) else shape
 
 
-def declared_values(rule: NeuronRule, name: str) -> np.ndarray:
-    """All values of a rule's parameter that the range ``name`` is about."""
-    return np.stack(rule.coef) if name == "coef" else getattr(rule, name)
+def declared_values(rule: NeuronRule) -> dict[str, np.ndarray]:
+    """All values of a rule's parameters, by the name of the range that they are in: levels that it
+    has, and 'coef' for all coefficients of its spike inputs."""
+    found = {name: getattr(rule, name) for name in LEVELS}
+    found["coef"] = np.stack(rule.coef) if rule.coef else None
+    return {name: a for name, a in found.items() if a is not None}
 
 
 def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
     """Ranges a reloadable core is sized for: a bit more than its present parameters need.
 
     'reset_by' is absent where it equals the threshold: then it must do so in every later set.
-    'coef' is there for rules with spike inputs, one range for all coefficients.
     """
     out: dict[str, list[int]] = {}
-    for name in ("threshold", "reset_by", "bias", "v_init", "coef"):
-        if (name == "reset_by" and rule.resets_by_threshold) or (name == "coef" and not rule.coef):
+    for name, a in declared_values(rule).items():
+        if name == "reset_by" and rule.resets_by_threshold:
             continue
-        a = declared_values(rule, name)
         bits = min(32, signed_bits(int(a.min()), int(a.max())) + 1)
         out[name] = [-(1 << (bits - 1)), (1 << (bits - 1)) - 1]
     return out

@@ -21,6 +21,7 @@ from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.input_join import ShortcutSpec
+from sterna.hw.core.neuron import NeuronScan
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.shape import STYLES
 from sterna.hw.stream.edge import MAX_WIDTH
@@ -109,20 +110,17 @@ def _key(spec: ConvSpec) -> Hashable:
         )
         for f in spec.fronts
     )
-    rule, bounds = spec.params.rule, spec.params.bounds
-    names = ("u", "v", "current", "margin", "drive", "x")
-    widths = tuple(bounds.width(n) for n in names)
     return (
         fronts,
-        widths,
+        tuple(NeuronScan.size_of(spec.params).items()),
         tuple(spec.params.fields.items()),
-        rule.reset,
-        rule.leak,
-        str(rule.synapse),
+        spec.params.bounds.width("x"),
+        spec.params.bounds.width("u", "v", "current"),  # of a readout's words
+        NeuronScan.latency_of(spec.params),
+        spec.param_depth,
         spec.steps,
         spec.readout,
         len(spec.shortcuts),
-        spec.params.shared_reset,
     )
 
 

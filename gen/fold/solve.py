@@ -324,6 +324,7 @@ def _fitting(search: Search, bounds: list[int]) -> Iterator[Choice]:
 def _small_enough(search: Search, bounds: list[int]) -> tuple[Choice, str]:
     """The fastest design within the limits and what limits it; DesignError where none fits."""
     final, held = next(_fitting(search, bounds), None), _held(search)
+    some: list[Choice] = []
     if final is None:
         some = sorted((search.at(b) for b in bounds[-BOUNDS:]), key=search.excess)[:3]
         search.better.afresh()  # faster ones may have taken all tries

@@ -141,7 +141,7 @@ def _result(network: Network, design: Design) -> Design:
         design,
         latency=latency,
         modelled_interval=int(interval) if whole else round(float(interval), 3),
-        _ends=design._ends | {"flight": ceil(alone / design.flight)},
+        end_intervals=design.end_intervals | {"flight": ceil(alone / design.flight)},
     )
 
 

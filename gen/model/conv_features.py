@@ -15,6 +15,7 @@ from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.lane_turns import LaneTurns
+from sterna.hw.core.neuron import NeuronScan
 from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
@@ -128,7 +129,7 @@ def _tree(
     of the shared popcount's tree."""
     dot = DotProduct(1, simd, tp, bits, kind, False, family)
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
-    tree, pop = dot._tree, dot._pop_tree
+    tree, pop = dot.tree, dot.pop_tree
     leaves = sum(len(column) for column in tree.leaves)
     waits = tree_delays(tree, dot.latency - tree.latency, result=False)
     return dot.sums, leaves, tree.cost, waits, pop.cost, tree_delays(pop, dot.latency - pop.latency)
@@ -299,43 +300,12 @@ def _assembler(name: str, front: FrontSpec) -> Part:
 
 
 def _scan(name: str, spec: ConvSpec) -> Part:
-    params, rule = spec.params, spec.params.rule
-    bounds, pe = params.bounds, spec.scan_pe
-    width, margin = bounds.width("u", "v", "current"), bounds.width("margin")
-    back = rule.reset == "subtract" and not params.shared_reset
-    adds = width + (width if back else 0) + (margin if params.fires else 0)
-    drives = sum(
-        w
-        for field_name, w in (
-            ("add", width),
-            ("back", width if back else 0),
-            ("over", margin if params.fires else 0),
-        )
-        if field_name in params.fields or field_name == "add"
-    )
     part = Part(name, "readout" if spec.readout else "scan")
-    part.add(
-        each=1,
-        channels=pe,
-        adders=pe * adds,
-        drives=pe * drives,
-        fields=pe * params.width,
-        keeps=pe * width * (rule.reset != "none"),
-    )
+    part.add(each=1, channels=spec.scan_pe)
+    part.add(**{k: spec.scan_pe * bits for k, bits in NeuronScan.size_of(spec.params).items()})
     if spec.banks > 1:  # sums wait for the bank's parameters
         waits = ScanBanks.row_clocks(spec.banks, spec.param_depth)
         part.delay(Delays({waits: spec.pe * spec.front.z_width}))
-    for decay in (rule.leak, rule.synapse):
-        # A factor of 2**-n is a shift, without an adder.
-        if decay is not None and not isinstance(decay, str) and decay.num > 1:
-            if decay.ratio is not None:
-                sums = 1 + back + params.fires if decay is rule.leak else 1
-                rows = max(0, len(decay.digits) - 2) + sums * (len(decay.digits) > 1)
-                part.add(rows_of_decay=pe * (width + decay.shift) * rows)
-                continue
-            part.add(decays=pe * width * (1 if decay.k2 is None else 3))
-    if rule.synapse is not None:
-        part.add(currents=pe * (bounds.width("current") + bounds.width("drive")))
     return part
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import gcd
+from typing import Any
 
 from amaranth.hdl import Elaboratable
 
@@ -266,7 +267,7 @@ _FLOWS: dict[type[CoreSpec], Callable[..., int]] = {
 """By a core's specification: adds its units, of the channels of its inputs; returns its output."""
 
 
-def _asked(component):
+def _asked(component: Any) -> Any:
     """A component of which only the numbers are wanted: no warning that it is not used."""
     component._MustUse__silence = True
     for part in vars(component).values():

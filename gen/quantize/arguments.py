@@ -8,11 +8,12 @@ import numpy as np
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize.reference import raw_images
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.given import images_of
 from sterna.golden.names import check_name, show
 from sterna.golden.rule import MAX_FRACTION
 from sterna.golden.values import integer, number, plain
 
-__all__ = ["CALIBRATION", "batch_axis", "check_arguments"]
+__all__ = ["CALIBRATION", "batch_axis", "check_arguments", "labels_of"]
 
 CALIBRATION = 256
 """Images of the calibration that are looked at."""
@@ -25,12 +26,15 @@ def check_arguments(
     fraction_bits: Any,
     evaluate: Any,
     leak_tolerance: Any,
-) -> tuple[np.ndarray, dict[str, int], tuple[np.ndarray, np.ndarray] | None, float]:
-    """(the first images to calibrate on, F by neuron, (images, labels) or None, leak tolerance).
+) -> tuple[FloatNetwork, np.ndarray, dict[str, int], tuple[np.ndarray, np.ndarray] | None, float]:
+    """(the network, the first images to calibrate on, F by neuron, (images, labels) or None, leak
+    tolerance).
 
     UsageError where one is not meant, NetworkError for a name that is none, or no images. All
     images are checked, as `golden.exact.run` checks them.
     """
+    if not isinstance(network, FloatNetwork):  # Imported, Run
+        network = getattr(network, "network", network)
     if not isinstance(network, FloatNetwork):
         raise UsageError(
             f"quantize: {show(network)} is not a FloatNetwork; make one, or give "
@@ -47,12 +51,13 @@ def check_arguments(
         if len(pair) != 2:
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
         images = raw_images(network.input, pair[0], network.steps)
-        evaluate = images, _labels(network, pair[1], images.shape[batch_axis(network)])
+        evaluate = images, labels_of(network, pair[1], images.shape[batch_axis(network)])
+    calibration, _ = images_of(calibration, "train")
     if isinstance(calibration, np.ndarray) and not calibration.size:
         raise NetworkError("quantize: no calibration images; give at least one, better 256")
     images, axis = raw_images(network.input, calibration, network.steps), batch_axis(network)
     first = np.take(images, range(min(CALIBRATION, images.shape[axis])), axis)
-    return first, bits, evaluate, tolerance
+    return network, first, bits, evaluate, tolerance
 
 
 def batch_axis(network: FloatNetwork) -> int:
@@ -60,7 +65,8 @@ def batch_axis(network: FloatNetwork) -> int:
     return 1 if network.input.coding == "frames" else 0
 
 
-def _labels(network: FloatNetwork, labels: Any, count: int) -> np.ndarray:
+def labels_of(network: Any, labels: Any, count: int) -> np.ndarray:
+    """Whole numbers [count] that are classes of a Network or FloatNetwork; else UsageError."""
     try:
         a = np.asarray(plain(labels))
     except Exception:  # ragged lists, foreign objects

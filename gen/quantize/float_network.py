@@ -36,6 +36,8 @@ from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.graph import inputs_first
 from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
+from sterna.golden.rule import LEVELS, later
+from sterna.golden.summary import summary
 
 __all__ = [
     "BatchNorm",
@@ -59,7 +61,7 @@ VERSION = 1
 KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
 _HEAD_LIMIT, _BLOB_LIMIT = 1 << 26, 1 << 34
 AGAIN = "run the same `sterna train` command again, or save the network again"
-_ARRAYS = ("weight", "bias", "threshold", "reset_by", "v_init", "mean", "std")
+_ARRAYS = ("weight", *LEVELS, "mean", "std")
 
 
 class FloatSums(NamedTuple):
@@ -161,6 +163,10 @@ class FloatNetwork:
             return FloatSums(self.weighted(node.input), node)
         return FloatSums(self.weighted(name))
 
+    def summary(self) -> str:
+        """A table for people: a line a node."""
+        return summary(self.steps, self.nodes, self.shape)
+
     @property
     def input(self) -> FloatInput:
         return next(n for n in self.nodes if isinstance(n, FloatInput))
@@ -179,7 +185,24 @@ class FloatNetwork:
         return hashlib.sha256(text.encode() + blob).hexdigest()
 
     def save(self, folder: str | Path, stem: str = "float") -> Path:
-        """Write FOLDER/STEM.json and STEM.safetensors atomically; returns the json's path."""
+        """Write FOLDER/STEM.json and STEM.safetensors, which ``load`` reads.
+
+        Parameters
+        ----------
+        folder : str or path
+            Made where there is none.
+        stem : str
+
+        Returns
+        -------
+        Path
+            Of the json.
+
+        Raises
+        ------
+        FileError
+            It cannot be written.
+        """
         check_name(stem, f"float network: stem {show(stem)}")
         path = values.path("float network", folder) / f"{stem}.json"
         tensors: dict[str, np.ndarray] = {}
@@ -199,7 +222,22 @@ class FloatNetwork:
 
     @classmethod
     def load(cls, path: str | Path) -> "FloatNetwork":
-        """Read what ``save`` wrote (the json's path or its folder). FileError if altered."""
+        """Read what ``save`` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the json, or its folder.
+
+        Returns
+        -------
+        FloatNetwork
+
+        Raises
+        ------
+        FileError
+            A file is missing, altered or of a newer version.
+        """
         path = values.path("float network", path)
         path = path / "float.json" if path.is_dir() else path
         head = parse_json(read_bytes(path, _HEAD_LIMIT, AGAIN), path, AGAIN)
@@ -274,10 +312,14 @@ def _sorted(nodes: list[FloatNode]) -> list[FloatNode]:
 
 
 def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]:
-    """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind."""
+    """A node as JSON; its arrays go to ``tensors`` and leave {'tensor': key} behind. Fields that
+    came later are left out at their default."""
     out: dict[str, Any] = {"op": node.becomes.op}
+    new = later(type(node))
     for f in fields(node):
         value = getattr(node, f.name)
+        if f.name in new and not np.ndim(value) and value == new[f.name]:
+            continue
         if isinstance(value, BatchNorm):
             for g in ("gamma", "beta", "mean", "var"):
                 tensors[f"{node.name}.norm.{g}"] = np.asarray(getattr(value, g))

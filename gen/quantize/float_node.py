@@ -17,9 +17,8 @@ from sterna.golden import values
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import check_name, show
 from sterna.golden.nodes.node import Shape
-from sterna.golden.rule import RESETS
 
-__all__ = ["BatchNorm", "FloatNeurons", "FloatNode", "StreamMaker", "Weighted", "changed"]
+__all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +93,6 @@ class FloatNode(ABC):
         """None, a number, or float (C,); with ``steps`` also (T, C). Axes of one are left out, as
         in (C, 1, 1)."""
         if value is None:
-            if what in ("threshold", "v_init"):
-                raise NetworkError(
-                    f"node '{self.name}': has no {what}; give a number or ({channels},)"
-                )
             return None
         if isinstance(value, int | float) and (found := values.real(value)) is not None:
             return found
@@ -222,52 +217,6 @@ class Weighted(FloatNode):
             "norm": self._norm(self.norm, len(weight)),
             "unit": None if self.unit is None else self._positive("unit"),
         }
-
-
-class FloatNeurons(FloatNode):
-    """Base of the kinds with neurons."""
-
-    threshold: Any
-    strict: bool
-    reset: str
-    reset_by: Any
-    bias: Any
-    v_init: Any
-    leak: float
-    synapse: float | str | None
-
-    def _dynamics(self) -> dict[str, Any]:
-        """The fields that all have, but for those of each channel."""
-        refusal = f"node '{self.name}': strict {show(self.strict)} must be True or False"
-        return {
-            "inputs": self._names(),
-            "strict": values.flag(refusal, self.strict),
-            "reset": self._choice("reset", "reset", RESETS),
-            "leak": self._factor("leak", self.leak),
-            "synapse": None if self.synapse is None else self._factor("synapse", self.synapse),
-        }
-
-    def fitted(self, channels: int, steps: int) -> Self:
-        each = ("threshold", "reset_by", "v_init")
-        fields = {what: self._channels(what, getattr(self, what), channels) for what in each}
-        fields["bias"] = self._channels("bias", self.bias, channels, steps)
-        return changed(self, fields)
-
-    def _factor(self, what: str, value: Any) -> float | str:
-        """One factor of all channels, or 'ramp'; values for each only where they are one."""
-        if isinstance(value, str):
-            if what == "synapse" and value == "ramp":
-                return "ramp"
-        elif (found := values.real(value)) is not None:
-            return found
-        elif np.ndim(a := self._array(what, value)) and a.size:
-            if np.all(a == a.flat[0]):
-                return float(a.flat[0])
-            raise NetworkError(
-                f"node '{self.name}': a {what} for each channel cannot be built; give one for all, "
-                "or split the layer"
-            )
-        raise NetworkError(f"node '{self.name}': {what} {show(value)} must be a real number")
 
 
 def changed(node: Any, given: dict[str, Any]) -> Any:

@@ -6,18 +6,17 @@ becomes. numpy only: no torch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self, cast
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from sterna.gen.quantize.float_neurons import FloatNeuron, FloatNeurons, FloatReadout
 from sterna.gen.quantize.float_node import (
     BatchNorm,
-    FloatNeurons,
     FloatNode,
     StreamMaker,
     Weighted,
-    changed,
 )
 from sterna.golden import values
 from sterna.golden.errors import NetworkError
@@ -25,14 +24,11 @@ from sterna.golden.names import show
 from sterna.golden.nodes import (
     CODINGS,
     MERGE_OPS,
-    READOUT_MODES,
     Conv2d,
     Input,
     Linear,
     Merge,
-    Neuron,
     Pool,
-    Readout,
 )
 from sterna.golden.nodes.node import Shape
 from sterna.golden.rule import MAX_SHIFT
@@ -193,44 +189,6 @@ class FloatLinear(Weighted):
 
 
 @dataclass(frozen=True, eq=False)
-class FloatNeuron(FloatNeurons):
-    """Neurons in real numbers; the same steps as ``golden.rule.NeuronRule`` without rounding.
-
-    ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1);
-    ``strict`` fires at v > threshold instead of >=; ``amplitude`` is the real value of a spike.
-    ``threshold``, ``reset_by``, ``v_init`` are a number or (C,), ``bias`` also (T, C).
-    ``norm`` is a batch norm over the sum of all inputs: what meets there keeps its ratios.
-    """
-
-    becomes: ClassVar[type[Any]] = Neuron
-    name: str
-    inputs: tuple[str, ...]
-    threshold: Any = 1.0
-    strict: bool = False
-    reset: str = "subtract"
-    reset_by: Any = None
-    bias: Any = None
-    v_init: Any = 0.0
-    leak: float = 1.0
-    synapse: float | str | None = None
-    delay: int = 0
-    amplitude: float = 1.0
-    norm: BatchNorm | None = None
-
-    def _converted(self) -> dict[str, Any]:
-        refusal = f"node '{self.name}': delay {show(self.delay)} must be 0 or 1"
-        delay = values.integer(refusal, self.delay, 0, 1)
-        return self._dynamics() | {"delay": delay, "amplitude": self._positive("amplitude")}
-
-    def fitted(self, channels: int, steps: int) -> Self:
-        node = super().fitted(channels, steps)
-        return changed(node, {"norm": self._norm(self.norm, channels)})
-
-    def amplitude_of(self, amplitudes: Sequence[float]) -> float:
-        return self.amplitude
-
-
-@dataclass(frozen=True, eq=False)
 class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
@@ -245,7 +203,7 @@ class FloatPool(StreamMaker):
     mode: str
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = cast("tuple[int, int]", None)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.stride is None:
@@ -365,30 +323,6 @@ class FloatMerge(StreamMaker):
                 )
             out.append(shift)
         return tuple(out)
-
-
-@dataclass(frozen=True, eq=False)
-class FloatReadout(FloatNeurons):
-    """The output: 'membrane' (v after T steps), 'count' (spikes) or 'first_spike'.
-
-    Reads weighted nodes. ``threshold`` and ``reset`` matter for 'count' and 'first_spike'.
-    """
-
-    becomes: ClassVar[type[Any]] = Readout
-    name: str
-    inputs: tuple[str, ...]
-    mode: str = "membrane"
-    threshold: Any = 1.0
-    strict: bool = False
-    reset: str = "none"
-    reset_by: Any = None
-    bias: Any = None
-    v_init: Any = 0.0
-    leak: float = 1.0
-    synapse: float | str | None = None
-
-    def _converted(self) -> dict[str, Any]:
-        return self._dynamics() | {"mode": self._choice("mode", "readout mode", READOUT_MODES)}
 
 
 KINDS: dict[str, type[Any]] = {

@@ -6,6 +6,7 @@ hardware).
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
 )
 from sterna.gen.quantize.ties import InUnits, bias_in_start, bias_in_threshold, in_units, is_whole
-from sterna.golden.bounds import FAR, rule_bounds
+from sterna.golden.bounds import highest_membrane, rule_bounds
 from sterna.golden.errors import NetworkError
-from sterna.golden.rule import MAX_DECAY, Decay, NeuronRule
+from sterna.golden.parameters import UNDAMPED, Factor, Whole, Word
+from sterna.golden.rule import LEVELS, MAX_DECAY, PARAMETERS, Decay, NeuronRule
 
 __all__ = [
     "Unit",
@@ -27,12 +29,13 @@ __all__ = [
     "fold_rule",
     "is_lossless",
     "bias_in_start",
-    "highest_membrane",
     "pattern_rule",
 ]
 
 SAME = 1e-9  # how near two factors are one
 NEARBY = 0.05  # a leak that is moved by more is another network
+FACTORS = {name: kind for name, kind in PARAMETERS.items() if isinstance(kind, Factor)}
+CHOSEN = {name for name, kind in PARAMETERS.items() if isinstance(kind, Word | Whole)}
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,9 @@ def nearest_simple(factor: float) -> Decay:
 def approximated(node: FloatNeurons, rule: NeuronRule) -> tuple[str, ...]:
     """A sentence for each decay of ``rule`` that is not the real one of ``node``."""
     said = []
-    synapse = 1.0 if node.synapse == "ramp" else float(node.synapse or 0.0)
-    pairs = [("leak", node.leak, rule.leak), ("synapse", synapse, rule.synapse)]
-    for what, real, made in pairs:
-        if what == "synapse" and real == 0.0:  # a synapse of 0 is none
-            continue
-        factor = made.factor if isinstance(made, Decay) else 1.0
+    for what, kind in FACTORS.items():
+        made, real = getattr(rule, what), kind.real(getattr(node, what))
+        factor = kind.real(made)
         if abs(factor - real) > SAME:
             ratio = f"{made.num}/{1 << made.shift}" if isinstance(made, Decay) else "1"
             said.append(f"{what} {real:.6g} is approximated by {ratio} = {factor:.6g}")
@@ -106,11 +106,11 @@ def is_lossless(node: FloatNeurons, unit: Unit, steps: int) -> bool:
     or is whole, and nothing decays but to 0."""
     if bias_in_threshold(node, steps):
         return True
-    if node.leak not in (0.0, 1.0) or node.synapse not in (None, "ramp", 0.0, 1.0):
+    if any(kind.real(getattr(node, what)) not in (0.0, 1.0) for what, kind in FACTORS.items()):
         return False
     c = in_units(node, unit.size, unit.offset, steps)
-    added = [c.bias, c.start] + [c.back] * (node.reset == "subtract")
-    return all(is_whole(a) for a in added)
+    unused = {"threshold"} if node.reset == "subtract" else {"threshold", "reset_by"}
+    return all(is_whole(a) for a in (c.bias, *(c.levels[k] for k in c.levels.keys() - unused)))
 
 
 def _round(a: np.ndarray) -> np.ndarray:
@@ -121,22 +121,26 @@ def fold_rule(
     node: FloatNeurons, unit: Unit, steps: int, fraction: int, tolerance: float
 ) -> tuple[NeuronRule, int]:
     """(rule, number of channels that can never fire) of a layer at F = ``fraction``."""
-    leak = decay_of(node.name, "leak", node.leak, tolerance)
-    synapse: Decay | str | None = None
-    if node.synapse is not None and node.synapse != 0.0:  # a synapse of 0 is none
-        factor = 1.0 if node.synapse == "ramp" else float(node.synapse)
-        synapse = decay_of(node.name, "synapse", factor, tolerance) or "ramp"
     c = in_units(node, unit.size, unit.offset, steps)
     per = 2.0**fraction
-    rule_bias, rule_start = _round(c.bias * per), _round(c.start * per)
-    for what, a in (("bias", rule_bias), ("v_init", rule_start)):
+    levels = {k: _round(a * per) for k, a in {"bias": c.bias, **c.levels}.items()}
+    step_back, threshold = levels.pop("reset_by"), whole_threshold(node, c, fraction)
+    del levels["threshold"]
+    for what, a in levels.items():
         _check_bits(node, what, a, "its channel's gain is almost zero: set that gain to 0")
-    threshold = whole_threshold(node, c, fraction)
-    highest = highest_membrane(unit, rule_bias, rule_start, leak, synapse, steps, fraction)
+    made: dict[str, Any] = {
+        **{k: a for k, a in levels.items() if LEVELS[k].otherwise != "zero" or np.any(a)},
+        **{what: _decay(node, what, kind, tolerance) for what, kind in FACTORS.items()},
+        "fraction_bits": fraction,
+        "shifts": unit.shifts,
+        "coef": unit.coef,
+    }
+    free = NeuronRule(np.zeros(len(threshold)), "none", **made)
+    highest = highest_membrane(free, unit.high, steps).astype(np.float64)
     silent = threshold > highest
     threshold = np.where(silent, highest + 1, threshold)
     threshold = np.maximum(threshold, -(2.0**30))  # reached by everything: any such value will do
-    step_back = np.where(silent, threshold, _round(c.back * per))
+    step_back = np.where(silent, threshold, step_back)
     if bias_in_threshold(node, steps):
         step_back = threshold  # of no effect
     if node.reset == "none" and not (isinstance(node, FloatReadout) and node.mode == "first_spike"):
@@ -145,20 +149,17 @@ def fold_rule(
     _check_bits(node, "threshold", threshold, "use fewer fraction bits or larger gains")
     if node.reset == "subtract":
         _check_bits(node, "reset_by", step_back, "use fewer fraction bits or larger gains")
-    rule = NeuronRule(
-        threshold,
-        node.reset,
-        step_back if node.reset == "subtract" else None,
-        rule_bias if np.any(rule_bias) else None,
-        rule_start if np.any(rule_start) else None,
-        leak,
-        synapse,
-        getattr(node, "delay", 0),
-        fraction,
-        unit.shifts,
-        unit.coef,
-    )
-    return rule, int(silent.sum())
+    same = {k: getattr(node, k) for k in CHOSEN if hasattr(node, k)}
+    step_back = step_back if node.reset == "subtract" else None
+    return replace(free, threshold=threshold, reset_by=step_back, **same), int(silent.sum())
+
+
+def _decay(node: FloatNeurons, what: str, kind: Factor, tolerance: float) -> Decay | str | None:
+    """The rule's of a factor of the node."""
+    real = kind.real(getattr(node, what))
+    if real == kind.absent:
+        return None
+    return decay_of(node.name, what, real, tolerance) or (UNDAMPED if kind.words else None)
 
 
 def whole_threshold(node: FloatNeurons, c: InUnits, fraction: int) -> np.ndarray:
@@ -175,33 +176,6 @@ def _check_bits(node: FloatNeurons, what: str, a: np.ndarray, way: str) -> None:
             f"node '{node.name}': {what} is {np.abs(a).max():.3g} units, more than 32 bits; "
             f"{way} or retrain"
         )
-
-
-def highest_membrane(
-    unit: Unit,
-    bias: np.ndarray,
-    start: np.ndarray,
-    leak: Decay | None,
-    synapse: Decay | str | None,
-    steps: int,
-    fraction: int,
-) -> np.ndarray:
-    """The largest membrane each channel can reach if it never fires, float64 (O,); 2**40 where
-    that is more, which no register holds."""
-    near = lambda a: np.clip(a, -FAR, FAR)  # noqa: E731
-    v = near(start.astype(np.int64))
-    i = np.zeros_like(v)
-    top = np.full(v.shape, -FAR)
-    high = near(unit.high) << fraction
-    for t in range(steps):
-        now = bias[t] if bias.ndim == 2 else bias
-        drive = near(high + now.astype(np.int64))
-        if synapse is not None:
-            i = near((synapse(i) if isinstance(synapse, Decay) else i) + drive)
-            drive = i
-        v = near((leak(v) if leak is not None else v) + drive)
-        top = np.maximum(top, v)
-    return top.astype(np.float64)
 
 
 def pattern_rule(

@@ -8,6 +8,7 @@ one integer unit of its weighted sum, so only threshold, reset_by, bias and v_in
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class QuantizeReport:
     accuracy_integer: float | None = None
     evaluated: int = 0
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
 
@@ -127,9 +128,10 @@ def quantize(
 
     Parameters
     ----------
-    network : FloatNetwork
+    network : FloatNetwork, or what has one: Imported, Run
     calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Images as ``sterna.run`` takes them; the first 256 are used.
+        Images as ``sterna.run`` takes them, also (images, labels) or an image set; the first 256
+        are used.
     name : str
         Of the integer network.
     fraction_bits : mapping of str to int, optional
@@ -154,7 +156,9 @@ def quantize(
     UsageError
         Images do not fit.
     """
-    images, fraction_bits, evaluate, leak_tolerance = check_arguments(
+    if fraction_bits is None:  # what training chose
+        fraction_bits = getattr(network, "fraction_bits", None)
+    network, images, fraction_bits, evaluate, leak_tolerance = check_arguments(
         network, calibration, name, fraction_bits, evaluate, leak_tolerance
     )
     network = plain_input(network)

@@ -24,10 +24,11 @@ from sterna.gen.quantize.float_network import (
     Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
-from sterna.gen.quantize.ties import InUnits, in_units, ranks, tie_width
+from sterna.gen.quantize.ties import InUnits, in_units, levels_of, ranks, tie_width
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import NetworkError
-from sterna.golden.step import State, Step
+from sterna.golden.rule import step_of
+from sterna.golden.step import State
 
 __all__ = [
     "Worth",
@@ -171,13 +172,11 @@ def scan_real(
     the membrane of each step, before it resets.
     """
     cols = lambda p: np.broadcast_to(np.asarray(p, np.float64), x.shape[2])  # noqa: E731
-    threshold = cols(node.threshold)
-    back = threshold if node.reset_by is None else cols(node.reset_by)
+    levels = {name: cols(value) for name, value in levels_of(node).items()}
     bias = np.asarray(0.0 if node.bias is None else node.bias, np.float64)
     bias = bias if bias.ndim == 2 else cols(bias)
-    tie = tie_width(threshold, unit=np.inf)
-    constants = InUnits(threshold, back, cols(node.v_init), bias, tie)
-    return _scan(x, constants, node, steps, potentials)
+    tie = tie_width(levels["threshold"], unit=np.inf)
+    return _scan(x, InUnits(levels, bias, tie), node, steps, potentials)
 
 
 def _scan(
@@ -189,18 +188,16 @@ def _scan(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``scan_real`` with the layer's constants, all in the same units."""
     cols = lambda p: p.reshape(-1, 1, 1)  # noqa: E731
-    factor = lambda f: lambda register: float(f) * register  # noqa: E731
     level = cols(c.threshold + c.tie if node.strict else c.threshold - c.tie)
-    step = Step(
+    step = step_of(
+        vars(node) | c.levels,
         np.where,
-        node.reset,
         lambda u: u > level if node.strict else u >= level,
-        cols(c.back),
-        factor(node.leak),
-        None if node.synapse is None else factor(1.0 if node.synapse == "ramp" else node.synapse),
+        cols,
+        lambda register, factor: factor * register,
     )
     shape = x.shape[1:]
-    state = State(np.zeros(shape) + cols(c.start), 0.0, np.zeros(shape, bool))
+    state = State(np.zeros(shape) + cols(c.levels["v_init"]), 0.0, np.zeros(shape, bool))
     fired = np.zeros((steps, *shape), np.uint8)
     for t in range(steps):
         drive = x[t if len(x) > 1 else 0] + cols(c.bias[t] if c.bias.ndim == 2 else c.bias)

@@ -16,7 +16,9 @@ from sterna.gen.quantize.float_network import (
     FloatNeurons,
     FloatReadout,
 )
+from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.errors import NetworkError
+from sterna.golden.rule import LEVELS
 
 __all__ = [
     "TIE",
@@ -26,6 +28,7 @@ __all__ = [
     "bias_in_start",
     "bias_in_threshold",
     "is_whole",
+    "levels_of",
     "ranks",
     "snap",
     "tie_width",
@@ -57,7 +60,7 @@ def is_whole(a: np.ndarray) -> bool:
 
 def bias_in_start(node: FloatNeurons) -> bool:
     """True where all steps' biases may be added before t = 0: a membrane that only sums."""
-    plain = node.leak == 1.0 and node.synapse is None
+    plain = not carried(type(node), vars(node))
     return isinstance(node, FloatReadout) and node.mode == "membrane" and plain
 
 
@@ -67,22 +70,35 @@ def bias_in_threshold(node: FloatNeurons, steps: int) -> bool:
     if isinstance(node, FloatReadout) and node.mode != "count":
         return False
     alone = steps == 1 or (node.leak == 0.0 and np.ndim(node.bias) < 2)
-    return alone and node.synapse in (None, 0.0) and node.reset != "none"
+    plain = carried(type(node), vars(node)) <= {"leak", "synapse"} and node.synapse in (None, 0.0)
+    return alone and plain and node.reset != "none"
 
 
 @dataclass(frozen=True)
 class InUnits:
     """Constants of a neuron layer per channel (O,) in units of its sum, float64, snapped.
 
-    ``bias`` (O,) or (T,O), zero where it moved into ``threshold`` or ``start``; ``tie``: how far
-    from its threshold a membrane still is on it.
+    levels: by the rule's names, those that the node has, but the bias. bias: (O,) or (T,O), zero
+    where it moved into the threshold or v_init. tie: how far from its threshold a membrane still is
+    on it.
     """
 
-    threshold: np.ndarray
-    back: np.ndarray
-    start: np.ndarray
+    levels: dict[str, np.ndarray]
     bias: np.ndarray
     tie: np.ndarray
+
+    @property
+    def threshold(self) -> np.ndarray:
+        return self.levels["threshold"]
+
+
+def levels_of(node: FloatNeurons) -> dict[str, Any]:
+    """The levels that a node has by the rule's names, real, but the bias; reset_by is the
+    threshold where nothing else is said."""
+    found = {name: getattr(node, name) for name in LEVELS if name != "bias"}
+    if found["reset_by"] is None:
+        found["reset_by"] = found["threshold"]
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def in_units(node: FloatNeurons, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
@@ -101,20 +117,22 @@ def in_units(node: FloatNeurons, size: np.ndarray, offset: np.ndarray, steps: in
         return found
 
     own = 0.0 if node.bias is None else np.asarray(node.bias, np.float64)
-    bias, start, real = (offset + own) * per, units(node.v_init), units(node.threshold)
-    back = real if node.reset_by is None else units(node.reset_by)
+    levels = {name: units(value) for name, value in levels_of(node).items()}
+    bias, start, real = (offset + own) * per, levels["v_init"], levels["threshold"]
     none = np.zeros_like(start)
     largest = np.abs(real)
     if bias_in_start(node):
         total = bias.sum(0) if bias.ndim == 2 else bias * steps
-        start, bias = snap(start + total, np.maximum(np.abs(start), np.abs(total))), none
+        largest_start = np.maximum(np.abs(start), np.abs(total))
+        levels["v_init"], bias = snap(start + total, largest_start), none
     elif bias_in_threshold(node, steps):
         added, left = bias[0] if bias.ndim == 2 else bias, start * node.leak
         largest = np.max([largest, np.abs(added), np.abs(left)], axis=0)
-        real = back = real - added - left
-        start = bias = none
-    real = snap(real, largest)
-    return InUnits(real, snap(back), snap(start), snap(bias), tie_width(largest))
+        levels["threshold"] = levels["reset_by"] = real - added - left
+        levels["v_init"] = bias = none
+    real = snap(levels.pop("threshold"), largest)
+    levels = {"threshold": real} | {name: snap(a) for name, a in levels.items()}
+    return InUnits(levels, snap(bias), tie_width(largest))
 
 
 def ranks(v: np.ndarray, exact: bool = False) -> np.ndarray:

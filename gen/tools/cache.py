@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ class Cache:
         return place
 
     @contextlib.contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
+    def _lock(self, key: str) -> Generator[None]:
         # One lock file a key, never removed: removing it would let two holders in.
         with (self.folder / f"{key}.lock").open("ab") as handle:
             flock.lock(handle, wait=True)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 __all__ = ["end_group", "guard_amaranth", "watched"]
@@ -29,7 +29,7 @@ def _shell() -> str | None:
 
 
 @contextlib.contextmanager
-def watched(argv: Sequence[str]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+def watched(argv: Sequence[str]) -> Generator[tuple[list[str], dict[str, Any]]]:
     """(words, arguments) for ``subprocess.Popen`` of a program that does not outlive this process;
     wait for it inside the block. FileNotFoundError: there is no such program."""
     shell = _shell()

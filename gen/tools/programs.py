@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -297,7 +297,7 @@ class Stop:
                 end_group(process)
 
     @contextlib.contextmanager
-    def watch(self, process: "subprocess.Popen[str]") -> Iterator[None]:
+    def watch(self, process: "subprocess.Popen[str]") -> Generator[None]:
         with self._lock:
             self._running.add(process)
             if self._ended:
@@ -310,7 +310,7 @@ class Stop:
 
 
 @contextlib.contextmanager
-def _room(tool: Tool, stop: Stop) -> Iterator[None]:
+def _room(tool: Tool, stop: Stop) -> Generator[None]:
     """While a heavy program runs. The first run of one of YoWASP compiles it, alone."""
     if not tool.heavy:
         yield

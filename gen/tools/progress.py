@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TextIO
 
 __all__ = ["Progress"]
@@ -24,7 +24,7 @@ class Progress:
         self._out = out
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> Generator[None]:
         """One step: its name at the start, its seconds at the end (also when it fails)."""
         self.done += 1
         self.total = max(self.total, self.done)

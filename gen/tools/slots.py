@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from sterna.golden import flock
@@ -71,7 +71,7 @@ def _memory() -> int:
 
 
 @contextlib.contextmanager
-def slot(folder: Path, ended: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def slot(folder: Path, ended: Callable[[], bool] = lambda: False) -> Generator[None]:
     """Hold one of the slots, whose lock files are in ``folder``, while the block runs.
 
     ``ended``: asked while it waits; where it says True, the wait ends with InterruptedError.
@@ -123,7 +123,7 @@ def _say_waiting(count: int) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path, ended: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def exclusive(path: Path, ended: Callable[[], bool] = lambda: False) -> Generator[None]:
     """Hold the lock ``path`` between processes (and threads) while the block runs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -59,7 +60,7 @@ def filled_spec(
     return replace(spec, weights_id=int(weights_id(network)[:16], 16), rom_crc=crc)
 
 
-def verilog_text(top: wiring.Component, name: str) -> str:
+def verilog_text(top: "wiring.Component[Any]", name: str) -> str:
     """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
     # Only here: what reads specifications needs no backend. A system Yosys would change the text
     # with its version.

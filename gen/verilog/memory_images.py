@@ -12,7 +12,7 @@ from sterna.gen.design.design import Design
 from sterna.gen.design.fixed_widths import check_widths
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
-from sterna.gen.design.specs import declared_values
+from sterna.gen.design.specs import declared_ranges, declared_values
 from sterna.golden.errors import DesignError
 from sterna.golden.files import structure_id, structure_text, weights_id
 from sterna.golden.names import params_name, weights_name
@@ -60,18 +60,24 @@ def check_ranges(network: Network, design: Design) -> None:
         if core.op != "conv" or core.ranges is None:
             continue
         target = network.neuron(core.target)
+        found = declared_values(target.rule)
+        for name in sorted(set(declared_ranges(target.rule)) - set(core.ranges)):
+            what = "differs from the threshold" if name == "reset_by" else "is given"
+            raise DesignError(
+                f"node '{core.target}': {name} {what}, but the design was built without it; fold "
+                "the network anew"
+            )
         for name, (lo, hi) in core.ranges.items():
-            a = declared_values(target.rule, name)
+            if (a := found.get(name)) is None:
+                raise DesignError(
+                    f"node '{core.target}': has no {name}, which the design was built with; fold "
+                    "the network anew"
+                )
             if a.min() < lo or a.max() > hi:
                 raise DesignError(
                     f"node '{core.target}': {name} {int(a.min())} .. {int(a.max())} is outside the "
                     f"declared range {lo} .. {hi}; fold the network anew"
                 )
-        if "reset_by" not in core.ranges and not target.rule.resets_by_threshold:
-            raise DesignError(
-                f"node '{core.target}': reset_by differs from the threshold, but the design was "
-                "built without it; fold the network anew"
-            )
 
 
 def check_same_structure(network: Network, built: Network) -> None:

@@ -12,13 +12,9 @@ from sterna.golden import values
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import check_name, show
 
-__all__ = ["LATER", "Made", "Node", "Shape", "StreamNode"]
+__all__ = ["Made", "Node", "Shape", "StreamNode"]
 
 Shape = tuple[int, int, int]
-
-
-LATER = {"later": True}
-"""Of a field that came after the first files: network.json has it where it is not the default."""
 
 
 class Made(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 from sterna.golden import values
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
-from sterna.golden.nodes.node import LATER, Made, Node, StreamNode
+from sterna.golden.nodes.node import Made, Node, StreamNode
 from sterna.golden.rule import MAX_SHIFT
 
 __all__ = ["CODINGS", "MERGE_OPS", "POOL_OPS", "Input", "Merge", "Pool"]
@@ -106,7 +106,7 @@ class Pool(StreamNode):
     mode: str
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = cast("tuple[int, int]", None)
-    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), metadata=LATER)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

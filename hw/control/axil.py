@@ -86,7 +86,7 @@ class AxiLiteSlave(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         bus = self.bus
         # One beat of each channel is held until its request has been answered.

@@ -121,7 +121,7 @@ class ControlPlane(wiring.Component):
             members |= {"chain_o": Out(Chain), "chain_i": In(Chain)}
         super().__init__(members)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         slave = m.submodules.slave = AxiLiteSlave(ADDRESS_BITS)
         # A memory for the counters takes less than flip-flops where it is LUT RAM.

@@ -2,7 +2,7 @@
 
 __all__ = ["Counter", "ImageCounters", "counter_members"]
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ class Counter(wiring.Component):
         self.width, self.first = width, first
         super().__init__({"event": In(1), "clear": In(1), "value": Out(width)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         # The carry out stops the count: no wide comparison in front of the adder.
         count = Signal(self.width + 1, init=self.first)
@@ -73,10 +73,10 @@ class ImageCounters(wiring.Component):
             members["stalls"] = Out(data.ArrayLayout(width, cores))
         super().__init__(members)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
 
-        def count(name, event, value, first=0):
+        def count(name: str, event: Value, value: Signal, first: int = 0) -> Counter:
             counter = m.submodules[name] = Counter(len(value), first)
             m.d.comb += [counter.event.eq(event), counter.clear.eq(self.clear)]
             m.d.comb += value.eq(counter.value)

@@ -60,7 +60,7 @@ class RegisterDecoder(wiring.Component):
             members |= {"late_value": In(32), "late_ready": In(1)}
         super().__init__(members)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         # One flip-flop a register tells that it is meant: a case over the address cost 1.3 to
         # 1.6 times the LUT4s (benchmarks/control_size.py).

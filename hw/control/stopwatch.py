@@ -40,7 +40,7 @@ class Stopwatch(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         # Clocks since the last turn, and whether the running row still has those of another time;
         # then the same as they were at the last stop.

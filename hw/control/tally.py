@@ -74,7 +74,7 @@ class Tally(wiring.Component):
         """Of 'image_clocks', 'images', 'total_clocks', 'dropped', or of 'stalls' of a core."""
         return len(_ROWS) + core if name == "stalls" else _ROWS.index(name)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         # Whose turn it is, as a number and as a bit each; and in the first turns rows become zero.
         turn, turns = counter_of(self.rows, name="turn"), Signal(self.rows, init=1)

@@ -136,7 +136,7 @@ class Accumulator(wiring.Component):
             heads.append(_extend(head, self.width))
         return heads
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         done = Signal()
         m.d.sync += done.eq(self.valid & (self.last if self.words != 1 else 1))
@@ -228,7 +228,7 @@ class StepFeeder(wiring.Component):
         names = [f"store_{n}" for n in range(banks)] if banks > 1 else ["store"]
         return {name: MemoryShape(bits, groups, "comb") for name in names}
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         pulse, values = self._joined(m) if self.parts > 1 else (self.ready_z, self._plain())
         if self.pool is not None:

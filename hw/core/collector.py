@@ -53,7 +53,7 @@ class BeatCollector(wiring.Component):
         depth = BeatCollector.depth_of(edge, visits)
         return inside("fifo", Fifo.memories_of(edge.width, depth))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         e = self.edge
         m.submodules.fifo = fifo = Fifo(e.width, self.depth_of(e, self.visits))
@@ -143,7 +143,7 @@ class WordSerializer(wiring.Component):
         depth = WordSerializer.depth_of(visits, turns)
         return inside("fifo", Fifo.memories_of(count * width, depth))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.depth_of(self.visits, self.turns)
         m.submodules.fifo = fifo = Fifo(self.count * self.width, depth)

@@ -27,7 +27,7 @@ class Credit(wiring.Component):
         some = Out(1, init=int(self.start > 0))  # pyright: ignore[reportCallIssue]
         super().__init__({"take": In(1), "give": In(1), "some": some})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         left = Signal(range(self.count + 1), init=self.start)
         # ``take`` comes late in a clock: it only decides whether the count moves.

@@ -62,7 +62,7 @@ class Front(wiring.Component):
             ports["ready"] = Out(1)
         super().__init__(ports)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m, s = Module(), self.spec
         walker = m.submodules.walker = self.walker
         m.submodules.buffer = self.buffer

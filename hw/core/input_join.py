@@ -144,7 +144,7 @@ class SumQueue(wiring.Component):
         depth = SumQueue.depth_of(front, visits)
         return inside("fifo", Fifo.memories_of(front.pe * front.z_width, depth))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = self.depth_of(self.front, self.visits)
         m.submodules.fifo = fifo = Fifo(len(self.x), depth)
@@ -202,7 +202,7 @@ class ShortcutQueue(wiring.Component):
         depth = ShortcutQueue.depth_of(spec, visits)
         return inside("fifo", Fifo.memories_of(spec.edge.width, depth))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         edge, steps = self.spec.edge, self.spec.beat_steps
         depth = self.depth_of(self.spec, self.visits)

@@ -74,7 +74,7 @@ class LaneTurns(wiring.Component):
         begin = 1 + arrivals[0 if held else -1]
         return tuple(range(begin, begin + turns * len(arrivals)))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         step, turn = counter_of(self.steps, name="step"), counter_of(self.turns, name="turn")
         running = Signal()

@@ -95,7 +95,7 @@ class LineBuffer(wiring.Component):
             f"bank_{row}_{column}": bank for row in range(g.rows) for column in range(g.columns)
         }
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         g, memories = self.geometry, self.memories_of(self.geometry)
         banks: list[list[Memory]] = []

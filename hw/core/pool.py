@@ -126,7 +126,7 @@ class SpikingPool(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         s, g = self.spec, self.spec.geometry
         m.submodules.walker = walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
@@ -230,7 +230,7 @@ class LargestSums(wiring.Component):
         """Of ``bits`` bits a pulse."""
         return {} if turns <= REGISTER_TURNS else {"memory": MemoryShape(bits, turns, "comb")}
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         turn = counter_of(self.turns, name="turn")
         step = self.ready_z & (turn == self.turns - 1)

@@ -68,7 +68,7 @@ class ScanBanks(wiring.Component):
         keeps its row in a register unless there is only one."""
         return WeightMemory.latency + int(banks > 1 and rows > 1)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         late = WeightMemory.latency
         size = self.pe * self.x_width

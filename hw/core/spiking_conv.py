@@ -91,7 +91,7 @@ class SpikingConv(wiring.Component):
             ports["ready"] = Out(1)
         super().__init__(ports)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         s, main = self.spec, self.fronts[0]
         for n, front in enumerate(self.fronts):

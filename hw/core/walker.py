@@ -74,7 +74,7 @@ class Walker(wiring.Component):
             | {f"index_{p.name}": Out(range(max(p.count, 2))) for p in self.loops}
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         counters = [Signal(range(max(n, 2)), name=f"count_{k}") for k, n in enumerate(self.sizes)]
         at_last = Signal(len(self.sizes))
@@ -84,9 +84,9 @@ class Walker(wiring.Component):
         for k in range(len(self.sizes)):
             m.d.comb += inner_last[k].eq(at_last[k + 1 :].all())
         ready = self.go & self.rows_ok
+        pause = Signal(range(self.pause + 1))
+        rested = Signal(init=1)
         if self.pause:
-            pause = Signal(range(self.pause + 1))
-            rested = Signal(init=1)
             ready &= rested
             with m.If(pause != 0):
                 m.d.sync += pause.eq(pause - 1)

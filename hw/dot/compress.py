@@ -89,9 +89,9 @@ class DotProduct(wiring.Component):
         self.offset = lanes_max if self.ternary else 0
         width = (2 * lanes_max if self.ternary else lanes_max).bit_length()
         self.sum_shape: Shape = unsigned(width)
-        self._tree = plan(self._heights(), width, family, masked=True)
-        self._pop_tree = plan([simd] * self.group, width, family, masked=False)
-        self.latency = max(self._tree.latency, self._pop_tree.latency if self.pops else 0)
+        self.tree = plan(self._heights(), width, family, masked=True)
+        self.pop_tree = plan([simd] * self.group, width, family, masked=False)
+        self.latency = max(self.tree.latency, self.pop_tree.latency if self.pops else 0)
         ports = {
             "act": In(self.act_lanes * tp),
             "weight": In(pe * simd * self.weight_bits),
@@ -137,7 +137,7 @@ class DotProduct(wiring.Component):
         masked = self._spikes(lane, plane) & weights
         return ~masked if negative else masked
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         leaves: list[list[Value]] = [[] for _ in range(self.group + 1)]
         for plane in range(self.group):
@@ -145,7 +145,7 @@ class DotProduct(wiring.Component):
                 counted = count_bits([self._half_lane(*half, plane) for half in group])
                 for j, digit in enumerate(counted):
                     leaves[plane + j].append(digit)
-        m.d.comb += self.sum.eq(self._output(m, self._tree, leaves, "sum"))
+        m.d.comb += self.sum.eq(self._output(m, self.tree, leaves, "sum"))
         if self.pops:
             # Popcount of the spikes themselves, once for all PEs (for each PE when depthwise).
             trees = self.pops * self.sums
@@ -153,7 +153,7 @@ class DotProduct(wiring.Component):
                 [self._spikes(lane, plane)[:trees] for lane in range(self.simd)]
                 for plane in range(self.group)
             ]
-            m.d.comb += self.pop.eq(self._output(m, self._pop_tree, spikes, "pop"))
+            m.d.comb += self.pop.eq(self._output(m, self.pop_tree, spikes, "pop"))
         return m
 
     def _output(self, m: Module, tree: TreePlan, leaves: list[list[Value]], name: str) -> Value:

@@ -198,7 +198,7 @@ class ConstantDot(wiring.Component):
         at = [(j * self.group + plane) * self.act_lanes + lane for j in range(self.sums)]
         return Cat(self.act[n] for n in at)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         triples = [self._triple(m, n) for n in range(len(self.plan.triples))]
         lanes: dict[int, list[Value]] = {}

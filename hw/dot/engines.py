@@ -106,10 +106,10 @@ class Constant(Engine):
             )
         return {"row": weights[0], "width": width}
 
-    def memory(self, *_: Any) -> None:
+    def memory(self, *_: Any, **__: Any) -> None:
         return None
 
-    def memories(self, *_: Any) -> Memories:
+    def memories(self, *_: Any, **__: Any) -> Memories:
         return {}
 
 

@@ -93,7 +93,7 @@ class Expander(wiring.Component):
         table = s.block * s.lanes + _LATENCY + (1 << s.lanes)
         return s.rows * s.blocks * (s.groups * table + 1) + s.segments + 3
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         s = self.shape
         walking, dirty = Signal(), Signal(init=1)

@@ -202,7 +202,7 @@ class TablesDot(wiring.Component):
                     heights[k + digit] += 1
         return heights[: self._tree_width]
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         entries, corrections = self._tables(m)
         digits = build(m, self.tree, self._leaves(entries), "sum", self.pe * self.sums)

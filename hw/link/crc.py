@@ -43,7 +43,7 @@ class SerialCrc(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         byte, left, drains, feedback = Signal(8), Signal(3), Signal(), Signal()
         # The register is kept inverted, as it is read: it begins with zeros.

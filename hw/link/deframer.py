@@ -1,6 +1,6 @@
 """From bytes of the line to accepted frames: COBS, CRC, session, order, and room."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -95,7 +95,7 @@ class Deframer(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = SerialCrc()
         # The end of a frame takes three clocks: compare, judge, close.
@@ -146,7 +146,7 @@ class Deframer(wiring.Component):
         )
         return m
 
-    def _fields(self, m: Module, put, header, place: Signal, byte: Signal):
+    def _fields(self, m: Module, put: Value, header: Value, place: Signal, byte: Signal):
         """Fields of the header of the frame that comes in; returns (kind without version, the
         version is ours, session, seq is the one expected, bit RESET of a HELLO)."""
         kind, known, session = Signal(4), Signal(), Signal(16)
@@ -168,17 +168,17 @@ class Deframer(wiring.Component):
     def _judge(
         self,
         m: Module,
-        whole,
-        judging,
-        kind,
-        known,
-        session,
-        expected,
-        resets,
-        hello,
-        accept,
-        opens,
-        lost,
+        whole: Value,
+        judging: Value,
+        kind: Value,
+        known: Value,
+        session: Value,
+        expected: Value,
+        resets: Value,
+        hello: Value,
+        accept: Value,
+        opens: Value,
+        lost: Value,
     ) -> None:
         """What a frame whose end has come is good for."""
         good, ours = Signal(), Signal()
@@ -221,7 +221,18 @@ class Deframer(wiring.Component):
             ]
 
     def _queue(
-        self, m: Module, put, byte, kind, header, place, judging, closing, accept, opens, lost
+        self,
+        m: Module,
+        put: Value,
+        byte: Value,
+        kind: Value,
+        header: Value,
+        place: Value,
+        judging: Value,
+        closing: Value,
+        accept: Value,
+        opens: Value,
+        lost: Value,
     ) -> None:
         """The memory of frames. A frame is written behind the queue's end, its length last."""
         m.submodules.memory = memory = Memory(shape=8, depth=self.buffer, init=[])

@@ -2,7 +2,7 @@
 a new session begins with.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -84,7 +84,7 @@ class Executor(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.image = image = _ImageBeats(self.image_bytes, self.axis_width)
         wiring.connect(m, image.axis, wiring.flipped(self.axis))
@@ -117,7 +117,7 @@ class Executor(wiring.Component):
             self._sessions(m, s, image)
         return m
 
-    def _body(self, m: Module, s: "_Frame", ready=1) -> None:
+    def _body(self, m: Module, s: "_Frame", ready: Value | int = 1) -> None:
         """A state that takes the body's bytes ends with it, or with the session."""
         m.d.comb += s.wants.eq((s.left != BODY_END) & ready)
         with m.If(self.flush):
@@ -306,7 +306,7 @@ class _ImageBeats(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         axis = self.axis
         beat, lane = counter_of(self.beats), counter_of(self.lanes)  # beats taken, bytes put

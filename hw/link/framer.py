@@ -1,5 +1,7 @@
 """From contents to frames on the line: CRC and COBS, built in a memory while another one leaves."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -43,7 +45,7 @@ class Framer(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.crc = crc = SerialCrc()
         m.submodules.memory = memory = Memory(shape=8, depth=512, init=[])
@@ -105,7 +107,7 @@ class Framer(wiring.Component):
         )
         return m
 
-    def _send(self, m: Module, write, read, full: Signal, emptied: Signal) -> Signal:
+    def _send(self, m: Module, write: Any, read: Any, full: Signal, emptied: Signal) -> Signal:
         """Sends full halves in turn, up to their zero; returns which one."""
         at, half, fetched = Signal(8), Signal(), Signal()
         m.d.comb += [

@@ -95,7 +95,7 @@ class Link(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         spec, flipped = self.spec, wiring.flipped
         deframer, framer = Deframer(spec.buffer), Framer()

@@ -1,6 +1,6 @@
 """Results that wait for the host: a ring that keeps each until the host has said that it has it."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -94,7 +94,7 @@ class Results(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=32, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port()
@@ -127,7 +127,7 @@ class Results(wiring.Component):
             m.d.sync += [word.eq(0), mid.eq(0), used.eq(0), self.made.eq(0)]
         return m
 
-    def _address(self, answer, place: Signal, number: Signal, word: Signal):
+    def _address(self, answer: Value, place: Signal, number: Signal, word: Signal):
         slot = number[: (self.slots - 1).bit_length()]
         # Slots take a power of two words each, so that an address is no sum.
         return Mux(answer, self.depth - ANSWER_PART | place, Cat(word, slot))

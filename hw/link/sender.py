@@ -80,7 +80,7 @@ class Sender(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         identity, ack, answer = Signal(), Signal(), Signal()
         kind, place, idle = Signal(4), Signal(8), Signal()

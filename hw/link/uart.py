@@ -52,7 +52,7 @@ class UartReceiver(wiring.Component):
         rx = In(1, init=1)  # pyright: ignore[reportCallIssue]
         super().__init__({"rx": rx, "o": Out(stream.Signature(8))})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         line = synchronized(m, self.rx, "uart", "line", init=1)
         timer, left = Signal(range(self.divisor)), Signal(4)
@@ -103,7 +103,7 @@ class UartTransmitter(wiring.Component):
         tx = Out(1, init=1)  # pyright: ignore[reportCallIssue]
         super().__init__({"i": In(stream.Signature(8)), "tx": tx})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # A byte is asked for by a toggle, and has been taken when the other one has followed.
         asks, took, asking = Signal(), Signal(), Signal()

@@ -187,7 +187,7 @@ class ChainNode(wiring.Component):
             levels, ways = levels + 1, -(-ways // _WAYS)
         return self.row_latency + levels
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         bits = self.banks.bits
         coming = self.chain_i.word

@@ -73,7 +73,7 @@ class ChainMaster(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         crc = m.submodules.crc = CRC32_ISO_HDLC(data_width=_CRC_BITS).create()
         m.d.comb += [self.crc.eq(crc.crc), crc.data.eq(self.rdata[:_CRC_BITS])]

@@ -92,7 +92,7 @@ class WeightMemory(wiring.Component):
         widths = enumerate(MemoryBanks(depth, width).widths)
         return {f"bank_{k}": MemoryShape(w, rows, "bank", style) for k, w in widths}
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         # Without the common reset the register may move into the block.
         output = Signal(self.width, reset_less=True)

@@ -71,7 +71,7 @@ class WordAssembler(wiring.Component):
             | ({"again": In(1), "group": In(1)} if again else {})
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         row = Signal.like(self.addr)
         # Bit k: the fetch of k + 1 clocks ago.

@@ -1,6 +1,7 @@
 """The AXI4-Stream ends of a network: packets of images in, packets of results out."""
 
 from math import gcd
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
@@ -139,7 +140,7 @@ class ImageInput(wiring.Component):
         canonical = canonical_edge(edge, pixels, axis_width)
         return out | inside("gearbox", gear_memories(canonical, edge))
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.gear = gear = BitGearbox(self.axis_width, self.canonical.width, self.bits)
         m.submodules.flags = flags = Fifo(FLAG_BITS, self.in_flight)
@@ -280,7 +281,7 @@ class ResultOutput(wiring.Component):
     def memories_of(classes: int, bits: int) -> Memories:
         return {"memory": MemoryShape(bits, 2 * classes, "window")}
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         n = self.classes
         index_bits = max(1, ceil_log2(n))
@@ -319,7 +320,9 @@ class ResultOutput(wiring.Component):
         self._send(m, full, emptied, winner, read, buffer)
         return m
 
-    def _send(self, m: Module, full: Signal, emptied: Signal, winner, read, buffer) -> None:
+    def _send(
+        self, m: Module, full: Signal, emptied: Signal, winner: list[Signal], read: Any, buffer: Any
+    ) -> None:
         n = self.classes
         bank, sending, index, end, go = Signal(), Signal(), counter_of(n), Signal(), Signal()
         header, logit, at = Signal(32), Signal(signed(32)), counter_of(2 * n)

@@ -65,7 +65,7 @@ class BitGearbox(wiring.Component):
             return Join(self.w_in, self.w_out // self.w_in)
         return None
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         step = self.slicer()
         if step is None:

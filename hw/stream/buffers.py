@@ -1,5 +1,7 @@
 """Small stream buffers without a combinational path: of one and two registers, and a FIFO."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -18,7 +20,7 @@ def step_counter(m: Module, counter: Signal, period: int) -> None:
         m.d.sync += counter.eq(Mux(counter == period - 1, 0, counter + 1))
 
 
-def counter_of(period: int, **kwargs) -> Signal:
+def counter_of(period: int, **kwargs: Any) -> Signal:
     """A register for 0 to ``period - 1``, never of zero bits: Verilog has no such vectors."""
     return Signal(range(max(period, 2)), **kwargs)
 
@@ -44,7 +46,7 @@ class Buffer(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         front, back = Signal(self.width, name="front"), Signal(self.width, name="back")
         front_valid = Signal()
@@ -70,7 +72,7 @@ class Slot(Buffer):
     """A Buffer of one register, at half rate: one beat in two clocks, all outputs still flip-flops
     or their inverse."""
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         full, payload = Signal(), Signal(self.width)
         m.d.comb += [
@@ -120,7 +122,7 @@ class Fifo(wiring.Component):
     def memories_of(width: int, depth: int) -> Memories:
         return {"memory": MemoryShape(width, depth, "comb")}
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = self.memories_of(self.width, self.depth)["memory"].make()
         write = memory.write_port()

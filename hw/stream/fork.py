@@ -42,7 +42,7 @@ class Fork(wiring.Component):
         """The branches, in order."""
         return [getattr(self, f"o_{k}") for k in range(self.branches)]
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.buffer = buffer = Buffer(self.width)
         wiring.connect(m, wiring.flipped(self.i), buffer.i)

@@ -1,5 +1,6 @@
 """The way of a gearbox from edge to edge: its steps, their clocks and what they keep."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 from math import gcd, lcm
@@ -114,7 +115,7 @@ def planes_meet(planes: int, a: int, b: int) -> bool:
     return max(a, b) % min(a, b) == 0 or max(a, b) == planes
 
 
-def _ways(a: int, b: int, whole: int, meet) -> list[list[int]]:
+def _ways(a: int, b: int, whole: int, meet: Callable[[int, int, int], bool]) -> list[list[int]]:
     """Values from ``a`` (left out) to ``b``, each next one a single step away."""
     if a == b:
         return [[]]

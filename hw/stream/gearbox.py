@@ -1,5 +1,7 @@
 """Changes the lanes and planes of a beat: where two cores with different foldings meet."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -74,7 +76,7 @@ class PlaneStep(_Step):
         last = dst.plane_beats - (src.plane_beats - 1) * parts
         return Cut(dst.width, parts, period=src.plane_beats, last=last)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         slicer = self.slicer()
         if isinstance(slicer, Join):
@@ -116,7 +118,7 @@ class LaneSplit(_Step):
         period = src.groups if src.plane_beats == 1 else 1
         return Cut(self.dst.width, parts, period=period, last=self.last)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         src, dst, parts = self.src, self.dst, self.parts
         lanes = [j * dst.lanes + lane for j in range(parts) for lane in range(dst.lanes)]
@@ -195,7 +197,7 @@ class LaneMerge(_Step):
         period = self.dst.groups if src.plane_beats == 1 else 1
         return Join(src.width, parts, period=period, last=self.last)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         src, dst, parts = self.src, self.dst, self.parts
         order = [
@@ -283,7 +285,7 @@ class Gearbox(wiring.Component):
         self.storage_bits = storage_bits(self.path)
         super().__init__({"i": In(src.signature), "o": Out(dst.signature)})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         source = flipped(self.i)
         for k, step in enumerate(gear_steps(self.src, self.dst)):
@@ -311,7 +313,7 @@ def _step(a: Edge, b: Edge) -> PlaneStep | LaneSplit | LaneMerge:
     return LaneSplit(a, b) if a.lanes > b.lanes else LaneMerge(a, b)
 
 
-def _passed(sink: stream.Interface, source: stream.Interface, payload) -> list:
+def _passed(sink: stream.Interface, source: stream.Interface, payload: Value) -> list[Any]:
     """Connect two streams with the payload rewired on the way (shorter: cut, longer: zeros)."""
     return [
         sink.payload.eq(payload),

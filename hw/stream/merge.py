@@ -1,6 +1,6 @@
 """Where skips end: spike streams added, joined bit by bit, or laid side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_, or_
@@ -141,7 +141,7 @@ class SpikingMerge(wiring.Component):
         """The inputs, in order."""
         return [getattr(self, f"i_{k}") for k in range(len(self.spec.inputs))]
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         streams: list[stream.Interface] = []
         for k, (port, edge) in enumerate(zip(self.inputs, self.spec.inputs)):
@@ -235,5 +235,5 @@ def _chosen(turn: Signal, values: Sequence[Value]) -> Value:
     return reduce(or_, (Mux(turn[k], value, 0) for k, value in enumerate(values)))
 
 
-def _list(values) -> str:
+def _list(values: Iterable[object]) -> str:
     return ", ".join(str(value) for value in values)

@@ -86,7 +86,7 @@ class SkipFifo(wiring.Component):
             members["limit"] = In(range(depth + 1))
         super().__init__(members)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         room = Signal()
         put, take = Signal(name="put"), Signal(name="take")

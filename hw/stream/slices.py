@@ -18,6 +18,23 @@ def _check(width: int, parts: int, period: int, last: int) -> None:
         )
 
 
+def _place(m: Module, moved: "Cut | Join") -> tuple[Signal, Signal, Signal | None]:
+    """(number of a slice in its beat, whether it is the beat's last, number of the beat in its
+    period where beats differ); the caller steps them."""
+    index = counter_of(moved.parts, name="index")
+    final = Signal(name="final")
+    if moved.last == moved.parts:
+        m.d.comb += final.eq(index == moved.parts - 1)
+        return index, final, None
+    beat = counter_of(moved.period, name="beat")
+    short = Signal(name="short")
+    m.d.comb += [
+        short.eq(beat == moved.period - 1),
+        final.eq(index == Mux(short, moved.last - 1, moved.parts - 1)),
+    ]
+    return index, final, beat
+
+
 class Cut(wiring.Component):
     """Cuts every beat into ``parts`` slices of ``width`` bits, lowest first.
 
@@ -40,7 +57,7 @@ class Cut(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.buffer = buffer = Buffer(self.width)
         connect(m, buffer.o, flipped(self.o))
@@ -49,17 +66,8 @@ class Cut(wiring.Component):
             return m
         held = Signal(self.parts * self.width)
         busy = Signal()
-        index = counter_of(self.parts, name="index")
-        final = Signal()
-        if self.last == self.parts:
-            m.d.comb += final.eq(index == self.parts - 1)
-        else:
-            beat = counter_of(self.period, name="beat")
-            short = Signal()
-            m.d.comb += [
-                short.eq(beat == self.period - 1),
-                final.eq(index == Mux(short, self.last - 1, self.parts - 1)),
-            ]
+        index, final, beat = _place(m, self)
+        if beat is not None:
             with m.If(busy & final & buffer.i.ready):
                 step_counter(m, beat, self.period)
         # The buffer's ready is a register: so is, through logic, this one.
@@ -97,7 +105,7 @@ class Join(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.buffer = buffer = Buffer(self.width)
         connect(m, flipped(self.i), buffer.i)
@@ -107,17 +115,8 @@ class Join(wiring.Component):
         slices = [Signal(self.width, name=f"slice_{k}") for k in range(self.parts)]
         full = Signal()
         take = Signal()
-        index = counter_of(self.parts, name="index")
-        final = Signal()
-        if self.last == self.parts:
-            m.d.comb += final.eq(index == self.parts - 1)
-        else:
-            beat = counter_of(self.period, name="beat")
-            short = Signal()
-            m.d.comb += [
-                short.eq(beat == self.period - 1),
-                final.eq(index == Mux(short, self.last - 1, self.parts - 1)),
-            ]
+        index, final, beat = _place(m, self)
+        if beat is not None:
             with m.If(take & final):
                 step_counter(m, beat, self.period)
         m.d.comb += [

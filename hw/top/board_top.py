@@ -84,7 +84,7 @@ class BoardTop(wiring.Component):
         rx, tx = In(1, init=1), Out(1, init=1)  # pyright: ignore[reportCallIssue]
         super().__init__({"rx": rx, "tx": tx, "led": Out(1)})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.link = link = self.link
         m.submodules.network = ResetInserter(link.reset_network)(self.network)

@@ -184,7 +184,7 @@ class NetworkTop(wiring.Component):
                 members[f"limit_{n}"] = In(range(branch.buffer[1] + 1))
         super().__init__(members)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.image_input = self.image
         m.submodules.control = control = self.control
@@ -222,7 +222,7 @@ class NetworkTop(wiring.Component):
         wiring.connect(m, last, result.i)
         return m
 
-    def _attach(self, m: Module, prefix: str, inside, signature) -> None:
+    def _attach(self, m: Module, prefix: str, inside: Any, signature: Any) -> None:
         for name, member in signature.members.items():
             port, pin = getattr(self, f"{prefix}_{name}"), getattr(inside, name)
             m.d.comb += pin.eq(port) if member.flow == In else port.eq(pin)

@@ -1,5 +1,8 @@
 """Buffer, Fifo and SkipFifo: every word comes out once and in order, and the capacity is exact."""
 
+from collections.abc import Callable
+from typing import Any
+
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Mux, Signal, Value
 
@@ -35,7 +38,7 @@ def _row(depth: int, base: Value, offset: Value) -> Value:
     return Mux(total >= depth, total - depth, total)
 
 
-def _fifo(build, depth: int, invariants: bool = True) -> Bench:
+def _fifo(build: Callable[[], Any], depth: int, invariants: bool = True) -> Bench:
     """A FIFO over a memory read combinationally, or over shifting registers."""
     dut = build()
     kind = getattr(dut, "kind", "lutram")

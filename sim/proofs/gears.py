@@ -5,6 +5,7 @@ where it enters and compared where it must leave. Bits of pad lanes and pad plan
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Mux, Signal, Value
@@ -38,7 +39,7 @@ def _pads(edge: Edge) -> list[int]:
 class _Side:
     """One end: counts its beats and pixels, and knows where the chosen bit lies."""
 
-    def __init__(self, b: Bench, edge: Edge, stream, places: Value, name: str):
+    def __init__(self, b: Bench, edge: Edge, stream: Any, places: Value, name: str):
         moved = taken(stream)
         self.beat = counter(b, moved, edge.beats_per_pixel, f"{name}_beat")
         last = moved & (self.beat == edge.beats_per_pixel - 1)

@@ -172,7 +172,7 @@ class Bench(Elaboratable):
         """Restrict what the prover chooses."""
         self.m.d.comb += Assume(fact)
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = self.m = Module()
         m.domains.sync = self.domain
         fragment = Fragment.get(self.dut, platform)

@@ -16,7 +16,8 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, s
 
 from sterna.golden.bounds import RANK_BITS, rule_bounds
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan, decay_value
+from sterna.hw.core.neuron import NeuronParams, NeuronScan
+from sterna.hw.neuron.decay import decay_value
 from sterna.sim.proofs.kit import Bench, Proof, mutant
 
 __all__ = ["PROOFS"]
@@ -57,7 +58,7 @@ def _decayed(decay: Decay | str | None, x: Value) -> Value:
 class _Nothing(Elaboratable):
     """What has no component: a function's value is the claim's."""
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         return Module()
 
 

@@ -92,7 +92,7 @@ class _Twins(Elaboratable):
     def ports(self) -> list[Value]:
         return [self.domain.clk, *self.free]
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.domains.sync = self.domain
         started = Signal(name="started")

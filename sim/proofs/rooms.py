@@ -5,6 +5,7 @@ what is proven is that under the promise nothing is ever full, overwritten or co
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
@@ -46,7 +47,7 @@ class _Visits(wiring.Component):
     ``some``; the output's stream is ``out.o``.
     """
 
-    def __init__(self, out, visits: int, pushes: int):
+    def __init__(self, out: Any, visits: int, pushes: int):
         self.out, self.visits, self.pushes = out, visits, pushes
         self.credit = Credit(visits)
         super().__init__(
@@ -59,7 +60,7 @@ class _Visits(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.credit, m.submodules.out = self.credit, self.out
         over = Signal(name="over")
@@ -147,7 +148,7 @@ def _serializer(
     return Bench(dut, [], [], body, [dut.start, dut.push, out.words, out.o.ready])
 
 
-def _feeder(component: type = StepFeeder, near: int = 0, **shape) -> Bench:
+def _feeder(component: type = StepFeeder, near: int = 0, **shape: Any) -> Bench:
     """Visits' pulses at least ``steps`` clocks apart: every step comes out once, as it went in."""
     dut = component(pe=1, in_width=2, width=shape.pop("width", 2), **shape)
     steps, banks = dut.steps, dut.banks

@@ -43,7 +43,7 @@ class Window(wiring.Component):
         port = stream.Signature(unsigned(1))
         super().__init__({"i": In(port), "o": Out(port), "held": Out(range(lead + 3))})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         held = Signal.like(self.held)
         m.d.comb += [
@@ -70,7 +70,7 @@ class _Skip(wiring.Component):
         port = stream.Signature(unsigned(1))
         super().__init__({"i": In(port), "o": Out(port)})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.fork, m.submodules.window = self.fork, self.window
         m.submodules.merge = self.merge

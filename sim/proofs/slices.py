@@ -3,6 +3,8 @@
 Slices are numbered, modulo several periods; the prover picks any number.
 """
 
+from typing import Any
+
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Mux, Signal, Value
 
@@ -18,7 +20,7 @@ _WIDTH = 2
 class _Slices:
     """Numbers of slices on their way: ``given`` and ``gone`` by words of many slices."""
 
-    def __init__(self, b: Bench, dut):
+    def __init__(self, b: Bench, dut: Any):
         self.b, self.parts, self.period, self.last = b, dut.parts, dut.period, dut.last
         self.cycle = (dut.period - 1) * dut.parts + dut.last  # slices a period
         # More than twice what can be inside: a whole beat, and two slices in a buffer.

@@ -43,7 +43,7 @@ class Core(wiring.Component):
             }
         )
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.walker, m.submodules.buffer = walker, buffer = self.walker, self.buffer
         wiring.connect(m, wiring.flipped(self.i), buffer.i)

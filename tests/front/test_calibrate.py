@@ -109,7 +109,7 @@ def test_what_is_ternary_already_stays() -> None:
 
 
 def test_wrong_kinds_and_no_images_are_refused() -> None:
-    with pytest.raises(UsageError, match="calibrate: kind 'int8' is not ternary or binary"):
+    with pytest.raises(UsageError, match="calibrate: kind 'int8' is not one of ternary, binary"):
         calibrate(_network(), Report(), _images(), "int8")
-    with pytest.raises(UsageError, match="calibrate: no images"):
+    with pytest.raises(UsageError, match="the batch is empty"):
         calibrate(_network(), Report(), _images(0))

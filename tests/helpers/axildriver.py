@@ -105,7 +105,7 @@ class Design(wiring.Component):
         self.master, self.memories = master, memories
         super().__init__({})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.master = self.master
         hop = self.master.chain_o

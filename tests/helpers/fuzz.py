@@ -311,7 +311,9 @@ class Builder:
         mode = d.pick(("max", "max", "sum"))
         padding = self.padding(kernel) if mode == "max" else (0, 0, 0, 0)
         out = padded((h, w), kernel, stride, padding)
-        return self.add(Pool(self.name("pool"), source, mode, kernel, stride, padding), (c, *out))
+        return self.add(
+            Pool(self.name("pool"), source, mode, kernel, stride, padding=padding), (c, *out)
+        )
 
     def padding(self, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
         """Of a pool, now and then, where the limits have pools of sums."""
@@ -339,7 +341,7 @@ class Builder:
             return source
         padding = self.padding(kernel)
         out = padded((h, w), kernel, stride, padding)
-        node = Pool(self.name("pool"), source, mode, kernel, stride, padding)
+        node = Pool(self.name("pool"), source, mode, kernel, stride, padding=padding)
         return self.add(node, (c, *out), top)
 
     def join(self, source: str) -> str:

@@ -35,7 +35,10 @@ def node(n: Any, x: np.ndarray, s: dict[str, Any], dt: float, reset: str) -> np.
     if kind == "Flatten":
         return x.reshape(-1)
     if kind in ("Linear", "Affine"):
-        return n.weight @ x + getattr(n, "bias", 0)
+        return n.weight @ x.reshape(-1) + getattr(n, "bias", 0)
+    if kind == "Delay":
+        assert not np.any(n.delay)
+        return x
     if kind == "Scale":
         return x * n.scale
     if kind == "Conv2d":
@@ -61,9 +64,9 @@ def node(n: Any, x: np.ndarray, s: dict[str, Any], dt: float, reset: str) -> np.
 
 
 def conv(n: Any, x: np.ndarray) -> np.ndarray:
-    (py, px), (sy, sx) = n.padding, n.stride
-    x = np.pad(x, ((0, 0), (py, py), (px, px)))
     o, each, kh, kw = n.weight.shape
+    (sy, sx) = np.broadcast_to(n.stride, 2)
+    x = np.pad(x, ((0, 0), ends(n.padding, kh, 0), ends(n.padding, kw, 1)))
     h, w = (x.shape[1] - kh) // sy + 1, (x.shape[2] - kw) // sx + 1
     out = np.zeros((o, h, w))
     for c in range(o):
@@ -76,11 +79,20 @@ def conv(n: Any, x: np.ndarray) -> np.ndarray:
     return out
 
 
+def ends(padding: Any, width: int, axis: int) -> tuple[int, int]:
+    """Zeros before and behind, of a number, a pair, 'same' or 'valid'."""
+    if isinstance(padding, str):
+        total = (width - 1) * {"same": 1, "valid": 0}[padding]
+        return total // 2, total - total // 2
+    size = int(np.broadcast_to(padding, 2)[axis])
+    return size, size
+
+
 def conv1d(n: Any, x: np.ndarray) -> np.ndarray:
-    x = np.pad(x, ((0, 0), (n.padding, n.padding)))
     width = n.weight.shape[2]
-    ends = range(0, x.shape[1] - width + 1, n.stride)
-    each = [(n.weight * x[None, :, k : k + width]).sum((1, 2)) + n.bias for k in ends]
+    x = np.pad(x, ((0, 0), ends(n.padding, width, 0)))
+    starts = range(0, x.shape[1] - width + 1, n.stride)
+    each = [(n.weight * x[None, :, k : k + width]).sum((1, 2)) + n.bias for k in starts]
     return np.stack(each, 1)
 
 

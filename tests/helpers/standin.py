@@ -16,7 +16,7 @@ class StandIn(wiring.Component):
         self.memories = memories
         super().__init__({"rx": In(1), "tx": Out(1), "led": Out(1)})
 
-    def elaborate(self, platform) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         shift, slow, words = Signal(16), Signal(8), []
         m.d.uart += slow.eq(Cat(slow[1:], self.rx))

@@ -65,7 +65,7 @@ class ToyTop(Elaboratable):
             setattr(self, name, Signal(bits, name=name))
         self.ports = [getattr(self, name) for name in names]
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         threshold, jam = Signal(8, init=100), Signal()
         busy = Signal()

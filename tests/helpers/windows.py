@@ -32,7 +32,7 @@ class WindowReader(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.walker, m.submodules.buffer = walker, buffer = self.walker, self.buffer
         wiring.connect(m, wiring.flipped(self.i), buffer.i)

@@ -23,7 +23,7 @@ class Invert(wiring.Component):
         payload = stream.Signature(unsigned(WIDTH))
         super().__init__({"i": In(payload), "o": Out(payload), "flip": In(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):

@@ -17,7 +17,7 @@ from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
 from sterna.golden.weights_image import write_weights_image
 from sterna.sim.simulator import Simulator
-from sterna.sim.verify import simulate, verify, verify_text
+from sterna.sim.verify import verify, verify_text
 
 
 def network(seed: int = 0) -> Network:
@@ -150,7 +150,7 @@ def test_cocotb_engine(build):
 @pytest.mark.yosys
 def test_netlist_engine(build):
     try:
-        answer = simulate(build, pictures(10), engine="netlist")
+        answer = verify(build, pictures(10), engine="netlist")
     except SternaError as error:
         pytest.fail(str(error))
     assert answer["mismatches"] == 0 and answer["spikes_compared"] == 0

@@ -61,6 +61,7 @@ def test_it_is_tuned_from_there_and_goes_on(imported: Path, tmp_path: Path, caps
         (["train", "-o", "r"], "give a recipe, or --from"),
         (["train", "x.toml", "--epochs", "3", "-o", "r"], "--epochs goes with --from"),
         (["train", "--from", ".", "-o", "r"], "has no import.json"),
+        (["train", "x.toml", "--force", "-o", "r"], "--force goes with --from"),
         (["import", "no.py:f", "--data", "digits", "-o", "r"], "no.py: is no file"),
     ],
 )
@@ -68,3 +69,39 @@ def test_wrong_words_have_their_sentence(words, sentence, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     assert sentence in capsys.readouterr().err
+
+
+MOODY = """
+import snntorch as snn, torch, torch.nn as nn
+class Moody(nn.Module):
+    # computes something else after its first three calls: no recording can know
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.calls = 0
+        self.conv, self.sn = nn.Conv2d(1, 4, 3), snn.Leaky(0.5, init_hidden=True, threshold=0.3)
+        self.full, self.out = nn.Linear(144, 10), snn.Leaky(0.5, init_hidden=True)
+    def forward(self, x):
+        self.calls += 1
+        x = self.conv(x) * (1.0 if self.calls <= 3 else 1.5)
+        return self.out(self.full(self.sn(x).flatten(1)))
+def make_model():
+    return Moody()
+"""
+
+
+def test_an_import_that_is_another_network_is_kept_and_refused(tmp_path: Path, capsys) -> None:
+    (tmp_path / "moody.py").write_text(MOODY)
+    run = str(tmp_path / "run")
+    words = ["import", f"{tmp_path / 'moody.py'}:make_model", "--data", "digits", "--steps", "3"]
+    assert main([*words, "--images", "40", "-o", run]) == 1
+    assert "FAILED: sn differ from the model" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "import.json").read_text())["check"]["failed"] == ["sn"]
+    assert main(["quantize", run, "-o", str(tmp_path / "build")]) == 2
+    assert "its check found that sn differ" in capsys.readouterr().err
+    assert main(["train", "--from", run, "-o", str(tmp_path / "tuned")]) == 2
+    assert "or go on with it by --force" in capsys.readouterr().err
+    assert not (tmp_path / "build").exists() and not (tmp_path / "tuned").exists()
+    assert main(["quantize", run, "-o", str(tmp_path / "build"), "--force"]) == 0
+    tuned = ["train", "--from", run, "-o", str(tmp_path / "tuned"), "--max-minutes", "0"]
+    assert main([*tuned, "--force"]) == 0

@@ -140,11 +140,13 @@ ROOMS = {
     "hw.memory": set(),
     "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
-    "hw.core": {"hw.dot", "hw.memory", "hw.stream"},
+    "hw.neuron": set(),
+    "hw.core": {"hw.dot", "hw.memory", "hw.neuron", "hw.stream"},
     "hw.control": {"hw.memory", "hw.stream"},
     "hw.link": {"hw.control", "hw.stream"},
     "hw.top": {"hw.control", "hw.core", "hw.link", "hw.stream"},
     "front.pytorch": set(),
+    "front.qonnx": set(),
     "gen.quantize": set(),
     "gen.device": set(),
     "gen.tools": {"gen.device"},
@@ -233,6 +235,7 @@ LAZY = {
     "gen/build/stage_list.py",
     "gen/quantize/quantize.py",
     "gen/tools/doctor.py",
+    "train/__init__.py",
     "train/search/search.py",
 }
 

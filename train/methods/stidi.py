@@ -35,6 +35,7 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
     Weighted,
 )
+from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.train.methods.timing import encode_latency, fire, firing_times, ramp
 from sterna.train.module.module import LEAST_GAIN, SpikingModule
@@ -66,7 +67,7 @@ class Stidi:
         if self.targets:
             return self.distance(-logits, labels)
         both = F.cross_entropy(logits.flatten(0, 1), labels.repeat(2), label_smoothing=smoothing)
-        return cast("Tensor", both)
+        return both
 
     def distance(self, times: Tensor, labels: Tensor) -> Tensor:
         """Of target times: half the squared distance of firing times [B, classes], in parts of T,
@@ -312,7 +313,7 @@ def _check(network: FloatNetwork) -> None:
             plain = (
                 node.reset == reset
                 and node.synapse in ("ramp", 1.0)
-                and node.leak == 1.0
+                and carried(type(node), vars(node)) == {"synapse"}
                 and not getattr(node, "delay", 0)
                 and not node.strict
                 and node.bias is None

@@ -8,7 +8,7 @@ window is the earliest of a pool, and nothing that comes after the first spike h
 import ctypes
 import functools
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -86,7 +86,7 @@ class _Membranes(torch.autograd.Function):
     """``membranes`` by fasttime.cpp."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, gain: Tensor, offset: Tensor, pool: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gain: Tensor, offset: Tensor, pool: int) -> Tensor:
         t, b, c, h, w = x.shape
         x = x.contiguous()
         gain, offset = gain.float().contiguous(), offset.float().contiguous()
@@ -101,7 +101,7 @@ class _Membranes(torch.autograd.Function):
         return best
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         best, where, gain, offset = ctx.saved_tensors
         s = ctx.spec
         grad = grad.contiguous()
@@ -133,7 +133,7 @@ def has_fired(best: Tensor, threshold: Tensor, width: Tensor, local: bool) -> Te
 
 class _HasFired(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, best: Tensor, threshold: Tensor, width: Tensor, local: bool) -> Tensor:
+    def forward(ctx: Any, best: Tensor, threshold: Tensor, width: Tensor, local: bool) -> Tensor:
         shape = (-1, 1, 1)
         fired = (best >= threshold.view(shape)).to(best.dtype)
         ctx.save_for_backward(best, threshold, width, fired)
@@ -141,7 +141,7 @@ class _HasFired(torch.autograd.Function):
         return fired
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         best, threshold, width, fired = ctx.saved_tensors
         per = (1 / width).view(-1, 1, 1)
         over = (best - threshold.view(-1, 1, 1)).mul_(per)
@@ -187,7 +187,7 @@ def firing_times(v: Tensor, threshold: float, least_slope: float) -> Tensor:
 
 class _Times(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, v: Tensor, threshold: float, least_slope: float) -> Tensor:
+    def forward(ctx: Any, v: Tensor, threshold: float, least_slope: float) -> Tensor:
         first = ((v >= threshold).to(torch.int32).cumsum(0) == 0).sum(0, keepdim=True)
         at = first.clamp(max=len(v) - 1)
         before = (at - 1).clamp_(min=0)
@@ -197,7 +197,7 @@ class _Times(torch.autograd.Function):
         return first[0].to(v.dtype)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         at, slope = ctx.saved_tensors
         out = grad.new_zeros(ctx.steps, *grad.shape)
         return out.scatter_(0, at, -grad[None] / slope), None, None

@@ -1,5 +1,7 @@
 """A convolution whose sums are exact and whose gradients are quick."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,13 +20,15 @@ class ExactConv(torch.autograd.Function):
     gradients in bfloat16, which a matrix unit makes several times faster and training bears."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, stride, padding, groups: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, stride: Any, padding: Any, groups: int
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.how = stride, padding, groups
         return whole(F.conv2d(x, weight, None, stride, padding, 1, groups))
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         stride, padding, groups = ctx.how
         half = [
             t.to(torch.bfloat16, memory_format=torch.channels_last)

@@ -5,6 +5,7 @@ torch loop on a CPU. Where no C++ compiler is found, training goes on without it
 import ctypes
 import functools
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -118,7 +119,7 @@ class SumPool(torch.autograd.Function):
     """Sums of k x k blocks of float32 [N,C,H,W]; several times faster than avg_pool2d."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, k: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, k: int) -> Tensor:
         n, c, h, w = x.shape
         ctx.shape, ctx.k = (n, c, h, w), k
         out = x.new_empty(n, c, h // k, w // k)
@@ -130,7 +131,7 @@ class SumPool(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         n, c, h, w = ctx.shape
         gx = grad.new_empty(n, c, h, w)
         lib = library()
@@ -146,7 +147,7 @@ class Clip(torch.autograd.Function):
     last."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, up: Tensor, levels: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, up: Tensor, levels: int) -> Tensor:
         x = x if is_dense(x) else x.contiguous()
         ctx.save_for_backward(x)
         ctx.how = (ctypes.c_int64(x.numel()), *map(ctypes.c_float, (float(up), float(levels))))
@@ -157,7 +158,7 @@ class Clip(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor):
         (x,) = ctx.saved_tensors
         gx = torch.empty_like(x)  # in the order of x, so the gradient, too
         grad = grad if grad.stride() == x.stride() else torch.empty_like(x).copy_(grad)

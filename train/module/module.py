@@ -5,7 +5,7 @@ as [1,B,C,H,W] and computed once.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import cast
 
 import numpy as np
@@ -24,9 +24,12 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
     Weighted,
 )
+from sterna.gen.quantize.ties import levels_of
 from sterna.golden.coding import encode
 from sterna.golden.errors import NetworkError
 from sterna.golden.network import Input
+from sterna.golden.parameters import UNDAMPED
+from sterna.golden.rule import LEVELS
 from sterna.train.module.meet import find_scales, merge
 from sterna.train.module.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
 from sterna.train.module.pooling import pool, pooled
@@ -155,10 +158,10 @@ class SpikingModule(nn.Module):
                     "and norm here"
                 )
         find_scales(self.network, node)
-        if np.ndim(node.bias) == 1 or np.ndim(node.v_init) or np.ndim(node.threshold):
+        if each := [name for name in LEVELS if np.ndim(getattr(node, name)) == 1]:
             raise NetworkError(
-                f"node '{node.name}': training wants one threshold, bias and v_init for all "
-                "channels; put the rest into the batch norm"
+                f"node '{node.name}': training wants one {each[0]} for all channels; put the rest "
+                "into the batch norm"
             )
 
     def get(self, node: str, key: str) -> Tensor | None:
@@ -232,22 +235,21 @@ class SpikingModule(nn.Module):
             return self._convertible(node, x, like)
         if isinstance(node, FloatReadout) and self.each_step and self.training:
             return self._membranes(node, x, like)
-        out = scan(x, *self._rule(node, like), self._spec(node, False))
+        out = scan(x, **self._levels(node, like), spec=self._spec(node, False))
         if isinstance(node, FloatReadout):
             return self._logits(node, out)
         return out if node.amplitude == 1.0 else out * node.amplitude
 
     @staticmethod
-    def _rule(node: FloatNeuron | FloatReadout, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(threshold, reset_by, v_init) of every channel."""
-        back = node.threshold if node.reset_by is None else node.reset_by
-        return like * float(node.threshold), like * float(back), like * float(node.v_init)
+    def _levels(node: FloatNeuron | FloatReadout, like: Tensor) -> dict[str, Tensor]:
+        """The levels of every channel, by their names."""
+        return {name: like * float(value) for name, value in levels_of(node).items()}
 
     def _membranes(self, node: FloatReadout, x: Tensor, like: Tensor) -> Tensor:
         """What the logits are after each time step, [T,B,classes]."""
         x = x.expand(self.steps, *x.shape[1:])
         if node.mode == "count":
-            x = scan(x, *self._rule(node, like), self._spec(node, False))
+            x = scan(x, **self._levels(node, like), spec=self._spec(node, False))
             return x.cumsum(0).flatten(2)
         return (x.cumsum(0) + float(node.v_init)).flatten(2)
 
@@ -264,7 +266,8 @@ class SpikingModule(nn.Module):
             return clip(x, up, self.nq.levels, sigma)
         if self.corrected:
             x = x + _table(cast("Tensor", self.get(node.name, "table")), self.steps, x)
-        spikes = scan(x, like * up, like * up, like * up / 2, self._spec(node, False))
+        levels = {"threshold": like * up, "reset_by": like * up, "v_init": like * up / 2}
+        spikes = scan(x, **levels, spec=self._spec(node, False))
         return spikes * (node.amplitude if self.unscaled else up)
 
     def _real_sum(self, node: Weighted, streams: dict[str, Tensor]) -> Tensor:
@@ -333,12 +336,10 @@ class SpikingModule(nn.Module):
         sign = torch.where(unit < 0, -1.0, 1.0)
         unit = unit.abs().clamp(min=1e-9)
         per = fraction / unit  # integer steps of one real unit
-        threshold, back, start, bias = constants(
-            node, per, offset, fraction, self.steps, self.network.steps
-        )
+        levels, bias = constants(node, per, offset, fraction, self.steps, self.network.steps)
         channels = len(latent)
         kind = torch.float32 if fraction <= 1 << 10 else torch.float64  # float32 holds 24 bits
-        rule = [p.expand(channels).to(kind) for p in (threshold, back, start)]
+        levels = {name: p.expand(channels).to(kind) for name, p in levels.items()}
         column = (sign * fraction).expand(channels).view(-1, 1, 1).to(kind)
         if bias.ndim == 2:
             x = _table(bias, self.steps, column)
@@ -351,7 +352,7 @@ class SpikingModule(nn.Module):
                 part = self._whole_sum(found.weighted, streams)
                 part = pooled(found.pool, part, True, sign)
             x = x + part * (column * times)
-        out = scan(x, rule[0], rule[1], rule[2], self._spec(node, True))
+        out = scan(x, **levels, spec=self._spec(node, True))
         if not isinstance(node, FloatReadout):
             return out.float()
         logits = self._logits(node, out)
@@ -379,12 +380,13 @@ class SpikingModule(nn.Module):
         return gain, torch.zeros_like(gain).double() if bias is None else bias.double()
 
     def _spec(self, node: FloatNeuron | FloatReadout, folded: bool) -> ScanSpec:
-        synapse = 1.0 if node.synapse == "ramp" else cast("float | None", node.synapse)
+        """The fields of the neuron that a `ScanSpec` has, too; a word of a factor is 1."""
+        given = {f.name: getattr(node, f.name) for f in fields(ScanSpec) if hasattr(node, f.name)}
+        given |= {k: 1.0 for k, v in given.items() if v == UNDAMPED}
+        given["strict"] &= not folded  # folded thresholds are whole: '>' is in them
         readout = isinstance(node, FloatReadout)
         emit = "membrane" if readout and node.mode == "membrane" else "spikes"
-        delay = 0 if readout else node.delay
-        strict = node.strict and not folded  # folded thresholds are whole: '>' is in them
-        return ScanSpec(self.steps, node.reset, node.leak, synapse, delay, strict, folded, emit)
+        return ScanSpec(self.steps, **given, rounding=folded, emit=emit)
 
     def _logits(self, node: FloatReadout, out: Tensor) -> Tensor:
         if node.mode == "membrane":

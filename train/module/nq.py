@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sterna.gen.quantize.float_network import FloatMerge, FloatNetwork, FloatNeuron, FloatPool
+from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.network import MAX_STEPS
 from sterna.train.module import fastscan
@@ -89,8 +90,7 @@ def check_convertible(node: FloatNeuron | FloatMerge | FloatPool) -> None:
         return
     plain = (
         node.reset == "subtract"
-        and node.leak == 1
-        and node.synapse is None
+        and not carried(type(node), vars(node))
         and not node.delay
         and node.reset_by is None
         and not node.strict

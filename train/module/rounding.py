@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
-from sterna.gen.quantize.ties import bias_in_start, bias_in_threshold, snap, tie_width
+from sterna.gen.quantize.ties import (
+    bias_in_start,
+    bias_in_threshold,
+    levels_of,
+    snap,
+    tie_width,
+)
 
 __all__ = ["constants", "least_threshold", "nearest_step"]
 
@@ -36,14 +42,14 @@ def constants(
     fraction: float,
     steps: int,
     trained: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(threshold, reset_by, v_init, bias) of a layer in whole steps, float64 (O,), a bias of each
+) -> tuple[dict[str, Tensor], Tensor]:
+    """(levels by the rule's names, bias) of a layer in whole steps, float64 (O,), a bias of each
     step (T,O). ``per``: steps of one real unit; ``offset``: real, added at each step; ``steps`` are
     run, of the network's ``trained`` ones."""
     table = torch.as_tensor(node.bias, device=per.device) if np.ndim(node.bias) else None
     added = offset + (float(node.bias or 0.0) if table is None else table)
-    bias, start = added * per, float(node.v_init) * per
-    exact = float(node.threshold) * per
+    levels = {name: float(value) * per for name, value in levels_of(node).items()}
+    bias, start, exact = added * per, levels["v_init"], levels["threshold"]
     threshold = least_threshold(exact, exact, fraction, node.strict)
     if bias_in_start(node):
         start, bias = start + bias * steps, torch.zeros_like(bias)
@@ -53,6 +59,6 @@ def constants(
         size = torch.maximum(exact.abs(), torch.maximum(bias.abs(), left.abs()))
         moved = least_threshold(exact - bias - left, size, fraction, node.strict)
         bias, start = threshold - moved, torch.zeros_like(start)
-    back = exact if node.reset_by is None else float(node.reset_by) * per
-    back, start, bias = (nearest_step(a, fraction) for a in (back, start, bias))
-    return threshold, back, start, bias
+    levels["v_init"] = start
+    levels = {name: nearest_step(a, fraction) for name, a in levels.items()}
+    return levels | {"threshold": threshold}, nearest_step(bias, fraction)

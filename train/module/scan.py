@@ -6,6 +6,7 @@ the saved membranes, which makes an epoch about twice as fast as autograd throug
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,7 +46,8 @@ def _decay(x: Tensor, factor: float, rounding: bool) -> Tensor:
 
 
 def scan(x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec) -> Tensor:
-    """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x.
+    """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x; levels and the
+    fields of ``spec`` have the names that they have in a rule.
 
     x is [T,B,C,H,W], or [1,B,C,H,W] for a constant current (computed once); it already holds the
     bias. threshold, reset_by and v_init are (C,). Gradients: triangular surrogate for the spikes,
@@ -71,7 +73,9 @@ class _FastScan(torch.autograd.Function):
     """``_Scan`` by fastscan.cpp, which saves x instead of the membranes."""
 
     @staticmethod
-    def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):
+    def forward(
+        ctx: Any, x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec
+    ):
         x = x.contiguous()
         params = [p.detach().contiguous() for p in (threshold, reset_by, v_init)]
         ctx.save_for_backward(x, *params)
@@ -79,14 +83,16 @@ class _FastScan(torch.autograd.Function):
         return fastscan.forward(x, params, *ctx.how)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor):
         x, *params = ctx.saved_tensors
         return (*fastscan.backward(x, params, grad, *ctx.how), None)
 
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, threshold, reset_by, v_init, spec: ScanSpec):
+    def forward(
+        ctx: Any, x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec
+    ):
         threshold, reset_by, v_init = (p.view(1, -1, 1, 1) for p in (threshold, reset_by, v_init))
         steps, shape = spec.count, x.shape[1:]
         # before the reset; like x, whose channels may come last
@@ -125,7 +131,7 @@ class _Scan(torch.autograd.Function):
         return membranes[-1].clone() if spec.emit == "membrane" else spikes
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor):
         spec: ScanSpec = ctx.spec
         membranes, threshold, reset_by = ctx.saved_tensors
         steps = spec.count

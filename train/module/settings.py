@@ -10,7 +10,8 @@ from sterna.gen.quantize.float_network import FloatNeuron, FloatReadout
 from sterna.gen.quantize.neuron_rules import nearest_decay
 from sterna.golden.errors import UsageError
 from sterna.golden.network import CODINGS, MAX_STEPS, READOUT_MODES
-from sterna.golden.rule import RESETS
+from sterna.golden.parameters import Factor, Level, Whole, Word
+from sterna.golden.rule import PARAMETERS, RESETS
 
 __all__ = ["check_settings"]
 
@@ -68,7 +69,8 @@ def _check_rule(where: str, key: str, node: type, table: Any, real: bool) -> Non
     for name, value in table.items():
         if (what := _wrong_setting(key, name, value)) is not None:
             raise UsageError(f"{where}: {key} {name} {value!r} is not {what}; correct it")
-        if name in ("leak", "synapse") and value not in ("ramp", 1) and not real:
+        kind = PARAMETERS.get(name)
+        if isinstance(kind, Factor) and value not in kind.words and value != 1 and not real:
             near = nearest_decay(value)
             factor = 1.0 if near is None else near.factor
             if abs(factor - value) > 1e-9:
@@ -99,21 +101,23 @@ def _wrong_setting(key: str, name: str, value: Any) -> str | None:
     """What a value of neuron or readout ought to be, None where it is."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     size: Any = value if number else math.inf
+    kind = PARAMETERS.get(name)
     if name == "strict":
         return None if isinstance(value, bool) else "true or false"
-    if name == "delay":
-        return None if _whole(value, 0, 1) else "0 or 1"
-    if name == "leak" or (name == "synapse" and value != "ramp"):
-        return None if 0 <= size <= 1 else "a factor from 0 to 1"
     if name == "amplitude":
         return None if 1 / MOST <= size <= MOST else f"a number from {1 / MOST:g} to {MOST:g}"
-    if name in ("threshold", "reset_by", "v_init", "bias"):
+    if isinstance(kind, Whole):
+        wanted = "0 or 1" if kind.most == 1 else f"a whole number from 0 to {kind.most}"
+        return None if _whole(value, 0, kind.most) else wanted
+    if isinstance(kind, Factor):
+        return None if value in kind.words or 0 <= size <= 1 else "a factor from 0 to 1"
+    if isinstance(kind, Level):
         if isinstance(value, list):
             return "one number for all channels (what differs is for the batch norm to learn)"
         return None if abs(size) <= MOST else f"a finite number from {-MOST:g} to {MOST:g}"
-    if not isinstance(value, str) or name != "reset":
+    if not isinstance(value, str) or not isinstance(kind, Word):
         return None if isinstance(value, str) else "a text"
-    legal = RESETS if key == "readout" else NEURON_RESETS
+    legal = kind.words if name != "reset" or key == "readout" else NEURON_RESETS
     return None if value in legal else f"one of {', '.join(legal)}"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
 
-from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.float_network import FloatNetwork, FloatReadout
+from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.disk import parse_toml, read_text
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.names import MAX_NAME, NAME, legal_name, show
@@ -200,10 +201,11 @@ def _check_objective(path: str | Path, recipe: Recipe) -> None:
             "[twin]; remove them"
         )
     readout = recipe.network.get("readout", {})
-    plain = isinstance(readout, dict) and readout.get("leak", 1) == 1
-    plain = plain and readout.get("synapse") is None
+    plain = isinstance(readout, dict) and not carried(FloatReadout, readout)
     if any(s.each_step for s in recipe.stages) and not plain:
-        raise UsageError(f"{path}: each_step wants a readout without leak and synapse; remove it")
+        raise UsageError(
+            f"{path}: each_step wants a readout that only sums, without leak and synapse; remove it"
+        )
 
 
 def _check_finite(path: str | Path, where: str, value: Any) -> None:

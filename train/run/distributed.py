@@ -13,7 +13,6 @@ import importlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -116,4 +115,4 @@ def join() -> Group:
     # it: kept so, the group's threads would outlive it and end the interpreter with an abort.
     importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if cuda else "gloo")
-    return Group(cast("int", distributed.get_rank()), size, device)
+    return Group(distributed.get_rank(), size, device)

@@ -2,8 +2,9 @@
 
 Latent weights as int8 with a float32 scale for each output channel, everything else (batch norms,
 gains, ranges of clips) in float32: a quarter of a checkpoint's weights, and none of the optimiser.
-A run does not resume from it; another starts from it (``warm_start``) or learns from it
-(``[teacher]``). The metadata has the recipe's text, so that the network can be built again.
+A run whose machine is gone goes on from its stage and epoch (``resume``), with an optimiser that
+begins anew; another starts from it (``warm_start``) or learns from it (``[teacher]``). The metadata
+has the recipe's text, so that the network can be built again.
 """
 
 import hashlib
@@ -19,13 +20,13 @@ from safetensors.numpy import save as save_tensors
 from sterna.gen.quantize.run_record import CHECKPOINT
 from sterna.golden.arrays import parse_tensors
 from sterna.golden.disk import parse_json, read_bytes, write_atomic
-from sterna.golden.errors import FileError, SternaError
+from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.train.methods.convert import settle
 from sterna.train.module.module import SpikingModule
-from sterna.train.recipe.recipe import build_module, build_network, parse_recipe
+from sterna.train.recipe.recipe import Recipe, build_module, build_network, parse_recipe
 from sterna.train.run.checkpoint import read_checkpoint
 
-__all__ = ["MOST_BYTES", "Trained", "read_trained", "write_milestone"]
+__all__ = ["MOST_BYTES", "Resumed", "Trained", "read_resumed", "read_trained", "write_milestone"]
 
 FORMAT, VERSION = "sterna-milestone", 1
 MOST_BYTES = 64 << 20  # of a file that is read
@@ -40,6 +41,17 @@ class Trained:
 
     module: SpikingModule
     digest: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a run goes on: ``position`` (stage, epoch of the stage), ``spent`` seconds so far, what
+    its ``conversion`` measured, float32 tensors of the module by name."""
+
+    position: tuple[int, int]
+    spent: float
+    conversion: dict[str, Any]
+    state: dict[str, torch.Tensor]
 
 
 def write_milestone(run: Path, out: Path) -> dict[str, Any]:
@@ -64,6 +76,7 @@ def write_milestone(run: Path, out: Path) -> dict[str, Any]:
         "recipe": head["recipe"],
         "position": [stage, epoch],
         "converted": bool(head.get("conversion")),
+        "conversion": head.get("conversion") or {},
         "epoch": sum(s.epochs for s in recipe.stages[:stage]) + epoch,
         "epochs": sum(s.epochs for s in recipe.stages),
         "minutes": round(head["spent"] / 60, 2),
@@ -83,6 +96,33 @@ def read_trained(path: Path) -> Trained:
         return _built(path, head, bool(head.get("conversion")), state)
     head, state = _read(path)
     return _built(path, head, head["converted"], state)
+
+
+def read_resumed(path: Path, recipe: Recipe, seed: int) -> Resumed:
+    """Where the run of ``recipe`` and ``seed`` goes on from a milestone's file. UsageError where it
+    is one of another run, or says too little to go on; FileError where it is damaged."""
+    if recipe.twin is not None:
+        raise UsageError(
+            f"recipe '{recipe.name}': the twin of [twin] is in no milestone; train it in one go"
+        )
+    head, state = _read(path)
+    if head["recipe"] != recipe.text or head["seed"] != seed:
+        raise UsageError(
+            f"{path}: is a milestone of '{parse_recipe(head['recipe'], str(path)).name}' with seed "
+            f"{head['seed']}, not of this recipe, word for word, with seed {seed}; start from its "
+            "weights with warm_start instead"
+        )
+    stage, epoch = head["position"]
+    stages = recipe.stages
+    if not (0 <= stage <= len(stages) and 0 <= epoch <= [*(s.epochs for s in stages), 0][stage]):
+        raise FileError(f"{path}: stage {stage} has no epoch {epoch}; {_AGAIN}")
+    if head["converted"] and not head.get("conversion"):
+        raise UsageError(
+            f"{path}: was written before milestones said what a conversion measured; start from "
+            "its weights with warm_start instead"
+        )
+    tensors = {k: torch.from_numpy(np.array(v)) for k, v in state.items()}
+    return Resumed((stage, epoch), 60 * head["minutes"], head.get("conversion", {}), tensors)
 
 
 def _checkpoint_of(run: Path) -> Path:

@@ -9,7 +9,7 @@ epoch) and run.json (seed, fraction bits chosen before the folded epochs, accura
 import contextlib
 import ctypes
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ def train(
     image_set: datasets.ImageSet | None = None,
     untrained: bool = False,
     data_set: str = "",
+    resume: str | Path | None = None,
+    callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
 ) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
+    ``resume``: a milestone's file of the same recipe and seed, from whose epoch a new folder goes
+    on (``train.run.milestone``); where OUT holds a run already, that goes on instead.
     ``data_set``: the name of one instead of the recipe's; ``image_set``: the images themselves.
+    ``callbacks``: each is given the line of log.jsonl after its epoch.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
     accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
@@ -50,7 +55,10 @@ def train(
         parsed = read_recipe(recipe)
         seconds = math.inf if max_minutes is None else max_minutes * 60
         with locked(Path(out), group, report):
-            trainer = Trainer(parsed, Path(out), seed, report, image_set, group, data_set)
+            earlier = None if resume is None else Path(resume)
+            trainer = Trainer(
+                parsed, Path(out), seed, report, image_set, group, data_set, earlier, callbacks
+            )
             answer = trainer.keep_random() if untrained else trainer.run(seconds)
         return answer | {"rank": group.rank}
     finally:

@@ -1,7 +1,7 @@
 """One training at a time in a run folder."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ LOCK = ".train.lock"
 
 
 @contextmanager
-def locked(folder: Path, group: Group, report: Callable[[str], None]) -> Iterator[None]:
+def locked(folder: Path, group: Group, report: Callable[[str], None]) -> Generator[None]:
     """Hold the run folder, made where it is not there yet, for the processes of ``group``.
 
     Rank 0 has the lock, which ends with its process however that ends. UsageError where another

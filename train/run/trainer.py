@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from sterna.train.recipe.teacher_rule import read_teacher
 from sterna.train.run.adam_state import adam_from, adam_tensors
 from sterna.train.run.checkpoint import check_state
 from sterna.train.run.distributed import Group
+from sterna.train.run.milestone import read_resumed
 from sterna.train.run.objective import Objective
 from sterna.train.run.run_folder import RunFolder, name_of_data
 from sterna.train.run.teacher import Teacher
@@ -64,8 +65,11 @@ class Trainer:
         image_set: datasets.ImageSet | None,
         group: Group | None = None,
         data_set: str = "",
+        resume: Path | None = None,
+        callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
     ) -> None:
         self.recipe, self.out, self.progress = recipe, out, progress
+        self.callbacks = callbacks  # each is given a line of log.jsonl
         self.seed = recipe.seed if seed is None else seed
         cuda = torch.cuda.is_available()
         self.group = group or Group(0, 1, torch.device("cuda" if cuda else "cpu"))
@@ -116,6 +120,8 @@ class Trainer:
             self.position = (len(recipe.stages), 0, 0)
         if found is not None:
             self._resume(*found)
+        elif resume is not None and not self.folder.is_over:
+            self._go_on(resume)
 
     def _is_over(self, found: tuple[dict[str, Any], Any] | None) -> bool:
         done = found[0]["position"][0] if found is not None else 0
@@ -294,6 +300,8 @@ class Trainer:
         }
         if self.group.rank == 0:
             self.folder.log(line)
+            for callback in self.callbacks:
+                callback(dict(line))
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
@@ -361,6 +369,15 @@ class Trainer:
             "teacher": self.objective.taught_by,
         }
         self.folder.save(head, tensors, self.module.export())
+
+    def _go_on(self, path: Path) -> None:
+        """Begin where a milestone ends, with new moments."""
+        earlier = read_resumed(path, self.recipe, self.seed)
+        self.module.load_state_dict(earlier.state)
+        self.position, self.spent = (*earlier.position, 0), earlier.spent
+        self.conversion = earlier.conversion
+        if self.conversion:
+            settle(self.module)
 
     def _resume(self, head: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         images = self.recipe.images or len(self.train_set[1])

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from sterna.front.run_folder import LATENTS, latents_of, read_import
-from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
+from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
+from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNetwork
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.golden.locks import held
 
-__all__ = ["tuning_recipe"]
+__all__ = ["BATCH", "tuning_recipe", "write_tuning"]
 
-EPOCHS = 3
+EPOCHS, BATCH = 3, 128
 TEXT = """\
-# Written by `sterna train --from {source}`: tunes the imported weights as {kind} ones.
+# Tunes the weights of {source} as {kind} ones.
 name = "{name}"
 data = "{data}"
 seed = 1
-batch = 128
+batch = {batch}
 
 [network]
 latents = "{latents}"
@@ -40,33 +40,55 @@ lr_rest = 1e-4
 """
 
 
-def tuning_recipe(source: str | Path, out: str | Path, data: str, epochs: int | None) -> Path:
+def tuning_recipe(
+    source: str | Path, out: str | Path, data: str, epochs: int | None, force: bool = False
+) -> Path:
     """Write RUN/recipe.toml and the latents that it starts from; returns the recipe's path.
 
-    UsageError where ``source`` is no import, or was not trained on real weights.
+    UsageError where ``source`` is no import, its check failed (but with ``force``), or it came with
+    final weights.
     """
     record = read_import(source)
     if record is None:
         raise UsageError(f"{source}: has no import.json; give the folder of `sterna import`")
-    network = latents_of(source)
+    check_import(source, record, force)
+    network, data = latents_of(source), data or record["data"]
+    if not data:
+        raise UsageError(f"{source}: came in without images to train on; give --data")
+    return write_tuning(network, Path(out), record["name"], data, epochs, Path(source).name)
+
+
+def write_tuning(
+    network: FloatNetwork,
+    out: Path,
+    name: str,
+    data: str,
+    epochs: int | None,
+    source: str,
+    batch: int = BATCH,
+) -> Path:
+    """Into ``out``, the recipe that trains ``network``'s weights on as latents; its path.
+
+    UsageError where there is another recipe already.
+    """
     kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
     text = TEXT.format(
-        source=Path(source).name,
-        name=record["name"],
-        data=data or record["data"],
+        source=source,
+        name=name,
+        data=data,
         latents=LATENTS,
         digest=network.digest,
         kind="binary" if kinds == {"binary"} else "ternary",
         steps=network.steps,
         coding=network.input.coding,
         epochs=epochs or EPOCHS,
+        batch=batch,
     )
-    folder = Path(out)
-    path = folder / "recipe.toml"
+    path = out / "recipe.toml"
     if path.is_file() and read_bytes(path, 1 << 20) != text.encode():
         raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    with held(folder):
-        network.save(folder, LATENTS)
+    out.mkdir(parents=True, exist_ok=True)
+    with held(out):
+        network.save(out, LATENTS)
         write_atomic(path, text.encode())
     return path

@@ -1,7 +1,7 @@
 """The database of a skip search, which workers on several machines share."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def open_storage(url: str) -> "BaseStorage":
 
 
 @contextmanager
-def database_errors(url: str) -> Iterator[None]:
+def database_errors(url: str) -> Generator[None]:
     """Errors of the database as a sentence of ours, without the password."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError

@@ -10,7 +10,7 @@ distributed like depends on the skips, so each member measures its own.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,7 +238,7 @@ def _joined(network: FloatNetwork, name: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _only_one(path: Path, progress: Callable[[str], None]) -> Iterator[None]:
+def _only_one(path: Path, progress: Callable[[str], None]) -> Generator[None]:
     """Hold a lock, which also the death of its holder gives back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:

@@ -4,6 +4,8 @@ import pytest
 
 pytest.importorskip("snntorch")
 
+from dataclasses import replace
+
 import frontcase
 import numpy as np
 import snntorch as snn
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 from sterna.front.pytorch.model import from_torch
+from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.quantize import quantize
 from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import NetworkError, UsageError
@@ -181,22 +184,6 @@ def test_what_is_only_near_is_taken_by_name(neuron) -> None:
     assert [v.path for v in found.report.approximated] == ["hidden"]
 
 
-def test_every_neuron_of_snntorch_has_a_verdict() -> None:
-    """A class that is new there fails here, until somebody says what it is."""
-    from sterna.front.cell import CELLS
-
-    package = snn._neurons
-    classes = {
-        c.__name__
-        for m in vars(package).values()
-        for c in (vars(m).values() if hasattr(m, "__path__") or hasattr(m, "__file__") else [m])
-        if isinstance(c, type) and issubclass(c, snn._neurons.SpikingNeuron | torch.nn.Module)
-        and c.__module__.startswith("snntorch._neurons")
-    }  # fmt: skip
-    bases = {"SpikingNeuron", "LIF", "RecurrentOneToOne"}  # the last is a part of RLeaky
-    assert {f"snntorch.{c}" for c in classes - bases} <= set(CELLS)
-
-
 def test_rate_coded_input_is_refused_with_a_way_out() -> None:
     with pytest.raises(
         UsageError, match="random spikes .* cannot be repeated; give input='direct'"
@@ -241,6 +228,60 @@ def test_a_membrane_is_that_of_the_last_step(what: str) -> None:
     assert np.allclose(logits, found.replay(images, "float64").output, rtol=1e-9)
 
 
+def _changed(found, **changes):
+    """The same import with another readout."""
+    nodes = [replace(n, **changes) if n.name == "readout" else n for n in found.network.nodes]
+    return replace(found, network=FloatNetwork(found.network.steps, nodes))
+
+
+@pytest.mark.parametrize("what", ["last", "all"])
+def test_every_membrane_is_compared(what: str) -> None:
+    found = from_torch(frontcase.ternary(_Membranes(what), 4, False), EXAMPLE, readout="membrane")
+    images = frontcase.images((1, 8, 8), 9)
+    site = found.check(images).layers[-1]
+    assert (site.what, site.sites, site.different, site.different32) == ("membranes", 180, 0, 0)
+    check = _changed(found, leak=0.7501).check(images)
+    assert check.layers[-1].different > 0 and check.failed[0].name == "readout"
+
+
+@pytest.mark.parametrize("how", ["sum", "mean", "affine", "softmax"])
+def test_sums_over_time_are_compared(how: str) -> None:
+    class Sums(frontcase.Loop):
+        def forward(self, x):
+            mem, rows = self.hidden.reset_mem(), []
+            for _ in range(self.steps):
+                s, mem = self.hidden(self.conv(x), mem)
+                rows.append(self.full(s.flatten(1)))
+            total = torch.stack(rows)
+            total = total.mean(0) if how == "mean" else total.sum(0)
+            if how == "softmax":
+                return total.softmax(1)
+            return total * 0.5 + 3 if how == "affine" else total
+
+    found = from_torch(frontcase.ternary(Sums(snn.Leaky(0.5), 4), 4, False), EXAMPLE)
+    images = frontcase.images((1, 8, 8), 9)
+    site = found.check(images).layers[-1]
+    if how == "softmax":  # keeps the order alone
+        assert site.name != "readout"
+        return
+    assert (site.what, site.sites, site.different, site.different32) == ("membranes", 45, 0, 0)
+    assert _changed(found, leak=0.9).check(images).failed[0].name == "readout"
+
+
+def test_first_spikes_are_compared() -> None:
+    model = frontcase.ternary(frontcase.Loop(snn.Leaky(0.5), 7), 3, False)
+    found = from_torch(model, EXAMPLE, readout="first_spike")
+    images = frontcase.images((1, 8, 8), 16)
+    check = found.check(images, images=16)
+    site = check.layers[-1]
+    assert (site.name, site.what, site.sites, site.different) == ("readout", "first spikes", 80, 0)
+    assert site.spikes > 0 and check.exact and check.classes == 1
+    times = found.replay(images, "float64").spikes["out"] > 0
+    assert len(set(times.argmax(0)[times.any(0)].ravel())) > 1  # at several steps
+    worse = _changed(found, threshold=1.25).check(images)
+    assert worse.failed[0].name == "readout" and worse.layers[0].exact
+
+
 def test_sums_of_membranes_are_no_readout() -> None:
     with pytest.raises(NetworkError, match="adds membranes over time, which no readout does"):
         from_torch(_Membranes("sum"), EXAMPLE)
@@ -249,3 +290,38 @@ def test_sums_of_membranes_are_no_readout() -> None:
 def test_a_membrane_that_resets_is_only_near() -> None:
     with pytest.raises(NetworkError, match="module 'out': its membrane is read and it resets"):
         from_torch(_Membranes("last", "subtract"), EXAMPLE)
+
+
+class _Small(nn.Module):
+    """conv, neuron, what is between, pool, linear, neuron; a step a call."""
+
+    def __init__(self, before, between) -> None:
+        super().__init__()
+        self.conv, self.spike = nn.Conv2d(1, 3, 3), snn.Leaky(beta=0.5, init_hidden=True)
+        self.pool, self.fc = nn.MaxPool2d(2), nn.Linear(27, 4)
+        self.out = snn.Leaky(beta=0.5, init_hidden=True)
+        self.before, self.between = before, between
+
+    def forward(self, x):
+        spikes = self.between(self.spike(self.conv(self.before(x))))
+        return self.out(self.fc(self.pool(spikes).flatten(1)))
+
+
+@pytest.mark.parametrize(
+    ("before", "between"),
+    [
+        (lambda x: (x - 0.25) / 0.5, lambda s: s),  # as Normalize, in the model itself
+        (lambda x: x, lambda s: 2 * s - 1),  # spikes of +-1: what is added becomes a bias
+        (lambda x: x * 2 - 1, lambda s: 0.5 * s + 0.25),
+    ],
+    ids=["normalised", "plus_minus_one", "both"],
+)
+def test_constants_in_front_of_layers_without_padding_come_in(before, between) -> None:
+    model = frontcase.ternary(_Small(before, between), 4, True)
+    found = from_torch(model, EXAMPLE, steps=4, scale=1 / 256)
+    _held(found, frontcase.images((1, 8, 8)), False)
+
+
+def test_the_maximum_of_negated_spikes_is_no_maximum_of_spikes() -> None:
+    with pytest.raises(NetworkError, match="times a negative number"):
+        from_torch(_Small(lambda x: x, lambda s: -s), EXAMPLE, steps=2)

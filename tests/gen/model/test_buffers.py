@@ -180,7 +180,9 @@ def test_a_rate_that_no_buffer_helps_is_reported():
     network = skips(blocks=1)
     design = bare(fold(network, None))
     fast = [replace(c, law={k: n // 2 for k, n in c.law.items()}) for c in design.cores]
-    slow = replace(design, cores=fast, _ends={k: n // 2 for k, n in design._ends.items()})
+    slow = replace(
+        design, cores=fast, end_intervals={k: n // 2 for k, n in design.end_intervals.items()}
+    )
     assert size_buffers(network, design).warning is None
     warning = size_buffers(network, slow).warning
     assert warning and f"{slow.interval};" in warning and slow.bottleneck in warning

@@ -21,9 +21,10 @@ from sterna.gen.quantize.float_network import (
     FloatPool,
     FloatReadout,
 )
-from sterna.gen.quantize.neuron_rules import Unit, decay_of, highest_membrane, nearest_decay
+from sterna.gen.quantize.neuron_rules import decay_of, nearest_decay
 from sterna.gen.quantize.quantize import MISMATCH, quantize
 from sterna.gen.quantize.reference import walk
+from sterna.golden.bounds import highest_membrane
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Neuron
@@ -366,11 +367,9 @@ def test_case_the_way_out_of_a_padded_maximum_is_torchs() -> None:
 def test_case_the_highest_membrane_does_not_wrap() -> None:
     one = np.ones(1, np.int64)
     for synapse in ("ramp", Decay(12), None):
-        unit = Unit(np.ones(1), np.zeros(1), np.zeros(1, bool), -one * 2**39, one * 2**39)
-        top = highest_membrane(unit, np.zeros(1), np.zeros(1), Decay(12), synapse, 1024, 16)
-        assert top.tolist() == [2.0**40]
-    low = Unit(np.ones(1), np.zeros(1), np.zeros(1, bool), -one, -one)
-    assert highest_membrane(low, np.zeros(1), np.zeros(1), None, None, 3, 2).tolist() == [-4.0]
+        rule = NeuronRule([0], leak=Decay(12), synapse=synapse, fraction_bits=16)
+        assert highest_membrane(rule, one * 2**39, 1024).tolist() == [2**40]
+    assert highest_membrane(NeuronRule([0], fraction_bits=2), -one, 3).tolist() == [-4]
 
 
 def test_case_a_constant_binary_channel_stays_so_behind_a_ramp() -> None:

@@ -20,7 +20,7 @@ class Words(wiring.Component):
         self.writes: list[tuple[int, int]] = []
         super().__init__({"bus": wiring.In(AxiLite(8))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         slave = m.submodules.slave = self.slave
         memory = m.submodules.memory = Memory(shape=32, depth=32, init=START)

@@ -243,7 +243,7 @@ class Loaded(wiring.Component):
         self.inputs = [n for n in core.signature.members if n == "i" or n[:2] in ("i_", "s_")]
         super().__init__({n: core.signature.members[n] for n in (*self.inputs, "o")})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.core = core = self.core
         rows = [data << 32 | addr << 8 | region for region, addr, data in self.words]

@@ -94,7 +94,7 @@ def test_banks_that_take_the_row_of_another_visit_are_noticed(monkeypatch):
     assert case.spec.param_depth == 3
     real = banks.ScanBanks.elaborate
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         self.row_changes = False
         return real(self, platform)
 
@@ -109,7 +109,7 @@ def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
     case = core_cases(net, folding, images_for(net, 2, seed=4))[0]
     real = Front.elaborate
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = real(self, platform)
         m.d.comb += self.ready.eq(1)
         return m

@@ -29,7 +29,7 @@ class Bench(wiring.Component):
         self.dot, self.expander = dot, Expander(dot, words, region)
         super().__init__({"ready": Out(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.dot, m.submodules.expander = self.dot, self.expander
         m.d.comb += [

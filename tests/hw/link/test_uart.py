@@ -29,7 +29,7 @@ class Pair(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.domains.sync = ClockDomain()
         m.domains.uart = ClockDomain()

@@ -146,7 +146,7 @@ class Echo(wiring.Component):
     chain_i: In(Chain)
     chain_o: Out(Chain)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.d.sync += self.chain_o.word.eq(self.chain_i.word)
         with m.If(self.chain_i.word.valid):
@@ -192,7 +192,7 @@ class Silent(wiring.Component):
         self.answers = answers
         super().__init__()
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         left = Signal(8, init=self.answers)
         m.d.sync += self.chain_o.word.eq(self.chain_i.word)

@@ -25,7 +25,7 @@ class Reader(wiring.Component):
         more = {"again": In(1), "group": In(1)} if again else {}
         super().__init__({"fetch": In(1), "on": In(1), "word": Out(width)} | more)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.memory, m.submodules.words = self.memory, self.words
         m.d.comb += [

@@ -140,7 +140,7 @@ class _Leaky(wiring.Component):
     total: Out(8)
     wire: Out(1)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=16, init=range(16))
         now, later = memory.read_port(domain="comb"), memory.read_port()
@@ -170,7 +170,7 @@ class _Empty(wiring.Component):
     i: In(1)
     o: Out(1)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         nothing = Signal(range(1))
         m.d.sync += [nothing.eq(nothing + self.i), self.o.eq(nothing == 0)]
@@ -188,7 +188,7 @@ class _Rude(wiring.Component):
     i: In(stream.Signature(4))
     o: Out(stream.Signature(4))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object):
         m = Module()
         tick = Signal()
         m.d.sync += tick.eq(~tick)

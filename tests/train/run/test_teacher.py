@@ -360,3 +360,38 @@ def test_a_milestone_that_is_altered_or_no_milestone_is_refused(wise: Path) -> N
         read_trained(bad)
     with pytest.raises(FileError, match="does not exist"):
         read_trained(wise / "nothing")
+
+
+def test_a_run_goes_on_from_its_milestone_in_a_new_folder(wise: Path) -> None:
+    torch.set_num_threads(1)
+    path, run, stone = recipe(wise, PUPIL, "again"), wise / "again", wise / "again.safetensors"
+    trainer, seen = Trainer(read_recipe(path), run, None, quiet, None), {}
+    while not trainer.run(0)["done"]:
+        stage, epoch, batch = trainer.position
+        if batch == 0 or (stage, epoch) in seen:
+            continue
+        write_milestone(run, stone)
+        seen[stage, epoch] = stone.rename(wise / f"again{stage}{epoch}.safetensors")
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for (stage, epoch), file in seen.items():
+        new = wise / f"new{stage}{epoch}"
+        done = train(path, new, resume=file, progress=quiet)
+        rest = [json.loads(line) for line in (new / "log.jsonl").read_text().splitlines()]
+        before = sum((3, 1, 2)[:stage]) + epoch
+        assert [r["epoch"] for r in rest] == list(range(before + 1, 7)), (stage, epoch)
+        assert [r["steps"] for r in rest] == [r["steps"] for r in log[before:]]
+        assert done["done"] and ("conversion" in done) and done["validation_real"] > 0.5
+    assert {k[0] for k in seen} == {0, 1, 2}
+
+
+def test_a_run_does_not_go_on_from_what_is_not_its_own(wise: Path) -> None:
+    path, stone = recipe(wise, TEACHER, "teacher"), _milestone(wise)
+    with pytest.raises(UsageError, match="seed 2, not of this recipe, word for word, with seed 9"):
+        train(path, wise / "x", seed=9, resume=stone, progress=quiet)
+    with pytest.raises(UsageError, match="is a milestone of 'wise' with seed 2"):
+        train(recipe(wise), wise / "x", seed=2, resume=stone, progress=quiet)
+    twin = recipe(wise, TEACHER.replace("[network]", "[twin]\n[network]"), "twin")
+    with pytest.raises(UsageError, match=r"the twin of \[twin\] is in no milestone"):
+        train(twin, wise / "x", resume=stone, progress=quiet)
+    done = train(path, wise / "over", resume=stone, progress=quiet)  # at its end: only measured
+    assert done["epoch"] == 6 and done["validation_real"] > 0.85

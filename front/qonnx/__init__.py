@@ -1,0 +1,1 @@
+"""QONNX graphs: Brevitas' exports and FINN's networks, read as networks of one step."""

@@ -1,0 +1,208 @@
+"""``from_qonnx``: a QONNX graph (Brevitas exports them, FINN reads them) as a network of T = 1."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from sterna.front.assemble import Output, assemble
+from sterna.front.check import Recorded
+from sterna.front.expression import Expr
+from sterna.front.imported import Imported
+from sterna.front.qonnx.constants import CONSTANT
+from sterna.front.qonnx.file import Graph, Node, graph_of
+from sterna.front.qonnx.nodes import ATTRIBUTES, NODES, Stream, Walk, refused
+from sterna.front.report import APPROXIMATED
+from sterna.gen.quantize.float_network import FloatInput
+from sterna.golden.coding import check_images
+from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.names import show
+from sterna.golden.nodes import Input
+from sterna.golden.packages import packages
+
+__all__ = ["from_qonnx"]
+
+
+def from_qonnx(
+    path_or_model: Any,
+    *,
+    input: str = "direct",
+    scale: float = 1 / 255,
+    mean: Any = None,
+    std: Any = None,
+    bits: int = 8,
+    approximate: bool = False,
+) -> Imported:
+    """The network of a QONNX graph: one step, quantized activations as spikes.
+
+    Parameters
+    ----------
+    path_or_model : path or onnx.ModelProto
+        A file is only read: nothing in it is run, and no other file is opened.
+    input : str
+        'direct' (pixels) or 'frames' (a frame of spikes).
+    scale : float
+        The graph sees ``(p*scale - mean)/std`` of a pixel p, 0 .. 255.
+    mean, std : float or (C,), optional
+        As ``torchvision.transforms.Normalize`` has them.
+    bits : int
+        Of a pixel.
+    approximate : bool
+        Leave out quantizers of 8 bits or more, and say so; else they are refused.
+
+    Returns
+    -------
+    Imported
+        Its ``check`` runs the graph by the qonnx package, which must be installed for it.
+
+    Raises
+    ------
+    NetworkError
+        What cannot be built, with the node's name.
+    FileError
+        The file is no ONNX, or larger than any network.
+    UsageError
+        An argument is not meant.
+    """
+    if input not in ("direct", "frames"):
+        raise UsageError(f"input {input!r} is not one of direct, frames")
+    graph = graph_of(path_or_model)
+    if len(graph.shapes) != 1:
+        raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")
+    ((first, sizes),) = graph.shapes.items()
+    size = sizes[1:]
+    if not 1 <= len(size) <= 3:
+        raise NetworkError(f"input {show(first)}: shape {sizes} is not (N, C), (N, C, W) or NCHW")
+    shape = (size[0], *(1,) * (3 - len(size)), *size[1:])
+    named = {"scale": scale, "mean": mean, "std": std} if input == "direct" else {"scale": 1.0}
+    source = FloatInput("input", shape, input, bits, **named)  # type: ignore[arg-type]
+    walk = Walk(dict(graph.arrays), _pixels(source))
+    start = Expr("input", "", shape=(1, *size))
+    walk.streams[first] = Stream(start, size)
+    with np.errstate(all="ignore"):  # what overflows is not finite, and refused as that
+        for node in graph.nodes:
+            _take(walk, node)
+    out = _output(walk, graph)
+    found = assemble(1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"))
+    for path, why in walk.approximated.items():
+        found.report.add(path, "quantizer", APPROXIMATED, why)
+    if found.report.approximated and not approximate:
+        v = found.report.approximated[0]
+        raise NetworkError(
+            f"node '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
+        )
+    shapes = {path: found.network.shape[node] for path, node in found.cells.items()}
+    replay = _replay(graph, walk, source, shapes)
+    return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _take(walk: Walk, node: Node) -> None:
+    """One node: its arrays, or its stream."""
+    names = [n for n in node.inputs if n]
+    if not any(n in walk.streams for n in names):
+        how = CONSTANT.get(node.kind)
+        if how is None:
+            raise refused(node, "of stored numbers alone is not read; fold it into the weights")
+        try:
+            made = how(node, *(walk.array(node, k) for k in range(len(names))))
+        except (ValueError, TypeError, IndexError, MemoryError) as e:
+            cause = " ".join(str(e).split())[:200]
+            raise refused(node, f"its stored numbers do not fit ({cause})") from None
+        if not np.isfinite(made).all():
+            raise refused(node, "gives numbers that are not finite")
+        walk.arrays[node.outputs[0]] = made
+        return
+    handler = NODES.get(node.kind)
+    if handler is None:
+        raise refused(node, "cannot be built; see docs/front.md for what maps")
+    unknown = sorted(set(node.values) - ATTRIBUTES[node.kind])
+    if unknown:
+        raise refused(node, f"attribute {show(unknown[0])} is not known")
+    try:
+        made = handler(walk, node)
+    except (ValueError, TypeError, IndexError) as e:
+        cause = " ".join(str(e).split())[:200]
+        raise refused(node, f"its parameters do not fit ({cause})") from None
+    for name in node.outputs:
+        walk.streams[name] = made
+
+
+def _output(walk: Walk, graph: Graph) -> Expr:
+    """What the classes are read of: their order is all that counts."""
+    known = [n for n in graph.outputs if n in walk.streams]
+    if not known:
+        raise NetworkError("the output does not depend on the input")
+    out = walk.streams[known[-1]].expr
+    if len({id(walk.streams[n].expr) for n in known}) > 1:
+        raise NetworkError(f"graph: has {len(known)} outputs; a network has one")
+    while True:
+        v = out.values
+        if out.kind in ("flatten", "order"):
+            out = out.args[0]
+        elif out.kind == "affine" and np.ndim(v["gain"]) == np.ndim(v["offset"]) == 0:
+            if v["gain"] <= 0:
+                raise NetworkError(f"node '{out.path}': turns the order of the classes round")
+            out = out.args[0]
+        else:
+            return out
+
+
+def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]) -> Any:
+    """What qonnx makes of images. ``source``: as the graph sees pixels; ``shapes``: of neurons."""
+    ((first, sizes),) = graph.shapes.items()
+    given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
+    last = [n for n in graph.outputs if n in walk.streams][-1]
+    # a TopK gives numbers of classes, not values: read what it reads
+    ordered = {n: node for node in graph.nodes for n in node.outputs}
+    while last in ordered and ordered[last].kind in ("TopK", "ArgMax"):
+        last = ordered[last].inputs[0]
+
+    known: dict[str, Recorded] = {}  # float32 whatever is asked, so the second call knows it
+
+    def run(images: np.ndarray, kind: str = "float32") -> Recorded:
+        images = np.ascontiguousarray(images)
+        key = f"{images.shape} {hashlib.sha256(images.tobytes()).hexdigest()}"
+        if key not in known:
+            known.clear()
+            known[key] = executed(images)
+        return known[key]
+
+    def executed(images: np.ndarray) -> Recorded:
+        with packages():
+            from qonnx.core.modelwrapper import ModelWrapper
+            from qonnx.core.onnx_exec import execute_onnx
+            from qonnx.transformation.infer_shapes import InferShapes
+        x = np.array(check_images(given, images, 1), np.float32)
+        x = _real(x[0] if source.coding == "frames" else x, source)
+        model = ModelWrapper(graph.model, make_deepcopy=True).transform(InferShapes())
+        logits: list[np.ndarray] = []
+        spikes: dict[str, list[np.ndarray]] = {p: [] for s in walk.steps for p in s.paths}
+        for image in x:  # the graph's batch is one
+            feed = {first: image.reshape(1, *sizes[1:])}
+            seen = execute_onnx(model, feed, return_full_exec_context=True)
+            logits.append(np.asarray(seen[last], np.float64).reshape(-1))
+            for s in walk.steps:
+                whole = np.rint((np.asarray(seen[s.tensor], np.float64) - s.low) / s.size)
+                for k, path in enumerate(s.paths):
+                    fired = (whole > k).astype(np.float64)
+                    spikes[path].append(fired.reshape(shapes[path]))
+        return Recorded({p: np.stack(v)[None] for p, v in spikes.items()}, np.stack(logits))
+
+    return run
+
+
+def _pixels(source: FloatInput) -> np.ndarray:
+    """Every number that a pixel (of any channel) can be, or a spike."""
+    count = 1 << source.bits if source.coding == "direct" else 2
+    every = np.arange(count, dtype=np.float64).reshape(1, 1, 1, -1).repeat(source.shape[0], 1)
+    return _real(every, source, np.float64).reshape(-1)
+
+
+def _real(pixels: np.ndarray, source: FloatInput, kind: Any = np.float32) -> np.ndarray:
+    cols = lambda v: np.reshape(v, (-1, 1, 1))  # noqa: E731
+    if source.coding != "direct":
+        return pixels.astype(kind)
+    x = pixels * kind(source.scale)
+    x = x if source.mean is None else x - cols(source.mean)
+    x = x if source.std is None else x / cols(source.std)
+    return x.astype(kind)

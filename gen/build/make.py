@@ -1,0 +1,141 @@
+"""``sterna.build``: from a network, or a folder that has one, to a build in one call."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sterna.gen.build.folder import RECORD, Build
+from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.design.design import Design
+from sterna.gen.tools.progress import Progress
+from sterna.golden import files, values
+from sterna.golden.disk import StrPath
+from sterna.golden.errors import UsageError
+from sterna.golden.names import module_name, show
+from sterna.golden.network import Network
+
+__all__ = ["build"]
+
+OTHERS = ("folding.json", "recipe.toml")
+"""What a folder says of the network in it, which is of no other one."""
+
+
+def build(
+    network: Network | StrPath | Build,
+    out: StrPath | None = None,
+    *,
+    board: str | None = None,
+    fps: float | None = None,
+    folding: dict[str, dict[str, Any]] | Design | StrPath | None = None,
+    family: str | None = None,
+    luts: int | None = None,
+    clock_mhz: float | None = None,
+    memory: str | None = None,
+    patchable: bool | None = None,
+    upto: str = "verilog",
+    progress: Progress | None = None,
+) -> Build:
+    """Verilog and everything before it of a network; stages that are there and fresh are kept.
+
+    Parameters
+    ----------
+    network : Network, str, path or Build
+        A network, or a folder with one (a build, or one that is never written to).
+    out : str or path, optional
+        Build folder; default ``build/<name>``. A network that it holds is replaced.
+    board : str, optional
+        The fastest design that fits this board, or with ``fps`` the smallest that reaches it.
+    fps : float, optional
+        Images a second to reach.
+    folding : dict, Design or path, optional
+        Some or all keys of a folding of some or all weighted nodes, by name; a design of ``fold``
+        or ``solve``; a folding file.
+    family : str, optional
+        'generic', 'ecp5', 'xilinx7' or 'ice40'.
+    luts : int, optional
+        The fastest design of at most so many LUTs of the family.
+    clock_mhz : float, optional
+        That ``fps`` and estimates assume.
+    memory : str, optional
+        'rom' or 'ram': weights of all cores built in, or rewritable at run time.
+    patchable : bool, optional
+        Whether built-in weights are sized for retrained ones, too.
+    upto : str
+        The last stage: 'fold', 'pack' or 'verilog'.
+    progress : Progress, optional
+        What is told of the stages; default nothing.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    UsageError
+        No network is there, or an argument is none.
+    FileError
+        A file is damaged or cannot be written.
+    DesignError
+        The network cannot be folded as asked.
+    """
+    given = {"board": board, "fps": fps, "family": family, "luts": luts, "clock_mhz": clock_mhz}
+    given |= {"memory": memory, "patchable": patchable}
+    _check_numbers(given)
+    settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
+    if progress is not None and not isinstance(progress, Progress):
+        raise UsageError(f"progress {show(progress)} must be a Progress, or None")
+    options = Options(**settings)
+    where = None if out is None else values.path("out", out)
+    if isinstance(network, Build):
+        return ensure(network, upto, options, progress=progress)
+    if not isinstance(network, Network):
+        return ensure(values.path("build", network), upto, options, where, progress)
+    folder = where or Path("build") / module_name(network.name)
+    _put(network, folder)
+    return ensure(folder, upto, options, folder, progress)
+
+
+def _put(network: Network, folder: Path) -> None:
+    """The network into the folder; another one's folding and recipe go with it."""
+    made = Build(folder)
+    if os.path.lexists(folder / "network.json") and files.load(folder).digest != network.digest:
+        if not ((folder / RECORD).exists() or (folder / "design.json").exists()):
+            raise UsageError(
+                f"{folder}: holds another network, and no build; give another out, or save there "
+                "first"
+            )
+        for name in OTHERS:
+            made.remove(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with made.held():
+        files.save(network, folder)
+
+
+def _folding(folding: Any) -> dict[str, Any]:
+    if folding is None:
+        return {}
+    if isinstance(folding, Design):
+        said = {k: getattr(folding, k) for k in ("folding", "family", "clock_mhz")}
+        patchable = any(c.patchable for c in folding.cores)
+        return said | ({"patchable": True} if patchable else {})
+    if isinstance(folding, dict):
+        return {"folding": folding}
+    return read_folding(values.path("folding", folding))
+
+
+def _check_numbers(given: dict[str, Any]) -> None:
+    """Options are kept in a record as JSON: each has the type it is written with."""
+    for name in ("fps", "clock_mhz"):
+        if given[name] is not None:
+            refusal = f"{name} {show(given[name])} must be a number above 0"
+            given[name] = values.number(refusal, given[name], True, UsageError)
+    if given["luts"] is not None:
+        refusal = f"luts {show(given['luts'])} must be a whole number from 1"
+        given["luts"] = values.integer(refusal, given["luts"], 1, 10**9, UsageError)
+    if given["patchable"] is not None:
+        refusal = f"patchable {show(given['patchable'])} must be True or False"
+        given["patchable"] = values.flag(refusal, given["patchable"], UsageError)
+    for name in ("board", "family", "memory"):
+        if given[name] is not None and not isinstance(given[name], str):
+            raise UsageError(f"{name} {show(given[name])} must be a name")

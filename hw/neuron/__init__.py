@@ -1,0 +1,1 @@
+"""The neurons: their arithmetic."""

@@ -1,0 +1,107 @@
+"""``sterna.evaluate``: how many images of a labelled set a network puts into the right class."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sterna.gen.quantize.arguments import labels_of
+from sterna.gen.quantize.float_network import FloatNetwork
+from sterna.gen.quantize.input_norm import plain_input
+from sterna.gen.quantize.reference import float_classes
+from sterna.golden.errors import UsageError
+from sterna.golden.given import images_of
+from sterna.golden.names import show
+from sterna.golden.network import Network
+from sterna.golden.packages import packages
+
+__all__ = ["Evaluation", "evaluate"]
+
+NETWORKS = Network | FloatNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What ``evaluate`` found.
+
+    Parameters
+    ----------
+    classes : int64 [B]
+        Of each image.
+    labels : integers [B]
+        As they were given.
+    outputs : int
+        Of the network: its classes are 0 to ``outputs - 1``.
+    """
+
+    classes: np.ndarray
+    labels: np.ndarray
+    outputs: int = field(repr=False)
+
+    @property
+    def images(self) -> int:
+        return len(self.labels)
+
+    @property
+    def right(self) -> int:
+        return int((self.classes == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.right / self.images
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Images [label, class], int64."""
+        counts = np.zeros((self.outputs, self.outputs), np.int64)
+        np.add.at(counts, (self.labels, self.classes), 1)
+        return counts
+
+    def __str__(self) -> str:
+        return f"{self.right} of {self.images} right: {self.accuracy:.2%}"
+
+
+def evaluate(network: Any, data: Any) -> Evaluation:
+    """The accuracy of a network on labelled images.
+
+    Integers run in the golden model, whose every spike is the hardware's; real numbers in the
+    reference that ``quantize`` is measured against.
+
+    Parameters
+    ----------
+    network : Network, FloatNetwork, or what has one: Build, Imported, Run
+    data : (images, labels) or an image set
+        Images as ``sterna.run`` takes them; of a set, its test part.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    UsageError, NetworkError
+        There are no labels, or images or labels that do not fit.
+    """
+    found = network if isinstance(network, NETWORKS) else getattr(network, "network", None)
+    if not isinstance(found, NETWORKS):
+        raise UsageError(
+            f"evaluate: {show(network)} is no network; give a Network, a FloatNetwork, a Build, an "
+            "Imported or a Run"
+        )
+    images, labels = images_of(data)
+    if labels is None:
+        raise UsageError("evaluate: has no labels to compare with; give (images, labels)")
+    classes = _classes(found, images)
+    if not len(classes):
+        raise UsageError("evaluate: no images; give at least one")
+    labels = labels_of(found, labels, len(classes))
+    return Evaluation(classes, labels, found.shape[found.readout.name][0])
+
+
+def _classes(network: Network | FloatNetwork, images: Any) -> np.ndarray:
+    if isinstance(network, FloatNetwork):
+        return float_classes(plain_input(network), images)
+    with packages():  # torch, only where integers run
+        from sterna.golden.exact import run
+
+    return run(network, images).classes
