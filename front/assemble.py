@@ -19,7 +19,6 @@ from sterna.front.values import (
     neuron_of,
     per_input,
     plain,
-    pooled,
     readout_of,
     unscaled,
     window_of,
@@ -231,15 +230,7 @@ class _Builder:
         node = FloatConv2d(
             name, source.node, weight, v["stride"], padding, v["groups"], kind_of(weight), bias
         )
-        h, w = source.shape[1:]
-        top, bottom, left, right = padding
-        kh, kw = weight.shape[2:]
-        shape = (
-            len(weight),
-            (h + top + bottom - kh) // v["stride"][0] + 1,
-            (w + left + right - kw) // v["stride"][1] + 1,
-        )
-        return node, shape
+        return node, node.shape_of([source.shape])
 
     def _plain_pixels(self, value: Value, path: str) -> Value:
         """Pixels as they are: an affine in front of them is the input's mean and deviation."""
@@ -317,14 +308,15 @@ class _Builder:
             )
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        single = not any(
-            isinstance(n, FloatMerge | FloatPool) and n.name == source.node for n in self.nodes
-        )
-        mode = {"max": "or" if single else "max", "avg": "avg"}[op]
-        if op == "max" and np.any(np.asarray(source.gain) < 0):
+        mode = op
+        if mode == "max" and np.any(np.asarray(source.gain) < 0):
             raise NetworkError(
                 f"module '{e.path}': the maximum of spikes times a negative number cannot be "
                 "built; pool the spikes first"
+            )
+        if mode == "avg" and any(v["padding"]) and np.any(np.asarray(source.offset) != 0):
+            raise NetworkError(
+                f"module '{e.path}': averages padding and spikes with a constant added; pool first"
             )
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
@@ -334,27 +326,27 @@ class _Builder:
             if v["divisor"] == size:
                 mode, source = "avg", replace(source, gain=plain(source.gain * size))
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.node, mode, *window_of(v)))
+        self.nodes.append(node := FloatPool(name, source.node, mode, **window_of(v)))
         self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
-        return replace(source, node=name, shape=pooled(source.shape, v))
+        return replace(source, node=name, shape=node.shape_of([source.shape]))
 
     def _pooled_sums(self, e: Expr, source: Value) -> Value:
-        v, op = e.values, e.values["op"]
+        v, mode = e.values, e.values["op"]
         if len(source.terms) != 1 or source.norm is not None:
             raise NetworkError(
                 f"module '{e.path}': pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
-        mode = "max" if op == "max" else "avg"
-        if mode == "avg" and any(v["padding"]):
-            raise NetworkError(
-                f"module '{e.path}': averages a layer's sums and padding, which has no bias of "
-                "theirs; use no padding, or pool behind the neuron"
-            )
-        name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.terms[0], mode, *window_of(v)))
-        self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
-        return replace(source, terms=(name,), shape=pooled(source.shape, v))
+        name, c = self._name(e.path), source.shape[0]
+        divisor = v["divisor"] if mode == "avg" else None
+        mode = mode if divisor is None else "sum"
+        self.nodes.append(node := FloatPool(name, source.terms[0], mode, **window_of(v)))
+        self.report.add(e.path, f"{e.values['op']} pool of sums", EXACT, node=name)
+        source = replace(source, terms=(name,), shape=node.shape_of([source.shape]))
+        if divisor in (None, 1):
+            return source
+        norm = BatchNorm(np.full(c, 1 / divisor), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
+        return self._behind(e.path, source, norm, "divisor")
 
     def _flatten(self, e: Expr) -> Value:
         return self.value(e.args[0])

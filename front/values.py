@@ -16,7 +16,6 @@ __all__ = [
     "neuron_of",
     "per_input",
     "plain",
-    "pooled",
     "readout_of",
     "unscaled",
     "window_of",
@@ -61,18 +60,10 @@ def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
     return np.repeat(full, shape[1] * shape[2])
 
 
-def window_of(v: dict[str, Any]) -> tuple[Any, Any, tuple[int, int, int, int]]:
+def window_of(v: dict[str, Any]) -> dict[str, Any]:
     """Kernel, stride and padding of a pool as a float node has them; (y, x) of padding given."""
     (y, x) = v["padding"]
-    return v["kernel"], v["stride"], (y, y, x, x)
-
-
-def pooled(shape: tuple[int, int, int], v: dict[str, Any]) -> tuple[int, int, int]:
-    h, w = (
-        (n + 2 * p - k) // s + 1
-        for n, p, k, s in zip(shape[1:], v["padding"], v["kernel"], v["stride"], strict=True)
-    )
-    return (shape[0], h, w)
+    return {"kernel": v["kernel"], "stride": v["stride"], "padding": (y, y, x, x)}
 
 
 def composed(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:

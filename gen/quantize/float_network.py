@@ -153,10 +153,6 @@ class FloatNetwork:
             )
         return node
 
-    def summary(self) -> str:
-        """A table for people: a line a node."""
-        return summary(self.steps, self.nodes, self.shape)
-
     def sums(self, name: str) -> FloatSums | None:
         """Whose weighted sums the node ``name`` makes, and its pool where it is one; None where it
         makes something else."""
@@ -166,6 +162,10 @@ class FloatNetwork:
         if isinstance(node, FloatPool):
             return FloatSums(self.weighted(node.input), node)
         return FloatSums(self.weighted(name))
+
+    def summary(self) -> str:
+        """A table for people: a line a node."""
+        return summary(self.steps, self.nodes, self.shape)
 
     @property
     def input(self) -> FloatInput:

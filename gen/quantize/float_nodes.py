@@ -6,7 +6,7 @@ becomes. numpy only: no torch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -203,7 +203,7 @@ class FloatPool(StreamMaker):
     mode: str
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = cast("tuple[int, int]", None)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.stride is None:

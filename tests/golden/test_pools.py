@@ -31,7 +31,7 @@ def pooled_net(mode, kernel, stride, pad=0, *, conv_stride=1, padding=1, kind="t
     """Conv2d -> Pool of its sums -> neurons that fire for all that is above 0 -> readout."""
     rng = np.random.default_rng(seed)
     w = rng.choice((-1, 1) if kind == "binary" else (-1, 0, 1), (3, 2, 3, 3))
-    pool = Pool("pool", "conv", mode, kernel, stride, pad)
+    pool = Pool("pool", "conv", mode, kernel, stride, padding=pad)
     conv = Conv2d("conv", "x", w, (conv_stride,) * 2, (padding,) * 4, 1, kind)
     made = Network(
         3,
@@ -129,7 +129,7 @@ def test_padded_pools_of_spikes_are_torchs(mode, tmp_path):
         3,
         [
             Input("x", (2, 7, 6), "frames"),
-            Pool("p", "x", mode, (3, 3), (2, 2), 1),
+            Pool("p", "x", mode, (3, 3), (2, 2), padding=1),
             Linear("fc", "p", np.ones((2, 24), int)),
             Readout("out", "fc", NeuronRule([1, 1], "none")),
         ],
@@ -155,7 +155,7 @@ def test_a_pool_without_padding_is_written_as_it_was(tmp_path):
     save(network, tmp_path)
     assert "padding" not in json.loads((tmp_path / "network.json").read_text())["nodes"][2]
     with pytest.raises(NetworkError, match="'p': padding .2, 2, 2, 2. must be smaller than"):
-        Pool("p", "x", "max", (2, 2), (1, 1), 2)
+        Pool("p", "x", "max", (2, 2), (1, 1), padding=2)
 
 
 def test_bounds_and_files_know_a_pool_of_sums(tmp_path):

@@ -211,6 +211,7 @@ NETS = {
     "max_of_sums": lambda: Tutorial(5),
     "padded_max_of_sums": lambda: Tutorial(5, lambda x, _: F.max_pool2d(x, 3, 2, 1)),
     "mean_of_sums": lambda: Tutorial(4, F.avg_pool2d),
+    "divided_sum_of_sums": lambda: Tutorial(4, lambda x, k: F.avg_pool2d(x, k, divisor_override=2)),
     "own_layer": _own,
 }
 """Nets whose forward() computes all steps, of images 1 x 8 x 8."""

@@ -314,7 +314,7 @@ def _pool(
     name: str, source: str, mode: str, side: str, stride: str | None, pad: str | None
 ) -> FloatPool:
     k, s, p = int(side), int(stride or side), int(pad or 0)
-    return FloatPool(name, source, mode, (k, k), (s, s), (p, p, p, p))
+    return FloatPool(name, source, mode, (k, k), (s, s), padding=(p, p, p, p))
 
 
 def _norm(channels: int) -> BatchNorm:

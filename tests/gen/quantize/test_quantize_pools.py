@@ -54,7 +54,7 @@ def pooled(mode: str = "max", steps: int = 1, where: str = "front", **how) -> Fl
                 bias=rng.normal(0, 1, CHANNELS),
                 norm=norm if where == "front" else None,
             ),
-            FloatPool("pool", "conv", mode, kernel, stride, pad),
+            FloatPool("pool", "conv", mode, kernel, stride, padding=pad),
             FloatNeuron("spike", ("pool",), 0.25, norm=norm if where == "behind" else None, **how),
             FloatLinear("full", "spike", make_trits(4, 3, CHANNELS * h * w)),
             FloatReadout("readout", ("full",)),

@@ -107,10 +107,10 @@ def test_padding_is_torchs():
         ("or", F.max_pool2d(s[0], 3, 2, 1)),
         ("avg", F.avg_pool2d(s[0], 3, 2, 1)),
     ):
-        node = FloatPool("p", "s", mode, (3, 3), (2, 2), padded)
+        node = FloatPool("p", "s", mode, (3, 3), (2, 2), padding=padded)
         assert torch.allclose(pool(node, s, False)[0], wanted), mode
     z = torch.randn(1, 3, 2, 5, 5)
-    node = FloatPool("p", "c", "max", (3, 3), (2, 2), padded)
+    node = FloatPool("p", "c", "max", (3, 3), (2, 2), padding=padded)
     assert torch.equal(pooled(node, z)[0], F.max_pool2d(z[0], 3, 2, 1))
 
 
