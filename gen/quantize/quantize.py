@@ -131,7 +131,7 @@ def quantize(
     ----------
     network : FloatNetwork, or what has one: Imported, Run
     calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Images as ``sterna.run`` takes them, also (images, labels) or an image set; the first 256
+        Images as ``sterna.run`` takes them, also (images, labels) or an `ImageSet`; the first 256
         are used.
     name : str
         Of the integer network.
@@ -139,7 +139,7 @@ def quantize(
         F by neuron name, where training already chose it; else 0 where that is lossless and the
         smallest of 2 .. 16 that fits 32 bits and whose ``mismatch`` is <= 1e-3 (of a count readout
         also that of its spikes).
-    evaluate : (images, labels), optional
+    evaluate : (images, labels) or ImageSet, optional
         To report the accuracy of both networks on.
     leak_tolerance : float
         How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2], which costs least; else

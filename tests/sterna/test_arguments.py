@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sterna
+from sterna.data import ImageSet
 from sterna.front.report import Report
 from sterna.gen.quantize import float_network as fl
 from sterna.golden.errors import SternaError
@@ -160,6 +161,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         {"recipe": FLOAT, "data": (PIXELS, LABELS), "out": "build/fuzz-run"},
     ),
     "from_nir": (sterna.from_nir, {"path_or_graph": NOWHERE, "dt": 1.0, "steps": 2}),
+    "to_nir": (sterna.to_nir, {"network": FLOAT, "path": "build/fuzz.nir", "reset": "subtract"}),
     "from_torch": (sterna.from_torch, {"model": MODEL, "example": PIXELS / 255, "steps": 2}),
     "Imported.check": (FOUND.check, {"data": (PIXELS, LABELS)}),
     "Imported.calibrate": (FOUND.calibrate, {"data": PIXELS}),
@@ -172,6 +174,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
     "Simulator": (sterna.Simulator, {"build": NOWHERE}),
     "Board": (sterna.Board, {"port": "/dev/no-such-port"}),
+    "ImageSet": (ImageSet, {"source": PIXELS}),
     "compare": (sterna.compare, {"a": RESULT, "b": RESULT}),
     "NeuronRule": (sterna.NeuronRule, {"threshold": [1, 2]}),
     "Decay": (sterna.Decay, {"k1": 1}),
