@@ -78,8 +78,7 @@ def from_torch(
     refusal = f"approximate {show(approximate)} must be True or False"
     approximate = values.flag(refusal, approximate, UsageError)
     runner = Runner(model, input, None if steps is None else steps_of(steps))
-    batch = values.plain(example)
-    batch = torch.as_tensor(values.array(f"example {show(example)}", batch))
+    batch = torch.as_tensor(values.array(f"example {show(example)}", example))
     shape = runner.shape(batch)
     batch = _two(batch, 1 if input == "frames" else 0)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()

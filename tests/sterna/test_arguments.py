@@ -142,7 +142,9 @@ def with_norm(**arguments: Any) -> Any:
 with_norm.__signature__ = inspect.signature(fl.BatchNorm)  # type: ignore[attr-defined]
 
 MODEL = torch.nn.Sequential(
-    sterna.nn.TernaryConv2d(1, 2, 3), sterna.nn.LIF(), sterna.nn.TernaryLinear(8, 3, one_scale=True),
+    sterna.nn.TernaryConv2d(1, 2, 3),
+    sterna.nn.LIF(),
+    sterna.nn.TernaryLinear(8, 3, one_scale=True),
     sterna.nn.Readout(),
 )  # fmt: skip
 FOUND = sterna.from_torch(MODEL, PIXELS / 255, steps=2)
