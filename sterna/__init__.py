@@ -46,7 +46,7 @@ _PUBLIC = {
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),
 }
-_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
+_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "data")
 
 # A package that is called, too: importing anything in it would put it in a function's place.
 _CALLED = ("train",)

@@ -5,6 +5,7 @@ import importlib
 import sys
 from typing import Any, NoReturn
 
+import sterna.images as images
 import sterna.streams as streams
 from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, tolerance, whole
 from sterna.gen.device.family import FAMILIES, TARGETS
@@ -17,6 +18,7 @@ MODULES = (
     "sterna.boardsim_command",
     "sterna.search_command",
     "sterna.import_command",
+    "sterna.new_command",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -88,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
+    images.add_size(sub)
+    sub.add_argument("--curves", metavar="FILE.csv", help="write loss and accuracy of every epoch")
     sub.add_argument(
         "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
     )
@@ -101,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
     sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
+    images.add_size(sub)
     sub.add_argument("--images", type=count, default=256, metavar="N", help="calibration images")
     sub.add_argument(
         "--leak-tolerance",
@@ -141,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     staged("build", "all of fold, pack and verilog")
 
     sub = staged("sim", "run the Verilog on real images; compare every spike with golden")
-    _images(sub)
+    images.add_options(sub)
     sub.add_argument(
         "--engine",
         choices=("batch", "cocotb", "netlist"),
@@ -149,9 +154,9 @@ def parser() -> argparse.ArgumentParser:
         help="compiled batch model, cocotb bench, or the synthesised netlist",
     )
     sub = staged("eval", "run the golden model on real images: accuracy")
-    _images(sub)
+    images.add_options(sub)
     sub = staged("compare", "find the first difference between golden and the Verilog")
-    _images(sub)
+    images.add_options(sub)
 
     sub = staged("synth", "synthesise out of context and count resources")
     sub.add_argument(
@@ -205,8 +210,3 @@ def _folding(sub: argparse.ArgumentParser) -> None:
         default=None,
         help="size built-in weights for retrained ones too, which sterna patch puts in",
     )
-
-
-def _images(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--images", type=count, metavar="N", help="first N test images")
-    sub.add_argument("--data", help="data set (default: the example's)")

@@ -97,7 +97,7 @@ def test_refusals(build: Path, line: PtyBoard) -> None:
         run("load", str(build), port)
     with pytest.raises(UsageError, match="give --data or --file"):
         run("infer", str(build), port)
-    with pytest.raises(UsageError, match="10 images were asked, there are 9"):
+    with pytest.raises(UsageError, match="has 9 images, 10 were asked"):
         run("infer", str(build), "--file", str(build / "images.npy"), "--images=10", port)
     with pytest.raises(FileError, match="is no .npy file"):
         run("infer", str(build), "--file", str(build / "network.json"), port)

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sterna
+from sterna.data import ImageSet
 from sterna.gen.quantize import float_network as fl
 from sterna.golden.errors import SternaError
 
@@ -181,6 +182,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
     "Simulator": (sterna.Simulator, {"build": NOWHERE}),
     "Board": (sterna.Board, {"port": "/dev/no-such-port"}),
+    "ImageSet": (ImageSet, {"source": PIXELS}),
     "compare": (sterna.compare, {"a": RESULT, "b": RESULT}),
     "NeuronRule": (sterna.NeuronRule, {"threshold": [1, 2]}),
     "Decay": (sterna.Decay, {"k1": 1}),

@@ -12,6 +12,7 @@ from sterna.golden.disk import parse_toml, read_text
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.names import MAX_NAME, NAME, legal_name, show
 from sterna.golden.network import MAX_STEPS
+from sterna.golden.sources import recipe_source
 from sterna.train.methods.stidi import make_module, read_stidi
 from sterna.train.methods.twin import read_twin
 from sterna.train.module.layers import Layers
@@ -60,7 +61,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``precision``
+    """A parsed recipe. ``size`` ('28x28') and ``scale`` are options of data of one's own
+    (`golden.sources`). ``images``: train on the first so many only (0: all of them). ``precision``
     of convolutions in training: 'float32', 'bfloat16' or 'auto' (``schedule.half_precision``).
     ``text`` is the file itself, copied into the run; ``folder`` is where it was."""
 
@@ -68,6 +70,8 @@ class Recipe:
     data: str
     network: dict[str, Any]
     stages: tuple[Stage, ...]
+    size: str = ""
+    scale: float = 0.0
     seed: int = 1
     batch: int = 128
     shift: int = 0
@@ -85,6 +89,12 @@ class Recipe:
     search: dict[str, Any] | None = None
     text: str = field(default="", repr=False)
     folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The data set's name, with its options; relative to ``folder``."""
+        keys = {"data": self.data, "size": self.size, "scale": self.scale}
+        return recipe_source(keys, f"recipe '{self.name}'")
 
     @property
     def relu(self) -> bool:
@@ -134,6 +144,7 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
         )
     if not isinstance(raw["network"], dict):
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
+    recipe_source(raw, str(path))
     recipe = Recipe(**raw, stages=stages, text=text)
     nq, twin = read_nq(str(path), recipe.nq), read_twin(str(path), recipe.twin)
     stidi = read_stidi(str(path), recipe.stidi)
