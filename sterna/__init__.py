@@ -66,10 +66,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("sterna")
-    if name in _FOLDERS:
+    if name in (*_FOLDERS, "nn"):
         return importlib.import_module(f"sterna.{name}")
     raise AttributeError(f"module 'sterna' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "__version__", *_PUBLIC, *_FOLDERS])
+    return sorted([*globals(), "__version__", *_PUBLIC, *_FOLDERS, "nn"])
