@@ -318,8 +318,11 @@ class _Builder:
             raise NetworkError(f"module '{e.path}': a padded pool is not built yet; use padding 0")
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        mode = {"max": "or", "avg": "avg"}[op]
-        if mode == "or" and np.any(np.asarray(source.gain) < 0):
+        single = not any(
+            isinstance(n, FloatMerge | FloatPool) and n.name == source.node for n in self.nodes
+        )
+        mode = {"max": "or" if single else "max", "avg": "avg"}[op]
+        if op == "max" and np.any(np.asarray(source.gain) < 0):
             raise NetworkError(
                 f"module '{e.path}': the maximum of spikes times a negative number cannot be "
                 "built; pool the spikes first"

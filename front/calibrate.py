@@ -125,7 +125,7 @@ class _Work:
         alone = len(node.inputs) == 1 and len(layers) == 1
         if real and isinstance(node, FloatReadout):
             self._readout(node, layers, wanted)
-        elif real and alone and node.inputs[0] == layers[0].name:
+        elif real and alone and getattr(self.nodes[node.inputs[0]], "shares", 1.0) == 1.0:
             self._alone(node, layers[0], wanted)
         elif real:
             self._together(node, layers, wanted)
@@ -154,7 +154,8 @@ class _Work:
         return drive.mean(AXES), drive.var(AXES)
 
     def _alone(self, node: FloatNeurons, layer: Weighted, wanted: Any) -> None:
-        """A layer with a neuron of its own: trits of a scale a channel, and a norm behind."""
+        """A layer with a neuron of its own: trits of a scale a channel, and a norm behind, in front
+        of a pool of its sums (whose maximum or mean of normed sums is the normed one)."""
         q, a = discrete(layer.weight, self.kind, False)
         self.nodes[layer.name] = bare = replace(
             layer, weight=q * a, kind=self.kind, bias=None, norm=None

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.network import Network, Readout, WeightedNode
+from sterna.golden.network import Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import LEVELS, NeuronRule, step_of
 from sterna.golden.step import Step
 
@@ -16,6 +17,7 @@ __all__ = [
     "signed_bits",
     "unsigned_bits",
     "weighted_interval",
+    "pooled_interval",
     "rule_bounds",
     "highest_membrane",
     "node_bounds",
@@ -61,6 +63,13 @@ def weighted_interval(node: WeightedNode, maximum: int, reloadable: bool = False
         worst = np.full(len(w), w.shape[1] * maximum, np.int64)
         return -worst, worst
     return np.minimum(w, 0).sum(1) * maximum, np.maximum(w, 0).sum(1) * maximum
+
+
+def pooled_interval(span: Interval, pool: Pool | None) -> Interval:
+    """Range of sums behind a pool (None: none), of their range in front of it."""
+    if pool is None or pool.mode == "max":
+        return span
+    return span[0] * prod(pool.kernel), span[1] * prod(pool.kernel)
 
 
 @dataclass(frozen=True)
@@ -209,10 +218,10 @@ def node_bounds(
     hi = np.zeros(rule.channels, np.int64)
     shifts, coefs = iter(rule.shifts), iter(rule.coef)
     for source in node.inputs:
-        n = network[source]
-        if isinstance(n, WeightedNode):
+        if network.is_weighted(source):
+            n, pool = network.sums(source)
             span = weighted_interval(n, network.maximum[n.input], reloadable)
-            shift = next(shifts)
+            span, shift = pooled_interval(span, pool), next(shifts)
             lo, hi = lo + (span[0] << shift), hi + (span[1] << shift)
         else:
             c = next(coefs).astype(np.int64)

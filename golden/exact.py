@@ -237,7 +237,7 @@ def _usable(device: Any) -> torch.device:
 
 
 def _traced(network: Network, trace: Iterable[str] | str) -> list[str]:
-    spiking = [n for n in network.order if network[n].makes == "spikes" and network[n].inputs]
+    spiking = [n for n in network.order if network.makes(n) == "spikes" and network[n].inputs]
     if isinstance(trace, str) and trace == "all":
         return spiking
     asked = values.names(
@@ -322,7 +322,8 @@ class _Model:
         return self._scan(node, inputs).spikes
 
     def _stream(self, node: StreamNode, inputs: list[Tensor]) -> Tensor:
-        held = torch.uint8 if self.network.maximum[node.name] < 256 else torch.int32
+        small = not self.network.is_weighted(node.name) and self.network.maximum[node.name] < 256
+        held = torch.uint8 if small else torch.int32
         return node.compute(torch, [a.to(held) for a in inputs]).to(held)
 
 

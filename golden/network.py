@@ -6,7 +6,7 @@ The nodes themselves are in ``golden.nodes`` and can be had from here as well.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sterna.golden import written
 from sterna.golden.disk import StrPath
@@ -46,6 +46,7 @@ __all__ = [
     "NeuronNode",
     "WeightedNode",
     "Network",
+    "Sums",
     "CODINGS",
     "MAX_STEPS",
     "MAX_VALUE",
@@ -60,6 +61,13 @@ _Kind = TypeVar("_Kind")
 
 MAX_STEPS = 1024
 MAX_VALUE = 2**24 - 1  # of a spike stream: sums of it fit 64 bits, and float32 holds it exactly
+
+
+class Sums(NamedTuple):
+    """Weighted sums that a neuron reads: the node whose they are, and the pool between, if any."""
+
+    weighted: WeightedNode
+    pool: Pool | None = None
 
 
 def steps_of(value: Any) -> int:
@@ -186,9 +194,21 @@ class Network:
     def readout(self) -> Readout:
         return next(n for n in self.nodes if isinstance(n, Readout))
 
+    def makes(self, name: str) -> str:
+        """'spikes', 'pixels', 'sums' (weighted, of a pool of sums, too) or 'logits'."""
+        return "sums" if self._made[name].sums else self[name].makes
+
     def is_weighted(self, name: str) -> bool:
-        """Whether the node makes weighted sums, which only neurons read."""
-        return isinstance(self[name], WeightedNode)
+        """Whether the node makes weighted sums (a pool of sums does, too), which only neurons and
+        such pools read."""
+        return self.makes(name) == "sums"
+
+    def sums(self, name: str) -> Sums:
+        """Whose weighted sums the node ``name`` makes, and its pool where it is one."""
+        node = self[name]
+        if isinstance(node, Pool):
+            return Sums(self.weighted(node.input), node)
+        return Sums(self.weighted(name))
 
     def weighted(self, name: str) -> WeightedNode:
         """The Conv2d or Linear ``name``; NetworkError where that is another node."""
@@ -228,7 +248,7 @@ class Network:
     def _add(self, n: Node) -> None:
         """What ``n`` makes, of what its inputs make."""
         for i in n.inputs:
-            if (makes := self[i].makes) not in n.reads:
+            if (makes := self.makes(i)) not in n.reads:
                 raise NetworkError(f"node '{n.name}': reads {_UNREADABLE[makes].format(i)}")
         made = n.made([self._made[i] for i in n.inputs], self.steps)
         self._made[n.name] = made

@@ -48,7 +48,9 @@ def _below(network: Network, name: str) -> set[str]:
 
 def _stream(network: Network, name: str) -> str:
     """A weighted sum is no stream of its own: it comes with the stream it reads."""
-    return name if not network.is_weighted(name) else f"{network[name].inputs[0]} through {name}"
+    if not network.is_weighted(name):
+        return name
+    return f"{network.sums(name).weighted.input} through {name}"
 
 
 def draw(network: Network, design: Design) -> str:

@@ -1,6 +1,7 @@
 """Everything known about a build, as one dictionary."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from sterna.gen.build.drawing import waits_for
@@ -9,6 +10,7 @@ from sterna.gen.build.measurements import measurements, read_object
 from sterna.gen.build.stage_list import SOLUTION
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
+from sterna.gen.design.graph import pool_of
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden import files
 from sterna.golden.network import Network, WeightedNode
@@ -138,11 +140,23 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "lanes": core.pe * core.simd * core.tp if weighted else 0,
         "memory": _memory(core) if weighted else "",
         "engine": core.engine if weighted else "",
+        "pool": _pool(network, core) if weighted else "",
         "banks": core.banks,
         "reads": core.reads,
         "clocks": core.interval,
         "busy": core.interval / design.interval,
     }
+
+
+def _pool(network: Network, core: CoreDesign) -> str:
+    """The pool of a core's sums, and how often it computes each where windows overlap."""
+    if (pool := pool_of(network, core.name)) is None:
+        return ""
+    under, made = 1, prod(pool.kernel) * prod(network.shape[pool.name][1:])
+    for count, k, s in zip(network.shape[pool.name][1:], pool.kernel, pool.stride, strict=True):
+        under *= (count - 1) * min(k, s) + k
+    again = f", sums made {made / under:.2f} times" if made > under else ""
+    return f"{pool.mode} {pool.kernel[0]}x{pool.kernel[1]}{again}"
 
 
 def _memory(core: CoreDesign) -> str:

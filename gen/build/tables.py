@@ -11,7 +11,8 @@ __all__ = ["page", "rows_text", "table"]
 
 
 def _engine(row: Mapping[str, Any]) -> str:
-    return row["engine"] + (f", {row['banks']} banks" if row["banks"] > 1 else "")
+    banks = f", {row['banks']} banks" if row["banks"] > 1 else ""
+    return row["engine"] + banks + (f", {row['pool']}" if row["pool"] else "")
 
 
 def table(answer: Mapping[str, Any]) -> str:

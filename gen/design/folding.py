@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
-from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.graph import neuron_of
 from sterna.gen.design.legal import (
     is_depthwise,
     legal_folding,
@@ -127,10 +127,10 @@ def _lanes(key: str) -> Callable[[Network, str], Sequence[int]]:
 
 def _one_bank(network: Network, name: str) -> str:
     """Why the neuron of weighted node ``name`` can have one bank only; empty where it can more."""
-    target = network[network.readers(name)[0]]
+    target = neuron_of(network, name)
     if not isinstance(target, Neuron):
         return f"'{target.name}' is a readout"
-    if list(target.inputs) != weighted_inputs(network, target)[:1]:
+    if len(target.inputs) > 1:
         return f"'{target.name}' has several inputs"
     if target.rule.bias is not None and target.rule.bias.ndim == 2:
         return f"'{target.name}' has a bias for every time step"

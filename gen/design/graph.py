@@ -3,10 +3,19 @@
 from dataclasses import dataclass
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Network, NeuronNode, WeightedNode
+from sterna.golden.network import Network, NeuronNode, Pool, WeightedNode
 from sterna.golden.nodes import StreamNode
 
-__all__ = ["CoreNodes", "Port", "ports", "unit_of", "walk", "weighted_inputs"]
+__all__ = [
+    "CoreNodes",
+    "Port",
+    "neuron_of",
+    "pool_of",
+    "ports",
+    "unit_of",
+    "walk",
+    "weighted_inputs",
+]
 
 
 @dataclass(frozen=True)
@@ -41,29 +50,52 @@ def walk(network: Network) -> list[CoreNodes]:
     for name in network.order:
         node = network[name]
         if isinstance(node, WeightedNode):
-            readers = network.readers(name)
-            target = network.neuron(readers[0])
-            if len(readers) > 1 or target.inputs.count(name) > 1:
+            neurons = _neurons(network, name)
+            if len(neurons) > 1:
+                names = ", ".join(map(repr, dict.fromkeys(neurons)))
                 raise DesignError(
-                    f"node '{name}': its sums feed {', '.join(map(repr, readers))} in several "
-                    "places; a core has one neuron, so duplicate the node"
+                    f"node '{name}': its sums feed {names} in several places; a core has one "
+                    "neuron, so duplicate the node"
                 )
+            target = network.neuron(neurons[0])
             main = weighted_inputs(network, target)[0] == name
             cores.append(CoreNodes(name, "conv", node.inputs, target.name, main))
-        elif isinstance(node, StreamNode):
+        elif isinstance(node, StreamNode) and not network.is_weighted(name):
             cores.append(CoreNodes(name, node.op, node.inputs, name))
     return cores
 
 
+def _neurons(network: Network, name: str) -> list[str]:
+    """The neurons that the sums of ``name`` enter, maybe through a pool, once for each place."""
+    found: list[str] = []
+    for reader in network.readers(name):
+        if network.is_weighted(reader):
+            found += _neurons(network, reader)
+        else:
+            found += [reader] * network[reader].inputs.count(name)
+    return found
+
+
+def neuron_of(network: Network, name: str) -> NeuronNode:
+    """The neuron that the sums of a weighted node enter, maybe through a pool."""
+    return network.neuron(_neurons(network, name)[0])
+
+
+def pool_of(network: Network, name: str) -> Pool | None:
+    """The pool of a weighted node's sums in front of its neuron; None: there is none."""
+    reader = network[network.readers(name)[0]]
+    return reader if isinstance(reader, Pool) else None
+
+
 def weighted_inputs(network: Network, target: NeuronNode) -> list[str]:
-    """The Conv2d and Linear inputs of a neuron, in order."""
-    return [i for i in target.inputs if network.is_weighted(i)]
+    """The Conv2d and Linear inputs of a neuron, some of them through a pool, in order."""
+    return [network.sums(i).weighted.name for i in target.inputs if network.is_weighted(i)]
 
 
 def unit_of(network: Network, reader: str) -> str:
     """The neuron, pool or merge whose core reads a stream at node ``reader``: a weighted node is
     part of its neuron's."""
-    return network.readers(reader)[0] if network.is_weighted(reader) else reader
+    return neuron_of(network, reader).name if network.is_weighted(reader) else reader
 
 
 def ports(network: Network) -> list[Port]:

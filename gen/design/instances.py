@@ -27,7 +27,7 @@ def core_instances(network: Network, design: Design, *, rows: bool = False) -> l
         node = network[name]
         if isinstance(node, NeuronNode):
             out.append(_neuron(network, design, node, rows))
-        elif core := stream_core(node):
+        elif not network.is_weighted(name) and (core := stream_core(node)):
             branches = [design.branch(name, n) for n in range(len(node.inputs))]
             edges = [b.taken.edge for b in branches]
             spec = core.spec(network, name, edges, design.core(name).spare_rows)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from sterna.gen.design.graph import neuron_of
 from sterna.golden.network import Network, Neuron, Pool, WeightedNode
 from sterna.golden.window import legal_simd, window_split
 from sterna.hw.stream.edge import MAX_WIDTH
@@ -63,7 +64,7 @@ def _pe_bound(network: Network, name: str) -> StepBound | None:
     """Of the outputs at once of a weighted node; None where any number can be (a readout's)."""
     known = _KNOWN.setdefault(network, {})
     if name not in known:
-        target = network[network.readers(name)[0]]
+        target = neuron_of(network, name)
         added = [StepBound(network.bits(i), i) for i in target.inputs if not network.is_weighted(i)]
         made = [step_bound(network, target.name)] if isinstance(target, Neuron) else []
         known[name] = max([*made, *added], key=lambda b: b.bits, default=None)

@@ -6,14 +6,13 @@ from typing import Any
 from sterna.gen.design.design import BranchDesign, CoreDesign, Design, EdgeDesign
 from sterna.gen.design.engines import constants_of
 from sterna.gen.design.folding import KEYS, Foldings
-from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of
+from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of, weighted_inputs
 from sterna.gen.design.meet import shortcut_edge, steps_a_beat
 from sterna.gen.design.rows import spare_rows
 from sterna.gen.design.specs import declared_ranges, front_spec, input_map
 from sterna.gen.design.stream_cores import StreamCore, stream_core
 from sterna.gen.design.streams import SLACK, input_edge, pixels_of
 from sterna.golden.network import (
-    Input,
     Linear,
     Network,
     Neuron,
@@ -70,7 +69,7 @@ def plan(
         node = network[name]
         if isinstance(node, NeuronNode):
             _neuron(p, node)
-        elif not isinstance(node, Input):
+        elif any(c.name == name for c in cores):
             core = stream_core(node)
             nodes = p.core(name)
             p.out.append(_stream(p, core, nodes) if core else _conv(p, nodes))
@@ -100,11 +99,12 @@ def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str
     beats = max(core.law.get("input", 0), core.law.get("gearbox", 0))
     tight = min(core.law.get("compute", 0), beats) >= SLACK * bound
     if isinstance(node, WeightedNode):
-        if tight and not isinstance(node, Linear):
-            core = replace(core, spare_rows=node.stride[0])
         front = front_spec(network, core, family)
+        if tight and not isinstance(node, Linear):
+            core = replace(core, spare_rows=front.geometry.advance[0])
+            front = front_spec(network, core, family)
         g, groups = front.geometry, front.output_groups
-        items, pitch = front.folds * front.plane_groups, front.visit_clocks
+        items, pitch = front.items, front.visit_clocks
     elif (kind := stream_core(node)) and kind.windowed:
         spec = kind.spec(network, core.name, [core.input.edge])
         if tight:
@@ -123,8 +123,9 @@ def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesig
 
     def key(b: BranchDesign) -> tuple[int, int, int]:
         unit = unit_of(network, b.reader)
-        weighted, inputs = b.reader != unit, network[unit].inputs
-        return place[unit], not weighted, inputs.index(b.reader) if weighted else b.port
+        if b.reader == unit:
+            return place[unit], True, b.port
+        return place[unit], False, weighted_inputs(network, network.neuron(unit)).index(b.reader)
 
     return sorted(branches, key=key)
 

@@ -99,4 +99,4 @@ def _stride(network: Network, design: Design, name: str) -> int:
     core = design.core(name)
     if kind := stream_core(network[name]):
         return kind.spec(network, name, [core.input.edge]).geometries[0].stride[0]
-    return front_spec(network, core, design.family).geometry.stride[0]
+    return front_spec(network, core, design.family).geometry.advance[0]

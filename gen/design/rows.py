@@ -30,7 +30,7 @@ def spare_rows(g: Geometry, visits: int, items: int, pitch: int, bound: int) -> 
     for step in range(1, _STEPS + 1):
         if best[1] <= bound:
             break
-        spare = g.spare + step * g.stride[0]
+        spare = g.spare + step * g.advance[0]
         if (took := _interval(g, spare, visits, items, pitch)) < best[1]:
             best = spare, took
     return best[0]
@@ -42,13 +42,13 @@ def row_interval(g: Geometry, visits: int, items: int, pitch: int) -> float:
 
 
 def _interval(g: Geometry, spare: int, visits: int, items: int, pitch: int) -> float:
-    need = g.kernel[0] + max(g.stride[0], g.next_image) + spare
+    need = g.extent[0] + max(g.advance[0], g.next_image) + spare
     slots = -(-need // g.rows) * g.rows
     return _run(
         g.width * g.words_per_pixel,
         g.height,
-        g.kernel[0],
-        g.stride[0],
+        g.extent[0],
+        g.advance[0],
         g.padding[0],
         g.out_height,
         slots,

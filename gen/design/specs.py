@@ -11,9 +11,15 @@ import numpy as np
 from sterna.gen.design.design import CoreDesign
 from sterna.gen.design.engines import check_engine
 from sterna.gen.design.folding import KEYS, Folding, check_keys
-from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.graph import pool_of, weighted_inputs
 from sterna.gen.design.legal import is_depthwise
-from sterna.golden.bounds import RuleBounds, node_bounds, signed_bits, weighted_interval
+from sterna.golden.bounds import (
+    RuleBounds,
+    node_bounds,
+    pooled_interval,
+    signed_bits,
+    weighted_interval,
+)
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import LEVELS, NeuronRule
@@ -32,6 +38,7 @@ __all__ = [
     "front_keys",
     "front_spec",
     "pool_spec",
+    "pool_window",
     "declared_ranges",
     "declared_values",
     "input_map",
@@ -115,6 +122,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
     contents = engine.memory_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
+    span = pooled_interval(span, pool := pool_of(network, core.name))
     return FrontSpec(
         geometry=Geometry(
             edge=core.input.edge,
@@ -126,6 +134,8 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
             rows=split.rows,
             columns=split.columns,
             spare=core.spare_rows,
+            pool=pool_window(pool)[0],
+            pool_stride=pool_window(pool)[1],
         ),
         out_channels=node.out_channels,
         channels=channels,
@@ -141,8 +151,14 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         family=family,
         weight_region=core.regions[0] if core.regions else None,
         weights=contents,
+        pool="" if pool is None else pool.mode,
         **front_keys(core),
     )
+
+
+def pool_window(pool: Pool | None) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and stride of a pool of sums, as a `Geometry` has them."""
+    return ((1, 1), (1, 1)) if pool is None else (pool.kernel, pool.stride)
 
 
 def _declared(core: CoreDesign) -> bool:
@@ -174,7 +190,7 @@ def conv_spec(
     target = network.neuron(core.target)
     by_name = {c.name: c for c in (core, *others)}
     names, edges = weighted_inputs(network, target), shortcuts or {}
-    spikes = [n for n, i in enumerate(target.inputs) if i not in names]
+    spikes = [n for n, i in enumerate(target.inputs) if not network.is_weighted(i)]
     assert names[0] == core.name and sorted(names) == sorted(by_name), "not all weighted inputs"
     assert spikes == sorted(edges), "not all spike inputs"
     for other in others:

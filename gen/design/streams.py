@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sterna.gen.design.folding import Folding
-from sterna.gen.design.graph import CoreNodes
+from sterna.gen.design.graph import CoreNodes, pool_of
 from sterna.gen.design.legal import is_depthwise
-from sterna.gen.design.specs import input_map, pool_spec
+from sterna.gen.design.specs import input_map, pool_spec, pool_window
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Conv2d, Network, WeightedNode
@@ -95,7 +95,9 @@ def _buffer_cost(
     if isinstance(node, Conv2d):
         stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
-    g = Geometry(edge, height, width, kernel, stride, padding, split.rows, split.columns)
+    pool = pool_window(pool_of(network, node.name))
+    size = split.rows, split.columns, 0
+    g = Geometry(edge, height, width, kernel, stride, padding, *size, *pool)
     # In the widest shape of a block alone: with all of them, designs would get narrower beats.
     memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
     choices = edge.lanes // split.channels * (edge.pb // folding.tp)

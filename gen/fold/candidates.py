@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sterna.gen.design.design import Design
 from sterna.gen.design.engines import one_row, rows_fit
 from sterna.gen.design.folding import Folding, Foldings, Given, legal_values, refusal
-from sterna.gen.design.graph import weighted_inputs
+from sterna.gen.design.graph import neuron_of, weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import MAX_LANES, is_depthwise, word_clocks
 from sterna.gen.design.specs import front_keys, weight_rows
@@ -62,7 +62,7 @@ def candidates(
     made = {c.target: c for c in core_instances(network, design)}
     out, known = {}, {}
     for group in groups:
-        base = made[network.readers(group[0])[0]]
+        base = made[neuron_of(network, group[0]).name]
         found = []
         worth = _worth(network, group, given, design.family, constants)
         for entries in _stored(network, worth, design, given):

@@ -1,8 +1,10 @@
 """Completion: PE, SIMD and TP of every core that are not given."""
 
+from math import prod
+
 from sterna.gen.design.engines import engine_choices
 from sterna.gen.design.folding import Folding, Foldings, Given, refusal
-from sterna.gen.design.graph import CoreNodes
+from sterna.gen.design.graph import CoreNodes, neuron_of, pool_of
 from sterna.gen.design.legal import MAX_LANES, legal_folding, narrow_words, word_clocks
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
@@ -44,17 +46,18 @@ def completed(
 def compute_clocks(network: Network, name: str, folding: Folding) -> int:
     """The compute term of the law, clocks an image."""
     node = network.weighted(name)
-    _, oh, ow = network.shape[name]
+    _, oh, ow = network.shape[neuron_of(network, name).name]
     items = visit_items(network, name, folding.simd, folding.tp)
     visit = visit_clocks(items, network.steps, folding.banks)
     return oh * ow * (node.out_channels // folding.pe) * visit
 
 
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
-    """Clocks of a visit's window words."""
-    node = network.weighted(name)
+    """Clocks of a visit's window words, at all positions of a pool of sums."""
+    node, pool = network.weighted(name), pool_of(network, name)
     channels, (kh, kw) = node.window(network.shape[node.input])
-    return channels * kh * kw // simd * word_clocks(network, name, tp)
+    positions = 1 if pool is None else prod(pool.kernel)
+    return positions * (channels * kh * kw // simd) * word_clocks(network, name, tp)
 
 
 def neuron_groups(network: Network, cores: list[CoreNodes]) -> list[list[str]]:

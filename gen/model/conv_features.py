@@ -10,7 +10,7 @@ import numpy as np
 from sterna.gen.device.shift_registers import Delays, tree_delays
 from sterna.gen.model.parts import Part, counter_bits, within
 from sterna.golden.bounds import signed_bits
-from sterna.hw.core.accumulate import REGISTER_TURNS
+from sterna.hw.core.accumulate import REGISTER_TURNS, StepFeeder
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
@@ -58,6 +58,8 @@ def _front(name: str, front: FrontSpec) -> list[Part]:
         ENGINE_COSTS[front.engine].part(name, front),
         _sums(name, front, memories),
     ]
+    if front.positions > 1:
+        parts.append(_largest(name, front, memories))
     if not front.dot_engine.in_logic:
         row, chained = (front.memory_depth, front.memory_width), front.weight_region is not None
         parts.append(_weights(name, *row, chained, within(memories, "weights"), "weights"))
@@ -89,8 +91,8 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -
     width, r, k = g.edge.width, g.rows, g.columns
     banks, address = r * k, counter_bits(g.bank_depth)
     place = (
-        signed_bits(-g.padding[2], max(g.width, g.out_width * g.stride[1]) + g.kernel[1])
-        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.stride[0]) + g.kernel[0])
+        signed_bits(-g.padding[2], max(g.width, g.out_width * g.advance[1]) + g.extent[1])
+        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.advance[0]) + g.extent[0])
         + address
     )
     turning = sum(p.count > 1 for p in loops)
@@ -225,7 +227,7 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     compress = front.dot_engine.counts
-    alone = front.folds == 1  # nothing to accumulate
+    alone = front.accumulated == 1  # nothing to add up
     turns = 0 if alone else front.plane_groups
     part = Part(name, "sums")
     for place, shape in memories.items():
@@ -257,6 +259,16 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
             part.add(store=front.banks * bits)
     if front.parts > 1:
         part.add(parts=front.pe * width)
+    return part
+
+
+def _largest(name: str, front: FrontSpec, memories: Memories) -> Part:
+    """The largest sums of a pool's positions; what keeps them in LUT RAM is among the sums'."""
+    bits = _outputs(front) * front.sums * front.z_width
+    part = Part(name, "largest", {"bits": bits})
+    if not within(memories, "feeder.pool"):
+        turns = StepFeeder.pulses_of(front.sums, front.steps, front.held)
+        part.delay(Delays({turns - 1: bits} if turns > 1 else {}))
     return part
 
 

@@ -96,7 +96,7 @@ def _pool(name: str, spec: PoolSpec, _: str) -> list[Part]:
     part.add(
         each=1,
         values=values,
-        sums=values if spec.mode == "sum" else 0,
+        sums=values if spec.mode == "sum" or (spec.mode == "max" and spec.bits > 1) else 0,
         first=values if spec.mode == "first" else 0,
     )
     loops = spec.loops()

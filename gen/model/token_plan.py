@@ -222,8 +222,7 @@ def _neuron(plan: TokenPlan, spec: ConvSpec, inputs: list[int]) -> int:
 
 def _front(plan: TokenPlan, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
     visits = f.geometry.out_width * f.output_groups
-    items = f.folds * f.plane_groups
-    return _core(plan, f.geometry, visits, items, f.visit_clocks, credits, delays, inputs)
+    return _core(plan, f.geometry, visits, f.items, f.visit_clocks, credits, delays, inputs)
 
 
 def _core(
@@ -244,8 +243,8 @@ def _core(
     numbers = [
         g.width * g.words_per_pixel,
         g.height,
-        g.kernel[0],
-        g.stride[0],
+        g.extent[0],
+        g.advance[0],
         g.padding[0],
         g.out_height,
         g.slots,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save as save_tensors
@@ -51,6 +51,7 @@ __all__ = [
     "FloatReadout",
     "FloatNode",
     "FloatNetwork",
+    "FloatSums",
     "StreamMaker",
     "Weighted",
 ]
@@ -61,6 +62,13 @@ KEYS = {"format", "version", "steps", "nodes", "tensors_sha256", "check"}
 _HEAD_LIMIT, _BLOB_LIMIT = 1 << 26, 1 << 34
 AGAIN = "run the same `sterna train` command again, or save the network again"
 _ARRAYS = ("weight", *LEVELS, "mean", "std")
+
+
+class FloatSums(NamedTuple):
+    """Weighted sums that a neuron reads: the node whose they are, and the pool between, if any."""
+
+    weighted: Weighted
+    pool: FloatPool | None = None
 
 
 class FloatNetwork:
@@ -97,6 +105,7 @@ class FloatNetwork:
         self.by_name = {n.name: n for n in self.nodes}
         self.shape: dict[str, tuple[int, int, int]] = {}
         self.amplitude: dict[str, float] = {}
+        self._makes: dict[str, str] = {}
         for k, node in enumerate(self.nodes):
             self._check(node)
             shape = node.shape_of([self.shape[i] for i in node.inputs])
@@ -105,9 +114,26 @@ class FloatNetwork:
             self.amplitude[node.name] = node.amplitude_of(self.amplitudes(node))
 
     def _check(self, node: FloatNode) -> None:
-        for i in node.inputs:
-            if (makes := self.by_name[i].makes) not in node.becomes.reads:
+        given = [self._makes[i] for i in node.inputs]
+        for i, makes in zip(node.inputs, given, strict=True):
+            if makes not in node.becomes.reads:
                 raise NetworkError(f"node '{node.name}': reads {_UNREADABLE[makes].format(i)}")
+        self._makes[node.name] = makes = node.makes_of(given)
+        if isinstance(node, FloatPool) and makes == "sums":
+            self._check_pool(node)
+
+    def _check_pool(self, node: FloatPool) -> None:
+        """Of sums."""
+        if node.mode in ("or", "first"):
+            raise NetworkError(
+                f"node '{node.name}': a pool '{node.mode}' is of single spikes, and '{node.input}' "
+                "makes weighted sums; use 'max', 'sum' or 'avg', or put a FloatNeuron between"
+            )
+        if isinstance(self.by_name[node.input], FloatPool):
+            raise NetworkError(
+                f"node '{node.name}': pools the sums of '{node.input}', which is a pool already; "
+                "make them one pool, or put a FloatNeuron between"
+            )
 
     def amplitudes(self, node: FloatNode) -> list[float]:
         """Of what ``node`` reads, in its order."""
@@ -125,6 +151,16 @@ class FloatNetwork:
     def summary(self) -> str:
         """A table for people: a line a node."""
         return summary(self.steps, self.nodes, self.shape)
+
+    def sums(self, name: str) -> FloatSums | None:
+        """Whose weighted sums the node ``name`` makes, and its pool where it is one; None where it
+        makes something else."""
+        node = self.by_name[name]
+        if self._makes[name] != "sums":
+            return None
+        if isinstance(node, FloatPool):
+            return FloatSums(self.weighted(node.input), node)
+        return FloatSums(self.weighted(name))
 
     @property
     def input(self) -> FloatInput:

@@ -49,8 +49,12 @@ class FloatNode(ABC):
 
     @property
     def makes(self) -> str:
-        """As of the integer node."""
+        """As of the integer node; `makes_of` of what it reads."""
         return self.becomes.makes
+
+    def makes_of(self, given: Sequence[str]) -> str:
+        """What it makes where its inputs make what is ``given``."""
+        return self.makes
 
     def meant(self) -> Self:
         """The node with every field of its type; NetworkError with its name where one is not
@@ -174,7 +178,8 @@ class FloatNode(ABC):
 
 
 class StreamMaker(FloatNode):
-    """Base of the kinds whose integer node needs no choice of weights or rules."""
+    """Base of the kinds whose integer node needs no choice of weights or rules: of streams, but a
+    pool may be of sums."""
 
     def stream(self, amplitudes: Sequence[float]) -> Any:
         """The integer node, of the amplitudes of its inputs."""

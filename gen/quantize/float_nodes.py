@@ -190,7 +190,9 @@ class FloatLinear(Weighted):
 
 @dataclass(frozen=True, eq=False)
 class FloatPool(StreamMaker):
-    """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'or' (max), 'first'.
+    """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
+    (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
+    FloatLinear makes, behind its bias and batch norm.
 
     ``stride``: default the kernel."""
 
@@ -212,7 +214,7 @@ class FloatPool(StreamMaker):
     def _converted(self) -> dict[str, Any]:
         return {
             "input": self._source(self.input),
-            "mode": self._choice("mode", "pool mode", ("sum", "avg", "or", "first")),
+            "mode": self._choice("mode", "pool mode", ("sum", "avg", "max", "or", "first")),
             "kernel": values.tuple_of(self.name, "kernel", self.kernel, 1),
             "stride": values.tuple_of(self.name, "stride", self.stride, 1),
         }
@@ -221,21 +223,33 @@ class FloatPool(StreamMaker):
         ((c, h, w),) = shapes
         return c, *_outputs(self.name, (c, h, w), (h, w), self.kernel, self.stride)
 
+    def makes_of(self, given: Sequence[str]) -> str:
+        return "sums" if given[0] == "sums" else self.makes
+
+    def pooled(self, x: np.ndarray) -> np.ndarray:
+        """Of real values [T,B,C,H,W]; of 'avg' their sums."""
+        return self.stream([1.0]).compute(np, [x])
+
     def amplitude_of(self, amplitudes: Sequence[float]) -> float:
+        """Of sums: what one behind it is worth of one in front of it."""
         return amplitudes[0] / (math.prod(self.kernel) if self.mode == "avg" else 1)
+
+    @property
+    def shares(self) -> float:
+        """How often what is added at every position of a map stands in each of its pooled sums."""
+        return float(math.prod(self.kernel)) if self.mode == "sum" else 1.0
 
     def stream(self, amplitudes: Sequence[float]) -> Any:
         return self.integer(mode="sum" if self.mode == "avg" else self.mode)
 
     def check(self, maxima: Sequence[int]) -> None:
-        if self.mode in ("sum", "avg"):
+        if self.mode in ("sum", "avg", "max"):
             return
         if maxima[0] > 1:
             what = f"of values up to {maxima[0]}"
             raise NetworkError(
-                f"node '{self.name}': a pool '{self.mode}' {what} cannot be built; pool single "
-                "spikes without padding, or let a depthwise convolution of ones with threshold 1 "
-                "and reset 'zero' say where any of a window fires"
+                f"node '{self.name}': a pool '{self.mode}' {what} cannot be built; use 'max', or "
+                "pool single spikes"
             )
 
 

@@ -273,7 +273,7 @@ def _shared_nodes(
     trits: dict[str, np.ndarray] = {}
     for node in network.nodes:
         given = [made[i] for i in node.inputs if i in made]
-        if isinstance(node, StreamMaker):
+        if isinstance(node, StreamMaker) and network.sums(node.name) is None:
             node.check([g.maximum or 0 for g in given])
             nodes[node.name] = whole = node.stream(network.amplitudes(node))
             made[node.name] = m = whole.made(given, network.steps)
@@ -284,6 +284,8 @@ def _shared_nodes(
                 )
         elif isinstance(node, Weighted):
             trits[node.name] = trits_of(node)
+        elif isinstance(node, StreamMaker):  # of sums
+            nodes[node.name] = node.stream(network.amplitudes(node))
         elif isinstance(node, FloatNeuron):
             made[node.name] = Made(network.shape[node.name], 1, once=node.reset == "once")
     return nodes, {name: m.maximum or 0 for name, m in made.items()}, trits
@@ -314,10 +316,11 @@ class _Layer:
         self.shortcuts: list[np.ndarray] = []
         binary = False
         for i in node.inputs:
-            source = network.by_name[i]
-            if isinstance(source, Weighted):
-                z = weighted_sum(source, trits[i], streams[source.input])
-                self.sums.append(z.astype(np.int64))
+            if (found := network.sums(i)) is not None:
+                source, pool = found
+                z = weighted_sum(source, trits[source.name], streams[source.input])
+                z = z.astype(np.int64)
+                self.sums.append(z if pool is None else pool.pooled(z))
                 binary |= source.kind == "binary"
             else:
                 self.shortcuts.append(streams[i])

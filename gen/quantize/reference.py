@@ -140,12 +140,13 @@ def _worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     offset: np.ndarray | float = 0.0
     channels = network.shape[node.name][0]
     for name in node.inputs:
-        source = network.by_name[name]
-        if isinstance(source, Weighted):
+        if (sums := network.sums(name)) is not None:
+            source, pool = sums
             flat = np.abs(np.asarray(source.weight, np.float64)).reshape(len(source.weight), -1)
             gain, start = affine(source)
+            gain = gain * network.amplitude[name]
             weighted[name] = network.amplitude[source.input] * flat.max(1) * gain
-            offset = offset + start
+            offset = offset + (start if pool is None else start * pool.shares)
         else:
             spikes[name] = np.full(channels, network.amplitude[name])
     if not weighted:
@@ -242,10 +243,12 @@ def _drive(network: FloatNetwork, node: FloatNeurons, streams: dict[str, np.ndar
     """The real input without what is added at every step."""
     total: np.ndarray | None = None
     for name in node.inputs:
-        source = network.by_name[name]
-        if isinstance(source, Weighted):
+        if (sums := network.sums(name)) is not None:
+            source, pool = sums
             x = weighted_sum(source, source.weight, streams[source.input])
             x *= (network.amplitude[source.input] * affine(source)[0]).reshape(-1, 1, 1)
+            if pool is not None:
+                x = pool.pooled(x) * network.amplitude[name]
         else:
             x = streams[name] * network.amplitude[name]
         total = x if total is None else total + x
@@ -332,7 +335,7 @@ def walk(
     for node in network.nodes:
         if isinstance(node, FloatInput):
             streams[node.name] = input_stream(node, images, network.steps)
-        elif isinstance(node, StreamMaker):
+        elif isinstance(node, StreamMaker) and network.sums(node.name) is None:
             made = node.stream(network.amplitudes(node))
             parts = [streams[i].astype(np.uint32) for i in node.inputs]
             stream = made.compute(np, parts)

@@ -4,13 +4,16 @@ import numpy as np
 
 from sterna.gen.quantize.float_network import (
     FloatNetwork,
+    FloatNeuron,
     FloatNeurons,
     FloatNode,
     FloatReadout,
+    FloatSums,
     Weighted,
 )
 from sterna.gen.quantize.neuron_rules import Unit
-from sterna.gen.quantize.reference import worth_of
+from sterna.gen.quantize.reference import Worth, worth_of
+from sterna.golden.bounds import pooled_interval
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
 
@@ -60,20 +63,20 @@ def find_unit(
     """(Unit of a neuron layer, the sign of the gain of each source's weights: -1, 0, +1, shaped to
     multiply its trits by).
 
-    NetworkError where inputs do not meet in whole, power-of-two steps or a readout has more
-    than one scale.
+    NetworkError where inputs do not meet in whole, power-of-two steps, a readout has more than one
+    scale, or a negative gain would make a minimum of a maximum.
     """
-    sources = [network.by_name[i] for i in node.inputs]
-    weighted = [n for n in sources if isinstance(n, Weighted)]
-    spiking = [i for i in node.inputs if not isinstance(network.by_name[i], Weighted)]
+    found = {i: s for i in node.inputs if (s := network.sums(i)) is not None}
+    spiking = [i for i in node.inputs if i not in found]
     worth = worth_of(network, node)
-    gains = [worth.weighted[n.name] for n in weighted]
+    _keep_maxima(node, found, worth)
+    gains = [worth.weighted[i] for i in found]
     shortcuts = [worth.spikes[i] for i in spiking]  # of one spike
     sizes = np.abs(gains)
     constant = np.all([s == 0 for s in (*sizes, *shortcuts)], axis=0)
     if isinstance(node, FloatReadout) and node.mode != "count":  # the order of counts has no scale
         _one_scale(node, sizes[:, ~constant], bool(constant.any()))
-    shifts = _shifts(node, [n.name for n in weighted], sizes)
+    shifts = _shifts(node, list(found), sizes)
     size = np.max(sizes / 2.0 ** np.array(shifts)[:, None], axis=0)
     for w in shortcuts:  # where only spikes count, the first shortcut's is the unit
         size = np.where(size == 0, np.abs(w), size)
@@ -84,16 +87,37 @@ def find_unit(
     flips: dict[str, np.ndarray] = {}
     low = np.zeros(len(size), np.int64)
     high = np.zeros(len(size), np.int64)
-    for n, gain, shift in zip(weighted, gains, shifts, strict=True):
+    for (n, pool), gain, shift in zip(found.values(), gains, shifts, strict=True):
         flips[n.name] = np.sign(gain).astype(np.int8).reshape(-1, *[1] * (n.weight.ndim - 1))
         turned = np.where(flips[n.name] == 0, n.kind == "binary", flips[n.name])
         w = (trits[n.name] * turned).reshape(len(size), -1).astype(np.int64)
-        low += (np.minimum(w, 0).sum(1) * maximum[n.input]) << shift
-        high += (np.maximum(w, 0).sum(1) * maximum[n.input]) << shift
+        span = np.minimum(w, 0).sum(1), np.maximum(w, 0).sum(1)
+        span = pooled_interval(span, None if pool is None else pool.stream([1.0]))
+        low += (span[0] * maximum[n.input]) << shift
+        high += (span[1] * maximum[n.input]) << shift
     for i, c in zip(spiking, coef):
         low += np.minimum(c, 0).astype(np.int64) * maximum[i]
         high += np.maximum(c, 0).astype(np.int64) * maximum[i]
     return Unit(size, worth.offset, constant, low, high, shifts, coef), flips
+
+
+def _keep_maxima(node: FloatNeurons, found: dict[str, FloatSums], worth: Worth) -> None:
+    """NetworkError where the neuron's own batch norm turns round what a pool of maxima makes: the
+    largest times a negative gain is the smallest of the products. A negative gain in front of a
+    pool turns the weights as any other."""
+    if not isinstance(node, FloatNeuron) or node.norm is None:
+        return
+    turned = node.norm.affine()[0] < 0
+    for name, (_, pool) in found.items():
+        if pool is None or pool.mode != "max":
+            continue
+        wrong = turned & (worth.weighted[name] != 0)
+        if wrong.any():
+            raise NetworkError(
+                f"node '{node.name}': its batch norm has a negative gain for channel "
+                f"{int(np.argmax(wrong))} behind the max pool '{name}', which would need the "
+                "minimum; put the batch norm in front of the pool, or train its gain positive"
+            )
 
 
 def _one_scale(node: FloatReadout, sizes: np.ndarray, constant: bool) -> None:

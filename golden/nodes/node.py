@@ -19,12 +19,14 @@ Shape = tuple[int, int, int]
 
 class Made(NamedTuple):
     """What a node makes: its map (C, H, W); the largest value of a stream (None: sums and logits
-    have none); whether it is weighted sums; whether no neuron of it fires twice."""
+    have none); whether it is weighted sums; whether no neuron of it fires twice; whether it is a
+    pool of sums."""
 
     shape: Shape
     maximum: int | None = None
     sums: bool = False
     once: bool = False
+    pooled: bool = False
 
 
 class Node(ABC):
@@ -35,7 +37,7 @@ class Node(ABC):
     op : str
         Its word in network.json.
     makes : str
-        'spikes', 'pixels', 'sums' (weighted) or 'logits'.
+        'spikes', 'pixels', 'sums' (weighted) or 'logits'; of what it made, `Made.sums` comes first.
     reads : tuple of str
         Which of these it can read.
     """
@@ -84,7 +86,8 @@ class Node(ABC):
 
 
 class StreamNode(Node):
-    """A node whose stream is made of streams alone, without weights or neurons."""
+    """A node whose stream is made of streams alone (or its sums of sums), without weights or
+    neurons."""
 
     @abstractmethod
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:

@@ -16,7 +16,7 @@ from sterna.golden.rule import MAX_SHIFT
 __all__ = ["CODINGS", "MERGE_OPS", "POOL_OPS", "Input", "Merge", "Pool"]
 
 CODINGS = ("direct", "frames", "rate", "latency")
-POOL_OPS = ("sum", "or", "first")
+POOL_OPS = ("sum", "max", "or", "first")
 MERGE_OPS = ("add", "or", "and", "andnot", "concat")
 
 
@@ -76,7 +76,8 @@ class Input(Node):
 
 @dataclass(frozen=True, eq=False)
 class Pool(StreamNode):
-    """Pooling of spikes, without padding.
+    """Pooling without padding: of spikes, or of the weighted sums of a Conv2d or Linear, whose
+    sum or maximum over the window enters the neurons behind.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ class Pool(StreamNode):
     input : str
         Name of the node that it reads.
     mode : str
-        'sum' adds, 'or' joins, 'first' passes the earliest spike only; the last two of 1-bit
-        spikes.
+        'sum' adds, 'max' takes the largest value; 'or' joins, 'first' passes the earliest spike
+        only: these two of 1-bit spikes.
     kernel : (y, x)
     stride : (y, x), optional
         Default the kernel.
@@ -97,6 +98,7 @@ class Pool(StreamNode):
     """
 
     op: ClassVar[str] = "pool"
+    reads: ClassVar[tuple[str, ...]] = ("spikes", "sums")
     name: str
     input: str
     mode: str
@@ -116,25 +118,40 @@ class Pool(StreamNode):
         return (self.input,)
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
-        (c, h, w), maximum = given[0].shape, given[0].maximum
-        assert maximum is not None
-        (kh, kw), (sh, sw) = self.kernel, self.stride
+        (c, h, w), (kh, kw), (sh, sw) = given[0].shape, self.kernel, self.stride
         if kh > h or kw > w:
             raise NetworkError(
                 f"node '{self.name}': pool window ({kh}, {kw}) is larger than the map ({h}, {w})"
             )
-        if self.mode != "sum" and maximum > 1:
+        shape = c, (h - kh) // sh + 1, (w - kw) // sw + 1
+        if given[0].sums:
+            self._check_sums(given[0])
+            return Made(shape, sums=True, pooled=True)
+        maximum = given[0].maximum
+        assert maximum is not None
+        if self.mode in ("or", "first") and maximum > 1:
             raise NetworkError(
                 f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
-                f"goes up to {maximum}; use 'sum'"
+                f"goes up to {maximum}; use 'sum' or 'max'"
             )
-        if self.mode == "or" and given[0].once:
+        if self.mode in ("or", "max") and given[0].once:
             raise NetworkError(
-                f"node '{self.name}': pool 'or' behind reset 'once' lets several spikes through; "
-                "use 'first'"
+                f"node '{self.name}': pool '{self.mode}' behind reset 'once' lets several spikes "
+                "through; use 'first'"
             )
-        most = maximum * kh * kw if self.mode == "sum" else 1
-        return Made((c, (h - kh) // sh + 1, (w - kw) // sw + 1), most)
+        return Made(shape, maximum * kh * kw if self.mode == "sum" else maximum)
+
+    def _check_sums(self, given: Made) -> None:
+        if self.mode in ("or", "first"):
+            raise NetworkError(
+                f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
+                "makes weighted sums; use 'max' or 'sum', or put a Neuron between"
+            )
+        if given.pooled:
+            raise NetworkError(
+                f"node '{self.name}': pools the sums of '{self.input}', which is a pool already; "
+                "make them one pool, or put a Neuron between"
+            )
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         (x,), (kh, kw), (sh, sw) = inputs, self.kernel, self.stride

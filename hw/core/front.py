@@ -63,13 +63,13 @@ class Front(wiring.Component):
         super().__init__(ports)
 
     def elaborate(self, platform: object) -> Module:
-        m = Module()
+        m, s = Module(), self.spec
         walker = m.submodules.walker = self.walker
         m.submodules.buffer = self.buffer
         m.submodules.dot = self.dot
         wiring.connect(m, wiring.flipped(self.i), self.buffer.i)
         m.d.comb += [
-            walker.go.eq(self.go & self.ready if self.spec.dot_engine.written else self.go),
+            walker.go.eq(self.go & self.ready if s.dot_engine.written else self.go),
             self.start.eq(walker.start),
             walker.rows_ok.eq(self.buffer.rows_ok),
             self.buffer.row_end.eq(walker.row_end),
@@ -78,8 +78,8 @@ class Front(wiring.Component):
             self.buffer.step.eq(walker.step),
             self.buffer.top.eq(walker.top),
         ]
-        names = [p.name for p in self.loops]
-        folds = [n for n, name in enumerate(names) if name in ("row", "column", "word", "sub")]
+        added = ("row", "column", "word", "sub", *(("down", "across") if s.pool == "sum" else ()))
+        folds = [n for n, p in enumerate(self.loops) if p.name in added]
         flags = Cat(
             walker.valid,
             Cat(walker.first[n] for n in folds).all(),
@@ -90,8 +90,8 @@ class Front(wiring.Component):
         self._act(m)
         if self.weights is not None:
             m.submodules.weights = self.weights
-            self._weights(m, names)
-        if isinstance(self.dot, DotProduct) or self.spec.folds > 1:
+            self._weights(m)
+        if isinstance(self.dot, DotProduct) or s.accumulated > 1:
             ready, z = self._accumulate(m, flags)
         else:
             ready, z = flags[0], self.dot.z
@@ -127,22 +127,47 @@ class Front(wiring.Component):
                 order += [at(n, plane) for n in range(pixels)]
         m.d.sync += self.dot.act.eq(Cat(order))
 
-    def _row(self, m: Module, names: list[str], ahead: int) -> Signal:
+    def _row(self, m: Module, ahead: int) -> Signal:
         """The row of weights of each item, ``ahead`` clocks before its act: one on at every fold
-        or output group, back at a pixel."""
+        or output group, back at a pixel, and at a position of a pool to the group's first."""
         s, walker = self.spec, self.walker
         address = Signal(range(max(2, s.weight_depth)))
-        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        held = [n for n, p in enumerate(self.loops) if p.name in ("beat", "part")]
+        again, group = self._positions()
+        if again is not None and s.folds == 1:
+            held += [n for n, p in enumerate(self.loops) if p.position]
+            again = None
         hold = Cat(walker.step[n + 2] for n in held).any()
         back = walker.valid & (walker.step[0] | walker.step[1])
         on = walker.valid & (walker.step != 0) & ~hold
-        # The two moves wait, not the address: fewer bits.
-        moves = delay(m, Cat(back, on), LineBuffer.latency - ahead, "moves_{0}")
+        moves = Cat(back, on)
+        if again is not None:
+            moves = Cat(back, on, walker.valid & again, walker.valid & group)
+        # The moves wait, not the address: fewer bits.
+        moves = delay(m, moves, LineBuffer.latency - ahead, "moves_{0}")
         with m.If(moves[0]):
             m.d.sync += address.eq(0)
         with m.Elif(moves[1]):
             m.d.sync += address.eq(address + 1)
+        if again is not None:
+            first = Signal.like(address)  # row of the group
+            with m.If(moves[2]):
+                m.d.sync += address.eq(first if s.output_groups > 1 else 0)
+            with m.If(moves[0]):
+                m.d.sync += first.eq(0)
+            with m.Elif(moves[3]):
+                m.d.sync += first.eq(address + 1)
         return address
+
+    def _positions(self) -> tuple[Value | None, Value]:
+        """Of an item: it begins another position of a pool (None: there are none), or another
+        output group."""
+        steps = {
+            kind: [self.walker.step[n + 2] for n, p in enumerate(self.loops) if getattr(p, kind)]
+            for kind in ("position", "visit")
+        }
+        again = Cat(steps["position"]).any() if steps["position"] else None
+        return again, Cat(steps["visit"]).any()
 
     def _memory(self) -> WeightMemory | Expander | None:
         """What holds the weights; constants need nothing."""
@@ -157,11 +182,11 @@ class Front(wiring.Component):
             s.compact,
         )
 
-    def _weights(self, m: Module, names: list[str]) -> None:
+    def _weights(self, m: Module) -> None:
         """Weight words, or the rows of tables, follow the items together with the act."""
         weights = self.weights
         if isinstance(weights, WeightMemory) and isinstance(self.dot, DotProduct):
-            m.d.comb += self.dot.weight.eq(self._words(m, names, weights))
+            m.d.comb += self.dot.weight.eq(self._words(m, weights))
         elif isinstance(weights, Expander) and isinstance(self.dot, TablesDot):
             m.d.comb += [
                 self.dot.load.eq(weights.load),
@@ -169,31 +194,33 @@ class Front(wiring.Component):
                 self.ready.eq(weights.ready),
             ]
             if self.spec.weight_depth > 1:
-                m.d.comb += self.dot.row.eq(self._row(m, names, 0))
+                m.d.comb += self.dot.row.eq(self._row(m, 0))
         if self.spec.weight_region is not None:
             assert weights is not None
             wiring.connect(m, wiring.flipped(self.chain_i), weights.chain_i)
             wiring.connect(m, weights.chain_o, wiring.flipped(self.chain_o))
 
-    def _words(self, m: Module, names: list[str], memory: WeightMemory) -> Value:
+    def _words(self, m: Module, memory: WeightMemory) -> Value:
         """The word of weights of each item, together with its act."""
         s, walker = self.spec, self.walker
         # The address is a register of its own (a compact memory has one), not the counter: a
         # memory in the logic is wide, and would look up its rows behind the counter's carries.
         apart = 0 if memory.compact else 1
         if s.reads == 1:
-            row = self._row(m, names, WeightMemory.latency + apart)
+            row = self._row(m, WeightMemory.latency + apart)
             m.d.comb += memory.addr.eq(delay(m, row, apart, "weight_address_{0}"))
             return memory.data
+        again, group = self._positions()
         m.submodules.assembler = words = WordAssembler(
-            s.weight_depth, s.weight_width, s.reads, apart
+            s.weight_depth, s.weight_width, s.reads, apart, again=again is not None
         )
-        held = [n for n, name in enumerate(names) if name in ("beat", "part")]
+        held = [n for n, p in enumerate(self.loops) if p.name in ("beat", "part")]
         fetch = walker.valid & Cat(walker.first[n] for n in held).all()
         on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
-        early = delay(
-            m, Cat(fetch, on), LineBuffer.latency + ACT_LATENCY - words.latency, "fetch_{0}"
-        )
+        early = Cat(fetch, on) if again is None else Cat(fetch, on, again, group)
+        early = delay(m, early, LineBuffer.latency + ACT_LATENCY - words.latency, "fetch_{0}")
+        if again is not None:
+            m.d.comb += [words.again.eq(early[2]), words.group.eq(early[3])]
         m.d.comb += [
             words.fetch.eq(early[0]),
             words.on.eq(early[1]),
@@ -217,7 +244,7 @@ class Front(wiring.Component):
                 in_width=width,
                 turns=s.plane_groups,
                 width=width,
-                words=s.folds,
+                words=s.accumulated,
             )
             m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
             return acc.ready_z, acc.z
@@ -227,10 +254,10 @@ class Front(wiring.Component):
             in_width=len(dot.sum) // (s.pe * dot.sums),
             turns=s.plane_groups,
             width=width,
-            constant=-dot.offset * s.folds,
+            constant=-dot.offset * s.accumulated,
             pops=s.pops,
             pop_width=len(dot.pop) // (dot.sums * s.pops) if s.pops else 0,
-            words=s.folds,
+            words=s.accumulated,
         )
         m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]
         if s.kind == "binary":
@@ -250,6 +277,7 @@ class Front(wiring.Component):
             part_bits=s.tp,
             hold=s.held,
             banks=s.banks,
+            positions=s.positions,
         )
         m.d.comb += [
             feeder.ready_z.eq(ready),

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from sterna.golden.fabric import fabric_of
-from sterna.hw.core.accumulate import Accumulator, StepFeeder
+from sterna.hw.core.accumulate import Accumulator, LargestSums, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
@@ -38,7 +38,8 @@ class FrontSpec:
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
     needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans,
     see `sterna.hw.core.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
-    see `sterna.hw.memory.word_assembler`."""
+    see `sterna.hw.memory.word_assembler`. pool: 'max' or 'sum' of the sums at the positions of the
+    geometry's pool, empty where it has none; z_width is of what comes out."""
 
     geometry: Geometry
     out_channels: int
@@ -61,6 +62,7 @@ class FrontSpec:
     engine: str = "compress"
     banks: int = 1
     reads: int = 1
+    pool: str = ""
 
     @property
     def compact(self) -> bool:
@@ -72,8 +74,23 @@ class FrontSpec:
 
     @property
     def folds(self) -> int:
-        """Window words of a visit."""
+        """Window words of a visit, or of a position of it."""
         return self.channels * self.geometry.kernel[0] * self.geometry.kernel[1] // self.simd
+
+    @property
+    def positions(self) -> int:
+        """Of a pool, whose largest sums are taken."""
+        return self.geometry.positions if self.pool == "max" else 1
+
+    @property
+    def accumulated(self) -> int:
+        """Window words that are added up to a sum."""
+        return self.folds * self.geometry.positions // self.positions
+
+    @property
+    def items(self) -> int:
+        """Clocks of a visit's window words."""
+        return self.folds * self.geometry.positions * self.plane_groups
 
     @property
     def plane_groups(self) -> int:
@@ -106,7 +123,7 @@ class FrontSpec:
     @property
     def sum_latency(self) -> int:
         """Clocks of the accumulators; none where a dot product is all of a sum."""
-        alone = not self.dot_engine.counts and self.folds == 1
+        alone = not self.dot_engine.counts and self.accumulated == 1
         return 0 if alone else Accumulator.latency_of(self.pops)
 
     @property
@@ -117,7 +134,7 @@ class FrontSpec:
     @property
     def visit_clocks(self) -> int:
         """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
-        return visit_clocks(self.folds * self.plane_groups, self.steps, self.banks)
+        return visit_clocks(self.items, self.steps, self.banks)
 
     def law(self) -> dict[str, int]:
         """The terms of this input alone, see `sterna.hw.core.law`."""
@@ -178,9 +195,13 @@ class FrontSpec:
             self.weight_region is not None,
             self.ram_style,
         )
-        sums = Accumulator.memories_of(sum_bits, pop_bits, turns, self.folds)
+        sums = Accumulator.memories_of(sum_bits, pop_bits, turns, self.accumulated)
         steps = StepFeeder.memories_of(sum_bits, self.sums, self.steps, self.banks)
-        return out | inside("accumulate", sums) | inside("feeder", steps)
+        out |= inside("accumulate", sums) | inside("feeder", steps)
+        if self.positions > 1:
+            pulses = StepFeeder.pulses_of(self.sums, self.steps, self.held)
+            out |= inside("feeder.pool", LargestSums.memories_of(sum_bits, pulses))
+        return out
 
     @property
     def lanes(self) -> int:
@@ -202,8 +223,8 @@ class FrontSpec:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
         dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
-        whole = dot + (self.folds - 1) * self.plane_groups + self.sum_latency
-        first = whole + StepFeeder.latency_of(self.sums)
+        whole = dot + self.items - self.plane_groups + self.sum_latency
+        first = whole + StepFeeder.pool_latency(self.positions) + StepFeeder.latency_of(self.sums)
         if self.sums > 1:
             return tuple(first + t for t in range(self.steps))
         joined = self.parts if self.parts > 1 else 0
@@ -212,7 +233,8 @@ class FrontSpec:
         return tuple(first + joined + t * self.parts for t in range(self.steps))
 
     def loops(self) -> list[Loop]:
-        """The loop nest inside a pixel: output groups, folds, plane groups fastest."""
+        """The loop nest inside a pixel: output groups, positions of a pool, folds, plane groups
+        fastest."""
         g, edge = self.geometry, self.geometry.edge
         beats, subs = edge.plane_beats, edge.pb // self.tp
         if self.depthwise:
@@ -228,6 +250,14 @@ class FrontSpec:
             inner = [
                 Loop("word", max(1, self.channels // edge.lanes), words=beats),
                 Loop("sub", edge.lanes // self.split_channels),
+            ]
+        if self.pool:
+            (down, right), columns = g.stride, g.columns
+            # Else `LineBuffer` turns the columns itself.
+            words = right // columns * edge.beats_per_pixel if right % columns == 0 else 0
+            outer += [
+                Loop("down", g.pool[0], rows=down, position=True),
+                Loop("across", g.pool[1], words=words, columns=right, position=True),
             ]
         fold = [
             Loop("row", g.kernel[0] // g.rows, rows=g.rows),

@@ -15,7 +15,9 @@ class Geometry:
     edge: the stream; one beat is one memory word. height, width: the map. kernel, stride: (y, x).
     padding: zeros at (top, bottom, left, right), made at the read. A read takes ``rows`` x
     ``columns`` pixels at once; rows divides kernel[0], columns divides kernel[1]. spare: rows kept
-    beyond what is needed, for a core whose input takes as long as its computing.
+    beyond what is needed, for a core whose input takes as long as its computing. pool, pool_stride:
+    (y, x) of a pool of what the window makes: an output is then made at ``pool`` positions of it,
+    ``stride`` apart, and the next output's lie ``pool_stride`` positions further.
     """
 
     edge: Edge
@@ -27,6 +29,8 @@ class Geometry:
     rows: int = 1
     columns: int = 1
     spare: int = 0
+    pool: tuple[int, int] = (1, 1)
+    pool_stride: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
@@ -35,33 +39,51 @@ class Geometry:
                 f"{self.kernel}"
             )
         if self.out_height < 1 or self.out_width < 1:
-            raise DesignError(f"the window {self.kernel} is larger than the padded map")
+            raise DesignError(f"the window {self.extent} is larger than the padded map")
+
+    @property
+    def positions(self) -> int:
+        """Of the window, for an output."""
+        return self.pool[0] * self.pool[1]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns under an output: the window at all its positions."""
+        y, x = (
+            (q - 1) * s + k for q, s, k in zip(self.pool, self.stride, self.kernel, strict=True)
+        )
+        return y, x
+
+    @property
+    def advance(self) -> tuple[int, int]:
+        """Rows and columns from an output to the next."""
+        return self.stride[0] * self.pool_stride[0], self.stride[1] * self.pool_stride[1]
 
     @property
     def out_height(self) -> int:
         t, b = self.padding[:2]
-        return (self.height + t + b - self.kernel[0]) // self.stride[0] + 1
+        return (self.height + t + b - self.extent[0]) // self.advance[0] + 1
 
     @property
     def out_width(self) -> int:
         left, right = self.padding[2:]
-        return (self.width + left + right - self.kernel[1]) // self.stride[1] + 1
+        return (self.width + left + right - self.extent[1]) // self.advance[1] + 1
 
     @property
     def next_image(self) -> int:
         """Rows from the first window row of the last output row to that of the next image."""
-        return self.height - (self.out_height - 1) * self.stride[0]
+        return self.height - (self.out_height - 1) * self.advance[0]
 
     @property
     def slots(self) -> int:
         """Row slots: the window, and what the next output row needs while this one is computed.
 
-        kernel + stride inside an image; at its end the next image's first window must fit beside
+        extent + advance inside an image; at its end the next image's first window must fit beside
         the last one, or the core would wait for input there. Rounded up to the row banks.
         Input that takes exactly as long as computing loses the clocks, about two a row, in which a
-        freed slot gets known: one more stride of slots gives them back.
+        freed slot gets known: one more advance of slots gives them back.
         """
-        need = self.kernel[0] + max(self.stride[0], self.next_image) + self.spare
+        need = self.extent[0] + max(self.advance[0], self.next_image) + self.spare
         return -(-need // self.rows) * self.rows
 
     @property

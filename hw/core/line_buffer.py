@@ -29,6 +29,23 @@ def _choose(m: Module, which: Value, values: Sequence[Value], name: str) -> Valu
     return Array(made)[which]
 
 
+def _past(base: Value, step: int, slots: int) -> Value:
+    """The row slot ``step`` further than ``base``."""
+    total = base + step % slots
+    return Mux(total >= slots, total - slots, total)
+
+
+def _turned(g: Geometry, offset: Value, turn: Value, step: int, walked: int) -> tuple[Value, Value]:
+    """(offset, turn) a ``step`` of columns further, less the words ``walked`` before."""
+    k = g.columns
+    carry = turn + step % k >= k
+    base = (step // k) * g.words_per_pixel - walked
+    return (
+        offset + Mux(carry, base + g.words_per_pixel, base),
+        Mux(carry, turn + step % k - k, turn + step % k),
+    )
+
+
 class LineBuffer(wiring.Component):
     """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
 
@@ -159,9 +176,10 @@ class LineBuffer(wiring.Component):
         taken = self._taken_by_row()
         # Where the last windows lie wholly below the image, the next image's first is above them
         # (next_image < 0): rows that were free already are then needed again, filled beyond slots.
-        reach = g.slots + max(g.stride[0], abs(g.next_image))
-        first = min(g.kernel[0] - g.padding[0], g.height)
-        least = min(g.kernel[0], g.height + g.padding[0] - (g.out_height - 1) * g.stride[0])
+        kernel, stride = g.extent[0], g.advance[0]
+        reach = g.slots + max(stride, abs(g.next_image))
+        first = min(kernel - g.padding[0], g.height)
+        least = min(kernel, g.height + g.padding[0] - (g.out_height - 1) * stride)
         # A row ends with its rows here, so spare falls below 0 by one row's step at most.
         spare = Signal(signed(signed_bits(-max(first, *taken), reach - least)), init=-first)
         room = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - g.padding[0] - 1)
@@ -184,7 +202,7 @@ class LineBuffer(wiring.Component):
         m.d.sync += spare.eq(_choose(m, Cat(row_written, self.row_end), sums, "spare"))
         # Reads issued for a row are still on their way to memory when the next row begins.
         ends = delay(m, Cat(self.row_end, self.image_end), self.freeing - 1, "delayed", False)
-        freed = Mux(ends[1], g.next_image, g.stride[0])
+        freed = Mux(ends[1], g.next_image, stride)
         later = room + Mux(ends[0], freed, 0)
         m.d.sync += room.eq(_choose(m, row_written, [later, later - 1], "room"))
         m.d.comb += [self.rows_ok.eq(~spare[-1]), self.i.ready.eq(~room[-1])]
@@ -194,22 +212,28 @@ class LineBuffer(wiring.Component):
         image's first behind the last. Rows below the image are never needed."""
         g = self.geometry
         need = [
-            min(row * g.stride[0] - g.padding[0] + g.kernel[0], g.height)
+            min(row * g.advance[0] - g.padding[0] + g.extent[0], g.height)
             for row in range(g.out_height)
         ]
         need.append(g.height + need[0])
         return [b - a for a, b in zip(need, need[1:])]
 
+    @property
+    def _turning(self) -> bool:
+        """Whether the positions of a pool begin in different column banks."""
+        g = self.geometry
+        return g.pool[1] > 1 and g.stride[1] % g.columns > 0
+
     def _position(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal]:
         """Registers that follow the walker's items: row slot, x, y, word offset, column turn."""
         g, loops = self.geometry, self.loops
         k, (pt, _, pl, _) = g.columns, g.padding
-        sh, sw = g.stride
+        sh, sw = g.advance
         first_turn, first_offset = -pl % k, (-pl // k) * g.words_per_pixel
         slot = Signal(range(g.slots), init=-pt % g.slots)
         slot_base = Signal(range(g.slots), init=-pt % g.slots)
-        span_x = max(g.width, g.out_width * sw) + g.kernel[1] + pl
-        span_y = max(g.height, g.out_height * sh) + g.kernel[0] + pt
+        span_x = max(g.width, g.out_width * sw) + g.extent[1] + pl
+        span_y = max(g.height, g.out_height * sh) + g.extent[0] + pt
         x = Signal(signed(signed_bits(-pl, span_x)), init=-pl)
         y = Signal(signed(signed_bits(-pt, span_y)), init=-pt)
         y_base = Signal.like(y, init=-pt)
@@ -218,38 +242,60 @@ class LineBuffer(wiring.Component):
         bits = max(1, (g.bank_depth - 1).bit_length()) + 1
         offset = Signal(bits, init=first_offset % (1 << bits))
 
-        def past(base: Value, step: int) -> Value:
-            total = base + step % g.slots
-            return Mux(total >= g.slots, total - g.slots, total)
-
-        walked_words = sum((p.count - 1) * p.words for p in loops)
+        # Where positions turn the column banks, a visit's first position is kept: by how far they
+        # carry the offset depends on where the window was.
+        row_offset, row_turn = offset, turn
+        if self._turning:
+            row_offset = Signal.like(offset, name="row_offset", init=offset.init)
+            row_turn = Signal.like(turn, name="row_turn", init=first_turn)
+        walked = loops if not self._turning else [p for p in loops if p.visit]
+        walked_words = sum((p.count - 1) * p.words for p in walked)
         walked_x = sum((p.count - 1) * p.columns for p in loops)
         with m.If(self.valid):
             for n, p in enumerate(loops):
                 inner = loops[n + 1 :]
                 words = p.words - sum((q.count - 1) * q.words for q in inner)
                 columns = p.columns - sum((q.count - 1) * q.columns for q in inner)
+                rows = p.rows - sum((q.count - 1) * q.rows for q in inner)
                 with m.If(self.step[n + 2]):
-                    m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
-                    if p.rows:
-                        m.d.sync += [slot.eq(past(slot, p.rows)), y.eq(y + p.rows)]
+                    if self._turning and (p.visit or p.position):
+                        across = p.position and p.columns
+                        if across:
+                            moved, turns = _turned(g, offset, turn, g.stride[1], -words)
+                        else:
+                            before = sum((q.count - 1) * q.words for q in inner if q.visit)
+                            moved, turns = row_offset + (p.words - before), row_turn
+                        m.d.sync += [offset.eq(moved), turn.eq(turns), x.eq(x + columns)]
+                        if p.visit:
+                            m.d.sync += row_offset.eq(moved)
+                    else:
+                        m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
+                    if any(q.rows for q in loops[: n + 1]):
+                        if rows:
+                            m.d.sync += [slot.eq(_past(slot, rows, g.slots)), y.eq(y + rows)]
                     elif any(q.rows for q in inner):
                         m.d.sync += [slot.eq(slot_base), y.eq(y_base)]
             with m.If(self.step[1]):
-                carry = turn + sw % k >= k
-                base = (sw // k) * g.words_per_pixel - walked_words
+                moved_offset, turns = _turned(g, row_offset, row_turn, sw, walked_words)
                 m.d.sync += [
-                    turn.eq(Mux(carry, turn + sw % k - k, turn + sw % k)),
-                    offset.eq(offset + Mux(carry, base + g.words_per_pixel, base)),
+                    turn.eq(turns),
+                    offset.eq(moved_offset),
                     x.eq(x + sw - walked_x),
                     slot.eq(slot_base),
                     y.eq(y_base),
                 ]
             with m.If(self.step[0]):
-                moved = Mux(self.top, past(slot_base, g.next_image), past(slot_base, sh))
+                moved = Mux(
+                    self.top, _past(slot_base, g.next_image, g.slots), _past(slot_base, sh, g.slots)
+                )
                 moved_y = Mux(self.top, -pt, y_base + sh)
                 m.d.sync += [turn.eq(first_turn), offset.eq(first_offset), x.eq(-pl)]
                 m.d.sync += [slot.eq(moved), slot_base.eq(moved), y.eq(moved_y), y_base.eq(moved_y)]
+            if self._turning:
+                with m.If(self.step[1]):
+                    m.d.sync += [row_offset.eq(moved_offset), row_turn.eq(turns)]
+                with m.If(self.step[0]):
+                    m.d.sync += [row_offset.eq(first_offset), row_turn.eq(first_turn)]
         return slot, x, y, offset, turn
 
     def _read(

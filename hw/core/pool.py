@@ -1,4 +1,4 @@
-"""Pooling core: sum, or, first, over any window and stride, on planes as they come."""
+"""Pooling core: sum, max, or, first, over any window and stride, on planes as they come."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -23,7 +23,7 @@ __all__ = ["PoolSpec", "SpikingPool"]
 
 @dataclass(frozen=True)
 class PoolSpec:
-    """geometry: window over the input (pb a multiple of ``bits``). mode: sum, or, first.
+    """geometry: window over the input (pb a multiple of ``bits``). mode: sum, max, or, first.
     bits, out_bits: of one value before and after; steps: T."""
 
     stalls: ClassVar[bool] = True
@@ -100,7 +100,7 @@ class PoolSpec:
 
 
 class SpikingPool(wiring.Component):
-    """Line buffer -> one window pixel a clock -> sum, or, or earliest spike.
+    """Line buffer -> one window pixel a clock -> sum, largest, or, or earliest spike.
 
     Ports: ``i``, stream of ``spec.geometry.edge``; ``o``, stream of ``spec.out_edge``; out
     ``stalled``: the core waits for room at its output.
@@ -155,7 +155,7 @@ class SpikingPool(wiring.Component):
         return m
 
     def _combine(self, m: Module, word: Value, flags: Value) -> list[list[Value]]:
-        """Registers [step in beat][lane] of the window's sum or union so far."""
+        """Registers [step in beat][lane] of the window's sum, largest or union so far."""
         s, lanes = self.spec, self.spec.geometry.edge.lanes
         out: list[list[Value]] = []
         for step in range(s.beat_steps):
@@ -165,7 +165,10 @@ class SpikingPool(wiring.Component):
                 total = Signal(s.out_bits, name=f"value_{step}_{lane}", reset_less=True)
                 old = Mux(flags[1], 0, total)
                 with m.If(flags[0]):
-                    m.d.sync += total.eq(old + value if s.mode == "sum" else old | value)
+                    if s.mode == "max" and s.bits > 1:
+                        m.d.sync += total.eq(Mux(flags[1] | (value > total), value, total))
+                    else:
+                        m.d.sync += total.eq(old + value if s.mode == "sum" else old | value)
                 row.append(total)
             out.append(row)
         return out

@@ -17,7 +17,7 @@ class Loop:
 
     count: turns. words, columns, rows: what one turn adds to the word address, to x and to y of
     the read. visit: a turn begins a new visit (the unit that is granted by ``go``); visit loops
-    come before all others.
+    come before all others. position: a turn goes to another position of a pool.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Loop:
     columns: int = 0
     rows: int = 0
     visit: bool = False
+    position: bool = False
 
 
 class Walker(wiring.Component):

@@ -40,20 +40,23 @@ class WordAssembler(wiring.Component):
     width : bits of a word
     reads : pieces of a word, 2 to `MOST_READS`
     apart : clocks of a register between the address' counter and the memory, 0 or 1
+    again : whether words of a group are read more than once
 
     Ports
     -----
     fetch : in, a word is wanted; at least ``reads`` clocks after the last one
     on : in, with ``fetch``: the word behind the last one, else the first of all
+    again, group : in, with ``fetch`` and ``on``, of ``again``: the first word of the group instead;
+        the word begins a group (as the first of all does)
     addr : out, row of the memory, for data `WeightMemory.latency` clocks later
     data : in, a row of memory
     word : out, the word, from ``latency`` clocks after ``fetch`` until the next one comes
     """
 
-    def __init__(self, words: int, width: int, reads: int, apart: int):
+    def __init__(self, words: int, width: int, reads: int, apart: int, again: bool = False):
         if not 2 <= reads <= MOST_READS:
             raise DesignError(f"a word is made of 2 to {MOST_READS} reads, not {reads}")
-        self.width, self.reads, self.apart = width, reads, apart
+        self.width, self.reads, self.apart, self.regroups = width, reads, apart, again
         self.piece = piece_width(width, reads)
         self.latency = reads + apart + WeightMemory.latency + 1
         bits = max(1, ceil_log2(words * reads))
@@ -65,6 +68,7 @@ class WordAssembler(wiring.Component):
                 "data": In(self.piece),
                 "word": Out(width),
             }
+            | ({"again": In(1), "group": In(1)} if again else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -77,6 +81,12 @@ class WordAssembler(wiring.Component):
             m.d.sync += row.eq(Mux(self.on, row + 1, 0))
         with m.Elif(ago[: self.reads - 1].any()):
             m.d.sync += row.eq(row + 1)
+        if self.regroups:
+            first = Signal.like(self.addr, name="first")
+            with m.If(self.fetch & self.again):
+                m.d.sync += row.eq(first)
+            with m.If(self.fetch & (self.group | ~self.on)):
+                m.d.sync += first.eq(Mux(self.on, row + 1, 0))
         if self.apart:
             m.d.sync += self.addr.eq(row)
         else:

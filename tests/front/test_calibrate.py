@@ -1,5 +1,7 @@
 """Calibration: the mean and deviation of every channel's input, and training's own trits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sterna.gen.quantize.float_network import (
     FloatMerge,
     FloatNetwork,
     FloatNeuron,
+    FloatPool,
     FloatReadout,
 )
 from sterna.gen.quantize.quantize import quantize
@@ -58,6 +61,29 @@ def test_every_input_keeps_its_mean_and_deviation(kind: str, join: bool) -> None
     assert {n.kind for n in found.nodes if isinstance(n, FloatConv2d | FloatLinear)} == {kind}
     integers, _ = quantize(found, images)
     assert integers.steps == 4
+
+
+@pytest.mark.parametrize("mode", ["max", "avg", "sum"])
+def test_a_pool_of_sums_keeps_the_mean_and_deviation_behind_it(mode: str) -> None:
+    network = _network()
+    pool = FloatPool("p", "c1", mode, (2, 2), (1, 1))
+    nodes = [pool, *network.nodes]
+    first, last = network.by_name["n1"], network.by_name["full"]
+    nodes = [replace(n, inputs=("p",)) if n is first else n for n in nodes]
+    draw = np.random.default_rng(4).normal(0, 0.4, (3, 100))
+    nodes = [replace(n, weight=draw) if n is last else n for n in nodes]
+    network = FloatNetwork(4, nodes)
+    images = _images()
+    found = calibrate(network, Report(), images).network
+    pairs = zip(walk(network, images), walk(found, images), strict=True)
+    for (old, before), (new, after) in pairs:
+        one, two = real_drive(network, old, before), real_drive(found, new, after)
+        assert two.mean(AXES) == pytest.approx(one.mean(AXES), abs=1e-6), old.name
+        if isinstance(old, FloatNeuron):
+            assert two.std(AXES) == pytest.approx(one.std(AXES), rel=1e-2), old.name
+    behind = found.by_name["n1"].norm is not None
+    assert behind == (mode == "sum") and (found.by_name["c1"].norm is None) == behind
+    quantize(found, images)
 
 
 def test_labels_are_not_looked_at_and_it_is_deterministic() -> None:

@@ -85,7 +85,7 @@ CASES = {
     "input shape": (lambda: Input("x", (1, 0, 1)), "shape .* must be 3 integers of at least 1"),
     "bits": (lambda: Input("x", (1, 1, 1), bits=9), "node 'x': bits 9 must be 1 to 8"),
     "seed": (lambda: Input("x", (1, 1, 1), seed=-1), "node 'x': seed -1 must be"),
-    "pool mode": (lambda: Pool("p", "x", "max"), "pool mode 'max' is not one of"),
+    "pool mode": (lambda: Pool("p", "x", "mean"), "pool mode 'mean' is not one of"),
     "merge mode": (lambda: Merge("m", ("a", "b"), "mul"), "merge mode 'mul' is not one of"),
     "merge of one": (lambda: Merge("m", ("a",), "add"), "node 'm': add of 1 inputs"),
     "values beyond 24 bits": (
@@ -160,9 +160,34 @@ CASES = {
         lambda: net(conv("c", "out"), neuron("n", "c"), source="x"),
         "reads the readout 'out'",
     ),
-    "sums into a pool": (
+    "pooled sums into a layer": (
         lambda: net(conv("c", "x"), Pool("p", "c", "sum"), source="p", size=8),
-        "node 'p': reads the weighted sums of 'c'; put a Neuron between",
+        "node 'fc': reads the weighted sums of 'p'; put a Neuron between",
+    ),
+    "or of weighted sums": (
+        lambda: net(conv("c", "x"), Pool("p", "c", "or"), neuron("n", "p"), source="n", size=8),
+        "node 'p': pool 'or' needs 1-bit spikes, but 'c' makes weighted sums; use 'max' or 'sum'",
+    ),
+    "pools of a pool's sums": (
+        lambda: net(
+            conv("c", "x"),
+            Pool("p", "c", "max"),
+            Pool("q", "p", "max"),
+            neuron("n", "q"),
+            source="n",
+            size=2,
+        ),
+        "node 'q': pools the sums of 'p', which is a pool already; make them one pool",
+    ),
+    "max behind once": (
+        lambda: net(
+            conv("c", "x"),
+            neuron("n", "c", reset="once"),
+            Pool("p", "n", "max"),
+            source="p",
+            size=8,
+        ),
+        "node 'p': pool 'max' behind reset 'once' lets several spikes through; use 'first'",
     ),
     "pixels into a pool": (
         lambda: net(Pool("p", "x", "sum"), source="p", coding="direct", size=8),

@@ -1,5 +1,7 @@
 """The exact model against plain Python integers, on random graphs of every node and rule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fuzz import Hypothesis, Limits, describe, random_images, random_network
@@ -13,13 +15,14 @@ from sterna.golden.network import Neuron, Readout
 from sterna.golden.result import compare
 
 TINY = Limits(channels=4, side=4, layers=2, steps=6, planes=24, classes=3, work=8000, graphs=True)
+POOLS = replace(TINY, pools=60)
 
 
 @settings(max_examples=60)
 @given(st.data())
 def test_run_equals_plain_integers_and_stays_inside_the_bounds(data):
     draw = Hypothesis(data)
-    network = random_network(draw, TINY)
+    network = random_network(draw, POOLS if data.draw(st.booleans()) else TINY)
     images = random_images(draw, network, 2)
     fast = run(network, images, trace="all", batch=1)
     oracle = run(network, images, trace="all", exact=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
+from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
 
 __all__ = ["CASES", "rule", "single", "weights"]
@@ -18,22 +18,30 @@ def rule(channels, low=1, high=6, **settings):
     return NeuronRule(threshold=rng.integers(low, high, channels), **settings)
 
 
-def single(steps, shape, conv, neurons, coding="frames", bits=8):
-    """x -> c (conv) -> n, and f -> r to make it a network."""
+def single(steps, shape, conv, neurons, coding="frames", bits=8, pool=None):
+    """x -> c (conv) [-> pool of its sums] -> n, and f -> r to make it a network."""
     (kh, kw), (top, bottom, left, right) = conv.kernel, conv.padding
     h = (shape[1] + top + bottom - kh) // conv.stride[0] + 1
     w = (shape[2] + left + right - kw) // conv.stride[1] + 1
+    if pool is not None:
+        h = (h - pool.kernel[0]) // pool.stride[0] + 1
+        w = (w - pool.kernel[1]) // pool.stride[1] + 1
     size = conv.out_channels * h * w
     return Network(
         steps,
         [
             Input("x", shape, coding, bits),
             conv,
-            Neuron("n", ("c",), neurons),
+            *([] if pool is None else [pool]),
+            Neuron("n", ("c" if pool is None else pool.name,), neurons),
             Linear("f", "n", weights(3, size)),
             Readout("r", ("f",), rule(3, reset="none", leak=Decay(2), fraction_bits=2)),
         ],
     )
+
+
+def largest(kernel=(2, 2), stride=None, mode="max"):
+    return Pool("p", "c", mode, kernel, stride)
 
 
 CASES = {
@@ -306,5 +314,87 @@ CASES = {
     "read banked": (
         single(8, (2, 4, 4), Conv2d("c", "x", weights(6, 2, 3, 3)), rule(6, -9, 10)),
         {"c": {"pe": 2, "simd": 18, "tp": 2, "banks": 2, "reads": 4}},
+    ),
+    # pools of sums: a held value in parts; steps in order and more plane groups than registers;
+    # positions in other column banks, overlapping, of several groups; sums added up over positions;
+    # one item a position; banks; words read again in pieces
+    "pooled pixels": (
+        single(
+            3,
+            (1, 6, 5),
+            Conv2d("c", "x", weights(4, 1, 3, 3), padding=(1, 1, 1, 1)),
+            rule(4, 60, 300),
+            "direct",
+            pool=largest(),
+        ),
+        {"c": {"pe": 2, "simd": 9, "tp": 2}},
+    ),
+    "pooled steps": (
+        single(
+            11,
+            (2, 5, 5),
+            Conv2d("c", "x", weights(3, 2, 2, 2, kind="binary"), kind="binary"),
+            rule(3, -3, 5, leak=Decay(1)),
+            pool=largest(),
+        ),
+        {"c": {"pe": 3, "simd": 4, "tp": 2, "memory": "ram"}},
+    ),
+    "pooled turns": (
+        single(
+            3,
+            (2, 6, 9),
+            Conv2d("c", "x", weights(4, 2, 3, 3), stride=(1, 1), padding=(1, 2, 2, 1)),
+            rule(4),
+            pool=largest((3, 2), (2, 3)),
+        ),
+        {"c": {"pe": 2, "simd": 6, "tp": 1, "reads": 2}},
+    ),
+    "pooled groups": (
+        single(
+            2,
+            (4, 5, 6),
+            Conv2d("c", "x", weights(8, 2, 1, 2), stride=(1, 3), groups=2, padding=(0, 0, 1, 1)),
+            rule(8, -2, 3),
+            pool=largest((2, 2), (1, 1)),
+        ),
+        {"c": {"pe": 2, "simd": 4, "tp": 2}},
+    ),
+    "summed": (
+        single(
+            3,
+            (2, 5, 5),
+            Conv2d("c", "x", weights(4, 2, 2, 2, kind="binary"), kind="binary"),
+            rule(4, -3, 9),
+            pool=largest(mode="sum"),
+        ),
+        {"c": {"pe": 2, "simd": 8, "tp": 1}},
+    ),
+    "pooled constants": (
+        single(4, (2, 5, 5), Conv2d("c", "x", weights(4, 2, 2, 2)), rule(4, -2, 4), pool=largest()),
+        {"c": {"tp": 4, "engine": "constant", "banks": 2}},
+    ),
+    "summed constants": (
+        single(
+            4,
+            (2, 5, 5),
+            Conv2d("c", "x", weights(4, 2, 2, 2)),
+            rule(4, -2, 9),
+            pool=largest(mode="sum"),
+        ),
+        {"c": {"tp": 2, "engine": "constant"}},
+    ),
+    "pooled tables": (
+        single(3, (3, 4, 4), Conv2d("c", "x", weights(4, 3, 2, 2)), rule(4), pool=largest((2, 1))),
+        {"c": {"pe": 4, "simd": 6, "tp": 3, "engine": "tables"}},
+    ),
+    "pooled depthwise": (
+        single(
+            8,
+            (4, 6, 4),
+            Conv2d("c", "x", weights(4, 1, 3, 3), groups=4, padding=(1, 1, 1, 1)),
+            rule(4, 0, 4, reset="once"),
+            pool=largest(),
+        ),
+        {"c": {"pe": 2, "simd": 3, "tp": 2, "banks": 2}},
     ),
 }

@@ -5,7 +5,7 @@ import numpy as np
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
 
-__all__ = ["CHAIN", "SHORTCUT", "TWO_SUMS", "chain", "fires", "graph", "last", "ones"]
+__all__ = ["CHAIN", "POOLED", "SHORTCUT", "TWO_SUMS", "chain", "fires", "graph", "last", "ones"]
 
 
 def ones(*shape):
@@ -48,6 +48,13 @@ TWO_SUMS = graph(
     Conv2d("c", "x", ones(2, 2, 1, 1)),
     Conv2d("d", "x", ones(2, 2, 1, 1)),
     Neuron("n", ("c", "d"), fires(2, shifts=(0, 0))),
+    name="n",
+)
+POOLED = graph(
+    Conv2d("c", "x", ones(2, 2, 2, 2), padding=(1, 1, 1, 1)),
+    Pool("p", "c", "max", (2, 2), (1, 1)),
+    Conv2d("d", "x", ones(2, 2, 1, 1)),
+    Neuron("n", ("p", "d", "x"), fires(2, shifts=(0, 1), coef=(np.array([1, 2]),))),
     name="n",
 )
 SHORTCUT = graph(

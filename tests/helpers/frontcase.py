@@ -1,5 +1,7 @@
 """Small networks of snnTorch with ternary weights, and what `from_torch` is held to on them."""
 
+from typing import Any
+
 import numpy as np
 import snntorch as snn
 import torch
@@ -66,6 +68,32 @@ class Loop(nn.Module):
                 spikes = F.avg_pool2d(spikes, 2)
             out, mem = self.out(self.full(spikes.flatten(1)), mem)
             record.append(out)
+        return torch.stack(record)
+
+
+class Tutorial(nn.Module):
+    """The convolutional network of snnTorch's tutorials 5 and 6: each pool in front of its
+    neurons. ``size``: channels and kernels of the convolutions, side of the last map."""
+
+    def __init__(
+        self, steps: int, pool: Any = F.max_pool2d, size: tuple[int, ...] = (4, 6, 3, 2, 1)
+    ) -> None:
+        super().__init__()
+        first, second, one, two, side = size
+        level = 1.0 if pool is F.max_pool2d else 0.125
+        self.steps, self.pool = steps, pool
+        self.conv1, self.lif1 = nn.Conv2d(1, first, one), snn.Leaky(0.5, level)
+        self.conv2, self.lif2 = nn.Conv2d(first, second, two), snn.Leaky(0.5, level)
+        self.fc1, self.lif3 = nn.Linear(second * side * side, 10), snn.Leaky(beta=0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mem1, mem2, mem3 = (lif.reset_mem() for lif in (self.lif1, self.lif2, self.lif3))
+        record = []
+        for _ in range(self.steps):
+            spk1, mem1 = self.lif1(self.pool(self.conv1(x), 2), mem1)
+            spk2, mem2 = self.lif2(self.pool(self.conv2(spk1), 2), mem2)
+            spk3, mem3 = self.lif3(self.fc1(spk2.flatten(1)), mem3)
+            record.append(spk3)
         return torch.stack(record)
 
 
@@ -177,6 +205,8 @@ NETS = {
     "skip_and": lambda: Skip("and"),
     "skip_iand": lambda: Skip("iand"),
     "skip_concat": lambda: Skip("cat"),
+    "max_of_sums": lambda: Tutorial(5),
+    "mean_of_sums": lambda: Tutorial(4, F.avg_pool2d),
     "own_layer": _own,
 }
 """Nets whose forward() computes all steps, of images 1 x 8 x 8."""

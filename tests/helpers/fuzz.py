@@ -88,6 +88,7 @@ class Limits:
     classes: int = 6
     work: int = 60_000
     graphs: bool = False  # merges, skips, several inputs: not only chains
+    pools: int = 0  # percent of convolutions with a pool of their sums; 0 draws nothing
 
 
 Shape = tuple[int, int, int]
@@ -182,6 +183,8 @@ def _rule(
         fraction_bits=fraction,
         shifts=tuple(draw.pick((0, 0, 0, 1, 2)) for _ in range(weighted)),
         coef=tuple(small(channels) for _ in range(spikes)),
+        # no draw of its own, and the rng's last: seeds keep their networks
+        floor=-np.floor(scale * rng.uniform(0, 0.3, channels)) if rng.random() < 0.25 else None,
     )
 
 
@@ -270,11 +273,35 @@ class Builder:
 
     def rule(self, sources: Sequence[str], resets: Sequence[str], delay: bool = True) -> NeuronRule:
         by = {n.name: n for n in self.nodes}
-        weighted = [by[s] for s in sources if isinstance(by[s], (Conv2d, Linear))]
-        reach = sum(weighted_interval(n, self.maximum[n.input])[1] for n in weighted)
+        weighted = [s for s in sources if self.sums(s)]
+        reach = sum(self.reach_of(by[s]) for s in weighted)
         shape, spikes = self.shape[sources[0]], len(sources) - len(weighted)
         rule = _rule(self.draw, shape[0], self.steps, reach, resets, len(weighted), spikes, delay)
         return rule
+
+    def sums(self, name: str) -> bool:
+        """Whether a node makes weighted sums."""
+        node = next(n for n in self.nodes if n.name == name)
+        return isinstance(node, WeightedNode) or (isinstance(node, Pool) and self.sums(node.input))
+
+    def reach_of(self, node: Node) -> np.ndarray:
+        """The largest sums of a node."""
+        if isinstance(node, Pool):
+            inner = self.reach_of(next(n for n in self.nodes if n.name == node.input))
+            return inner * (int(np.prod(node.kernel)) if node.mode == "sum" else 1)
+        assert isinstance(node, WeightedNode)
+        return weighted_interval(node, self.maximum[node.input])[1]
+
+    def pooled(self, source: str) -> str:
+        """Now and then a pool of the sums of ``source``, overlapping or with gaps, too."""
+        d, (c, h, w) = self.draw, self.shape[source]
+        if not self.limits.pools or not d.chance(self.limits.pools):
+            return source
+        kernel = min(h, d.pick((1, 2, 2, 2, 3))), min(w, d.pick((1, 2, 2, 2, 3)))
+        stride = kernel if d.chance(60) else (d.integer(1, 3), d.integer(1, 3))
+        out = [(size - k) // s + 1 for size, k, s in zip((h, w), kernel, stride)]
+        mode = d.pick(("max", "max", "sum"))
+        return self.add(Pool(self.name("pool"), source, mode, kernel, stride), (c, *out))
 
     def neuron(self, *sources: str) -> str:
         rule = self.rule(sources, ("subtract", "subtract", "zero", "once"))
@@ -284,12 +311,13 @@ class Builder:
         d, (c, h, w), top = self.draw, self.shape[source], self.maximum[source]
         from_node = next(n for n in self.nodes if n.name == source)
         once = isinstance(from_node, Neuron) and from_node.rule.reset == "once"
-        mode = d.pick(["sum"] + ["first"] * (top == 1) + ["or"] * (top == 1 and not once))
+        modes = ["sum"] + ["first"] * (top == 1) + ["or"] * (top == 1 and not once)
+        mode = d.pick(modes + ["max"] * (bool(self.limits.pools) and not once))
         kernel = (min(h, d.integer(1, 3)), min(w, d.integer(1, 3)))
         if d.chance(10) and h * w <= 16:
             kernel = (h, w)
         stride = kernel if d.chance(60) else (d.integer(1, 3), d.integer(1, 3))
-        top = top * kernel[0] * kernel[1] if mode == "sum" else 1
+        top *= kernel[0] * kernel[1] if mode == "sum" else 1
         if self.too_wide(top):
             return source
         out = [(size - k) // s + 1 for size, k, s in zip((h, w), kernel, stride)]
@@ -341,7 +369,7 @@ class Builder:
                 if self.draw.chance(10)
                 else self.conv(at)
             )
-            at = self.neuron(at)
+            at = self.neuron(self.pooled(at))
             if most.graphs and self.draw.chance(60):
                 at = self.join(at)
             if self.draw.chance(40):

@@ -65,7 +65,7 @@ class _GraphBuilder(Builder):
     def layer(self, source: str, past: list[str], skips: int) -> str:
         """A convolution and its neuron, joined by ``skips`` earlier streams where they fit."""
         d = self.draw
-        sums = self.small_conv(source)
+        sums = self.pooled(self.small_conv(source))
         inputs, late = [sums], []
         for _ in range(skips):
             if past:
@@ -73,15 +73,12 @@ class _GraphBuilder(Builder):
                 late.append((way, other)) if way not in ("shortcut", "sums") else inputs.append(
                     self.reach(other, self.shape[sums], way == "sums") or sums
                 )
-        weighted = [i for i in dict.fromkeys(inputs) if self.is_sum(i)]
-        spikes = [i for i in dict.fromkeys(inputs) if not self.is_sum(i)]
+        weighted = [i for i in dict.fromkeys(inputs) if self.sums(i)]
+        spikes = [i for i in dict.fromkeys(inputs) if not self.sums(i)]
         at = self.neuron(*weighted, *spikes)
         for way, other in late:
             at = self.merge(at, other, way)
         return at
-
-    def is_sum(self, name: str) -> bool:
-        return any(isinstance(n, Conv2d) and n.name == name for n in self.nodes)
 
     def small_conv(self, source: str) -> str:
         """A convolution that seldom shrinks the map, so that later layers still have one."""
@@ -98,6 +95,11 @@ class _GraphBuilder(Builder):
         if self.shape[source] == shape and not weighted:
             return source
         d, (cs, hs, ws) = self.draw, self.shape[source]
+        if weighted and self.limits.pools and hs % h == ws % w == 0 and d.chance(50):
+            # A pool of sums beside other sums: a convolution of the map's size, then its pool.
+            sums = self.conv_to(source, c, (1, 1), 0)
+            kernel = hs // h, ws // w
+            return self.add(Pool(self.name("pool"), sums, d.pick(("max", "sum")), kernel), shape)
         fits = [
             (k, s, p)
             for k, p in ((1, 0), (3, 1), (2, 0), (3, 0))

@@ -1,6 +1,7 @@
 """One fuzz case: a random network, folded at random, simulated, compared spike by spike.
 
-python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph]   runs seeds, prints those that fail
+python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph] [--pools]   runs seeds, prints those
+that fail; --pools: with pools of weighted sums
 """
 
 import re
@@ -18,6 +19,7 @@ from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 from sterna.gen.design.design import Design
 from sterna.gen.design.engines import engine_choices, one_row
 from sterna.gen.design.folding import Folding
+from sterna.gen.design.graph import neuron_of, pool_of, weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import legal_folding, weight_rows_of
 from sterna.gen.design.top_spec import top_spec
@@ -34,6 +36,7 @@ from sterna.golden.exact import run
 from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
+from sterna.golden.rule import LEVELS
 from sterna.hw.control.registers import register_map
 from sterna.hw.stream.merge import MergeSpec
 from sterna.sim.batch import BatchModel, BatchResult
@@ -80,13 +83,14 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
         if not isinstance(node, (Conv2d, Linear)):
             continue
         legal = legal_folding(network, node.name)
-        target = network[network.readers(node.name)[0]]
-        group = [i for i in target.inputs if network.is_weighted(i)]
+        group = weighted_inputs(network, neuron_of(network, node.name))
         shared = set.intersection(*(set(legal_folding(network, i)["pe"]) for i in group))
         first = next((out[i] for i in group if i in out), None)
         legal["pe"] = sorted(shared) if first is None else [first["pe"]]
         entry = {key: draw.pick(values) for key, values in legal.items()}
         sites = int(np.prod(network.shape[node.name])) * node.weight[0].size
+        if pool := pool_of(network, node.name):
+            sites = int(np.prod((*network.shape[pool.name], *pool.kernel))) * node.weight[0].size
         for key in ("simd", "pe", "tp"):  # enough lanes to be done in time
             while (
                 sites * network.planes(node.input) // (entry["pe"] * entry["simd"] * entry["tp"])
@@ -98,7 +102,7 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
         out[node.name] = entry | {"memory": memory}
     for node in network.nodes:
         if isinstance(node, Neuron | Readout):
-            group = [i for i in node.inputs if i in out]
+            group = weighted_inputs(network, node)
             _constants(network, draw, group, out)
             _tables(network, draw, group, out)
     _banks(network, draw, out)
@@ -197,10 +201,7 @@ def retrained(network: Network, design: Design, draw: Seeded) -> Network:
         order = rng.permutation(target.rule.channels)
         rule = replace(
             target.rule,
-            **{
-                k: getattr(target.rule, k)[..., order]
-                for k in ("threshold", "reset_by", "bias", "v_init")
-            },
+            **{k: a[..., order] for k in LEVELS if (a := getattr(target.rule, k)) is not None},
             coef=tuple(c[order] for c in target.rule.coef),
         )
         nodes[core.target] = replace(target, rule=rule)
@@ -336,4 +337,5 @@ def main(first: int, count: int, limits: Limits) -> int:
 if __name__ == "__main__":
     big, graph = ("--big" in sys.argv), ("--graph" in sys.argv)
     limits = (BIG_GRAPH if big else GRAPH) if graph else (BIG if big else TINY)
+    limits = replace(limits, pools=70) if "--pools" in sys.argv else limits
     sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]), limits)))

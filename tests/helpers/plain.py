@@ -46,6 +46,8 @@ def plain_neuron(drives, rule, c):
         else:
             v = u
             frozen = fired and rule.reset == "once"
+        if rule.floor is not None:
+            v = max(v, int(rule.floor[c]))
         history.append(
             {
                 "x": x,
@@ -126,6 +128,7 @@ def plain_weighted(node, source, shape, in_shape, steps):
 
 
 def plain_pool(node, source, shape, steps):
+    """Of spikes or of weighted sums."""
     out = {}
     for c in range(shape[0]):
         for y in range(shape[1]):
@@ -139,6 +142,8 @@ def plain_pool(node, source, shape, steps):
                     ]
                     if node.mode == "sum":
                         value = sum(window)
+                    elif node.mode == "max":
+                        value = max(window)
                     elif node.mode == "or":
                         value = int(any(window))
                     else:
@@ -165,6 +170,14 @@ def plain_merge(node, sources, shapes):
     return {key: join([s[key] for s in sources]) for key in sources[0]}
 
 
+def plain_sums(network, name):
+    """Whether a node makes weighted sums."""
+    node = network[name]
+    return node.op in ("conv2d", "linear") or (
+        node.op == "pool" and plain_sums(network, node.inputs[0])
+    )
+
+
 def plain_run(network, image):
     """(logits, class, {node: {(t,c,y,x): spike}}, {neuron: [history of every neuron]})."""
     steps, streams, histories, logits = network.steps, {}, {}, []
@@ -189,7 +202,7 @@ def plain_run(network, image):
                         for t in range(steps):
                             total, weighted, direct = 0, 0, 0
                             for i, source in zip(node.inputs, sources):
-                                if network[i].op in ("conv2d", "linear"):
+                                if plain_sums(network, i):
                                     total += source[t, c, y, x] * 2 ** node.rule.shifts[weighted]
                                     weighted += 1
                                 else:

@@ -38,6 +38,21 @@ def layer(steps: int = 4, coding: str = "frames", kind: str = "ternary", **rule:
     )
 
 
+def pooled(steps: int, mode: str = "max") -> Network:
+    """A convolution "c" and a pool of its sums in front of its neurons."""
+    return Network(
+        steps,
+        [
+            Input("x", (4, 6, 6), "frames"),
+            Conv2d("c", "x", trits(4, 4, 3, 3), padding=SAME),
+            Pool("p", "c", mode),
+            Neuron("n", ("p",), NeuronRule(np.arange(4) + 2)),
+            Linear("f", "n", trits(3, 36)),
+            Readout("r", ("f",), NeuronRule(np.zeros(3, int), "none")),
+        ],
+    )
+
+
 def skips() -> Network:
     """Two weighted inputs and a shortcut at one neuron, and a merge."""
     return Network(
@@ -78,6 +93,9 @@ CASES: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
     "constant": (layer(), {"c": WHOLE | {"engine": "constant"}}),
     "tables": (layer(), {"c": {"pe": 4, "simd": 12, "tp": 1, "engine": "tables"}}),
     "tables, ram": (layer(), {"c": WHOLE | {"engine": "tables", "memory": "ram"}}),
+    "pool of sums": (pooled(6), {"c": {"pe": 2, "simd": 12, "tp": 2}}),
+    "pool of many turns": (pooled(6), {"c": C}),
+    "sums of sums": (pooled(3, "sum"), {"c": {"pe": 4, "simd": 12, "tp": 1}}),
     "skips": (skips(), {"d": C, "e": C}),
     "skips, ram": (skips(), {"d": C | {"memory": "ram"}, "e": C}),
 }

@@ -56,15 +56,23 @@ class WindowReader(wiring.Component):
 
 
 def nest(geometry: Geometry, groups: int = 1, repeats: int = 1) -> list[Loop]:
-    """The loop nest of a core: ``repeats`` visits a group of words, then the window, then words.
+    """The loop nest of a core: ``repeats`` visits a group of words, then the positions of a pool,
+    then the window, then words.
 
     With ``groups`` > 1 the visits of a pixel read one part of its words each.
     """
     edge = geometry.edge
     words = edge.groups // groups
+    right, columns = geometry.stride[1], geometry.columns
+    words_right = right // columns * edge.beats_per_pixel if right % columns == 0 else 0
+    positions = [
+        Loop("down", geometry.pool[0], rows=geometry.stride[0], position=True),
+        Loop("across", geometry.pool[1], words=words_right, columns=right, position=True),
+    ]
     return [
         Loop("g", groups, words=words * edge.plane_beats, visit=True),
         Loop("o", repeats, visit=True),
+        *(positions if geometry.positions > 1 else []),
         Loop("row", geometry.kernel[0] // geometry.rows, rows=geometry.rows),
         Loop(
             "column",
@@ -85,8 +93,8 @@ def expected_words(geometry: Geometry, loops: list[Loop], image: np.ndarray) -> 
     for oy, ox, *turns in itertools.product(
         range(g.out_height), range(g.out_width), *(range(p.count) for p in loops)
     ):
-        y = oy * g.stride[0] - g.padding[0] + sum(n * p.rows for n, p in zip(turns, loops))
-        x = ox * g.stride[1] - g.padding[2] + sum(n * p.columns for n, p in zip(turns, loops))
+        y = oy * g.advance[0] - g.padding[0] + sum(n * p.rows for n, p in zip(turns, loops))
+        x = ox * g.advance[1] - g.padding[2] + sum(n * p.columns for n, p in zip(turns, loops))
         at = sum(n * p.words for n, p in zip(turns, loops) if not p.columns)
         word = 0
         for r, c in itertools.product(range(g.rows), range(g.columns)):

@@ -1,9 +1,10 @@
 """Layers of a recipe as nodes of a FloatNetwork.
 
 Layers are written as in papers: ``32C5s2p2`` is a convolution to 32 channels, kernel 5, stride 2,
-padding 2, followed by neurons; ``128FC`` a full connection followed by neurons; ``P2sum``,
-``P2or``, ``P2avg``, ``P2first`` a pool; ``FC10`` (last) the readout's full connection to 10
-classes. Tables:
+padding 2, followed by neurons; ``32C3p1-MP2`` (``-AP2``) the same with a max pool (average pool)
+of 2 x 2 between its batch norm and its neurons; ``128FC`` a full connection followed by neurons;
+``P2sum``, ``P2max``, ``P2or``, ``P2avg``, ``P2first`` a pool of spikes; ``FC10`` (last) the
+readout's full connection to 10 classes. Tables:
 
 ``{ block = [layers], skips = [[i, j, "ASC"], ...] }``  the output of the block's layer i (0: what
 enters the block) also enters its layer j >= i+2, added to it (ASC) or as more channels (DSC);
@@ -45,9 +46,9 @@ MOST_WEIGHTS = 1 << 28  # of a network: 1 GiB as float32, and three times that t
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
 _N = r"([1-9]\d{0,17})"  # not so long that Python refuses to read it
-_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,18}}))?\Z")
+_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,18}}))?(?:-([MA])P{_N})?\Z")
 _FULL = re.compile(rf"{_N}FC\Z")
-_POOL = re.compile(rf"P{_N}(sum|avg|or|first)\Z")
+_POOL = re.compile(rf"P{_N}(sum|avg|max|or|first)\Z")
 _LAST = re.compile(rf"FC{_N}\Z")
 
 
@@ -137,15 +138,19 @@ class Layers:
             raise UsageError(f"{self.where}: layer '{text}' comes after the last one; remove it")
         size = math.prod(self.shape[source])
         if m := _CONV.match(text):
-            out, kernel, stride, pad = (int(g or d) for g, d in zip(m.groups(), (0, 0, 1, 0)))
+            groups = m.groups()
+            out, kernel, stride, pad = (int(g or d) for g, d in zip(groups, (0, 0, 1, 0)))
+            pool, sums = f"pool{k}", f"conv{k}"
             if pad >= kernel:
                 raise UsageError(
                     f"{self.where}: layer '{text}': padding {pad} must be smaller than the kernel"
                 )
-            self._put(
-                self._conv(f"conv{k}", source, out, kernel, stride, pad),
-                FloatNeuron(f"spike{k}", (f"conv{k}",), **self.neuron),
-            )
+            self._put(self._conv(sums, source, out, kernel, stride, pad))
+            if groups[4]:
+                mode, side = {"M": "max", "A": "avg"}[groups[4]], int(groups[5])
+                self._put(FloatPool(pool, sums, mode, (side, side), (side, side)))
+                sums = pool
+            self._put(FloatNeuron(f"spike{k}", (sums,), **self.neuron))
         elif m := _FULL.match(text):
             out = int(m[1])
             weight = self._draw(out, size)
@@ -166,8 +171,8 @@ class Layers:
             )
         else:
             raise UsageError(
-                f"{self.where}: layer {show(text)} is not understood; write 32C5s2p2, 128FC, "
-                "P2sum, P2or, P2avg, P2first or FC10"
+                f"{self.where}: layer {show(text)} is not understood; write 32C5s2p2, 32C3p1-MP2, "
+                "128FC, P2sum, P2max, P2or, P2avg, P2first or FC10"
             )
 
     def _conv(

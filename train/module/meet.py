@@ -10,6 +10,7 @@ from sterna.gen.quantize.float_network import (
     FloatMerge,
     FloatNetwork,
     FloatNeuron,
+    FloatPool,
     FloatReadout,
     Weighted,
 )
@@ -24,10 +25,11 @@ SAME = 1e-4  # relative difference up to which a ratio counts as whole, as in ge
 @dataclass(frozen=True)
 class Scales:
     """Inputs of a neuron in units of ``base``, the weighted input with the smallest unit:
-    ``times[name]`` is a power of two (weighted) or a whole number (spikes)."""
+    ``times[name]`` is a power of two (weighted) or a whole number (spikes). pool: of its sums."""
 
     base: Weighted
     times: dict[str, int]
+    pool: FloatPool | None = None
 
 
 def find_scales(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Scales:
@@ -35,31 +37,34 @@ def find_scales(network: FloatNetwork, node: FloatNeuron | FloatReadout) -> Scal
 
     A single weighted input has no ratio, whatever its scale; several need a fixed ``unit`` each.
     """
-    sources = [network.by_name[i] for i in node.inputs]
-    weighted = [n for n in sources if isinstance(n, Weighted)]
-    if not weighted:
+    found = {i: s for i in node.inputs if (s := network.sums(i)) is not None}
+    if not found:
         raise NetworkError(f"node '{node.name}': needs a Conv2d or Linear; connect one")
-    if len(sources) == 1:
-        return Scales(weighted[0], {weighted[0].name: 1})
+    if len(node.inputs) == 1:
+        ((name, only),) = found.items()
+        return Scales(only.weighted, {name: 1}, only.pool)
     if len(set(node.inputs)) < len(node.inputs):
         raise NetworkError(f"node '{node.name}': reads one input twice; use a larger unit instead")
-    worth = {n.name: network.amplitude[n.input] * (n.unit or 1.0) for n in weighted}
-    base = min(weighted, key=lambda n: worth[n.name])
+    worth = {
+        i: network.amplitude[s.weighted.input] * (s.weighted.unit or 1.0) * network.amplitude[i]
+        for i, s in found.items()
+    }
+    base = min(found, key=lambda i: worth[i])
     worth |= {i: network.amplitude[i] for i in node.inputs if i not in worth}
     times: dict[str, int] = {}
     for name in node.inputs:
-        ratio = worth[name] / worth[base.name]
+        ratio = worth[name] / worth[base]
         whole = round(ratio)
         power = whole > 0 and whole & (whole - 1) == 0 and whole <= 1 << MAX_SHIFT
-        is_weighted = isinstance(network.by_name[name], Weighted)
+        is_weighted = name in found
         if abs(ratio - whole) > SAME * ratio or not whole or (is_weighted and not power):
             wanted = f"a power of two up to 2**{MAX_SHIFT}" if is_weighted else "a whole number"
             raise NetworkError(
-                f"node '{node.name}': inputs '{base.name}' and '{name}' meet as 1 : {ratio:g}, not "
+                f"node '{node.name}': inputs '{base}' and '{name}' meet as 1 : {ratio:g}, not "
                 f"{wanted}; choose other units"
             )
         times[name] = whole
-    return Scales(base, times)
+    return Scales(found[base].weighted, times, found[base].pool)
 
 
 def merge(node: FloatMerge, parts: list[Tensor], shifts: tuple[int, ...], size: float) -> Tensor:

@@ -32,7 +32,7 @@ from sterna.golden.parameters import UNDAMPED
 from sterna.golden.rule import LEVELS
 from sterna.train.module.meet import find_scales, merge
 from sterna.train.module.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
-from sterna.train.module.pooling import pool
+from sterna.train.module.pooling import pool, pooled
 from sterna.train.module.rounding import constants
 from sterna.train.module.scan import ScanSpec, scan
 from sterna.train.module.sums import weighted_sum
@@ -89,21 +89,21 @@ class SpikingModule(nn.Module):
         self.keep: tuple[str, ...] = ()
         self.each_step = False  # in training, logits are the membranes after each step
         self.kind: str | None = None  # of all weights, where a stage stands in for the network's
-        tied = set(network.readout.inputs)
+        sums = (network.sums(i) for i in network.readout.inputs)
+        self._tied = {s.weighted.name for s in sums if s is not None}
         self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
         for node in network.nodes:
             if isinstance(node, FloatMerge):
                 node.shifts(network.amplitudes(node))  # refused now, not after hours of training
-                if nq is not None:
-                    check_convertible(node)
-            elif isinstance(node, Weighted):
-                self._add_parameters(node, node.name in tied)
+            if isinstance(node, FloatMerge | FloatPool | FloatNeuron) and nq is not None:
+                check_convertible(node)
+            if isinstance(node, Weighted):
+                self._add_parameters(node, node.name in self._tied)
             elif isinstance(node, FloatNeuron | FloatReadout):
                 self._check_neuron(node)
                 if isinstance(node, FloatNeuron) and node.norm is not None:
                     self._add_norm(node.name, node.norm, 1.0)
                 if isinstance(node, FloatNeuron) and nq is not None:
-                    check_convertible(node)
                     self._put(node.name, "logup", torch.tensor(math.log(nq.up)))
                     self.register_buffer(f"{node.name}__sigma", torch.tensor(0.0))
                     if nq.bias_correction:
@@ -146,14 +146,10 @@ class SpikingModule(nn.Module):
         self.register_parameter(f"{node}__{key}", nn.Parameter(value))
 
     def _check_neuron(self, node: FloatNeuron | FloatReadout) -> None:
-        sources = [self.network.by_name[i] for i in node.inputs]
-        if len(sources) > 1 or not isinstance(sources[0], Weighted):
-            own = [
-                n.name
-                for n in sources
-                if isinstance(n, Weighted)
-                and (n.unit is None or n.norm is not None or n.bias is not None)
-            ]
+        sources = [self.network.sums(i) for i in node.inputs]
+        if len(sources) > 1 or sources[0] is None:
+            layers = [s.weighted for s in sources if s is not None]
+            own = [n.name for n in layers if n.unit is None or n.norm or n.bias is not None]
             if isinstance(node, FloatReadout) or node.norm is None or own:
                 who = f"'{own[0]}' has a scale of its own" if own else "there is none"
                 raise NetworkError(
@@ -185,7 +181,7 @@ class SpikingModule(nn.Module):
                 return run(node, streams)
             if isinstance(node, FloatInput):
                 streams[node.name] = self._input(node, images, folded)
-            elif isinstance(node, FloatPool):
+            elif isinstance(node, FloatPool) and self.network.sums(node.name) is None:
                 streams[node.name] = pool(node, streams[node.input], folded)
             elif isinstance(node, FloatMerge):
                 parts = [streams[n] for n in node.inputs]
@@ -217,15 +213,16 @@ class SpikingModule(nn.Module):
         return weighted_sum(node, s, weight, bias, integer, half, last)
 
     def _is_tied(self, node: Weighted) -> bool:
-        return node.name in self.network.readout.inputs
+        return node.name in self._tied
 
     def _real(self, node: FloatNeuron | FloatReadout, streams: dict[str, Tensor]) -> Tensor:
         """The neuron in real numbers: batch norm in its training or its evaluation form."""
         parts = []
         for name in node.inputs:
-            source = self.network.by_name[name]
-            weighted = isinstance(source, Weighted)
-            parts.append(self._real_sum(source, streams) if weighted else streams[name])
+            if (found := self.network.sums(name)) is None:
+                parts.append(streams[name])
+            else:
+                parts.append(pooled(found.pool, self._real_sum(found.weighted, streams)))
         x = sum(parts[1:], parts[0])
         if isinstance(node, FloatNeuron) and node.norm is not None:
             x = self._normed(node.name, x, node.norm.eps)
@@ -331,6 +328,8 @@ class SpikingModule(nn.Module):
                 unit = amplitude * (a * gain).double()
             else:
                 unit = amplitude * a.double() * gain  # real value of one integer unit
+        if scales.pool is not None:
+            unit, offset = unit * scales.pool.amplitude_of([1.0]), offset * scales.pool.shares
         if isinstance(node, FloatNeuron) and node.norm is not None:
             gain, start = self._norm_affine(node.name, node.norm.eps)
             unit, offset = unit * gain, offset * gain + start
@@ -347,10 +346,11 @@ class SpikingModule(nn.Module):
         else:
             x = bias.expand(channels).to(kind).view(-1, 1, 1)
         for name, times in scales.times.items():
-            if name in streams:
+            if (found := self.network.sums(name)) is None:
                 part = streams[name]
             else:
-                part = self._whole_sum(self.network.weighted(name), streams)
+                part = self._whole_sum(found.weighted, streams)
+                part = pooled(found.pool, part, True, sign)
             x = x + part * (column * times)
         out = scan(x, **levels, spec=self._spec(node, True))
         if not isinstance(node, FloatReadout):

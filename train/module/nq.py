@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from sterna.gen.quantize.float_network import FloatMerge, FloatNetwork, FloatNeuron
+from sterna.gen.quantize.float_network import FloatMerge, FloatNetwork, FloatNeuron, FloatPool
 from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.network import MAX_STEPS
@@ -71,9 +71,16 @@ def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
     return a - sigma * noise
 
 
-def check_convertible(node: FloatNeuron | FloatMerge) -> None:
-    """Refuse a neuron that the clip does not stand for, and a merge that is not linear: what it
-    makes of mean rates is not what it makes of spikes."""
+def check_convertible(node: FloatNeuron | FloatMerge | FloatPool) -> None:
+    """Refuse a neuron that the clip does not stand for, and a merge or pool that is not linear:
+    what it makes of mean rates is not what it makes of spikes."""
+    if isinstance(node, FloatPool):
+        if node.mode == "max":
+            raise NetworkError(
+                f"node '{node.name}': conversion knows pools by sum and avg, not 'max', since the "
+                "mean of maxima is not the maximum of means; change it, or remove [nq]"
+            )
+        return
     if isinstance(node, FloatMerge):
         if node.mode not in ("add", "concat"):
             raise NetworkError(

@@ -1,4 +1,4 @@
-"""Pools of spike streams in training."""
+"""Pools in training: of spike streams, and of the sums in front of a neuron."""
 
 from typing import cast
 
@@ -9,12 +9,13 @@ from sterna.gen.quantize.float_network import FloatPool
 from sterna.golden.errors import NetworkError
 from sterna.train.module.fastscan import SumPool, library
 
-__all__ = ["pool"]
+__all__ = ["pool", "pooled"]
 
 
 def pool(node: FloatPool, s: Tensor, folded: bool) -> Tensor:
     """Pooled stream [T,B,C,H,W]; of 'avg' the mean, or where ``folded`` the sum that hardware makes
-    of it (the divisor is in the amplitude)."""
+    of it (the divisor is in the amplitude). The gradient of a maximum goes to the place that has
+    it."""
     t, b = s.shape[:2]
     flat = s.flatten(0, 1)
     if node.mode in ("sum", "avg"):
@@ -26,11 +27,24 @@ def pool(node: FloatPool, s: Tensor, folded: bool) -> Tensor:
             out = F.avg_pool2d(flat, node.kernel, node.stride) * size
         if node.mode == "avg" and not folded:
             out = out / size
-    elif node.mode == "or":
+    elif node.mode in ("or", "max"):
         out = F.max_pool2d(flat, node.kernel, node.stride)
     else:
         raise NetworkError(
             f"node '{node.name}': pool '{node.mode}' is trained in networks of single spikes only; "
-            "add [stidi], or choose sum, avg or or"
+            "add [stidi], or choose sum, avg, max or or"
         )
     return out.unflatten(0, (t, b))
+
+
+def pooled(
+    node: FloatPool | None, z: Tensor, folded: bool = False, sign: Tensor | None = None
+) -> Tensor:
+    """Sums [T,B,O,H,W] behind a pool of them (None: as they are). ``sign`` (O,) or (1,): by which
+    a folded layer turns its weights; the maximum is of the turned sums."""
+    if node is None:
+        return z
+    if sign is None:
+        return pool(node, z, folded)
+    turn = sign.to(z.dtype).view(-1, 1, 1)
+    return pool(node, z * turn, folded) * turn

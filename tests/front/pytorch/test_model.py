@@ -18,6 +18,7 @@ from sterna.gen.quantize.quantize import quantize
 from sterna.gen.quantize.reference import float_logits
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run
+from sterna.golden.network import Pool
 
 EXAMPLE = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(5))
 
@@ -42,7 +43,9 @@ def test_every_site_is_that_of_snntorch(name: str, dyadic: bool) -> None:
     assert not found.report.approximated
 
 
-@pytest.mark.parametrize("name", ["leaky_subtract", "leaky_zero", "synaptic", "skip_concat"])
+@pytest.mark.parametrize(
+    "name", ["leaky_subtract", "leaky_zero", "synaptic", "skip_concat", "max_of_sums"]
+)
 def test_integers_are_snntorch_on_dyadic_scales(name: str) -> None:
     torch.manual_seed(3)
     model = frontcase.ternary(frontcase.NETS[name](), 7, True)
@@ -56,6 +59,21 @@ def test_integers_are_snntorch_on_dyadic_scales(name: str) -> None:
             different = (result.spikes[node] > 0) != (own.spikes[path] > 0)
             assert different.sum() <= 1e-3 * max(1, (own.spikes[path] > 0).sum()), (path, report)
     assert (result.logits == own.output).mean() > 0.98
+
+
+def test_the_network_of_tutorial_6_is_identical_at_every_site() -> None:
+    """28 x 28 - 12C5 - max 2 - Leaky - 24C5 - max 2 - Leaky - 10, each pool of weighted sums."""
+    model = frontcase.ternary(frontcase.Tutorial(8, size=(12, 24, 5, 5, 4)), 1, True)
+    found = from_torch(model, torch.rand(1, 1, 28, 28), scale=1 / 256)
+    images = frontcase.images((1, 28, 28), 6)
+    _held(found, images, True)
+    assert [v.what for v in found.report.verdicts].count("max pool of sums") == 2
+    network, _ = quantize(found.network, images)
+    assert [n.mode for n in network.nodes if isinstance(n, Pool)] == ["max", "max"]
+    own, result = found.replay(images, "float64"), run(network, images, trace=("lif1", "lif2"))
+    for path in ("lif1", "lif2"):
+        wrong = (result.spikes[path] > 0) != (own.spikes[path] > 0)
+        assert wrong.sum() <= 1e-3 * (own.spikes[path] > 0).sum()
 
 
 def test_a_step_a_call_needs_steps() -> None:

@@ -180,7 +180,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "strict": ({"n": {"strict": 1}}, "'n': strict 1 must be True or False"),
     "delay": ({"n": {"delay": True}}, "'n': delay True must be 0 or 1"),
     "reset": ({"n": {"reset": "soft"}}, "'n': reset 'soft' is not one of subtract, zero, once"),
-    "mode": ({"p": {"mode": "max"}}, "'p': pool mode 'max' is not one of sum, avg, or, first"),
+    "mode": (
+        {"p": {"mode": "mean"}},
+        "'p': pool mode 'mean' is not one of sum, avg, max, or, first",
+    ),
     "merge": ({"m": {"mode": "cat"}}, "'m': merge mode 'cat' is not one of add, or, and, andnot"),
     "merge of one": ({"m": {"inputs": "p"}}, "'m': concat of 1 inputs; give it two or more"),
     "readout": ({"r": {"mode": "sum"}}, "'r': readout mode 'sum' is not one of membrane, count"),

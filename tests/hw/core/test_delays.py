@@ -99,6 +99,8 @@ def in_turn(start: int, tokens: tuple[int, ...]) -> list[int]:
         ("banks", "c"),
         ("constant", "c"),
         ("tables", "c"),
+        ("pool of sums", "c"),
+        ("sums of sums", "c"),
         ("skips", "d"),
     ],
 )

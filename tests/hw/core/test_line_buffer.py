@@ -12,15 +12,21 @@ from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import Edge
 
 
-def random_geometry(rng):
-    """Any kernel, stride, padding and read shape over a small map; loops to match."""
+def random_geometry(rng, pools=False):
+    """Any kernel, stride, padding and read shape over a small map, with ``pools`` at the positions
+    of a pool; loops to match."""
     while True:
         kernel = rng.randint(1, 4), rng.randint(1, 4)
         stride = rng.randint(1, 4), rng.randint(1, 4)
         top, bottom = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[0] - 1)
         left, right = rng.randint(0, kernel[1] - 1), rng.randint(0, kernel[1] - 1)
         height, width = rng.choice([(1, 7), (7, 1), (rng.randint(1, 6), rng.randint(1, 6))])
-        if height + top + bottom < kernel[0] or width + left + right < kernel[1]:
+        pool = pool_stride = (1, 1)
+        if pools:
+            height, width = rng.randint(1, 7), rng.randint(1, 9)
+            pool, pool_stride = ((rng.randint(1, 3), rng.randint(1, 3)) for _ in range(2))
+        under = [(q - 1) * s + k for q, s, k in zip(pool, stride, kernel)]
+        if height + top + bottom < under[0] or width + left + right < under[1]:
             continue
         planes = rng.choice([1, 3, 4])
         lanes = rng.choice([1, 2, 60])
@@ -35,6 +41,8 @@ def random_geometry(rng):
             (top, bottom, left, right),
             rng.choice(divisors(kernel[0])),
             rng.choice(divisors(kernel[1])),
+            pool=pool,
+            pool_stride=pool_stride,
         )
         return geometry, nest(geometry, rng.choice(divisors(edge.groups)), rng.choice([1, 1, 2]))
 
@@ -46,10 +54,11 @@ def random_images(geometry, count, seed):
     return np.array(beats, object).reshape(shape)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(48))
 def test_random_geometry_with_stalls(seed):
-    """Three images back to back, both ends stalling: every word is the window's."""
-    geometry, loops = random_geometry(random.Random(seed))
+    """Three images back to back, both ends stalling: every word is the window's, of every second
+    one at every position of a pool."""
+    geometry, loops = random_geometry(random.Random(seed), seed >= 24)
     images = random_images(geometry, 3, seed)
     wanted = [word for image in images for word in expected_words(geometry, loops, image)]
     in_stall, go_stall = [(0.5, 0.3), (0.0, 0.6), (0.8, 0.0)][seed % 3]

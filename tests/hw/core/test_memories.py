@@ -69,6 +69,7 @@ def test_the_cases_have_every_kind_of_memory():
         "accumulate.sum_memory",
         "accumulate.pop_memory",
         "feeder.store",
+        "feeder.pool.memory",
         "dot.table",
         "turns.memory",
         "params.memory",

@@ -1,4 +1,4 @@
-"""SpikingPool alone: sum, or and first over any window, against numpy, at the rate of the law."""
+"""SpikingPool alone, of each mode over any window, against numpy, at the rate of the law."""
 
 import random
 
@@ -25,6 +25,8 @@ def pooled(spec, values):
             window = values[..., top : top + g.kernel[0], left : left + g.kernel[1]]
             if spec.mode == "sum":
                 out[..., y, x] = window.sum((-1, -2))
+            elif spec.mode == "max":
+                out[..., y, x] = window.max((-1, -2))
             else:
                 out[..., y, x] = window.any((-1, -2))
     if spec.mode == "first":
@@ -52,7 +54,7 @@ def make(mode, channels, lanes, size, kernel, stride, steps, beat_steps, bits=1,
     """(spec, beats in, beats out) of ``count`` images: random, sparse, full."""
     edge = Edge(channels, lanes, steps * bits, beat_steps * bits)
     largest = (1 << bits) - 1
-    most = largest * kernel[0] * kernel[1] if mode == "sum" else 1
+    most = {"sum": largest * kernel[0] * kernel[1], "max": largest}.get(mode, 1)
     spec = PoolSpec(Geometry(edge, *size, kernel, stride), mode, bits, most.bit_length(), steps)
     rng = np.random.default_rng(seed)
     values = rng.integers(0, largest + 1, (count, steps, channels, *size))
@@ -68,6 +70,9 @@ CASES = {
     "or with gaps": ("or", 2, 1, (7, 5), (2, 1), (3, 2), 2, 2),
     "sum": ("sum", 2, 2, (4, 4), (2, 2), (2, 2), 3, 3),
     "sum of sums": ("sum", 3, 2, (4, 3), (3, 3), (1, 1), 2, 1, 3),
+    "max": ("max", 3, 2, (4, 3), (3, 3), (1, 1), 2, 1, 3),
+    "max of large values": ("max", 2, 2, (4, 6), (2, 3), (2, 3), 3, 3, 5),
+    "max of single spikes": ("max", 2, 1, (4, 4), (2, 2), (2, 2), 3, 2),
     "whole map": ("sum", 5, 4, (3, 4), (3, 4), (1, 1), 2, 2),
     "first": ("first", 4, 2, (4, 4), (2, 2), (2, 2), 6, 2),
     "first one step a beat": ("first", 3, 3, (3, 5), (3, 3), (1, 2), 5, 1),
