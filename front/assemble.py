@@ -14,6 +14,7 @@ from sterna.front.expression import Expr
 from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
 from sterna.front.values import (
     Value,
+    averaged,
     composed,
     kind_of,
     neuron_of,
@@ -21,6 +22,7 @@ from sterna.front.values import (
     plain,
     pooled,
     readout_of,
+    times,
     unscaled,
 )
 from sterna.gen.quantize.float_network import (
@@ -278,18 +280,13 @@ class _Builder:
                 gain=plain(source.gain * gain),
                 offset=plain(np.asarray(source.offset) * gain + offset),
             )
-        channels = source.shape[0]
-        full = [np.broadcast_to(a, (channels,)).copy() for a in (gain, offset)]
-        norm = BatchNorm(full[0], full[1], np.zeros(channels), np.ones(channels), 0.0)
-        return self._scaled(e, norm, "constant")
+        return self._scaled(e, times(source, gain, offset), "constant")
 
     def _gained(self, cell: Cell, sums: Value, path: str) -> Value:
         """Sums behind the gain that a neuron multiplies its input by."""
         if cell.gain == 1:
             return sums
-        c = sums.shape[0]
-        norm = BatchNorm(np.full(c, cell.gain), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
-        return self._behind(path, sums, norm, "input gain")
+        return self._behind(path, sums, times(sums, cell.gain), "input gain")
 
     def _scaled(self, e: Expr, norm: BatchNorm, what: str) -> Value:
         return self._behind(e.path, self._sums(self.value(e.args[0]), e.path), norm, what)
@@ -327,13 +324,11 @@ class _Builder:
                 f"module '{e.path}': the maximum of spikes times a negative number cannot be "
                 "built; pool the spikes first"
             )
-        if mode == "avg" and v["divisor"] is not None:
-            size = v["kernel"][0] * v["kernel"][1]
-            offset = plain(np.asarray(source.offset) * size / v["divisor"])
-            gain = plain(source.gain / v["divisor"])
-            mode, source = ("sum", replace(source, gain=gain, offset=offset))
-            if v["divisor"] == size:
-                mode, source = "avg", replace(source, gain=plain(source.gain * size))
+        if mode == "avg":
+            mode, share = averaged(v["kernel"], v["divisor"])
+            gain, offset = source.gain / share, np.asarray(source.offset) / share
+            offset = offset * (int(np.prod(v["kernel"])) if mode == "sum" else 1)
+            source = replace(source, gain=plain(gain), offset=plain(offset))
         name = self._name(e.path)
         self.nodes.append(FloatPool(name, source.node, mode, v["kernel"], v["stride"]))
         self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
@@ -346,11 +341,12 @@ class _Builder:
                 f"module '{e.path}': pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
-        mode = "max" if op == "max" else "avg"
+        mode, share = averaged(v["kernel"], v["divisor"]) if op == "avg" else ("max", 1.0)
         name = self._name(e.path)
         self.nodes.append(FloatPool(name, source.terms[0], mode, v["kernel"], v["stride"]))
         self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
-        return replace(source, terms=(name,), shape=pooled(source.shape, v))
+        made = replace(source, terms=(name,), shape=pooled(source.shape, v))
+        return made if share == 1 else self._behind(e.path, made, times(made, 1 / share), "divisor")
 
     def _flatten(self, e: Expr) -> Value:
         return self.value(e.args[0])

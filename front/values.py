@@ -11,6 +11,7 @@ from sterna.golden.errors import NetworkError
 
 __all__ = [
     "Value",
+    "averaged",
     "composed",
     "kind_of",
     "neuron_of",
@@ -18,6 +19,7 @@ __all__ = [
     "plain",
     "pooled",
     "readout_of",
+    "times",
     "unscaled",
 ]
 
@@ -63,6 +65,18 @@ def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
 def pooled(shape: tuple[int, int, int], v: dict[str, Any]) -> tuple[int, int, int]:
     h, w = ((n - k) // s + 1 for n, k, s in zip(shape[1:], v["kernel"], v["stride"], strict=True))
     return (shape[0], h, w)
+
+
+def averaged(kernel: tuple[int, int], divisor: float | None) -> tuple[str, float]:
+    """The mode of an average pool that divides by ``divisor`` (None: its window's size), and what
+    is left to divide its output by."""
+    return ("avg", 1.0) if divisor in (None, kernel[0] * kernel[1]) else ("sum", float(divisor))
+
+
+def times(sums: Value, gain: Any, offset: Any = 0.0) -> BatchNorm:
+    """Sums times a number, or one a channel, and one added, as a norm."""
+    zeros = np.zeros(sums.shape[0])
+    return BatchNorm(zeros + gain, zeros + offset, zeros, zeros + 1, 0.0)
 
 
 def composed(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:
