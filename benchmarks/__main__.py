@@ -16,6 +16,7 @@ NAMES = {
     "dotproduct": [],
     "constant": [],
     "tables": [],
+    "sum_pool": [],
     "networks": ["--write"],
     "frontier": ["--write"],
 }

@@ -19,8 +19,10 @@ from sterna.gen.device.family import TARGETS
 from sterna.gen.fold.fold import fold
 from sterna.gen.tools.yosys import synth
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Pool
-from sterna.hw.core.accumulate import LargestSums
+from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.pool import LargestSums, PoolWalk
 from sterna.hw.core.spiking_conv import SpikingConv
+from sterna.hw.stream.edge import Edge
 
 MOST = 1.35
 CORES = [("ternary", 8, 36, 1), ("ternary", 8, 36, 4), ("binary", 8, 36, 1), ("ternary", 2, 36, 2)]
@@ -64,7 +66,10 @@ def bits(targets: list[str]) -> None:
     rows: list = [["target", "turns", "LUTs a bit", "flip-flops a bit and turn"]]
     for target in targets:
         for turns in (1, 4):
-            part = LargestSums(fields=16, width=10, positions=4, turns=turns)
+            window = Geometry(
+                Edge(1, 1, 1, 1), 8, 8, (1, 1), (1, 1), pool=(2, 2), pool_stride=(2, 2)
+            )
+            part = LargestSums(fields=16, width=10, pool=PoolWalk(window, 1), turns=turns)
             folder = work_dir("sum_pool", "bits", target)
             used = synth([emit(part, "part", folder)], "part", target, folder)
             rows.append([target, turns, used["lut"] / 160, used["ff"] / 160 / turns])

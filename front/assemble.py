@@ -14,16 +14,15 @@ from sterna.front.expression import Expr
 from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
 from sterna.front.values import (
     Value,
-    averaged,
     composed,
     kind_of,
     neuron_of,
     per_input,
     plain,
-    pooled,
     readout_of,
     times,
     unscaled,
+    window_of,
 )
 from sterna.gen.quantize.float_network import (
     BatchNorm,
@@ -232,15 +231,7 @@ class _Builder:
         node = FloatConv2d(
             name, source.node, weight, v["stride"], padding, v["groups"], kind_of(weight), bias
         )
-        h, w = source.shape[1:]
-        top, bottom, left, right = padding
-        kh, kw = weight.shape[2:]
-        shape = (
-            len(weight),
-            (h + top + bottom - kh) // v["stride"][0] + 1,
-            (w + left + right - kw) // v["stride"][1] + 1,
-        )
-        return node, shape
+        return node, node.shape_of([source.shape])
 
     def _plain_pixels(self, value: Value, path: str) -> Value:
         """Pixels as they are: an affine in front of them is the input's mean and deviation."""
@@ -311,42 +302,46 @@ class _Builder:
                 f"module '{e.path}': pools pixels; put a convolution and its neuron in front, or "
                 "give images of that size"
             )
-        if any(v["padding"]):
-            raise NetworkError(f"module '{e.path}': a padded pool is not built yet; use padding 0")
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        single = not any(
-            isinstance(n, FloatMerge | FloatPool) and n.name == source.node for n in self.nodes
-        )
-        mode = {"max": "or" if single else "max", "avg": "avg"}[op]
-        if op == "max" and np.any(np.asarray(source.gain) < 0):
+        mode = op
+        if mode == "max" and np.any(np.asarray(source.gain) < 0):
             raise NetworkError(
                 f"module '{e.path}': the maximum of spikes times a negative number cannot be "
                 "built; pool the spikes first"
             )
-        if mode == "avg":
-            mode, share = averaged(v["kernel"], v["divisor"])
-            gain, offset = source.gain / share, np.asarray(source.offset) / share
-            offset = offset * (int(np.prod(v["kernel"])) if mode == "sum" else 1)
-            source = replace(source, gain=plain(gain), offset=plain(offset))
+        if mode == "avg" and any(v["padding"]) and np.any(np.asarray(source.offset) != 0):
+            raise NetworkError(
+                f"module '{e.path}': averages padding and spikes with a constant added; pool first"
+            )
+        if mode == "avg" and v["divisor"] is not None:
+            size = v["kernel"][0] * v["kernel"][1]
+            offset = plain(np.asarray(source.offset) * size / v["divisor"])
+            gain = plain(source.gain / v["divisor"])
+            mode, source = ("sum", replace(source, gain=gain, offset=offset))
+            if v["divisor"] == size:
+                mode, source = "avg", replace(source, gain=plain(source.gain * size))
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.node, mode, v["kernel"], v["stride"]))
+        self.nodes.append(node := FloatPool(name, source.node, mode, **window_of(v)))
         self.report.add(e.path, f"{op} pool {v['kernel'][0]}x{v['kernel'][1]}", EXACT, node=name)
-        return replace(source, node=name, shape=pooled(source.shape, v))
+        return replace(source, node=name, shape=node.shape_of([source.shape]))
 
     def _pooled_sums(self, e: Expr, source: Value) -> Value:
-        v, op = e.values, e.values["op"]
+        v, mode = e.values, e.values["op"]
         if len(source.terms) != 1 or source.norm is not None:
             raise NetworkError(
                 f"module '{e.path}': pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
-        mode, share = averaged(v["kernel"], v["divisor"]) if op == "avg" else ("max", 1.0)
         name = self._name(e.path)
-        self.nodes.append(FloatPool(name, source.terms[0], mode, v["kernel"], v["stride"]))
-        self.report.add(e.path, f"{op} pool of sums", EXACT, node=name)
-        made = replace(source, terms=(name,), shape=pooled(source.shape, v))
-        return made if share == 1 else self._behind(e.path, made, times(made, 1 / share), "divisor")
+        divisor = v["divisor"] if mode == "avg" else None
+        mode = mode if divisor is None else "sum"
+        self.nodes.append(node := FloatPool(name, source.terms[0], mode, **window_of(v)))
+        self.report.add(e.path, f"{e.values['op']} pool of sums", EXACT, node=name)
+        source = replace(source, terms=(name,), shape=node.shape_of([source.shape]))
+        if divisor in (None, 1):
+            return source
+        return self._behind(e.path, source, times(source, 1 / divisor), "divisor")
 
     def _flatten(self, e: Expr) -> Value:
         return self.value(e.args[0])

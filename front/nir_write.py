@@ -138,7 +138,8 @@ class _Writer:
     def _pool(self, node: FloatPool, *sources: str) -> str:
         if node.mode not in POOLS:
             raise self.refuse(node.name, f"a pool of mode '{node.mode}'")
-        sizes = [np.array(s) for s in (node.kernel, node.stride, (0, 0))]
+        padding = self._alike(node.name, node.padding)
+        sizes = [np.array(s) for s in (node.kernel, node.stride, padding)]
         kind, axes = getattr(self.nir, POOLS[node.mode]), self.network.shape[node.name]
         return self.put(node.name, kind(*sizes), axes, *sources)
 
@@ -270,13 +271,17 @@ class _Writer:
         layer = self.nir.Affine(weight, bias) if bias.any() else self.nir.Linear(weight)
         return self.put(name, layer, (len(weight),), *sources)
 
-    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
-        top, bottom, left, right = node.padding
+    def _alike(self, name: str, padding: tuple[int, int, int, int]) -> tuple[int, int]:
+        top, bottom, left, right = padding
         if top != bottom or left != right:
-            raise self.refuse(node.name, f"padding {node.padding}, not alike on both sides")
+            raise self.refuse(name, f"padding {padding}, not alike on both sides")
+        return top, left
+
+    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
+        padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups
-        layer = self.nir.Conv2d(size, weight, node.stride, (top, left), (1, 1), 1, bias)
+        layer = self.nir.Conv2d(size, weight, node.stride, padding, (1, 1), 1, bias)
         return self.put(node.name, layer, self.network.shape[node.name], *sources)
 
 

@@ -11,16 +11,15 @@ from sterna.golden.errors import NetworkError
 
 __all__ = [
     "Value",
-    "averaged",
     "composed",
     "kind_of",
     "neuron_of",
     "per_input",
     "plain",
-    "pooled",
     "readout_of",
     "times",
     "unscaled",
+    "window_of",
 ]
 
 
@@ -62,15 +61,10 @@ def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
     return np.repeat(full, shape[1] * shape[2])
 
 
-def pooled(shape: tuple[int, int, int], v: dict[str, Any]) -> tuple[int, int, int]:
-    h, w = ((n - k) // s + 1 for n, k, s in zip(shape[1:], v["kernel"], v["stride"], strict=True))
-    return (shape[0], h, w)
-
-
-def averaged(kernel: tuple[int, int], divisor: float | None) -> tuple[str, float]:
-    """The mode of an average pool that divides by ``divisor`` (None: its window's size), and what
-    is left to divide its output by."""
-    return ("avg", 1.0) if divisor in (None, kernel[0] * kernel[1]) else ("sum", float(divisor))
+def window_of(v: dict[str, Any]) -> dict[str, Any]:
+    """Kernel, stride and padding of a pool as a float node has them; (y, x) of padding given."""
+    (y, x) = v["padding"]
+    return {"kernel": v["kernel"], "stride": v["stride"], "padding": (y, y, x, x)}
 
 
 def times(sums: Value, gain: Any, offset: Any = 0.0) -> BatchNorm:

@@ -69,9 +69,16 @@ class Source:
         return self.kind in ("folder", "npz")
 
     def path(self, folder: str | os.PathLike[str] | None = None) -> Path:
-        """Where it lies, a relative one from ``folder`` on (None: from where the program runs)."""
+        """Where it lies, a relative one from ``folder`` on (None: from where the program runs).
+        That folder need not be there yet: ``..`` at the beginning leads out of it by its name."""
         place = Path(self.place).expanduser()
-        return place if folder is None else Path(folder) / place
+        if folder is None or place.is_absolute():
+            return place
+        base, rest = Path(os.path.realpath(folder)), list(place.parts)
+        while rest[:1] == [".."]:
+            base = base.parent
+            del rest[0]
+        return base.joinpath(*rest)
 
     def __str__(self) -> str:
         mark = {"folder": _FOLDER, "tonic": _TONIC}.get(self.kind, "")

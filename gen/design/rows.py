@@ -49,7 +49,7 @@ def _interval(g: Geometry, spare: int, visits: int, items: int, pitch: int) -> f
         g.height,
         g.extent[0],
         g.advance[0],
-        g.padding[0],
+        g.border[0],
         g.out_height,
         slots,
         (visits - 1) * pitch + items,

@@ -123,6 +123,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     contents = engine.memory_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     span = pooled_interval(span, pool := pool_of(network, core.name))
+    window, pool_stride, pool_padding = pool_window(pool)
     return FrontSpec(
         geometry=Geometry(
             edge=core.input.edge,
@@ -134,8 +135,9 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
             rows=split.rows,
             columns=split.columns,
             spare=core.spare_rows,
-            pool=pool_window(pool)[0],
-            pool_stride=pool_window(pool)[1],
+            pool=window,
+            pool_stride=pool_stride,
+            pool_padding=pool_padding,
         ),
         out_channels=node.out_channels,
         channels=channels,
@@ -156,9 +158,12 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     )
 
 
-def pool_window(pool: Pool | None) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Kernel and stride of a pool of sums, as a `Geometry` has them."""
-    return ((1, 1), (1, 1)) if pool is None else (pool.kernel, pool.stride)
+def pool_window(
+    pool: Pool | None,
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    """Kernel, stride and padding of a pool of sums, as a `Geometry` has them."""
+    none = (1, 1), (1, 1), (0, 0, 0, 0)
+    return none if pool is None else (pool.kernel, pool.stride, pool.padding)
 
 
 def _declared(core: CoreDesign) -> bool:
@@ -228,7 +233,7 @@ def pool_spec(network: Network, name: str, edge: Edge, spare: int = 0) -> PoolSp
     node = network.pool(name)
     _, height, width = network.shape[node.input]
     return PoolSpec(
-        geometry=Geometry(edge, height, width, node.kernel, node.stride, spare=spare),
+        geometry=Geometry(edge, height, width, node.kernel, node.stride, node.padding, spare=spare),
         mode=node.mode,
         bits=network.bits(node.input),
         out_bits=network.bits(name),

@@ -91,8 +91,8 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -
     width, r, k = g.edge.width, g.rows, g.columns
     banks, address = r * k, counter_bits(g.bank_depth)
     place = (
-        signed_bits(-g.padding[2], max(g.width, g.out_width * g.advance[1]) + g.extent[1])
-        + signed_bits(-g.padding[0], max(g.height, g.out_height * g.advance[0]) + g.extent[0])
+        signed_bits(-g.border[2], max(g.width, g.out_width * g.advance[1]) + g.extent[1])
+        + signed_bits(-g.border[0], max(g.height, g.out_height * g.advance[0]) + g.extent[0])
         + address
     )
     turning = sum(p.count > 1 for p in loops)
@@ -106,7 +106,7 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -
         words=width * banks,
         columns=width * banks * (k - 1),
         rows=width * banks * (r - 1),
-        masks=width * banks if any(g.padding) else 0,
+        masks=width * banks if any(g.border) else 0,
         counts=counter_bits(g.height) + counter_bits(g.width),
     )
     return part

@@ -245,7 +245,7 @@ def _core(
         g.height,
         g.extent[0],
         g.advance[0],
-        g.padding[0],
+        g.border[0],
         g.out_height,
         g.slots,
         visits,

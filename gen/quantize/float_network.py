@@ -129,6 +129,11 @@ class FloatNetwork:
                 f"node '{node.name}': a pool '{node.mode}' is of single spikes, and '{node.input}' "
                 "makes weighted sums; use 'max', 'sum' or 'avg', or put a FloatNeuron between"
             )
+        if node.mode != "max" and any(node.padding):
+            raise NetworkError(
+                f"node '{node.name}': adds weighted sums and padding, which has no bias of theirs; "
+                "use no padding or 'max', or put a FloatNeuron between"
+            )
         if isinstance(self.by_name[node.input], FloatPool):
             raise NetworkError(
                 f"node '{node.name}': pools the sums of '{node.input}', which is a pool already; "
@@ -148,10 +153,6 @@ class FloatNetwork:
             )
         return node
 
-    def summary(self) -> str:
-        """A table for people: a line a node."""
-        return summary(self.steps, self.nodes, self.shape)
-
     def sums(self, name: str) -> FloatSums | None:
         """Whose weighted sums the node ``name`` makes, and its pool where it is one; None where it
         makes something else."""
@@ -161,6 +162,10 @@ class FloatNetwork:
         if isinstance(node, FloatPool):
             return FloatSums(self.weighted(node.input), node)
         return FloatSums(self.weighted(name))
+
+    def summary(self) -> str:
+        """A table for people: a line a node."""
+        return summary(self.steps, self.nodes, self.shape)
 
     @property
     def input(self) -> FloatInput:

@@ -92,7 +92,7 @@ class FloatNeurons(_Reader):
             if value in kind.words:
                 return str(value)
         elif (found := values.real(value)) is not None:
-            return found
+            return self.ordinary(what, found)
         elif np.ndim(a := self._array(what, value)) and a.size:
             if np.all(a == a.flat[0]):
                 return float(a.flat[0])

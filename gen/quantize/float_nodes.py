@@ -6,7 +6,7 @@ becomes. numpy only: no torch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -194,7 +194,8 @@ class FloatPool(StreamMaker):
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
     FloatLinear makes, behind its bias and batch norm.
 
-    ``stride``: default the kernel."""
+    ``stride``: default the kernel. ``padding``: as a convolution's; 0 for sums and means (which
+    count it, torch's ``count_include_pad``), nothing for maxima."""
 
     becomes: ClassVar[type[Any]] = Pool
     name: str
@@ -202,6 +203,7 @@ class FloatPool(StreamMaker):
     mode: str
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = cast("tuple[int, int]", None)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.stride is None:
@@ -212,16 +214,25 @@ class FloatPool(StreamMaker):
         return (self.input,)
 
     def _converted(self) -> dict[str, Any]:
+        (kh, kw) = kernel = values.tuple_of(self.name, "kernel", self.kernel, 1)
+        (t, b, left, r) = padding = values.padding(self.name, self.padding)
+        if max(t, b) >= kh or max(left, r) >= kw:
+            raise NetworkError(
+                f"node '{self.name}': padding {padding} must be smaller than the pool's window "
+                f"({kh}, {kw})"
+            )
         return {
             "input": self._source(self.input),
             "mode": self._choice("mode", "pool mode", ("sum", "avg", "max", "or", "first")),
-            "kernel": values.tuple_of(self.name, "kernel", self.kernel, 1),
+            "kernel": kernel,
             "stride": values.tuple_of(self.name, "stride", self.stride, 1),
+            "padding": padding,
         }
 
     def shape_of(self, shapes: Sequence[Shape]) -> Shape:
         ((c, h, w),) = shapes
-        return c, *_outputs(self.name, (c, h, w), (h, w), self.kernel, self.stride)
+        size = h + sum(self.padding[:2]), w + sum(self.padding[2:])
+        return c, *_outputs(self.name, (c, h, w), size, self.kernel, self.stride)
 
     def makes_of(self, given: Sequence[str]) -> str:
         return "sums" if given[0] == "sums" else self.makes
@@ -236,7 +247,8 @@ class FloatPool(StreamMaker):
 
     @property
     def shares(self) -> float:
-        """How often what is added at every position of a map stands in each of its pooled sums."""
+        """How often what is added at every position of a map stands in each of its pooled sums, of
+        such without padding."""
         return float(math.prod(self.kernel)) if self.mode == "sum" else 1.0
 
     def stream(self, amplitudes: Sequence[float]) -> Any:

@@ -25,6 +25,7 @@ from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.neuron_rules import (
     Unit,
     approximated,
+    decays_of,
     fold_rule,
     is_lossless,
     pattern_rule,
@@ -304,6 +305,7 @@ class _Layer:
         tolerance: float,
     ) -> None:
         self.node, self.unit, self.tolerance = node, unit, tolerance
+        decays_of(node, tolerance)  # refused before anything grows without bounds
         self.steps = network.steps
         self.real, v = reference(network, node, streams, unit.size)
         self.spikes = self.real

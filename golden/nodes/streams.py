@@ -3,7 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, ClassVar, cast
 
@@ -76,8 +76,8 @@ class Input(Node):
 
 @dataclass(frozen=True, eq=False)
 class Pool(StreamNode):
-    """Pooling without padding: of spikes, or of the weighted sums of a Conv2d or Linear, whose
-    sum or maximum over the window enters the neurons behind.
+    """Pooling of spikes, or of the weighted sums of a Conv2d or Linear, whose sum or maximum over
+    the window enters the neurons behind.
 
     Parameters
     ----------
@@ -90,6 +90,8 @@ class Pool(StreamNode):
     kernel : (y, x)
     stride : (y, x), optional
         Default the kernel.
+    padding : (top, bottom, left, right)
+        Each smaller than the kernel of its direction. Counts as 0 in a 'sum', as nothing else.
 
     Raises
     ------
@@ -104,6 +106,7 @@ class Pool(StreamNode):
     mode: str
     kernel: tuple[int, int] = (2, 2)
     stride: tuple[int, int] = cast("tuple[int, int]", None)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,6 +115,13 @@ class Pool(StreamNode):
         self._put(kernel=values.tuple_of(self.name, "kernel", self.kernel, 1))
         stride = self.kernel if self.stride is None else self.stride
         self._put(stride=values.tuple_of(self.name, "stride", stride, 1))
+        self._put(padding=values.padding(self.name, self.padding))
+        (kh, kw), (t, b, left, r) = self.kernel, self.padding
+        if max(t, b) >= kh or max(left, r) >= kw:
+            raise NetworkError(
+                f"node '{self.name}': padding {self.padding} must be smaller than the pool's "
+                f"window ({kh}, {kw})"
+            )
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -119,11 +129,14 @@ class Pool(StreamNode):
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
         (c, h, w), (kh, kw), (sh, sw) = given[0].shape, self.kernel, self.stride
-        if kh > h or kw > w:
+        high, wide = h + sum(self.padding[:2]), w + sum(self.padding[2:])
+        if kh > high or kw > wide:
+            padded = "padded " if any(self.padding) else ""
             raise NetworkError(
-                f"node '{self.name}': pool window ({kh}, {kw}) is larger than the map ({h}, {w})"
+                f"node '{self.name}': pool window ({kh}, {kw}) is larger than the {padded}map "
+                f"({high}, {wide})"
             )
-        shape = c, (h - kh) // sh + 1, (w - kw) // sw + 1
+        shape = c, (high - kh) // sh + 1, (wide - kw) // sw + 1
         if given[0].sums:
             self._check_sums(given[0])
             return Made(shape, sums=True, pooled=True)
@@ -137,9 +150,10 @@ class Pool(StreamNode):
         if self.mode in ("or", "max") and given[0].once:
             raise NetworkError(
                 f"node '{self.name}': pool '{self.mode}' behind reset 'once' lets several spikes "
-                "through; use 'first'"
+                "through; use 'first' for them"
             )
-        return Made(shape, maximum * kh * kw if self.mode == "sum" else maximum)
+        once = self.mode == "first" and given[0].once
+        return Made(shape, maximum * kh * kw if self.mode == "sum" else maximum, once=once)
 
     def _check_sums(self, given: Made) -> None:
         if self.mode in ("or", "first"):
@@ -147,14 +161,30 @@ class Pool(StreamNode):
                 f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
                 "makes weighted sums; use 'max' or 'sum', or put a Neuron between"
             )
+        if self.mode == "sum" and any(self.padding):
+            raise NetworkError(
+                f"node '{self.name}': adds weighted sums and padding, which has no bias of theirs; "
+                "use no padding or 'max', or put a Neuron between"
+            )
         if given.pooled:
             raise NetworkError(
                 f"node '{self.name}': pools the sums of '{self.input}', which is a pool already; "
                 "make them one pool, or put a Neuron between"
             )
 
+    def _padded(self, xp: Any, x: Any) -> Any:
+        """Padding of 0 where values are added; else the edge again, which its windows have."""
+        (top, bottom, left, right), keep = self.padding, int(self.mode != "sum")
+        if top or bottom:
+            first, last = x[..., :1, :] * keep, x[..., -1:, :] * keep
+            x = xp.concatenate([*[first] * top, x, *[last] * bottom], -2)
+        if left or right:
+            first, last = x[..., :1] * keep, x[..., -1:] * keep
+            x = xp.concatenate([*[first] * left, x, *[last] * right], -1)
+        return x
+
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
-        (x,), (kh, kw), (sh, sw) = inputs, self.kernel, self.stride
+        x, (kh, kw), (sh, sw) = self._padded(xp, inputs[0]), self.kernel, self.stride
         down, right = x.shape[-2] - kh + 1, x.shape[-1] - kw + 1
         places = [
             x[..., y : y + down : sh, z : z + right : sw] for y in range(kh) for z in range(kw)
@@ -233,7 +263,9 @@ class Merge(StreamNode):
             maxima.append(maximum << shift)
         channels = sum(g.shape[0] for g in given) if self.mode == "concat" else first[0]
         most = {"add": sum(maxima), "concat": max(maxima)}.get(self.mode, 1)
-        return Made((channels, *first[1:]), most)
+        # Behind 'add' and 'or' a place has the spikes of several neurons.
+        parts = {"concat": given, "and": given, "andnot": given[:1]}.get(self.mode, ())
+        return Made((channels, *first[1:]), most, once=any(g.once for g in parts))
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         scaled = [a << s if s else a for a, s in zip(inputs, self.shifts, strict=True)]

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
+from sterna.hw.core.pool import LargestSums, PoolWalk
 from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
-__all__ = ["Accumulator", "LargestSums", "StepFeeder"]
+__all__ = ["Accumulator", "StepFeeder"]
 
 REGISTER_TURNS = 4
 """Up to this many plane groups the sums circulate in registers; beyond, in LUT RAM."""
@@ -160,73 +161,13 @@ def _fields(value: Value, count: int, width: int) -> list[Value]:
     return [value[n * width : (n + 1) * width] for n in range(count)]
 
 
-class LargestSums(wiring.Component):
-    """The largest of the sums that the positions of a pool's window have, field by field.
-
-    A visit's pulses come position by position, ``turns`` of each, in one order; those of the last
-    position bring out the maxima, a clock later. There may be a pulse in every clock.
-
-    Ports: in ``ready_z``, ``z`` (fields * width, signed); out ``ready``, ``largest``.
-    """
-
-    latency = 1
-
-    def __init__(self, *, fields: int, width: int, positions: int, turns: int):
-        self.fields, self.width = fields, width
-        self.positions, self.turns = positions, turns
-        self.memories = self.memories_of(fields * width, turns)
-        size = fields * width
-        super().__init__({"ready_z": In(1), "z": In(size), "ready": Out(1), "largest": Out(size)})
-
-    @staticmethod
-    def memories_of(bits: int, turns: int) -> Memories:
-        """Of ``bits`` bits a pulse."""
-        return {} if turns <= REGISTER_TURNS else {"memory": MemoryShape(bits, turns, "comb")}
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        position, turn = counter_of(self.positions), counter_of(self.turns)
-        with m.If(self.ready_z):
-            step_counter(m, turn, self.turns)
-            with m.If(turn == self.turns - 1):
-                step_counter(m, position, self.positions)
-        old, new = Signal(len(self.z)), Signal(len(self.z))
-        head = Signal(len(self.z), reset_less=True)
-        for n, z in enumerate(_fields(self.z, self.fields, self.width)):
-            part = slice(n * self.width, (n + 1) * self.width)
-            larger = (position == 0) | (z.as_signed() > old[part].as_signed())
-            m.d.comb += new[part].eq(Mux(larger, z, old[part]))
-        with m.If(self.ready_z):
-            m.d.sync += head.eq(new)
-        if self.memories:
-            memory = m.submodules.memory = self.memories["memory"].make()
-            read, write = memory.read_port(domain="comb"), memory.write_port()
-            m.d.comb += [
-                Cat(read.addr, write.addr).eq(Cat(turn, turn)),
-                old.eq(read.data),
-                write.data.eq(new),
-                write.en.eq(self.ready_z),
-            ]
-        else:
-            tail = head
-            for n in range(1, self.turns):
-                kept = Signal(len(self.z), name=f"kept_{n}", reset_less=True)
-                with m.If(self.ready_z):
-                    m.d.sync += kept.eq(tail)
-                tail = kept
-            m.d.comb += old.eq(tail)
-        m.d.sync += self.ready.eq(self.ready_z & (position == self.positions - 1))
-        m.d.comb += self.largest.eq(head)
-        return m
-
-
 class StepFeeder(wiring.Component):
     """Gives the neuron scan one step's weighted sums a clock.
 
     Three shapes of input: ``parts`` > 1 pulses a step (bit-plane groups of ``part_bits`` bits, low
     first, shifted together here); ``sums`` > 1 steps a pulse, put in order; or, with ``hold``, one
-    value a visit for all steps (direct pixels: the current is computed once). Of several
-    ``positions`` of a pool, each of which brings all its pulses, the largest sums are given.
+    value a visit for all steps (direct pixels: the current is computed once). Behind a ``pool``,
+    whose positions bring all these pulses each, the largest sums are given.
 
     Ports: in ``ready_z``, ``z`` (pe * sums * in_width); out ``valid``, ``first`` (step 0),
     ``last`` (step T-1), ``x`` (pe * width, signed fields). Pulses of the next visit must come at
@@ -247,14 +188,14 @@ class StepFeeder(wiring.Component):
         part_bits: int = 0,
         hold: bool = False,
         banks: int = 1,
-        positions: int = 1,
+        pool: PoolWalk | None = None,
     ):
         if sums > 1 and (parts > 1 or hold):
             raise DesignError("several steps a pulse exclude parts of a step and a held value")
         self.pe, self.sums, self.in_width, self.width = pe, sums, in_width, width
         self.steps, self.parts, self.part_bits, self.hold = steps, parts, part_bits, hold
-        self.banks, self.positions = banks, positions
-        self.latency = self.latency_of(sums) + self.pool_latency(positions)
+        self.banks, self.pool = banks, pool
+        self.latency = self.latency_of(sums) + (0 if pool is None else LargestSums.latency)
         self.memories = self.memories_of(pe * sums * width, sums, steps, banks)
         super().__init__(
             {
@@ -274,11 +215,6 @@ class StepFeeder(wiring.Component):
         return 2 if sums > 1 else 1
 
     @staticmethod
-    def pool_latency(positions: int) -> int:
-        """Clocks of the maximum over a pool's positions."""
-        return LargestSums.latency if positions > 1 else 0
-
-    @staticmethod
     def pulses_of(sums: int, steps: int, hold: bool) -> int:
         """Pulses of a visit, or of a position of it, behind joined parts."""
         return 1 if hold else -(-steps // sums)
@@ -295,8 +231,8 @@ class StepFeeder(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         pulse, values = self._joined(m) if self.parts > 1 else (self.ready_z, self._plain())
-        if self.positions > 1:
-            pulse, values = self._largest(m, pulse, values)
+        if self.pool is not None:
+            pulse, values = self._largest(m, pulse, values, self.pool)
         if self.banks == 1:
             self._feed(m, pulse, values, 0)
             return m
@@ -333,16 +269,18 @@ class StepFeeder(wiring.Component):
             self.last[bank].eq(step == self.steps - 1),
         ]
 
-    def _largest(self, m: Module, pulse: Value, values: list[Value]) -> tuple[Value, list[Value]]:
+    def _largest(
+        self, m: Module, pulse: Value, values: list[Value], pool: PoolWalk
+    ) -> tuple[Value, list[Value]]:
         """The largest of each value over a pool's positions, at the last of them."""
-        m.submodules.pool = pool = LargestSums(
+        m.submodules.pool = largest = LargestSums(
             fields=len(values),
             width=self.width,
-            positions=self.positions,
+            pool=pool,
             turns=self.pulses_of(self.sums, self.steps, self.hold),
         )
-        m.d.comb += [pool.ready_z.eq(pulse), pool.z.eq(Cat(values))]
-        return pool.ready, _fields(pool.largest, len(values), self.width)
+        m.d.comb += [largest.ready_z.eq(pulse), largest.z.eq(Cat(values))]
+        return largest.ready, _fields(largest.largest, len(values), self.width)
 
     def _plain(self) -> list[Value]:
         fields = _fields(self.z, self.pe * self.sums, self.in_width)

@@ -277,7 +277,7 @@ class Front(wiring.Component):
             part_bits=s.tp,
             hold=s.held,
             banks=s.banks,
-            positions=s.positions,
+            pool=s.largest,
         )
         m.d.comb += [
             feeder.ready_z.eq(ready),

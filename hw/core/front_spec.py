@@ -6,10 +6,11 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from sterna.golden.fabric import fabric_of
-from sterna.hw.core.accumulate import Accumulator, LargestSums, StepFeeder
+from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
+from sterna.hw.core.pool import LargestSums, PoolWalk
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.dot.engines import ENGINES, Dot, Engine
 from sterna.hw.memory.shape import Memories, inside
@@ -81,6 +82,11 @@ class FrontSpec:
     def positions(self) -> int:
         """Of a pool, whose largest sums are taken."""
         return self.geometry.positions if self.pool == "max" else 1
+
+    @property
+    def largest(self) -> PoolWalk | None:
+        """The walk over a pool whose largest sums are taken, if there is one."""
+        return PoolWalk(self.geometry, self.output_groups) if self.positions > 1 else None
 
     @property
     def accumulated(self) -> int:
@@ -224,7 +230,8 @@ class FrontSpec:
         # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
         dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
         whole = dot + self.items - self.plane_groups + self.sum_latency
-        first = whole + StepFeeder.pool_latency(self.positions) + StepFeeder.latency_of(self.sums)
+        pooled = 0 if self.largest is None else LargestSums.latency
+        first = whole + pooled + StepFeeder.latency_of(self.sums)
         if self.sums > 1:
             return tuple(first + t for t in range(self.steps))
         joined = self.parts if self.parts > 1 else 0

@@ -17,7 +17,8 @@ class Geometry:
     ``columns`` pixels at once; rows divides kernel[0], columns divides kernel[1]. spare: rows kept
     beyond what is needed, for a core whose input takes as long as its computing. pool, pool_stride:
     (y, x) of a pool of what the window makes: an output is then made at ``pool`` positions of it,
-    ``stride`` apart, and the next output's lie ``pool_stride`` positions further.
+    ``stride`` apart, and the next output's lie ``pool_stride`` positions further; ``pool_padding``
+    positions beyond the first and last ones of the map are walked, too.
     """
 
     edge: Edge
@@ -31,6 +32,7 @@ class Geometry:
     spare: int = 0
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
+    pool_padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def __post_init__(self) -> None:
         if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
@@ -60,13 +62,26 @@ class Geometry:
         return self.stride[0] * self.pool_stride[0], self.stride[1] * self.pool_stride[1]
 
     @property
+    def border(self) -> tuple[int, int, int, int]:
+        """Rows and columns walked beyond the map: of the padding, and of a pool's."""
+        (sy, sx), (t, b, left, right) = self.stride, self.padding
+        above, below, before, after = self.pool_padding
+        return t + above * sy, b + below * sy, left + before * sx, right + after * sx
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Rows and columns of positions that a window has on the padded map."""
+        (t, b, left, right), (kh, kw), (sy, sx) = self.padding, self.kernel, self.stride
+        return (self.height + t + b - kh) // sy + 1, (self.width + left + right - kw) // sx + 1
+
+    @property
     def out_height(self) -> int:
-        t, b = self.padding[:2]
+        t, b = self.border[:2]
         return (self.height + t + b - self.extent[0]) // self.advance[0] + 1
 
     @property
     def out_width(self) -> int:
-        left, right = self.padding[2:]
+        left, right = self.border[2:]
         return (self.width + left + right - self.extent[1]) // self.advance[1] + 1
 
     @property

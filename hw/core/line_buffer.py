@@ -178,11 +178,11 @@ class LineBuffer(wiring.Component):
         # (next_image < 0): rows that were free already are then needed again, filled beyond slots.
         kernel, stride = g.extent[0], g.advance[0]
         reach = g.slots + max(stride, abs(g.next_image))
-        first = min(kernel - g.padding[0], g.height)
-        least = min(kernel, g.height + g.padding[0] - (g.out_height - 1) * stride)
+        first = min(kernel - g.border[0], g.height)
+        least = min(kernel, g.height + g.border[0] - (g.out_height - 1) * stride)
         # A row ends with its rows here, so spare falls below 0 by one row's step at most.
         spare = Signal(signed(signed_bits(-max(first, *taken), reach - least)), init=-first)
-        room = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - g.padding[0] - 1)
+        room = Signal(signed(signed_bits(-reach, 2 * reach)), init=g.slots - g.border[0] - 1)
         # Rows that the output row being issued needs less than the next one: a register, too.
         usual = max(set(taken), key=taken.count)
         less = Signal(signed(signed_bits(min(0, *taken), max(1, *taken))), init=taken[0])
@@ -212,7 +212,7 @@ class LineBuffer(wiring.Component):
         image's first behind the last. Rows below the image are never needed."""
         g = self.geometry
         need = [
-            min(row * g.advance[0] - g.padding[0] + g.extent[0], g.height)
+            min(row * g.advance[0] - g.border[0] + g.extent[0], g.height)
             for row in range(g.out_height)
         ]
         need.append(g.height + need[0])
@@ -227,7 +227,7 @@ class LineBuffer(wiring.Component):
     def _position(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal]:
         """Registers that follow the walker's items: row slot, x, y, word offset, column turn."""
         g, loops = self.geometry, self.loops
-        k, (pt, _, pl, _) = g.columns, g.padding
+        k, (pt, _, pl, _) = g.columns, g.border
         sh, sw = g.advance
         first_turn, first_offset = -pl % k, (-pl // k) * g.words_per_pixel
         slot = Signal(range(g.slots), init=-pt % g.slots)
@@ -361,7 +361,7 @@ class LineBuffer(wiring.Component):
             for column in range(k):
                 choice = Array(turned[(row + n) % r][column] for n in range(r))
                 pixel = choice[line_turn_2] if r > 1 else turned[0][column]
-                if any(g.padding):  # else every pixel of a window is one of the map
+                if any(g.border):  # else every pixel of a window is one of the map
                     pixel = pixel & (mask[row] & mask[r + column]).replicate(g.edge.width)
                 out.append(pixel)
         m.d.sync += self.word.eq(Cat(out))

@@ -1,12 +1,14 @@
-"""Pooling core: sum, max, or, first, over any window and stride, on planes as they come."""
+"""Pools: a core for streams (sum, max, or, first, over any window and stride, on planes as they
+come), and the largest sums of a window in front of a neuron."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.bounds import signed_bits
 from sterna.golden.errors import DesignError
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.geometry import Geometry
@@ -14,11 +16,14 @@ from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
 from sterna.hw.memory.delay import delay
-from sterna.hw.memory.shape import Memories, inside
-from sterna.hw.stream.buffers import Fifo
+from sterna.hw.memory.shape import Memories, MemoryShape, inside
+from sterna.hw.stream.buffers import Fifo, counter_of, step_counter
 from sterna.hw.stream.edge import Edge
 
-__all__ = ["PoolSpec", "SpikingPool"]
+__all__ = ["LargestSums", "PoolSpec", "PoolWalk", "SpikingPool"]
+
+REGISTER_TURNS = 4
+"""Up to this many pulses of a position are kept in registers; beyond, in LUT RAM."""
 
 
 @dataclass(frozen=True)
@@ -191,3 +196,124 @@ class SpikingPool(wiring.Component):
     def _planes(self, values: list[list[Value]]) -> Value:
         bits = range(self.spec.out_bits)
         return Cat(value[k] for row in values for k in bits for value in row)
+
+
+@dataclass(frozen=True)
+class PoolWalk:
+    """How a front walks over the positions of a pool: ``groups`` visits a pixel of ``geometry``'s
+    outputs, each of all positions of the pool, rows first."""
+
+    geometry: Geometry
+    groups: int
+
+
+class LargestSums(wiring.Component):
+    """The largest of the sums at the positions of a pool's window, field by field.
+
+    A visit's pulses come position by position, ``turns`` of each, in one order; those of the last
+    position bring out the maxima, a clock later. There may be a pulse in every clock. Positions of
+    the pool's padding count for nothing.
+
+    Ports: in ``ready_z``, ``z`` (fields * width, signed); out ``ready``, ``largest``.
+    """
+
+    latency = 1
+
+    def __init__(self, *, fields: int, width: int, pool: PoolWalk, turns: int):
+        self.fields, self.width, self.pool, self.turns = fields, width, pool, turns
+        self.memories = self.memories_of(fields * width, turns)
+        size = fields * width
+        super().__init__({"ready_z": In(1), "z": In(size), "ready": Out(1), "largest": Out(size)})
+
+    @staticmethod
+    def memories_of(bits: int, turns: int) -> Memories:
+        """Of ``bits`` bits a pulse."""
+        return {} if turns <= REGISTER_TURNS else {"memory": MemoryShape(bits, turns, "comb")}
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        turn = counter_of(self.turns, name="turn")
+        step = self.ready_z & (turn == self.turns - 1)
+        with m.If(self.ready_z):
+            step_counter(m, turn, self.turns)
+        if any(self.pool.geometry.pool_padding):
+            first, last, outside = self._walk(m, step)
+        else:
+            positions = self.pool.geometry.positions
+            position = counter_of(positions, name="position")
+            with m.If(step):
+                step_counter(m, position, positions)
+            first, last, outside = position == 0, position == positions - 1, None
+        old, new = Signal(len(self.z)), Signal(len(self.z))
+        least = Const(1 << self.width - 1, self.width)
+        for n in range(self.fields):
+            z, kept = (value.word_select(n, self.width) for value in (self.z, old))
+            if outside is not None:
+                z = Mux(outside, least, z)
+            larger = first | (z.as_signed() > kept.as_signed())
+            m.d.comb += new.word_select(n, self.width).eq(Mux(larger, z, kept))
+        m.d.comb += old.eq(self._kept(m, new, turn))
+        done = Signal()
+        m.d.sync += done.eq(self.ready_z & last)
+        m.d.comb += self.ready.eq(done)
+        return m
+
+    def _kept(self, m: Module, new: Signal, turn: Value) -> Value:
+        """The maxima of this turn so far; the newest ones go out."""
+        head = Signal(len(self.z), name="head", reset_less=True)
+        with m.If(self.ready_z):
+            m.d.sync += head.eq(new)
+        m.d.comb += self.largest.eq(head)
+        if self.memories:
+            memory = m.submodules.memory = self.memories["memory"].make()
+            read, write = memory.read_port(domain="comb"), memory.write_port()
+            m.d.comb += [
+                read.addr.eq(turn),
+                write.addr.eq(turn),
+                write.data.eq(new),
+                write.en.eq(self.ready_z),
+            ]
+            return read.data
+        tail = head
+        for n in range(1, self.turns):
+            kept = Signal(len(self.z), name=f"kept_{n}", reset_less=True)
+            with m.If(self.ready_z):
+                m.d.sync += kept.eq(tail)
+            tail = kept
+        return tail
+
+    def _walk(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
+        """(first, last position of a visit; it lies in the padding), by the place on the map."""
+        g, (top, _, left, _) = self.pool.geometry, self.pool.geometry.pool_padding
+        sizes = (g.out_height, g.out_width, self.pool.groups, *g.pool)
+        counters = [counter_of(n, name=f"count_{k}") for k, n in enumerate(sizes)]
+        at_last = [c == n - 1 for c, n in zip(counters, sizes, strict=True)]
+        reach = (
+            signed_bits(-pad, count * s + q)
+            for pad, count, s, q in zip((top, left), sizes[:2], g.pool_stride, g.pool, strict=True)
+        )
+        high, wide = map(signed, reach)
+        y, row = Signal(high, name="y", init=-top), Signal(high, name="row", init=-top)
+        x, column = Signal(wide, name="x", init=-left), Signal(wide, name="column", init=-left)
+        with m.If(step):
+            # From the innermost loop outwards: each that turns over lets the next one go on.
+            m.d.sync += x.eq(x + 1)
+            step_counter(m, counters[4], sizes[4])
+            with m.If(at_last[4]):
+                m.d.sync += [x.eq(column), y.eq(y + 1)]
+                step_counter(m, counters[3], sizes[3])
+                with m.If(at_last[3]):
+                    m.d.sync += y.eq(row)
+                    step_counter(m, counters[2], sizes[2])
+                    with m.If(at_last[2]):
+                        right = column + g.pool_stride[1]
+                        m.d.sync += [x.eq(right), column.eq(right)]
+                        step_counter(m, counters[1], sizes[1])
+                        with m.If(at_last[1]):
+                            down = Mux(at_last[0], -top, row + g.pool_stride[0])
+                            m.d.sync += [x.eq(-left), column.eq(-left), y.eq(down), row.eq(down)]
+                            step_counter(m, counters[0], sizes[0])
+        first = (counters[3] == 0) & (counters[4] == 0)
+        rows, columns = g.places
+        outside = (y < 0) | (y >= rows) | (x < 0) | (x >= columns)
+        return first, at_last[3] & at_last[4], outside

@@ -77,6 +77,15 @@ def pooled(kind: Any) -> Any:
     )  # fmt: skip
 
 
+def pooled_sums(kind: Any) -> Any:
+    pool = kind(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+    level = np.array([0.5, 1, 1.5]).reshape(3, 1, 1)
+    return row(
+        inp(2, 6, 6), conv(3, 2, 6), pool, lif(3, 3, 3, th=level),
+        nir.Flatten({"input": np.array([3, 3, 3])}, 0), nir.Linear(trits(4, 27)), lif(4), out(4),
+    )  # fmt: skip
+
+
 def branches() -> Any:
     nodes = {
         "in": inp(8), "a": nir.Linear(trits(6, 8)), "b": nir.Affine(trits(6, 8), trits(6, 1)[:, 0]),
@@ -105,6 +114,8 @@ GRAPHS = {
     "threshold": two(nir.Threshold(full(1.0, 6))),
     "sum pool": pooled(nir.SumPool2d),
     "average pool": pooled(nir.AvgPool2d),
+    "sum pool of sums": pooled_sums(nir.SumPool2d),
+    "average pool of sums": pooled_sums(nir.AvgPool2d),
     "branches": branches(),
     "conv1d": wave(),
     "groups": row(inp(4, 5, 5), nir.Conv2d(

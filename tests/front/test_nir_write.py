@@ -87,11 +87,20 @@ def skips(spikes: bool) -> FloatNetwork:
     return FloatNetwork(STEPS, [*nodes, FloatReadout("r", ("f",))])
 
 
+def padded(mode: str) -> FloatNetwork:
+    return FloatNetwork(STEPS, [
+        FloatInput("x", (2, 6, 6), "frames"), FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1),
+        FloatNeuron("n", ("c",), reset="zero"), FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
+        FloatLinear("f", "p", trits(4, 36)), FloatReadout("r", ("f",)),
+    ])  # fmt: skip
+
+
 def pooled_sums(mode: str) -> FloatNetwork:
     return FloatNetwork(STEPS, [
         FloatInput("x", (2, 6, 6), "frames"),
         FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1, bias=RNG.normal(0, 0.3, 4)),
-        FloatPool("p", "c", mode), FloatNeuron("n", ("p",), 0.75, reset="zero", bias=0.125),
+        FloatPool("p", "c", mode),
+        FloatNeuron("n", ("p",), 0.75, reset="zero", bias=0.125),
         FloatLinear("f", "n", trits(4, 36)), FloatReadout("r", ("f",)),
     ])  # fmt: skip
 
@@ -121,6 +130,8 @@ NETS = {
     "spikes are added": skips(False),
     "average of sums": pooled_sums("avg"),
     "sum of sums": pooled_sums("sum"),
+    "padded average": padded("avg"),
+    "padded sum": padded("sum"),
     "direct": direct(),
     "membrane, synapse": vectors(
         FloatNeuron("n", ("a",), reset="zero"),

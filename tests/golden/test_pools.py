@@ -1,5 +1,6 @@
 """Pools of spikes and of weighted sums: against torch's own, over kernels, strides and padding."""
 
+import json
 from itertools import product
 
 import numpy as np
@@ -8,19 +9,29 @@ import torch
 import torch.nn.functional as F
 
 from sterna.golden.bounds import node_bounds
+from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
 from sterna.golden.files import load, save
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.golden.numpyrun import run_arrays
 from sterna.golden.rule import NeuronRule
 
-WINDOWS = [((2, 2), None), ((3, 3), (2, 2)), ((2, 3), (1, 2)), ((2, 1), (3, 2)), ((1, 1), (2, 2))]
+WINDOWS = [
+    ((2, 2), None, 0),
+    ((3, 3), (2, 2), 0),
+    ((2, 3), (1, 2), 0),
+    ((2, 1), (3, 2), 0),
+    ((1, 1), (2, 2), 0),
+    ((3, 3), (2, 2), 1),
+    ((3, 2), (1, 3), 1),
+]
 
 
-def pooled_net(mode, kernel, stride, *, conv_stride=1, padding=1, kind="ternary", seed=0):
+def pooled_net(mode, kernel, stride, pad=0, *, conv_stride=1, padding=1, kind="ternary", seed=0):
     """Conv2d -> Pool of its sums -> neurons that fire for all that is above 0 -> readout."""
     rng = np.random.default_rng(seed)
     w = rng.choice((-1, 1) if kind == "binary" else (-1, 0, 1), (3, 2, 3, 3))
-    pool = Pool("pool", "conv", mode, kernel, stride)
+    pool = Pool("pool", "conv", mode, kernel, stride, padding=pad)
     conv = Conv2d("conv", "x", w, (conv_stride,) * 2, (padding,) * 4, 1, kind)
     made = Network(
         3,
@@ -39,17 +50,21 @@ def pooled_net(mode, kernel, stride, *, conv_stride=1, padding=1, kind="ternary"
 def _ones(conv, pool):
     (h, w), s, p = (9, 8), conv.stride[0], conv.padding[0]
     oh, ow = (h + 2 * p - 3) // s + 1, (w + 2 * p - 3) // s + 1
-    ph = (oh - pool.kernel[0]) // pool.stride[0] + 1
-    pw = (ow - pool.kernel[1]) // pool.stride[1] + 1
+    ph = (oh + sum(pool.padding[:2]) - pool.kernel[0]) // pool.stride[0] + 1
+    pw = (ow + sum(pool.padding[2:]) - pool.kernel[1]) // pool.stride[1] + 1
     return np.ones((2, 3 * ph * pw), int)
 
 
 @pytest.mark.parametrize("mode", ["max", "sum"])
-@pytest.mark.parametrize("kernel, stride", WINDOWS)
-def test_pools_of_sums_are_torchs(mode, kernel, stride):
+@pytest.mark.parametrize("kernel, stride, pad", WINDOWS)
+def test_pools_of_sums_are_torchs(mode, kernel, stride, pad):
+    if pad and mode == "sum":
+        with pytest.raises(NetworkError, match="'pool': adds weighted sums and padding, which has"):
+            pooled_net(mode, kernel, stride, pad)
+        return
     for conv_stride, padding, kind in product((1, 2), (0, 1), ("ternary", "binary")):
         settings = {"conv_stride": conv_stride, "padding": padding, "kind": kind}
-        network = pooled_net(mode, kernel, stride, **settings)
+        network = pooled_net(mode, kernel, stride, pad, **settings)
         images = np.random.default_rng(1).integers(0, 2, (3, 4, 2, 9, 8)).astype(np.uint8)
         images[:, 0] = 0
         found = run(network, images, trace="all")
@@ -59,7 +74,7 @@ def test_pools_of_sums_are_torchs(mode, kernel, stride):
             x, torch.from_numpy(conv.weight.astype(np.float64)), None, conv_stride, padding
         )
         if mode == "max":
-            z = F.max_pool2d(z, pool.kernel, pool.stride)
+            z = F.max_pool2d(z, pool.kernel, pool.stride, pad)
         else:
             z = F.avg_pool2d(z, pool.kernel, pool.stride, divisor_override=1)
         z = z.unflatten(0, (3, 4)).numpy()
@@ -105,6 +120,42 @@ def test_streams_of_several_bits_have_a_maximum():
     s = images[..., :3] + images[..., 1:]
     want = s.reshape(2, 5, 1, 2, 2, 3).max((4, 5))
     assert (run(network, images, trace="m").spikes["m"][..., 0] == want).all()
+
+
+@pytest.mark.parametrize("mode", ["sum", "max", "or", "first"])
+def test_padded_pools_of_spikes_are_torchs(mode, tmp_path):
+    """MaxPool2d(3, 2, 1), as in ResNets, and AvgPool2d with padding times its window."""
+    network = Network(
+        3,
+        [
+            Input("x", (2, 7, 6), "frames"),
+            Pool("p", "x", mode, (3, 3), (2, 2), padding=1),
+            Linear("fc", "p", np.ones((2, 24), int)),
+            Readout("out", "fc", NeuronRule([1, 1], "none")),
+        ],
+    )
+    images = (np.random.default_rng(3).random((3, 5, 2, 7, 6)) < 0.2).astype(np.uint8)
+    x = torch.from_numpy(images.astype(np.float64)).flatten(0, 1)
+    if mode == "sum":
+        want = F.avg_pool2d(x, 3, 2, 1, divisor_override=1)
+    else:
+        want = F.max_pool2d(x, 3, 2, 1)
+    want = want.unflatten(0, (3, 5)).numpy().round()
+    if mode == "first":
+        want = want * (want.cumsum(0) == 1)
+    found = run(network, images, trace="p").spikes["p"]
+    assert (found == want).all() and found.any()
+    assert (run_arrays(network, images).logits == run(network, images).logits).all()
+    save(network, tmp_path)
+    assert load(tmp_path).pool("p").padding == (1, 1, 1, 1)
+
+
+def test_a_pool_without_padding_is_written_as_it_was(tmp_path):
+    network = pooled_net("max", (2, 2), None)
+    save(network, tmp_path)
+    assert "padding" not in json.loads((tmp_path / "network.json").read_text())["nodes"][2]
+    with pytest.raises(NetworkError, match="'p': padding .2, 2, 2, 2. must be smaller than"):
+        Pool("p", "x", "max", (2, 2), (1, 1), padding=2)
 
 
 def test_bounds_and_files_know_a_pool_of_sums(tmp_path):

@@ -63,6 +63,11 @@ def test_a_path_leads_to_the_same_place_from_another_folder(tmp_path: Path) -> N
         there = read_source(moved(name, old, new)).path(new)
         assert os.path.normpath(there) == os.path.normpath(read_source(name).path(old))
         assert moved(moved(name, old, new), new, old) == name
+    (tmp_path / "c").mkdir()
+    (tmp_path / "d").symlink_to(tmp_path / "c")  # and through links, or where nothing is yet
+    for folder in (tmp_path / "d", tmp_path / "no" / "such"):
+        there = read_source(moved("folder:png", old, folder)).path(folder)
+        assert there == (old / "png").resolve()
     for name in ("digits", "folder:/abs/x", "tonic:NMNIST", "folder:"):
         assert moved(name, old, new) == name
 

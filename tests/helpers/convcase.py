@@ -373,20 +373,6 @@ CASES = {
         single(4, (2, 5, 5), Conv2d("c", "x", weights(4, 2, 2, 2)), rule(4, -2, 4), pool=largest()),
         {"c": {"tp": 4, "engine": "constant", "banks": 2}},
     ),
-    "summed constants": (
-        single(
-            4,
-            (2, 5, 5),
-            Conv2d("c", "x", weights(4, 2, 2, 2)),
-            rule(4, -2, 9),
-            pool=largest(mode="sum"),
-        ),
-        {"c": {"tp": 2, "engine": "constant"}},
-    ),
-    "pooled tables": (
-        single(3, (3, 4, 4), Conv2d("c", "x", weights(4, 3, 2, 2)), rule(4), pool=largest((2, 1))),
-        {"c": {"pe": 4, "simd": 6, "tp": 3, "engine": "tables"}},
-    ),
     "pooled depthwise": (
         single(
             8,

@@ -64,6 +64,8 @@ class Loop(nn.Module):
             spikes, *state = self.hidden(self.norm(self.conv(x)), *state)
             if self.between == "max":
                 spikes = F.max_pool2d(spikes, 2)
+            elif self.between == "resnet":
+                spikes = F.max_pool2d(spikes, 3, 2, 1)
             elif self.between == "avg":
                 spikes = F.avg_pool2d(spikes, 2)
             out, mem = self.out(self.full(spikes.flatten(1)), mem)
@@ -80,7 +82,7 @@ class Tutorial(nn.Module):
     ) -> None:
         super().__init__()
         first, second, one, two, side = size
-        level = 1.0 if pool is F.max_pool2d else 0.125
+        level = 0.125 if pool is F.avg_pool2d else 1.0
         self.steps, self.pool = steps, pool
         self.conv1, self.lif1 = nn.Conv2d(1, first, one), snn.Leaky(0.5, level)
         self.conv2, self.lif2 = nn.Conv2d(first, second, two), snn.Leaky(0.5, level)
@@ -205,8 +207,11 @@ NETS = {
     "skip_and": lambda: Skip("and"),
     "skip_iand": lambda: Skip("iand"),
     "skip_concat": lambda: Skip("cat"),
+    "padded_pool": lambda: Loop(snn.Leaky(0.5), 4, between="resnet"),
     "max_of_sums": lambda: Tutorial(5),
+    "padded_max_of_sums": lambda: Tutorial(5, lambda x, _: F.max_pool2d(x, 3, 2, 1)),
     "mean_of_sums": lambda: Tutorial(4, F.avg_pool2d),
+    "divided_sum_of_sums": lambda: Tutorial(4, lambda x, k: F.avg_pool2d(x, k, divisor_override=2)),
     "own_layer": _own,
 }
 """Nets whose forward() computes all steps, of images 1 x 8 x 8."""

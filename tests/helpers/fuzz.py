@@ -188,6 +188,17 @@ def _rule(
     )
 
 
+def padded(
+    size: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+) -> tuple[int, int]:
+    """Height and width of what a window makes of a padded map."""
+    high, wide = size[0] + sum(padding[:2]), size[1] + sum(padding[2:])
+    return (high - kernel[0]) // stride[0] + 1, (wide - kernel[1]) // stride[1] + 1
+
+
 class Builder:
     """Grows a chain (or graph) node by node, keeping track of shapes and maxima."""
 
@@ -299,18 +310,38 @@ class Builder:
             return source
         kernel = min(h, d.pick((1, 2, 2, 2, 3))), min(w, d.pick((1, 2, 2, 2, 3)))
         stride = kernel if d.chance(60) else (d.integer(1, 3), d.integer(1, 3))
-        out = [(size - k) // s + 1 for size, k, s in zip((h, w), kernel, stride)]
         mode = d.pick(("max", "max", "sum"))
-        return self.add(Pool(self.name("pool"), source, mode, kernel, stride), (c, *out))
+        padding = self.padding(kernel) if mode == "max" else (0, 0, 0, 0)
+        out = padded((h, w), kernel, stride, padding)
+        return self.add(
+            Pool(self.name("pool"), source, mode, kernel, stride, padding=padding), (c, *out)
+        )
+
+    def padding(self, kernel: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Of a pool, now and then, where the limits have pools of sums."""
+        if not self.limits.pools or not self.draw.chance(40):
+            return (0, 0, 0, 0)
+        t, b, left, r = (self.draw.integer(0, kernel[k // 2] - 1) for k in range(4))
+        return t, b, left, r
 
     def neuron(self, *sources: str) -> str:
         rule = self.rule(sources, ("subtract", "subtract", "zero", "once"))
         return self.add(Neuron(self.name("n"), sources, rule), self.shape[sources[0]])
 
+    def once(self, name: str) -> bool:
+        """Whether single spikes come from there: a pool lets 'first' through only."""
+        node = next(n for n in self.nodes if n.name == name)
+        if isinstance(node, Neuron):
+            return node.rule.reset == "once"
+        if isinstance(node, Pool):
+            return node.mode == "first" and self.once(node.input)
+        if isinstance(node, Merge) and node.mode in ("concat", "and", "andnot"):
+            return any(map(self.once, node.inputs[: 1 if node.mode == "andnot" else None]))
+        return False
+
     def pool(self, source: str) -> str:
         d, (c, h, w), top = self.draw, self.shape[source], self.maximum[source]
-        from_node = next(n for n in self.nodes if n.name == source)
-        once = isinstance(from_node, Neuron) and from_node.rule.reset == "once"
+        once = self.once(source)
         modes = ["sum"] + ["first"] * (top == 1) + ["or"] * (top == 1 and not once)
         mode = d.pick(modes + ["max"] * (bool(self.limits.pools) and not once))
         kernel = (min(h, d.integer(1, 3)), min(w, d.integer(1, 3)))
@@ -320,8 +351,10 @@ class Builder:
         top *= kernel[0] * kernel[1] if mode == "sum" else 1
         if self.too_wide(top):
             return source
-        out = [(size - k) // s + 1 for size, k, s in zip((h, w), kernel, stride)]
-        return self.add(Pool(self.name("pool"), source, mode, kernel, stride), (c, *out), top)
+        padding = self.padding(kernel)
+        out = padded((h, w), kernel, stride, padding)
+        node = Pool(self.name("pool"), source, mode, kernel, stride, padding=padding)
+        return self.add(node, (c, *out), top)
 
     def join(self, source: str) -> str:
         """A branch of the same shape, and one of the ways in which branches meet."""

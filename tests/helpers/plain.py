@@ -128,17 +128,20 @@ def plain_weighted(node, source, shape, in_shape, steps):
 
 
 def plain_pool(node, source, shape, steps):
-    """Of spikes or of weighted sums."""
+    """Of spikes or of weighted sums; what lies in the padding is not there."""
     out = {}
     for c in range(shape[0]):
         for y in range(shape[1]):
             for x in range(shape[2]):
                 seen = False
+                top = y * node.stride[0] - node.padding[0]
+                left = x * node.stride[1] - node.padding[2]
                 for t in range(steps):
                     window = [
-                        source[t, c, y * node.stride[0] + ky, x * node.stride[1] + kx]
+                        source[at]
                         for ky in range(node.kernel[0])
                         for kx in range(node.kernel[1])
+                        if (at := (t, c, top + ky, left + kx)) in source
                     ]
                     if node.mode == "sum":
                         value = sum(window)

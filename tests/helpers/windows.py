@@ -93,8 +93,8 @@ def expected_words(geometry: Geometry, loops: list[Loop], image: np.ndarray) -> 
     for oy, ox, *turns in itertools.product(
         range(g.out_height), range(g.out_width), *(range(p.count) for p in loops)
     ):
-        y = oy * g.advance[0] - g.padding[0] + sum(n * p.rows for n, p in zip(turns, loops))
-        x = ox * g.advance[1] - g.padding[2] + sum(n * p.columns for n, p in zip(turns, loops))
+        y = oy * g.advance[0] - g.border[0] + sum(n * p.rows for n, p in zip(turns, loops))
+        x = ox * g.advance[1] - g.border[2] + sum(n * p.columns for n, p in zip(turns, loops))
         at = sum(n * p.words for n, p in zip(turns, loops) if not p.columns)
         word = 0
         for r, c in itertools.product(range(g.rows), range(g.columns)):

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -242,3 +243,11 @@ def test_a_new_recipe_for_recordings(tmp_path: Path, capsys) -> None:
     assert main(["quantize", run, "-o", str(tmp_path / "b")]) == 0
     one = str(tmp_path / "ev" / "a" / "3.npy")
     assert answer(capsys, "eval", str(tmp_path / "b"), "--file", one)["images"] == 1
+
+
+def test_without_pillow_it_is_said_what_brings_it(here: Path, monkeypatch, capsys) -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] == "PIL"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    said = sentence(capsys, 3, "eval", "build/a")
+    assert "pillow is not installed; run: pip install 'sterna[data]'" in said

@@ -1,12 +1,13 @@
 """Random networks through the RTL: every spike, logit and class, with stalls, reloads and random
 power-up contents, and the interval by its law.
 
-``make test`` runs a few; ``make test-all`` runs 500 chains and 1,000 graphs with skips, and lets
-hypothesis look for (and shrink to) the smallest failing network. ``python tests/helpers/fuzzrun.py
-FIRST COUNT [--graph]`` runs more.
+``make test`` runs a few; ``make test-all`` runs 500 chains, 500 networks with pools of sums and
+1,000 graphs with skips, and lets hypothesis look for (and shrink to) the smallest failing network.
+``python tests/helpers/fuzzrun.py FIRST COUNT [--graph] [--pools]`` runs more.
 """
 
 import os
+from dataclasses import replace
 
 import pytest
 from fuzz import Hypothesis, Seeded
@@ -23,6 +24,9 @@ from sterna.gen.tools.cache import Cache
 FEW = (29, 60, 73, 79, 112, 128)
 # Every merge, shifts, three inputs, forks of three, sums and spikes before a neuron (rom and ram).
 FEW_GRAPHS = (13, 25, 27, 63, 68)
+# Pools of sums: padded, in the logic, with banks; overlapping, binary, reloaded.
+FEW_POOLS = (112, 125)
+POOLS = replace(TINY, pools=70)
 MANY = int(os.environ.get("STERNA_FUZZ", "500"))
 
 
@@ -40,6 +44,17 @@ def test_a_few_random_networks(seed):
 @pytest.mark.parametrize("seed", FEW_GRAPHS)
 def test_a_few_random_graphs(seed):
     check(seed, GRAPH, Cache())
+
+
+@pytest.mark.parametrize("seed", FEW_POOLS)
+def test_a_few_networks_with_pools_of_sums(seed):
+    check(seed, POOLS, Cache())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3000, 3000 + MANY))
+def test_many_networks_with_pools_of_sums(seed):
+    check(seed, replace(GRAPH, pools=60) if seed % 5 == 0 else POOLS)
 
 
 @pytest.mark.slow

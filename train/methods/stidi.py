@@ -332,7 +332,7 @@ def _check(network: FloatNetwork) -> None:
                 )
         elif isinstance(node, FloatPool):
             source = network.by_name[node.input]
-            right = node.mode == "first" and node.kernel == node.stride
+            right = node.mode == "first" and node.kernel == node.stride and not any(node.padding)
             if not right or not isinstance(source, FloatNeuron) or len(readers[source.name]) > 1:
                 raise NetworkError(
                     f"node '{node.name}': [stidi] trains pools P2first right behind neurons; "

@@ -3,8 +3,8 @@
 Layers are written as in papers: ``32C5s2p2`` is a convolution to 32 channels, kernel 5, stride 2,
 padding 2, followed by neurons; ``32C3p1-MP2`` (``-AP2``) the same with a max pool (average pool)
 of 2 x 2 between its batch norm and its neurons; ``128FC`` a full connection followed by neurons;
-``P2sum``, ``P2max``, ``P2or``, ``P2avg``, ``P2first`` a pool of spikes; ``FC10`` (last) the
-readout's full connection to 10 classes. Tables:
+``P2sum``, ``P2max``, ``P2or``, ``P2avg``, ``P2first`` a pool of spikes, ``P3s2p1or`` with a stride
+of 2 and padding; ``FC10`` (last) the readout's full connection to 10 classes. Tables:
 
 ``{ block = [layers], skips = [[i, j, "ASC"], ...] }``  the output of the block's layer i (0: what
 enters the block) also enters its layer j >= i+2, added to it (ASC) or as more channels (DSC);
@@ -46,9 +46,10 @@ MOST_WEIGHTS = 1 << 28  # of a network: 1 GiB as float32, and three times that t
 SKIPS = {"ASC": ("add", "add"), "DSC": ("concat", "cat")}  # mode of the merge, its name
 
 _N = r"([1-9]\d{0,17})"  # not so long that Python refuses to read it
-_CONV = re.compile(rf"{_N}C{_N}(?:s{_N})?(?:p(\d{{1,18}}))?(?:-([MA])P{_N})?\Z")
+_WINDOW = rf"{_N}(?:s{_N})?(?:p(\d{{1,18}}))?"  # side, stride, padding
+_CONV = re.compile(rf"{_N}C{_WINDOW}(?:-([MA])P{_WINDOW})?\Z")
 _FULL = re.compile(rf"{_N}FC\Z")
-_POOL = re.compile(rf"P{_N}(sum|avg|max|or|first)\Z")
+_POOL = re.compile(rf"P{_WINDOW}(sum|avg|max|or|first)\Z")
 _LAST = re.compile(rf"FC{_N}\Z")
 
 
@@ -147,8 +148,8 @@ class Layers:
                 )
             self._put(self._conv(sums, source, out, kernel, stride, pad))
             if groups[4]:
-                mode, side = {"M": "max", "A": "avg"}[groups[4]], int(groups[5])
-                self._put(FloatPool(pool, sums, mode, (side, side), (side, side)))
+                mode = {"M": "max", "A": "avg"}[groups[4]]
+                self._put(_pool(pool, sums, mode, *groups[5:]))
                 sums = pool
             self._put(FloatNeuron(f"spike{k}", (sums,), **self.neuron))
         elif m := _FULL.match(text):
@@ -159,8 +160,7 @@ class Layers:
                 FloatNeuron(f"spike{k}", (f"full{k}",), **self.neuron),
             )
         elif m := _POOL.match(text):
-            side = int(m[1])
-            self._put(FloatPool(f"pool{k}", source, m[2], (side, side), (side, side)))
+            self._put(_pool(f"pool{k}", source, m[4], m[1], m[2], m[3]))
         elif m := _LAST.match(text):
             out = int(m[1])
             weight = self._draw(out, size) * np.float32(5 / np.sqrt(size))  # logits of about 1
@@ -308,6 +308,13 @@ class Layers:
                 f"{most}; correct it"
             )
         return value
+
+
+def _pool(
+    name: str, source: str, mode: str, side: str, stride: str | None, pad: str | None
+) -> FloatPool:
+    k, s, p = int(side), int(stride or side), int(pad or 0)
+    return FloatPool(name, source, mode, (k, k), (s, s), padding=(p, p, p, p))
 
 
 def _norm(channels: int) -> BatchNorm:

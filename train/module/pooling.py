@@ -18,6 +18,8 @@ def pool(node: FloatPool, s: Tensor, folded: bool) -> Tensor:
     it."""
     t, b = s.shape[:2]
     flat = s.flatten(0, 1)
+    if any(node.padding):
+        flat = _padded(node, flat)
     if node.mode in ("sum", "avg"):
         k = node.kernel[0]
         size = k * node.kernel[1]
@@ -35,6 +37,14 @@ def pool(node: FloatPool, s: Tensor, folded: bool) -> Tensor:
             "add [stidi], or choose sum, avg, max or or"
         )
     return out.unflatten(0, (t, b))
+
+
+def _padded(node: FloatPool, x: Tensor) -> Tensor:
+    """A map with its padding: 0 where values are added; for maxima, of sums as well, the edge,
+    which the windows over it have anyway."""
+    top, bottom, left, right = node.padding
+    mode = "constant" if node.mode in ("sum", "avg") else "replicate"
+    return F.pad(x, (left, right, top, bottom), mode)
 
 
 def pooled(

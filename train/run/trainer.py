@@ -89,30 +89,7 @@ class Trainer:
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
             for x, y in (parts.train, parts.validation, parts.test)
         ]
-        network = build_network(recipe, self.seed)
-        check_data(recipe, network, parts)
-        self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
-        if recipe.warm_start and found is None and not self.folder.is_over:
-            path = earlier_run(recipe, recipe.warm_start, out)
-            up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
-            network = warmed(network, path, recipe.stidi is not None, up)
-        self.module = build_module(recipe, network).to(self.device)
-        self.module.half_gradients = self.half
-        self.conversion: dict[str, float] = {}
-        if self.nq is not None:  # images for the noise are not trained on
-            kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
-            self.noise_images = self.train_set[0][kept:]
-            self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
-        rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
-        if rule is not None and not self._is_over(found):
-            path = earlier_run(recipe, rule.run, out)
-            teacher = Teacher(rule, path, network, self.device)
-        self.objective = Objective(recipe, network.steps, teacher)
-        self.twin: SpikingModule | None = None
-        self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
-        if self.twin_rule is not None:
-            other = build_network(recipe, self.seed + self.twin_rule.seed_step)
-            self.twin = SpikingModule(other, None, recipe.learned).to(self.device)
+        self._make_modules(found)
         self.optimizer: torch.optim.Adam | None = None
         self.position = (0, 0, 0)
         self.spent = 0.0
@@ -125,6 +102,34 @@ class Trainer:
             self._resume(*found)
         elif resume is not None and not self.folder.is_over:
             self._go_on(resume)
+
+    def _make_modules(self, found: tuple[dict[str, Any], Any] | None) -> None:
+        """The network of the recipe, what trains it, and what it learns from."""
+        recipe = self.recipe
+        network = build_network(recipe, self.seed)
+        check_data(recipe, network, self.data.parts)
+        self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
+        if recipe.warm_start and found is None and not self.folder.is_over:
+            path = earlier_run(recipe, recipe.warm_start, self.out)
+            up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
+            network = warmed(network, path, recipe.stidi is not None, up)
+        self.module = build_module(recipe, network).to(self.device)
+        self.module.half_gradients = self.half
+        self.conversion: dict[str, float] = {}
+        if self.nq is not None:  # images for the noise are not trained on
+            kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
+            self.noise_images = self.train_set[0][kept:]
+            self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
+        rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
+        if rule is not None and not self._is_over(found):
+            path = earlier_run(recipe, rule.run, self.out)
+            teacher = Teacher(rule, path, network, self.device)
+        self.objective = Objective(recipe, network.steps, teacher)
+        self.twin: SpikingModule | None = None
+        self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
+        if self.twin_rule is not None:
+            other = build_network(recipe, self.seed + self.twin_rule.seed_step)
+            self.twin = SpikingModule(other, None, recipe.learned).to(self.device)
 
     def _is_over(self, found: tuple[dict[str, Any], Any] | None) -> bool:
         done = found[0]["position"][0] if found is not None else 0

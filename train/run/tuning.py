@@ -16,6 +16,7 @@ from sterna.train.recipe.recipe_check import check_images
 __all__ = ["BATCH", "tuning_recipe", "write_tuning"]
 
 EPOCHS, BATCH = 3, 128
+FEW = 16  # batches an epoch, of sets that fill no two of BATCH
 WAY = "give other data with --data"
 TEXT = """\
 # Tunes the weights of {source} as {kind} ones.
@@ -63,9 +64,12 @@ def tuning_recipe(
     data = moved(data, ".", place) if data else moved(record["data"], source, place)
     if not data:
         raise UsageError(f"{source}: came in without images to train on; give --data")
-    if not (place / "recipe.toml").is_file():  # a run that is refused leaves nothing behind
-        check_images(str(source), network, datasets.load(data, place, Wanted.by(network)), WAY)
-    return write_tuning(network, place, record["name"], data, epochs, Path(source).name)
+    parts = datasets.load(data, place, Wanted.by(network))
+    check_images(str(source), network, parts, WAY)  # a run that is refused leaves nothing behind
+    count = len(parts.train[1])
+    batch = BATCH if count >= 2 * BATCH else max(1, count // FEW)
+    name, whence = record["name"], Path(source).name
+    return write_tuning(network, place, name, data, epochs, whence, batch)
 
 
 def write_tuning(

@@ -1,5 +1,6 @@
 """Who watches a training: a line an epoch, a bar on a terminal, the user's callbacks."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ class Watch:
             return
         import tqdm
 
+        size = shutil.get_terminal_size()  # 80 x 24 where a terminal says it has none
         form = "{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}{postfix}"
         self._bar = tqdm.tqdm(
             total=batches,
@@ -35,7 +37,8 @@ class Watch:
             bar_format=form,
             leave=False,
             file=sys.stderr,
-            dynamic_ncols=True,
+            ncols=size.columns - 1,
+            nrows=size.lines,
         )
 
     def batch(self, loss: float) -> None:

@@ -25,6 +25,7 @@ from sterna.gen.quantize.quantize import quantize
 from sterna.golden.disk import read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, NetworkError, UsageError
 from sterna.golden.network import Network
+from sterna.golden.sources import rebased
 from sterna.train.data import datasets
 from sterna.train.data.sets import DataSet, Wanted
 from sterna.train.module.module import SpikingModule
@@ -141,6 +142,8 @@ class Search:
     def _claim(self) -> None:
         """The folder is of this recipe from now on."""
         path, text = self.out / "recipe.toml", self.recipe.text.encode()
+        if self.recipe.folder is not None:
+            text = rebased(text, self.recipe.folder, self.out)
         if path.is_file() and read_bytes(path, LIMIT) != text:
             raise UsageError(
                 f"{path}: is another recipe; give another folder, or delete this one to begin anew"

@@ -27,18 +27,20 @@ from sterna.golden.network import Pool
 
 CHANNELS = 6
 WINDOWS = [((2, 2), (2, 2)), ((3, 2), (1, 2))]
+PADDED = ((3, 3), (2, 2), 1)
 
 
 def pooled(mode: str = "max", steps: int = 1, where: str = "front", **how) -> FloatNetwork:
     """image - conv - pool of its sums - spike - full; its batch norm of gains of both signs
     'front' of the pool, or 'behind' it."""
-    kernel, stride = how.pop("window", WINDOWS[0])
+    kernel, stride, *pad = how.pop("window", WINDOWS[0])
+    pad = pad[0] if pad else 0
     kind, sign = how.pop("kind", "ternary"), how.pop("sign", None)
     rng = np.random.default_rng(3)
     norm = make_norm(rng, CHANNELS)
     if sign is not None:
         norm = replace(norm, gamma=np.abs(norm.gamma) * np.float32(sign))
-    h, w = ((SIDE - k) // s + 1 for k, s in zip(kernel, stride, strict=True))
+    h, w = ((SIDE + 2 * pad - k) // s + 1 for k, s in zip(kernel, stride, strict=True))
     return FloatNetwork(
         steps,
         [
@@ -52,7 +54,7 @@ def pooled(mode: str = "max", steps: int = 1, where: str = "front", **how) -> Fl
                 bias=rng.normal(0, 1, CHANNELS),
                 norm=norm if where == "front" else None,
             ),
-            FloatPool("pool", "conv", mode, kernel, stride),
+            FloatPool("pool", "conv", mode, kernel, stride, padding=pad),
             FloatNeuron("spike", ("pool",), 0.25, norm=norm if where == "behind" else None, **how),
             FloatLinear("full", "spike", make_trits(4, 3, CHANNELS * h * w)),
             FloatReadout("readout", ("full",)),
@@ -79,14 +81,14 @@ def torchs(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
     w, b = (torch.from_numpy(np.asarray(a, np.float64)) for a in (conv.weight, conv.bias))
     x = normed(F.conv2d(x, w, b, padding=1), conv.norm)
     if pool.mode == "max":
-        x = F.max_pool2d(x, pool.kernel, pool.stride)
+        x = F.max_pool2d(x, pool.kernel, pool.stride, pool.padding[0])
     else:
         x = F.avg_pool2d(x, pool.kernel, pool.stride)
         x = x * (pool.kernel[0] * pool.kernel[1] if pool.mode == "sum" else 1)
     return (normed(x, spike.norm) >= float(spike.threshold)).numpy()
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", [*WINDOWS, PADDED])
 @pytest.mark.parametrize("kind", ["ternary", "binary"])
 @pytest.mark.parametrize(
     "mode, where, sign",
@@ -101,6 +103,10 @@ def torchs(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
     ],
 )
 def test_one_step_is_torchs_for_gains_of_either_sign(mode, where, sign, kind, window):
+    if window == PADDED and mode != "max":
+        with pytest.raises(NetworkError, match="'pool': adds weighted sums and padding, which has"):
+            pooled(mode, where=where, kind=kind, window=window)
+        return
     network = pooled(mode, where=where, sign=sign, kind=kind, window=window)
     images = make_images(60, channels=2)
     whole, report = quantize(network, images)

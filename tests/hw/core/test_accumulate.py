@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 from streamtest import refusal
 
-from sterna.hw.core.accumulate import REGISTER_TURNS, Accumulator, LargestSums, StepFeeder
+from sterna.hw.core.accumulate import REGISTER_TURNS, Accumulator, StepFeeder
 
 VISITS = 12
 
@@ -95,33 +95,6 @@ def test_accumulator(pops, turns, folds, words):
     def watch(ctx):
         if ctx.get(dut.ready_z):
             got.append(unpack(ctx.get(dut.z), width, pe * sums))
-
-    run(dut, cycles, watch)
-    assert got == wanted
-
-
-@pytest.mark.parametrize("turns", [1, 2, REGISTER_TURNS, REGISTER_TURNS + 1, 9])
-@pytest.mark.parametrize("positions", [2, 3, 6])
-@pytest.mark.parametrize("pause", [0.0, 0.4])
-def test_largest_sums(turns, positions, pause):
-    fields, width = 3, 5
-    dut = LargestSums(fields=fields, width=width, positions=positions, turns=turns)
-    rng = random.Random(turns * 10 + positions)
-    cycles, wanted, got = [], [], []
-    for visit in range(VISITS):
-        top = -1 if visit % 3 else 15  # a maximum below zero must not be lost
-        seen = [[] for _ in range(turns)]
-        for _, turn in itertools.product(range(positions), range(turns)):
-            while rng.random() < pause:
-                cycles.append({"ready_z": 0})
-            seen[turn].append([rng.randint(-16, top) for _ in range(fields)])
-            cycles.append({"ready_z": 1, "z": pack(seen[turn][-1], width)})
-        wanted += [[max(column) for column in zip(*rows)] for rows in seen]
-    cycles += [{"ready_z": 0}] * 2
-
-    def watch(ctx):
-        if ctx.get(dut.ready):
-            got.append(unpack(ctx.get(dut.largest), width, fields))
 
     run(dut, cycles, watch)
     assert got == wanted

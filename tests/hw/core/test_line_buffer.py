@@ -21,12 +21,15 @@ def random_geometry(rng, pools=False):
         top, bottom = rng.randint(0, kernel[0] - 1), rng.randint(0, kernel[0] - 1)
         left, right = rng.randint(0, kernel[1] - 1), rng.randint(0, kernel[1] - 1)
         height, width = rng.choice([(1, 7), (7, 1), (rng.randint(1, 6), rng.randint(1, 6))])
-        pool = pool_stride = (1, 1)
+        pool, pool_stride, more = (1, 1), (1, 1), (0, 0, 0, 0)
         if pools:
             height, width = rng.randint(1, 7), rng.randint(1, 9)
             pool, pool_stride = ((rng.randint(1, 3), rng.randint(1, 3)) for _ in range(2))
+            more = tuple(rng.randint(0, rng.choice((0, pool[k // 2] - 1))) for k in range(4))
         under = [(q - 1) * s + k for q, s, k in zip(pool, stride, kernel)]
-        if height + top + bottom < under[0] or width + left + right < under[1]:
+        around = [(more[2 * k] + more[2 * k + 1]) * stride[k] for k in (0, 1)]
+        high, wide = height + top + bottom + around[0], width + left + right + around[1]
+        if high < under[0] or wide < under[1]:
             continue
         planes = rng.choice([1, 3, 4])
         lanes = rng.choice([1, 2, 60])
@@ -43,6 +46,7 @@ def random_geometry(rng, pools=False):
             rng.choice(divisors(kernel[1])),
             pool=pool,
             pool_stride=pool_stride,
+            pool_padding=more,
         )
         return geometry, nest(geometry, rng.choice(divisors(edge.groups)), rng.choice([1, 1, 2]))
 
@@ -54,10 +58,10 @@ def random_images(geometry, count, seed):
     return np.array(beats, object).reshape(shape)
 
 
-@pytest.mark.parametrize("seed", range(48))
+@pytest.mark.parametrize("seed", range(38))
 def test_random_geometry_with_stalls(seed):
-    """Three images back to back, both ends stalling: every word is the window's, of every second
-    one at every position of a pool."""
+    """Three images back to back, both ends stalling: every word is the window's, of the last
+    ones at every position of a pool."""
     geometry, loops = random_geometry(random.Random(seed), seed >= 24)
     images = random_images(geometry, 3, seed)
     wanted = [word for image in images for word in expected_words(geometry, loops, image)]

@@ -1,16 +1,18 @@
 """SpikingPool alone, of each mode over any window, against numpy, at the rate of the law."""
 
+import itertools
 import random
 
 import numpy as np
 import pytest
 from amaranth.back import verilog
+from amaranth.sim import Simulator
 from combpath import assert_no_comb_path
 from streamtest import edge_beats, refusal, run_streams
 
 import sterna.hw.core.pool as pool
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.pool import PoolSpec, SpikingPool
+from sterna.hw.core.pool import LargestSums, PoolSpec, PoolWalk, SpikingPool
 from sterna.hw.stream.edge import Edge
 from sterna.sim.cocotb_runner import run_core
 
@@ -18,6 +20,8 @@ from sterna.sim.cocotb_runner import run_core
 def pooled(spec, values):
     """values [N, T, C, H, W] -> [N, T, C, OH, OW], written without the core's ideas."""
     g = spec.geometry
+    top, bottom, left, right = g.padding
+    values = np.pad(values, ((0, 0),) * 3 + ((top, bottom), (left, right)))
     out = np.zeros((*values.shape[:3], g.out_height, g.out_width), int)
     for y in range(g.out_height):
         for x in range(g.out_width):
@@ -50,12 +54,26 @@ def beats_of(edge, values, bits):
     return edge_beats(edge, pixels)
 
 
-def make(mode, channels, lanes, size, kernel, stride, steps, beat_steps, bits=1, count=3, seed=0):
+def make(
+    mode,
+    channels,
+    lanes,
+    size,
+    kernel,
+    stride,
+    steps,
+    beat_steps,
+    bits=1,
+    padding=(0, 0, 0, 0),
+    count=3,
+    seed=0,
+):
     """(spec, beats in, beats out) of ``count`` images: random, sparse, full."""
     edge = Edge(channels, lanes, steps * bits, beat_steps * bits)
     largest = (1 << bits) - 1
     most = {"sum": largest * kernel[0] * kernel[1], "max": largest}.get(mode, 1)
-    spec = PoolSpec(Geometry(edge, *size, kernel, stride), mode, bits, most.bit_length(), steps)
+    geometry = Geometry(edge, *size, kernel, stride, padding)
+    spec = PoolSpec(geometry, mode, bits, most.bit_length(), steps)
     rng = np.random.default_rng(seed)
     values = rng.integers(0, largest + 1, (count, steps, channels, *size))
     values[1:2] *= rng.random(values[1:2].shape) < 0.2
@@ -73,6 +91,10 @@ CASES = {
     "max": ("max", 3, 2, (4, 3), (3, 3), (1, 1), 2, 1, 3),
     "max of large values": ("max", 2, 2, (4, 6), (2, 3), (2, 3), 3, 3, 5),
     "max of single spikes": ("max", 2, 1, (4, 4), (2, 2), (2, 2), 3, 2),
+    "or padded": ("or", 3, 2, (5, 5), (3, 3), (2, 2), 3, 3, 1, (1, 1, 1, 1)),
+    "sum padded": ("sum", 2, 2, (3, 5), (3, 2), (2, 1), 2, 2, 2, (2, 0, 0, 1)),
+    "max padded": ("max", 2, 1, (4, 4), (3, 3), (2, 2), 2, 1, 3, (1, 1, 1, 1)),
+    "first padded": ("first", 2, 2, (4, 4), (2, 2), (2, 2), 5, 2, 1, (1, 1, 1, 1)),
     "whole map": ("sum", 5, 4, (3, 4), (3, 4), (1, 1), 2, 2),
     "first": ("first", 4, 2, (4, 4), (2, 2), (2, 2), 6, 2),
     "first one step a beat": ("first", 3, 3, (3, 5), (3, 3), (1, 2), 5, 1),
@@ -162,3 +184,61 @@ def test_refusal():
     edge = Edge(2, 2, 8, 3)
     text = refusal(lambda: PoolSpec(Geometry(edge, 4, 4, (2, 2), (2, 2)), "sum", 2, 4, 4))
     assert text == "a pool needs whole values in a beat: pb 3 is not a multiple of 2 bits"
+
+
+def walked(geometry, groups):
+    """(position outside of the map, first, last) of every position of an image, in order."""
+    g = geometry
+    rows, columns = g.places
+    for oy, ox, _, down, across in itertools.product(
+        range(g.out_height), range(g.out_width), range(groups), *map(range, g.pool)
+    ):
+        y = oy * g.pool_stride[0] + down - g.pool_padding[0]
+        x = ox * g.pool_stride[1] + across - g.pool_padding[2]
+        inside = 0 <= y < rows and 0 <= x < columns
+        yield inside, (down, across) == (0, 0), (down + 1, across + 1) == g.pool
+
+
+@pytest.mark.parametrize("turns", [1, 2, pool.REGISTER_TURNS, pool.REGISTER_TURNS + 1])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 0, 1)])
+@pytest.mark.parametrize("window", [((3, 2), (2, 2)), ((3, 3), (1, 3))])
+def test_largest_sums(turns, padding, window):
+    """Sums of two images, most of them below zero: their largest, padding left out, with pauses."""
+    kernel, stride = window
+    _, bottom, left, right = padding
+    padding = padding[0], bottom, min(left, kernel[1] - 1), min(right, kernel[1] - 1)
+    edge = Edge(1, 1, 1, 1)
+    geometry = Geometry(edge, 4, 5, (2, 2), (1, 1), (1, 0, 0, 0), 1, 1, 0, kernel, stride, padding)
+    fields, width, groups = 2, 5, 2
+    dut = LargestSums(fields=fields, width=width, pool=PoolWalk(geometry, groups), turns=turns)
+    rng, mask = random.Random(turns), (1 << width) - 1
+    items, wanted = [], []
+    for inside, first, last in [*walked(geometry, groups)] * 2:
+        seen = [[] for _ in range(turns)] if first else seen  # noqa: F821
+        for turn in range(turns):
+            values = [rng.randint(-16, 15 if rng.random() < 0.2 else -2) for _ in range(fields)]
+            items.append(sum((v & mask) << n * width for n, v in enumerate(values)))
+            if inside:
+                seen[turn].append(values)
+        if last:
+            wanted += [[max(column) for column in zip(*rows)] for rows in seen]
+    got = []
+
+    async def bench(ctx):
+        at = 0
+        while at < len(items) or rng.random() < 0.8:
+            on = at < len(items) and rng.random() < 0.7
+            ctx.set(dut.ready_z, on)
+            ctx.set(dut.z, items[at] if on else rng.getrandbits(fields * width))
+            at += on
+            await ctx.tick()
+            if ctx.get(dut.ready):
+                word = ctx.get(dut.largest)
+                parts = [word >> n * width & mask for n in range(fields)]
+                got.append([v - (v >> width - 1 << width) for v in parts])
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert got == wanted

@@ -84,6 +84,14 @@ def test_run_takes_a_set_a_pair_or_an_array() -> None:
     assert np.array_equal(found, sterna.run(network("frames"), frames.swapaxes(0, 1)).logits)
 
 
+def test_evaluate_takes_a_set() -> None:
+    want = sterna.evaluate(network(), (IMAGES, LABELS))
+    found = sterna.evaluate(network(), ImageSet((IMAGES, LABELS)))
+    assert np.array_equal(found.confusion, want.confusion) and found.images == 60
+    with pytest.raises(UsageError, match="has no labels to compare with"):
+        sterna.evaluate(network(), ImageSet(IMAGES))
+
+
 def test_quantize_takes_a_set() -> None:
     from sterna.gen.quantize.float_network import FloatInput, FloatLinear, FloatReadout
 

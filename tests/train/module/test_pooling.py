@@ -23,7 +23,7 @@ def network(layer: str, kind: str = "ternary", **neuron):
         {"shape": [2, 8, 8], "steps": 3, "kind": kind, "neuron": {"threshold": 0.6, **neuron}},
         7,
     )
-    for text in (layer, "8C3p1", "P2max", "FC4"):
+    for text in (layer, "8C3p1", "P3s2p1max", "FC4"):
         made.add(text)
     return made.network()
 
@@ -39,12 +39,12 @@ def test_a_recipe_has_a_pool_between_norm_and_neurons():
     assert node.kernel == node.stride == (2, 2) and spikes.inputs == ("pool1",)
     assert net.by_name["conv1"].norm is not None and net.shape["spike1"] == (6, 4, 4)
     assert network("6C3p1-AP2").by_name["pool1"].mode == "avg"
-    for word in ("6C3-M2", "6C3-MP0", "6C3-MP2s1", "MP2"):
+    for word in ("6C3-M2", "6C3-MP0", "6C3-MP2s", "MP2"):
         with pytest.raises(UsageError, match=f"layer '{word}' is not understood; write"):
             network(word)
 
 
-@pytest.mark.parametrize("layer", ["6C3p1-MP2", "6C3p1-AP2", "6C2-MP3"])
+@pytest.mark.parametrize("layer", ["6C3p1-MP2", "6C3p1-AP2", "6C3p1-MP3s2p1"])
 @pytest.mark.parametrize("kind", ["ternary", "binary"])
 @pytest.mark.parametrize("neuron", [{}, {"leak": 0.5, "reset": "zero"}])
 def test_the_folded_pass_is_the_integer_network(layer, kind, neuron):
@@ -97,6 +97,21 @@ def test_a_pool_of_several_bits_is_a_maximum():
     s = torch.randint(0, 5, (2, 3, 2, 6, 6)).float()
     node = FloatPool("p", "s", "max", (3, 3), (1, 1))
     assert torch.equal(pool(node, s, True)[0], F.max_pool2d(s[0], 3, 1))
+
+
+def test_padding_is_torchs():
+    s = (torch.rand(2, 3, 2, 5, 5) < 0.3).float()
+    padded = (1, 1, 1, 1)
+    for mode, wanted in (
+        ("max", F.max_pool2d(s[0], 3, 2, 1)),
+        ("or", F.max_pool2d(s[0], 3, 2, 1)),
+        ("avg", F.avg_pool2d(s[0], 3, 2, 1)),
+    ):
+        node = FloatPool("p", "s", mode, (3, 3), (2, 2), padding=padded)
+        assert torch.allclose(pool(node, s, False)[0], wanted), mode
+    z = torch.randn(1, 3, 2, 5, 5)
+    node = FloatPool("p", "c", "max", (3, 3), (2, 2), padding=padded)
+    assert torch.equal(pooled(node, z)[0], F.max_pool2d(z[0], 3, 2, 1))
 
 
 def test_conversion_refuses_maxima_and_takes_means():

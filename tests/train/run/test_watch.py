@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import sterna
 from sterna.cli import main
 from sterna.data import ImageSet
 from sterna.golden.errors import UsageError
@@ -72,6 +73,26 @@ def test_callbacks_get_every_epoch_of_images_given_in_python(recipe: Path, tmp_p
     for wrong in (3, "word", [None]):
         with pytest.raises(UsageError, match="must be functions, or have on_epoch"):
             train(recipe, run, data=data(), callbacks=wrong, progress=lines.append)
+
+
+def test_the_library_trains_sets_pairs_and_datasets_alike(recipe: Path, tmp_path: Path) -> None:
+    given, seen = data(), Seen()
+    assert given.labels is not None
+
+    class Foreign:
+        def __len__(self) -> int:
+            return len(given)
+
+        def __getitem__(self, k: int) -> tuple[np.ndarray, int]:
+            return given.images[k], int(labels[k])
+
+    labels = given.labels
+    found = []
+    for k, own in enumerate((given, (given.images, labels), Foreign(), given.parts())):
+        run = sterna.train(recipe, own, tmp_path / f"run{k}", callbacks=seen)
+        found.append((tmp_path / f"run{k}" / "float.safetensors").read_bytes())
+        assert run.done and [h["epoch"] for h in run.history] == [1, 2, 3]
+    assert len(set(found)) == 1 and len(seen) == 12
 
 
 def test_curves_are_a_table(recipe: Path, tmp_path: Path) -> None:
