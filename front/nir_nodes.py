@@ -107,7 +107,7 @@ VERDICTS = {
     "weight": "exact; real ones are calibrated or trained",
     "bias": "exact",
     "stride": "exact",
-    "padding": "exact of a convolution; refused of a pool",
+    "padding": "exact",
     "dilation": "exact where it is 1; else refused",
     "groups": "exact",
     "kernel_size": "exact",

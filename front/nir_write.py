@@ -115,7 +115,10 @@ class _Writer:
         if isinstance(node, FloatInput):
             self._input(node)
         elif isinstance(node, FloatPool):
-            self._pool(node)
+            if node.input in self.streams:
+                parts = self.streams[node.input]
+                made = self._pool(node, *(name for name, _ in parts))
+                self.streams[node.name] = ((made, parts[0][1]),)
         elif isinstance(node, FloatMerge):
             self._merge(node)
         elif isinstance(node, FloatNeurons):
@@ -132,14 +135,13 @@ class _Writer:
         name = self.put(node.name, self.nir.Input({"input": np.array(axes)}), axes)
         self.streams[node.name] = ((name, 1.0),)
 
-    def _pool(self, node: FloatPool) -> None:
-        if node.mode not in POOLS or node.input not in self.streams:
+    def _pool(self, node: FloatPool, *sources: str) -> str:
+        if node.mode not in POOLS:
             raise self.refuse(node.name, f"a pool of mode '{node.mode}'")
-        parts = self.streams[node.input]
-        sizes = [np.array(s) for s in (node.kernel, node.stride, (0, 0))]
+        padding = self._alike(node.name, node.padding)
+        sizes = [np.array(s) for s in (node.kernel, node.stride, padding)]
         kind, axes = getattr(self.nir, POOLS[node.mode]), self.network.shape[node.name]
-        made = self.put(node.name, kind(*sizes), axes, *(name for name, _ in parts))
-        self.streams[node.name] = ((made, parts[0][1]),)
+        return self.put(node.name, kind(*sizes), axes, *sources)
 
     def _merge(self, node: FloatMerge) -> None:
         if node.mode != "add":
@@ -248,7 +250,10 @@ class _Writer:
         return self.put(f"{of}_scale", self.nir.Scale(full), axes, name)
 
     def _sums(self, name: str, gain: np.ndarray, offset: np.ndarray) -> str:
-        """Weighted sums times ``gain`` plus ``offset``."""
+        """Weighted sums times ``gain`` plus ``offset``, behind their pool if there is one."""
+        pool = self.network.by_name[name]
+        if isinstance(pool, FloatPool):
+            return self._pool(pool, self._sums(pool.input, gain, offset / pool.shares))
         node = self.network.weighted(name)
         own_gain, own_offset = affine(node)
         parts = self.streams[node.input]
@@ -266,13 +271,17 @@ class _Writer:
         layer = self.nir.Affine(weight, bias) if bias.any() else self.nir.Linear(weight)
         return self.put(name, layer, (len(weight),), *sources)
 
-    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
-        top, bottom, left, right = node.padding
+    def _alike(self, name: str, padding: tuple[int, int, int, int]) -> tuple[int, int]:
+        top, bottom, left, right = padding
         if top != bottom or left != right:
-            raise self.refuse(node.name, f"padding {node.padding}, not alike on both sides")
+            raise self.refuse(name, f"padding {padding}, not alike on both sides")
+        return top, left
+
+    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
+        padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups
-        layer = self.nir.Conv2d(size, weight, node.stride, (top, left), (1, 1), 1, bias)
+        layer = self.nir.Conv2d(size, weight, node.stride, padding, (1, 1), 1, bias)
         return self.put(node.name, layer, self.network.shape[node.name], *sources)
 
 

@@ -87,6 +87,24 @@ def skips(spikes: bool) -> FloatNetwork:
     return FloatNetwork(STEPS, [*nodes, FloatReadout("r", ("f",))])
 
 
+def padded(mode: str) -> FloatNetwork:
+    return FloatNetwork(STEPS, [
+        FloatInput("x", (2, 6, 6), "frames"), FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1),
+        FloatNeuron("n", ("c",), reset="zero"), FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
+        FloatLinear("f", "p", trits(4, 36)), FloatReadout("r", ("f",)),
+    ])  # fmt: skip
+
+
+def pooled_sums(mode: str) -> FloatNetwork:
+    return FloatNetwork(STEPS, [
+        FloatInput("x", (2, 6, 6), "frames"),
+        FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1, bias=RNG.normal(0, 0.3, 4)),
+        FloatPool("p", "c", mode),
+        FloatNeuron("n", ("p",), 0.75, reset="zero", bias=0.125),
+        FloatLinear("f", "n", trits(4, 36)), FloatReadout("r", ("f",)),
+    ])  # fmt: skip
+
+
 def direct() -> FloatNetwork:
     nodes = maps().nodes
     return FloatNetwork(STEPS, [FloatInput("x", (2, 6, 6), scale=1 / 64), *nodes[1:]])
@@ -110,6 +128,10 @@ NETS = {
     "maps, amplitude": maps("avg", amplitude=0.25),
     "spikes enter a neuron": skips(True),
     "spikes are added": skips(False),
+    "average of sums": pooled_sums("avg"),
+    "sum of sums": pooled_sums("sum"),
+    "padded average": padded("avg"),
+    "padded sum": padded("sum"),
     "direct": direct(),
     "membrane, synapse": vectors(
         FloatNeuron("n", ("a",), reset="zero"),
@@ -198,6 +220,7 @@ def test_neurons_that_subtract_are_written_where_one_says_so(tmp_path: Path) -> 
         (neuron(synapse="ramp", leak=0.5), "node 'n': a synapse or a membrane"),
         (neuron(bias=np.ones((STEPS, 6))), "node 'n': a bias that differs from step to step"),
         (maps("or"), "node 'p': a pool of mode 'or'"),
+        (pooled_sums("max"), "node 'p': a pool of mode 'max'"),
         (
             vectors(
                 FloatNeuron("n0", ("a",), reset="zero"),
