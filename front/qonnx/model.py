@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import coding_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.check import Recorded
 from sterna.front.expression import Expr
@@ -19,6 +20,7 @@ from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import show
 from sterna.golden.nodes import Input
 from sterna.golden.packages import packages
+from sterna.golden.values import flag
 
 __all__ = ["from_qonnx"]
 
@@ -64,8 +66,9 @@ def from_qonnx(
     UsageError
         An argument is not meant.
     """
-    if input not in ("direct", "frames"):
-        raise UsageError(f"input {input!r} is not one of direct, frames")
+    input = coding_of(input)
+    refusal = f"approximate {show(approximate)} must be True or False"
+    approximate = flag(refusal, approximate, UsageError)
     graph = graph_of(path_or_model)
     if len(graph.shapes) != 1:
         raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")

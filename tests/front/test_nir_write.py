@@ -90,7 +90,8 @@ def skips(spikes: bool) -> FloatNetwork:
 def padded(mode: str) -> FloatNetwork:
     return FloatNetwork(STEPS, [
         FloatInput("x", (2, 6, 6), "frames"), FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1),
-        FloatNeuron("n", ("c",), reset="zero"), FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
+        FloatNeuron("n", ("c",), reset="zero"),
+        FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
         FloatLinear("f", "p", trits(4, 36)), FloatReadout("r", ("f",)),
     ])  # fmt: skip
 
