@@ -1,7 +1,7 @@
 """The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
 ``sterna.golden.step`` computes a step of it, ``sterna.golden.bounds`` bounds it and
-``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
+``sterna.hw.neuron.scan.NeuronScan`` is its hardware; all three read the same object.
 """
 
 from collections.abc import Callable, Mapping

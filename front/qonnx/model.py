@@ -10,10 +10,10 @@ from sterna.front.assemble import Output, assemble
 from sterna.front.check import Recorded
 from sterna.front.expression import Expr
 from sterna.front.imported import Imported
+from sterna.front.qonnx import quantizers
 from sterna.front.qonnx.constants import CONSTANT
 from sterna.front.qonnx.file import Graph, Node, graph_of
-from sterna.front.qonnx.nodes import ATTRIBUTES, NODES
-from sterna.front.qonnx.walk import Stream, Walk, refused
+from sterna.front.qonnx.nodes import ATTRIBUTES, NODES, Stream, Walk, refused
 from sterna.front.report import APPROXIMATED
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.coding import check_images
@@ -24,6 +24,8 @@ from sterna.golden.packages import packages
 from sterna.golden.values import flag
 
 __all__ = ["from_qonnx"]
+
+FILLED = (quantizers,)  # importing fills the registry
 
 
 def from_qonnx(

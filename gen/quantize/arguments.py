@@ -47,7 +47,8 @@ def check_arguments(
     if not 0 <= tolerance < 1:
         raise UsageError(refusal)
     if evaluate is not None:
-        pair = images_of(tuple(evaluate) if isinstance(evaluate, list) else evaluate)
+        two = isinstance(evaluate, tuple | list) and len(evaluate) == 2  # whatever the second is
+        pair = tuple(evaluate) if two else images_of(evaluate)
         if pair[1] is None:
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
         images = raw_images(network.input, pair[0], network.steps)

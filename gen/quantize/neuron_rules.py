@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 SAME = 1e-9  # how near two factors are one
-NEARBY = 0.05  # a leak that is moved by more is another network
 FACTORS = {name: kind for name, kind in PARAMETERS.items() if isinstance(kind, Factor)}
 CHOSEN = {name for name, kind in PARAMETERS.items() if isinstance(kind, Word | Whole)}
 

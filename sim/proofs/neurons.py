@@ -16,8 +16,9 @@ from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, s
 
 from sterna.golden.bounds import RANK_BITS, rule_bounds
 from sterna.golden.rule import LEVELS, Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.neuron.decay import decay_value
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 from sterna.sim.proofs.kit import Bench, Proof, mutant
 
 __all__ = ["PROOFS"]

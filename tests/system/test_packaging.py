@@ -141,7 +141,7 @@ ROOMS = {
     "hw.memory": set(),
     "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
-    "hw.neuron": set(),
+    "hw.neuron": {"hw.memory", "hw.stream"},
     "hw.core": {"hw.dot", "hw.memory", "hw.neuron", "hw.stream"},
     "hw.control": {"hw.memory", "hw.stream"},
     "hw.link": {"hw.control", "hw.stream"},

@@ -15,8 +15,9 @@ from plain import plain_decay, plain_neuron
 from sterna.golden.bounds import RANK_BITS, RuleBounds, rule_bounds, signed_bits
 from sterna.golden.exact import scan
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.neuron.decay import decay_value
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 
 
 def packed(values, width):
