@@ -59,7 +59,9 @@ def clip(x: Tensor, up: Tensor, levels: int, sigma: Tensor | None) -> Tensor:
     if x.device.type == "cpu" and x.dtype == torch.float32 and fastscan.library() is not None:
         a = cast("Tensor", fastscan.Clip.apply(x, up, levels))
     else:
-        z = (x / up).clamp(0, 1)
+        # torch's own clamp has a gradient at its ends on some machines, and none on others
+        z = x / up
+        z = torch.where((x >= 0) & (x <= up), z, z.detach().clamp(0, 1))
         stairs = torch.floor(z * levels + 0.5) / levels
         a = up * (z + (stairs - z).detach())
     if sigma is None:
