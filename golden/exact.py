@@ -329,7 +329,8 @@ class _Model:
 def _conv(node: Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     top, bottom, left, right = node.padding
     x = F.pad(x, (left, right, top, bottom))
-    return F.conv2d(x, weight, stride=node.stride, groups=node.groups)
+    how = {"stride": node.stride, "dilation": node.dilation, "groups": node.groups}
+    return F.conv2d(x, weight, **how)
 
 
 def _linear(node: Linear, x: Tensor, weight: Tensor) -> Tensor:

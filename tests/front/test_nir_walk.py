@@ -48,7 +48,7 @@ CONV: dict[str, list[tuple[Any, bool]]] = {
     "weight": [(trits(3, 2, 2, 2), EXACT), (trits(3, 1, 3, 3), REFUSED)],
     "stride": [(2, EXACT), ((1, 2), EXACT), (0, REFUSED)],
     "padding": [(0, EXACT), ((1, 0), EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)],
-    "dilation": [(2, REFUSED)],
+    "dilation": [(2, EXACT)],
     "groups": [(2, REFUSED)],  # of this weight; with its own in test_nir.py
     "bias": [(np.array([1.0, -1, 0.5]), EXACT)],
 }
@@ -76,7 +76,7 @@ VALUES: dict[str, dict[str, list[tuple[Any, bool]]]] = {
                "padding": [(0, EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)]},
     "SumPool2d": {"kernel_size": [(np.array([4, 2]), EXACT), (np.array([9, 9]), REFUSED)],
                   "stride": [(np.array([1, 2]), EXACT), (np.array([0, 1]), REFUSED)],
-                  "padding": [(np.array([1, 1]), REFUSED)]},
+                  "padding": [(np.array([1, 1]), EXACT)]},
     "Flatten": {"start_dim": [(1, EXACT)], "end_dim": [(1, EXACT)],
                 "input_type": [({"input": np.array([2, 3, 3])}, REFUSED)]},
     "Delay": {"delay": [(0.0, EXACT), (1.0, REFUSED)]},
