@@ -85,13 +85,20 @@ def check_engine(network: Network, core: CoreDesign, family: str) -> None:
         )
 
 
+def _parts_of(node: WeightedNode) -> str:
+    """Why not all weights of a node are ever one row."""
+    if node.dilation != (1, 1):
+        return "with dilation works on one pixel of its window at a time"
+    return "of several groups works on one at a time"
+
+
 def _check_in_logic(network: Network, core: CoreDesign) -> None:
     at, rest = f"node '{core.name}': engine {core.engine!r}", "or use engine 'compress'"
     node, wanted = network.weighted(core.name), one_row(network, core.name)
     if not wanted:
         raise DesignError(
-            f"{at} needs all weights at work in every clock, and a convolution of several groups "
-            "or with dilation works on one or one pixel at a time; use engine 'compress'"
+            f"{at} needs all weights at work in every clock, and a convolution {_parts_of(node)}; "
+            "use engine 'compress'"
         )
     if wanted != {"pe": core.pe, "simd": core.simd}:
         raise DesignError(
