@@ -15,7 +15,8 @@ from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.yosys import synth
 from sterna.golden.bounds import rule_bounds
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 
 PE = 4
 LEAKS = {

@@ -20,6 +20,7 @@ from sterna.front.values import (
     per_input,
     plain,
     readout_of,
+    times,
     unscaled,
     window_of,
 )
@@ -265,18 +266,13 @@ class _Builder:
                 gain=plain(source.gain * gain),
                 offset=plain(np.asarray(source.offset) * gain + offset),
             )
-        channels = source.shape[0]
-        full = [np.broadcast_to(a, (channels,)).copy() for a in (gain, offset)]
-        norm = BatchNorm(full[0], full[1], np.zeros(channels), np.ones(channels), 0.0)
-        return self._scaled(e, norm, "constant")
+        return self._scaled(e, times(source, gain, offset), "constant")
 
     def _gained(self, cell: Cell, sums: Value, path: str) -> Value:
         """Sums behind the gain that a neuron multiplies its input by."""
         if cell.gain == 1:
             return sums
-        c = sums.shape[0]
-        norm = BatchNorm(np.full(c, cell.gain), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
-        return self._behind(path, sums, norm, "input gain")
+        return self._behind(path, sums, times(sums, cell.gain), "input gain")
 
     def _scaled(self, e: Expr, norm: BatchNorm, what: str) -> Value:
         return self._behind(e.path, self._sums(self.value(e.args[0]), e.path), norm, what)
@@ -332,7 +328,7 @@ class _Builder:
                 f"module '{e.path}': pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
-        name, c = self._name(e.path), source.shape[0]
+        name = self._name(e.path)
         divisor = v["divisor"] if mode == "avg" else None
         mode = mode if divisor is None else "sum"
         self.nodes.append(node := FloatPool(name, source.terms[0], mode, **window_of(v)))
@@ -340,8 +336,7 @@ class _Builder:
         source = replace(source, terms=(name,), shape=node.shape_of([source.shape]))
         if divisor in (None, 1):
             return source
-        norm = BatchNorm(np.full(c, 1 / divisor), np.zeros(c), np.zeros(c), np.ones(c), 0.0)
-        return self._behind(e.path, source, norm, "divisor")
+        return self._behind(e.path, source, times(source, 1 / divisor), "divisor")
 
     def _flatten(self, e: Expr) -> Value:
         return self.value(e.args[0])

@@ -5,6 +5,7 @@ weights to train on from; only where there were some), and import.json: name, da
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ _FORMAT = "sterna-import"
 
 
 def save_import(
-    folder: str | Path, imported: Imported, name: str, data: str, check: Check | None
+    folder: str | Path,
+    imported: Imported,
+    name: str,
+    data: str,
+    check: Check | None,
+    classes: Sequence[str] = (),
 ) -> Path:
-    """Write an import; returns the folder."""
+    """Write an import; returns the folder. data: the data set's name, as from there; classes: what
+    its classes are called."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     record = {
@@ -34,6 +41,7 @@ def save_import(
         "version": 1,
         "name": name,
         "data": data,
+        "classes": list(classes),
         **imported.report.as_dict(),
         "check": None if check is None else check.as_dict(),
     }
@@ -58,6 +66,8 @@ def read_import(folder: str | Path) -> dict[str, Any] | None:
         or record.get("format") != _FORMAT
         or not isinstance(record.get("name"), str)
         or not isinstance(record.get("data"), str)
+        or not isinstance(record.get("classes", []), list)
+        or not all(isinstance(n, str) for n in record.get("classes", []))
     ):
         raise FileError(f"{path}: is not what `sterna import` writes; {again}")
     return record

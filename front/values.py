@@ -17,6 +17,7 @@ __all__ = [
     "per_input",
     "plain",
     "readout_of",
+    "times",
     "unscaled",
     "window_of",
 ]
@@ -64,6 +65,12 @@ def window_of(v: dict[str, Any]) -> dict[str, Any]:
     """Kernel, stride and padding of a pool as a float node has them; (y, x) of padding given."""
     (y, x) = v["padding"]
     return {"kernel": v["kernel"], "stride": v["stride"], "padding": (y, y, x, x)}
+
+
+def times(sums: Value, gain: Any, offset: Any = 0.0) -> BatchNorm:
+    """Sums times a number, or one a channel, and one added, as a norm."""
+    zeros = np.zeros(sums.shape[0])
+    return BatchNorm(zeros + gain, zeros + offset, zeros, zeros + 1, 0.0)
 
 
 def composed(first: BatchNorm | None, second: BatchNorm) -> BatchNorm:

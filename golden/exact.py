@@ -16,6 +16,7 @@ from sterna.golden import values
 from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
+from sterna.golden.given import images_of
 from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.nodes import (
@@ -171,7 +172,7 @@ def run(
     ----------
     network : Network
     images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Pixels 0 .. 2**bits - 1, of any integer type.
+        Pixels 0 .. 2**bits - 1, of any integer type; also an `ImageSet`, or (images, labels).
     trace : names, or 'all'
         Neuron, Pool or Merge nodes whose spikes are kept.
     exact : bool
@@ -200,7 +201,7 @@ def run(
     batch = values.integer(refusal, batch, 1, 1 << 62, UsageError)
     exact = values.flag(f"run: exact {show(exact)} must be True or False", exact, UsageError)
     place = torch.device("cpu") if exact or device is None else _usable(device)
-    pixels = check_images(network.input, images, network.steps)
+    pixels = check_images(network.input, images_of(images)[0], network.steps)
     axis = 1 if network.input.coding == "frames" else 0
     neurons = [n for n in network.order if isinstance(network[n], NeuronNode)]
     bounds = {n: node_bounds(network, n) for n in neurons}

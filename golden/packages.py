@@ -46,6 +46,8 @@ PACKAGES = {
     "optuna": Package("optuna", "train"),
     "sqlalchemy": Package("sqlalchemy", "train", listed=False),
     "matplotlib": Package("matplotlib", "train"),
+    "tqdm": Package("tqdm", "train", listed=False),
+    "PIL": Package("pillow", "data"),
     "nir": Package("nir", "nir", listed=False),
     "h5py": Package("h5py", "nir", listed=False),
     "onnx": Package("onnx", "qonnx", listed=False),

@@ -1,6 +1,6 @@
 """What a run gives, whoever ran it: golden model, RTL, netlist or board; and how runs compare."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from sterna.golden import values
 from sterna.golden.errors import UsageError
 from sterna.golden.names import show
 
-__all__ = ["Result", "Difference", "compare"]
+__all__ = ["Result", "Difference", "compare", "joined"]
 
 
 @dataclass(eq=False)
@@ -56,6 +56,13 @@ class Result:
                 f"{len(self.classes)}; give an array of them"
             )
         return float((self.classes == given).mean())
+
+
+def joined(results: Sequence[Result]) -> Result:
+    """The logits and classes of several batches, one behind the other; without their spikes."""
+    return Result(
+        np.concatenate([r.logits for r in results]), np.concatenate([r.classes for r in results])
+    )
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """The neuron rule: one object that says everything about a layer's neurons (docs/arithmetic.md).
 
 ``sterna.golden.step`` computes a step of it, ``sterna.golden.bounds`` bounds it and
-``sterna.hw.core.neuron.NeuronScan`` is its hardware; all three read the same object.
+``sterna.hw.neuron.scan.NeuronScan`` is its hardware; all three read the same object.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated, Any, get_args, get_type_hints
 
 import numpy as np
@@ -43,6 +43,7 @@ class NeuronRule:
         v     <- leak(v) + i
         spike <- v >= threshold
         v     <- v - reset_by*spike | 0 where spike | frozen and silent for ever | unchanged
+        v     <- max(v, floor)
         out[t] = spike[t - delay]
 
     Parameters
@@ -69,6 +70,8 @@ class NeuronRule:
         A left shift, 0 .. 8, for each weighted input; default one input, not shifted.
     coef : tuple of int32 (O,)
         One for each spike input.
+    floor : int32 (O,), optional
+        No membrane is below it after a step; default none.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class NeuronRule:
     shifts: Annotated[tuple[int, ...], Each(Whole(MAX_SHIFT))] = (0,)
     coef: Annotated[tuple[np.ndarray, ...], Each(Level())] = ()
     # Fields from here on came later: they are keyword-only, and in files only where they are said.
+    floor: Annotated[np.ndarray | None, Level()] = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         put = lambda k, v: object.__setattr__(self, k, v)  # noqa: E731

@@ -46,6 +46,7 @@ class Step:
     reset_by: Any
     leak: Callable[[Any], Any] | None = None
     synapse: Callable[[Any], Any] | None = None
+    floor: Any = None
 
     def __call__(self, state: State, drive: Any) -> tuple[Any, Any]:
         state.i = self.current(state.i, drive)
@@ -66,5 +67,6 @@ class Step:
         return (v if self.leak is None else self.leak(v)) + i
 
     def after(self, u: Any, fired: Any) -> Any:
-        """The membrane behind the reset."""
-        return RESETS[self.reset](self.where, u, fired, self.reset_by)
+        """The membrane behind the reset, not below its floor."""
+        v = RESETS[self.reset](self.where, u, fired, self.reset_by)
+        return v if self.floor is None else self.where(v < self.floor, self.floor, v)

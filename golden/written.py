@@ -70,7 +70,7 @@ def _plain_json(owner: Any) -> dict[str, Any]:
 
 def _rule_json(rule: NeuronRule) -> dict[str, Any]:
     assert rule.bias is not None
-    new = {k for k in LEVELS if k in later(NeuronRule) and getattr(rule, k) is not None}
+    new = {k for k in LEVELS if k in later(type(rule)) and getattr(rule, k) is not None}
     return _plain_json(rule) | {
         "channels": rule.channels,
         "spike_inputs": len(rule.coef),

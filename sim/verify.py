@@ -1,7 +1,7 @@
 """Golden against the Verilog on real images: every spike, logit and class, accuracy and clocks."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def simulate(
     build : str, path or Build
         A build folder or an example's, whose missing stages are run.
     images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        As ``run`` takes them, also (images, labels) or an image set, of which the test part is run.
+        As ``run`` takes them, also (images, labels) or an `ImageSet`.
     engine : str
         As `Simulator` takes it.
     trace : 'all' or names
@@ -65,6 +65,7 @@ def verify(
     labels: np.ndarray | None = None,
     engine: str = "batch",
     progress: Progress | None = None,
+    results: Callable[[Result], object] | None = None,
 ) -> dict[str, Any]:
     """Run both models on the images and count what differs.
 
@@ -73,6 +74,7 @@ def verify(
         images: as ``golden.coding.check_images`` takes them.
         labels: int64 [B]; without them there is no accuracy.
         engine: of :class:`sterna.sim.simulator.Simulator`.
+        results: gets what the Verilog computed, without spikes, batch by batch.
 
     Returns:
         ``images``, ``spikes_compared`` (sites of all layers and steps; 0 for the netlist, which has
@@ -105,6 +107,8 @@ def verify(
         if difference is not None:
             mismatches += difference.total
             first = first or f"{difference}" + (f" (images from {start} on)" if start else "")
+        if results is not None:
+            results(Result(rtl.logits, rtl.classes))
         if labels is not None:
             right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
         stats = simulator.stats

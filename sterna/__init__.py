@@ -34,6 +34,7 @@ _PUBLIC = {
     "Evaluation": ("sterna.evaluation", "Evaluation"),
     "from_torch": ("sterna.front.pytorch.model", "from_torch"),
     "from_nir": ("sterna.front.nir", "from_nir"),
+    "to_nir": ("sterna.front.nir_write", "to_nir"),
     "Imported": ("sterna.front.imported", "Imported"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),
     "quantize": ("sterna.gen.quantize.quantize", "quantize"),
@@ -45,7 +46,7 @@ _PUBLIC = {
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),
 }
-_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
+_FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "data")
 
 # A package that is called, too: importing anything in it would put it in a function's place.
 _CALLED = ("train",)
@@ -65,10 +66,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("sterna")
-    if name in _FOLDERS:
+    if name in (*_FOLDERS, "nn"):
         return importlib.import_module(f"sterna.{name}")
     raise AttributeError(f"module 'sterna' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "__version__", *_PUBLIC, *_FOLDERS])
+    return sorted([*globals(), "__version__", *_PUBLIC, *_FOLDERS, "nn"])

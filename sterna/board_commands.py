@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.arguments import baud, count, timeout, whole
+import sterna.images as images
+from sterna.arguments import baud, timeout, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = ["add_parsers", "counters", "identify", "infer", "load"]
 Answer = tuple[dict[str, Any], str, int]
 FEW = 1000
 """Images of a data set unless --images says otherwise."""
-RAW_LIMIT = 1 << 30
 
 
 def add_parsers(
@@ -35,9 +35,7 @@ def add_parsers(
 
     sub = command("infer", "compute images on a board")
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
-    sub.add_argument("--images", type=count, metavar="N", help="first N test images or of the file")
-    sub.add_argument("--data", help="data set (default: the build's)")
-    sub.add_argument("--file", metavar="FILE.npy", help="instead: images [B,C,H,W] of a file")
+    images.add_options(sub)
     sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
     sub.add_argument("-o", "--output", metavar="FILE.npz", help="write logits and classes")
     _line(sub)
@@ -139,30 +137,26 @@ def infer(options: argparse.Namespace) -> Answer:
     """Compute images on a board."""
     import time
 
+    from sterna.golden import files
+    from sterna.golden.sources import data_of_folder
+
     if not Path(options.folder).is_dir():
         raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
     compare = _comparison(options.compare) if options.compare else None
-    images, labels = _images(options)
-    if options.images is not None:
-        images = _first(images, options.images)
-    labels = None if labels is None else labels[: len(images)]
+    folder = Path(options.folder)
+    network = files.load(folder)
+    found = images.choose(options, network, folder, data_of_folder(folder), FEW)
     with _open(options, options.folder) as board:
         start = time.perf_counter()
-        result = board.infer(images)
+        result = board.infer(found.images)
         seconds = time.perf_counter() - start
-    count = len(result.classes)
-    answer: dict[str, Any] = {"images": count, "images_per_second": count / seconds}
-    text = f"{count} images, {count / seconds:.0f} a second over the link"
-    if labels is not None:
-        right = int((result.classes == labels).sum())
-        answer |= {"right": right, "accuracy": right / count}
-        text += f"\n{right} of {count} right: {right / count:.2%}"
-    else:
-        answer["classes"] = result.classes.tolist()
-        text += "\nclasses: " + " ".join(map(str, result.classes.tolist()))
+    count = len(found)
+    answer, text = images.outcome(options, found, result)
+    answer = {"images": count, "images_per_second": count / seconds, **answer}
+    text = f"{count} images, {count / seconds:.0f} a second over the link\n{text}"
     code = 0
     if compare:
-        difference = compare(images, result)
+        difference = compare(found.images, result)
         answer["first_difference"] = difference
         text += f"\n{difference or f'all {result.logits.size} logits equal golden'}"
         code = 1 if difference else 0
@@ -183,44 +177,6 @@ def counters(options: argparse.Namespace) -> Answer:
     stalls = answer.pop("stalls")
     rows = [*answer.items(), *((f"stall {name}", clocks) for name, clocks in stalls.items())]
     return answer | {"stalls": stalls}, "\n".join(f"{n:<16} {v}" for n, v in rows), 0
-
-
-def _images(options: argparse.Namespace) -> tuple["np.ndarray", "np.ndarray | None"]:
-    """Images and, of a data set, their labels."""
-    if options.file:
-        from sterna.golden.arrays import parse_npy
-        from sterna.golden.disk import read_bytes
-
-        data = read_bytes(options.file, RAW_LIMIT, "give a .npy file of at most 1 GB")
-        return parse_npy(data, options.file), None
-    name = options.data or _recipes_data(Path(options.folder))
-    if not name:
-        raise UsageError(f"{options.folder}: no recipe.toml names images; give --data or --file")
-    from sterna.train.data import datasets as sets
-
-    images, labels = sets.load(name).test
-    return (images, labels) if options.images else (_first(images, min(FEW, len(labels))), labels)
-
-
-def _first(images: "np.ndarray", count: int) -> "np.ndarray":
-    """The first images of [B,C,H,W], or of [T,B,C,H,W]."""
-    there = images.shape[-4] if images.ndim in (4, 5) else 0
-    if not 1 <= count <= there:
-        raise UsageError(f"{count} images were asked, there are {there}")
-    return images[:, :count] if images.ndim == 5 else images[:count]
-
-
-def _recipes_data(folder: Path) -> str:
-    """The data set that a build's recipe names, or nothing."""
-    from sterna.golden.disk import parse_toml, read_bytes
-
-    path = folder / "recipe.toml"
-    if not path.is_file():
-        return ""
-    data = parse_toml(read_bytes(path, 1 << 20), path, "repair it").get("data", "")
-    if not isinstance(data, str):
-        raise FileError(f"{path}: data {data!r} is not a text; repair it")
-    return data
 
 
 def _comparison(folder: str) -> "Callable[[np.ndarray, Any], str | None]":

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sterna.images as images
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sterna.gen.build.stages import Build, Options
 
 __all__ = [
@@ -56,10 +55,14 @@ def train(options: argparse.Namespace) -> Answer:
         max_minutes=options.max_minutes,
         seed=options.seed,
         progress=_say,
-        data_set=options.data or "",
+        data=_training_data(options, recipe),
         untrained=options.untrained,
         resume=options.resume,
     )
+    if options.curves:
+        from sterna.train.run.curves import write_curves
+
+        write_curves(Path(options.curves), Path(options.output))
     if answer.pop("rank"):  # of several processes only the first has something to say
         return {}, "", 0
     if answer.get("untrained"):
@@ -82,10 +85,22 @@ def _recipe(options: argparse.Namespace) -> Path:
     if options.source is not None:
         from sterna.train.run.tuning import tuning_recipe
 
-        given = (options.source, options.output, options.data or "", options.epochs)
+        given = (options.source, options.output, images.data_name(options, None), options.epochs)
         return tuning_recipe(*given, force=options.force)
     recipe = Path(options.recipe)
     return recipe / "recipe.toml" if recipe.is_dir() else recipe
+
+
+def _training_data(options: argparse.Namespace, recipe: Path) -> str | None:
+    """The data set instead of the recipe's, or None. Of --from it is in the recipe already."""
+    if options.source is not None or (options.data is None and options.size is None):
+        return None
+    from sterna.golden.sources import moved
+    from sterna.train.recipe.recipe import read_recipe
+
+    if options.data is not None:
+        return images.data_name(options, None)
+    return images.data_name(options, moved(read_recipe(recipe).source, recipe.parent, "."))
 
 
 def quantize(options: argparse.Namespace) -> Answer:
@@ -94,52 +109,58 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.gen.quantize.quantize import quantize
     from sterna.gen.verilog.memory_images import structure_difference
     from sterna.golden import files
+    from sterna.golden.classes import write_classes
     from sterna.golden.disk import read_bytes, write_atomic
     from sterna.golden.locks import held
     from sterna.golden.names import legal_name
     from sterna.golden.network import NeuronNode
+    from sterna.golden.sources import rebased
     from sterna.train.data import datasets
-    from sterna.train.module.frames import check_fits, pick
+    from sterna.train.data.sets import Wanted
+    from sterna.train.module.frames import pick
+    from sterna.train.recipe.recipe_check import check_images
 
     source, out = Path(options.source), Path(options.output)
     network = FloatNetwork.load(source)
     run = source if source.is_dir() else source.parent
     recipe = read_bytes(run / "recipe.toml", 1 << 20) if (run / "recipe.toml").is_file() else None
     facts, head = _run_facts(run, recipe, options.force)
-    data_name = options.data or (facts["data"] if facts else "")
+    data_name = images.data_name(options, facts["data"] if facts else None)
     if not data_name:
         raise UsageError(f"{source}: no recipe.toml says which images to calibrate on; give --data")
     like = files.load(options.like) if options.like else None
-    images = datasets.load(data_name)
+    parts = datasets.load(data_name, None, Wanted.by(network))
     way = f"choose another than {data_name} with --data"
-    check_fits(str(source), network.input, network.steps, images.train[0], way)
+    check_images(str(source), network, parts, way)
     rules = [n for n in like.nodes if isinstance(n, NeuronNode)] if like else []
     # Of another structure than --like it is refused below, by what differs.
     bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
-    first = pick(images.test[0], slice(1000))
+    first = pick(parts.test[0], slice(1000))
     result, found = quantize(
         network,
-        pick(images.train[0], slice(options.images)),
+        pick(parts.train[0], slice(options.images)),
         name=facts["name"] if facts else legal_name(out.resolve().name),
         fraction_bits=bits or head.get("fraction_bits"),
-        evaluate=None if head.get("untrained") else (first, images.test[1][:1000]),
+        evaluate=None if head.get("untrained") else (first, parts.test[1][:1000]),
         leak_tolerance=options.leak_tolerance,
     )
     if like is not None and (other := structure_difference(result, like, options.like)) is not None:
         raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
     with held(out):
         files.save(result, out)
+        write_classes(out, head.get("classes") or (facts or {}).get("classes") or parts.classes)
         if recipe is not None:
-            write_atomic(out / "recipe.toml", recipe)
+            write_atomic(out / "recipe.toml", rebased(recipe, run, out))
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 
 def _run_facts(
     run: Path, recipe: bytes | None, force: bool
-) -> tuple[dict[str, str] | None, dict[str, Any]]:
+) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """(name and data of a run's recipe or None, run.json: fraction bits that training chose)."""
     from sterna.gen.quantize.run_record import finished_record
     from sterna.golden.disk import parse_toml
+    from sterna.golden.sources import moved, recipe_source
 
     facts = None
     if recipe is not None:
@@ -148,13 +169,18 @@ def _run_facts(
         facts = {key: body[key] for key in ("name", "data") if isinstance(body.get(key), str)}
         if missing := [key for key in ("name", "data") if key not in facts]:
             raise FileError(f"{path}: is no recipe, its '{missing[0]}' is no text; repair it")
+        facts["data"] = moved(recipe_source(body, str(path)), run, ".")
     if facts is None:
         from sterna.front.run_folder import check_import, read_import
 
         record = read_import(run)
         if record is not None:
             check_import(run, record, force)
-        facts = record and {key: record[key] for key in ("name", "data")}
+        facts = record and {
+            "name": record["name"],
+            "data": moved(record["data"], run, "."),
+            "classes": record.get("classes", []),
+        }
     return facts, finished_record(run)
 
 
@@ -264,59 +290,47 @@ def _report(built: "Build") -> Answer:
 
 def _with_images(
     options: argparse.Namespace, upto: str, few: int | None
-) -> tuple["Build", "np.ndarray", "np.ndarray"]:
-    """The build up to a stage, and the images it is to run on with their labels. Images that do not
-    exist or do not fit are refused before the first stage."""
+) -> tuple["Build", images.Chosen]:
+    """The build up to a stage, and the images it is to run on. Images that do not exist or do not
+    fit are refused before the first stage."""
     from sterna.gen.build.stages import open_build
 
     build = open_build(options.folder, options.output)
-    images, labels = _test_images(options, build, few)
-    return _ensure(options, upto, 1, build), images, labels
-
-
-def _test_images(
-    options: argparse.Namespace, built: "Build", few: int | None
-) -> tuple["np.ndarray", "np.ndarray"]:
-    """The first images of the test part of the build's data set, and their labels."""
-    from sterna.train.data import datasets
-    from sterna.train.module.frames import check_fits, pick
-
-    name = options.data or built.data
-    if not name:
-        raise UsageError(f"{built.folder}: no recipe.toml names a data set; give --data")
-    images, labels = datasets.load(name).test
-    count = options.images or min(few or len(labels), len(labels))
-    if count > len(labels):
-        raise UsageError(f"the test part of '{name}' has {len(labels)} images, {count} were asked")
-    network: Any = built.network  # an Input has all that is looked at of a FloatInput
-    way = f"choose another than {name} with --data"
-    check_fits(str(built.folder), network.input, network.steps, images, way)
-    return pick(images, slice(count)), labels[:count]
+    found = images.choose(options, build.network, build.folder, build.data, few)
+    return _ensure(options, upto, 1, build), found
 
 
 def eval(options: argparse.Namespace) -> Answer:
     """Accuracy of the golden model."""
     from sterna.golden.exact import run
 
-    built, images, labels = _with_images(options, "fold", None)
-    with options.progress.step(f"golden model, {len(labels)} images"):
-        result = run(built.network, images)
-    right = int((result.classes == labels).sum())
-    answer = {"images": len(labels), "right": right, "accuracy": right / len(labels)}
-    return answer, f"{right} of {len(labels)} right: {answer['accuracy']:.2%}", 0
+    built, found = _with_images(options, "fold", None)
+    with options.progress.step(f"golden model, {len(found)} images"):
+        result = run(built.network, found.images)
+    answer, text = images.outcome(options, found, result)
+    return answer, text, 0
 
 
 def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[str, Any]]:
     from sterna.gen.build.measurements import keep_measurement
     from sterna.gen.tools.programs import find
+    from sterna.golden.result import Result, joined
     from sterna.sim.verify import verify
 
     for name in PROGRAMS[engine]:
         find(name)
-    built, images, labels = _with_images(options, "verilog", FEW[engine])
-    answer = verify(built, images, labels, engine, options.progress)
+    built, found = _with_images(options, "verilog", FEW[engine])
+    results: list[Result] = []
+    answer = verify(built, found.images, found.labels, engine, options.progress, results.append)
+    predicted = joined(results)
+    if options.predictions:
+        images.write_predictions(options.predictions, found, predicted)
+    if found.labels is None:
+        answer["classes"] = predicted.classes.tolist()
+        answer["shown"] = images.names_text(found, predicted.classes)
     # The host's speed is no property of the build.
-    lasting = {k: v for k, v in answer.items() if k != "sim_clocks_per_second"}
+    fleeting = ("sim_clocks_per_second", "classes", "shown")
+    lasting = {k: v for k, v in answer.items() if k not in fleeting}
     keep_measurement(built, f"sim_{engine}", lasting)
     return built, answer
 
@@ -326,7 +340,9 @@ def sim(options: argparse.Namespace) -> Answer:
     from sterna.sim.verify import verify_text
 
     _, answer = _verified(options, options.engine)
-    return answer, verify_text(answer), 1 if answer["mismatches"] else 0
+    shown = answer.pop("shown", "")
+    text = f"{shown}\n{verify_text(answer)}" if shown else verify_text(answer)
+    return answer, text, 1 if answer["mismatches"] else 0
 
 
 def compare(options: argparse.Namespace) -> Answer:
@@ -402,6 +418,10 @@ def demo(options: argparse.Namespace) -> Answer:
         data=None,
         patchable=None,
         images=None,
+        file=None,
+        size=None,
+        split=None,
+        predictions=None,
     )
     built, answer = _verified(options, "batch")
     text = f"{table(full(built) | {'measured': {}})}\n{verify_text(answer)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sterna.images as images
 from sterna.arguments import count, time_step, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.packages import packages
@@ -13,7 +14,7 @@ from sterna.golden.packages import packages
 if TYPE_CHECKING:
     from sterna.front.check import Check
     from sterna.front.imported import Imported
-    from sterna.train.data.datasets import ImageSet
+    from sterna.train.data.sets import DataSet
 
 __all__ = ["add_parsers", "import"]  # noqa: F822  # pyright: ignore
 
@@ -45,6 +46,7 @@ def add_parsers(
         help="images to run it on, check and calibrate with (a .nir file with ternary weights needs"
         " none)",
     )
+    images.add_size(sub)
     sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
     sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
     sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
@@ -97,11 +99,11 @@ def _model(options: argparse.Namespace) -> Answer:
 
         from sterna.front.pytorch.model import from_torch
         from sterna.front.pytorch.model_file import load_state, make_model
-        from sterna.train.data import datasets
         from sterna.train.module.frames import pick
 
-    images = datasets.load(options.data)
-    first = images.train[0]
+    parts = _data(options)
+    assert parts is not None
+    first = parts.train[0]
     coding = options.input or ("frames" if first.ndim == 5 else "direct")
     mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
     model = make_model(options.source)
@@ -121,10 +123,24 @@ def _model(options: argparse.Namespace) -> Answer:
         approximate=options.approximate,
     )
     _say(found.report.table())
-    check = found.check(images.validation, images=options.check)
+    check = found.check(parts.validation, images=options.check)
     _say(f"\n{check.table()}")
     name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
-    return _kept(options, found, name, images, check)
+    return _kept(options, found, name, parts, check)
+
+
+def _data(options: argparse.Namespace) -> "DataSet | None":
+    """The images that are asked for, None where none are."""
+    from sterna.train.data import datasets
+    from sterna.train.data.sets import Wanted
+
+    if not options.data:
+        return None
+    data = images.data_name(options, None)
+    parts = datasets.load(data, None, Wanted(steps=options.steps))
+    for note in parts.notes:
+        _say(f"{data}: {note}")
+    return parts
 
 
 def _graph(options: argparse.Namespace) -> Answer:
@@ -137,11 +153,10 @@ def _graph(options: argparse.Namespace) -> Answer:
             raise UsageError(f"import: a {NIR} file does not say {why}; give --{word}")
     with packages():
         from sterna.front.nir import from_nir
-        from sterna.train.data import datasets
         from sterna.train.module.frames import check_fits
 
-    images = datasets.load(options.data) if options.data else None
-    recorded = images is None or images.train[0].ndim == 5
+    parts = _data(options)
+    recorded = parts is None or parts.train[0].ndim == 5
     found = from_nir(
         options.source,
         dt=options.dt,
@@ -152,29 +167,31 @@ def _graph(options: argparse.Namespace) -> Answer:
         std=_numbers("std", options.std),
     )
     _say(found.report.table())
-    if images is not None:
+    if parts is not None:
         way = f"choose another than {options.data} with --data"
-        check_fits(options.source, found.network.input, options.steps, images.train[0], way)
-    return _kept(options, found, Path(options.source).stem, images, None)
+        check_fits(options.source, found.network.input, options.steps, parts.train[0], way)
+    return _kept(options, found, Path(options.source).stem, parts, None)
 
 
 def _kept(
     options: argparse.Namespace,
     found: "Imported",
     name: str,
-    images: "ImageSet | None",
+    parts: "DataSet | None",
     check: "Check | None",
 ) -> Answer:
     """Calibrate where weights are real, write the folder, and say what it is worth."""
     from sterna.front.run_folder import save_import
     from sterna.gen.quantize.reference import float_classes
     from sterna.golden.names import legal_name
+    from sterna.golden.sources import moved
+    from sterna.train.data import datasets
     from sterna.train.module.frames import pick
 
     real = any(getattr(n, "kind", "") == "real" for n in found.network.nodes)
-    if real and images is not None:
+    if real and parts is not None:
         found = found.calibrate(
-            pick(images.train[0], slice(options.images)), kind=options.kind, images=options.images
+            pick(parts.train[0], slice(options.images)), kind=options.kind, images=options.images
         )
     elif real:
         raise UsageError(
@@ -182,13 +199,16 @@ def _kept(
             f"them {options.kind}"
         )
     name = legal_name(name)
-    out = save_import(options.output, found, name, options.data or "", check)
+    data = images.data_name(options, None)
+    kept = moved(data, ".", options.output) if data else ""
+    classes = parts.classes or datasets.class_names(data) if parts is not None else ()
+    out = save_import(options.output, found, name, kept, check, classes)
     answer: dict[str, Any] = {"run": str(out), "name": name}
     state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
     text = [f"{out}: {state}"]
-    if images is not None:
-        tested = pick(images.test[0], slice(ACCURACY))
-        right = float((float_classes(found.network, tested) == images.test[1][:ACCURACY]).mean())
+    if parts is not None:
+        tested = pick(parts.test[0], slice(ACCURACY))
+        right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
         number = tested.shape[1 if tested.ndim == 5 else 0]
         answer |= {"accuracy": right, "images": number}
         text[0] += f", accuracy {right:.2%} on {number} test images"
@@ -209,7 +229,7 @@ def _kept(
     if real:
         text.append(f"next: sterna train --from {out} -o {out}_tuned, then sterna quantize")
     else:
-        data = "" if images is not None else " --data DATA"
+        data = "" if parts is not None else " --data DATA"
         text.append(f"next: sterna quantize {out} -o build/{name}{data}")
     return answer, "\n".join(text), 0
 

@@ -3,8 +3,10 @@
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
+import sterna.images as images
 import sterna.streams as streams
 from sterna.arguments import count, file_name, megahertz, minutes, rate, seed, tolerance, whole
 from sterna.gen.device.family import FAMILIES, TARGETS
@@ -17,6 +19,7 @@ MODULES = (
     "sterna.boardsim_command",
     "sterna.search_command",
     "sterna.import_command",
+    "sterna.new_command",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -56,10 +59,6 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
-    def force(sub: argparse.ArgumentParser) -> None:
-        text = "also an import whose check failed: another network than its model"
-        sub.add_argument("--force", action="store_true", help=text)
-
     def staged(name: str, text: str) -> argparse.ArgumentParser:
         sub = command(name, text)
         sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
@@ -67,6 +66,28 @@ def parser() -> argparse.ArgumentParser:
         _folding(sub)
         return sub
 
+    _training(command)
+    _quantizing(command)
+    _design(staged)
+    _running(staged)
+    for module in MODULES:
+        importlib.import_module(module).add_parsers(command, staged)
+
+    module = "sterna.commands"
+    sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
+    sub.add_argument("-o", "--output", help="build folder (default build/digits)")
+    sub = command("doctor", "look for everything Sterna needs")
+    sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
+    for sub in commands.choices.values():
+        _check_names(sub)
+    return top
+
+
+_Command = Callable[[str, str], argparse.ArgumentParser]
+"""Makes the parser of a command, of its name and its help."""
+
+
+def _training(command: _Command) -> None:
     sub = command("train", "train a network by a recipe")
     sub.add_argument(
         "recipe", nargs="?", metavar="RECIPE", help="recipe file, or a folder that holds one"
@@ -83,11 +104,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of --from (default 3), and one more through the integers",
     )
-    force(sub)
+    _force(sub)
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
+    images.add_size(sub)
+    sub.add_argument("--curves", metavar="FILE.csv", help="write loss and accuracy of every epoch")
     sub.add_argument(
         "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
     )
@@ -97,10 +120,13 @@ def parser() -> argparse.ArgumentParser:
         help="keep the random weights and only measure the batch norms on some images",
     )
 
+
+def _quantizing(command: _Command) -> None:
     sub = command("quantize", "turn a trained float network into an integer network")
     sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
     sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
+    images.add_size(sub)
     sub.add_argument("--images", type=count, default=256, metavar="N", help="calibration images")
     sub.add_argument(
         "--leak-tolerance",
@@ -110,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         help="move leaks by up to this much to a factor 1 - 2**-k1 [- 2**-k2], which costs least "
         "(default: the nearest num/4096)",
     )
-    force(sub)
+    _force(sub)
     sub.add_argument(
         "--like",
         metavar="NETWORK",
@@ -118,6 +144,8 @@ def parser() -> argparse.ArgumentParser:
         "into a design made of it",
     )
 
+
+def _design(staged: _Command) -> None:
     sub = staged("fold", "choose the parallelism of every core: design.json and its estimates")
     sub.add_argument(
         "--luts",
@@ -140,8 +168,10 @@ def parser() -> argparse.ArgumentParser:
     staged("verilog", "write the Verilog, its file list, a bench with vectors, the register map")
     staged("build", "all of fold, pack and verilog")
 
+
+def _running(staged: _Command) -> None:
     sub = staged("sim", "run the Verilog on real images; compare every spike with golden")
-    _images(sub)
+    images.add_options(sub)
     sub.add_argument(
         "--engine",
         choices=("batch", "cocotb", "netlist"),
@@ -149,9 +179,9 @@ def parser() -> argparse.ArgumentParser:
         help="compiled batch model, cocotb bench, or the synthesised netlist",
     )
     sub = staged("eval", "run the golden model on real images: accuracy")
-    _images(sub)
+    images.add_options(sub)
     sub = staged("compare", "find the first difference between golden and the Verilog")
-    _images(sub)
+    images.add_options(sub)
 
     sub = staged("synth", "synthesise out of context and count resources")
     sub.add_argument(
@@ -162,17 +192,10 @@ def parser() -> argparse.ArgumentParser:
     staged("lint", "check the Verilog with every warning of Verilator on")
     staged("report", "everything known about a build: report.json, report.html, a table")
 
-    for module in MODULES:
-        importlib.import_module(module).add_parsers(command, staged)
 
-    module = "sterna.commands"
-    sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
-    sub.add_argument("-o", "--output", help="build folder (default build/digits)")
-    sub = command("doctor", "look for everything Sterna needs")
-    sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
-    for sub in commands.choices.values():
-        _check_names(sub)
-    return top
+def _force(sub: argparse.ArgumentParser) -> None:
+    text = "also an import whose check failed: another network than its model"
+    sub.add_argument("--force", action="store_true", help=text)
 
 
 def _check_names(sub: argparse.ArgumentParser) -> None:
@@ -205,8 +228,3 @@ def _folding(sub: argparse.ArgumentParser) -> None:
         default=None,
         help="size built-in weights for retrained ones too, which sterna patch puts in",
     )
-
-
-def _images(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--images", type=count, metavar="N", help="first N test images")
-    sub.add_argument("--data", help="data set (default: the example's)")

@@ -8,7 +8,8 @@ recipe : str, path, FloatNetwork or Imported
     A recipe file (or a folder with one); or a network whose weights are trained on as ternary or
     binary ones, real ones of an import being calibrated first.
 data : (images, labels), an image set, a name, or None
-    Of images without parts every tenth is kept for the test, and every tenth for validation. The
+    An `ImageSet` or a torch Dataset, too. Of images without parts a fifth of each class is kept for
+    the test and a tenth for validation, by the hash of their content. The
     name of a data set, or None for the recipe's own, go with a recipe.
 out : str or path
     Run folder.

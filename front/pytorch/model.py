@@ -9,7 +9,7 @@ from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.expression import one_step
 from sterna.front.imported import Imported
-from sterna.front.pytorch import arithmetic, layers, shapes, snntorch, spikingjelly
+from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
@@ -19,7 +19,7 @@ from sterna.golden.names import show
 
 __all__ = ["from_torch"]
 
-FILLED = (arithmetic, layers, shapes, snntorch, spikingjelly)  # importing fills registries
+FILLED = (arithmetic, layers, own, shapes, snntorch, spikingjelly)  # importing fills registries
 READOUTS = ("count", "membrane", "first_spike")
 
 
@@ -78,8 +78,7 @@ def from_torch(
     refusal = f"approximate {show(approximate)} must be True or False"
     approximate = values.flag(refusal, approximate, UsageError)
     runner = Runner(model, input, None if steps is None else steps_of(steps))
-    batch = values.plain(example)
-    batch = torch.as_tensor(values.array(f"example {show(example)}", batch))
+    batch = torch.as_tensor(values.array(f"example {show(example)}", example))
     shape = runner.shape(batch)
     batch = _two(batch, 1 if input == "frames" else 0)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()

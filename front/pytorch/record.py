@@ -195,7 +195,8 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
                     f"module '{path}': has step_mode 'm' and gets one step; give it a sequence "
                     "[T, B, ...], or set_step_mode(net, 's')"
                 )
-            _sequence(recorder, path, uses, source, out)
+            steps = getattr(m, "steps", None) if len(source.args) == 1 else None
+            _sequence(recorder, path, uses, source, out, steps or len(source.args))
             return
         if is_sequence:
             raise NetworkError(
@@ -229,13 +230,16 @@ def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:
             )
 
 
-def _sequence(recorder: Recorder, path: str, uses: list[Expr], source: Expr, out: Any) -> None:
-    """A neuron that computes all steps in one call: spikes [T, B, ...], a membrane of each step (a
-    list of them), or the last membrane [B, ...]."""
-    count, first = len(source.args), len(uses)
+def _sequence(
+    recorder: Recorder, path: str, uses: list[Expr], source: Expr, out: Any, count: int
+) -> None:
+    """A neuron that computes ``count`` steps in one call (of a sequence, or of one step that is the
+    same for all): spikes [T, B, ...], a membrane of each step (a list of them), or the last
+    membrane [B, ...]."""
+    first = len(uses)
 
     def cell(t: int, part: int) -> Expr:
-        read = source.args[t]
+        read = source.args[t if len(source.args) > 1 else 0]
         return Expr("cell", path, (read,), shape=read.shape, step=first + t, part=part)
 
     if isinstance(out, tuple | list):

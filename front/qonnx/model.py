@@ -9,6 +9,7 @@ from sterna.front.assemble import Output, assemble
 from sterna.front.check import Recorded
 from sterna.front.expression import Expr
 from sterna.front.imported import Imported
+from sterna.front.qonnx import quantizers
 from sterna.front.qonnx.constants import CONSTANT
 from sterna.front.qonnx.file import Graph, Node, graph_of
 from sterna.front.qonnx.nodes import ATTRIBUTES, NODES, Stream, Walk, refused
@@ -21,6 +22,8 @@ from sterna.golden.nodes import Input
 from sterna.golden.packages import packages
 
 __all__ = ["from_qonnx"]
+
+FILLED = (quantizers,)  # importing fills the registry
 
 
 def from_qonnx(

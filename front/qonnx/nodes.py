@@ -5,22 +5,19 @@ that never resets, at T = 1, is one such step.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sterna.front.cell import Cell
 from sterna.front.expression import Expr
-from sterna.front.qonnx.constants import is_bipolar, levels, number, rounding
+from sterna.front.qonnx.constants import number
 from sterna.front.qonnx.file import Node
 from sterna.golden.errors import NetworkError
 from sterna.golden.names import show
 
-__all__ = ["ATTRIBUTES", "NODES", "Steps", "Stream", "Walk"]
-
-MOST_STEPS = 3  # of a quantizer: two bits
-FINE = 8  # bits from which a quantizer of pixels, or of what leaves, is taken for the identity
+__all__ = ["ATTRIBUTES", "NODES", "Steps", "Stream", "Walk", "affine", "handles", "refused"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ NODES: dict[str, Handler] = {}
 ATTRIBUTES: dict[str, frozenset[str]] = {}
 
 
-def _node(kinds: str, attributes: str = "") -> Callable[[Handler], Handler]:
+def handles(kinds: str, attributes: str = "") -> Callable[[Handler], Handler]:
     def register(handler: Handler) -> Handler:
         for kind in kinds.split():
             NODES[kind] = handler
@@ -95,13 +92,13 @@ def _node(kinds: str, attributes: str = "") -> Callable[[Handler], Handler]:
 # ------------------------------------------------------------------------- weights and constants
 
 
-@_node("MatMul")
+@handles("MatMul")
 def _matmul(w: Walk, node: Node) -> Stream:
     read, weight = w.stream(node), np.asarray(w.array(node, 1), np.float64)
     return _linear(node, read, weight.T if weight.ndim == 2 else weight, None)
 
 
-@_node("Gemm", "alpha beta transA transB")
+@handles("Gemm", "alpha beta transA transB")
 def _gemm(w: Walk, node: Node) -> Stream:
     v = node.values
     if v.get("transA", 0) or v.get("alpha", 1.0) != 1 or v.get("beta", 1.0) != 1:
@@ -124,7 +121,7 @@ def _linear(node: Node, read: Stream, weight: np.ndarray, bias: np.ndarray | Non
     return Stream(Expr("linear", node.path, (read.expr,), values, (1, *shape)), shape)
 
 
-@_node("Conv", "auto_pad dilations group kernel_shape pads strides")
+@handles("Conv", "auto_pad dilations group kernel_shape pads strides")
 def _conv(w: Walk, node: Node) -> Stream:
     read, weight = w.stream(node), np.asarray(w.array(node, 1), np.float64)
     v, flat = node.values, weight.ndim == 3
@@ -183,7 +180,7 @@ def _window(node: Node, kernel: tuple[int, int], flat: bool) -> tuple[Any, Any, 
     return stride, dilation, edges
 
 
-@_node("BatchNormalization", "epsilon momentum spatial training_mode")
+@handles("BatchNormalization", "epsilon momentum spatial training_mode")
 def _norm(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
     if node.values.get("training_mode", 0):
@@ -198,7 +195,7 @@ def _norm(w: Walk, node: Node) -> Stream:
     return Stream(Expr("norm", node.path, (read.expr,), values, read.expr.shape), read.shape)
 
 
-@_node("Add Sub Mul Div")
+@handles("Add Sub Mul Div")
 def _constant(w: Walk, node: Node) -> Stream:
     first, second = (name in w.streams for name in node.inputs)
     if first and second:
@@ -220,7 +217,7 @@ def _constant(w: Walk, node: Node) -> Stream:
         if (row == 0).any():
             raise refused(node, "divides by zero")
         gain, offset = 1 / row, none
-    return _affine(node.path, read, gain, offset)
+    return affine(node.path, read, gain, offset)
 
 
 def _channels(node: Node, read: Stream, array: Any) -> np.ndarray:
@@ -236,7 +233,7 @@ def _channels(node: Node, read: Stream, array: Any) -> np.ndarray:
     return a.reshape(-1)
 
 
-def _affine(path: str, read: Stream, gain: np.ndarray, offset: np.ndarray) -> Stream:
+def affine(path: str, read: Stream, gain: np.ndarray, offset: np.ndarray) -> Stream:
     narrow = lambda a: float(a[0]) if (a == a[0]).all() else a  # noqa: E731
     values = {"gain": narrow(gain), "offset": narrow(offset)}
     return Stream(Expr("affine", path, (read.expr,), values, read.expr.shape), read.shape)
@@ -253,7 +250,7 @@ def _joined(w: Walk, node: Node) -> Stream:
 # ---------------------------------------------------------------------------------------- shapes
 
 
-@_node("MaxPool AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads"
+@handles("MaxPool AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads"
        " storage_order strides")  # fmt: skip
 def _pool(w: Walk, node: Node) -> Stream:
     read, v = w.stream(node), node.values
@@ -269,7 +266,7 @@ def _pool(w: Walk, node: Node) -> Stream:
     return _pooled(node, read, op, (kernel[0], kernel[1]), stride, (pads[0][0], pads[1][0]))
 
 
-@_node("GlobalAveragePool")
+@handles("GlobalAveragePool")
 def _global(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
     kernel = _map(read.shape)[1:]
@@ -291,7 +288,7 @@ def _pooled(
     return Stream(Expr("pool", node.path, (read.expr,), values, (1, *shape)), shape)
 
 
-@_node("Reshape Flatten", "axis allowzero")
+@handles("Reshape Flatten", "axis allowzero")
 def _flatten(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
     whole = int(np.prod(read.shape))
@@ -308,7 +305,7 @@ def _flatten(w: Walk, node: Node) -> Stream:
     return Stream(Expr("flatten", node.path, (read.expr,), {}, (1, whole)), (whole,))
 
 
-@_node("Squeeze", "axes")
+@handles("Squeeze", "axes")
 def _squeeze(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
     if any(n != 1 for n in read.shape[1:]):
@@ -317,12 +314,12 @@ def _squeeze(w: Walk, node: Node) -> Stream:
     return Stream(Expr("flatten", node.path, (read.expr,), {}, (1, *shape)), shape)
 
 
-@_node("Identity Dropout Cast", "seed to ratio saturate")
+@handles("Identity Dropout Cast", "seed to ratio saturate")
 def _same(w: Walk, node: Node) -> Stream:
     return w.stream(node)
 
 
-@_node("TopK Softmax LogSoftmax ArgMax", "axis largest sorted keepdims select_last_index")
+@handles("TopK Softmax LogSoftmax ArgMax", "axis largest sorted keepdims select_last_index")
 def _order(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
     if node.values.get("largest", 1) != 1 or node.values.get("select_last_index", 0):
@@ -330,129 +327,3 @@ def _order(w: Walk, node: Node) -> Stream:
     if node.kind == "TopK" and number(node, "k", w.array(node, 1)) != 1:
         raise refused(node, "of several classes is not built; leave it out")
     return Stream(Expr("order", node.path, (read.expr,), {}, read.expr.shape), read.shape)
-
-
-# ------------------------------------------------------------------------------------ quantizers
-
-
-@_node("BipolarQuant")
-def _bipolar(w: Walk, node: Node) -> Stream:
-    read, scale = w.stream(node), _scale(node, w.array(node, 1))
-    return _fired(w, node, read, [(0.0, False)], -scale, 2 * scale)
-
-
-@_node("Quant IntQuant", "signed narrow rounding_mode")
-def _quant(w: Walk, node: Node) -> Stream:
-    read, scale = w.stream(node), _scale(node, w.array(node, 1))
-    zero, bits = number(node, "zero_point", w.array(node, 2)), w.array(node, 3)
-    if is_bipolar(node, bits):
-        if zero:
-            raise refused(node, f"a signed bit with zero point {zero:g} is not built; use 0")
-        return _fired(w, node, read, [(0.0, False)], -scale, 2 * scale)
-    low, high = levels(node, bits)
-    count = high - low
-    if count > MOST_STEPS:
-        if number(node, "bit_width", bits) >= FINE:
-            known = _numbers(w, read.expr)
-            if known is None or not _kept(node, known, scale, zero, (low, high)):
-                w.approximated[node.path] = (
-                    f"a quantizer of {count + 1} levels is left out: what it rounds is at most "
-                    f"{scale / 2:g}"
-                )
-            return read
-        raise refused(
-            node,
-            f"{count + 1} levels are not built; train it with at most {MOST_STEPS + 1} (two bits)",
-        )
-    ends = [_reached(node, low + k) for k in range(1, count + 1)]
-    thresholds = [((at - zero) * scale, strict) for at, strict in ends]
-    return _fired(w, node, read, thresholds, (low - zero) * scale, scale)
-
-
-def _numbers(w: Walk, expr: Expr) -> np.ndarray | None:
-    """Every number that pixels are behind constants; None of anything else."""
-    if expr.kind == "input":
-        return w.pixels
-    if (
-        expr.kind == "affine"
-        and np.ndim(expr.values["gain"]) == np.ndim(expr.values["offset"]) == 0
-    ):
-        known = _numbers(w, expr.args[0])
-        return None if known is None else known * expr.values["gain"] + expr.values["offset"]
-    return None
-
-
-def _kept(node: Node, known: np.ndarray, scale: float, zero: float, span: tuple[int, int]) -> bool:
-    """Whether a quantizer changes none of these numbers."""
-    whole = known / scale + zero
-    return bool((rounding(node)(np.clip(whole, *span)) == whole).all())
-
-
-def _scale(node: Node, value: Any) -> float:
-    scale = number(node, "scale", value)
-    if scale <= 0:
-        raise refused(node, f"scale {scale:g} is not above 0")
-    return scale
-
-
-def _reached(node: Node, level: int) -> tuple[float, bool]:
-    """(x, whether above it): where rounding gives ``level`` or more."""
-    how = rounding(node)
-    for at in (level - 1.0, level - 0.5, float(level)):
-        if how(np.float64(at)) >= level:
-            return at, False
-        if how(np.nextafter(np.float64(at), np.inf)) >= level:
-            return at, True
-    raise AssertionError(level)
-
-
-@_node("MultiThreshold", "out_dtype out_scale out_bias data_layout")
-def _multi_threshold(w: Walk, node: Node) -> Stream:
-    read, table = w.stream(node), np.asarray(w.array(node, 1), np.float64)
-    v, scale = node.values, _scale(node, node.values.get("out_scale", 1.0))
-    if table.ndim != 2 or len(table) not in (1, read.shape[0]):
-        raise refused(node, f"thresholds of shape {table.shape} on {read.shape[0]} channels")
-    if str(v.get("data_layout", "") or "NCHW") not in ("NCHW", "NC"):
-        raise refused(node, f"data_layout {show(v['data_layout'])} is not built; only NCHW and NC")
-    if not 1 <= table.shape[1] <= MOST_STEPS:
-        raise refused(node, f"{table.shape[1]} thresholds are not built; at most {MOST_STEPS}")
-    rows = np.sort(table, 1)  # it counts those that are reached, in any order
-    thresholds = [(_narrow(rows[:, k]), False) for k in range(rows.shape[1])]
-    return _fired(w, node, read, thresholds, float(v.get("out_bias", 0.0)), scale)
-
-
-def _narrow(a: np.ndarray) -> Any:
-    return float(a[0]) if (a == a[0]).all() else a
-
-
-def _fired(
-    w: Walk, node: Node, read: Stream, thresholds: list[tuple[Any, bool]], low: float, size: float
-) -> Stream:
-    """low + size * (the number of thresholds that are reached), a neuron each."""
-    many = len(thresholds) > 1
-    paths = tuple(f"{node.path}.{k}" if many else node.path for k in range(len(thresholds)))
-    note = f"{len(thresholds)} neurons, added; each computes its layer again" if many else ""
-    total: Expr | None = None
-    for k, (path, (threshold, strict)) in enumerate(zip(paths, thresholds, strict=True)):
-        notes = (note,) if note else ()
-        cell = Cell(threshold=threshold, strict=strict, reset="none", notes=notes)
-        w.cells[path] = (cell, _again(read.expr) if k else read.expr)
-        spikes = Expr("cell", path, (read.expr,), shape=read.expr.shape)
-        total = spikes if total is None else _more(node, total, spikes)
-    assert total is not None
-    w.steps.append(Steps(node.outputs[0], low, size, paths))
-    fired = Stream(total, read.shape)
-    return _affine(node.path, fired, np.array([size]), np.array([low]))
-
-
-def _again(sums: Expr) -> Expr:
-    """The same sums from layers of their own: a core has one neuron."""
-    if sums.kind in ("conv", "linear"):
-        return replace(sums)
-    if sums.kind in ("cell", "input"):
-        return sums
-    return replace(sums, args=tuple(map(_again, sums.args)))
-
-
-def _more(node: Node, total: Expr, spikes: Expr) -> Expr:
-    return Expr("add", f"{node.path}.add", (total, spikes), {}, spikes.shape)

@@ -17,12 +17,12 @@ from typing import Any
 from sterna.gen.design.design import Design
 from sterna.gen.tools.trust import is_sealed, seal
 from sterna.golden import files
+from sterna.golden.classes import read_classes
 from sterna.golden.disk import (
     canonical_json,
     decode,
     hash_file,
     parse_json,
-    parse_toml,
     read_bytes,
     sha256,
     write_atomic,
@@ -31,6 +31,7 @@ from sterna.golden.errors import FileError
 from sterna.golden.locks import held
 from sterna.golden.names import module_name
 from sterna.golden.network import Network
+from sterna.golden.sources import data_of_folder
 
 __all__ = ["BOARD", "Build", "LIMIT", "PLACED", "RECORD", "STAGE_NAMES", "is_inside"]
 
@@ -41,7 +42,6 @@ BOARD = "board"
 PLACED = "placed_record.json"
 LIMIT = 1 << 28
 MADE_LIMIT = 1 << 32  # Verilog with the contents of all memories
-RECIPE_LIMIT = 1 << 20
 _KEYS = {"reads": dict, "options": dict, "writes": dict, "generator": str, "seal": str}
 
 
@@ -93,15 +93,17 @@ class Build:
 
     @property
     def data(self) -> str | None:
-        """Name of the data set the network was made for, where a recipe says so."""
+        """Name of the data set the network was made for, where a recipe says so; its path is one
+        from where the program runs."""
         for folder in (self.folder, self.example):
             if folder is not None and (folder / "recipe.toml").is_file():
-                path = folder / "recipe.toml"
-                found = parse_toml(read_bytes(path, RECIPE_LIMIT), path, "repair it").get("data")
-                if found is not None and not isinstance(found, str):
-                    raise FileError(f"{path}: data {found!r} is not a text; repair it")
-                return found
+                return data_of_folder(folder)
         return None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the network's classes, () where they are known by number only."""
+        return read_classes(self.folder, self.network.shape[self.network.readout.name][0])
 
     # --- the record ---------------------------------------------------------------------------
 

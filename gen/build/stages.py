@@ -21,6 +21,7 @@ from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
 from sterna.golden import files, values
+from sterna.golden.classes import CLASSES
 from sterna.golden.disk import (
     hash_file,
     read_bytes,
@@ -30,6 +31,7 @@ from sterna.golden.disk import (
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.locks import reading
 from sterna.golden.names import module_name, show
+from sterna.golden.sources import rebased
 
 __all__ = ["Build", "Options", "ensure", "open_build"]
 
@@ -105,7 +107,8 @@ def _left(example: Path | None) -> Path | None:
 
 def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
     target = build.folder
-    sources = {name: name for name in ("network.safetensors", "network.json", "recipe.toml")}
+    plain = ("network.safetensors", "network.json", "recipe.toml", CLASSES)
+    sources = {name: name for name in plain}
     foldings = [f"folding.{variant}.json" for variant in variants]
     sources["folding.json"] = next((n for n in foldings if (folder / n).is_file()), "folding.json")
     with reading(folder):  # its network is two files
@@ -114,6 +117,8 @@ def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
             for name, original in sources.items()
             if (folder / original).is_file()
         }
+    if "recipe.toml" in found:
+        found["recipe.toml"] = rebased(found["recipe.toml"], folder, target)
     for name in sources:
         if name not in found:
             build.remove(name)

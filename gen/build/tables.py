@@ -17,6 +17,34 @@ def _engine(row: Mapping[str, Any]) -> str:
 
 def table(answer: Mapping[str, Any]) -> str:
     """The report for people."""
+    title = (
+        f"{answer['network']}: T = {answer['steps']}, {answer['weights']} weights, "
+        f"{answer['lanes']} lanes, family {answer['family']}"
+    )
+    rate = (
+        f"{answer['clocks_per_image']} clocks an image ({answer['bottleneck']}): "
+        f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
+    )
+    lines = [title, rows_text(*_layer_cells(answer)), rate]
+    lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
+    if answer["buffers"]:
+        lines.append(rows_text(*_buffer_cells(answer)))
+    if answer["estimate"] is not None:
+        lines.append(f"estimate for {answer['family']}: {cost_text(answer['estimate'])}")
+    if answer["solver"] is not None:
+        lines += solver_lines(answer["solver"])
+    for name, values in answer["measured"].items():
+        shown = ", ".join(
+            f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
+        )
+        lines.append(f"{name}: {shown}")
+        if values.get("estimate"):
+            lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
+    return "\n".join(lines)
+
+
+def _layer_cells(answer: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Heads and rows of the table of cores."""
     heads = (
         "core",
         "output",
@@ -55,30 +83,7 @@ def table(answer: Mapping[str, Any]) -> str:
         rows.append(("control, AXI", *[""] * (len(heads) - 1 - len(ends)), *ends))
     if all(r["estimate"] is None for r in answer["layers"]):
         heads, rows = heads[:-3], [row[:-3] for row in rows]
-    title = (
-        f"{answer['network']}: T = {answer['steps']}, {answer['weights']} weights, "
-        f"{answer['lanes']} lanes, family {answer['family']}"
-    )
-    rate = (
-        f"{answer['clocks_per_image']} clocks an image ({answer['bottleneck']}): "
-        f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
-    )
-    lines = [title, rows_text(heads, rows), rate]
-    lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
-    if answer["buffers"]:
-        lines.append(rows_text(*_buffer_cells(answer)))
-    if answer["estimate"] is not None:
-        lines.append(f"estimate for {answer['family']}: {cost_text(answer['estimate'])}")
-    if answer["solver"] is not None:
-        lines += solver_lines(answer["solver"])
-    for name, values in answer["measured"].items():
-        shown = ", ".join(
-            f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
-        )
-        lines.append(f"{name}: {shown}")
-        if values.get("estimate"):
-            lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
-    return "\n".join(lines)
+    return heads, rows
 
 
 def _core_cost(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -50,7 +50,7 @@ class Folding:
     pe, simd, tp: outputs, inputs and planes at once. memory: of the weights, of `MEMORIES`.
     engine: of the dot product (`hw.dot.engines`). ram_style: storage demanded for the weights
     (`hw.memory.weight_memory`). banks: of neuron scans, which take visits in turns
-    (`hw.core.scan_banks`). reads: of the memory for a weight word (`hw.memory.word_assembler`).
+    (`hw.neuron.scan_banks`). reads: of the memory for a weight word (`hw.memory.word_assembler`).
     """
 
     pe: int

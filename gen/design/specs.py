@@ -28,9 +28,9 @@ from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.input_join import ShortcutSpec
-from sterna.hw.core.neuron import NeuronParams
 from sterna.hw.core.pool import PoolSpec
 from sterna.hw.dot.engines import ENGINES
+from sterna.hw.neuron.params import NeuronParams
 from sterna.hw.stream.edge import Edge
 
 __all__ = [

@@ -21,9 +21,9 @@ from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.input_join import ShortcutSpec
-from sterna.hw.core.neuron import NeuronScan
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.shape import STYLES
+from sterna.hw.neuron.scan import NeuronScan
 from sterna.hw.stream.edge import MAX_WIDTH
 from sterna.hw.top.network_top import CoreInstance
 

@@ -14,15 +14,15 @@ from sterna.hw.core.accumulate import REGISTER_TURNS, StepFeeder
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.lane_turns import LaneTurns
-from sterna.hw.core.neuron import NeuronScan
-from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import WORD_BITS
 from sterna.hw.memory.shape import Memories, MemoryShape
+from sterna.hw.neuron.lane_turns import LaneTurns
+from sterna.hw.neuron.scan import NeuronScan
+from sterna.hw.neuron.scan_banks import ScanBanks
 
 __all__ = ["ENGINE_COSTS", "buffer_part", "conv_parts", "walker_part"]
 

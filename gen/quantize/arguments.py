@@ -47,8 +47,9 @@ def check_arguments(
     if not 0 <= tolerance < 1:
         raise UsageError(refusal)
     if evaluate is not None:
-        pair = evaluate if isinstance(evaluate, tuple | list) else ()
-        if len(pair) != 2:
+        two = isinstance(evaluate, tuple | list) and len(evaluate) == 2  # whatever the second is
+        pair = tuple(evaluate) if two else images_of(evaluate)
+        if pair[1] is None:
             raise UsageError(f"quantize: evaluate {show(evaluate)} must be (images, labels)")
         images = raw_images(network.input, pair[0], network.steps)
         evaluate = images, labels_of(network, pair[1], images.shape[batch_axis(network)])

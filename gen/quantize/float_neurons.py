@@ -6,7 +6,7 @@ say of it (``train.module.settings``). numpy only: no torch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,9 +41,9 @@ class FloatNeurons(_Reader):
     """Base of the kinds with neurons; the same steps as ``golden.rule.NeuronRule``, of its fields
     of these names, without rounding.
 
-    ``threshold``, ``reset_by``, ``v_init`` are a number or (C,), ``bias`` also (T, C); ``leak`` and
-    ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1). ``strict`` fires at v
-    > threshold instead of >=. Fields that came later are keyword-only.
+    ``threshold``, ``reset_by``, ``v_init``, ``floor`` are a number or (C,), ``bias`` also (T, C);
+    ``leak`` and ``synapse`` are factors (leak 1 = none; synapse None = none, 'ramp' = 1).
+    ``strict`` fires at v > threshold instead of >=. Fields that came later are keyword-only.
     """
 
     threshold: Any = 1.0
@@ -54,6 +54,7 @@ class FloatNeurons(_Reader):
     v_init: Any = 0.0
     leak: float = 1.0
     synapse: float | str | None = None
+    floor: Any = field(default=None, kw_only=True)
 
     def _converted(self) -> dict[str, Any]:
         refusal = f"node '{self.name}': strict {show(self.strict)} must be True or False"
@@ -91,7 +92,7 @@ class FloatNeurons(_Reader):
             if value in kind.words:
                 return str(value)
         elif (found := values.real(value)) is not None:
-            return found
+            return self.ordinary(what, found)
         elif np.ndim(a := self._array(what, value)) and a.size:
             if np.all(a == a.flat[0]):
                 return float(a.flat[0])

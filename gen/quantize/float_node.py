@@ -21,6 +21,10 @@ from sterna.golden.nodes.node import Shape
 __all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 
 
+LARGEST, SMALLEST = 2.0**127, 2.0**-126
+"""Of float32's numbers: of any, and of those that others are divided by."""
+
+
 @dataclass(frozen=True, eq=False)
 class BatchNorm:
     """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,), or a number for all.
@@ -95,7 +99,7 @@ class FloatNode(ABC):
         if value is None:
             return None
         if isinstance(value, int | float) and (found := values.real(value)) is not None:
-            return found
+            return self.ordinary(what, found)
         a = self._array(what, value)
         if a.shape == (channels,) or (steps is not None and a.shape == (steps, channels)):
             return a
@@ -132,7 +136,7 @@ class FloatNode(ABC):
         refusal = (
             f"node '{self.name}': norm.eps {show(norm.eps)} must be a real number of at least 0"
         )
-        parts["eps"] = values.number(refusal, norm.eps)
+        parts["eps"] = self.ordinary("norm.eps", values.number(refusal, norm.eps))
         if parts["eps"] < 0:
             raise NetworkError(refusal)
         if np.any(parts["var"] < 0):
@@ -150,14 +154,25 @@ class FloatNode(ABC):
         with np.errstate(over="ignore"):
             a = a.astype(kind.newbyteorder("="), copy=False)
         a = np.ascontiguousarray(a) if a.ndim else a
-        if not np.isfinite(a).all():  # a long double beyond the range of a double
-            raise NetworkError(f"node '{self.name}': {what} is beyond the range of float64")
+        if a.size:
+            self.ordinary(what, float(np.abs(a).max()))
         return a
 
     def _positive(self, what: str) -> float:
         value = getattr(self, what)
         refusal = f"node '{self.name}': {what} {show(value)} must be a positive real number"
-        return values.number(refusal, value, positive=True)
+        found = values.number(refusal, value, positive=True)
+        return self.ordinary(what, found, positive=True)
+
+    def ordinary(self, what: str, value: float, positive: bool = False) -> float:
+        """A number, unless float32 has no room for it: what some of them multiply to then fits
+        float64. ``positive``: it divides others, so it cannot be next to nothing either."""
+        if abs(value) <= LARGEST and (value >= SMALLEST or not positive):
+            return value
+        raise NetworkError(
+            f"node '{self.name}': {what} {value:g} is beyond the range of float32; give numbers of "
+            "ordinary size"
+        )
 
     def _choice(self, field: str, what: str, words: Iterable[str]) -> str:
         value = getattr(self, field)

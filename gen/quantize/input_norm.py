@@ -50,7 +50,7 @@ def _std(node: FloatInput) -> float:
     if not values.size or not 0 < values[0] < np.inf:
         given = values[0] if values.size else node.std
         raise NetworkError(f"node '{node.name}': std {given} is not positive; {WAY_OUT}")
-    return float(values[0])
+    return node.ordinary("std", float(values[0]), positive=True)
 
 
 def _mean(node: FloatInput) -> np.ndarray:

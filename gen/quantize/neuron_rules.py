@@ -24,6 +24,7 @@ __all__ = [
     "Unit",
     "approximated",
     "decay_of",
+    "decays_of",
     "nearest_decay",
     "nearest_simple",
     "fold_rule",
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 SAME = 1e-9  # how near two factors are one
-NEARBY = 0.05  # a leak that is moved by more is another network
 FACTORS = {name: kind for name, kind in PARAMETERS.items() if isinstance(kind, Factor)}
 CHOSEN = {name for name, kind in PARAMETERS.items() if isinstance(kind, Word | Whole)}
 
@@ -130,7 +130,7 @@ def fold_rule(
         _check_bits(node, what, a, "its channel's gain is almost zero: set that gain to 0")
     made: dict[str, Any] = {
         **{k: a for k, a in levels.items() if LEVELS[k].otherwise != "zero" or np.any(a)},
-        **{what: _decay(node, what, kind, tolerance) for what, kind in FACTORS.items()},
+        **decays_of(node, tolerance),
         "fraction_bits": fraction,
         "shifts": unit.shifts,
         "coef": unit.coef,
@@ -154,12 +154,14 @@ def fold_rule(
     return replace(free, threshold=threshold, reset_by=step_back, **same), int(silent.sum())
 
 
-def _decay(node: FloatNeurons, what: str, kind: Factor, tolerance: float) -> Decay | str | None:
-    """The rule's of a factor of the node."""
-    real = kind.real(getattr(node, what))
-    if real == kind.absent:
-        return None
-    return decay_of(node.name, what, real, tolerance) or (UNDAMPED if kind.words else None)
+def decays_of(node: FloatNeurons, tolerance: float) -> dict[str, Decay | str | None]:
+    """The rule's factors of those of the node; NetworkError where one is outside of 0 .. 1."""
+    out: dict[str, Decay | str | None] = {}
+    for what, kind in FACTORS.items():
+        real = kind.real(getattr(node, what))
+        near = decay_of(node.name, what, real, tolerance) if real != kind.absent else None
+        out[what] = near or (UNDAMPED if kind.words and real != kind.absent else None)
+    return out
 
 
 def whole_threshold(node: FloatNeurons, c: InUnits, fraction: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.neuron_rules import (
     Unit,
     approximated,
+    decays_of,
     fold_rule,
     is_lossless,
     pattern_rule,
@@ -130,7 +131,7 @@ def quantize(
     ----------
     network : FloatNetwork, or what has one: Imported, Run
     calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
-        Images as ``sterna.run`` takes them, also (images, labels) or an image set; the first 256
+        Images as ``sterna.run`` takes them, also (images, labels) or an `ImageSet`; the first 256
         are used.
     name : str
         Of the integer network.
@@ -138,7 +139,7 @@ def quantize(
         F by neuron name, where training already chose it; else 0 where that is lossless and the
         smallest of 2 .. 16 that fits 32 bits and whose ``mismatch`` is <= 1e-3 (of a count readout
         also that of its spikes).
-    evaluate : (images, labels), optional
+    evaluate : (images, labels) or ImageSet, optional
         To report the accuracy of both networks on.
     leak_tolerance : float
         How far a leak may be moved to the nearest 1 - 2**-k1 [- 2**-k2], which costs least; else
@@ -304,6 +305,7 @@ class _Layer:
         tolerance: float,
     ) -> None:
         self.node, self.unit, self.tolerance = node, unit, tolerance
+        decays_of(node, tolerance)  # refused before anything grows without bounds
         self.steps = network.steps
         self.real, v = reference(network, node, streams, unit.size)
         self.spikes = self.real

@@ -47,6 +47,7 @@ __all__ = [
     "worth_of",
 ]
 
+MOST_WORTH = 1e200  # what float64 can still be multiplied and divided by
 CHUNK = 32  # images whose windows are gathered at a time
 
 
@@ -124,15 +125,23 @@ class Worth:
 
 def worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
     """The ``Worth`` of a neuron's inputs, behind its own batch norm. NetworkError without inputs
-    that are weighted, or where numbers multiply to more than float64 holds."""
+    that are weighted, or where numbers multiply to more, or to less, than can be computed with."""
     with np.errstate(over="ignore", invalid="ignore"):
         worth = _worth_of(network, node)
     for a in (*worth.weighted.values(), *worth.spikes.values(), worth.offset):
-        if not np.isfinite(a).all():
+        size = np.abs(a)
+        if not np.all(size <= MOST_WORTH):
             raise NetworkError(
-                f"node '{node.name}': weights, scales and batch norms in front of it multiply to "
-                "more than float64 holds; give numbers of ordinary size"
+                f"node '{node.name}': weights, scales and batch norms in front of it make "
+                f"{size.max():.3g} of one unit; give numbers of ordinary size"
             )
+    channel = int(np.argmin(worth.size))
+    if worth.size[channel] * MOST_WORTH < 1:
+        raise NetworkError(
+            f"node '{node.name}': weights, scales and batch norms in front of it make "
+            f"{worth.size[channel]:.3g} of one unit of channel {channel}; set a gain that is "
+            "almost zero to 0"
+        )
     return worth
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "tie_width",
 ]
 
+MOST_UNITS = 1e300  # times steps and 2**F it is a float64
 TIE = 1e-6  # of the larger side of a comparison: some roundings of float32
 MOST_TIE = 1e-3  # of a unit: no sum of integers is mistaken for its neighbour
 
@@ -103,23 +104,23 @@ def levels_of(node: FloatNeurons) -> dict[str, Any]:
 
 def in_units(node: FloatNeurons, size: np.ndarray, offset: np.ndarray, steps: int) -> InUnits:
     """``node`` in units of ``size`` (O,), > 0, with the layer's real input ``offset`` (O,)."""
-    with np.errstate(over="ignore"):
-        per = 1.0 / size
 
-    def units(value: Any) -> np.ndarray:
+    def units(what: str, value: Any) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
-            found = np.broadcast_to(np.asarray(value, np.float64), size.shape) * per
-        if not np.isfinite(found).all():
+            found = (np.zeros_like(size) + value) * per
+        if not np.all(np.abs(found) <= MOST_UNITS):
             raise NetworkError(
-                f"node '{node.name}': {value!r} is more units of its weighted sum than float64 "
-                "holds; give a number of ordinary size"
+                f"node '{node.name}': {what} is {np.abs(found).max():.3g} units of its weighted "
+                "sum, more than float64 can be computed with; give numbers of ordinary size"
             )
         return found
 
+    with np.errstate(over="ignore"):
+        per = 1.0 / size
     own = 0.0 if node.bias is None else np.asarray(node.bias, np.float64)
-    levels = {name: units(value) for name, value in levels_of(node).items()}
-    bias, start, real = (offset + own) * per, levels["v_init"], levels["threshold"]
-    none = np.zeros_like(start)
+    levels = {name: units(name, value) for name, value in levels_of(node).items()}
+    bias = units("what is added at every step (biases, batch norms)", offset + own)
+    start, real, none = levels["v_init"], levels["threshold"], np.zeros_like(size)
     largest = np.abs(real)
     if bias_in_start(node):
         total = bias.sum(0) if bias.ndim == 2 else bias * steps

@@ -19,8 +19,8 @@ Shape = tuple[int, int, int]
 
 class Made(NamedTuple):
     """What a node makes: its map (C, H, W); the largest value of a stream (None: sums and logits
-    have none); whether it is weighted sums; whether no neuron of it fires twice; whether it is a
-    pool of sums."""
+    have none); whether it is weighted sums; whether it passes on, in some of its channels, spikes
+    of neurons that fire once; whether it is a pool of sums."""
 
     shape: Shape
     maximum: int | None = None

@@ -150,9 +150,10 @@ class Pool(StreamNode):
         if self.mode in ("or", "max") and given[0].once:
             raise NetworkError(
                 f"node '{self.name}': pool '{self.mode}' behind reset 'once' lets several spikes "
-                "through; use 'first'"
+                "through; use 'first' for them"
             )
-        return Made(shape, maximum * kh * kw if self.mode == "sum" else maximum)
+        once = self.mode == "first" and given[0].once
+        return Made(shape, maximum * kh * kw if self.mode == "sum" else maximum, once=once)
 
     def _check_sums(self, given: Made) -> None:
         if self.mode in ("or", "first"):
@@ -262,7 +263,9 @@ class Merge(StreamNode):
             maxima.append(maximum << shift)
         channels = sum(g.shape[0] for g in given) if self.mode == "concat" else first[0]
         most = {"add": sum(maxima), "concat": max(maxima)}.get(self.mode, 1)
-        return Made((channels, *first[1:]), most)
+        # Behind 'add' and 'or' a place has the spikes of several neurons.
+        parts = {"concat": given, "and": given, "andnot": given[:1]}.get(self.mode, ())
+        return Made((channels, *first[1:]), most, once=any(g.once for g in parts))
 
     def compute(self, xp: Any, inputs: Sequence[Any]) -> Any:
         scaled = [a << s if s else a for a, s in zip(inputs, self.shifts, strict=True)]

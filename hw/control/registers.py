@@ -65,21 +65,29 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
     says whether memories can be written at run time: without it the chain's registers do not exist
     (their addresses answer SLVERR) and weights_id is constant.
     """
-    identity = Access.WRITE if ram else Access.READ
-    reads, writes, clears, acts = Access.READ, Access.WRITE, Access.CLEAR, Access.PULSE
-    status = [
-        Field("idle", 0, 1, reads, "no image is in flight, and one can start"),
-        Field("held", 1, 1, reads, "no image is started"),
-        Field("tlast_early", 2, 1, clears, "a packet ended before its image was complete"),
-        Field("tlast_late", 3, 1, clears, "a packet went on after its image was complete"),
+    if STALLS_AT + 4 * len(cores) > 1 << ADDRESS_BITS or len(set(cores)) != len(cores):
+        raise DesignError(
+            f"the {len(cores)} cores need distinct names and at most "
+            f"{((1 << ADDRESS_BITS) - STALLS_AT) // 4} counters; name fewer cores"
+        )
+    stalls = [
+        _word(f"stall_{core}", Access.READ, f"clocks core {core} had to wait", STALLS_AT + 4 * k)
+        for k, core in enumerate(cores)
     ]
-    if ram:
-        status += [
-            Field("crc_busy", 8, 1, reads, "a CRC pass is under way"),
-            Field("crc_done", 9, 1, reads, "crc_result is that of the last pass started"),
-            Field("crc_error", 10, 1, reads, "the last pass met an address nobody answers"),
-        ]
-    registers = [
+    return (
+        *_identity(ram),
+        *_commands(ram),
+        *_measurements(),
+        *(_chain() if ram else ()),
+        *stalls,
+    )
+
+
+def _identity(ram: bool) -> list[Register]:
+    """What the design is."""
+    reads = Access.READ
+    identity = Access.WRITE if ram else reads
+    return [
         _word("id", reads, "the letters STRN, S in the low byte"),
         _word("version", reads, "version of this register map"),
         _word("structure_id_lo", reads, "structure_id, low 32 bits"),
@@ -95,6 +103,25 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
                 Field("regions", 16, 16, reads, "reloadable memories"),
             ),
         ),
+    ]
+
+
+def _commands(ram: bool) -> list[Register]:
+    """What it is to do, and how it stands."""
+    reads, writes, clears, acts = Access.READ, Access.WRITE, Access.CLEAR, Access.PULSE
+    status = [
+        Field("idle", 0, 1, reads, "no image is in flight, and one can start"),
+        Field("held", 1, 1, reads, "no image is started"),
+        Field("tlast_early", 2, 1, clears, "a packet ended before its image was complete"),
+        Field("tlast_late", 3, 1, clears, "a packet went on after its image was complete"),
+    ]
+    if ram:
+        status += [
+            Field("crc_busy", 8, 1, reads, "a CRC pass is under way"),
+            Field("crc_done", 9, 1, reads, "crc_result is that of the last pass started"),
+            Field("crc_error", 10, 1, reads, "the last pass met an address nobody answers"),
+        ]
+    return [
         Register(
             "control",
             ADDRESS["control"],
@@ -106,6 +133,12 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
         ),
         Register("status", ADDRESS["status"], "state and errors", tuple(status)),
         _word("repeat", writes, "repetitions of the last image still to be started"),
+    ]
+
+
+def _measurements() -> list[Register]:
+    reads = Access.READ
+    return [
         _word(
             "image_clocks",
             reads,
@@ -128,43 +161,35 @@ def register_map(cores: Sequence[str] = (), ram: bool = False) -> tuple[Register
                 Field("late", 16, 16, reads, "that went on too long and were cut"),
             ),
         ),
+        _word("rom_crc", reads, "CRC-32 (zlib) of the fixed memories' words, as in weights.sterna"),
     ]
-    registers.append(
-        _word("rom_crc", reads, "CRC-32 (zlib) of the fixed memories' words, as in weights.sterna")
-    )
-    if ram:
-        registers += [
-            Register(
-                "chain_address",
-                ADDRESS["chain_address"],
-                "where chain_data and the CRC pass read and write",
-                (
-                    Field("addr", 0, 20, writes, "32-bit word in the region; counts up by itself"),
-                    Field("region", 24, 8, writes, "memory"),
-                ),
+
+
+def _chain() -> list[Register]:
+    """Of memories that can be written."""
+    reads, writes = Access.READ, Access.WRITE
+    return [
+        Register(
+            "chain_address",
+            ADDRESS["chain_address"],
+            "where chain_data and the CRC pass read and write",
+            (
+                Field("addr", 0, 20, writes, "32-bit word in the region; counts up by itself"),
+                Field("region", 24, 8, writes, "memory"),
             ),
-            Register(
-                "chain_data",
-                ADDRESS["chain_data"],
-                "reads or writes the word at chain_address, which then counts up",
-                (Field("value", 0, 32, writes, "the word; never cached"),),
-                acts_on_read=True,
-            ),
-            _word(
-                "crc_words",
-                writes,
-                "a write starts a CRC-32 pass over so many words (21 bits) from chain_address on; "
-                "reads the words left",
-            ),
-            _word("crc_result", reads, "CRC-32 (zlib) of the words' little-endian bytes"),
-        ]
-    if STALLS_AT + 4 * len(cores) > 1 << ADDRESS_BITS or len(set(cores)) != len(cores):
-        raise DesignError(
-            f"the {len(cores)} cores need distinct names and at most "
-            f"{((1 << ADDRESS_BITS) - STALLS_AT) // 4} counters; name fewer cores"
-        )
-    registers += [
-        _word(f"stall_{core}", reads, f"clocks core {core} had to wait", STALLS_AT + 4 * k)
-        for k, core in enumerate(cores)
+        ),
+        Register(
+            "chain_data",
+            ADDRESS["chain_data"],
+            "reads or writes the word at chain_address, which then counts up",
+            (Field("value", 0, 32, writes, "the word; never cached"),),
+            acts_on_read=True,
+        ),
+        _word(
+            "crc_words",
+            writes,
+            "a write starts a CRC-32 pass over so many words (21 bits) from chain_address on; "
+            "reads the words left",
+        ),
+        _word("crc_result", reads, "CRC-32 (zlib) of the words' little-endian bytes"),
     ]
-    return tuple(registers)

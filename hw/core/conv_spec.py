@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import ClassVar
 
 from sterna.golden.errors import DesignError
-from sterna.hw.core.collector import DONE_LATENCY, BeatCollector, WordSerializer
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
@@ -18,13 +17,15 @@ from sterna.hw.core.input_join import (
     shortcut_visits,
     sum_visits,
 )
-from sterna.hw.core.lane_turns import LaneTurns, most_turns
 from sterna.hw.core.law import Delays, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
-from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.neuron.collector import DONE_LATENCY, BeatCollector, WordSerializer
+from sterna.hw.neuron.lane_turns import LaneTurns, most_turns
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
+from sterna.hw.neuron.scan_banks import ScanBanks
 from sterna.hw.stream.edge import Edge
 
 __all__ = ["ConvSpec"]
@@ -93,7 +94,7 @@ class ConvSpec:
 
     @property
     def banks(self) -> int:
-        """Of neuron scans, see `sterna.hw.core.scan_banks`."""
+        """Of neuron scans, see `sterna.hw.neuron.scan_banks`."""
         return self.front.banks
 
     @property

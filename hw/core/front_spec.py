@@ -37,8 +37,8 @@ class FrontSpec:
     channels: C/groups read for one output. split_channels: channels of a window word (rows and
     columns are the geometry's). z_width: signed bits of a weighted sum. shift: the neuron counts
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
-    needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans,
-    see `sterna.hw.core.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
+    needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans, see
+    `sterna.hw.neuron.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
     see `sterna.hw.memory.word_assembler`. pool: 'max' or 'sum' of the sums at the positions of the
     geometry's pool, empty where it has none; z_width is of what comes out."""
 

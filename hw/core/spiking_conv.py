@@ -4,17 +4,17 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.core.collector import BeatCollector, WordSerializer
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.front import Front
 from sterna.hw.core.input_join import ShortcutQueue, SumQueue, add_up
-from sterna.hw.core.lane_turns import LaneTurns
-from sterna.hw.core.neuron import NeuronScan
-from sterna.hw.core.scan_banks import ScanBanks
 from sterna.hw.memory.chain import Chain
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.neuron.collector import BeatCollector, WordSerializer
+from sterna.hw.neuron.lane_turns import LaneTurns
+from sterna.hw.neuron.scan import NeuronScan
+from sterna.hw.neuron.scan_banks import ScanBanks
 
 __all__ = ["SpikingConv", "front_name"]
 
@@ -38,9 +38,9 @@ class SpikingConv(wiring.Component):
     out ``ready``: the tables of all inputs are written.
 
     Where a visit has the clocks for it, its outputs go through fewer scans in turns
-    (``sterna.hw.core.lane_turns``); where it has too few, visits go to several banks of scans
-    (``sterna.hw.core.scan_banks``). Timing of the output: the spikes of a step reach the collector
-    ``spec.scan_clocks()`` behind the main front's ``start``; see ``sterna.hw.core.collector``.
+    (``sterna.hw.neuron.lane_turns``); where it has too few, visits go to several banks of scans
+    (``sterna.hw.neuron.scan_banks``). Timing: the spikes of a step reach the collector
+    ``spec.scan_clocks()`` behind the main front's ``start``; see ``sterna.hw.neuron.collector``.
     """
 
     i: stream.Interface

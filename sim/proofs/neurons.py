@@ -15,9 +15,10 @@ from amaranth.asserts import AnyConst
 from amaranth.hdl import Cat, Const, Elaboratable, Module, Mux, Signal, Value, signed
 
 from sterna.golden.bounds import RANK_BITS, rule_bounds
-from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
+from sterna.golden.rule import LEVELS, Decay, NeuronRule
 from sterna.hw.neuron.decay import decay_value
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 from sterna.sim.proofs.kit import Bench, Proof, mutant
 
 __all__ = ["PROOFS"]
@@ -75,7 +76,7 @@ def _decay(decays: list[Decay], bits: int = 12, function: Callable = decay_value
 
 def _params(case: _Case) -> NeuronParams:
     low = {name: np.array([span[0]]) for name, span in case.spans.items()}
-    low = {k: low[k] for k in ("threshold", "bias", "v_init", "reset_by") if k in low}
+    low = {k: low[k] for k in LEVELS if k in low}
     rule = NeuronRule(**{"threshold": np.array([1]), **low}, **case.rule)
     spans = {"bias": (0, 0), "v_init": (0, 0), "threshold": (1, 1), **case.spans}
     x = np.array([case.x[0]]), np.array([case.x[1]])
@@ -105,6 +106,7 @@ def _row(b: Bench, params: NeuronParams, p: dict[str, Value]) -> Value:
         "start": _decayed(params.rule.leak, p["v_init"]),
         "over": less(p["threshold"]),
         "back": less(p["reset_by"]),
+        "floor": p.get("floor"),
     }
     parts = []
     for name, bits in params.fields.items():
@@ -134,9 +136,14 @@ def _rule(b: Bench, params: NeuronParams, p: dict[str, Value], x: Value, first: 
         "once": u,
         "none": u,
     }[rule.reset]
+    after = _not_below(p, Mux(spike, after, u))
     with m.If(on):
-        m.d.sync += [i.eq(now), v.eq(Mux(spike, after, u)), fired.eq(spike | (fired & ~first))]
+        m.d.sync += [i.eq(now), v.eq(after), fired.eq(spike | (fired & ~first))]
     return u, spike
+
+
+def _not_below(p: dict[str, Value], v: Value) -> Value:
+    return Mux(v < p["floor"], p["floor"], v) if "floor" in p else v
 
 
 def _scan(case: _Case, component: type = NeuronScan) -> Bench:
@@ -169,7 +176,8 @@ def _scan(case: _Case, component: type = NeuronScan) -> Bench:
             out = (before & ~first) if rule.delay else spike
             meant: Value = Cat(dut.valid, last, out)
         else:
-            meant = Cat(dut.valid, last, _logit(b, case, dut.valid, first, step, u, spike))
+            v = _wide(_not_below(p, u)[:_WIDE].as_signed())
+            meant = Cat(dut.valid, last, _logit(b, case, dut.valid, first, step, u, v, spike))
         for n in range(dut.latency):
             register = Signal(len(meant), name=f"meant_{n}")
             m.d.sync += register.eq(meant)
@@ -198,12 +206,19 @@ def _inner(b: Bench, dut: NeuronScan, u: Value, p: dict[str, Value]) -> None:
 
 
 def _logit(
-    b: Bench, case: _Case, on: Value, first: Value, step: Value, u: Value, spike: Value
+    b: Bench,
+    case: _Case,
+    on: Value,
+    first: Value,
+    step: Value,
+    u: Value,
+    v: Value,
+    spike: Value,
 ) -> Value:
     """What the readout is to say behind this step, 32 bits."""
     m = b.m
     if case.readout == "membrane":
-        return Cat(u, u[-1].replicate(32 - _WIDE))
+        return Cat(v, v[-1].replicate(32 - _WIDE))
     kept, found = Signal(32, name="rule_kept"), Signal(name="rule_found")
     old, done = Mux(first, 0, kept), found & ~first
     if case.readout == "count":
@@ -233,6 +248,11 @@ _CASES = {
     "synapse": _Case({"synapse": Decay(1), "leak": Decay(2)}, {**_T, **_B}),
     "synapse_two": _Case({"synapse": Decay(2, 3)}, {**_T, **_V, "reset_by": (0, 4)}),
     "ramp": _Case({"synapse": "ramp", "reset": "zero"}, {**_T, **_B}),
+    "floor": _Case({"leak": Decay(2)}, {**_T, **_B, "floor": (-3, 2)}, gaps=1),
+    "floor_synapse": _Case({"synapse": Decay(1)}, {**_T, "floor": (-2, 1), "reset_by": (0, 4)}),
+    "floor_membrane": _Case(
+        {"reset": "none", "leak": Decay(2)}, {**_B, "floor": (-2, 1)}, readout="membrane"
+    ),
     "membrane": _Case({"reset": "none", "leak": Decay(2)}, {**_B, **_V}, readout="membrane"),
     "count": _Case({"leak": Decay(2)}, {**_T, **_B}, readout="count"),
     "first": _Case({"reset": "none"}, {**_T, **_B}, readout="first_spike"),
@@ -279,12 +299,14 @@ def _proofs() -> list[Proof]:
 
     for name, case in _CASES.items():
         rule = ", ".join(f"{k} {v}" for k, v in case.rule.items()) or "no leak"
+        rule += ", with a floor" if "floor" in case.spans else ""
         add(f"neuron_{name}", f"NeuronScan is the rule: {rule}, T = {case.steps}", case)
     carry = ("(~round_up & 1).as_unsigned()", "Const(0, 1)")
     narrow = (
         'margin = Signal(signed(bounds.width("margin")),',
         'margin = Signal(signed(bounds.width("margin") - 1),',
     )
+    sinks = ("kept = kept if floor is None else _not_below(floor, kept)", "pass")
     forgets = ("~scan[1] & (fired | fire)", "fired | fire")
     found.append(
         Proof(
@@ -301,6 +323,12 @@ def _proofs() -> list[Proof]:
         "NeuronScan with a margin one bit too narrow",
         _CASES["if"],
         mutant(NeuronScan, *narrow),
+    )
+    add(
+        "fault_neuron_floor",
+        "NeuronScan whose membrane has no floor",
+        _CASES["floor"],
+        mutant(NeuronScan, *sinks),
     )
     add(
         "fault_neuron_state",

@@ -23,11 +23,11 @@ from amaranth.lib.wiring import In
 
 from sterna.hw.control.axil import AxiLiteSlave
 from sterna.hw.core.accumulate import StepFeeder
-from sterna.hw.core.collector import BeatCollector, WordSerializer
 from sterna.hw.core.credit import Credit
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.memory.chain_master import ChainMaster
 from sterna.hw.memory.word_assembler import WordAssembler
+from sterna.hw.neuron.collector import BeatCollector, WordSerializer
 from sterna.hw.stream.axis import ImageInput, ResultOutput
 from sterna.hw.stream.buffers import Buffer, Fifo, Slot
 from sterna.hw.stream.edge import Edge

@@ -13,10 +13,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.core.accumulate import StepFeeder
-from sterna.hw.core.collector import BeatCollector, WordSerializer
 from sterna.hw.core.credit import Credit
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import WordAssembler
+from sterna.hw.neuron.collector import BeatCollector, WordSerializer
 from sterna.hw.stream.edge import Edge
 from sterna.sim.proofs.buffers import fifo_claims
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant

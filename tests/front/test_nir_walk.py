@@ -76,7 +76,7 @@ VALUES: dict[str, dict[str, list[tuple[Any, bool]]]] = {
                "padding": [(0, EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)]},
     "SumPool2d": {"kernel_size": [(np.array([4, 2]), EXACT), (np.array([9, 9]), REFUSED)],
                   "stride": [(np.array([1, 2]), EXACT), (np.array([0, 1]), REFUSED)],
-                  "padding": [(np.array([1, 1]), EXACT)]},
+                  "padding": [(np.array([1, 1]), EXACT), (np.array([0, 1]), EXACT)]},
     "Flatten": {"start_dim": [(1, EXACT)], "end_dim": [(1, EXACT)],
                 "input_type": [({"input": np.array([2, 3, 3])}, REFUSED)]},
     "Delay": {"delay": [(0.0, EXACT), (1.0, REFUSED)]},

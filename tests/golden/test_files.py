@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -14,10 +16,13 @@ from hypothesis import strategies as st
 from netcase import example
 from repo import ROOT
 
+from sterna.gen.design.specs import declared_ranges
 from sterna.golden import files
-from sterna.golden.errors import FileError
+from sterna.golden import rule as rules
+from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.exact import run
-from sterna.golden.network import Network, Neuron
+from sterna.golden.network import Network, Neuron, NeuronNode
+from sterna.golden.parameters import Level, Whole
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
 
@@ -44,6 +49,65 @@ def test_random_networks_come_back_and_compute_the_same(tmp_path):
         assert [n.name for n in again.nodes] == [n.name for n in network.nodes]
         images = random_images(draw, network, 2)
         assert compare(run(network, images, "all"), run(again, images, "all")) is None
+
+
+@dataclass(frozen=True, eq=False)
+class Wider(NeuronRule):
+    """A rule with fields that no Sterna has."""
+
+    tilt: Annotated[int, Whole(3)] = field(default=0, kw_only=True)
+    lean: Annotated[np.ndarray | None, Level()] = field(default=None, kw_only=True)
+
+
+def with_rules(network, kind, **new):
+    def wider(n):
+        same = {f.name: getattr(n.rule, f.name) for f in fields(NeuronRule)}
+        return replace(n, rule=kind(**same, **new if isinstance(n, Neuron) else {}))
+
+    nodes = [wider(n) if isinstance(n, NeuronNode) else n for n in network.nodes]
+    return Network(network.steps, nodes, network.name)
+
+
+def test_a_new_field_of_the_rule_leaves_files_and_ids_of_before(tmp_path, monkeypatch):
+    """And is kept, and part of the structure, where it is said: by its kind alone."""
+    former = example()
+    files.save(former, tmp_path / "former")
+    design = '{"clock": 1}'
+    before = files.structure_ids(former, design), files.weights_id(former)
+    ranges = declared_ranges(former.neuron("hidden").rule)
+    monkeypatch.setitem(rules.PARAMETERS, "tilt", Whole(3))
+    monkeypatch.setitem(rules.PARAMETERS, "lean", Level())
+    monkeypatch.setitem(rules.LEVELS, "lean", Level())
+    monkeypatch.setattr(files, "NeuronRule", Wider)
+    plain = with_rules(former, Wider)
+    files.save(plain, tmp_path / "plain")
+    for name in ("network.json", "network.safetensors"):
+        made = (tmp_path / place / name for place in ("former", "plain"))
+        assert len({path.read_bytes() for path in made}) == 1
+    read = files.load(tmp_path / "former").neuron("hidden").rule
+    assert isinstance(read, Wider) and read.tilt == 0 and read.lean is None
+    assert before == (files.structure_ids(plain, design), files.weights_id(plain))
+    assert declared_ranges(plain.neuron("hidden").rule) == ranges
+    ids = {before[0][0]}
+    for new in ({"tilt": 2}, {"lean": [3, -1, 2]}, {"tilt": 1, "lean": [0, 0, 0]}):
+        said = with_rules(former, Wider, **new)
+        ids.add(files.structure_id(said, design))
+        files.save(said, tmp_path / "said")
+        again = files.load(tmp_path / "said").neuron("hidden").rule
+        assert isinstance(again, Wider) and again.tilt == new.get("tilt", 0)
+        assert (again.lean is None) == ("lean" not in new)
+        assert again.lean is None or again.lean.tolist() == new["lean"]
+        assert ("lean" in declared_ranges(again)) == ("lean" in new)
+    assert len(ids) == 4
+    with pytest.raises(NetworkError, match=r"rule: tilt 4 not in 0\.\.3"):
+        with_rules(former, Wider, tilt=4)
+    with pytest.raises(NetworkError, match="rule: lean has 2 channels, threshold has 3"):
+        with_rules(former, Wider, lean=[1, 2])
+    head = json.loads((tmp_path / "said" / "network.json").read_text())
+    assert head["nodes"][2]["rule"]["lean"] is True
+    monkeypatch.undo()
+    with pytest.raises(FileError, match="unknown key '(lean|tilt)'; it comes from a newer Sterna"):
+        files.load(tmp_path / "said")
 
 
 def test_real_metadata_is_kept_but_is_no_structure(tmp_path):

@@ -28,6 +28,32 @@ def conv(name, source, o=2, c=2, k=3, **options):
     return Conv2d(name, source, ONE((o, c, k, k)), padding=k // 2, **options)
 
 
+def pooled(mode, pool, *names):
+    """A pool behind what the neurons 'a' and 'b', of reset 'once', and others make together."""
+    nodes = []
+    for name in names:
+        reset = "once" if name in "ab" else "subtract"
+        nodes += [conv(f"c_{name}", "x"), neuron(name, f"c_{name}", reset=reset)]
+    nodes.append(Pool("m", names[0], mode, 1) if len(names) == 1 else Merge("m", names, mode))
+    channels = 2 * len(names) if mode == "concat" else 2
+    return net(*nodes, Pool("p", "m", pool), source="p", size=4 * channels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("concat", "st"),
+        ("add", "ab"),
+        ("or", "ab"),
+        ("andnot", "sa"),
+        ("and", "st"),
+        ("first", "s"),
+    ],
+)
+def test_pools_of_more_than_single_spikes_are_taken(mode, names):
+    assert pooled(mode, "max", *names).shape["p"][1:] == (2, 2)
+
+
 def test_a_valid_graph_knows_shapes_maxima_planes_and_order():
     network = net(
         neuron("n", "conv", "x", coef=(ONE(2),)),
@@ -262,6 +288,22 @@ CASES = {
             conv("c", "x"), neuron("n", "c", reset="once"), Pool("p", "n", "or"), source="p", size=8
         ),
         "pool 'or' behind reset 'once' lets several spikes through; use 'first'",
+    ),
+    "or behind a concatenation of once": (
+        lambda: pooled("concat", "or", "a", "b", "s"),
+        "node 'p': pool 'or' behind reset 'once' lets several spikes through; use 'first'",
+    ),
+    "max behind once and more": (
+        lambda: pooled("and", "max", "s", "b"),
+        "node 'p': pool 'max' behind reset 'once' lets several spikes through",
+    ),
+    "or behind once but some": (
+        lambda: pooled("andnot", "or", "b", "s"),
+        "node 'p': pool 'or' behind reset 'once' lets several spikes through",
+    ),
+    "or behind a first of once": (
+        lambda: pooled("first", "or", "b"),
+        "node 'p': pool 'or' behind reset 'once' lets several spikes through",
     ),
     "merge of two shapes": (
         lambda: net(Pool("p", "x", "or"), Merge("m", ("x", "p"), "add"), source="m"),

@@ -183,6 +183,8 @@ def _rule(
         fraction_bits=fraction,
         shifts=tuple(draw.pick((0, 0, 0, 1, 2)) for _ in range(weighted)),
         coef=tuple(small(channels) for _ in range(spikes)),
+        # no draw of its own, and the rng's last: seeds keep their networks
+        floor=-np.floor(scale * rng.uniform(0, 0.3, channels)) if rng.random() < 0.25 else None,
     )
 
 
@@ -339,10 +341,20 @@ class Builder:
         rule = self.rule(sources, ("subtract", "subtract", "zero", "once"))
         return self.add(Neuron(self.name("n"), sources, rule), self.shape[sources[0]])
 
+    def once(self, name: str) -> bool:
+        """Whether single spikes come from there: a pool lets 'first' through only."""
+        node = next(n for n in self.nodes if n.name == name)
+        if isinstance(node, Neuron):
+            return node.rule.reset == "once"
+        if isinstance(node, Pool):
+            return node.mode == "first" and self.once(node.input)
+        if isinstance(node, Merge) and node.mode in ("concat", "and", "andnot"):
+            return any(map(self.once, node.inputs[: 1 if node.mode == "andnot" else None]))
+        return False
+
     def pool(self, source: str) -> str:
         d, (c, h, w), top = self.draw, self.shape[source], self.maximum[source]
-        from_node = next(n for n in self.nodes if n.name == source)
-        once = isinstance(from_node, Neuron) and from_node.rule.reset == "once"
+        once = self.once(source)
         modes = ["sum"] + ["first"] * (top == 1) + ["or"] * (top == 1 and not once)
         mode = d.pick(modes + ["max"] * (bool(self.limits.pools) and not once))
         kernel = (min(h, d.integer(1, 3)), min(w, d.integer(1, 3)))

@@ -36,6 +36,7 @@ from sterna.golden.exact import run
 from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
+from sterna.golden.rule import LEVELS
 from sterna.hw.control.registers import register_map
 from sterna.hw.stream.merge import MergeSpec
 from sterna.sim.batch import BatchModel, BatchResult
@@ -200,10 +201,7 @@ def retrained(network: Network, design: Design, draw: Seeded) -> Network:
         order = rng.permutation(target.rule.channels)
         rule = replace(
             target.rule,
-            **{
-                k: getattr(target.rule, k)[..., order]
-                for k in ("threshold", "reset_by", "bias", "v_init")
-            },
+            **{k: a[..., order] for k in LEVELS if (a := getattr(target.rule, k)) is not None},
             coef=tuple(c[order] for c in target.rule.coef),
         )
         nodes[core.target] = replace(target, rule=rule)

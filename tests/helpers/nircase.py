@@ -99,8 +99,8 @@ def conv1d(n: Any, x: np.ndarray) -> np.ndarray:
 
 
 def pool(n: Any, x: np.ndarray, mean: bool) -> np.ndarray:
-    (ky, kx), (sy, sx), (py, px) = n.kernel_size, n.stride, n.padding
-    x = np.pad(x, ((0, 0), (py, py), (px, px)))
+    (ky, kx), (sy, sx) = n.kernel_size, n.stride
+    x = np.pad(x, ((0, 0), *((int(p), int(p)) for p in n.padding)))
     h, w = (x.shape[1] - ky) // sy + 1, (x.shape[2] - kx) // sx + 1
     out = np.zeros((x.shape[0], h, w))
     for y in range(h):

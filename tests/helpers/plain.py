@@ -46,6 +46,8 @@ def plain_neuron(drives, rule, c):
         else:
             v = u
             frozen = fired and rule.reset == "once"
+        if rule.floor is not None:
+            v = max(v, int(rule.floor[c]))
         history.append(
             {
                 "x": x,

@@ -34,4 +34,5 @@ def rules(draw, steps=8, channels=3, weighted=1, spikes=0):
         fraction_bits=draw(st.integers(0, 6)),
         shifts=tuple(draw(st.integers(0, 3)) for _ in range(weighted)),
         coef=tuple(array(channels) for _ in range(spikes)),
+        floor=maybe(lambda: array(channels)),
     )

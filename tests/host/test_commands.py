@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
+from owncase import save_picture
 
 from sterna import board_commands, cli
 from sterna.golden import files
+from sterna.golden.classes import write_classes
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
@@ -97,7 +99,7 @@ def test_refusals(build: Path, line: PtyBoard) -> None:
         run("load", str(build), port)
     with pytest.raises(UsageError, match="give --data or --file"):
         run("infer", str(build), port)
-    with pytest.raises(UsageError, match="10 images were asked, there are 9"):
+    with pytest.raises(UsageError, match="has 9 images, 10 were asked"):
         run("infer", str(build), "--file", str(build / "images.npy"), "--images=10", port)
     with pytest.raises(FileError, match="is no .npy file"):
         run("infer", str(build), "--file", str(build / "network.json"), port)
@@ -146,3 +148,23 @@ print(*result.classes)
     assert [int(word) for word in done.stdout.split()] == run(
         "infer", str(build), "--file", str(build / "images.npy"), f"--port={line.port}"
     )[0]["classes"]
+
+
+def test_a_picture_goes_to_a_board_as_its_pixels(build: Path, line: PtyBoard, capsys) -> None:
+    """By its file, with the names of the build's classes and a table of what came back."""
+    pixels = np.load(build / "images.npy")[:2, 0]
+    for k, picture in enumerate(pixels):
+        save_picture(build / "png" / f"{k}.png", picture)
+    write_classes(build, ["a", "b", "c", "d"])
+    port, out = f"--port={line.port}", build / "out.csv"
+    run("load", str(build), port)
+    answer, text, _ = run(
+        "infer", str(build), "--file", str(build / "png"), "--predictions", str(out), port
+    )
+    want = [result_of(p.tobytes(), 4, line.board.network.weights) for p in pixels]
+    assert answer["classes"] == [words[0] for words in want]
+    assert answer["names"] == ["abcd"[words[0]] for words in want]
+    assert text.splitlines()[1] == f"0.png  {answer['names'][0]}"
+    rows = [row.split(",") for row in out.read_text().splitlines()]
+    assert rows[0] == ["file", "class", "name", "logit a", "logit b", "logit c", "logit d"]
+    assert [[int(v) % 2**32 for v in row[3:]] for row in rows[1:]] == [w[1:] for w in want]

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sterna
-from sterna.front.report import Report
+from sterna.data import ImageSet
 from sterna.gen.quantize import float_network as fl
 from sterna.golden.errors import SternaError
 
@@ -142,8 +142,13 @@ def with_norm(**arguments: Any) -> Any:
 
 with_norm.__signature__ = inspect.signature(fl.BatchNorm)  # type: ignore[attr-defined]
 
-MODEL = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-FOUND = sterna.Imported(FLOAT, Report())
+MODEL = torch.nn.Sequential(
+    sterna.nn.TernaryConv2d(1, 2, 3),
+    sterna.nn.LIF(),
+    sterna.nn.TernaryLinear(8, 3, one_scale=True),
+    sterna.nn.Readout(),
+)  # fmt: skip
+FOUND = sterna.from_torch(MODEL, PIXELS / 255, steps=2)
 RECORDS = {"Result", "Evaluation", "Imported", "Run"}
 """What calls return: nobody makes them."""
 
@@ -160,7 +165,12 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         {"recipe": FLOAT, "data": (PIXELS, LABELS), "out": "build/fuzz-run"},
     ),
     "from_nir": (sterna.from_nir, {"path_or_graph": NOWHERE, "dt": 1.0, "steps": 2}),
+    "to_nir": (sterna.to_nir, {"network": FLOAT, "path": "build/fuzz.nir", "reset": "subtract"}),
     "from_torch": (sterna.from_torch, {"model": MODEL, "example": PIXELS / 255, "steps": 2}),
+    "from_torch, of recordings": (
+        sterna.from_torch,
+        {"model": MODEL, "example": np.zeros((3, 2, 1, 4, 4)), "input": "frames"},
+    ),
     "Imported.check": (FOUND.check, {"data": (PIXELS, LABELS)}),
     "Imported.calibrate": (FOUND.calibrate, {"data": PIXELS}),
     "run": (sterna.run, {"network": NET, "images": PIXELS}),
@@ -172,6 +182,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
     "Simulator": (sterna.Simulator, {"build": NOWHERE}),
     "Board": (sterna.Board, {"port": "/dev/no-such-port"}),
+    "ImageSet": (ImageSet, {"source": PIXELS}),
     "compare": (sterna.compare, {"a": RESULT, "b": RESULT}),
     "NeuronRule": (sterna.NeuronRule, {"threshold": [1, 2]}),
     "Decay": (sterna.Decay, {"k1": 1}),
@@ -220,7 +231,7 @@ def attempt(name: str, changes: dict[str, Any]) -> None:
 
 
 def test_every_public_name_is_tried() -> None:
-    tried = {re.split("[. ]", name)[0] for name in CALLS}
+    tried = {re.split("[., ]", name)[0] for name in CALLS}
     made = {n for n in sterna.__all__ if inspect.isclass(getattr(sterna, n))}
     errors = {n for n in made if issubclass(getattr(sterna, n), sterna.SternaError)}
     assert set(sterna.__all__) - tried == errors | (RECORDS - tried)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import sterna
+from sterna.data import ImageSet
 
 SECTIONS = ("Parameters", "Attributes", "Returns", "Raises")
 OTHER_FORMS = re.compile(r"^(Args|Arguments|Returns|Raises|Yields):|^Raises[ ,]|:param ", re.M)
@@ -55,6 +56,11 @@ def test_what_is_exported_names_its_parameters(name: str) -> None:
         assert not OTHER_FORMS.search(inspect.getdoc(function) or ""), f"{name}.{method}"
         if "Parameters" in sections(function):
             check(function)
+
+
+def test_a_set_of_images_names_its_parameters() -> None:
+    check(ImageSet)
+    check(ImageSet.parts)
 
 
 def test_a_parameter_that_is_not_named_is_noticed() -> None:

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from owncase import CLASSES, picture_folder
 
 pytest.importorskip("snntorch")
 
 from sterna.cli import main
 from sterna.golden import files
+from sterna.golden.classes import read_classes
+from sterna.golden.sources import data_of_folder
 
 SCRIPT = """
 import snntorch as snn, torch, torch.nn as nn
@@ -105,3 +108,26 @@ def test_an_import_that_is_another_network_is_kept_and_refused(tmp_path: Path, c
     assert main(["quantize", run, "-o", str(tmp_path / "build"), "--force"]) == 0
     tuned = ["train", "--from", run, "-o", str(tmp_path / "tuned"), "--max-minutes", "0"]
     assert main([*tuned, "--force"]) == 0
+
+
+def test_an_import_hands_on_data_of_ones_own(imported: Path, tmp_path: Path, monkeypatch) -> None:
+    """Its path leads from the import, the tuned run and the build to the same folder, and so go
+    the names of its classes; what does not fit leaves nothing behind."""
+    monkeypatch.chdir(tmp_path)
+    picture_folder(tmp_path / "png", side=9)
+    words = ["import", f"{imported.parent / 'mine.py'}:make_model", "--steps", "3"]
+    words += ["--data", "folder:png", "--size", "8x8", "--images", "40", "--check", "8"]
+    assert main([*words, "-o", "runs/in"]) == 0
+    record = json.loads(Path("runs/in/import.json").read_bytes())
+    assert record["data"] == "folder:../../png?size=8x8" and record["classes"] == list(CLASSES)
+    assert main(["quantize", "runs/in", "-o", "build/in"]) == 0
+    assert read_classes(Path("build/in"), 10) == CLASSES
+    tuned = ["train", "--from", "runs/in", "-o", "tuned"]
+    assert main([*tuned, "--data", "folder:png"]) == 2
+    assert not Path("tuned").exists()
+    monkeypatch.chdir(tmp_path / "runs")
+    tuned[-1] = "../tuned"
+    tuned[2] = "in"
+    assert main(tuned) == 0  # 42 images, in batches that they fill
+    assert data_of_folder("../tuned") == "folder:../png?size=8x8"
+    assert json.loads(Path("../tuned/run.json").read_bytes())["classes"] == list(CLASSES)

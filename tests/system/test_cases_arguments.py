@@ -186,7 +186,7 @@ def test_cases_data_that_cannot_be_is_refused_before_any_stage(
     assert f"data set '{data}'" in err or err.endswith("]'\n")
     if data == "png":
         assert "choose one of cifar10, digits, fashion_mnist, mnist, nmnist_T" in err
-        assert "images of your own are taken by `sterna infer --file`" in err
+        assert "or give your own as 'folder:PATH', 'FILE.npz'" in err
 
 
 def test_cases_a_fifo_and_folders_are_no_ports(names: list[str], capsys) -> None:

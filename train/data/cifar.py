@@ -9,7 +9,8 @@ import numpy as np
 
 from sterna.golden.arrays import parse_npy
 from sterna.golden.disk import read_bytes, write_atomic
-from sterna.golden.errors import FileError, ToolMissing
+from sterna.golden.errors import FileError
+from sterna.golden.packages import packages
 from sterna.train.data.fetch import fetch
 
 __all__ = ["TRAIN_FILES", "TEST_FILE", "read_cifar", "read_batch"]
@@ -61,13 +62,8 @@ def _read_binary(folder: Path) -> tuple[Part, Part]:
 
 def _read_mosaics(folder: Path) -> tuple[Part, Part]:
     """Mosaics of 25 x 40 images, row major, and labels.npy, train part first."""
-    try:
-        from PIL import Image  # pyright: ignore[reportMissingImports]
-    except ImportError as e:
-        raise ToolMissing(
-            f"{folder}: reading these images needs pillow; pip install pillow, or give the "
-            "official .bin files"
-        ) from e
+    with packages():
+        from PIL import Image
     path, again = folder / "labels.npy", "copy the folder again"
     labels = parse_npy(read_bytes(path, LARGEST, again), path, again).astype(np.int64)
     if labels.shape != (MOSAICS * 1000,) or labels.min() < 0 or labels.max() > 9:

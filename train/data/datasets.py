@@ -1,5 +1,5 @@
-"""Image sets as uint8 arrays: scikit-learn's digits (bundled), MNIST and Fashion-MNIST (IDX
-files), CIFAR-10, and random images of any shape for networks that nobody trained.
+"""Data sets by name: scikit-learn's digits (bundled), MNIST and Fashion-MNIST (IDX files),
+CIFAR-10, N-MNIST, random images of any shape for networks that nobody trained, and one's own.
 
 Every set has three parts that never overlap: train, validation (for choosing anything) and
 test (reported, never chosen by). numpy only, so that reading images does not import torch.
@@ -13,7 +13,6 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,17 @@ import numpy as np
 
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.names import show
 from sterna.golden.packages import packages
+from sterna.golden.sources import KINDS, read_source
 from sterna.train.data.cifar import read_cifar
 from sterna.train.data.fetch import check_md5, fetch
 from sterna.train.data.nmnist import read_nmnist
+from sterna.train.data.own import read_own
+from sterna.train.data.sets import DataSet, Wanted
 
 __all__ = [
-    "ImageSet",
+    "class_names",
     "load",
     "digits",
     "mnist",
@@ -58,45 +61,59 @@ _FASHION = {
 }
 _FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 _FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
+_CLASSES = {
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+    "cifar10": (
+        "airplane", "automobile", "bird", "cat", "deer",
+        "dog", "frog", "horse", "ship", "truck",
+    ),
+}  # fmt: skip
 _NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
 _RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
 _LARGEST_IDX = 1 << 28  # bytes; the largest that there is has 47 million
 _LARGEST = 1 << 20  # values of a random image: the set of them has 1,640
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """images uint8 [B,C,H,W], or recordings [T,B,C,H,W] of 0 and 1, and labels int64 [B], for the
-    parts train, validation and test."""
+def load(
+    name: str, folder: str | os.PathLike[str] | None = None, wanted: Wanted | None = None
+) -> DataSet:
+    """A data set by its name (`sterna.golden.sources`); ``random_3x32x32`` makes images of that
+    shape, ``nmnist_16`` has recordings of 16 frames (``nmnist``: 8).
 
-    train: tuple[np.ndarray, np.ndarray]
-    validation: tuple[np.ndarray, np.ndarray]
-    test: tuple[np.ndarray, np.ndarray]
-
-
-def load(name: str) -> ImageSet:
-    """An image set by its name; ``random_3x32x32`` makes images of that shape, ``nmnist_16`` has
-    recordings of 16 frames (``nmnist``: 8). UsageError for an unknown one."""
-    sets: dict[str, Callable[[], ImageSet]] = {
+    folder: where relative paths begin (None: where the program runs). wanted: what the network
+    takes, for one's own data, which is made to fit where that changes nothing else. UsageError for
+    an unknown name; FileError, UsageError: one's own data cannot be used.
+    """
+    source = read_source(name)
+    if source.own:
+        return read_own(source, None if folder is None else Path(folder), wanted or Wanted())
+    sets: dict[str, Callable[[], DataSet]] = {
         "digits": digits,
         "mnist": mnist,
         "fashion_mnist": fashion_mnist,
         "cifar10": cifar10,
     }
-    if isinstance(name, str) and (m := _RANDOM.match(name)) and min(map(int, m.groups())):
+    if (m := _RANDOM.match(name)) and min(map(int, m.groups())):
         return random_images(int(m[1]), int(m[2]), int(m[3]))
-    if isinstance(name, str) and (m := _NMNIST.match(name)):
+    if m := _NMNIST.match(name):
         return nmnist(int(m[1] or 8))
-    if not isinstance(name, str) or name not in sets:  # a recipe may hold anything
+    if name not in sets:
         raise UsageError(
-            f"data set '{name}' is unknown; choose one of {', '.join(sorted(sets))}, "
-            "nmnist_T, random_CxHxW (images of your own are taken by `sterna infer --file` and, in "
-            "Python, by sterna.run, quantize and simulate)"
+            f"data set {show(name)} is unknown; choose one of {', '.join(sorted(sets))}, "
+            f"nmnist_T, random_CxHxW, or give your own as {KINDS} (docs/data.md)"
         )
     return sets[name]()
 
 
-def digits() -> ImageSet:
+def class_names(name: str) -> tuple[str, ...]:
+    """What the classes of a data set that is known by name are called; () where by their number."""
+    return _CLASSES.get(name, ())
+
+
+def digits() -> DataSet:
     """scikit-learn's 1,797 8x8 digits, bundled with it; pixels 0..16 become p * 255 // 16.
 
     Fixed split by position: every fifth image (360) is the test part, 180 of the rest are the
@@ -111,34 +128,34 @@ def digits() -> ImageSet:
     test, val = k % 5 == 0, k % 10 == 1
     parts = (~test & ~val, val, test)
     train, validation, held_out = [(images[p], labels[p]) for p in parts]
-    return ImageSet(train, validation, held_out)
+    return DataSet(train, validation, held_out)
 
 
-def mnist() -> ImageSet:
+def mnist() -> DataSet:
     """The 70,000 MNIST images: 55,000 train, the last 5,000 of the official train part for
     validation, and the 10,000 official test images. FileError where a file is altered."""
     return _idx_set("mnist")
 
 
-def fashion_mnist() -> ImageSet:
+def fashion_mnist() -> DataSet:
     """The 70,000 Fashion-MNIST images, split as ``mnist``."""
     return _idx_set("fashion-mnist")
 
 
-def cifar10() -> ImageSet:
+def cifar10() -> DataSet:
     """CIFAR-10: 45,000 train, the last 5,000 of the official train part for validation, and the
     official test images that are there (10,000, or the first 1,000)."""
     train, test = read_cifar([r / "cifar10" for r in _roots()], _cache() / "cifar10")
     return _held_out(*train, test)
 
 
-def nmnist(steps: int) -> ImageSet:
+def nmnist(steps: int) -> DataSet:
     """N-MNIST as recordings of ``steps`` frames: of each class's train recordings the last tenth is
     for validation; the official test recordings, or those of them that are there."""
-    return ImageSet(*read_nmnist([r / "nmnist" for r in _roots()], _cache() / "nmnist", steps))
+    return DataSet(*read_nmnist([r / "nmnist" for r in _roots()], _cache() / "nmnist", steps))
 
 
-def random_images(channels: int, height: int, width: int) -> ImageSet:
+def random_images(channels: int, height: int, width: int) -> DataSet:
     """Random pixels and labels, always the same: 512 train, 128 validation, 1,000 test.
     UsageError for images that would not fit into memory."""
     if channels * height * width > _LARGEST:
@@ -151,10 +168,10 @@ def random_images(channels: int, height: int, width: int) -> ImageSet:
     for count in (512, 128, 1000):
         images = rng.integers(0, 256, (count, channels, height, width), np.uint8)
         parts.append((images, rng.integers(0, 10, count)))
-    return ImageSet(*parts)
+    return DataSet(*parts)
 
 
-def _idx_set(folder: str) -> ImageSet:
+def _idx_set(folder: str) -> DataSet:
     images, labels, test, test_labels = [read_idx(find_file(folder, f)) for f in _MNIST]
     return _held_out(
         images[:, None], labels.astype(np.int64), (test[:, None], test_labels.astype(np.int64))
@@ -163,10 +180,10 @@ def _idx_set(folder: str) -> ImageSet:
 
 def _held_out(
     images: np.ndarray, labels: np.ndarray, test: tuple[np.ndarray, np.ndarray]
-) -> ImageSet:
+) -> DataSet:
     """The last 5,000 images of the train part are for validation."""
     train, val = slice(None, -5000), slice(-5000, None)
-    return ImageSet((images[train], labels[train]), (images[val], labels[val]), test)
+    return DataSet((images[train], labels[train]), (images[val], labels[val]), test)
 
 
 def _cache() -> Path:

@@ -1,7 +1,6 @@
 """N-MNIST: MNIST seen by an event camera (Orchard et al., 2015), as T frames of events.
 
-A recording is 34 x 34 pixels, about 300 ms, 5 bytes an event: x, y, polarity in bit 7 above the
-upper 7 bits of the time, 16 more bits of time in microseconds.
+A recording is 34 x 34 pixels, about 300 ms, 5 bytes an event (`events.read_bin`).
 """
 
 import io
@@ -13,13 +12,12 @@ import numpy as np
 
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError
+from sterna.train.data.events import read_bin, to_frames
 from sterna.train.data.fetch import check_md5, fetch
 
-__all__ = ["SIDE", "Events", "read_events", "to_frames", "read_nmnist"]
+__all__ = ["SIDE", "read_nmnist"]
 
 SIDE = 34
-OVERFLOW = 240  # as y: no event, but a time 2**13 later from here on
-LATER = 1 << 13
 _RECORDING = 1 << 24  # bytes of one; they have some 20,000
 HELD_OUT = 10  # the last of so many train recordings of a class are for validation
 _SITE = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
@@ -29,48 +27,7 @@ _ARCHIVES = {  # file on that site, published MD5
 }
 _LARGEST = {"Train": 2 << 30, "Test": 1 << 29}  # bounds of their bytes
 
-Events = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Part = tuple[np.ndarray, np.ndarray]
-
-
-def read_events(data: bytes, where: str) -> Events:
-    """(x, y, polarity, time in microseconds), int64 (N,), of one recording's bytes.
-
-    As the authors' reader: y = 240 marks an overflow of the time, and events keep the order of the
-    file, whether or not their times ascend. FileError where bytes are missing or an event lies
-    outside of 34 x 34 pixels.
-    """
-    if not data or len(data) % 5:
-        raise FileError(
-            f"{where}: truncated ({len(data)} bytes are no whole number of events of 5 bytes); "
-            "copy it again"
-        )
-    raw = np.frombuffer(data, np.uint8).reshape(-1, 5).astype(np.int64)
-    x, y, polarity = raw[:, 0], raw[:, 1], raw[:, 2] >> 7
-    time = (raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]
-    over = y == OVERFLOW
-    time = time + LATER * np.cumsum(over)
-    wrong = ~over & ((x >= SIDE) | (y >= SIDE))
-    if wrong.any():
-        k = int(np.argmax(wrong))
-        raise FileError(
-            f"{where}: altered (event {k} is at x {x[k]}, y {y[k]}, outside of {SIDE} x {SIDE}); "
-            "copy it again"
-        )
-    x, y, polarity, time = (a[~over] for a in (x, y, polarity, time))
-    if not len(x):
-        raise FileError(f"{where}: holds no events; copy it again")
-    return x, y, polarity, time
-
-
-def to_frames(events: Events, steps: int) -> np.ndarray:
-    """uint8 [T,2,34,34] of 0 and 1: the span from the earliest to the latest event in T equal
-    parts, a 1 where at least one event of that polarity (0: darker, 1: brighter) fell."""
-    x, y, polarity, time = events
-    since = time - time.min()
-    out = np.zeros((steps, 2, SIDE, SIDE), np.uint8)
-    out[since * steps // (int(since.max()) + 1), polarity, y, x] = 1
-    return out
 
 
 def read_nmnist(folders: Iterable[Path], cache: Path, steps: int) -> tuple[Part, Part, Part]:
@@ -105,7 +62,7 @@ def _read_part(folder: Path, part: str, steps: int) -> Part:
     found.sort(key=lambda r: r[0])
     frames = np.empty((steps, len(found), 2, SIDE, SIDE), np.uint8)
     for k, (_, _, data, where) in enumerate(found):
-        frames[:, k] = to_frames(read_events(data, where), steps)
+        frames[:, k] = to_frames(read_bin(data, where, SIDE, SIDE), steps, (2, SIDE, SIDE))
     return frames, np.array([digit for _, digit, _, _ in found], np.int64)
 
 

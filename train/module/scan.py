@@ -45,17 +45,26 @@ def _decay(x: Tensor, factor: float, rounding: bool) -> Tensor:
     return torch.floor_(y + 0.5) if rounding else y
 
 
-def scan(x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec) -> Tensor:
+def scan(
+    x: Tensor,
+    threshold: Tensor,
+    reset_by: Tensor,
+    v_init: Tensor,
+    spec: ScanSpec,
+    floor: Tensor | None = None,
+) -> Tensor:
     """Spikes [T,B,C,H,W] (or the last membrane [B,C,H,W]) of neurons driven by x; levels and the
     fields of ``spec`` have the names that they have in a rule.
 
     x is [T,B,C,H,W], or [1,B,C,H,W] for a constant current (computed once); it already holds the
-    bias. threshold, reset_by and v_init are (C,). Gradients: triangular surrogate for the spikes,
-    none through the reset; they reach x, threshold, reset_by and v_init.
+    bias. Levels are (C,). Gradients: triangular surrogate for the spikes, none through the reset;
+    they reach x and all levels.
     """
-    fast = _can_be_fast(x, spec) and fastscan.library() is not None
-    kind = _FastScan if fast else _Scan
-    out: Tensor = kind.apply(x, threshold, reset_by, v_init, spec)  # pyright: ignore
+    levels = threshold, reset_by, v_init
+    if floor is None and _can_be_fast(x, spec) and fastscan.library() is not None:
+        out: Tensor = _FastScan.apply(x, *levels, spec)  # pyright: ignore
+    else:
+        out = _Scan.apply(x, *levels, floor, spec)  # pyright: ignore
     return out
 
 
@@ -91,9 +100,16 @@ class _FastScan(torch.autograd.Function):
 class _Scan(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, threshold: Tensor, reset_by: Tensor, v_init: Tensor, spec: ScanSpec
+        ctx: Any,
+        x: Tensor,
+        threshold: Tensor,
+        reset_by: Tensor,
+        v_init: Tensor,
+        floor: Tensor | None,
+        spec: ScanSpec,
     ):
         threshold, reset_by, v_init = (p.view(1, -1, 1, 1) for p in (threshold, reset_by, v_init))
+        floor = None if floor is None else floor.view(1, -1, 1, 1)
         steps, shape = spec.count, x.shape[1:]
         # before the reset; like x, whose channels may come last
         membranes = torch.empty_like(x) if len(x) == steps else x.new_empty(steps, *shape)
@@ -111,7 +127,7 @@ class _Scan(torch.autograd.Function):
             if alive is not None:  # frozen once fired
                 u.copy_(torch.where(alive, u, v))
             if spec.reset == "none":
-                v = u
+                v = _not_below(floor, u)
                 if spec.emit == "membrane":
                     continue
             fire = u > threshold if spec.strict else u >= threshold
@@ -126,14 +142,15 @@ class _Scan(torch.autograd.Function):
             elif spec.reset == "once":
                 alive = ~fire if alive is None else alive & ~fire
                 v = u
+            v = _not_below(floor, v)
         ctx.spec, ctx.constant = spec, x.shape[0] == 1 and steps > 1
-        ctx.save_for_backward(membranes, threshold, reset_by)
-        return membranes[-1].clone() if spec.emit == "membrane" else spikes
+        ctx.save_for_backward(membranes, threshold, reset_by, floor)
+        return _not_below(floor, membranes[-1]).clone() if spec.emit == "membrane" else spikes
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor):
         spec: ScanSpec = ctx.spec
-        membranes, threshold, reset_by = ctx.saved_tensors
+        membranes, threshold, reset_by, floor = ctx.saved_tensors
         steps = spec.count
         width = threshold.abs().clamp(min=1e-6)
         gx = torch.empty_like(membranes)
@@ -141,18 +158,29 @@ class _Scan(torch.autograd.Function):
         gi = torch.zeros_like(gv) if spec.synapse is not None else None
         gthr = torch.zeros_like(threshold) if ctx.needs_input_grad[1] else None
         gback = torch.zeros_like(reset_by) if ctx.needs_input_grad[2] else None
+        gfloor = torch.zeros_like(floor) if ctx.needs_input_grad[4] else None
         first = _first_fire(membranes, threshold, spec) if spec.reset == "once" else None
         for t in reversed(range(steps)):
             u = membranes[t]
             margin = u - threshold
             fire = (margin > 0 if spec.strict else margin >= 0).to(u.dtype)
+            last = spec.emit == "membrane" and t == steps - 1
+            if floor is not None:
+                after = u - reset_by * fire if spec.reset == "subtract" else u
+                after = u * (1 - fire) if spec.reset == "zero" else after
+                below = after < floor
+                ends = grad * (u < floor) if last else 0.0
+                if gfloor is not None:
+                    gfloor += (gv * below + ends).sum((0, 2, 3), keepdim=True)
+                gv = gv * ~below
             if spec.reset == "subtract" and gback is not None:
                 gback -= (gv * fire).sum((0, 2, 3), keepdim=True)
             gu = gv * (1 - fire) if spec.reset == "zero" else gv
             if first is not None:  # a frozen membrane passes its gradient on, unchanged
                 gu = gv * (t <= first)
             if spec.emit == "membrane":
-                gu = gu + grad if t == steps - 1 else gu
+                if last:
+                    gu = gu + (grad if floor is None else grad * (u >= floor))
             elif t + spec.delay < steps:
                 gs = grad[t + spec.delay]
                 if first is not None:
@@ -171,8 +199,12 @@ class _Scan(torch.autograd.Function):
         gv_init = gv.sum((0, 2, 3), keepdim=True) if ctx.needs_input_grad[3] else None
         if ctx.constant:
             gx = gx.sum(0, keepdim=True)
-        sums = [None if g is None else g.flatten() for g in (gthr, gback, gv_init)]
+        sums = [None if g is None else g.flatten() for g in (gthr, gback, gv_init, gfloor)]
         return (gx, *sums, None)
+
+
+def _not_below(floor: Tensor | None, v: Tensor) -> Tensor:
+    return v if floor is None else torch.maximum(v, floor)
 
 
 def _first_fire(membranes: Tensor, threshold: Tensor, spec: ScanSpec) -> Tensor:

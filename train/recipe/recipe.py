@@ -12,6 +12,7 @@ from sterna.golden.disk import parse_toml, read_text
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.names import MAX_NAME, NAME, legal_name, show
 from sterna.golden.network import MAX_STEPS
+from sterna.golden.sources import recipe_source
 from sterna.train.methods.stidi import make_module, read_stidi
 from sterna.train.methods.twin import read_twin
 from sterna.train.module.layers import Layers
@@ -60,7 +61,8 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A parsed recipe. ``images``: train on the first so many only (0: all of them). ``precision``
+    """A parsed recipe. ``size`` ('28x28') and ``scale`` are options of data of one's own
+    (`golden.sources`). ``images``: train on the first so many only (0: all of them). ``precision``
     of convolutions in training: 'float32', 'bfloat16' or 'auto' (``schedule.half_precision``).
     ``text`` is the file itself, copied into the run; ``folder`` is where it was."""
 
@@ -68,6 +70,8 @@ class Recipe:
     data: str
     network: dict[str, Any]
     stages: tuple[Stage, ...]
+    size: str = ""
+    scale: float = 0.0
     seed: int = 1
     batch: int = 128
     shift: int = 0
@@ -85,6 +89,12 @@ class Recipe:
     search: dict[str, Any] | None = None
     text: str = field(default="", repr=False)
     folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The data set's name, with its options; relative to ``folder``."""
+        keys = {"data": self.data, "size": self.size, "scale": self.scale}
+        return recipe_source(keys, f"recipe '{self.name}'")
 
     @property
     def relu(self) -> bool:
@@ -120,6 +130,26 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
     stages = tuple(read_stage(path, s) for s in given)
     if not stages:
         raise UsageError(f"{path}: has no [[stage]]; add at least one with epochs and steps")
+    _check_keys(path, raw)
+    recipe_source(raw, str(path))
+    recipe = Recipe(**raw, stages=stages, text=text)
+    _check_methods(path, recipe)
+    _check_objective(path, recipe)
+    _check_weights(path, recipe)
+    if recipe.precision not in PRECISIONS:
+        raise UsageError(
+            f"{path}: precision {recipe.precision!r} is not one of {', '.join(PRECISIONS)}"
+        )
+    largest = max(s.batch or recipe.batch for s in stages)
+    for table in ("twin", "stidi", "nq", "search"):  # a network: where it is built
+        _check_finite(path, table, raw.get(table))
+    if 0 < recipe.images < largest:
+        raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")
+    return recipe
+
+
+def _check_keys(path: str | Path, raw: dict[str, Any]) -> None:
+    """The keys outside of tables, by themselves."""
     known = {f.name for f in fields(Recipe)} - {"stages", "text", "folder"}
     for key in sorted(set(raw) - known):
         raise UsageError(f"{path}: key '{key}' is unknown; known: {', '.join(sorted(known))}")
@@ -134,7 +164,11 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
         )
     if not isinstance(raw["network"], dict):
         raise UsageError(f"{path}: network {raw['network']!r} is not a table; write [network]")
-    recipe = Recipe(**raw, stages=stages, text=text)
+
+
+def _check_methods(path: str | Path, recipe: Recipe) -> None:
+    """What [nq], [twin], [stidi] and the stages go together with."""
+    stages = recipe.stages
     nq, twin = read_nq(str(path), recipe.nq), read_twin(str(path), recipe.twin)
     stidi = read_stidi(str(path), recipe.stidi)
     if stidi is not None and (twin is not None or nq is not None):
@@ -160,28 +194,21 @@ def parse_recipe(text: str, path: str | Path) -> Recipe:
         raise UsageError(f"{path}: a folded stage has the steps of [network]; correct it")
     if any(s.nq and (s.folded or s.steps != 1) for s in stages):
         raise UsageError(f"{path}: a stage with nq = true has steps = 1 and is not folded")
-    _check_objective(path, recipe)
+
+
+def _check_weights(path: str | Path, recipe: Recipe) -> None:
+    """What kinds of weights go together with."""
     if recipe.learned and recipe.network.get("kind", "ternary") != "ternary":
         raise UsageError(f"{path}: weight_threshold is for ternary weights; remove it")
-    if recipe.network.get("kind") == "real" and any(s.folded for s in stages):
+    if recipe.network.get("kind") == "real" and any(s.folded for s in recipe.stages):
         raise UsageError(
             f"{path}: real weights have no integer form to run in a folded stage; remove it, or "
             "train ternary or binary weights"
         )
-    if recipe.learned and (stidi is not None or recipe.search is not None):
+    if recipe.learned and (recipe.stidi is not None or recipe.search is not None):
         raise UsageError(
             f"{path}: a learned weight_threshold is not trained with [stidi] or [search]; remove it"
         )
-    if recipe.precision not in PRECISIONS:
-        raise UsageError(
-            f"{path}: precision {recipe.precision!r} is not one of {', '.join(PRECISIONS)}"
-        )
-    largest = max(s.batch or recipe.batch for s in stages)
-    for table in ("twin", "stidi", "nq", "search"):  # a network: where it is built
-        _check_finite(path, table, raw.get(table))
-    if 0 < recipe.images < largest:
-        raise UsageError(f"{path}: images {recipe.images} do not fill one batch of {largest}")
-    return recipe
 
 
 def _check_objective(path: str | Path, recipe: Recipe) -> None:

@@ -4,22 +4,19 @@ is possible.
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.train.data.sets import PARTS, DataSet
 from sterna.train.methods.stidi import read_stidi
 from sterna.train.module.frames import check_fits
 from sterna.train.module.nq import read_nq
 from sterna.train.recipe.recipe import Recipe, build_module, build_network
 
-if TYPE_CHECKING:
-    from sterna.train.data.datasets import ImageSet
-
-__all__ = ["check_data", "check_recipe"]
+__all__ = ["check_data", "check_images", "check_recipe"]
 
 MOST_VALUES = 1 << 33  # of one layer, one batch, all time steps: 32 GiB as float32
 MEASURED = 2  # images that a noise or a bias needs at least
@@ -77,19 +74,28 @@ def _check_sizes(where: str, recipe: Recipe, network: FloatNetwork) -> None:
             )
 
 
-def check_data(recipe: Recipe, network: FloatNetwork, parts: "ImageSet") -> None:
-    """UsageError where a data set does not fit a recipe: shape and range of its images, its
-    classes, and too few images for a batch or for the noise of [nq]."""
-    where = f"recipe '{recipe.name}'"
-    images, labels = parts.train
-    check_fits(where, network.input, network.steps, images)
+def check_images(where: str, network: FloatNetwork, parts: DataSet, way: str | None = None) -> None:
+    """UsageError where a data set's images or classes do not fit a network, or a part is empty.
+    ``way``: what to do, where the network is not a recipe's that could still be changed."""
+    for part in PARTS:
+        if not len(parts.part(part)[1]):
+            raise UsageError(f"{where}: the data set has no {part} images; add some")
+        check_fits(where, network.input, network.steps, parts.part(part)[0], way)
     outputs = network.shape[network.readout.name][0]
-    classes = 1 + max(int(y.max(initial=0)) for _, y in (parts.train, parts.validation, parts.test))
+    classes = parts.outputs()
     if outputs < classes:
         raise UsageError(
             f"{where}: the last layer has {outputs} outputs, the data set has {classes} classes; "
-            f"write FC{classes}"
+            + (way or f"write FC{classes}")
         )
+
+
+def check_data(recipe: Recipe, network: FloatNetwork, parts: DataSet) -> None:
+    """UsageError where a data set does not fit a recipe: shape and range of its images, its
+    classes, and too few images for a batch or for the noise of [nq]."""
+    where = f"recipe '{recipe.name}'"
+    labels = parts.train[1]
+    check_images(where, network, parts)
     count = len(labels)
     if (nq := read_nq(where, recipe.nq)) is not None:
         kept = int(nq.share * count)

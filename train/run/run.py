@@ -9,11 +9,10 @@ epoch) and run.json (seed, fraction bits chosen before the folded epochs, accura
 import contextlib
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sterna.train.data import datasets
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.distributed import join
 from sterna.train.run.run_lock import locked
@@ -29,20 +28,20 @@ def train(
     max_minutes: float | None = None,
     seed: int | None = None,
     progress: Callable[[str], None] | None = None,
-    image_set: datasets.ImageSet | None = None,
+    data: Any = None,
     untrained: bool = False,
-    data_set: str = "",
     resume: str | Path | None = None,
-    callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
+    callbacks: Any = (),
 ) -> dict[str, Any]:
     """Train RECIPE into the folder OUT, going on where an earlier slice stopped.
 
+    ``data``, instead of the recipe's: a data set's name, an `ImageSet` or what that takes, or a
+    `DataSet`.
     ``untrained`` keeps the random weights and only measures the batch norms on training images,
     so that every layer spikes: a network of full size in seconds, for trying hardware.
     ``resume``: a milestone's file of the same recipe and seed, from whose epoch a new folder goes
     on (``train.run.milestone``); where OUT holds a run already, that goes on instead.
-    ``data_set``: the name of one instead of the recipe's; ``image_set``: the images themselves.
-    ``callbacks``: each is given the line of log.jsonl after its epoch.
+    ``callbacks``: objects with ``on_epoch(metrics)``, or functions of the metrics, see `Watch`.
 
     Returns {"done", "epoch", "epochs", "validation", "minutes", ...}; when done also the test
     accuracy, and "rank": this process's, where several train (``train.run.distributed``). Same
@@ -55,11 +54,13 @@ def train(
         parsed = read_recipe(recipe)
         seconds = math.inf if max_minutes is None else max_minutes * 60
         with locked(Path(out), group, report):
+            mine = callbacks if group.rank == 0 else ()
             earlier = None if resume is None else Path(resume)
-            trainer = Trainer(
-                parsed, Path(out), seed, report, image_set, group, data_set, earlier, callbacks
-            )
-            answer = trainer.keep_random() if untrained else trainer.run(seconds)
+            trainer = Trainer(parsed, Path(out), seed, report, data, group, mine, earlier)
+            try:
+                answer = trainer.keep_random() if untrained else trainer.run(seconds)
+            finally:
+                trainer.watch.end()
         return answer | {"rank": group.rank}
     finally:
         group.leave()

@@ -4,7 +4,6 @@ Nothing is deleted or written before the first thing that training itself has to
 run that is refused, for whatever reason, has changed nothing.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,39 +15,36 @@ import numpy as np
 
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.run_record import CHECKPOINT, RECORD, read_record
-from sterna.golden.disk import parse_json, read_bytes, read_text, sweep, write_atomic
+from sterna.golden.disk import (
+    hash_file,
+    parse_json,
+    read_bytes,
+    read_text,
+    sha256,
+    sweep,
+    write_atomic,
+)
 from sterna.golden.errors import FileError, SternaError, UsageError
-from sterna.train.data.datasets import ImageSet
+from sterna.golden.sources import with_data
 from sterna.train.recipe.recipe import LIMIT
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 
-__all__ = ["RunFolder", "name_of_data"]
+__all__ = ["RunFolder"]
 
 _LOG_LIMIT = 1 << 28
 
 
-def name_of_data(recipe_data: str, name: str, image_set: ImageSet | None) -> str:
-    """What a run says it was trained on: ``name`` (else the recipe's), or the digest of images
-    that a program gave without a name."""
-    if name or image_set is None:
-        return name or recipe_data
-    whole = hashlib.sha256()
-    for images, labels in (image_set.train, image_set.validation, image_set.test):
-        for array in (images, labels):
-            whole.update(f"{array.dtype} {array.shape}\n".encode())
-            whole.update(np.ascontiguousarray(array).tobytes())
-    return f"images with sha256 {whole.hexdigest()[:16]}"
-
-
 @dataclass
 class RunFolder:
-    """The folder at ``path`` for one recipe (its text), seed and data set (``name_of_data``).
+    """The folder at ``path`` for one recipe (its text), seed and data set (its identity).
+    ``kept``: the recipe's text as it is true in here, with the data set that was taken.
     ``writes``: this process is the one that does. ``find`` comes first."""
 
     path: Path
     recipe: str
     seed: int
     data: str
+    kept: str
     writes: bool
     is_over: bool = False  # trained to the end, by what is known without a checkpoint
     untrained: bool = False  # holds random weights
@@ -62,7 +58,7 @@ class RunFolder:
         checkpoint = self.path / CHECKPOINT
         if checkpoint.is_file():
             head, tensors = read_checkpoint(checkpoint)
-            self._agree(checkpoint, head["recipe"] == self.recipe, head)
+            self._agree(checkpoint, self._is_same(head["recipe"], "data" in head), head)
             self.resumed = True
             at_start = head["position"] == [0, 0, 0]  # so of random weights only, in version 1
             self.untrained = head.get("untrained", at_start)
@@ -70,7 +66,7 @@ class RunFolder:
         record, own = read_record(self.path), self._has_recipe()
         if record is not None:
             said = record.get("recipe_sha256", "")  # "": of an earlier Sterna
-            same = said == self._recipe_hash if said else own
+            same = said in self._recipe_hashes if said else own
             self._agree(self.path / RECORD, same is True, record)
             self.untrained = bool(record.get("untrained"))
             self.is_over = not self.untrained
@@ -98,13 +94,20 @@ class RunFolder:
         """Whether recipe.toml is this one; None where there is none."""
         path = self.path / "recipe.toml"
         try:
-            return read_text(path, LIMIT) == self.recipe if path.exists() else None
+            return self._is_same(read_text(path, LIMIT)) if path.exists() else None
         except FileError:
             return False
 
+    def _is_same(self, text: str, data_is_known: bool = True) -> bool:
+        """Whether a recipe is this one, whatever it calls the data: that is compared by itself."""
+        if text == self.recipe or not data_is_known:
+            return text == self.recipe
+        return _without_data(text) == _without_data(self.recipe)
+
     @property
-    def _recipe_hash(self) -> str:
-        return hashlib.sha256(self.recipe.encode()).hexdigest()
+    def _recipe_hashes(self) -> list[str]:
+        """Of the recipe without its data, as it is written; and, of an earlier Sterna, of all."""
+        return [sha256(text.encode()) for text in (_without_data(self.recipe), self.recipe)]
 
     # -- a run that is over ---------------------------------------------------------------------
 
@@ -131,8 +134,9 @@ class RunFolder:
                 ) from e
             export().save(self.path)
             report(f"{self.path}: float.json and float.safetensors restored from the checkpoint")
-        if not self._has_recipe():
-            write_atomic(self.path / "recipe.toml", self.recipe.encode())
+        path = self.path / "recipe.toml"
+        if hash_file(path) != sha256(self.kept.encode()):
+            write_atomic(path, self.kept.encode())
             report(f"{self.path}: recipe.toml restored")
 
     # -- writing --------------------------------------------------------------------------------
@@ -144,7 +148,7 @@ class RunFolder:
         self._begin()
         head = head | {"seed": self.seed, "data": self.data, "recipe": self.recipe}
         write_checkpoint(self.path / CHECKPOINT, head, tensors)
-        write_atomic(self.path / "recipe.toml", self.recipe.encode())
+        write_atomic(self.path / "recipe.toml", self.kept.encode())
         network.save(self.path)
 
     def log(self, line: dict[str, Any]) -> None:
@@ -161,7 +165,7 @@ class RunFolder:
 
     def record(self, summary: dict[str, Any]) -> dict[str, Any]:
         """Write run.json; what it says: the summary, with the recipe and data set it is of."""
-        summary = summary | {"data": self.data, "recipe_sha256": self._recipe_hash}
+        summary = summary | {"data": self.data, "recipe_sha256": self._recipe_hashes[0]}
         if self.writes:
             text = json.dumps(summary, indent=1, sort_keys=True) + "\n"
             write_atomic(self.path / RECORD, text.encode())
@@ -175,3 +179,11 @@ class RunFolder:
             (self.path / RECORD).unlink(missing_ok=True)
             if not self.resumed:
                 (self.path / "log.jsonl").unlink(missing_ok=True)
+
+
+def _without_data(text: str) -> str:
+    """A recipe's text without its data; the text itself where that stands unusually."""
+    try:
+        return with_data(text, "")
+    except (FileError, UsageError):
+        return text

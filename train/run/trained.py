@@ -13,23 +13,22 @@ from sterna.gen.quantize.float_network import FloatNetwork, Weighted
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import raw_images
 from sterna.golden import values
-from sterna.golden.disk import StrPath, parse_json, read_bytes
+from sterna.golden.disk import StrPath
 from sterna.golden.errors import UsageError
 from sterna.golden.given import images_of
 from sterna.golden.names import legal_name, show
-from sterna.train.data.datasets import ImageSet
-from sterna.train.module.frames import pick
+from sterna.train.data.image_set import ImageSet
+from sterna.train.data.sets import DataSet
 from sterna.train.recipe.recipe import build_network, read_recipe
+from sterna.train.run.curves import read_history
 from sterna.train.run.run import train as train_recipe
-from sterna.train.run.run_folder import name_of_data
 from sterna.train.run.tuning import BATCH, write_tuning
+from sterna.train.run.watch import check_callbacks
 
 __all__ = ["Run", "train"]
 
 Callback = Callable[[dict[str, Any]], object]
-PARTS = 10  # of images without parts, one in so many is for validation, and one for the test
 LEAST_STEPS = 16  # an epoch: of few images a batch has fewer
-_LOG_LIMIT = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """A dict an epoch: 'epoch', 'steps', 'folded', 'loss', 'validation', 'seconds'."""
-        path = self.folder / "log.jsonl"
-        lines = read_bytes(path, _LOG_LIMIT).splitlines() if path.is_file() else []
-        return [parse_json(line, path) for line in lines]
+        return read_history(self.folder)
 
     @property
     def fraction_bits(self) -> dict[str, int] | None:
@@ -83,7 +80,7 @@ def train(
 ) -> Run:
     """See ``sterna.train``, whose docstring is the package's."""
     folder = values.path("out", out)
-    hooks = _hooks(callbacks)
+    hooks = check_callbacks(callbacks)
     if minutes is not None:
         refusal = f"minutes {show(minutes)} must be a number from 0, or None"
         minutes = values.number(refusal, minutes, error=UsageError)
@@ -110,23 +107,10 @@ def train(
         folder,
         max_minutes=minutes,
         seed=seed,
-        image_set=parts,
-        data_set=name,
+        data=parts or name or None,
         callbacks=hooks,
     )
     return Run(folder, {k: v for k, v in answer.items() if k != "rank"})
-
-
-def _hooks(callbacks: Any) -> list[Callback]:
-    try:
-        found: list[Any] = [callbacks] if callable(callbacks) else list(callbacks)
-    except Exception:  # a foreign object may raise what it likes
-        found = [None]
-    if not all(map(callable, found)):
-        raise UsageError(
-            f"callbacks {show(callbacks)} must be functions, each of which takes a dict an epoch"
-        )
-    return found
 
 
 def _network_of(path: Path) -> FloatNetwork:
@@ -134,7 +118,7 @@ def _network_of(path: Path) -> FloatNetwork:
     return build_network(recipe, recipe.seed)
 
 
-def _tuned(given: FloatNetwork | Imported, parts: ImageSet, out: Path, epochs: int | None) -> Path:
+def _tuned(given: FloatNetwork | Imported, parts: DataSet, out: Path, epochs: int | None) -> Path:
     """The recipe that trains a network's own weights on; real ones are calibrated first."""
     imported = given if isinstance(given, Imported) else None
     network = given if isinstance(given, FloatNetwork) else given.network
@@ -148,7 +132,7 @@ def _tuned(given: FloatNetwork | Imported, parts: ImageSet, out: Path, epochs: i
             "Imported.calibrate returned, or make them of kind 'ternary'"
         )
     name = legal_name(out.resolve().name)
-    data, batch = name_of_data("", "", parts), max(1, len(parts.train[1]) // LEAST_STEPS)
+    data, batch = parts.identity, max(1, len(parts.train[1]) // LEAST_STEPS)
     return write_tuning(
         plain_input(network), out, name, data, epochs, "a network", min(BATCH, batch)
     )
@@ -158,23 +142,17 @@ def _is_real(network: FloatNetwork) -> bool:
     return any(isinstance(n, Weighted) and n.kind == "real" for n in network.nodes)
 
 
-def _parts(network: FloatNetwork, data: Any) -> ImageSet:
-    """The three parts of a set; of plain images, cut by position."""
-    if isinstance(data, ImageSet):
-        return data
+def _parts(network: FloatNetwork, data: Any) -> DataSet:
+    """The three parts of a set; plain images are split by content."""
+    if isinstance(data, DataSet | ImageSet):
+        return data if isinstance(data, DataSet) else data.parts()
     images, labels = images_of(data, "train")
+    if labels is None and hasattr(data, "__getitem__") and not hasattr(data, "dtype"):
+        return ImageSet(data, like=network).parts()  # somebody's Dataset
     if labels is None:
         raise UsageError("train: has no labels; give (images, labels)")
     network = plain_input(network)
     images = np.array(raw_images(network.input, images, network.steps))
-    count = images.shape[batch_axis(network)]
-    labels = labels_of(network, labels, count).astype(np.int64)
-    if count < PARTS:
-        raise UsageError(
-            f"train: {count} images are too few; give at least {PARTS}, of which one in {PARTS} is "
-            "for validation and one for the test"
-        )
-    k = np.arange(count) % PARTS
-    cut = [np.flatnonzero(p) for p in ((k > 1), (k == 1), (k == 0))]
-    train, validation, test = [(pick(images, p), labels[p]) for p in cut]
-    return ImageSet(train, validation, test)
+    labels = labels_of(network, labels, images.shape[batch_axis(network)])
+    frames = images.swapaxes(0, 1) if batch_axis(network) else images
+    return ImageSet((frames, labels), like=network).parts()

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch import Tensor
 from sterna.gen.quantize.quantize import quantize
 from sterna.gen.quantize.run_record import CHECKPOINT
 from sterna.golden.errors import SternaError, UsageError
-from sterna.train.data import datasets
 from sterna.train.data.augment import augment
 from sterna.train.methods.convert import convert, settle
 from sterna.train.methods.twin import read_twin
@@ -29,14 +28,17 @@ from sterna.train.run.checkpoint import check_state
 from sterna.train.run.distributed import Group
 from sterna.train.run.milestone import read_resumed
 from sterna.train.run.objective import Objective
-from sterna.train.run.run_folder import RunFolder, name_of_data
+from sterna.train.run.run_folder import RunFolder
 from sterna.train.run.teacher import Teacher
+from sterna.train.run.training_data import TrainingData
 from sterna.train.run.warm_start import earlier_run, warmed
+from sterna.train.run.watch import Watch
 
 __all__ = ["EVAL_BATCH", "Trainer", "accuracy"]
 
 EVAL_BATCH = 250
 MEASURED = 256  # images for the statistics of batch norms
+MOST = 1 << 62
 
 
 @torch.no_grad()
@@ -62,14 +64,12 @@ class Trainer:
         out: Path,
         seed: int | None,
         progress: Callable[[str], None],
-        image_set: datasets.ImageSet | None,
+        data: Any = None,
         group: Group | None = None,
-        data_set: str = "",
+        callbacks: Any = (),
         resume: Path | None = None,
-        callbacks: Sequence[Callable[[dict[str, Any]], object]] = (),
     ) -> None:
-        self.recipe, self.out, self.progress = recipe, out, progress
-        self.callbacks = callbacks  # each is given a line of log.jsonl
+        self.recipe, self.out, self.watch = recipe, out, Watch(progress, callbacks)
         self.seed = recipe.seed if seed is None else seed
         cuda = torch.cuda.is_available()
         self.group = group or Group(0, 1, torch.device("cuda" if cuda else "cpu"))
@@ -77,39 +77,19 @@ class Trainer:
         self.half = half_precision(self.device, recipe.precision)
         batches = [s.batch or recipe.batch for s in recipe.stages]
         self.group.check(f"recipe '{recipe.name}'", batches)
-        known_as = name_of_data(recipe.data, data_set, image_set)
-        self.folder = RunFolder(out, recipe.text, self.seed, known_as, self.group.rank == 0)
+        self.data = TrainingData(recipe, data)
+        known_as, kept = self.data.identity, self.data.kept_recipe(out)
+        self.folder = RunFolder(out, recipe.text, self.seed, known_as, kept, self.group.rank == 0)
         found = self.folder.find()  # of another run it is refused before anything else
         check_recipe(recipe)
-        parts = image_set or datasets.load(data_set or recipe.data)
+        parts = self.data.parts
+        for note in parts.notes:
+            progress(note)
         self.train_set, self.validation, self.test = [
             (torch.tensor(x, device=self.device), torch.tensor(y, device=self.device))
             for x, y in (parts.train, parts.validation, parts.test)
         ]
-        network = build_network(recipe, self.seed)
-        check_data(recipe, network, parts)
-        self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
-        if recipe.warm_start and found is None and not self.folder.is_over:
-            path = earlier_run(recipe, recipe.warm_start, out)
-            up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
-            network = warmed(network, path, recipe.stidi is not None, up)
-        self.module = build_module(recipe, network).to(self.device)
-        self.module.half_gradients = self.half
-        self.conversion: dict[str, float] = {}
-        if self.nq is not None:  # images for the noise are not trained on
-            kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
-            self.noise_images = self.train_set[0][kept:]
-            self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
-        rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
-        if rule is not None and not self._is_over(found):
-            path = earlier_run(recipe, rule.run, out)
-            teacher = Teacher(rule, path, network, self.device)
-        self.objective = Objective(recipe, network.steps, teacher)
-        self.twin: SpikingModule | None = None
-        self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
-        if self.twin_rule is not None:
-            other = build_network(recipe, self.seed + self.twin_rule.seed_step)
-            self.twin = SpikingModule(other, None, recipe.learned).to(self.device)
+        self._make_modules(found)
         self.optimizer: torch.optim.Adam | None = None
         self.position = (0, 0, 0)
         self.spent = 0.0
@@ -122,6 +102,34 @@ class Trainer:
             self._resume(*found)
         elif resume is not None and not self.folder.is_over:
             self._go_on(resume)
+
+    def _make_modules(self, found: tuple[dict[str, Any], Any] | None) -> None:
+        """The network of the recipe, what trains it, and what it learns from."""
+        recipe = self.recipe
+        network = build_network(recipe, self.seed)
+        check_data(recipe, network, self.data.parts)
+        self.nq = read_nq(f"recipe '{recipe.name}'", recipe.nq)
+        if recipe.warm_start and found is None and not self.folder.is_over:
+            path = earlier_run(recipe, recipe.warm_start, self.out)
+            up = self.nq.up if self.nq is not None and streams_meet(network) else 1.0
+            network = warmed(network, path, recipe.stidi is not None, up)
+        self.module = build_module(recipe, network).to(self.device)
+        self.module.half_gradients = self.half
+        self.conversion: dict[str, float] = {}
+        if self.nq is not None:  # images for the noise are not trained on
+            kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
+            self.noise_images = self.train_set[0][kept:]
+            self.train_set = self.train_set[0][:kept], self.train_set[1][:kept]
+        rule, teacher = read_teacher(f"recipe '{recipe.name}'", recipe.teacher), None
+        if rule is not None and not self._is_over(found):
+            path = earlier_run(recipe, rule.run, self.out)
+            teacher = Teacher(rule, path, network, self.device)
+        self.objective = Objective(recipe, network.steps, teacher)
+        self.twin: SpikingModule | None = None
+        self.twin_rule = read_twin(f"recipe '{recipe.name}'", recipe.twin)
+        if self.twin_rule is not None:
+            other = build_network(recipe, self.seed + self.twin_rule.seed_step)
+            self.twin = SpikingModule(other, None, recipe.learned).to(self.device)
 
     def _is_over(self, found: tuple[dict[str, Any], Any] | None) -> bool:
         done = found[0]["position"][0] if found is not None else 0
@@ -138,8 +146,9 @@ class Trainer:
         if self.position[0] == len(self.recipe.stages):
             known = self.folder.outcome()  # measuring takes as long as an epoch
             if known is not None:
-                self.folder.restore(self.module.export, self.progress)
+                self.folder.restore(self.module.export, self.watch.report)
                 return known
+        self.watch.begin(self.recipe.name, *self._work())
         for number, stage in enumerate(self.recipe.stages):
             if number < self.position[0]:
                 continue
@@ -163,6 +172,15 @@ class Trainer:
             self.position, self.optimizer = (number + 1, 0, 0), None
         return self._finish(total)
 
+    def _work(self) -> tuple[int, int]:
+        """(batches of the whole training, how many of them are done)."""
+        images = min(self.recipe.images or MOST, len(self.train_set[1]))
+        each = [images // (s.batch or self.recipe.batch) for s in self.recipe.stages]
+        whole = [n * s.epochs for n, s in zip(each, self.recipe.stages)]
+        number, epoch, batch = self.position
+        now = epoch * each[number] + batch if number < len(each) else 0
+        return sum(whole), sum(whole[:number]) + now
+
     def keep_random(self) -> dict[str, Any]:
         """The network as it was drawn, with batch norms measured; the summary of a finished run."""
         if self.nq is not None:
@@ -174,7 +192,7 @@ class Trainer:
         self.folder.untrained = True
         self.measure()
         self._save()
-        return self.folder.record(summary)
+        return self.folder.record(summary | self.data.facts())
 
     def measure(self) -> None:
         """Set every batch norm to the statistics of training images at the network's T."""
@@ -253,6 +271,7 @@ class Trainer:
             if self.nq is not None:  # its noise is drawn from torch's own generator
                 torch.manual_seed(_mix(self.seed, number, epoch, k + 1, self.group.rank))
             losses.append(self._step(stage, *self.group.share(batch, labels[chosen])))
+            self.watch.batch(losses[-1])
             if not math.isfinite(losses[-1]):
                 raise SternaError(
                     f"training '{r.name}': the loss became {losses[-1]} at epoch {epoch}; lower lr "
@@ -286,7 +305,7 @@ class Trainer:
         score = accuracy(self.module, *self.validation)
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch + 1
         form = " folded" if stage.folded else ""
-        self.progress(
+        text = (
             f"[{k}/{total}] {self.recipe.name} T={stage.steps}{form} loss {loss:.4f} "
             f"validation {score:.2%} {self.seconds:.0f} s"
         )
@@ -300,8 +319,7 @@ class Trainer:
         }
         if self.group.rank == 0:
             self.folder.log(line)
-            for callback in self.callbacks:
-                callback(dict(line))
+            self.watch.epoch(text, line, total)
 
     def _summary(self, done: bool, number: int, epoch: int, total: int) -> dict[str, Any]:
         k = sum(s.epochs for s in self.recipe.stages[:number]) + epoch
@@ -339,7 +357,7 @@ class Trainer:
             }
         if self.conversion:
             summary["conversion"] = self.conversion
-        return self.folder.record(summary)
+        return self.folder.record(summary | self.data.facts())
 
     # -- checkpoints --------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The recipe that tunes a network which came in by `sterna import`."""
 
+import json
 from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
@@ -7,14 +8,20 @@ from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNet
 from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
 from sterna.golden.locks import held
+from sterna.golden.sources import moved
+from sterna.train.data import datasets
+from sterna.train.data.sets import Wanted
+from sterna.train.recipe.recipe_check import check_images
 
 __all__ = ["BATCH", "tuning_recipe", "write_tuning"]
 
 EPOCHS, BATCH = 3, 128
+FEW = 16  # batches an epoch, of sets that fill no two of BATCH
+WAY = "give other data with --data"
 TEXT = """\
 # Tunes the weights of {source} as {kind} ones.
 name = "{name}"
-data = "{data}"
+data = {data}
 seed = 1
 batch = {batch}
 
@@ -45,17 +52,24 @@ def tuning_recipe(
 ) -> Path:
     """Write RUN/recipe.toml and the latents that it starts from; returns the recipe's path.
 
-    UsageError where ``source`` is no import, its check failed (but with ``force``), or it came with
-    final weights.
+    ``data``: a data set's name, with its path as from where the program runs; '' is the import's.
+    UsageError where ``source`` is no import, its check failed (but with ``force``), it came with
+    final weights, or the data does not fit it.
     """
     record = read_import(source)
     if record is None:
         raise UsageError(f"{source}: has no import.json; give the folder of `sterna import`")
     check_import(source, record, force)
-    network, data = latents_of(source), data or record["data"]
+    network, place = latents_of(source), Path(out)
+    data = moved(data, ".", place) if data else moved(record["data"], source, place)
     if not data:
         raise UsageError(f"{source}: came in without images to train on; give --data")
-    return write_tuning(network, Path(out), record["name"], data, epochs, Path(source).name)
+    parts = datasets.load(data, place, Wanted.by(network))
+    check_images(str(source), network, parts, WAY)  # a run that is refused leaves nothing behind
+    count = len(parts.train[1])
+    batch = BATCH if count >= 2 * BATCH else max(1, count // FEW)
+    name, whence = record["name"], Path(source).name
+    return write_tuning(network, place, name, data, epochs, whence, batch)
 
 
 def write_tuning(
@@ -69,13 +83,13 @@ def write_tuning(
 ) -> Path:
     """Into ``out``, the recipe that trains ``network``'s weights on as latents; its path.
 
-    UsageError where there is another recipe already.
+    ``data`` is the data set's name as from there. UsageError where there is another recipe already.
     """
     kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
     text = TEXT.format(
         source=source,
         name=name,
-        data=data,
+        data=json.dumps(data, ensure_ascii=False),
         latents=LATENTS,
         digest=network.digest,
         kind="binary" if kinds == {"binary"} else "ternary",

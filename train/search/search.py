@@ -25,7 +25,9 @@ from sterna.gen.quantize.quantize import quantize
 from sterna.golden.disk import read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, NetworkError, UsageError
 from sterna.golden.network import Network
+from sterna.golden.sources import rebased
 from sterna.train.data import datasets
+from sterna.train.data.sets import DataSet, Wanted
 from sterna.train.module.module import SpikingModule
 from sterna.train.module.schedule import measure_norms
 from sterna.train.recipe.recipe import LIMIT, Recipe, read_recipe
@@ -58,7 +60,7 @@ def search(
     storage: str | None = None,
     max_minutes: float | None = None,
     progress: Callable[[str], None] | None = None,
-    image_set: datasets.ImageSet | None = None,
+    data: DataSet | None = None,
 ) -> dict[str, Any]:
     """Search the skips of RECIPE's blocks into the folder OUT, going on where an earlier call or
     another worker stopped.
@@ -72,7 +74,7 @@ def search(
     parsed = read_recipe(recipe)
     settings = read_search(parsed)
     space = Space(parsed, settings.types, settings.tie)
-    worker = Search(parsed, settings, space, Path(out), image_set, progress or say)
+    worker = Search(parsed, settings, space, Path(out), data, progress or say)
     stop = math.inf if max_minutes is None else time.monotonic() + max_minutes * 60
     return worker.run(min(trials or settings.trials, space.size), storage, stop)
 
@@ -85,13 +87,15 @@ class Search:
     settings: SearchSettings
     space: Space
     out: Path
-    image_set: datasets.ImageSet | None
+    data: DataSet | None
     progress: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = check_recipe(self.space.recipe(self.space.uniform(NONE)))
-        parts = self.image_set or datasets.load(self.recipe.data)
+        parts = self.data or datasets.load(
+            self.recipe.source, self.recipe.folder, Wanted.by(network)
+        )
         check_data(self.recipe, network, parts)
         count = self.settings.validation or len(parts.validation[0])
         few = self.recipe.images or len(parts.train[0])
@@ -138,6 +142,8 @@ class Search:
     def _claim(self) -> None:
         """The folder is of this recipe from now on."""
         path, text = self.out / "recipe.toml", self.recipe.text.encode()
+        if self.recipe.folder is not None:
+            text = rebased(text, self.recipe.folder, self.out)
         if path.is_file() and read_bytes(path, LIMIT) != text:
             raise UsageError(
                 f"{path}: is another recipe; give another folder, or delete this one to begin anew"

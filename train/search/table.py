@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sterna.golden.disk import write_atomic
+from sterna.golden.sources import rebased
 from sterna.train.recipe.recipe import Recipe
 from sterna.train.recipe.recipe_text import recipe_text
 from sterna.train.search.search_recipe import SearchSettings
@@ -120,7 +121,10 @@ def write_outcome(
             old.unlink(missing_ok=True)  # of a front that has been beaten since
     for name, row in [*wanted.items(), *([("best", best[0])] if best else [])]:
         text = recipe_text(space.recipe(row.member), _comment(recipe, row, settings, images))
-        write_atomic(folder / f"{name}.toml", text.encode())
+        data = text.encode()
+        if recipe.folder is not None:  # from there, too, a path leads to the data
+            data = rebased(data, recipe.folder, folder)
+        write_atomic(folder / f"{name}.toml", data)
     return answer
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import snntorch as snn
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sterna.front.pytorch.model import from_torch
 from sterna.gen.quantize.float_network import FloatNetwork
@@ -325,3 +326,22 @@ def test_constants_in_front_of_layers_without_padding_come_in(before, between) -
 def test_the_maximum_of_negated_spikes_is_no_maximum_of_spikes() -> None:
     with pytest.raises(NetworkError, match="times a negative number"):
         from_torch(_Small(lambda x: x, lambda s: -s), EXAMPLE, steps=2)
+
+
+@pytest.mark.parametrize("divisor", [None, 1, 3, 4])
+@pytest.mark.parametrize("of", ["sums", "spikes"])
+def test_an_average_pool_divides_by_what_it_says(divisor: int | None, of: str) -> None:
+    class Pooled(frontcase.Loop):
+        def forward(self, x):
+            mem, rows = self.hidden.reset_mem(), []
+            for _ in range(self.steps):
+                z = self.conv(x)
+                z = F.avg_pool2d(z, 2, divisor_override=divisor) if of == "sums" else z
+                s, mem = self.hidden(z, mem)
+                s = s if of == "sums" else F.avg_pool2d(s, 2, divisor_override=divisor)
+                rows.append(self.full(s.flatten(1)))
+            return torch.stack(rows).sum(0)
+
+    model = frontcase.ternary(Pooled(snn.Leaky(0.5), 4, between="avg"), 4, False)
+    check = from_torch(model, EXAMPLE).check(frontcase.images((1, 8, 8), 9))
+    assert check.exact and check.layers[0].spikes and check.layers[-1].what == "membranes", check

@@ -10,9 +10,9 @@ from sterna.gen.device.shift_registers import Delays, tree_delays
 from sterna.gen.model.features import with_memories
 from sterna.gen.model.parts import Part
 from sterna.gen.tools.yosys import synth
-from sterna.hw.core.lane_turns import LaneTurns
 from sterna.hw.dot.compressor_tree import Counter, Stage, TreePlan
 from sterna.hw.dot.constant import ConstantDot
+from sterna.hw.neuron.lane_turns import LaneTurns
 
 
 def made(component, tmp_path) -> int:

@@ -38,6 +38,11 @@ def test_float_network_file(tmp_path) -> None:
     again.save(tmp_path)
     assert first == (path.read_bytes(), (tmp_path / "float.safetensors").read_bytes())
     whole = path.read_text()
+    assert '"leak": 1.0' in whole and "floor" not in whole  # which came later, and is not said
+    low = chain(leak=0.75, floor=np.arange(5) / -4)
+    assert low.digest != net.digest == again.digest
+    low.save(tmp_path, "low")
+    assert FloatNetwork.load(tmp_path / "low.json").digest == low.digest
     for old, new in (("0.75", "0.25"), ('"steps"', '"stepz"'), ('"check"', '"chuck"')):
         assert old in whole
         path.write_text(whole.replace(old, new))

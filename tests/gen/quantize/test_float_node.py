@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "weight NaN": ({"c": {"weight": WEIGHT * np.nan}}, "'c': weight holds NaN or infinity"),
     "weight huge": (
         {"c": {"weight": WEIGHT.astype(np.longdouble) * np.longdouble("1e4000")}},
-        "'c': weight is beyond the range of float64",
+        "'c': weight inf is beyond the range of float32",
     ),
     "weight sparse": ({"f": {"weight": tensor(HEAD).to_sparse()}}, "'f': weight .* is no array"),
     "stride": ({"c": {"stride": (1, 2, 3)}}, "'c': stride .1, 2, 3. must be 2 integers of at l"),

@@ -51,6 +51,7 @@ def _float_spikes(network: FloatNetwork, images: np.ndarray, name: str) -> np.nd
     strict=st.booleans(),
     coding=st.sampled_from(["direct", "rate", "latency"]),
     mode=st.sampled_from(["membrane", "count"]),
+    floor=st.sampled_from([None, 0.0, -0.3]),
 )
 @settings(max_examples=30)
 def test_integer_network_follows_float(
@@ -63,11 +64,11 @@ def test_integer_network_follows_float(
     strict: bool,
     coding: str,
     mode: str,
+    floor: float | None,
 ) -> None:
     """On images it has not seen, spikes differ at few sites and logits by little."""
-    net = chain(
-        steps, kind, seed, pool, coding, mode, reset=reset, leak=leak, strict=strict, v_init=0.25
-    )
+    neuron = {"reset": reset, "leak": leak, "strict": strict, "floor": floor}
+    net = chain(steps, kind, seed, pool, coding, mode, **neuron, v_init=0.25)
     images = make_images(30, seed)
     network, report = quantize(net, make_images(40, seed + 1))
     result = run(network, images, trace=("spike1",))

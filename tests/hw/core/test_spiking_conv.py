@@ -8,8 +8,8 @@ from corecase import core_cases, images_for, stream_core
 from fuzz import Limits, Seeded, random_images, random_network
 from fuzzrun import random_folding
 
-import sterna.hw.core.scan_banks as banks
 import sterna.hw.core.spiking_conv as spiking_conv
+import sterna.hw.neuron.scan_banks as banks
 from sterna.hw.core.front import Front
 from sterna.sim.cocotb_runner import run_core
 

@@ -15,7 +15,7 @@ from sterna.cli import main
 from sterna.golden import files
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.exact import run
-from sterna.train.data import datasets, nmnist
+from sterna.train.data import datasets, events, nmnist
 from sterna.train.data.augment import augment
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.run import train
@@ -91,12 +91,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_events_are_read_as_they_were_written() -> None:
     want = ([0, 33, 5], [33, 0, 7], [0, 1, 1], [3, 8_000_000, 70_000])  # times may go back
-    found = nmnist.read_events(pack(*want), "a")
+    found = events.read_bin(pack(*want), "a", 34, 34)
     assert [a.tolist() for a in found] == list(want)
 
 
 def test_an_overflow_is_no_event_and_moves_later_times() -> None:
-    x, y, _, time = nmnist.read_events(pack([1, 0, 2], [1, 240, 3], [0, 0, 1], [9, 10, 5]), "a")
+    x, y, _, time = events.read_bin(
+        pack([1, 0, 2], [1, 240, 3], [0, 0, 1], [9, 10, 5]), "a", 34, 34
+    )
     assert x.tolist() == [1, 2] and y.tolist() == [1, 3] and time.tolist() == [9, 5 + 8192]
 
 
@@ -112,13 +114,15 @@ def test_an_overflow_is_no_event_and_moves_later_times() -> None:
 )
 def test_damaged_recordings_are_refused(raw: bytes, sentence: str) -> None:
     with pytest.raises(FileError, match=sentence):
-        nmnist.read_events(raw, "a")
+        events.read_bin(raw, "a", 34, 34)
 
 
 def test_frames_cut_the_span_into_equal_parts() -> None:
     time = [1000, 1099, 1100, 1399, 1050]  # 400 microseconds: parts of 100
-    frames = nmnist.to_frames(
-        nmnist.read_events(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0], time), "a"), 4
+    frames = events.to_frames(
+        events.read_bin(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0], time), "a", 34, 34),
+        4,
+        (2, 34, 34),
     )
     assert frames.shape == (4, 2, 34, 34) and frames.dtype == np.uint8
     assert np.argwhere(frames).tolist() == [[0, 0, 5, 1], [0, 1, 5, 2], [1, 0, 5, 3], [3, 1, 5, 4]]
@@ -132,7 +136,7 @@ def test_parts_do_not_overlap_and_keep_their_labels(folder: Path) -> None:
         assert np.bincount(labels).tolist() == [count] * 10
     last = folder / "Train" / "3" / f"{200 - 6:05d}.bin"
     assert parts.validation[1][-7] == 3
-    want = nmnist.to_frames(nmnist.read_events(last.read_bytes(), ""), 4)
+    want = events.to_frames(events.read_bin(last.read_bytes(), "", 34, 34), 4, (2, 34, 34))
     assert np.array_equal(parts.validation[0][:, -7], want)
     assert datasets.load("nmnist").test[0].shape[0] == 8
 

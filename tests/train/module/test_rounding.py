@@ -61,6 +61,7 @@ def test_gradients_pass_straight_through() -> None:
         {"leak": 0.0, "reset": "zero", "strict": True, "threshold": 0.1},
         {"leak": 0.75, "reset": "zero", "strict": True},
         {"threshold": 0.5, "v_init": 0.25},
+        {"leak": 0.9375, "floor": -0.1},
     ],
 )
 @pytest.mark.parametrize("bits", [0, 6, 16])

@@ -96,7 +96,7 @@ def test_compiled_kernel_equals_loop(reset: str, leak: float, given: int, roundi
     results = []
     for kind in (_Scan, _FastScan):
         args = [p.clone().requires_grad_() for p in base]
-        out = kind.apply(*args, spec)
+        out = kind.apply(*args, *([None] if kind is _Scan else []), spec)
         weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(4))
         (out * weight).sum().backward()
         results.append((out, [p.grad for p in args]))
@@ -109,7 +109,7 @@ def test_compiled_kernel_equals_loop(reset: str, leak: float, given: int, roundi
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def _by_autograd(x, threshold, back, start, spec: ScanSpec) -> torch.Tensor:
+def _by_autograd(x, threshold, back, start, spec: ScanSpec, floor=None) -> torch.Tensor:
     """The same surrogate gradient built from elementary differentiable operations."""
     v, out = start.view(1, -1, 1, 1).expand(x.shape[1:]), []
     th, b = threshold.view(1, -1, 1, 1), back.view(1, -1, 1, 1)
@@ -126,24 +126,32 @@ def _by_autograd(x, threshold, back, start, spec: ScanSpec) -> torch.Tensor:
             v = u - b * fire
         elif spec.reset == "zero":
             v = u * (1 - fire)
-    return torch.stack(out)
+        else:
+            v = u
+        if floor is not None:
+            v = torch.where(v < floor.view(1, -1, 1, 1), floor.view(1, -1, 1, 1), v)
+    return v if spec.emit == "membrane" else torch.stack(out)
 
 
-@pytest.mark.parametrize("reset", ["subtract", "zero"])
+@pytest.mark.parametrize("reset", ["subtract", "zero", "none"])
 @pytest.mark.parametrize("synapse", [None, 0.5])
 @pytest.mark.parametrize("given", [1, T])
-def test_gradients_equal_autograd(reset: str, synapse: float | None, given: int) -> None:
+@pytest.mark.parametrize("floor", [False, True])
+def test_gradients_equal_autograd(
+    reset: str, synapse: float | None, given: int, floor: bool
+) -> None:
     generator = torch.Generator().manual_seed(5)
     draw = lambda *s: torch.randn(*s, generator=generator, dtype=torch.float64)  # noqa: E731
     base = [draw(given, B, C, H, W), draw(C).abs() + 0.5, draw(C).abs() + 0.5, draw(C)]
-    spec = ScanSpec(T, reset, 0.75, synapse)
-    weight = draw(T, B, C, H, W)
+    base += [draw(C) / 2] if floor else []
+    spec = ScanSpec(T, reset, 0.75, synapse, emit="membrane" if reset == "none" else "spikes")
+    weight = draw(*(() if reset == "none" else (T,)), B, C, H, W)
     grads = []
     for function in (scan, _by_autograd):
         args = [p.clone().requires_grad_() for p in base]
-        (function(*args, spec) * weight).sum().backward()
+        (function(*args[:4], spec, *args[4:]) * weight).sum().backward()
         grads.append([torch.zeros_like(p) if p.grad is None else p.grad for p in args])
-    assert grads[0][0].abs().max() > 0
+    assert grads[0][0].abs().max() > 0 and (not floor or grads[0][4].abs().max() > 0)
     for a, b in zip(*grads):
         torch.testing.assert_close(a, b)
 

@@ -78,6 +78,7 @@ def test_an_empty_table_is_there_with_its_defaults(tmp_path):
         ('neuron = { strict = "no" }', "neuron strict 'no' is not true or false"),
         ('neuron = { delay = "a" }', "neuron delay 'a' is not 0 or 1"),
         ("readout = { reset = 1 }", "readout reset 1 is not a text"),
+        ('neuron = { floor = "low" }', "neuron floor 'low' is not a finite number from"),
     ],
 )
 def test_wrong_neurons_are_named(tmp_path, setting, sentence):

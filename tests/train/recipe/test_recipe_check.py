@@ -11,7 +11,7 @@ from repo import EXAMPLES
 
 from sterna.golden.errors import SternaError, UsageError
 from sterna.train.data import datasets
-from sterna.train.data.datasets import ImageSet
+from sterna.train.data.sets import DataSet
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.recipe.recipe_check import check_data, check_recipe
 from sterna.train.run.run import train
@@ -245,7 +245,7 @@ def test_a_share_that_nothing_is_measured_on_may_be_empty(tmp_path: Path) -> Non
 def test_more_outputs_than_classes_and_other_sets_are_fine(tmp_path: Path) -> None:
     parsed = read_recipe(recipe(tmp_path, "bits = 4", '["FC3"]'))
     part = np.full((40, 1, 8, 8), 15, np.uint8), np.arange(40) % 2
-    check_data(parsed, check_recipe(parsed), ImageSet(part, part, part))
+    check_data(parsed, check_recipe(parsed), DataSet(part, part, part))
 
 
 def test_checks_leave_the_random_numbers_of_training_alone(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.quantize import quantize_run
 from sterna.golden.errors import FileError, UsageError
 from sterna.train.data import datasets
+from sterna.train.data.sets import DataSet
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.run.run import train
 from sterna.train.run.run_lock import LOCK
@@ -284,17 +285,17 @@ def test_a_run_keeps_its_data_set(tmp_path: Path) -> None:
         train(path, run, progress=quiet)
     parts = datasets.load("digits")
     first = [(x[:300], y[:300]) for x, y in (parts.train, parts.validation, parts.test)]
-    few = datasets.ImageSet(*first)
+    few = DataSet(*first)
     with pytest.raises(UsageError, match="not on images with sha256"):
-        train(path, run, image_set=few, progress=quiet)
+        train(path, run, data=few, progress=quiet)
     assert contents(run) == before
     assert cli.main([*command[:-2], "--data", "random_1x8x8"]) == 0
     assert json.loads((run / "run.json").read_bytes())["data"] == "random_1x8x8"
     (run / "checkpoint.safetensors").unlink()
     with pytest.raises(UsageError, match="was trained on random_1x8x8"):
         train(path, run, progress=quiet)
-    train(path, tmp_path / "few", image_set=few, max_minutes=0, progress=quiet)
-    train(path, tmp_path / "few", image_set=few, max_minutes=0, progress=quiet)
+    train(path, tmp_path / "few", data=few, max_minutes=0, progress=quiet)
+    train(path, tmp_path / "few", data=few, max_minutes=0, progress=quiet)
     with pytest.raises(UsageError, match="was trained on images with sha256"):
         train(path, tmp_path / "few", progress=quiet)
 

@@ -23,6 +23,7 @@ from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Merge, Neuron
 from sterna.train.data import datasets
+from sterna.train.data.sets import DataSet
 from sterna.train.module.meet import merge
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import build_network, read_recipe
@@ -92,7 +93,7 @@ def test_folded_forward_is_golden(tmp_path: Path, layer: str, kind: str, extra: 
     path = _recipe(tmp_path, layer, kind, extra)
     parts = datasets.load("digits")
     sizes = zip((parts.train, parts.validation, parts.test), (600, 50, 50), strict=True)
-    few = datasets.ImageSet(*[(x[:n], y[:n]) for (x, y), n in sizes])
+    few = DataSet(*[(x[:n], y[:n]) for (x, y), n in sizes])
     trainer = Trainer(read_recipe(path), tmp_path / "run", None, _quiet, few)
     done = trainer.run(1e9)
     images = few.test[0]

@@ -19,6 +19,7 @@ from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
 from sterna.golden.exact import run as golden_run
 from sterna.golden.network import Network
 from sterna.train.data import datasets
+from sterna.train.data.sets import DataSet
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.run import train
@@ -192,12 +193,12 @@ def test_another_recipe_is_refused(found: tuple[Path, Path, dict], tmp_path: Pat
         search(other, out, progress=quiet)
     with pytest.raises(UsageError, match="study 'tiny' .*begun with another recipe"):
         few = datasets.load("digits")
-        small = datasets.ImageSet((few.train[0][:32], few.train[1][:32]), few.validation, few.test)
+        small = DataSet((few.train[0][:32], few.train[1][:32]), few.validation, few.test)
         search(
             other,
             tmp_path / "out",
             storage=f"sqlite:///{out / 'study.db'}",
-            image_set=small,
+            data=small,
             progress=quiet,
         )
 

@@ -6,8 +6,8 @@ import pytest
 from amaranth.sim import Simulator
 from combpath import assert_no_comb_path
 
-from sterna.hw.core.collector import BeatCollector
-from sterna.hw.core.lane_turns import LaneTurns, most_turns
+from sterna.hw.neuron.collector import BeatCollector
+from sterna.hw.neuron.lane_turns import LaneTurns, most_turns
 from sterna.hw.stream.edge import Edge
 
 WIDTH = 5

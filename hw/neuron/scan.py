@@ -1,119 +1,16 @@
 """Neuron scan: the steps of a neuron, one a clock, for PE neurons side by side."""
 
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.bounds import RANK_BITS, RuleBounds, signed_bits
-from sterna.golden.rule import Decay, NeuronRule
+from sterna.golden.bounds import RANK_BITS
+from sterna.golden.rule import Decay
 from sterna.hw.memory.delay import delay, delay_line
 from sterna.hw.neuron.decay import decayed_sums
+from sterna.hw.neuron.params import NeuronParams
 
-__all__ = ["NeuronParams", "NeuronScan"]
-
-Ranges = dict[str, tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class NeuronParams:
-    """What a scan reads for each channel (and step, where the bias depends on it), and its packing.
-
-    Fields, signed: ``add`` = bias, ``back`` = bias - reset_by, ``over`` = bias - threshold (with a
-    synapse: bias, reset_by and threshold themselves), ``start`` = leak(v_init), ``coef0``,
-    ``coef1`` ... = the coefficients of the spike inputs. Fields that the rule does not need are
-    absent. ``ranges`` are the declared ranges of reloadable parameters, 'coef' of all coefficients.
-    """
-
-    rule: NeuronRule
-    bounds: RuleBounds
-    steps: int
-    fires: bool = True
-    ranges: Ranges | None = None
-
-    @property
-    def per_step(self) -> bool:
-        return self.rule.bias is not None and self.rule.bias.ndim == 2
-
-    @property
-    def shared_reset(self) -> bool:
-        """reset_by is the threshold: u - threshold is also the membrane after a spike."""
-        if self.ranges is not None:
-            return "reset_by" not in self.ranges
-        return self.rule.resets_by_threshold
-
-    def _columns(self) -> dict[str, np.ndarray]:
-        """Field values, int64 (rows per channel, O): rows are steps where the bias has them."""
-        r = self.rule
-        assert r.bias is not None and r.reset_by is not None and r.v_init is not None
-        bias = np.atleast_2d(r.bias).astype(np.int64)
-        start = r.leak(r.v_init.astype(np.int64)) if r.leak else r.v_init.astype(np.int64)
-        joined = 0 if r.synapse is not None else 1
-        sign = -1 if joined else 1
-        out = {"add": bias, "start": np.broadcast_to(start, bias.shape)}
-        if self.fires:
-            out["over"] = joined * bias + sign * r.threshold
-            if r.reset == "subtract" and not self.shared_reset:
-                out["back"] = joined * bias + sign * r.reset_by
-        for n, coef in enumerate(r.coef):
-            out[f"coef{n}"] = np.broadcast_to(coef.astype(np.int64), bias.shape)
-        return out
-
-    def _span(self, name: str) -> tuple[int, int]:
-        if self.ranges is None:
-            a = self._columns()[name]
-            return int(a.min()), int(a.max())
-        lo_b, hi_b = self.ranges["bias"]
-        if name == "add":
-            return lo_b, hi_b
-        if name == "start":
-            lo, hi = self.ranges["v_init"]
-            return (self.rule.leak(lo), self.rule.leak(hi)) if self.rule.leak else (lo, hi)
-        if name.startswith("coef"):
-            return self.ranges["coef"]
-        lo, hi = self.ranges["threshold" if name == "over" else "reset_by"]
-        return (lo, hi) if self.rule.synapse is not None else (lo_b - hi, hi_b - lo)
-
-    @cached_property
-    def fields(self) -> dict[str, int]:
-        """Width of each field in bits; a field that is 0 everywhere has none."""
-        spans = {name: self._span(name) for name in self._columns()}
-        return {n: signed_bits(*s) for n, s in spans.items() if s != (0, 0)}
-
-    @property
-    def width(self) -> int:
-        """Bits of one channel's parameters; at least 1 so that a memory exists."""
-        return max(1, sum(self.fields.values()))
-
-    def field(self, row: Value, p: int, name: str) -> Value | None:
-        """A field of channel ``p`` in a memory row, signed; None where it is absent."""
-        at = p * self.width
-        for other, bits in self.fields.items():
-            if other == name:
-                return row[at : at + bits].as_signed()
-            at += bits
-        return None
-
-    def depth(self, pe: int) -> int:
-        return self.rule.channels // pe * (self.steps if self.per_step else 1)
-
-    def rows(self, pe: int) -> list[int]:
-        """Memory rows: channel group by channel group, steps inside; channel p at p * width."""
-        columns, out = self._columns(), []
-        for group in range(self.rule.channels // pe):
-            for step in range(self.steps if self.per_step else 1):
-                row = at = 0
-                for p in range(pe):
-                    for name, bits in self.fields.items():
-                        value = int(columns[name][step, group * pe + p])
-                        row |= (value & ((1 << bits) - 1)) << at
-                        at += bits
-                    at = (p + 1) * self.width
-                out.append(row)
-        return out
+__all__ = ["NeuronScan"]
 
 
 class NeuronScan(wiring.Component):
@@ -172,8 +69,9 @@ class NeuronScan(wiring.Component):
             "adders": sum(drives.values()),
             "drives": sum(w for k, w in drives.items() if k in params.fields or k == "add"),
             "fields": params.width,
-            "keeps": width * (rule.reset != "none"),
+            "keeps": width * ((rule.reset != "none") + (rule.floor is not None)),
         }
+        out["adders"] += width * (rule.floor is not None)  # compares
         for decay, sums in ((rule.leak, 1 + back + params.fires), (rule.synapse, 1)):
             # A factor of 2**-n is a shift, without an adder.
             if not isinstance(decay, Decay) or decay.num <= 1:
@@ -209,11 +107,13 @@ class NeuronScan(wiring.Component):
         out: list[Value] = []
         for p in range(self.pe):
             drives, start = self._drive(m, p, stages)
-            u, fire = self._membrane(m, p, stages[-2], drives, start)
+            floor = None if self.params.rule.floor is None else self._kept(m, p, "floor")
+            u, fire = self._membrane(m, p, stages[-2], drives, start, floor)
             if self.readout is None:
                 out.append(self._spike(m, p, end, fire))
             else:
-                out.append(self._logit(m, p, end, u, fire, now))
+                v = u if floor is None else _not_below(_later(m, floor, 1), u)
+                out.append(self._logit(m, p, end, u, v, fire, now))
         valid, last = Signal(), Signal()
         m.d.sync += [valid.eq(end[0]), last.eq(end[2])]
         if self.readout is None:
@@ -226,11 +126,7 @@ class NeuronScan(wiring.Component):
     def _drive(self, m: Module, p: int, stages: list[Value]) -> tuple[list[Value], Value]:
         """[i, i - reset_by, i - threshold] and the start value, registered for the membrane."""
         rule, bounds = self.params.rule, self.params.bounds
-
-        def get(name: str) -> Value:
-            value = self.params.field(self.params_in, p, name)
-            return Const(0, signed(1)) if value is None else value
-
+        get = lambda name: self._field(p, name)  # noqa: E731
         x = self.x[p * self.x_width : (p + 1) * self.x_width].as_signed()
         x <<= rule.fraction_bits + self.x_shift
         width = bounds.width("u", "v", "current")
@@ -242,7 +138,7 @@ class NeuronScan(wiring.Component):
         if rule.synapse is None:
             for name, register in drive.items():
                 m.d.sync += register.eq(x + get(name))
-            return [drive.get(n) for n in widths], _later(m, get("start"), 1)  # type: ignore
+            return [drive.get(n) for n in widths], self._kept(m, p, "start")  # type: ignore
         base = Signal(signed(bounds.width("drive")), name=f"drive_{p}")
         current = Signal(signed(bounds.width("current")), name=f"current_{p}")
         m.d.sync += base.eq(x + get("add"))
@@ -255,10 +151,25 @@ class NeuronScan(wiring.Component):
         for name, register in drive.items():
             less = 0 if name == "add" else _later(m, get(name), 2)
             m.d.sync += register.eq(current - less)
-        return [drive.get(n) for n in widths], _later(m, get("start"), 3)  # type: ignore
+        return [drive.get(n) for n in widths], self._kept(m, p, "start")  # type: ignore
+
+    def _field(self, p: int, name: str) -> Value:
+        """A field of the row that comes with x, 0 where it has none."""
+        value = self.params.field(self.params_in, p, name)
+        return Const(0, signed(1)) if value is None else value
+
+    def _kept(self, m: Module, p: int, name: str) -> Value:
+        """A field until the membrane is computed."""
+        return _later(m, self._field(p, name), self.latency - 2)
 
     def _membrane(
-        self, m: Module, p: int, scan: Value, drives: list[Value], start: Value
+        self,
+        m: Module,
+        p: int,
+        scan: Value,
+        drives: list[Value],
+        start: Value,
+        floor: Value | None,
     ) -> tuple[Signal, Value]:
         """The recurrence; returns u and whether it reached the threshold, both of the last step."""
         rule, bounds = self.params.rule, self.params.bounds
@@ -277,6 +188,7 @@ class NeuronScan(wiring.Component):
             after = kept = u
         else:
             raise AssertionError(f"reset '{rule.reset}' has no hardware")
+        kept = kept if floor is None else _not_below(floor, kept)
         v = Signal.like(u, name=f"v_{p}")
         # A start of 0 is the leak of 0: it goes into the choice before the leak, for no LUT of its
         # own and none in the loop.
@@ -317,11 +229,11 @@ class NeuronScan(wiring.Component):
         return spike
 
     def _logit(
-        self, m: Module, p: int, end: Value, u: Signal, fire: Value, remaining: Value
+        self, m: Module, p: int, end: Value, u: Signal, v: Value, fire: Value, remaining: Value
     ) -> Value:
         logit = Signal(signed(32), name=f"logit_{p}")
         if self.readout == "membrane":
-            m.d.sync += logit.eq(u)
+            m.d.sync += logit.eq(v)
         elif self.readout == "count":
             count = Signal(range(self.params.steps + 1), name=f"count_{p}")
             with m.If(end[0]):
@@ -336,6 +248,10 @@ class NeuronScan(wiring.Component):
                 with m.If(seeking):
                     m.d.sync += logit.eq(rank + Mux(fire, remaining << RANK_BITS, 0))
         return logit.as_unsigned()
+
+
+def _not_below(floor: Value, x: Value) -> Value:
+    return Mux(x < floor, floor, x)
 
 
 def _later(m: Module, value: Value, clocks: int) -> Value:

@@ -4,10 +4,11 @@ from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.core.collector import BeatCollector
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
+from sterna.hw.neuron.collector import BeatCollector
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 from sterna.hw.stream.buffers import counter_of, step_counter
 from sterna.hw.stream.edge import Edge
 

@@ -15,8 +15,9 @@ from plain import plain_decay, plain_neuron
 from sterna.golden.bounds import RANK_BITS, RuleBounds, rule_bounds, signed_bits
 from sterna.golden.exact import scan
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.hw.core.neuron import NeuronParams, NeuronScan
 from sterna.hw.neuron.decay import decay_value
+from sterna.hw.neuron.params import NeuronParams
+from sterna.hw.neuron.scan import NeuronScan
 
 
 def packed(values, width):
@@ -144,6 +145,16 @@ SMALL = {
     },
     "ramp": {"synapse": "ramp", "reset": "once", "bias": np.array([1, -1, 0, 2, -2, 0])},
     "delay": {"delay": 1, "leak": Decay(2), "v_init": np.array([-9, 8, 1, 0, -1, 4])},
+    "floor": {"floor": np.array([-2, 1, 0, -5, -1, 3]), "leak": Decay(1), "fraction_bits": 1},
+    "floor of nothing": {"floor": np.zeros(6), "reset_by": THRESHOLD + 2},
+    "floor behind a current": {
+        "floor": np.array([-2, -1, 0, -3, 2, -4]),
+        "synapse": Decay(1),
+        "bias": np.arange(18).reshape(3, 6) * 4 % 5 - 2,
+        "reset": "zero",
+        "v_init": np.array([-9, 8, 1, 0, -1, 4]),
+    },
+    "floor once": {"floor": np.array([-2, -1, 0, -3, 2, -4]), "reset": "once"},
     "bias per step": {"bias": np.arange(18).reshape(3, 6) * 4 % 5 - 2, "reset_by": THRESHOLD - 1},
     "all": {
         "bias": np.arange(18).reshape(3, 6) * 5 % 13 - 6,
@@ -160,12 +171,14 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_small_rules_exhaustively(name):
     rule = NeuronRule(threshold=THRESHOLD, **SMALL[name])
-    got = check(rule, every(-3, 3, STEPS, 6), gaps=0.2 if name in ("all", "leak two") else 0.0)
+    got = check(
+        rule, every(-3, 3, STEPS, 6), gaps=0.2 if name in ("all", "leak two", "floor") else 0.0
+    )
     # A rule whose spikes do not depend on the input would prove nothing.
     assert any(len(np.unique(got[:, :, c], axis=0)) > 3 for c in range(6))
 
 
-@pytest.mark.parametrize("name", ["if", "leak two", "synapse by other", "all", "ramp"])
+@pytest.mark.parametrize("name", ["if", "leak two", "synapse by other", "all", "ramp", "floor"])
 def test_registers_hold_the_extremes(name):
     """Every pattern of lowest and highest x: no register may be a bit too narrow."""
     settings = SMALL[name]
@@ -206,7 +219,14 @@ def test_declared_ranges_hold_their_extremes(synapse, own_reset):
     ranges = {"threshold": (-8, 7), "bias": (-4, 3), "v_init": (-16, 15)}
     if own_reset:
         ranges["reset_by"] = (-2, 5)
-    base = NeuronRule(threshold=np.zeros(6, int), synapse=synapse, leak=Decay(3), fraction_bits=1)
+        ranges["floor"] = (-3, 4)
+    base = NeuronRule(
+        threshold=np.zeros(6, int),
+        synapse=synapse,
+        leak=Decay(3),
+        fraction_bits=1,
+        floor=np.zeros(6) if own_reset else None,
+    )
     pick = lambda k: np.resize(ranges[k], 6)  # noqa: E731
     rule = NeuronRule(
         threshold=np.array([-8, 7, 7, -8, 0, 7]),
@@ -216,6 +236,7 @@ def test_declared_ranges_hold_their_extremes(synapse, own_reset):
         synapse=synapse,
         leak=Decay(3),
         fraction_bits=1,
+        floor=pick("floor") if own_reset else None,
     )
     corners = np.array(list(itertools.product((-9, 0, 8), repeat=5)))
     check(rule, np.repeat(corners[:, :, None], 6, axis=2), ranges=ranges, bounds_rule=base)
@@ -223,6 +244,10 @@ def test_declared_ranges_hold_their_extremes(synapse, own_reset):
 
 READOUTS = {
     "membrane": {"leak": Decay(2), "bias": np.array([1, -2, 3, 0, 5, -6]), "fraction_bits": 2},
+    "membrane floor": {"leak": Decay(1), "floor": np.array([-2, 1, 0, -5, -1, 3])},
+    "membrane current": {"synapse": Decay(1), "floor": np.array([-2, 1, 0, -5, -1, 3])},
+    "first_spike floor": {"floor": np.array([-2, 1, 0, -5, -1, 3])},
+    "count floor": {"reset": "subtract", "floor": np.zeros(6)},
     "membrane per step": {"bias": np.arange(18).reshape(3, 6) - 7, "synapse": Decay(1)},
     "first_spike": {"leak": Decay(3), "v_init": np.array([0, 1, -1, 5, -5, 2])},
     "first_spike ramp": {"synapse": "ramp"},
@@ -238,7 +263,7 @@ def test_readouts_exhaustively(name):
     rule = NeuronRule(threshold=THRESHOLD, **{"reset": "none", **READOUTS[name]})
     xs = every(-3, 3, STEPS, 6)
     params = NeuronParams(rule, bounds_of(rule, xs), STEPS, mode != "membrane")
-    gaps = 0.2 if name in ("membrane", "count", "first_spike") else 0.0
+    gaps = 0.2 if name in ("membrane", "count", "first_spike") or "floor" in name else 0.0
     got = simulate(params, xs, signed_bits(-3, 3), mode, gaps)
     for n, c in itertools.product(range(len(xs)), range(6)):
         spikes, v, history = plain_neuron([int(x) for x in xs[n, :, c]], rule, c)
@@ -275,6 +300,7 @@ def rules(draw):
         synapse=draw(st.one_of(decay, st.just("ramp"))),
         delay=draw(st.integers(0, 1)),
         fraction_bits=fraction,
+        floor=row(st.integers(-60, 20)) if draw(st.booleans()) else None,
     )
     return rule, steps, draw(st.integers(0, 1000))
 

@@ -1,0 +1,179 @@
+"""What lies in a folder of one's own: files with their classes, and nothing from outside of it."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sterna.golden.disk import read_text
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.names import show
+from sterna.train.data import events, picture
+
+__all__ = ["CLASSES", "Item", "LABELS", "class_order", "list_classes", "list_files", "parts_of"]
+
+LABELS = "labels.csv"
+CLASSES = "classes.txt"
+_TEXT = 1 << 28  # bytes of a labels.csv
+_NAMES = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+_KNOWN = (*picture.SUFFIXES, *events.SUFFIXES)
+_MOST_CLASSES = 65535
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of a data set: its name below the folder, with slashes, and its class."""
+
+    name: str
+    path: Path
+    label: str
+
+
+def parts_of(root: Path, where: str) -> dict[str, Path]:
+    """The folders of the parts by 'train', 'validation' and 'test', or the whole under ''."""
+    if not root.is_dir():
+        raise UsageError(f"data set '{where}': there is no folder {root}; correct the path")
+    folders = [p.name for p in _entries(root, root, where) if p.is_dir()]
+    named = [f for f in folders if f in _NAMES]
+    if not named or (root / LABELS).is_file():
+        return {"": root}
+    if other := [f for f in folders if f not in _NAMES]:
+        raise UsageError(
+            f"{where}: has the part {named[0]}/ beside the folder {show(other[0])}; put every "
+            "class into train/, val/ and test/, or none"
+        )
+    if len({_NAMES[f] for f in named}) < len(named):
+        raise UsageError(f"{where}: has val/ and validation/; keep one")
+    return {_NAMES[f]: root / f for f in named}
+
+
+def list_classes(folder: Path, root: Path, where: str) -> tuple[list[Item], int]:
+    """(the files of one part with their classes, how many files are of no known kind): by its
+    labels.csv, else by sub-folder."""
+    if (folder / LABELS).is_file():
+        return list(_labelled(folder, root, where)), 0
+    found, other = [], 0
+    for entry in _entries(folder, root, where):
+        if not entry.is_dir():
+            known = entry.suffix.lower() in _KNOWN
+            if known:
+                raise UsageError(
+                    f"{where}: {entry.name} lies in no class; put it into a sub-folder, or write "
+                    f"{LABELS} with file,label"
+                )
+            continue
+        items = [Item(n, p, entry.name) for n, p in list_files(entry, root, where)]
+        kept = [i for i in items if i.path.suffix.lower() in _KNOWN]
+        other += len(items) - len(kept)
+        if not kept:
+            raise UsageError(
+                f"{where}: class {show(entry.name)} is empty; put pictures into it or take it away"
+            )
+        found += kept
+    if not found:
+        raise UsageError(f"{where}: holds no classes; make a sub-folder for each, or {LABELS}")
+    return found, other
+
+
+def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
+    """The items of a labels.csv, in its order."""
+    path, seen = folder / LABELS, set()
+    if path.is_symlink():
+        _inside(path, root, where)
+    text = read_text(path, _TEXT, "write it again")
+    try:
+        rows = csv.DictReader(io.StringIO(text), strict=True)
+        heads = [h.strip() for h in rows.fieldnames or []]
+        if not {"file", "label"} <= set(heads):
+            raise FileError(f"{path}: its first line is not file,label; write that")
+        rows.fieldnames = heads
+        for row in rows:
+            name, label = (row.get("file") or "").strip(), (row.get("label") or "").strip()
+            line = f"{path}: line {rows.line_num}"
+            if not name or not label:
+                raise FileError(f"{line} has no file or no label; complete it")
+            place = Path(name)
+            if place.is_absolute() or ".." in place.parts or "\0" in name:
+                raise FileError(f"{line}: {show(name)} leaves the folder; copy the file into it")
+            if name in seen:
+                raise FileError(f"{line}: {show(name)} is there a second time; keep one line")
+            seen.add(name)
+            if place.suffix.lower() not in _KNOWN:
+                raise FileError(f"{line}: {show(name)} is none of {', '.join(_KNOWN)}; convert it")
+            _inside(folder / name, root, where)
+            if not (folder / name).is_file():
+                raise FileError(f"{line}: {show(name)} does not exist; take the line out")
+            yield Item(str((folder / name).relative_to(root)), folder / name, label)
+    except csv.Error as e:
+        raise FileError(f"{path}: is no CSV file ({e}); write it again") from e
+    if not seen:
+        raise FileError(f"{path}: names no files; write a line file,label for each")
+
+
+def list_files(folder: Path, root: Path, where: str) -> Iterator[tuple[str, Path]]:
+    """(name below ``root``, path) of all plain files of a folder and those below, by name."""
+    for entry in _entries(folder, root, where):
+        if entry.is_dir():
+            yield from list_files(entry, root, where)
+        else:
+            yield str(entry.relative_to(root)), entry
+
+
+def _entries(folder: Path, root: Path, where: str) -> list[Path]:
+    """What a folder holds, by name, without hidden things. UsageError for a link out of ``root`` or
+    to a folder, and for a name that is no text."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as e:
+        raise FileError(f"{where}: {folder} cannot be read ({e.strerror}); repair that") from e
+    out = []
+    for name in names:
+        if name.startswith("."):
+            continue
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{where}: the name {show(os.fsencode(name))} is not UTF-8; rename it"
+            ) from None
+        path = folder / name
+        if path.is_symlink():
+            _inside(path, root, where)
+            if path.is_dir():
+                raise UsageError(f"{where}: {name} is a link to a folder; copy what is in it")
+        out.append(path)
+    return out
+
+
+def _inside(path: Path, root: Path, where: str) -> None:
+    """UsageError where a link leads out of the folder."""
+    real, base = os.path.realpath(path), os.path.realpath(root)
+    if os.path.commonpath([real, base]) != base:
+        raise UsageError(
+            f"{where}: {path.relative_to(root)} is a link out of the folder; copy the file"
+        )
+
+
+def class_order(root: Path, found: Iterable[str], where: str) -> tuple[str, ...]:
+    """The classes in the order of their outputs: as classes.txt has them, a name a line; else by
+    number where all names are numbers; else by code points."""
+    names = set(found)
+    path = root / CLASSES
+    if path.is_file():
+        if path.is_symlink():
+            _inside(path, root, where)
+        lines = [n.strip() for n in read_text(path, _TEXT, "write it again").splitlines()]
+        order = [n for n in lines if n]
+        if len(set(order)) < len(order):
+            raise FileError(f"{path}: names a class twice; keep one")
+        if missing := sorted(names - set(order)):
+            raise FileError(f"{path}: class {show(missing[0])} is not in it; add it")
+    elif all(n.isascii() and n.isdecimal() and len(n) < 19 for n in names):
+        order = sorted(names, key=lambda n: (int(n), n))
+    else:
+        order = sorted(names)
+    if len(order) > _MOST_CLASSES:
+        raise UsageError(f"{where}: has {len(order)} classes, more than {_MOST_CLASSES}; join some")
+    return tuple(order)

@@ -1,0 +1,1 @@
+"""Layers and neurons of torch for a training loop of one's own."""
