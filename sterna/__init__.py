@@ -34,6 +34,7 @@ _PUBLIC = {
     "Evaluation": ("sterna.evaluation", "Evaluation"),
     "from_torch": ("sterna.front.pytorch.model", "from_torch"),
     "from_nir": ("sterna.front.nir", "from_nir"),
+    "from_qonnx": ("sterna.front.qonnx.model", "from_qonnx"),
     "to_nir": ("sterna.front.nir_write", "to_nir"),
     "Imported": ("sterna.front.imported", "Imported"),
     "FloatNetwork": ("sterna.gen.quantize.float_network", "FloatNetwork"),

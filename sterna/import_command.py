@@ -21,8 +21,8 @@ __all__ = ["add_parsers", "import"]  # noqa: F822  # pyright: ignore
 Answer = tuple[dict[str, Any], str, int]
 EXAMPLES = 4  # images that the model runs on while it is written down
 ACCURACY = 1000  # test images
-NIR = ".nir"
-OF_MODELS = ("state", "readout", "approximate")
+NIR, QONNX = ".nir", ".onnx"
+OF_MODELS = ("state", "readout")
 OF_NIR = ("dt", "reset")
 
 
@@ -32,7 +32,9 @@ def add_parsers(
     """Add the parser of this command; ``command(name, text)`` makes one."""
     sub = command("import", "take in a network of another framework, and check it against that")
     sub.add_argument(
-        "source", metavar="FILE.py:FUNCTION|FILE.nir", help="what makes the model, or a NIR graph"
+        "source",
+        metavar="FILE.py:FUNCTION|FILE.nir|FILE.onnx",
+        help="what makes the model, or a graph",
     )
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
     sub.add_argument(
@@ -64,12 +66,16 @@ def add_parsers(
     group.add_argument(
         "--readout", choices=("count", "membrane", "first_spike"), help="default: as it returns"
     )
-    group.add_argument(
+    sub.add_argument(
         "--approximate",
         action="store_true",
-        help="take neurons that are only nearly those of the hardware",
+        help="take neurons and quantizers that are only nearly those of the hardware",
     )
-    group = sub.add_argument_group("a graph (FILE.nir)")
+    group = sub.add_argument_group("a QONNX graph (FILE.onnx)")
+    group.add_argument(
+        "--scale", metavar="S", help="a pixel p, 0 .. 255, is p*S to it (default 1/255)"
+    )
+    group = sub.add_argument_group("a NIR graph (FILE.nir)")
     group.add_argument(
         "--dt", type=time_step, help="length of a step, in the unit of its time constants"
     )
@@ -82,9 +88,15 @@ def add_parsers(
 
 def import_network(options: argparse.Namespace) -> Answer:
     """A network of somebody's own to a run folder, with a verdict for each of its parts."""
-    if Path(options.source).suffix == NIR:
+    suffix = Path(options.source).suffix
+    if suffix != QONNX:
+        _refuse_options(options, ("scale",), f"goes with a {QONNX} file")
+    if suffix == NIR:
+        _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")
         return _graph(options)
     _refuse_options(options, OF_NIR, f"goes with a {NIR} file")
+    if suffix == QONNX:
+        return _qonnx(options)
     if options.data is None:
         raise UsageError("import: give --data, the images to run the model on and check it with")
     return _model(options)
@@ -173,6 +185,48 @@ def _graph(options: argparse.Namespace) -> Answer:
     return _kept(options, found, Path(options.source).stem, parts, None)
 
 
+def _qonnx(options: argparse.Namespace) -> Answer:
+    _refuse_options(options, OF_MODELS, "goes with a model of PyTorch, FILE.py:FUNCTION")
+    if options.steps not in (None, 1):
+        raise UsageError(f"import: a {QONNX} file is a network of one step; leave --steps out")
+    options.steps = 1
+    with packages():
+        from sterna.front.qonnx.model import from_qonnx
+        from sterna.train.module.frames import check_fits
+
+    parts = _data(options)
+    parts is not None and parts.train[0].ndim == 5
+    found = from_qonnx(
+        options.source,
+        input=options.input
+        or ("direct" if parts is None or parts.train[0].ndim == 4 else "frames"),
+        scale=_ratio(options.scale),
+        mean=_numbers("mean", options.mean),
+        std=_numbers("std", options.std),
+        approximate=options.approximate,
+    )
+    _say(found.report.table())
+    check = None
+    if parts is not None:
+        way = f"choose another than {options.data} with --data"
+        check_fits(options.source, found.network.input, 1, parts.train[0], way)
+        check = found.check(parts.validation, images=options.check)
+        _say(f"\n{check.table()}")
+    return _kept(options, found, Path(options.source).stem, parts, check)
+
+
+def _ratio(text: str | None) -> float:
+    """A number, or two as 1/256."""
+    try:
+        first, _, second = (text or "1/255").partition("/")
+        value = float(first) / float(second or 1)
+        if not 0 < value < float("inf"):
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--scale {text!r} is not a number above 0; write it as 1/255") from None
+    return value
+
+
 def _kept(
     options: argparse.Namespace,
     found: "Imported",
@@ -225,7 +279,9 @@ def _kept(
         )
         return answer, "\n".join(text), 1
     if check is None:
-        text.append("a graph has no forward pass of its own to compare with: nothing was checked")
+        why = "a graph has no forward pass of its own to compare with"
+        why = "no --data to compare on" if options.source.endswith(QONNX) else why
+        text.append(f"{why}: nothing was checked")
     if real:
         text.append(f"next: sterna train --from {out} -o {out}_tuned, then sterna quantize")
     else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.front.arguments import coding_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.check import Recorded
 from sterna.front.expression import Expr
@@ -67,8 +68,9 @@ def from_qonnx(
     UsageError
         An argument is not meant.
     """
-    if input not in ("direct", "frames"):
-        raise UsageError(f"input {input!r} is not one of direct, frames")
+    input = coding_of(input)
+    if not isinstance(approximate, bool | np.bool_):
+        raise UsageError(f"approximate {show(approximate)} must be True or False")
     graph = graph_of(path_or_model)
     if len(graph.shapes) != 1:
         raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")

@@ -250,8 +250,10 @@ def _joined(w: Walk, node: Node) -> Stream:
 # ---------------------------------------------------------------------------------------- shapes
 
 
-@handles("MaxPool AveragePool", "auto_pad ceil_mode count_include_pad dilations kernel_shape pads"
-       " storage_order strides")  # fmt: skip
+@handles(
+    "MaxPool AveragePool",
+    "auto_pad ceil_mode count_include_pad dilations kernel_shape pads storage_order strides",
+)
 def _pool(w: Walk, node: Node) -> Stream:
     read, v = w.stream(node), node.values
     kernel = tuple(map(int, v.get("kernel_shape", ())))

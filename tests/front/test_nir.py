@@ -55,9 +55,14 @@ def iaf(*s: int, th: float = 2.5, low: float = 0.0) -> Any:
 
 def cuba(*s: int, leak: float = 0.0, low: float = 0.0, w_in: float = 2.0) -> Any:
     return nir.CubaLIF(
-        full(2.0, *s), full(4.0, *s), full(4.0, *s), full(leak, *s), full(0.75, *s),
-        full(low, *s), full(w_in, *s),
-    )  # fmt: skip
+        full(2.0, *s),
+        full(4.0, *s),
+        full(4.0, *s),
+        full(leak, *s),
+        full(0.75, *s),
+        full(low, *s),
+        full(w_in, *s),
+    )
 
 
 def conv(o: int, c: int, size: int) -> Any:
@@ -71,26 +76,42 @@ def two(first: Any, n: int = 6, o: int = 4) -> Any:
 def pooled(kind: Any) -> Any:
     pool = kind(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
     return row(
-        inp(2, 6, 6), conv(3, 2, 6), lif(3, 6, 6, th=np.array([0.5, 1, 1.5]).reshape(3, 1, 1)),
-        pool, nir.Flatten({"input": np.array([3, 3, 3])}, 0), nir.Linear(trits(4, 27)),
-        lif(4), out(4),
-    )  # fmt: skip
+        inp(2, 6, 6),
+        conv(3, 2, 6),
+        lif(3, 6, 6, th=np.array([0.5, 1, 1.5]).reshape(3, 1, 1)),
+        pool,
+        nir.Flatten({"input": np.array([3, 3, 3])}, 0),
+        nir.Linear(trits(4, 27)),
+        lif(4),
+        out(4),
+    )
 
 
 def pooled_sums(kind: Any) -> Any:
     pool = kind(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
     level = np.array([0.5, 1, 1.5]).reshape(3, 1, 1)
     return row(
-        inp(2, 6, 6), conv(3, 2, 6), pool, lif(3, 3, 3, th=level),
-        nir.Flatten({"input": np.array([3, 3, 3])}, 0), nir.Linear(trits(4, 27)), lif(4), out(4),
-    )  # fmt: skip
+        inp(2, 6, 6),
+        conv(3, 2, 6),
+        pool,
+        lif(3, 3, 3, th=level),
+        nir.Flatten({"input": np.array([3, 3, 3])}, 0),
+        nir.Linear(trits(4, 27)),
+        lif(4),
+        out(4),
+    )
 
 
 def branches() -> Any:
     nodes = {
-        "in": inp(8), "a": nir.Linear(trits(6, 8)), "b": nir.Affine(trits(6, 8), trits(6, 1)[:, 0]),
-        "n": lif(6), "c": nir.Linear(trits(3, 6)), "m": iaf(3), "out": out(3),
-    }  # fmt: skip
+        "in": inp(8),
+        "a": nir.Linear(trits(6, 8)),
+        "b": nir.Affine(trits(6, 8), trits(6, 1)[:, 0]),
+        "n": lif(6),
+        "c": nir.Linear(trits(3, 6)),
+        "m": iaf(3),
+        "out": out(3),
+    }
     edges = [("in", "a"), ("in", "b"), ("a", "n"), ("b", "n"), ("n", "c"), ("c", "m"), ("m", "out")]
     return nir.NIRGraph(nodes, edges, type_check=False)
 
@@ -118,19 +139,49 @@ GRAPHS = {
     "average pool of sums": pooled_sums(nir.AvgPool2d),
     "branches": branches(),
     "conv1d": wave(),
-    "groups": row(inp(4, 5, 5), nir.Conv2d(
-        (5, 5), trits(4, 2, 3, 3), 2, 0, 1, 2, trits(4, 1)[:, 0]), lif(4, 2, 2),
-        nir.Flatten({"input": np.array([4, 2, 2])}, 0), nir.Linear(trits(3, 16)), iaf(3), out(3)),
+    "groups": row(
+        inp(4, 5, 5),
+        nir.Conv2d((5, 5), trits(4, 2, 3, 3), 2, 0, 1, 2, trits(4, 1)[:, 0]),
+        lif(4, 2, 2),
+        nir.Flatten({"input": np.array([4, 2, 2])}, 0),
+        nir.Linear(trits(3, 16)),
+        iaf(3),
+        out(3),
+    ),
     "scale": row(
-        inp(8), nir.Linear(trits(6, 8)), nir.Scale(full(0.5, 6)), lif(6),
-        nir.Linear(trits(4, 6)), iaf(4), out(4)),
-    "li": row(inp(8), nir.Linear(trits(6, 8)), lif(6), nir.Linear(trits(4, 6)),
-              nir.LI(full(2.0, 4), full(1.0, 4), full(0.5, 4)), out(4)),
-    "cuba li": row(inp(8), nir.Linear(trits(6, 8)), lif(6), nir.Linear(trits(4, 6)),
-                   nir.CubaLI(full(2.0, 4), full(4.0, 4), full(1.0, 4), full(0.5, 4)), out(4)),
-    "i": row(inp(8), nir.Linear(trits(6, 8)), lif(6), nir.Linear(trits(4, 6)),
-             nir.I(full(1.0, 4)), out(4)),
-}  # fmt: skip
+        inp(8),
+        nir.Linear(trits(6, 8)),
+        nir.Scale(full(0.5, 6)),
+        lif(6),
+        nir.Linear(trits(4, 6)),
+        iaf(4),
+        out(4),
+    ),
+    "li": row(
+        inp(8),
+        nir.Linear(trits(6, 8)),
+        lif(6),
+        nir.Linear(trits(4, 6)),
+        nir.LI(full(2.0, 4), full(1.0, 4), full(0.5, 4)),
+        out(4),
+    ),
+    "cuba li": row(
+        inp(8),
+        nir.Linear(trits(6, 8)),
+        lif(6),
+        nir.Linear(trits(4, 6)),
+        nir.CubaLI(full(2.0, 4), full(4.0, 4), full(1.0, 4), full(0.5, 4)),
+        out(4),
+    ),
+    "i": row(
+        inp(8),
+        nir.Linear(trits(6, 8)),
+        lif(6),
+        nir.Linear(trits(4, 6)),
+        nir.I(full(1.0, 4)),
+        out(4),
+    ),
+}
 
 # each kind of neuron once more as the output, where the next layer hides nothing
 for _name in [n for n in GRAPHS if n.startswith(("if", "lif", "cuba v", "cuba", "thr"))]:

@@ -23,9 +23,10 @@ EXACT, REFUSED = True, False
 NONE = "leave it out"
 
 CLASSES = {
-    n: c for n, c in inspect.getmembers(nir, inspect.isclass)
+    n: c
+    for n, c in inspect.getmembers(nir, inspect.isclass)
     if issubclass(c, NIRNode) and c not in (NIRNode, nir.NIRGraph)
-}  # fmt: skip
+}
 
 
 def trits(*shape: int) -> np.ndarray:
@@ -54,50 +55,89 @@ CONV: dict[str, list[tuple[Any, bool]]] = {
 }
 VALUES: dict[str, dict[str, list[tuple[Any, bool]]]] = {
     "IF": {"r": GAINS, "v_threshold": LEVELS, "v_reset": [(NONE, EXACT), *RESTS]},
-    "LIF": {"tau": TAUS, "r": GAINS, "v_leak": RESTS, "v_threshold": LEVELS,
-            "v_reset": [(NONE, EXACT), *RESTS]},
-    "CubaLIF": {"tau_syn": TAUS, "tau_mem": TAUS, "r": GAINS, "v_leak": RESTS,
-                "v_threshold": LEVELS, "v_reset": [(NONE, EXACT), *RESTS],
-                "w_in": [(NONE, EXACT), *GAINS]},
+    "LIF": {
+        "tau": TAUS,
+        "r": GAINS,
+        "v_leak": RESTS,
+        "v_threshold": LEVELS,
+        "v_reset": [(NONE, EXACT), *RESTS],
+    },
+    "CubaLIF": {
+        "tau_syn": TAUS,
+        "tau_mem": TAUS,
+        "r": GAINS,
+        "v_leak": RESTS,
+        "v_threshold": LEVELS,
+        "v_reset": [(NONE, EXACT), *RESTS],
+        "w_in": [(NONE, EXACT), *GAINS],
+    },
     "LI": {"tau": TAUS, "r": GAINS[:2], "v_leak": RESTS},
-    "CubaLI": {"tau_syn": TAUS, "tau_mem": TAUS, "r": GAINS[:2], "v_leak": RESTS,
-               "w_in": [(NONE, EXACT), *GAINS[:2]]},
+    "CubaLI": {
+        "tau_syn": TAUS,
+        "tau_mem": TAUS,
+        "r": GAINS[:2],
+        "v_leak": RESTS,
+        "w_in": [(NONE, EXACT), *GAINS[:2]],
+    },
     "I": {"r": GAINS[:2]},
     "Threshold": {"threshold": LEVELS},
-    "Linear": {"weight": [(trits(N, 8) * each(0.25, 1)[:, None], EXACT),
-                          (trits(N, 7), REFUSED), (trits(N, 8, 1), REFUSED)]},
-    "Affine": {"weight": [(trits(N, 8), EXACT), (trits(N, 7), REFUSED)],
-               "bias": [(each(-1, 1), EXACT), (np.ones(5), REFUSED)]},
+    "Linear": {
+        "weight": [
+            (trits(N, 8) * each(0.25, 1)[:, None], EXACT),
+            (trits(N, 7), REFUSED),
+            (trits(N, 8, 1), REFUSED),
+        ]
+    },
+    "Affine": {
+        "weight": [(trits(N, 8), EXACT), (trits(N, 7), REFUSED)],
+        "bias": [(each(-1, 1), EXACT), (np.ones(5), REFUSED)],
+    },
     "Scale": {"scale": [(0.5, EXACT), (each(0.25, 2), EXACT), (-1.0, EXACT)]},
     "Conv2d": CONV,
-    "Conv1d": {**CONV, "input_shape": [(None, EXACT), (7, REFUSED)],
-               "weight": [(trits(3, 2, 2), EXACT), (trits(3, 1, 3), REFUSED)],
-               "stride": [(2, EXACT), (0, REFUSED)],
-               "padding": [(0, EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)]},
-    "SumPool2d": {"kernel_size": [(np.array([4, 2]), EXACT), (np.array([9, 9]), REFUSED)],
-                  "stride": [(np.array([1, 2]), EXACT), (np.array([0, 1]), REFUSED)],
-                  "padding": [(np.array([1, 1]), EXACT), (np.array([0, 1]), EXACT)]},
-    "Flatten": {"start_dim": [(1, EXACT)], "end_dim": [(1, EXACT)],
-                "input_type": [({"input": np.array([2, 3, 3])}, REFUSED)]},
+    "Conv1d": {
+        **CONV,
+        "input_shape": [(None, EXACT), (7, REFUSED)],
+        "weight": [(trits(3, 2, 2), EXACT), (trits(3, 1, 3), REFUSED)],
+        "stride": [(2, EXACT), (0, REFUSED)],
+        "padding": [(0, EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)],
+    },
+    "SumPool2d": {
+        "kernel_size": [(np.array([4, 2]), EXACT), (np.array([9, 9]), REFUSED)],
+        "stride": [(np.array([1, 2]), EXACT), (np.array([0, 1]), REFUSED)],
+        "padding": [(np.array([1, 1]), EXACT), (np.array([0, 1]), EXACT)],
+    },
+    "Flatten": {
+        "start_dim": [(1, EXACT)],
+        "end_dim": [(1, EXACT)],
+        "input_type": [({"input": np.array([2, 3, 3])}, REFUSED)],
+    },
     "Delay": {"delay": [(0.0, EXACT), (1.0, REFUSED)]},
-    "Input": {"input_type": [({"input": np.array([8, 1, 1])}, EXACT),
-                             ({"input": np.array([7])}, REFUSED)]},
+    "Input": {
+        "input_type": [({"input": np.array([8, 1, 1])}, EXACT), ({"input": np.array([7])}, REFUSED)]
+    },
     "Output": {"output_type": [({"output": np.array([7])}, REFUSED)]},
-}  # fmt: skip
+}
 VALUES["AvgPool2d"] = VALUES["SumPool2d"]
 """Other values of each parameter: a new one has none here, and fails."""
 USUAL: dict[str, dict[str, Any]] = {
     "IF": {"r": 1.0, "v_threshold": 2.5, "v_reset": 0.0},
     "LIF": {"tau": 2.0, "r": 1.0, "v_leak": 0.0, "v_threshold": 0.5, "v_reset": 0.0},
-    "CubaLIF": {"tau_syn": 2.0, "tau_mem": 4.0, "r": 4.0, "v_leak": 0.0, "v_threshold": 0.75,
-                "v_reset": 0.0, "w_in": 2.0},
+    "CubaLIF": {
+        "tau_syn": 2.0,
+        "tau_mem": 4.0,
+        "r": 4.0,
+        "v_leak": 0.0,
+        "v_threshold": 0.75,
+        "v_reset": 0.0,
+        "w_in": 2.0,
+    },
     "LI": {"tau": 2.0, "r": 1.0, "v_leak": 0.0},
     "CubaLI": {"tau_syn": 2.0, "tau_mem": 4.0, "r": 4.0, "v_leak": 0.0, "w_in": 2.0},
     "I": {"r": 1.0},
     "Threshold": {"threshold": 1.0},
     "Scale": {"scale": 2.0},
     "Delay": {"delay": 0.0},
-}  # fmt: skip
+}
 
 
 def parameters(kind: Any) -> list[str]:
@@ -110,8 +150,10 @@ def test_every_node_and_every_parameter_has_a_verdict() -> None:
         if name != "Input":  # its shape is the network's
             assert name in NODES, name
             assert set(parameters(kind)) <= set(PARAMETERS[name]), name
-            assert all(v.startswith(("exact", "without effect", "checked")) for v in
-                       PARAMETERS[name].values())  # fmt: skip
+            assert all(
+                v.startswith(("exact", "without effect", "checked"))
+                for v in PARAMETERS[name].values()
+            )
         assert set(parameters(kind)) - {"metadata"} == set(VALUES[name]), name
 
 
@@ -145,8 +187,10 @@ def graph(kind: str, change: dict[str, Any]) -> Any:
         usual = {"weight": trits(N, 8)} | ({"bias": whole(0.5)} if kind == "Affine" else {})
         return row(first, getattr(nir, kind)(**usual | change), lif(N), last)
     if kind in ("Input", "Output"):
-        usual = {"Input": {"input_type": {"input": np.array([8])}},
-                 "Output": {"output_type": {"output": np.array([N])}}}  # fmt: skip
+        usual = {
+            "Input": {"input_type": {"input": np.array([8])}},
+            "Output": {"output_type": {"output": np.array([N])}},
+        }
         edge = getattr(nir, kind)(**usual[kind] | change)
         first, last = (edge, last) if kind == "Input" else (first, edge)
         return row(first, nir.Linear(trits(N, 8)), lif(N), last)
@@ -154,8 +198,14 @@ def graph(kind: str, change: dict[str, Any]) -> Any:
     first, last = ends(2, *[8] * (2 - flat))
     layer, size = None, (2, *[8] * (2 - flat))
     if kind.startswith("Conv"):
-        usual = {"input_shape": 8 if flat else (8, 8), "weight": trits(3, 2, *[3] * (2 - flat)),
-                 "stride": 1, "padding": 1, "dilation": 1, "groups": 1}  # fmt: skip
+        usual = {
+            "input_shape": 8 if flat else (8, 8),
+            "weight": trits(3, 2, *[3] * (2 - flat)),
+            "stride": 1,
+            "padding": 1,
+            "dilation": 1,
+            "groups": 1,
+        }
         layer = changed(kind, usual | {"bias": np.zeros(3)}, change)
     else:
         pair = lambda n: np.array([n, n])  # noqa: E731

@@ -54,17 +54,23 @@ def neuron(**given: Any) -> FloatNetwork:
 
 
 def maps(mode: str = "sum", **given: Any) -> FloatNetwork:
-    return FloatNetwork(STEPS, [
-        FloatInput("x", (2, 6, 6), "frames"),
-        FloatConv2d("c", "x", trits(4, 2, 3, 3, size=RNG.uniform(0.2, 1, 4)), padding=1,
-                    norm=norm(4)),
-        FloatNeuron("n", ("c",), 0.4, reset="zero", leak=0.75, **given),
-        FloatPool("p", "n", mode),
-        FloatConv2d("d", "p", trits(4, 2, 2, 2), groups=2, stride=(1, 1), bias=RNG.normal(size=4)),
-        FloatNeuron("m", ("d",), 0.7, reset="zero", leak=0.3),
-        FloatLinear("f", "m", trits(5, 16)),
-        FloatReadout("r", ("f",), leak=0.9),
-    ])  # fmt: skip
+    return FloatNetwork(
+        STEPS,
+        [
+            FloatInput("x", (2, 6, 6), "frames"),
+            FloatConv2d(
+                "c", "x", trits(4, 2, 3, 3, size=RNG.uniform(0.2, 1, 4)), padding=1, norm=norm(4)
+            ),
+            FloatNeuron("n", ("c",), 0.4, reset="zero", leak=0.75, **given),
+            FloatPool("p", "n", mode),
+            FloatConv2d(
+                "d", "p", trits(4, 2, 2, 2), groups=2, stride=(1, 1), bias=RNG.normal(size=4)
+            ),
+            FloatNeuron("m", ("d",), 0.7, reset="zero", leak=0.3),
+            FloatLinear("f", "m", trits(5, 16)),
+            FloatReadout("r", ("f",), leak=0.9),
+        ],
+    )
 
 
 def skips(spikes: bool) -> FloatNetwork:
@@ -76,8 +82,10 @@ def skips(spikes: bool) -> FloatNetwork:
         FloatConv2d("d", "n", trits(3, 3, 3, 3, size=0.25), padding=1, unit=0.25),
     ]
     if spikes:
-        nodes += [FloatNeuron("m", ("d", "n"), 0.75, reset="zero", norm=norm(3)),
-                  FloatLinear("f", "m", trits(4, 75))]  # fmt: skip
+        nodes += [
+            FloatNeuron("m", ("d", "n"), 0.75, reset="zero", norm=norm(3)),
+            FloatLinear("f", "m", trits(4, 75)),
+        ]
     else:
         nodes += [
             FloatNeuron("m", ("d",), reset="zero", amplitude=0.5),
@@ -88,21 +96,31 @@ def skips(spikes: bool) -> FloatNetwork:
 
 
 def padded(mode: str) -> FloatNetwork:
-    return FloatNetwork(STEPS, [
-        FloatInput("x", (2, 6, 6), "frames"), FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1),
-        FloatNeuron("n", ("c",), reset="zero"), FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
-        FloatLinear("f", "p", trits(4, 36)), FloatReadout("r", ("f",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        STEPS,
+        [
+            FloatInput("x", (2, 6, 6), "frames"),
+            FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1),
+            FloatNeuron("n", ("c",), reset="zero"),
+            FloatPool("p", "n", mode, (3, 3), (2, 2), padding=1),
+            FloatLinear("f", "p", trits(4, 36)),
+            FloatReadout("r", ("f",)),
+        ],
+    )
 
 
 def pooled_sums(mode: str) -> FloatNetwork:
-    return FloatNetwork(STEPS, [
-        FloatInput("x", (2, 6, 6), "frames"),
-        FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1, bias=RNG.normal(0, 0.3, 4)),
-        FloatPool("p", "c", mode),
-        FloatNeuron("n", ("p",), 0.75, reset="zero", bias=0.125),
-        FloatLinear("f", "n", trits(4, 36)), FloatReadout("r", ("f",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        STEPS,
+        [
+            FloatInput("x", (2, 6, 6), "frames"),
+            FloatConv2d("c", "x", trits(4, 2, 3, 3), padding=1, bias=RNG.normal(0, 0.3, 4)),
+            FloatPool("p", "c", mode),
+            FloatNeuron("n", ("p",), 0.75, reset="zero", bias=0.125),
+            FloatLinear("f", "n", trits(4, 36)),
+            FloatReadout("r", ("f",)),
+        ],
+    )
 
 
 def direct() -> FloatNetwork:
@@ -135,11 +153,13 @@ NETS = {
     "direct": direct(),
     "membrane, synapse": vectors(
         FloatNeuron("n", ("a",), reset="zero"),
-        out=FloatReadout("r", ("b",), leak=0.8, synapse=0.5, bias=0.25)),
+        out=FloatReadout("r", ("b",), leak=0.8, synapse=0.5, bias=0.25),
+    ),
     "count, lif": vectors(
         FloatNeuron("n", ("a",), reset="zero"),
-        out=FloatReadout("r", ("b",), reset="zero", mode="count", leak=0.7, threshold=0.4)),
-}  # fmt: skip
+        out=FloatReadout("r", ("b",), reset="zero", mode="count", leak=0.7, threshold=0.4),
+    ),
+}
 
 
 def images(network: FloatNetwork, count: int = 10) -> np.ndarray:
@@ -150,14 +170,18 @@ def images(network: FloatNetwork, count: int = 10) -> np.ndarray:
 
 
 def spikes(network: FloatNetwork, given: np.ndarray) -> dict[str, np.ndarray]:
-    return {n.name: reference(network, n, s)[0] for n, s in walk(network, given)
-            if isinstance(n, FloatNeuron)}  # fmt: skip
+    return {
+        n.name: reference(network, n, s)[0]
+        for n, s in walk(network, given)
+        if isinstance(n, FloatNeuron)
+    }
 
 
 def back(network: FloatNetwork, path: Path, dt: float, **more: Any) -> FloatNetwork:
     source = network.input
-    return from_nir(path, dt=dt, steps=network.steps, input=source.coding, scale=source.scale,
-                    **more).network  # fmt: skip
+    return from_nir(
+        path, dt=dt, steps=network.steps, input=source.coding, scale=source.scale, **more
+    ).network
 
 
 @pytest.mark.parametrize("dt", [1.0, 1e-3])
@@ -252,7 +276,7 @@ def test_neurons_that_subtract_are_written_where_one_says_so(tmp_path: Path) -> 
                     FloatLinear("f", "x", trits(3, 16)),
                     FloatReadout("r", ("f",)),
                 ],
-            ),  # fmt: skip
+            ),
             "node 'x': rate coding",
         ),
         (
@@ -265,7 +289,7 @@ def test_neurons_that_subtract_are_written_where_one_says_so(tmp_path: Path) -> 
                     FloatLinear("f", "n", trits(3, 32)),
                     FloatReadout("r", ("f",)),
                 ],
-            ),  # fmt: skip
+            ),
             r"node 'c': padding \(0, 1, 0, 1\)",
         ),
     ],

@@ -300,8 +300,7 @@ class Builder:
         weighted = [s for s in sources if self.sums(s)]
         reach = sum(self.reach_of(by[s]) for s in weighted)
         shape, spikes = self.shape[sources[0]], len(sources) - len(weighted)
-        rule = _rule(self.draw, shape[0], self.steps, reach, resets, len(weighted), spikes, delay)
-        return rule
+        return _rule(self.draw, shape[0], self.steps, reach, resets, len(weighted), spikes, delay)
 
     def sums(self, name: str) -> bool:
         """Whether a node makes weighted sums."""
@@ -344,13 +343,9 @@ class Builder:
     def once(self, name: str) -> bool:
         """Whether single spikes come from there: a pool lets 'first' through only."""
         node = next(n for n in self.nodes if n.name == name)
-        if isinstance(node, Neuron):
-            return node.rule.reset == "once"
-        if isinstance(node, Pool):
-            return node.mode == "first" and self.once(node.input)
-        if isinstance(node, Merge) and node.mode in ("concat", "and", "andnot"):
-            return any(map(self.once, node.inputs[: 1 if node.mode == "andnot" else None]))
-        return False
+        many = {"first": 1, "andnot": 1, "concat": 9, "and": 9}.get(getattr(node, "mode", ""), 0)
+        spikes = isinstance(node, Neuron) and node.rule.reset == "once"
+        return spikes or any(map(self.once, node.inputs[:many]))
 
     def pool(self, source: str) -> str:
         d, (c, h, w), top = self.draw, self.shape[source], self.maximum[source]

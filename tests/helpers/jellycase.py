@@ -91,8 +91,9 @@ def containers() -> nn.Module:
         layer.SeqToANNContainer(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)),
         neuron.LIFNode(v_reset=None, v_threshold=0.5),
         layer.SeqToANNContainer(nn.MaxPool2d(2), nn.Flatten()),
-        layer.SeqToANNContainer(nn.Linear(64, 5)), neuron.IFNode(),
-    )  # fmt: skip
+        layer.SeqToANNContainer(nn.Linear(64, 5)),
+        neuron.IFNode(),
+    )
     return Repeated(body, 5)
 
 
@@ -129,19 +130,27 @@ class Merged(nn.Module):
 
 def votes() -> nn.Module:
     body = [
-        *stem(neuron.LIFNode(tau=2.0)), layer.MaxPool2d(2), layer.Flatten(), layer.Dropout(0.5),
-        layer.Linear(64, 10, bias=False), neuron.LIFNode(tau=2.0), layer.VotingLayer(2),
-    ]  # fmt: skip
+        *stem(neuron.LIFNode(tau=2.0)),
+        layer.MaxPool2d(2),
+        layer.Flatten(),
+        layer.Dropout(0.5),
+        layer.Linear(64, 10, bias=False),
+        neuron.LIFNode(tau=2.0),
+        layer.VotingLayer(2),
+    ]
     return Repeated(nn.Sequential(*body), 4)
 
 
 def strided() -> nn.Module:
     body = [
-        layer.Conv2d(1, 4, 3, stride=2, padding=1, bias=True), neuron.ParametricLIFNode(2.0),
-        layer.Conv2d(4, 4, 3, padding=1, groups=2), layer.BatchNorm2d(4),
+        layer.Conv2d(1, 4, 3, stride=2, padding=1, bias=True),
+        neuron.ParametricLIFNode(2.0),
+        layer.Conv2d(4, 4, 3, padding=1, groups=2),
+        layer.BatchNorm2d(4),
         neuron.LIFNode(4.0, v_threshold=0.125),
-        layer.AvgPool2d(2), *head(features=16),
-    ]  # fmt: skip
+        layer.AvgPool2d(2),
+        *head(features=16),
+    ]
     return Repeated(nn.Sequential(*body), 6)
 
 
@@ -167,12 +176,20 @@ NETS: dict[str, Net] = {
     "votes": votes,
     "strides, groups": strided,
     "membrane": lambda: Repeated(
-        nn.Sequential(*stem(neuron.IFNode()), layer.MaxPool2d(2), *head(
-            neuron.NonSpikingLIFNode(2.0, "last_mem"))), 4, mean=False),
+        nn.Sequential(
+            *stem(neuron.IFNode()),
+            layer.MaxPool2d(2),
+            *head(neuron.NonSpikingLIFNode(2.0, "last_mem")),
+        ),
+        4,
+        mean=False,
+    ),
     "membranes": lambda: Repeated(
-        nn.Sequential(*stem(neuron.IFNode()), layer.MaxPool2d(2), *head(
-            neuron.NonSpikingIFNode())), 4, mean=False),
-}  # fmt: skip
+        nn.Sequential(*stem(neuron.IFNode()), layer.MaxPool2d(2), *head(neuron.NonSpikingIFNode())),
+        4,
+        mean=False,
+    ),
+}
 
 
 def single(node: nn.Module) -> nn.Module:

@@ -147,7 +147,7 @@ MODEL = torch.nn.Sequential(
     sterna.nn.LIF(),
     sterna.nn.TernaryLinear(8, 3, one_scale=True),
     sterna.nn.Readout(),
-)  # fmt: skip
+)
 FOUND = sterna.from_torch(MODEL, PIXELS / 255, steps=2)
 RECORDS = {"Result", "Evaluation", "Imported", "Run"}
 """What calls return: nobody makes them."""
@@ -165,6 +165,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         {"recipe": FLOAT, "data": (PIXELS, LABELS), "out": "build/fuzz-run"},
     ),
     "from_nir": (sterna.from_nir, {"path_or_graph": NOWHERE, "dt": 1.0, "steps": 2}),
+    "from_qonnx": (sterna.from_qonnx, {"path_or_model": NOWHERE}),
     "to_nir": (sterna.to_nir, {"network": FLOAT, "path": "build/fuzz.nir", "reset": "subtract"}),
     "from_torch": (sterna.from_torch, {"model": MODEL, "example": PIXELS / 255, "steps": 2}),
     "from_torch, of recordings": (

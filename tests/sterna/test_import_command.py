@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from owncase import CLASSES, picture_folder
+from qonnxcase import Writer
 
 pytest.importorskip("snntorch")
 
@@ -131,3 +132,39 @@ def test_an_import_hands_on_data_of_ones_own(imported: Path, tmp_path: Path, mon
     assert main(tuned) == 0  # 42 images, in batches that they fill
     assert data_of_folder("../tuned") == "folder:../png?size=8x8"
     assert json.loads(Path("../tuned/run.json").read_bytes())["classes"] == list(CLASSES)
+
+
+def qonnx_file(folder: Path) -> Path:
+    w = Writer((1, 8, 8), 3)
+    w = w.conv(4, 3).norm().bipolar()
+    w.add("Flatten", axis=1)
+    path = folder / "small.onnx"
+    path.write_bytes(w.matmul(10, 144).model().SerializeToString())
+    return path
+
+
+def test_a_qonnx_file_comes_in_with_a_check(tmp_path: Path, capsys) -> None:
+    path, run = qonnx_file(tmp_path), tmp_path / "run"
+    words = ["import", str(path), "--data", "digits", "--scale", "1/16", "--check", "8"]
+    assert main([*words, "-o", str(run), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["check"]["exact"] and not answer["calibrated"]
+    assert main(["quantize", str(run), "-o", str(tmp_path / "build")]) == 0
+    assert main(["import", str(path), "-o", str(tmp_path / "bare")]) == 0
+    assert "no --data to compare on: nothing was checked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--scale", "0"], "--scale '0' is not a number above 0"),
+        (["--scale", "1/x"], "--scale '1/x' is not a number"),
+        (["--steps", "4"], "is a network of one step"),
+        (["--dt", "0.1"], "--dt goes with a .nir file"),
+        (["--state", "w.pt"], "--state goes with a model of PyTorch"),
+    ],
+)
+def test_words_that_a_qonnx_file_does_not_know(words, says, tmp_path: Path, capsys) -> None:
+    path = qonnx_file(tmp_path)
+    assert main(["import", str(path), "-o", str(tmp_path / "r"), *words]) == 2
+    assert says in capsys.readouterr().err

@@ -18,10 +18,13 @@ import sterna  # noqa: E402
 def model() -> nn.Module:
     torch.manual_seed(1)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), snn.Leaky(0.5, init_hidden=True, threshold=0.4),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 3),
+        nn.Conv2d(1, 8, 3, padding=1),
+        snn.Leaky(0.5, init_hidden=True, threshold=0.4),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 3),
         snn.Leaky(0.75, init_hidden=True, output=True, threshold=0.4),
-    )  # fmt: skip
+    )
 
 
 def blobs(count: int) -> tuple[np.ndarray, np.ndarray]:

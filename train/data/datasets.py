@@ -63,14 +63,30 @@ _FASHION_URLS = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
 _FILES = {"mnist": (_MNIST, _MNIST_URLS), "fashion-mnist": (_FASHION, _FASHION_URLS)}
 _CLASSES = {
     "fashion_mnist": (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
     ),
     "cifar10": (
-        "airplane", "automobile", "bird", "cat", "deer",
-        "dog", "frog", "horse", "ship", "truck",
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
     ),
-}  # fmt: skip
+}
 _NMNIST = re.compile(r"nmnist(?:_([1-9]\d?))?\Z")
 _RANDOM = re.compile(r"random_(\d+)x(\d+)x(\d+)\Z")
 _LARGEST_IDX = 1 << 28  # bytes; the largest that there is has 47 million

@@ -41,8 +41,9 @@ class _Scanned(nn.Module):
         self.threshold = _number(who, "threshold", threshold)
         self.reset_by = self.threshold if reset_by is None else _number(who, "reset_by", reset_by)
         self.v_init = _number(who, "v_init", v_init)
-        self.strict = values.flag(f"{who}: strict {show(strict)} is not True or False", strict,
-                                  UsageError)  # fmt: skip
+        self.strict = values.flag(
+            f"{who}: strict {show(strict)} is not True or False", strict, UsageError
+        )
         self.reset = reset
         refusal = f"{who}: steps {show(steps)} must be a whole number from 1, or None"
         self.steps = None if steps is None else values.integer(refusal, steps, 1, 1024, UsageError)

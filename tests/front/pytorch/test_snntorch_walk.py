@@ -42,19 +42,31 @@ def arguments(kind: Any) -> list[str]:
 
 EXACT, REFUSE = True, False
 VALUES: dict[str, list[tuple[Any, bool]]] = {
-    "beta": [(0.9, EXACT), (1.0, EXACT), (1.5, EXACT), (torch.tensor(0.25), EXACT),
-             (torch.rand(8, 8, generator=R), REFUSE)],
+    "beta": [
+        (0.9, EXACT),
+        (1.0, EXACT),
+        (1.5, EXACT),
+        (torch.tensor(0.25), EXACT),
+        (torch.rand(8, 8, generator=R), REFUSE),
+    ],
     "alpha": [(0.0, EXACT), (0.3, EXACT), (1.0, EXACT), (torch.rand(8, 8, generator=R), REFUSE)],
     "R": [(4.0, EXACT), (torch.tensor(3.0), EXACT)],
     "C": [(2.0, EXACT), (torch.tensor(1.5), EXACT)],
     "time_step": [(0.5, EXACT), (3.0, REFUSE)],
-    "threshold": [(0.25, EXACT), (torch.tensor(0.5), EXACT),
-                  (torch.rand(4, 1, 1, generator=R) + 0.2, EXACT),
-                  (torch.rand(8, 8, generator=R), REFUSE)],
-    "spike_grad": [(surrogate.fast_sigmoid(), EXACT), (surrogate.sigmoid(), EXACT),
-                   (surrogate.straight_through_estimator(), EXACT), (surrogate.SSO(), EXACT),
-                   (lambda x: (x >= 0).float(), EXACT),
-                   (torch.sigmoid, REFUSE)],
+    "threshold": [
+        (0.25, EXACT),
+        (torch.tensor(0.5), EXACT),
+        (torch.rand(4, 1, 1, generator=R) + 0.2, EXACT),
+        (torch.rand(8, 8, generator=R), REFUSE),
+    ],
+    "spike_grad": [
+        (surrogate.fast_sigmoid(), EXACT),
+        (surrogate.sigmoid(), EXACT),
+        (surrogate.straight_through_estimator(), EXACT),
+        (surrogate.SSO(), EXACT),
+        (lambda x: (x >= 0).float(), EXACT),
+        (torch.sigmoid, REFUSE),
+    ],
     "surrogate_disable": [(True, EXACT)],
     "init_hidden": [(True, EXACT)],
     "inhibition": [(True, REFUSE)],
@@ -65,10 +77,15 @@ VALUES: dict[str, list[tuple[Any, bool]]] = {
     "reset_mechanism": [("subtract", EXACT), ("zero", EXACT), ("none", EXACT)],
     "state_quant": [(quant.state_quant(num_bits=4), REFUSE)],
     "output": [(True, EXACT)],
-    "graded_spikes_factor": [(0.5, EXACT), (2.0, EXACT), (torch.tensor(0.7), EXACT),
-                             (-1.0, REFUSE), (torch.rand(8, 8, generator=R), REFUSE)],
+    "graded_spikes_factor": [
+        (0.5, EXACT),
+        (2.0, EXACT),
+        (torch.tensor(0.7), EXACT),
+        (-1.0, REFUSE),
+        (torch.rand(8, 8, generator=R), REFUSE),
+    ],
     "reset_delay": [(True, EXACT), (False, REFUSE)],
-}  # fmt: skip
+}
 """Other values of each argument, and what becomes of them: a new argument has none, and fails."""
 NEEDED: dict[str, dict[str, Any]] = {
     "Leaky": {"beta": 0.5},
@@ -120,13 +137,18 @@ def values(name: str, argument: str) -> list[tuple[Any, bool]]:
 
 def cases() -> list[Any]:
     return [
-        pytest.param(name, argument, value, exact and (name, argument, k) not in OTHERWISE,
-                     id=f"{name}-{argument}-{k}")
+        pytest.param(
+            name,
+            argument,
+            value,
+            exact and (name, argument, k) not in OTHERWISE,
+            id=f"{name}-{argument}-{k}",
+        )
         for name, kind in classes().items()
         if f"snntorch.{name}" not in REFUSED
         for argument in arguments(kind)
         for k, (value, exact) in enumerate(values(name, argument))
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("name", "argument", "value", "exact"), cases())

@@ -68,8 +68,11 @@ NEEDED = {"SimpleLIFNode": {"tau": 2.0, "decay_input": True}}
 READ = {"decode": "last_mem"}
 REFUSABLE = {("CUBALIFNode", "v_reset", 0.3), ("CUBALIFNode", "v_reset", -0.25)}
 REFUSABLE |= {("SimpleLIFNode", "v_reset", None)}
-REFUSABLE |= {(n, "decode", w) for n in ("NonSpikingIFNode", "NonSpikingLIFNode")
-              for w in ("mean-mem", "max-mem")}  # fmt: skip
+REFUSABLE |= {
+    (n, "decode", w)
+    for n in ("NonSpikingIFNode", "NonSpikingLIFNode")
+    for w in ("mean-mem", "max-mem")
+}
 
 
 def classes() -> dict[str, Any]:
@@ -140,8 +143,9 @@ def test_other_neurons_are_refused_by_name(name: str) -> None:
 
 
 def sequence() -> nn.Module:
-    body = nn.Sequential(*jellycase.stem(neuron.IFNode()), jellycase.layer.MaxPool2d(2),
-                         *jellycase.head())  # fmt: skip
+    body = nn.Sequential(
+        *jellycase.stem(neuron.IFNode()), jellycase.layer.MaxPool2d(2), *jellycase.head()
+    )
     functional.set_step_mode(body, "m")
     return jellycase.ternary(body, 3, False)
 
@@ -161,9 +165,11 @@ def test_recordings_enter_as_they_are() -> None:
 
 def test_layers_of_vectors_only_are_told_from_a_step() -> None:
     body = nn.Sequential(
-        jellycase.layer.Linear(12, 8, bias=False), neuron.IFNode(0.5, None),
-        jellycase.layer.Linear(8, 3, bias=False), neuron.IFNode(0.5, None),
-    )  # fmt: skip
+        jellycase.layer.Linear(12, 8, bias=False),
+        neuron.IFNode(0.5, None),
+        jellycase.layer.Linear(8, 3, bias=False),
+        neuron.IFNode(0.5, None),
+    )
     functional.set_step_mode(body, "m")
     model = jellycase.ternary(body, 5, False)
     frames = torch.randint(0, 2, (4, 9, 12)).float()

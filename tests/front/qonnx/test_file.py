@@ -84,7 +84,7 @@ def test_an_attribute_or_an_argument_that_nobody_knows_is_refused() -> None:
         from_qonnx(model)
     with pytest.raises(UsageError, match="int is no path and no ONNX model"):
         from_qonnx(3)
-    with pytest.raises(UsageError, match="input 'rate' is not one of"):
+    with pytest.raises(UsageError, match="input 'rate': random spikes"):
         from_qonnx(good(), input="rate")
 
 

@@ -166,13 +166,15 @@ def _tail(w: Writer) -> ModelProto:
         (lambda w: w.conv(4, 3).act(0.5, 1, rounding_mode="ODD"), "rounding_mode 'ODD'"),
         (lambda w: w.conv(4, 3).add("BipolarQuant", "gone", domain=QONNX), "'gone' is not in the"),
         (lambda w: w.conv(4, 3).add("Quant", domain="my.module"), "of domain 'my.module'"),
-        (lambda w: w.conv(4, 3).bipolar().times("Mul", -1.0).add(
-            "MaxPool", kernel_shape=[2, 2]), "times a negative number"),
+        (
+            lambda w: w.conv(4, 3).bipolar().times("Mul", -1.0).add("MaxPool", kernel_shape=[2, 2]),
+            "times a negative number",
+        ),
         (lambda w: w.conv(4, 3).add("MaxPool", kernel_shape=[2, 2], ceil_mode=1), "ceil_mode"),
         (lambda w: w.conv(4, 3).add("Transpose", perm=[0, 2, 3, 1]), "Transpose: cannot be built"),
         (lambda w: w.conv(4, 3).bipolar().times("Mul", -1.0), "turns the order of the classes"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_built_is_refused_by_name(make, says: str) -> None:
     with pytest.raises(NetworkError, match=says):
         from_qonnx(_tail(make(Writer((2, 6, 6), 33))))

@@ -13,12 +13,17 @@ from sterna.gen.build.make import build
 def network(seed: int = 0, name: str = "tiny") -> sterna.Network:
     rng = np.random.default_rng(seed)
     trits = lambda *shape: rng.choice([-1, 1], shape)  # noqa: E731
-    return sterna.Network(2, [
-        sterna.Input("x", (1, 4, 4), bits=4), sterna.Conv2d("c", "x", trits(2, 1, 3, 3)),
-        sterna.Neuron("n", ("c",), sterna.NeuronRule(np.ones(2) * 20)),
-        sterna.Linear("f", "n", trits(3, 8)),
-        sterna.Readout("r", ("f",), sterna.NeuronRule(np.zeros(3), "none")),
-    ], name)  # fmt: skip
+    return sterna.Network(
+        2,
+        [
+            sterna.Input("x", (1, 4, 4), bits=4),
+            sterna.Conv2d("c", "x", trits(2, 1, 3, 3)),
+            sterna.Neuron("n", ("c",), sterna.NeuronRule(np.ones(2) * 20)),
+            sterna.Linear("f", "n", trits(3, 8)),
+            sterna.Readout("r", ("f",), sterna.NeuronRule(np.zeros(3), "none")),
+        ],
+        name,
+    )
 
 
 def test_a_network_becomes_the_build_of_its_folder(tmp_path: Path, monkeypatch: Any) -> None:

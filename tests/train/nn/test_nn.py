@@ -132,9 +132,15 @@ def test_weights_are_those_of_training() -> None:
 
 def test_folding_changes_nothing_but_who_holds_the_numbers() -> None:
     torch.manual_seed(4)
-    rows = [own.TernaryConv2d(1, 4, 3, norm=True), own.LIF(steps=3),
-            own.TernaryConv2d(4, 4, 3), own.OverTime(nn.BatchNorm2d(4)), own.LIF(),
-            own.TernaryLinear(64, 3, norm=True), own.IF()]  # fmt: skip
+    rows = [
+        own.TernaryConv2d(1, 4, 3, norm=True),
+        own.LIF(steps=3),
+        own.TernaryConv2d(4, 4, 3),
+        own.OverTime(nn.BatchNorm2d(4)),
+        own.LIF(),
+        own.TernaryLinear(64, 3, norm=True),
+        own.IF(),
+    ]
     model = nn.Sequential(*rows).double()
     x = torch.rand(1, 16, 1, 8, 8, dtype=torch.float64)
     for _ in range(3):
@@ -153,10 +159,13 @@ def test_folding_changes_nothing_but_who_holds_the_numbers() -> None:
 def test_recordings_are_sequences() -> None:
     torch.manual_seed(5)
     model = nn.Sequential(
-        own.TernaryConv2d(2, 6, 3), own.LIF(0.5, 0.3, synapse=0.25), own.TernaryLinear(96, 3),
-        own.LIF(0.5, 0.2, reset="once", strict=True), own.TernaryLinear(3, 3, one_scale=True),
+        own.TernaryConv2d(2, 6, 3),
+        own.LIF(0.5, 0.3, synapse=0.25),
+        own.TernaryLinear(96, 3),
+        own.LIF(0.5, 0.2, reset="once", strict=True),
+        own.TernaryLinear(3, 3, one_scale=True),
         own.Readout("membrane", synapse=0.5),
-    ).eval()  # fmt: skip
+    ).eval()
     frames = torch.randint(0, 2, (6, 5, 2, 6, 6)).float()
     found = sterna.from_torch(model, frames, input="frames")
     check = found.check(frames.numpy().astype(np.uint8))
@@ -226,8 +235,9 @@ def test_wrong_arguments_have_their_sentence(make: Any, sentence: str) -> None:
 
 
 def test_a_layer_of_a_scale_a_class_is_refused_in_front_of_membranes() -> None:
-    model = nn.Sequential(own.TernaryLinear(12, 8), own.LIF(), own.TernaryLinear(8, 3),
-                          own.Readout()).eval()  # fmt: skip
+    model = nn.Sequential(
+        own.TernaryLinear(12, 8), own.LIF(), own.TernaryLinear(8, 3), own.Readout()
+    ).eval()
     frames = torch.randint(0, 2, (4, 9, 12)).float()
     found = sterna.from_torch(model, frames, input="frames")
     with pytest.raises(sterna.NetworkError, match="its classes have different scales"):

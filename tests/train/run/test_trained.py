@@ -42,12 +42,16 @@ def halves(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
 
 def network(kind: str) -> FloatNetwork:
     rng = np.random.default_rng(2)
-    return FloatNetwork(2, [
-        FloatInput("x", (1, 6, 6)),
-        FloatConv2d("c", "x", rng.normal(0, 0.1, (4, 1, 3, 3)), kind=kind),
-        FloatNeuron("n", ("c",), 0.2),
-        FloatLinear("f", "n", rng.normal(0, 0.1, (2, 64)), kind=kind), FloatReadout("r", ("f",)),
-    ])  # fmt: skip
+    return FloatNetwork(
+        2,
+        [
+            FloatInput("x", (1, 6, 6)),
+            FloatConv2d("c", "x", rng.normal(0, 0.1, (4, 1, 3, 3)), kind=kind),
+            FloatNeuron("n", ("c",), 0.2),
+            FloatLinear("f", "n", rng.normal(0, 0.1, (2, 64)), kind=kind),
+            FloatReadout("r", ("f",)),
+        ],
+    )
 
 
 def test_a_network_of_ones_own_is_trained_on(tmp_path: Path) -> None:
