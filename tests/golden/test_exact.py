@@ -75,6 +75,7 @@ def test_dilation_is_torchs(dilation, stride):
     found = run(network, images, trace="n")
     assert (found.spikes["n"][0] == (z.numpy() >= 60)).all() and found.spikes["n"].any()
     assert (run_arrays(network, images).logits == found.logits).all()
+    assert compare(found, run(network, images, trace="n", exact=True)) is None
     assert legal_simd(conv, (2, 4, 4)) == [1]
 
 
