@@ -44,7 +44,7 @@ FIRST_CHECKED = 1000  # their seeds
 KINDS = {"constant": (500, 1500), "tables": (600, 1600), "banks": (700, 1700), "reads": (800, 1800)}
 """First seeds, of fit and check, of designs with other engines, with banks of scans, and with
 weight words read in pieces."""
-FEW = 5  # designs of such a kind, a family, for either
+EACH = 5  # designs of such a kind, a family, for either
 
 
 @functools.cache
@@ -98,7 +98,7 @@ def keep(results: dict[str, Any]) -> None:
 def seeded(seed: int, family: str) -> tuple[Network, Design]:
     """The design of a seed: of the sweep, or one of those it is checked with."""
     for engine, firsts in KINDS.items():
-        if any(first <= seed < first + FEW for first in firsts):
+        if any(first <= seed < first + EACH for first in firsts):
             return random_design(seed, family, 2, engine=engine)
     if seed < FIRST_CHECKED:
         return random_design(seed, family, 2)
@@ -108,7 +108,7 @@ def seeded(seed: int, family: str) -> tuple[Network, Design]:
 def kind_seeds(family: str, at: int) -> list[int]:
     """Seeds of designs of other kinds, to fit to (``at`` 0) or to check (1)."""
     kinds = [k for k in KINDS if k != "tables" or fabric_of(family).lut_ram]
-    return [KINDS[k][at] + n for k in kinds for n in range(FEW)]
+    return [KINDS[k][at] + n for k in kinds for n in range(EACH)]
 
 
 def sweep(families: list[str], old: bool) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def what_of(name: str) -> str:
     kind, _, number = name.partition(" ")
     if kind == "example":
         return "examples"
-    kinds = [k for k, (_, first) in KINDS.items() if first <= int(number) < first + FEW]
+    kinds = [k for k, (_, first) in KINDS.items() if first <= int(number) < first + EACH]
     return f"layers of {kinds[0]}" if kinds else "random layers"
 
 

@@ -26,7 +26,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "training.json"
 DOCS = ROOT / "docs" / "training.md"
 START, END = "<!-- table: benchmarks/training.py -->", "<!-- end of table -->"
 STERNA = (sys.executable, "-m", "sterna.cli")
-FEW = 1000  # images, up to which a figure never stands without its interval
+SMALL_SAMPLE = 1000  # images, up to which a figure never stands without its interval
 SPIKES_OVER = 1000  # test images over which spikes are counted
 
 
@@ -189,7 +189,7 @@ def ships(name: str, result: dict[str, Any]) -> bool:
 
 def with_interval(value: float, count: int) -> str:
     """An accuracy of ``count`` images in percent, with its interval where these are few."""
-    if count > FEW:
+    if count > SMALL_SAMPLE:
         return percent(value)
     low, high = interval(value, count)
     return f"{percent(value)} ({percent(low)} to {percent(high)})"

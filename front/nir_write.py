@@ -8,6 +8,7 @@ zeros. What NIR has no word for is refused by its node.
 
 import io
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ __all__ = ["to_nir"]
 
 SAID = {"leak", "synapse"}
 """Fields of a neuron that NIR has words for, beside thresholds, starts and resets."""
+WRITTEN = set(
+    "name input inputs shape coding bits seed scale mean std weight stride padding groups kind "
+    "bias norm unit mode kernel".split()
+)
+"""Fields of all other nodes that are written, or mean nothing here: a new one is refused."""
 POOLS = {"sum": "SumPool2d", "avg": "AvgPool2d"}
 Part = tuple[str, float]
 """A stream in the graph: its node, and what one of its units is worth."""
@@ -112,6 +118,11 @@ class _Writer:
 
     def add(self, node: Any) -> None:
         """A node of the network; weighted ones come with the neurons that read them."""
+        if not isinstance(node, FloatNeurons):  # theirs: `_check`
+            for f in fields(node):
+                value: Any = getattr(node, f.name)
+                if f.name not in WRITTEN and not np.array_equal(value, np.asarray(f.default)):
+                    raise self.refuse(node.name, f"{f.name} {value}")
         if isinstance(node, FloatInput):
             self._input(node)
         elif isinstance(node, FloatPool):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["add_parsers", "counters", "identify", "infer", "load"]
 
 Answer = tuple[dict[str, Any], str, int]
-FEW = 1000
+DEFAULT_IMAGES = 1000
 """Images of a data set unless --images says otherwise."""
 
 
@@ -145,7 +145,7 @@ def infer(options: argparse.Namespace) -> Answer:
     compare = _comparison(options.compare) if options.compare else None
     folder = Path(options.folder)
     network = files.load(folder)
-    found = images.choose(options, network, folder, data_of_folder(folder), FEW)
+    found = images.choose(options, network, folder, data_of_folder(folder), DEFAULT_IMAGES)
     with _open(options, options.folder) as board:
         start = time.perf_counter()
         result = board.infer(found.images)

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Answer = tuple[dict[str, Any], str, int]
-FEW = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
+DEFAULT_IMAGES = {"batch": 1000, "cocotb": 4, "netlist": 4}  # images unless --images says otherwise
 # Programs that are looked for before the first stage.
 PROGRAMS = {
     "batch": ("verilator", "g++"),
@@ -319,7 +319,7 @@ def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[s
 
     for name in PROGRAMS[engine]:
         find(name)
-    built, found = _with_images(options, "verilog", FEW[engine])
+    built, found = _with_images(options, "verilog", DEFAULT_IMAGES[engine])
     results: list[Result] = []
     answer = verify(built, found.images, found.labels, engine, options.progress, results.append)
     predicted = joined(results)

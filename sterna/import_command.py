@@ -195,11 +195,10 @@ def _qonnx(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    parts is not None and parts.train[0].ndim == 5
+    recorded = parts is not None and parts.train[0].ndim == 5
     found = from_qonnx(
         options.source,
-        input=options.input
-        or ("direct" if parts is None or parts.train[0].ndim == 4 else "frames"),
+        input=options.input or ("frames" if recorded else "direct"),
         scale=_ratio(options.scale),
         mean=_numbers("mean", options.mean),
         std=_numbers("std", options.std),

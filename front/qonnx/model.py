@@ -21,6 +21,7 @@ from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.names import show
 from sterna.golden.nodes import Input
 from sterna.golden.packages import packages
+from sterna.golden.values import flag
 
 __all__ = ["from_qonnx"]
 
@@ -69,8 +70,8 @@ def from_qonnx(
         An argument is not meant.
     """
     input = coding_of(input)
-    if not isinstance(approximate, bool | np.bool_):
-        raise UsageError(f"approximate {show(approximate)} must be True or False")
+    refusal = f"approximate {show(approximate)} must be True or False"
+    approximate = flag(refusal, approximate, UsageError)
     graph = graph_of(path_or_model)
     if len(graph.shapes) != 1:
         raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")

@@ -27,7 +27,7 @@ __all__ = [
     "decays_of",
     "nearest_decay",
     "nearest_simple",
-    "fold_rule",
+    "integer_rule",
     "is_lossless",
     "bias_in_start",
     "pattern_rule",
@@ -117,7 +117,7 @@ def _round(a: np.ndarray) -> np.ndarray:
     return np.floor(a + 0.5)
 
 
-def fold_rule(
+def integer_rule(
     node: FloatNeurons, unit: Unit, steps: int, fraction: int, tolerance: float
 ) -> tuple[NeuronRule, int]:
     """(rule, number of channels that can never fire) of a layer at F = ``fraction``."""

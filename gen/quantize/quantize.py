@@ -26,7 +26,7 @@ from sterna.gen.quantize.neuron_rules import (
     Unit,
     approximated,
     decays_of,
-    fold_rule,
+    integer_rule,
     is_lossless,
     pattern_rule,
 )
@@ -333,7 +333,7 @@ class _Layer:
         if fixed is None and is_lossless(self.node, self.unit, self.steps):
             fixed = 0
         if fixed is not None:
-            rule, silent = self._fold(fixed)
+            rule, silent = self._rule(fixed)
             mismatch, _, self.spikes = self._compare(rule)
             return rule, mismatch, silent
         best: tuple[NeuronRule, float, int] | None = None
@@ -341,7 +341,7 @@ class _Layer:
         for fraction in (*FRACTION_RANGE, 1, 0):
             if best is not None and fraction < FRACTION_RANGE.start:
                 break  # these are for layers that have no room for more
-            found = self._fold_if_it_fits(fraction)
+            found = self._rule_if_it_fits(fraction)
             if found is None and best is not None:
                 break  # nor will more have room
             if found is None:
@@ -352,14 +352,14 @@ class _Layer:
             if worst <= MISMATCH:
                 break
         if best is None:  # whoever looks at the network's bounds says why
-            rule, silent = self._fold(0)
+            rule, silent = self._rule(0)
             best = rule, 1.0, silent
         return best
 
-    def _fold_if_it_fits(self, fraction: int) -> tuple[NeuronRule, int] | None:
+    def _rule_if_it_fits(self, fraction: int) -> tuple[NeuronRule, int] | None:
         """None where registers have no room for that F, as ``golden.bounds`` will ask."""
         try:
-            rule, silent = self._fold(fraction)
+            rule, silent = self._rule(fraction)
         except NetworkError:
             if fraction == 0:
                 raise
@@ -369,8 +369,8 @@ class _Layer:
         ranked = mode != "first_spike" or signed_bits(*b.u) <= RANK_BITS
         return (rule, silent) if ranked and not wide_registers(rule, b, mode) else None
 
-    def _fold(self, fraction: int) -> tuple[NeuronRule, int]:
-        rule, silent = fold_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
+    def _rule(self, fraction: int) -> tuple[NeuronRule, int]:
+        rule, silent = integer_rule(self.node, self.unit, self.steps, fraction, self.tolerance)
         if self.stuck.any():
             fires = self.real[:, 0, :, 0, 0]
             rule = pattern_rule(self.node, rule, fires, self.unit, self.stuck)

@@ -4,12 +4,11 @@ One generator, two sources of chance: ``Seeded`` (fast, for hundreds of networks
 ``Hypothesis`` (which shrinks to the smallest failing network).
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from fuzzdraw import Hypothesis, Seeded, TooLarge
 
 from sterna.golden.bounds import node_bounds, weighted_interval
 from sterna.golden.errors import NetworkError
@@ -38,42 +37,6 @@ __all__ = [
     "random_images",
     "random_network",
 ]
-
-
-class TooLarge(Exception):
-    """The network would take too long to simulate."""
-
-
-class Seeded:
-    """Chance from a seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def integer(self, low: int, high: int) -> int:
-        return self.random.randint(low, high)
-
-    def pick(self, items: Sequence[Any]) -> Any:
-        return items[self.integer(0, len(items) - 1)]
-
-    def chance(self, percent: int) -> bool:
-        """True in ``percent`` of cases; shrinks to False."""
-        return self.integer(0, 99) >= 100 - percent
-
-    def rng(self) -> np.random.Generator:
-        return np.random.default_rng(self.integer(0, 2**31))
-
-
-class Hypothesis(Seeded):
-    """Chance from a hypothesis ``data`` object."""
-
-    def __init__(self, data: Any) -> None:
-        from hypothesis import strategies
-
-        self.data, self.strategies = data, strategies
-
-    def integer(self, low: int, high: int) -> int:
-        return self.data.draw(self.strategies.integers(low, high))
 
 
 @dataclass(frozen=True)

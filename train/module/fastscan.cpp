@@ -186,9 +186,10 @@ extern "C" double clip_backward(int64_t n, float up, float levels, const float *
         const int64_t end = start + 4096 < n ? start + 4096 : n;
         float sum = 0.0f;
         for (int64_t k = start; k < end; k++) {
-            const float raw = x[k] * times;
-            const float z = std::fmin(std::fmax(raw, 0.0f), levels);
-            const float inside = raw >= 0.0f && raw <= levels ? 1.0f : 0.0f;
+            const float z = std::fmin(std::fmax(x[k] * times, 0.0f), levels);
+            // Not by the product: a compiler may take another quotient for ``times``, and up itself
+            // is inside on every machine.
+            const float inside = x[k] >= 0.0f && x[k] <= up ? 1.0f : 0.0f;
             gx[k] = inside * grad[k];
             sum += grad[k] * (std::floor(z + 0.5f) - inside * z);
         }
