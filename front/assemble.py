@@ -218,19 +218,14 @@ class _Builder:
         self, e: Expr, name: str, source: Value, weight: np.ndarray, bias: Any, pad: Any
     ) -> tuple[FloatConv2d, tuple[int, int, int]]:
         v = e.values
-        if tuple(v["dilation"]) != (1, 1):
-            raise NetworkError(
-                f"module '{e.path}': dilation {v['dilation']} is not built yet; use a larger kernel"
-            )
         gain = np.broadcast_to(np.asarray(source.gain, np.float64), (source.shape[0],))
         if not np.all(gain == 1):
             groups, each = v["groups"], weight.shape[1]
             g = gain.reshape(groups, 1, each).repeat(len(weight) // groups, 1)
             weight = weight * g.reshape(len(weight), each, 1, 1)
         padding = tuple(a + b for a, b in zip(v["padding"], pad, strict=True))
-        node = FloatConv2d(
-            name, source.node, weight, v["stride"], padding, v["groups"], kind_of(weight), bias
-        )
+        how: Any = v["stride"], padding, v["groups"], kind_of(weight), bias
+        node = FloatConv2d(name, source.node, weight, *how, dilation=tuple(v["dilation"]))
         return node, node.shape_of([source.shape])
 
     def _plain_pixels(self, value: Value, path: str) -> Value:

@@ -108,7 +108,7 @@ VERDICTS = {
     "bias": "exact",
     "stride": "exact",
     "padding": "exact",
-    "dilation": "exact where it is 1; else refused",
+    "dilation": "exact",
     "groups": "exact",
     "kernel_size": "exact",
     "delay": "exact where it is 0; else refused",

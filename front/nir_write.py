@@ -292,7 +292,8 @@ class _Writer:
         padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups
-        layer = self.nir.Conv2d(size, weight, node.stride, padding, (1, 1), 1, bias)
+        how = node.stride, padding, node.dilation, 1, bias
+        layer = self.nir.Conv2d(size, weight, *how)
         return self.put(node.name, layer, self.network.shape[node.name], *sources)
 
 

@@ -330,6 +330,10 @@ class _Model:
 def _conv(node: Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     top, bottom, left, right = node.padding
     x = F.pad(x, (left, right, top, bottom))
+    if node.dilation != (1, 1):  # torch has no dilated convolution of integers: zeros between
+        wide = weight.new_zeros(*weight.shape[:2], *node.extent)
+        wide[..., :: node.dilation[0], :: node.dilation[1]] = weight
+        weight = wide
     return F.conv2d(x, weight, stride=node.stride, groups=node.groups)
 
 

@@ -82,7 +82,8 @@ def _conv_part(node: Conv2d, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
     top, bottom, left, right = node.padding
     (sh, sw), groups = node.stride, node.groups
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))).astype(np.float64)
-    win = sliding_window_view(x, node.kernel, axis=(2, 3))[:, :, ::sh, ::sw]
+    win = sliding_window_view(x, node.extent, axis=(2, 3))[:, :, ::sh, ::sw]
+    win = win[..., :: node.dilation[0], :: node.dilation[1]]
     n, c, oh, ow, kh, kw = win.shape
     win = win.reshape(n, groups, c // groups, oh, ow, kh, kw).transpose(0, 1, 3, 4, 2, 5, 6)
     flat = win.reshape(n, groups, oh * ow, -1)

@@ -36,8 +36,11 @@ def _divisors(n: int) -> list[int]:
 
 
 def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
-    """All legal SIMD of a node (docs/design.md#folding): divisors of C/groups, C*k, C*Kw*r."""
+    """All legal SIMD of a node (docs/design.md#folding): divisors of C/groups, C*k, C*Kw*r; of a
+    dilated one, whose pixels are not side by side, divisors of C/groups."""
     c, (kh, kw) = node.window(in_shape)
+    if node.dilation != (1, 1):
+        return _divisors(c)
     wide = {c * k for k in _divisors(kw)} | {c * kw * r for r in _divisors(kh)}
     return sorted(set(_divisors(c)) | wide)
 
@@ -47,7 +50,7 @@ def window_split(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) 
     c, (kh, kw) = node.window(in_shape)
     if simd >= 1 and c % simd == 0:
         return WindowSplit(simd, 1, 1)
-    if simd >= 1 and simd % c == 0:
+    if simd >= 1 and simd % c == 0 and node.dilation == (1, 1):
         m = simd // c
         if kw % m == 0:
             return WindowSplit(c, m, 1)

@@ -26,11 +26,13 @@ def constants_of(node: WeightedNode) -> str:
 
 def one_row(network: Network, name: str) -> dict[str, int]:
     """The pe and simd with which all weights of a node are one row of memory; empty where no
-    folding does (several groups of several inputs or outputs)."""
+    folding does (several groups of several inputs or outputs, dilation)."""
     node = network.weighted(name)
     shape = network.shape[node.input]
     channels, (kh, kw) = node.window(shape)
     if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
+        return {}
+    if node.dilation != (1, 1) and (kh, kw) != (1, 1):
         return {}
     return {"pe": node.out_channels, "simd": channels * kh * kw}
 
@@ -83,13 +85,20 @@ def check_engine(network: Network, core: CoreDesign, family: str) -> None:
         )
 
 
+def _parts_of(node: WeightedNode) -> str:
+    """Why not all weights of a node are ever one row."""
+    if node.dilation != (1, 1):
+        return "with dilation works on one pixel of its window at a time"
+    return "of several groups works on one at a time"
+
+
 def _check_in_logic(network: Network, core: CoreDesign) -> None:
     at, rest = f"node '{core.name}': engine {core.engine!r}", "or use engine 'compress'"
     node, wanted = network.weighted(core.name), one_row(network, core.name)
     if not wanted:
         raise DesignError(
-            f"{at} needs all weights at work in every clock, and a convolution of several groups "
-            "works on one at a time; use engine 'compress'"
+            f"{at} needs all weights at work in every clock, and a convolution {_parts_of(node)}; "
+            "use engine 'compress'"
         )
     if wanted != {"pe": core.pe, "simd": core.simd}:
         raise DesignError(

@@ -138,6 +138,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
             pool=window,
             pool_stride=pool_stride,
             pool_padding=pool_padding,
+            dilation=node.dilation,
         ),
         out_channels=node.out_channels,
         channels=channels,

@@ -97,7 +97,7 @@ def _buffer_cost(
     _, height, width = input_map(network, node)
     pool = pool_window(pool_of(network, node.name))
     size = split.rows, split.columns, 0
-    g = Geometry(edge, height, width, kernel, stride, padding, *size, *pool)
+    g = Geometry(edge, height, width, kernel, stride, padding, *size, *pool, node.dilation)
     # In the widest shape of a block alone: with all of them, designs would get narrower beats.
     memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
     choices = edge.lanes // split.channels * (edge.pb // folding.tp)

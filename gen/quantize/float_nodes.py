@@ -6,7 +6,7 @@ becomes. numpy only: no torch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -135,23 +135,33 @@ class FloatConv2d(Weighted):
     bias: np.ndarray | None = None
     norm: BatchNorm | None = None
     unit: float | None = None
+    dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first weight to the last."""
+        (kh, kw), (dy, dx) = self.weight.shape[2:], self.dilation
+        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
 
     def _converted(self) -> dict[str, Any]:
         found = self._sums(4, "(O, C//groups, Kh, Kw)")
-        kh, kw = found["weight"].shape[2:]
         stride = values.tuple_of(self.name, "stride", self.stride, 1)
+        dilation = values.tuple_of(self.name, "dilation", self.dilation, 1)
         padding = (t, b, left, r) = values.padding(self.name, self.padding)
+        kh, kw = replace(self, weight=found["weight"], dilation=dilation).extent
         if max(t, b) >= kh or max(left, r) >= kw:
+            what = "kernel" if dilation == (1, 1) else "dilated kernel"
             raise NetworkError(
-                f"node '{self.name}': padding {padding} must be smaller than kernel ({kh}, {kw})"
+                f"node '{self.name}': padding {padding} must be smaller than {what} ({kh}, {kw})"
             )
         refusal = f"node '{self.name}': groups {show(self.groups)} must be at least 1"
         groups = values.integer(refusal, self.groups, 1, values.MAX_SIZE)
-        return found | {"stride": stride, "padding": padding, "groups": groups}
+        own = {"stride": stride, "padding": padding, "groups": groups, "dilation": dilation}
+        return found | own
 
     def shape_of(self, shapes: Sequence[Shape]) -> Shape:
         ((c, h, w),) = shapes
-        o, cg, kh, kw = self.weight.shape
+        o, cg, *_ = self.weight.shape
         if cg * self.groups != c or o % self.groups:
             raise NetworkError(
                 f"node '{self.name}': weight {self.weight.shape} with {self.groups} groups "
@@ -159,7 +169,7 @@ class FloatConv2d(Weighted):
             )
         top, bottom, left, right = self.padding
         size = h + top + bottom, w + left + right
-        return o, *_outputs(self.name, shapes[0], size, (kh, kw), self.stride)
+        return o, *_outputs(self.name, shapes[0], size, self.extent, self.stride)
 
 
 @dataclass(frozen=True, eq=False)

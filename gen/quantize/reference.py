@@ -96,7 +96,8 @@ def _conv(node: FloatConv2d, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     kh, kw = node.weight.shape[2:]
     (sh, sw), g = node.stride, node.groups
     x = np.pad(x.astype(w.dtype), ((0, 0), (0, 0), (top, bottom), (left, right)))
-    win = sliding_window_view(x, (kh, kw), axis=(2, 3))[:, :, ::sh, ::sw]
+    win = sliding_window_view(x, node.extent, axis=(2, 3))[:, :, ::sh, ::sw]
+    win = win[..., :: node.dilation[0], :: node.dilation[1]]
     n, c, oh, ow = win.shape[:4]
     win = win.reshape(n, g, c // g, oh, ow, kh, kw).transpose(0, 1, 3, 4, 2, 5, 6)
     flat = win.reshape(n, g, oh * ow, -1)

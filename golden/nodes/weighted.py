@@ -3,7 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ class WeightedNode(Node):
     padding: tuple[int, int, int, int]
     groups: int
     kind: str
+    dilation: tuple[int, int]
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -64,7 +65,7 @@ class WeightedNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(WeightedNode):
-    """Weighted sum over a window, with zero padding and without dilation.
+    """Weighted sum over a window, with zero padding.
 
     Parameters
     ----------
@@ -75,10 +76,12 @@ class Conv2d(WeightedNode):
         Of {-1, 0, +1}, or of {-1, +1} where ``kind`` is 'binary'.
     stride : (y, x)
     padding : (top, bottom, left, right)
-        Each smaller than the kernel of its direction.
+        Each smaller than the kernel of its direction, dilated.
     groups : int
     kind : str
         'ternary' or 'binary'.
+    dilation : (y, x)
+        Rows and columns from one weight to the next.
 
     Raises
     ------
@@ -94,6 +97,7 @@ class Conv2d(WeightedNode):
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     groups: int = 1
     kind: str = "ternary"
+    dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +105,7 @@ class Conv2d(WeightedNode):
             input=self._source(self.input),
             weight=self._weights(4),
             stride=values.tuple_of(self.name, "stride", self.stride, 1),
+            dilation=values.tuple_of(self.name, "dilation", self.dilation, 1),
             padding=values.padding(self.name, self.padding),
         )
         refusal = f"node '{self.name}': groups {show(self.groups)} must be at least 1"
@@ -110,16 +115,23 @@ class Conv2d(WeightedNode):
                 f"node '{self.name}': {self.out_channels} output channels do not divide "
                 f"into {self.groups} groups"
             )
-        (kh, kw), (t, b, left, r) = self.kernel, self.padding
+        (kh, kw), (t, b, left, r) = self.extent, self.padding
         if max(t, b) >= kh or max(left, r) >= kw:
+            what = "kernel" if self.dilation == (1, 1) else "dilated kernel"
             raise NetworkError(
-                f"node '{self.name}': padding {self.padding} must be smaller than kernel "
+                f"node '{self.name}': padding {self.padding} must be smaller than {what} "
                 f"({kh}, {kw})"
             )
 
     @property
     def kernel(self) -> tuple[int, int]:
         return self.weight.shape[2], self.weight.shape[3]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first weight to the last."""
+        (kh, kw), (dy, dx) = self.kernel, self.dilation
+        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
 
     def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
         return self.weight.shape[1], self.kernel
@@ -131,7 +143,7 @@ class Conv2d(WeightedNode):
                 f"node '{self.name}': weights for {self.weight.shape[1] * self.groups} input "
                 f"channels, but '{self.input}' has {c}"
             )
-        (kh, kw), (sh, sw), (t, b, left, r) = self.kernel, self.stride, self.padding
+        (kh, kw), (sh, sw), (t, b, left, r) = self.extent, self.stride, self.padding
         if h + t + b < kh or w + left + r < kw:
             raise NetworkError(
                 f"node '{self.name}': kernel ({kh}, {kw}) is larger than the padded map "
@@ -167,6 +179,7 @@ class Linear(WeightedNode):
     stride: ClassVar[tuple[int, int]] = (1, 1)
     padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
     groups: ClassVar[int] = 1
+    dilation: ClassVar[tuple[int, int]] = (1, 1)
     name: str
     input: str
     weight: np.ndarray

@@ -267,8 +267,13 @@ class FrontSpec:
                 Loop("across", g.pool[1], words=words, columns=right, position=True),
             ]
         fold = [
-            Loop("row", g.kernel[0] // g.rows, rows=g.rows),
-            Loop("column", g.kernel[1] // g.columns, words=edge.beats_per_pixel, columns=g.columns),
+            Loop("row", g.kernel[0] // g.rows, rows=g.rows * g.dilation[0]),
+            Loop(
+                "column",
+                g.kernel[1] // g.columns,
+                words=edge.beats_per_pixel * g.dilation[1],
+                columns=g.columns * g.dilation[1],
+            ),
             *inner,
         ]
         return [*outer, *fold, Loop("beat", beats, words=1), Loop("part", subs)]

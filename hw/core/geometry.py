@@ -18,7 +18,8 @@ class Geometry:
     beyond what is needed, for a core whose input takes as long as its computing. pool, pool_stride:
     (y, x) of a pool of what the window makes: an output is then made at ``pool`` positions of it,
     ``stride`` apart, and the next output's lie ``pool_stride`` positions further; ``pool_padding``
-    positions beyond the first and last ones of the map are walked, too.
+    positions beyond the first and last ones of the map are walked, too. dilation: rows and columns
+    from a pixel of the window to the next; such a window is read one pixel at a time.
     """
 
     edge: Edge
@@ -33,8 +34,11 @@ class Geometry:
     pool: tuple[int, int] = (1, 1)
     pool_stride: tuple[int, int] = (1, 1)
     pool_padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
+        if self.dilation != (1, 1) and (self.rows, self.columns) != (1, 1):
+            raise DesignError("a dilated window is read one pixel at a time")
         if self.kernel[0] % self.rows or self.kernel[1] % self.columns:
             raise DesignError(
                 f"a read of {self.rows} x {self.columns} pixels does not divide the window "
@@ -49,11 +53,15 @@ class Geometry:
         return self.pool[0] * self.pool[1]
 
     @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns under the window."""
+        (kh, kw), (dy, dx) = self.kernel, self.dilation
+        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
+
+    @property
     def extent(self) -> tuple[int, int]:
         """Rows and columns under an output: the window at all its positions."""
-        y, x = (
-            (q - 1) * s + k for q, s, k in zip(self.pool, self.stride, self.kernel, strict=True)
-        )
+        y, x = ((q - 1) * s + k for q, s, k in zip(self.pool, self.stride, self.reach, strict=True))
         return y, x
 
     @property
@@ -71,7 +79,7 @@ class Geometry:
     @property
     def places(self) -> tuple[int, int]:
         """Rows and columns of positions that a window has on the padded map."""
-        (t, b, left, right), (kh, kw), (sy, sx) = self.padding, self.kernel, self.stride
+        (t, b, left, right), (kh, kw), (sy, sx) = self.padding, self.reach, self.stride
         return (self.height + t + b - kh) // sy + 1, (self.width + left + right - kw) // sx + 1
 
     @property

@@ -49,7 +49,7 @@ CONV: dict[str, list[tuple[Any, bool]]] = {
     "weight": [(trits(3, 2, 2, 2), EXACT), (trits(3, 1, 3, 3), REFUSED)],
     "stride": [(2, EXACT), ((1, 2), EXACT), (0, REFUSED)],
     "padding": [(0, EXACT), ((1, 0), EXACT), ("same", EXACT), ("valid", EXACT), ("odd", REFUSED)],
-    "dilation": [(2, REFUSED)],
+    "dilation": [(2, EXACT)],
     "groups": [(2, REFUSED)],  # of this weight; with its own in test_nir.py
     "bias": [(np.array([1.0, -1, 0.5]), EXACT)],
 }

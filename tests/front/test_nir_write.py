@@ -1,5 +1,6 @@
 """A float network as NIR and back: the same spikes at every neuron; nir's own reader reads it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,11 @@ def pooled_sums(mode: str) -> FloatNetwork:
     )
 
 
+def swapped(network: FloatNetwork, name: str, **change: Any) -> FloatNetwork:
+    nodes = [replace(n, **change) if n.name == name else n for n in network.nodes]
+    return FloatNetwork(STEPS, nodes)
+
+
 def direct() -> FloatNetwork:
     nodes = maps().nodes
     return FloatNetwork(STEPS, [FloatInput("x", (2, 6, 6), scale=1 / 64), *nodes[1:]])
@@ -143,6 +149,7 @@ NETS = {
     "norm of a neuron": neuron(norm=norm(6), leak=0.5),
     "maps, sum": maps(),
     "maps, average": maps("avg"),
+    "dilated": swapped(maps(), "c", padding=(2, 2, 2, 2), dilation=(2, 2)),
     "maps, amplitude": maps("avg", amplitude=0.25),
     "spikes enter a neuron": skips(True),
     "spikes are added": skips(False),

@@ -8,8 +8,10 @@ from sterna.golden import exact
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import full_precision, run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
+from sterna.golden.numpyrun import run_arrays
 from sterna.golden.result import Difference, Result, compare
 from sterna.golden.rule import NeuronRule
+from sterna.golden.window import legal_simd
 
 
 def small(coding="direct", steps=3, mode="membrane", bits=8, **rule):
@@ -50,6 +52,31 @@ def test_result_has_the_declared_types_and_does_not_depend_on_the_batch(mode):
     assert compare(whole, run(network, images.astype(np.int64), "all")) is None
     assert list(run(network, images, trace="pool").spikes) == ["pool"]
     assert run(network, images).spikes == {}
+
+
+@pytest.mark.parametrize("dilation, stride", [((2, 1), 1), ((2, 3), 2)])
+def test_dilation_is_torchs(dilation, stride):
+    w = np.random.default_rng(2).integers(-1, 2, (4, 1, 3, 2))
+    conv = Conv2d("conv", "x", w, stride, (2, 1, 1, 0), groups=2, dilation=dilation)
+    images = pixels(4)
+    x = torch.nn.functional.pad(torch.from_numpy(images.astype(np.float64)), (1, 0, 2, 1))
+    z = torch.nn.functional.conv2d(x, torch.from_numpy(w * 1.0), None, stride, 0, dilation, 2)
+    network = Network(
+        1,
+        [
+            Input("x", (2, 4, 4)),
+            conv,
+            Neuron("n", "conv", NeuronRule(np.full(4, 60))),
+            Linear("fc", "n", np.ones((2, z[0].numel()), int)),
+            Readout("out", "fc", NeuronRule([1, 1], "none")),
+        ],
+    )
+    assert network.shape["conv"] == tuple(z.shape[1:])
+    found = run(network, images, trace="n")
+    assert (found.spikes["n"][0] == (z.numpy() >= 60)).all() and found.spikes["n"].any()
+    assert (run_arrays(network, images).logits == found.logits).all()
+    assert compare(found, run(network, images, trace="n", exact=True)) is None
+    assert legal_simd(conv, (2, 4, 4)) == [1]
 
 
 def test_classes_that_tie_give_the_lowest_index():

@@ -20,7 +20,7 @@ def rule(channels, low=1, high=6, **settings):
 
 def single(steps, shape, conv, neurons, coding="frames", bits=8, pool=None):
     """x -> c (conv) [-> pool of its sums] -> n, and f -> r to make it a network."""
-    (kh, kw), (top, bottom, left, right) = conv.kernel, conv.padding
+    (kh, kw), (top, bottom, left, right) = conv.extent, conv.padding
     h = (shape[1] + top + bottom - kh) // conv.stride[0] + 1
     w = (shape[2] + left + right - kw) // conv.stride[1] + 1
     if pool is not None:
@@ -358,6 +358,16 @@ CASES = {
             pool=largest((2, 2), (1, 1)),
         ),
         {"c": {"pe": 2, "simd": 4, "tp": 2}},
+    ),
+    "dilated": (
+        single(
+            3,
+            (4, 6, 7),
+            Conv2d("c", "x", weights(4, 4, 3, 2), (1, 2), (2, 1, 0, 2), dilation=(2, 3)),
+            rule(4),
+            pool=largest((2, 1), (1, 1)),
+        ),
+        {"c": {"pe": 2, "simd": 2, "tp": 1}},
     ),
     "summed": (
         single(

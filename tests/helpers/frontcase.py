@@ -46,10 +46,10 @@ class Loop(nn.Module):
     """conv, neuron, [what is between], linear, Leaky; T steps in forward(), states by hand."""
 
     def __init__(
-        self, hidden: nn.Module, steps: int, norm: bool = False, between: str = ""
+        self, hidden: nn.Module, steps: int, norm: bool = False, between: str = "", wide: int = 1
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3, padding=1, bias=not norm)
+        self.conv = nn.Conv2d(1, 4, 3, padding=wide, dilation=wide, bias=not norm)
         self.norm = nn.BatchNorm2d(4) if norm else nn.Identity()
         self.hidden, self.steps, self.between = hidden, steps, between
         size = 4 * (16 if between else 64)
@@ -207,6 +207,7 @@ NETS = {
     "skip_and": lambda: Skip("and"),
     "skip_iand": lambda: Skip("iand"),
     "skip_concat": lambda: Skip("cat"),
+    "dilated": lambda: Loop(snn.Leaky(0.5), 4, wide=2),
     "padded_pool": lambda: Loop(snn.Leaky(0.5), 4, between="resnet"),
     "max_of_sums": lambda: Tutorial(5),
     "padded_max_of_sums": lambda: Tutorial(5, lambda x, _: F.max_pool2d(x, 3, 2, 1)),

@@ -240,8 +240,21 @@ class Builder:
             outputs = groups * d.integer(1, max(1, most // groups))
         kind = d.pick(KINDS)
         weight = _weights(d, (outputs, c // groups, *kernel), kind)
+        wide = [1, 1]  # dilation, where the limits have pools of sums and it fits
+        if self.limits.pools and d.chance(25):
+            for axis, (k, size) in enumerate(zip(kernel, (h, w))):
+                room = size + sum(padding[2 * axis : 2 * axis + 2])
+                wide[axis] = d.pick((1, 2, 3)) if 3 * (k - 1) < room else 1
+                out[axis] = (room - wide[axis] * (k - 1) - 1) // stride[axis] + 1
         node = Conv2d(
-            self.name("conv"), source, weight, tuple(stride), tuple(padding), groups, kind
+            self.name("conv"),
+            source,
+            weight,
+            tuple(stride),
+            tuple(padding),
+            groups,
+            kind,
+            dilation=tuple(wide),
         )
         return self.put_weighted(node, (outputs, *out))
 

@@ -64,8 +64,9 @@ def node(n: Any, x: np.ndarray, s: dict[str, Any], dt: float, reset: str) -> np.
 
 
 def conv(n: Any, x: np.ndarray) -> np.ndarray:
-    o, each, kh, kw = n.weight.shape
-    (sy, sx) = np.broadcast_to(n.stride, 2)
+    o, each, *kernel = n.weight.shape
+    (sy, sx), (dy, dx) = np.broadcast_to(n.stride, 2), np.broadcast_to(n.dilation, 2)
+    kh, kw = dy * (kernel[0] - 1) + 1, dx * (kernel[1] - 1) + 1
     x = np.pad(x, ((0, 0), ends(n.padding, kh, 0), ends(n.padding, kw, 1)))
     h, w = (x.shape[1] - kh) // sy + 1, (x.shape[2] - kw) // sx + 1
     out = np.zeros((o, h, w))
@@ -74,7 +75,7 @@ def conv(n: Any, x: np.ndarray) -> np.ndarray:
         part = x[g * each : (g + 1) * each]
         for y in range(h):
             for k in range(w):
-                window = part[:, y * sy : y * sy + kh, k * sx : k * sx + kw]
+                window = part[:, y * sy : y * sy + kh : dy, k * sx : k * sx + kw : dx]
                 out[c, y, k] = (window * n.weight[c]).sum() + n.bias[c]
     return out
 
@@ -89,10 +90,11 @@ def ends(padding: Any, width: int, axis: int) -> tuple[int, int]:
 
 
 def conv1d(n: Any, x: np.ndarray) -> np.ndarray:
-    width = n.weight.shape[2]
+    step = int(np.ravel(n.dilation)[0])
+    width = step * (n.weight.shape[2] - 1) + 1
     x = np.pad(x, ((0, 0), ends(n.padding, width, 0)))
     starts = range(0, x.shape[1] - width + 1, n.stride)
-    each = [(n.weight * x[None, :, k : k + width]).sum((1, 2)) + n.bias for k in starts]
+    each = [(n.weight * x[None, :, k : k + width : step]).sum((1, 2)) + n.bias for k in starts]
     return np.stack(each, 1)
 
 

@@ -119,8 +119,9 @@ def plain_weighted(node, source, shape, in_shape, steps):
                         for c in range(per_group):
                             for ky in range(node.weight.shape[2]):
                                 for kx in range(node.weight.shape[3]):
-                                    y = oy * node.stride[0] + ky - node.padding[0]
-                                    x = ox * node.stride[1] + kx - node.padding[2]
+                                    dy, dx = ky * node.dilation[0], kx * node.dilation[1]
+                                    y = oy * node.stride[0] + dy - node.padding[0]
+                                    x = ox * node.stride[1] + dx - node.padding[2]
                                     w = int(node.weight[o][c][ky][kx])
                                     total += w * source.get((t, first + c, y, x), 0)
                     out[t, o, oy, ox] = total

@@ -24,8 +24,8 @@ from sterna.gen.tools.cache import Cache
 FEW = (29, 60, 73, 79, 112, 128)
 # Every merge, shifts, three inputs, forks of three, sums and spikes before a neuron (rom and ram).
 FEW_GRAPHS = (13, 25, 27, 63, 68)
-# Pools of sums: padded, in the logic, with banks; overlapping, binary, reloaded.
-FEW_POOLS = (112, 125)
+# Pools of sums: padded, reloaded, with banks and words in pieces; overlapping, of a dilated layer.
+FEW_POOLS = (144, 150)
 POOLS = replace(TINY, pools=70)
 MANY = int(os.environ.get("STERNA_FUZZ", "500"))
 

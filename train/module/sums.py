@@ -38,10 +38,10 @@ def weighted_sum(
     pad: tuple[int, int] = (top, left)
     if (top, left) != (bottom, right):
         flat, pad = F.pad(flat, (left, right, top, bottom)), (0, 0)
-    if half and integer and bias is None:
+    if half and integer and bias is None and node.dilation == (1, 1):
         out = cast("Tensor", ExactConv.apply(flat, weight, node.stride, pad, node.groups))
     else:
-        out = F.conv2d(flat, weight, bias, node.stride, pad, 1, node.groups)
+        out = F.conv2d(flat, weight, bias, node.stride, pad, node.dilation, node.groups)
         out = whole(out) if integer else out
     if last and out.dtype == torch.float32:
         return out.unflatten(0, (t, b))

@@ -161,7 +161,6 @@ def _tail(w: Writer) -> ModelProto:
         (lambda w: w.conv(4, 3).add("Sign"), "Sign: cannot be built"),
         (lambda w: w.conv(4, 3).bipolar().conv(4, 3, pads=[1] * 4).bipolar(), "use padding 0"),
         (lambda w: w.conv(4, 3, auto_pad="SAME_UPPER").bipolar(), "auto_pad"),
-        (lambda w: w.conv(4, 3, dilations=[2, 2]).bipolar(), "dilation"),
         (lambda w: w.conv(4, 3).times("Mul", np.ones((1, 4, 4, 4))), "one for each channel"),
         (lambda w: w.conv(4, 3).act(-0.5, 1), "scale -0.5 is not above 0"),
         (lambda w: w.conv(4, 3).act(0.5, 1, rounding_mode="ODD"), "rounding_mode 'ODD'"),

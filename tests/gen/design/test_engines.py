@@ -8,6 +8,7 @@ import pytest
 
 from sterna.gen.build.report import core_rows
 from sterna.gen.design.design import Design
+from sterna.gen.design.engines import one_row
 from sterna.gen.fold.fold import fold
 from sterna.gen.model.cost import estimate
 from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
@@ -129,6 +130,25 @@ def test_groups_are_refused_and_depthwise_is_not():
     )
     core = fold(network(groups=4), CONSTANT).core("c")
     assert (core.pe, core.simd, core.engine) == (4, 9, "constant")
+
+
+def test_a_dilated_window_is_never_one_row():
+    conv = Conv2d("c", "x", np.ones((2, 2, 3, 3), int), dilation=(2, 2))
+    network = Network(
+        2,
+        [
+            Input("x", (2, 6, 6), "frames"),
+            conv,
+            Neuron("n", ("c",), NeuronRule(np.ones(2, int))),
+            Linear("f", "n", np.ones((2, 8), int)),
+            Readout("r", ("f",), NeuronRule(np.zeros(2, int), "none")),
+        ],
+    )
+    assert one_row(network, "c") == {}
+    with pytest.raises(DesignError, match="with dilation works on one pixel of its window at a"):
+        fold(network, {"c": {"engine": "constant"}})
+    with pytest.raises(DesignError, match="'c': simd 6 is not legal; use one of 1, 2"):
+        fold(network, {"c": {"pe": 1, "simd": 6, "tp": 1}})
 
 
 def test_the_solver_gives_constants_all_lanes():
