@@ -40,8 +40,8 @@ __all__ = ["to_nir"]
 SAID = {"leak", "synapse"}
 """Fields of a neuron that NIR has words for, beside thresholds, starts and resets."""
 WRITTEN = set(
-    "name input inputs shape coding bits seed scale mean std weight stride padding groups kind "
-    "bias norm unit mode kernel".split()
+    "name input inputs shape coding bits seed scale mean std weight stride padding dilation groups "
+    "kind bias norm unit mode kernel".split()
 )
 """Fields of all other nodes that are written, or mean nothing here: a new one is refused."""
 POOLS = {"sum": "SumPool2d", "avg": "AvgPool2d"}
