@@ -52,7 +52,7 @@ def build(
         Some or all keys of a folding of some or all weighted nodes, by name; a design of ``fold``
         or ``solve``; a folding file.
     family : str, optional
-        'generic', or a family of FPGAs by the name that ``sterna fold --family`` takes.
+        generic, or a family of FPGAs by the name that ``sterna fold --family`` takes.
     luts : int, optional
         The fastest design of at most so many LUTs of the family.
     clock_mhz : float, optional

@@ -1,0 +1,80 @@
+"""The convolutional network of snnTorch's tutorial 6, and its training in a plain loop.
+
+    python examples/front/tutorial.py tutorial.safetensors      # 5,000 MNIST images, two epochs
+    sterna import examples/front/tutorial.py:make_model --state tutorial.safetensors --steps 8 \
+        --data mnist -o runs/tutorial
+    sterna train --from runs/tutorial -o runs/tutorial_tuned
+    sterna quantize runs/tutorial_tuned -o build/tutorial
+    sterna sim build/tutorial --images 100
+
+Needs snntorch. Nothing in it is made for Sterna.
+"""
+
+import argparse
+
+import snntorch as snn
+import torch
+from safetensors.torch import save_file
+from snntorch import functional as sf
+from snntorch import surrogate, utils
+from torch import nn
+
+STEPS = 8
+
+
+def make_model() -> nn.Module:
+    """12C5-MP2-24C5-MP2-FC10 of Leaky neurons, beta 0.5; one step a call."""
+    spike = surrogate.fast_sigmoid(slope=25)
+    leaky = {"beta": 0.5, "spike_grad": spike, "init_hidden": True}
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 5),
+        nn.MaxPool2d(2),
+        snn.Leaky(**leaky),
+        nn.Conv2d(12, 24, 5),
+        nn.MaxPool2d(2),
+        snn.Leaky(**leaky),
+        nn.Flatten(),
+        nn.Linear(24 * 4 * 4, 10),
+        snn.Leaky(**leaky, output=True),
+    )
+
+
+def forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Spikes [T,B,10] of images [B,1,28,28]."""
+    utils.reset(model)
+    return torch.stack([model(x)[0] for _ in range(STEPS)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", help="where the weights go, .safetensors")
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    from sterna.train.data import datasets
+
+    torch.manual_seed(options.seed)
+    data = datasets.load("mnist")
+    images, labels = (torch.as_tensor(a[: options.images]) for a in data.train)
+    model, loss_of = make_model(), sf.ce_rate_loss()
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.999))
+    for epoch in range(options.epochs):
+        for chosen in torch.randperm(len(labels)).split(128):
+            loss = loss_of(forward(model, images[chosen].float() / 255), labels[chosen].long())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for k in range(0, 10000, 500):
+            x, y = (torch.as_tensor(a[k : k + 500]) for a in data.test)
+            right += int((forward(model, x.float() / 255).sum(0).argmax(1) == y).sum())
+    print(f"{right / 10000:.2%} of the 10,000 test images")
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, options.out)
+
+
+if __name__ == "__main__":
+    main()
