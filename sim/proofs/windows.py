@@ -310,7 +310,7 @@ def _proofs() -> list[Proof]:
             )
         )
     g = GEOMETRIES["2x2"]
-    soon = ("freeing - 1)\n", "freeing - 4)\n")
+    soon = ("self.freeing - 1, ", "self.freeing - 4, ")
     full = ("self.i.ready.eq(~room[-1])", "self.i.ready.eq(1)")
     early = ("self.rows_ok.eq(~spare[-1])", "self.rows_ok.eq(1)")
     found += [
