@@ -286,6 +286,13 @@ class _Builder:
                 self.nodes[k] = replace(node, norm=composed(node.norm, norm))
                 self.report.add(path, what, EXACT, "folded into the layer before", node.name)
                 return source
+        largest = {n.name for n in self.nodes if isinstance(n, FloatPool) and n.mode == "max"}
+        if largest & set(source.terms) and np.any(norm.affine()[0] < 0):
+            raise NetworkError(
+                f"module '{path}': a {what} with a negative factor behind a max pool of sums needs "
+                "their minimum, which is not built; put it in front of the pool, or keep the "
+                "factor positive"
+            )
         self.report.add(path, what, EXACT, "folded into the neuron behind")
         return replace(source, norm=composed(source.norm, norm))
 

@@ -1,6 +1,7 @@
 """The command ``sterna import``; as those of sterna/commands.py."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -281,11 +282,13 @@ def _kept(
         why = "a graph has no forward pass of its own to compare with"
         why = "no --data to compare on" if options.source.endswith(QONNX) else why
         text.append(f"{why}: nothing was checked")
+    where = shlex.quote(str(out))
     if real:
-        text.append(f"next: sterna train --from {out} -o {out}_tuned, then sterna quantize")
+        tuned = shlex.quote(f"{out}_tuned")
+        text.append(f"next: sterna train --from {where} -o {tuned}, then sterna quantize")
     else:
         data = "" if parts is not None else " --data DATA"
-        text.append(f"next: sterna quantize {out} -o build/{name}{data}")
+        text.append(f"next: sterna quantize {where} -o build/{name}{data}")
     return answer, "\n".join(text), 0
 
 

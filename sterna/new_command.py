@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -77,4 +78,5 @@ def new(options: argparse.Namespace) -> Answer:
     write_atomic(path, text.encode())
     answer = {"recipe": str(path), "shape": list(shape.image), "classes": shape.classes}
     said = f"{path}: {' x '.join(map(str, shape.image))}, {shape.classes} classes"
-    return answer, f"{said}\nnext: sterna train {folder} -o runs/{name}", 0
+    where = shlex.quote(str(folder))
+    return answer, f"{said}\nnext: sterna train {where} -o runs/{name}", 0

@@ -96,6 +96,11 @@ def from_torch(
     read = output_of(outputs, recorder.cells, whole)
     one_step(recorder.cells, read.rows)
     known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
+    if steps is not None and read.steps != runner.steps:
+        raise UsageError(
+            f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
+            "the model run so many"
+        )
     found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
     if found.report.approximated and not approximate:
         v = found.report.approximated[0]

@@ -58,8 +58,9 @@ def read_picture(
         ) from None
     except Exception as e:  # decoders of damaged files raise what they like
         text = " ".join(str(e).split())[:120] or type(e).__name__
+        cause = "" if "cannot identify" in text else f" ({text})"  # of an object in memory
         raise FileError(
-            f"{where}: truncated, altered or no picture of {', '.join(FORMATS)} ({text}); copy it "
+            f"{where}: truncated, altered or no picture of {', '.join(FORMATS)}{cause}; copy it "
             "again, or take it out"
         ) from None
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -345,3 +345,28 @@ def test_an_average_pool_divides_by_what_it_says(divisor: int | None, of: str) -
     model = frontcase.ternary(Pooled(snn.Leaky(0.5), 4, between="avg"), 4, False)
     check = from_torch(model, EXAMPLE).check(frontcase.images((1, 8, 8), 9))
     assert check.exact and check.layers[0].spikes and check.layers[-1].what == "membranes", check
+
+
+class _Behind(_Small):
+    """A batch norm behind the pool of sums, one of whose factors is negative."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(lambda x: x, lambda s: s)
+        self.norm = nn.BatchNorm2d(3)
+        self.norm.weight.data[1] = factor
+
+    def forward(self, x):
+        return self.out(self.fc(self.spike(self.norm(self.pool(self.conv(x)))).flatten(1)))
+
+
+def test_a_minimum_of_sums_is_refused_when_it_comes_in() -> None:
+    assert from_torch(_Behind(2.0).eval(), EXAMPLE, steps=2).report
+    with pytest.raises(NetworkError, match="module 'norm': .* needs their minimum"):
+        from_torch(_Behind(-1.0).eval(), EXAMPLE, steps=2)
+
+
+def test_steps_that_forward_does_not_run_are_refused() -> None:
+    model = frontcase.Loop(snn.Leaky(beta=0.5), 6)
+    assert from_torch(model, EXAMPLE, steps=6).network.steps == 6
+    with pytest.raises(UsageError, match="steps 5: forward.. itself runs 6"):
+        from_torch(model, EXAMPLE, steps=5)
