@@ -28,6 +28,7 @@ from sterna.golden.names import show
 __all__ = [
     "KINDS",
     "Source",
+    "bare_recipe",
     "data_of_folder",
     "moved",
     "read_size",
@@ -226,6 +227,14 @@ def rebased(recipe: bytes, old: str | os.PathLike[str], new: str | os.PathLike[s
         return recipe if same else with_data(recipe.decode("utf-8-sig"), after).encode()
     except (FileError, UsageError):
         return recipe
+
+
+def bare_recipe(name: str, data: str, folder: str | os.PathLike[str]) -> bytes:
+    """What a folder says of the images of a network that no recipe trained, ``data`` as from where
+    the program runs."""
+    said = {"name": name, "data": moved(data, os.curdir, folder)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in said.items()]
+    return "\n".join(["# It came in trained: this only names its images.", *lines, ""]).encode()
 
 
 def data_of_folder(folder: str | os.PathLike[str]) -> str | None:

@@ -114,7 +114,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.golden.locks import held
     from sterna.golden.names import legal_name
     from sterna.golden.network import NeuronNode
-    from sterna.golden.sources import rebased
+    from sterna.golden.sources import bare_recipe, rebased
     from sterna.train.data import datasets
     from sterna.train.data.sets import Wanted
     from sterna.train.module.frames import pick
@@ -151,6 +151,8 @@ def quantize(options: argparse.Namespace) -> Answer:
         write_classes(out, head.get("classes") or (facts or {}).get("classes") or parts.classes)
         if recipe is not None:
             write_atomic(out / "recipe.toml", rebased(recipe, run, out))
+        elif facts is not None:
+            write_atomic(out / "recipe.toml", bare_recipe(facts["name"], data_name, out))
     return {"build": str(out), **found.as_dict()}, found.table(), 0
 
 

@@ -168,3 +168,12 @@ def test_words_that_a_qonnx_file_does_not_know(words, says, tmp_path: Path, caps
     path = qonnx_file(tmp_path)
     assert main(["import", str(path), "-o", str(tmp_path / "r"), *words]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_build_of_what_came_in_trained_knows_its_images(tmp_path: Path, capsys) -> None:
+    path, run, build = qonnx_file(tmp_path), tmp_path / "run", tmp_path / "build"
+    words = ["import", str(path), "--data", "digits", "--check", "4", "-o", str(run)]
+    assert main(words) == 0
+    assert main(["quantize", str(run), "-o", str(build)]) == 0
+    assert data_of_folder(build) == "digits"
+    assert main(["eval", str(build), "-o", str(tmp_path / "other")]) == 0
