@@ -55,6 +55,8 @@ else \
 fi
 endef
 
+# SpikingJelly comes without what it asks for (torchvision, torchaudio, TensorBoard ...): its neurons
+# and layers, which imports are compared with, need none of it.
 $(STAMP): constraints.txt pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
 	@"$(PYTHON)" gen/tools/doctor.py --first
@@ -68,6 +70,7 @@ else
 endif
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0
 	touch $@
 
 demo: $(STAMP)

@@ -102,6 +102,24 @@ def pytest_runtest_protocol(item: pytest.Item):
             del os.environ[HELD]
 
 
+def _must_be_there(reason: str) -> bool:
+    """Whether a test was skipped for a package or program that continuous integration has."""
+    optional = any(name in reason for name in _OPTIONAL)
+    return _require_all() and any(text in reason for text in _MISSING) and not optional
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """A file of tests that is skipped whole, as it is read, counts as its tests would."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        if _must_be_there(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{path}:{line}: STERNA_REQUIRE_ALL is set, but: {reason}"
+    return report
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     """Turn a missing tool into a skip here and into a failure in continuous integration."""
@@ -112,10 +130,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         if not _require_all() or reason.startswith(_OPTIONAL):
             result.outcome = "skipped"
             result.longrepr = (path, line, f"Skipped: {reason}")
-    elif result.skipped and _require_all() and not hasattr(result, "wasxfail"):
+    elif result.skipped and not hasattr(result, "wasxfail"):
         reason = result.longrepr[2] if isinstance(result.longrepr, tuple) else str(result.longrepr)
-        optional = any(name in reason for name in _OPTIONAL)
-        if any(text in reason for text in _MISSING) and not optional:
+        if _must_be_there(reason):
             result.outcome = "failed"
             result.longrepr = f"{path}:{line}: STERNA_REQUIRE_ALL is set, but: {reason}"
     return result

@@ -80,15 +80,16 @@ def test_wrong_words_have_their_sentence(
 ) -> None:
     whole = graph(tmp_path / "g.nir", False)
     (tmp_path / "cut.nir").write_bytes(whole.read_bytes()[:2000])
-    given = words.format(
-        nir=whole,
-        real=graph(tmp_path / "r.nir", True),
-        cut=tmp_path / "cut.nir",
-        absent=tmp_path / "absent.nir",
-        py=tmp_path / "m.py",
-    )
+    files = {
+        "nir": whole,
+        "real": graph(tmp_path / "r.nir", True),
+        "cut": tmp_path / "cut.nir",
+        "absent": tmp_path / "absent.nir",
+        "py": tmp_path / "m.py",
+    }
+    given = [word.format(**files) for word in words.split()]  # paths may have spaces
     try:
-        code = main(["import", *given.split(), "-o", str(tmp_path / "run")])
+        code = main(["import", *given, "-o", str(tmp_path / "run")])
     except SystemExit as leave:
         code = leave.code
     assert code in (1, 2)

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from sterna.train.run.run_folder import read_record
 FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
 
 
-class Kind:
+class Kind(ABC):
     """Files of one kind in a folder: ``read`` reads them, ``signed`` puts right what only says
     that nothing was altered. What is read must be ``same`` unless it was signed."""
 
@@ -45,10 +46,13 @@ class Kind:
         self.right = self.read()
         assert self.right is not None
 
-    def make(self) -> None: ...
+    @abstractmethod
+    def make(self) -> None:
+        """Write the files ``names``."""
 
+    @abstractmethod
     def read(self):
-        raise NotImplementedError
+        """What they hold."""
 
     def signed(self, name: str, value) -> bytes | None:
         """The bytes of an altered JSON value, signed anew; None: this kind has none."""

@@ -25,9 +25,27 @@ def test_data():
 """
 
 
-@pytest.mark.parametrize(("required", "counts"), [("", "4 skipped"), ("1", "2 failed, 2 skipped")])
-def test_missing_tools(required: str, counts: str, tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text(TEST)
+WHOLE = """
+import pytest
+
+pytest.skip("{reason}", allow_module_level=True)
+"""
+ABSENT = WHOLE.format(reason="a_package is not installed")
+NO_DATA = WHOLE.format(reason="MNIST is not here; set STERNA_DATA")
+
+
+@pytest.mark.parametrize(
+    ("text", "required", "counts"),
+    [
+        (TEST, "", "4 skipped"),
+        (TEST, "1", "2 failed, 2 skipped"),
+        (ABSENT, "", "1 skipped"),
+        (ABSENT, "1", "1 error"),
+        (NO_DATA, "1", "1 skipped"),
+    ],
+)
+def test_missing_tools(text: str, required: str, counts: str, tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(text)
     (tmp_path / "conftest.py").write_bytes(
         (Path(__file__).resolve().parents[1] / "conftest.py").read_bytes()
     )
