@@ -258,6 +258,15 @@ def test_a_room_can_be_entered(room: str) -> None:
     assert 0 < len(files) <= ROOM_FILES
 
 
+def test_checkers_and_pages_see_all_that_is_installed() -> None:
+    """typings/sterna, which pyright and the API's pages read, has every folder and every file."""
+    linked = {p.name: p.resolve() for p in (ROOT / "typings" / "sterna").iterdir()}
+    wanted = {f: ROOT / f for f in FOLDERS if f != "sterna"} | {
+        p.name: p for p in (ROOT / "sterna").glob("*.py")
+    }
+    assert linked == wanted, f"link in typings/sterna: {sorted(set(wanted) ^ set(linked))}"
+
+
 def test_no_source_is_too_long_to_read() -> None:
     folders = (*FOLDERS, "tests", "benchmarks", "examples")
     files = [p for f in folders for p in sources(f, (".py", ".c", *DATA))]

@@ -1,0 +1,1 @@
+../../sterna/import_command.py

@@ -1,0 +1,1 @@
+../../sterna/new_command.py

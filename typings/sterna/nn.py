@@ -1,0 +1,1 @@
+../../sterna/nn.py
