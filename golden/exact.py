@@ -306,11 +306,11 @@ class _Model:
     def readout(self, node: Readout, inputs: list[Tensor]) -> Tensor:
         steps = self.network.steps
         if node.mode == "first_spike":
-            done = self._scan(node, inputs, ("fired", "u"))
+            done = self._scan(node, inputs, ("fired", "v"))
             fired = done.record["fired"].flatten(2).to(torch.int64)
             first = (fired.cumsum(0) == 0).sum(0, keepdim=True)  # T where it never fired
-            u = done.record["u"].flatten(2).to(torch.int64)
-            v = u.gather(0, first.clamp(max=steps - 1))
+            after = done.record["v"].flatten(2).to(torch.int64)
+            v = after.gather(0, first.clamp(max=steps - 1))
             rank = v + (1 << (RANK_BITS - 1))
             early = ((steps - first) << RANK_BITS) + rank
             return torch.where(first < steps, early, rank)[0]

@@ -94,8 +94,8 @@ def _conv_part(node: Conv2d, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
 def _scan(
     network: Network, node: NeuronNode, inputs: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(spikes after the delay [T,B,..], membranes before the reset [T,B,..], the last membrane)
-    of the rule as ``NeuronRule`` describes it."""
+    """(spikes after the delay [T,B,..], membranes after each step [T,B,..], the last of them) of
+    the rule as ``NeuronRule`` describes it."""
     rule: NeuronRule = node.rule
     column = lambda a: np.asarray(a, np.int64).reshape(-1, 1, 1)  # noqa: E731
     pairs = list(zip(node.inputs, inputs))
@@ -111,7 +111,8 @@ def _scan(
     step = rule.step(np.where, column, lambda register, decay: decay(register))
     for t in range(network.steps):
         total = sum((a[t % len(a)] for a in driven[1:]), driven[0][t % len(driven[0])])
-        seen[t], fired = step(state, (total << rule.fraction_bits) + column(rule.bias_at(t)))
+        _, fired = step(state, (total << rule.fraction_bits) + column(rule.bias_at(t)))
+        seen[t] = state.v
         if t + rule.delay < network.steps:
             out[t + rule.delay] = fired
     return out, seen, state.v
@@ -122,7 +123,7 @@ def _neurons(network: Network, node: Neuron, inputs: list[np.ndarray]) -> np.nda
 
 
 def _logits(network: Network, node: Readout, inputs: list[np.ndarray]) -> np.ndarray:
-    fired, u, v = (a.reshape(*a.shape[:-2]) for a in _scan(network, node, inputs))
+    fired, after, v = (a.reshape(*a.shape[:-2]) for a in _scan(network, node, inputs))
     if node.mode == "membrane":
         return v
     if node.mode == "count":
@@ -130,7 +131,7 @@ def _logits(network: Network, node: Readout, inputs: list[np.ndarray]) -> np.nda
     steps = network.steps
     first = np.where(fired.any(0), fired.argmax(0), steps)
     at = np.minimum(first, steps - 1)[None]
-    rank = np.take_along_axis(u, at, 0)[0] + (1 << (RANK_BITS - 1))
+    rank = np.take_along_axis(after, at, 0)[0] + (1 << (RANK_BITS - 1))
     return np.where(first < steps, (steps - first) << RANK_BITS, 0) + rank
 
 

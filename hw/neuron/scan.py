@@ -113,7 +113,7 @@ class NeuronScan(wiring.Component):
                 out.append(self._spike(m, p, end, fire))
             else:
                 v = u if floor is None else _not_below(_later(m, floor, 1), u)
-                out.append(self._logit(m, p, end, u, v, fire, now))
+                out.append(self._logit(m, p, end, v, fire, now))
         valid, last = Signal(), Signal()
         m.d.sync += [valid.eq(end[0]), last.eq(end[2])]
         if self.readout is None:
@@ -229,7 +229,7 @@ class NeuronScan(wiring.Component):
         return spike
 
     def _logit(
-        self, m: Module, p: int, end: Value, u: Signal, v: Value, fire: Value, remaining: Value
+        self, m: Module, p: int, end: Value, v: Value, fire: Value, remaining: Value
     ) -> Value:
         logit = Signal(signed(32), name=f"logit_{p}")
         if self.readout == "membrane":
@@ -242,7 +242,7 @@ class NeuronScan(wiring.Component):
         else:
             found = Signal(name=f"found_{p}")
             seeking = end[1] | ~found
-            rank = u + (1 << (RANK_BITS - 1))
+            rank = v + (1 << (RANK_BITS - 1))
             with m.If(end[0]):
                 m.d.sync += found.eq(~seeking | fire)
                 with m.If(seeking):

@@ -108,6 +108,25 @@ def test_first_spike_orders_time_then_membrane_then_index():
     assert result.logits[0, 1] == result.logits[0, 2] and result.classes[0] == 1
 
 
+def test_classes_that_never_fire_rank_by_the_membrane_on_its_floor():
+    rule = NeuronRule([9, 9, 9], "none", floor=[-1, 0, 0])
+    network = Network(
+        2,
+        [
+            Input("x", (1, 1, 1), "frames"),
+            Linear("fc", "x", [[1], [-1], [-1]]),
+            Readout("out", "fc", rule, "first_spike"),
+        ],
+    )
+    result = run(network, np.array([0, 1], np.uint8).reshape(2, 1, 1, 1, 1))
+    assert (result.logits[0] - 2**23).tolist() == [1, 0, 0]
+    assert run(network, np.ones((2, 1, 1, 1, 1), np.uint8)).logits[0].tolist() == [
+        2**23 + 2,
+        2**23,
+        2**23,
+    ]
+
+
 def test_trace_of_a_wide_stream_is_wider_than_8_bits():
     network = Network(
         1,

@@ -229,5 +229,5 @@ def plain_logit(mode, spikes, v, history, steps):
         return sum(spikes)
     if 1 in spikes:
         first = spikes.index(1)
-        return (steps - first) * 2**24 + history[first]["u"] + 2**23
+        return (steps - first) * 2**24 + history[first]["v"] + 2**23
     return v + 2**23

@@ -236,15 +236,27 @@ def _rows(counts: list[int]) -> np.ndarray:
     return np.array([[1.0] * n + [0.0] * (max(counts) - n) for n in counts])
 
 
-@pytest.mark.parametrize(("steps", "leak"), [(5, 1.0), (5, 0.75), (1, 1.0), (1, 0.5), (3, 0.0)])
-def test_case_first_spike_order_is_time_then_membrane_then_index(steps: int, leak: float) -> None:
+@pytest.mark.parametrize(
+    ("steps", "leak", "floor"),
+    [
+        (5, 1.0, None),
+        (5, 0.75, None),
+        (1, 1.0, None),
+        (1, 0.5, None),
+        (3, 0.0, None),
+        (2, 1.0, 0.0),
+    ],
+)
+def test_case_first_spike_order_is_time_then_membrane_then_index(
+    steps: int, leak: float, floor: float | None
+) -> None:
     """Random trains: classes of the reference are those of plain Python numbers, and of golden."""
     rng = np.random.default_rng(5)
     weight = rng.choice([-1, 0, 1], (6, 12)).astype(np.float32)
     weight[:, 0] = 1
     images = rng.integers(0, 2, (steps, 300, 1, 1, 12)).astype(np.uint8)
     bias = np.float32([0.31, -1.27, 0.58, 0, 2.23, -0.4])
-    net = _head(weight, bias, steps, mode="first_spike", threshold=4.0, leak=leak)
+    net = _head(weight, bias, steps, mode="first_spike", threshold=4.0, leak=leak, floor=floor)
     sums = images.reshape(steps, 300, 12) @ weight.T.astype(np.float64) + bias
     want = []
     for b in range(300):
@@ -253,7 +265,9 @@ def test_case_first_spike_order_is_time_then_membrane_then_index(steps: int, lea
             v, at = 0.0, steps
             for t in range(steps):
                 v = leak * v + sums[t, b, c]
-                if v >= 4:
+                fires = v >= 4
+                v = v if floor is None else max(v, floor)
+                if fires:
                     at = t
                     break
             keys.append((at, -v, c))

@@ -273,7 +273,7 @@ def test_readouts_exhaustively(name):
             expected = sum(spikes)
         else:
             first = spikes.index(1) if 1 in spikes else STEPS
-            at = history[min(first, STEPS - 1)]["u"]
+            at = history[min(first, STEPS - 1)]["v"]
             expected = ((STEPS - first) << RANK_BITS) + at + (1 << (RANK_BITS - 1))
         assert got[n, c] == expected, f"{name}: sequence {xs[n, :, c]} channel {c}"
     assert len(np.unique(got)) > (1 if name == "count once" else 3)
