@@ -33,8 +33,8 @@ from sterna.gen.model import cost
 from sterna.gen.model.features import top_parts
 from sterna.gen.tools.yosys import count, synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
-from sterna.golden import files
-from sterna.golden.fabric import fabric_of
+from sterna.golden.device.fabric import fabric_of
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Network
 
 RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"

@@ -18,8 +18,8 @@ from typing import Any
 from common import ROOT, table, write_results
 
 from sterna.gen.fold.solve import solve
-from sterna.golden import files
 from sterna.golden.errors import DesignError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Network
 
 MEASURED = ROOT / "benchmarks" / "results.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from training import interval
 
-from sterna.golden.disk import write_atomic
+from sterna.golden.files.disk import write_atomic
 from sterna.train.data import datasets
 from sterna.train.run.milestone import read_trained, write_milestone
 from sterna.train.run.trainer import accuracy

@@ -200,7 +200,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
     from sterna.gen.build.stages import Options, ensure
     from sterna.gen.model.cost import estimate
     from sterna.gen.tools.yosys import synth
-    from sterna.golden.disk import sha256
+    from sterna.golden.files.disk import sha256
 
     folder = work_dir("networks", name)
     shutil.rmtree(folder)  # a build folder keeps the goal it was folded for

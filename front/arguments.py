@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sterna.golden import values
 from sterna.golden.errors import SternaError, UsageError
-from sterna.golden.names import show
 from sterna.golden.network import MAX_STEPS
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["CODINGS", "coding_of", "steps_of", "word_of"]
 

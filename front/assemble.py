@@ -36,7 +36,7 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
 )
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import Scope, legal_name
+from sterna.golden.words.names import Scope, legal_name
 
 __all__ = ["Assembled", "Output", "assemble"]
 

@@ -28,10 +28,10 @@ from sterna.gen.quantize.reference import (
     scan_real,
     walk,
 )
-from sterna.golden import values
 from sterna.golden.errors import UsageError
-from sterna.golden.given import images_of
-from sterna.golden.names import show
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import show
 
 __all__ = ["Check", "Recorded", "Site", "check", "data_of"]
 

@@ -12,9 +12,9 @@ from sterna.front.imported import Imported
 from sterna.front.nir_file import Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
 from sterna.gen.quantize.float_network import FloatInput
-from sterna.golden import values
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import show
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["from_nir"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import FileError, NetworkError, UsageError
-from sterna.golden.names import show
-from sterna.golden.packages import packages
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 
 __all__ = ["Graph", "Node", "graph_of"]
 

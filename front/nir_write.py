@@ -29,11 +29,11 @@ from sterna.gen.quantize.float_network import (
 from sterna.gen.quantize.float_neurons import carried
 from sterna.gen.quantize.reference import affine, worth_of
 from sterna.gen.quantize.ties import tie_width
-from sterna.golden import values
-from sterna.golden.disk import StrPath, write_atomic
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import Scope, show
-from sterna.golden.packages import packages
+from sterna.golden.files.disk import StrPath, write_atomic
+from sterna.golden.words import values
+from sterna.golden.words.names import Scope, show
+from sterna.golden.words.packages import packages
 
 __all__ = ["to_nir"]
 

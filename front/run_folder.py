@@ -12,9 +12,9 @@ from typing import Any
 from sterna.front.check import Check
 from sterna.front.imported import Imported
 from sterna.gen.quantize.float_network import FloatNetwork
-from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.locks import held
+from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
+from sterna.golden.files.locks import held
 
 __all__ = ["LATENTS", "RECORD", "check_import", "latents_of", "read_import", "save_import"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import show
 from sterna.golden.network import Input
-from sterna.golden.values import plain
+from sterna.golden.words.names import show
+from sterna.golden.words.values import plain
 
 __all__ = ["check_images", "encode", "image_bits", "image_bytes", "site_hash", "bit_reverse8"]
 

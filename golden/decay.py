@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
-from sterna.golden.values import integer, items
+from sterna.golden.words.names import show
+from sterna.golden.words.values import integer, items
 
 __all__ = ["Decay", "MAX_DECAY"]
 

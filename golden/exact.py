@@ -12,12 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden import values
 from sterna.golden.bounds import RANK_BITS, RuleBounds, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
-from sterna.golden.given import images_of
-from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.nodes import (
     Conv2d,
@@ -29,10 +26,13 @@ from sterna.golden.nodes import (
     StreamNode,
     WeightedNode,
 )
-from sterna.golden.packages import packages
 from sterna.golden.result import Result
 from sterna.golden.rule import Decay, NeuronRule
 from sterna.golden.step import State
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 
 with packages():
     import torch

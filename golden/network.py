@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sterna.golden import written
-from sterna.golden.disk import StrPath
 from sterna.golden.errors import NetworkError
+from sterna.golden.files import written
+from sterna.golden.files.disk import StrPath
 from sterna.golden.graph import inputs_first
-from sterna.golden.names import NAME, check_name, show
 from sterna.golden.nodes import (
     CODINGS,
     KINDS,
@@ -32,7 +31,8 @@ from sterna.golden.nodes import (
     WeightedNode,
 )
 from sterna.golden.summary import summary
-from sterna.golden.values import check_size, integer
+from sterna.golden.words.names import NAME, check_name, show
+from sterna.golden.words.values import check_size, integer
 
 __all__ = [
     "Input",

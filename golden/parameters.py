@@ -13,8 +13,8 @@ import numpy as np
 
 from sterna.golden.decay import Decay
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
-from sterna.golden.values import array, choice, integer, items, whole
+from sterna.golden.words.names import show
+from sterna.golden.words.values import array, choice, integer, items, whole
 
 __all__ = ["UNDAMPED", "Each", "Factor", "Kind", "Level", "Whole", "Word"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden import values
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["Result", "Difference", "compare", "joined"]
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from sterna.golden import csr
+from sterna.golden.device import csr
+from sterna.golden.device.link import RESULT_WORDS, Identity, LinkError
+from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import UsageError
-from sterna.golden.link import RESULT_WORDS, Identity, LinkError
-from sterna.golden.names import show
 from sterna.golden.result import Result
-from sterna.golden.values import flag, real
-from sterna.golden.weights_image import WeightsImage
+from sterna.golden.words.names import show
+from sterna.golden.words.values import flag, real
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, build_beside, build_weights, from_build, from_shape
 from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
@@ -220,8 +220,8 @@ class Board:
 
     @_bounded
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
-        """Words of ``count`` registers from ``register`` on, a name of golden/csr.py or a byte
-        address."""
+        """Words of ``count`` registers from ``register`` on, a name of
+        golden/device/csr.py or a byte address."""
         return self._link.read(register, count)
 
     @_bounded

@@ -11,7 +11,7 @@ __all__ = [
     "stalled",
 ]
 
-from sterna.golden.link import VERSION
+from sterna.golden.device.link import VERSION
 from sterna.host.reader import LinkStats
 from sterna.host.window import Window
 

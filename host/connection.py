@@ -5,9 +5,9 @@ __all__ = ["Connection"]
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from sterna.golden import csr
+from sterna.golden.device import csr
+from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
-from sterna.golden.link import LinkError
 from sterna.host import causes
 from sterna.host.engine import Engine
 from sterna.host.patience import Allowance, check_timeout
@@ -106,7 +106,8 @@ class Connection:
         return request.result()
 
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
-        """Words of ``count`` registers from one on, by name (golden/csr.py) or byte address."""
+        """Words of ``count`` registers from one on, by name (golden/device/csr.py) or by
+        address in bytes."""
         address, words = address_of(register), []
         if count < 1 or address + 4 * count > 1 << csr.ADDRESS_BITS:
             raise UsageError(f"{count} registers from {address:#x} on; the last one is at 0xfffc")

@@ -2,7 +2,8 @@
 
 Whoever has a port and a clock gives the engine what arrived (``receive``), puts on the line what it
 has to say (``transmit``), and comes back at ``next_timer``. So the same code runs against a serial
-port, a simulated board and a bad cable in virtual time. The messages are those of golden/link.py.
+port, a simulated board and a bad cable in virtual time. The messages are those of
+golden/device/link.py.
 
 Nothing is taken twice, lost or mixed up: sequenced frames go again from the first that the board
 has not accepted; results are taken strictly in order and asked for again where one is missing; an
@@ -18,7 +19,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from sterna.golden.link import (
+from sterna.golden.device.link import (
     FRAME_COST,
     MAX_BODY,
     VERSION,

@@ -5,7 +5,7 @@ __all__ = ["ImageStream", "Taken", "MOST_SLOTS"]
 from collections import deque
 from enum import Enum
 
-from sterna.golden.link import MAX_BODY, RESULT_WORDS, BoardFrame, Identity
+from sterna.golden.device.link import MAX_BODY, RESULT_WORDS, BoardFrame, Identity
 from sterna.host.requests import ImageRequest
 
 MOST_SLOTS = 128

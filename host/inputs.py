@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden import files
 from sterna.golden.coding import image_bits
-from sterna.golden.disk import decode
+from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.locks import reading
+from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import decode
+from sterna.golden.files.locks import reading
 from sterna.golden.network import Input
-from sterna.golden.values import path as path_of
-from sterna.golden.weights_image import WeightsImage, read_weights_image
+from sterna.golden.words.values import path as path_of
 
 
 @dataclass(frozen=True)

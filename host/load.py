@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sterna.golden.device.link import LinkError
+from sterna.golden.device.weights_image import WeightsImage, parse_weights_image, read_weights_image
 from sterna.golden.errors import FileError
-from sterna.golden.link import LinkError
-from sterna.golden.weights_image import WeightsImage, parse_weights_image, read_weights_image
 from sterna.host.connection import Connection
 from sterna.host.patience import Countdown, Pace
 

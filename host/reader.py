@@ -4,7 +4,7 @@ __all__ = ["FrameReader", "LinkStats"]
 
 from dataclasses import dataclass
 
-from sterna.golden.link import BoardFrame, unwire
+from sterna.golden.device.link import BoardFrame, unwire
 
 LONGEST = 255
 """Bytes between two zero bytes that can still be a frame."""

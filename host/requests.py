@@ -6,7 +6,7 @@ import struct
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from sterna.golden.link import MAX_BODY, MAX_READ, ToBoard
+from sterna.golden.device.link import MAX_BODY, MAX_READ, ToBoard
 
 READ_WORDS = MAX_READ
 """Most words of one read request."""

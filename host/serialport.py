@@ -6,11 +6,11 @@ import errno
 import time
 from typing import Protocol
 
+from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
-from sterna.golden.link import LinkError
-from sterna.golden.names import show
-from sterna.golden.packages import packages
-from sterna.golden.values import integer
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
+from sterna.golden.words.values import integer
 
 with packages():
     import serial

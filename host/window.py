@@ -5,7 +5,7 @@ __all__ = ["SentFrame", "Window"]
 from collections import deque
 from dataclasses import dataclass
 
-from sterna.golden.link import FRAME_COST, ToBoard
+from sterna.golden.device.link import FRAME_COST, ToBoard
 from sterna.host.requests import Request
 
 MOST = 100

@@ -1,6 +1,6 @@
 """The hardware: Amaranth generators. None of it is of use without amaranth: that is said here."""
 
-from sterna.golden.packages import packages
+from sterna.golden.words.packages import packages
 
 with packages():
     import amaranth as _

@@ -9,7 +9,7 @@ from sterna.gen.device.family import family_of
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.trust import keep, kept
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.hw.top.board_top import BoardTop, link_spec
 from sterna.sim.boardsim import SimulatedBoard
 

@@ -18,9 +18,9 @@ from sterna.gen.device.pll import setting
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.trust import keep, kept
-from sterna.golden import files
-from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import UsageError
+from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import read_text, write_atomic
 from sterna.sim.boardbuild import board_text
 from sterna.sim.boardsim import SimulatedBoard, board_library
 from sterna.sim.netlist import yosys_models

@@ -18,8 +18,8 @@ from sterna.gen.tools.cache import key_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.trust import keep, kept
 from sterna.gen.tools.yosys import synth
-from sterna.golden.disk import read_text, write_atomic
 from sterna.golden.errors import ToolMissing, UsageError
+from sterna.golden.files.disk import read_text, write_atomic
 
 __all__ = ["Netlist", "netlist", "yosys_models"]
 

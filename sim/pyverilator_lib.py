@@ -19,7 +19,7 @@ from typing import Any
 
 from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import ToolMissing
-from sterna.golden.packages import packages
+from sterna.golden.words.packages import packages
 from sterna.sim.verilate import Port, build_library, cpp_name, ports
 
 __all__ = ["pyverilator", "library_source", "open_model"]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
-from sterna.golden import values
 from sterna.golden.coding import image_bits
+from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files import structure_ids
-from sterna.golden.names import show
+from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
-from sterna.golden.weights_image import WeightsImage, read_weights_image
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network

@@ -8,13 +8,13 @@ import numpy as np
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.progress import Progress
-from sterna.golden import values
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
-from sterna.golden.given import images_of
-from sterna.golden.names import show
 from sterna.golden.network import Network
 from sterna.golden.result import Result, compare
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import show
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]

@@ -26,7 +26,7 @@ _PUBLIC = {
     "Readout": ("sterna.golden.network", "Readout"),
     "Result": ("sterna.golden.result", "Result"),
     "compare": ("sterna.golden.result", "compare"),
-    "load": ("sterna.golden.files", "load"),
+    "load": ("sterna.golden.files.network_files", "load"),
     "run": ("sterna.golden.exact", "run"),
     "example": ("sterna.shipped", "example"),
     "examples": ("sterna.shipped", "examples"),
@@ -57,7 +57,7 @@ __all__ = [*_PUBLIC, *_CALLED]  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> object:
     if name in _PUBLIC:
         module, attribute = _PUBLIC[name]
-        from sterna.golden.packages import packages
+        from sterna.golden.words.packages import packages
 
         with packages():  # a missing one is refused with what installs it
             value = getattr(importlib.import_module(module), attribute)

@@ -9,7 +9,7 @@ import numpy as np
 from sterna.gen.build.stages import Build
 from sterna.gen.tools.progress import Progress
 from sterna.gen.verilog.memory_images import check_same_structure, weights_image
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.result import compare
 from sterna.host.board import Board
 from sterna.sim.boardbuild import grace_of, simulated_board

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def parser() -> "argparse.ArgumentParser":
     """The argument parser of every command."""
-    from sterna.parsers import parser as make
+    from sterna.commands.parsers import parser as make
 
     return make()
 

@@ -10,10 +10,10 @@ from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes
 from sterna.golden.errors import UsageError
-from sterna.golden.given import images_of
-from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.packages import packages
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 
 __all__ = ["Evaluation", "evaluate"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.arguments import count, file_name
-from sterna.golden.classes import class_name
-from sterna.golden.disk import write_atomic
+from sterna.commands.arguments import count, file_name
 from sterna.golden.errors import UsageError
+from sterna.golden.files.classes import class_name
+from sterna.golden.files.disk import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ def add_size(sub: argparse.ArgumentParser) -> None:
 
 def data_name(options: argparse.Namespace, default: str | None) -> str:
     """The data set that is asked for, with --size as an option of its name; '' where none is."""
-    from sterna.golden.sources import read_size, read_source
+    from sterna.golden.files.sources import read_size, read_source
 
     name = options.data or default or ""
     if options.size is None or not name:
@@ -92,7 +92,7 @@ def choose(
 ) -> Chosen:
     """The images that the options ask for, looked at: they fit the network of ``folder``, whose
     data set is ``default``. ``few``: how many at most, unless --images says."""
-    from sterna.golden.classes import read_classes
+    from sterna.golden.files.classes import read_classes
     from sterna.train.data import datasets
     from sterna.train.data.sets import Wanted
     from sterna.train.module.frames import check_fits, pick
@@ -122,7 +122,7 @@ def choose(
 
 
 def _of_files(options: argparse.Namespace, wanted: Any) -> Chosen:
-    from sterna.golden.sources import read_size
+    from sterna.golden.files.sources import read_size
     from sterna.train.data.loose import read_loose
 
     if options.data or options.split:
@@ -135,7 +135,7 @@ def _of_files(options: argparse.Namespace, wanted: Any) -> Chosen:
 
 def _of_set(options: argparse.Namespace, network: Any, name: str, own: tuple[str, ...]) -> Chosen:
     """One part of a data set, its labels those of the network's classes, which are ``own``."""
-    from sterna.golden.sources import read_source
+    from sterna.golden.files.sources import read_source
     from sterna.train.data import datasets
     from sterna.train.data.sets import Wanted
 

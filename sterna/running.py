@@ -14,9 +14,9 @@ from typing import Any
 import sterna
 import sterna.interrupts as interrupts
 import sterna.streams as streams
+from sterna.commands.parsers import Parser, parser
 from sterna.golden.errors import SternaError, UsageError
-from sterna.golden.packages import missing
-from sterna.parsers import Parser, parser
+from sterna.golden.words.packages import missing
 
 __all__ = ["run"]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sterna.golden.errors import UsageError
-from sterna.golden.files import load
-from sterna.golden.names import show
+from sterna.golden.files.network_files import load
 from sterna.golden.network import Network
+from sterna.golden.words.names import show
 
 __all__ = ["example", "example_folder", "examples"]
 

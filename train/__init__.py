@@ -57,7 +57,7 @@ class _Callable(ModuleType):
         callbacks: Any = (),
     ) -> Any:
         # only now: whatever is imported of this package would bring torch otherwise
-        from sterna.golden.packages import packages
+        from sterna.golden.words.packages import packages
 
         with packages():
             from sterna.train.run.trained import train

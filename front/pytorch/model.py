@@ -13,9 +13,9 @@ from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spik
 from sterna.front.pytorch.output import output_of
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
-from sterna.golden import values
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import show
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["from_torch"]
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files.disk import read_bytes
 
 __all__ = ["load_state", "make_model"]
 

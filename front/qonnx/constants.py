@@ -10,7 +10,7 @@ import numpy as np
 
 from sterna.front.qonnx.file import Node
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
+from sterna.golden.words.names import show
 
 __all__ = ["CONSTANT", "is_bipolar", "levels", "number", "rounding"]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError, NetworkError, UsageError
-from sterna.golden.names import show
-from sterna.golden.packages import packages
+from sterna.golden.files.disk import read_bytes
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 
 __all__ = ["Graph", "Node", "graph_of"]
 

@@ -18,10 +18,10 @@ from sterna.front.report import APPROXIMATED
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.coding import check_images
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import show
 from sterna.golden.nodes import Input
-from sterna.golden.packages import packages
-from sterna.golden.values import flag
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
+from sterna.golden.words.values import flag
 
 __all__ = ["from_qonnx"]
 

@@ -15,7 +15,7 @@ from sterna.front.expression import Expr
 from sterna.front.qonnx.constants import number
 from sterna.front.qonnx.file import Node
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
+from sterna.golden.words.names import show
 
 __all__ = ["ATTRIBUTES", "NODES", "Steps", "Stream", "Walk", "affine", "handles", "refused"]
 

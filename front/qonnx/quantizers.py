@@ -10,7 +10,7 @@ from sterna.front.expression import Expr
 from sterna.front.qonnx.constants import is_bipolar, levels, number, rounding
 from sterna.front.qonnx.file import Node
 from sterna.front.qonnx.nodes import Steps, Stream, Walk, affine, handles, refused
-from sterna.golden.names import show
+from sterna.golden.words.names import show
 
 __all__ = ["MOST_STEPS"]
 

@@ -40,13 +40,13 @@ from sterna.gen.tools.slots import at_once
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import ident_image, memory_images
 from sterna.gen.verilog.placeholders import Placeholders
-from sterna.golden.disk import (
+from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.files.disk import (
     canonical_json,
     sha256,
     write_atomic,
 )
-from sterna.golden.errors import DesignError, UsageError
-from sterna.golden.files import structure_id
+from sterna.golden.files.network_files import structure_id
 from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor"]

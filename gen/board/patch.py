@@ -20,7 +20,9 @@ from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board, board
 from sterna.gen.tools.trust import is_sealed, seal
 from sterna.gen.verilog.memory_images import MemoryImage, ident_image, memory_images
-from sterna.golden.disk import (
+from sterna.golden.device.weights_image import read_weights_image
+from sterna.golden.errors import DesignError, FileError
+from sterna.golden.files.disk import (
     canonical_json,
     parse_json,
     read_bytes,
@@ -28,9 +30,7 @@ from sterna.golden.disk import (
     sha256,
     write_atomic,
 )
-from sterna.golden.errors import DesignError, FileError
-from sterna.golden.files import structure_ids, weights_id
-from sterna.golden.weights_image import read_weights_image
+from sterna.golden.files.network_files import structure_ids, weights_id
 from sterna.hw.memory.chain import WORD_BITS, MemoryBanks
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]

@@ -18,7 +18,7 @@ from sterna.gen.device.family import TARGETS, Nextpnr, family_of
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.programs import Stop, ToolFailed, side_by_side
-from sterna.golden.disk import read_bytes, read_text, write_atomic
+from sterna.golden.files.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
     "LARGEST",

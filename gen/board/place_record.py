@@ -10,7 +10,7 @@ from typing import Any
 
 from sterna.gen.build.folder import PLACED
 from sterna.gen.tools.trust import is_sealed, seal
-from sterna.golden.disk import canonical_json, hash_file, parse_json, read_bytes, write_atomic
+from sterna.golden.files.disk import canonical_json, hash_file, parse_json, read_bytes, write_atomic
 
 __all__ = ["keep_placed", "placed_record"]
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from sterna.gen.design.design import Design
 from sterna.gen.tools.trust import is_sealed, seal
-from sterna.golden import files
-from sterna.golden.classes import read_classes
-from sterna.golden.disk import (
+from sterna.golden.errors import FileError
+from sterna.golden.files import network_files as files
+from sterna.golden.files.classes import read_classes
+from sterna.golden.files.disk import (
     canonical_json,
     decode,
     hash_file,
@@ -27,11 +28,10 @@ from sterna.golden.disk import (
     sha256,
     write_atomic,
 )
-from sterna.golden.errors import FileError
-from sterna.golden.locks import held
-from sterna.golden.names import module_name
+from sterna.golden.files.locks import held
+from sterna.golden.files.sources import data_of_folder
 from sterna.golden.network import Network
-from sterna.golden.sources import data_of_folder
+from sterna.golden.words.names import module_name
 
 __all__ = ["BOARD", "Build", "LIMIT", "PLACED", "RECORD", "STAGE_NAMES", "is_inside"]
 

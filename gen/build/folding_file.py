@@ -6,8 +6,8 @@ from typing import Any
 from sterna.gen.build.folder import LIMIT
 from sterna.gen.design.design import FORMAT, VERSION
 from sterna.gen.design.folding import KEYS
-from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import DesignError, FileError
+from sterna.golden.files.disk import parse_json, read_bytes
 
 __all__ = ["read_folding"]
 

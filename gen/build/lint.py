@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sterna.gen.build.stages import Build
 from sterna.gen.tools.programs import run_tool
-from sterna.golden.locks import held
+from sterna.golden.files.locks import held
 
 __all__ = ["lint"]
 

@@ -9,11 +9,12 @@ from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.design.design import Design
 from sterna.gen.tools.progress import Progress
-from sterna.golden import files, values
-from sterna.golden.disk import StrPath
 from sterna.golden.errors import UsageError
-from sterna.golden.names import module_name, show
+from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import StrPath
 from sterna.golden.network import Network
+from sterna.golden.words import values
+from sterna.golden.words.names import module_name, show
 
 __all__ = ["build"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.build.folder import LIMIT, Build
-from sterna.golden import files
-from sterna.golden.disk import canonical_json, parse_json, read_bytes
 from sterna.golden.errors import FileError
+from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import canonical_json, parse_json, read_bytes
 
 __all__ = ["keep_measurement", "measurements", "read_object"]
 

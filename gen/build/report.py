@@ -12,7 +12,7 @@ from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.design.graph import pool_of
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Network, WeightedNode
 
 __all__ = ["buffer_rows", "core_rows", "estimated", "report"]

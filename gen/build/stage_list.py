@@ -17,10 +17,10 @@ from typing import Any
 from sterna.gen.build.folder import Build
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.design.folding import KEYS
-from sterna.golden.disk import canonical_json
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
-from sterna.golden.names import params_name, weights_name
+from sterna.golden.files.disk import canonical_json
+from sterna.golden.words.names import params_name, weights_name
 
 __all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
 

@@ -20,18 +20,19 @@ from sterna.gen.build.stage_list import CHOOSING, STAGES
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress
-from sterna.golden import files, values
-from sterna.golden.classes import CLASSES
-from sterna.golden.disk import (
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files import network_files as files
+from sterna.golden.files.classes import CLASSES
+from sterna.golden.files.disk import (
     hash_file,
     read_bytes,
     sha256,
     write_atomic,
 )
-from sterna.golden.errors import FileError, UsageError
-from sterna.golden.locks import reading
-from sterna.golden.names import module_name, show
-from sterna.golden.sources import rebased
+from sterna.golden.files.locks import reading
+from sterna.golden.files.sources import rebased
+from sterna.golden.words import values
+from sterna.golden.words.names import module_name, show
 
 __all__ = ["Build", "Options", "ensure", "open_build"]
 

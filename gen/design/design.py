@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from sterna.gen.design.folding import KEYS, Folding
-from sterna.golden.disk import parse_json
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, FileError
-from sterna.golden.fabric import fabric_of
+from sterna.golden.files.disk import parse_json
 from sterna.hw.stream.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream.edge import Edge
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from sterna.gen.design.design import CoreDesign
 from sterna.gen.design.legal import weight_rows_of
-from sterna.golden.disk import sha256
 from sterna.golden.errors import DesignError
+from sterna.golden.files.disk import sha256
 from sterna.golden.network import Network, WeightedNode
 from sterna.hw.dot.engines import ENGINES
 

@@ -19,8 +19,8 @@ from sterna.gen.design.legal import (
     word_clocks,
     word_lanes,
 )
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network, Neuron
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.chain import ADDRESS_BITS, MemoryBanks

@@ -2,7 +2,7 @@
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.instances import core_instances
-from sterna.golden.fabric import fabric_of
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.network import Linear, Network
 from sterna.hw.stream.axis import result_clocks
 from sterna.hw.top.network_top import TopSpec

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
-from sterna.golden.packages import packages
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 
 __all__ = ["BOARDS", "Board", "Pin", "board"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sterna.gen.device.plls import ECP5_PLL, ICE40_PLL, MMCM, Pll
-from sterna.golden.fabric import FABRICS, Fabric, fabric_of
+from sterna.golden.device.fabric import FABRICS, Fabric, fabric_of
 
 __all__ = [
     "FAMILIES",

@@ -14,8 +14,8 @@ from sterna.gen.design.streams import input_edge
 from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import fabric_of
 from sterna.golden.network import Network
 from sterna.golden.window import window_split
 from sterna.hw.core.conv_spec import ConvSpec

@@ -21,9 +21,9 @@ from sterna.gen.fold.goals import (
 )
 from sterna.gen.model.buffers import size_buffers
 from sterna.golden.errors import DesignError
-from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.values import integer
+from sterna.golden.words.names import show
+from sterna.golden.words.values import integer
 
 __all__ = ["fold"]
 

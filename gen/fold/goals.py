@@ -12,11 +12,11 @@ from sterna.gen.design.folding import (
     check_style,
     refusal,
 )
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, UsageError
-from sterna.golden.fabric import fabric_of
-from sterna.golden.names import show
 from sterna.golden.network import Network
-from sterna.golden.values import whole
+from sterna.golden.words.names import show
+from sterna.golden.words.values import whole
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import MAX_WIDTH
 

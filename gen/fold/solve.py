@@ -29,8 +29,8 @@ from sterna.gen.fold.goals import (
 from sterna.gen.fold.improve import SHORT
 from sterna.gen.fold.search import Search
 from sterna.golden.errors import DesignError, UsageError
-from sterna.golden.names import show
 from sterna.golden.network import Network
+from sterna.golden.words.names import show
 
 __all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
 

@@ -10,7 +10,7 @@ from math import ceil
 
 from sterna.gen.design.design import Design
 from sterna.gen.model.tokens import ENDLESS, TokenModel
-from sterna.golden.fabric import fabric_of
+from sterna.golden.device.fabric import fabric_of
 from sterna.hw.stream.axis import result_clocks
 
 __all__ = ["MOST_IN_FLIGHT", "flight_clocks", "horizon", "with_flight"]

@@ -8,10 +8,10 @@ import numpy as np
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron, FloatReadout
 from sterna.gen.quantize.reference import raw_images
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.given import images_of
-from sterna.golden.names import check_name, show
 from sterna.golden.rule import MAX_FRACTION
-from sterna.golden.values import integer, number, plain
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import check_name, show
+from sterna.golden.words.values import integer, number, plain
 
 __all__ = ["CALIBRATION", "batch_axis", "check_arguments", "labels_of"]
 

@@ -29,15 +29,15 @@ from sterna.gen.quantize.float_nodes import (
     StreamMaker,
     Weighted,
 )
-from sterna.golden import values
-from sterna.golden.arrays import parse_tensors
-from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, NetworkError
+from sterna.golden.files.arrays import parse_tensors
+from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.graph import inputs_first
-from sterna.golden.names import check_name, show
 from sterna.golden.network import steps_of
 from sterna.golden.rule import LEVELS, later
 from sterna.golden.summary import summary
+from sterna.golden.words import values
+from sterna.golden.words.names import check_name, show
 
 __all__ = [
     "BatchNorm",

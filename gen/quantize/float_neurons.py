@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sterna.gen.quantize.float_node import BatchNorm, FloatNode, changed
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
 from sterna.golden.nodes import READOUT_MODES, Neuron, Readout
 from sterna.golden.parameters import Factor, Level, Word
 from sterna.golden.rule import LEVELS, PARAMETERS
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["FloatNeuron", "FloatNeurons", "FloatReadout", "carried"]
 

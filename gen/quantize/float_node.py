@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import check_name, show
 from sterna.golden.nodes.node import Shape
+from sterna.golden.words import values
+from sterna.golden.words.names import check_name, show
 
 __all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 

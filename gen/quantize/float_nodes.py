@@ -18,9 +18,7 @@ from sterna.gen.quantize.float_node import (
     StreamMaker,
     Weighted,
 )
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
 from sterna.golden.nodes import (
     CODINGS,
     MERGE_OPS,
@@ -32,6 +30,8 @@ from sterna.golden.nodes import (
 )
 from sterna.golden.nodes.node import Shape
 from sterna.golden.rule import MAX_SHIFT
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = [
     "BatchNorm",

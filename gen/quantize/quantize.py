@@ -42,7 +42,7 @@ from sterna.gen.quantize.run_record import finished_record
 from sterna.gen.quantize.scales import find_unit, trits_of
 from sterna.golden.bounds import RANK_BITS, node_bounds, rule_bounds, signed_bits, wide_registers
 from sterna.golden.errors import NetworkError
-from sterna.golden.files import save
+from sterna.golden.files.network_files import save
 from sterna.golden.network import MAX_VALUE, Network
 from sterna.golden.nodes import Made, Node
 from sterna.golden.rule import MAX_FRACTION, NeuronRule

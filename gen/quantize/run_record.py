@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import parse_json, read_bytes
 
 __all__ = ["RECORD", "CHECKPOINT", "read_record", "finished_record"]
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import read_bytes, write_atomic
+from sterna.golden.files.disk import read_bytes, write_atomic
 
 __all__ = ["use_output_registers"]
 

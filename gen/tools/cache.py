@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.tools.trust import cache_folder, is_sealed, seal
-from sterna.golden import flock
-from sterna.golden.disk import parse_json, read_bytes
 from sterna.golden.errors import FileError
+from sterna.golden.files import flock
+from sterna.golden.files.disk import parse_json, read_bytes
 
 __all__ = ["Cache", "cache_folder", "key_of"]
 

@@ -126,7 +126,7 @@ def second_stage() -> list[Check]:
     """Python packages, Verilator, yosys, nextpnr, Icarus and CUDA."""
     from sterna.gen.tools import programs
     from sterna.golden.errors import ToolMissing
-    from sterna.golden.packages import PACKAGES, there
+    from sterna.golden.words.packages import PACKAGES, there
 
     checks = []
     for module, package in PACKAGES.items():
@@ -178,7 +178,7 @@ def _version(distribution: str) -> str:
 
 
 def _cuda() -> Check:
-    from sterna.golden.packages import PACKAGES, there
+    from sterna.golden.words.packages import PACKAGES, there
 
     if not there("torch"):
         return Check("cuda", False, False, "no torch", PACKAGES["torch"].install)

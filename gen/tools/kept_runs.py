@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sterna.gen.tools.cache import Cache, cache_folder, key_of
 from sterna.gen.tools.programs import Completed, Stop, Tool, find, run_tool
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import read_bytes
 
 __all__ = ["run_kept"]
 

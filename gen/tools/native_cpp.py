@@ -9,8 +9,8 @@ from pathlib import Path
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.programs import find, run_tool
 from sterna.gen.tools.trust import cache_folder
-from sterna.golden.disk import read_text
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import read_text
 
 __all__ = ["cache_folder", "library"]
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from sterna.golden import flock
 from sterna.golden.errors import UsageError
+from sterna.golden.files import flock
 
 __all__ = ["EACH", "HELD", "at_once", "exclusive", "slot", "slot_count"]
 

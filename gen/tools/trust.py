@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import canonical_json, read_bytes
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import canonical_json, read_bytes
 
 __all__ = ["cache_folder", "is_sealed", "kept", "keep", "seal"]
 

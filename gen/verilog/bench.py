@@ -7,9 +7,9 @@ import numpy as np
 
 from sterna.gen.design.design import Design
 from sterna.golden.coding import image_bits
-from sterna.golden.names import module_name
 from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
+from sterna.golden.words.names import module_name
 
 __all__ = ["bench_files", "vector_images", "VECTORS"]
 

@@ -12,7 +12,7 @@ from sterna.gen.design.top_spec import IDENT_ROWS, has_fixed, top_spec
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
 from sterna.gen.verilog.placeholders import Placeholders, with_placeholders
-from sterna.golden.files import structure_id, weights_id
+from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Network
 from sterna.hw.top.network_top import NetworkTop, TopSpec
 

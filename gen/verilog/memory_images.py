@@ -13,11 +13,11 @@ from sterna.gen.design.fixed_widths import check_widths
 from sterna.gen.design.graph import weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.specs import declared_ranges, declared_values
+from sterna.golden.device.weights_image import pack_weights_image
 from sterna.golden.errors import DesignError
-from sterna.golden.files import structure_id, structure_text, weights_id
-from sterna.golden.names import params_name, weights_name
+from sterna.golden.files.network_files import structure_id, structure_text, weights_id
 from sterna.golden.network import Network
-from sterna.golden.weights_image import pack_weights_image
+from sterna.golden.words.names import params_name, weights_name
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.spiking_conv import front_name
 from sterna.hw.memory.chain import MemoryBanks

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from sterna.gen.design.graph import weighted_inputs
-from sterna.golden.fabric import fabric_of
-from sterna.golden.names import params_name, weights_name
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.network import Network
+from sterna.golden.words.names import params_name, weights_name
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.top.network_top import CoreInstance

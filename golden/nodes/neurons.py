@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
 from sterna.golden.nodes.node import Made, Node, Shape
 from sterna.golden.rule import NeuronRule
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["Neuron", "NeuronNode", "Readout", "READOUT_MODES"]
 

@@ -8,9 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import check_name, show
+from sterna.golden.words import values
+from sterna.golden.words.names import check_name, show
 
 __all__ = ["Made", "Node", "Shape", "StreamNode"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, ClassVar, cast
 
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
 from sterna.golden.nodes.node import Made, Node, StreamNode
 from sterna.golden.rule import MAX_SHIFT
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["CODINGS", "MERGE_OPS", "POOL_OPS", "Input", "Merge", "Pool"]
 

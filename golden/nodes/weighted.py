@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from sterna.golden import values
 from sterna.golden.errors import NetworkError
-from sterna.golden.names import show
 from sterna.golden.nodes.node import Made, Node, Shape
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 
 __all__ = ["Conv2d", "Linear", "WeightedNode"]
 

@@ -8,8 +8,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden import csr
-from sterna.golden.csr import ADDRESS_BITS
+from sterna.golden.device import csr
+from sterna.golden.device.csr import ADDRESS_BITS
 from sterna.golden.errors import DesignError
 from sterna.hw.control.axil import AxiLite, AxiLiteSlave
 from sterna.hw.control.counters import ImageCounters

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.csr import ADDRESS_BITS
+from sterna.golden.device.csr import ADDRESS_BITS
 from sterna.hw.control.registers import Access, Register
 
 __all__ = ["RegisterDecoder"]

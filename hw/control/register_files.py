@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sterna.golden.csr import ADDRESS_BITS
+from sterna.golden.device.csr import ADDRESS_BITS
 from sterna.golden.errors import DesignError
 from sterna.hw.control.registers import Register
 

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sterna.golden.csr import ADDRESS, ADDRESS_BITS
+from sterna.golden.device.csr import ADDRESS, ADDRESS_BITS
 from sterna.golden.errors import DesignError
 
 STALLS_AT = ADDRESS["stalls"]

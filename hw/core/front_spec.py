@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from sterna.golden.fabric import fabric_of
+from sterna.golden.device.fabric import fabric_of
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import visit_clocks, visit_terms

@@ -9,8 +9,8 @@ from amaranth.hdl import Cat, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
 from sterna.hw.memory.delay import delay
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 
-from sterna.golden.fabric import TreeShape, fabric_of
+from sterna.golden.device.fabric import TreeShape, fabric_of
 
 __all__ = ["Counter", "Adder", "Stage", "TreePlan", "build", "count_bits", "plan"]
 

@@ -15,8 +15,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.bounds import signed_bits
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
 from sterna.hw.dot.sharing import Terms, Triple, share

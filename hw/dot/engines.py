@@ -11,8 +11,8 @@ One more is its component, its class here, and its costs (`gen.model.conv_featur
 from collections.abc import Sequence
 from typing import Any
 
+from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import fabric_of
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.expander import Expander, copy_depth, copy_words

@@ -15,8 +15,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from sterna.golden.device.fabric import LutRam, fabric_of
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import LutRam, fabric_of
 from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import build, plan
 from sterna.hw.memory.delay import delay

@@ -5,8 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.errors import DesignError
-from sterna.golden.link import (
+from sterna.golden.device.link import (
     CRC_BYTES,
     FRAME_COST,
     HOST_HEADER,
@@ -16,6 +15,7 @@ from sterna.golden.link import (
     Hello,
     ToBoard,
 )
+from sterna.golden.errors import DesignError
 from sterna.hw.link.crc import RESIDUE, SerialCrc
 
 __all__ = ["MIN_BUFFER", "Deframer", "check_buffer"]

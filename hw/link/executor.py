@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden import csr
+from sterna.golden.device import csr
+from sterna.golden.device.link import CRC_BYTES, MAX_READ, State, ToBoard
 from sterna.golden.errors import DesignError
-from sterna.golden.link import CRC_BYTES, MAX_READ, State, ToBoard
 from sterna.hw.control.axil import AxiLite
 from sterna.hw.link.results import ANSWER_AT
 from sterna.hw.stream.axis import AxisSignature

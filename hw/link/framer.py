@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.link import CRC_BYTES
+from sterna.golden.device.link import CRC_BYTES
 from sterna.hw.link.crc import SerialCrc
 
 __all__ = ["CONTENT", "Framer"]

@@ -11,8 +11,8 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.device.link import Identity
 from sterna.golden.errors import DesignError
-from sterna.golden.link import Identity
 from sterna.hw.control.axil import AxiLite
 from sterna.hw.link.deframer import Deframer, check_buffer
 from sterna.hw.link.executor import Executor, check_image

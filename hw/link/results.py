@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.device.link import MAX_READ
 from sterna.golden.errors import DesignError
-from sterna.golden.link import MAX_READ
 from sterna.hw.stream.axis import AxisSignature
 
 __all__ = ["ANSWER_AT", "MAX_SLOTS", "Results", "check_slots", "ring_depth"]

@@ -4,7 +4,7 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.link import BOARD_HEADER, RESULT_WORDS, VERSION, Identity, ToHost
+from sterna.golden.device.link import BOARD_HEADER, RESULT_WORDS, VERSION, Identity, ToHost
 from sterna.hw.link.framer import CONTENT
 
 __all__ = ["Sender"]

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import ceil_log2
 
-from sterna.golden.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
+from sterna.golden.device.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.errors import DesignError
 from sterna.hw.memory.shape import Memories, MemoryShape, inside
 from sterna.hw.stream.bit_gearbox import BitGearbox

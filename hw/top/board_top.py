@@ -6,8 +6,8 @@ from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.hw.control.axil import AxiLite
 from sterna.hw.link.link import Link, LinkSpec
 from sterna.hw.link.results import MAX_SLOTS, ring_depth

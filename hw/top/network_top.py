@@ -9,7 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
-from sterna.golden.names import Scope
+from sterna.golden.words.names import Scope
 from sterna.hw.control.axil import AxiLite
 from sterna.hw.control.control import ControlPlane
 from sterna.hw.core.conv_spec import ConvSpec

@@ -4,7 +4,7 @@ import frontier
 import pytest
 from repo import EXAMPLES
 
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 
 
 def test_curves_rise_to_the_fastest_folding():

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sterna.golden.bounds import node_bounds
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
-from sterna.golden.files import load, save
+from sterna.golden.files.network_files import load, save
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.numpyrun import run_arrays
 from sterna.golden.rule import NeuronRule

@@ -9,7 +9,7 @@ from sterna.gen.build import folder as build_folder
 from sterna.gen.build import stages
 from sterna.gen.build.stages import ensure
 from sterna.gen.tools.progress import Progress
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 

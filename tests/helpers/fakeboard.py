@@ -1,4 +1,4 @@
-"""A board in Python: byte for byte what golden/link.py says the hardware does, only slower to read.
+"""A board in Python: byte for byte what golden/device/link.py says the hardware does.
 
 ``FakeBoard`` is the link, ``FakeNetwork`` the registers, memories and results behind it. Time is
 whatever the caller says it is: images take ``image_time`` and one is computed at a time.
@@ -8,8 +8,8 @@ import struct
 import zlib
 from collections import deque
 
-from sterna.golden import csr
-from sterna.golden.link import (
+from sterna.golden.device import csr
+from sterna.golden.device.link import (
     FRAME_COST,
     RESULT_WORDS,
     SEQUENCED,

@@ -8,8 +8,8 @@ from fuzzrun import random_folding
 
 from sterna.gen.design.design import Design
 from sterna.gen.fold.fold import fold
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError, NetworkError
-from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Network
 
 __all__ = ["DEEP", "MOST", "deep_network", "fast_design", "folded_design"]

@@ -31,9 +31,9 @@ from sterna.gen.tools.cache import Cache
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words
 from sterna.golden.coding import image_bits
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError, NetworkError
 from sterna.golden.exact import run
-from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Conv2d, Linear, Network, Neuron, Readout
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import LEVELS

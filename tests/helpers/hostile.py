@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from fakeboard import AT, FakeBoard, FakeNetwork
 
-from sterna.golden.link import BoardFrame, ToHost, wire
+from sterna.golden.device.link import BoardFrame, ToHost, wire
 
 Mutate = Callable[["Line", bytes], bytes]
 
@@ -55,7 +55,7 @@ def never_new() -> Line:
 
 
 def _replaced(data: bytes, **fields: int) -> bytes:
-    from sterna.golden.link import unwire
+    from sterna.golden.device.link import unwire
 
     content = unwire(data[:-1])
     frame = content and BoardFrame.parse(content)

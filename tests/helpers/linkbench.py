@@ -5,8 +5,8 @@ import warnings
 
 from amaranth.sim import Simulator
 
-from sterna.golden.csr import ADDRESS
-from sterna.golden.link import (
+from sterna.golden.device.csr import ADDRESS
+from sterna.golden.device.link import (
     BoardFrame,
     HostFrame,
     Identity,

@@ -7,7 +7,7 @@ import numpy as np
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.verilog.memory_images import weights_image
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
 

@@ -7,13 +7,17 @@ import pytest
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import Direct
 
-from sterna.golden import files
 from sterna.golden.coding import image_bits
+from sterna.golden.device.link import LinkError
+from sterna.golden.device.weights_image import (
+    pack_weights_image,
+    parse_weights_image,
+    read_weights_image,
+)
 from sterna.golden.errors import FileError, NetworkError, UsageError
-from sterna.golden.link import LinkError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import pack_weights_image, parse_weights_image, read_weights_image
 from sterna.host.board import Board
 
 SHAPE = (2, 5, 3)

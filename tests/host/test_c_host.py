@@ -12,9 +12,9 @@ from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
 from repo import EXAMPLES, ROOT
 
-from sterna.golden import link
+from sterna.golden.device import link
+from sterna.golden.device.link import BoardFrame, HostFrame, ToBoard, ToHost
 from sterna.golden.errors import ToolMissing
-from sterna.golden.link import BoardFrame, HostFrame, ToBoard, ToHost
 from sterna.sim.badcable import BadCable, Faults
 
 PAGE = (ROOT / "docs" / "link.md").read_text()

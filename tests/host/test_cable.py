@@ -8,8 +8,8 @@ import pytest
 from fakeboard import AT, FakeBoard, FakeNetwork, result_of
 from wire import Wire
 
-from sterna.golden import csr
-from sterna.golden.link import LinkError
+from sterna.golden.device import csr
+from sterna.golden.device.link import LinkError
 from sterna.host.engine import Engine
 from sterna.sim.badcable import BadCable, Faults
 

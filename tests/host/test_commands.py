@@ -13,12 +13,12 @@ from lines import PtyBoard
 from owncase import save_picture
 
 from sterna import board_commands, cli
-from sterna.golden import files
-from sterna.golden.classes import write_classes
+from sterna.golden.device.weights_image import read_weights_image, write_weights_image
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files import network_files as files
+from sterna.golden.files.classes import write_classes
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import read_weights_image, write_weights_image
 
 
 def parse(*arguments: str) -> argparse.Namespace:

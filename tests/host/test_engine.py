@@ -6,8 +6,8 @@ import pytest
 from fakeboard import AT, FakeBoard, FakeNetwork, result_of
 from wire import Wire
 
-from sterna.golden import csr
-from sterna.golden.link import FRAME_COST, MAX_BODY, LinkError, ToBoard
+from sterna.golden.device import csr
+from sterna.golden.device.link import FRAME_COST, MAX_BODY, LinkError, ToBoard
 from sterna.host.engine import Engine
 
 

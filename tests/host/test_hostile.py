@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hostile import MAD, Line, absurd, broken, many_cores, moving_counters, moving_crc, never_new
 
+from sterna.golden.device.link import LinkError
+from sterna.golden.device.weights_image import pack_weights_image
 from sterna.golden.errors import SternaError
-from sterna.golden.link import LinkError
-from sterna.golden.weights_image import pack_weights_image
 from sterna.host.board import Board
 
 TIMEOUT = 3.0

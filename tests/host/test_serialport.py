@@ -10,8 +10,8 @@ import serial
 from fakeboard import FakeBoard, FakeNetwork, result_of
 from lines import PtyBoard
 
+from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
-from sterna.golden.link import LinkError
 from sterna.host.board import Board
 from sterna.host.serialport import SerialPort
 

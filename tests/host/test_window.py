@@ -4,8 +4,7 @@ import struct
 
 import pytest
 
-from sterna.golden.errors import UsageError
-from sterna.golden.link import (
+from sterna.golden.device.link import (
     FRAME_COST,
     MAX_BODY,
     BoardFrame,
@@ -13,6 +12,7 @@ from sterna.golden.link import (
     ToBoard,
     ToHost,
 )
+from sterna.golden.errors import UsageError
 from sterna.host.images import ImageStream, Taken
 from sterna.host.patience import Allowance, Countdown, Pace, Patience, check_timeout
 from sterna.host.reader import FrameReader, LinkStats

@@ -8,7 +8,7 @@ import pytest
 from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.coding import image_bits
-from sterna.golden.csr import ADDRESS, FLAG_EARLY, FLAG_LATE, ID
+from sterna.golden.device.csr import ADDRESS, FLAG_EARLY, FLAG_LATE, ID
 from sterna.golden.exact import run
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule

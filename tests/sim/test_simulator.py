@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from sterna.gen.build.stages import ensure
-from sterna.golden import files
 from sterna.golden.coding import image_bits
+from sterna.golden.device.weights_image import write_weights_image
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.golden.exact import run
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import write_weights_image
 from sterna.sim.simulator import Simulator
 from sterna.sim.verify import verify, verify_text
 

@@ -12,10 +12,11 @@ import pytest
 from sterna import cli
 from sterna.gen.build import stages
 from sterna.gen.tools import programs
-from sterna.golden import disk, files
+from sterna.golden.device.weights_image import read_weights_image
+from sterna.golden.files import disk
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import read_weights_image
 
 RECIPE = 'name = "tiny"\ndata = "digits"\n'
 

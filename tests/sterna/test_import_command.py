@@ -10,9 +10,9 @@ from qonnxcase import Writer
 pytest.importorskip("snntorch")
 
 from sterna.cli import main
-from sterna.golden import files
-from sterna.golden.classes import read_classes
-from sterna.golden.sources import data_of_folder
+from sterna.golden.files import network_files as files
+from sterna.golden.files.classes import read_classes
+from sterna.golden.files.sources import data_of_folder
 
 SCRIPT = """
 import snntorch as snn, torch, torch.nn as nn

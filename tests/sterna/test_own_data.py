@@ -12,7 +12,7 @@ from owncase import CLASSES, draw, picture_folder, save_picture
 
 import sterna
 from sterna.cli import main
-from sterna.golden.sources import data_of_folder
+from sterna.golden.files.sources import data_of_folder
 
 VALIDATION = ("--data", "folder:png", "--split", "validation")
 RECIPE = """

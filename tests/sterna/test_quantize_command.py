@@ -9,7 +9,7 @@ from repo import EXAMPLES
 
 from sterna.cli import main
 from sterna.gen.quantize.float_network import FloatNetwork, FloatNeuron
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Neuron
 
 RECIPE = """

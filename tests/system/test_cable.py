@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 from tinyboard import network, packed, pictures, tiny_build
 
+from sterna.golden.device.link import LinkError
 from sterna.golden.exact import run
-from sterna.golden.link import LinkError
 from sterna.golden.result import compare
 from sterna.host.board import Board
 from sterna.sim.badcable import BadCable, Faults

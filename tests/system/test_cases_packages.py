@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from repo import EXAMPLES, ROOT
 
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Input, Linear, Network, Readout
-from sterna.golden.packages import PACKAGES, missing
 from sterna.golden.rule import NeuronRule
+from sterna.golden.words.packages import PACKAGES, missing
 
 DIGITS = str(EXAMPLES / "digits")
 BARE = {name for name, package in PACKAGES.items() if package.extra}

@@ -18,9 +18,9 @@ from sterna.gen.design.top_spec import top_spec
 from sterna.gen.fold.fold import fold
 from sterna.gen.model.tokens import TokenModel
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
-from sterna.golden import files
 from sterna.golden.coding import image_bits
 from sterna.golden.errors import DesignError, NetworkError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Network
 from sterna.sim.batch import BatchModel, SimulationError
 from sterna.sim.taps import Tap

@@ -16,13 +16,13 @@ import pytest
 from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words
-from sterna.golden import files
 from sterna.golden.coding import image_bits
+from sterna.golden.device.weights_image import pack_weights_image, parse_weights_image
 from sterna.golden.exact import run
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.result import Result, compare
 from sterna.golden.rule import Decay, NeuronRule
-from sterna.golden.weights_image import pack_weights_image, parse_weights_image
 from sterna.sim.batch import AxiError, BatchModel, SimulationError
 from sterna.sim.simulator import weight_writes
 from sterna.sim.taps import Tap

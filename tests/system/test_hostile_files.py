@@ -20,10 +20,10 @@ from sterna.gen.build import stages
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.stages import ensure
 from sterna.gen.quantize.float_network import FloatNetwork
-from sterna.golden import files
-from sterna.golden.arrays import parse_npy
-from sterna.golden.disk import canonical_json, sha256
-from sterna.golden.weights_image import read_weights_image, write_weights_image
+from sterna.golden.device.weights_image import read_weights_image, write_weights_image
+from sterna.golden.files import network_files as files
+from sterna.golden.files.arrays import parse_npy
+from sterna.golden.files.disk import canonical_json, sha256
 from sterna.host.inputs import build_weights, from_build
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint

@@ -19,8 +19,9 @@ from buildcase import contents, network, save_example
 
 from sterna.gen.build import stages
 from sterna.gen.build.stages import ensure
-from sterna.golden import disk, files
 from sterna.golden.errors import FileError, SternaError
+from sterna.golden.files import disk
+from sterna.golden.files import network_files as files
 from sterna.host.inputs import build_weights
 
 CALLS = ("replace", "fsync", "unlink", "chmod")

@@ -9,7 +9,7 @@ from repo import EXAMPLES
 
 from sterna.gen.build.stages import ensure
 from sterna.gen.tools.programs import ToolFailed, run_tool
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.sim.verilate import ports

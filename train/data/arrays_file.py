@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.arrays import parse_npz
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.names import show
-from sterna.golden.values import plain
+from sterna.golden.files.arrays import parse_npz
+from sterna.golden.files.disk import read_bytes
+from sterna.golden.words.names import show
+from sterna.golden.words.values import plain
 from sterna.train.data.sets import Wanted
 
 __all__ = ["as_images", "as_labels", "read_arrays"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.golden.arrays import parse_npy
-from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError
-from sterna.golden.packages import packages
+from sterna.golden.files.arrays import parse_npy
+from sterna.golden.files.disk import read_bytes, write_atomic
+from sterna.golden.words.packages import packages
 from sterna.train.data.fetch import fetch
 
 __all__ = ["TRAIN_FILES", "TEST_FILE", "read_cifar", "read_batch"]

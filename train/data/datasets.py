@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.names import show
-from sterna.golden.packages import packages
-from sterna.golden.sources import KINDS, read_source
+from sterna.golden.files.disk import read_bytes, write_atomic
+from sterna.golden.files.sources import KINDS, read_source
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import packages
 from sterna.train.data.cifar import read_cifar
 from sterna.train.data.fetch import check_md5, fetch
 from sterna.train.data.nmnist import read_nmnist
@@ -96,8 +96,8 @@ _LARGEST = 1 << 20  # values of a random image: the set of them has 1,640
 def load(
     name: str, folder: str | os.PathLike[str] | None = None, wanted: Wanted | None = None
 ) -> DataSet:
-    """A data set by its name (`sterna.golden.sources`); ``random_3x32x32`` makes images of that
-    shape, ``nmnist_16`` has recordings of 16 frames (``nmnist``: 8).
+    """A data set by its name (`sterna.golden.files.sources`); ``random_3x32x32`` makes images of
+    that shape, ``nmnist_16`` has recordings of 16 frames (``nmnist``: 8).
 
     folder: where relative paths begin (None: where the program runs). wanted: what the network
     takes, for one's own data, which is made to fit where that changes nothing else. UsageError for

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.arrays import parse_npy, parse_npz
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files.arrays import parse_npy, parse_npz
+from sterna.golden.files.disk import read_bytes
 from sterna.train.data.picture import MOST_BYTES
 from sterna.train.data.sets import Wanted
 

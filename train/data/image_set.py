@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
-from sterna.golden.sources import Source, read_source
-from sterna.golden.values import real, whole
+from sterna.golden.files.sources import Source, read_source
+from sterna.golden.words.names import show
+from sterna.golden.words.values import real, whole
 from sterna.train.data import datasets
 from sterna.train.data.arrays_file import as_images, as_labels
 from sterna.train.data.own import Heap, data_set

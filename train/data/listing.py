@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sterna.golden.disk import read_text
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.names import show
+from sterna.golden.files.disk import read_text
+from sterna.golden.words.names import show
 from sterna.train.data import events, picture
 
 __all__ = ["CLASSES", "Item", "LABELS", "class_order", "list_classes", "list_files", "parts_of"]

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from sterna.golden.arrays import parse_npy
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import UsageError
-from sterna.golden.sources import Source
-from sterna.golden.values import path as path_of
+from sterna.golden.files.arrays import parse_npy
+from sterna.golden.files.disk import read_bytes
+from sterna.golden.files.sources import Source
+from sterna.golden.words.values import path as path_of
 from sterna.train.data import events, listing, own, picture
 from sterna.train.data.arrays_file import as_images
 from sterna.train.data.sets import Wanted

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import read_bytes, write_atomic
 from sterna.train.data.events import read_bin, to_frames
 from sterna.train.data.fetch import check_md5, fetch
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import UsageError
-from sterna.golden.sources import Source
-from sterna.golden.values import path
+from sterna.golden.files.sources import Source
+from sterna.golden.words.values import path
 from sterna.train.data import arrays_file, events, listing, picture, split, tonic_sets
 from sterna.train.data.sets import PARTS, DataSet, Wanted
 

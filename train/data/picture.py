@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.disk import read_bytes
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.packages import packages
+from sterna.golden.files.disk import read_bytes
+from sterna.golden.words.packages import packages
 from sterna.train.data.sets import Wanted
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "read_picture", "read_pictures"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import FileError, ToolMissing, UsageError
-from sterna.golden.names import show
-from sterna.golden.sources import Source
+from sterna.golden.files.sources import Source
+from sterna.golden.words.names import show
 from sterna.train.data import events
 from sterna.train.data.picture import MOST_BYTES
 from sterna.train.data.sets import Wanted

@@ -33,8 +33,8 @@ from sterna.gen.quantize.float_network import (
     FloatReadout,
 )
 from sterna.golden.errors import NetworkError, UsageError
-from sterna.golden.names import show
 from sterna.golden.rule import MAX_SHIFT
+from sterna.golden.words.names import show
 from sterna.train.module.settings import check_settings
 
 __all__ = ["Layers"]

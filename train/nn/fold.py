@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
+from sterna.golden.words.names import show
 from sterna.train.nn.neurons import OverTime
 from sterna.train.nn.weighted import WeightedModule
 

@@ -5,9 +5,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from sterna.golden import values
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
+from sterna.golden.words import values
+from sterna.golden.words.names import show
 from sterna.train.module.scan import ScanSpec, scan
 
 __all__ = ["IF", "LIF", "Membrane", "OverTime", "Readout"]

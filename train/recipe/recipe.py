@@ -8,11 +8,11 @@ from typing import Any, get_args
 
 from sterna.gen.quantize.float_network import FloatNetwork, FloatReadout
 from sterna.gen.quantize.float_neurons import carried
-from sterna.golden.disk import parse_toml, read_text
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.names import MAX_NAME, NAME, legal_name, show
+from sterna.golden.files.disk import parse_toml, read_text
+from sterna.golden.files.sources import recipe_source
 from sterna.golden.network import MAX_STEPS
-from sterna.golden.sources import recipe_source
+from sterna.golden.words.names import MAX_NAME, NAME, legal_name, show
 from sterna.train.methods.stidi import make_module, read_stidi
 from sterna.train.methods.twin import read_twin
 from sterna.train.module.layers import Layers

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
+from sterna.golden.words.names import show
 from sterna.train.data.sets import DataSet
 
 __all__ = ["KNOWN", "Shape", "shape_of", "starter_text"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as save_tensors
 
-from sterna.golden.arrays import parse_tensors
-from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError
+from sterna.golden.files.arrays import parse_tensors
+from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 from sterna.train.recipe.recipe import Recipe
 
 __all__ = ["check_state", "read_checkpoint", "write_checkpoint"]

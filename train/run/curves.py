@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError
+from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 
 __all__ = ["read_history", "write_curves"]
 

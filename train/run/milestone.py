@@ -18,9 +18,9 @@ import torch
 from safetensors.numpy import save as save_tensors
 
 from sterna.gen.quantize.run_record import CHECKPOINT
-from sterna.golden.arrays import parse_tensors
-from sterna.golden.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
+from sterna.golden.files.arrays import parse_tensors
+from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 from sterna.train.methods.convert import settle
 from sterna.train.module.module import SpikingModule
 from sterna.train.recipe.recipe import Recipe, build_module, build_network, parse_recipe

@@ -15,7 +15,8 @@ import numpy as np
 
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.run_record import CHECKPOINT, RECORD, read_record
-from sterna.golden.disk import (
+from sterna.golden.errors import FileError, SternaError, UsageError
+from sterna.golden.files.disk import (
     hash_file,
     parse_json,
     read_bytes,
@@ -24,8 +25,7 @@ from sterna.golden.disk import (
     sweep,
     write_atomic,
 )
-from sterna.golden.errors import FileError, SternaError, UsageError
-from sterna.golden.sources import with_data
+from sterna.golden.files.sources import with_data
 from sterna.train.recipe.recipe import LIMIT
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sterna.golden import flock
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files import flock
 from sterna.train.run.distributed import Group
 
 __all__ = ["locked"]

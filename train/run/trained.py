@@ -12,11 +12,11 @@ from sterna.gen.quantize.arguments import batch_axis, labels_of
 from sterna.gen.quantize.float_network import FloatNetwork, Weighted
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import raw_images
-from sterna.golden import values
-from sterna.golden.disk import StrPath
 from sterna.golden.errors import UsageError
-from sterna.golden.given import images_of
-from sterna.golden.names import legal_name, show
+from sterna.golden.files.disk import StrPath
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import legal_name, show
 from sterna.train.data.image_set import ImageSet
 from sterna.train.data.sets import DataSet
 from sterna.train.recipe.recipe import build_network, read_recipe

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.sources import moved, read_source, with_data
+from sterna.golden.files.sources import moved, read_source, with_data
 from sterna.train.data import datasets
 from sterna.train.data.image_set import ImageSet
 from sterna.train.data.sets import DataSet, Wanted

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
 from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNetwork
-from sterna.golden.disk import read_bytes, write_atomic
 from sterna.golden.errors import UsageError
-from sterna.golden.locks import held
-from sterna.golden.sources import moved
+from sterna.golden.files.disk import read_bytes, write_atomic
+from sterna.golden.files.locks import held
+from sterna.golden.files.sources import moved
 from sterna.train.data import datasets
 from sterna.train.data.sets import Wanted
 from sterna.train.recipe.recipe_check import check_images

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sterna.golden.errors import UsageError
-from sterna.golden.names import show
-from sterna.golden.packages import there
+from sterna.golden.words.names import show
+from sterna.golden.words.packages import there
 
 __all__ = ["Watch", "check_callbacks"]
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sterna.golden.disk import write_atomic
+from sterna.golden.files.disk import write_atomic
 from sterna.train.search.search_recipe import SearchSettings
 from sterna.train.search.skip_space import NONE, TYPES, Space
 from sterna.train.search.table import Row, front, interval

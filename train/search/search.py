@@ -22,10 +22,10 @@ from torch import Tensor
 
 from sterna.gen.quantize.float_network import FloatNeuron
 from sterna.gen.quantize.quantize import quantize
-from sterna.golden.disk import read_bytes, sha256, write_atomic
 from sterna.golden.errors import DesignError, NetworkError, UsageError
+from sterna.golden.files.disk import read_bytes, sha256, write_atomic
+from sterna.golden.files.sources import rebased
 from sterna.golden.network import Network
-from sterna.golden.sources import rebased
 from sterna.train.data import datasets
 from sterna.train.data.sets import DataSet, Wanted
 from sterna.train.module.module import SpikingModule

@@ -28,10 +28,10 @@ from sterna.gen.quantize.float_network import (
     FloatMerge,
     FloatNetwork,
 )
-from sterna.golden import flock
-from sterna.golden.arrays import parse_tensors
-from sterna.golden.disk import parse_json, read_bytes, sha256, write_atomic
 from sterna.golden.errors import FileError, SternaError, UsageError
+from sterna.golden.files import flock
+from sterna.golden.files.arrays import parse_tensors
+from sterna.golden.files.disk import parse_json, read_bytes, sha256, write_atomic
 from sterna.train.data.augment import augment
 from sterna.train.module.module import SpikingModule
 from sterna.train.module.schedule import make_adam, one_cycle

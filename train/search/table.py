@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sterna.golden.disk import write_atomic
-from sterna.golden.sources import rebased
+from sterna.golden.files.disk import write_atomic
+from sterna.golden.files.sources import rebased
 from sterna.train.recipe.recipe import Recipe
 from sterna.train.recipe.recipe_text import recipe_text
 from sterna.train.search.search_recipe import SearchSettings

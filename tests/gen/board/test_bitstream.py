@@ -19,11 +19,11 @@ from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.progress import Progress
 from sterna.gen.verilog.memory_images import memory_images
-from sterna.golden import files
+from sterna.golden.device.weights_image import read_weights_image, write_weights_image
 from sterna.golden.errors import DesignError, FileError, ToolMissing, UsageError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import read_weights_image, write_weights_image
 
 
 def network(seed: int = 0) -> Network:

@@ -12,7 +12,7 @@ from sterna.gen.build.report import report
 from sterna.gen.build.stages import ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.programs import ToolFailed
-from sterna.golden.files import structure_id
+from sterna.golden.files.network_files import structure_id
 
 NEXTPNR = """#!{python}
 import json, sys

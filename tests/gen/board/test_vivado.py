@@ -10,8 +10,8 @@ from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.programs import run_tool
 from sterna.gen.verilog.memory_images import mem_texts, memory_images
-from sterna.golden import files
 from sterna.golden.errors import DesignError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 

@@ -15,13 +15,13 @@ from sterna.gen.build.lint import lint
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.programs import find, run_tool
 from sterna.gen.verilog.bench import _BENCH, vector_images
-from sterna.golden import files
 from sterna.golden.exact import run
-from sterna.golden.names import MAX_NAME, NAME, module_name
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
-from sterna.golden.reserved import RESERVED
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
+from sterna.golden.words.names import MAX_NAME, NAME, module_name
+from sterna.golden.words.reserved import RESERVED
 
 LONG = "x" * MAX_NAME
 

@@ -17,10 +17,11 @@ from buildcase import FOLDING, Interrupted, Writes, contents, network, ran, save
 from sterna.gen.build import folder as build_folder
 from sterna.gen.build import stages
 from sterna.gen.build.stages import Options, ensure, open_build
-from sterna.golden import disk, files
+from sterna.golden.device.weights_image import read_weights_image
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
+from sterna.golden.files import disk
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Network, Neuron
-from sterna.golden.weights_image import read_weights_image
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from sterna.gen.build.lint import lint
 from sterna.gen.build.stages import ensure
 from sterna.gen.tools.programs import ToolFailed, run_tool
-from sterna.golden import files
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import Decay, NeuronRule
 

@@ -15,7 +15,7 @@ from sterna.gen.verilog.elaborate import elaborate, filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import memory_images, region_words, weights_image
 from sterna.gen.verilog.placeholders import Placeholders
 from sterna.golden.errors import DesignError
-from sterna.golden.files import structure_id
+from sterna.golden.files.network_files import structure_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.hw.core.conv_spec import ConvSpec

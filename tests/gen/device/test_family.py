@@ -14,8 +14,8 @@ from sterna.gen.fold.solve import solve
 from sterna.gen.model.cost import COEFFICIENTS, estimate
 from sterna.gen.tools.yosys import synth
 from sterna.gen.verilog.elaborate import elaborate, verilog_text
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.golden.network import Input, Linear, Network, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.hw.link.link import Link, LinkSpec
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 # Where a family may be called by its name, and why. All else asks the family's objects.
 NAMED = {
-    "golden/fabric.py": "they are described here",
+    "golden/device/fabric.py": "they are described here",
     "gen/device/family.py": "and here",
     "gen/device/boards.py": "says which family a device is of",
     "gen/build/stage_list.py": "the family where none is asked for",
@@ -38,7 +38,7 @@ NAMED = {
     "gen/tools/fmax.py": "Fmax is measured on ECP5 alone",
     "sim/netlist.py": "the default: yosys has models of all cells of iCE40",
     "sim/simulator.py": "the same",
-    "sterna/boardsim_command.py": "the board of the demonstration",
+    "sterna/commands/boardsim.py": "the board of the demonstration",
 }
 
 

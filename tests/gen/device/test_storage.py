@@ -3,8 +3,8 @@
 import pytest
 
 from sterna.gen.device.storage import memory_prices, storage_bits, storage_depth, storage_kind
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.hw.stream.skip_fifo import KINDS
 
 

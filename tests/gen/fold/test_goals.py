@@ -12,11 +12,11 @@ from sterna.gen.build.stages import Options, ensure
 from sterna.gen.fold.choice import Limits
 from sterna.gen.fold.fold import fold
 from sterna.gen.fold.solve import solve
-from sterna.golden import files
 from sterna.golden.errors import DesignError, SternaError, UsageError
-from sterna.golden.names import show
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
+from sterna.golden.words.names import show
 
 
 def network() -> Network:

@@ -12,8 +12,8 @@ from sterna.gen.fold.fold import fold
 from sterna.gen.fold.search import Search
 from sterna.gen.fold.solve import HEAD_ROOM, Limits, board_limits, solve
 from sterna.gen.model.cost import estimate
-from sterna.golden import files
 from sterna.golden.errors import DesignError, UsageError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
 

@@ -24,7 +24,7 @@ from sterna.gen.quantize.float_network import (
 from sterna.gen.quantize.quantize import quantize
 from sterna.golden.errors import NetworkError
 from sterna.golden.exact import run
-from sterna.golden.files import structure_text
+from sterna.golden.files.network_files import structure_text
 
 SIDE, C = 6, 4
 RNG = np.random.default_rng(3)

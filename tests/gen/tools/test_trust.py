@@ -16,10 +16,10 @@ from sterna.gen.tools import trust
 from sterna.gen.tools.cache import Cache
 from sterna.gen.tools.native_cpp import library
 from sterna.gen.tools.progress import Progress
-from sterna.golden import files
-from sterna.golden.disk import canonical_json, sha256
+from sterna.golden.device.weights_image import write_weights_image
 from sterna.golden.errors import FileError
-from sterna.golden.weights_image import write_weights_image
+from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import canonical_json, sha256
 
 EVIL = 'module tiny(); initial $system("touch owned"); endmodule\n'
 FILES = ("tiny.v", "filelist.f", "sim/tiny_taps.v", "tiny_tb.v")
@@ -394,7 +394,7 @@ def test_a_bitstream_of_before_is_not_programmed(routed, elsewhere, monkeypatch)
 
 def test_weights_that_only_say_whose_they_are_are_not_loaded(build, elsewhere):
     """Of a folder from elsewhere the words themselves are compared."""
-    from sterna.board_commands import _packed
+    from sterna.commands.board import _packed
 
     image = _packed(build)
     words = {k: v.copy() for k, v in image.regions.items()}

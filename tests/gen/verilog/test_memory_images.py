@@ -23,11 +23,11 @@ from sterna.gen.verilog.memory_images import (
     weights_image,
 )
 from sterna.gen.verilog.placeholders import Placeholders
-from sterna.golden import files
+from sterna.golden.device.weights_image import parse_weights_image
 from sterna.golden.errors import DesignError
+from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
-from sterna.golden.weights_image import parse_weights_image
 from sterna.golden.window import window_split
 from sterna.hw.memory.chain import MemoryBanks
 

@@ -6,7 +6,7 @@ from amaranth.hdl import ResetInserter, Signal
 from axildriver import SLVERR, Design, fields, read, simulate, write
 from combpath import assert_lint_clean, assert_no_comb_path
 
-from sterna.golden.csr import ID, VERSION
+from sterna.golden.device.csr import ID, VERSION
 from sterna.golden.errors import DesignError
 from sterna.hw.control.control import ControlPlane
 from sterna.hw.memory.weight_memory import WeightMemory

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sterna.gen.tools.yosys import synth
-from sterna.golden.fabric import FABRICS
+from sterna.golden.device.fabric import FABRICS
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.compressor_tree import Counter, TreePlan, plan
 

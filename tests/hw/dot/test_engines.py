@@ -2,8 +2,8 @@
 
 import pytest
 
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.engines import ENGINES
 
 DOT = (2, 4, 1, 1, "ternary", False, "ecp5")  # 16 bits of weights in a row

@@ -11,8 +11,8 @@ from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 import sterna.hw.dot.tables as tables
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.golden.fabric import FABRICS
 from sterna.hw.dot.expander import Expander, copy_words
 from sterna.hw.dot.tables import TablesDot, table_shape
 from sterna.hw.memory.chain import ChainOp

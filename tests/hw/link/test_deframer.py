@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 from combpath import assert_no_comb_path
 from streamtest import refusal
 
-from sterna.golden.link import FRAME_COST, MAX_BODY, SEQUENCED, HostFrame, ToBoard
+from sterna.golden.device.link import FRAME_COST, MAX_BODY, SEQUENCED, HostFrame, ToBoard
 from sterna.hw.link.deframer import Deframer
 
 SESSION = 0xA55A

@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from combpath import assert_lint_clean, assert_no_comb_path
 from streamtest import run_streams
 
-from sterna.golden.link import wire
+from sterna.golden.device.link import wire
 from sterna.hw.link.crc import SerialCrc
 from sterna.hw.link.framer import Framer
 

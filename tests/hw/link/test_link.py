@@ -9,7 +9,7 @@ from combpath import assert_lint_clean, assert_no_comb_path
 from linkbench import SESSION, SPEC, LinkBench, poll, read_body, result, run, settled, write_body
 from streamtest import refusal
 
-from sterna.golden.link import (
+from sterna.golden.device.link import (
     FRAME_COST,
     MAX_BODY,
     VERSION,

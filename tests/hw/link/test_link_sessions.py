@@ -3,8 +3,8 @@
 import pytest
 from linkbench import SESSION, SPEC, LinkBench, poll, result, run, settled, write_body
 
-from sterna.golden.csr import ADDRESS
-from sterna.golden.link import VERSION, Hello, Identity, ToBoard, ToHost, wire
+from sterna.golden.device.csr import ADDRESS
+from sterna.golden.device.link import VERSION, Hello, Identity, ToBoard, ToHost, wire
 
 IMAGE, WRITE = ToBoard.IMAGE, ToBoard.WRITE
 

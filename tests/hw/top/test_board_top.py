@@ -12,9 +12,9 @@ from streamtest import refusal
 from sterna.gen.fold.fold import fold
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden.coding import image_bits
-from sterna.golden.csr import ADDRESS, ID
+from sterna.golden.device.csr import ADDRESS, ID
+from sterna.golden.device.link import BoardFrame, HostFrame, Identity, ToBoard, ToHost, unwire
 from sterna.golden.exact import run
-from sterna.golden.link import BoardFrame, HostFrame, Identity, ToBoard, ToHost, unwire
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.hw.top.board_top import BoardTop, link_spec

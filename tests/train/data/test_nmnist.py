@@ -12,9 +12,9 @@ import torch
 from repo import EXAMPLES, ROOT
 
 from sterna.cli import main
-from sterna.golden import files
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.exact import run
+from sterna.golden.files import network_files as files
 from sterna.train.data import datasets, events, nmnist
 from sterna.train.data.augment import augment
 from sterna.train.recipe.recipe import read_recipe

@@ -9,9 +9,9 @@ import torch
 
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.quantize import quantize_run
-from sterna.golden import files
 from sterna.golden.errors import FileError, NetworkError, SternaError, UsageError
 from sterna.golden.exact import run as golden_run
+from sterna.golden.files import network_files as files
 from sterna.train.data import datasets
 from sterna.train.module.module import SpikingModule
 from sterna.train.module.schedule import one_cycle

@@ -14,7 +14,7 @@ import sterna
 from sterna.cli import main
 from sterna.data import ImageSet
 from sterna.golden.errors import UsageError
-from sterna.golden.sources import data_of_folder
+from sterna.golden.files.sources import data_of_folder
 from sterna.train.run.curves import read_history
 from sterna.train.run.run import train
 from sterna.train.run.watch import Watch

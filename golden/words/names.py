@@ -1,0 +1,105 @@
+"""Names: what a network and its nodes may be called, and what they are called elsewhere.
+
+The one place that turns a name into an identifier of another language or into a file. Names are
+``[a-z][a-z0-9_]*`` of at most `MAX_NAME` characters: no two differ in capitals only, none needs a
+quote anywhere, and with what is put around them they fit every file system. Standard library only.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from sterna.golden.errors import NetworkError
+from sterna.golden.words.reserved import RESERVED
+
+__all__ = [
+    "MAX_NAME",
+    "NAME",
+    "Scope",
+    "check_name",
+    "legal_name",
+    "module_name",
+    "params_name",
+    "show",
+    "weights_name",
+]
+
+MAX_NAME = 64
+NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
+_OWN = "sterna_"
+"""What our own modules begin with, and therefore names that cannot be kept."""
+_PORTS = re.compile(r"(s_axis|m_axis|s_axil|tap|limit)_")
+_DIGEST = 8
+
+
+def show(value: object, most: int = 60) -> str:
+    """A value for a sentence: its repr, cut. Never an error, whatever was given."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write long ones
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a foreign object's own fault, or a long number inside a list
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def check_name(name: object, refusal: str) -> str:
+    """``name`` if it is one; else NetworkError: REFUSAL, the rule, and a name that would do."""
+    if isinstance(name, str) and NAME.match(name):
+        return str(name)
+    way = f"; call it '{legal_name(name)}'" if isinstance(name, str) else ""
+    raise NetworkError(f"{refusal} must match [a-z][a-z0-9_]*, at most {MAX_NAME} characters{way}")
+
+
+def legal_name(text: str, default: str = "network") -> str:
+    """A legal name for any text, itself where it is one: a module's path ('0.conv' is n0_conv), a
+    folder ('MyBuild-1' is mybuild_1). Of long texts the end is a digest of the whole."""
+    if NAME.match(text):
+        return text
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or default
+    plain = plain if plain[0].isalpha() else f"n{plain}"
+    if len(plain) > MAX_NAME:
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
+        plain = f"{plain[: MAX_NAME - _DIGEST - 1]}_{digest}"
+    return plain
+
+
+def module_name(name: str) -> str:
+    """What a network is called where its name stands alone: Verilog module, files, C macros.
+
+    The name itself, but with ``sterna_`` in front where it means something else there: a reserved
+    word of a language or of an operating system, a port of the top, one of our own modules. No two
+    networks have the same: what is kept never begins with ``sterna_``, what is changed always does.
+    """
+    if name in RESERVED or _PORTS.match(name) or name.startswith(_OWN):
+        return _OWN + name
+    return name
+
+
+class Scope:
+    """Names of one namespace, each given once: what is wanted, or it with a number that is free.
+
+    Who asks first gets what is wanted; the same questions in the same order get the same answers.
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def name(self, wanted: str) -> str:
+        """``wanted``, or ``wanted__2``, ``wanted__3`` ... where that is taken."""
+        found, count = wanted, 1
+        while found in self.taken:
+            count += 1
+            found = f"{wanted}__{count}"
+        self.taken.add(found)
+        return found
+
+
+def weights_name(node: str) -> str:
+    """The name of a weighted node's memory, in every file."""
+    return f"{node}_weights"
+
+
+def params_name(core: str) -> str:
+    """The name of the parameter memory of a neuron, after its main core."""
+    return f"{core}_params"

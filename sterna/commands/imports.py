@@ -1,0 +1,322 @@
+"""The command ``sterna import``; as those of networks.py."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sterna.images as images
+from sterna.commands.arguments import count, time_step, whole
+from sterna.golden.errors import UsageError
+from sterna.golden.words.packages import packages
+
+if TYPE_CHECKING:
+    from sterna.front.check import Check
+    from sterna.front.imported import Imported
+    from sterna.train.data.sets import DataSet
+
+__all__ = ["add_parsers", "import"]  # noqa: F822  # pyright: ignore
+
+Answer = tuple[dict[str, Any], str, int]
+EXAMPLES = 4  # images that the model runs on while it is written down
+ACCURACY = 1000  # test images
+NIR, QONNX = ".nir", ".onnx"
+OF_MODELS = ("state", "readout")
+OF_NIR = ("dt", "reset")
+
+
+def add_parsers(
+    command: Callable[[str, str], argparse.ArgumentParser], _staged: object = None
+) -> None:
+    """Add the parser of this command; ``command(name, text)`` makes one."""
+    sub = command("import", "take in a network of another framework, and check it against that")
+    sub.add_argument(
+        "source",
+        metavar="FILE.py:FUNCTION|FILE.nir|FILE.onnx",
+        help="what makes the model, or a graph",
+    )
+    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
+    sub.add_argument(
+        "--steps",
+        type=whole("time steps", 1, 1024),
+        metavar="T",
+        help="time steps: where forward() computes one, and of a .nir file",
+    )
+    sub.add_argument(
+        "--data",
+        help="images to run it on, check and calibrate with (a .nir file with ternary weights needs"
+        " none)",
+    )
+    images.add_size(sub)
+    sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
+    sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
+    sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
+    sub.add_argument(
+        "--kind", choices=("ternary", "binary"), default="ternary", help="of calibrated weights"
+    )
+    sub.add_argument(
+        "--images", type=count, default=256, metavar="N", help="calibration images (default 256)"
+    )
+    sub.add_argument(
+        "--check", type=count, default=64, metavar="N", help="images to compare on (default 64)"
+    )
+    group = sub.add_argument_group("a model of PyTorch (FILE.py:FUNCTION)")
+    group.add_argument("--state", metavar="FILE", help="its weights: .safetensors, .pt or .ckpt")
+    group.add_argument(
+        "--readout", choices=("count", "membrane", "first_spike"), help="default: as it returns"
+    )
+    sub.add_argument(
+        "--approximate",
+        action="store_true",
+        help="take neurons and quantizers that are only nearly those of the hardware",
+    )
+    group = sub.add_argument_group("a QONNX graph (FILE.onnx)")
+    group.add_argument(
+        "--scale", metavar="S", help="a pixel p, 0 .. 255, is p*S to it (default 1/255)"
+    )
+    group = sub.add_argument_group("a NIR graph (FILE.nir)")
+    group.add_argument(
+        "--dt", type=time_step, help="length of a step, in the unit of its time constants"
+    )
+    group.add_argument(
+        "--reset",
+        choices=("zero", "subtract"),
+        help="of its neurons (default: to v_reset, as nir says; exporters lose others)",
+    )
+
+
+def import_network(options: argparse.Namespace) -> Answer:
+    """A network of somebody's own to a run folder, with a verdict for each of its parts."""
+    suffix = Path(options.source).suffix
+    if suffix != QONNX:
+        _refuse_options(options, ("scale",), f"goes with a {QONNX} file")
+    if suffix == NIR:
+        _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")
+        return _graph(options)
+    _refuse_options(options, OF_NIR, f"goes with a {NIR} file")
+    if suffix == QONNX:
+        return _qonnx(options)
+    if options.data is None:
+        raise UsageError("import: give --data, the images to run the model on and check it with")
+    return _model(options)
+
+
+vars()["import"] = import_network  # the command's name is a word of Python
+
+
+def _model(options: argparse.Namespace) -> Answer:
+    with packages():
+        import numpy as np
+
+        from sterna.front.pytorch.model import from_torch
+        from sterna.front.pytorch.model_file import load_state, make_model
+        from sterna.train.module.frames import pick
+
+    parts = _data(options)
+    assert parts is not None
+    first = parts.train[0]
+    coding = options.input or ("frames" if first.ndim == 5 else "direct")
+    mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
+    model = make_model(options.source)
+    if options.state:
+        load_state(model, options.state)
+    example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
+    if coding == "direct":
+        example = _normalised(example / 255, mean, std)
+    found = from_torch(
+        model,
+        example,
+        steps=options.steps,
+        input=coding,
+        mean=mean,
+        std=std,
+        readout=options.readout,
+        approximate=options.approximate,
+    )
+    _say(found.report.table())
+    check = found.check(parts.validation, images=options.check)
+    _say(f"\n{check.table()}")
+    name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
+    return _kept(options, found, name, parts, check)
+
+
+def _data(options: argparse.Namespace) -> "DataSet | None":
+    """The images that are asked for, None where none are."""
+    from sterna.train.data import datasets
+    from sterna.train.data.sets import Wanted
+
+    if not options.data:
+        return None
+    data = images.data_name(options, None)
+    parts = datasets.load(data, None, Wanted(steps=options.steps))
+    for note in parts.notes:
+        _say(f"{data}: {note}")
+    return parts
+
+
+def _graph(options: argparse.Namespace) -> Answer:
+    _refuse_options(options, OF_MODELS, "goes with a model of PyTorch, FILE.py:FUNCTION")
+    for word, why in (
+        ("dt", "the length of a step in the unit of its time constants"),
+        ("steps", "the number of time steps"),
+    ):
+        if getattr(options, word) is None:
+            raise UsageError(f"import: a {NIR} file does not say {why}; give --{word}")
+    with packages():
+        from sterna.front.nir import from_nir
+        from sterna.train.module.frames import check_fits
+
+    parts = _data(options)
+    recorded = parts is None or parts.train[0].ndim == 5
+    found = from_nir(
+        options.source,
+        dt=options.dt,
+        steps=options.steps,
+        reset=options.reset,
+        input=options.input or ("frames" if recorded else "direct"),
+        mean=_numbers("mean", options.mean),
+        std=_numbers("std", options.std),
+    )
+    _say(found.report.table())
+    if parts is not None:
+        way = f"choose another than {options.data} with --data"
+        check_fits(options.source, found.network.input, options.steps, parts.train[0], way)
+    return _kept(options, found, Path(options.source).stem, parts, None)
+
+
+def _qonnx(options: argparse.Namespace) -> Answer:
+    _refuse_options(options, OF_MODELS, "goes with a model of PyTorch, FILE.py:FUNCTION")
+    if options.steps not in (None, 1):
+        raise UsageError(f"import: a {QONNX} file is a network of one step; leave --steps out")
+    options.steps = 1
+    with packages():
+        from sterna.front.qonnx.model import from_qonnx
+        from sterna.train.module.frames import check_fits
+
+    parts = _data(options)
+    recorded = parts is not None and parts.train[0].ndim == 5
+    found = from_qonnx(
+        options.source,
+        input=options.input or ("frames" if recorded else "direct"),
+        scale=_ratio(options.scale),
+        mean=_numbers("mean", options.mean),
+        std=_numbers("std", options.std),
+        approximate=options.approximate,
+    )
+    _say(found.report.table())
+    check = None
+    if parts is not None:
+        way = f"choose another than {options.data} with --data"
+        check_fits(options.source, found.network.input, 1, parts.train[0], way)
+        check = found.check(parts.validation, images=options.check)
+        _say(f"\n{check.table()}")
+    return _kept(options, found, Path(options.source).stem, parts, check)
+
+
+def _ratio(text: str | None) -> float:
+    """A number, or two as 1/256."""
+    try:
+        first, _, second = (text or "1/255").partition("/")
+        value = float(first) / float(second or 1)
+        if not 0 < value < float("inf"):
+            raise ValueError
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(f"--scale {text!r} is not a number above 0; write it as 1/255") from None
+    return value
+
+
+def _kept(
+    options: argparse.Namespace,
+    found: "Imported",
+    name: str,
+    parts: "DataSet | None",
+    check: "Check | None",
+) -> Answer:
+    """Calibrate where weights are real, write the folder, and say what it is worth."""
+    from sterna.front.run_folder import save_import
+    from sterna.gen.quantize.reference import float_classes
+    from sterna.golden.files.sources import moved
+    from sterna.golden.words.names import legal_name
+    from sterna.train.data import datasets
+    from sterna.train.module.frames import pick
+
+    real = any(getattr(n, "kind", "") == "real" for n in found.network.nodes)
+    if real and parts is not None:
+        found = found.calibrate(
+            pick(parts.train[0], slice(options.images)), kind=options.kind, images=options.images
+        )
+    elif real:
+        raise UsageError(
+            f"{options.source}: has real weights; give --data, images (without labels) that make "
+            f"them {options.kind}"
+        )
+    name = legal_name(name)
+    data = images.data_name(options, None)
+    kept = moved(data, ".", options.output) if data else ""
+    classes = parts.classes or datasets.class_names(data) if parts is not None else ()
+    out = save_import(options.output, found, name, kept, check, classes)
+    answer: dict[str, Any] = {"run": str(out), "name": name}
+    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
+    text = [f"{out}: {state}"]
+    if parts is not None:
+        tested = pick(parts.test[0], slice(ACCURACY))
+        right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
+        number = tested.shape[1 if tested.ndim == 5 else 0]
+        answer |= {"accuracy": right, "images": number}
+        text[0] += f", accuracy {right:.2%} on {number} test images"
+    answer |= {
+        "calibrated": real,
+        **found.report.as_dict(),
+        "check": None if check is None else check.as_dict(),
+    }
+    if check is not None and check.failed:
+        names = ", ".join(s.name for s in check.failed)
+        text.append(
+            f"FAILED: {names} differ from the model (above). The folder is kept to look at; train "
+            "and quantize refuse it without --force"
+        )
+        return answer, "\n".join(text), 1
+    if check is None:
+        why = "a graph has no forward pass of its own to compare with"
+        why = "no --data to compare on" if options.source.endswith(QONNX) else why
+        text.append(f"{why}: nothing was checked")
+    where = shlex.quote(str(out))
+    if real:
+        tuned = shlex.quote(f"{out}_tuned")
+        text.append(f"next: sterna train --from {where} -o {tuned}, then sterna quantize")
+    else:
+        data = "" if parts is not None else " --data DATA"
+        text.append(f"next: sterna quantize {where} -o build/{name}{data}")
+    return answer, "\n".join(text), 0
+
+
+def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:
+    for word in words:
+        if getattr(options, word) not in (None, False):
+            raise UsageError(f"import: --{word} {why}; leave it out for {options.source}")
+
+
+def _numbers(word: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    import numpy as np
+
+    try:
+        values = [float(v) for v in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--{word} {text!r} is not numbers; write them as 0.4914,0.4822") from None
+    return values[0] if len(values) == 1 else np.array(values)
+
+
+def _normalised(x: Any, mean: Any, std: Any) -> Any:
+    import numpy as np
+
+    cols = lambda v: np.reshape(v, (-1, 1, 1))  # noqa: E731
+    x = x if mean is None else x - cols(mean)
+    return x if std is None else x / cols(std)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,82 @@
+"""The command ``sterna new``; as those of networks.py."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sterna.images as images
+from sterna.commands.arguments import whole
+from sterna.golden.errors import UsageError
+from sterna.golden.words.packages import packages
+
+__all__ = ["add_parsers", "new"]
+
+Answer = tuple[dict[str, Any], str, int]
+
+
+def add_parsers(
+    command: Callable[[str, str], argparse.ArgumentParser], _staged: object = None
+) -> None:
+    """Add the parser of this command; ``command(name, text)`` makes one."""
+    sub = command("new", "write a commented recipe that fits some data, and runs as it is")
+    sub.add_argument("name", metavar="NAME", help="folder to make; the recipe is NAME/recipe.toml")
+    sub.add_argument("--data", help="folder:PATH, FILE.npz, tonic:NAME or a name")
+    sub.add_argument(
+        "--like",
+        metavar="SET",
+        help="layers, and else the data, of digits, mnist, cifar10 ...",
+    )
+    images.add_size(sub)
+    sub.add_argument(
+        "--steps",
+        type=whole("time steps", 1, 1024),
+        metavar="T",
+        help="frames that recordings of events are binned into (default 8)",
+    )
+
+
+def new(options: argparse.Namespace) -> Answer:
+    """A recipe for some data."""
+    with packages():
+        from sterna.golden.files.disk import write_atomic
+        from sterna.golden.files.sources import moved, read_source
+        from sterna.golden.words.names import legal_name
+        from sterna.train.data import datasets
+        from sterna.train.data.sets import Wanted
+        from sterna.train.recipe.recipe import parse_recipe
+        from sterna.train.recipe.recipe_check import check_data, check_recipe
+        from sterna.train.recipe.starter import KNOWN, shape_of, starter_text
+
+    if not (options.data or options.like):
+        raise UsageError("new: say with --data what it is for, or with --like what it is like")
+    folder, name = Path(options.name), legal_name(Path(options.name).resolve().name)
+    path = folder / "recipe.toml"
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: is there already; choose another name")
+    data = images.data_name(options, options.like)
+    source, parts = read_source(data, "--data"), None
+    if source.own or data not in KNOWN:
+        steps = source.steps or options.steps or 8
+        parts = datasets.load(data, None, Wanted(steps=steps))
+        shape = shape_of(parts)
+        if source.own and shape.frames and source.kind != "npz":
+            source = replace(source, steps=shape.frames)
+        for note in parts.notes:
+            print(f"{data}: {note}", file=sys.stderr, flush=True)
+    else:
+        shape = replace(KNOWN[data], names=datasets.class_names(data))
+    text = starter_text(name, moved(str(source), ".", folder), options.like or "", shape)
+    recipe = parse_recipe(text, path)
+    network = check_recipe(recipe)
+    if parts is not None:
+        check_data(recipe, network, parts)
+    write_atomic(path, text.encode())
+    answer = {"recipe": str(path), "shape": list(shape.image), "classes": shape.classes}
+    said = f"{path}: {' x '.join(map(str, shape.image))}, {shape.classes} classes"
+    where = shlex.quote(str(folder))
+    return answer, f"{said}\nnext: sterna train {where} -o runs/{name}", 0

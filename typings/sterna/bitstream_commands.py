@@ -1,1 +1,0 @@
-../../sterna/bitstream_commands.py

@@ -1,1 +1,0 @@
-../../sterna/board_commands.py

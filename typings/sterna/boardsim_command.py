@@ -1,1 +1,0 @@
-../../sterna/boardsim_command.py

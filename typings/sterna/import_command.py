@@ -1,1 +1,0 @@
-../../sterna/import_command.py

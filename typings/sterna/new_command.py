@@ -1,1 +1,0 @@
-../../sterna/new_command.py

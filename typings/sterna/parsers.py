@@ -1,1 +1,0 @@
-../../sterna/parsers.py

@@ -1,1 +1,0 @@
-../../sterna/search_command.py
