@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import sterna
-from sterna import cli, commands
+from sterna import cli
+from sterna.commands import networks as commands
 from sterna.golden.errors import DesignError, ToolMissing, UsageError
 
 
@@ -115,7 +116,7 @@ def test_an_empty_name_is_no_folding_file(capsys) -> None:
 
 
 def test_rates_and_clocks_have_the_range_of_the_generator() -> None:
-    from sterna import arguments
+    from sterna.commands import arguments
     from sterna.gen.fold import goals
 
     assert (arguments._LEAST, arguments._MOST) == (goals.LEAST, goals.MOST)

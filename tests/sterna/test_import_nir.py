@@ -12,7 +12,7 @@ pytest.importorskip("h5py")
 
 from sterna.cli import main  # noqa: E402
 from sterna.gen.quantize.float_network import FloatNetwork  # noqa: E402
-from sterna.golden import files  # noqa: E402
+from sterna.golden.files import network_files as files  # noqa: E402
 
 RNG = np.random.default_rng(1)
 

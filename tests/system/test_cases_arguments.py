@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from repo import EXAMPLES
 
-from sterna import arguments, cli
+from sterna import cli
+from sterna.commands import arguments
 
 NUMBERS = [
     "0",

@@ -109,7 +109,8 @@ def test_kill_in_a_place_that_swallows_it_and_twice(tmp_path: Path) -> None:
     ):
         indented = "".join(f"    {line}\n" for line in body.splitlines())
         code = (
-            "import os, sys, time\nfrom sterna import cli, commands\n"
+            "import os, sys, time\nfrom sterna import cli\n"
+            "from sterna.commands import networks as commands\n"
             f"def doctor(options):\n{indented}    return {{}}, 'done', 0\n"
             "commands.doctor = doctor\nsys.argv = ['sterna', 'doctor']\nsys.exit(cli.main())\n"
         )

@@ -340,7 +340,7 @@ def programmed(build, monkeypatch, *more):
     """What `sterna program` gives to the program of the board; a FileError otherwise."""
     import argparse
 
-    from sterna import bitstream_commands
+    from sterna.commands import bitstream as bitstream_commands
     from sterna.gen.board import programmer
 
     given = []

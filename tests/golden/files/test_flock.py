@@ -10,7 +10,7 @@ import pytest
 
 from sterna.golden.files import flock
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "sterna")
 WITHOUT = """
 import os, pathlib, sys

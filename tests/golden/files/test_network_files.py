@@ -137,7 +137,7 @@ def test_real_metadata_is_kept_but_is_no_structure(tmp_path):
 def test_the_same_network_gives_the_same_bytes_in_another_process(tmp_path):
     files.save(example(), tmp_path / "a")
     code = (
-        "from netcase import example; from sterna.golden import files; "
+        "from netcase import example; from sterna.golden.files import network_files as files; "
         f"files.save(example(), {str(tmp_path / 'b')!r})"
     )
     env = os.environ | {"PYTHONHASHSEED": "77", "PYTHONPATH": str(ROOT / "tests" / "helpers")}

@@ -227,7 +227,7 @@ def test_an_untrained_or_unfinished_network_is_not_shipped(tmp_path: Path) -> No
 
 
 def main_quantize(run: Path, build: Path) -> None:
-    from sterna import commands
     from sterna.cli import parser
+    from sterna.commands import networks as commands
 
     commands.quantize(parser().parse_args(["quantize", str(run), "-o", str(build)]))
