@@ -311,8 +311,6 @@ def _maps(a: torch.Tensor) -> np.ndarray:
 
 
 def _real(pixels: torch.Tensor, source: FloatInput, dtype: torch.dtype) -> torch.Tensor:
-    if source.coding != "direct":
-        return pixels
     cols = lambda v: torch.as_tensor(v, dtype=dtype).reshape(-1, 1, 1)  # noqa: E731
     x = pixels * torch.tensor(source.scale, dtype=dtype)
     x = x if source.mean is None else x - cols(source.mean)

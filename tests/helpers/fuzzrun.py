@@ -1,7 +1,7 @@
 """One fuzz case: a random network, folded at random, simulated, compared spike by spike.
 
-python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph] [--pools]   runs seeds, prints those
-that fail; --pools: with pools of weighted sums
+python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph] [--pools] [--counts]   runs seeds,
+prints those that fail; --pools: with pools of weighted sums; --counts: frames of several bits
 """
 
 import re
@@ -338,4 +338,5 @@ if __name__ == "__main__":
     big, graph = ("--big" in sys.argv), ("--graph" in sys.argv)
     limits = (BIG_GRAPH if big else GRAPH) if graph else (BIG if big else TINY)
     limits = replace(limits, pools=70) if "--pools" in sys.argv else limits
+    limits = replace(limits, counts=100) if "--counts" in sys.argv else limits
     sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]), limits)))

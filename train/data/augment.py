@@ -52,14 +52,15 @@ def augment(
     zoom: float,
     generator: torch.Generator,
     flips: bool = False,
+    top: int = 1,
 ) -> Tensor:
     """What a recipe's ``mirror``, ``shift``, ``rotate`` and ``zoom`` ask for, of images [B,C,H,W];
-    recordings [T,B,C,H,W] of 0 and 1 move as a whole and stay 0 and 1."""
+    recordings [T,B,C,H,W] of values 0 .. ``top`` move as a whole and keep to them."""
     if images.ndim == 5:
-        steps = len(images)
+        steps, unit = len(images), 255 // top
         flat = images.transpose(0, 1).flatten(1, 2)
-        moved = augment(flat * 255, reach, degrees, zoom, generator, flips)
-        moved = (moved > 127).to(torch.uint8)  # half of a pixel's area
+        moved = augment(flat * unit, reach, degrees, zoom, generator, flips)
+        moved = (moved.int() + unit // 2).div(unit, rounding_mode="floor").to(torch.uint8)
         return moved.unflatten(1, (steps, -1)).transpose(0, 1)
     if flips:
         images = mirror(images, generator)

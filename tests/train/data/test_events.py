@@ -143,7 +143,7 @@ def test_tonics_data_sets_are_binned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.test[0].shape == (4, 20, 2, 6, 8) and found.classes == ("left", "right")
     x, y, t, p = recording(1, 101).T
     four = events.columns([x, y, t, p], "", 6, 8)
-    assert np.array_equal(found.test[0][:, 1], events.to_frames(four, 4, (2, 6, 8)))
+    assert np.array_equal(found.test[0][:, 1], events.to_frames(four, events.Binning((2, 6, 8), 4)))
     with pytest.raises(UsageError, match="tonic has no data set 'Right'"):
         datasets.load("tonic:Right")
     module.Left = lambda **_: SimpleNamespace()  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.run import train
 from sterna.train.run.trainer import Trainer
 
+BINNING = events.Binning((2, 34, 34), 4)
 RECIPE = """
 name = "events"
 data = "{data}"
@@ -121,8 +122,7 @@ def test_frames_cut_the_span_into_equal_parts() -> None:
     time = [1000, 1099, 1100, 1399, 1050]  # 400 microseconds: parts of 100
     frames = events.to_frames(
         events.read_bin(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0], time), "a", 34, 34),
-        4,
-        (2, 34, 34),
+        BINNING,
     )
     assert frames.shape == (4, 2, 34, 34) and frames.dtype == np.uint8
     assert np.argwhere(frames).tolist() == [[0, 0, 5, 1], [0, 1, 5, 2], [1, 0, 5, 3], [3, 1, 5, 4]]
@@ -136,7 +136,7 @@ def test_parts_do_not_overlap_and_keep_their_labels(folder: Path) -> None:
         assert np.bincount(labels).tolist() == [count] * 10
     last = folder / "Train" / "3" / f"{200 - 6:05d}.bin"
     assert parts.validation[1][-7] == 3
-    want = events.to_frames(events.read_bin(last.read_bytes(), "", 34, 34), 4, (2, 34, 34))
+    want = events.to_frames(events.read_bin(last.read_bytes(), "", 34, 34), BINNING)
     assert np.array_equal(parts.validation[0][:, -7], want)
     assert datasets.load("nmnist").test[0].shape[0] == 8
 
