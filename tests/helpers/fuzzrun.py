@@ -162,10 +162,14 @@ def _tables(
         out[name]["pe"] = pe
 
 
-def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
-    """A random network with a folding that can be built, images and stalls."""
-    graph = isinstance(limits, GraphLimits)
-    network = random_graph(draw, limits) if graph else random_network(draw, limits)
+def random_case(
+    draw: Seeded, limits: Limits = TINY, count: int = 5, network: Network | None = None
+) -> Case:
+    """A random network, where none is given, with a folding that can be built, images and
+    stalls."""
+    if network is None:
+        graph = isinstance(limits, GraphLimits)
+        network = random_graph(draw, limits) if graph else random_network(draw, limits)
     family = draw.pick(tuple(FABRICS))
     width = draw.pick((None, 8, 16, 32, 64))
     design = None
