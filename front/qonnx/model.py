@@ -80,7 +80,7 @@ def from_qonnx(
     size = sizes[1:]
     if not 1 <= len(size) <= 3:
         raise NetworkError(f"input {show(first)}: shape {sizes} is not (N, C), (N, C, W) or NCHW")
-    shape = (size[0], *(1,) * (3 - len(size)), *size[1:])
+    shape: Any = (size[0], *(1,) * (3 - len(size)), *size[1:])
     given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
     source = FloatInput("input", shape, input, **given).meant()
     walk = Walk(dict(graph.arrays), _pixels(source))

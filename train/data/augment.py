@@ -52,15 +52,13 @@ def augment(
     zoom: float,
     generator: torch.Generator,
     flips: bool = False,
-    top: int = 1,
 ) -> Tensor:
     """What a recipe's ``mirror``, ``shift``, ``rotate`` and ``zoom`` ask for, of images [B,C,H,W];
-    recordings [T,B,C,H,W] of values 0 .. ``top`` move as a whole and keep to them."""
+    recordings [T,B,C,H,W] move as a whole. No value becomes larger than the largest."""
     if images.ndim == 5:
-        steps, unit = len(images), 255 // top
+        steps = len(images)
         flat = images.transpose(0, 1).flatten(1, 2)
-        moved = augment(flat * unit, reach, degrees, zoom, generator, flips)
-        moved = (moved.int() + unit // 2).div(unit, rounding_mode="floor").to(torch.uint8)
+        moved = augment(flat, reach, degrees, zoom, generator, flips)
         return moved.unflatten(1, (steps, -1)).transpose(0, 1)
     if flips:
         images = mirror(images, generator)

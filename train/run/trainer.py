@@ -267,8 +267,7 @@ class Trainer:
             r = self.recipe
             reach = r.shift if stage.shift is None else stage.shift
             batch = pick(images, chosen)
-            top = (1 << self.module.network.input.bits) - 1
-            batch = augment(batch, reach, r.rotate, r.zoom, generator, r.mirror, top)
+            batch = augment(batch, reach, r.rotate, r.zoom, generator, r.mirror)
             if self.nq is not None:  # its noise is drawn from torch's own generator
                 torch.manual_seed(_mix(self.seed, number, epoch, k + 1, self.group.rank))
             losses.append(self._step(stage, *self.group.share(batch, labels[chosen])))

@@ -207,13 +207,13 @@ def test_counts_move_as_pixels_do(top: int) -> None:
     rng = torch.Generator().manual_seed(1)
     images = torch.randint(0, top + 1, (3, 40, 2, 9, 9), generator=rng, dtype=torch.uint8)
     draw = lambda: torch.Generator().manual_seed(0)  # noqa: E731
-    moved = augment(images, 2, 0.0, 0.0, draw(), True, top)
+    moved = augment(images, 2, 0.0, 0.0, draw(), True)
     for t in range(3):  # as each frame by itself
         assert torch.equal(moved[t], augment(images[t], 2, 0.0, 0.0, draw(), True))
     flat = torch.full_like(images, top)
-    turned = augment(flat, 0, 20.0, 0.1, draw(), False, top)
+    turned = augment(flat, 0, 20.0, 0.1, draw())
     assert turned.max() == top and turned[..., 4, 4].min() == top  # the middle stays full
-    assert augment(images, 0, 20.0, 0.1, draw(), False, top).max() <= top
+    assert augment(images, 0, 20.0, 0.1, draw()).max() <= top
 
 
 def test_from_events_to_the_accuracy_of_integers(folder: Path, tmp_path: Path, capsys) -> None:
