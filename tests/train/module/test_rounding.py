@@ -136,7 +136,7 @@ def test_frames_of_counts_are_trained_as_they_are_built(bits: int, scale: float)
         [
             FloatInput("image", (2, 6, 6), "frames", bits, scale=scale),
             FloatConv2d("conv", "image", trits(4, 2, 3, 3)),
-            FloatNeuron("spike", ("conv",), top * scale, leak=0.5),
+            FloatNeuron("spike", ("conv",), 0.9 * top * scale, leak=0.5),
             FloatLinear("full", "spike", trits(3, 64)),
             FloatReadout("readout", ("full",)),
         ],
