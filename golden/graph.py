@@ -38,6 +38,6 @@ def inputs_first(inputs: Mapping[str, Sequence[str]]) -> list[str]:
             elif not done[child]:
                 raise NetworkError(
                     f"node '{child}': is part of a cycle through '{name}'; only feed-forward "
-                    "graphs can be built"
+                    "graphs can be built, no recurrent edges"
                 )
     return order
