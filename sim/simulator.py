@@ -17,7 +17,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -259,7 +259,7 @@ class Simulator:
         if unknown := [name for name in asked if name not in known]:
             raise UsageError(
                 f"no spikes of {show(unknown[0])} can be traced; this build taps: "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(known) or 'none'}{meant(unknown[0], known)}"
             )
         return [name for name in known if name in asked]
 
