@@ -167,7 +167,7 @@ def test_what_was_meant_is_said_where_something_is_like_it() -> None:
     assert meant("WRONG", ["right", "wrong"]) == " (did you mean 'wrong'?)"
     for nothing in ("xyz", "", None, 3, ["wrong"], "wrong"):
         assert meant(nothing, ["wrong", "right"]) == ""
-    assert meant("x" * 10**6, ["x" * 70]) == ""
+    assert meant("x" * 10**6, ["wrong"]) == ""
     words = ("ecp5", "ice40")
     assert not_one_of("ecp6", words) == "'ecp6' is not one of ecp5, ice40 (did you mean 'ecp5'?)"
     assert not_one_of(7, words) == "7 is not one of ecp5, ice40"
