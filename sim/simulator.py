@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
+from sterna.gen.tools.progress import waiting
 from sterna.golden.coding import image_bits
 from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
@@ -18,6 +19,7 @@ from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
 from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -32,7 +34,7 @@ ENGINES = ("batch", "cocotb", "netlist")
 _SLICE = 8  # images a worker gets at least: its first two fill the pipeline
 
 
-class Simulator:
+class Simulator(Shown):
     """The simulated design of a build.
 
     Engines: ``batch``, Verilator and a loop in C++, one model on each processor core; ``cocotb``,
@@ -102,16 +104,21 @@ class Simulator:
             self.load(self.build.folder / "weights.sterna")
         if engine == "cocotb":
             return
-        text, models = self._sources(target)
         # A netlist compiles long and is run on few images.
         optimize = "none" if engine == "netlist" else "run"
-        library = batch_library(
-            text, self.build.name, self.taps, models=models, optimize=optimize, store=store
-        )
+        what = f"{self.build.name}: its {'netlist' if engine == 'netlist' else 'Verilog'} is"
+        with waiting(f"{what} compiled by Verilator, once; on a busy machine minutes"):
+            text, models = self._sources(target)
+            library = batch_library(
+                text, self.build.name, self.taps, models=models, optimize=optimize, store=store
+            )
         for _ in range(workers):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
             self._models.append(model)
         self._write_all()
+
+    def __str__(self) -> str:
+        return f"{self.build}, engine {self.engine}"
 
     def _sources(self, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         build = self.build

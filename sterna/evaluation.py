@@ -14,14 +14,15 @@ from sterna.golden.network import Network
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import packages
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Evaluation", "evaluate"]
 
 NETWORKS = Network | FloatNetwork
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown):
     """What ``evaluate`` found.
 
     Parameters

@@ -65,7 +65,7 @@ def _outputs(
     return high, wide
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatInput(StreamMaker):
     """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
 
@@ -112,7 +112,7 @@ class FloatInput(StreamMaker):
         return self.scale if self.coding == "direct" else 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatConv2d(Weighted):
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
@@ -172,7 +172,7 @@ class FloatConv2d(Weighted):
         return o, *_outputs(self.name, shapes[0], size, self.extent, self.stride)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatLinear(Weighted):
     """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
 
@@ -198,7 +198,7 @@ class FloatLinear(Weighted):
         return self.weight.shape[0], 1, 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
@@ -275,7 +275,7 @@ class FloatPool(StreamMaker):
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatMerge(StreamMaker):
     """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
 

@@ -20,7 +20,7 @@ POOL_OPS = ("sum", "max", "or", "first")
 MERGE_OPS = ("add", "or", "and", "andnot", "concat")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Input(Node):
     """Where images enter.
 
@@ -74,7 +74,7 @@ class Input(Node):
         return Made(self.shape, (1 << self.bits) - 1 if self.coding == "direct" else 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool(StreamNode):
     """Pooling of spikes, or of the weighted sums of a Conv2d or Linear, whose sum or maximum over
     the window enters the neurons behind.
@@ -193,7 +193,7 @@ class Pool(StreamNode):
         return out * (out.cumsum(0) == 1) if self.mode == "first" else out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Merge(StreamNode):
     """Streams that meet.
 

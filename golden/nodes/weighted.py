@@ -63,7 +63,7 @@ class WeightedNode(Node):
         return w
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(WeightedNode):
     """Weighted sum over a window, with zero padding.
 
@@ -153,7 +153,7 @@ class Conv2d(WeightedNode):
         return Made((self.out_channels, height, width), sums=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(WeightedNode):
     """Weighted sum over a whole (C, H, W) map.
 
