@@ -121,7 +121,8 @@ def _model(options: argparse.Namespace) -> Answer:
     mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
     model = make_model(options.source)
     if options.state:
-        load_state(model, options.state)
+        for other in load_state(model, options.state):
+            _say(f"{options.state}: {other} is not of the model, left out")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
     if coding == "direct":
         example = _normalised(example / 255, mean, std)
