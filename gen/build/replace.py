@@ -16,8 +16,9 @@ def check_replaced(
     """Tell, or refuse, that ``network`` replaces another one in a build ``folder``.
 
     Folders are made by a network's name, which several have. Where the user ``named`` the folder,
-    or where both have the same layers, as after more training, it is told; else UsageError.
-    ``whence``: where the network is from. One that cannot be read is replaced.
+    or where both have the same layers, as after more training, it is told, where both is so it is
+    what was asked; else UsageError. ``whence``: where the network is from. One that cannot be read
+    is replaced.
     """
     try:
         there = files.load(folder)
@@ -31,7 +32,7 @@ def check_replaced(
             f"{folder}: holds the build of another network called '{there.name}' ({there.line()}); "
             f"say with -o (out in Python) where the one of {whence} goes, or remove that folder"
         )
-    if progress is not None:
+    if progress is not None and not (same and named):
         other = "other weights" if same else "another network"
         progress.note(f"{folder}: held {other}, replaced by what {whence} holds")
 
