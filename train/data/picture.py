@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files.disk import read_bytes
+from sterna.golden.files.disk import hash_file, read_bytes, sha256
 from sterna.golden.words.packages import packages
+from sterna.train.data.decoded import kept_or_decoded
 from sterna.train.data.sets import Wanted
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "read_picture", "read_pictures"]
@@ -114,10 +115,30 @@ def read_pictures(
             f"{where}: pictures have 1 or 3 channels, the network's input has {channels}; give "
             "arrays in a .npz"
         )
+    with packages():
+        import PIL.features
+    hashes = [hash_file(path) for _, path in files]
+    decoders = (PIL.__version__, PIL.features.version("jpg"))
+    return kept_or_decoded(
+        hashes,
+        (channels, size, *decoders),
+        lambda read: _decoded(files, where, channels, size, read),
+    )
+
+
+def _decoded(
+    files: Sequence[tuple[str, Path]],
+    where: str,
+    channels: int | None,
+    size: tuple[int, int] | None,
+    read: list[str],
+) -> tuple[np.ndarray, list[str]]:
+    """As `read_pictures`; the hashes of the files' bytes go into ``read``."""
     found: list[np.ndarray] = []
     total = grey = opaque = 0
     for name, path in files:
         data = read_bytes(path, _FILE, "copy it again, or take it out")
+        read.append(sha256(data))
         picture, was_grey, had_alpha = read_picture(data, f"{where}: {name}", channels, size)
         grey += was_grey
         opaque += had_alpha
