@@ -16,7 +16,7 @@ from sterna.train.recipe.recipe_check import check_images
 __all__ = ["BATCH", "tuning_recipe", "write_tuning"]
 
 EPOCHS, BATCH = 3, 128
-FEW = 16  # batches an epoch, of sets that fill no two of BATCH
+FEWEST_BATCHES = 16  # batches an epoch, of sets that fill no two of BATCH
 WAY = "give other data with --data"
 TEXT = """\
 # Tunes the weights of {source} as {kind} ones.
@@ -67,7 +67,7 @@ def tuning_recipe(
     parts = datasets.load(data, place, Wanted.by(network))
     check_images(str(source), network, parts, WAY)  # a run that is refused leaves nothing behind
     count = len(parts.train[1])
-    batch = BATCH if count >= 2 * BATCH else max(1, count // FEW)
+    batch = BATCH if count >= 2 * BATCH else max(1, count // FEWEST_BATCHES)
     name, whence = record["name"], Path(source).name
     return write_tuning(network, place, name, data, epochs, whence, batch)
 
