@@ -21,14 +21,13 @@ from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
 from sterna.gen.quantize.float_network import (
     BatchNorm,
-    FloatConv2d,
-    FloatLinear,
     FloatNetwork,
     FloatNeuron,
     FloatNeurons,
     FloatNode,
     FloatPool,
     FloatReadout,
+    Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import real_drive, reference, walk
@@ -39,7 +38,6 @@ __all__ = ["Calibrated", "calibrate", "discrete"]
 DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 EPS = 1e-5  # of the norms, as torch's
 LATENT = 0.1  # mean size of latents: what training moves best
-Weighted = FloatConv2d | FloatLinear
 AXES = (0, 1, 3, 4)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatNetwork,
     FloatNeuron,
@@ -79,7 +78,7 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
         w = w / size
     most = np.abs(w).sum(1).max() * float(stream.max(initial=0))
     w = w.astype(np.float32 if whole and most < 1 << 24 else np.float64)
-    if not isinstance(node, FloatConv2d):
+    if node.flattens:
         out = (stream.reshape(t * b, -1).astype(w.dtype) @ w.T)[:, :, None, None]
     else:
         flat = stream.reshape(t * b, *stream.shape[2:])
@@ -91,9 +90,9 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
     return out.reshape(t, b, *out.shape[1:])
 
 
-def _conv(node: FloatConv2d, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _conv(node: Weighted, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     top, bottom, left, right = node.padding
-    kh, kw = node.weight.shape[2:]
+    kh, kw = node.kernels(node.weight).shape[2:]
     (sh, sw), g = node.stride, node.groups
     x = np.pad(x.astype(w.dtype), ((0, 0), (0, 0), (top, bottom), (left, right)))
     win = sliding_window_view(x, node.extent, axis=(2, 3))[:, :, ::sh, ::sw]

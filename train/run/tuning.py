@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
-from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNetwork
+from sterna.gen.quantize.float_network import FloatNetwork, Weighted
 from sterna.golden.errors import UsageError
 from sterna.golden.files.disk import read_bytes, write_atomic
 from sterna.golden.files.locks import held
@@ -85,7 +85,7 @@ def write_tuning(
 
     ``data`` is the data set's name as from there. UsageError where there is another recipe already.
     """
-    kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
+    kinds = {n.kind for n in network.nodes if isinstance(n, Weighted)}
     text = TEXT.format(
         source=source,
         name=name,
