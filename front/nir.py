@@ -31,10 +31,10 @@ def from_nir(
     steps: int,
     reset: str | None = None,
     input: str = "frames",
-    scale: float = 1 / 255,
+    scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
 ) -> Imported:
     """The network of a NIR graph, its equations by forward Euler.
 
@@ -51,12 +51,13 @@ def from_nir(
         defines, to v_reset, and the report says so.
     input : str
         'frames' (whole numbers, a frame a step) or 'direct' (the same image at each step).
-    scale : float
-        Of 'direct': the graph sees ``(p*scale - mean)/std`` of a pixel p.
+    scale : float, optional
+        The graph sees ``(p*scale - mean)/std`` of a value p in 'frames', or a pixel; by default 1
+        in 'frames', 1/255 of pixels.
     mean, std : float or (C,), optional
         As ``torchvision.transforms.Normalize`` has them.
-    bits : int
-        Of a pixel, for 'direct'.
+    bits : int, optional
+        Of p, 1 .. 8; by default 1 in 'frames' (spikes, no counts), 8 of pixels.
 
     Returns
     -------
@@ -92,7 +93,8 @@ def from_nir(
     while out.kind == "flatten":
         out = out.args[0]
     mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
-    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
+    given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    source = FloatInput("input", shape, input, **given)
     found = assemble(steps, source, cells, Output(out, mode))
     return Imported(found.network, found.report, found.cells)
 

@@ -30,6 +30,7 @@ from sterna.golden.nodes import (
     Pool,
 )
 from sterna.golden.nodes.node import Shape
+from sterna.golden.nodes.streams import default_bits, default_scale
 from sterna.golden.rule import MAX_SHIFT
 from sterna.golden.words import values
 from sterna.golden.words.names import show
@@ -55,10 +56,12 @@ SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 
 @dataclass(frozen=True, eq=False)
 class FloatInput(StreamMaker):
-    """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
+    """Where images enter. Real value of a direct pixel, or of a value in 'frames', p:
+    (p * scale - mean) / std.
 
-    ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
-    them; ``quantize`` says which of them can be built.
+    ``bits``: of it, 1 .. 8; default 8, in frames 1. ``scale``: default 1/255, of frames 1 (a
+    count is itself). ``mean`` and ``std`` (a number or one for each channel) are recorded as a
+    front end found them; ``quantize`` says which of them can be built.
     """
 
     becomes: ClassVar[type[Any]] = Input
@@ -66,11 +69,17 @@ class FloatInput(StreamMaker):
     name: str
     shape: tuple[int, int, int]
     coding: str = "direct"
-    bits: int = 8
+    bits: int = cast("int", None)
     seed: int = 0
-    scale: float = 1 / 255
+    scale: float = cast("float", None)
     mean: Any = None
     std: Any = None
+
+    def __post_init__(self) -> None:
+        given = {"bits": default_bits(self.coding), "scale": default_scale(self.coding)}
+        for key, value in given.items():
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, value)
 
     @property
     def makes(self) -> str:
@@ -97,7 +106,7 @@ class FloatInput(StreamMaker):
         return self.shape
 
     def amplitude_of(self, amplitudes: Sequence[float]) -> float:
-        return self.scale if self.coding == "direct" else 1.0
+        return self.scale if self.coding in ("direct", "frames") else 1.0
 
 
 @dataclass(frozen=True, eq=False)
