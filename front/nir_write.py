@@ -16,7 +16,6 @@ import numpy as np
 
 from sterna.front.arguments import word_of
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatMerge,
     FloatNetwork,
@@ -141,7 +140,9 @@ class _Writer:
         if node.coding not in ("direct", "frames"):
             raise self.refuse(node.name, f"{node.coding} coding")
         readers = [n for n in self.network.nodes if node.name in n.inputs]
-        flat = node.shape[1:] == (1, 1) and not any(isinstance(n, FloatConv2d) for n in readers)
+        flat = node.shape[1:] == (1, 1) and not any(
+            isinstance(n, Weighted) and not n.flattens for n in readers
+        )
         axes = node.shape[:1] if flat else node.shape
         name = self.put(node.name, self.nir.Input({"input": np.array(axes)}), axes)
         self.streams[node.name] = ((name, 1.0),)
@@ -273,8 +274,8 @@ class _Writer:
         weight = weight * np.reshape(scale, (-1, *[1] * (weight.ndim - 1)))
         bias = gain * own_offset + offset
         sources = [source for source, _ in parts]
-        if isinstance(node, FloatConv2d):
-            return self._conv(node, weight, bias, sources)
+        if not node.flattens:
+            return self._conv(node, node.kernels(weight), bias, sources)
         axes = self.axes[sources[0]]
         if len(axes) > 1:
             flat = self.nir.Flatten({"input": np.array(axes)}, 0, -1)
@@ -288,7 +289,7 @@ class _Writer:
             raise self.refuse(name, f"padding {padding}, not alike on both sides")
         return top, left
 
-    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
+    def _conv(self, node: Weighted, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
         padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups

@@ -34,7 +34,8 @@ def headline(steps: int, nodes: Any, shape: dict[str, tuple[int, int, int]]) -> 
 def _what(node: Any) -> str:
     op = node.becomes.op if hasattr(node, "becomes") else node.op
     word = getattr(node, "mode", None) or getattr(node, "coding", None)
-    return f"{op} {word}" if word else op
+    bits = f", {node.bits} bits" if word == "frames" and node.bits > 1 else ""
+    return f"{op} {word}{bits}" if word else op
 
 
 def _held(node: Any) -> str:

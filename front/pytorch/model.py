@@ -11,6 +11,7 @@ from sterna.front.expression import one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
+from sterna.front.pytorch.record import Recorder
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
@@ -29,10 +30,10 @@ def from_torch(
     *,
     steps: int | None = None,
     input: str = "direct",
-    scale: float = 1 / 255,
+    scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
     readout: str | None = None,
     approximate: bool = False,
 ) -> Imported:
@@ -51,12 +52,13 @@ def from_torch(
         T; needed where forward() computes one step.
     input : str
         'direct' (the same image at each step) or 'frames' (whole numbers, a frame a step).
-    scale : float
-        The model sees ``(p*scale - mean)/std`` of a pixel p, 0 .. 255.
+    scale : float, optional
+        The model sees ``(p*scale - mean)/std`` of a pixel, or a value in 'frames', p; by default
+        1/255, in 'frames' 1: a count is itself.
     mean, std : float or (C,), optional
         As ``torchvision.transforms.Normalize`` has them.
-    bits : int
-        Of a pixel.
+    bits : int, optional
+        Of p, 1 .. 8; by default 8, in 'frames' 1: spikes, no counts.
     readout : str, optional
         'count', 'membrane' or 'first_spike'; by default what forward() returns says.
     approximate : bool
@@ -81,8 +83,28 @@ def from_torch(
     batch = torch.as_tensor(values.array(f"example {show(example)}", example))
     shape = runner.shape(batch)
     batch = _two(batch, 1 if input == "frames" else 0)
-    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
+    given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    source = FloatInput("input", shape, input, **given).meant()
     cells, refused = runner.cells()
+    recorder, outputs, whole = _recorded(runner, batch, refused)
+    read = output_of(outputs, recorder.cells, whole)
+    one_step(recorder.cells, read.rows)
+    known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
+    if steps is not None and read.steps != runner.steps:
+        raise UsageError(
+            f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
+            "the model run so many"
+        )
+    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
+    found.report.check("module", approximate)
+    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
+    return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _recorded(
+    runner: Runner, batch: torch.Tensor, refused: dict[str, NetworkError]
+) -> tuple[Recorder, list[Any], bool]:
+    """What `Runner.record` saw. NetworkError: also a neuron of it that is ``refused``."""
     try:
         recorder, outputs, whole = runner.record(batch.to(runner.dtype))
     except NetworkError:
@@ -93,22 +115,7 @@ def from_torch(
         if path in refused:
             raise refused[path]
     runner.check_uses(recorder.cells)
-    read = output_of(outputs, recorder.cells, whole)
-    one_step(recorder.cells, read.rows)
-    known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
-    if steps is not None and read.steps != runner.steps:
-        raise UsageError(
-            f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
-            "the model run so many"
-        )
-    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
-    if found.report.approximated and not approximate:
-        v = found.report.approximated[0]
-        raise NetworkError(
-            f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
-        )
-    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
-    return Imported(found.network, found.report, found.cells, replay=replay)
+    return recorder, outputs, whole
 
 
 def _two(batch: torch.Tensor, axis: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from sterna.gen.tools.progress import Progress
 from sterna.gen.tools.yosys import synth
 from sterna.golden.errors import UsageError
 from sterna.golden.files.disk import write_atomic
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["COUNTS", "synthesise"]
 
@@ -34,7 +34,7 @@ def synthesise(
     `gen.tools.yosys.synth` tells. UsageError, ToolMissing, ToolFailed.
     """
     if target is not None and (not isinstance(target, str) or target not in TARGETS):
-        raise UsageError(f"no synthesis for target {show(target)}; use one of {', '.join(TARGETS)}")
+        raise UsageError(f"synth: target {not_one_of(target, TARGETS)}")
     find("yosys")
     progress = progress or Progress(quiet=True)
     built = ensure(build, "verilog", options, progress=progress)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sterna.golden.errors import DesignError
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["FABRICS", "Fabric", "LutRam", "TreeShape", "fabric_of"]
 
@@ -17,7 +17,7 @@ __all__ = ["FABRICS", "Fabric", "LutRam", "TreeShape", "fabric_of"]
 class TreeShape:
     """How compressor trees are cut. It alters cost and latency, never the sum.
 
-    counters: LUTs of a counter by its number of inputs; tried: the sets of counters that plans may
+    counters: LUTs of a counter by its number of inputs; tried: the sets of counters that trees may
     use, widest first; leaf_levels: LUT levels of a masked leaf; budget: LUT levels between
     registers; grain: LUTs of a carry chain come in multiples of it; carry_out: LUTs that bring the
     last carry out of the chain.
@@ -88,5 +88,5 @@ FABRICS = {
 def fabric_of(family: Any) -> Fabric:
     """DesignError for what is no family."""
     if not isinstance(family, str) or family not in FABRICS:
-        raise DesignError(f"family {show(family)} is not one of {', '.join(FABRICS)}")
+        raise DesignError(f"family {not_one_of(family, FABRICS)}")
     return FABRICS[family]

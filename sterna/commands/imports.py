@@ -51,6 +51,18 @@ def add_parsers(
     )
     images.add_size(sub)
     sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
+    sub.add_argument(
+        "--bits",
+        type=whole("bits", 1, 8),
+        metavar="B",
+        help="of a value of the input (default: of frames as the data needs, of pixels 8); events "
+        "are counted up to 2**B - 1",
+    )
+    sub.add_argument(
+        "--scale",
+        metavar="S",
+        help="a value p of the input is p*S to the model (default: of frames 1, of pixels 1/255)",
+    )
     sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
     sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
     sub.add_argument(
@@ -72,10 +84,6 @@ def add_parsers(
         action="store_true",
         help="take neurons and quantizers that are only nearly those of the hardware",
     )
-    group = sub.add_argument_group("a QONNX graph (FILE.onnx)")
-    group.add_argument(
-        "--scale", metavar="S", help="a pixel p, 0 .. 255, is p*S to it (default 1/255)"
-    )
     group = sub.add_argument_group("a NIR graph (FILE.nir)")
     group.add_argument(
         "--dt", type=time_step, help="length of a step, in the unit of its time constants"
@@ -90,8 +98,6 @@ def add_parsers(
 def import_network(options: argparse.Namespace) -> Answer:
     """A network of somebody's own to a run folder, with a verdict for each of its parts."""
     suffix = Path(options.source).suffix
-    if suffix != QONNX:
-        _refuse_options(options, ("scale",), f"goes with a {QONNX} file")
     if suffix == NIR:
         _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")
         return _graph(options)
@@ -117,22 +123,18 @@ def _model(options: argparse.Namespace) -> Answer:
     parts = _data(options)
     assert parts is not None
     first = parts.train[0]
-    coding = options.input or ("frames" if first.ndim == 5 else "direct")
-    mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
+    entry = _entry(options, parts)
     model = make_model(options.source)
     if options.state:
         for other in load_state(model, options.state):
             _say(f"{options.state}: {other} is not of the model, left out")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
-    if coding == "direct":
-        example = _normalised(example / 255, mean, std)
+    example = _normalised(example * entry["scale"], entry["mean"], entry["std"])
     found = from_torch(
         model,
         example,
         steps=options.steps,
-        input=coding,
-        mean=mean,
-        std=std,
+        **entry,
         readout=options.readout,
         approximate=options.approximate,
     )
@@ -150,7 +152,7 @@ def _data(options: argparse.Namespace) -> "DataSet | None":
     if not options.data:
         return None
     data = images.data_name(options, None)
-    parts = datasets.load(data, None, Wanted(steps=options.steps))
+    parts = datasets.load(data, None, Wanted(steps=options.steps, bits=options.bits))
     for note in parts.notes:
         _say(f"{data}: {note}")
     return parts
@@ -169,15 +171,13 @@ def _graph(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    recorded = parts is None or parts.train[0].ndim == 5
+    entry = _entry(options, parts, "frames")
     found = from_nir(
         options.source,
         dt=options.dt,
         steps=options.steps,
         reset=options.reset,
-        input=options.input or ("frames" if recorded else "direct"),
-        mean=_numbers("mean", options.mean),
-        std=_numbers("std", options.std),
+        **entry,
     )
     _say(found.report.table())
     if parts is not None:
@@ -196,15 +196,8 @@ def _qonnx(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    recorded = parts is not None and parts.train[0].ndim == 5
-    found = from_qonnx(
-        options.source,
-        input=options.input or ("frames" if recorded else "direct"),
-        scale=_ratio(options.scale),
-        mean=_numbers("mean", options.mean),
-        std=_numbers("std", options.std),
-        approximate=options.approximate,
-    )
+    entry = _entry(options, parts)
+    found = from_qonnx(options.source, **entry, approximate=options.approximate)
     _say(found.report.table())
     check = None
     if parts is not None:
@@ -215,10 +208,32 @@ def _qonnx(options: argparse.Namespace) -> Answer:
     return _kept(options, found, parts, check)
 
 
-def _ratio(text: str | None) -> float:
+def _entry(
+    options: argparse.Namespace, parts: "DataSet | None", coding: str = "direct"
+) -> dict[str, Any]:
+    """How images enter, as the front ends ask it; ``coding`` where there are none."""
+    from sterna.golden.nodes.streams import default_bits, default_scale
+
+    if parts is not None:
+        coding = "frames" if parts.train[0].ndim == 5 else "direct"
+    coding = options.input or coding
+    bits = options.bits or default_bits(coding)
+    if options.bits is None and coding == "frames" and parts is not None:
+        largest = max(int(parts.part(p)[0].max(initial=0)) for p in images.PARTS)
+        bits = max(1, largest.bit_length())
+    return {
+        "input": coding,
+        "bits": bits,
+        "scale": default_scale(coding) if options.scale is None else _ratio(options.scale),
+        "mean": _numbers("mean", options.mean),
+        "std": _numbers("std", options.std),
+    }
+
+
+def _ratio(text: str) -> float:
     """A number, or two as 1/256."""
     try:
-        first, _, second = (text or "1/255").partition("/")
+        first, _, second = text.partition("/")
         value = float(first) / float(second or 1)
         if not 0 < value < float("inf"):
             raise ValueError
@@ -258,19 +273,20 @@ def _kept(
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()
     out = save_import(options.output, found, name, kept, check, classes)
     answer: dict[str, Any] = {"run": str(out), "name": name}
-    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
-    text = [f"{out}: {state}"]
+    accuracy = ""
     if parts is not None:
         tested = pick(parts.test[0], slice(ACCURACY))
         right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
         number = tested.shape[1 if tested.ndim == 5 else 0]
         answer |= {"accuracy": right, "images": number}
-        text[0] += f", accuracy {right:.2%} on {number} test images"
+        accuracy = f", accuracy {right:.2%} on {number} test images"
     answer |= {
         "calibrated": real,
         **found.report.as_dict(),
         "check": None if check is None else check.as_dict(),
     }
+    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
+    text = [f"{out}: {state}{accuracy}"]
     if check is not None and check.failed:
         names = ", ".join(s.name for s in check.failed)
         text.append(
@@ -282,14 +298,18 @@ def _kept(
         why = "a graph has no forward pass of its own to compare with"
         why = "no --data to compare on" if options.source.endswith(QONNX) else why
         text.append(f"{why}: nothing was checked")
+    text.append(_next(out, name, real, parts is not None))
+    return answer, "\n".join(text), 0
+
+
+def _next(out: Path, name: str, real: bool, with_data: bool) -> str:
+    """What to do with an imported network next."""
     where = shlex.quote(str(out))
     if real:
         tuned = shlex.quote(f"{out}_tuned")
-        text.append(f"next: sterna train --from {where} -o {tuned}, then sterna quantize")
-    else:
-        data = "" if parts is not None else " --data DATA"
-        text.append(f"next: sterna quantize {where} -o build/{name}{data}")
-    return answer, "\n".join(text), 0
+        return f"next: sterna train --from {where} -o {tuned}, then sterna quantize"
+    data = "" if with_data else " --data DATA"
+    return f"next: sterna quantize {where} -o build/{name}{data}"
 
 
 def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:

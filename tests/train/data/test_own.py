@@ -156,7 +156,9 @@ def test_pixels_of_0_and_1_are_told(kind: type, tmp_path: Path) -> None:
 
 def test_options_that_there_are_not_are_refused(root: Path) -> None:
     for text in ("?sise=3x3", "?size=3x3&x=1", "?größe=3x3", "?=3"):
-        with pytest.raises(UsageError, match="none of size=HxW|no folder .*or the options behind"):
+        with pytest.raises(
+            UsageError, match="is not one of size, scale|no folder .*or the options behind"
+        ):
             load(root, text)
     with pytest.raises(UsageError, match="or the options behind"):
         load(root, "?28x28")
