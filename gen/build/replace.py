@@ -37,8 +37,6 @@ def check_replaced(
         progress.note(f"{folder}: held {other}, replaced by what {whence} holds")
 
 
-def _layers(network: Network) -> list[tuple[object, ...]]:
-    return [
-        (name, network[name].op, network.shape[name], network[name].inputs)
-        for name in network.order
-    ] + [(network.steps,)]
+def _layers(network: Network) -> tuple[object, ...]:
+    nodes = [network[name] for name in network.order]
+    return network.steps, [(n.name, n.op, network.shape[n.name], n.inputs) for n in nodes]
