@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from sterna.gen.build.stages import Build, ensure
+from sterna.gen.model.counted import SPIKES_AT_ONCE, sites
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
-from sterna.golden.network import Network
 from sterna.golden.result import Result, compare
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
@@ -18,8 +18,6 @@ from sterna.golden.words.names import show
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
-
-_SPIKES_AT_ONCE = 1 << 28  # spikes of both models held in memory
 
 
 def simulate(
@@ -90,7 +88,7 @@ def verify(
     count = np.shape(images)[axis]
     with progress.step(f"{engine} model of the Verilog"):
         simulator = Simulator(build, engine)
-    chunk = max(4, _SPIKES_AT_ONCE // max(1, sites(network)))
+    chunk = max(4, SPIKES_AT_ONCE // max(1, sites(network)))
     total, logits, mismatches, right, first = 0, 0, 0, 0, None
     intervals: list[np.ndarray] = []
     clocks, seconds, latency = 0, 0.0, None
@@ -132,14 +130,6 @@ def verify(
         "sim_clocks_per_second": clocks / seconds if seconds else None,
         "engine": engine,
     }
-
-
-def sites(network: Network) -> int:
-    """Spikes of one image over all layers that spike."""
-    weighted = [n for n in network.order if network.is_weighted(n)]
-    silent = {network.input.name, network.readout.name, *weighted}
-    shapes = [network.shape[n] for n in network.order if n not in silent]
-    return network.steps * sum(int(np.prod(shape)) for shape in shapes)
 
 
 def verify_text(answer: Mapping[str, Any]) -> str:

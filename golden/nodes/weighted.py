@@ -39,6 +39,11 @@ class WeightedNode(Node):
     def out_channels(self) -> int:
         return self.weight.shape[0]
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits that all weights take in memories: 2 a ternary one, 1 a binary one."""
+        return self.weight.size * (2 if self.kind == "ternary" else 1)
+
     @abstractmethod
     def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
         """(channels of a group, kernel) of the window that each output is a sum over."""

@@ -303,13 +303,12 @@ def _with_images(
 
 
 def eval(options: argparse.Namespace) -> Answer:
-    """Accuracy of the golden model."""
-    from sterna.golden.exact import run
+    """Accuracy of the golden model, and what it does, counted."""
+    from sterna.commands.evaluated import evaluated
 
     built, found = _with_images(options, "fold", None)
     with options.progress.step(f"golden model, {len(found)} images"):
-        result = run(built.network, found.images)
-    answer, text = images.outcome(options, found, result)
+        answer, text = evaluated(options, built, found)
     return answer, text, 0
 
 
