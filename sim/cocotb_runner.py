@@ -170,9 +170,7 @@ def run_network(
             )
 
 
-def build_bench(
-    verilog: str, top: str, *, wave: str = "", store: Cache | None = None
-) -> Path:
+def build_bench(verilog: str, top: str, *, wave: str = "", store: Cache | None = None) -> Path:
     """Build, or find, the program a bench of module ``top`` runs in: a folder for cocotb.
     ``wave``: as ``trace`` of `sim.verilate.build_library`."""
     store = store or Cache()

@@ -225,6 +225,8 @@ class Simulator:
         names, seed = self._traced(trace), _count("seed", seed, 0)
         in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
+            if self.wave is not None:
+                self.wave.describe(WAVES)
             parts = [
                 run_network(
                     self._tapped(),
@@ -243,13 +245,14 @@ class Simulator:
                 )
             ]
             seconds = parts[0].seconds
-            if self.wave is not None:
-                self.wave.describe(f"TOP.{WAVES}")
         else:
             start = time.perf_counter()
-            parts = self._batch(rows, names, seed, in_stall, out_stall)
+            try:
+                parts = self._batch(rows, names, seed, in_stall, out_stall)
+            finally:  # of a design that stops, the waves say why
+                whole = self.wave is None or self._models[0].flush_wave()
             seconds = time.perf_counter() - start
-            if self.wave is not None and not self._models[0].flush_wave():
+            if self.wave is not None and not whole:
                 raise SimulationError(
                     f"{self.wave.path}: reached {LIMIT >> 30} GiB, the rest of the run is not in "
                     "it; run fewer images"

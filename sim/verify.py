@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.build.stages import Build, ensure
+from sterna.gen.build.stages import Build
 from sterna.gen.model.counted import SPIKES_AT_ONCE, sites
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import UsageError
@@ -26,6 +26,7 @@ def simulate(
     *,
     engine: str = "batch",
     trace: str | Iterable[str] = (),
+    wave: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run the Verilog of a build on images; ``compare`` it with what ``run`` gives.
 
@@ -39,6 +40,8 @@ def simulate(
         As `Simulator` takes it.
     trace : 'all' or names
         Nodes whose spikes are kept.
+    wave : str or path, optional
+        As `Simulator` takes it.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def simulate(
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
     source = build if isinstance(build, Build) else values.path("build", build)
-    return Simulator(ensure(source, "verilog"), engine).run(images_of(images)[0], trace=trace)
+    return Simulator(source, engine, wave=wave).run(images_of(images)[0], trace=trace)
 
 
 def verify(
@@ -64,6 +67,7 @@ def verify(
     engine: str = "batch",
     progress: Progress | None = None,
     results: Callable[[Result], object] | None = None,
+    wave: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Run both models on the images and count what differs.
 
@@ -73,6 +77,8 @@ def verify(
         labels: int64 [B]; without them there is no accuracy.
         engine: of :class:`sterna.sim.simulator.Simulator`.
         results: gets what the Verilog computed, without spikes, batch by batch.
+        wave: of :class:`sterna.sim.simulator.Simulator`; then there are ``wave``, the file, and
+            ``save_file``, GTKWave's.
 
     Returns:
         ``images``, ``spikes_compared`` (sites of all layers and steps; 0 for the netlist, which has
@@ -87,7 +93,7 @@ def verify(
     axis = 1 if network.input.coding == "frames" else 0
     count = np.shape(images)[axis]
     with progress.step(f"{engine} model of the Verilog"):
-        simulator = Simulator(build, engine)
+        simulator = Simulator(build, engine, wave=wave)
     chunk = max(4, SPIKES_AT_ONCE // max(1, sites(network)))
     total, logits, mismatches, right, first = 0, 0, 0, 0, None
     intervals: list[np.ndarray] = []
@@ -95,7 +101,11 @@ def verify(
     progress.total += -(-count // chunk) - 1
     for start in range(0, count, chunk):
         part = np.take(images, range(start, min(start + chunk, count)), axis)
-        with progress.step(f"images {start} to {start + part.shape[axis] - 1}"):
+        told = f"images {start} to {start + part.shape[axis] - 1}"
+        if simulator.wave is not None:
+            run_clocks = build.design.interval * part.shape[axis] + (build.design.latency or 0)
+            told += f", about {run_clocks:,} clocks into {simulator.wave.path}"
+        with progress.step(told):
             # A netlist has no taps: its logits and classes are compared.
             golden = run(network, part, trace=() if engine == "netlist" else "all")
             rtl = simulator.run(part, trace=tuple(golden.spikes))
@@ -129,6 +139,7 @@ def verify(
         "latency_clocks": latency,
         "sim_clocks_per_second": clocks / seconds if seconds else None,
         "engine": engine,
+        **(simulator.wave.files if simulator.wave is not None else {}),
     }
 
 
@@ -152,4 +163,6 @@ def verify_text(answer: Mapping[str, Any]) -> str:
         lines.append(f"DIFFERENT: {answer['first_difference']}")
     else:
         lines.append("bit-exact: 0 mismatches")
+    if "wave" in answer:
+        lines.append(f"waves: {answer['wave']}, to look at with: gtkwave {answer['save_file']}")
     return "\n".join(lines)

@@ -1,7 +1,6 @@
-"""A file of waves that somebody asked for: checked first, made ready, and described by a save file."""
+"""A file of waves that somebody asked for: checked first, made ready, with a save file."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sterna.gen.build.folder import Build
@@ -53,8 +52,8 @@ class Wave:
         if self.path.is_dir():
             raise UsageError(f"wave {self.path}: is a folder; give the name of a file")
         check_trace(self.kind)
+        self.few = 2  # images, unless somebody says: what they do fills megabytes
         self.save = self.path.with_suffix(".gtkw")
-        self.kept = False
         self._shown: Mapping[str, Sequence[Signal]] = {}
 
     def around(self, verilog: str, build: Build, taps: Sequence[Tap]) -> str:
@@ -65,9 +64,9 @@ class Wave:
 
     def describe(self, scope: str) -> None:
         """Write the save file; ``scope``: path in the wave of the module with the layers."""
-        self.kept = not write_save(self.save, save_text(self.path, scope, self._shown))
+        write_save(self.save, save_text(self.path, scope, self._shown))
 
-    def told(self) -> str:
-        """The files, for people."""
-        kept = " (left as somebody arranged it)" if self.kept else ""
-        return f"waves: {self.path}; gtkwave {self.save}{kept}"
+    @property
+    def files(self) -> dict[str, str]:
+        """The wave and its save file; of one that was there, which is left alone, too."""
+        return {"wave": str(self.path), "save_file": str(self.save)}

@@ -22,13 +22,13 @@ from sterna.golden.nodes import Linear, NeuronNode, WeightedNode
 if importlib.util.find_spec("neurobench") is None:
     pytest.skip("neurobench is not installed", allow_module_level=True)
 
-from neurobench.metrics.static import ConnectionSparsity, Footprint  # noqa: E402
-from neurobench.metrics.workload import (  # noqa: E402
+from neurobench.metrics.static import ConnectionSparsity, Footprint
+from neurobench.metrics.workload import (
     ActivationSparsity,
     ActivationSparsityByLayer,
     SynapticOperations,
 )
-from neurobench.models import SNNTorchModel, TorchModel  # noqa: E402
+from neurobench.models import SNNTorchModel, TorchModel
 
 SMALL = Limits(channels=5, side=7, layers=3, steps=5, planes=32, graphs=True, pools=30)
 
@@ -89,7 +89,7 @@ class Twin(nn.Module):
             self.add_module(node.name, module)
 
     def forward(self, b):
-        """Image ``b``: batches of one, since the package calls a batch spiking or not as a whole."""
+        """Image ``b``: batches of one, since the package calls whole batches spiking or not."""
         for node in self.network.nodes:
             if isinstance(node, WeightedNode) or isinstance(self._modules.get(node.name), Spikes):
                 name = node.input if isinstance(node, WeightedNode) else node.name
