@@ -225,11 +225,12 @@ class Simulator:
         names, seed = self._traced(trace), _count("seed", seed, 0)
         in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
+            text = self._tapped()
             if self.wave is not None:
                 self.wave.describe(WAVES)
             parts = [
                 run_network(
-                    self._tapped(),
+                    text,
                     self.top,
                     self.taps,
                     rows,
