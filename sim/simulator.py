@@ -17,7 +17,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -225,46 +225,13 @@ class Simulator:
         names, seed = self._traced(trace), _count("seed", seed, 0)
         in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
-            text = self._tapped()
-            if self.wave is not None:
-                self.wave.describe(WAVES)
-            parts = [
-                run_network(
-                    text,
-                    self.top,
-                    self.taps,
-                    rows,
-                    self.words_out,
-                    writes=self.writes,
-                    random_memory=self.build.design.reloadable,
-                    in_stall=in_stall,
-                    out_stall=out_stall,
-                    seed=seed,
-                    watchdog=self.watchdog,
-                    wave=self.wave,
-                    store=self.store,
-                )
-            ]
+            parts = [self._bench(rows, seed, in_stall, out_stall)]
             seconds = parts[0].seconds
         else:
             start = time.perf_counter()
-            try:
-                parts = self._batch(rows, names, seed, in_stall, out_stall)
-            finally:  # of a design that stops, the waves say why
-                whole = self.wave is None or self._models[0].flush_wave()
+            parts = self._batch(rows, names, seed, in_stall, out_stall)
             seconds = time.perf_counter() - start
-            if self.wave is not None and not whole:
-                raise SimulationError(
-                    f"{self.wave.path}: reached {LIMIT >> 30} GiB, the rest of the run is not in "
-                    "it; run fewer images"
-                )
-        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
-        self.stats = {
-            "intervals": np.concatenate(intervals),
-            "latency": np.concatenate([part.latency for part in parts]),
-            "clocks": sum(part.clocks_run for part in parts),
-            "seconds": seconds,
-        }
+        self.stats = self._measured(parts, seconds)
         words = np.concatenate([part.words for part in parts])
         if (words[:, 0] >> 16).any():
             k = int(np.argmax(words[:, 0] >> 16 != 0))
@@ -273,6 +240,37 @@ class Simulator:
             name: np.concatenate([part.spikes(name) for part in parts], axis=1) for name in names
         }
         return Result(words[:, 1:].view(np.int32), (words[:, 0] & 0xFFFF).astype(np.int64), spikes)
+
+    def _measured(self, parts: list[BatchResult], seconds: float) -> dict[str, Any]:
+        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
+        return {
+            "intervals": np.concatenate(intervals),
+            "latency": np.concatenate([part.latency for part in parts]),
+            "clocks": sum(part.clocks_run for part in parts),
+            "seconds": seconds,
+        }
+
+    def _bench(
+        self, rows: NDArray[np.uint8], seed: int, in_stall: float, out_stall: float
+    ) -> BatchResult:
+        text = self._tapped()
+        if self.wave is not None:
+            self.wave.describe(WAVES)
+        return run_network(
+            text,
+            self.top,
+            self.taps,
+            rows,
+            self.words_out,
+            writes=self.writes,
+            random_memory=self.build.design.reloadable,
+            in_stall=in_stall,
+            out_stall=out_stall,
+            seed=seed,
+            watchdog=self.watchdog,
+            wave=self.wave,
+            store=self.store,
+        )
 
     def _traced(self, trace: Any) -> list[str]:
         """Nodes in network order, each once; UsageError where one has no tap."""
@@ -285,7 +283,7 @@ class Simulator:
         if unknown := [name for name in asked if name not in known]:
             raise UsageError(
                 f"no spikes of {show(unknown[0])} can be traced; this build taps: "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(known) or 'none'}{meant(unknown[0], known)}"
             )
         return [name for name in known if name in asked]
 
@@ -326,8 +324,16 @@ class Simulator:
             )
 
         # The C++ loop runs without Python's lock: threads are enough.
-        with ThreadPoolExecutor(count) as pool:
-            parts = list(pool.map(work, range(count)))
+        try:
+            with ThreadPoolExecutor(count) as pool:
+                parts = list(pool.map(work, range(count)))
+        finally:  # of a design that stops, the waves say why
+            whole = self.wave is None or self._models[0].flush_wave()
+        if self.wave is not None and not whole:
+            raise SimulationError(
+                f"{self.wave.path}: reached {LIMIT >> 30} GiB, the rest of the run is not in it; "
+                "run fewer images"
+            )
         return parts
 
 

@@ -11,6 +11,7 @@ from sterna.front.expression import one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
+from sterna.front.pytorch.record import Recorder
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
@@ -83,6 +84,25 @@ def from_torch(
     batch = _two(batch, 1 if input == "frames" else 0)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
     cells, refused = runner.cells()
+    recorder, outputs, whole = _recorded(runner, batch, refused)
+    read = output_of(outputs, recorder.cells, whole)
+    one_step(recorder.cells, read.rows)
+    known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
+    if steps is not None and read.steps != runner.steps:
+        raise UsageError(
+            f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
+            "the model run so many"
+        )
+    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
+    found.report.check("module", approximate)
+    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
+    return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _recorded(
+    runner: Runner, batch: torch.Tensor, refused: dict[str, NetworkError]
+) -> tuple[Recorder, list[Any], bool]:
+    """What `Runner.record` saw. NetworkError: also a neuron of it that is ``refused``."""
     try:
         recorder, outputs, whole = runner.record(batch.to(runner.dtype))
     except NetworkError:
@@ -93,22 +113,7 @@ def from_torch(
         if path in refused:
             raise refused[path]
     runner.check_uses(recorder.cells)
-    read = output_of(outputs, recorder.cells, whole)
-    one_step(recorder.cells, read.rows)
-    known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
-    if steps is not None and read.steps != runner.steps:
-        raise UsageError(
-            f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
-            "the model run so many"
-        )
-    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
-    if found.report.approximated and not approximate:
-        v = found.report.approximated[0]
-        raise NetworkError(
-            f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
-        )
-    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
-    return Imported(found.network, found.report, found.cells, replay=replay)
+    return recorder, outputs, whole
 
 
 def _two(batch: torch.Tensor, axis: int) -> torch.Tensor:
