@@ -9,7 +9,9 @@ from plain import plain_run
 from vcdfile import names, samples
 
 import sterna
+import sterna.sim.verilate as verilate
 from sterna.gen.build.stages import ensure
+from sterna.gen.tools.programs import ToolFailed
 from sterna.golden.errors import ToolMissing, UsageError
 from sterna.golden.exact import run
 from sterna.golden.files import network_files as files
@@ -83,11 +85,13 @@ def spikes_of(path, scope, tap, like):
     return found
 
 
-@pytest.mark.parametrize("engine", ["batch", "cocotb"])
+@pytest.mark.parametrize(
+    ("build", "engine"),
+    [("whole beats", "batch"), ("parts", "batch"), ("whole beats", "cocotb")],
+    indirect=["build"],
+)
 def test_spikes_in_the_wave_are_goldens_at_the_places_it_names(build, engine, tmp_path):
     wave = tmp_path / "d.vcd"
-    if engine == "cocotb" and build.design.cores[0].pe == 1:
-        pytest.skip("one folding is enough for the slower engine")
     result = sterna.simulate(build, images(), engine=engine, trace="all", wave=wave)
     golden = run(build.network, images(), trace="all")
     assert sterna.compare(golden, result) is None and golden.spikes["both"].max() > 1
@@ -135,14 +139,13 @@ def test_membranes_in_the_wave_are_those_of_plain_integers(build, tmp_path):
 
 def test_what_cannot_be_written_is_refused_before_anything_is_built(tmp_path, monkeypatch):
     files.save(network(), tmp_path / "n")
-    refused = lambda match, **given: pytest.raises(UsageError, match=match)  # noqa: E731
     for wave, engine, sentence in (
         ("d.txt", "batch", "must end in .vcd or .fst"),
         ("no/d.vcd", "batch", "there is no folder no; make it"),
         ("d.vcd", "netlist", "the netlist engine writes no waves; use one of batch, cocotb"),
         (3, "batch", "wave"),
     ):
-        with refused(sentence):
+        with pytest.raises(UsageError, match=sentence):
             sterna.simulate(tmp_path / "n", images(), engine=engine, wave=wave)
     assert sorted(p.name for p in (tmp_path / "n").iterdir()) == [
         "network.json",
@@ -150,9 +153,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_built(tmp_path, mo
     ]
 
     def no_headers(tool, arguments, folder):
-        raise sterna.sim.verilate.ToolFailed("no such file")
-
-    import sterna.sim.verilate as verilate
+        raise ToolFailed("no such file")
 
     monkeypatch.setattr(verilate, "run_tool", no_headers)
     with pytest.raises(ToolMissing, match="waves as .fst need lz4.h.*apt install liblz4-dev"):
