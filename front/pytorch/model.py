@@ -7,7 +7,7 @@ from torch import nn
 
 from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
-from sterna.front.expression import one_step
+from sterna.front.expression import at, one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
@@ -101,13 +101,14 @@ def from_torch(
             f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
             "the model run so many"
         )
-    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
+    output = Output(read.rows[0], readout or read.mode, read.leak)
+    found = assemble(read.steps, source, known, output)
     if found.report.approximated and not approximate:
         v = found.report.approximated[0]
         raise NetworkError(
-            f"module '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
+            f"{at(v.path)}: {v.detail}; give approximate=True (--approximate) to take it so"
         )
-    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
+    replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 
