@@ -188,13 +188,10 @@ def _leaking(expr: Expr, steps: int) -> tuple[list[Expr], float] | None:
         if expr.kind != "add":
             return None
         before, added = sorted(expr.args, key=lambda e: max(steps_in(e), default=-1))
-        gain = before.values.get("gain") if before.kind == "affine" else None
-        if (
-            steps_in(added) != {t}
-            or np.ndim(gain)
-            or gain is None
-            or np.any(before.values["offset"])
-        ):
+        if before.kind != "affine" or steps_in(added) != {t}:
+            return None
+        gain = np.asarray(before.values["gain"])
+        if gain.ndim or np.any(before.values["offset"]):
             return None
         leaks.add(float(gain))
         row.append(added)

@@ -169,13 +169,13 @@ def _graph(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    recorded = parts is None or parts.train[0].ndim == 5
+    of_data = None if parts is None else "frames" if parts.train[0].ndim == 5 else "direct"
     found = from_nir(
         options.source,
         dt=options.dt,
         steps=options.steps,
         reset=options.reset,
-        input=options.input or ("frames" if recorded else "direct"),
+        input=options.input or of_data,
         mean=_numbers("mean", options.mean),
         std=_numbers("std", options.std),
     )
