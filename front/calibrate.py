@@ -1,11 +1,11 @@
 """Real weights to ternary (or binary) ones, layer by layer, without labels and without training.
 
-Each layer's weights become trits by ternary weight networks' rule (arXiv 1605.04711: zero up to 0.7
-of the mean size, one scale for what is left), and a batch norm brings the mean and deviation of
-each channel's input, over images, steps and the map, back to what they were in the real-valued
-network, measured on the already ternary layers in front. A neuron with several inputs has one norm
-over their sum; the layers that meet there keep their ratio to the nearest power of two. A readout's
-layer has one scale, and a bias a class. Deterministic.
+Each layer's weights become the trits that put out most nearly the same on what the already ternary
+layers in front give it (``front.trits``), and a batch norm brings the mean and deviation of each
+channel's input, over images, steps and the map, back to what they were in the real-valued network.
+A neuron with several inputs has one norm over their sum; the layers that meet there keep their
+ratio to the nearest power of two. A readout's layer has one scale, and a bias a class.
+Deterministic.
 
 The same network with real weights as latents is what training starts from (`Calibrated.latents`).
 """
@@ -19,10 +19,9 @@ import numpy as np
 from sterna.front.arguments import word_of
 from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
+from sterna.front.trits import Real, discrete, fitted
 from sterna.gen.quantize.float_network import (
     BatchNorm,
-    FloatConv2d,
-    FloatLinear,
     FloatNetwork,
     FloatNeuron,
     FloatNeurons,
@@ -34,12 +33,10 @@ from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import real_drive, reference, walk
 from sterna.golden.errors import UsageError
 
-__all__ = ["Calibrated", "calibrate", "discrete"]
+__all__ = ["Calibrated", "calibrate"]
 
-DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 EPS = 1e-5  # of the norms, as torch's
 LATENT = 0.1  # mean size of latents: what training moves best
-Weighted = FloatConv2d | FloatLinear
 AXES = (0, 1, 3, 4)
 
 
@@ -50,19 +47,6 @@ class Calibrated:
     network: FloatNetwork
     latents: FloatNetwork
     report: Report
-
-
-def discrete(weight: np.ndarray, kind: str, one_scale: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(q, a) of real weights (O, ...): q of -1, 0, +1 ('binary': -1, +1), a >= 0 of shape (O,1,..)
-    or, with ``one_scale`` (a readout's layer), (1,1,..). As training discretises its latents."""
-    w = np.asarray(weight, np.float64)
-    dims = tuple(range(0 if one_scale else 1, w.ndim))
-    size = np.abs(w)
-    if kind == "binary":
-        return np.where(w >= 0, 1.0, -1.0), size.mean(dims, keepdims=True)
-    kept = size > DELTA * size.mean(dims, keepdims=True)
-    scale = (size * kept).sum(dims, keepdims=True) / np.maximum(kept.sum(dims, keepdims=True), 1)
-    return np.sign(w) * kept, scale
 
 
 def calibrate(
@@ -153,10 +137,16 @@ class _Work:
         drive = real_drive(network, node, streams)
         return drive.mean(AXES), drive.var(AXES)
 
-    def _alone(self, node: FloatNeurons, layer: Weighted, wanted: Any) -> None:
+    def _trits(
+        self, node: FloatNeurons, layer: Real, one_scale: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        _, _, streams = self._now(node.name)
+        return fitted(layer, streams[layer.input], self.kind, one_scale)
+
+    def _alone(self, node: FloatNeurons, layer: Real, wanted: Any) -> None:
         """A layer with a neuron of its own: trits of a scale a channel, and a norm behind, in front
         of a pool of its sums (whose maximum or mean of normed sums is the normed one)."""
-        q, a = discrete(layer.weight, self.kind, False)
+        q, a = self._trits(node, layer)
         self.nodes[layer.name] = bare = replace(
             layer, weight=q * a, kind=self.kind, bias=None, norm=None
         )
@@ -168,13 +158,16 @@ class _Work:
         norm = replace(norm, mean=norm.mean * level, var=norm.var * level**2)
         self.latents[layer.name] = replace(bare, weight=latent, norm=norm)
 
-    def _together(self, node: FloatNeurons, layers: list[Weighted], wanted: Any) -> None:
+    def _together(self, node: FloatNeurons, layers: list[Real], wanted: Any) -> None:
         """Layers that meet in a neuron, maybe with spikes: fixed units, one norm over the sum."""
         assert isinstance(node, FloatNeuron)
         units = self._units(node, layers)
+        _, _, streams = self._now(node.name)
         for layer, unit in zip(layers, units, strict=True):
             kind = self.kind if layer.kind == "real" else layer.kind
             q, _ = discrete(layer.weight, kind, False)
+            if layer.kind == "real":
+                q, _ = fitted(layer, streams[layer.input], kind, False)
             bare = replace(layer, weight=q * unit, kind=kind, bias=None, norm=None, unit=unit)
             self.nodes[layer.name] = bare
             size = float(np.abs(layer.weight).mean()) or 1.0
@@ -183,7 +176,7 @@ class _Work:
         norm = _matched(*self._drive(node.name), wanted)
         self.nodes[node.name] = self.latents[node.name] = replace(bare_node, norm=norm)
 
-    def _units(self, node: FloatNeurons, layers: list[Weighted]) -> list[float]:
+    def _units(self, node: FloatNeurons, layers: list[Real]) -> list[float]:
         """The size of each layer's weights, powers of two from the first's, of which a spike that
         comes along is a whole number."""
         network = FloatNetwork(self.steps, self.nodes.values())
@@ -200,14 +193,14 @@ class _Work:
         near = [2.0 ** max(0, round(float(np.log2(w / base)))) if w > 0 else 1.0 for w in worth]
         return [n * base / network.amplitude[x.input] for n, x in zip(near, layers, strict=True)]
 
-    def _readout(self, node: FloatReadout, layers: list[Weighted], wanted: Any) -> None:
+    def _readout(self, node: FloatReadout, layers: list[Real], wanted: Any) -> None:
         """One scale for all classes, and what they differ in on the mean as a bias."""
         if len(layers) != 1:
             raise UsageError(
                 f"node '{node.name}': a readout of several layers cannot be calibrated; train it"
             )
         layer = layers[0]
-        q, a = discrete(layer.weight, self.kind, True)
+        q, a = self._trits(node, layer, one_scale=True)
         bare = replace(layer, weight=q * a, kind=self.kind, bias=None, norm=None)
         self.nodes[layer.name] = bare
         mean, var = self._drive(node.name)
@@ -218,14 +211,14 @@ class _Work:
         self.latents[layer.name] = replace(bare, weight=latent, bias=bias)
 
 
-def _layers(nodes: dict[str, FloatNode], node: FloatNeurons) -> list[Weighted]:
+def _layers(nodes: dict[str, FloatNode], node: FloatNeurons) -> list[Real]:
     """The weighted layers whose sums a neuron adds up, behind their pools, too."""
     found = []
     for name in node.inputs:
         source = nodes[name]
-        if isinstance(source, FloatPool) and isinstance(nodes[source.input], Weighted):
+        if isinstance(source, FloatPool) and isinstance(nodes[source.input], Real):
             source = nodes[source.input]
-        if isinstance(source, Weighted):
+        if isinstance(source, Real):
             found.append(source)
     return found
 

@@ -15,6 +15,7 @@ from sterna.front.nir_file import ENTERS, Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
+from sterna.golden.graph import inputs_first
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 
@@ -26,6 +27,8 @@ UNSAID = (
     "a frame of whole numbers a step: NIR does not say how images enter; of pixels that are the "
     "same at each step, give input='direct' (--input direct)"
 )
+
+Stream = tuple[Expr, tuple[int, int, int]]  # what is computed, and the shape of its map
 
 
 def from_nir(
@@ -84,26 +87,17 @@ def from_nir(
     reset = None if reset is None else word_of("reset", reset, RESETS)
     input = None if input is None else coding_of(input)
     graph = graph_of(path_or_graph)
-    order, before = _order(graph)
     first, last = (_only(graph, kind) for kind in ("Input", "Output"))
     shape = _shape(first, graph.nodes[first].values.get("shape"))
-    start = Expr("input", "", shape=(1, *shape), step=None)
     cells: dict[str, tuple[Cell, Expr]] = {}
-    made: dict[str, tuple[Expr, tuple[int, int, int]]] = {first: (start, shape)}
-    for name in order:
+    made: dict[str, Stream] = {}
+    for name, before in _read_by(graph).items():
         if name == first:
+            made[name] = Expr("input", "", shape=(1, *shape), step=None), shape
             continue
-        node = graph.nodes[name]
-        if not before[name]:
-            raise NetworkError(f"node '{name}': reads nothing; connect it, or leave it out")
-        read, size = made[before[name][0]]
-        for other in before[name][1:]:  # what meets at a node is added
-            more, its = made[other]
-            if its != size:
-                raise NetworkError(f"node '{name}': inputs of {size} and {its} meet")
-            read = Expr("add", name, (read, more), {}, read.shape)
+        read, size = _met(name, [made[n] for n in before])
         place = Place(name, read, size, dt, steps, reset, cells)
-        made[name] = _made(place, node.kind, node.values)
+        made[name] = _made(place, graph.nodes[name].kind, graph.nodes[name].values)
     out = made[last][0]
     while out.kind == "flatten":
         out = out.args[0]
@@ -180,24 +174,21 @@ def _shape(name: str, value: Any) -> tuple[int, int, int]:
     return (sizes[0], *sizes[1:]) if len(sizes) == 3 else (sizes[0], 1, 1)
 
 
-def _order(graph: Graph) -> tuple[list[str], dict[str, list[str]]]:
-    """(nodes, inputs first; what each reads). NetworkError: a recurrent edge."""
+def _read_by(graph: Graph) -> dict[str, list[str]]:
+    """What each node reads; nodes in an order in which inputs come first."""
     before: dict[str, list[str]] = {n: [] for n in graph.nodes}
-    after: dict[str, list[str]] = {n: [] for n in graph.nodes}
     for a, b in graph.edges:
         before[b].append(a)
-        after[a].append(b)
-    waits = {n: len(b) for n, b in before.items()}
-    order = [n for n, k in waits.items() if not k]
-    for name in order:
-        for b in after[name]:
-            waits[b] -= 1
-            if not waits[b]:
-                order.append(b)
-    stuck = [n for n, k in waits.items() if k]
-    if stuck:
-        raise NetworkError(
-            f"node '{stuck[0]}': a recurrent edge leads back to it, which is not built yet; use a "
-            "network that feeds forward"
-        )
-    return order, before
+    return {n: before[n] for n in inputs_first(before)}
+
+
+def _met(name: str, streams: list[Stream]) -> Stream:
+    """What a node reads: the sum of what meets at it."""
+    if not streams:
+        raise NetworkError(f"node '{name}': reads nothing; connect it, or leave it out")
+    read, size = streams[0]
+    for more, its in streams[1:]:
+        if its != size:
+            raise NetworkError(f"node '{name}': inputs of {size} and {its} meet")
+        read = Expr("add", name, (read, more), {}, read.shape)
+    return read, size

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sterna.golden.errors import NetworkError
+
 __all__ = ["Report", "Verdict"]
 
 EXACT, SUBSTITUTED, APPROXIMATED, REFUSED = (
@@ -36,6 +38,16 @@ class Report:
     @property
     def approximated(self) -> list[Verdict]:
         return [v for v in self.verdicts if v.verdict == APPROXIMATED]
+
+    def check(self, kind: str, approximate: bool) -> None:
+        """NetworkError names the first ``kind`` ('node' ...) that is only approximated, unless
+        ``approximate`` takes such."""
+        if self.approximated and not approximate:
+            v = self.approximated[0]
+            raise NetworkError(
+                f"{kind} '{v.path}': {v.detail}; give approximate=True (--approximate) to take it "
+                "so"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,7 +1,7 @@
 """What a run gives, whoever ran it: golden model, RTL, netlist or board; and how runs compare."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -141,7 +141,7 @@ def compare(
         pairs.append(("spike", node, a.spikes[node], b.spikes[node]))
     pairs += [("logit", None, a.logits, b.logits), ("class", None, a.classes, b.classes)]
 
-    first: tuple[str, str | None, tuple[int, ...], tuple[int, int]] | None = None
+    first: Difference | None = None
     total = 0
     for what, node, left, right in pairs:
         if left.shape != right.shape:
@@ -150,20 +150,20 @@ def compare(
                 f"{left.shape} and {right.shape}; run both on the same images"
             )
         wrong = left != right
-        count = int(np.count_nonzero(wrong))
-        if count and first is None:
-            at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-            site = tuple(int(i) for i in at)
-            first = what, node, site, (int(left[site]), int(right[site]))
-        total += count
-    if first is None:
-        return None
-    what, node, site, two = first
-    t, image, c, y, x = {5: site, 2: (None, *site, None, None), 1: (None, *site, *(None,) * 3)}[
-        len(site)
-    ]
-    assert image is not None
-    return Difference(what, node, t, image, c, y, x, two, total, names)
+        total += int(np.count_nonzero(wrong))
+        if total and first is None:
+            site = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            two = int(left[site]), int(right[site])
+            first = Difference(what, node, *_coordinates(site), two, 0, names)
+    return None if first is None else replace(first, total=total)
+
+
+def _coordinates(site: Sequence[Any]) -> tuple[Any, int, Any, Any, Any]:
+    """(t, image, c, y, x) of an index into spikes, logits or classes; None where it has none."""
+    at = [int(i) for i in site]
+    if len(at) == 5:
+        return (at[0], at[1], at[2], at[3], at[4])
+    return (None, at[0], at[1] if len(at) == 2 else None, None, None)
 
 
 def _check(result: Any) -> None:

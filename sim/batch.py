@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.words.names import meant
 from sterna.sim.taps import Tap, decode
 from sterna.sim.verilate import batch_library, forget_memories
 
@@ -314,6 +315,7 @@ class BatchModel:
         if unknown := sorted(wanted - set(known)):
             raise UsageError(
                 f"no spikes of '{unknown[0]}' can be traced; this build taps: {', '.join(known)}"
+                f"{meant(unknown[0], known)}"
             )
         return wanted
 

@@ -129,15 +129,7 @@ def run_network(
     """
     text = forget_memories(verilog) if random_memory else verilog
     word_bytes = {p.name: p.width for p in ports(text, top)}["s_axis_tdata"] // 8
-    words = -(-images.shape[1] // word_bytes)
-    padded = np.zeros((len(images), words * word_bytes), np.uint8)
-    padded[:, : images.shape[1]] = images
-    arrays: dict[str, NDArray[np.uint8]] = {}
-    arrays["images"] = padded.reshape(len(images), words, word_bytes)
-    if expected is not None:
-        arrays["packets"] = expected.words.reshape(-1).view(np.uint8).reshape(-1, 4)
-        for node, beats in expected.beats.items():
-            arrays[f"tap_{node}"] = beats.reshape(-1, beats.shape[2])
+    arrays = _arrays(images, word_bytes, expected)
     job = {
         "taps": [{"node": t.node, "beats": t.beats, "beat_bytes": t.beat_bytes} for t in taps],
         "words_out": words_out,
@@ -302,3 +294,19 @@ def _runner() -> Any:
     runner = LeanVerilator()
     runner.log.setLevel(logging.CRITICAL)
     return runner
+
+
+def _arrays(
+    images: NDArray[np.uint8], word_bytes: int, expected: BatchResult | None
+) -> dict[str, NDArray[np.uint8]]:
+    """What the bench sends and expects, by name."""
+    words = -(-images.shape[1] // word_bytes)
+    padded = np.zeros((len(images), words * word_bytes), np.uint8)
+    padded[:, : images.shape[1]] = images
+    arrays: dict[str, NDArray[np.uint8]] = {}
+    arrays["images"] = padded.reshape(len(images), words, word_bytes)
+    if expected is not None:
+        arrays["packets"] = expected.words.reshape(-1).view(np.uint8).reshape(-1, 4)
+        for node, beats in expected.beats.items():
+            arrays[f"tap_{node}"] = beats.reshape(-1, beats.shape[2])
+    return arrays

@@ -17,7 +17,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -205,34 +205,13 @@ class Simulator:
         names, seed = self._traced(trace), _count("seed", seed, 0)
         in_stall, out_stall = _share("in_stall", in_stall), _share("out_stall", out_stall)
         if self.engine == "cocotb":
-            parts = [
-                run_network(
-                    self._tapped(),
-                    self.build.name,
-                    self.taps,
-                    rows,
-                    self.words_out,
-                    writes=self.writes,
-                    random_memory=self.build.design.reloadable,
-                    in_stall=in_stall,
-                    out_stall=out_stall,
-                    seed=seed,
-                    watchdog=self.watchdog,
-                    store=self.store,
-                )
-            ]
+            parts = [self._bench(rows, seed, in_stall, out_stall)]
             seconds = parts[0].seconds
         else:
             start = time.perf_counter()
             parts = self._batch(rows, names, seed, in_stall, out_stall)
             seconds = time.perf_counter() - start
-        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
-        self.stats = {
-            "intervals": np.concatenate(intervals),
-            "latency": np.concatenate([part.latency for part in parts]),
-            "clocks": sum(part.clocks_run for part in parts),
-            "seconds": seconds,
-        }
+        self.stats = self._measured(parts, seconds)
         words = np.concatenate([part.words for part in parts])
         if (words[:, 0] >> 16).any():
             k = int(np.argmax(words[:, 0] >> 16 != 0))
@@ -241,6 +220,33 @@ class Simulator:
             name: np.concatenate([part.spikes(name) for part in parts], axis=1) for name in names
         }
         return Result(words[:, 1:].view(np.int32), (words[:, 0] & 0xFFFF).astype(np.int64), spikes)
+
+    def _measured(self, parts: list[BatchResult], seconds: float) -> dict[str, Any]:
+        intervals = [self._steady(k, part.interval) for k, part in enumerate(parts)]
+        return {
+            "intervals": np.concatenate(intervals),
+            "latency": np.concatenate([part.latency for part in parts]),
+            "clocks": sum(part.clocks_run for part in parts),
+            "seconds": seconds,
+        }
+
+    def _bench(
+        self, rows: NDArray[np.uint8], seed: int, in_stall: float, out_stall: float
+    ) -> BatchResult:
+        return run_network(
+            self._tapped(),
+            self.build.name,
+            self.taps,
+            rows,
+            self.words_out,
+            writes=self.writes,
+            random_memory=self.build.design.reloadable,
+            in_stall=in_stall,
+            out_stall=out_stall,
+            seed=seed,
+            watchdog=self.watchdog,
+            store=self.store,
+        )
 
     def _traced(self, trace: Any) -> list[str]:
         """Nodes in network order, each once; UsageError where one has no tap."""
@@ -253,7 +259,7 @@ class Simulator:
         if unknown := [name for name in asked if name not in known]:
             raise UsageError(
                 f"no spikes of {show(unknown[0])} can be traced; this build taps: "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(known) or 'none'}{meant(unknown[0], known)}"
             )
         return [name for name in known if name in asked]
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,7 @@ def verify(
     with progress.step(f"{engine} model of the Verilog"):
         simulator = Simulator(build, engine)
     chunk = max(4, _SPIKES_AT_ONCE // max(1, sites(network)))
-    total, logits, mismatches, right, first = 0, 0, 0, 0, None
-    intervals: list[np.ndarray] = []
-    clocks, seconds, latency = 0, 0.0, None
+    tally = _Tally()
     progress.total += -(-count // chunk) - 1
     for start in range(0, count, chunk):
         part = np.take(images, range(start, min(start + chunk, count)), axis)
@@ -101,37 +100,66 @@ def verify(
             # A netlist has no taps: its logits and classes are compared.
             golden = run(network, part, trace=() if engine == "netlist" else "all")
             rtl = simulator.run(part, trace=tuple(golden.spikes))
-            difference = compare(golden, rtl, names=("golden", "the Verilog"))
-        total += sum(spikes.size for spikes in golden.spikes.values())
-        logits += golden.logits.size
-        if difference is not None:
-            mismatches += difference.total
-            first = first or f"{difference}" + (f" (images from {start} on)" if start else "")
+            tally.compare(golden, rtl, start)
+        tally.clock(simulator.stats)
         if results is not None:
             results(Result(rtl.logits, rtl.classes))
         if labels is not None:
-            right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
-        stats = simulator.stats
-        intervals.append(np.asarray(stats["intervals"])[1:])  # third image on
-        clocks += stats["clocks"]
-        seconds += stats["seconds"]
-        latency = latency or int(stats["latency"][0])
-    steady = np.concatenate(intervals)
+            tally.right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
     return {
         "images": count,
-        "spikes_compared": total,
-        "logits_compared": logits,
-        "mismatches": mismatches,
-        "first_difference": first,
-        "accuracy": right / count if labels is not None else None,
-        "clocks_per_image": float(steady.mean()) if steady.size else None,
-        "clocks_min": int(steady.min()) if steady.size else None,
-        "clocks_max": int(steady.max()) if steady.size else None,
+        **tally.as_dict(),
+        "accuracy": tally.right / count if labels is not None else None,
         "bound_clocks_per_image": build.design.interval,
-        "latency_clocks": latency,
-        "sim_clocks_per_second": clocks / seconds if seconds else None,
         "engine": engine,
     }
+
+
+@dataclass
+class _Tally:
+    """What `verify` counts, batch by batch."""
+
+    spikes: int = 0
+    logits: int = 0
+    mismatches: int = 0
+    first: str | None = None
+    right: int = 0
+    intervals: list[np.ndarray] = field(default_factory=list)
+    clocks: int = 0
+    seconds: float = 0.0
+    latency: int | None = None
+
+    def compare(self, golden: Result, rtl: Result, start: int) -> None:
+        """Of a batch whose first image is ``start``."""
+        difference = compare(golden, rtl, names=("golden", "the Verilog"))
+        self.spikes += sum(spikes.size for spikes in golden.spikes.values())
+        self.logits += golden.logits.size
+        if difference is not None:
+            self.mismatches += difference.total
+            place = f" (images from {start} on)" if start else ""
+            self.first = self.first or f"{difference}{place}"
+
+    def clock(self, stats: Mapping[str, Any]) -> None:
+        """Take in `Simulator.stats`."""
+        self.intervals.append(np.asarray(stats["intervals"])[1:])  # third image on
+        self.clocks += stats["clocks"]
+        self.seconds += stats["seconds"]
+        self.latency = self.latency or int(stats["latency"][0])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer's keys that are counted."""
+        steady = np.concatenate(self.intervals)
+        return {
+            "spikes_compared": self.spikes,
+            "logits_compared": self.logits,
+            "mismatches": self.mismatches,
+            "first_difference": self.first,
+            "clocks_per_image": float(steady.mean()) if steady.size else None,
+            "clocks_min": int(steady.min()) if steady.size else None,
+            "clocks_max": int(steady.max()) if steady.size else None,
+            "latency_clocks": self.latency,
+            "sim_clocks_per_second": self.clocks / self.seconds if self.seconds else None,
+        }
 
 
 def sites(network: Network) -> int:

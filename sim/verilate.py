@@ -254,30 +254,34 @@ def build_library(
         for name, text in (("design.v", verilog), *models, *extra.items()):
             (work / name).write_text(text, encoding="utf-8")
         run_tool(tool, args, work)
-        sources = _units(work, [name for name in extra if name.endswith(".cpp")])
-        names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
-        include = _include()
-        common = [*_SHARED, *defines, "-I.", "-Iobj", f"-I{include}", f"-I{include}/vltstd"]
-        # Start-up code runs once and holds the contents of every memory: not worth optimizing.
-        jobs = [
-            [*common, *(("-O0",) if slow else flags), "-c", name, "-o", f"{name}.o"]
-            for name, slow in sources
-        ]
-        with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            runtime = pool.submit(runtime_objects, names, defines)
-            for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
-                done.result()
-            objects = [f"{name}.o" for name, _ in sources] + runtime.result()
-        run_tool(
-            compiler,
-            ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", "-lpthread"],
-            work,
-        )
+        _compile(work, [name for name in extra if name.endswith(".cpp")], defines, flags, trace)
         for path in work.iterdir():
             if path.name != "model.so":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     return store.entry(key, build) / "model.so"
+
+
+def _compile(
+    work: Path, extra: list[str], defines: tuple[str, ...], flags: Sequence[str], trace: bool
+) -> None:
+    """``model.so`` of what Verilator wrote into ``work`` and of the files ``extra``."""
+    compiler = find("g++")
+    sources = _units(work, extra)
+    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    include = _include()
+    common = [*_SHARED, *defines, "-I.", "-Iobj", f"-I{include}", f"-I{include}/vltstd"]
+    # Start-up code runs once and holds the contents of every memory: not worth optimizing.
+    jobs = [
+        [*common, *(("-O0",) if slow else flags), "-c", name, "-o", f"{name}.o"]
+        for name, slow in sources
+    ]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        runtime = pool.submit(runtime_objects, names, defines)
+        for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
+            done.result()
+        objects = [f"{name}.o" for name, _ in sources] + runtime.result()
+    run_tool(compiler, ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", "-lpthread"], work)
 
 
 def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:

@@ -10,7 +10,7 @@ from sterna.gen.build.stages import Build
 from sterna.gen.tools.progress import Progress
 from sterna.gen.verilog.memory_images import check_same_structure, weights_image
 from sterna.golden.files import network_files as files
-from sterna.golden.result import compare
+from sterna.golden.result import Result, compare
 from sterna.host.board import Board
 from sterna.sim.boardbuild import grace_of, simulated_board
 from sterna.sim.boardpty import PtyBoard
@@ -60,22 +60,23 @@ def demonstrate(
                     start = board.clock
                     result = host.infer(images)
                     clocks = board.clock - start
-                golden = run(network, images)
-                wrong = int((result.logits != golden.logits).sum())
-                difference = compare(golden, result)
-                loads.append(
-                    {
-                        "weights_id": name[:16],
-                        "clocks": clocks,
-                        "logits": result.logits.size,
-                        "mismatches": wrong,
-                        "first_difference": difference and str(difference),
-                        "classes": result.classes.tolist(),
-                    }
-                )
-                say(
-                    f"weights {name[:16]}: {len(images)} images, "
-                    + str(difference or f"all {result.logits.size} logits equal golden")
-                )
+                loads.append(_compared(run(network, images), result, name[:16], clocks, say))
     mismatches = sum(item["mismatches"] for item in loads)
     return {"port": port.path, "images": len(images), "mismatches": mismatches, "loads": loads}
+
+
+def _compared(
+    golden: Result, result: Result, name: str, clocks: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """What one load of weights gave."""
+    difference = compare(golden, result)
+    equal = f"all {result.logits.size} logits equal golden"
+    say(f"weights {name}: {len(result.classes)} images, {difference or equal}")
+    return {
+        "weights_id": name,
+        "clocks": clocks,
+        "logits": result.logits.size,
+        "mismatches": int((result.logits != golden.logits).sum()),
+        "first_difference": difference and str(difference),
+        "classes": result.classes.tolist(),
+    }

@@ -7,10 +7,11 @@ from torch import nn
 
 from sterna.front.arguments import coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
-from sterna.front.expression import at, one_step
+from sterna.front.expression import one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
+from sterna.front.pytorch.record import Recorder
 from sterna.front.pytorch.runner import Runner
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
@@ -83,16 +84,7 @@ def from_torch(
     batch = _two(batch, 1 if input == "frames" else 0)
     source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
     cells, refused = runner.cells()
-    try:
-        recorder, outputs, whole = runner.record(batch.to(runner.dtype))
-    except NetworkError:
-        if refused:  # what a neuron cannot do says more than where it failed
-            raise next(iter(refused.values())) from None
-        raise
-    for path in recorder.cells:
-        if path in refused:
-            raise refused[path]
-    runner.check_uses(recorder.cells)
+    recorder, outputs, whole = _recorded(runner, batch, refused)
     read = output_of(outputs, recorder.cells, whole)
     one_step(recorder.cells, read.rows)
     known = {path: (cells[path], uses[0].args[0]) for path, uses in recorder.cells.items()}
@@ -103,13 +95,26 @@ def from_torch(
         )
     output = Output(read.rows[0], readout or read.mode, read.leak)
     found = assemble(read.steps, source, known, output)
-    if found.report.approximated and not approximate:
-        v = found.report.approximated[0]
-        raise NetworkError(
-            f"{at(v.path)}: {v.detail}; give approximate=True (--approximate) to take it so"
-        )
+    found.report.check("module", approximate)
     replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _recorded(
+    runner: Runner, batch: torch.Tensor, refused: dict[str, NetworkError]
+) -> tuple[Recorder, list[Any], bool]:
+    """What `Runner.record` saw. NetworkError: also a neuron of it that is ``refused``."""
+    try:
+        recorder, outputs, whole = runner.record(batch.to(runner.dtype))
+    except NetworkError:
+        if refused:  # what a neuron cannot do says more than where it failed
+            raise next(iter(refused.values())) from None
+        raise
+    for path in recorder.cells:
+        if path in refused:
+            raise refused[path]
+    runner.check_uses(recorder.cells)
+    return recorder, outputs, whole
 
 
 def _two(batch: torch.Tensor, axis: int) -> torch.Tensor:

@@ -73,12 +73,7 @@ def from_qonnx(
     refusal = f"approximate {show(approximate)} must be True or False"
     approximate = flag(refusal, approximate, UsageError)
     graph = graph_of(path_or_model)
-    if len(graph.shapes) != 1:
-        raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")
-    ((first, sizes),) = graph.shapes.items()
-    size = sizes[1:]
-    if not 1 <= len(size) <= 3:
-        raise NetworkError(f"input {show(first)}: shape {sizes} is not (N, C), (N, C, W) or NCHW")
+    first, size = _image(graph)
     shape = (size[0], *(1,) * (3 - len(size)), *size[1:])
     named = {"scale": scale, "mean": mean, "std": std} if input == "direct" else {"scale": 1.0}
     source = FloatInput("input", shape, input, bits, **named)  # type: ignore[arg-type]
@@ -92,14 +87,20 @@ def from_qonnx(
     found = assemble(1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"))
     for path, why in walk.approximated.items():
         found.report.add(path, "quantizer", APPROXIMATED, why)
-    if found.report.approximated and not approximate:
-        v = found.report.approximated[0]
-        raise NetworkError(
-            f"node '{v.path}': {v.detail}; give approximate=True (--approximate) to take it so"
-        )
+    found.report.check("node", approximate)
     shapes = {path: found.network.shape[node] for path, node in found.cells.items()}
     replay = _replay(graph, walk, source, shapes)
     return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _image(graph: Graph) -> tuple[str, tuple[int, ...]]:
+    """The graph's one input, and its shape behind the axis of images."""
+    if len(graph.shapes) != 1:
+        raise NetworkError(f"graph: has {len(graph.shapes)} inputs; a network has one")
+    ((name, sizes),) = graph.shapes.items()
+    if not 2 <= len(sizes) <= 4:
+        raise NetworkError(f"input {show(name)}: shape {sizes} is not (N, C), (N, C, W) or NCHW")
+    return name, sizes[1:]
 
 
 def _take(walk: Walk, node: Node) -> None:

@@ -32,7 +32,7 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.locks import reading
 from sterna.golden.files.sources import rebased
 from sterna.golden.words import values
-from sterna.golden.words.names import module_name, show
+from sterna.golden.words.names import module_name, not_one_of, show
 
 __all__ = ["Build", "Options", "ensure", "open_build"]
 
@@ -166,7 +166,7 @@ def ensure(
         The network cannot be folded as asked.
     """
     if not isinstance(upto, str) or upto not in STAGES:
-        raise UsageError(f"stage {show(upto)} is not one of {', '.join(STAGES)}")
+        raise UsageError(f"stage {not_one_of(upto, STAGES)}")
     if options is not None and not isinstance(options, Options):
         raise UsageError(
             f"options {show(options)} must be sterna.gen.build.stages.Options, or None"

@@ -165,13 +165,7 @@ def solve(
     clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
     on_board = board is not None or limits is not None
     if limits is None:
-        limits = Limits(lut=luts, where=f"{_number(luts)} LUTs" if luts is not None else "")
-    if board is not None:
-        theirs, limits = board_limits(board)
-        check_family(theirs if family == "generic" else family, board, theirs)
-        family = theirs
-        if luts is not None and luts < (limits.lut or 0):
-            limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
+        family, limits = _within(family, board, luts)
     groups = neuron_groups(network, walk(network))
     said = read_given(network, [n for group in groups for n in group], given)
     said = with_memories(groups, said, memory)
@@ -186,6 +180,19 @@ def solve(
         final, limited = _small_enough(search, bounds)
     faster, slower = _neighbours(search, bounds, final)
     return Solution(final.design, final, limits, limited, faster, slower, goal)
+
+
+def _within(family: str, board: str | None, luts: float | None) -> tuple[str, Limits]:
+    """(family, limits) of a board and of LUTs, as far as they are given. UsageError: the board is
+    of another family."""
+    if board is None:
+        where = f"{_number(luts)} LUTs" if luts is not None else ""
+        return family, Limits(lut=luts, where=where)
+    theirs, limits = board_limits(board)
+    check_family(theirs if family == "generic" else family, board, theirs)
+    if luts is not None and luts < (limits.lut or 0):
+        limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
+    return theirs, limits
 
 
 def _number(value: float) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from sterna.golden.errors import NetworkError
 from sterna.golden.nodes.node import Shape
 from sterna.golden.words import values
-from sterna.golden.words.names import check_name, show
+from sterna.golden.words.names import check_name, not_one_of, show
 
 __all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 
@@ -176,7 +176,7 @@ class FloatNode(ABC):
 
     def _choice(self, field: str, what: str, words: Iterable[str]) -> str:
         value = getattr(self, field)
-        refusal = f"node '{self.name}': {what} {show(value)} is not one of {', '.join(words)}"
+        refusal = f"node '{self.name}': {what} {not_one_of(value, words)}"
         return values.choice(refusal, value, words)
 
     def _names(self) -> tuple[str, ...]:

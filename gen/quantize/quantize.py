@@ -184,15 +184,7 @@ def quantize(
     for node_name, of_node in trits.items():
         nodes[node_name] = network.weighted(node_name).integer(weight=of_node)
     result = Network(network.steps, [nodes[n.name] for n in network.nodes], name)
-    for layer_name, mismatch, constant, silent in layers:
-        width = node_bounds(result, layer_name).width("u", "v")
-        rule = result.neuron(layer_name).rule
-        of = network.by_name[layer_name]
-        assert isinstance(of, FloatNeurons)
-        near = approximated(of, rule)
-        report.layers.append(
-            LayerReport(layer_name, rule.fraction_bits, width, mismatch, constant, silent, near)
-        )
+    report.layers = [_layer_report(network, result, *counted) for counted in layers]
     if evaluate is not None:
         _evaluate(network, result, evaluate, report)
     return result, report
@@ -215,6 +207,16 @@ def quantize_run(
     )
     save(result, out)
     return result, report
+
+
+def _layer_report(
+    network: FloatNetwork, result: Network, name: str, mismatch: float, constant: int, silent: int
+) -> LayerReport:
+    width = node_bounds(result, name).width("u", "v")
+    rule, node = result.neuron(name).rule, network.by_name[name]
+    assert isinstance(node, FloatNeurons)
+    near = approximated(node, rule)
+    return LayerReport(name, rule.fraction_bits, width, mismatch, constant, silent, near)
 
 
 def _evaluate(

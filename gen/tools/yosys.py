@@ -61,9 +61,10 @@ def synth(
         raise UsageError(f"no synthesis for target {target!r}; use one of {', '.join(TARGETS)}")
     how = TARGETS[target]
     folder = Path(build_dir)
-    stem, more = f"{top}_{target}", "".join(f" {option}" for option in options)
+    stem = f"{top}_{target}"
     sources = bring(verilog, folder)
     script = [f"read_verilog {name}" for name in sources]
+    more = "".join(f" {option}" for option in options)
     script += [command.format(top=top, options=more) for command in how.script]
     script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
     makes = [f"{stem}_stat.json"]
@@ -86,7 +87,13 @@ def synth(
         log=f"{stem}.log",
         timeout=timeout,
     )
-    text = (folder / f"{stem}_stat.json").read_text(encoding="utf-8")
+    counted = _counted(folder / f"{stem}_stat.json", target)
+    return {"target": target, "top": top, **counted, "tools": provenance("yosys")}
+
+
+def _counted(file: Path, target: str) -> dict[str, Any]:
+    """What yosys' ``stat -json`` says of a design."""
+    text = file.read_text(encoding="utf-8")
     report = json.loads(text[text.index("{") :])
     design = report["design"]
     cells = {
@@ -94,13 +101,10 @@ def synth(
         for name, number in design["num_cells_by_type"].items()
         if name != "$scopeinfo"  # names of flattened modules, no hardware
     }
-    result = {"target": target, "top": top, **count(cells, target)}
+    result: dict[str, Any] = dict(count(cells, target))
     if "estimated_num_lc" in design:
         result["lut_packed_estimate"] = int(design["estimated_num_lc"])
-    result["cells"] = dict(sorted(cells.items()))
-    result["tool"] = report.get("creator", "yosys")
-    result["tools"] = provenance("yosys")
-    return result
+    return {**result, "cells": dict(sorted(cells.items())), "tool": report.get("creator", "yosys")}
 
 
 def count(cells: dict[str, int], target: str) -> dict[str, Any]:

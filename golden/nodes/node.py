@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from sterna.golden.errors import NetworkError
 from sterna.golden.words import values
-from sterna.golden.words.names import check_name, show
+from sterna.golden.words.names import check_name, not_one_of, show
 
 __all__ = ["Made", "Node", "Shape", "StreamNode"]
 
@@ -64,7 +64,7 @@ class Node(ABC):
 
     def _choice(self, field: str, what: str, words: tuple[str, ...]) -> None:
         value = getattr(self, field)
-        refusal = f"node '{self.name}': {what} {show(value)} is not one of {', '.join(words)}"
+        refusal = f"node '{self.name}': {what} {not_one_of(value, words)}"
         self._put(**{field: values.choice(refusal, value, words)})
 
     def _names(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Line buffer: the rows under a sliding window, circulating from image to image."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
@@ -44,6 +45,17 @@ def _turned(g: Geometry, offset: Value, turn: Value, step: int, walked: int) -> 
         offset + Mux(carry, base + g.words_per_pixel, base),
         Mux(carry, turn + step % k - k, turn + step % k),
     )
+
+
+class _Place(NamedTuple):
+    """Where a read is: row slot, column and row of the map, word offset in its banks, and by how
+    many columns these are turned."""
+
+    slot: Signal
+    x: Signal
+    y: Signal
+    offset: Signal
+    turn: Signal
 
 
 class LineBuffer(wiring.Component):
@@ -110,8 +122,7 @@ class LineBuffer(wiring.Component):
                 banks[-1].append(memory)
         row_written = self._write(m, banks)
         self._account(m, row_written)
-        slot, x, y, offset, turn = self._position(m)
-        self._read(m, banks, slot, x, y, offset, turn)
+        self._read(m, banks, self._position(m))
         return m
 
     def _write(self, m: Module, banks: list[list[Memory]]) -> Value:
@@ -224,8 +235,8 @@ class LineBuffer(wiring.Component):
         g = self.geometry
         return g.pool[1] > 1 and g.stride[1] % g.columns > 0
 
-    def _position(self, m: Module) -> tuple[Signal, Signal, Signal, Signal, Signal]:
-        """Registers that follow the walker's items: row slot, x, y, word offset, column turn."""
+    def _position(self, m: Module) -> _Place:
+        """Registers that follow the walker's items."""
         g, loops = self.geometry, self.loops
         k, (pt, _, pl, _) = g.columns, g.border
         sh, sw = g.advance
@@ -248,33 +259,13 @@ class LineBuffer(wiring.Component):
         if self._turning:
             row_offset = Signal.like(offset, name="row_offset", init=offset.init)
             row_turn = Signal.like(turn, name="row_turn", init=first_turn)
+        item = _Place(slot, x, y, offset, turn)
+        row = _Place(slot_base, x, y_base, row_offset, row_turn)
         walked = loops if not self._turning else [p for p in loops if p.visit]
         walked_words = sum((p.count - 1) * p.words for p in walked)
         walked_x = sum((p.count - 1) * p.columns for p in loops)
         with m.If(self.valid):
-            for n, p in enumerate(loops):
-                inner = loops[n + 1 :]
-                words = p.words - sum((q.count - 1) * q.words for q in inner)
-                columns = p.columns - sum((q.count - 1) * q.columns for q in inner)
-                rows = p.rows - sum((q.count - 1) * q.rows for q in inner)
-                with m.If(self.step[n + 2]):
-                    if self._turning and (p.visit or p.position):
-                        across = p.position and p.columns
-                        if across:
-                            moved, turns = _turned(g, offset, turn, g.stride[1], -words)
-                        else:
-                            before = sum((q.count - 1) * q.words for q in inner if q.visit)
-                            moved, turns = row_offset + (p.words - before), row_turn
-                        m.d.sync += [offset.eq(moved), turn.eq(turns), x.eq(x + columns)]
-                        if p.visit:
-                            m.d.sync += row_offset.eq(moved)
-                    else:
-                        m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
-                    if any(q.rows for q in loops[: n + 1]):
-                        if rows:
-                            m.d.sync += [slot.eq(_past(slot, rows, g.slots)), y.eq(y + rows)]
-                    elif any(q.rows for q in inner):
-                        m.d.sync += [slot.eq(slot_base), y.eq(y_base)]
+            self._within(m, item, row)
             with m.If(self.step[1]):
                 moved_offset, turns = _turned(g, row_offset, row_turn, sw, walked_words)
                 m.d.sync += [
@@ -296,20 +287,41 @@ class LineBuffer(wiring.Component):
                     m.d.sync += [row_offset.eq(moved_offset), row_turn.eq(turns)]
                 with m.If(self.step[0]):
                     m.d.sync += [row_offset.eq(first_offset), row_turn.eq(first_turn)]
-        return slot, x, y, offset, turn
+        return item
 
-    def _read(
-        self,
-        m: Module,
-        banks: list[list[Memory]],
-        slot: Signal,
-        x: Signal,
-        y: Signal,
-        offset: Signal,
-        turn: Signal,
-    ) -> None:
+    def _within(self, m: Module, item: _Place, row: _Place) -> None:
+        """Steps of the loops inside an output pixel, whose rows and visit begin at ``row``: a
+        loop's step takes back what those inside it went."""
+        g = self.geometry
+        slot, x, y, offset, turn = item
+        for n, p in enumerate(self.loops):
+            inner = self.loops[n + 1 :]
+            words = p.words - sum((q.count - 1) * q.words for q in inner)
+            columns = p.columns - sum((q.count - 1) * q.columns for q in inner)
+            rows = p.rows - sum((q.count - 1) * q.rows for q in inner)
+            with m.If(self.step[n + 2]):
+                if self._turning and (p.visit or p.position):
+                    across = p.position and p.columns
+                    if across:
+                        moved, turns = _turned(g, offset, turn, g.stride[1], -words)
+                    else:
+                        before = sum((q.count - 1) * q.words for q in inner if q.visit)
+                        moved, turns = row.offset + (p.words - before), row.turn
+                    m.d.sync += [offset.eq(moved), turn.eq(turns), x.eq(x + columns)]
+                    if p.visit:
+                        m.d.sync += row.offset.eq(moved)
+                else:
+                    m.d.sync += [offset.eq(offset + words), x.eq(x + columns)]
+                if any(q.rows for q in self.loops[: n + 1]):
+                    if rows:
+                        m.d.sync += [slot.eq(_past(slot, rows, g.slots)), y.eq(y + rows)]
+                elif any(q.rows for q in inner):
+                    m.d.sync += [slot.eq(row.slot), y.eq(row.y)]
+
+    def _read(self, m: Module, banks: list[list[Memory]], item: _Place) -> None:
         """Stages behind the position: tables and masks, addresses, memory, register, rotation."""
         g = self.geometry
+        slot, x, y, offset, turn = item
         r, k = g.rows, g.columns
         lines = g.slots // r
         address_bits = max(1, (g.bank_depth - 1).bit_length())
@@ -348,19 +360,27 @@ class LineBuffer(wiring.Component):
         mask = delay(m, Cat(rows_in, columns_in), 4, "mask", False)
         turn_2 = delay(m, turn_1, 3, "turn", False)
         line_turn_2 = delay(m, line_turn, 4, "line_turn", False)
+        self._rotate(m, data, turn_2, line_turn_2, mask)
+
+    def _rotate(
+        self, m: Module, data: list[list[Signal]], turn: Value, line_turn: Value, mask: Value
+    ) -> None:
+        """The window's word of what the banks gave: a register behind the columns' rotation."""
+        g = self.geometry
+        r, k = g.rows, g.columns
         turned: list[list[Signal]] = []
         for row in range(r):
             turned.append([])
             for column in range(k):
                 pixel = Signal(g.edge.width, name=f"pixel_{row}_{column}", reset_less=True)
                 choice = Array(data[row][(column + n) % k] for n in range(k))
-                m.d.sync += pixel.eq(choice[turn_2] if k > 1 else data[row][0])
+                m.d.sync += pixel.eq(choice[turn] if k > 1 else data[row][0])
                 turned[-1].append(pixel)
         out: list[Value] = []
         for row in range(r):
             for column in range(k):
                 choice = Array(turned[(row + n) % r][column] for n in range(r))
-                pixel = choice[line_turn_2] if r > 1 else turned[0][column]
+                pixel = choice[line_turn] if r > 1 else turned[0][column]
                 if any(g.border):  # else every pixel of a window is one of the map
                     pixel = pixel & (mask[row] & mask[r + column]).replicate(g.edge.width)
                 out.append(pixel)

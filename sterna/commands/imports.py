@@ -258,19 +258,20 @@ def _kept(
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()
     out = save_import(options.output, found, name, kept, check, classes)
     answer: dict[str, Any] = {"run": str(out), "name": name}
-    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
-    text = [f"{out}: {state}"]
+    accuracy = ""
     if parts is not None:
         tested = pick(parts.test[0], slice(ACCURACY))
         right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
         number = tested.shape[1 if tested.ndim == 5 else 0]
         answer |= {"accuracy": right, "images": number}
-        text[0] += f", accuracy {right:.2%} on {number} test images"
+        accuracy = f", accuracy {right:.2%} on {number} test images"
     answer |= {
         "calibrated": real,
         **found.report.as_dict(),
         "check": None if check is None else check.as_dict(),
     }
+    state = f"calibrated to {options.kind}, without training" if real else "weights as they came"
+    text = [f"{out}: {state}{accuracy}"]
     if check is not None and check.failed:
         names = ", ".join(s.name for s in check.failed)
         text.append(
@@ -282,14 +283,18 @@ def _kept(
         why = "a graph has no forward pass of its own to compare with"
         why = "no --data to compare on" if options.source.endswith(QONNX) else why
         text.append(f"{why}: nothing was checked")
+    text.append(_next(out, name, real, parts is not None))
+    return answer, "\n".join(text), 0
+
+
+def _next(out: Path, name: str, real: bool, with_data: bool) -> str:
+    """What to do with an imported network next."""
     where = shlex.quote(str(out))
     if real:
         tuned = shlex.quote(f"{out}_tuned")
-        text.append(f"next: sterna train --from {where} -o {tuned}, then sterna quantize")
-    else:
-        data = "" if parts is not None else " --data DATA"
-        text.append(f"next: sterna quantize {where} -o build/{name}{data}")
-    return answer, "\n".join(text), 0
+        return f"next: sterna train --from {where} -o {tuned}, then sterna quantize"
+    data = "" if with_data else " --data DATA"
+    return f"next: sterna quantize {where} -o build/{name}{data}"
 
 
 def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:

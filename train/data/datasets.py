@@ -21,7 +21,7 @@ import numpy as np
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import read_bytes, write_atomic
 from sterna.golden.files.sources import KINDS, read_source
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
 from sterna.train.data.cifar import read_cifar
 from sterna.train.data.fetch import check_md5, fetch
@@ -118,8 +118,9 @@ def load(
         return nmnist(int(m[1] or 8))
     if name not in sets:
         raise UsageError(
-            f"data set {show(name)} is unknown; choose one of {', '.join(sorted(sets))}, "
-            f"nmnist_T, random_CxHxW, or give your own as {KINDS} (docs/data.md)"
+            f"data set {show(name)} is unknown{meant(name, sets)}; choose one of "
+            f"{', '.join(sorted(sets))}, nmnist_T, random_CxHxW, or give your own as {KINDS} "
+            "(docs/data.md)"
         )
     return sets[name]()
 

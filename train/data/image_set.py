@@ -11,7 +11,7 @@ import numpy as np
 
 from sterna.golden.errors import UsageError
 from sterna.golden.files.sources import Source, read_source
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 from sterna.golden.words.values import real, whole
 from sterna.train.data import datasets
 from sterna.train.data.arrays_file import as_images, as_labels
@@ -73,7 +73,7 @@ class ImageSet:
         like: Any = None,
     ) -> None:
         if not isinstance(split, str) or split not in PARTS:
-            raise UsageError(f"ImageSet: split {show(split)} is not one of {', '.join(PARTS)}")
+            raise UsageError(f"ImageSet: split {not_one_of(split, PARTS)}")
         self.split = split
         options, wanted = _options(size, scale, steps), _wanted(like)
         self._whole: DataSet | None = None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sterna.golden.errors import UsageError
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["PARTS", "DataSet", "Part", "Wanted"]
 
@@ -58,7 +59,7 @@ class DataSet:
     def part(self, name: str) -> Part:
         """One part by its name. UsageError for another name."""
         if name not in PARTS:
-            raise UsageError(f"split {name!r} is not one of {', '.join(PARTS)}")
+            raise UsageError(f"split {not_one_of(name, PARTS)}")
         return getattr(self, name)
 
     @cached_property

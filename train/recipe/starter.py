@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 from sterna.golden.errors import UsageError
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of
 from sterna.train.data.sets import DataSet
 
 __all__ = ["KNOWN", "Shape", "shape_of", "starter_text"]
@@ -53,7 +53,7 @@ def starter_text(name: str, data: str, like: str, shape: Shape) -> str:
     """The text of a recipe. name: the network's; data: of the data set, a path as from the recipe's
     folder; like: the known set whose layers it has, '' for those that the shape suggests."""
     if like and like not in KNOWN:
-        raise UsageError(f"--like {show(like)} is not one of {', '.join(KNOWN)}")
+        raise UsageError(f"--like {not_one_of(like, KNOWN)}")
     layers = [*_layers(KNOWN[like].image if like else shape.image), f"FC{shape.classes}"]
     batch = min(128, shape.count, max(8, 1 << int(math.log2(max(shape.count // 8, 1)))))
     epochs = min(_MOST, max(_LEAST, math.ceil(_BATCHES / max(1, shape.count // batch))))
