@@ -34,6 +34,7 @@ from sterna.gen.quantize.float_network import (
     FloatNode,
     FloatPool,
     FloatReadout,
+    Weighted,
 )
 from sterna.golden.errors import NetworkError
 from sterna.golden.words.names import Scope, legal_name
@@ -284,7 +285,7 @@ class _Builder:
         if len(source.terms) == 1 and source.norm is None:
             k = next(i for i, n in enumerate(self.nodes) if n.name == source.terms[0])
             node = self.nodes[k]
-            if isinstance(node, FloatConv2d | FloatLinear):
+            if isinstance(node, Weighted):
                 self.nodes[k] = replace(node, norm=composed(node.norm, norm))
                 self.report.add(path, what, EXACT, "folded into the layer before", node.name)
                 return source

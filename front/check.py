@@ -37,7 +37,7 @@ __all__ = ["Check", "Recorded", "Site", "check", "data_of"]
 
 # Of the largest membrane, what sums may be off: of float64, that weights were computed in float32.
 ROUNDED = {"float64": 1e-6, "float32": 1e-5}
-NEAR = 1e-5  # relative distance from the threshold at which float32 may decide either way
+FLOAT32_ERROR = 1e-5  # relative distance from the threshold at which float32 may decide either way
 
 
 @dataclass(frozen=True)
@@ -262,4 +262,4 @@ def _near(
     threshold = np.broadcast_to(np.asarray(node.threshold, np.float64), u.shape[1])
     threshold = threshold.reshape(-1, 1, 1)
     size = np.maximum(np.abs(threshold), np.abs(drive).max(initial=0.0) * 1e-2)
-    return np.abs(u - threshold) <= NEAR * size
+    return np.abs(u - threshold) <= FLOAT32_ERROR * size

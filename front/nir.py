@@ -41,7 +41,7 @@ def from_nir(
     scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
 ) -> Imported:
     """The network of a NIR graph, its equations by forward Euler.
 
@@ -61,12 +61,13 @@ def from_nir(
         not say which: by default what ``to_nir`` noted in the file, else 'frames', and the report
         says so.
     scale : float, optional
-        Of 'direct': the graph sees ``(p*scale - mean)/std`` of a pixel p; by default what the file
-        notes, else 1/255.
+        The graph sees ``(p*scale - mean)/std`` of a value p in 'frames', or a pixel; by default
+        what the file notes, else 1 in 'frames', 1/255 of pixels.
     mean, std : float or (C,), optional
         As ``torchvision.transforms.Normalize`` has them; by default what the file notes, else none.
-    bits : int
-        Of a pixel, for 'direct'.
+    bits : int, optional
+        Of p, 1 .. 8; by default what the file notes, else 1 in 'frames' (spikes, no counts), 8 of
+        pixels.
 
     Returns
     -------
@@ -105,10 +106,9 @@ def from_nir(
     noted = _noted(first, graph.nodes[first].values.get("metadata"))
     told = noted.pop("coding", None)
     coding = input or told or "frames"
-    given = {"scale": scale, "mean": mean, "std": std}
-    given = {k: v for k, v in given.items() if v is not None}
-    given = (noted if coding == "direct" else {}) | given
-    source = FloatInput("input", shape, coding, bits, **given)
+    said = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    given = (noted if coding == told else {}) | {k: v for k, v in said.items() if v is not None}
+    source = FloatInput("input", shape, coding, **given)
     found = assemble(steps, source, cells, Output(out, mode))
     if input is None:
         row = found.report.verdicts[0]

@@ -21,7 +21,7 @@ __all__ = ["ENTERS", "Graph", "Node", "graph_of"]
 DEPTH, NODES, EDGES, NAME = 8, 10_000, 100_000, 512
 BYTES = 1 << 30  # of all arrays together
 GRAPH = "NIRGraph"
-ENTERS = ("sterna_input", "sterna_scale", "sterna_mean", "sterna_std")
+ENTERS = ("sterna_input", "sterna_bits", "sterna_scale", "sterna_mean", "sterna_std")
 """Of an Input's metadata, what ``to_nir`` writes of how images enter, which NIR does not say."""
 
 

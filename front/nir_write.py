@@ -16,7 +16,6 @@ import numpy as np
 
 from sterna.front.arguments import word_of
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatMerge,
     FloatNetwork,
@@ -144,12 +143,13 @@ class _Writer:
         if node.coding not in ("direct", "frames"):
             raise self.refuse(node.name, f"{node.coding} coding")
         readers = [n for n in self.network.nodes if node.name in n.inputs]
-        flat = node.shape[1:] == (1, 1) and not any(isinstance(n, FloatConv2d) for n in readers)
+        flat = node.shape[1:] == (1, 1) and not any(
+            isinstance(n, Weighted) and not n.flattens for n in readers
+        )
         axes = node.shape[:1] if flat else node.shape
-        said = {"input": node.coding}
-        if node.coding == "direct":
-            said |= {n: getattr(node, n) for n in ("scale", "mean", "std")}
-        noted = {f"sterna_{n}": v for n, v in said.items() if v is not None}
+        said = {n: getattr(node, n) for n in ("bits", "scale", "mean", "std")}
+        said = {f"sterna_{n}": v for n, v in said.items() if v is not None}
+        noted = {"sterna_input": node.coding, **said}
         kind = self.nir.Input({"input": np.array(axes)}, metadata=noted)
         name = self.put(node.name, kind, axes)
         self.streams[node.name] = ((name, 1.0),)
@@ -299,8 +299,8 @@ class _Writer:
         weight = weight * np.reshape(scale, (-1, *[1] * (weight.ndim - 1)))
         bias = gain * own_offset + offset
         sources = [source for source, _ in parts]
-        if isinstance(node, FloatConv2d):
-            return self._conv(node, weight, bias, sources)
+        if not node.flattens:
+            return self._conv(node, node.kernels(weight), bias, sources)
         axes = self.axes[sources[0]]
         if len(axes) > 1:
             flat = self.nir.Flatten({"input": np.array(axes)}, 0, -1)
@@ -314,7 +314,7 @@ class _Writer:
             raise self.refuse(name, f"padding {padding}, not alike on both sides")
         return top, left
 
-    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
+    def _conv(self, node: Weighted, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
         padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups

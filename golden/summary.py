@@ -24,7 +24,8 @@ def summary(steps: int, nodes: Any, shape: dict[str, tuple[int, int, int]]) -> s
 def _what(node: Any) -> str:
     op = node.becomes.op if hasattr(node, "becomes") else node.op
     word = getattr(node, "mode", None) or getattr(node, "coding", None)
-    return f"{op} {word}" if word else op
+    bits = f", {node.bits} bits" if word == "frames" and node.bits > 1 else ""
+    return f"{op} {word}{bits}" if word else op
 
 
 def _held(node: Any) -> str:

@@ -178,7 +178,7 @@ class Simulator:
 
         Parameters
         ----------
-        images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        images : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
             As ``sterna.run`` takes them.
         trace : names, or 'all', optional
             Nodes whose spikes to return; None: all that the engine has, (): none.

@@ -121,8 +121,9 @@ class Runner:
     def _record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         recorder = Recorder(FUNCTIONS)
         self.reset()
+        one = self.coding == "direct" or (self.steps is not None and self._is_one_step(batch))
         with recording(self.model, recorder, _is_cell):
-            first = self._first(recorder, batch)
+            first = self._first(recorder, batch, one)
             outputs = [self._call(recorder, first)]
             uses = {len(u) for u in recorder.cells.values()}
             if not uses:
@@ -146,7 +147,7 @@ class Runner:
                 outputs.append(self._call(recorder, frame))
         return recorder, outputs, False
 
-    def _first(self, recorder: Recorder, batch: torch.Tensor) -> torch.Tensor:
+    def _first(self, recorder: Recorder, batch: torch.Tensor, one: bool) -> torch.Tensor:
         if self.repeats:
             batch = self.repeated(batch)
             frame = Expr("input", "", shape=tuple(batch.shape[1:]), step=None)
@@ -154,7 +155,7 @@ class Runner:
             frames = (frame,) * len(batch)
             recorder.note(batch, Expr("stack", "", frames, values, tuple(batch.shape)))
             return batch
-        if self.coding == "direct" or self.steps is not None and self._is_one_step(batch):
+        if one:
             frame = batch[0].clone() if self.coding == "frames" else batch
             step = 0 if self.coding == "frames" else None
             recorder.note(frame, Expr("input", "", shape=tuple(frame.shape), step=step))
@@ -169,7 +170,8 @@ class Runner:
         return images.unsqueeze(0).repeat(self.steps or 1, *[1] * images.ndim)
 
     def _is_one_step(self, batch: torch.Tensor) -> bool:
-        """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
+        """Whether forward() takes a frame: tried on a copy, since nothing else can tell, and before
+        anything is written down, since a copy has the hooks, too."""
         if self.many:
             return False
         trial = copied(self.model)
@@ -320,8 +322,6 @@ def _maps(a: torch.Tensor) -> np.ndarray:
 
 
 def _real(pixels: torch.Tensor, source: FloatInput, dtype: torch.dtype) -> torch.Tensor:
-    if source.coding != "direct":
-        return pixels
     cols = lambda v: torch.as_tensor(v, dtype=dtype).reshape(-1, 1, 1)  # noqa: E731
     x = pixels * torch.tensor(source.scale, dtype=dtype)
     x = x if source.mean is None else x - cols(source.mean)

@@ -9,7 +9,7 @@ from sterna.gen.design.legal import is_depthwise
 from sterna.gen.design.specs import input_map, pool_spec, pool_window
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Network, WeightedNode
+from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -91,13 +91,11 @@ def _buffer_cost(
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
     shape = network.shape[node.input]
     split = window_split(node, shape, folding.simd)
-    kernel, stride, padding = node.window(shape)[1], (1, 1), (0, 0, 0, 0)
-    if isinstance(node, Conv2d):
-        stride, padding = node.stride, node.padding
     _, height, width = input_map(network, node)
     pool = pool_window(pool_of(network, node.name))
     size = split.rows, split.columns, 0
-    g = Geometry(edge, height, width, kernel, stride, padding, *size, *pool, node.dilation)
+    window = node.window[1], node.stride, node.padding
+    g = Geometry(edge, height, width, *window, *size, *pool, node.dilation)
     # In the widest shape of a block alone: with all of them, designs would get narrower beats.
     memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
     choices = edge.lanes // split.channels * (edge.pb // folding.tp)

@@ -34,6 +34,7 @@ from sterna.golden.files.arrays import parse_tensors
 from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.graph import inputs_first
 from sterna.golden.network import steps_of
+from sterna.golden.nodes.streams import filed, read_back
 from sterna.golden.rule import LEVELS, later
 from sterna.golden.summary import summary
 from sterna.golden.words import values
@@ -330,13 +331,14 @@ def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]
         elif isinstance(value, np.generic):
             value = value.item()
         out[f.name] = value
-    return out
+    return filed(out) if isinstance(node, FloatInput) else out
 
 
 def _restore(d: dict[str, Any], tensors: dict[str, np.ndarray]) -> FloatNode:
     kind = KINDS.get(d.get("op", ""))
     if kind is None:
         raise FileError(f"node '{d.get('name')}': op {d.get('op')!r} is unknown; update sterna")
+    d = read_back(d) if kind is FloatInput else d
     unknown = set(d) - {f.name for f in fields(kind)} - {"op"}
     if unknown:
         raise FileError(f"node '{d.get('name')}': unknown key '{min(unknown)}'; update sterna")

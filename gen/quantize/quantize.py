@@ -130,7 +130,7 @@ def quantize(
     Parameters
     ----------
     network : FloatNetwork, or what has one: Imported, Run
-    calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+    calibration : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
         Images as ``sterna.run`` takes them, also (images, labels) or an `ImageSet`; the first 256
         are used.
     name : str

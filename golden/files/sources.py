@@ -9,8 +9,8 @@ One text says all of it, so that recipes, runs, imports and builds hand on one t
 
 One's own may have options behind a question mark: ``?size=28x28`` (resize pictures, sensor of
 events), ``?scale=255`` (what a float image's 1 stands for), ``?steps=8`` (frames that events are
-binned into). Paths are relative to the recipe that names them, on a command line to where it is
-run. Standard library only.
+binned into), ``?bits=4`` (of the counts in these). Paths are relative to the recipe that names
+them, on a command line to where it is run. Standard library only.
 """
 
 import json
@@ -41,7 +41,8 @@ __all__ = [
 KINDS = "'folder:PATH', 'FILE.npz' or 'tonic:NAME'"
 """How data of one's own is written."""
 _FOLDER, _TONIC, _NPZ = "folder:", "tonic:", ".npz"
-_OPTIONS = re.compile(r"\?((?:size|scale|steps)=[^?&]*(?:&(?:size|scale|steps)=[^?&]*)*)\Z")
+_KEY = "(?:size|scale|steps|bits)"
+_OPTIONS = re.compile(rf"\?({_KEY}=[^?&]*(?:&{_KEY}=[^?&]*)*)\Z")
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})\Z")
 _DATA = re.compile(r"""(?m)^([ \t]*data[ \t]*=[ \t]*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
 _TABLE = re.compile(r"(?m)^[ \t]*\[")
@@ -59,6 +60,7 @@ class Source:
     size: tuple[int, int] | None = None
     scale: float | None = None
     steps: int | None = None
+    bits: int | None = None
 
     @property
     def own(self) -> bool:
@@ -85,7 +87,7 @@ class Source:
         mark = {"folder": _FOLDER, "tonic": _TONIC}.get(self.kind, "")
         size = None if self.size is None else f"{self.size[0]}x{self.size[1]}"
         scale = None if self.scale is None else f"{self.scale:.12g}"
-        given = {"size": size, "scale": scale, "steps": self.steps}
+        given = {"size": size, "scale": scale, "steps": self.steps, "bits": self.bits}
         text = "&".join(f"{k}={v}" for k, v in given.items() if v is not None)
         return f"{mark}{self.place}{'?' if text else ''}{text}"
 
@@ -129,7 +131,8 @@ def _options(text: str, where: str) -> dict[str, Any]:
     for key, value in (part.split("=", 1) for part in text.split("&")):
         if key in out:
             raise UsageError(f"{where}: option {key} is there twice; keep one")
-        out[key] = {"size": read_size, "scale": _scale, "steps": _steps}[key](value, where)
+        read = {"size": read_size, "scale": _scale, "steps": _steps, "bits": _bits}[key]
+        out[key] = read(value, where)
     return out
 
 
@@ -157,6 +160,12 @@ def _steps(text: Any, where: str) -> int:
     plain = isinstance(text, str) and re.match(r"\d{1,6}\Z", text)
     if not plain or not 1 <= int(text) <= _MOST_STEPS:
         raise UsageError(f"{where}: steps {show(text)} is not a number from 1 to {_MOST_STEPS}")
+    return int(text)
+
+
+def _bits(text: Any, where: str) -> int:
+    if not isinstance(text, str) or not re.match(r"[1-8]\Z", text):
+        raise UsageError(f"{where}: bits {show(text)} is not a number from 1 to 8")
     return int(text)
 
 

@@ -43,7 +43,7 @@ def read_own(source: Source, folder: Path | None, wanted: Wanted) -> DataSet:
         found, classes, notes = tonic_sets.read_tonic(source, wanted)
         heaps = {part: _heap(*pair) for part, pair in found.items()}
     else:
-        _refuse(where, source, "size", "steps")
+        _refuse(where, source, "size", "steps", "bits")
         place = path("data", source.path(folder))
         if not place.exists():
             raise UsageError(f"data set '{where}': there is no file {place}; correct the path")
@@ -94,10 +94,10 @@ def read_files(
         a, b = files[are.index(True)][0], files[are.index(False)][0]
         raise UsageError(f"{where}: {a} is a picture and {b} a recording; give one kind")
     if are and are[0]:
-        _refuse(where, source, "steps", "scale")
+        _refuse(where, source, "steps", "bits", "scale")
         return picture.read_pictures(files, where, wanted, source.size)
     _refuse(where, source, "scale")
-    return events.read_recordings(files, where, wanted, source.size, source.steps)
+    return events.read_recordings(files, where, wanted, source)
 
 
 def data_set(
