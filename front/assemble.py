@@ -126,8 +126,7 @@ class _Builder:
     def _cell(self, e: Expr) -> Value:
         if e.part != 0:
             raise NetworkError(
-                f"{at(e.path)}: its membrane is read by another layer, which cannot be built; "
-                "let that read its spikes"
+                f"{at(e.path)}: its membrane is read by another layer; let that read its spikes"
             )
         if e.path in self.cell_nodes:
             node = self.cell_nodes[e.path]

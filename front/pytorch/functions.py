@@ -5,6 +5,7 @@ built and is refused by its name. Sequences ([T, B, ...], also flattened to [T*B
 multi-step layers do) are expressions of each step side by side ('stack').
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "constant",
     "handles",
     "lifted",
+    "is_random",
     "pair",
     "stack",
     "unbuilt",
@@ -29,7 +31,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 _NORM = "it computes its mean from each image; use BatchNorm2d, which folds away, and train again"
 _COMPARED = "spikes of one's own making are not seen as such; put a neuron of docs/front.md there"
-_RANDOM = "random numbers cannot be repeated; leave them out where model.training is False"
 _LARGEST = "only a max pool over a map is; of an output, return the sum or the stack over time"
 _PLACES = "every layer reads its whole map as it is; put the order of its values into the weights"
 _GATES = "its gates multiply streams and it feeds back; use snn.Leaky, snn.Synaptic or LIFNode"
@@ -38,7 +39,6 @@ _WAYS = {
     **dict.fromkeys(
         "gt lt ge le eq ne __gt__ __lt__ __ge__ __le__ where heaviside".split(), _COMPARED
     ),
-    **dict.fromkeys("rand_like randn_like bernoulli normal_ uniform_ poisson".split(), _RANDOM),
     **dict.fromkeys("max min amax amin argmax argmin topk sort cummax".split(), _LARGEST),
     **dict.fromkeys(
         "roll flip rot90 gather index_select chunk split tensor_split".split(), _PLACES
@@ -50,8 +50,21 @@ _WAYS = {
 }
 
 
+_RANDOM = re.compile(r"(rand|bernoulli|normal_?$|uniform_?$|poisson|multinomial|exponential_?$)")
+
+
+def is_random(name: str) -> bool:
+    """Whether torch's function draws random numbers."""
+    return _RANDOM.match(name) is not None
+
+
 def unbuilt(name: str) -> str:
     """Why torch's function cannot be built, and the way out."""
+    if is_random(name):
+        return (
+            f"random numbers (torch's {name}, as in spikegen.rate) cannot be repeated; feed pixels "
+            "or frames, and draw none where model.training is False"
+        )
     way = _WAYS.get(name, "put neurons where it stands, or what docs/front.md lists as mapped")
     return f"torch's {name} cannot be built: {way}"
 

@@ -148,8 +148,9 @@ def _unread(expr: Expr, steps: int) -> str:
     """Why what forward() returns is not read as an output of all steps."""
     of = sorted(steps_in(expr))
     wanted = "return the sum (or the stack) of its spikes over all steps"
-    if of == [steps - 1]:
-        return f"{at(expr.path)}: gives the output of only the last of {steps} steps; {wanted}"
+    if len(of) == 1:
+        which = "the last" if of == [steps - 1] else f"step {of[0]}"
+        return f"{at(expr.path)}: gives the output of only {which} of {steps} steps; {wanted}"
     if len(of) == steps and expr.kind == "concat":
         return f"{at(expr.path)}: joins its {steps} steps side by side; {wanted}"
     named = ", ".join(map(str, of)) or "no step"

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import multi_step
 from sterna.front.expression import UNKNOWN, Expr, at
-from sterna.front.pytorch.functions import unbuilt
+from sterna.front.pytorch.functions import is_random, unbuilt
 from sterna.golden.errors import NetworkError
 
 __all__ = ["OneStep", "Recorder", "known", "recording", "tensors_of"]
@@ -116,6 +116,11 @@ class Recorder(TorchFunctionMode):
         given = [self.expr(a) for a in args]  # before a function may change them in place
         named = {k: self.expr(v) for k, v in kwargs.items()}
         out = func(*args, **kwargs)
+        if is_random(getattr(func, "__name__", "")):
+            why = f"{at(self.where)}: {unbuilt(_name(func))}"
+            for tensor in tensors_of(out):
+                self.note(tensor, self.unknown(why))
+            return out
         if not any(_live(v) for v in (*given, *named.values())):
             return out
         name = getattr(func, "__name__", "")

@@ -13,6 +13,7 @@ import frontcase
 import numpy as np
 import snntorch as snn
 import torch
+from snntorch import spikegen
 from spikingjelly.activation_based import layer, neuron
 from torch import nn
 from torch.nn import functional as F
@@ -112,11 +113,12 @@ TOLD = {
         lambda: Net(lambda z, t: z / z.max()),
         "torch's max cannot be built: only a max p",
     ),
-    "noise": (
-        lambda: Net(lambda z, t: z + torch.randn_like(z)),
-        "random numbers cannot be repeated",
-    ),
-    "noise by shape": (lambda: Net(lambda z, t: z + torch.randn(z.shape)), "from image to image"),
+    "noise": (lambda: Net(lambda z, t: z + torch.randn_like(z)), "randn_like, .* cannot be rep"),
+    "noise by shape": (lambda: Net(lambda z, t: z + torch.randn(z.shape)), "torch's randn, as in"),
+    "noise a class": (lambda: Net(end=lambda r: sum(r) + torch.randn(4)), "torch's randn, as in"),
+    "rate": (lambda: Net(lambda z, t: spikegen.rate(z, 1)[0]), "bernoulli, as in spikegen.rate"),
+    "a batch": (lambda: Net(lambda z, t: z + torch.arange(3.0).view(3, 1, 1, 1)), "from image to"),
+    "first step alone": (lambda: Net(end=lambda rows: rows[0]), "only step 0 of 4 steps"),
     "dropout": (lambda: Net(between=lambda s: F.dropout(s, 0.5)), "training=self.training"),
     "norm": (lambda: Net(lambda z, t: F.layer_norm(z, z.shape[1:])), "layer_norm .* BatchNorm2d"),
     "compared": (lambda: Net(lambda z, t: (z > 0).float()), "torch's gt .* put a neuron of"),
