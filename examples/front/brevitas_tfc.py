@@ -39,9 +39,12 @@ folder = Path("build/tfc")
 # %%
 if not file.exists():
     import torch
-    from brevitas.export import export_qonnx
-    from brevitas_examples.bnn_pynq.models import model_with_cfg
 
+    try:
+        from brevitas.export import export_qonnx
+        from brevitas_examples.bnn_pynq.models import model_with_cfg
+    except ImportError:
+        raise SystemExit(f"{file}: is not here, and no Brevitas to export it; see above") from None
     model, _ = model_with_cfg("tfc_1w1a", pretrained=pretrained)
     export_qonnx(model.eval(), torch.rand(1, 1, 28, 28), export_path=str(file))
 
