@@ -172,6 +172,9 @@ def _graph(options: argparse.Namespace) -> Answer:
 
     parts = _data(options)
     entry = _entry(options, parts, "frames")
+    for word in ("input", "bits", "scale"):  # what nobody says may stand in the file
+        if getattr(options, word) is None and (parts is None or word == "scale"):
+            entry[word] = None
     found = from_nir(
         options.source,
         dt=options.dt,

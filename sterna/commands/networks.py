@@ -306,13 +306,12 @@ def _with_images(
 
 
 def eval(options: argparse.Namespace) -> Answer:
-    """Accuracy of the golden model."""
-    from sterna.golden.exact import run
+    """Accuracy of the golden model, and what it does, counted."""
+    from sterna.commands.evaluated import evaluated
 
     built, found = _with_images(options, "fold", None)
     with options.progress.step(f"golden model, {len(found)} images"):
-        result = run(built.network, found.images)
-    answer, text = images.outcome(options, found, result)
+        answer, text = evaluated(options, built, found)
     return answer, text, 0
 
 
@@ -321,22 +320,28 @@ def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[s
     from sterna.gen.tools.programs import find
     from sterna.golden.result import Result, joined
     from sterna.sim.verify import verify
+    from sterna.sim.waves.wave import Wave
 
     for name in PROGRAMS[engine]:
         find(name)
-    built, found = _with_images(options, "verilog", DEFAULT_IMAGES[engine])
+    wave, few = getattr(options, "wave", None), DEFAULT_IMAGES[engine]
+    if wave is not None:
+        few = Wave(wave, engine).few  # refused before the first stage
+    built, found = _with_images(options, "verilog", few)
     results: list[Result] = []
-    answer = verify(built, found.images, found.labels, engine, options.progress, results.append)
+    given = built, found.images, found.labels, engine, options.progress, results.append
+    answer = verify(*given, wave=wave)
     predicted = joined(results)
     if options.predictions:
         images.write_predictions(options.predictions, found, predicted)
     if found.labels is None:
         answer["classes"] = predicted.classes.tolist()
         answer["shown"] = images.names_text(found, predicted.classes)
-    # The host's speed is no property of the build.
+    # The host's speed is no property of the build, and a wave is to be looked at.
     fleeting = ("sim_clocks_per_second", "classes", "shown")
-    lasting = {k: v for k, v in answer.items() if k not in fleeting}
-    keep_measurement(built, f"sim_{engine}", lasting)
+    if wave is None:
+        lasting = {k: v for k, v in answer.items() if k not in fleeting}
+        keep_measurement(built, f"sim_{engine}", lasting)
     return built, answer
 
 

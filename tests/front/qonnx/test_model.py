@@ -171,7 +171,7 @@ def _tail(w: Writer) -> ModelProto:
         (lambda w: w.conv(4, 3).add("Quant", domain="my.module"), "of domain 'my.module'"),
         (
             lambda w: w.conv(4, 3).bipolar().times("Mul", -1.0).add("MaxPool", kernel_shape=[2, 2]),
-            "times a negative number",
+            "a max pool of spikes with a negative factor",
         ),
         (lambda w: w.conv(4, 3).add("MaxPool", kernel_shape=[2, 2], ceil_mode=1), "ceil_mode"),
         (lambda w: w.conv(4, 3).add("Transpose", perm=[0, 2, 3, 1]), "Transpose: cannot be built"),
