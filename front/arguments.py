@@ -5,7 +5,7 @@ from typing import Any
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.network import MAX_STEPS
 from sterna.golden.words import values
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 
 __all__ = ["CODINGS", "coding_of", "steps_of", "word_of"]
 
@@ -25,7 +25,7 @@ def steps_of(value: Any, error: type[SternaError] = UsageError) -> int:
 def word_of(what: str, value: Any, legal: tuple[str, ...]) -> str:
     """One of the words ``legal``."""
     if not isinstance(value, str) or value not in legal:
-        raise UsageError(f"{what} {show(value)} is not one of {', '.join(legal)}")
+        raise UsageError(f"{what} {not_one_of(value, legal)}")
     return value
 
 

@@ -1,11 +1,11 @@
 """Real weights to ternary (or binary) ones, layer by layer, without labels and without training.
 
-Each layer's weights become trits by ternary weight networks' rule (arXiv 1605.04711: zero up to 0.7
-of the mean size, one scale for what is left), and a batch norm brings the mean and deviation of
-each channel's input, over images, steps and the map, back to what they were in the real-valued
-network, measured on the already ternary layers in front. A neuron with several inputs has one norm
-over their sum; the layers that meet there keep their ratio to the nearest power of two. A readout's
-layer has one scale, and a bias a class. Deterministic.
+Each layer's weights become the trits that put out most nearly the same on what the already ternary
+layers in front give it (``front.trits``), and a batch norm brings the mean and deviation of each
+channel's input, over images, steps and the map, back to what they were in the real-valued network.
+A neuron with several inputs has one norm over their sum; the layers that meet there keep their
+ratio to the nearest power of two. A readout's layer has one scale, and a bias a class.
+Deterministic.
 
 The same network with real weights as latents is what training starts from (`Calibrated.latents`).
 """
@@ -19,6 +19,7 @@ import numpy as np
 from sterna.front.arguments import word_of
 from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
+from sterna.front.trits import discrete, fitted
 from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatNetwork,
@@ -33,9 +34,8 @@ from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import real_drive, reference, walk
 from sterna.golden.errors import UsageError
 
-__all__ = ["Calibrated", "calibrate", "discrete"]
+__all__ = ["Calibrated", "calibrate"]
 
-DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 EPS = 1e-5  # of the norms, as torch's
 LATENT = 0.1  # mean size of latents: what training moves best
 AXES = (0, 1, 3, 4)
@@ -48,19 +48,6 @@ class Calibrated:
     network: FloatNetwork
     latents: FloatNetwork
     report: Report
-
-
-def discrete(weight: np.ndarray, kind: str, one_scale: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(q, a) of real weights (O, ...): q of -1, 0, +1 ('binary': -1, +1), a >= 0 of shape (O,1,..)
-    or, with ``one_scale`` (a readout's layer), (1,1,..). As training discretises its latents."""
-    w = np.asarray(weight, np.float64)
-    dims = tuple(range(0 if one_scale else 1, w.ndim))
-    size = np.abs(w)
-    if kind == "binary":
-        return np.where(w >= 0, 1.0, -1.0), size.mean(dims, keepdims=True)
-    kept = size > DELTA * size.mean(dims, keepdims=True)
-    scale = (size * kept).sum(dims, keepdims=True) / np.maximum(kept.sum(dims, keepdims=True), 1)
-    return np.sign(w) * kept, scale
 
 
 def calibrate(
@@ -151,10 +138,16 @@ class _Work:
         drive = real_drive(network, node, streams)
         return drive.mean(AXES), drive.var(AXES)
 
+    def _trits(
+        self, node: FloatNeurons, layer: Weighted, one_scale: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        _, _, streams = self._now(node.name)
+        return fitted(layer, streams[layer.input], self.kind, one_scale)
+
     def _alone(self, node: FloatNeurons, layer: Weighted, wanted: Any) -> None:
         """A layer with a neuron of its own: trits of a scale a channel, and a norm behind, in front
         of a pool of its sums (whose maximum or mean of normed sums is the normed one)."""
-        q, a = discrete(layer.weight, self.kind, False)
+        q, a = self._trits(node, layer)
         self.nodes[layer.name] = bare = replace(
             layer, weight=q * a, kind=self.kind, bias=None, norm=None
         )
@@ -170,9 +163,12 @@ class _Work:
         """Layers that meet in a neuron, maybe with spikes: fixed units, one norm over the sum."""
         assert isinstance(node, FloatNeuron)
         units = self._units(node, layers)
+        _, _, streams = self._now(node.name)
         for layer, unit in zip(layers, units, strict=True):
             kind = self.kind if layer.kind == "real" else layer.kind
             q, _ = discrete(layer.weight, kind, False)
+            if layer.kind == "real":
+                q, _ = fitted(layer, streams[layer.input], kind, False)
             bare = replace(layer, weight=q * unit, kind=kind, bias=None, norm=None, unit=unit)
             self.nodes[layer.name] = bare
             size = float(np.abs(layer.weight).mean()) or 1.0
@@ -205,7 +201,7 @@ class _Work:
                 f"node '{node.name}': a readout of several layers cannot be calibrated; train it"
             )
         layer = layers[0]
-        q, a = discrete(layer.weight, self.kind, True)
+        q, a = self._trits(node, layer, one_scale=True)
         bare = replace(layer, weight=q * a, kind=self.kind, bias=None, norm=None)
         self.nodes[layer.name] = bare
         mean, var = self._drive(node.name)

@@ -49,7 +49,8 @@ Part = tuple[str, float]
 
 
 def to_nir(network: Any, path: StrPath, *, dt: float = 1.0, reset: str | None = None) -> Path:
-    """Write a float network as a NIR file, which ``from_nir`` with the same ``dt`` reads back.
+    """Write a float network as a NIR file, which ``from_nir`` with the same ``dt`` reads back; how
+    images enter is noted in the metadata of its input.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def to_nir(network: Any, path: StrPath, *, dt: float = 1.0, reset: str | None = 
         Length of a step, in the unit that time constants are written in.
     reset : str, optional
         'subtract' also writes neurons that subtract their threshold, which NIR cannot say: read the
-        file with ``from_nir(..., reset='subtract')``. By default they are refused.
+        file with ``from_nir(..., reset='subtract')``. By default they are refused; refused in any
+        case is what subtracts another number, as snnTorch's threshold/beta.
 
     Returns
     -------
@@ -106,8 +108,9 @@ class _Writer:
         self.streams: dict[str, tuple[Part, ...]] = {}
         self.scope = Scope([])
 
-    def refuse(self, name: str, why: str) -> NetworkError:
-        return NetworkError(f"node '{name}': {why}, which NIR has no word for")
+    def refuse(self, name: str, why: str, way: str = "") -> NetworkError:
+        way = f"; {way}" if way else ""
+        return NetworkError(f"node '{name}': {why}, which NIR has no word for{way}")
 
     def put(self, name: str, node: Any, axes: tuple[int, ...], *sources: str) -> str:
         name = self.scope.name(name)
@@ -144,7 +147,11 @@ class _Writer:
             isinstance(n, Weighted) and not n.flattens for n in readers
         )
         axes = node.shape[:1] if flat else node.shape
-        name = self.put(node.name, self.nir.Input({"input": np.array(axes)}), axes)
+        said = {n: getattr(node, n) for n in ("bits", "scale", "mean", "std")}
+        said = {f"sterna_{n}": v for n, v in said.items() if v is not None}
+        noted = {"sterna_input": node.coding, **said}
+        kind = self.nir.Input({"input": np.array(axes)}, metadata=noted)
+        name = self.put(node.name, kind, axes)
         self.streams[node.name] = ((name, 1.0),)
 
     def _pool(self, node: FloatPool, *sources: str) -> str:
@@ -210,14 +217,32 @@ class _Writer:
         if membrane:
             if np.any(np.asarray(node.v_init) != 0):
                 raise self.refuse(name, "a membrane that is read and does not begin at 0")
-        elif node.reset == "subtract" and self.reset == "subtract":
-            back = node.threshold if node.reset_by is None else node.reset_by
-            if np.any(np.asarray(back) != np.asarray(node.threshold)):
-                raise self.refuse(name, "a subtraction of another number than the threshold")
+        elif node.reset == "subtract":
+            self._check_subtract(node)
             if np.any(np.asarray(node.v_init) != 0):
                 raise self.refuse(name, "a subtracting neuron that does not begin at 0")
         elif node.reset != "zero":
             raise self.refuse(name, f"reset '{node.reset}'")
+
+    def _check_subtract(self, node: FloatNeurons) -> None:
+        """Refuse what takes off another number than its threshold, or anything without being
+        asked for."""
+        level = np.asarray(node.threshold, np.float64)
+        back = level if node.reset_by is None else np.asarray(node.reset_by, np.float64)
+        if not back.any():
+            why = "a neuron that fires and is never reset"
+            raise self.refuse(node.name, why, "read its membrane, or let it reset to zero")
+        level, back = np.broadcast_arrays(level, back)
+        if np.any(back != level):
+            at = np.flatnonzero(back != level)[0]
+            why = (
+                f"a reset that takes off {back.flat[at]:g} at a threshold of {level.flat[at]:g} "
+                "(of snnTorch threshold/beta, since its reset comes a step late)"
+            )
+            raise self.refuse(node.name, why, "reset='subtract' neither; use a reset to zero")
+        if self.reset != "subtract":
+            way = "give reset='subtract', here and to from_nir"
+            raise self.refuse(node.name, "reset 'subtract'", way)
 
     def _neuron(self, node: FloatNeurons, axes: tuple[int, ...]) -> Any:
         full: Callable[[Any], np.ndarray] = lambda a: np.broadcast_to(  # noqa: E731

@@ -169,7 +169,7 @@ def run(
     Parameters
     ----------
     network : Network
-    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+    images : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
         Pixels 0 .. 2**bits - 1, of any integer type; also an `ImageSet`, or (images, labels).
     trace : names, or 'all'
         Neuron, Pool or Merge nodes whose spikes are kept.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.words.names import meant
 
 __all__ = ["inputs_first"]
 
@@ -30,7 +31,7 @@ def inputs_first(inputs: Mapping[str, Sequence[str]]) -> list[str]:
             elif child not in inputs:
                 raise NetworkError(
                     f"node '{name}': reads unknown node '{child}'; known nodes are "
-                    f"{', '.join(list(inputs)[:40])}"
+                    f"{', '.join(list(inputs)[:40])}{meant(child, inputs)}"
                 )
             elif child not in done:
                 done[child] = False

@@ -13,7 +13,7 @@ import numpy as np
 
 from sterna.golden.decay import Decay
 from sterna.golden.errors import NetworkError
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 from sterna.golden.words.values import array, choice, integer, items, whole
 
 __all__ = ["UNDAMPED", "Each", "Factor", "Kind", "Level", "Whole", "Word"]
@@ -83,7 +83,7 @@ class Word:
     words: Collection[str]
 
     def checked(self, where: str, value: Any) -> str:
-        refusal = f"{where} {show(value)} is not one of {', '.join(self.words)}"
+        refusal = f"{where} {not_one_of(value, self.words)}"
         return choice(refusal, value, self.words)
 
 

@@ -38,7 +38,7 @@ def run(words: Sequence[str]) -> int:
 def _run(words: Sequence[str]) -> int:
     top = parser()
     try:
-        options = top.parse_args(words)
+        options = top.read(words)
     except SystemExit as leave:  # argparse: 0 after --help, 2 after a wrong argument
         code = leave.code if isinstance(leave.code, int) else UsageError.exit_code
         if code and any(len(w) > 3 and "--json".startswith(w) for w in words):

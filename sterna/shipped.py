@@ -5,7 +5,7 @@ from pathlib import Path
 from sterna.golden.errors import UsageError
 from sterna.golden.files.network_files import load
 from sterna.golden.network import Network
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["example", "example_folder", "examples"]
 
@@ -54,5 +54,5 @@ def example_folder(name: str) -> Path:
     if not known:
         raise UsageError("the examples are not here; run it in a clone of the repository")
     if not isinstance(name, str) or name not in known:
-        raise UsageError(f"example {show(name)} is not one of {', '.join(known)}")
+        raise UsageError(f"example {not_one_of(name, known)}")
     return FOLDER / name

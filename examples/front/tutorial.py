@@ -7,7 +7,8 @@
     sterna quantize runs/tutorial_tuned -o build/tutorial
     sterna sim build/tutorial --images 100
 
-Needs snntorch. Nothing in it is made for Sterna.
+Needs snntorch. Nothing in it is made for Sterna. `tutorial_board.py` does all of this in Python, as
+a notebook.
 """
 
 import argparse
@@ -24,25 +25,69 @@ STEPS = 8
 
 def make_model() -> nn.Module:
     """12C5-MP2-24C5-MP2-FC10 of Leaky neurons, beta 0.5; one step a call."""
+    return _network(12, 24, 5)
+
+
+def make_larger() -> nn.Module:
+    """The same with 32C3-MP2-64C3-MP2-FC10."""
+    return _network(32, 64, 3)
+
+
+def _network(first: int, second: int, kernel: int) -> nn.Module:
     spike = surrogate.fast_sigmoid(slope=25)
     leaky = {"beta": 0.5, "spike_grad": spike, "init_hidden": True}
+    side = ((28 - kernel + 1) // 2 - kernel + 1) // 2
     return nn.Sequential(
-        nn.Conv2d(1, 12, 5),
+        nn.Conv2d(1, first, kernel),
         nn.MaxPool2d(2),
         snn.Leaky(**leaky),
-        nn.Conv2d(12, 24, 5),
+        nn.Conv2d(first, second, kernel),
         nn.MaxPool2d(2),
         snn.Leaky(**leaky),
         nn.Flatten(),
-        nn.Linear(24 * 4 * 4, 10),
+        nn.Linear(second * side * side, 10),
         snn.Leaky(**leaky, output=True),
     )
 
 
-def forward(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def forward(model: nn.Module, x: torch.Tensor, steps: int = STEPS) -> torch.Tensor:
     """Spikes [T,B,10] of images [B,1,28,28]."""
     utils.reset(model)
-    return torch.stack([model(x)[0] for _ in range(STEPS)])
+    return torch.stack([model(x)[0] for _ in range(steps)])
+
+
+def train(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    epochs: int,
+    steps: int = STEPS,
+    rate: float = 1e-2,
+) -> None:
+    """A plain loop of Adam on the count of spikes; images are 0 .. 255."""
+    loss_of = sf.ce_count_loss()
+    adam = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.999))
+    for epoch in range(epochs):
+        for chosen in torch.randperm(len(labels)).split(64):
+            spikes = forward(model, images[chosen].float() / 255, steps)
+            loss = loss_of(spikes, labels[chosen].long())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
+    model.eval()
+
+
+def accuracy(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, steps: int = STEPS
+) -> float:
+    """The share of images that fire most in the right class."""
+    right = 0
+    with torch.no_grad():
+        for x, y in zip(images.split(500), labels.split(500), strict=True):
+            spikes = forward(model, x.float() / 255, steps)
+            right += int((spikes.sum(0).argmax(1) == y).sum())
+    return right / len(labels)
 
 
 def main() -> None:
@@ -50,29 +95,20 @@ def main() -> None:
     parser.add_argument("out", help="where the weights go, .safetensors")
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--rate", type=float, default=1e-2, help="of Adam")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--larger", action="store_true", help="32C3-MP2-64C3-MP2-FC10")
     options = parser.parse_args()
     from sterna.train.data import datasets
 
     torch.manual_seed(options.seed)
     data = datasets.load("mnist")
+    model = make_larger() if options.larger else make_model()
     images, labels = (torch.as_tensor(a[: options.images]) for a in data.train)
-    model, loss_of = make_model(), sf.ce_rate_loss()
-    adam = torch.optim.Adam(model.parameters(), lr=1e-2, betas=(0.9, 0.999))
-    for epoch in range(options.epochs):
-        for chosen in torch.randperm(len(labels)).split(128):
-            loss = loss_of(forward(model, images[chosen].float() / 255), labels[chosen].long())
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-        print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
-    model.eval()
-    right = 0
-    with torch.no_grad():
-        for k in range(0, 10000, 500):
-            x, y = (torch.as_tensor(a[k : k + 500]) for a in data.test)
-            right += int((forward(model, x.float() / 255).sum(0).argmax(1) == y).sum())
-    print(f"{right / 10000:.2%} of the 10,000 test images")
+    train(model, images, labels, options.epochs, options.steps, options.rate)
+    test = [torch.as_tensor(a) for a in data.test]
+    print(f"{accuracy(model, *test, options.steps):.2%} of the {len(test[1]):,} test images")
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, options.out)
 
 

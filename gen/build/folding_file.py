@@ -8,6 +8,7 @@ from sterna.gen.design.design import FORMAT, VERSION
 from sterna.gen.design.folding import KEYS
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.files.disk import parse_json, read_bytes
+from sterna.golden.words.names import meant
 
 __all__ = ["read_folding"]
 
@@ -36,7 +37,8 @@ def read_folding(path: str | Path) -> dict[str, Any]:
     if unknown := set(body) - {"folding", *SETTINGS}:
         raise FileError(
             f"{path}: {', '.join(map(repr, sorted(unknown)))} beside 'folding' is not one of "
-            f"{', '.join(SETTINGS)}; correct the name, or move a core into 'folding'"
+            f"{', '.join(SETTINGS)}{meant(min(unknown), SETTINGS)}; correct the name, "
+            "or move a core into 'folding'"
         )
     if not isinstance(body["folding"], dict):
         raise DesignError(f"{path}: 'folding' is not an object; give core -> {', '.join(KEYS)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sterna.golden.errors import UsageError
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
 
 __all__ = ["BOARDS", "Board", "Pin", "board"]
@@ -130,7 +130,10 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     """
     entry = _ENTRIES.get(name)
     if entry is None:
-        raise UsageError(f"no board is called {show(name)}; choose one of {', '.join(BOARDS)}")
+        raise UsageError(
+            f"no board is called {show(name)}{meant(name, BOARDS)}; choose one of "
+            f"{', '.join(BOARDS)}"
+        )
     with packages():
         module = importlib.import_module(f"amaranth_boards.{entry.module}")
     platform = getattr(module, entry.platform)()

@@ -15,7 +15,7 @@ from sterna.gen.design.folding import (
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Network
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.golden.words.values import whole
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.stream.edge import MAX_WIDTH
@@ -119,10 +119,12 @@ def read_given(network: Network, convs: list[str], given: Any) -> dict[str, Give
         if name not in convs:
             raise DesignError(
                 f"folding: there is no core '{name}'; the cores are {', '.join(convs)}"
+                f"{meant(name, convs)}"
             )
         if unknown := [k if isinstance(k, str) else show(k) for k in entry if k not in KEYS]:
             raise DesignError(
                 f"folding of '{name}': unknown {', '.join(sorted(unknown))}; use {keys}"
+                f"{meant(unknown[0], KEYS)}"
             )
         out[name] = Given.of({key: python_number(value) for key, value in entry.items()})
         check_keys(network, name, out[name])

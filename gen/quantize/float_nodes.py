@@ -30,6 +30,7 @@ from sterna.golden.nodes import (
     Pool,
 )
 from sterna.golden.nodes.node import Shape
+from sterna.golden.nodes.streams import default_bits, default_scale
 from sterna.golden.rule import MAX_SHIFT
 from sterna.golden.words import values
 from sterna.golden.words.names import show
@@ -53,12 +54,14 @@ __all__ = [
 SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatInput(StreamMaker):
-    """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
+    """Where images enter. Real value of a direct pixel, or of a value in 'frames', p:
+    (p * scale - mean) / std.
 
-    ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
-    them; ``quantize`` says which of them can be built.
+    ``bits``: of it, 1 .. 8; default 8, in frames 1. ``scale``: default 1/255, of frames 1 (a
+    count is itself). ``mean`` and ``std`` (a number or one for each channel) are recorded as a
+    front end found them; ``quantize`` says which of them can be built.
     """
 
     becomes: ClassVar[type[Any]] = Input
@@ -66,11 +69,17 @@ class FloatInput(StreamMaker):
     name: str
     shape: tuple[int, int, int]
     coding: str = "direct"
-    bits: int = 8
+    bits: int = cast("int", None)
     seed: int = 0
-    scale: float = 1 / 255
+    scale: float = cast("float", None)
     mean: Any = None
     std: Any = None
+
+    def __post_init__(self) -> None:
+        given = {"bits": default_bits(self.coding), "scale": default_scale(self.coding)}
+        for key, value in given.items():
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, value)
 
     @property
     def makes(self) -> str:
@@ -97,10 +106,10 @@ class FloatInput(StreamMaker):
         return self.shape
 
     def amplitude_of(self, amplitudes: Sequence[float]) -> float:
-        return self.scale if self.coding == "direct" else 1.0
+        return self.scale if self.coding in ("direct", "frames") else 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatConv2d(Weighted):
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
@@ -142,7 +151,7 @@ class FloatConv2d(Weighted):
         return found | own
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatLinear(Weighted):
     """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
 
@@ -172,7 +181,7 @@ class FloatLinear(Weighted):
         return self.weight.shape[0], 1, 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
@@ -249,7 +258,7 @@ class FloatPool(StreamMaker):
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatMerge(StreamMaker):
     """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
 

@@ -1,4 +1,5 @@
-"""What normalises pixels, folded into what reads them: scale, mean and deviation of the input."""
+"""What normalises pixels, of an image or of frames, folded into what reads them: scale, mean and
+deviation of the input."""
 
 from dataclasses import replace
 
@@ -28,7 +29,7 @@ def plain_input(network: FloatNetwork) -> FloatNetwork:
     if node.mean is None and node.std is None:
         return network
     std, mean = _std(node), _mean(node)
-    _pixels_only(node, mean, std)
+    _values_only(network, mean, std)
     nodes: list[FloatNode] = []
     for n in network.nodes:
         if n is node:
@@ -58,11 +59,20 @@ def _mean(node: FloatInput) -> np.ndarray:
     return mean[:1] if mean.size and np.all(mean == mean[0]) else mean
 
 
-def _pixels_only(node: FloatInput, mean: np.ndarray, std: float) -> None:
-    if node.coding != "direct" and (np.any(mean) or std != 1.0):
+def _values_only(network: FloatNetwork, mean: np.ndarray, std: float) -> None:
+    """NetworkError where the input carries spikes that were made of pixels, or something reads it
+    that has no bias for a mean."""
+    node = network.input
+    if node.coding not in ("direct", "frames") and (np.any(mean) or std != 1.0):
         raise NetworkError(
             f"node '{node.name}': mean and std are of pixels, but '{node.coding}' carries spikes; "
             "remove them"
+        )
+    others = [n for n in network.nodes if node.name in n.inputs and not isinstance(n, Weighted)]
+    if others and np.any(mean):
+        raise NetworkError(
+            f"node '{node.name}': a mean cannot be built in front of '{others[0].name}', which has "
+            f"no bias; {WAY_OUT}, or let a convolution read them first"
         )
 
 

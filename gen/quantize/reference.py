@@ -43,6 +43,7 @@ __all__ = [
     "scan_real",
     "walk",
     "weighted_sum",
+    "windows",
     "worth_of",
 ]
 
@@ -90,18 +91,27 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
     return out.reshape(t, b, *out.shape[1:])
 
 
-def _conv(node: Weighted, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+def windows(node: Weighted, x: np.ndarray) -> np.ndarray:
+    """(G, N*OH*OW, n): what the weights (G, O/G, n) of a layer meet in images x [N,C,H,W], zero
+    padding and all; of a linear layer its inputs (1,N,n)."""
+    if node.flattens:
+        return x.reshape(1, len(x), -1)
     top, bottom, left, right = node.padding
     kh, kw = node.kernels(node.weight).shape[2:]
     (sh, sw), g = node.stride, node.groups
-    x = np.pad(x.astype(w.dtype), ((0, 0), (0, 0), (top, bottom), (left, right)))
+    x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     win = sliding_window_view(x, node.extent, axis=(2, 3))[:, :, ::sh, ::sw]
     win = win[..., :: node.dilation[0], :: node.dilation[1]]
     n, c, oh, ow = win.shape[:4]
-    win = win.reshape(n, g, c // g, oh, ow, kh, kw).transpose(0, 1, 3, 4, 2, 5, 6)
-    flat = win.reshape(n, g, oh * ow, -1)
-    out = flat @ w.reshape(g, len(w) // g, -1).transpose(0, 2, 1)
-    return out.transpose(0, 1, 3, 2).reshape(n, len(w), oh, ow)
+    win = win.reshape(n, g, c // g, oh, ow, kh, kw).transpose(1, 0, 3, 4, 2, 5, 6)
+    return win.reshape(g, n * oh * ow, -1)
+
+
+def _conv(node: Weighted, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    g, n = node.groups, len(x)
+    out = windows(node, x.astype(w.dtype)) @ w.reshape(g, len(w) // g, -1).transpose(0, 2, 1)
+    shape = node.shape_of([x.shape[1:]])
+    return out.reshape(g, n, *shape[1:], -1).transpose(1, 0, 4, 2, 3).reshape(n, *shape)
 
 
 @dataclass(frozen=True)

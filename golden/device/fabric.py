@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sterna.golden.errors import DesignError
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["FABRICS", "Fabric", "LutRam", "TreeShape", "fabric_of"]
 
@@ -88,5 +88,5 @@ FABRICS = {
 def fabric_of(family: Any) -> Fabric:
     """DesignError for what is no family."""
     if not isinstance(family, str) or family not in FABRICS:
-        raise DesignError(f"family {show(family)} is not one of {', '.join(FABRICS)}")
+        raise DesignError(f"family {not_one_of(family, FABRICS)}")
     return FABRICS[family]

@@ -44,6 +44,11 @@ class WeightedNode(Node):
     def out_channels(self) -> int:
         return self.weight.shape[0]
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits that all weights take in memories: 2 a ternary one, 1 a binary one."""
+        return self.weight.size * (2 if self.kind == "ternary" else 1)
+
     @staticmethod
     @abstractmethod
     def kernels(weight: Any) -> Any:
@@ -103,7 +108,7 @@ class WeightedNode(Node):
         return w
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(WeightedNode):
     """Weighted sum over a window, with zero padding.
 
@@ -172,7 +177,7 @@ class Conv2d(WeightedNode):
         return weight
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(WeightedNode):
     """Weighted sum over a whole (C, H, W) map.
 

@@ -5,6 +5,7 @@ The one place that turns a name into an identifier of another language or into a
 quote anywhere, and with what is put around them they fit every file system. Standard library only.
 """
 
+import difflib
 import hashlib
 import re
 from collections.abc import Iterable
@@ -19,12 +20,15 @@ __all__ = [
     "check_name",
     "legal_name",
     "module_name",
+    "meant",
+    "not_one_of",
     "params_name",
     "show",
     "weights_name",
 ]
 
 MAX_NAME = 64
+ALIKE = 0.7  # of 0 to 1, from where on a word may have been meant
 NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
 _OWN = "sterna_"
 """What our own modules begin with, and therefore names that cannot be kept."""
@@ -41,6 +45,21 @@ def show(value: object, most: int = 60) -> str:
     except Exception:  # a foreign object's own fault, or a long number inside a list
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def meant(value: object, words: Iterable[str]) -> str:
+    """ " (did you mean 'x'?)", of the word that ``value`` is most like; else nothing."""
+    known = {str(w).lower(): w for w in words}
+    if not isinstance(value, str) or value in known.values():
+        return ""
+    near = difflib.get_close_matches(value.lower()[:MAX_NAME], known, 1, ALIKE)
+    return f" (did you mean '{known[near[0]]}'?)" if near else ""
+
+
+def not_one_of(value: object, words: Iterable[str]) -> str:
+    """What a refusal says of a value that is none of the words: both, and the word most like it."""
+    words = tuple(words)
+    return f"{show(value)} is not one of {', '.join(words)}{meant(value, words)}"
 
 
 def check_name(name: object, refusal: str) -> str:

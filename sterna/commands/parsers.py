@@ -2,8 +2,9 @@
 
 import argparse
 import importlib
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import sterna.images as images
@@ -19,6 +20,7 @@ from sterna.commands.arguments import (
     whole,
 )
 from sterna.gen.device.family import FAMILIES, TARGETS
+from sterna.golden.words.names import meant
 
 __all__ = ["MODULES", "Parser", "parser"]
 
@@ -35,13 +37,25 @@ LUTS = whole("LUTs", 1, 10**9, marks="_,")
 
 
 class Parser(argparse.ArgumentParser):
-    """Remembers in ``mistake`` what was wrong, for the answer of --json."""
+    """Remembers in ``mistake`` what was wrong, for the answer of --json; knows what was meant."""
 
     mistake = ""
+    commands: Mapping[str, argparse.ArgumentParser] = {}
 
     def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
+            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
         Parser.mistake = message
         super().error(message)
+
+    def read(self, words: Sequence[str] | None) -> argparse.Namespace:
+        """``parse_args``, which says what a wrong option may have been."""
+        options, wrong = self.parse_known_args(words)
+        if wrong:
+            command = self.commands.get(options.command or "", self)
+            known = set(re.findall(r"--[\w-]+", command.format_help()))
+            self.error(f"unrecognized arguments: {' '.join(wrong)}{meant(wrong[0], known)}")
+        return options
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own lets nobody know where a stream does not take it.
@@ -51,7 +65,7 @@ class Parser(argparse.ArgumentParser):
             streams.say(message.rstrip("\n"))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The argument parser of every command."""
     top = Parser(
         prog="sterna",
@@ -60,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    top.commands = commands.choices
     module = "sterna.commands.networks"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -186,6 +201,12 @@ def _running(staged: _Command) -> None:
         choices=("batch", "cocotb", "netlist"),
         default="batch",
         help="compiled batch model, cocotb bench, or the synthesised netlist",
+    )
+    sub.add_argument(
+        "--wave",
+        type=file_name,
+        metavar="OUT.vcd|OUT.fst",
+        help="write what every signal does on a few images (default 2), and OUT.gtkw to look at it",
     )
     sub = staged("eval", "run the golden model on real images: accuracy")
     images.add_options(sub)

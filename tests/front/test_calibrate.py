@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sterna.front.calibrate import calibrate, discrete
+from sterna.front.calibrate import calibrate
 from sterna.front.report import Report
+from sterna.front.trits import discrete
 from sterna.gen.quantize.float_network import (
     FloatConv2d,
     FloatInput,

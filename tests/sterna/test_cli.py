@@ -192,3 +192,18 @@ def test_a_mistake_of_ours_is_one_sentence_and_one_object(monkeypatch, capsys):
 def test_wrong_usage_is_one_object_too(capsys):
     assert cli.main(["sim", "x", "--images", "0", "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["evla", "x"], "(did you mean 'eval'?)"),
+        (["sim", "x", "--imagse", "3"], "(did you mean '--images'?)"),
+        (["sim", "x", "--engine", "cocotv"], "(did you mean 'cocotb'?)"),
+        (["--vershun"], "(did you mean '--version'?)"),
+        (["sim", "x", "--qqq"], "unrecognized arguments: --qqq"),
+    ],
+)
+def test_what_was_meant_is_said(words: list[str], wanted: str, capsys) -> None:
+    assert cli.main(words) == 2
+    assert capsys.readouterr().err.endswith(f"{wanted}\n")

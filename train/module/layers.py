@@ -34,7 +34,7 @@ from sterna.gen.quantize.float_network import (
 )
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.rule import MAX_SHIFT
-from sterna.golden.words.names import show
+from sterna.golden.words.names import meant, show
 from sterna.train.module.settings import check_settings
 
 __all__ = ["Layers"]
@@ -68,7 +68,7 @@ class Layers:
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
         self.coding = d.get("coding", "direct")
         entry = FloatInput(
-            "image", shape, d.pop("coding", "direct"), d.pop("bits", 8), d.pop("seed", 0)
+            "image", shape, d.pop("coding", "direct"), d.pop("bits", None), d.pop("seed", 0)
         )
         if d:
             raise UsageError(f"{where}: [network] key '{min(d)}' is unknown; remove it")
@@ -253,7 +253,10 @@ class Layers:
 
     def _layers_of(self, entry: dict[str, Any], key: str, others: set[str]) -> list[str]:
         for unknown in sorted(set(entry) - {key} - others):
-            raise UsageError(f"{self.where}: {key} has the unknown key '{unknown}'; remove it")
+            raise UsageError(
+                f"{self.where}: {key} has the unknown key '{unknown}'"
+                f"{meant(unknown, (key, *others))}; remove it"
+            )
         layers = entry[key]
         if not (isinstance(layers, list) and layers and all(isinstance(t, str) for t in layers)):
             raise UsageError(

@@ -12,6 +12,7 @@ from sterna.golden.errors import UsageError
 from sterna.golden.network import CODINGS, MAX_STEPS, READOUT_MODES
 from sterna.golden.parameters import Factor, Level, Whole, Word
 from sterna.golden.rule import PARAMETERS, RESETS
+from sterna.golden.words.names import not_one_of
 
 __all__ = ["check_settings"]
 
@@ -37,7 +38,7 @@ def check_settings(where: str, d: dict[str, Any]) -> None:
         ("activation", d.get("activation", "spikes"), ("spikes", "relu")),
     ):
         if word not in legal:
-            raise UsageError(f"{where}: {key} {word!r} is not one of {', '.join(legal)}")
+            raise UsageError(f"{where}: {key} {not_one_of(word, legal)}")
     if d.get("activation") == "relu" and (d.get("kind") != "real" or d["steps"] != 1):
         raise UsageError(
             f'{where}: activation "relu" is of an ANN to learn from, without time; write kind = '

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sterna.golden.errors import UsageError
 from sterna.golden.words import values
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 from sterna.train.module.scan import ScanSpec, scan
 
 __all__ = ["IF", "LIF", "Membrane", "OverTime", "Readout"]
@@ -120,7 +120,7 @@ class LIF(_Scanned):
         steps: int | None = None,
     ) -> None:
         if not isinstance(reset, str) or reset not in RESETS:
-            raise UsageError(f"LIF: reset {show(reset)} is not one of {', '.join(RESETS)}")
+            raise UsageError(f"LIF: reset {not_one_of(reset, RESETS)}")
         super().__init__(leak, threshold, reset, reset_by, v_init, synapse, strict, steps)
 
 
@@ -190,7 +190,7 @@ class Readout(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(mode, str) or mode not in MODES:
-            raise UsageError(f"Readout: mode {show(mode)} is not one of {', '.join(MODES)}")
+            raise UsageError(f"Readout: mode {not_one_of(mode, MODES)}")
         self.mode = mode
         self.neurons: nn.Module = (
             Membrane(leak, synapse, v_init, steps)

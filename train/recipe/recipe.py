@@ -12,7 +12,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import parse_toml, read_text
 from sterna.golden.files.sources import recipe_source
 from sterna.golden.network import MAX_STEPS
-from sterna.golden.words.names import MAX_NAME, NAME, legal_name, show
+from sterna.golden.words.names import MAX_NAME, NAME, legal_name, meant, show
 from sterna.train.methods.stidi import make_module, read_stidi
 from sterna.train.methods.twin import read_twin
 from sterna.train.module.layers import Layers
@@ -152,7 +152,8 @@ def _check_keys(path: str | Path, raw: dict[str, Any]) -> None:
     """The keys outside of tables, by themselves."""
     known = {f.name for f in fields(Recipe)} - {"stages", "text", "folder"}
     for key in sorted(set(raw) - known):
-        raise UsageError(f"{path}: key '{key}' is unknown; known: {', '.join(sorted(known))}")
+        words = f"known: {', '.join(sorted(known))}{meant(key, known)}"
+        raise UsageError(f"{path}: key '{key}' is unknown; {words}")
     for key in ("name", "data", "network"):
         if key not in raw:
             raise UsageError(f"{path}: key '{key}' is missing; add it")
@@ -275,6 +276,7 @@ def read_stage(path: str | Path, raw: dict[str, Any]) -> Stage:
     for key in sorted(set(raw) - known):
         raise UsageError(
             f"{path}: [[stage]] key '{key}' is unknown; known: {', '.join(sorted(known))}"
+            f"{meant(key, known)}"
         )
     kind = raw.get("kind")
     if kind is not None and (kind not in ("ternary", "binary") or raw.get("folded")):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from sterna.golden.errors import UsageError
+from sterna.golden.words.names import meant
 from sterna.train.recipe.recipe import Recipe, Stage, read_stage
 from sterna.train.search.skip_space import TYPES
 
@@ -90,7 +91,7 @@ def _stages(where: str, key: str, raw: Any) -> tuple[Stage, ...]:
         for unknown in sorted(set(stage) - _STAGE_KEYS):
             raise UsageError(
                 f"{where}: [[search.{key}]] key '{unknown}' is not possible; known: "
-                f"{', '.join(sorted(_STAGE_KEYS))}"
+                f"{', '.join(sorted(_STAGE_KEYS))}{meant(unknown, _STAGE_KEYS)}"
             )
     return tuple(read_stage(f"{where}: [search] {key}", stage) for stage in raw)
 

@@ -20,7 +20,9 @@ from sterna.golden.words.names import (
     Scope,
     check_name,
     legal_name,
+    meant,
     module_name,
+    not_one_of,
     show,
 )
 from sterna.golden.words.reserved import RESERVED
@@ -158,3 +160,14 @@ def test_anything_can_be_shown() -> None:
     assert show(10**5000) == "a number of 16610 bits" and show(True) == "True"
     assert show(Rude()) == "a Rude" and show([10**5000]) == "a list"
     assert len(show("x" * 999)) == 60 and "\n" not in show("a\nb")
+
+
+def test_what_was_meant_is_said_where_something_is_like_it() -> None:
+    assert meant("wron", ["wrong", "right"]) == " (did you mean 'wrong'?)"
+    assert meant("WRONG", ["right", "wrong"]) == " (did you mean 'wrong'?)"
+    for nothing in ("xyz", "", None, 3, ["wrong"], "wrong"):
+        assert meant(nothing, ["wrong", "right"]) == ""
+    assert meant("x" * 10**6, ["wrong"]) == ""
+    words = ("ecp5", "ice40")
+    assert not_one_of("ecp6", words) == "'ecp6' is not one of ecp5, ice40 (did you mean 'ecp5'?)"
+    assert not_one_of(7, words) == "7 is not one of ecp5, ice40"
