@@ -56,7 +56,8 @@ fi
 endef
 
 # SpikingJelly comes without what it asks for (torchvision, torchaudio, TensorBoard ...): its neurons
-# and layers, which imports are compared with, need none of it.
+# and layers, which imports are compared with, need none of it. NeuroBench's metrics, which counts are
+# compared with, need none of what it asks for either (tonic, numba, torchaudio).
 $(STAMP): constraints.txt pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
 	@"$(PYTHON)" gen/tools/doctor.py --first
@@ -70,7 +71,7 @@ else
 endif
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
-	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0
+	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 neurobench==2.3.0
 	touch $@
 
 demo: $(STAMP)
@@ -106,7 +107,7 @@ test-front-extra: .venv-front/.installed
 	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
-	    brevitas==0.13.4 onnxoptimizer
+	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6
 	touch $@
 
 formal: $(STAMP)

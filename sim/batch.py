@@ -147,6 +147,8 @@ class BatchModel:
             ("sterna_run", number, [pointer, ctypes.POINTER(_Job)]),
             ("sterna_axil_write", ctypes.c_int, [pointer, word, word, word, number]),
             ("sterna_axil_read", ctypes.c_int, [pointer, word, ctypes.POINTER(word), number]),
+            ("sterna_wave_open", ctypes.c_int, [pointer, ctypes.c_char_p, number]),
+            ("sterna_wave_flush", ctypes.c_int, [pointer]),
         ):
             function = getattr(lib, name, None)
             if function is not None:
@@ -203,6 +205,22 @@ class BatchModel:
         if not self._lib.sterna_limit(self._model, buffer, depth):
             raise UsageError(f"this build has no buffer {buffer} whose depth can be lowered")
         self.reset()
+
+    def open_wave(self, path: str | os.PathLike[str], limit: int) -> None:
+        """Write what every signal does into a file from now on, until it has ``limit`` bytes.
+
+        Raises:
+            UsageError: the library was built without waves.
+            SimulationError: the file cannot be written.
+        """
+        if getattr(self._lib, "sterna_wave_open", None) is None:
+            raise UsageError("this simulator was built without waves; build it with them")
+        if not self._lib.sterna_wave_open(self._model, os.fsencode(path), limit):
+            raise SimulationError(f"{path}: cannot be written; choose another place for the waves")
+
+    def flush_wave(self) -> bool:
+        """Bring the waves so far into their file; whether they are whole."""
+        return bool(self._lib.sterna_wave_flush(self._model))
 
     def run(
         self,

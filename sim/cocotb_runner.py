@@ -28,7 +28,8 @@ from sterna.gen.tools.programs import ToolFailed, find
 from sterna.golden.errors import ToolMissing
 from sterna.sim.batch import BatchResult, SimulationError
 from sterna.sim.taps import Tap
-from sterna.sim.verilate import forget_memories, ports, runtime_objects
+from sterna.sim.verilate import forget_memories, ports, runtime_objects, trace_defines
+from sterna.sim.waves.wave import Wave
 
 __all__ = ["BenchFailed", "CoreRun", "run_core", "run_network", "build_bench", "run_bench"]
 
@@ -112,6 +113,7 @@ def run_network(
     watchdog: int = 200_000,
     drain: int = 16,
     random_memory: bool = False,
+    wave: Wave | None = None,
     store: Cache | None = None,
 ) -> BatchResult:
     """Push images through a network's top under cocotb: what BatchModel.run does, far slower.
@@ -122,6 +124,7 @@ def run_network(
         words_out: words of an output packet.
         writes: (address, value) of AXI4-Lite writes to make before the first image.
         expected: packets and beats to check against as they come.
+        wave: where to write what every signal does.
 
     Raises:
         BenchFailed: nothing moved for ``watchdog`` clocks, a wrong beat or packet.
@@ -140,12 +143,13 @@ def run_network(
         "watchdog": watchdog,
         "drain": drain,
     }
-    program = build_bench(text, top, store=store)
+    program = build_bench(text, top, wave=wave.kind if wave is not None else "", store=store)
     with tempfile.TemporaryDirectory(prefix="sterna-bench-") as name:
         folder = Path(name)
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         np.savez(folder / "data.npz", **arrays)  # type: ignore[arg-type]
-        run_bench(program, top, "sterna.sim.benches.network_top", folder)
+        path = wave.path.absolute() if wave is not None else None
+        run_bench(program, top, "sterna.sim.benches.network_top", folder, wave=path)
         with np.load(folder / "out.npz", allow_pickle=False) as out:
             beats = {t.node: out[f"tap_{t.node}"].reshape(len(images), t.beats, -1) for t in taps}
             return BatchResult(
@@ -158,8 +162,9 @@ def run_network(
             )
 
 
-def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
-    """Build, or find, the program a bench of module ``top`` runs in: a folder for cocotb."""
+def build_bench(verilog: str, top: str, *, wave: str = "", store: Cache | None = None) -> Path:
+    """Build, or find, the program a bench of module ``top`` runs in: a folder for cocotb.
+    ``wave``: as ``trace`` of `sim.verilate.build_library`."""
     store = store or Cache()
     runner = _runner()
     tool, compiler = find("verilator"), find("g++")
@@ -171,7 +176,11 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
     def build(work: Path) -> None:
         (work / "design.v").write_text(verilog, encoding="utf-8")
         (work / "ports.vlt").write_text("\n".join(control) + "\n", encoding="utf-8")
-        runner.runtime = runtime_objects(_RUNTIME)
+        if wave:
+            traced = (*_RUNTIME, f"verilated_{wave}_c")
+            runner.kind, runner.runtime = wave, runtime_objects(traced, trace_defines(wave))
+        else:
+            runner.runtime = runtime_objects(_RUNTIME)
         try:
             runner.build(
                 sources=[work / "ports.vlt", work / "design.v"],
@@ -180,6 +189,7 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
                 timescale=("1ns", "1ps"),
                 log_file=work / "build.log",
                 always=True,
+                waves=bool(wave),
             )
         except RuntimeError:
             log = (work / "build.log").read_text(errors="replace", encoding="utf-8")
@@ -205,12 +215,16 @@ def build_bench(verilog: str, top: str, *, store: Cache | None = None) -> Path:
         compiler.version,
         *_MAKE,
         *_VERILATE,
+        *((wave,) if wave else ()),
     )
     return store.entry(key, build)
 
 
-def run_bench(program: Path, top: str, module: str, folder: Path) -> None:
+def run_bench(
+    program: Path, top: str, module: str, folder: Path, *, wave: Path | None = None
+) -> None:
     """Run the cocotb tests of ``module`` in ``folder``, which ``$STERNA_BENCH`` tells them.
+    ``wave``: the file that a program built with waves writes.
 
     Raises:
         BenchFailed: with the first failing assertion; also where no test ran at all.
@@ -229,6 +243,8 @@ def run_bench(program: Path, top: str, module: str, folder: Path) -> None:
             test_dir=folder,
             results_xml=str(results),
             log_file=log,
+            waves=wave is not None,
+            test_args=[] if wave is None else ["--trace-file", str(wave)],
             extra_env={"STERNA_BENCH": str(folder), "COCOTB_ANSI_OUTPUT": "0"},
         )
     text = log.read_text(errors="replace", encoding="utf-8") if log.is_file() else ""
@@ -271,6 +287,7 @@ def _runner() -> Any:
         """cocotb's runner without ``--public-flat-rw``, in clean surroundings."""
 
         runtime: Sequence[str] = ()  # Verilator's run-time, compiled once for all designs
+        kind = ""  # of waves
 
         def _simulator_in_path_build_only(self) -> None:
             self.executable = find("verilator").argv[0]
@@ -289,6 +306,10 @@ def _runner() -> Any:
             verilate, make = super()._build_command()
             verilate = [part for part in verilate if part != "--public-flat-rw"]
             verilate[verilate.index("-LDFLAGS") + 1] += " " + " ".join(self.runtime)
+            if self.kind == "fst":
+                verilate[verilate.index("--trace")] = "--trace-fst"
+                verilate[verilate.index("-LDFLAGS") + 1] += " -llz4 -lz"
+                make += ["VM_TRACE_FST=1"]
             return [[verilate[0], *_VERILATE, *verilate[1:]], [*make, *_MAKE]]
 
     runner = LeanVerilator()

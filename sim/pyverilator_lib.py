@@ -58,7 +58,7 @@ def open_model(verilog: str, top: str, *, store: Cache | None = None) -> Any:
     package = pyverilator()
     source = library_source(top, ports(verilog, top))
     library = build_library(
-        verilog, top, {"pyverilator.cpp": source}, trace=True, optimize="none", store=store
+        verilog, top, {"pyverilator.cpp": source}, trace="vcd", optimize="none", store=store
     )
     return package.PyVerilator(str(library))
 

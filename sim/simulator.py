@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
+from sterna.gen.tools.progress import waiting
 from sterna.golden.coding import image_bits
 from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
@@ -18,13 +19,16 @@ from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
 from sterna.golden.words.names import meant, show
+from sterna.golden.words.shown import Shown
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
 from sterna.sim.collisions import poison_collisions
 from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
-from sterna.sim.verilate import batch_library, forget_memories
+from sterna.sim.verilate import WRAPPER, batch_library, forget_memories
+from sterna.sim.waves.layers import WAVES
+from sterna.sim.waves.wave import LIMIT, Wave
 
 __all__ = ["ENGINES", "Simulator", "weight_writes"]
 
@@ -32,7 +36,7 @@ ENGINES = ("batch", "cocotb", "netlist")
 _SLICE = 8  # images a worker gets at least: its first two fill the pipeline
 
 
-class Simulator:
+class Simulator(Shown):
     """The simulated design of a build.
 
     Engines: ``batch``, Verilator and a loop in C++, one model on each processor core; ``cocotb``,
@@ -56,6 +60,9 @@ class Simulator:
         Family of the ``netlist`` engine.
     store : Cache, optional
         Where compiled models are kept; default the user's.
+    wave : str or path, optional
+        A .vcd or .fst of what every signal does in all runs, with a save file for GTKWave beside
+        it; one worker then, and models of their own, which are slower. docs/waves.md.
 
     Attributes
     ----------
@@ -81,14 +88,19 @@ class Simulator:
         seed: int = 1,
         target: str = "ice40",
         store: Cache | None = None,
+        wave: str | os.PathLike[str] | None = None,
     ):
         if not isinstance(engine, str) or engine not in ENGINES:
             raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
         seed = _count("seed", seed, 0)
         workers = os.cpu_count() or 1 if workers is None else _count("workers", workers, 1, 1024)
         source = build if isinstance(build, Build) else values.path("build", build)
+        self.wave = None if wave is None else Wave(wave, engine)
         self.build = ensure(source, "verilog")
         self.engine, self.seed, self.store = engine, seed, store
+        self.top = self.build.name
+        if self.wave is not None:
+            self.top, workers = WAVES, 1
         network, design = self.build.network, self.build.design
         self.taps = tuple(Tap.from_json(tap) for tap in design.taps) if engine != "netlist" else ()
         readout = network.readout
@@ -102,16 +114,30 @@ class Simulator:
             self.load(self.build.folder / "weights.sterna")
         if engine == "cocotb":
             return
-        text, models = self._sources(target)
-        # A netlist compiles long and is run on few images.
-        optimize = "none" if engine == "netlist" else "run"
-        library = batch_library(
-            text, self.build.name, self.taps, models=models, optimize=optimize, store=store
-        )
+        # A netlist and waves compile long and are run on few images.
+        optimize = "none" if engine == "netlist" or self.wave is not None else "run"
+        what = f"{self.build.name}: its {'netlist' if engine == 'netlist' else 'Verilog'} is"
+        with waiting(f"{what} compiled by Verilator, once; on a busy machine minutes"):
+            text, models = self._sources(target)
+            library = batch_library(
+                text,
+                self.top,
+                self.taps,
+                models=models,
+                optimize=optimize,
+                wave=self.wave.kind if self.wave is not None else "",
+                store=store,
+            )
         for _ in range(workers):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
             self._models.append(model)
         self._write_all()
+        if self.wave is not None:
+            self._models[0].open_wave(self.wave.path, LIMIT)
+            self.wave.describe(f"top.{WRAPPER}.dut")
+
+    def __str__(self) -> str:
+        return f"{self.build}, engine {self.engine}"
 
     def _sources(self, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         build = self.build
@@ -122,7 +148,8 @@ class Simulator:
         return forget_memories(text) if build.design.reloadable else text, ()
 
     def _tapped(self) -> str:
-        return self.build.made("verilog", f"sim/{self.build.name}_taps.v").decode()
+        text = self.build.made("verilog", f"sim/{self.build.name}_taps.v").decode()
+        return text if self.wave is None else self.wave.around(text, self.build, self.taps)
 
     def load(self, weights: str | os.PathLike[str] | WeightsImage) -> None:
         """Write a weights image into the memories of a reloadable design, between images.
@@ -233,9 +260,12 @@ class Simulator:
     def _bench(
         self, rows: NDArray[np.uint8], seed: int, in_stall: float, out_stall: float
     ) -> BatchResult:
+        text = self._tapped()
+        if self.wave is not None:
+            self.wave.describe(WAVES)
         return run_network(
-            self._tapped(),
-            self.build.name,
+            text,
+            self.top,
             self.taps,
             rows,
             self.words_out,
@@ -245,6 +275,7 @@ class Simulator:
             out_stall=out_stall,
             seed=seed,
             watchdog=self.watchdog,
+            wave=self.wave,
             store=self.store,
         )
 
@@ -300,8 +331,16 @@ class Simulator:
             )
 
         # The C++ loop runs without Python's lock: threads are enough.
-        with ThreadPoolExecutor(count) as pool:
-            parts = list(pool.map(work, range(count)))
+        try:
+            with ThreadPoolExecutor(count) as pool:
+                parts = list(pool.map(work, range(count)))
+        finally:  # of a design that stops, the waves say why
+            whole = self.wave is None or self._models[0].flush_wave()
+        if self.wave is not None and not whole:
+            raise SimulationError(
+                f"{self.wave.path}: reached {LIMIT >> 30} GiB, the rest of the run is not in it; "
+                "run fewer images"
+            )
         return parts
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from sterna.gen.build.stages import Build, ensure
+from sterna.gen.build.stages import Build
+from sterna.gen.model.counted import SPIKES_AT_ONCE, sites
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
-from sterna.golden.network import Network
 from sterna.golden.result import Result, compare
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
@@ -20,8 +20,6 @@ from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
 
-_SPIKES_AT_ONCE = 1 << 28  # spikes of both models held in memory
-
 
 def simulate(
     build: str | os.PathLike[str] | Build,
@@ -29,6 +27,7 @@ def simulate(
     *,
     engine: str = "batch",
     trace: str | Iterable[str] = (),
+    wave: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Run the Verilog of a build on images; ``compare`` it with what ``run`` gives.
 
@@ -42,6 +41,8 @@ def simulate(
         As `Simulator` takes it.
     trace : 'all' or names
         Nodes whose spikes are kept.
+    wave : str or path, optional
+        As `Simulator` takes it.
 
     Returns
     -------
@@ -57,7 +58,7 @@ def simulate(
     if not isinstance(engine, str) or engine not in ENGINES:
         raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
     source = build if isinstance(build, Build) else values.path("build", build)
-    return Simulator(ensure(source, "verilog"), engine).run(images_of(images)[0], trace=trace)
+    return Simulator(source, engine, wave=wave).run(images_of(images)[0], trace=trace)
 
 
 def verify(
@@ -67,6 +68,7 @@ def verify(
     engine: str = "batch",
     progress: Progress | None = None,
     results: Callable[[Result], object] | None = None,
+    wave: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Run both models on the images and count what differs.
 
@@ -76,6 +78,8 @@ def verify(
         labels: int64 [B]; without them there is no accuracy.
         engine: of :class:`sterna.sim.simulator.Simulator`.
         results: gets what the Verilog computed, without spikes, batch by batch.
+        wave: of :class:`sterna.sim.simulator.Simulator`; then there are ``wave``, the file, and
+            ``save_file``, GTKWave's.
 
     Returns:
         ``images``, ``spikes_compared`` (sites of all layers and steps; 0 for the netlist, which has
@@ -90,13 +94,17 @@ def verify(
     axis = 1 if network.input.coding == "frames" else 0
     count = np.shape(images)[axis]
     with progress.step(f"{engine} model of the Verilog"):
-        simulator = Simulator(build, engine)
-    chunk = max(4, _SPIKES_AT_ONCE // max(1, sites(network)))
+        simulator = Simulator(build, engine, wave=wave)
+    chunk = max(4, SPIKES_AT_ONCE // max(1, sites(network)))
     tally = _Tally()
     progress.total += -(-count // chunk) - 1
     for start in range(0, count, chunk):
         part = np.take(images, range(start, min(start + chunk, count)), axis)
-        with progress.step(f"images {start} to {start + part.shape[axis] - 1}"):
+        told = f"images {start} to {start + part.shape[axis] - 1}"
+        if simulator.wave is not None:
+            run_clocks = build.design.interval * part.shape[axis] + (build.design.latency or 0)
+            told += f", about {run_clocks:,} clocks into {simulator.wave.path}"
+        with progress.step(told):
             # A netlist has no taps: its logits and classes are compared.
             golden = run(network, part, trace=() if engine == "netlist" else "all")
             rtl = simulator.run(part, trace=tuple(golden.spikes))
@@ -112,6 +120,7 @@ def verify(
         "accuracy": tally.right / count if labels is not None else None,
         "bound_clocks_per_image": build.design.interval,
         "engine": engine,
+        **(simulator.wave.files if simulator.wave is not None else {}),
     }
 
 
@@ -162,14 +171,6 @@ class _Tally:
         }
 
 
-def sites(network: Network) -> int:
-    """Spikes of one image over all layers that spike."""
-    weighted = [n for n in network.order if network.is_weighted(n)]
-    silent = {network.input.name, network.readout.name, *weighted}
-    shapes = [network.shape[n] for n in network.order if n not in silent]
-    return network.steps * sum(int(np.prod(shape)) for shape in shapes)
-
-
 def verify_text(answer: Mapping[str, Any]) -> str:
     """The answer of :func:`verify` in a few lines; says "bit-exact" only where nothing differs."""
     right = answer["accuracy"]
@@ -190,4 +191,6 @@ def verify_text(answer: Mapping[str, Any]) -> str:
         lines.append(f"DIFFERENT: {answer['first_difference']}")
     else:
         lines.append("bit-exact: 0 mismatches")
+    if "wave" in answer:
+        lines.append(f"waves: {answer['wave']}, to look at with: gtkwave {answer['save_file']}")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ which takes longer to compile than a small design, is compiled once for all desi
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,18 +16,21 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from sterna.gen.tools.cache import Cache, key_of
-from sterna.gen.tools.programs import find, run_tool
-from sterna.golden.errors import DesignError
+from sterna.gen.tools.programs import ToolFailed, find, run_tool
+from sterna.golden.errors import DesignError, ToolMissing
 from sterna.sim.taps import Tap
 
 __all__ = [
+    "WRAPPER",
     "Port",
     "ports",
     "cpp_name",
     "build_library",
+    "check_trace",
     "harness_files",
     "batch_library",
     "runtime_objects",
+    "trace_defines",
     "forget_memories",
 ]
 
@@ -45,7 +49,7 @@ _DEFINES = (
 _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
 _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
 
-_WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
+WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
 
 _VERILATOR = (
     "--cc",
@@ -105,7 +109,7 @@ def _with_wrapper(verilog: str, top: str, found: Sequence[Port]) -> str:
     """
     names = ", ".join(port.name for port in found)
     held = ", ".join(f".{p.name}({'held' if p.name == 'rst' else p.name})" for p in found)
-    lines = [f"module {_WRAPPER}({names});"]
+    lines = [f"module {WRAPPER}({names});"]
     lines += [f"  {p.direction} [{p.width - 1}:0] {p.name};" for p in found]
     lines += ["  reg held = 1'b1;", "  always @(posedge clk) held <= rst;"]
     lines += [f"  {top} dut ({held});", "endmodule", ""]
@@ -153,6 +157,7 @@ def batch_library(
     *,
     models: Sequence[tuple[str, str]] = (),
     optimize: str = "run",
+    wave: str = "",
     store: Cache | None = None,
 ) -> Path:
     """Build, or find, the library :class:`sterna.sim.batch.BatchModel` runs.
@@ -164,6 +169,7 @@ def batch_library(
         models: further (file name, text) of Verilog, such as a vendor's cells.
         optimize: ``"run"``, or ``"none"`` to be ready sooner and run 5 times slower: for a
             few thousand clocks.
+        wave: what kind of waves it can write, as `build_library`'s ``trace``.
         store: where built libraries are kept.
 
     Raises:
@@ -194,18 +200,29 @@ def batch_library(
                 f"port '{name}' of '{top}' is {found[name].width} bits wide, {width} are expected; "
                 "the Verilog and design.json are of different builds: emit it again"
             )
-    lines = [f"#define STERNA_AXIL {int('s_axil_awvalid' in found)}", "#define STERNA_TAPS(X) \\"]
+    extra = harness_files("harness.cpp")
+    if wave:
+        here = package_files("sterna.sim.waves").joinpath("waves.cpp")
+        extra["harness.h"] = extra.pop("harness.cpp")
+        extra["waves.cpp"] = here.read_text(encoding="utf-8")
+    extra["sterna_ports.h"] = _ports_header(list(found), taps)
+    text = _with_wrapper(verilog, top, tuple(found.values()))
+    return build_library(
+        text, WRAPPER, extra, models=models, trace=wave, optimize=optimize, store=store
+    )
+
+
+def _ports_header(names: Sequence[str], taps: Sequence[Tap]) -> str:
+    """What the harness is told of the top's ports: whether it has AXI4-Lite, taps, limits."""
+    lines = [f"#define STERNA_AXIL {int('s_axil_awvalid' in names)}", "#define STERNA_TAPS(X) \\"]
     for k, tap in enumerate(taps):
-        names = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
-        lines.append(f"    X({k}, {names}, {tap.beat_bytes}) \\")
+        parts = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
+        lines.append(f"    X({k}, {parts}, {tap.beat_bytes}) \\")
     lines += ["", "#define STERNA_LIMITS(X) \\"]
-    for name in found:
+    for name in names:
         if match := re.fullmatch(r"limit_(\d+)", name):
             lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
-    header = "\n".join([*lines, ""]) + "\n"
-    extra = harness_files("harness.cpp") | {"sterna_ports.h": header}
-    text = _with_wrapper(verilog, top, tuple(found.values()))
-    return build_library(text, _WRAPPER, extra, models=models, optimize=optimize, store=store)
+    return "\n".join([*lines, ""]) + "\n"
 
 
 def harness_files(name: str) -> dict[str, str]:
@@ -220,7 +237,7 @@ def build_library(
     extra: dict[str, str],
     *,
     models: Sequence[tuple[str, str]] = (),
-    trace: bool = False,
+    trace: str = "",
     optimize: str = "run",
     store: Cache | None = None,
 ) -> Path:
@@ -228,16 +245,18 @@ def build_library(
 
     Args:
         extra: file name -> text; the ``.cpp`` are compiled, headers are found by them.
-        trace: whether the model can write VCD files (slower).
+        trace: 'vcd' or 'fst', where the model can write such files (slower); 'fst' where
+            `check_trace` lets it.
 
     Raises:
         ToolMissing, ToolFailed: Verilator or the compiler.
     """
     store = store or Cache()
     tool, compiler = find("verilator"), find("g++")
-    args = [*_VERILATOR, *(["--trace"] if trace else [])]
+    kind = {"": (), "vcd": ("--trace",), "fst": ("--trace-fst",)}[trace]
+    args = [*_VERILATOR, *kind]
     args += ["--top-module", top, "design.v", *(name for name, _ in models)]
-    defines = (*_DEFINES, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
+    defines = (*_DEFINES, *trace_defines(trace))
     flags = _FAST[optimize]
     key = key_of(
         verilog,
@@ -262,13 +281,37 @@ def build_library(
     return store.entry(key, build) / "model.so"
 
 
+def trace_defines(trace: str) -> tuple[str, ...]:
+    """What the compiler is told of waves of the kind 'vcd' or 'fst', or of none."""
+    found = (f"-DVM_TRACE={int(bool(trace))}", f"-DVM_TRACE_VCD={int(trace == 'vcd')}")
+    return (*found, "-DVM_TRACE_FST=1") if trace == "fst" else found
+
+
+def check_trace(trace: str) -> None:
+    """ToolMissing where this machine cannot compile waves of the kind: Verilator's FST needs two
+    libraries with their headers, its VCD nothing."""
+    if trace != "fst":
+        return
+    compiler = find("g++")
+    for header, package in (("lz4.h", "liblz4-dev"), ("zlib.h", "zlib1g-dev")):
+        with tempfile.TemporaryDirectory(prefix="sterna-headers-") as name:
+            (Path(name) / "look.cpp").write_text(f"#include <{header}>\n", encoding="utf-8")
+            try:
+                run_tool(compiler, ["-fsyntax-only", "look.cpp"], Path(name))
+            except ToolFailed:
+                raise ToolMissing(
+                    f"waves as .fst need {header}, which g++ does not find; run: apt install "
+                    f"{package}, or write a .vcd"
+                ) from None
+
+
 def _compile(
-    work: Path, extra: list[str], defines: tuple[str, ...], flags: Sequence[str], trace: bool
+    work: Path, extra: list[str], defines: tuple[str, ...], flags: Sequence[str], trace: str
 ) -> None:
     """``model.so`` of what Verilator wrote into ``work`` and of the files ``extra``."""
     compiler = find("g++")
     sources = _units(work, extra)
-    names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+    names = ["verilated", "verilated_threads", *([f"verilated_{trace}_c"] if trace else [])]
     include = _include()
     common = [*_SHARED, *defines, "-I.", "-Iobj", f"-I{include}", f"-I{include}/vltstd"]
     # Start-up code runs once and holds the contents of every memory: not worth optimizing.
@@ -281,7 +324,8 @@ def _compile(
         for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
             done.result()
         objects = [f"{name}.o" for name, _ in sources] + runtime.result()
-    run_tool(compiler, ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", "-lpthread"], work)
+    libraries = ["-lpthread", *(["-llz4", "-lz"] if trace == "fst" else [])]
+    run_tool(compiler, ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", *libraries], work)
 
 
 def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:

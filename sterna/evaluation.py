@@ -1,27 +1,32 @@
-"""``sterna.evaluate``: how many images of a labelled set a network puts into the right class."""
+"""``sterna.evaluate``: how many images of a labelled set a network puts into the right class, and
+what it does for that, counted."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from sterna.gen.model.counted import SPIKES_AT_ONCE, Counter, Counts, sites
 from sterna.gen.quantize.arguments import labels_of
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes
+from sterna.golden.coding import check_images
 from sterna.golden.errors import UsageError
 from sterna.golden.network import Network
+from sterna.golden.result import Result, joined
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import packages
+from sterna.golden.words.shown import Shown
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "counted_run", "evaluate"]
 
 NETWORKS = Network | FloatNetwork
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown):
     """What ``evaluate`` found.
 
     Parameters
@@ -32,11 +37,14 @@ class Evaluation:
         As they were given.
     outputs : int
         Of the network: its classes are 0 to ``outputs - 1``.
+    counts : Counts, optional
+        What the network did on the images, by NeuroBench's definitions; None for real numbers.
     """
 
     classes: np.ndarray
     labels: np.ndarray
     outputs: int = field(repr=False)
+    counts: Counts | None = field(default=None, repr=False)
 
     @property
     def images(self) -> int:
@@ -57,6 +65,13 @@ class Evaluation:
         np.add.at(counts, (self.labels, self.classes), 1)
         return counts
 
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """Of the images of each label, float64 [outputs]; NaN where there is none."""
+        each = self.confusion
+        there = each.sum(1)
+        return np.divide(each.diagonal(), there, np.full(len(each), np.nan), where=there > 0)
+
     def __str__(self) -> str:
         return f"{self.right} of {self.images} right: {self.accuracy:.2%}"
 
@@ -64,8 +79,8 @@ class Evaluation:
 def evaluate(network: Any, data: Any) -> Evaluation:
     """The accuracy of a network on labelled images.
 
-    Integers run in the golden model, whose every spike is the hardware's; real numbers in the
-    reference that ``quantize`` is measured against.
+    Integers run in the golden model, whose every spike is the hardware's, and are counted; real
+    numbers in the reference that ``quantize`` is measured against.
 
     Parameters
     ----------
@@ -91,17 +106,31 @@ def evaluate(network: Any, data: Any) -> Evaluation:
     images, labels = images_of(data)
     if labels is None:
         raise UsageError("evaluate: has no labels to compare with; give (images, labels)")
-    classes = _classes(found, images)
+    counts = None
+    if isinstance(found, FloatNetwork):
+        classes = float_classes(plain_input(found), images)
+    else:
+        result, counts = counted_run(found, images)
+        classes = result.classes
     if not len(classes):
         raise UsageError("evaluate: no images; give at least one")
     labels = labels_of(found, labels, len(classes))
-    return Evaluation(classes, labels, found.shape[found.readout.name][0])
+    return Evaluation(classes, labels, found.shape[found.readout.name][0], counts)
 
 
-def _classes(network: Network | FloatNetwork, images: Any) -> np.ndarray:
-    if isinstance(network, FloatNetwork):
-        return float_classes(plain_input(network), images)
+def counted_run(network: Network, images: Any) -> tuple[Result, Counts]:
+    """What `sterna.run` gives, without spikes, and what the network did. ``images`` as there."""
     with packages():  # torch, only where integers run
         from sterna.golden.exact import run
 
-    return run(network, images).classes
+    pixels = check_images(network.input, images_of(images)[0], network.steps)
+    axis = 1 if network.input.coding == "frames" else 0
+    counter, results = Counter(network), []
+    chunk = max(1, SPIKES_AT_ONCE // max(1, sites(network)))
+    for start in range(0, pixels.shape[axis], chunk):
+        part = slice(start, start + chunk)
+        cut = pixels[:, part] if axis else pixels[part]
+        result = run(network, cut, counter.wanted)
+        counter.add(cut, result)
+        results.append(Result(result.logits, result.classes))
+    return joined(results), counter.counts()

@@ -95,9 +95,10 @@ def from_torch(
             f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
             "the model run so many"
         )
-    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
+    output = Output(read.rows[0], readout or read.mode, read.leak)
+    found = assemble(read.steps, source, known, output)
     found.report.check("module", approximate)
-    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
+    replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 

@@ -1,6 +1,7 @@
 """Measurements that commands left in a build folder, ``measured/*.json``.
 
-They count only if they were made on this very Verilog and these very weights.
+They count only if they were made on this very Verilog and these very weights; what the design
+has no part in, on this very network.
 """
 
 from collections.abc import Mapping
@@ -24,11 +25,19 @@ def _identity(build: Build, verilog: str | None) -> dict[str, str | None]:
     }
 
 
-def keep_measurement(build: Build, name: str, values: Mapping[str, Any]) -> None:
-    """Leave ``values`` in ``measured/<name>.json`` for the report, with what they are of."""
+def _network(build: Build) -> dict[str, str | None]:
+    return {"network": build.network.digest}
+
+
+def keep_measurement(
+    build: Build, name: str, values: Mapping[str, Any], *, design: bool = True
+) -> None:
+    """Leave ``values`` in ``measured/<name>.json`` for the report, with what they are of: the
+    design, or the network alone, whose design they do not depend on."""
     # What was measured, whatever another command has written since.
-    verilog = build.made_hash("verilog", build.verilog.name)
-    body = canonical_json({"of": _identity(build, verilog), "values": dict(values)})
+    verilog = build.made_hash("verilog", build.verilog.name) if design else None
+    of = _identity(build, verilog) if design else _network(build)
+    body = canonical_json({"of": of, "values": dict(values)})
     with build.held():
         build.write(f"measured/{name}.json", body)
 
@@ -36,10 +45,10 @@ def keep_measurement(build: Build, name: str, values: Mapping[str, Any]) -> None
 def measurements(build: Build) -> dict[str, dict[str, Any]]:
     """What :func:`keep_measurement` left of this design with these weights, by name."""
     found = {}
-    of = _identity(build, build.hash(build.verilog.name))
+    of = _identity(build, build.hash(build.verilog.name)), _network(build)
     for path in sorted((build.folder / "measured").glob("*.json")):
         body = read_object(path)
-        if body is not None and body.get("of") == of and isinstance(body.get("values"), dict):
+        if body is not None and body.get("of") in of and isinstance(body.get("values"), dict):
             found[path.stem] = body["values"]
     return found
 

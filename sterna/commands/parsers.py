@@ -202,6 +202,12 @@ def _running(staged: _Command) -> None:
         default="batch",
         help="compiled batch model, cocotb bench, or the synthesised netlist",
     )
+    sub.add_argument(
+        "--wave",
+        type=file_name,
+        metavar="OUT.vcd|OUT.fst",
+        help="write what every signal does on a few images (default 2), and OUT.gtkw to look at it",
+    )
     sub = staged("eval", "run the golden model on real images: accuracy")
     images.add_options(sub)
     sub = staged("compare", "find the first difference between golden and the Verilog")

@@ -150,6 +150,7 @@ ROOMS = {
     "sterna.commands": set(),
     "sim.benches": set(),
     "sim.proofs": set(),
+    "sim.waves": set(),
     "hw.memory": set(),
     "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},

@@ -200,14 +200,14 @@ class _Bad(frontcase.Loop):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("branch", "a mean over axes .* cannot be built"),
-        ("recurrence", "module 'hidden': .* a recurrent edge, which is not built yet"),
-        ("relu", "is an activation of a network that does not spike"),
-        ("changes", "reads something else at step 1 than at step 0"),
+        ("branch", r"forward\(\): takes numbers out .*, as a branch on values, .* cannot be built"),
+        ("recurrence", "module 'hidden': .* a recurrent edge, a delay or a trace"),
+        ("relu", r"forward\(\): an activation of a network that does not spike"),
+        ("changes", "'hidden': reads something else at step 1 than .* changes with t"),
         ("twice", "module 'hidden': is used 6 times, 'out' 3 times"),
         ("membrane", "module 'hidden': its membrane is read by another layer"),
         ("two weights", "module 'full': reads weighted sums .* with no neuron between"),
-        ("last", "returns only the last of 3 steps"),
+        ("last", "module 'out': gives the output of only the last of 3 steps"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_its_path(what: str, sentence: str) -> None:
@@ -388,7 +388,7 @@ def test_constants_in_front_of_layers_without_padding_come_in(before, between) -
 
 
 def test_the_maximum_of_negated_spikes_is_no_maximum_of_spikes() -> None:
-    with pytest.raises(NetworkError, match="times a negative number"):
+    with pytest.raises(NetworkError, match="a max pool of spikes with a negative factor"):
         from_torch(_Small(lambda x: x, lambda s: -s), EXAMPLE, steps=2)
 
 

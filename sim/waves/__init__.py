@@ -1,0 +1,1 @@
+"""Waves: what every signal of a simulation does, in files for a viewer, by names to read."""
