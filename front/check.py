@@ -32,6 +32,7 @@ from sterna.golden.errors import UsageError
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Check", "Recorded", "Site", "check", "data_of"]
 
@@ -76,8 +77,8 @@ class Site:
         return self.different == 0 and self.different32 == 0
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Shown):
     """What ``Imported.check`` found.
 
     ``classes``: the share of images that both put into one class (the network runs whole here; of
@@ -129,6 +130,12 @@ class Check:
             )
         )
         return "\n".join(rows)
+
+    def line(self) -> str:
+        """It in short."""
+        differ = ", ".join(s.name for s in self.layers if not s.exact)
+        says = f"{differ} differ" if differ else "exact"
+        return f"{says}, classes agree on {self.classes:.2%} of {self.images} images"
 
     def __str__(self) -> str:
         return self.table()

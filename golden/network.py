@@ -30,8 +30,9 @@ from sterna.golden.nodes import (
     Readout,
     WeightedNode,
 )
-from sterna.golden.summary import summary
+from sterna.golden.summary import headline, summary
 from sterna.golden.words.names import NAME, check_name, show
+from sterna.golden.words.shown import Shown
 from sterna.golden.words.values import check_size, integer
 
 __all__ = [
@@ -92,8 +93,8 @@ def _nodes(given: Any) -> tuple[Node, ...]:
     return found
 
 
-@dataclass(eq=False)
-class Network:
+@dataclass(eq=False, repr=False)
+class Network(Shown):
     """A directed acyclic graph of nodes over T steps, checked when it is made.
 
     Parameters
@@ -181,6 +182,14 @@ class Network:
     def summary(self) -> str:
         """A table for people: a line a node."""
         return summary(self.steps, [self[name] for name in self.order], self.shape)
+
+    def line(self) -> str:
+        """It in short."""
+        nodes = [self[name] for name in self.order]
+        return f"{self.name}: {headline(self.steps, nodes, self.shape)}"
+
+    def __str__(self) -> str:
+        return f"{self.name}\n{self.summary()}"
 
     def readers(self, name: str) -> list[str]:
         """Names of the nodes that read ``name``."""

@@ -36,9 +36,10 @@ from sterna.golden.graph import inputs_first
 from sterna.golden.network import steps_of
 from sterna.golden.nodes.streams import filed, read_back
 from sterna.golden.rule import LEVELS, later
-from sterna.golden.summary import summary
+from sterna.golden.summary import headline, summary
 from sterna.golden.words import values
 from sterna.golden.words.names import check_name, show
+from sterna.golden.words.shown import Shown
 
 __all__ = [
     "BatchNorm",
@@ -72,7 +73,7 @@ class FloatSums(NamedTuple):
     pool: FloatPool | None = None
 
 
-class FloatNetwork:
+class FloatNetwork(Shown):
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
     What is meant by a node's arguments (torch tensors, numpy's numbers, an int for a pair, None for
@@ -167,6 +168,13 @@ class FloatNetwork:
     def summary(self) -> str:
         """A table for people: a line a node."""
         return summary(self.steps, self.nodes, self.shape)
+
+    def line(self) -> str:
+        """It in short."""
+        return headline(self.steps, self.nodes, self.shape)
+
+    def __str__(self) -> str:
+        return self.summary()
 
     @property
     def input(self) -> FloatInput:

@@ -17,6 +17,7 @@ from sterna.golden.errors import NetworkError
 from sterna.golden.nodes.node import Shape
 from sterna.golden.words import values
 from sterna.golden.words.names import check_name, not_one_of, show
+from sterna.golden.words.shown import Fields
 
 __all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 
@@ -25,8 +26,8 @@ LARGEST, SMALLEST = 2.0**127, 2.0**-126
 """Of float32's numbers: of any, and of those that others are divided by."""
 
 
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchNorm(Fields):
     """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,), or a number for all.
 
     ``gamma`` or ``beta`` None: 1 or 0 (torch's affine=False)."""
@@ -43,10 +44,9 @@ class BatchNorm:
         return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
 
 
-class FloatNode(ABC):
+class FloatNode(Fields, ABC):
     """Base of all kinds. becomes: the kind of integer node."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
     becomes: ClassVar[type[Any]]
     name: str
     inputs: tuple[str, ...]

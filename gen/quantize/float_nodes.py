@@ -54,7 +54,7 @@ __all__ = [
 SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatInput(StreamMaker):
     """Where images enter. Real value of a direct pixel, or of a value in 'frames', p:
     (p * scale - mean) / std.
@@ -109,7 +109,7 @@ class FloatInput(StreamMaker):
         return self.scale if self.coding in ("direct", "frames") else 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatConv2d(Weighted):
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
@@ -151,7 +151,7 @@ class FloatConv2d(Weighted):
         return found | own
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatLinear(Weighted):
     """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
 
@@ -181,7 +181,7 @@ class FloatLinear(Weighted):
         return self.weight.shape[0], 1, 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
@@ -258,7 +258,7 @@ class FloatPool(StreamMaker):
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatMerge(StreamMaker):
     """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
 

@@ -2,11 +2,41 @@
 
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "waiting"]
+
+_PATIENCE = 4.0  # seconds in which nobody wonders
+_told: ContextVar[bool] = ContextVar("told", default=False)
+"""Whether a step has said already what is being done."""
+
+
+@contextlib.contextmanager
+def waiting(text: str) -> Generator[None]:
+    """Say ``text`` on stderr where what is done inside takes longer than some seconds, and in the
+    end how many; nothing inside a step of a `Progress`, which has said it."""
+    if _told.get():
+        yield
+        return
+    start = time.monotonic()
+    said = threading.Timer(_PATIENCE, _say, (f"{text} ...\n",))
+    said.daemon = True
+    said.start()
+    try:
+        yield
+    finally:
+        said.cancel()
+    if (seconds := time.monotonic() - start) > _PATIENCE:
+        _say(f"{text}: done, {seconds:.0f} s\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 class Progress:
@@ -30,11 +60,15 @@ class Progress:
         self.total = max(self.total, self.done)
         start = time.monotonic()
         self._write(f"[{self.done}/{self.total}] {name} ... ")
+        before = _told.get()
+        _told.set(before or not self.quiet)
         try:
             yield
         except BaseException:
             self._write("failed\n")
             raise
+        finally:
+            _told.set(before)
         self._write(f"{time.monotonic() - start:.1f} s\n")
 
     def note(self, text: str) -> None:

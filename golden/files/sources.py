@@ -23,7 +23,7 @@ from typing import Any
 
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import parse_toml, read_bytes
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 
 __all__ = [
     "KINDS",
@@ -41,8 +41,8 @@ __all__ = [
 KINDS = "'folder:PATH', 'FILE.npz' or 'tonic:NAME'"
 """How data of one's own is written."""
 _FOLDER, _TONIC, _NPZ = "folder:", "tonic:", ".npz"
-_KEY = "(?:size|scale|steps|bits)"
-_OPTIONS = re.compile(rf"\?({_KEY}=[^?&]*(?:&{_KEY}=[^?&]*)*)\Z")
+_OPTIONS = re.compile(r"\?(\w+=[^?&/]*(?:&\w+=[^?&/]*)*)\Z")
+_KEYS = "size=HxW, scale=N, steps=T and bits=B"
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})\Z")
 _DATA = re.compile(r"""(?m)^([ \t]*data[ \t]*=[ \t]*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
 _TABLE = re.compile(r"(?m)^[ \t]*\[")
@@ -70,6 +70,11 @@ class Source:
     @property
     def is_path(self) -> bool:
         return self.kind in ("folder", "npz")
+
+    @property
+    def hint(self) -> str:
+        """What may be meant where there is nothing of that name, as the end of a sentence."""
+        return f", or the options behind '?', which are {_KEYS}" if "?" in self.place else ""
 
     def path(self, folder: str | os.PathLike[str] | None = None) -> Path:
         """Where it lies, a relative one from ``folder`` on (None: from where the program runs).
@@ -128,11 +133,13 @@ def _is_utf8(text: str) -> bool:
 
 def _options(text: str, where: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    readers = {"size": read_size, "scale": _scale, "steps": _steps, "bits": _bits}
     for key, value in (part.split("=", 1) for part in text.split("&")):
+        if key not in readers:
+            raise UsageError(f"{where}: option {not_one_of(key, readers)}; correct it")
         if key in out:
             raise UsageError(f"{where}: option {key} is there twice; keep one")
-        read = {"size": read_size, "scale": _scale, "steps": _steps, "bits": _bits}[key]
-        out[key] = read(value, where)
+        out[key] = readers[key](value, where)
     return out
 
 

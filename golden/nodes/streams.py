@@ -72,7 +72,7 @@ def read_back(fields: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Input(Node):
     """Where images enter.
 
@@ -132,7 +132,7 @@ class Input(Node):
         return (1 << self.bits) - 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool(StreamNode):
     """Pooling of spikes, or of the weighted sums of a Conv2d or Linear, whose sum or maximum over
     the window enters the neurons behind.
@@ -251,7 +251,7 @@ class Pool(StreamNode):
         return out * (out.cumsum(0) == 1) if self.mode == "first" else out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Merge(StreamNode):
     """Streams that meet.
 

@@ -108,7 +108,7 @@ class WeightedNode(Node):
         return w
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(WeightedNode):
     """Weighted sum over a window, with zero padding.
 
@@ -177,7 +177,7 @@ class Conv2d(WeightedNode):
         return weight
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(WeightedNode):
     """Weighted sum over a whole (C, H, W) map.
 

@@ -126,7 +126,8 @@ def _model(options: argparse.Namespace) -> Answer:
     entry = _entry(options, parts)
     model = make_model(options.source)
     if options.state:
-        load_state(model, options.state)
+        for other in load_state(model, options.state):
+            _say(f"{options.state}: {other} is not of the model, left out")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
     example = _normalised(example * entry["scale"], entry["mean"], entry["std"])
     found = from_torch(
@@ -140,8 +141,7 @@ def _model(options: argparse.Namespace) -> Answer:
     _say(found.report.table())
     check = found.check(parts.validation, images=options.check)
     _say(f"\n{check.table()}")
-    name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
-    return _kept(options, found, name, parts, check)
+    return _kept(options, found, parts, check)
 
 
 def _data(options: argparse.Namespace) -> "DataSet | None":
@@ -186,7 +186,7 @@ def _graph(options: argparse.Namespace) -> Answer:
     if parts is not None:
         way = f"choose another than {options.data} with --data"
         check_fits(options.source, found.network.input, options.steps, parts.train[0], way)
-    return _kept(options, found, Path(options.source).stem, parts, None)
+    return _kept(options, found, parts, None)
 
 
 def _qonnx(options: argparse.Namespace) -> Answer:
@@ -208,7 +208,7 @@ def _qonnx(options: argparse.Namespace) -> Answer:
         check_fits(options.source, found.network.input, 1, parts.train[0], way)
         check = found.check(parts.validation, images=options.check)
         _say(f"\n{check.table()}")
-    return _kept(options, found, Path(options.source).stem, parts, check)
+    return _kept(options, found, parts, check)
 
 
 def _entry(
@@ -248,7 +248,6 @@ def _ratio(text: str) -> float:
 def _kept(
     options: argparse.Namespace,
     found: "Imported",
-    name: str,
     parts: "DataSet | None",
     check: "Check | None",
 ) -> Answer:
@@ -270,7 +269,8 @@ def _kept(
             f"{options.source}: has real weights; give --data, images (without labels) that make "
             f"them {options.kind}"
         )
-    name = legal_name(name)
+    # As `quantize` and `train` name: one file may make many models.
+    name = legal_name(Path(options.output).resolve().name)
     data = images.data_name(options, None)
     kept = moved(data, ".", options.output) if data else ""
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()

@@ -37,7 +37,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_import_has_verdicts_and_a_check(imported: Path) -> None:
     record = json.loads((imported / "import.json").read_text())
-    assert record["name"] == "mine" and record["data"] == "digits" and record["check"]["exact"]
+    assert record["name"] == "run" and record["data"] == "digits" and record["check"]["exact"]
     paths = [v["path"] for v in record["verdicts"]]
     assert {"0", "1", "2", "4", "5"} <= set(paths)
 
@@ -45,7 +45,7 @@ def test_an_import_has_verdicts_and_a_check(imported: Path) -> None:
 def test_what_came_in_becomes_integers(imported: Path, tmp_path: Path) -> None:
     assert main(["quantize", str(imported), "-o", str(tmp_path / "build")]) == 0
     network = files.load(tmp_path / "build")
-    assert network.name == "mine" and network.steps == 3
+    assert network.name == "run" and network.steps == 3
 
 
 COUNTS = """

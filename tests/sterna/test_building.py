@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sterna
-from sterna.gen.build.make import build
+from sterna.building import build
 
 
 def network(seed: int = 0, name: str = "tiny") -> sterna.Network:
