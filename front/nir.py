@@ -99,21 +99,23 @@ def from_nir(
         read, size = _met(name, [made[n] for n in before])
         place = Place(name, read, size, dt, steps, reset, cells)
         made[name] = _made(place, graph.nodes[name].kind, graph.nodes[name].values)
-    out = made[last][0]
-    while out.kind == "flatten":
-        out = out.args[0]
-    mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
     noted = _noted(first, graph.nodes[first].values.get("metadata"))
     told = noted.pop("coding", None)
     coding = input or told or "frames"
     said = {"bits": bits, "scale": scale, "mean": mean, "std": std}
     given = (noted if coding == told else {}) | {k: v for k, v in said.items() if v is not None}
     source = FloatInput("input", shape, coding, **given)
-    found = assemble(steps, source, cells, Output(out, mode))
+    found = assemble(steps, source, cells, _output(made[last][0]))
     if input is None:
         row = found.report.verdicts[0]
         found.report.verdicts[0] = replace(row, detail=UNSAID if told is None else SAID)
     return Imported(found.network, found.report, found.cells)
+
+
+def _output(out: Expr) -> Output:
+    while out.kind == "flatten":
+        out = out.args[0]
+    return Output(out, "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count")
 
 
 def _noted(name: str, metadata: Any) -> dict[str, Any]:

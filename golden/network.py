@@ -141,6 +141,10 @@ class Network(Shown):
         for kind in (Input, Readout):
             if sum(isinstance(n, kind) for n in self.nodes) != 1:
                 raise NetworkError(f"network: needs exactly one {kind.__name__} node")
+        self._readers: dict[str, list[str]] = {n.name: [] for n in self.nodes}
+        for n in self.nodes:
+            for i in dict.fromkeys(n.inputs):
+                self._readers[i].append(n.name)
         self._made: dict[str, Made] = {}
         for name in self.order:
             self._add(self[name])
@@ -193,7 +197,7 @@ class Network(Shown):
 
     def readers(self, name: str) -> list[str]:
         """Names of the nodes that read ``name``."""
-        return [n.name for n in self.nodes if name in n.inputs]
+        return [*self._readers.get(name, ())]
 
     @property
     def input(self) -> Input:
