@@ -107,7 +107,7 @@ test-front-extra: .venv-front/.installed
 	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
-	    brevitas==0.13.4 onnxoptimizer
+	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6
 	touch $@
 
 formal: $(STAMP)

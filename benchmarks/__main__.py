@@ -17,6 +17,7 @@ NAMES = {
     "constant": [],
     "tables": [],
     "sum_pool": [],
+    "frame_bits": [],
     "networks": ["--write"],
     "frontier": ["--write"],
 }

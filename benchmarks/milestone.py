@@ -16,6 +16,8 @@ from training import interval
 
 from sterna.golden.files.disk import write_atomic
 from sterna.train.data import datasets
+from sterna.train.data.sets import Wanted
+from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.milestone import read_trained, write_milestone
 from sterna.train.run.trainer import accuracy
 
@@ -28,7 +30,10 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     about = write_milestone(options.run, options.out)
-    images, labels = datasets.load(options.data or about["data"]).validation
+    recipe = read_recipe(options.run / "recipe.toml")  # one's own data is as from there
+    wanted = Wanted.by(build_network(recipe, recipe.seed))
+    where = (options.data, None) if options.data else (recipe.source, options.run)
+    images, labels = datasets.load(*where, wanted).validation
     module = read_trained(options.out).module
     right = accuracy(module, torch.tensor(images), torch.tensor(labels))
     about = {k: v for k, v in about.items() if k not in ("recipe", "format", "version")} | {

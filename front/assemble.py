@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sterna.front.cell import Cell
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
 from sterna.front.values import (
     Value,
@@ -34,6 +34,7 @@ from sterna.gen.quantize.float_network import (
     FloatNode,
     FloatPool,
     FloatReadout,
+    Weighted,
 )
 from sterna.golden.errors import NetworkError
 from sterna.golden.words.names import Scope, legal_name
@@ -44,10 +45,11 @@ __all__ = ["Assembled", "Output", "assemble"]
 @dataclass(frozen=True)
 class Output:
     """How the output reads what each step gives: the expression of a step, and 'count',
-    'membrane' (of a cell that never resets), 'sum' (of weighted sums) or 'first_spike'."""
+    'membrane' (of a cell that never resets), 'sum' (weighted, leaking) or 'first_spike'."""
 
     expr: Expr
     mode: str
+    leak: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class _Builder:
         make = getattr(self, f"_{e.kind}", None)
         if make is None:
             raise NetworkError(
-                f"module '{e.path}': a {e.kind} of the steps is used inside the network; it can "
+                f"{at(e.path)}: a {e.kind} of the steps is used inside the network; it can "
                 "only be the output"
             )
         return make(e)
@@ -124,7 +126,7 @@ class _Builder:
     def _cell(self, e: Expr) -> Value:
         if e.part != 0:
             raise NetworkError(
-                f"module '{e.path}': its membrane is read by another layer; only its spikes can be"
+                f"{at(e.path)}: its membrane is read by another layer; let that read its spikes"
             )
         if e.path in self.cell_nodes:
             node = self.cell_nodes[e.path]
@@ -158,7 +160,7 @@ class _Builder:
             pad, source = read.values["padding"], self.value(read.args[0])
         if source.kind == "sums":
             raise NetworkError(
-                f"module '{e.path}': reads weighted sums ({', '.join(source.terms)}) with no "
+                f"{at(e.path)}: reads weighted sums ({', '.join(source.terms)}) with no "
                 "neuron between, which are no spikes; put a spiking neuron there, or multiply the "
                 "two weights into one layer"
             )
@@ -171,7 +173,7 @@ class _Builder:
             weight = weight * per_input(source.gain, source.shape)
             if weight.shape[1] != int(np.prod(source.shape)):
                 raise NetworkError(
-                    f"module '{e.path}': a linear layer along the last axis of {source.shape}; "
+                    f"{at(e.path)}: a linear layer along the last axis of {source.shape}; "
                     "flatten its input first"
                 )
             node: FloatNode = FloatLinear(name, source.node, weight, kind_of(weight), bias)
@@ -206,7 +208,7 @@ class _Builder:
         else:
             if any(e.values["padding"]) or any(pad):
                 raise NetworkError(
-                    f"module '{e.path}': reads spikes with a constant added (as +-1 are), between "
+                    f"{at(e.path)}: reads spikes with a constant added (as +-1 are), between "
                     "which its padding is neither; use padding 0, or spikes of 0 and 1"
                 )
             groups, each = e.values["groups"], weight.shape[1]
@@ -234,7 +236,7 @@ class _Builder:
             return value
         if self.source.mean is not None or self.source.std is not None or np.any(value.gain == 0):
             raise NetworkError(
-                f"module '{path}': normalises pixels that mean= and std= normalise already"
+                f"{at(path)}: normalises pixels that mean= and std= normalise already"
             )
         std = 1 / np.asarray(value.gain, np.float64)
         mean = -np.asarray(value.offset, np.float64) * std
@@ -246,7 +248,7 @@ class _Builder:
                 "", "normalised pixels", EXACT, "the input's mean and deviation", known.name
             )
         elif not (np.array_equal(known.mean, mean) and np.array_equal(known.std, std)):
-            raise NetworkError(f"module '{path}': pixels are normalised in two ways; use one")
+            raise NetworkError(f"{at(path)}: pixels are normalised in two ways; use one")
         return replace(value, gain=1.0, offset=0.0)
 
     def _pad(self, e: Expr) -> Value:
@@ -282,14 +284,14 @@ class _Builder:
         if len(source.terms) == 1 and source.norm is None:
             k = next(i for i, n in enumerate(self.nodes) if n.name == source.terms[0])
             node = self.nodes[k]
-            if isinstance(node, FloatConv2d | FloatLinear):
+            if isinstance(node, Weighted):
                 self.nodes[k] = replace(node, norm=composed(node.norm, norm))
                 self.report.add(path, what, EXACT, "folded into the layer before", node.name)
                 return source
         largest = {n.name for n in self.nodes if isinstance(n, FloatPool) and n.mode == "max"}
         if largest & set(source.terms) and np.any(norm.affine()[0] < 0):
             raise NetworkError(
-                f"module '{path}': a {what} with a negative factor behind a max pool of sums needs "
+                f"{at(path)}: a {what} with a negative factor behind a max pool of sums needs "
                 "their minimum, which is not built; put it in front of the pool, or keep the "
                 "factor positive"
             )
@@ -301,7 +303,7 @@ class _Builder:
         op = v["op"]
         if source.kind == "pixels":
             raise NetworkError(
-                f"module '{e.path}': pools pixels; put a convolution and its neuron in front, or "
+                f"{at(e.path)}: pools pixels; put a convolution and its neuron in front, or "
                 "give images of that size"
             )
         if source.kind == "sums":
@@ -309,12 +311,13 @@ class _Builder:
         mode = op
         if mode == "max" and np.any(np.asarray(source.gain) < 0):
             raise NetworkError(
-                f"module '{e.path}': the maximum of spikes times a negative number cannot be "
-                "built; pool the spikes first"
+                f"{at(e.path)}: a max pool of spikes with a negative factor (-s, 1 - s) needs "
+                "their minimum, which is not built; let it read s, and train again"
             )
         if mode == "avg" and any(v["padding"]) and np.any(np.asarray(source.offset) != 0):
             raise NetworkError(
-                f"module '{e.path}': averages padding and spikes with a constant added; pool first"
+                f"{at(e.path)}: averages padding and spikes with a constant added, which cannot "
+                "be built; use padding 0, or spikes of 0 and 1"
             )
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
@@ -332,7 +335,7 @@ class _Builder:
         v, mode = e.values, e.values["op"]
         if len(source.terms) != 1 or source.norm is not None:
             raise NetworkError(
-                f"module '{e.path}': pools the total of several layers; pool each of them, or "
+                f"{at(e.path)}: pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
         name = self._name(e.path)
@@ -349,18 +352,18 @@ class _Builder:
         return self.value(e.args[0])
 
     def _order(self, e: Expr) -> Value:
-        raise NetworkError(f"module '{e.path}': a softmax inside the network cannot be built")
+        raise NetworkError(f"{at(e.path)}: a softmax cannot be built in a network; use a neuron")
 
     def _add(self, e: Expr) -> Value:
         a, b = (self.value(x) for x in e.args)
         if a.shape != b.shape:
-            raise NetworkError(f"module '{e.path}': adds {a.shape} and {b.shape}")
+            raise NetworkError(f"{at(e.path)}: adds {a.shape} and {b.shape}; add one shape only")
         if a.kind == b.kind == "spikes" and unscaled(a) and unscaled(b):
             return self._merge(e, "add", (a, b))
         a, b = self._sums(a, e.path), self._sums(b, e.path)
         if a.norm is not None or b.norm is not None:
             raise NetworkError(
-                f"module '{e.path}': a batch norm over the total of several layers is followed by "
+                f"{at(e.path)}: a batch norm over the total of several layers is followed by "
                 "another sum, which cannot be built; normalise once, at the end"
             )
         return Value("sums", a.shape, terms=a.terms + b.terms)
@@ -374,15 +377,15 @@ class _Builder:
                 if unscaled(x) and np.all(y.gain == -1) and np.all(y.offset == 1):
                     return self._merge(e, "andnot", (x, replace(y, gain=1.0, offset=0.0)))
         raise NetworkError(
-            f"module '{e.path}': a product of two streams that are not both spikes (or one minus "
-            "spikes) cannot be built"
+            f"{at(e.path)}: a product of two streams that are not both spikes (or one minus "
+            "spikes) cannot be built; add them, or put a neuron behind each"
         )
 
     def _concat(self, e: Expr) -> Value:
         parts = [self.value(x) for x in e.args]
         if not all(p.kind == "spikes" and unscaled(p) for p in parts):
             raise NetworkError(
-                f"module '{e.path}': only spikes can be concatenated; put a neuron in front"
+                f"{at(e.path)}: only spikes can be concatenated; put a neuron in front"
             )
         return self._merge(e, "concat", tuple(parts))
 
@@ -440,7 +443,7 @@ class _Builder:
             self._told(expr.path, f"output: {mode}", cell, name)
             return
         sums = self._sums(self.value(expr), expr.path)
-        self.nodes.append(readout_of(name, Cell(reset="none"), sums, "membrane"))
+        self.nodes.append(readout_of(name, Cell(output.leak, reset="none"), sums, "membrane"))
         self.report.add(expr.path, "output: sum over time", EXACT, node=name)
 
     def _name(self, path: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from sterna.front.arguments import word_of
 from sterna.front.check import data_of
 from sterna.front.report import APPROXIMATED, EXACT, Report
-from sterna.front.trits import Real, discrete, fitted
+from sterna.front.trits import discrete, fitted
 from sterna.gen.quantize.float_network import (
     BatchNorm,
     FloatNetwork,
@@ -28,6 +28,7 @@ from sterna.gen.quantize.float_network import (
     FloatNode,
     FloatPool,
     FloatReadout,
+    Weighted,
 )
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import real_drive, reference, walk
@@ -138,12 +139,12 @@ class _Work:
         return drive.mean(AXES), drive.var(AXES)
 
     def _trits(
-        self, node: FloatNeurons, layer: Real, one_scale: bool = False
+        self, node: FloatNeurons, layer: Weighted, one_scale: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         _, _, streams = self._now(node.name)
         return fitted(layer, streams[layer.input], self.kind, one_scale)
 
-    def _alone(self, node: FloatNeurons, layer: Real, wanted: Any) -> None:
+    def _alone(self, node: FloatNeurons, layer: Weighted, wanted: Any) -> None:
         """A layer with a neuron of its own: trits of a scale a channel, and a norm behind, in front
         of a pool of its sums (whose maximum or mean of normed sums is the normed one)."""
         q, a = self._trits(node, layer)
@@ -158,7 +159,7 @@ class _Work:
         norm = replace(norm, mean=norm.mean * level, var=norm.var * level**2)
         self.latents[layer.name] = replace(bare, weight=latent, norm=norm)
 
-    def _together(self, node: FloatNeurons, layers: list[Real], wanted: Any) -> None:
+    def _together(self, node: FloatNeurons, layers: list[Weighted], wanted: Any) -> None:
         """Layers that meet in a neuron, maybe with spikes: fixed units, one norm over the sum."""
         assert isinstance(node, FloatNeuron)
         units = self._units(node, layers)
@@ -176,7 +177,7 @@ class _Work:
         norm = _matched(*self._drive(node.name), wanted)
         self.nodes[node.name] = self.latents[node.name] = replace(bare_node, norm=norm)
 
-    def _units(self, node: FloatNeurons, layers: list[Real]) -> list[float]:
+    def _units(self, node: FloatNeurons, layers: list[Weighted]) -> list[float]:
         """The size of each layer's weights, powers of two from the first's, of which a spike that
         comes along is a whole number."""
         network = FloatNetwork(self.steps, self.nodes.values())
@@ -193,7 +194,7 @@ class _Work:
         near = [2.0 ** max(0, round(float(np.log2(w / base)))) if w > 0 else 1.0 for w in worth]
         return [n * base / network.amplitude[x.input] for n, x in zip(near, layers, strict=True)]
 
-    def _readout(self, node: FloatReadout, layers: list[Real], wanted: Any) -> None:
+    def _readout(self, node: FloatReadout, layers: list[Weighted], wanted: Any) -> None:
         """One scale for all classes, and what they differ in on the mean as a bias."""
         if len(layers) != 1:
             raise UsageError(
@@ -211,14 +212,14 @@ class _Work:
         self.latents[layer.name] = replace(bare, weight=latent, bias=bias)
 
 
-def _layers(nodes: dict[str, FloatNode], node: FloatNeurons) -> list[Real]:
+def _layers(nodes: dict[str, FloatNode], node: FloatNeurons) -> list[Weighted]:
     """The weighted layers whose sums a neuron adds up, behind their pools, too."""
     found = []
     for name in node.inputs:
         source = nodes[name]
-        if isinstance(source, FloatPool) and isinstance(nodes[source.input], Real):
+        if isinstance(source, FloatPool) and isinstance(nodes[source.input], Weighted):
             source = nodes[source.input]
-        if isinstance(source, Real):
+        if isinstance(source, Weighted):
             found.append(source)
     return found
 

@@ -32,12 +32,13 @@ from sterna.golden.errors import UsageError
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Check", "Recorded", "Site", "check", "data_of"]
 
 # Of the largest membrane, what sums may be off: of float64, that weights were computed in float32.
 ROUNDED = {"float64": 1e-6, "float32": 1e-5}
-NEAR = 1e-5  # relative distance from the threshold at which float32 may decide either way
+FLOAT32_ERROR = 1e-5  # relative distance from the threshold at which float32 may decide either way
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Site:
         return self.different == 0 and self.different32 == 0
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Shown):
     """What ``Imported.check`` found.
 
     ``classes``: the share of images that both put into one class (the network runs whole here; of
@@ -129,6 +130,12 @@ class Check:
             )
         )
         return "\n".join(rows)
+
+    def line(self) -> str:
+        """It in short."""
+        differ = ", ".join(s.name for s in self.layers if not s.exact)
+        says = f"{differ} differ" if differ else "exact"
+        return f"{says}, classes agree on {self.classes:.2%} of {self.images} images"
 
     def __str__(self) -> str:
         return self.table()
@@ -262,4 +269,4 @@ def _near(
     threshold = np.broadcast_to(np.asarray(node.threshold, np.float64), u.shape[1])
     threshold = threshold.reshape(-1, 1, 1)
     size = np.maximum(np.abs(threshold), np.abs(drive).max(initial=0.0) * 1e-2)
-    return np.abs(u - threshold) <= NEAR * size
+    return np.abs(u - threshold) <= FLOAT32_ERROR * size

@@ -12,9 +12,15 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 
-__all__ = ["Expr", "key_of", "one_step", "steps_in"]
+__all__ = ["UNKNOWN", "Expr", "at", "key_of", "one_step", "steps_in"]
 
 CELL, INPUT, STACK = "cell", "input", "stack"
+UNKNOWN = "unknown"
+
+
+def at(path: str) -> str:
+    """The subject of a sentence: a module by its path, or what the model's own forward() does."""
+    return f"module '{path}'" if path else "forward()"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +31,7 @@ class Expr:
     ----------
     kind : str
         'input', 'cell', 'conv', 'linear', 'norm', 'affine', 'pool', 'add', 'mul', 'concat',
-        'flatten', 'stack', 'total', 'sequence'.
+        'flatten', 'stack', 'total', 'sequence', 'unknown'.
     path : str
         The user's own module path where it was computed, for sentences.
     args : tuple of Expr
@@ -72,8 +78,9 @@ def _recurrent(expr: Expr, step: int) -> str:
     if expr.kind == INPUT:
         return f"input: frame {expr.step} is read at step {step}; read frame t at step t"
     return (
-        f"module '{expr.path}': what it gives at step {expr.step} is read at step {step}: a "
-        "recurrent edge, which is not built yet; use a network that feeds forward"
+        f"{at(expr.path)}: what it gives at step {expr.step} is read at step {step}: a recurrent "
+        "edge, a delay or a trace over time, which is not built yet; let each layer read the "
+        "spikes of its own step (currents that decay are snn.Synaptic's and CUBALIFNode's)"
     )
 
 
@@ -83,19 +90,21 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def steps_in(expr: Expr) -> set[int]:
-    """Steps of all cells and inputs that an expression reads itself (not through a cell)."""
-    found, seen, todo = set(), set(), [expr]
+def _inside(expr: Expr) -> list[Expr]:
+    """What an expression is computed from, itself included, not through cells; each once."""
+    found: dict[int, Expr] = {}
+    todo = [expr]
     while todo:
         e = todo.pop()
-        if id(e) in seen:
-            continue
-        seen.add(id(e))
-        if e.step is not None:
-            found.add(e.step)
-        if e.kind != CELL:
-            todo += e.args
-    return found
+        if id(e) not in found:
+            found[id(e)] = e
+            todo += () if e.kind == CELL else e.args
+    return list(found.values())
+
+
+def steps_in(expr: Expr) -> set[int]:
+    """Steps of all cells and inputs that an expression reads itself (not through a cell)."""
+    return {e.step for e in _inside(expr) if e.step is not None}
 
 
 def one_step(cells: dict[str, list[Expr]], outputs: list[Expr]) -> None:
@@ -117,16 +126,30 @@ def one_step(cells: dict[str, list[Expr]], outputs: list[Expr]) -> None:
     for path, uses in cells.items():
         if len(uses) != steps:
             raise NetworkError(
-                f"module '{path}': is used {len(uses)} times in {steps} steps; make a module of "
+                f"{at(path)}: is used {len(uses)} times in {steps} steps; make a module of "
                 "its own for each use, or give steps= as the model counts them"
             )
-    rows = {path: [use.args[0] for use in uses] for path, uses in cells.items()}
-    rows["the output"] = outputs
-    for path, row in rows.items():
+    rows = [(at(path), [use.args[0] for use in uses]) for path, uses in cells.items()]
+    for who, row in [*rows, ("the output", outputs)]:
         keys = [key_of(e, t) for t, e in enumerate(row)]
         for t, key in enumerate(keys[1:], 1):
             if key != keys[0]:
-                raise NetworkError(
-                    f"module '{path}': reads something else at step {t} than at step 0; a network "
-                    "computes the same at each step (constants that change with t are not built)"
-                )
+                raise NetworkError(f"{who}: {_changes(row, t)}")
+
+
+def _changes(row: list[Expr], step: int) -> str:
+    """Why what is read at each step is not the same computation."""
+    sizes = [len(_inside(e)) for e in row]
+    grows = all(a < b for a, b in zip(sizes, sizes[1:]))
+    carried = (
+        "forward() carries a value of its own from step to step (as h = h*0.9 + x does), which is "
+        "not built; let a neuron keep it (snn.Leaky, LIFNode, snn.Synaptic)"
+    )
+    if grows and len(row) > 2:
+        return f"reads at step {step} what was computed at step {step - 1}: {carried}"
+    changed = (
+        "a number or an operation of forward() changes with t; use the same at each step, or give "
+        "an input that changes as frames (input='frames')"
+    )
+    both = f"either {carried}, or {changed}" if grows else changed
+    return f"reads something else at step {step} than at step 0: {both}"

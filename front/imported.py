@@ -11,12 +11,13 @@ from sterna.front.check import Check, Recorded, check
 from sterna.front.report import Report
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import UsageError
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Imported"]
 
 
-@dataclass(frozen=True)
-class Imported:
+@dataclass(frozen=True, repr=False)
+class Imported(Shown):
     """A foreign network as a ``FloatNetwork``.
 
     Parameters
@@ -38,6 +39,13 @@ class Imported:
     cells: dict[str, str] = field(default_factory=dict)
     latents: FloatNetwork | None = None
     replay: Callable[[np.ndarray, Any], Recorded] | None = None
+
+    def line(self) -> str:
+        """It in short."""
+        return f"{self.network.line()}; {self.report.line()}"
+
+    def __str__(self) -> str:
+        return f"{self.network}\n\n{self.report}"
 
     def check(self, data: Any, *, images: int = 64) -> Check:
         """Compare every neuron, what is read, and the classes with the model's own forward pass.

@@ -1,15 +1,17 @@
 """``from_nir``: a graph of the Neuromorphic Intermediate Representation, without its framework."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from sterna.front.arguments import coding_of, steps_of, word_of
+from sterna.front.arguments import CODINGS, coding_of, steps_of, word_of
 from sterna.front.assemble import Output, assemble
 from sterna.front.cell import Cell
 from sterna.front.expression import Expr
 from sterna.front.imported import Imported
-from sterna.front.nir_file import Graph, graph_of
+from sterna.front.nir_file import ENTERS, Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
@@ -20,6 +22,11 @@ from sterna.golden.words.names import show
 __all__ = ["from_nir"]
 
 RESETS = ("zero", "subtract")
+SAID = "as the file says, which Sterna wrote"
+UNSAID = (
+    "a frame of whole numbers a step: NIR does not say how images enter; of pixels that are the "
+    "same at each step, give input='direct' (--input direct)"
+)
 
 Stream = tuple[Expr, tuple[int, int, int]]  # what is computed, and the shape of its map
 
@@ -30,11 +37,11 @@ def from_nir(
     dt: float,
     steps: int,
     reset: str | None = None,
-    input: str = "frames",
-    scale: float = 1 / 255,
+    input: str | None = None,
+    scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
 ) -> Imported:
     """The network of a NIR graph, its equations by forward Euler.
 
@@ -49,14 +56,18 @@ def from_nir(
     reset : str, optional
         'zero' (to v_reset) or 'subtract' (of v_threshold), of every neuron; by default what NIR
         defines, to v_reset, and the report says so.
-    input : str
-        'frames' (whole numbers, a frame a step) or 'direct' (the same image at each step).
-    scale : float
-        Of 'direct': the graph sees ``(p*scale - mean)/std`` of a pixel p.
+    input : str, optional
+        'frames' (whole numbers, a frame a step) or 'direct' (the same image at each step). NIR does
+        not say which: by default what ``to_nir`` noted in the file, else 'frames', and the report
+        says so.
+    scale : float, optional
+        The graph sees ``(p*scale - mean)/std`` of a value p in 'frames', or a pixel; by default
+        what the file notes, else 1 in 'frames', 1/255 of pixels.
     mean, std : float or (C,), optional
-        As ``torchvision.transforms.Normalize`` has them.
-    bits : int
-        Of a pixel, for 'direct'.
+        As ``torchvision.transforms.Normalize`` has them; by default what the file notes, else none.
+    bits : int, optional
+        Of p, 1 .. 8; by default what the file notes, else 1 in 'frames' (spikes, no counts), 8 of
+        pixels.
 
     Returns
     -------
@@ -75,7 +86,7 @@ def from_nir(
     dt = values.number(refusal, dt, True, UsageError)
     steps = steps_of(steps)
     reset = None if reset is None else word_of("reset", reset, RESETS)
-    input = coding_of(input)
+    input = None if input is None else coding_of(input)
     graph = graph_of(path_or_graph)
     first, last = (_only(graph, kind) for kind in ("Input", "Output"))
     shape = _shape(first, graph.nodes[first].values.get("shape"))
@@ -88,13 +99,46 @@ def from_nir(
         read, size = _met(name, [made[n] for n in before])
         place = Place(name, read, size, dt, steps, reset, cells)
         made[name] = _made(place, graph.nodes[name].kind, graph.nodes[name].values)
-    out = made[last][0]
+    noted = _noted(first, graph.nodes[first].values.get("metadata"))
+    told = noted.pop("coding", None)
+    coding = input or told or "frames"
+    said = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    given = (noted if coding == told else {}) | {k: v for k, v in said.items() if v is not None}
+    source = FloatInput("input", shape, coding, **given)
+    found = assemble(steps, source, cells, _output(made[last][0]))
+    if input is None:
+        row = found.report.verdicts[0]
+        found.report.verdicts[0] = replace(row, detail=UNSAID if told is None else SAID)
+    return Imported(found.network, found.report, found.cells)
+
+
+def _output(out: Expr) -> Output:
     while out.kind == "flatten":
         out = out.args[0]
-    mode = "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count"
-    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std)
-    found = assemble(steps, source, cells, Output(out, mode))
-    return Imported(found.network, found.report, found.cells)
+    return Output(out, "sum" if out.kind != "cell" else "membrane" if out.part == -1 else "count")
+
+
+def _noted(name: str, metadata: Any) -> dict[str, Any]:
+    """What ``to_nir`` wrote of an input: its coding, scale, mean and std. NetworkError: damaged."""
+    found: dict[str, Any] = {}
+    for key in ENTERS if isinstance(metadata, Mapping) else ():
+        value = metadata.get(key)
+        if value is None:
+            continue
+        if key == "sterna_input":
+            value = value.decode() if isinstance(value, bytes) else value
+            whole, word = value in CODINGS, "coding"
+        else:
+            value = np.asarray(value)
+            whole = value.dtype.kind in "iuf" and value.ndim < 2 and value.size > 0
+            word = key.removeprefix("sterna_")
+            value = value.tolist() if whole and value.ndim == 0 else value
+        if not whole:
+            raise NetworkError(
+                f"node '{name}': {key} {show(value)} is not what to_nir notes; write the file again"
+            )
+        found[word] = value
+    return found
 
 
 def _made(place: Place, kind: str, values: dict[str, Any]) -> Any:

@@ -16,11 +16,13 @@ from sterna.golden.errors import FileError, NetworkError, UsageError
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import packages
 
-__all__ = ["Graph", "Node", "graph_of"]
+__all__ = ["ENTERS", "Graph", "Node", "graph_of"]
 
 DEPTH, NODES, EDGES, NAME = 8, 10_000, 100_000, 512
 BYTES = 1 << 30  # of all arrays together
 GRAPH = "NIRGraph"
+ENTERS = ("sterna_input", "sterna_bits", "sterna_scale", "sterna_mean", "sterna_std")
+"""Of an Input's metadata, what ``to_nir`` writes of how images enter, which NIR does not say."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,12 @@ class _Reader:
                 if len(keys) > 32:
                     raise self.refuse(at, "has more than 32 parameters")
                 values = {k: self.value(node, k, f"{at}/{k}") for k in keys}
+                if kind == "Input" and "metadata" in node:
+                    more = self.group(node, "metadata", f"{at}/metadata")
+                    said = [k for k in ENTERS if k in more]
+                    values["metadata"] = {
+                        k: self.value(more, k, f"{at}/metadata/{k}") for k in said
+                    }
                 nodes[name] = Node(kind, values)
         edges = self.value(group, "edges", f"{where}/edges")
         if np.size(edges) and (np.ndim(edges) != 2 or np.shape(edges)[1] != 2):

@@ -16,7 +16,6 @@ import numpy as np
 
 from sterna.front.arguments import word_of
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatMerge,
     FloatNetwork,
@@ -50,7 +49,8 @@ Part = tuple[str, float]
 
 
 def to_nir(network: Any, path: StrPath, *, dt: float = 1.0, reset: str | None = None) -> Path:
-    """Write a float network as a NIR file, which ``from_nir`` with the same ``dt`` reads back.
+    """Write a float network as a NIR file, which ``from_nir`` with the same ``dt`` reads back; how
+    images enter is noted in the metadata of its input.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ def to_nir(network: Any, path: StrPath, *, dt: float = 1.0, reset: str | None = 
         Length of a step, in the unit that time constants are written in.
     reset : str, optional
         'subtract' also writes neurons that subtract their threshold, which NIR cannot say: read the
-        file with ``from_nir(..., reset='subtract')``. By default they are refused.
+        file with ``from_nir(..., reset='subtract')``. By default they are refused; refused in any
+        case is what subtracts another number, as snnTorch's threshold/beta.
 
     Returns
     -------
@@ -107,8 +108,9 @@ class _Writer:
         self.streams: dict[str, tuple[Part, ...]] = {}
         self.scope = Scope([])
 
-    def refuse(self, name: str, why: str) -> NetworkError:
-        return NetworkError(f"node '{name}': {why}, which NIR has no word for")
+    def refuse(self, name: str, why: str, way: str = "") -> NetworkError:
+        way = f"; {way}" if way else ""
+        return NetworkError(f"node '{name}': {why}, which NIR has no word for{way}")
 
     def put(self, name: str, node: Any, axes: tuple[int, ...], *sources: str) -> str:
         name = self.scope.name(name)
@@ -141,9 +143,15 @@ class _Writer:
         if node.coding not in ("direct", "frames"):
             raise self.refuse(node.name, f"{node.coding} coding")
         readers = [n for n in self.network.nodes if node.name in n.inputs]
-        flat = node.shape[1:] == (1, 1) and not any(isinstance(n, FloatConv2d) for n in readers)
+        flat = node.shape[1:] == (1, 1) and not any(
+            isinstance(n, Weighted) and not n.flattens for n in readers
+        )
         axes = node.shape[:1] if flat else node.shape
-        name = self.put(node.name, self.nir.Input({"input": np.array(axes)}), axes)
+        said = {n: getattr(node, n) for n in ("bits", "scale", "mean", "std")}
+        said = {f"sterna_{n}": v for n, v in said.items() if v is not None}
+        noted = {"sterna_input": node.coding, **said}
+        kind = self.nir.Input({"input": np.array(axes)}, metadata=noted)
+        name = self.put(node.name, kind, axes)
         self.streams[node.name] = ((name, 1.0),)
 
     def _pool(self, node: FloatPool, *sources: str) -> str:
@@ -209,14 +217,32 @@ class _Writer:
         if membrane:
             if np.any(np.asarray(node.v_init) != 0):
                 raise self.refuse(name, "a membrane that is read and does not begin at 0")
-        elif node.reset == "subtract" and self.reset == "subtract":
-            back = node.threshold if node.reset_by is None else node.reset_by
-            if np.any(np.asarray(back) != np.asarray(node.threshold)):
-                raise self.refuse(name, "a subtraction of another number than the threshold")
+        elif node.reset == "subtract":
+            self._check_subtract(node)
             if np.any(np.asarray(node.v_init) != 0):
                 raise self.refuse(name, "a subtracting neuron that does not begin at 0")
         elif node.reset != "zero":
             raise self.refuse(name, f"reset '{node.reset}'")
+
+    def _check_subtract(self, node: FloatNeurons) -> None:
+        """Refuse what takes off another number than its threshold, or anything without being
+        asked for."""
+        level = np.asarray(node.threshold, np.float64)
+        back = level if node.reset_by is None else np.asarray(node.reset_by, np.float64)
+        if not back.any():
+            why = "a neuron that fires and is never reset"
+            raise self.refuse(node.name, why, "read its membrane, or let it reset to zero")
+        level, back = np.broadcast_arrays(level, back)
+        if np.any(back != level):
+            at = np.flatnonzero(back != level)[0]
+            why = (
+                f"a reset that takes off {back.flat[at]:g} at a threshold of {level.flat[at]:g} "
+                "(of snnTorch threshold/beta, since its reset comes a step late)"
+            )
+            raise self.refuse(node.name, why, "reset='subtract' neither; use a reset to zero")
+        if self.reset != "subtract":
+            way = "give reset='subtract', here and to from_nir"
+            raise self.refuse(node.name, "reset 'subtract'", way)
 
     def _neuron(self, node: FloatNeurons, axes: tuple[int, ...]) -> Any:
         full: Callable[[Any], np.ndarray] = lambda a: np.broadcast_to(  # noqa: E731
@@ -273,8 +299,8 @@ class _Writer:
         weight = weight * np.reshape(scale, (-1, *[1] * (weight.ndim - 1)))
         bias = gain * own_offset + offset
         sources = [source for source, _ in parts]
-        if isinstance(node, FloatConv2d):
-            return self._conv(node, weight, bias, sources)
+        if not node.flattens:
+            return self._conv(node, node.kernels(weight), bias, sources)
         axes = self.axes[sources[0]]
         if len(axes) > 1:
             flat = self.nir.Flatten({"input": np.array(axes)}, 0, -1)
@@ -288,7 +314,7 @@ class _Writer:
             raise self.refuse(name, f"padding {padding}, not alike on both sides")
         return top, left
 
-    def _conv(self, node: FloatConv2d, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
+    def _conv(self, node: Weighted, weight: np.ndarray, bias: Any, sources: list[str]) -> str:
         padding = self._alike(node.name, node.padding)
         size = self.network.shape[node.input][1:]
         weight = _dense(weight, node.groups)  # nir 1.0.8's own check knows no groups

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sterna.golden.errors import NetworkError
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Report", "Verdict"]
 
@@ -26,8 +27,8 @@ class Verdict:
     node: str = ""
 
 
-@dataclass
-class Report:
+@dataclass(repr=False)
+class Report(Shown):
     """Verdicts in the order in which the network computes."""
 
     verdicts: list[Verdict] = field(default_factory=list)
@@ -64,6 +65,11 @@ class Report:
             if verdict is not None and verdict.detail:
                 lines.append(f"    {verdict.detail}")
         return "\n".join(lines)
+
+    def line(self) -> str:
+        """It in short: how many parts have which verdict."""
+        found = [v.verdict for v in self.verdicts]
+        return ", ".join(f"{found.count(word)} {word}" for word in dict.fromkeys(found))
 
     def __str__(self) -> str:
         return self.table()

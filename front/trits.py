@@ -10,16 +10,15 @@ one while the others stay, until none changes.
 
 import numpy as np
 
-from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
+from sterna.gen.quantize.float_network import Weighted
 from sterna.gen.quantize.reference import windows
 
-__all__ = ["Real", "discrete", "fitted"]
+__all__ = ["discrete", "fitted"]
 
 DELTA = 0.7  # of the mean size of the weights: up to it they are 0
 DAMPING = 0.02  # of the mean variance of an input: holds weights of dead inputs to their own values
 ROWS = 1 << 16  # windows that are looked at, evenly chosen
 SWEEPS = 30  # at most; a few are enough
-Real = FloatConv2d | FloatLinear
 
 
 def discrete(weight: np.ndarray, kind: str, one_scale: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -36,11 +35,11 @@ def discrete(weight: np.ndarray, kind: str, one_scale: bool) -> tuple[np.ndarray
 
 
 def fitted(
-    layer: Real, stream: np.ndarray, kind: str, one_scale: bool
+    layer: Weighted, stream: np.ndarray, kind: str, one_scale: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """(q, a) as ``discrete`` gives them, of least squares on ``stream`` [T,B,C,H,W], integers."""
     q, a = discrete(layer.weight, kind, one_scale)
-    groups = getattr(layer, "groups", 1)
+    groups = layer.groups
     flat = np.asarray(layer.weight, np.float64).reshape(groups, len(q) // groups, -1)
     trits = q.reshape(flat.shape).copy()
     scale = np.broadcast_to(a.reshape(-1, 1), (len(q), 1)).reshape(groups, -1, 1).copy()
@@ -56,7 +55,7 @@ def fitted(
     return trits.reshape(q.shape), scale.reshape(a.shape)
 
 
-def covariance(layer: Real, stream: np.ndarray) -> np.ndarray:
+def covariance(layer: Weighted, stream: np.ndarray) -> np.ndarray:
     """(G,n,n) of the n inputs of a window in each of G groups, damped. Sums of whole numbers below
     2**53, so it is the same on every machine."""
     t, b = stream.shape[:2]

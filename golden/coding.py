@@ -20,7 +20,7 @@ def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
     """The images as uint8, or an error that says what is wrong with them.
 
     ``images`` is an integer array (numpy, or anything ``np.asarray`` takes): [B,C,H,W] of pixels
-    0 .. 2**bits - 1 for direct, rate and latency, [T,B,C,H,W] of 0 and 1 for frames.
+    0 .. 2**bits - 1, for frames [T,B,C,H,W] of such values.
     UsageError: not integers (NaN included), wrong shape, empty batch. NetworkError: values
     outside the range that the network declares.
     """
@@ -47,11 +47,12 @@ def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
         )
     if a.shape[1 if frames else 0] == 0:
         raise UsageError("images: the batch is empty; give at least one image")
-    top = 1 if frames else (1 << node.bits) - 1
-    if a.min() < 0 or a.max() > top:
+    if a.min() < 0 or a.max() > node.top:
         bad = int(a.min()) if a.min() < 0 else int(a.max())
+        more = f", or give the input bits = {bad.bit_length()}" if 0 < bad < 256 else ""
         raise NetworkError(
-            f"node '{node.name}': image value {bad} is outside 0 .. {top}; rescale the images"
+            f"node '{node.name}': image value {bad} is outside 0 .. {node.top}; rescale the "
+            f"images{more}"
         )
     return a.astype(np.uint8, copy=False)
 
@@ -86,7 +87,7 @@ def _stream_index(shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def encode(node: Input, images: Any, steps: int) -> np.ndarray:
-    """What the input stream carries: uint8 spikes [T,B,C,H,W], or the pixels [1,B,C,H,W] (direct).
+    """What the input stream carries: uint8 [T,B,C,H,W], or the pixels [1,B,C,H,W] (direct).
 
     rate: spike at t where pixel > (bit_reverse8(t) XOR site_hash(index, seed)), so a pixel p
     fires p times in 256 steps. latency: one spike at t = ((255 - p)*T) >> 8, none where p = 0.
@@ -111,21 +112,25 @@ def encode(node: Input, images: Any, steps: int) -> np.ndarray:
 
 def image_bytes(node: Input, steps: int) -> int:
     """Bytes of one image on the AXI stream: the length of a row of ``image_bits``."""
-    planes = node.bits if node.coding == "direct" else steps
+    planes = _bits(node) * (1 if node.coding == "direct" else steps)
     return -(-math.prod(node.shape) * planes // 8)
+
+
+def _bits(node: Input) -> int:
+    """Of one value of the input stream."""
+    maximum = node.made((), 1).maximum
+    assert maximum is not None
+    return maximum.bit_length()
 
 
 def image_bits(node: Input, images: Any, steps: int) -> np.ndarray:
     """The canonical AXI-Stream image, uint8 (B, image_bytes).
 
-    One bit for y, for x, for c, for plane (low plane first: T planes of spikes, or the pixel's
-    ``bits``), joined little-endian (first bit = bit 0 of byte 0), zero-padded to a byte. For
-    direct 8-bit pixels these are simply the bytes of the image in (y, x, c) order.
+    One bit for y, for x, for c, for step (but of direct pixels), for bit of the value (low bit
+    first), joined little-endian (first bit = bit 0 of byte 0), zero-padded to a byte. For
+    direct 8-bit pixels these are simply the bytes of the image in (y, x, c) order, for frames of 8
+    bits in (y, x, c, t) order.
     """
-    a = encode(node, images, steps)
-    if node.coding == "direct":
-        planes = (a[0][..., None] >> np.arange(node.bits, dtype=np.uint8)) & np.uint8(1)
-    else:
-        planes = np.moveaxis(a, 0, -1)
-    bits = planes.transpose(0, 2, 3, 1, 4).reshape(planes.shape[0], -1)
-    return np.packbits(bits, axis=1, bitorder="little")
+    a = encode(node, images, steps).transpose(1, 3, 4, 2, 0)
+    planes = (a[..., None] >> np.arange(_bits(node), dtype=np.uint8)) & np.uint8(1)
+    return np.packbits(planes.reshape(len(planes), -1), axis=1, bitorder="little")

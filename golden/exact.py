@@ -17,9 +17,7 @@ from sterna.golden.coding import check_images, encode
 from sterna.golden.errors import UsageError
 from sterna.golden.network import Network
 from sterna.golden.nodes import (
-    Conv2d,
     Input,
-    Linear,
     Neuron,
     NeuronNode,
     Readout,
@@ -171,7 +169,7 @@ def run(
     Parameters
     ----------
     network : Network
-    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+    images : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
         Pixels 0 .. 2**bits - 1, of any integer type; also an `ImageSet`, or (images, labels).
     trace : names, or 'all'
         Neuron, Pool or Merge nodes whose spikes are kept.
@@ -277,7 +275,8 @@ class _Model:
                 streams[name] = torch.from_numpy(coded).to(self.device)
             else:
                 inputs = [streams[i] for i in node.inputs]
-                streams[name] = _ARITHMETIC.get(type(node), _Model._stream)(self, node, inputs)
+                compute = next(f for kind, f in _ARITHMETIC.items() if isinstance(node, kind))
+                streams[name] = compute(self, node, inputs)
             if name in spikes:
                 spikes[name][...] = streams[name].cpu().numpy()
             for i in set(node.inputs):
@@ -293,7 +292,7 @@ class _Model:
         kind = torch.float32 if fast else torch.int32
         place = self.device if fast else torch.device("cpu")
         weight, folded = weight.to(place, kind), x.flatten(0, 1).to(place, kind)
-        y = _SUMS[type(node)](node, folded, weight)
+        y = _sums(node, folded, weight)
         return y.to(self.device, torch.int32).unflatten(0, x.shape[:2])
 
     def _scan(self, node: NeuronNode, inputs: list[Tensor], record: Sequence[str] = ()) -> Scan:
@@ -321,13 +320,16 @@ class _Model:
     def neurons(self, node: Neuron, inputs: list[Tensor]) -> Tensor:
         return self._scan(node, inputs).spikes
 
-    def _stream(self, node: StreamNode, inputs: list[Tensor]) -> Tensor:
+    def stream(self, node: StreamNode, inputs: list[Tensor]) -> Tensor:
         small = not self.network.is_weighted(node.name) and self.network.maximum[node.name] < 256
         held = torch.uint8 if small else torch.int32
         return node.compute(torch, [a.to(held) for a in inputs]).to(held)
 
 
-def _conv(node: Conv2d, x: Tensor, weight: Tensor) -> Tensor:
+def _sums(node: WeightedNode, x: Tensor, weight: Tensor) -> Tensor:
+    if node.flattens:
+        return (x.flatten(1) @ weight.T)[..., None, None]
+    weight = node.kernels(weight)
     top, bottom, left, right = node.padding
     x = F.pad(x, (left, right, top, bottom))
     if node.dilation != (1, 1):  # torch has no dilated convolution of integers: zeros between
@@ -337,18 +339,13 @@ def _conv(node: Conv2d, x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(x, weight, stride=node.stride, groups=node.groups)
 
 
-def _linear(node: Linear, x: Tensor, weight: Tensor) -> Tensor:
-    return (x.flatten(1) @ weight.T)[..., None, None]
-
-
-_SUMS: dict[type, Callable[..., Tensor]] = {Conv2d: _conv, Linear: _linear}
 _ARITHMETIC: dict[type, Callable[..., Tensor]] = {
-    Conv2d: _Model.weighted,
-    Linear: _Model.weighted,
+    StreamNode: _Model.stream,
+    WeightedNode: _Model.weighted,
     Neuron: _Model.neurons,
     Readout: _Model.readout,
 }
-"""Of the kinds that are no `StreamNode`."""
+"""Of all kinds but the input."""
 
 
 def _fits_int32(rule: NeuronRule, b: RuleBounds) -> bool:

@@ -30,8 +30,9 @@ from sterna.golden.nodes import (
     Readout,
     WeightedNode,
 )
-from sterna.golden.summary import summary
+from sterna.golden.summary import headline, summary
 from sterna.golden.words.names import NAME, check_name, show
+from sterna.golden.words.shown import Shown
 from sterna.golden.words.values import check_size, integer
 
 __all__ = [
@@ -92,8 +93,8 @@ def _nodes(given: Any) -> tuple[Node, ...]:
     return found
 
 
-@dataclass(eq=False)
-class Network:
+@dataclass(eq=False, repr=False)
+class Network(Shown):
     """A directed acyclic graph of nodes over T steps, checked when it is made.
 
     Parameters
@@ -140,6 +141,10 @@ class Network:
         for kind in (Input, Readout):
             if sum(isinstance(n, kind) for n in self.nodes) != 1:
                 raise NetworkError(f"network: needs exactly one {kind.__name__} node")
+        self._readers: dict[str, list[str]] = {n.name: [] for n in self.nodes}
+        for n in self.nodes:
+            for i in dict.fromkeys(n.inputs):
+                self._readers[i].append(n.name)
         self._made: dict[str, Made] = {}
         for name in self.order:
             self._add(self[name])
@@ -182,9 +187,17 @@ class Network:
         """A table for people: a line a node."""
         return summary(self.steps, [self[name] for name in self.order], self.shape)
 
+    def line(self) -> str:
+        """It in short."""
+        nodes = [self[name] for name in self.order]
+        return f"{self.name}: {headline(self.steps, nodes, self.shape)}"
+
+    def __str__(self) -> str:
+        return f"{self.name}\n{self.summary()}"
+
     def readers(self, name: str) -> list[str]:
         """Names of the nodes that read ``name``."""
-        return [n.name for n in self.nodes if name in n.inputs]
+        return [*self._readers.get(name, ())]
 
     @property
     def input(self) -> Input:

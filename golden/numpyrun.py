@@ -14,9 +14,7 @@ from sterna.golden.bounds import RANK_BITS, node_bounds
 from sterna.golden.coding import check_images, encode
 from sterna.golden.network import Network
 from sterna.golden.nodes import (
-    Conv2d,
     Input,
-    Linear,
     Neuron,
     NeuronNode,
     Readout,
@@ -50,7 +48,8 @@ def run_arrays(network: Network, images: Any) -> Result:
             streams[name] = encode(node, pixels, network.steps).astype(np.int64)
         else:
             inputs = [streams[i] for i in node.inputs]
-            streams[name] = _ARITHMETIC.get(type(node), _stream)(network, node, inputs)
+            compute = next(f for kind, f in _ARITHMETIC.items() if isinstance(node, kind))
+            streams[name] = compute(network, node, inputs)
     logits = streams[network.readout.name].astype(np.int32)
     return Result(logits, np.argmax(logits, axis=1).astype(np.int64))
 
@@ -63,22 +62,20 @@ def _weighted(_: Network, node: WeightedNode, inputs: list[np.ndarray]) -> np.nd
     """Weighted sums. In float64, whose integers are exact far above the 2**31 of a register."""
     (x,) = inputs
     weight = node.weight.reshape(len(node.weight), -1).astype(np.float64)
-    out = _SUMS[type(node)](node, weight, x.reshape(-1, *x.shape[2:]))
+    out = _conv(node, weight, x.reshape(-1, *node.reads_map(x.shape[2:])))
     return out.astype(np.int64).reshape(*x.shape[:2], *out.shape[1:])
 
 
-def _linear(node: Linear, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
-    return (x.reshape(len(x), -1).astype(np.float64) @ weight.T)[..., None, None]
-
-
-def _conv(node: Conv2d, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _conv(node: WeightedNode, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+    if node.flattens:
+        return (x.reshape(len(x), -1).astype(np.float64) @ weight.T)[..., None, None]
     size = weight.size // len(weight) * node.groups * x.shape[2] * x.shape[3]
     step = max(1, WINDOWS // max(1, size))
     parts = [_conv_part(node, weight, x[k : k + step]) for k in range(0, len(x), step)]
     return np.concatenate(parts)
 
 
-def _conv_part(node: Conv2d, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _conv_part(node: WeightedNode, weight: np.ndarray, x: np.ndarray) -> np.ndarray:
     top, bottom, left, right = node.padding
     (sh, sw), groups = node.stride, node.groups
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))).astype(np.float64)
@@ -135,11 +132,10 @@ def _logits(network: Network, node: Readout, inputs: list[np.ndarray]) -> np.nda
     return np.where(first < steps, (steps - first) << RANK_BITS, 0) + rank
 
 
-_SUMS: dict[type, Callable[..., np.ndarray]] = {Conv2d: _conv, Linear: _linear}
 _ARITHMETIC: dict[type, Callable[..., np.ndarray]] = {
-    Conv2d: _weighted,
-    Linear: _weighted,
+    StreamNode: _stream,
+    WeightedNode: _weighted,
     Neuron: _neurons,
     Readout: _logits,
 }
-"""Of the kinds that are no `StreamNode`."""
+"""Of all kinds but the input."""

@@ -9,12 +9,13 @@ import numpy as np
 from sterna.golden.errors import UsageError
 from sterna.golden.words import values
 from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Result", "Difference", "compare", "joined"]
 
 
-@dataclass(eq=False)
-class Result:
+@dataclass(eq=False, repr=False)
+class Result(Shown):
     """What a run gives, whoever ran it.
 
     Parameters
@@ -57,6 +58,10 @@ class Result:
             )
         return float((self.classes == given).mean())
 
+    def __str__(self) -> str:
+        spikes = f", spikes of {', '.join(self.spikes)}" if self.spikes else ""
+        return f"{len(self.classes)} images, {self.logits.shape[-1]} logits each{spikes}"
+
 
 def joined(results: Sequence[Result]) -> Result:
     """The logits and classes of several batches, one behind the other; without their spikes."""
@@ -65,12 +70,24 @@ def joined(results: Sequence[Result]) -> Result:
     )
 
 
-@dataclass(frozen=True)
-class Difference:
+@dataclass(frozen=True, repr=False)
+class Difference(Shown):
     """The first place where two results differ. Coordinates that do not apply are None.
 
-    ``what`` is 'spike', 'logit' (c = class) or 'class'; ``values`` are those of the two results;
-    ``total`` counts all differing spikes, logits and classes.
+    Parameters
+    ----------
+    what : str
+        'spike', 'logit' (c = class) or 'class'.
+    node : str, optional
+        Whose spike.
+    t, b, c, y, x : int, optional
+        Step, image, channel, row, column.
+    values : (int, int)
+        Of the two results.
+    total : int
+        All spikes, logits and classes that differ.
+    names : (str, str)
+        What the two results are called.
     """
 
     what: str
@@ -135,8 +152,8 @@ def compare(
         for result, name in zip((a, b), names):
             if node not in result.spikes:
                 raise UsageError(
-                    f"compare: node '{node}' was not traced in the {name} result; trace it in "
-                    "both, or name the nodes to compare"
+                    f"compare: node '{node}' was not traced in the {name} result; give run and "
+                    "simulate trace='all', or nodes=() here to compare logits and classes alone"
                 )
         pairs.append(("spike", node, a.spikes[node], b.spikes[node]))
     pairs += [("logit", None, a.logits, b.logits), ("class", None, a.classes, b.classes)]

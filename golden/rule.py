@@ -14,6 +14,7 @@ from sterna.golden.decay import MAX_DECAY, Decay
 from sterna.golden.errors import NetworkError
 from sterna.golden.parameters import UNDAMPED, Each, Factor, Kind, Level, Whole, Word
 from sterna.golden.step import RESETS, Step
+from sterna.golden.words.shown import Fields
 
 __all__ = [
     "Decay",
@@ -32,8 +33,8 @@ MAX_FRACTION = 16
 MAX_SHIFT = 8
 
 
-@dataclass(frozen=True, eq=False)
-class NeuronRule:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronRule(Fields):
     """All of a layer's neurons. O is the number of channels, T the steps of the network.
 
     For t = 0 .. T-1, with x the sum of the inputs (weighted sums shifted left by ``shifts``,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["summary"]
+__all__ = ["headline", "summary"]
 
 
 def summary(steps: int, nodes: Any, shape: dict[str, tuple[int, int, int]]) -> str:
@@ -21,10 +21,21 @@ def summary(steps: int, nodes: Any, shape: dict[str, tuple[int, int, int]]) -> s
     return "\n".join([*lines, f"{steps} time steps, {weights:,} weights"])
 
 
+def headline(steps: int, nodes: Any, shape: dict[str, tuple[int, int, int]]) -> str:
+    """A network in one line; its nodes in the order of summary, the input first."""
+    image, classes = shape[nodes[0].name], shape[nodes[-1].name][0]
+    weights = sum(n.weight.size for n in nodes if hasattr(n, "weight"))
+    return (
+        f"{len(nodes)} nodes, T = {steps}, {'x'.join(map(str, image))} to {classes} classes, "
+        f"{weights:,} weights"
+    )
+
+
 def _what(node: Any) -> str:
     op = node.becomes.op if hasattr(node, "becomes") else node.op
     word = getattr(node, "mode", None) or getattr(node, "coding", None)
-    return f"{op} {word}" if word else op
+    bits = f", {node.bits} bits" if word == "frames" and node.bits > 1 else ""
+    return f"{op} {word}{bits}" if word else op
 
 
 def _held(node: Any) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Linear, WeightedNode
+from sterna.golden.network import WeightedNode
 
 __all__ = ["WindowSplit", "window_split", "legal_simd", "window_order"]
 
@@ -38,7 +38,7 @@ def _divisors(n: int) -> list[int]:
 def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
     """All legal SIMD of a node (docs/design.md#folding): divisors of C/groups, C*k, C*Kw*r; of a
     dilated one, whose pixels are not side by side, divisors of C/groups."""
-    c, (kh, kw) = node.window(in_shape)
+    c, (kh, kw) = node.window
     if node.dilation != (1, 1):
         return _divisors(c)
     wide = {c * k for k in _divisors(kw)} | {c * kw * r for r in _divisors(kh)}
@@ -47,7 +47,7 @@ def legal_simd(node: WeightedNode, in_shape: tuple[int, int, int]) -> list[int]:
 
 def window_split(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) -> WindowSplit:
     """How ``simd`` inputs are taken from the node's window. DesignError if impossible."""
-    c, (kh, kw) = node.window(in_shape)
+    c, (kh, kw) = node.window
     if simd >= 1 and c % simd == 0:
         return WindowSplit(simd, 1, 1)
     if simd >= 1 and simd % c == 0 and node.dilation == (1, 1):
@@ -66,13 +66,13 @@ def window_order(node: WeightedNode, in_shape: tuple[int, int, int], simd: int) 
     """Weight index of every lane of every window word.
 
     Returns int64 (folds, simd): ``order[f, lane]`` indexes the flat PyTorch weight of one output
-    channel, (C/groups, Kh, Kw) or for ``Linear`` (C, H, W); words run over row blocks, column
-    blocks, channel blocks; lanes over rows, columns, channels (fastest). For ``Linear`` this maps
-    torch's (c, y, x) to the stream's (y, x, c).
+    channel, (C/groups, Kh, Kw), or (C, H, W) where it flattens its input; words run over row
+    blocks, column blocks, channel blocks; lanes over rows, columns, channels (fastest). What is
+    flattened is mapped from torch's (c, y, x) to the stream's (y, x, c).
     """
     split = window_split(node, in_shape, simd)
-    c, (kh, kw) = node.window(in_shape)
-    if isinstance(node, Linear):
+    c, (kh, kw) = node.window
+    if node.flattens:
         stream = np.arange(c).reshape(in_shape).transpose(1, 2, 0)
         return stream.reshape(c // simd, simd).astype(np.int64)
     fr, fc, fch = split.folds(c, (kh, kw))

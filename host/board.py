@@ -264,7 +264,7 @@ class Board:
 
         Parameters
         ----------
-        images : uint8 [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        images : uint8 [B,C,H,W], or [T,B,C,H,W] for 'frames'
 
         Returns
         -------

@@ -7,8 +7,9 @@ does not depend on it.
 
 from fractions import Fraction
 from importlib.resources import files as package_files
+from math import ceil
 
-from sterna.gen.board.pins import TOP, wrapper
+from sterna.gen.board.pins import LOCK_CLOCKS, TOP, wrapper
 from sterna.gen.board.place import synthesise
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build
@@ -107,7 +108,10 @@ def netlist_board(
         optimize="none",
         store=store,
     )
-    return SimulatedBoard(library, DIVISOR, ratio=ratio, seed=seed)
+    board = SimulatedBoard(library, DIVISOR, ratio=ratio, seed=seed)
+    # A host comes long after power-on: what it said earlier would be lost, and said again late.
+    board.exchange(b"", ceil(2 * LOCK_CLOCKS * ratio))
+    return board
 
 
 def _board(where: Board) -> str:

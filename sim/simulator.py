@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
+from sterna.gen.tools.progress import waiting
 from sterna.golden.coding import image_bits
 from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
@@ -18,6 +19,7 @@ from sterna.golden.files.network_files import structure_ids
 from sterna.golden.result import Result
 from sterna.golden.words import values
 from sterna.golden.words.names import meant, show
+from sterna.golden.words.shown import Shown
 from sterna.hw.control.registers import register_map
 from sterna.sim.batch import BatchModel, BatchResult, SimulationError
 from sterna.sim.cocotb_runner import run_network
@@ -34,7 +36,7 @@ ENGINES = ("batch", "cocotb", "netlist")
 _SLICE = 8  # images a worker gets at least: its first two fill the pipeline
 
 
-class Simulator:
+class Simulator(Shown):
     """The simulated design of a build.
 
     Engines: ``batch``, Verilator and a loop in C++, one model on each processor core; ``cocotb``,
@@ -112,18 +114,20 @@ class Simulator:
             self.load(self.build.folder / "weights.sterna")
         if engine == "cocotb":
             return
-        text, models = self._sources(target)
         # A netlist and waves compile long and are run on few images.
         optimize = "none" if engine == "netlist" or self.wave is not None else "run"
-        library = batch_library(
-            text,
-            self.top,
-            self.taps,
-            models=models,
-            optimize=optimize,
-            wave=self.wave.kind if self.wave is not None else "",
-            store=store,
-        )
+        what = f"{self.build.name}: its {'netlist' if engine == 'netlist' else 'Verilog'} is"
+        with waiting(f"{what} compiled by Verilator, once; on a busy machine minutes"):
+            text, models = self._sources(target)
+            library = batch_library(
+                text,
+                self.top,
+                self.taps,
+                models=models,
+                optimize=optimize,
+                wave=self.wave.kind if self.wave is not None else "",
+                store=store,
+            )
         for _ in range(workers):
             model = BatchModel(library, self.taps, self.word_bytes, self.words_out, seed)
             self._models.append(model)
@@ -131,6 +135,9 @@ class Simulator:
         if self.wave is not None:
             self._models[0].open_wave(self.wave.path, LIMIT)
             self.wave.describe(f"top.{WRAPPER}.dut")
+
+    def __str__(self) -> str:
+        return f"{self.build}, engine {self.engine}"
 
     def _sources(self, target: str) -> tuple[str, tuple[tuple[str, str], ...]]:
         build = self.build
@@ -198,7 +205,7 @@ class Simulator:
 
         Parameters
         ----------
-        images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+        images : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
             As ``sterna.run`` takes them.
         trace : names, or 'all', optional
             Nodes whose spikes to return; None: all that the engine has, (): none.

@@ -35,7 +35,7 @@ def simulate(
     ----------
     build : str, path or Build
         A build folder or an example's, whose missing stages are run.
-    images : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+    images : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
         As ``run`` takes them, also (images, labels) or an `ImageSet`.
     engine : str
         As `Simulator` takes it.

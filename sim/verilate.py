@@ -200,25 +200,29 @@ def batch_library(
                 f"port '{name}' of '{top}' is {found[name].width} bits wide, {width} are expected; "
                 "the Verilog and design.json are of different builds: emit it again"
             )
-    lines = [f"#define STERNA_AXIL {int('s_axil_awvalid' in found)}", "#define STERNA_TAPS(X) \\"]
-    for k, tap in enumerate(taps):
-        names = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
-        lines.append(f"    X({k}, {names}, {tap.beat_bytes}) \\")
-    lines += ["", "#define STERNA_LIMITS(X) \\"]
-    for name in found:
-        if match := re.fullmatch(r"limit_(\d+)", name):
-            lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
-    header = "\n".join([*lines, ""]) + "\n"
     extra = harness_files("harness.cpp")
     if wave:
         here = package_files("sterna.sim.waves").joinpath("waves.cpp")
         extra["harness.h"] = extra.pop("harness.cpp")
         extra["waves.cpp"] = here.read_text(encoding="utf-8")
-    extra["sterna_ports.h"] = header
+    extra["sterna_ports.h"] = _ports_header(list(found), taps)
     text = _with_wrapper(verilog, top, tuple(found.values()))
     return build_library(
         text, WRAPPER, extra, models=models, trace=wave, optimize=optimize, store=store
     )
+
+
+def _ports_header(names: Sequence[str], taps: Sequence[Tap]) -> str:
+    """What the harness is told of the top's ports: whether it has AXI4-Lite, taps, limits."""
+    lines = [f"#define STERNA_AXIL {int('s_axil_awvalid' in names)}", "#define STERNA_TAPS(X) \\"]
+    for k, tap in enumerate(taps):
+        parts = ", ".join(cpp_name(f"{tap.port}_{part}") for part in ("valid", "ready", "data"))
+        lines.append(f"    X({k}, {parts}, {tap.beat_bytes}) \\")
+    lines += ["", "#define STERNA_LIMITS(X) \\"]
+    for name in names:
+        if match := re.fullmatch(r"limit_(\d+)", name):
+            lines.append(f"    X({match[1]}, {cpp_name(name)}) \\")
+    return "\n".join([*lines, ""]) + "\n"
 
 
 def harness_files(name: str) -> dict[str, str]:

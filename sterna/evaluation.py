@@ -18,14 +18,15 @@ from sterna.golden.result import Result, joined
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import packages
+from sterna.golden.words.shown import Shown
 
 __all__ = ["Evaluation", "counted_run", "evaluate"]
 
 NETWORKS = Network | FloatNetwork
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown):
     """What ``evaluate`` found.
 
     Parameters

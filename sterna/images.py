@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "PARTS",
     "Chosen",
     "add_options",
     "add_size",

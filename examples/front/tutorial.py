@@ -7,7 +7,8 @@
     sterna quantize runs/tutorial_tuned -o build/tutorial
     sterna sim build/tutorial --images 100
 
-Needs snntorch. Nothing in it is made for Sterna.
+Needs snntorch. Nothing in it is made for Sterna. `tutorial_board.py` does all of this in Python, as
+a notebook.
 """
 
 import argparse
@@ -55,6 +56,40 @@ def forward(model: nn.Module, x: torch.Tensor, steps: int = STEPS) -> torch.Tens
     return torch.stack([model(x)[0] for _ in range(steps)])
 
 
+def train(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    epochs: int,
+    steps: int = STEPS,
+    rate: float = 1e-2,
+) -> None:
+    """A plain loop of Adam on the count of spikes; images are 0 .. 255."""
+    loss_of = sf.ce_count_loss()
+    adam = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.999))
+    for epoch in range(epochs):
+        for chosen in torch.randperm(len(labels)).split(64):
+            spikes = forward(model, images[chosen].float() / 255, steps)
+            loss = loss_of(spikes, labels[chosen].long())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
+    model.eval()
+
+
+def accuracy(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, steps: int = STEPS
+) -> float:
+    """The share of images that fire most in the right class."""
+    right = 0
+    with torch.no_grad():
+        for x, y in zip(images.split(500), labels.split(500), strict=True):
+            spikes = forward(model, x.float() / 255, steps)
+            right += int((spikes.sum(0).argmax(1) == y).sum())
+    return right / len(labels)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", help="where the weights go, .safetensors")
@@ -69,26 +104,11 @@ def main() -> None:
 
     torch.manual_seed(options.seed)
     data = datasets.load("mnist")
-    images, labels = (torch.as_tensor(a[: options.images]) for a in data.train)
     model = make_larger() if options.larger else make_model()
-    loss_of = sf.ce_count_loss()
-    adam = torch.optim.Adam(model.parameters(), lr=options.rate, betas=(0.9, 0.999))
-    for epoch in range(options.epochs):
-        for chosen in torch.randperm(len(labels)).split(64):
-            spikes = forward(model, images[chosen].float() / 255, options.steps)
-            loss = loss_of(spikes, labels[chosen].long())
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-        print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
-    model.eval()
-    right = 0
-    with torch.no_grad():
-        for k in range(0, 10000, 500):
-            x, y = (torch.as_tensor(a[k : k + 500]) for a in data.test)
-            spikes = forward(model, x.float() / 255, options.steps)
-            right += int((spikes.sum(0).argmax(1) == y).sum())
-    print(f"{right / 10000:.2%} of the 10,000 test images")
+    images, labels = (torch.as_tensor(a[: options.images]) for a in data.train)
+    train(model, images, labels, options.epochs, options.steps, options.rate)
+    test = [torch.as_tensor(a) for a in data.test]
+    print(f"{accuracy(model, *test, options.steps):.2%} of the {len(test[1]):,} test images")
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, options.out)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.front.pytorch.functions import FUNCTIONS, bound, constant, handles, lifted, stack
 from sterna.golden.errors import NetworkError
 
@@ -23,12 +23,19 @@ def _constant(path: str, source: Expr, value: Any) -> Any:
     if array.size and (array == array.flat[0]).all():
         return float(array.flat[0])
     axes = len(source.shape)
+    if array.ndim == axes and len(array) == source.shape[0]:  # of each image
+        if (array != array[:1]).any():
+            raise NetworkError(
+                f"{at(path)}: a constant differs from image to image of the example (random, or "
+                "made for this batch), which cannot be built; use one for all images"
+            )
+        array = array[:1]
     full = (1,) * (axes - array.ndim) + array.shape
     if axes >= 2 and full[1] == source.shape[1] and array.size == source.shape[1]:
         return array.reshape(-1)
     raise NetworkError(
-        f"module '{path}': a constant of shape {array.shape} meets a stream of {source.shape[1:]}; "
-        "only a number, or one for each channel, can be built"
+        f"{at(path)}: a constant of shape {array.shape} meets a stream of {source.shape[1:]}, "
+        "which cannot be built; only a number, or one for each channel, can"
     )
 
 
@@ -85,7 +92,10 @@ def _mul(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
 @lifted
 def _div(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
     if isinstance(args[1], Expr):
-        raise NetworkError(f"module '{path}': a division by a stream cannot be built")
+        raise NetworkError(
+            f"{at(path)}: a division by a stream cannot be built; divide by a constant, or use "
+            "BatchNorm2d"
+        )
     gain = 1.0 / np.asarray(_constant(path, args[0], args[1]), np.float64)
     return affine(path, args[0], float(gain) if gain.ndim == 0 else gain, 0.0, shape)
 
@@ -118,8 +128,8 @@ def _reduce(mean: bool) -> Callable[..., Expr]:
             each = [handle(rec, path, out[0], [s, (2, 3)], {}) for s in source.args]
             return stack(path, each, tuple(out.shape))
         raise NetworkError(
-            f"module '{path}': a {'mean' if mean else 'sum'} over axes {dims} of {source.shape} "
-            "cannot be built; over time, or over the whole map"
+            f"{at(path)}: a {'mean' if mean else 'sum'} over axes {dims} of {source.shape} "
+            "cannot be built; one over time, or over the whole map (2, 3), can"
         )
 
     return handle

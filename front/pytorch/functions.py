@@ -5,17 +5,68 @@ built and is refused by its name. Sequences ([T, B, ...], also flattened to [T*B
 multi-step layers do) are expressions of each step side by side ('stack').
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.golden.errors import NetworkError
 
-__all__ = ["FUNCTIONS", "axes_of", "bound", "constant", "handles", "lifted", "pair", "stack"]
+__all__ = [
+    "FUNCTIONS",
+    "axes_of",
+    "bound",
+    "constant",
+    "handles",
+    "lifted",
+    "is_random",
+    "pair",
+    "stack",
+    "unbuilt",
+]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+_NORM = "it computes its mean from each image; use BatchNorm2d, which folds away, and train again"
+_COMPARED = "spikes of one's own making are not seen as such; put a neuron of docs/front.md there"
+_LARGEST = "only a max pool over a map is; of an output, return the sum or the stack over time"
+_PLACES = "every layer reads its whole map as it is; put the order of its values into the weights"
+_GATES = "its gates multiply streams and it feeds back; use snn.Leaky, snn.Synaptic or LIFNode"
+_WAYS = {
+    **dict.fromkeys(("layer_norm", "group_norm", "instance_norm", "rms_norm", "std", "var"), _NORM),
+    **dict.fromkeys(
+        "gt lt ge le eq ne __gt__ __lt__ __ge__ __le__ where heaviside".split(), _COMPARED
+    ),
+    **dict.fromkeys("max min amax amin argmax argmin topk sort cummax".split(), _LARGEST),
+    **dict.fromkeys(
+        "roll flip rot90 gather index_select chunk split tensor_split".split(), _PLACES
+    ),
+    **dict.fromkeys("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell".split(), _GATES),
+    "conv3d": "time is no axis of a convolution; use Conv2d at each step",
+    "conv_transpose2d": "only Conv2d, Conv1d and Linear are",
+    "maximum": "add the streams (a + b), and train again",
+}
+
+
+_RANDOM = re.compile(r"(rand|bernoulli|normal_?$|uniform_?$|poisson|multinomial|exponential_?$)")
+
+
+def is_random(name: str) -> bool:
+    """Whether torch's function draws random numbers."""
+    return _RANDOM.match(name) is not None
+
+
+def unbuilt(name: str) -> str:
+    """Why torch's function cannot be built, and the way out."""
+    if is_random(name):
+        return (
+            f"random numbers (torch's {name}, as in spikegen.rate) cannot be repeated; feed pixels "
+            "or frames, and draw none where model.training is False"
+        )
+    way = _WAYS.get(name, "put neurons where it stands, or what docs/front.md lists as mapped")
+    return f"torch's {name} cannot be built: {way}"
 
 
 def handles(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -52,7 +103,7 @@ def lifted(function: Callable[..., Expr]) -> Callable[..., Expr]:
         count = len(stacks[0].args)
         merged = bool(stacks[0].values.get("merged"))
         if any(len(s.args) != count for s in stacks) or stacks[0].values.get("dim", 0) != 0:
-            raise NetworkError(f"module '{path}': sequences of other lengths or axes meet here")
+            raise NetworkError(f"{at(path)}: sequences of other lengths or axes meet here")
         inner = (out.shape[0] // count, *out.shape[1:]) if merged else tuple(out.shape[1:])
         steps = []
         for t in range(count):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.front.pytorch.functions import axes_of, bound, constant, handles, lifted
 from sterna.golden.errors import NetworkError
 
@@ -58,7 +58,7 @@ def _linear(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Ex
     a = bound("input weight bias", args, kwargs, bias=None)
     if len(shape) != 2:
         raise NetworkError(
-            f"module '{path}': a linear layer of {len(shape)} axes works along the last one only; "
+            f"{at(path)}: a linear layer of {len(shape)} axes works along the last one only; "
             "flatten its input first"
         )
     values = {"weight": constant(a["weight"]), "bias": constant(a["bias"])}
@@ -69,7 +69,7 @@ def _linear(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Ex
 @lifted
 def _matmul(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
     if isinstance(args[1], Expr) or len(shape) != 2:
-        raise NetworkError(f"module '{path}': a product of two streams cannot be built")
+        raise NetworkError(f"{at(path)}: a product of two streams cannot be built")
     return Expr(
         "linear", path, (args[0],), {"weight": constant(args[1]).T, "bias": None}, tuple(shape)
     )
@@ -89,7 +89,7 @@ def _batch_norm(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -
     )
     if a["training"] or a["running_mean"] is None:
         raise NetworkError(
-            f"module '{path}': its batch norm has no running mean; train it with "
+            f"{at(path)}: its batch norm has no running mean; train it with "
             "track_running_stats, and call model.eval()"
         )
     mean, var = constant(a["running_mean"]), constant(a["running_var"])
@@ -119,17 +119,17 @@ def _pool(op: str, names: str) -> Callable[..., Expr]:
         stride = kernel if a["stride"] in (None, (), []) else axes_of(a["stride"], flat, 1)
         pad = axes_of(a["padding"], flat, 0)
         if axes_of(a["dilation"], flat, 1) != (1, 1) or a["return_indices"]:
-            raise NetworkError(f"module '{path}': a dilated pool, or its indices, cannot be built")
+            raise NetworkError(f"{at(path)}: a dilated pool, or its indices, cannot be built")
         h, w = source.shape[-2:] if not flat else (1, source.shape[-1])
         even = all((n + 2 * p - k) % s == 0 for n, p, k, s in zip((h, w), pad, kernel, stride))
         if a["ceil_mode"] and not even:
             raise NetworkError(
-                f"module '{path}': ceil_mode=True gives windows over the edge, which cannot be "
+                f"{at(path)}: ceil_mode=True gives windows over the edge, which cannot be "
                 "built; pad, or leave it False"
             )
         if op == "avg" and any(pad) and not a["count_include_pad"]:
             raise NetworkError(
-                f"module '{path}': count_include_pad=False divides by another number at the edge, "
+                f"{at(path)}: count_include_pad=False divides by another number at the edge, "
                 "which cannot be built; use True or no padding"
             )
         values = {
@@ -158,7 +158,7 @@ def _adaptive(op: str) -> Callable[..., Expr]:
         (h, w), (oh, ow) = source.shape[-2:], shape[-2:]
         if h % oh or w % ow:
             raise NetworkError(
-                f"module '{path}': an adaptive pool of {h} x {w} to {oh} x {ow} has windows of "
+                f"{at(path)}: an adaptive pool of {h} x {w} to {oh} x {ow} has windows of "
                 "different sizes, which cannot be built; choose sizes that divide"
             )
         size = (h // oh, w // ow)
@@ -181,7 +181,7 @@ def _vote(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr
     step = size if a["stride"] in (None, (), []) else int(np.ravel(a["stride"])[0])
     count, classes = source.shape[-1], shape[-1]
     if len(source.shape) == 3 and source.shape[1] != 1 or int(np.ravel(a["padding"])[0]):
-        raise NetworkError(f"module '{path}': avg_pool1d of a map cannot be built; use avg_pool2d")
+        raise NetworkError(f"{at(path)}: avg_pool1d of a map cannot be built; use avg_pool2d")
     weight = np.zeros((classes, count))
     for k in range(classes):
         weight[k, k * step : k * step + size] = 1 / size

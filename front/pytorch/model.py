@@ -30,10 +30,10 @@ def from_torch(
     *,
     steps: int | None = None,
     input: str = "direct",
-    scale: float = 1 / 255,
+    scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
     readout: str | None = None,
     approximate: bool = False,
 ) -> Imported:
@@ -52,12 +52,13 @@ def from_torch(
         T; needed where forward() computes one step.
     input : str
         'direct' (the same image at each step) or 'frames' (whole numbers, a frame a step).
-    scale : float
-        The model sees ``(p*scale - mean)/std`` of a pixel p, 0 .. 255.
+    scale : float, optional
+        The model sees ``(p*scale - mean)/std`` of a pixel, or a value in 'frames', p; by default
+        1/255, in 'frames' 1: a count is itself.
     mean, std : float or (C,), optional
         As ``torchvision.transforms.Normalize`` has them.
-    bits : int
-        Of a pixel.
+    bits : int, optional
+        Of p, 1 .. 8; by default 8, in 'frames' 1: spikes, no counts.
     readout : str, optional
         'count', 'membrane' or 'first_spike'; by default what forward() returns says.
     approximate : bool
@@ -82,7 +83,8 @@ def from_torch(
     batch = torch.as_tensor(values.array(f"example {show(example)}", example))
     shape = runner.shape(batch)
     batch = _two(batch, 1 if input == "frames" else 0)
-    source = FloatInput("input", shape, input, bits, scale=scale, mean=mean, std=std).meant()
+    given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    source = FloatInput("input", shape, input, **given).meant()
     cells, refused = runner.cells()
     recorder, outputs, whole = _recorded(runner, batch, refused)
     read = output_of(outputs, recorder.cells, whole)
@@ -93,9 +95,10 @@ def from_torch(
             f"steps {runner.steps}: forward() itself runs {read.steps}; leave steps out, or let "
             "the model run so many"
         )
-    found = assemble(read.steps, source, known, Output(read.rows[0], readout or read.mode))
+    output = Output(read.rows[0], readout or read.mode, read.leak)
+    found = assemble(read.steps, source, known, output)
     found.report.check("module", approximate)
-    replay = runner.replay(found.network, source, whole, read.scale, found.cells)
+    replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 

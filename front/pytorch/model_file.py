@@ -16,7 +16,6 @@ from sterna.golden.files.disk import read_bytes
 __all__ = ["load_state", "make_model"]
 
 _LARGEST = 1 << 34  # bytes of a state
-PREFIXES = ("model.", "net.", "module.", "_orig_mod.")  # LightningModule, DataParallel, compile
 
 
 def make_model(name: str) -> Any:
@@ -57,14 +56,16 @@ def _module(path: Path) -> Any:
     return module
 
 
-def load_state(model: Any, file: str | Path) -> None:
-    """Put the weights of a .safetensors, .pt or Lightning .ckpt file into ``model``, all of them.
+def load_state(model: Any, file: str | Path) -> list[str]:
+    """Put the weights of a .safetensors, .pt or Lightning .ckpt file into ``model``, all of them;
+    returns the names of those that belong to what the model was wrapped in, such as its loss.
 
     FileError where it is a whole pickled model, is damaged, or its names are not the model's.
     """
-    state = _state(Path(file))
+    whole = _state(Path(file))
     own = model.state_dict()
-    state = _stripped(state, set(own))
+    prefix = _prefix(set(whole), {n for n in own if not _is_setting(n)}, str(file))
+    state = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith(prefix)}
     missing, extra = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     missing = [n for n in missing if not _is_setting(n)]
     if missing or extra:
@@ -77,6 +78,7 @@ def load_state(model: Any, file: str | Path) -> None:
                 f"{tuple(own[name].shape)}; give the weights of this model"
             )
     model.load_state_dict(state, strict=False)
+    return sorted(k for k in whole if not k.startswith(prefix))
 
 
 def _is_setting(name: str) -> bool:
@@ -103,7 +105,8 @@ def _state(path: Path) -> dict[str, Any]:
     except Exception as e:
         raise FileError(
             f"{path}: is not a plain state dict (a whole pickled model is never loaded, since "
-            "loading one runs it); save it by torch.save(model.state_dict(), ...) or as safetensors"
+            "loading one runs it, nor are other objects, as hyperparameters of a checkpoint may "
+            "be); save it by torch.save(model.state_dict(), ...) or as safetensors"
         ) from e
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]  # a Lightning checkpoint
@@ -114,9 +117,15 @@ def _state(path: Path) -> dict[str, Any]:
     return found
 
 
-def _stripped(state: dict[str, Any], own: set[str]) -> dict[str, Any]:
-    """Without what a wrapper put in front of every name."""
-    for prefix in PREFIXES:
-        if state and not set(state) & own and all(k.startswith(prefix) for k in state):
-            state = {k.removeprefix(prefix): v for k, v in state.items()}
-    return state
+def _prefix(names: set[str], own: set[str], file: str) -> str:
+    """What a LightningModule, DataParallel or compile put in front of the model's names: '' where
+    they stand as they are, or where they stand nowhere. FileError where they stand twice."""
+    first = min(own, default="")
+    found = {n.removesuffix(first) for n in names if n == first or n.endswith(f".{first}")}
+    found = {p for p in found if {p + n for n in own} <= names}
+    if "" in found or not found:
+        return ""
+    if len(found) > 1:
+        both = " and ".join(repr(p) for p in sorted(found)[:2])
+        raise FileError(f"{file}: holds such a model more than once, as {both}; save one of them")
+    return found.pop()

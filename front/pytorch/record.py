@@ -15,12 +15,29 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import multi_step
-from sterna.front.expression import Expr
+from sterna.front.expression import UNKNOWN, Expr, at
+from sterna.front.pytorch.functions import is_random, unbuilt
 from sterna.golden.errors import NetworkError
 
-__all__ = ["OneStep", "Recorder", "recording", "tensors_of"]
+__all__ = ["OneStep", "Recorder", "known", "recording", "tensors_of"]
 
-_VALUES = {"item", "__bool__", "__float__", "__int__", "__index__", "tolist", "numpy", "__array__"}
+_VALUES = {
+    "__bool__": "if, while, and, or, not, assert",
+    "is_nonzero": "if, while",
+    "equal": "torch.equal",
+    "allclose": "torch.allclose",
+    "item": ".item()",
+    "tolist": ".tolist()",
+    "numpy": ".numpy()",
+    "__array__": "numpy",
+    "__float__": "float()",
+    "__int__": "int()",
+    "__index__": "as an index",
+    "__complex__": "complex()",
+    "__contains__": "in",
+    "__dlpack__": "dlpack",
+}
+"""Functions of torch that give a program numbers, and how a user writes them."""
 _FACTS = {
     "size",
     "dim",
@@ -35,7 +52,7 @@ _FACTS = {
     "ndimension",
     "nelement",
 }
-_FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "new_zeros"}
+_FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}
 
 
 class OneStep(NetworkError):
@@ -58,18 +75,24 @@ class Recorder(TorchFunctionMode):
         self.cells: dict[str, list[Expr]] = {}
         self.path: list[str] = []
         self.inside = 0
-        self._exprs: dict[int, Expr] = {}
+        self._exprs: dict[int, tuple[Expr, int]] = {}
         self._kept: list[Any] = []  # tensors whose id is a key stay alive
 
     def note(self, tensor: torch.Tensor, expr: Expr) -> None:
         """From now on ``tensor`` is what ``expr`` says."""
-        self._exprs[id(tensor)] = expr
+        self._exprs[id(tensor)] = expr, _version(tensor)
         self._kept.append(tensor)
 
     def expr(self, value: Any) -> Any:
         """The `Expr` of a tensor that depends on the input, else the value itself."""
         if isinstance(value, torch.Tensor):
-            return self._exprs.get(id(value), value)
+            known, version = self._exprs.get(id(value), (value, 0))
+            if isinstance(known, Expr) and _version(value) != version:
+                return self.unknown(
+                    f"{at(self.where)}: a tensor was changed in place through a view of it, which "
+                    "cannot be followed; write x = x + y instead"
+                )
+            return known
         if isinstance(value, tuple | list):
             return (
                 type(value)(self.expr(v) for v in value) if type(value) in (tuple, list) else value
@@ -81,38 +104,68 @@ class Recorder(TorchFunctionMode):
         """The path of the module that is running."""
         return self.path[-1] if self.path else ""
 
+    def unknown(self, why: str) -> Expr:
+        """Of a tensor that cannot be built: refused where it is used, since what is only looked at
+        (a rate that is kept, a maximum that is compared) is no part of the network."""
+        return Expr(UNKNOWN, self.where, (), {"why": why})
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
         if self.inside:
-            return out
-        given = [self.expr(a) for a in args]
+            return func(*args, **kwargs)
+        given = [self.expr(a) for a in args]  # before a function may change them in place
         named = {k: self.expr(v) for k, v in kwargs.items()}
+        out = func(*args, **kwargs)
+        if is_random(getattr(func, "__name__", "")):
+            why = f"{at(self.where)}: {unbuilt(_name(func))}"
+            for tensor in tensors_of(out):
+                self.note(tensor, self.unknown(why))
+            return out
         if not any(_live(v) for v in (*given, *named.values())):
             return out
         name = getattr(func, "__name__", "")
         if name in _VALUES:
             raise NetworkError(
-                f"module '{self.where}': reads the value of a tensor that depends on the input "
-                f"({name}); a network that decides by its values cannot be built: take the branch "
-                "out of forward()"
+                f"{at(self.where)}: takes numbers out of a tensor that depends on the input "
+                f"({_VALUES[name]}); what it does by them, as a branch on values, is another "
+                "network for each image, which cannot be built; let it do the same for all"
             )
-        if not tensors_of(out) or name in _FACTS or name in _FRESH:
-            if name == "__setitem__":
-                self.functions[name](self, self.where, args[0], given, named)
+        if name in _FACTS or name in _FRESH:
             return out
-        function = self.functions.get(_name(func))
-        if function is None:
-            raise NetworkError(
-                f"module '{self.where}': torch's {_name(func)} cannot be built; see docs/front.md "
-                "for what maps"
-            )
-        found = function(self, self.where, out, given, named)
-        for tensor, e in zip(
-            tensors_of(out), found if isinstance(found, list) else [found], strict=True
-        ):
-            self.note(tensor, e)
+        changed = [args[0]] if name == "__setitem__" else tensors_of(out)
+        if changed:
+            self._read(_name(func), out, changed, given, named)
         return out
+
+    def _read(
+        self, name: str, out: Any, changed: list[torch.Tensor], given: list[Any], named: Any
+    ) -> None:
+        """Note what torch's function ``name`` made, or why that cannot be built."""
+        try:
+            known((given, named))
+            function = self.functions.get(name)
+            if function is None:
+                raise NetworkError(f"{at(self.where)}: {unbuilt(name)}")
+            found = function(self, self.where, changed[0] if out is None else out, given, named)
+        except NetworkError as e:
+            found = [self.unknown(str(e))] * len(changed)
+        for tensor, e in zip(changed, found if isinstance(found, list) else [found], strict=True):
+            self.note(tensor, e)
+
+
+def known(value: Any) -> Any:
+    """The value itself. NetworkError where a tensor of it cannot be built."""
+    if isinstance(value, tuple | list | dict):
+        for v in value.values() if isinstance(value, dict) else value:
+            known(v)
+    elif isinstance(value, Expr) and value.kind == UNKNOWN:
+        raise NetworkError(value.values["why"])
+    return value
+
+
+def _version(tensor: torch.Tensor) -> int:
+    """Counts what was written into a tensor in place, and through every view of it."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def _name(func: Any) -> str:
@@ -136,7 +189,7 @@ def tensors_of(out: Any) -> list[torch.Tensor]:
     if isinstance(out, torch.Tensor):
         return [out]
     if isinstance(out, tuple | list):
-        return [v for v in out if isinstance(v, torch.Tensor)]
+        return [t for v in out for t in tensors_of(v)]
     return []
 
 
@@ -183,16 +236,21 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
         recorder.inside -= 1
         if recorder.inside:
             return
-        source = recorder.expr(args[0])
-        if not isinstance(source, Expr):
-            raise NetworkError(f"module '{path}': its input does not depend on the network's input")
+        source = known(recorder.expr(args[0]))
         uses = recorder.cells.setdefault(path, [])
+        if not isinstance(source, Expr):
+            raise NetworkError(
+                f"{at(path)}: at its step {len(uses)} its input does not depend on the network's, "
+                "as behind a delay of one's own, or where the image enters at some steps only, "
+                "which cannot be built; let it depend on the input at every step (as frames, "
+                "input='frames', of which some may be 0)"
+            )
         _check_states(recorder, path, len(uses), args[1:])
         is_sequence = source.kind == "stack"
         if multi_step(m):
             if not is_sequence or source.values["merged"] or source.values["dim"] != 0:
                 raise OneStep(
-                    f"module '{path}': has step_mode 'm' and gets one step; give it a sequence "
+                    f"{at(path)}: has step_mode 'm' and gets one step; give it a sequence "
                     "[T, B, ...], or set_step_mode(net, 's')"
                 )
             steps = getattr(m, "steps", None) if len(source.args) == 1 else None
@@ -200,7 +258,7 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
             return
         if is_sequence:
             raise NetworkError(
-                f"module '{path}': computes one step and gets a sequence of all, as if its steps "
+                f"{at(path)}: computes one step and gets a sequence of all, as if its steps "
                 "were images; call it once a step, or set_step_mode(net, 'm')"
             )
         step = len(uses)
@@ -218,15 +276,15 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
 
 def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:
     """States that are handed to a neuron are its own of the step before, or zeros at first."""
-    for s in map(recorder.expr, given):
+    for s in map(known, map(recorder.expr, given)):
         if isinstance(s, Expr) and not (s.kind == "cell" and s.path == path and s.step == step - 1):
             raise NetworkError(
-                f"module '{path}': its state at step {step} comes from elsewhere than its own step "
+                f"{at(path)}: its state at step {step} comes from elsewhere than its own step "
                 f"{step - 1}; hand each neuron its own state"
             )
         if isinstance(s, torch.Tensor) and bool((s != 0).any()):
             raise NetworkError(
-                f"module '{path}': begins with a membrane that is not 0; begin with zeros"
+                f"{at(path)}: begins with a membrane that is not 0; begin with zeros"
             )
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from sterna.front.cell import Cell, handler_of, multi_step
 from sterna.front.check import Recorded
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.front.pytorch.functions import FUNCTIONS
-from sterna.front.pytorch.output import is_whole
+from sterna.front.pytorch.output import Read, is_whole, logits_of
 from sterna.front.pytorch.record import OneStep, Recorder, recording
 from sterna.gen.quantize.float_network import FloatInput, FloatNetwork
 from sterna.golden.coding import check_images
@@ -49,16 +49,23 @@ class Runner:
     def __init__(self, model: nn.Module, coding: str, steps: int | None) -> None:
         if not isinstance(model, nn.Module):
             raise UsageError(f"from_torch: {type(model).__name__} is no torch.nn.Module")
+        model = getattr(model, "_orig_mod", model)  # torch.compile's
         self.model = copied(model).eval()
         self.coding, self.steps = coding, steps
         self.each: tuple[int, ...] = ()  # an image, as forward() takes it: without axes of ours
         self.repeats = False  # the model reads a sequence, of one image
         floats = [p for p in self.model.parameters() if p.is_floating_point()]
         self.dtype = floats[0].dtype if floats else torch.float32
+        if self.dtype not in (torch.float32, torch.float64):
+            raise NetworkError(
+                f"{type(model).__name__}: has weights of {self.dtype}, which neurons compute in "
+                "another way everywhere; give model.float()"
+            )
         if not any(_is_cell(m) for m in self.model.modules()):
             raise NetworkError(
-                f"{type(model).__name__}: has no spiking neurons that are known; see docs/front.md "
-                "(a ReLU network is converted by `sterna train`)"
+                f"{type(model).__name__}: has no spiking neurons that are known (those written in "
+                "forward() are not); use neurons of docs/front.md (a ReLU network is converted by "
+                "`sterna train`)"
             )
 
     def cells(self) -> tuple[dict[str, Cell], dict[str, NetworkError]]:
@@ -82,7 +89,7 @@ class Runner:
         for path, count in uses.items():
             if count != uses[least]:
                 raise NetworkError(
-                    f"module '{path}': is used {count} times, '{least}' {uses[least]} times; make "
+                    f"{at(path)}: is used {count} times, '{least}' {uses[least]} times; make "
                     "a module of its own for each use in a step"
                 )
 
@@ -114,8 +121,9 @@ class Runner:
     def _record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         recorder = Recorder(FUNCTIONS)
         self.reset()
+        one = self.coding == "direct" or (self.steps is not None and self._is_one_step(batch))
         with recording(self.model, recorder, _is_cell):
-            first = self._first(recorder, batch)
+            first = self._first(recorder, batch, one)
             outputs = [self._call(recorder, first)]
             uses = {len(u) for u in recorder.cells.values()}
             if not uses:
@@ -139,7 +147,7 @@ class Runner:
                 outputs.append(self._call(recorder, frame))
         return recorder, outputs, False
 
-    def _first(self, recorder: Recorder, batch: torch.Tensor) -> torch.Tensor:
+    def _first(self, recorder: Recorder, batch: torch.Tensor, one: bool) -> torch.Tensor:
         if self.repeats:
             batch = self.repeated(batch)
             frame = Expr("input", "", shape=tuple(batch.shape[1:]), step=None)
@@ -147,7 +155,7 @@ class Runner:
             frames = (frame,) * len(batch)
             recorder.note(batch, Expr("stack", "", frames, values, tuple(batch.shape)))
             return batch
-        if self.coding == "direct" or self.steps is not None and self._is_one_step(batch):
+        if one:
             frame = batch[0].clone() if self.coding == "frames" else batch
             step = 0 if self.coding == "frames" else None
             recorder.note(frame, Expr("input", "", shape=tuple(frame.shape), step=step))
@@ -162,7 +170,8 @@ class Runner:
         return images.unsqueeze(0).repeat(self.steps or 1, *[1] * images.ndim)
 
     def _is_one_step(self, batch: torch.Tensor) -> bool:
-        """Whether forward() takes a frame: tried on a copy, since nothing else can tell."""
+        """Whether forward() takes a frame: tried on a copy, since nothing else can tell, and before
+        anything is written down, since a copy has the hooks, too."""
         if self.many:
             return False
         trial = copied(self.model)
@@ -191,8 +200,10 @@ class Runner:
             raise
         except Exception as e:
             raise _Failed(
-                f"module '{recorder.where}': forward() failed on the example of shape "
-                f"{tuple(batch.shape)}: {type(e).__name__}: {e}"
+                f"{at(recorder.where)}: failed on the example of shape "
+                f"{tuple(batch.shape)} ({type(e).__name__}: "
+                f"{' '.join(str(e).split())[:200]}); "
+                "give an example as forward() takes it"
             ) from e
 
     def shape(self, batch: torch.Tensor) -> tuple[int, int, int]:
@@ -209,12 +220,12 @@ class Runner:
         network: FloatNetwork,
         source: FloatInput,
         whole: bool,
-        scale: tuple[float, float] | None,
+        read: Read,
         cells: dict[str, str],
     ) -> Any:
         """A function of integer images and a dtype: what the model does on them (`Recorded`).
         ``source``: the input as the model sees it, before what itself does to pixels was folded."""
-        steps, mode = network.steps, network.readout.mode
+        steps, membrane = network.steps, network.readout.mode == "membrane"
         given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
         last = next((p for p, node in cells.items() if node == network.readout.name), "")
 
@@ -248,7 +259,7 @@ class Runner:
                 h.remove()
             found = {p: _maps(torch.stack(v)) for p, v in spikes.items() if v}
             kept = _maps(torch.stack(membranes)) if membranes else None
-            return Recorded(found, _logits(outs, mode), kept, scale)
+            return Recorded(found, logits_of(outs, read, membrane), kept, read.scale)
 
         return run
 
@@ -311,21 +322,7 @@ def _maps(a: torch.Tensor) -> np.ndarray:
 
 
 def _real(pixels: torch.Tensor, source: FloatInput, dtype: torch.dtype) -> torch.Tensor:
-    if source.coding != "direct":
-        return pixels
     cols = lambda v: torch.as_tensor(v, dtype=dtype).reshape(-1, 1, 1)  # noqa: E731
     x = pixels * torch.tensor(source.scale, dtype=dtype)
     x = x if source.mean is None else x - cols(source.mean)
     return x if source.std is None else x / cols(source.std)
-
-
-def _logits(outs: list[Any], mode: str) -> np.ndarray:
-    """What the model says of each class, as its user reads it: spikes (or sums) over all steps, or
-    the last membrane, which is what comes last where several things are returned."""
-    last = mode == "membrane"
-    one = [o[-1 if last else 0] if isinstance(o, tuple | list) else o for o in outs]
-    each = one[0] if len(one) == 1 else torch.stack(one)
-    total = each.double()
-    if total.ndim == 3:  # [T,B,n]
-        total = total[-1] if last else total.sum(0)
-    return total.reshape(len(total), -1).cpu().numpy()

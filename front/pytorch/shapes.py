@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, at
 from sterna.front.pytorch.functions import bound, handles, lifted, stack
 from sterna.golden.errors import NetworkError
 
@@ -18,7 +18,17 @@ def _same(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
 
 handles("detach", "detach_", "clone", "contiguous", "requires_grad_", "alias", "data")(_same)
 handles("to", "type_as", "float", "double", "half", "cpu", "cuda")(_same)
-handles("dropout", "dropout1d", "dropout2d", "feature_dropout")(_same)
+
+
+@handles("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout")
+def _dropout(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) -> Expr:
+    a = bound("input p training", args, kwargs, training=True)
+    if kwargs.get("train", a["training"]):
+        raise NetworkError(
+            f"{at(path)}: a dropout that drops in eval(), too, is random and cannot be built; call "
+            "it with training=self.training, or use nn.Dropout"
+        )
+    return a["input"]
 
 
 @handles("softmax", "log_softmax", "sigmoid")
@@ -30,8 +40,8 @@ def _monotone(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> 
 @handles("relu", "relu_", "gelu", "silu", "elu", "leaky_relu", "tanh", "hardtanh")
 def _activation(rec: Any, path: str, out: Any, args: list[Any], kwargs: Any) -> Expr:
     raise NetworkError(
-        f"module '{path}': is an activation of a network that does not spike; put spiking neurons "
-        "there (`sterna train` has recipes that convert)"
+        f"{at(path)}: an activation of a network that does not spike cannot be built; put spiking "
+        "neurons there (`sterna train` has recipes that convert)"
     )
 
 
@@ -55,7 +65,7 @@ def _reshaped(path: str, source: Expr, shape: tuple[int, ...]) -> Expr:
     if shape[0] == source.shape[0] and (len(shape) == 2 or ones):
         return Expr("flatten", path, (source,), {}, shape)
     raise NetworkError(
-        f"module '{path}': a change of shape from {source.shape} to {shape} cannot be built; only "
+        f"{at(path)}: a change of shape from {source.shape} to {shape} cannot be built; only "
         "flattening a whole map can"
     )
 
@@ -75,7 +85,7 @@ def _shape_of_stack(path: str, source: Expr, shape: tuple[int, ...]) -> Expr:
         return source.args[0]
     word = "flattened " if merged else ""
     raise NetworkError(
-        f"module '{path}': a change of shape of a {word}sequence from {source.shape} to {shape} "
+        f"{at(path)}: a change of shape of a {word}sequence from {source.shape} to {shape} "
         "cannot be built"
     )
 
@@ -89,7 +99,7 @@ def _repeat(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any
     if shape[1:] == each.shape:
         return stack(path, [each] * shape[0], shape)
     raise NetworkError(
-        f"module '{path}': only a repetition over time, as x.unsqueeze(0).repeat(T, 1, 1, 1, 1), "
+        f"{at(path)}: only a repetition over time, as x.unsqueeze(0).repeat(T, 1, 1, 1, 1), "
         "can be built"
     )
 
@@ -121,13 +131,16 @@ def _cat(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) -
             return stack(path, steps, tuple(out.shape), merged=parts[0].values["merged"])
     elif dim == 1:
         return Expr("concat", path, tuple(parts), {}, tuple(out.shape))
-    raise NetworkError(f"module '{path}': only channels can be concatenated, not axis {dim}")
+    raise NetworkError(
+        f"{at(path)}: concatenates axis {dim}, which cannot be built; concatenate channels (dim=1)"
+    )
 
 
 def _streams(path: str, tensors: Any) -> list[Expr]:
     if not all(isinstance(t, Expr) for t in tensors):
         raise NetworkError(
-            f"module '{path}': joins a stream with a constant, which cannot be built"
+            f"{at(path)}: joins what depends on the input with what does not (zeros at first, of a "
+            "state that is fed back?), which cannot be built; join streams of the same step only"
         )
     return list(tensors)
 
@@ -143,17 +156,26 @@ def _item(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
     if source.kind == "stack" and not source.values["merged"]:
         dim = source.values["dim"]
         plain = index[:dim] == (slice(None),) * dim and len(index) == dim + 1
-        at: Any = index[dim] if plain else None
-        if isinstance(at, int | np.integer):
-            return source.args[int(at)]
-        if isinstance(at, slice):
-            return stack(path, list(source.args[at]), tuple(out.shape), dim=dim)
+        step: Any = index[dim] if plain else None
+        if isinstance(step, int | np.integer):
+            return source.args[int(step)]
+        if isinstance(step, slice):
+            return stack(path, list(source.args[step]), tuple(out.shape), dim=dim)
     if tuple(out.shape) == source.shape:
         return source
     raise NetworkError(
-        f"module '{path}': takes a part of a stream ([{', '.join(map(str, index))}]), which cannot "
-        "be built; one step of a sequence can"
+        f"{at(path)}: takes a part of a stream ([{', '.join(map(_slice, index))}]), which cannot "
+        "be built, while one step of a sequence can; give the layer behind the whole map, with "
+        "weights of 0 where it does not look"
     )
+
+
+def _slice(index: Any) -> str:
+    """As it is written between brackets."""
+    if not isinstance(index, slice):
+        return "..." if index is Ellipsis else str(index)
+    ends = ["" if n is None else str(n) for n in (index.start, index.stop)]
+    return ":".join(ends if index.step is None else [*ends, str(index.step)])
 
 
 @handles("unbind", "__iter__")
@@ -161,7 +183,10 @@ def _unbind(rec: Any, path: str, out: Any, args: list[Any], kwargs: Any) -> list
     source = args[0]
     dim: Any = args[1] if len(args) > 1 else kwargs.get("dim", 0)
     if source.kind != "stack" or source.values["merged"] or source.values["dim"] != dim:
-        raise NetworkError(f"module '{path}': only a sequence can be taken apart, along time")
+        raise NetworkError(
+            f"{at(path)}: takes a stream apart, which cannot be built; only a sequence can be, "
+            "along time"
+        )
     return list(source.args)
 
 
@@ -173,7 +198,8 @@ def _transpose(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: 
     if source.kind == "stack" and not source.values["merged"] and swaps:
         return stack(path, list(source.args), shape, dim=1 - source.values["dim"])
     raise NetworkError(
-        f"module '{path}': only time and batch can be exchanged; a stream keeps (C, H, W)"
+        f"{at(path)}: exchanges axes of a stream, which keeps (C, H, W), so that it cannot be "
+        "built; only time and batch can be exchanged"
     )
 
 
@@ -183,19 +209,24 @@ def _pad(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
     a = bound("input pad mode value", args, kwargs, mode="constant", value=None)
     edges = [int(v) for v in a["pad"]] + [0, 0]
     if a["mode"] != "constant" or a["value"] not in (None, 0, 0.0) or len(edges) not in (4, 6):
-        raise NetworkError(f"module '{path}': only zeros can be padded, around the map")
+        raise NetworkError(
+            f"{at(path)}: pads with other than zeros, which cannot be built; pad zeros around the "
+            "map (padding_mode='zeros')"
+        )
     left, right, top, bottom = edges[:4]
     return Expr("pad", path, (a["input"],), {"padding": (top, bottom, left, right)}, tuple(shape))
 
 
 @handles("__setitem__")
-def _set_item(rec: Any, path: str, base: torch.Tensor, args: list[Any], kwargs: Any) -> None:
+def _set_item(rec: Any, path: str, base: torch.Tensor, args: list[Any], kwargs: Any) -> Expr:
     """``record[t] = spikes``: a sequence that is written step by step."""
-    known = rec.expr(base)
-    steps = list(known.args) if isinstance(known, Expr) and known.kind == "stack" else []
-    index, value = args[1], args[2]
-    if not isinstance(index, int) or index != len(steps) or not isinstance(value, Expr):
+    known, index, value = args
+    fresh = not isinstance(known, Expr)
+    steps = [] if fresh else list(known.args)
+    meant = isinstance(value, Expr) and (fresh or known.kind == "stack")
+    if not meant or not isinstance(index, int) or index != len(steps):
         raise NetworkError(
-            f"module '{path}': writes into a tensor at {index}; write step t at [t], in order"
+            f"{at(path)}: writes into a part of a tensor, which cannot be built; only record[t] = "
+            "spikes of each step t, in order, can"
         )
-    rec.note(base, stack(path, [*steps, value], tuple(base.shape)))
+    return stack(path, [*steps, value], tuple(base.shape))

@@ -32,10 +32,10 @@ def from_qonnx(
     path_or_model: Any,
     *,
     input: str = "direct",
-    scale: float = 1 / 255,
+    scale: float | None = None,
     mean: Any = None,
     std: Any = None,
-    bits: int = 8,
+    bits: int | None = None,
     approximate: bool = False,
 ) -> Imported:
     """The network of a QONNX graph: one step, quantized activations as spikes.
@@ -45,13 +45,14 @@ def from_qonnx(
     path_or_model : path or onnx.ModelProto
         A file is only read: nothing in it is run, and no other file is opened.
     input : str
-        'direct' (pixels) or 'frames' (a frame of spikes).
-    scale : float
-        The graph sees ``(p*scale - mean)/std`` of a pixel p, 0 .. 255.
+        'direct' (pixels) or 'frames' (a frame of spikes, or of counts).
+    scale : float, optional
+        The graph sees ``(p*scale - mean)/std`` of a pixel, or a value in 'frames', p; by default
+        1/255, in 'frames' 1.
     mean, std : float or (C,), optional
         As ``torchvision.transforms.Normalize`` has them.
-    bits : int
-        Of a pixel.
+    bits : int, optional
+        Of p, 1 .. 8; by default 8, in 'frames' 1.
     approximate : bool
         Leave out quantizers of 8 bits or more, and say so; else they are refused.
 
@@ -74,9 +75,9 @@ def from_qonnx(
     approximate = flag(refusal, approximate, UsageError)
     graph = graph_of(path_or_model)
     first, size = _image(graph)
-    shape = (size[0], *(1,) * (3 - len(size)), *size[1:])
-    named = {"scale": scale, "mean": mean, "std": std} if input == "direct" else {"scale": 1.0}
-    source = FloatInput("input", shape, input, bits, **named)  # type: ignore[arg-type]
+    shape: Any = (size[0], *(1,) * (3 - len(size)), *size[1:])
+    given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
+    source = FloatInput("input", shape, input, **given).meant()
     walk = Walk(dict(graph.arrays), _pixels(source))
     start = Expr("input", "", shape=(1, *size))
     walk.streams[first] = Stream(start, size)
@@ -199,16 +200,17 @@ def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]
 
 
 def _pixels(source: FloatInput) -> np.ndarray:
-    """Every number that a pixel (of any channel) can be, or a spike."""
-    count = 1 << source.bits if source.coding == "direct" else 2
-    every = np.arange(count, dtype=np.float64).reshape(1, 1, 1, -1).repeat(source.shape[0], 1)
+    """Every number that a pixel, or a value in frames, (of any channel) can be."""
+    every = (
+        np.arange(1 << source.bits, dtype=np.float64)
+        .reshape(1, 1, 1, -1)
+        .repeat(source.shape[0], 1)
+    )
     return _real(every, source, np.float64).reshape(-1)
 
 
 def _real(pixels: np.ndarray, source: FloatInput, kind: Any = np.float32) -> np.ndarray:
     cols = lambda v: np.reshape(v, (-1, 1, 1))  # noqa: E731
-    if source.coding != "direct":
-        return pixels.astype(kind)
     x = pixels * kind(source.scale)
     x = x if source.mean is None else x - cols(source.mean)
     x = x if source.std is None else x / cols(source.std)

@@ -14,7 +14,7 @@ from sterna.golden.words.names import show
 
 __all__ = ["MOST_STEPS"]
 
-MOST_STEPS = 3  # of a quantizer: two bits
+MOST_STEPS = 15  # of a quantizer: four bits
 FINE = 8  # bits from which a quantizer of pixels, or of what leaves, is taken for the identity
 
 
@@ -45,7 +45,7 @@ def _quant(w: Walk, node: Node) -> Stream:
             return read
         raise refused(
             node,
-            f"{count + 1} levels are not built; train it with at most {MOST_STEPS + 1} (two bits)",
+            f"{count + 1} levels are not built; train it with at most {MOST_STEPS + 1} (four bits)",
         )
     ends = [_reached(node, low + k) for k in range(1, count + 1)]
     thresholds = [((at - zero) * scale, strict) for at, strict in ends]

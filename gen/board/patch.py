@@ -31,7 +31,7 @@ from sterna.golden.files.disk import (
     write_atomic,
 )
 from sterna.golden.files.network_files import structure_ids, weights_id
-from sterna.hw.memory.chain import WORD_BITS, MemoryBanks
+from sterna.hw.memory.chain import WORD_BITS, ChainLayout
 
 __all__ = ["fill_bitstream", "made_bitstream", "opened", "patch", "verify", "weights_memories"]
 
@@ -167,10 +167,10 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
         raise FileError(f"{path}: does not hold this design's memories; pack it again")
     out = []
     for image in images:
-        words, banks = new.regions[image.number], MemoryBanks(image.depth, image.width)
-        if len(words) != banks.words:
+        words, layout = new.regions[image.number], ChainLayout(image.depth, image.width)
+        if len(words) != layout.words:
             raise FileError(f"{path}: memory '{image.name}' has another size; pack it again")
-        rows = _rows(words, banks)
+        rows = _rows(words, layout)
         out.append(
             MemoryImage(image.name, image.depth, image.width, rows, image.region, image.number)
         )
@@ -181,10 +181,12 @@ def weights_memories(build: Build, path: str | Path) -> tuple[list[MemoryImage],
     return out, MemoryImage("ident", len(rows), 32, rows, None, -1)
 
 
-def _rows(words: np.ndarray, banks: MemoryBanks) -> list[int]:
+def _rows(words: np.ndarray, layout: ChainLayout) -> list[int]:
     """Row values of the linear words of a region."""
-    table = words.reshape(banks.depth, -1)
-    return [sum(int(row[k]) << WORD_BITS * k for k in range(banks.count)) for row in table.tolist()]
+    table = words.reshape(layout.depth, -1)
+    return [
+        sum(int(row[k]) << WORD_BITS * k for k in range(layout.per_row)) for row in table.tolist()
+    ]
 
 
 def patch(build: Build, weights: str | Path, output: Path | None = None) -> dict[str, Any]:

@@ -146,7 +146,9 @@ def _box(network: Network, design: Design, name: str, x: int, y: int) -> str:
 
 def _about(network: Network, design: Design, node: Node) -> str:
     if isinstance(node, Input):
-        return f"{node.coding} image, T = {network.steps}"
+        counts = node.coding == "frames" and node.bits > 1
+        image = f"frames of {node.bits} bits" if counts else f"{node.coding} image"
+        return f"{image}, T = {network.steps}"
     if isinstance(node, NeuronNode):
         cores = [design.core(name) for name in weighted_inputs(network, node)]
         if len(node.inputs) == 1:

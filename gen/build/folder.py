@@ -23,6 +23,7 @@ from sterna.golden.files.disk import (
     canonical_json,
     decode,
     hash_file,
+    make_folder,
     parse_json,
     read_bytes,
     sha256,
@@ -31,7 +32,9 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.locks import held
 from sterna.golden.files.sources import data_of_folder
 from sterna.golden.network import Network
+from sterna.golden.words import values
 from sterna.golden.words.names import module_name
+from sterna.golden.words.shown import Shown
 
 __all__ = ["BOARD", "Build", "LIMIT", "PLACED", "RECORD", "STAGE_NAMES", "is_inside"]
 
@@ -53,8 +56,8 @@ def is_inside(name: Any) -> bool:
     return not path.is_absolute() and not path.drive and ".." not in path.parts and bool(path.parts)
 
 
-@dataclass
-class Build:
+@dataclass(repr=False)
+class Build(Shown):
     """A build folder. ``network`` and ``design`` are read when first asked for.
 
     ``example``: the folder that its network is copied from, with the folding of the first of
@@ -64,9 +67,12 @@ class Build:
     folder: Path
     example: Path | None = None
     variants: tuple[str, ...] = ()
-    cache: dict[str, Any] = field(default_factory=dict, repr=False)
-    written: dict[str, str] = field(default_factory=dict, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, init=False)
+    written: dict[str, str] = field(default_factory=dict, init=False)
     """Hashes of the bytes that ``write`` was given, by the file's name."""
+
+    def __post_init__(self) -> None:
+        self.folder = values.path("build", self.folder)
 
     @property
     def network(self) -> Network:
@@ -104,6 +110,10 @@ class Build:
     def classes(self) -> tuple[str, ...]:
         """Names of the network's classes, () where they are known by number only."""
         return read_classes(self.folder, self.network.shape[self.network.readout.name][0])
+
+    def __str__(self) -> str:
+        known = self.cache.get("design", self.cache.get("network"))  # nothing is read for it
+        return f"{self.folder}" + ("" if known is None else f": {known.line()}")
 
     # --- the record ---------------------------------------------------------------------------
 
@@ -153,6 +163,11 @@ class Build:
         entry = known[stage] if known is not None else self.sealed(stage)
         return None if entry is None else entry["writes"].get(name)
 
+    def start(self) -> None:
+        """Be a build folder from now on, in which commands work, not one that they copy from."""
+        if not os.path.lexists(self.folder / RECORD):
+            self.write(RECORD, canonical_json({}))
+
     # --- files --------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -197,7 +212,7 @@ class Build:
         path = self.place(name)
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             path.unlink()
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         return path
 
     def write(self, name: str, data: str | bytes) -> None:

@@ -16,15 +16,17 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from sterna.gen.build.folder import RECORD, Build
 from sterna.gen.build.generator import generator_id
+from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stage_list import CHOOSING, STAGES
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, progress_of, waiting
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.classes import CLASSES
 from sterna.golden.files.disk import (
     hash_file,
+    make_folder,
     read_bytes,
     sha256,
     write_atomic,
@@ -60,15 +62,16 @@ def open_build(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     variants: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Build:
     """The build of ``source``: a build folder itself, or build/<name>/ for an example's folder.
 
     An example (or any folder with only a network) is never written to: its network, recipe and
     folding are copied when they changed. With ``variants`` (a board, its family) the folding is the
     first there is of folding.<variant>.json, else folding.json, and the build is
-    build/<name>-<first variant>/.
+    build/<name>-<first variant>/. That holds no build of another network (`check_replaced`).
     """
-    build, example = _opened(source, output, variants)
+    build, example = _opened(source, output, variants, progress)
     if example is None:
         return build
     with build.held():
@@ -80,6 +83,7 @@ def _opened(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     variants: Sequence[str],
+    progress: Progress | None,
 ) -> tuple[Build, Path | None]:
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
@@ -94,9 +98,11 @@ def _opened(
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
     target = output if output is not None else Path("build") / name
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     if target.resolve() == folder.resolve():
         return Build(folder), None
+    if os.path.lexists(target / "network.json"):
+        check_replaced(target, network, str(folder), output is not None, progress)
     return Build(target), folder
 
 
@@ -175,8 +181,8 @@ def ensure(
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
     else:
-        build, example = _opened(source, output, variants)
-    progress = progress or Progress(quiet=True)
+        build, example = _opened(source, output, variants, progress)
+    progress = progress_of(progress)
     with build.held():
         build.forget()  # what another command changed meanwhile
         if example is not None:
@@ -193,7 +199,7 @@ def ensure(
         for stage in wanted:
             asked = _asked(build, stage, options)
             if not _fresh(build, stage, asked):
-                with progress.step(stage):
+                with progress.step(stage), waiting(f"{build.folder}: {stage}"):
                     _run(build, stage, asked)
         build.keep_state()
     return build

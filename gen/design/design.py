@@ -8,6 +8,7 @@ from sterna.gen.design.folding import KEYS, Folding
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.files.disk import parse_json
+from sterna.golden.words.shown import Shown
 from sterna.hw.stream.axis import COMPACT_IN_FLIGHT, IN_FLIGHT
 from sterna.hw.stream.edge import Edge
 
@@ -135,8 +136,8 @@ class BranchDesign:
             )
 
 
-@dataclass(frozen=True)
-class Design:
+@dataclass(frozen=True, repr=False)
+class Design(Shown):
     """A folded network. ``interval`` is the bound of the whole network, clocks an image;
     ``latency`` and ``modelled_interval`` are the token model's clocks of one image alone, and of
     one among others, the settled mean (``gen.model.tokens``); None before buffers are sized.
@@ -153,6 +154,12 @@ class Design:
     latency: int | None = None
     modelled_interval: int | float | None = None
     in_flight: int | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.network} for {self.family} at {self.clock_mhz:g} MHz: {len(self.cores)} cores, "
+            f"{self.interval:,} clocks an image ({self.bottleneck})"
+        )
 
     def __post_init__(self) -> None:
         n = self.in_flight

@@ -29,7 +29,7 @@ def one_row(network: Network, name: str) -> dict[str, int]:
     folding does (several groups of several inputs or outputs, dilation)."""
     node = network.weighted(name)
     shape = network.shape[node.input]
-    channels, (kh, kw) = node.window(shape)
+    channels, (kh, kw) = node.window
     if node.groups > 1 and not node.groups == node.out_channels == shape[0]:
         return {}
     if node.dilation != (1, 1) and (kh, kw) != (1, 1):

@@ -23,7 +23,7 @@ from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network, Neuron
 from sterna.hw.dot.engines import ENGINES
-from sterna.hw.memory.chain import ADDRESS_BITS, MemoryBanks
+from sterna.hw.memory.chain import ADDRESS_BITS, ChainLayout
 from sterna.hw.memory.shape import STYLES
 from sterna.hw.memory.word_assembler import MOST_READS
 from sterna.hw.stream.edge import MAX_WIDTH
@@ -239,7 +239,7 @@ def _region_words(network: Network, name: str, f: Folding) -> int:
     node = network.weighted(name)
     rows = weight_rows_of(network, name, f.pe, f.simd)
     width = f.pe * f.simd * (2 if node.kind == "ternary" else 1)
-    return MemoryBanks(*ENGINES[f.engine].memory_shape(rows, width, f.reads)).words
+    return ChainLayout(*ENGINES[f.engine].memory_shape(rows, width, f.reads)).words
 
 
 def check_style(name: str, folding: Folding, patchable: bool, family: str) -> None:

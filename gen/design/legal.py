@@ -133,7 +133,7 @@ def wide_step(network: Network, name: str, pe: int) -> str:
 def weight_rows_of(network: Network, name: str, pe: int, simd: int) -> int:
     """Rows of weights of a node: output groups x window words."""
     node = network.weighted(name)
-    channels, (kh, kw) = node.window(network.shape[node.input])
+    channels, (kh, kw) = node.window
     return node.out_channels // pe * (channels * kh * kw // simd)
 
 

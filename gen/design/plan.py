@@ -9,11 +9,10 @@ from sterna.gen.design.folding import KEYS, Foldings
 from sterna.gen.design.graph import CoreNodes, Port, ports, unit_of, weighted_inputs
 from sterna.gen.design.meet import shortcut_edge, steps_a_beat
 from sterna.gen.design.rows import spare_rows
-from sterna.gen.design.specs import declared_ranges, front_spec, input_map
+from sterna.gen.design.specs import declared_ranges, flattens, front_spec, input_map
 from sterna.gen.design.stream_cores import StreamCore, stream_core
 from sterna.gen.design.streams import SLACK, input_edge, pixels_of
 from sterna.golden.network import (
-    Linear,
     Network,
     Neuron,
     NeuronNode,
@@ -100,7 +99,7 @@ def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str
     tight = min(core.law.get("compute", 0), beats) >= SLACK * bound
     if isinstance(node, WeightedNode):
         front = front_spec(network, core, family)
-        if tight and not isinstance(node, Linear):
+        if tight and not node.flattens:
             core = replace(core, spare_rows=front.geometry.advance[0])
             front = front_spec(network, core, family)
         g, groups = front.geometry, front.output_groups
@@ -133,12 +132,13 @@ def _by_unit(network: Network, branches: list[BranchDesign]) -> list[BranchDesig
 def _input(p: _Plan) -> tuple[Edge, int]:
     """(stream of images, pixels an image) as the first reader wants it.
 
-    Where only Linears read it, the image is one pixel, so that their beats need not end with it.
+    Where all that read it flatten it, the image is one pixel, so that their beats need not end with
+    a pixel of it.
     """
     network, name = p.network, p.network.input.name
     cores = {c.name: c for c in p.cores}
     readers = [cores[r.reader] for r in p.readers(name) if r.reader in cores]
-    maps = [r for r in readers if not isinstance(network[r.name], Linear)]
+    maps = [r for r in readers if not flattens(network, r.name)]
     edge = _wish(p, (maps or readers)[0], None)
     shape = network.shape[name] if maps else input_map(network, network[readers[0].name])  # type: ignore[arg-type]
     return replace(edge, channels=shape[0]), shape[1] * shape[2]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from sterna.golden.bounds import (
     weighted_interval,
 )
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Linear, Network, Pool, Readout, WeightedNode
+from sterna.golden.network import Network, Pool, Readout, WeightedNode
 from sterna.golden.rule import LEVELS, NeuronRule
 from sterna.golden.window import window_order, window_split
 from sterna.hw.core.conv_spec import ConvSpec
@@ -41,15 +40,22 @@ __all__ = [
     "pool_window",
     "declared_ranges",
     "declared_values",
+    "flattens",
     "input_map",
     "weight_rows",
 ]
 
 
 def input_map(network: Network, core_node: WeightedNode | Pool) -> tuple[int, int, int]:
-    """The map a core's line buffer sees; a ``Linear`` sees one pixel of C*H*W channels."""
+    """The map a core's line buffer sees."""
     shape = network.shape[core_node.input]
-    return (prod(shape), 1, 1) if isinstance(core_node, Linear) else shape
+    return core_node.reads_map(shape) if isinstance(core_node, WeightedNode) else shape
+
+
+def flattens(network: Network, name: str) -> bool:
+    """Whether node ``name`` reads its input as one pixel."""
+    node = network[name]
+    return isinstance(node, WeightedNode) and node.flattens
 
 
 def declared_values(rule: NeuronRule) -> dict[str, np.ndarray]:
@@ -112,7 +118,7 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
-    channels, kernel = node.window(shape)
+    channels, kernel = node.window
     _, height, width = input_map(network, node)
     bits = network.bits(node.input)
     # Constants are no contents but what the logic is made of.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sterna.gen.design.folding import Folding
 from sterna.gen.design.graph import CoreNodes, pool_of
@@ -9,7 +10,7 @@ from sterna.gen.design.legal import is_depthwise
 from sterna.gen.design.specs import input_map, pool_spec, pool_window
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
-from sterna.golden.network import Conv2d, Network, WeightedNode
+from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_split
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
@@ -44,7 +45,9 @@ def input_edge(
     # Fast enough first, then no gearbox, then the smallest line buffer.
     waits = [_waits(network, node, e, given, target) for e in edges]
     best = [e for e, wait in zip(edges, waits, strict=True) if wait == min(waits)]
-    return min(best, key=lambda e: _buffer_cost(network, node, e, folding, family))
+    if len(best) == 1:
+        return best[0]
+    return min(best, key=lambda e: _buffer_cost(network, node, e, folding.simd, folding.tp, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -85,25 +88,35 @@ def _waits(
     return max(0, beats - int(SLACK * target)), gear
 
 
+_COSTS: "WeakKeyDictionary[Network, dict[Any, float]]" = WeakKeyDictionary()
+
+
 def _buffer_cost(
-    network: Network, node: WeightedNode, edge: Edge, folding: Folding, family: str
+    network: Network, node: WeightedNode, edge: Edge, simd: int, tp: int, family: str
 ) -> float:
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
+    known, key = _COSTS.setdefault(network, {}), (node.name, edge, simd, tp, family)
+    if key not in known:
+        known[key] = _new_buffer_cost(network, node, edge, simd, tp, family)
+    return known[key]
+
+
+def _new_buffer_cost(
+    network: Network, node: WeightedNode, edge: Edge, simd: int, tp: int, family: str
+) -> float:
     shape = network.shape[node.input]
-    split = window_split(node, shape, folding.simd)
-    kernel, stride, padding = node.window(shape)[1], (1, 1), (0, 0, 0, 0)
-    if isinstance(node, Conv2d):
-        stride, padding = node.stride, node.padding
+    split = window_split(node, shape, simd)
     _, height, width = input_map(network, node)
     pool = pool_window(pool_of(network, node.name))
     size = split.rows, split.columns, 0
-    g = Geometry(edge, height, width, kernel, stride, padding, *size, *pool, node.dilation)
+    window = node.window[1], node.stride, node.padding
+    g = Geometry(edge, height, width, *window, *size, *pool, node.dilation)
     # In the widest shape of a block alone: with all of them, designs would get narrower beats.
     memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
-    choices = edge.lanes // split.channels * (edge.pb // folding.tp)
+    choices = edge.lanes // split.channels * (edge.pb // tp)
     if is_depthwise(node, shape):
-        choices = edge.pb // folding.tp
-    selection = (choices - 1) * folding.simd * folding.tp // 2
+        choices = edge.pb // tp
+    selection = (choices - 1) * simd * tp // 2
     return g.rows * g.columns * memory + selection
 
 

@@ -2,8 +2,9 @@
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.instances import core_instances
+from sterna.gen.design.specs import flattens
 from sterna.golden.device.fabric import fabric_of
-from sterna.golden.network import Linear, Network
+from sterna.golden.network import Network
 from sterna.hw.stream.axis import result_clocks
 from sterna.hw.top.network_top import TopSpec
 
@@ -27,8 +28,8 @@ def top_spec(
     """
     fabric = None if board is None else fabric_of(board)
     readers = [b.reader for b in design.branches if b.source == network.input.name]
-    linear = all(isinstance(network[r], Linear) for r in readers)
-    _, height, width = (0, 1, 1) if linear else network.input.shape
+    flat = all(flattens(network, r) for r in readers)
+    _, height, width = (0, 1, 1) if flat else network.input.shape
     classes = network.shape[network.readout.name][0]
     return TopSpec(
         image=network.input.name,

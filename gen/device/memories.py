@@ -72,7 +72,7 @@ def _block(
             else (ceil(shape.width / block.byte) * block.byte)
         )
         units = ceil(pieces * held / width)
-    emulated = {"rom": 1, "window": old, "fifo": 1, "bank": int(block.simple), "latched": old}[
+    emulated = {"rom": 1, "window": old, "fifo": 1, "ram": int(block.simple), "latched": old}[
         shape.use
     ]
     muxes, extra = _muxes(shape.width, pieces, rom)
@@ -82,9 +82,9 @@ def _block(
 
 
 def _lut_ram(shape: MemoryShape, chip: Family) -> list[tuple[float, Mapped]]:
-    """LUT RAM with one writer and one reader; of one port for banks, where there is such."""
+    """LUT RAM with one writer and one reader; of one port for a ram, where there is such."""
     imitated = 0 if shape.use in ("comb", "latched") else shape.width
-    single = chip.lut_ram_single if shape.use == "bank" else ()
+    single = chip.lut_ram_single if shape.use == "ram" else ()
     emulated = 2 if imitated and not single else 0
     out = []
     for mode in single or chip.lut_ram:

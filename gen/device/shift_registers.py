@@ -7,7 +7,7 @@ nothing else, takes one LUT and no flip-flop.
 from collections import Counter
 from functools import lru_cache
 
-from sterna.hw.dot.compressor_tree import TreePlan
+from sterna.hw.dot.compressor_tree import CompressorTree
 
 __all__ = ["Delays", "tree_delays"]
 
@@ -17,7 +17,7 @@ Delays = Counter[int]
 
 @lru_cache(maxsize=1 << 14)
 def tree_delays(
-    tree: TreePlan, late: int = 0, *, result: bool = True, leaves: bool = True
+    tree: CompressorTree, late: int = 0, *, result: bool = True, leaves: bool = True
 ) -> Delays:
     """How long the bits of a tree of counters and adders wait to be added; its sum is delayed by
     ``late`` clocks more. Of what also something else reads on the way each register is one by

@@ -55,7 +55,7 @@ def compute_clocks(network: Network, name: str, folding: Folding) -> int:
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:
     """Clocks of a visit's window words, at all positions of a pool of sums."""
     node, pool = network.weighted(name), pool_of(network, name)
-    channels, (kh, kw) = node.window(network.shape[node.input])
+    channels, (kh, kw) = node.window
     positions = 1 if pool is None else prod(pool.kernel)
     return positions * (channels * kh * kw // simd) * word_clocks(network, name, tp)
 

@@ -31,6 +31,7 @@ from sterna.gen.fold.search import Search
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Network
 from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown
 
 __all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
 
@@ -56,8 +57,8 @@ class NothingFits(DesignError):
         self.smallest = smallest
 
 
-@dataclass(frozen=True)
-class Solution:
+@dataclass(frozen=True, repr=False)
+class Solution(Shown):
     """design: sized and complete; limited_by: a sentence; faster, slower: the next designs on the
     frontier, None where there is none."""
 
@@ -68,6 +69,9 @@ class Solution:
     faster: Choice | None
     slower: Choice | None
     goal: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.design}, limit: {self.limited_by}"
 
     def as_dict(self) -> dict[str, Any]:
         """What ``sterna fold --json`` says under 'solver'."""

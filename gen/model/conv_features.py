@@ -136,21 +136,21 @@ def _tree(
 
 
 def _constant(name: str, front: FrontSpec) -> Part:
-    """Trees over the weights that are not zero, by the plan's own count."""
+    """Trees over the weights that are not zero, by the hardware's own count."""
     dot = front.make_dot()
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
     assert isinstance(dot, ConstantDot)
-    plan, sums = dot.plan, front.pe * dot.sums * front.z_width
-    part = Part(name, "dot constant", {"tree": plan.cost, "sums": sums})
-    trees = [(t.tree, plan.early) for t in plan.trees if t.tree is not None]
-    trees += [(plan.pop, 0)] if plan.pop is not None else []
+    made, sums = dot.trees, front.pe * dot.sums * front.z_width
+    part = Part(name, "dot constant", {"tree": made.cost, "sums": sums})
+    trees = [(t.tree, made.early) for t in made.outputs if t.tree is not None]
+    trees += [(made.pop, 0)] if made.pop is not None else []
     for tree, after in trees:
-        part.delay(tree_delays(tree, plan.waits(tree, after), leaves=False), dot.sums)
+        part.delay(tree_delays(tree, made.waits(tree, after), leaves=False), dot.sums)
     return part
 
 
 def _tables(name: str, front: FrontSpec) -> Part:
-    """LUT RAM as it is cut, the tree by the plan's own count, and a correction for each sum."""
+    """LUT RAM as it is cut, the tree by the hardware's own count, and a correction for each sum."""
     dot = front.make_dot()
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
     assert isinstance(dot, TablesDot)

@@ -50,9 +50,9 @@ struct Fifo : Unit {
 };
 
 // Behind it a Buffer. Parameters: parts, last, period.
-struct Cut : Unit {
+struct Downsizer : Unit {
     Slices slices;
-    explicit Cut(const Params& p) : slices{p[0], p[1], p[2]} {}
+    explicit Downsizer(const Params& p) : slices{p[0], p[1], p[2]} {}
     void run() override {
         Channel &i = *first_in, &o = *first_out;
         // The next beat comes in the clock in which the last slice leaves.
@@ -65,9 +65,9 @@ struct Cut : Unit {
 };
 
 // In front of it a Buffer. Parameters: parts, last, period.
-struct Join : Unit {
+struct Upsizer : Unit {
     Slices slices;
-    explicit Join(const Params& p) : slices{p[0], p[1], p[2]} {}
+    explicit Upsizer(const Params& p) : slices{p[0], p[1], p[2]} {}
     void run() override {
         Channel &i = *first_in, &o = *first_out;
         while (i.has()) {

@@ -25,8 +25,8 @@ namespace {
 std::unique_ptr<Unit> make(int64_t kind, const Params& p) {
     switch (kind) {
         case 0: return std::make_unique<Fifo>(p);
-        case 1: return std::make_unique<Cut>(p);
-        case 2: return std::make_unique<Join>(p);
+        case 1: return std::make_unique<Downsizer>(p);
+        case 2: return std::make_unique<Upsizer>(p);
         case 3: return std::make_unique<Split>(p);
         case 4: return std::make_unique<Gather>(p);
         case 5: return std::make_unique<Shifter>(p);

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.gen.model.token_plan import TokenPlan, plan_of
+from sterna.gen.model.token_graph import TokenGraph, token_graph
 from sterna.gen.tools.native_cpp import library
 from sterna.hw.stream.skip_fifo import latency_of
 from sterna.hw.top.network_top import TopSpec
@@ -92,18 +92,18 @@ class TokenModel:
     """The timing of everything in ``NetworkTop(spec)``; a million beats take some 20 ms.
 
     The buffers are those of ``spec.buffers``, in order; ``depths`` and ``kinds`` of a run replace
-    the built ones. A bare :class:`TokenPlan` will do, too.
+    the built ones. A bare :class:`TokenGraph` will do, too.
 
     Raises:
         ToolMissing: there is no g++.
     """
 
-    def __init__(self, spec: TopSpec | TokenPlan):
-        self.plan = spec if isinstance(spec, TokenPlan) else plan_of(spec)
-        self.buffers = [] if isinstance(spec, TokenPlan) else spec.buffers
-        self._text = np.array(self.plan.text, np.int64)
+    def __init__(self, spec: TopSpec | TokenGraph):
+        self.graph = spec if isinstance(spec, TokenGraph) else token_graph(spec)
+        self.buffers = [] if isinstance(spec, TokenGraph) else spec.buffers
+        self._text = np.array(self.graph.text, np.int64)
         self._lib = _library()
-        self._model = self._lib.sterna_tokens_new(self.plan.channels)
+        self._model = self._lib.sterna_tokens_new(self.graph.channels)
 
     def __del__(self) -> None:
         if hasattr(self, "_model"):
@@ -133,30 +133,30 @@ class TokenModel:
             grow: number of a buffer that gets a beat deeper whenever nothing moves any more: from
                 depth 1 on, to the smallest with which all images come out.
         """
-        text, plan = self._text.copy(), self.plan
-        text[plan.images] = images
+        text, graph = self._text.copy(), self.graph
+        text[graph.images] = images
         if limit:
             limit = limit if isinstance(limit, Limit) else Limit(Fraction(limit))
             numbers = *limit.interval.as_integer_ratio(), limit.first, limit.grace
-            text[plan.limit : plan.limit + 4] = numbers
+            text[graph.limit : graph.limit + 4] = numbers
         if in_flight is not None:
-            text[plan.images + 2] = in_flight
-        for k, at in enumerate(plan.depths):
+            text[graph.images + 2] = in_flight
+        for k, at in enumerate(graph.depths):
             if depths is not None:
                 text[at] = depths[k]
             if kinds is not None:
                 text[at + 1] = latency_of(kinds[k])
-        at = -1 if grow is None else plan.depths[grow]
+        at = -1 if grow is None else graph.depths[grow]
         done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text), at)
-        assert done, "tokens.cpp and tokenplan.py differ"
-        words, results = self._beats(plan.input), self._beats(plan.output)
+        assert done, "tokens.cpp and token_graph.py differ"
+        words, results = self._beats(graph.input), self._beats(graph.output)
         need = self._lib.sterna_tokens_fill
         return Timing(
             images,
-            words[:: plan.words],
-            results[plan.packet - 1 :: plan.packet],
-            {node: self._beats(channel) for node, channel in plan.taps.items()} if taps else {},
-            [int(need(self._model, i, o)) for i, o in plan.entries] if fill else [],
+            words[:: graph.words],
+            results[graph.packet - 1 :: graph.packet],
+            {node: self._beats(channel) for node, channel in graph.taps.items()} if taps else {},
+            [int(need(self._model, i, o)) for i, o in graph.entries] if fill else [],
             int(self._lib.sterna_tokens_grown(self._model)),
         )
 

@@ -34,10 +34,12 @@ from sterna.golden.files.arrays import parse_tensors
 from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
 from sterna.golden.graph import inputs_first
 from sterna.golden.network import steps_of
+from sterna.golden.nodes.streams import filed, read_back
 from sterna.golden.rule import LEVELS, later
-from sterna.golden.summary import summary
+from sterna.golden.summary import headline, summary
 from sterna.golden.words import values
 from sterna.golden.words.names import check_name, show
+from sterna.golden.words.shown import Shown
 
 __all__ = [
     "BatchNorm",
@@ -71,7 +73,7 @@ class FloatSums(NamedTuple):
     pool: FloatPool | None = None
 
 
-class FloatNetwork:
+class FloatNetwork(Shown):
     """A directed acyclic graph of float nodes, run for ``steps`` time steps.
 
     What is meant by a node's arguments (torch tensors, numpy's numbers, an int for a pair, None for
@@ -166,6 +168,13 @@ class FloatNetwork:
     def summary(self) -> str:
         """A table for people: a line a node."""
         return summary(self.steps, self.nodes, self.shape)
+
+    def line(self) -> str:
+        """It in short."""
+        return headline(self.steps, self.nodes, self.shape)
+
+    def __str__(self) -> str:
+        return self.summary()
 
     @property
     def input(self) -> FloatInput:
@@ -330,13 +339,14 @@ def _describe(node: FloatNode, tensors: dict[str, np.ndarray]) -> dict[str, Any]
         elif isinstance(value, np.generic):
             value = value.item()
         out[f.name] = value
-    return out
+    return filed(out) if isinstance(node, FloatInput) else out
 
 
 def _restore(d: dict[str, Any], tensors: dict[str, np.ndarray]) -> FloatNode:
     kind = KINDS.get(d.get("op", ""))
     if kind is None:
         raise FileError(f"node '{d.get('name')}': op {d.get('op')!r} is unknown; update sterna")
+    d = read_back(d) if kind is FloatInput else d
     unknown = set(d) - {f.name for f in fields(kind)} - {"op"}
     if unknown:
         raise FileError(f"node '{d.get('name')}': unknown key '{min(unknown)}'; update sterna")

@@ -25,18 +25,18 @@ _AT_ONCE = {"threshold", "strict", "reset", "reset_by", "bias", "v_init"}
 _AROUND = {"name", "inputs", "mode", "delay", "amplitude", "norm"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Reader(FloatNode):
     name: str
     inputs: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Mode(_Reader):
     mode: str = "membrane"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatNeurons(_Reader):
     """Base of the kinds with neurons; the same steps as ``golden.rule.NeuronRule``, of its fields
     of these names, without rounding.
@@ -103,7 +103,7 @@ class FloatNeurons(_Reader):
         raise NetworkError(f"node '{self.name}': {what} {show(value)} must be a real number")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatNeuron(FloatNeurons):
     """Neurons in real numbers, see `FloatNeurons`.
 
@@ -127,7 +127,7 @@ class FloatNeuron(FloatNeurons):
         return self.amplitude
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatReadout(FloatNeurons, _Mode):
     """The output, see `FloatNeurons`: 'membrane' (v after T steps), 'count' (spikes) or
     'first_spike'.

@@ -17,6 +17,7 @@ from sterna.golden.errors import NetworkError
 from sterna.golden.nodes.node import Shape
 from sterna.golden.words import values
 from sterna.golden.words.names import check_name, not_one_of, show
+from sterna.golden.words.shown import Fields
 
 __all__ = ["BatchNorm", "FloatNode", "StreamMaker", "Weighted", "changed"]
 
@@ -25,8 +26,8 @@ LARGEST, SMALLEST = 2.0**127, 2.0**-126
 """Of float32's numbers: of any, and of those that others are divided by."""
 
 
-@dataclass(frozen=True, eq=False)
-class BatchNorm:
+@dataclass(frozen=True, eq=False, repr=False)
+class BatchNorm(Fields):
     """y = gamma * (x - mean) / sqrt(var + eps) + beta, every array (O,), or a number for all.
 
     ``gamma`` or ``beta`` None: 1 or 0 (torch's affine=False)."""
@@ -43,10 +44,9 @@ class BatchNorm:
         return gain, self.beta.astype(np.float64) - self.mean.astype(np.float64) * gain
 
 
-class FloatNode(ABC):
+class FloatNode(Fields, ABC):
     """Base of all kinds. becomes: the kind of integer node."""
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
     becomes: ClassVar[type[Any]]
     name: str
     inputs: tuple[str, ...]
@@ -204,9 +204,27 @@ class StreamMaker(FloatNode):
         """NetworkError where the integer node cannot be built on streams of these maxima."""
 
 
-class Weighted(FloatNode):
-    """Base of the kinds with weights."""
+def window_outputs(
+    name: str, given: Shape, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
+) -> tuple[int, int]:
+    """Height and width of what a window makes of a map, padded to ``size``."""
+    high, wide = ((n - k) // s + 1 for n, k, s in zip(size, kernel, stride, strict=True))
+    if min(high, wide) < 1:
+        raise NetworkError(
+            f"node '{name}': the kernel is larger than its input of {given[1]} x {given[2]}; "
+            "use a smaller kernel or more padding"
+        )
+    return high, wide
 
+
+class Weighted(FloatNode):
+    """Base of the kinds with weights; stride, padding, groups, dilation and shape of its kernels
+    are those of what it becomes."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    groups: int
+    dilation: tuple[int, int]
     input: str
     weight: np.ndarray
     kind: str
@@ -217,6 +235,33 @@ class Weighted(FloatNode):
     @property
     def inputs(self) -> tuple[str, ...]:
         return (self.input,)
+
+    @property
+    def flattens(self) -> bool:
+        """Whether it reads its input as one pixel of C*H*W channels."""
+        return self.becomes.flattens
+
+    def kernels(self, weight: Any) -> Any:
+        """Weights of this node's shape, of numpy or torch, as (O, C/groups, Kh, Kw)."""
+        return self.becomes.kernels(weight)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first weight to the last."""
+        (*_, kh, kw), (dy, dx) = self.kernels(self.weight).shape, self.dilation
+        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
+
+    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
+        ((c, h, w),) = shapes
+        o, channels, *_ = self.kernels(self.weight).shape
+        if channels * self.groups != c or o % self.groups:
+            raise NetworkError(
+                f"node '{self.name}': weight {self.weight.shape} with {self.groups} groups "
+                f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
+            )
+        top, bottom, left, right = self.padding
+        size = h + top + bottom, w + left + right
+        return o, *window_outputs(self.name, shapes[0], size, self.extent, self.stride)
 
     def _sums(self, ndim: int, axes: str) -> dict[str, Any]:
         """The fields that all have."""

@@ -17,6 +17,7 @@ from sterna.gen.quantize.float_node import (
     FloatNode,
     StreamMaker,
     Weighted,
+    window_outputs,
 )
 from sterna.golden.errors import NetworkError
 from sterna.golden.nodes import (
@@ -29,6 +30,7 @@ from sterna.golden.nodes import (
     Pool,
 )
 from sterna.golden.nodes.node import Shape
+from sterna.golden.nodes.streams import default_bits, default_scale
 from sterna.golden.rule import MAX_SHIFT
 from sterna.golden.words import values
 from sterna.golden.words.names import show
@@ -52,25 +54,14 @@ __all__ = [
 SAME_AMPLITUDE = 1e-6  # relative difference up to which two amplitudes are one
 
 
-def _outputs(
-    name: str, given: Shape, size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int]
-) -> tuple[int, int]:
-    """Height and width of what a window makes of a map, padded to ``size``."""
-    high, wide = ((n - k) // s + 1 for n, k, s in zip(size, kernel, stride, strict=True))
-    if min(high, wide) < 1:
-        raise NetworkError(
-            f"node '{name}': the kernel is larger than its input of {given[1]} x {given[2]}; "
-            "use a smaller kernel or more padding"
-        )
-    return high, wide
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatInput(StreamMaker):
-    """Where images enter. Real value of a direct pixel p: (p * scale - mean) / std.
+    """Where images enter. Real value of a direct pixel, or of a value in 'frames', p:
+    (p * scale - mean) / std.
 
-    ``mean`` and ``std`` (a number or one for each channel) are recorded as a front end found
-    them; ``quantize`` says which of them can be built.
+    ``bits``: of it, 1 .. 8; default 8, in frames 1. ``scale``: default 1/255, of frames 1 (a
+    count is itself). ``mean`` and ``std`` (a number or one for each channel) are recorded as a
+    front end found them; ``quantize`` says which of them can be built.
     """
 
     becomes: ClassVar[type[Any]] = Input
@@ -78,11 +69,17 @@ class FloatInput(StreamMaker):
     name: str
     shape: tuple[int, int, int]
     coding: str = "direct"
-    bits: int = 8
+    bits: int = cast("int", None)
     seed: int = 0
-    scale: float = 1 / 255
+    scale: float = cast("float", None)
     mean: Any = None
     std: Any = None
+
+    def __post_init__(self) -> None:
+        given = {"bits": default_bits(self.coding), "scale": default_scale(self.coding)}
+        for key, value in given.items():
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, value)
 
     @property
     def makes(self) -> str:
@@ -109,10 +106,10 @@ class FloatInput(StreamMaker):
         return self.shape
 
     def amplitude_of(self, amplitudes: Sequence[float]) -> float:
-        return self.scale if self.coding == "direct" else 1.0
+        return self.scale if self.coding in ("direct", "frames") else 1.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatConv2d(Weighted):
     """A convolution with real effective weights (O, C/groups, Kh, Kw), zero padding.
 
@@ -137,12 +134,6 @@ class FloatConv2d(Weighted):
     unit: float | None = None
     dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
 
-    @property
-    def extent(self) -> tuple[int, int]:
-        """Rows and columns from the first weight to the last."""
-        (kh, kw), (dy, dx) = self.weight.shape[2:], self.dilation
-        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
-
     def _converted(self) -> dict[str, Any]:
         found = self._sums(4, "(O, C//groups, Kh, Kw)")
         stride = values.tuple_of(self.name, "stride", self.stride, 1)
@@ -159,24 +150,16 @@ class FloatConv2d(Weighted):
         own = {"stride": stride, "padding": padding, "groups": groups, "dilation": dilation}
         return found | own
 
-    def shape_of(self, shapes: Sequence[Shape]) -> Shape:
-        ((c, h, w),) = shapes
-        o, cg, *_ = self.weight.shape
-        if cg * self.groups != c or o % self.groups:
-            raise NetworkError(
-                f"node '{self.name}': weight {self.weight.shape} with {self.groups} groups "
-                f"does not fit {c} input channels; give (O, {c}//groups, Kh, Kw)"
-            )
-        top, bottom, left, right = self.padding
-        size = h + top + bottom, w + left + right
-        return o, *_outputs(self.name, shapes[0], size, self.extent, self.stride)
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatLinear(Weighted):
     """A full connection of a (C, H, W) map: weight (O, C*H*W), torch's (c, y, x) order."""
 
     becomes: ClassVar[type[Any]] = Linear
+    stride: ClassVar[tuple[int, int]] = Linear.stride
+    padding: ClassVar[tuple[int, int, int, int]] = Linear.padding
+    groups: ClassVar[int] = Linear.groups
+    dilation: ClassVar[tuple[int, int]] = Linear.dilation
     name: str
     input: str
     weight: np.ndarray
@@ -198,7 +181,7 @@ class FloatLinear(Weighted):
         return self.weight.shape[0], 1, 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatPool(StreamMaker):
     """Pooling of spikes: 'sum', 'avg' (a sum with a smaller amplitude), 'max' (of values), 'or'
     (of spikes), 'first'; or, in front of a neuron, 'sum', 'avg' or 'max' of what a FloatConv2d or
@@ -242,7 +225,7 @@ class FloatPool(StreamMaker):
     def shape_of(self, shapes: Sequence[Shape]) -> Shape:
         ((c, h, w),) = shapes
         size = h + sum(self.padding[:2]), w + sum(self.padding[2:])
-        return c, *_outputs(self.name, (c, h, w), size, self.kernel, self.stride)
+        return c, *window_outputs(self.name, (c, h, w), size, self.kernel, self.stride)
 
     def makes_of(self, given: Sequence[str]) -> str:
         return "sums" if given[0] == "sums" else self.makes
@@ -275,7 +258,7 @@ class FloatPool(StreamMaker):
             )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FloatMerge(StreamMaker):
     """Several spike streams into one: 'add', 'or', 'and', 'andnot', 'concat'."""
 

@@ -1,11 +1,11 @@
-"""What normalises pixels, folded into what reads them: scale, mean and deviation of the input."""
+"""What normalises pixels, of an image or of frames, folded into what reads them: scale, mean and
+deviation of the input."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatNetwork,
     FloatNode,
@@ -29,7 +29,7 @@ def plain_input(network: FloatNetwork) -> FloatNetwork:
     if node.mean is None and node.std is None:
         return network
     std, mean = _std(node), _mean(node)
-    _pixels_only(node, mean, std)
+    _values_only(network, mean, std)
     nodes: list[FloatNode] = []
     for n in network.nodes:
         if n is node:
@@ -59,18 +59,27 @@ def _mean(node: FloatInput) -> np.ndarray:
     return mean[:1] if mean.size and np.all(mean == mean[0]) else mean
 
 
-def _pixels_only(node: FloatInput, mean: np.ndarray, std: float) -> None:
-    if node.coding != "direct" and (np.any(mean) or std != 1.0):
+def _values_only(network: FloatNetwork, mean: np.ndarray, std: float) -> None:
+    """NetworkError where the input carries spikes that were made of pixels, or something reads it
+    that has no bias for a mean."""
+    node = network.input
+    if node.coding not in ("direct", "frames") and (np.any(mean) or std != 1.0):
         raise NetworkError(
             f"node '{node.name}': mean and std are of pixels, but '{node.coding}' carries spikes; "
             "remove them"
+        )
+    others = [n for n in network.nodes if node.name in n.inputs and not isinstance(n, Weighted)]
+    if others and np.any(mean):
+        raise NetworkError(
+            f"node '{node.name}': a mean cannot be built in front of '{others[0].name}', which has "
+            f"no bias; {WAY_OUT}, or let a convolution read them first"
         )
 
 
 def _with_mean(node: FloatInput, reader: Weighted, mean: np.ndarray) -> FloatNode:
     """``reader`` of raw pixels: what the means took from each pixel is in its bias."""
     channels = node.shape[0]
-    if isinstance(reader, FloatConv2d) and any(reader.padding):
+    if any(reader.padding):
         if len(mean) > 1:
             raise NetworkError(
                 f"node '{node.name}': a mean for each channel cannot be built exactly in front of "
@@ -87,14 +96,13 @@ def _with_mean(node: FloatInput, reader: Weighted, mean: np.ndarray) -> FloatNod
         )
     each = np.broadcast_to(mean, (channels,))
     weight = np.asarray(reader.weight, np.float64)
-    if isinstance(reader, FloatConv2d):
-        outputs = len(weight)
-        # sums over the window, (O, C/groups), and the channels that each output reads
-        sums = weight.sum((2, 3))
-        mine = each.reshape(reader.groups, -1).repeat(outputs // reader.groups, axis=0)
-    else:
+    if reader.flattens:
         sums = weight.reshape(len(weight), channels, -1).sum(2)
         mine = each
+    else:
+        # sums over the window, (O, C/groups), and the channels that each output reads
+        sums = reader.kernels(weight).sum((2, 3))
+        mine = each.reshape(reader.groups, -1).repeat(len(sums) // reader.groups, axis=0)
     taken = (sums * mine).sum(1)
     bias = 0.0 if reader.bias is None else np.asarray(reader.bias, np.float64)
     return replace(reader, bias=bias - taken)

@@ -46,6 +46,7 @@ from sterna.golden.files.network_files import save
 from sterna.golden.network import MAX_VALUE, Network
 from sterna.golden.nodes import Made, Node
 from sterna.golden.rule import MAX_FRACTION, NeuronRule
+from sterna.golden.words.shown import Shown
 
 __all__ = [
     "quantize",
@@ -80,8 +81,8 @@ class LayerReport:
     approximated: tuple[str, ...] = ()
 
 
-@dataclass
-class QuantizeReport:
+@dataclass(repr=False)
+class QuantizeReport(Shown):
     """What quantize decided and what it cost; accuracies are None where no labels were given."""
 
     layers: list[LayerReport] = field(default_factory=list)
@@ -115,6 +116,15 @@ class QuantizeReport:
             )
         return "\n".join(rows)
 
+    def line(self) -> str:
+        """It in short."""
+        worst = max(self.layers, key=lambda r: r.mismatch, default=None)
+        most = "" if worst is None else f", at most {worst.mismatch:.2e} differ ({worst.name})"
+        return f"{len(self.layers)} layers on {self.images} images{most}"
+
+    def __str__(self) -> str:
+        return self.table()
+
 
 def quantize(
     network: FloatNetwork,
@@ -130,7 +140,7 @@ def quantize(
     Parameters
     ----------
     network : FloatNetwork, or what has one: Imported, Run
-    calibration : integers [B,C,H,W], or [T,B,C,H,W] of 0 and 1 for 'frames'
+    calibration : integers [B,C,H,W], or [T,B,C,H,W] for 'frames'
         Images as ``sterna.run`` takes them, also (images, labels) or an `ImageSet`; the first 256
         are used.
     name : str

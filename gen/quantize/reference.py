@@ -14,7 +14,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sterna.gen.quantize.float_network import (
-    FloatConv2d,
     FloatInput,
     FloatNetwork,
     FloatNeuron,
@@ -80,7 +79,7 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
         w = w / size
     most = np.abs(w).sum(1).max() * float(stream.max(initial=0))
     w = w.astype(np.float32 if whole and most < 1 << 24 else np.float64)
-    if not isinstance(node, FloatConv2d):
+    if node.flattens:
         out = (stream.reshape(t * b, -1).astype(w.dtype) @ w.T)[:, :, None, None]
     else:
         flat = stream.reshape(t * b, *stream.shape[2:])
@@ -95,10 +94,10 @@ def weighted_sum(node: Weighted, weight: np.ndarray, stream: np.ndarray) -> np.n
 def windows(node: Weighted, x: np.ndarray) -> np.ndarray:
     """(G, N*OH*OW, n): what the weights (G, O/G, n) of a layer meet in images x [N,C,H,W], zero
     padding and all; of a linear layer its inputs (1,N,n)."""
-    if not isinstance(node, FloatConv2d):
+    if node.flattens:
         return x.reshape(1, len(x), -1)
     top, bottom, left, right = node.padding
-    kh, kw = node.weight.shape[2:]
+    kh, kw = node.kernels(node.weight).shape[2:]
     (sh, sw), g = node.stride, node.groups
     x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     win = sliding_window_view(x, node.extent, axis=(2, 3))[:, :, ::sh, ::sw]
@@ -108,13 +107,11 @@ def windows(node: Weighted, x: np.ndarray) -> np.ndarray:
     return win.reshape(g, n * oh * ow, -1)
 
 
-def _conv(node: FloatConv2d, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _conv(node: Weighted, w: np.ndarray, x: np.ndarray) -> np.ndarray:
     g, n = node.groups, len(x)
     out = windows(node, x.astype(w.dtype)) @ w.reshape(g, len(w) // g, -1).transpose(0, 2, 1)
-    _, height, width = node.shape_of([x.shape[1:]])
-    return (
-        out.reshape(g, n, height, width, -1).transpose(1, 0, 4, 2, 3).reshape(n, -1, height, width)
-    )
+    shape = node.shape_of([x.shape[1:]])
+    return out.reshape(g, n, *shape[1:], -1).transpose(1, 0, 4, 2, 3).reshape(n, *shape)
 
 
 @dataclass(frozen=True)

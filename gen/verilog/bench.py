@@ -20,9 +20,8 @@ def vector_images(network: Network, count: int = VECTORS) -> np.ndarray:
     """Reproducible test images over the whole input range, as the golden model takes them."""
     rng = np.random.default_rng(np.random.SeedSequence(network.steps))
     node = network.input
-    if node.coding == "frames":
-        return rng.integers(0, 2, (network.steps, count, *node.shape)).astype(np.uint8)
-    return rng.integers(0, 1 << node.bits, (count, *node.shape)).astype(np.uint8)
+    shape = (network.steps, count) if node.coding == "frames" else (count,)
+    return rng.integers(0, 1 << node.bits, (*shape, *node.shape)).astype(np.uint8)
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

@@ -20,7 +20,7 @@ from sterna.golden.network import Network
 from sterna.golden.words.names import params_name, weights_name
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.spiking_conv import front_name
-from sterna.hw.memory.chain import MemoryBanks
+from sterna.hw.memory.chain import ChainLayout
 from sterna.hw.top.network_top import core_modules
 
 __all__ = [
@@ -178,8 +178,8 @@ def ident_image(network: Network, images: Sequence[MemoryImage]) -> MemoryImage:
 
 
 def region_words(image: MemoryImage) -> np.ndarray:
-    """uint32 words at chain addresses 0 .. : row r, bank k at ``r * 2**bankbits + k``."""
-    return np.array(MemoryBanks(image.depth, image.width).linear(image.rows), np.uint32)
+    """uint32 words at chain addresses 0 .. : row r, word k at ``r * 2**wordbits + k``."""
+    return np.array(ChainLayout(image.depth, image.width).linear(image.rows), np.uint32)
 
 
 def mem_texts(image: MemoryImage) -> dict[str, str]:

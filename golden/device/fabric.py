@@ -17,7 +17,7 @@ __all__ = ["FABRICS", "Fabric", "LutRam", "TreeShape", "fabric_of"]
 class TreeShape:
     """How compressor trees are cut. It alters cost and latency, never the sum.
 
-    counters: LUTs of a counter by its number of inputs; tried: the sets of counters that plans may
+    counters: LUTs of a counter by its number of inputs; tried: the sets of counters that trees may
     use, widest first; leaf_levels: LUT levels of a masked leaf; budget: LUT levels between
     registers; grain: LUTs of a carry chain come in multiples of it; carry_out: LUTs that bring the
     last carry out of the chain.

@@ -11,7 +11,8 @@ Network, two files in one folder
     ``<node>.threshold | reset_by | v_init`` int32 (O,), ``<node>.bias`` int32 (O,) or (T, O),
     ``<node>.coef.<k>`` int32 (O,).
 
-Fields that came later (``golden.rule.later``) are only there where they are not at their default;
+Fields that came later (``golden.rule.later``) are only there where they are not at their default,
+and so are the ``frame_bits`` of an input of frames (its ``bits`` stand at 8: ``streams.filed``);
 a tensor of a rule that came later is announced there as true.
 """
 
@@ -45,7 +46,8 @@ from sterna.golden.files.written import (
     weights_id,
 )
 from sterna.golden.network import Network
-from sterna.golden.nodes import KINDS, Node
+from sterna.golden.nodes import KINDS, Input, Node
+from sterna.golden.nodes.streams import read_back
 from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.words.values import path as path_of
 
@@ -248,6 +250,9 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
         given["weight"] = take("weight", np.int8, read.all("weight_shape", int))
     if "rule" in has:
         given["rule"] = _rule(_Fields(read.path, read("rule", dict), f"{read.what} rule"), take)
-    n = kind(**given, **_read_fields(read, kind))
+    own = _read_fields(read, kind)
+    if own.get("coding") == "frames" and "frame_bits" in read.value:
+        own["frame_bits"] = read("frame_bits", int)
+    n = kind(**given, **(read_back(own) if kind is Input else own))
     read.done()
     return n

@@ -9,8 +9,8 @@ One text says all of it, so that recipes, runs, imports and builds hand on one t
 
 One's own may have options behind a question mark: ``?size=28x28`` (resize pictures, sensor of
 events), ``?scale=255`` (what a float image's 1 stands for), ``?steps=8`` (frames that events are
-binned into). Paths are relative to the recipe that names them, on a command line to where it is
-run. Standard library only.
+binned into), ``?bits=4`` (of the counts in these). Paths are relative to the recipe that names
+them, on a command line to where it is run. Standard library only.
 """
 
 import json
@@ -23,7 +23,7 @@ from typing import Any
 
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import parse_toml, read_bytes
-from sterna.golden.words.names import show
+from sterna.golden.words.names import not_one_of, show
 
 __all__ = [
     "KINDS",
@@ -41,7 +41,8 @@ __all__ = [
 KINDS = "'folder:PATH', 'FILE.npz' or 'tonic:NAME'"
 """How data of one's own is written."""
 _FOLDER, _TONIC, _NPZ = "folder:", "tonic:", ".npz"
-_OPTIONS = re.compile(r"\?((?:size|scale|steps)=[^?&]*(?:&(?:size|scale|steps)=[^?&]*)*)\Z")
+_OPTIONS = re.compile(r"\?(\w+=[^?&/]*(?:&\w+=[^?&/]*)*)\Z")
+_KEYS = "size=HxW, scale=N, steps=T and bits=B"
 _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})\Z")
 _DATA = re.compile(r"""(?m)^([ \t]*data[ \t]*=[ \t]*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')""")
 _TABLE = re.compile(r"(?m)^[ \t]*\[")
@@ -59,6 +60,7 @@ class Source:
     size: tuple[int, int] | None = None
     scale: float | None = None
     steps: int | None = None
+    bits: int | None = None
 
     @property
     def own(self) -> bool:
@@ -68,6 +70,11 @@ class Source:
     @property
     def is_path(self) -> bool:
         return self.kind in ("folder", "npz")
+
+    @property
+    def hint(self) -> str:
+        """What may be meant where there is nothing of that name, as the end of a sentence."""
+        return f", or the options behind '?', which are {_KEYS}" if "?" in self.place else ""
 
     def path(self, folder: str | os.PathLike[str] | None = None) -> Path:
         """Where it lies, a relative one from ``folder`` on (None: from where the program runs).
@@ -85,7 +92,7 @@ class Source:
         mark = {"folder": _FOLDER, "tonic": _TONIC}.get(self.kind, "")
         size = None if self.size is None else f"{self.size[0]}x{self.size[1]}"
         scale = None if self.scale is None else f"{self.scale:.12g}"
-        given = {"size": size, "scale": scale, "steps": self.steps}
+        given = {"size": size, "scale": scale, "steps": self.steps, "bits": self.bits}
         text = "&".join(f"{k}={v}" for k, v in given.items() if v is not None)
         return f"{mark}{self.place}{'?' if text else ''}{text}"
 
@@ -126,10 +133,13 @@ def _is_utf8(text: str) -> bool:
 
 def _options(text: str, where: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    readers = {"size": read_size, "scale": _scale, "steps": _steps, "bits": _bits}
     for key, value in (part.split("=", 1) for part in text.split("&")):
+        if key not in readers:
+            raise UsageError(f"{where}: option {not_one_of(key, readers)}; correct it")
         if key in out:
             raise UsageError(f"{where}: option {key} is there twice; keep one")
-        out[key] = {"size": read_size, "scale": _scale, "steps": _steps}[key](value, where)
+        out[key] = readers[key](value, where)
     return out
 
 
@@ -157,6 +167,12 @@ def _steps(text: Any, where: str) -> int:
     plain = isinstance(text, str) and re.match(r"\d{1,6}\Z", text)
     if not plain or not 1 <= int(text) <= _MOST_STEPS:
         raise UsageError(f"{where}: steps {show(text)} is not a number from 1 to {_MOST_STEPS}")
+    return int(text)
+
+
+def _bits(text: Any, where: str) -> int:
+    if not isinstance(text, str) or not re.match(r"[1-8]\Z", text):
+        raise UsageError(f"{where}: bits {show(text)} is not a number from 1 to 8")
     return int(text)
 
 

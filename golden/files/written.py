@@ -15,7 +15,8 @@ from safetensors import numpy as safetensors
 
 from sterna.golden.files.disk import StrPath, canonical_json, sha256, write_atomic
 from sterna.golden.files.identity import design_hashes
-from sterna.golden.nodes import NeuronNode, Node, WeightedNode
+from sterna.golden.nodes import Input, NeuronNode, Node, WeightedNode
+from sterna.golden.nodes.streams import filed
 from sterna.golden.rule import LEVELS, Decay, NeuronRule, later
 from sterna.golden.words.values import path as path_of
 
@@ -81,7 +82,7 @@ def _rule_json(rule: NeuronRule) -> dict[str, Any]:
 
 def _node_json(n: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"name": n.name, "op": n.op, "inputs": list(n.inputs)}
-    out |= _plain_json(n)
+    out |= filed(_plain_json(n)) if isinstance(n, Input) else _plain_json(n)
     if isinstance(n, WeightedNode):
         out["weight_shape"] = list(n.weight.shape)
     elif isinstance(n, NeuronNode):

@@ -59,7 +59,7 @@ class NeuronNode(Node):
         return shape
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Neuron(NeuronNode):
     """Spiking neurons fed by weighted sums and, with coefficients, by spikes (shortcuts).
 
@@ -96,7 +96,7 @@ class Neuron(NeuronNode):
         return Made(shape, 1, once=self.rule.reset == "once")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Readout(NeuronNode):
     """The classes: one neuron a class; logits are int32, the class is the largest one's index.
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from sterna.golden.errors import NetworkError
 from sterna.golden.words import values
 from sterna.golden.words.names import check_name, not_one_of, show
+from sterna.golden.words.shown import Fields
 
 __all__ = ["Made", "Node", "Shape", "StreamNode"]
 
@@ -29,7 +30,7 @@ class Made(NamedTuple):
     pooled: bool = False
 
 
-class Node(ABC):
+class Node(Fields, ABC):
     """Base of all kinds.
 
     Attributes
@@ -42,7 +43,6 @@ class Node(ABC):
         Which of these it can read.
     """
 
-    __dataclass_fields__: ClassVar[dict[str, Any]]  # all kinds are dataclasses
     op: ClassVar[str]
     makes: ClassVar[str] = "spikes"
     reads: ClassVar[tuple[str, ...]] = ("spikes",)

@@ -13,14 +13,66 @@ from sterna.golden.rule import MAX_SHIFT
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 
-__all__ = ["CODINGS", "MERGE_OPS", "POOL_OPS", "Input", "Merge", "Pool"]
+__all__ = [
+    "CODINGS",
+    "MERGE_OPS",
+    "POOL_OPS",
+    "Input",
+    "Merge",
+    "Pool",
+    "default_bits",
+    "default_scale",
+    "filed",
+    "read_back",
+]
 
 CODINGS = ("direct", "frames", "rate", "latency")
 POOL_OPS = ("sum", "max", "or", "first")
 MERGE_OPS = ("add", "or", "and", "andnot", "concat")
 
 
-@dataclass(frozen=True, eq=False)
+def default_bits(coding: str) -> int:
+    """Bits of an input's values where nobody says them: of a pixel 8, of a frame's 1."""
+    return 1 if _is_frames(coding) else 8
+
+
+def default_scale(coding: str) -> float:
+    """What a step of these values is worth to a network of real numbers: pixels are 0 .. 1."""
+    return 1.0 if _is_frames(coding) else 1 / 255
+
+
+def _is_frames(coding: Any) -> bool:
+    """Of whatever a caller gave."""
+    return isinstance(coding, str) and coding == "frames"
+
+
+_STOOD = {"bits": (8, 1), "scale": (1 / 255, 1.0)}
+"""Of frames, which once were of one bit: what stood in files, and what it meant."""
+
+
+def filed(fields: dict[str, Any]) -> dict[str, Any]:
+    """An input's fields as files have them, in integers and in real numbers. What frames of b bits
+    say is in keys of their own, which a Sterna that has no such frames refuses; files of those
+    that it has stay as they were."""
+    out = dict(fields)
+    for key, (stood, meant) in _STOOD.items():
+        if fields.get("coding") == "frames" and key in fields:
+            out[key] = stood
+            if fields[key] != meant:
+                out[f"frame_{key}"] = fields[key]
+    return out
+
+
+def read_back(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of what `filed` made."""
+    out = dict(fields)
+    for key, (_, meant) in _STOOD.items():
+        if fields.get("coding") == "frames" and key in fields:
+            out[key] = out.pop(f"frame_{key}", meant)
+    return out
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Input(Node):
     """Where images enter.
 
@@ -30,10 +82,10 @@ class Input(Node):
         ``[a-z][a-z0-9_]*``, at most 64 characters, as every node's.
     shape : (C, H, W)
     coding : str
-        'direct' (raw pixels, at every step), 'frames' (T binary frames, given), 'rate' or
-        'latency' (T steps of spikes, computed from 8-bit pixels).
-    bits : int
-        Bits of a 'direct' pixel, 1 .. 8.
+        'direct' (raw pixels, at every step), 'frames' (T frames, given: of spikes, of event counts
+        or of pixels), 'rate' or 'latency' (T steps of spikes, computed from 8-bit pixels).
+    bits : int, optional
+        Of a 'direct' pixel (default 8) or of a value in 'frames' (default 1), 1 .. 8.
     seed : int
         Of the 'rate' coding, 0 .. 2**32-1.
 
@@ -48,7 +100,7 @@ class Input(Node):
     name: str
     shape: tuple[int, int, int]
     coding: str = "direct"
-    bits: int = 8
+    bits: int = cast("int", None)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -56,8 +108,9 @@ class Input(Node):
         shape = values.tuple_of(self.name, "shape", self.shape, 1, 3, most=math.inf)
         self._put(shape=values.check_size(self.name, shape))
         self._choice("coding", "coding", CODINGS)
-        refusal = f"node '{self.name}': bits {show(self.bits)} must be 1 to 8"
-        self._put(bits=values.integer(refusal, self.bits, 1, 8))
+        bits = default_bits(self.coding) if self.bits is None else self.bits
+        refusal = f"node '{self.name}': bits {show(bits)} must be 1 to 8"
+        self._put(bits=values.integer(refusal, bits, 1, 8))
         if self.coding in ("rate", "latency") and self.bits != 8:
             raise NetworkError(
                 f"node '{self.name}': {self.coding} coding reads 8-bit pixels, not {self.bits}; "
@@ -71,10 +124,15 @@ class Input(Node):
         return "pixels" if self.coding == "direct" else "spikes"
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
-        return Made(self.shape, (1 << self.bits) - 1 if self.coding == "direct" else 1)
+        return Made(self.shape, self.top if self.coding in ("direct", "frames") else 1)
+
+    @property
+    def top(self) -> int:
+        """The largest value of what is given."""
+        return (1 << self.bits) - 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool(StreamNode):
     """Pooling of spikes, or of the weighted sums of a Conv2d or Linear, whose sum or maximum over
     the window enters the neurons behind.
@@ -193,7 +251,7 @@ class Pool(StreamNode):
         return out * (out.cumsum(0) == 1) if self.mode == "first" else out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Merge(StreamNode):
     """Streams that meet.
 

@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,8 +19,13 @@ WEIGHTS = {"ternary": (-1, 0, 1), "binary": (-1, 1)}
 
 
 class WeightedNode(Node):
-    """Base of the kinds with weights."""
+    """Base of the kinds with weights: each says which convolution it is of the map that it reads,
+    and everything else, from arithmetic to hardware, asks for that.
 
+    flattens: it reads its input as one pixel of C*H*W channels.
+    """
+
+    flattens: ClassVar[bool] = False
     makes: ClassVar[str] = "sums"
     reads: ClassVar[tuple[str, ...]] = ("spikes", "pixels")
     input: str
@@ -44,9 +49,44 @@ class WeightedNode(Node):
         """Bits that all weights take in memories: 2 a ternary one, 1 a binary one."""
         return self.weight.size * (2 if self.kind == "ternary" else 1)
 
+    @staticmethod
     @abstractmethod
-    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
+    def kernels(weight: Any) -> Any:
+        """Weights of this kind's shape, of numpy or torch, as (O, C/groups, Kh, Kw) of the map that
+        it reads."""
+
+    @property
+    def window(self) -> tuple[int, tuple[int, int]]:
         """(channels of a group, kernel) of the window that each output is a sum over."""
+        _, channels, rows, columns = self.kernels(self.weight).shape
+        return channels, (rows, columns)
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Rows and columns from the first weight to the last."""
+        (kh, kw), (dy, dx) = self.window[1], self.dilation
+        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
+
+    @classmethod
+    def reads_map(cls, shape: Shape) -> Shape:
+        """The map that it is a convolution of, where its input is of ``shape``."""
+        return (math.prod(shape), 1, 1) if cls.flattens else shape
+
+    def made(self, given: Sequence[Made], steps: int) -> Made:
+        c, h, w = self.reads_map(given[0].shape)
+        if (channels := self.window[0] * self.groups) != c:
+            raise NetworkError(
+                f"node '{self.name}': weights for {channels} input channels, but '{self.input}' "
+                f"has {c}"
+            )
+        (kh, kw), (sh, sw), (t, b, left, r) = self.extent, self.stride, self.padding
+        if h + t + b < kh or w + left + r < kw:
+            raise NetworkError(
+                f"node '{self.name}': kernel ({kh}, {kw}) is larger than the padded map "
+                f"({h + t + b}, {w + left + r})"
+            )
+        height, width = (h + t + b - kh) // sh + 1, (w + left + r - kw) // sw + 1
+        return Made((self.out_channels, height, width), sums=True)
 
     def _weights(self, ndim: int) -> np.ndarray:
         refusal = f"node '{self.name}': weight kind {show(self.kind)} is not ternary or binary"
@@ -68,7 +108,7 @@ class WeightedNode(Node):
         return w
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d(WeightedNode):
     """Weighted sum over a window, with zero padding.
 
@@ -132,33 +172,12 @@ class Conv2d(WeightedNode):
     def kernel(self) -> tuple[int, int]:
         return self.weight.shape[2], self.weight.shape[3]
 
-    @property
-    def extent(self) -> tuple[int, int]:
-        """Rows and columns from the first weight to the last."""
-        (kh, kw), (dy, dx) = self.kernel, self.dilation
-        return dy * (kh - 1) + 1, dx * (kw - 1) + 1
-
-    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
-        return self.weight.shape[1], self.kernel
-
-    def made(self, given: Sequence[Made], steps: int) -> Made:
-        c, h, w = given[0].shape
-        if self.weight.shape[1] * self.groups != c:
-            raise NetworkError(
-                f"node '{self.name}': weights for {self.weight.shape[1] * self.groups} input "
-                f"channels, but '{self.input}' has {c}"
-            )
-        (kh, kw), (sh, sw), (t, b, left, r) = self.extent, self.stride, self.padding
-        if h + t + b < kh or w + left + r < kw:
-            raise NetworkError(
-                f"node '{self.name}': kernel ({kh}, {kw}) is larger than the padded map "
-                f"({h + t + b}, {w + left + r})"
-            )
-        height, width = (h + t + b - kh) // sh + 1, (w + left + r - kw) // sw + 1
-        return Made((self.out_channels, height, width), sums=True)
+    @staticmethod
+    def kernels(weight: Any) -> Any:
+        return weight
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(WeightedNode):
     """Weighted sum over a whole (C, H, W) map.
 
@@ -181,6 +200,7 @@ class Linear(WeightedNode):
     """
 
     op: ClassVar[str] = "linear"
+    flattens: ClassVar[bool] = True
     stride: ClassVar[tuple[int, int]] = (1, 1)
     padding: ClassVar[tuple[int, int, int, int]] = (0, 0, 0, 0)
     groups: ClassVar[int] = 1
@@ -197,9 +217,9 @@ class Linear(WeightedNode):
             weight=self._weights(2),
         )
 
-    def window(self, in_shape: Shape) -> tuple[int, tuple[int, int]]:
-        """The whole map as one pixel of C*H*W channels in stream order (y, x, c)."""
-        return math.prod(in_shape), (1, 1)
+    @staticmethod
+    def kernels(weight: Any) -> Any:
+        return weight[..., None, None]
 
     def made(self, given: Sequence[Made], steps: int) -> Made:
         shape = given[0].shape

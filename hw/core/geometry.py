@@ -61,8 +61,8 @@ class Geometry:
     @property
     def extent(self) -> tuple[int, int]:
         """Rows and columns under an output: the window at all its positions."""
-        y, x = ((q - 1) * s + k for q, s, k in zip(self.pool, self.stride, self.reach, strict=True))
-        return y, x
+        (qy, qx), (sy, sx), (ky, kx) = self.pool, self.stride, self.reach
+        return (qy - 1) * sy + ky, (qx - 1) * sx + kx
 
     @property
     def advance(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
-from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
+from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.memory.delay import delay
 
 __all__ = ["DotProduct", "check_lanes"]
@@ -89,8 +89,8 @@ class DotProduct(wiring.Component):
         self.offset = lanes_max if self.ternary else 0
         width = (2 * lanes_max if self.ternary else lanes_max).bit_length()
         self.sum_shape: Shape = unsigned(width)
-        self.tree = plan(self._heights(), width, family, masked=True)
-        self.pop_tree = plan([simd] * self.group, width, family, masked=False)
+        self.tree = cheapest_tree(self._heights(), width, family, masked=True)
+        self.pop_tree = cheapest_tree([simd] * self.group, width, family, masked=False)
         self.latency = max(self.tree.latency, self.pop_tree.latency if self.pops else 0)
         ports = {
             "act": In(self.act_lanes * tp),
@@ -156,7 +156,9 @@ class DotProduct(wiring.Component):
             m.d.comb += self.pop.eq(self._output(m, self.pop_tree, spikes, "pop"))
         return m
 
-    def _output(self, m: Module, tree: TreePlan, leaves: list[list[Value]], name: str) -> Value:
+    def _output(
+        self, m: Module, tree: CompressorTree, leaves: list[list[Value]], name: str
+    ) -> Value:
         """The sums of one kind of tree, side by side, at this component's latency."""
         late = self.latency - tree.latency
         digits = delay(m, Cat(build(m, tree, leaves, name)), late, f"{name}_delay_{{0}}", True)

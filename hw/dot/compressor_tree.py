@@ -1,11 +1,11 @@
 """Bit heap and compressor tree: many single bits of given weights become one binary sum.
 
-The tree is planned in plain Python from the column heights alone (so cost and latency are known
-before elaboration) and then built bit-sliced: every bit of the plan is a *vector* with one position
+The tree is drawn up in plain Python from the column heights alone (so cost and latency are known
+before elaboration) and then built bit-sliced: every bit of the tree is a *vector* with one position
 per tree, so any number of equal trees costs the same number of lines of Verilog.
 
 Counter levels come first, then row adders on carry chains. When to change over is not a rule but
-the cheapest of all plans tried, by a LUT cost model of the family (`TreeShape`).
+the cheapest of all that were tried, by a LUT cost model of the family (`TreeShape`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 
 from sterna.golden.device.fabric import TreeShape, fabric_of
 
-__all__ = ["Counter", "Adder", "Stage", "TreePlan", "build", "count_bits", "plan"]
+__all__ = ["Counter", "Adder", "Stage", "CompressorTree", "build", "count_bits", "cheapest_tree"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Stage:
 
 
 @dataclass(frozen=True, eq=False)  # known by itself: to hash thousands of ids takes its time
-class TreePlan:
+class CompressorTree:
     """``leaves[k]`` are the ids of weight 2**k that enter, ``result`` the sum's (None = 0).
 
     ``latency`` in clocks from the leaves' inputs to the sum, ``cost`` in LUTs by the model.
@@ -70,7 +70,7 @@ class _Level:
 
 @dataclass
 class _Draft:
-    """A plan under construction, by the heights of its columns alone: enough to know what it
+    """A tree under construction, by the heights of its columns alone: enough to know what it
     costs. ``depth``: how deep the logic is since a register."""
 
     heights: list[int]
@@ -141,8 +141,8 @@ class _Draft:
         return out
 
 
-class _Planner:
-    """The plan of a draft: its bits, by ids in the columns they stand in."""
+class _Numbered:
+    """The tree of a draft: its bits, by ids in the columns they stand in."""
 
     def __init__(self, heights: Sequence[int]) -> None:
         self.ids = 0
@@ -152,7 +152,7 @@ class _Planner:
         self.ids += 1
         return self.ids - 1
 
-    def plan(self, draft: _Draft) -> TreePlan:
+    def tree(self, draft: _Draft) -> CompressorTree:
         leaves = tuple(tuple(column) for column in self.columns)
         stages: list[Stage] = []
         for level in draft.levels:
@@ -161,7 +161,7 @@ class _Planner:
             alive = tuple(bit for column in self.columns for bit in column)
             stages.append(Stage(items, not counters, alive))
         result = tuple(column[0] if column else None for column in self.columns)
-        return TreePlan(leaves, tuple(stages), result, draft.latency, draft.cost)
+        return CompressorTree(leaves, tuple(stages), result, draft.latency, draft.cost)
 
     def _counters(self, level: Sequence[Sequence[int]]) -> tuple[Counter, ...]:
         width = len(self.columns)
@@ -197,7 +197,7 @@ class _Planner:
 
 
 @lru_cache(maxsize=4096)
-def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> TreePlan:
+def _cheapest(heights: tuple[int, ...], width: int, family: str, depth: int) -> CompressorTree:
     shape = fabric_of(family).tree
     heights = (*heights, *[0] * width)[:width]
     drafts: list[_Draft] = []
@@ -208,12 +208,12 @@ def _plan(heights: tuple[int, ...], width: int, family: str, depth: int) -> Tree
             if not draft.count(arities):
                 break
             drafts.append(draft.finished())
-    return _Planner(heights).plan(min(drafts, key=lambda d: (d.cost, d.latency)))
+    return _Numbered(heights).tree(min(drafts, key=lambda d: (d.cost, d.latency)))
 
 
-def plan(
+def cheapest_tree(
     heights: Sequence[int], width: int, family: str, masked: bool = False, depth: int = 0
-) -> TreePlan:
+) -> CompressorTree:
     """The cheapest tree from ``heights[k]`` bits of weight ``2**k`` to a sum of ``width`` bits.
 
     The caller chooses ``width`` such that the sum cannot overflow; carries out of it never occur
@@ -221,7 +221,7 @@ def plan(
     or ``depth``, so many levels of it.
     """
     depth = fabric_of(family).tree.leaf_levels if masked else depth
-    return _plan(tuple(heights), width, family, depth)
+    return _cheapest(tuple(heights), width, family, depth)
 
 
 def count_bits(bits: Sequence[Value]) -> list[Value]:
@@ -243,7 +243,7 @@ def count_bits(bits: Sequence[Value]) -> list[Value]:
 
 def build(
     m: Module,
-    tree: TreePlan,
+    tree: CompressorTree,
     leaves: Sequence[Sequence[Value]],
     name: str,
     trees: int | None = None,

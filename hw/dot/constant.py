@@ -18,11 +18,11 @@ from sterna.golden.bounds import signed_bits
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.compress import check_lanes
-from sterna.hw.dot.compressor_tree import TreePlan, build, count_bits, plan
+from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.dot.sharing import Terms, Triple, share
 from sterna.hw.memory.delay import delay
 
-__all__ = ["ConstantDot", "ConstantPlan", "constant_plan"]
+__all__ = ["ConstantDot", "ConstantTrees", "constant_trees"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class _Tree:
     terms: Terms
     width: int
     constant: int
-    tree: TreePlan | None  # None: no weight but zeros
+    tree: CompressorTree | None  # None: no weight but zeros
 
 
 @dataclass(frozen=True)
-class ConstantPlan:
+class ConstantTrees:
     """How constants are added, from the weights alone.
 
     early: clocks to the shared sums (their register, where logic between two is short). pop: the
@@ -45,14 +45,14 @@ class ConstantPlan:
     """
 
     triples: tuple[Triple, ...]
-    trees: tuple[_Tree, ...]
+    outputs: tuple[_Tree, ...]
     early: int
-    pop: TreePlan | None
+    pop: CompressorTree | None
     side: tuple[int, ...]
     latency: int
     cost: int
 
-    def waits(self, tree: TreePlan, after: int) -> int:
+    def waits(self, tree: CompressorTree, after: int) -> int:
         """Clocks for which the sum of a tree, whose leaves are there ``after`` so many, waits. The
         subtraction of the popcount ends in a register of its own."""
         return self.latency - (self.pop is not None) - after - tree.latency
@@ -76,20 +76,20 @@ def _tree(
         heights[k] += len(terms.lanes) + len(terms.triples)
         heights[k + 1] += len(terms.triples)
     # What is beyond the width is a multiple of 2**width: it counts for nothing.
-    found = plan(heights[:width], width, family, depth=depth if terms.triples else 0)
+    found = cheapest_tree(heights[:width], width, family, depth=depth if terms.triples else 0)
     return _Tree(terms, width, constant, found)
 
 
-def _planned(
+def _trees_of(
     weights: np.ndarray, group: int, width: int, family: str, common: bool, counted: bool
-) -> ConstantPlan:
+) -> ConstantTrees:
     """common: look for shared sums; counted: binary weights against the count of all spikes."""
     shape, side, pop = fabric_of(family).tree, (), None
     if counted:
         plus = (weights > 0).sum(1)
         side = tuple(1 if 2 * int(n) <= weights.shape[1] else -1 for n in plus)
         weights = (weights == np.array(side)[:, None]).astype(np.int8)
-        pop = plan(
+        pop = cheapest_tree(
             [weights.shape[1]] * group, (weights.shape[1] * (2**group - 1)).bit_length(), family
         )
     triples, terms = share(weights, common)
@@ -102,10 +102,10 @@ def _planned(
     if pop is not None:
         cost += pop.cost + len(trees) * width
         latency += 1
-    return ConstantPlan(tuple(triples), tuple(trees), early, pop, side, latency, cost)
+    return ConstantTrees(tuple(triples), tuple(trees), early, pop, side, latency, cost)
 
 
-def constant_plan(
+def constant_trees(
     pe: int,
     simd: int,
     group: int,
@@ -115,21 +115,21 @@ def constant_plan(
     family: str,
     row: int,
     width: int,
-) -> ConstantPlan:
+) -> ConstantTrees:
     """The cheaper of the ways there are; arguments as of `ConstantDot`, ``sums`` steps of ``group``
     planes a clock."""
-    one = _plan_of_step(pe, simd, group, kind, depthwise, family, row, width)
+    one = _trees_of_step(pe, simd, group, kind, depthwise, family, row, width)
     return replace(one, cost=one.cost * sums)
 
 
 @lru_cache(maxsize=512)
-def _plan_of_step(
+def _trees_of_step(
     pe: int, simd: int, group: int, kind: str, depthwise: bool, family: str, row: int, width: int
-) -> ConstantPlan:
+) -> ConstantTrees:
     weights = _weights(pe, simd, kind, depthwise, row)
     ways = [False] + [True] * (kind == "binary" and not depthwise)
-    plans = [_planned(weights, group, width, family, not depthwise, counted) for counted in ways]
-    return min(plans, key=lambda p: p.cost)
+    found = [_trees_of(weights, group, width, family, not depthwise, counted) for counted in ways]
+    return min(found, key=lambda p: p.cost)
 
 
 def _weights(pe: int, simd: int, kind: str, depthwise: bool, row: int) -> np.ndarray:
@@ -160,7 +160,7 @@ class ConstantDot(wiring.Component):
       product itself modulo 2**width, a signed number where it fits
 
     Attributes: ``latency`` clocks from ``act`` to ``z``, at least 1; ``sums``; ``act_lanes``;
-    ``plan``.
+    ``trees``.
     """
 
     act: Signal
@@ -187,10 +187,10 @@ class ConstantDot(wiring.Component):
         self.sums = max(1, tp // bits_per_step)
         self.group = tp // self.sums
         self.act_lanes = simd * (pe if depthwise else 1)
-        self.plan = constant_plan(
+        self.trees = constant_trees(
             pe, simd, self.group, self.sums, kind, depthwise, family, row, width
         )
-        self.latency = self.plan.latency
+        self.latency = self.trees.latency
         super().__init__({"act": In(self.act_lanes * tp), "z": Out(pe * self.sums * width)})
 
     def _spikes(self, lane: int, plane: int) -> Value:
@@ -200,21 +200,21 @@ class ConstantDot(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        triples = [self._triple(m, n) for n in range(len(self.plan.triples))]
+        triples = [self._triple(m, n) for n in range(len(self.trees.triples))]
         lanes: dict[int, list[Value]] = {}
-        for tree in self.plan.trees:
+        for tree in self.trees.outputs:
             for lane, _ in tree.terms.lanes:
                 if lane not in lanes:
                     lanes[lane] = self._lane(m, lane)
         counts = [self._sum(m, p, triples, lanes) for p in range(self.pe)]
-        if self.plan.pop is not None:
+        if self.trees.pop is not None:
             counts = self._counted(m, counts)
         m.d.comb += self.z.eq(Cat(value for values in counts for value in values))
         return m
 
     def _triple(self, m: Module, number: int) -> list[list[Value]]:
         """Digits of a shared sum in each plane, vectors over the sub-steps."""
-        triple, out = self.plan.triples[number], []
+        triple, out = self.trees.triples[number], []
         for k in range(self.group):
             bits = [self._spikes(lane, k) for lane in triple.lanes]
             bits = [b if s > 0 else ~b for b, s in zip(bits, triple.signs, strict=True)]
@@ -222,7 +222,7 @@ class ConstantDot(wiring.Component):
                 Signal(self.sums, name=f"common_{number}_{k}_{j}", reset_less=True)
                 for j in range(2)
             ]
-            domain = m.d.sync if self.plan.early else m.d.comb
+            domain = m.d.sync if self.trees.early else m.d.comb
             domain += [d.eq(value) for d, value in zip(digits, count_bits(bits), strict=True)]
             out.append(digits)
         return out
@@ -231,7 +231,7 @@ class ConstantDot(wiring.Component):
         """A lone lane in each plane, as late as the shared sums."""
         planes: list[Value] = [self._spikes(lane, k) for k in range(self.group)]
         return [
-            delay(m, v, self.plan.early, f"lane_{lane}_{k}_{{0}}", True)
+            delay(m, v, self.trees.early, f"lane_{lane}_{k}_{{0}}", True)
             for k, v in enumerate(planes)
         ]
 
@@ -243,7 +243,7 @@ class ConstantDot(wiring.Component):
         lanes: dict[int, list[Value]],
     ) -> list[Value]:
         """The sums of output p, one a sub-step, as late as all others."""
-        t = self.plan.trees[p]
+        t = self.trees.outputs[p]
         if t.tree is None:
             return [Const(0, self.width) for _ in range(self.sums)]
         leaves: list[list[Value]] = [[] for _ in range(max(t.width, self.group + 1))]
@@ -256,24 +256,24 @@ class ConstantDot(wiring.Component):
                 for j, digit in enumerate(triples[n][k]):
                     leaves[k + j].append(digit if sign > 0 else ~digit)
         digits = build(m, t.tree, leaves[: t.width], f"out{p}", self.sums)
-        late = self.plan.waits(t.tree, self.plan.early)
+        late = self.trees.waits(t.tree, self.trees.early)
         digits = [delay(m, d, late, f"out{p}_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         values: list[Value] = [Cat(d[j] for d in digits) for j in range(self.sums)]
         # A count has no sign, and is doubled before it meets the popcount.
-        return values if self.plan.pop else [_extend(value, self.width) for value in values]
+        return values if self.trees.pop else [_extend(value, self.width) for value in values]
 
     def _counted(self, m: Module, counts: list[list[Value]]) -> list[list[Value]]:
         """Of binary weights: twice the count of one kind against the count of all spikes."""
-        tree = self.plan.pop
+        tree = self.trees.pop
         assert tree is not None
         spikes = [
             [self._spikes(lane, k) for lane in range(self.act_lanes)] for k in range(self.group)
         ]
         digits = build(m, tree, spikes, "pop", self.sums)
-        late = self.plan.waits(tree, 0)
+        late = self.trees.waits(tree, 0)
         digits = [delay(m, d, late, f"pop_late_{k}_{{0}}", True) for k, d in enumerate(digits)]
         out = []
-        for p, (values, side) in enumerate(zip(counts, self.plan.side, strict=True)):
+        for p, (values, side) in enumerate(zip(counts, self.trees.side, strict=True)):
             z = [Signal(self.width, name=f"z_{p}_{j}", reset_less=True) for j in range(self.sums)]
             for j, value in enumerate(values):
                 pop = Cat(d[j] for d in digits)

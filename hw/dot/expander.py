@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.tables import TablesDot, load_layout
-from sterna.hw.memory.chain import WORD_BITS, Chain, ChainNode, MemoryBanks
+from sterna.hw.memory.chain import WORD_BITS, Chain, ChainLayout, ChainNode
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
 
@@ -25,8 +25,8 @@ def copy_depth(rows: int, row_width: int) -> int:
 
 def copy_words(rows: Sequence[int], row_width: int) -> list[int]:
     """Those words, of rows as `WeightMemory` has them: low bits first."""
-    banks = MemoryBanks(1, row_width)
-    return [word for row in rows for word in banks.split(row)]
+    layout = ChainLayout(1, row_width)
+    return [word for row in rows for word in layout.split(row)]
 
 
 class Expander(wiring.Component):
@@ -76,14 +76,14 @@ class Expander(wiring.Component):
         }
         self.node: ChainNode | None = None
         if region is not None:
-            self.node = ChainNode(region, MemoryBanks(self.depth, WORD_BITS), row_latency=_LATENCY)
+            self.node = ChainNode(region, ChainLayout(self.depth, WORD_BITS), row_latency=_LATENCY)
             members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
         super().__init__(members)
 
     @staticmethod
     def memories_of(depth: int, chained: bool, style: str = "auto") -> Memories:
         """Of an expander of ``depth`` words, ``chained`` with a region."""
-        use = "bank" if chained else "rom"
+        use = "ram" if chained else "rom"
         return {"memory": MemoryShape(WORD_BITS, max(2, depth), use, style)}
 
     @property

@@ -18,7 +18,7 @@ from amaranth.utils import ceil_log2
 from sterna.golden.device.fabric import LutRam, fabric_of
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.compress import check_lanes
-from sterna.hw.dot.compressor_tree import build, plan
+from sterna.hw.dot.compressor_tree import build, cheapest_tree
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
 
@@ -158,7 +158,7 @@ class TablesDot(wiring.Component):
         self.sums = max(1, tp // bits_per_step)
         self.group = tp // self.sums
         self.act_lanes = simd * (pe if depthwise else 1)
-        self.tree = plan(self._heights(), self._tree_width, family)
+        self.tree = cheapest_tree(self._heights(), self._tree_width, family)
         # The table's register, the tree, the register behind the correction.
         self.latency = 1 + self.tree.latency + 1
         self.row_latency = self.latency - 1  # the row waits for the sums to be corrected

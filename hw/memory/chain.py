@@ -10,7 +10,7 @@ master knows of a wrong region or address.
 __all__ = [
     "ADDRESS_BITS",
     "REGION_BITS",
-    "MemoryBanks",
+    "ChainLayout",
     "Chain",
     "ChainNode",
     "ChainOp",
@@ -33,7 +33,7 @@ ADDRESS_BITS = 20
 REGION_BITS = 8
 WORD_BITS = 32
 
-# Banks joined between two registers of the read-back: more would limit the clock.
+# Words of a row joined between two registers of the read-back: more would limit the clock.
 _WAYS = 16
 
 
@@ -61,12 +61,12 @@ Chain = wiring.Signature({"word": Out(ChainWord)})
 
 
 @dataclass(frozen=True)
-class MemoryBanks:
+class ChainLayout:
     """How a memory of ``depth`` rows of ``width`` bits is seen from the chain.
 
-    A row is cut into banks of 32 bits, low bits first; the last may be narrower and reads
-    zero-extended. Row r, bank k is chain address ``r * 2**bits + k``. Where the number of banks is
-    no power of two the addresses behind the last bank hold nothing: writing them has no effect and
+    A row is cut into words of 32 bits, low bits first; the last may be narrower and reads
+    zero-extended. Row r, word k is chain address ``r * 2**bits + k``. Where the number of words is
+    no power of two the addresses behind the last one hold nothing: writing them has no effect and
     they read zero, so that a region is one linear array of ``words`` words.
     """
 
@@ -81,14 +81,14 @@ class MemoryBanks:
             )
 
     @property
-    def count(self) -> int:
-        """Number of banks of a row."""
+    def per_row(self) -> int:
+        """Words of a row."""
         return -(-self.width // WORD_BITS)
 
     @property
     def bits(self) -> int:
-        """Low address bits that choose the bank."""
-        return ceil_log2(self.count)
+        """Low address bits that choose the word."""
+        return ceil_log2(self.per_row)
 
     @property
     def words(self) -> int:
@@ -97,20 +97,20 @@ class MemoryBanks:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Bits of every bank."""
-        return tuple(min(WORD_BITS, self.width - WORD_BITS * k) for k in range(self.count))
+        """Bits of every word of a row."""
+        return tuple(min(WORD_BITS, self.width - WORD_BITS * k) for k in range(self.per_row))
 
-    def address(self, row: int, bank: int = 0) -> int:
-        """Chain address of a bank."""
-        if not (0 <= row < self.depth and 0 <= bank < self.count):
+    def address(self, row: int, word: int = 0) -> int:
+        """Chain address of a word."""
+        if not (0 <= row < self.depth and 0 <= word < self.per_row):
             raise DesignError(
-                f"row {row} bank {bank} is outside a memory of {self.depth} rows "
-                f"of {self.count} banks"
+                f"row {row} word {word} is outside a memory of {self.depth} rows "
+                f"of {self.per_row} words"
             )
-        return row << self.bits | bank
+        return row << self.bits | word
 
     def split(self, row: int) -> tuple[int, ...]:
-        """The banks of a row value."""
+        """The words of a row value."""
         return tuple(row >> WORD_BITS * k & (1 << w) - 1 for k, w in enumerate(self.widths))
 
     def linear(self, rows: Sequence[int]) -> list[int]:
@@ -118,7 +118,7 @@ class MemoryBanks:
 
         This is what a loader writes from address 0 and what the CRC-32 read-back pass covers.
         """
-        pad = (0,) * ((1 << self.bits) - self.count)
+        pad = (0,) * ((1 << self.bits) - self.per_row)
         full = [word for row in rows for word in self.split(row) + pad]
         return full + [0] * (self.words - len(full))
 
@@ -128,76 +128,77 @@ class ChainNode(wiring.Component):
 
     A word for others, and the answer to a write, leave one clock after they came in; the answer to
     a read leaves ``latency + 2`` clocks after, when ``rdata`` has been there. Writing: ``we`` has
-    the bit of the bank set for one clock, with ``row`` and ``wdata``. Reading: ``busy`` is high
+    the bit of the word set for one clock, with ``row`` and ``wdata``. Reading: ``busy`` is high
     from one clock after the word came in until the answer leaves, with ``row`` and ``blank``; the
-    memory presents that row in ``rdata`` ``row_latency`` clocks after, the banks marked in
+    memory presents that row in ``rdata`` ``row_latency`` clocks after, the words marked in
     ``blank`` as zero. Zeros by the synchronous reset of the memory's output register and an OR
     take a third of the logic of a multiplexer.
 
     Parameters
     ----------
     region : number of the region, 0..255, unique in the ring
-    banks : the memory's shape
+    layout : the memory's shape
     row_latency : clocks from ``row`` to ``rdata``
 
     Members
     -------
     chain_i, chain_o : the ring
     row : out, unsigned(log2 depth)
-    we : out, one bit a bank
-    wdata : out, 32 bits; a narrower bank takes the low bits
+    we : out, one bit a word of a row
+    wdata : out, 32 bits; a narrower one takes the low bits
     busy : out, a read is under way
     access : out, a read is under way or a row is written: ``row`` is to be the memory's address
-    blank : out, one bit a bank, ``busy`` and another bank is read
+    blank : out, one bit a word of a row, ``busy`` and another one is read
     rdata : in, ``width`` bits, the row
     """
 
-    def __init__(self, region: int, banks: MemoryBanks, row_latency: int = 2):
+    def __init__(self, region: int, layout: ChainLayout, row_latency: int = 2):
         if not 0 <= region < 1 << REGION_BITS:
             raise DesignError(
                 f"region {region} does not fit the chain; number regions 0..{2**REGION_BITS - 1}"
             )
-        if banks.words > 1 << ADDRESS_BITS:
+        if layout.words > 1 << ADDRESS_BITS:
             raise DesignError(
-                f"region {region}: {banks.depth} rows of {banks.count} banks need {banks.words} "
-                f"chain addresses of {1 << ADDRESS_BITS}; use a rom or a narrower fold"
+                f"region {region}: {layout.depth} rows of {layout.per_row} words need "
+                f"{layout.words} chain addresses of {1 << ADDRESS_BITS}; use a rom or a narrower "
+                "fold"
             )
         self.region = region
-        self.banks = banks
+        self.layout = layout
         self.row_latency = row_latency
         super().__init__(
             {
                 "chain_i": In(Chain),
                 "chain_o": Out(Chain),
-                "row": Out(max(1, ceil_log2(banks.depth))),
-                "we": Out(banks.count),
+                "row": Out(max(1, ceil_log2(layout.depth))),
+                "we": Out(layout.per_row),
                 "wdata": Out(WORD_BITS),
                 "busy": Out(1),
                 "access": Out(1),
-                "blank": Out(banks.count),
-                "rdata": In(banks.width),
+                "blank": Out(layout.per_row),
+                "rdata": In(layout.width),
             }
         )
 
     @property
     def latency(self) -> int:
         """Clocks from the first clock of ``busy`` to the answer's register being loaded."""
-        levels, ways = 0, self.banks.count
+        levels, ways = 0, self.layout.per_row
         while ways > 1 or levels == 0:
             levels, ways = levels + 1, -(-ways // _WAYS)
         return self.row_latency + levels
 
     def elaborate(self, platform: object):
         m = Module()
-        bits = self.banks.bits
+        bits = self.layout.bits
         coming = self.chain_i.word
         word = Signal(ChainWord)
         writing = Signal()
         waited = Signal(range(self.latency + 1))
 
         inside: Value = Const(1)
-        if self.banks.words < 1 << ADDRESS_BITS:
-            inside = coming.addr < self.banks.words
+        if self.layout.words < 1 << ADDRESS_BITS:
+            inside = coming.addr < self.layout.words
         joined = self._joined(m)
         mine = Signal()
         m.d.comb += mine.eq(
@@ -220,26 +221,26 @@ class ChainNode(wiring.Component):
                 with m.Else():
                     m.d.sync += writing.eq(1)
 
-        bank = word.addr[:bits] if bits else Const(0, 1)
+        which = word.addr[:bits] if bits else Const(0, 1)
         m.d.comb += [
             self.chain_o.word.eq(word),
             self.row.eq(word.addr[bits:]),
             self.wdata.eq(word.data),
             self.access.eq(self.busy | writing),
         ]
-        for k in range(self.banks.count):
+        for k in range(self.layout.per_row):
             other = Signal(name=f"other_{k}")
             m.d.comb += [
-                other.eq((bank ^ k).any()),
+                other.eq((which ^ k).any()),
                 self.we[k].eq(writing & ~other),
                 self.blank[k].eq(self.busy & other),
             ]
         return m
 
     def _joined(self, m: Module) -> Value:
-        """The OR of the banks of ``rdata``, a register behind every ``_WAYS``."""
+        """The OR of the words of ``rdata``, a register behind every ``_WAYS``."""
         words: list[Value] = [
-            self.rdata[WORD_BITS * k : WORD_BITS * (k + 1)] for k in range(self.banks.count)
+            self.rdata[WORD_BITS * k : WORD_BITS * (k + 1)] for k in range(self.layout.per_row)
         ]
         level = 0
         while len(words) > 1 or level == 0:

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 
 __all__ = ["STYLES", "USES", "MemoryShape", "Memories", "inside", "style_attributes"]
 
-USES = ("rom", "bank", "window", "fifo", "comb", "latched")
+USES = ("rom", "ram", "window", "fifo", "comb", "latched")
 #: Storage that may be demanded: block RAM; LUT RAM, of a rom logic; 'auto': none is demanded.
 STYLES = ("auto", "block", "distributed")
 
@@ -18,7 +18,7 @@ STYLES = ("auto", "block", "distributed")
 class MemoryShape:
     """A memory of ``depth`` words of ``width`` bits with one reader.
 
-    use: 'rom'; 'bank', written at the address that is read, never both in a clock; 'window', read
+    use: 'rom'; 'ram', written at the address that is read, never both in a clock; 'window', read
     and written in one clock, where the old word counts; 'fifo', where it does not; 'comb', read
     without a clock; 'latched', so into a register that something else clears. style: of `STYLES`.
     """

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from sterna.golden.errors import DesignError
-from sterna.hw.memory.chain import WORD_BITS, Chain, ChainNode, MemoryBanks
+from sterna.hw.memory.chain import WORD_BITS, Chain, ChainLayout, ChainNode
 from sterna.hw.memory.shape import Memories, MemoryShape
 
 
@@ -21,8 +21,8 @@ class WeightMemory(wiring.Component):
     register, then one more, because a block RAM read that goes into logic directly limits the
     clock. Rows behind ``depth`` are not defined; the reader must not use them.
 
-    With a ``region`` the memory is a ram: it sits in the chain and is cut into banks of at most 32
-    bits, each written on its own (see `MemoryBanks`). ``init`` is then only what a simulation or a
+    With a ``region`` the memory is a ram: it sits in the chain and is cut into words of at most 32
+    bits, each written on its own (see `ChainLayout`). ``init`` is then only what a simulation or a
     bitstream starts with. A chain access owns the address, so the reader must be idle during one
     and for two clocks after; the chain's master sees to it.
 
@@ -57,7 +57,7 @@ class WeightMemory(wiring.Component):
         style: str = "auto",
         compact: bool = False,
     ):
-        self.banks = MemoryBanks(depth, width)
+        self.layout = ChainLayout(depth, width)
         self.depth, self.width, self.region = depth, width, region
         self.memories = self.memories_of(depth, width, region is not None, style)
         # A chain access needs the row to wait, not the address.
@@ -76,7 +76,7 @@ class WeightMemory(wiring.Component):
         members = {"addr": In(max(1, ceil_log2(depth))), "data": Out(width)}
         self.node: ChainNode | None = None
         if region is not None:
-            self.node = ChainNode(region, self.banks, row_latency=self.latency)
+            self.node = ChainNode(region, self.layout, row_latency=self.latency)
             members |= {"chain_i": In(Chain), "chain_o": Out(Chain)}
         super().__init__(members)
 
@@ -89,8 +89,8 @@ class WeightMemory(wiring.Component):
         rows = max(2, depth)  # a single row has no address; the second one is never reached
         if not chained:
             return {"memory": MemoryShape(width, rows, "rom", style)}
-        widths = enumerate(MemoryBanks(depth, width).widths)
-        return {f"bank_{k}": MemoryShape(w, rows, "bank", style) for k, w in widths}
+        widths = enumerate(ChainLayout(depth, width).widths)
+        return {f"bank_{k}": MemoryShape(w, rows, "ram", style) for k, w in widths}
 
     def elaborate(self, platform: object):
         m = Module()
@@ -114,11 +114,11 @@ class WeightMemory(wiring.Component):
         wiring.connect(m, wiring.flipped(self.chain_i), node.chain_i)
         wiring.connect(m, node.chain_o, wiring.flipped(self.chain_o))
         m.d.comb += [node.rdata.eq(output), self.data.eq(output)]
-        rows = [self.banks.split(row) for row in self.init]
-        for k, width in enumerate(self.banks.widths):
+        rows = [self.layout.split(row) for row in self.init]
+        for k, width in enumerate(self.layout.widths):
             part = output[WORD_BITS * k : WORD_BITS * k + width]
-            bank = self._bank if self.memories else self._row
-            m.d.sync += part.eq(bank(m, k, [r[k] for r in rows]))
+            read = self._word if self.memories else self._row
+            m.d.sync += part.eq(read(m, k, [r[k] for r in rows]))
             with m.If(node.blank[k]):
                 m.d.sync += part.eq(0)
         return m
@@ -128,13 +128,13 @@ class WeightMemory(wiring.Component):
         assert self.node is not None
         # Like a memory, it keeps what it has through a reset.
         row = Signal(
-            self.banks.widths[k], name=f"row_{k}", init=init[0] if init else 0, reset_less=True
+            self.layout.widths[k], name=f"row_{k}", init=init[0] if init else 0, reset_less=True
         )
         with m.If(self.node.we[k]):
             m.d.sync += row.eq(self.node.wdata)
         return row
 
-    def _bank(self, m: Module, k: int, init: list[int]) -> Value:
+    def _word(self, m: Module, k: int, init: list[int]) -> Value:
         """Bank ``k`` of all rows, in a memory; what it reads."""
         node = self.node
         assert node is not None

@@ -288,7 +288,7 @@ class ResultOutput(wiring.Component):
         m.submodules.memory = memory = self.memories_of(n, self.bits)["memory"].make()
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
-        # Two banks: logits come into one while the other is sent.
+        # Two halves: logits come into one while the other is sent.
         full, winner = Signal(2), [Signal(index_bits, name=f"winner_{k}") for k in range(2)]
         filled, emptied = Signal(2), Signal(2)
         m.d.sync += full.eq((full | filled) & ~emptied)

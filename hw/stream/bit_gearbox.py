@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from sterna.golden.errors import DesignError
 from sterna.hw.stream.buffers import Buffer, counter_of, step_counter
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 
 __all__ = ["BitGearbox"]
 
@@ -55,14 +55,14 @@ class BitGearbox(wiring.Component):
             }
         )
 
-    def slicer(self) -> Cut | Join | None:
+    def slicer(self) -> Downsizer | Upsizer | None:
         """A new one of what does the work; None where words are shifted."""
         if self.w_in % self.w_out == 0:
             parts = self.w_in // self.w_out
             last = self.words_out - (self.words_in - 1) * parts
-            return Cut(self.w_out, parts, period=self.words_in, last=last)
+            return Downsizer(self.w_out, parts, period=self.words_in, last=last)
         if self.w_out % self.w_in == 0:
-            return Join(self.w_in, self.w_out // self.w_in)
+            return Upsizer(self.w_in, self.w_out // self.w_in)
         return None
 
     def elaborate(self, platform: object) -> Module:

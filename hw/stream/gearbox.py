@@ -20,7 +20,7 @@ from sterna.hw.stream.gear_path import (
     step_memories,
     storage_bits,
 )
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 
 __all__ = ["Gearbox", "LaneMerge", "LaneSplit", "PlaneStep", "gear_steps"]
 
@@ -65,21 +65,21 @@ class PlaneStep(_Step):
         if src.lanes != dst.lanes or not planes_meet(src.planes, src.pb, dst.pb):
             raise self._refuse("plane step")
 
-    def slicer(self) -> Cut | Join:
+    def slicer(self) -> Downsizer | Upsizer:
         """A new one of what does the work."""
         src, dst = self.src, self.dst
         if dst.pb > src.pb:
             parts = src.plane_beats if dst.plane_beats == 1 else dst.pb // src.pb
             last = src.plane_beats - (dst.plane_beats - 1) * parts
-            return Join(src.width, parts, period=dst.plane_beats, last=last)
+            return Upsizer(src.width, parts, period=dst.plane_beats, last=last)
         parts = dst.plane_beats if src.plane_beats == 1 else src.pb // dst.pb
         last = dst.plane_beats - (src.plane_beats - 1) * parts
-        return Cut(dst.width, parts, period=src.plane_beats, last=last)
+        return Downsizer(dst.width, parts, period=src.plane_beats, last=last)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         slicer = self.slicer()
-        if isinstance(slicer, Join):
+        if isinstance(slicer, Upsizer):
             m.submodules.join = slicer
             connect(m, flipped(self.i), slicer.i)
             # Planes are the outer index of a beat, so slices simply follow each other.
@@ -110,13 +110,13 @@ class LaneSplit(_Step):
         self.parts = lane_parts(dst, src)
         self.last = dst.groups - (src.groups - 1) * self.parts
 
-    def slicer(self) -> Cut | None:
+    def slicer(self) -> Downsizer | None:
         """A new one of what does the work; None where a memory does."""
         src, parts = self.src, self.parts
         if in_memory(src, self.dst):
             return None
         period = src.groups if src.plane_beats == 1 else 1
-        return Cut(self.dst.width, parts, period=period, last=self.last)
+        return Downsizer(self.dst.width, parts, period=period, last=self.last)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -136,7 +136,7 @@ class LaneSplit(_Step):
             m.d.comb += _passed(cut.i, self.i, sliced)
             connect(m, cut.o, flipped(self.o))
             return m
-        # Two banks of one group each: while one leaves, the next may come, however unevenly.
+        # Two halves of one group each: while one leaves, the next may come, however unevenly.
         beats = src.plane_beats
         m.submodules.memory = memory = step_memories(src, dst)["memory"].make()
         write, read = memory.write_port(), memory.read_port(domain="comb")
@@ -189,13 +189,13 @@ class LaneMerge(_Step):
         self.parts = lane_parts(src, dst)
         self.last = src.groups - (dst.groups - 1) * self.parts
 
-    def slicer(self) -> Join | None:
+    def slicer(self) -> Upsizer | None:
         """A new one of what does the work; None where memories do."""
         src, parts = self.src, self.parts
         if in_memory(src, self.dst):
             return None
         period = self.dst.groups if src.plane_beats == 1 else 1
-        return Join(src.width, parts, period=period, last=self.last)
+        return Upsizer(src.width, parts, period=period, last=self.last)
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -207,12 +207,12 @@ class LaneMerge(_Step):
             for plane in range(dst.pb)
             for lane in range(dst.lanes)
         ]
-        if (join := self.slicer()) is not None:
-            m.submodules.join = join
-            connect(m, flipped(self.i), join.i)
-            m.d.comb += _passed(self.o, join.o, _bits(join.o.payload, order))
+        if (upsizer := self.slicer()) is not None:
+            m.submodules.join = upsizer
+            connect(m, flipped(self.i), upsizer.i)
+            m.d.comb += _passed(self.o, upsizer.o, _bits(upsizer.o.payload, order))
             return m
-        # Two banks of one group each: while one leaves, the next may come, however unevenly.
+        # Two halves of one group each: while one leaves, the next may come, however unevenly.
         beats = src.plane_beats
         # used: beats begun and not gone; whole: beats complete and not gone.
         used, whole = Signal(range(2 * beats + 1)), Signal(range(2 * beats + 1))

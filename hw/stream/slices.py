@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from sterna.golden.errors import DesignError
 from sterna.hw.stream.buffers import Buffer, counter_of, step_counter
 
-__all__ = ["Cut", "Join"]
+__all__ = ["Downsizer", "Upsizer"]
 
 
 def _check(width: int, parts: int, period: int, last: int) -> None:
@@ -18,7 +18,7 @@ def _check(width: int, parts: int, period: int, last: int) -> None:
         )
 
 
-def _place(m: Module, moved: "Cut | Join") -> tuple[Signal, Signal, Signal | None]:
+def _place(m: Module, moved: "Downsizer | Upsizer") -> tuple[Signal, Signal, Signal | None]:
     """(number of a slice in its beat, whether it is the beat's last, number of the beat in its
     period where beats differ); the caller steps them."""
     index = counter_of(moved.parts, name="index")
@@ -35,7 +35,7 @@ def _place(m: Module, moved: "Cut | Join") -> tuple[Signal, Signal, Signal | Non
     return index, final, beat
 
 
-class Cut(wiring.Component):
+class Downsizer(wiring.Component):
     """Cuts every beat into ``parts`` slices of ``width`` bits, lowest first.
 
     Of every ``period``-th beat only the first ``last`` slices leave. Ports: ``i``, a stream of
@@ -83,7 +83,7 @@ class Cut(wiring.Component):
         return m
 
 
-class Join(wiring.Component):
+class Upsizer(wiring.Component):
     """Joins ``parts`` slices of ``width`` bits to one beat, the first lowest.
 
     Every ``period``-th beat is made of ``last`` slices only, zeros above. Ports: ``i``, a stream of

@@ -33,7 +33,7 @@ from sterna.hw.stream.buffers import Buffer, Fifo, Slot
 from sterna.hw.stream.edge import Edge
 from sterna.hw.stream.fork import Fork
 from sterna.hw.stream.skip_fifo import KINDS, SkipFifo
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 from sterna.sim.proofs.kit import Proof, mutant
 from sterna.sim.proofs.windows import GEOMETRIES, Core, nest
 
@@ -159,8 +159,8 @@ _CASES: dict[str, tuple[Callable[[], wiring.Component], dict | int, int]] = {
     "fifo": (lambda: Fifo(2, 3), {}, 10),
     **{f"skip_fifo_{k}": (lambda k=k: SkipFifo(2, 3, k), {}, 12) for k in KINDS},
     "fork": (lambda: Fork(2, 2), {}, 8),
-    "cut": (lambda: Cut(2, 3, period=2, last=2), {}, 12),
-    "join": (lambda: Join(2, 3, period=2, last=2), {}, 12),
+    "cut": (lambda: Downsizer(2, 3, period=2, last=2), {}, 12),
+    "join": (lambda: Upsizer(2, 3, period=2, last=2), {}, 12),
     "credit": (lambda: Credit(3), {}, 8),
     "collector": (lambda: BeatCollector(Edge(2, 2, 3, 2), 2), {}, 12),
     "collector_turns": (lambda: BeatCollector(Edge(4, 4, 2, 1), 2, 2), 2, 12),

@@ -1,4 +1,4 @@
-"""Cut and Join, of which every step of a gearbox is made: each slice once, in order, in its place.
+"""Downsizer and Upsizer, of which a gearbox is made: each slice once, in order, in its place.
 
 Slices are numbered, modulo several periods; the prover picks any number.
 """
@@ -8,7 +8,7 @@ from typing import Any
 from amaranth.asserts import AnyConst
 from amaranth.hdl import Mux, Signal, Value
 
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 from sterna.sim.proofs.buffers import buffer_contents
 from sterna.sim.proofs.kit import Bench, Proof, counter, mutant, taken
 
@@ -51,7 +51,7 @@ class _Slices:
         return distance
 
 
-def _cut(parts: int, period: int, last: int, component: type = Cut, invariants: bool = True):
+def _cut(parts: int, period: int, last: int, component: type = Downsizer, invariants: bool = True):
     dut = component(_WIDTH, parts, period=period, last=last)
 
     def body(b: Bench) -> None:
@@ -94,7 +94,7 @@ def _multiple(start: Value, s: _Slices) -> Value:
     return start.matches(*(k * s.cycle for k in range(s.count // s.cycle)))
 
 
-def _join(parts: int, period: int, last: int, component: type = Join, invariants: bool = True):
+def _join(parts: int, period: int, last: int, component: type = Upsizer, invariants: bool = True):
     dut = component(_WIDTH, parts, period=period, last=last)
 
     def body(b: Bench) -> None:
@@ -164,16 +164,16 @@ def _proofs() -> list[Proof]:
     found += [
         Proof(
             "fault_cut",
-            "Cut that does not count beats",
-            lambda: _cut(2, 2, 1, mutant(Cut, *no_turn), False),
+            "Downsizer that does not count beats",
+            lambda: _cut(2, 2, 1, mutant(Downsizer, *no_turn), False),
             "bmc",
             12,
             fails=True,
         ),
         Proof(
             "fault_join",
-            "Join that leaves old slices above a short beat",
-            lambda: _join(3, 3, 2, mutant(Join, *keeps), False),
+            "Upsizer that leaves old slices above a short beat",
+            lambda: _join(3, 3, 2, mutant(Upsizer, *keeps), False),
             "bmc",
             14,
             fails=True,

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.commands.arguments import baud, whole
-from sterna.golden.errors import FileError, UsageError
+from sterna.golden.errors import FileError
 
 if TYPE_CHECKING:
-    from sterna.gen.build.stages import Build
+    from sterna.gen.build.stages import Build, Options
+    from sterna.gen.tools.progress import Progress
 
 __all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
 
@@ -56,60 +57,50 @@ def add_parsers(
 
 def bitstream(options: argparse.Namespace) -> Answer:
     """The bitstream of a board, or the Vivado project for it."""
-    from sterna.gen.board.bitstream import BoardOptions, divisor
-    from sterna.gen.board.bitstream import bitstream as make
-    from sterna.gen.board.vivado import write_project
-    from sterna.gen.device.boards import BOARDS, board
-    from sterna.gen.device.family import family_of
-    from sterna.gen.tools.programs import find
+    from sterna.gen.board.bitstream import BoardOptions
+    from sterna.gen.board.for_board import board_of, for_board
     from sterna.gen.tools.progress import Progress
 
-    if not options.board:
-        raise UsageError(f"give the board with --board: one of {', '.join(BOARDS)}")
-    uart = tuple(options.uart.split(",")) if options.uart else ()
-    where = board(options.board, uart)
-    divisor(where, options.baud)  # a rate that cannot be made is refused before the stages
-    placer = family_of(where.family).nextpnr
-    for name in placer.programs if placer else ():
-        find(name)
-    progress = Progress(1)
-    built = _built(options, where.name, where.family, progress)
-    if placer is None:
-        with progress.step("Vivado project"):
-            facts = write_project(built, where, options.baud)
-        text = (
-            f"{facts['project']}: for {where.part} at {facts['clock_mhz']:.3f} MHz, "
-            f"{facts['images_per_second']:.0f} images a second\n"
-            f"cd {facts['project']} && vivado -mode batch -source build.tcl"
-        )
-        return {"build": str(built.folder), **facts}, text, 0
     chosen = BoardOptions(
-        where.name,
+        options.board,
         options.baud,
-        uart,
+        tuple(options.uart.split(",")) if options.uart else (),
         seeds=options.seeds,
         output_registers=not options.no_output_registers,
     )
-    facts = make(built, chosen, progress)
-    return {"build": str(built.folder), **facts}, _text(facts), 0
+    where = board_of(chosen)
+    progress = Progress(1)
+    build, asked = _opened(options, where.name, where.family, progress)
+    facts = for_board(build, chosen, asked, progress)
+    return facts, _project(facts) if "project" in facts else _text(facts), 0
 
 
-def _built(options: argparse.Namespace, board: str, family: str, progress: Any) -> "Build":
-    """The packed build; an example is folded for the board's family."""
+def _opened(
+    options: argparse.Namespace, board: str, family: str, progress: "Progress"
+) -> "tuple[Build, Options]":
+    """The build and what is asked of it; an example is folded for the board's family."""
     import dataclasses
 
     from sterna.commands.networks import options_of
-    from sterna.gen.build.stages import ensure, open_build
+    from sterna.gen.build.stages import open_build
 
-    built = open_build(options.folder, options.output, (board, family))
+    built = open_build(options.folder, options.output, (board, family), progress)
     asked = options_of(options)
     if asked.family is None and (built.example is not None or not _folded(built)):
         asked = dataclasses.replace(asked, family=family)
-    return ensure(built, "pack", asked, progress=progress)
+    return built, asked
 
 
 def _folded(built: "Build") -> bool:
     return (built.folder / "design.json").is_file()
+
+
+def _project(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['project']}: for {facts['part']} at {facts['clock_mhz']:.3f} MHz, "
+        f"{facts['images_per_second']:.0f} images a second\n"
+        f"cd {facts['project']} && vivado -mode batch -source build.tcl"
+    )
 
 
 def _text(facts: dict[str, Any]) -> str:

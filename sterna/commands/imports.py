@@ -51,6 +51,18 @@ def add_parsers(
     )
     images.add_size(sub)
     sub.add_argument("--input", choices=("direct", "frames"), help="default: as the data is")
+    sub.add_argument(
+        "--bits",
+        type=whole("bits", 1, 8),
+        metavar="B",
+        help="of a value of the input (default: of frames as the data needs, of pixels 8); events "
+        "are counted up to 2**B - 1",
+    )
+    sub.add_argument(
+        "--scale",
+        metavar="S",
+        help="a value p of the input is p*S to the model (default: of frames 1, of pixels 1/255)",
+    )
     sub.add_argument("--mean", metavar="M[,M..]", help="of torchvision's Normalize (of 0 .. 1)")
     sub.add_argument("--std", metavar="S[,S..]", help="of torchvision's Normalize")
     sub.add_argument(
@@ -72,10 +84,6 @@ def add_parsers(
         action="store_true",
         help="take neurons and quantizers that are only nearly those of the hardware",
     )
-    group = sub.add_argument_group("a QONNX graph (FILE.onnx)")
-    group.add_argument(
-        "--scale", metavar="S", help="a pixel p, 0 .. 255, is p*S to it (default 1/255)"
-    )
     group = sub.add_argument_group("a NIR graph (FILE.nir)")
     group.add_argument(
         "--dt", type=time_step, help="length of a step, in the unit of its time constants"
@@ -90,8 +98,6 @@ def add_parsers(
 def import_network(options: argparse.Namespace) -> Answer:
     """A network of somebody's own to a run folder, with a verdict for each of its parts."""
     suffix = Path(options.source).suffix
-    if suffix != QONNX:
-        _refuse_options(options, ("scale",), f"goes with a {QONNX} file")
     if suffix == NIR:
         _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")
         return _graph(options)
@@ -117,29 +123,25 @@ def _model(options: argparse.Namespace) -> Answer:
     parts = _data(options)
     assert parts is not None
     first = parts.train[0]
-    coding = options.input or ("frames" if first.ndim == 5 else "direct")
-    mean, std = (_numbers(w, getattr(options, w)) for w in ("mean", "std"))
+    entry = _entry(options, parts)
     model = make_model(options.source)
     if options.state:
-        load_state(model, options.state)
+        for other in load_state(model, options.state):
+            _say(f"{options.state}: {other} is not of the model, left out")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
-    if coding == "direct":
-        example = _normalised(example / 255, mean, std)
+    example = _normalised(example * entry["scale"], entry["mean"], entry["std"])
     found = from_torch(
         model,
         example,
         steps=options.steps,
-        input=coding,
-        mean=mean,
-        std=std,
+        **entry,
         readout=options.readout,
         approximate=options.approximate,
     )
     _say(found.report.table())
     check = found.check(parts.validation, images=options.check)
     _say(f"\n{check.table()}")
-    name = options.source.rpartition(":")[0].rpartition("/")[2].removesuffix(".py")
-    return _kept(options, found, name, parts, check)
+    return _kept(options, found, parts, check)
 
 
 def _data(options: argparse.Namespace) -> "DataSet | None":
@@ -150,7 +152,7 @@ def _data(options: argparse.Namespace) -> "DataSet | None":
     if not options.data:
         return None
     data = images.data_name(options, None)
-    parts = datasets.load(data, None, Wanted(steps=options.steps))
+    parts = datasets.load(data, None, Wanted(steps=options.steps, bits=options.bits))
     for note in parts.notes:
         _say(f"{data}: {note}")
     return parts
@@ -169,21 +171,22 @@ def _graph(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    recorded = parts is None or parts.train[0].ndim == 5
+    entry = _entry(options, parts, "frames")
+    for word in ("input", "bits", "scale"):  # what nobody says may stand in the file
+        if getattr(options, word) is None and (parts is None or word == "scale"):
+            entry[word] = None
     found = from_nir(
         options.source,
         dt=options.dt,
         steps=options.steps,
         reset=options.reset,
-        input=options.input or ("frames" if recorded else "direct"),
-        mean=_numbers("mean", options.mean),
-        std=_numbers("std", options.std),
+        **entry,
     )
     _say(found.report.table())
     if parts is not None:
         way = f"choose another than {options.data} with --data"
         check_fits(options.source, found.network.input, options.steps, parts.train[0], way)
-    return _kept(options, found, Path(options.source).stem, parts, None)
+    return _kept(options, found, parts, None)
 
 
 def _qonnx(options: argparse.Namespace) -> Answer:
@@ -196,15 +199,8 @@ def _qonnx(options: argparse.Namespace) -> Answer:
         from sterna.train.module.frames import check_fits
 
     parts = _data(options)
-    recorded = parts is not None and parts.train[0].ndim == 5
-    found = from_qonnx(
-        options.source,
-        input=options.input or ("frames" if recorded else "direct"),
-        scale=_ratio(options.scale),
-        mean=_numbers("mean", options.mean),
-        std=_numbers("std", options.std),
-        approximate=options.approximate,
-    )
+    entry = _entry(options, parts)
+    found = from_qonnx(options.source, **entry, approximate=options.approximate)
     _say(found.report.table())
     check = None
     if parts is not None:
@@ -212,13 +208,35 @@ def _qonnx(options: argparse.Namespace) -> Answer:
         check_fits(options.source, found.network.input, 1, parts.train[0], way)
         check = found.check(parts.validation, images=options.check)
         _say(f"\n{check.table()}")
-    return _kept(options, found, Path(options.source).stem, parts, check)
+    return _kept(options, found, parts, check)
 
 
-def _ratio(text: str | None) -> float:
+def _entry(
+    options: argparse.Namespace, parts: "DataSet | None", coding: str = "direct"
+) -> dict[str, Any]:
+    """How images enter, as the front ends ask it; ``coding`` where there are none."""
+    from sterna.golden.nodes.streams import default_bits, default_scale
+
+    if parts is not None:
+        coding = "frames" if parts.train[0].ndim == 5 else "direct"
+    coding = options.input or coding
+    bits = options.bits or default_bits(coding)
+    if options.bits is None and coding == "frames" and parts is not None:
+        largest = max(int(parts.part(p)[0].max(initial=0)) for p in images.PARTS)
+        bits = max(1, largest.bit_length())
+    return {
+        "input": coding,
+        "bits": bits,
+        "scale": default_scale(coding) if options.scale is None else _ratio(options.scale),
+        "mean": _numbers("mean", options.mean),
+        "std": _numbers("std", options.std),
+    }
+
+
+def _ratio(text: str) -> float:
     """A number, or two as 1/256."""
     try:
-        first, _, second = (text or "1/255").partition("/")
+        first, _, second = text.partition("/")
         value = float(first) / float(second or 1)
         if not 0 < value < float("inf"):
             raise ValueError
@@ -230,7 +248,6 @@ def _ratio(text: str | None) -> float:
 def _kept(
     options: argparse.Namespace,
     found: "Imported",
-    name: str,
     parts: "DataSet | None",
     check: "Check | None",
 ) -> Answer:
@@ -252,7 +269,8 @@ def _kept(
             f"{options.source}: has real weights; give --data, images (without labels) that make "
             f"them {options.kind}"
         )
-    name = legal_name(name)
+    # As `quantize` and `train` name: one file may make many models.
+    name = legal_name(Path(options.output).resolve().name)
     data = images.data_name(options, None)
     kept = moved(data, ".", options.output) if data else ""
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()

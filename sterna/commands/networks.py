@@ -105,6 +105,7 @@ def _training_data(options: argparse.Namespace, recipe: Path) -> str | None:
 
 def quantize(options: argparse.Namespace) -> Answer:
     """A float network to network.json and network.safetensors in a build folder."""
+    from sterna.gen.build.folder import Build
     from sterna.gen.quantize.float_network import FloatNetwork
     from sterna.gen.quantize.quantize import quantize
     from sterna.gen.verilog.memory_images import structure_difference
@@ -148,6 +149,7 @@ def quantize(options: argparse.Namespace) -> Answer:
         raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
     with held(out):
         files.save(result, out)
+        Build(out).start()
         write_classes(out, head.get("classes") or (facts or {}).get("classes") or parts.classes)
         if recipe is not None:
             write_atomic(out / "recipe.toml", rebased(recipe, run, out))
@@ -296,8 +298,9 @@ def _with_images(
     """The build up to a stage, and the images it is to run on. Images that do not exist or do not
     fit are refused before the first stage."""
     from sterna.gen.build.stages import open_build
+    from sterna.gen.tools.progress import Progress
 
-    build = open_build(options.folder, options.output)
+    build = open_build(options.folder, options.output, progress=Progress())
     found = images.choose(options, build.network, build.folder, build.data, few)
     return _ensure(options, upto, 1, build), found
 
@@ -365,34 +368,21 @@ def compare(options: argparse.Namespace) -> Answer:
 
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
-    from sterna.gen.build.measurements import keep_measurement
-    from sterna.gen.build.report import core_rows, estimated
+    from sterna.gen.build.stages import open_build
+    from sterna.gen.build.synthesis import COUNTS, synthesise
     from sterna.gen.build.tables import rows_text
-    from sterna.gen.device.family import family_of
     from sterna.gen.tools.programs import find
-    from sterna.gen.tools.yosys import synth
-    from sterna.golden.files.disk import write_atomic
+    from sterna.gen.tools.progress import Progress
 
-    find("yosys")
-    built = _ensure(options, "verilog", 1)
-    target: str = options.target or family_of(built.design.family).target
-    with options.progress.step(f"yosys for {target}"), built.held("synth"):
-        folder, name = built.workshop("synth"), built.verilog.name
-        write_atomic(folder / name, built.made("verilog", name))
-        found = synth([folder / name], built.name, target, folder)
-    lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
-    guess = estimated(built, target)
-    found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
-    order = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
-    answer = {k: found[k] for k in order} | {k: v for k, v in found.items() if k not in order}
-    answer |= {"estimate": guess}
-    keep_measurement(built, f"synth_{target}", answer)
-    numbers = [
-        ["yosys", *(f"{v:.2f}" if isinstance(v, float) else v for v in (found[k] for k in order))]
-    ]
-    if guess is not None:
-        numbers.append(["estimate", *(guess.get(k, "") for k in order)])
-    return answer, rows_text(("", *order), numbers), 0
+    find("yosys")  # before a folder is made
+    progress = Progress(1)
+    built = open_build(options.folder, options.output, progress=progress)
+    answer = synthesise(built, options.target, options_of(options), progress)
+    counted = (answer[k] for k in COUNTS)
+    numbers = [["yosys", *(f"{v:.2f}" if isinstance(v, float) else v for v in counted)]]
+    if (guess := answer["estimate"]) is not None:
+        numbers.append(["estimate", *(guess.get(k, "") for k in COUNTS)])
+    return answer, rows_text(("", *COUNTS), numbers), 0
 
 
 def lint(options: argparse.Namespace) -> Answer:

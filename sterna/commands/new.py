@@ -38,6 +38,12 @@ def add_parsers(
         metavar="T",
         help="frames that recordings of events are binned into (default 8)",
     )
+    sub.add_argument(
+        "--bits",
+        type=whole("bits", 1, 8),
+        metavar="B",
+        help="of a value in these: events are counted up to 2**B - 1 (default 1: not counted)",
+    )
 
 
 def new(options: argparse.Namespace) -> Answer:
@@ -62,14 +68,18 @@ def new(options: argparse.Namespace) -> Answer:
     source, parts = read_source(data, "--data"), None
     if source.own or data not in KNOWN:
         steps = source.steps or options.steps or 8
-        parts = datasets.load(data, None, Wanted(steps=steps))
+        parts = datasets.load(data, None, Wanted(steps=steps, bits=options.bits))
         shape = shape_of(parts)
+        if shape.frames:
+            shape = replace(shape, bits=source.bits or options.bits or shape.bits)
         if source.own and shape.frames and source.kind != "npz":
             source = replace(source, steps=shape.frames)
         for note in parts.notes:
             print(f"{data}: {note}", file=sys.stderr, flush=True)
     else:
         shape = replace(KNOWN[data], names=datasets.class_names(data))
+        if shape.frames:
+            shape = replace(shape, bits=options.bits or 1)
     text = starter_text(name, moved(str(source), ".", folder), options.like or "", shape)
     recipe = parse_recipe(text, path)
     network = check_recipe(recipe)

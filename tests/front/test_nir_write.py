@@ -129,9 +129,14 @@ def swapped(network: FloatNetwork, name: str, **change: Any) -> FloatNetwork:
     return FloatNetwork(STEPS, nodes)
 
 
-def direct() -> FloatNetwork:
+def direct(normed: bool = False) -> FloatNetwork:
     nodes = maps().nodes
-    return FloatNetwork(STEPS, [FloatInput("x", (2, 6, 6), scale=1 / 64), *nodes[1:]])
+    if normed:  # an unpadded first layer, in front of which the mean may stand
+        change = {"c": {"padding": (0, 0, 0, 0)}, "f": {"weight": trits(5, 4)}}
+        nodes = [replace(n, **change.get(n.name, {})) for n in nodes]
+    mean, std = ([0.25, 0.5], 0.5) if normed else (None, None)
+    source = FloatInput("x", (2, 6, 6), scale=1 / 64, mean=mean, std=std)
+    return FloatNetwork(STEPS, [source, *nodes[1:]])
 
 
 NETS = {
@@ -158,6 +163,7 @@ NETS = {
     "padded average": padded("avg"),
     "padded sum": padded("sum"),
     "direct": direct(),
+    "direct, normalised": direct(True),
     "membrane, synapse": vectors(
         FloatNeuron("n", ("a",), reset="zero"),
         out=FloatReadout("r", ("b",), leak=0.8, synapse=0.5, bias=0.25),
@@ -185,10 +191,7 @@ def spikes(network: FloatNetwork, given: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def back(network: FloatNetwork, path: Path, dt: float, **more: Any) -> FloatNetwork:
-    source = network.input
-    return from_nir(
-        path, dt=dt, steps=network.steps, input=source.coding, scale=source.scale, **more
-    ).network
+    return from_nir(path, dt=dt, steps=network.steps, **more).network
 
 
 @pytest.mark.parametrize("dt", [1.0, 1e-3])
@@ -213,7 +216,12 @@ def test_nirs_own_reader_reads_it_and_its_equations_are_ours(name: str, tmp_path
     given = images(network, 3)
     frames = given.astype(float)
     if network.input.coding == "direct":
-        frames = np.repeat(frames[None] * network.input.scale, STEPS, 0)
+        zero, one = np.zeros(1), np.ones(1)
+        mean, std = (
+            np.reshape(d if v is None else v, (-1, 1, 1))
+            for v, d in ((network.input.mean, zero), (network.input.std, one))
+        )
+        frames = np.repeat(((frames * network.input.scale - mean) / std)[None], STEPS, 0)
     axes = [int(n) for n in graph.nodes["x"].input_type["input"]]
     own = [simulate(graph, frames[:, k].reshape(STEPS, *axes), 1.0) for k in range(3)]
     mode = network.readout.mode
@@ -307,6 +315,43 @@ def test_what_nir_cannot_say_is_refused(
     with pytest.raises(NetworkError, match=f"{sentence}.*, which NIR has no word for"):
         to_nir(network, tmp_path / "n.nir")
     assert not (tmp_path / "n.nir").exists()
+
+
+def test_how_images_enter_is_noted_and_told(tmp_path: Path) -> None:
+    network = direct(True)
+    path = to_nir(network, tmp_path / "n.nir")
+    found = from_nir(path, dt=1.0, steps=STEPS)
+    assert found.network.input.coding == "direct" and found.network.input.scale == 1 / 64
+    assert "as the file says" in found.report.verdicts[0].detail
+    told = from_nir(path, dt=1.0, steps=STEPS, input="frames").network.input
+    assert told.coding == "frames" and told.mean is None and told.std is None
+    graph = nir.read(path)
+    again = from_nir(graph, dt=1.0, steps=STEPS).network.input
+    assert np.array_equal(again.mean, [0.25, 0.5]) and again.std == 0.5 and again.scale == 1 / 64
+    graph.nodes["x"].metadata = {}
+    found = from_nir(graph, dt=1.0, steps=STEPS)
+    assert found.network.input.coding == "frames"
+    assert "give input='direct'" in found.report.verdicts[0].detail
+    for key, value in (("sterna_input", "rate"), ("sterna_scale", np.ones((2, 2)))):
+        graph.nodes["x"].metadata = {key: value}
+        nir.write(str(tmp_path / "wrong.nir"), graph)
+        for source in (graph, tmp_path / "wrong.nir"):
+            with pytest.raises(NetworkError, match=f"node 'x': {key} .* is not what to_nir notes"):
+                from_nir(source, dt=1.0, steps=STEPS)
+
+
+@pytest.mark.parametrize("reset", [None, "subtract"])
+def test_resets_that_nir_cannot_say_are_named(reset: str | None, tmp_path: Path) -> None:
+    never = vectors(
+        FloatNeuron("n", ("a",), reset="zero"),
+        out=FloatReadout("r", ("b",), reset="subtract", reset_by=0.0, mode="count"),
+    )
+    with pytest.raises(NetworkError, match="node 'r': a neuron that fires and is never reset"):
+        to_nir(never, tmp_path / "n.nir", reset=reset)
+    late = vectors(FloatNeuron("n", ("a",), leak=0.5, reset_by=2.0))
+    sentence = "node 'n': a reset that takes off 2 at a threshold of 1 .of snnTorch threshold/beta"
+    with pytest.raises(NetworkError, match=sentence):
+        to_nir(late, tmp_path / "n.nir", reset=reset)
 
 
 def test_the_same_network_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -19,13 +19,10 @@ def test_stream_bits_are_those_of_the_plain_walk(data):
     coding = data.draw(st.sampled_from(CODINGS))
     shape = tuple(data.draw(st.integers(1, 4)) for _ in range(3))
     steps = data.draw(st.integers(1, 9))
-    bits = data.draw(st.integers(1, 8)) if coding == "direct" else 8
+    bits = data.draw(st.integers(1, 8)) if coding in ("direct", "frames") else 8
     node = Input("x", shape, coding, bits, seed=data.draw(st.integers(0, 2**32 - 1)))
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
-    if coding == "frames":
-        images = rng.integers(0, 2, (steps, 2, *shape))
-    else:
-        images = rng.integers(0, 2**bits, (2, *shape))
+    images = rng.integers(0, 2**bits, (steps, 2, *shape) if coding == "frames" else (2, *shape))
     rows = image_bits(node, images, steps)
     assert rows.dtype == np.uint8 and rows.shape == (2, image_bytes(node, steps))
     coded = encode(node, images, steps)
@@ -40,7 +37,9 @@ def test_stream_bits_are_those_of_the_plain_walk(data):
                     if coding == "direct":
                         stream += [plain[0, c, y, x] >> k & 1 for k in range(bits)]
                     else:
-                        stream += [plain[t, c, y, x] for t in range(steps)]
+                        each = bits if coding == "frames" else 1
+                        values = [plain[t, c, y, x] for t in range(steps)]
+                        stream += [v >> k & 1 for v in values for k in range(each)]
         number = sum(bit << k for k, bit in enumerate(stream))
         assert int.from_bytes(rows[b].tobytes(), "little") == number
         for t, c, y, x in np.ndindex(coded.shape[0], *shape):

@@ -14,7 +14,7 @@ from sterna.golden.rule import NeuronRule
 from sterna.golden.window import legal_simd
 
 
-def small(coding="direct", steps=3, mode="membrane", bits=8, **rule):
+def small(coding="direct", steps=3, mode="membrane", bits=None, **rule):
     rng = np.random.default_rng(5)  # its own: a shared one made the weights depend on the order
     w1, w2 = rng.integers(-1, 2, (4, 2, 3, 3)), rng.integers(-1, 2, (3, 4 * 2 * 2))
     last = {"reset": "subtract" if mode == "count" else "none"} | rule
@@ -212,8 +212,12 @@ def test_images_are_checked():
     run(small("frames"), frames)
     with pytest.raises(UsageError, match=r"\[T, B, 2, 4, 4\] with T = 3"):
         run(small("frames"), frames[:2])
-    with pytest.raises(NetworkError, match="value 2 is outside 0 .. 1"):
+    with pytest.raises(NetworkError, match="value 2 is outside 0 .. 1; .* input bits = 2"):
         run(small("frames"), frames + 2)
+    run(small("frames", bits=3), frames + 7)
+    for bad in (frames + 8, frames.astype(int) - 1):
+        with pytest.raises(NetworkError, match=r"'x': image value (8|-1) is outside 0 \.\. 7;"):
+            run(small("frames", bits=3), bad)
 
 
 def test_wrong_calls_are_refused():

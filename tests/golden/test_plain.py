@@ -15,7 +15,7 @@ from sterna.golden.network import Neuron, Readout
 from sterna.golden.result import compare
 
 TINY = Limits(channels=4, side=4, layers=2, steps=6, planes=24, classes=3, work=8000, graphs=True)
-POOLS = replace(TINY, pools=60)
+POOLS = replace(TINY, pools=60, counts=70)
 
 
 @settings(max_examples=60)

@@ -18,7 +18,7 @@ def rule(channels, low=1, high=6, **settings):
     return NeuronRule(threshold=rng.integers(low, high, channels), **settings)
 
 
-def single(steps, shape, conv, neurons, coding="frames", bits=8, pool=None):
+def single(steps, shape, conv, neurons, coding="frames", bits=None, pool=None):
     """x -> c (conv) [-> pool of its sums] -> n, and f -> r to make it a network."""
     (kh, kw), (top, bottom, left, right) = conv.extent, conv.padding
     h = (shape[1] + top + bottom - kh) // conv.stride[0] + 1

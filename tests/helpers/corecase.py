@@ -79,14 +79,11 @@ def images_for(network: Network, count: int, seed: int = 0) -> np.ndarray:
     """Images over the whole range; the first is full, the second empty where there are several."""
     rng = np.random.default_rng(seed)
     node = network.input
-    if node.coding == "frames":
-        images = rng.integers(0, 2, (network.steps, count, *node.shape)).astype(np.uint8)
-        images[:, :1] = 1
-        images[:, 1:2] = 0
-    else:
-        images = rng.integers(0, 1 << node.bits, (count, *node.shape)).astype(np.uint8)
-        images[:1] = (1 << node.bits) - 1
-        images[1:2] = 0
+    frames = node.coding == "frames"
+    shape = (network.steps, count) if frames else (count,)
+    images = rng.integers(0, 1 << node.bits, (*shape, *node.shape)).astype(np.uint8)
+    each = images.swapaxes(0, 1) if frames else images
+    each[:1], each[1:2] = (1 << node.bits) - 1, 0
     return images
 
 

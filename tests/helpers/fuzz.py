@@ -52,6 +52,7 @@ class Limits:
     work: int = 60_000
     graphs: bool = False  # merges, skips, several inputs: not only chains
     pools: int = 0  # percent of convolutions with a pool of their sums; 0 draws nothing
+    counts: int = 0  # percent of frames of several bits; 0 draws nothing
 
 
 Shape = tuple[int, int, int]
@@ -65,7 +66,7 @@ def random_images(draw: Seeded, network: Network, count: int) -> np.ndarray:
     node = network.input
     frames = node.coding == "frames"
     shape = (network.steps, count, *node.shape) if frames else (count, *node.shape)
-    top = 1 if frames else (1 << node.bits) - 1
+    top = (1 << node.bits) - 1
     rng = draw.rng()
     images = rng.integers(0, top + 1, shape)
     for b in range(count):
@@ -186,9 +187,17 @@ class Builder:
         coding = d.pick(("direct", "direct", "frames", "rate", "latency"))
         shape = (d.integer(1, 3), d.integer(1, side), d.integer(1, side))
         bits = d.integer(1, 8) if coding == "direct" else 8
+        bits = self.count_bits() if coding == "frames" else bits
         seed = d.integer(0, 1000) if coding == "rate" else 0
-        top = (1 << bits) - 1 if coding == "direct" else 1
+        top = (1 << bits) - 1 if coding in ("direct", "frames") else 1
         return self.add(Input("x", shape, coding, bits, seed), shape, top)
+
+    def count_bits(self) -> int:
+        """Of a value in frames, of no more planes than the limits have."""
+        most = min(8, self.limits.planes // self.steps)
+        if most < 2 or not self.limits.counts or not self.draw.chance(self.limits.counts):
+            return 1
+        return self.draw.integer(2, most)
 
     def planes(self, name: str) -> int:
         node = self.nodes[0]
@@ -364,7 +373,7 @@ class Builder:
 
     def build(self) -> Network:
         at, most = self.input(), self.limits
-        pixels = self.maximum["x"] > 1 or self.nodes[0].coding == "direct"  # type: ignore[union-attr]
+        pixels = self.nodes[0].coding == "direct"  # type: ignore[union-attr]
         if not pixels and self.draw.chance(20):
             at = self.pool(at)
         for _ in range(self.draw.integer(1, most.layers)):

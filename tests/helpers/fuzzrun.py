@@ -1,7 +1,7 @@
 """One fuzz case: a random network, folded at random, simulated, compared spike by spike.
 
-python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph] [--pools]   runs seeds, prints those
-that fail; --pools: with pools of weighted sums
+python tests/helpers/fuzzrun.py FIRST COUNT [--big] [--graph] [--pools] [--counts]   runs seeds,
+prints those that fail; --pools: with pools of weighted sums; --counts: frames of several bits
 """
 
 import re
@@ -162,10 +162,14 @@ def _tables(
         out[name]["pe"] = pe
 
 
-def random_case(draw: Seeded, limits: Limits = TINY, count: int = 5) -> Case:
-    """A random network with a folding that can be built, images and stalls."""
-    graph = isinstance(limits, GraphLimits)
-    network = random_graph(draw, limits) if graph else random_network(draw, limits)
+def random_case(
+    draw: Seeded, limits: Limits = TINY, count: int = 5, network: Network | None = None
+) -> Case:
+    """A random network, where none is given, with a folding that can be built, images and
+    stalls."""
+    if network is None:
+        graph = isinstance(limits, GraphLimits)
+        network = random_graph(draw, limits) if graph else random_network(draw, limits)
     family = draw.pick(tuple(FABRICS))
     width = draw.pick((None, 8, 16, 32, 64))
     design = None
@@ -338,4 +342,5 @@ if __name__ == "__main__":
     big, graph = ("--big" in sys.argv), ("--graph" in sys.argv)
     limits = (BIG_GRAPH if big else GRAPH) if graph else (BIG if big else TINY)
     limits = replace(limits, pools=70) if "--pools" in sys.argv else limits
+    limits = replace(limits, counts=100) if "--counts" in sys.argv else limits
     sys.exit(bool(main(int(sys.argv[1]), int(sys.argv[2]), limits)))

@@ -16,7 +16,7 @@ def conv(name, source, *shape, kind="ternary", **settings):
 SAME = (1, 1, 1, 1)
 
 
-def network(steps, image, nodes, inputs, neurons, coding="frames", bits=8, out=None):
+def network(steps, image, nodes, inputs, neurons, coding="frames", bits=None, out=None):
     """x -> c -> a, the stream of 4-channel spikes that ``nodes`` read too; then the neuron ``n``
     of ``inputs``, whose map is the image's or ``out``, and f -> r to make it a network."""
     h, w = out or image[1:]

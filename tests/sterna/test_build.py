@@ -295,7 +295,7 @@ def test_resources_are_counted_for_the_family_of_the_design(
 ) -> None:
     counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
     monkeypatch.setattr(
-        "sterna.gen.tools.yosys.synth",
+        "sterna.gen.build.synthesis.synth",
         lambda files, top, target, folder: {**counts, "target": target},
     )
     build = tmp_path / "build"

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from owncase import CLASSES, picture_folder
 from qonnxcase import Writer
@@ -10,6 +11,7 @@ from qonnxcase import Writer
 pytest.importorskip("snntorch")
 
 from sterna.cli import main
+from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.files import network_files as files
 from sterna.golden.files.classes import read_classes
 from sterna.golden.files.sources import data_of_folder
@@ -35,7 +37,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_import_has_verdicts_and_a_check(imported: Path) -> None:
     record = json.loads((imported / "import.json").read_text())
-    assert record["name"] == "mine" and record["data"] == "digits" and record["check"]["exact"]
+    assert record["name"] == "run" and record["data"] == "digits" and record["check"]["exact"]
     paths = [v["path"] for v in record["verdicts"]]
     assert {"0", "1", "2", "4", "5"} <= set(paths)
 
@@ -43,7 +45,47 @@ def test_an_import_has_verdicts_and_a_check(imported: Path) -> None:
 def test_what_came_in_becomes_integers(imported: Path, tmp_path: Path) -> None:
     assert main(["quantize", str(imported), "-o", str(tmp_path / "build")]) == 0
     network = files.load(tmp_path / "build")
-    assert network.name == "mine" and network.steps == 3
+    assert network.name == "run" and network.steps == 3
+
+
+COUNTS = """
+import snntorch as snn, torch, torch.nn as nn
+def make_model():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), snn.Leaky(0.5, init_hidden=True, threshold=0.3), nn.AvgPool2d(2),
+        nn.Flatten(), nn.Linear(24, 2), snn.Leaky(0.5, init_hidden=True, output=True))
+"""
+
+
+def test_a_model_of_event_counts_comes_in(tmp_path: Path, monkeypatch, capsys) -> None:
+    """From recordings to classes: as many bits as are asked for, in every command."""
+    monkeypatch.chdir(tmp_path)
+    for label in range(2):
+        for k in range(12):
+            rng = np.random.default_rng((label, k))
+            x, y, t = rng.integers(0, 2, 90) + 4 * label, rng.integers(0, 6, 90), np.arange(90)
+            path = tmp_path / "events" / f"c{label}" / f"{k}.npy"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, np.stack([x, y, t, t % 2], 1))
+    (tmp_path / "mine.py").write_text(COUNTS)
+    data = "folder:events?steps=3&size=6x8"
+    words = ["import", "mine.py:make_model", "--steps", "3", "--scale", "1/2", "-o"]
+    assert main([*words, "one", "--data", data]) == 0
+    assert FloatNetwork.load("one").input.bits == 1
+    assert main([*words, "two", "--data", data, "--bits", "2"]) == 0
+    assert "counts, those above 3 as 3" in capsys.readouterr().err
+    network = FloatNetwork.load("two")
+    assert network.input.bits == 2 and network.amplitude["input"] == 0.5
+    assert json.loads(Path("two/import.json").read_text())["check"]["exact"]
+    assert main(["quantize", "two", "-o", "build"]) == 0
+    assert files.load("build").input.bits == 2
+    assert main(["eval", "build", "--json"]) == 0
+    assert main(["eval", "build", "--file", "events/c1", "--json"]) == 0
+    assert "counts, those above 3 as 3" in capsys.readouterr().err
+    assert main(["new", "mine", "--data", data, "--bits", "2"]) == 0
+    text = Path("mine/recipe.toml").read_text()
+    assert "bits = 2  # the input is a number up to 3 a pixel and step" in text
 
 
 def test_it_is_tuned_from_there_and_goes_on(imported: Path, tmp_path: Path, capsys) -> None:

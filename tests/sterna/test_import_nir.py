@@ -35,12 +35,12 @@ def graph(path: Path, real: bool) -> Path:
 
 
 def test_a_file_of_trits_needs_no_images(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    file, run = graph(tmp_path / "my net.nir", False), tmp_path / "run"
+    file, run = graph(tmp_path / "my net.nir", False), tmp_path / "my run"
     words = ["import", str(file), "--dt", "1", "--steps", "5", "--reset", "zero", "-o", str(run)]
     assert main([*words, "--json"]) == 0
     told = capsys.readouterr()
     answer = json.loads(told.out)
-    assert answer["check"] is None and answer["name"] == "my_net" and not answer["calibrated"]
+    assert answer["check"] is None and answer["name"] == "my_run" and not answer["calibrated"]
     assert {v["path"] for v in answer["verdicts"]} >= {"a", "n", "b", "m"}
     assert FloatNetwork.load(run).input.coding == "frames"
     assert main(["quantize", str(run), "-o", str(tmp_path / "b")]) == 2

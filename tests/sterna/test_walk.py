@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,15 +63,53 @@ def test_a_foreign_model_walks_to_a_simulated_board(tmp_path: Path) -> None:
         shown.accuracy(labels[:20]) == sterna.evaluate(build, (images[:20], labels[:20])).accuracy
     )
 
+    assert np.array_equal(on_a_board(build, images[:20]).logits, golden.logits)
+
+
+def on_a_board(build: Any, images: np.ndarray) -> Any:
+    """What a simulated board answers."""
     with subprocess.Popen(
         [sys.executable, "-m", "sterna.cli", "board-sim", str(build.folder), "--json"],
         stdout=subprocess.PIPE,
         text=True,
     ) as simulated:
+        assert simulated.stdout is not None
         try:
             port = json.loads(simulated.stdout.readline())["port"]
             with sterna.Board(port, build=build.folder) as board:
-                answered = board.infer(images[:20])
+                return board.infer(images)
         finally:
             simulated.terminate()
-    assert np.array_equal(answered.logits, golden.logits)
+
+
+@pytest.mark.slow
+def test_a_model_of_counts_walks_to_a_simulated_board(tmp_path: Path) -> None:
+    """Frames of 3 bits, whose values mean a quarter each."""
+    torch.manual_seed(2)
+    one = nn.Sequential(
+        nn.Conv2d(2, 6, 3, padding=1),
+        snn.Leaky(0.5, init_hidden=True, threshold=0.4),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+        snn.Leaky(0.75, init_hidden=True, output=True, threshold=0.4),
+    )
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 3, 200)
+    frames = rng.integers(0, 3, (5, 200, 2, 4, 4)).astype(np.uint8)
+    for k, label in enumerate(labels):
+        frames[:, k, :, label // 2 * 2 :, label % 2 * 2 :] += 2
+        frames[:, k, :, label // 2 * 2, label % 2 * 2] += 3
+    example = torch.tensor(frames[:, :2] / 4).float()
+    found = sterna.from_torch(one, example, steps=5, input="frames", bits=3, scale=0.25)
+    assert found.check((frames, labels)).exact
+    found = found.calibrate(frames)
+    run = sterna.train(found, (frames, labels), tmp_path / "run", epochs=6)
+    network, _ = sterna.quantize(run, frames, name="counts")
+    whole = sterna.evaluate(network, (frames, labels))
+    assert network.maximum["input"] == 7 and whole.accuracy > 0.8, whole
+    build = sterna.build(network, tmp_path / "build")
+    few = frames[:, :20]
+    golden, shown = sterna.run(network, few, "all"), sterna.simulate(build, few, trace="all")
+    assert sterna.compare(golden, shown) is None and shown.spikes
+    assert np.array_equal(on_a_board(build, few).logits, golden.logits)

@@ -21,7 +21,7 @@ from sterna.gen.tools.cache import Cache
 # Chosen to hold, between them, every node, reset, coding and readout, both memories, groups,
 # depthwise, strides and paddings that differ, multi-bit streams, TP below and above b, and banks of
 # scans.
-FEW = (29, 60, 73, 79, 112, 128)
+SEEDS = (29, 60, 73, 79, 112, 128)
 # Every merge, shifts, three inputs, forks of three, sums and spikes before a neuron (rom and ram).
 FEW_GRAPHS = (13, 25, 27, 63, 68)
 # Pools of sums: padded, reloaded, with banks and words in pieces; overlapping, of a dilated layer.
@@ -36,7 +36,7 @@ def check(seed: int, limits, store: Cache | None = None) -> None:
     assert found is None, f"seed {seed}: {found}\n{case}"
 
 
-@pytest.mark.parametrize("seed", FEW)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_few_random_networks(seed):
     check(seed, TINY, Cache())
 

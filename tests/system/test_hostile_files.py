@@ -29,7 +29,7 @@ from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.checkpoint import read_checkpoint, write_checkpoint
 from sterna.train.run.run_folder import read_record
 
-FEW, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
+TRIES, LONG = 40, float(os.environ.get("STERNA_HOSTILE", "40"))
 
 
 class Kind(ABC):
@@ -250,7 +250,7 @@ def quick(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_few_hostile_files(kind, tmp_path):
     case, rng = kind(tmp_path / "case"), random.Random(1)
-    for _ in range(8 if kind is BuildFiles else FEW):
+    for _ in range(8 if kind is BuildFiles else TRIES):
         state = rng.getstate()
         try:
             case.once(rng)

@@ -83,6 +83,9 @@ def as_images(
     if low < 0 or high > 255:
         bad = low if low < 0 else high
         raise UsageError(f"{where}: value {bad} is outside 0 .. 255; bring pixels to 8 bits")
+    if high <= 1 and a.ndim < 5 and not wanted.frames:
+        kind = "False and True" if a.dtype.kind == "b" else "0 and 1"
+        notes.append(f"all pixels are {kind}, of 0 .. 255: multiply by 255 if 1 is white")
     a = a.astype(np.uint8, copy=False)
     if a.ndim == 3:
         a = a[:, None]

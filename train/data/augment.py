@@ -54,12 +54,11 @@ def augment(
     flips: bool = False,
 ) -> Tensor:
     """What a recipe's ``mirror``, ``shift``, ``rotate`` and ``zoom`` ask for, of images [B,C,H,W];
-    recordings [T,B,C,H,W] of 0 and 1 move as a whole and stay 0 and 1."""
+    recordings [T,B,C,H,W] move as a whole. No value becomes larger than the largest."""
     if images.ndim == 5:
         steps = len(images)
         flat = images.transpose(0, 1).flatten(1, 2)
-        moved = augment(flat * 255, reach, degrees, zoom, generator, flips)
-        moved = (moved > 127).to(torch.uint8)  # half of a pixel's area
+        moved = augment(flat, reach, degrees, zoom, generator, flips)
         return moved.unflatten(1, (steps, -1)).transpose(0, 1)
     if flips:
         images = mirror(images, generator)

@@ -100,8 +100,9 @@ def load(
     that shape, ``nmnist_16`` has recordings of 16 frames (``nmnist``: 8).
 
     folder: where relative paths begin (None: where the program runs). wanted: what the network
-    takes, for one's own data, which is made to fit where that changes nothing else. UsageError for
-    an unknown name; FileError, UsageError: one's own data cannot be used.
+    takes, for one's own data, which is made to fit where that changes nothing else, and for the
+    bits of N-MNIST's frames. UsageError for an unknown name; FileError, UsageError: one's own data
+    cannot be used.
     """
     source = read_source(name)
     if source.own:
@@ -115,7 +116,7 @@ def load(
     if (m := _RANDOM.match(name)) and min(map(int, m.groups())):
         return random_images(int(m[1]), int(m[2]), int(m[3]))
     if m := _NMNIST.match(name):
-        return nmnist(int(m[1] or 8))
+        return nmnist(int(m[1] or 8), (wanted or Wanted()).frame_bits)
     if name not in sets:
         raise UsageError(
             f"data set {show(name)} is unknown{meant(name, sets)}; choose one of "
@@ -166,10 +167,12 @@ def cifar10() -> DataSet:
     return _held_out(*train, test)
 
 
-def nmnist(steps: int) -> DataSet:
-    """N-MNIST as recordings of ``steps`` frames: of each class's train recordings the last tenth is
+def nmnist(steps: int, bits: int = 1) -> DataSet:
+    """N-MNIST as recordings of ``steps`` frames of ``bits`` (1: whether there were events; else
+    how many, up to what these hold): of each class's train recordings the last tenth is
     for validation; the official test recordings, or those of them that are there."""
-    return DataSet(*read_nmnist([r / "nmnist" for r in _roots()], _cache() / "nmnist", steps))
+    roots = [r / "nmnist" for r in _roots()]
+    return DataSet(*read_nmnist(roots, _cache() / "nmnist", steps, bits))
 
 
 def random_images(channels: int, height: int, width: int) -> DataSet:

@@ -1,4 +1,4 @@
-"""Recordings of event cameras, binned into T frames of bits.
+"""Recordings of event cameras, binned into T frames: of bits, or of counts.
 
 A recording is four columns x, y, t, p of whole numbers: column and row, time in any unit, polarity
 (0 or -1: darker, 1: brighter). In files: a .npy [N,4] of them in this order, a .npz of arrays x, y,
@@ -7,17 +7,27 @@ t and p, or a .bin with 5 bytes an event as N-MNIST has them (nmnist.py).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.arrays import parse_npy, parse_npz
 from sterna.golden.files.disk import read_bytes
+from sterna.golden.files.sources import Source
 from sterna.train.data.picture import MOST_BYTES
 from sterna.train.data.sets import Wanted
 
-__all__ = ["Events", "SUFFIXES", "columns", "read_bin", "read_recordings", "to_frames"]
+__all__ = [
+    "Binning",
+    "Events",
+    "SUFFIXES",
+    "binning",
+    "columns",
+    "read_bin",
+    "read_recordings",
+    "to_frames",
+]
 
 SUFFIXES = (".bin", ".npy", ".npz")
 OVERFLOW = 240  # as y in a .bin: no event, but a time 2**13 later from here on
@@ -27,6 +37,26 @@ _AGAIN = "copy it again"
 
 Events = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """x, y, polarity (0 and 1) and time, each int64 (N,)."""
+
+
+class Binning(NamedTuple):
+    """What recordings become: ``steps`` frames of ``shape`` (C, H, W), of values of ``bits``."""
+
+    shape: tuple[int, int, int]
+    steps: int
+    bits: int = 1
+
+    @property
+    def top(self) -> int:
+        """The largest value."""
+        return (1 << self.bits) - 1
+
+    @property
+    def note(self) -> str:
+        """A sentence for people."""
+        what = "bits" if self.bits == 1 else f"counts, those above {self.top} as {self.top}"
+        size = f"{self.shape[1]} x {self.shape[2]}"
+        return f"events were binned into {self.steps} frames of {size} {what}"
 
 
 def read_bin(data: bytes, where: str, height: int, width: int) -> Events:
@@ -86,23 +116,25 @@ def columns(given: Any, where: str, height: int, width: int) -> Events:
     return x, y, (p > 0).astype(np.int64), t
 
 
-def to_frames(events: Events, steps: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 [T,C,H,W] of 0 and 1: the span from the earliest to the latest event in T equal parts,
-    a 1 where at least one event fell; of two channels one is a polarity (0: darker, 1: brighter),
-    one channel has both."""
+def to_frames(events: Events, how: Binning) -> np.ndarray:
+    """uint8 [T,C,H,W]: the span from the earliest to the latest event in T equal parts, and how
+    many events fell into each, at most ``how.top``; of two channels one is a polarity (0: darker,
+    1: brighter), one channel has both."""
     x, y, polarity, time = events
     since = time - time.min()
-    out = np.zeros((steps, *shape), np.uint8)
-    channel = polarity if shape[0] == 2 else 0
-    out[since * steps // (int(since.max()) + 1), channel, y, x] = 1
-    return out
+    size = (how.steps, *how.shape)
+    channel = polarity if how.shape[0] == 2 else np.zeros_like(polarity)
+    at = since * how.steps // (int(since.max()) + 1), channel, y, x
+    counts = np.bincount(np.ravel_multi_index(at, size), minlength=int(np.prod(size)))
+    return np.minimum(counts, how.top).astype(np.uint8).reshape(size)
 
 
-def sensor(where: str, wanted: Wanted, size: tuple[int, int] | None, steps: int | None) -> Any:
-    """((C, H, W), T) that recordings are binned to. UsageError where nothing says them."""
-    shape, given = wanted.shape, steps or wanted.steps
-    if size is not None:
-        shape = (2 if shape is None else shape[0], *size)
+def binning(where: str, wanted: Wanted, source: Source) -> Binning:
+    """What the network wants, where ``source`` says nothing else. UsageError where nothing says
+    it."""
+    shape, given = wanted.shape, source.steps or wanted.steps
+    if source.size is not None:
+        shape = (2 if shape is None else shape[0], *source.size)
     if shape is None or given is None:
         need = "--size HxW, the sensor's" if shape is None else "the number of frames, ?steps=8"
         raise UsageError(f"{where}: holds recordings of events; give {need}")
@@ -110,7 +142,7 @@ def sensor(where: str, wanted: Wanted, size: tuple[int, int] | None, steps: int 
         raise UsageError(
             f"{where}: events have 2 polarities, or 1 for both; the input has {shape[0]} channels"
         )
-    return shape, given
+    return Binning(shape, given, source.bits or wanted.frame_bits)
 
 
 def read_recording(path: Path, where: str, height: int, width: int) -> Events:
@@ -130,18 +162,14 @@ def read_recording(path: Path, where: str, height: int, width: int) -> Events:
 
 
 def read_recordings(
-    files: Sequence[tuple[str, Path]],
-    where: str,
-    wanted: Wanted,
-    size: tuple[int, int] | None,
-    steps: int | None,
+    files: Sequence[tuple[str, Path]], where: str, wanted: Wanted, source: Source
 ) -> tuple[np.ndarray, list[str]]:
     """(frames uint8 [N,T,C,H,W], notes) of recordings, each (name, path)."""
-    shape, given = sensor(where, wanted, size, steps)
-    if len(files) * given * int(np.prod(shape)) > MOST_BYTES:
+    how = binning(where, wanted, source)
+    if len(files) * how.steps * int(np.prod(how.shape)) > MOST_BYTES:
         raise UsageError(f"{where}: has more than {MOST_BYTES} bytes of frames; give fewer")
-    out = np.empty((len(files), given, *shape), np.uint8)
+    out = np.empty((len(files), how.steps, *how.shape), np.uint8)
     for k, (name, path) in enumerate(files):
-        events = read_recording(path, f"{where}: {name}", shape[1], shape[2])
-        out[k] = to_frames(events, given, shape)
-    return out, [f"events were binned into {given} frames of {shape[1]} x {shape[2]} bits"]
+        events = read_recording(path, f"{where}: {name}", *how.shape[1:])
+        out[k] = to_frames(events, how)
+    return out, [how.note]

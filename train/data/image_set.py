@@ -38,6 +38,8 @@ class ImageSet:
         What 1 stands for in images of real numbers: 255 for those of ToTensor.
     steps : int, optional
         Frames that events are binned into.
+    bits : int, optional
+        Of a value in these, 1 .. 8: counts of events up to 2**bits - 1.
     like : Network, FloatNetwork or Build, optional
         Whose input says the channels of pictures, the order of axes, and the frames of events.
 
@@ -70,12 +72,13 @@ class ImageSet:
         size: tuple[int, int] | None = None,
         scale: float | None = None,
         steps: int | None = None,
+        bits: int | None = None,
         like: Any = None,
     ) -> None:
         if not isinstance(split, str) or split not in PARTS:
             raise UsageError(f"ImageSet: split {not_one_of(split, PARTS)}")
         self.split = split
-        options, wanted = _options(size, scale, steps), _wanted(like)
+        options, wanted = _options(size, scale, steps, bits), _wanted(like)
         self._whole: DataSet | None = None
         self.classes: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
@@ -85,8 +88,8 @@ class ImageSet:
             if not name.own:
                 self.classes = datasets.class_names(str(name)) or self.classes
         else:
-            if options.keys() & {"size", "steps"}:
-                raise UsageError("ImageSet: size and steps are for files; leave them out")
+            if options.keys() & {"size", "steps", "bits"}:
+                raise UsageError("ImageSet: size, steps and bits are for files; leave them out")
             self._given(source, options.get("scale"), wanted)
 
     def _take(self, parts: DataSet, split: str) -> None:
@@ -144,7 +147,7 @@ class ImageSet:
         return self._whole
 
 
-def _options(size: Any, scale: Any, steps: Any) -> dict[str, Any]:
+def _options(size: Any, scale: Any, steps: Any, bits: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if size is not None:
         sides = [whole(v) for v in size] if isinstance(size, list | tuple) else []
@@ -156,11 +159,14 @@ def _options(size: Any, scale: Any, steps: Any) -> dict[str, Any]:
         if number is None or not 0 < number <= 1e9:
             raise UsageError(f"ImageSet: scale {show(scale)} is not a number above 0")
         out["scale"] = number
-    if steps is not None:
-        count = whole(steps)
-        if count is None or not 1 <= count <= 1024:
-            raise UsageError(f"ImageSet: steps {show(steps)} is not a whole number from 1 to 1024")
-        out["steps"] = count
+    for key, value, most in (("steps", steps, 1024), ("bits", bits, 8)):
+        if value is not None:
+            count = whole(value)
+            if count is None or not 1 <= count <= most:
+                raise UsageError(
+                    f"ImageSet: {key} {show(value)} is not a whole number from 1 to {most}"
+                )
+            out[key] = count
     return out
 
 

@@ -33,8 +33,6 @@ class Item:
 
 def parts_of(root: Path, where: str) -> dict[str, Path]:
     """The folders of the parts by 'train', 'validation' and 'test', or the whole under ''."""
-    if not root.is_dir():
-        raise UsageError(f"data set '{where}': there is no folder {root}; correct the path")
     folders = [p.name for p in _entries(root, root, where) if p.is_dir()]
     named = [f for f in folders if f in _NAMES]
     if not named or (root / LABELS).is_file():
@@ -49,11 +47,12 @@ def parts_of(root: Path, where: str) -> dict[str, Path]:
     return {_NAMES[f]: root / f for f in named}
 
 
-def list_classes(folder: Path, root: Path, where: str) -> tuple[list[Item], int]:
-    """(the files of one part with their classes, how many files are of no known kind): by its
-    labels.csv, else by sub-folder."""
+def list_classes(folder: Path, root: Path, where: str) -> tuple[list[Item], int, list[str]]:
+    """(the files of one part with their classes, how many files are of no known kind, those of a
+    known kind that are not named): by its labels.csv, else by sub-folder."""
     if (folder / LABELS).is_file():
-        return list(_labelled(folder, root, where)), 0
+        items = list(_labelled(folder, root, where))
+        return items, 0, _unnamed(folder, root, {i.name for i in items})
     found, other = [], 0
     for entry in _entries(folder, root, where):
         if not entry.is_dir():
@@ -74,24 +73,43 @@ def list_classes(folder: Path, root: Path, where: str) -> tuple[list[Item], int]
         found += kept
     if not found:
         raise UsageError(f"{where}: holds no classes; make a sub-folder for each, or {LABELS}")
-    return found, other
+    return found, other, []
+
+
+def _unnamed(folder: Path, root: Path, named: set[str]) -> list[str]:
+    """Pictures and recordings of a folder that its labels.csv leaves out; no link is followed."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        paths = (Path(place, f) for f in files if not f.startswith("."))
+        found += [str(p.relative_to(root)) for p in paths if p.suffix.lower() in _KNOWN]
+    return sorted(set(found) - named)
 
 
 def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
     """The items of a labels.csv, in its order."""
-    path, seen = folder / LABELS, set()
+    path, seen, good = folder / LABELS, set(), 0
     if path.is_symlink():
         _inside(path, root, where)
     text = read_text(path, _TEXT, "write it again")
+    rows = csv.DictReader(io.StringIO(text), strict=True)
     try:
-        rows = csv.DictReader(io.StringIO(text), strict=True)
         heads = [h.strip() for h in rows.fieldnames or []]
+        good = rows.line_num
         if not {"file", "label"} <= set(heads):
             raise FileError(f"{path}: its first line is not file,label; write that")
+        if len(set(heads)) < len(heads):
+            raise FileError(f"{path}: its first line names a column twice; keep one")
         rows.fieldnames = heads
         for row in rows:
+            if None in row:
+                raise FileError(
+                    f"{path}: line {rows.line_num} has more fields than the first; put a name with "
+                    "a comma into quotes"
+                )
             name, label = (row.get("file") or "").strip(), (row.get("label") or "").strip()
-            line = f"{path}: line {rows.line_num}"
+            good = rows.line_num
+            line = f"{path}: line {good}"
             if not name or not label:
                 raise FileError(f"{line} has no file or no label; complete it")
             place = Path(name)
@@ -102,12 +120,12 @@ def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
             seen.add(name)
             if place.suffix.lower() not in _KNOWN:
                 raise FileError(f"{line}: {show(name)} is none of {', '.join(_KNOWN)}; convert it")
-            _inside(folder / name, root, where)
-            if not (folder / name).is_file():
+            _inside(folder / name, root, line)
+            if not os.path.isfile(folder / name):  # False of a name that no file can have, too
                 raise FileError(f"{line}: {show(name)} does not exist; take the line out")
             yield Item(str((folder / name).relative_to(root)), folder / name, label)
     except csv.Error as e:
-        raise FileError(f"{path}: is no CSV file ({e}); write it again") from e
+        raise FileError(f"{path}: is no CSV from line {good + 1} on ({e}); repair that") from e
     if not seen:
         raise FileError(f"{path}: names no files; write a line file,label for each")
 

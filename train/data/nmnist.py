@@ -12,7 +12,7 @@ import numpy as np
 
 from sterna.golden.errors import FileError
 from sterna.golden.files.disk import read_bytes, write_atomic
-from sterna.train.data.events import read_bin, to_frames
+from sterna.train.data.events import Binning, read_bin, to_frames
 from sterna.train.data.fetch import check_md5, fetch
 
 __all__ = ["SIDE", "read_nmnist"]
@@ -30,8 +30,11 @@ _LARGEST = {"Train": 2 << 30, "Test": 1 << 29}  # bounds of their bytes
 Part = tuple[np.ndarray, np.ndarray]
 
 
-def read_nmnist(folders: Iterable[Path], cache: Path, steps: int) -> tuple[Part, Part, Part]:
-    """(train, validation, test), each (frames uint8 [T,B,2,34,34], labels int64 [B]).
+def read_nmnist(
+    folders: Iterable[Path], cache: Path, steps: int, bits: int = 1
+) -> tuple[Part, Part, Part]:
+    """(train, validation, test), each (frames uint8 [T,B,2,34,34] of ``bits``, labels int64
+    [B]).
 
     Recordings come in the order of their numbers, which are those of MNIST's images; of each
     class's train recordings the last tenth is for validation. The first of ``folders`` that has
@@ -45,7 +48,8 @@ def read_nmnist(folders: Iterable[Path], cache: Path, steps: int) -> tuple[Part,
         folder = cache
         for part in _ARCHIVES:
             _download(cache / f"{part}.zip", part)
-    train, test = (_read_part(folder, part, steps) for part in _ARCHIVES)
+    how = Binning((2, SIDE, SIDE), steps, bits)
+    train, test = (_read_part(folder, part, how) for part in _ARCHIVES)
     labels = train[1]
     held = np.zeros(len(labels), bool)
     for digit in range(10):
@@ -55,14 +59,14 @@ def read_nmnist(folders: Iterable[Path], cache: Path, steps: int) -> tuple[Part,
     return fit, validation, test
 
 
-def _read_part(folder: Path, part: str, steps: int) -> Part:
+def _read_part(folder: Path, part: str, how: Binning) -> Part:
     found = list(_recordings(folder, part))
     if not found:
         raise FileError(f"{folder / part}: holds no recordings <digit>/NNNNN.bin; copy it again")
     found.sort(key=lambda r: r[0])
-    frames = np.empty((steps, len(found), 2, SIDE, SIDE), np.uint8)
+    frames = np.empty((how.steps, len(found), *how.shape), np.uint8)
     for k, (_, _, data, where) in enumerate(found):
-        frames[:, k] = to_frames(read_bin(data, where, SIDE, SIDE), steps, (2, SIDE, SIDE))
+        frames[:, k] = to_frames(read_bin(data, where, SIDE, SIDE), how)
     return frames, np.array([digit for _, digit, _, _ in found], np.int64)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from sterna.golden.errors import UsageError
 from sterna.golden.files.sources import Source
+from sterna.golden.words.names import show
 from sterna.golden.words.values import path
 from sterna.train.data import arrays_file, events, listing, picture, split, tonic_sets
 from sterna.train.data.sets import PARTS, DataSet, Wanted
@@ -43,10 +44,12 @@ def read_own(source: Source, folder: Path | None, wanted: Wanted) -> DataSet:
         found, classes, notes = tonic_sets.read_tonic(source, wanted)
         heaps = {part: _heap(*pair) for part, pair in found.items()}
     else:
-        _refuse(where, source, "size", "steps")
+        _refuse(where, source, "size", "steps", "bits")
         place = path("data", source.path(folder))
         if not place.exists():
-            raise UsageError(f"data set '{where}': there is no file {place}; correct the path")
+            raise UsageError(
+                f"data set '{where}': there is no file {place}; correct the path{source.hint}"
+            )
         found, notes = arrays_file.read_arrays(place, where, wanted, source.scale)
         heaps, classes = {part: _heap(*pair) for part, pair in found.items()}, ()
     return data_set(heaps, classes, where, notes)
@@ -65,15 +68,24 @@ def _heap(images: np.ndarray, labels: np.ndarray) -> Heap:
 def _folder(
     source: Source, root: Path, where: str, wanted: Wanted
 ) -> tuple[dict[str, Heap], tuple[str, ...], list[str]]:
+    if not root.is_dir():
+        raise UsageError(
+            f"data set '{where}': there is no folder {root}; correct the path{source.hint}"
+        )
     listed, other = {}, 0
+    unnamed: list[str] = []
     for part, place in listing.parts_of(root, where).items():
-        listed[part], left = listing.list_classes(place, root, where)
+        listed[part], left, more = listing.list_classes(place, root, where)
         other += left
+        unnamed += more
     items = [i for part in listed.values() for i in part]
     classes = listing.class_order(root, (i.label for i in items), where)
     images, notes = read_files([(i.name, i.path) for i in items], where, wanted, source)
     if other:
         notes.append(f"{other} files of other kinds were left out")
+    if unnamed:
+        first = f"{listing.LABELS} does not name them; the first is {show(unnamed[0])}"
+        notes.append(f"{len(unnamed)} pictures or recordings were left out, since {first}")
     number = {name: k for k, name in enumerate(classes)}
     labels = np.array([number[i.label] for i in items], np.int64)
     whole = Heap(images, labels, tuple(i.name for i in items))
@@ -94,10 +106,10 @@ def read_files(
         a, b = files[are.index(True)][0], files[are.index(False)][0]
         raise UsageError(f"{where}: {a} is a picture and {b} a recording; give one kind")
     if are and are[0]:
-        _refuse(where, source, "steps", "scale")
+        _refuse(where, source, "steps", "bits", "scale")
         return picture.read_pictures(files, where, wanted, source.size)
     _refuse(where, source, "scale")
-    return events.read_recordings(files, where, wanted, source.size, source.steps)
+    return events.read_recordings(files, where, wanted, source)
 
 
 def data_set(
@@ -114,7 +126,7 @@ def data_set(
         _check_classes(whole.labels, names, where, "")
         found = split.digests(whole.images)
         shares = (split.TEST, split.VALIDATION)
-        cuts = _cut(found, whole.labels, shares, names, where)
+        cuts = _cut(found, whole, shares, names, where)
         index = dict(zip(("test", "validation", "train"), cuts))
         heaps = {part: whole.take(own) for part, own in index.items()}
         notes.append("split by content: a fifth for the test, a tenth for validation")
@@ -124,7 +136,7 @@ def data_set(
             if part not in heaps:
                 whole = heaps["train"]
                 found = split.digests(whole.images)
-                own, rest = _cut(found, whole.labels, (share,), names, where)
+                own, rest = _cut(found, whole, (share,), names, where)
                 heaps = heaps | {part: whole.take(own), "train": whole.take(np.sort(rest))}
                 notes.append(f"one in {share} of the train part's images is for the {part}")
     some = next(iter(heaps.values()))
@@ -140,9 +152,9 @@ def engine(images: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(images.swapaxes(0, 1)) if images.ndim == 5 else images
 
 
-def _cut(found: Any, labels: Any, shares: Any, names: Any, where: str) -> list[np.ndarray]:
+def _cut(found: Any, whole: Heap, shares: Any, names: Any, where: str) -> list[np.ndarray]:
     try:
-        return split.cut(found, labels, shares, names)
+        return split.cut(found, whole.labels, shares, names, whole.files)
     except UsageError as e:
         raise UsageError(f"{where}: {e}") from None
 

@@ -9,13 +9,14 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files.disk import read_bytes
+from sterna.golden.files.disk import hash_file, read_bytes, sha256
 from sterna.golden.words.packages import packages
+from sterna.train.data.decoded import kept_or_decoded
 from sterna.train.data.sets import Wanted
 
 __all__ = ["MOST_BYTES", "SUFFIXES", "read_picture", "read_pictures"]
@@ -29,12 +30,19 @@ _MOST_PIXELS = 1 << 24  # a stream of the hardware has no more: 4096 x 4096
 _DEEP = ("I", "F")  # and I;16 and its kind
 
 
+class Picture(NamedTuple):
+    """uint8 [C,H,W]; whether it was stored as greyscale; whether it had an alpha channel."""
+
+    pixels: np.ndarray
+    grey: bool
+    alpha: bool
+
+
 def read_picture(
     data: bytes, where: str, channels: int | None, size: tuple[int, int] | None
-) -> tuple[np.ndarray, bool]:
-    """(uint8 [C,H,W], whether it was greyscale) of a picture's bytes. channels: 1, 3 or None, which
-    keeps what it has; size: (H, W) to resize to. FileError where it is damaged, too large, deep or
-    transparent."""
+) -> Picture:
+    """The picture of some bytes. channels: 1, 3 or None, which keeps what it has; size: (H, W) to
+    resize to. FileError where it is damaged, too large, deep or transparent."""
     with packages():
         from PIL import Image
     try:
@@ -43,6 +51,7 @@ def read_picture(
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
                 _check_head(opened, where)
                 opened.load()
+                alpha = _has_alpha(opened)
                 image = _flat(opened, where)
                 grey = image.mode == "L"
                 if channels is not None:
@@ -64,7 +73,7 @@ def read_picture(
             "again, or take it out"
         ) from None
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return np.ascontiguousarray(planes), grey
+    return Picture(np.ascontiguousarray(planes), grey, alpha)
 
 
 def _check_head(image: Any, where: str) -> None:
@@ -81,9 +90,13 @@ def _check_head(image: Any, where: str) -> None:
         raise FileError(f"{where}: is an animation; give a picture for each frame")
 
 
+def _has_alpha(image: Any) -> bool:
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+
+
 def _flat(image: Any, where: str) -> Any:
     """A picture of mode L or RGB, without transparency."""
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if _has_alpha(image):
         if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
             raise FileError(f"{where}: has transparent pixels; flatten it onto a background")
     if image.mode in ("1", "L", "LA"):
@@ -102,12 +115,33 @@ def read_pictures(
             f"{where}: pictures have 1 or 3 channels, the network's input has {channels}; give "
             "arrays in a .npz"
         )
+    with packages():
+        import PIL.features
+    hashes = [hash_file(path) for _, path in files]
+    decoders = (PIL.__version__, PIL.features.version("jpg"))
+    return kept_or_decoded(
+        hashes,
+        (channels, size, *decoders),
+        lambda read: _decoded(files, where, channels, size, read),
+    )
+
+
+def _decoded(
+    files: Sequence[tuple[str, Path]],
+    where: str,
+    channels: int | None,
+    size: tuple[int, int] | None,
+    read: list[str],
+) -> tuple[np.ndarray, list[str]]:
+    """As `read_pictures`; the hashes of the files' bytes go into ``read``."""
     found: list[np.ndarray] = []
-    total = grey = 0
+    total = grey = opaque = 0
     for name, path in files:
         data = read_bytes(path, _FILE, "copy it again, or take it out")
-        picture, was_grey = read_picture(data, f"{where}: {name}", channels, size)
+        read.append(sha256(data))
+        picture, was_grey, had_alpha = read_picture(data, f"{where}: {name}", channels, size)
         grey += was_grey
+        opaque += had_alpha
         if size is None and found and picture.shape[1:] != found[0].shape[1:]:
             a, b = ("x".join(map(str, p.shape[1:])) for p in (found[0], picture))
             raise UsageError(
@@ -122,10 +156,18 @@ def read_pictures(
     if channels is None and 0 < grey < len(found):
         found = [p if len(p) == 3 else np.repeat(p, 3, 0) for p in found]
     made = 1 if channels == 1 or (channels is None and grey == len(found)) else 3
+    of = f"of {len(found)} pictures"
     if made == 1 and grey < len(found):
-        notes.append(f"{len(found) - grey} of {len(found)} pictures were turned to greyscale")
+        notes.append(f"{len(found) - grey} {of} were turned to greyscale")
     if made == 3 and grey:
-        notes.append(f"{grey} of {len(found)} pictures are greyscale, taken as colour")
+        notes.append(f"{grey} {of} are greyscale, taken as colour")
+    elif made == 3 and all((p == p[:1]).all() for p in found):
+        notes.append(
+            f"all {len(found)} pictures are grey but stored as colour, and taken as three channels "
+            "of the same; store them as greyscale for one"
+        )
+    if opaque:
+        notes.append(f"{opaque} {of} have an alpha channel, opaque everywhere; it was dropped")
     if size is not None:
         notes.append(f"pictures were resized to {size[0]} x {size[1]}")
     return np.stack(found), notes

@@ -1,6 +1,6 @@
 """A data set in memory: three parts that never overlap, and what is told of them.
 
-Images are uint8 [B,C,H,W], recordings [T,B,C,H,W] of 0 and 1, as `sterna.run` takes them.
+Images are uint8 [B,C,H,W], recordings [T,B,C,H,W], as `sterna.run` takes them.
 """
 
 import hashlib
@@ -23,17 +23,23 @@ Part = tuple[np.ndarray, np.ndarray]
 @dataclass(frozen=True)
 class Wanted:
     """What a network takes, for data that can be made to fit: shape (C, H, W) or None where no
-    network is known yet, T, and whether it reads frames."""
+    network is known yet, T, whether it reads frames, and the bits of a value."""
 
     shape: tuple[int, int, int] | None = None
     steps: int | None = None
     frames: bool | None = None
+    bits: int | None = None
 
     @classmethod
     def by(cls, network: Any) -> "Wanted":
         """Of a network in integers or real numbers."""
         node = network.input
-        return cls(tuple(node.shape), network.steps, node.coding == "frames")
+        return cls(tuple(node.shape), network.steps, node.coding == "frames", node.bits)
+
+    @property
+    def frame_bits(self) -> int:
+        """Of a value in the frames that events are binned into."""
+        return 1 if self.bits is None or self.frames is False else self.bits
 
     @property
     def channels(self) -> int | None:

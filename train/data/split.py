@@ -29,7 +29,11 @@ def order(found: Sequence[bytes]) -> np.ndarray:
 
 
 def cut(
-    found: Sequence[bytes], labels: np.ndarray, shares: Sequence[int], classes: Sequence[str]
+    found: Sequence[bytes],
+    labels: np.ndarray,
+    shares: Sequence[int],
+    classes: Sequence[str],
+    files: Sequence[str],
 ) -> list[np.ndarray]:
     """Positions of one part for each of ``shares`` (one in so many of each class, at least one)
     and, last, of the rest; each in the order of digests. UsageError where a class is too small."""
@@ -38,9 +42,10 @@ def cut(
         own = np.flatnonzero(labels == label).tolist()
         unique = sorted({found[k] for k in own})
         if len(unique) <= len(shares):
+            few = f"only {len(unique)} different images" if len(unique) > 1 else "only one image"
             raise UsageError(
-                f"class '{classes[label]}' has {len(unique)} different images; a split takes "
-                f"{len(shares) + 1} at least: add some, or give parts of your own"
+                f"class '{classes[label]}' has {few} (of {files[own[0]]}); a split takes "
+                f"{len(shares) + 1} different ones at least: add some, or give parts of your own"
             )
         place, start = {}, 0
         for number, share in enumerate(shares):

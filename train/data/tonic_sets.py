@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,10 @@ def read_tonic(source: Source, wanted: Wanted) -> tuple[Found, tuple[str, ...], 
     make = getattr(module, source.place, None) if source.place.isidentifier() else None
     if make is None or not isinstance(make, type):
         raise UsageError(f"{where}: tonic has no data set {show(source.place)}; see its list")
-    size = source.size
     sensor = getattr(make, "sensor_size", None)
-    if size is None and sensor is not None:
-        size = int(sensor[1]), int(sensor[0])
-    shape, steps = events.sensor(where, wanted, size, source.steps)
+    if source.size is None and sensor is not None:
+        source = replace(source, size=(int(sensor[1]), int(sensor[0])))
+    how = events.binning(where, wanted, source)
     place = Path(os.environ.get("STERNA_DATA") or Path.home() / ".cache" / "sterna") / "tonic"
     found: Found = {}
     names: tuple[str, ...] = ()
@@ -49,21 +49,21 @@ def read_tonic(source: Source, wanted: Wanted) -> tuple[Found, tuple[str, ...], 
         except Exception as e:  # downloads, archives, formats: each with errors of its own
             text = " ".join(str(e).split())[:120]
             raise FileError(f"{where}: tonic cannot read it ({text}); see its documentation") from e
-        found[part] = _frames(pairs, f"{where}: {part}", shape, steps)
+        found[part] = _frames(pairs, f"{where}: {part}", how)
     largest = max(int(labels.max(initial=0)) for _, labels in found.values())
     names = names if len(names) > largest else ()
-    return found, names, [f"events were binned into {steps} frames of {shape[1]} x {shape[2]} bits"]
+    return found, names, [how.note]
 
 
-def _frames(pairs: list[Any], where: str, shape: Any, steps: int) -> Any:
-    if len(pairs) * steps * int(np.prod(shape)) > MOST_BYTES:
+def _frames(pairs: list[Any], where: str, how: events.Binning) -> Any:
+    if len(pairs) * how.steps * int(np.prod(how.shape)) > MOST_BYTES:
         raise UsageError(f"{where}: has more than {MOST_BYTES} bytes of frames; give fewer steps")
-    out = np.empty((len(pairs), steps, *shape), np.uint8)
+    out = np.empty((len(pairs), how.steps, *how.shape), np.uint8)
     labels = np.empty(len(pairs), np.int64)
     for k, (recording, label) in enumerate(pairs):
         if not isinstance(label, int | np.integer):
             raise UsageError(f"{where}: recording {k} has no class but {show(label)}; give another")
         four = [recording[axis] for axis in "xytp"]
-        found = events.columns(four, f"{where}: recording {k}", shape[1], shape[2])
-        out[k], labels[k] = events.to_frames(found, steps, shape), int(label)
+        found = events.columns(four, f"{where}: recording {k}", *how.shape[1:])
+        out[k], labels[k] = events.to_frames(found, how), int(label)
     return out, labels

@@ -1,4 +1,4 @@
-"""Recordings beside images: arrays [T,B,C,H,W] of 0 and 1 whose second axis counts, and [B,C,H,W].
+"""Recordings beside images: arrays [T,B,C,H,W] whose second axis counts, and [B,C,H,W].
 
 The number of axes tells them apart, so that whoever cuts out a batch need not know the network.
 """
@@ -42,10 +42,10 @@ def check_fits(
             f"{where}: the data set's images are {list(shape[-3:])}, the network's input is "
             f"{list(node.shape)}; {way or f'write shape = {list(shape[-3:])}'}"
         )
-    top = 1 if recorded else (1 << node.bits) - 1
+    top = (1 << node.bits) - 1
     if top < 255 and images.size and int(images.max()) > top:
         bits = int(images.max()).bit_length()
         raise UsageError(
             f"{where}: the data set's values reach {int(images.max())}, the input's are up to "
-            f"{top}; {way or (f'write bits = {bits}' if not recorded else 'give 0 and 1')}"
+            f"{top}; {way or f'write bits = {bits}'}"
         )

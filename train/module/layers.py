@@ -68,7 +68,7 @@ class Layers:
         self.neuron, self.readout = d.pop("neuron", {}), d.pop("readout", {})
         self.coding = d.get("coding", "direct")
         entry = FloatInput(
-            "image", shape, d.pop("coding", "direct"), d.pop("bits", 8), d.pop("seed", 0)
+            "image", shape, d.pop("coding", "direct"), d.pop("bits", None), d.pop("seed", 0)
         )
         if d:
             raise UsageError(f"{where}: [network] key '{min(d)}' is unknown; remove it")

@@ -202,7 +202,7 @@ class SpikingModule(nn.Module):
             x = images.contiguous(memory_format=order).unsqueeze(0).float()
             return x if folded else x * node.scale
         if node.coding == "frames":
-            return images.float()
+            return images.float() if folded else images.float() * node.scale
         pixels = Input(node.name, node.shape, node.coding, node.bits, node.seed)
         frames = torch.from_numpy(encode(pixels, images.cpu().numpy(), self.steps))
         return frames.to(images.device).float()

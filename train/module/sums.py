@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sterna.gen.quantize.float_network import FloatConv2d, Weighted
+from sterna.gen.quantize.float_network import Weighted
 from sterna.train.module.exactconv import ExactConv, whole
 
 __all__ = ["weighted_sum"]
@@ -27,9 +27,10 @@ def weighted_sum(
     stay; ``half``: their gradients in bfloat16; ``last``: channels may stay last, for networks
     without membranes (a fifth less time for an epoch of ResNet20)."""
     t, b = s.shape[:2]
-    if not isinstance(node, FloatConv2d):
+    if node.flattens:
         with torch.autocast(s.device.type, enabled=False):  # small, and logits need the bits
             return F.linear(s.flatten(2), weight, bias).view(t, b, -1, 1, 1)
+    weight = node.kernels(weight)
     top, bottom, left, right = node.padding
     flat = s.flatten(0, 1)
     if torch.is_autocast_enabled(flat.device.type):  # matrix units want channels last

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sterna.golden.errors import UsageError
 from sterna.golden.words.names import not_one_of
-from sterna.train.data.sets import DataSet
+from sterna.train.data.sets import PARTS, DataSet
 
 __all__ = ["KNOWN", "Shape", "shape_of", "starter_text"]
 
@@ -22,13 +22,14 @@ _FEW = 4000  # images below which batch norms are measured, not averaged
 @dataclass(frozen=True)
 class Shape:
     """Of a data set: (C, H, W), T where its images are frames else 0, classes, images to train on,
-    and the classes' names."""
+    the classes' names, and bits of a value in frames."""
 
     image: tuple[int, int, int]
     frames: int
     classes: int
     count: int
     names: tuple[str, ...] = ()
+    bits: int = 1
 
 
 KNOWN = {
@@ -46,7 +47,9 @@ def shape_of(parts: DataSet) -> Shape:
     images, labels = parts.train
     frames = len(images) if images.ndim == 5 else 0
     c, h, w = images.shape[-3:]
-    return Shape((c, h, w), frames, parts.outputs(), len(labels), parts.classes)
+    largest = max(int(parts.part(p)[0].max(initial=0)) for p in PARTS) if frames else 1
+    bits = max(1, largest.bit_length())
+    return Shape((c, h, w), frames, parts.outputs(), len(labels), parts.classes, bits)
 
 
 def starter_text(name: str, data: str, like: str, shape: Shape) -> str:
@@ -59,6 +62,9 @@ def starter_text(name: str, data: str, like: str, shape: Shape) -> str:
     epochs = min(_MOST, max(_LEAST, math.ceil(_BATCHES / max(1, shape.count // batch))))
     side = min(shape.image[1:])
     coding = '\ncoding = "frames"  # the input is a bit a pixel and step'
+    if shape.bits > 1:
+        most = f"{(1 << shape.bits) - 1} a pixel and step"
+        coding = f'\ncoding = "frames"\nbits = {shape.bits}  # the input is a number up to {most}'
     words = {
         "name": name,
         "data": json.dumps(data, ensure_ascii=False),

@@ -17,6 +17,7 @@ from sterna.golden.files.disk import StrPath
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import legal_name, show
+from sterna.golden.words.shown import Shown
 from sterna.train.data.image_set import ImageSet
 from sterna.train.data.sets import DataSet
 from sterna.train.recipe.recipe import build_network, read_recipe
@@ -31,8 +32,8 @@ Callback = Callable[[dict[str, Any]], object]
 LEAST_STEPS = 16  # an epoch: of few images a batch has fewer
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """A run folder of training.
 
     Parameters
@@ -66,6 +67,16 @@ class Run:
     def done(self) -> bool:
         """Whether nothing is left to train."""
         return bool(self.metrics.get("done"))
+
+    def __str__(self) -> str:
+        epochs = "epoch {} of {}".format(*(self.metrics.get(k, "?") for k in ("epoch", "epochs")))
+        scores = [
+            f"{k.replace('_', ' ')} {v:.2%}"
+            for k, v in self.metrics.items()
+            if k.startswith(("validation", "test"))
+        ]
+        state = "done" if self.done else "not done"
+        return f"{self.folder}: {', '.join([epochs, state, *scores])}"
 
 
 def train(

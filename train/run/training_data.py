@@ -45,7 +45,7 @@ class TrainingData:
         if isinstance(self.given, DataSet):
             return self.given
         if self.name:
-            wanted = Wanted.by(build_network(self.recipe, self.recipe.seed)) if self.own else None
+            wanted = Wanted.by(build_network(self.recipe, self.recipe.seed))
             return datasets.load(self.name, self._folder, wanted)
         given = self.given if isinstance(self.given, ImageSet) else ImageSet(self.given)
         return given.parts()

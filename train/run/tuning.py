@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
-from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear, FloatNetwork
+from sterna.gen.quantize.float_network import FloatNetwork, Weighted
 from sterna.golden.errors import UsageError
-from sterna.golden.files.disk import read_bytes, write_atomic
+from sterna.golden.files.disk import make_folder, read_bytes, write_atomic
 from sterna.golden.files.locks import held
 from sterna.golden.files.sources import moved
 from sterna.train.data import datasets
@@ -16,7 +16,7 @@ from sterna.train.recipe.recipe_check import check_images
 __all__ = ["BATCH", "tuning_recipe", "write_tuning"]
 
 EPOCHS, BATCH = 3, 128
-FEW = 16  # batches an epoch, of sets that fill no two of BATCH
+FEWEST_BATCHES = 16  # batches an epoch, of sets that fill no two of BATCH
 WAY = "give other data with --data"
 TEXT = """\
 # Tunes the weights of {source} as {kind} ones.
@@ -67,7 +67,7 @@ def tuning_recipe(
     parts = datasets.load(data, place, Wanted.by(network))
     check_images(str(source), network, parts, WAY)  # a run that is refused leaves nothing behind
     count = len(parts.train[1])
-    batch = BATCH if count >= 2 * BATCH else max(1, count // FEW)
+    batch = BATCH if count >= 2 * BATCH else max(1, count // FEWEST_BATCHES)
     name, whence = record["name"], Path(source).name
     return write_tuning(network, place, name, data, epochs, whence, batch)
 
@@ -85,7 +85,7 @@ def write_tuning(
 
     ``data`` is the data set's name as from there. UsageError where there is another recipe already.
     """
-    kinds = {n.kind for n in network.nodes if isinstance(n, FloatConv2d | FloatLinear)}
+    kinds = {n.kind for n in network.nodes if isinstance(n, Weighted)}
     text = TEXT.format(
         source=source,
         name=name,
@@ -101,7 +101,7 @@ def write_tuning(
     path = out / "recipe.toml"
     if path.is_file() and read_bytes(path, 1 << 20) != text.encode():
         raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with held(out):
         network.save(out, LATENTS)
         write_atomic(path, text.encode())

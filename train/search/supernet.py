@@ -24,7 +24,6 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from sterna.gen.quantize.float_network import (
-    FloatLinear,
     FloatMerge,
     FloatNetwork,
 )
@@ -220,7 +219,7 @@ def slices(full: FloatNetwork, part: FloatNetwork, name: str) -> list[tuple[int,
     bounds, at = {}, 0
     for n, source in enumerate(_joined(full, name)):
         size = full.shape[source][0]
-        if isinstance(full.by_name[name], FloatLinear):
+        if full.weighted(name).flattens:
             size = math.prod(full.shape[source])
         # The first one is the layer before, under whatever name: with additions it is a merge.
         bounds[source if n else ""] = at, at + size

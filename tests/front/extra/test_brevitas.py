@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from notebook import digits, told
 
 from sterna.front.qonnx.model import from_qonnx
 from sterna.gen.quantize.quantize import quantize
@@ -59,3 +60,12 @@ def test_networks_of_finn_are_what_brevitas_exports(name: str, tmp_path: Path) -
     network, _ = quantize(found.network, images)
     own = found.replay(images).output.argmax(1)
     assert (run(network, images).classes == own).all()
+
+
+def test_the_notebook_exports_and_runs(tmp_path: Path) -> None:
+    given = {"data": digits(tmp_path), "pretrained": False}
+    said = told("brevitas_tfc", given, tmp_path, True)
+    assert (tmp_path / "tfc_1w1a.onnx").is_file() and "linear 64x784" in said
+    assert "images: classes agree on 100.00%" in said
+    assert "100.00% of the classes are the graph's" in said
+    assert " spikes of build: all equal" in said

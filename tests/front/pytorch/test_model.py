@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from sterna.front.pytorch.model import from_torch
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.quantize import quantize
-from sterna.gen.quantize.reference import float_logits
+from sterna.gen.quantize.reference import float_classes, float_logits
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.exact import run
 from sterna.golden.network import Pool
@@ -96,6 +96,41 @@ def test_frames_come_a_step_each() -> None:
     assert check.exact and check.classes == 1.0 and check.images == 9
 
 
+@pytest.mark.parametrize(("bits", "scale"), [(3, None), (4, 0.25), (8, 1 / 255)])
+def test_counts_come_a_step_each(bits: int, scale: float | None) -> None:
+    """A value as a number, or times a scale that the model was trained with; held at every site."""
+    model = frontcase.ternary(frontcase.LAYERS(), 2, False)
+    top, size = 2**bits - 1, scale or 1.0
+    frames = np.random.default_rng(1).integers(0, top + 1, (6, 9, 2, 8, 8)).astype(np.uint8)
+    example = torch.tensor(frames[:, :2] * size).float()
+    found = from_torch(model, example, input="frames", bits=bits, scale=scale)
+    assert found.network.amplitude["input"] == size and found.network.input.bits == bits
+    check = found.check(frames, images=9)
+    assert check.exact and check.classes == 1.0 and sum(s.spikes for s in check.layers) > 100
+    found = found.calibrate(frames)
+    network, _ = quantize(found, frames)
+    assert network.maximum["input"] == top
+    mine = float_classes(found.network, frames)
+    assert np.mean(run(network, frames).classes == mine) > 0.8
+    with pytest.raises(NetworkError, match="image value .* outside 0 .. 1; .* input bits = "):
+        from_torch(model, example, input="frames", scale=scale).check(frames)
+
+
+def test_a_product_of_counts_is_no_and() -> None:
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = frontcase.ternary(frontcase.LAYERS(), 2, False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x * x)
+
+    example = torch.randint(0, 4, (6, 3, 2, 8, 8)).float()
+    found = from_torch(Product(), example, input="frames", bits=2)
+    with pytest.raises(NetworkError, match="merge 'and' needs 1-bit spikes, but 'input' goes up"):
+        quantize(found, example.numpy().astype(np.uint8))
+
+
 def test_the_model_stays_as_it_was() -> None:
     model = frontcase.ternary(frontcase.sequential(), 1, False).train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
@@ -136,14 +171,14 @@ class _Bad(frontcase.Loop):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("branch", "a mean over axes .* cannot be built"),
-        ("recurrence", "module 'hidden': .* a recurrent edge, which is not built yet"),
-        ("relu", "is an activation of a network that does not spike"),
-        ("changes", "reads something else at step 1 than at step 0"),
+        ("branch", r"forward\(\): takes numbers out .*, as a branch on values, .* cannot be built"),
+        ("recurrence", "module 'hidden': .* a recurrent edge, a delay or a trace"),
+        ("relu", r"forward\(\): an activation of a network that does not spike"),
+        ("changes", "'hidden': reads something else at step 1 than .* changes with t"),
         ("twice", "module 'hidden': is used 6 times, 'out' 3 times"),
         ("membrane", "module 'hidden': its membrane is read by another layer"),
         ("two weights", "module 'full': reads weighted sums .* with no neuron between"),
-        ("last", "returns only the last of 3 steps"),
+        ("last", "module 'out': gives the output of only the last of 3 steps"),
     ],
 )
 def test_what_cannot_be_built_is_refused_by_its_path(what: str, sentence: str) -> None:
@@ -324,7 +359,7 @@ def test_constants_in_front_of_layers_without_padding_come_in(before, between) -
 
 
 def test_the_maximum_of_negated_spikes_is_no_maximum_of_spikes() -> None:
-    with pytest.raises(NetworkError, match="times a negative number"):
+    with pytest.raises(NetworkError, match="a max pool of spikes with a negative factor"):
         from_torch(_Small(lambda x: x, lambda s: -s), EXAMPLE, steps=2)
 
 

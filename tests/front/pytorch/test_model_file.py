@@ -60,6 +60,21 @@ def test_weights_come_by_every_form(tmp_path: Path, form: str) -> None:
     assert torch.equal(model.weight, right.weight) and torch.equal(model.bias, right.bias)
 
 
+def test_what_a_model_was_wrapped_in_is_told(tmp_path: Path) -> None:
+    right = nn.Linear(3, 2)
+    state = {f"deep.snn.{k}": v for k, v in right.state_dict().items()}
+    torch.save({"state_dict": state | {"loss.weight": torch.ones(2)}}, tmp_path / "w.ckpt")
+    model = nn.Linear(3, 2)
+    assert load_state(model, tmp_path / "w.ckpt") == ["loss.weight"]
+    assert torch.equal(model.weight, right.weight)
+    torch.save(state | {f"ema.{k}": v for k, v in right.state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(FileError, match="more than once, as 'deep.snn.' and 'ema.'"):
+        load_state(model, tmp_path / "w.pt")
+    torch.save(state | {"deep.snn.more": torch.ones(2)}, tmp_path / "w.pt")
+    with pytest.raises(FileError, match="has 'more', which the model has not"):
+        load_state(model, tmp_path / "w.pt")
+
+
 class _Trap:
     def __reduce__(self):
         return (open, ("/nowhere/at/all", "w"))

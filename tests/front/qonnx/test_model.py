@@ -69,6 +69,8 @@ NETS = {
     "two_bits": lambda: mlp(6, "ternary", lambda w: w.act(0.4, 2)),
     "two_bits_signed": lambda: mlp(7, "ternary", lambda w: w.act(0.4, 2, signed=1)),
     "two_bits_narrow": lambda: mlp(8, "binary", lambda w: w.act(0.4, 2, signed=1, narrow=1)),
+    "three_bits": lambda: mlp(6, "ternary", lambda w: w.act(0.15, 3)),
+    "four_bits_narrow": lambda: mlp(8, "ternary", lambda w: w.act(0.1, 4, signed=1, narrow=1)),
     "signed_bit": lambda: mlp(9, "binary", lambda w: w.act(0.4, 1, signed=1)),
     "zero_point": lambda: mlp(10, "binary", lambda w: w.act(0.4, 2, zero=1)),
     "cnv_w1a1": lambda: cnv(11, "binary"),
@@ -76,6 +78,7 @@ NETS = {
     "padded": lambda: padded(13),
     "one_threshold": lambda: threshold_net(14, 1),
     "three_thresholds": lambda: threshold_net(15, 3),
+    "fifteen_thresholds": lambda: threshold_net(16, 15),
 } | {
     f"rounding_{word.lower()}": lambda word=word, k=k: mlp(
         20 + k, "ternary", lambda w: w.act(0.4, 2, rounding_mode=word)
@@ -156,7 +159,7 @@ def _tail(w: Writer) -> ModelProto:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda w: w.conv(4, 3).act(0.5, 3), "8 levels are not built; train it with at most 4"),
+        (lambda w: w.conv(4, 3).act(0.5, 5), "32 levels are not built; train it with at most 16"),
         (lambda w: w.conv(4, 3).add("Relu"), "Relu: cannot be built"),
         (lambda w: w.conv(4, 3).add("Sign"), "Sign: cannot be built"),
         (lambda w: w.conv(4, 3).bipolar().conv(4, 3, pads=[1] * 4).bipolar(), "use padding 0"),
@@ -168,7 +171,7 @@ def _tail(w: Writer) -> ModelProto:
         (lambda w: w.conv(4, 3).add("Quant", domain="my.module"), "of domain 'my.module'"),
         (
             lambda w: w.conv(4, 3).bipolar().times("Mul", -1.0).add("MaxPool", kernel_shape=[2, 2]),
-            "times a negative number",
+            "a max pool of spikes with a negative factor",
         ),
         (lambda w: w.conv(4, 3).add("MaxPool", kernel_shape=[2, 2], ceil_mode=1), "ceil_mode"),
         (lambda w: w.conv(4, 3).add("Transpose", perm=[0, 2, 3, 1]), "Transpose: cannot be built"),

@@ -221,16 +221,16 @@ STEPS = (1, 2, 4, 5, 8, 16, 64, 300, 1024)
 class _Wide:
     """Grows a network whose streams are as wide as they can be."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, frame_bits: int = 1) -> None:
         self.random = random.Random(seed)
         self.steps = self.random.choice(STEPS)
         side = self.random.choice((1, 2, 4, 4, 6))
         channels = self.random.choice((1, 2, 3, 64, 128, 256))
         coding = self.random.choice(("direct", "frames"))
-        bits = self.random.choice((1, 8)) if coding == "direct" else 8
+        bits = self.random.choice((1, 8)) if coding == "direct" else frame_bits
         self.nodes: list[Node] = [Input("x", (channels, side, side), coding, bits)]
         self.shape = {"x": (channels, side, side)}
-        self.top = {"x": 2**bits - 1 if coding == "direct" else 1}
+        self.top = {"x": 2**bits - 1}
 
     def add(self, node: Node, shape: tuple[int, int, int], top: int = 1) -> str:
         self.nodes.append(node)
@@ -315,10 +315,10 @@ class _Wide:
         return Network(self.steps, self.nodes)
 
 
-def wide_network(seed: int) -> Network:
+def wide_network(seed: int, frame_bits: int = 1) -> Network:
     """A random one that golden accepts, of at most a million weights."""
     for attempt in range(1000):
-        made = _Wide(seed * 1000 + attempt)
+        made = _Wide(seed * 1000 + attempt, frame_bits)
         try:
             network = made.build()
         except NetworkError:
@@ -328,9 +328,9 @@ def wide_network(seed: int) -> Network:
     raise AssertionError(seed)
 
 
-def check(seed: int) -> None:
+def check(seed: int, frame_bits: int = 1) -> None:
     """One random network, folded by default for one family."""
-    network, chance = wide_network(seed), random.Random(seed)
+    network, chance = wide_network(seed, frame_bits), random.Random(seed)
     family, memory = chance.choice(FAMILIES), chance.choice((None, None, "ram"))
     design = fold(network, family=family, memory=memory)
     assert widths(design) <= 512
@@ -373,6 +373,11 @@ def without_costs(monkeypatch):
 @pytest.mark.parametrize("seed", [*range(1, 9), *range(10, 15), *range(16, 23)])
 def test_cases_of_r4_default_foldings_of_wide_networks(seed):
     check(seed)
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_default_foldings_of_wide_networks_that_read_counts(seed):
+    check(seed, 8)
 
 
 @pytest.mark.parametrize("seed", [25, 26, 30, 32, 33, 35])

@@ -5,7 +5,7 @@ that does not help.
 import random
 
 from sterna.gen.design.rows import row_interval, spare_rows
-from sterna.gen.model.token_plan import TokenPlan, _core
+from sterna.gen.model.token_graph import TokenGraph, _core
 from sterna.gen.model.tokens import ENDLESS, TokenModel
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.law import Delays
@@ -25,14 +25,14 @@ def geometry(draw: random.Random) -> Geometry:
 
 def alone(g: Geometry, visits: int, items: int, pitch: int, images: int) -> float:
     """The same core between ends that never wait, beat by beat."""
-    plan = TokenPlan(words=g.input_beats, packet=g.out_height * visits)
-    at, flags = plan.channel(), plan.channel()
-    plan.images = plan.unit("source", [0, plan.words, ENDLESS], [], [at, flags])
-    plan.unit("sink", [1, 0], [flags], [])
-    plan.input = at
-    plan.output = _core(plan, g, visits, items, pitch, 1 << 20, Delays((9,), 2), [at])
-    plan.limit = plan.unit("sink", [plan.packet, 0, 1, 2, 0], [plan.output], []) + 1
-    return float(TokenModel(plan).run(images).interval)
+    graph = TokenGraph(words=g.input_beats, packet=g.out_height * visits)
+    at, flags = graph.channel(), graph.channel()
+    graph.images = graph.unit("source", [0, graph.words, ENDLESS], [], [at, flags])
+    graph.unit("sink", [1, 0], [flags], [])
+    graph.input = at
+    graph.output = _core(graph, g, visits, items, pitch, 1 << 20, Delays((9,), 2), [at])
+    graph.limit = graph.unit("sink", [graph.packet, 0, 1, 2, 0], [graph.output], []) + 1
+    return float(TokenModel(graph).run(images).interval)
 
 
 def test_rows_take_as_long_as_beat_by_beat():

@@ -10,7 +10,7 @@ from sterna.gen.device.shift_registers import Delays, tree_delays
 from sterna.gen.model.features import with_memories
 from sterna.gen.model.parts import Part
 from sterna.gen.tools.yosys import synth
-from sterna.hw.dot.compressor_tree import Counter, Stage, TreePlan
+from sterna.hw.dot.compressor_tree import CompressorTree, Counter, Stage
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.neuron.lane_turns import LaneTurns
 
@@ -35,12 +35,12 @@ def test_shift_registers_of_trees_of_constants(kind, pe, simd, tmp_path):
     weights = [draw.choice((1, 2, 0, 0) if bits == 2 else (0, 1)) for _ in range(pe * simd)]
     row = sum(w << (bits * n) for n, w in enumerate(weights))
     dot = ConstantDot(pe, simd, 1, 1, kind, family="xilinx7", row=row, width=8)
-    plan, delays = dot.plan, Delays()
-    behind = plan.latency - (plan.pop is not None)
-    for tree in (t.tree for t in plan.trees if t.tree):
-        delays += tree_delays(tree, behind - plan.early - tree.latency, leaves=False)
-    if plan.pop is not None:
-        delays += tree_delays(plan.pop, behind - plan.pop.latency, leaves=False)
+    trees, delays = dot.trees, Delays()
+    behind = trees.latency - (trees.pop is not None)
+    for tree in (t.tree for t in trees.outputs if t.tree):
+        delays += tree_delays(tree, behind - trees.early - tree.latency, leaves=False)
+    if trees.pop is not None:
+        delays += tree_delays(trees.pop, behind - trees.pop.latency, leaves=False)
     expected = sum(bits for clocks, bits in delays.items() if clocks >= SHORTEST)
     assert expected > 20
     assert made(dot, tmp_path) == expected
@@ -55,7 +55,7 @@ def test_shift_registers_of_sums_that_take_turns(steps, tmp_path):
 
 def test_every_register_of_a_tree_is_counted_once():
     # Bits 0 to 2 are added to 4 and 5; 3 waits for them, and with 5 one clock more.
-    tree = TreePlan(
+    tree = CompressorTree(
         leaves=((0, 1, 2), (3,)),
         stages=(
             Stage((), True, (0, 1, 2, 3)),

@@ -29,7 +29,7 @@ SHAPES = [
     MemoryShape(width, depth, use)
     for use, widths, depths in (
         ("rom", (2, 8, 18, 20, 40, 72), (12, 64, 128, 400, 600, 1100)),
-        ("bank", (8, 20, 32), (12, 40, 100, 400, 1100)),
+        ("ram", (8, 20, 32), (12, 40, 100, 400, 1100)),
         ("window", (1, 2, 8, 20, 36, 72), (6, 16, 24, 40, 100, 400, 600, 1100, 2100)),
         ("fifo", (2, 4, 18, 32, 40), (16, 40, 320, 600)),
         ("comb", (4, 20, 72), (3, 16, 40, 70)),
@@ -41,7 +41,7 @@ SHAPES = [
 ]
 SHAPES += [
     MemoryShape(width, depth, use, style)
-    for use in ("rom", "bank")
+    for use in ("rom", "ram")
     for style in ("block", "distributed")
     for width in (8, 32)
     for depth in (12, 40, 600)
@@ -65,15 +65,15 @@ def verilog_of(shape: MemoryShape, name: str, draw: random.Random) -> str:
         text += "initial begin "
         text += " ".join(f"mem[{k}] = {w}'d{draw.getrandbits(w)};" for k in some) + " end\n"
     else:
-        address = "ra" if use == "bank" else "wa"
+        address = "ra" if use == "ram" else "wa"
         text += f"always @(posedge clk) if (we) mem[{address}] <= wd;\n"
     if use == "comb":
         return text + "assign rd = mem[ra];\nendmodule\n"
-    enable = {"bank": "if (!we)", "fifo": "if (re)"}.get(use, "")
+    enable = {"ram": "if (!we)", "fifo": "if (re)"}.get(use, "")
     if use == "latched":
         enable = "if (!re) q <= 0; else"
     text += f"reg [{w - 1}:0] q; always @(posedge clk) {enable} q <= mem[ra];\n"
-    if use in ("rom", "bank"):
+    if use in ("rom", "ram"):
         text += f"reg [{w - 1}:0] o; always @(posedge clk) o <= q; assign rd = o;\n"
         return text + "endmodule\n"
     return text + "assign rd = q;\nendmodule\n"
@@ -88,7 +88,7 @@ def yosys(folder, name: str) -> None:
 @pytest.mark.parametrize("family", LIBRARIES)
 def test_memories_are_what_yosys_makes_of_them(family, tmp_path):
     draw = random.Random(1)
-    shapes = [s for s in SHAPES if family != "ice40" or (s.use, s.style) != ("bank", "distributed")]
+    shapes = [s for s in SHAPES if family != "ice40" or (s.use, s.style) != ("ram", "distributed")]
     (tmp_path / "memories.v").write_text(
         "".join(verilog_of(s, f"m{n}", draw) for n, s in enumerate(shapes))
     )

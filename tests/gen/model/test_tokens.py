@@ -11,7 +11,7 @@ from fuzzrun import clocks_differ
 
 from sterna.gen.design.top_spec import top_spec
 from sterna.gen.fold.fold import fold
-from sterna.gen.model.token_plan import KINDS, TokenPlan
+from sterna.gen.model.token_graph import KINDS, TokenGraph
 from sterna.gen.model.tokens import ENDLESS, TokenModel, settled
 from sterna.gen.tools.native_cpp import library
 from sterna.gen.tools.programs import ToolFailed
@@ -79,9 +79,9 @@ def run_rtl(network, design, images=5):
     return model.run(image_bits(network.input, pixels, network.steps), timed=True)
 
 
-def positions(plan, kind):
-    """Where the parameters of units of this kind stand in the plan's text."""
-    at, text = 0, plan.text
+def positions(graph, kind):
+    """Where the parameters of units of this kind stand in the graph's text."""
+    at, text = 0, graph.text
     while at < len(text):
         name, count, start = text[at], text[at + 1], at + 2
         if name == KINDS[kind]:
@@ -101,7 +101,7 @@ def test_every_clock_is_that_of_the_rtl():
     # Not by chance: any other number of a core, buffer, queue or gearbox is seen in the RTL.
     seen = 0
     for kind in ("core", "fifo", "shortcut", "gather", "split", "concat", "join", "cut"):
-        for start, count in positions(model.plan, kind):
+        for start, count in positions(model.graph, kind):
             for at in range(start, start + count):
                 model._text[at] += 1
                 try:
@@ -133,22 +133,22 @@ def test_windows_below_the_image_take_back_rows_that_were_free():
 
 def line(*steps, words=40):
     """A source, units of one input and output, and a sink; returns the clocks of the output."""
-    plan = TokenPlan(words=words, packet=words)
-    at, flags = plan.channel(), plan.channel()
-    plan.images = plan.unit("source", [1, words, 16], [], [at, flags])
-    plan.unit("sink", [1, 0], [flags], [])
-    plan.input = at
+    graph = TokenGraph(words=words, packet=words)
+    at, flags = graph.channel(), graph.channel()
+    graph.images = graph.unit("source", [1, words, 16], [], [at, flags])
+    graph.unit("sink", [1, 0], [flags], [])
+    graph.input = at
     for kind, *numbers in steps:
-        at = plan.step(kind, numbers, at)
-    plan.output = at
-    plan.limit = plan.unit("sink", [words, 0], [at], []) + 1
-    return clocks(plan)
+        at = graph.step(kind, numbers, at)
+    graph.output = at
+    graph.limit = graph.unit("sink", [words, 0], [at], []) + 1
+    return clocks(graph)
 
 
-def clocks(plan):
-    """Of the beats at the plan's output."""
-    plan.taps["out"] = plan.output
-    return TokenModel(plan).run(1, taps=True).beats["out"]
+def clocks(graph):
+    """Of the beats at the graph's output."""
+    graph.taps["out"] = graph.output
+    return TokenModel(graph).run(1, taps=True).beats["out"]
 
 
 @pytest.mark.parametrize(
@@ -185,16 +185,16 @@ def test_cutting_and_joining_take_the_clocks_of_the_narrow_side():
 def test_a_concat_stands_still_without_room_for_its_second_input(depth, stuck):
     # Five beats of input 0 first: the fork goes on to beat 4 when branch 1 has taken beats 0 to
     # 3, and two of those fit into the merge's own buffer.
-    plan = TokenPlan(words=20, packet=20)
-    at, flags, one, two, out = (plan.channel() for _ in range(5))
-    plan.images = plan.unit("source", [1, 20, 16], [], [at, flags])
-    plan.unit("sink", [1, 0], [flags], [])
-    plan.input, plan.output = at, out
-    plan.unit("fork", [], [plan.buffer(at)], [one, two])
-    waiting = plan.buffer(plan.fifo(two, depth))
-    plan.unit("concat", [5, 5], [plan.buffer(one), waiting], [out])
-    plan.limit = plan.unit("sink", [20, 0], [out], []) + 1
-    assert (len(clocks(plan)) < 40) is stuck
+    graph = TokenGraph(words=20, packet=20)
+    at, flags, one, two, out = (graph.channel() for _ in range(5))
+    graph.images = graph.unit("source", [1, 20, 16], [], [at, flags])
+    graph.unit("sink", [1, 0], [flags], [])
+    graph.input, graph.output = at, out
+    graph.unit("fork", [], [graph.buffer(at)], [one, two])
+    waiting = graph.buffer(graph.fifo(two, depth))
+    graph.unit("concat", [5, 5], [graph.buffer(one), waiting], [out])
+    graph.limit = graph.unit("sink", [20, 0], [out], []) + 1
+    assert (len(clocks(graph)) < 40) is stuck
 
 
 def test_without_a_compiler_the_sentence_says_what_to_install(monkeypatch, tmp_path):

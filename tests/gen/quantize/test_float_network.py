@@ -1,5 +1,7 @@
 """A FloatNetwork checks itself when it is made, and its file when it is read."""
 
+import json
+
 import numpy as np
 import pytest
 from floatcase import chain, make_images, swap
@@ -26,6 +28,24 @@ def test_float_network_checks_itself() -> None:
         swap(net, "conv1", input="pool2")
     with pytest.raises(NetworkError, match="exactly one Readout"):
         FloatNetwork(4, nodes[:-1])
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_frames_of_several_bits_are_said_by_keys_of_their_own(tmp_path, bits) -> None:
+    """Files of one bit stay what they were, though 'bits' and 'scale' mean 1 there now."""
+    net = swap(chain(), "image", coding="frames", bits=bits, scale=1.0)
+    path = net.save(tmp_path)
+    (entry,) = (n for n in json.loads(path.read_text())["nodes"] if n["op"] == "input")
+    assert entry["bits"] == 8 and entry["scale"] == 1 / 255
+    assert entry.get("frame_bits", 1) == bits and ("frame_bits" in entry) == (bits > 1)
+    again = FloatNetwork.load(path)
+    assert again.input.bits == bits and again.input.scale == 1.0 and again.digest == net.digest
+    half = swap(net, "image", scale=0.5)
+    half.save(tmp_path, "half")
+    assert FloatNetwork.load(tmp_path / "half.json").amplitude["image"] == 0.5
+    assert len({net.digest, half.digest, swap(net, "image", bits=9 - bits).digest}) == 3
+    with pytest.raises(NetworkError, match="node 'image': bits 9 must be 1 to 8"):
+        swap(net, "image", bits=9)
 
 
 def test_float_network_file(tmp_path) -> None:

@@ -14,6 +14,7 @@ from sterna.gen.quantize.float_network import (
     FloatLinear,
     FloatNetwork,
     FloatNeuron,
+    FloatPool,
     FloatReadout,
 )
 from sterna.gen.quantize.quantize import MISMATCH, quantize
@@ -129,6 +130,33 @@ def test_case_normalised_pixels_fold_into_the_bias(how: dict[str, Any]) -> None:
 def test_case_normalised_pixels_that_do_not_fold(how: dict[str, Any], said: str) -> None:
     with pytest.raises(NetworkError, match=f"node 'image': {said}"):
         quantize(_normalised(**how), _images(5))
+
+
+@pytest.mark.parametrize("how", [{"mean": None, "std": None}, {"mean": [0.2, 0.6], "std": 0.5}])
+@pytest.mark.parametrize("bits", [1, 3, 8])
+def test_counts_are_scaled_and_normalised_as_pixels_are(bits: int, how: dict[str, Any]) -> None:
+    """Frames that are the same at every step are what the pixels are."""
+    steps, top = 3, 2**bits - 1
+    pixels = _swap(_normalised(**how, steps=steps), bits=bits, scale=1 / top)
+    frames = _swap(pixels, coding="frames")
+    images = _images(40) & top
+    film = np.repeat(images[None], steps, 0)
+    assert np.array_equal(float_logits(pixels, images), float_logits(frames, film))
+    (a, _), (b, _) = quantize(pixels, images), quantize(frames, film)
+    assert a.weighted("conv").weight.tolist() == b.weighted("conv").weight.tolist()
+    assert a.neuron("a").rule.threshold.tolist() == b.neuron("a").rule.threshold.tolist()
+    assert np.array_equal(run(a, images).logits, run(b, film).logits)
+    other = film.copy()
+    other[1:] = 0  # a step is a step
+    assert not np.array_equal(run(b, other).logits, run(b, film).logits)
+
+
+def test_a_mean_of_counts_needs_a_layer_with_a_bias() -> None:
+    net = _swap(_normalised(0.5, None), coding="frames")
+    pooled = [FloatPool("pool", "image", "sum", (1, 1)), replace(net.by_name["conv"], input="pool")]
+    nodes = [pooled[0], *[n for n in net.nodes if n.name != "conv"], pooled[1]]
+    with pytest.raises(NetworkError, match="'image': a mean cannot be built in front of 'pool'"):
+        quantize(FloatNetwork(1, nodes), _images(5)[None])
 
 
 def test_case_spikes_have_no_mean() -> None:

@@ -29,7 +29,7 @@ from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.golden.window import window_split
-from sterna.hw.memory.chain import MemoryBanks
+from sterna.hw.memory.chain import ChainLayout
 
 
 def weight_of(row, at, kind):
@@ -194,13 +194,13 @@ def test_every_file_format_holds_the_rows():
     assert all(len(line) == 11 for line in texts[".hex"].splitlines())
 
 
-def test_region_words_are_the_banks():
+def test_region_words_are_those_of_the_chain():
     words = region_words(IMAGE)
     assert words.dtype == np.uint32 and len(words) == 10
     assert [int(low) | int(high) << 32 for low, high in words.reshape(-1, 2)] == IMAGE.rows
     one = region_words(MemoryImage("p", 2, 65, [1 << 64 | 7, 5], 0, 0))
     assert one.tolist() == [7, 0, 1, 0, 5, 0, 0, 0]
-    assert MemoryBanks(2, 65).words == len(one)
+    assert ChainLayout(2, 65).words == len(one)
 
 
 def small(threshold=(5, 9), reset_by=None, bias=None, v_init=None):

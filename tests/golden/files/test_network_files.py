@@ -21,7 +21,7 @@ from sterna.golden import rule as rules
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.exact import run
 from sterna.golden.files import network_files as files
-from sterna.golden.network import Network, Neuron, NeuronNode
+from sterna.golden.network import Input, Network, Neuron, NeuronNode
 from sterna.golden.parameters import Level, Whole
 from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
@@ -108,6 +108,41 @@ def test_a_new_field_of_the_rule_leaves_files_and_ids_of_before(tmp_path, monkey
     monkeypatch.undo()
     with pytest.raises(FileError, match="unknown key '(lean|tilt)'; it comes from a newer Sterna"):
         files.load(tmp_path / "said")
+
+
+def counting(bits, coding="frames"):
+    nodes = [n for n in example().nodes if n.op != "input"]
+    old = example().input
+    return Network(2, [Input(old.name, old.shape, coding, bits), *nodes], "example")
+
+
+def test_frames_of_one_bit_keep_their_file_and_ids_and_more_bits_have_a_key(tmp_path):
+    """An earlier Sterna, to which all frames are of one bit, refuses the key."""
+    ids = set()
+    for bits in range(1, 9):
+        network = counting(bits)
+        files.save(network, tmp_path)
+        entry = json.loads((tmp_path / "network.json").read_text())["nodes"][0]
+        said = {"frame_bits": bits} if bits > 1 else {}
+        assert {k: v for k, v in entry.items() if "bits" in k} == {"bits": 8} | said
+        again = files.load(tmp_path)
+        assert again.input.bits == bits and again.maximum[again.input.name] == 2**bits - 1
+        ids.add(files.structure_id(again, "{}"))
+    assert len(ids) == 8
+    files.save(counting(8), tmp_path)
+    path, (head, *_) = tmp_path / "network.json", counting(4, "direct").nodes
+    body = json.loads(path.read_text())
+    for change, sentence in (
+        ({"coding": "direct"}, f"node '{head.name}' has the unknown key 'frame_bits'"),
+        ({"frame_bits": 9}, "bits 9 must be 1 to 8"),
+        ({"frame_bits": "2"}, "'frame_bits' is not int"),
+    ):
+        nodes = [body["nodes"][0] | change, *body["nodes"][1:]]
+        made = {k: v for k, v in body.items() if k != "check"} | {"nodes": nodes}
+        made["check"] = files.sha256(files.canonical_json(made).encode())
+        path.write_text(files.canonical_json(made))
+        with pytest.raises(FileError, match=sentence):
+            files.load(tmp_path)
 
 
 def test_real_metadata_is_kept_but_is_no_structure(tmp_path):

@@ -7,11 +7,11 @@ import pytest
 from sterna.gen.tools.yosys import synth
 from sterna.golden.device.fabric import FABRICS
 from sterna.hw.dot.compress import DotProduct
-from sterna.hw.dot.compressor_tree import Counter, TreePlan, plan
+from sterna.hw.dot.compressor_tree import CompressorTree, Counter, cheapest_tree
 
 
-def evaluate(tree: TreePlan, leaves: list[list[int]]) -> int:
-    """The sum a plan computes; every id must exist when used and none may be used twice."""
+def evaluate(tree: CompressorTree, leaves: list[list[int]]) -> int:
+    """The sum a tree computes; every id must exist when used and none may be used twice."""
     bits: dict[int, int] = {}
     for ids, values in zip(tree.leaves, leaves, strict=False):
         bits.update(zip(ids, values, strict=True))
@@ -23,7 +23,7 @@ def evaluate(tree: TreePlan, leaves: list[list[int]]) -> int:
                 total = 0
                 for row in (item.left, item.right):
                     total += sum(bits.pop(bit) << k for k, bit in enumerate(row) if bit is not None)
-            # A carry beyond the last output would be a plan that is too narrow.
+            # A carry beyond the last output would be a tree that is too narrow.
             assert total >> len(item.outputs) == 0
             bits.update((bit, total >> k & 1) for k, bit in enumerate(item.outputs))
         assert sorted(stage.alive) == sorted(bits)
@@ -33,13 +33,13 @@ def evaluate(tree: TreePlan, leaves: list[list[int]]) -> int:
 
 @pytest.mark.parametrize("family", FABRICS)
 @pytest.mark.parametrize("masked", [False, True])
-def test_plans_add_up(family: str, masked: bool) -> None:
+def test_trees_add_up(family: str, masked: bool) -> None:
     rng = random.Random(repr((family, masked)))
     for _ in range(60):
         heights = [rng.choice([0, 1, 2, 3, rng.randint(0, 40)]) for _ in range(rng.randint(1, 6))]
         heights[0] = max(heights[0], 1)
         highest = sum(height << k for k, height in enumerate(heights))
-        tree = plan(heights, highest.bit_length(), family, masked)
+        tree = cheapest_tree(heights, highest.bit_length(), family, masked)
         for ones in (0.0, 0.5, 1.0):
             leaves = [[int(rng.random() < ones) for _ in range(h)] for h in heights]
             expected = sum(sum(column) << k for k, column in enumerate(leaves))
@@ -48,8 +48,8 @@ def test_plans_add_up(family: str, masked: bool) -> None:
 
 
 def test_latency_of_a_masked_tree_is_at_least_one_clock() -> None:
-    assert plan([1], 1, "generic", masked=True).latency == 1
-    assert plan([1], 1, "generic", masked=False).latency == 0
+    assert cheapest_tree([1], 1, "generic", masked=True).latency == 1
+    assert cheapest_tree([1], 1, "generic", masked=False).latency == 0
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_latency_of_a_masked_tree_is_at_least_one_clock() -> None:
 def test_a_bit_removed_costs_one_lut6_or_two_lut4(family: str, lanes: int, luts: int) -> None:
     # Ternary lanes: a leaf of three half-lanes leaves two bits.
     groups = 2 * lanes // 3
-    assert plan([groups, groups], 10, family, masked=True).cost <= luts
+    assert cheapest_tree([groups, groups], 10, family, masked=True).cost <= luts
 
 
 @pytest.mark.slow

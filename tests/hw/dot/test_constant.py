@@ -122,8 +122,8 @@ def test_both_ways_of_binary_weights_and_shared_sums_are_among_them():
         rng = random.Random(repr((shape, "binary")))
         pe, simd, tp, bits, depthwise = shape
         row = row_of(drawn(pe, simd, "binary", rng), "binary")
-        plan = ConstantDot(pe, simd, tp, bits, "binary", depthwise, row=row, width=14).plan
-        seen |= {("counted", plan.pop is not None), ("shared", bool(plan.triples)), *plan.side}
+        trees = ConstantDot(pe, simd, tp, bits, "binary", depthwise, row=row, width=14).trees
+        seen |= {("counted", trees.pop is not None), ("shared", bool(trees.triples)), *trees.side}
     assert seen == {(a, b) for a in ("counted", "shared") for b in (True, False)} | {1, -1}
 
 
@@ -153,7 +153,7 @@ def test_zeros_cost_nothing_and_likeness_little():
 
     def cost(w):
         row = row_of(w, "ternary")
-        return ConstantDot(len(w), 144, 1, 1, "ternary", family="ecp5", row=row, width=9).plan.cost
+        return ConstantDot(len(w), 144, 1, 1, "ternary", family="ecp5", row=row, width=9).trees.cost
 
     assert cost(thin) < 0.6 * cost(dense)
     alone = sum(cost([output]) for output in dense)

@@ -8,15 +8,15 @@ from amaranth.lib.wiring import In, Out
 from axildriver import Design, simulate
 
 from sterna.golden.errors import DesignError
-from sterna.hw.memory.chain import ADDRESS_BITS, REGION_BITS, Chain, ChainOp, MemoryBanks
+from sterna.hw.memory.chain import ADDRESS_BITS, REGION_BITS, Chain, ChainLayout, ChainOp
 from sterna.hw.memory.chain_master import PATIENCE, ChainMaster
 from sterna.hw.memory.weight_memory import WeightMemory
 
 
-def test_banks_addresses():
-    banks = MemoryBanks(depth=3, width=70)
-    assert (banks.count, banks.bits, banks.words, banks.widths) == (3, 2, 12, (32, 32, 6))
-    assert [banks.address(r, k) for r in range(3) for k in range(3)] == [
+def test_chain_addresses():
+    layout = ChainLayout(depth=3, width=70)
+    assert (layout.per_row, layout.bits, layout.words, layout.widths) == (3, 2, 12, (32, 32, 6))
+    assert [layout.address(r, k) for r in range(3) for k in range(3)] == [
         0,
         1,
         2,
@@ -28,11 +28,11 @@ def test_banks_addresses():
         10,
     ]
     row = 0x2A_DEADBEEF_01234567
-    assert banks.split(row) == (0x01234567, 0xDEADBEEF, 0x2A)
-    assert banks.linear([row]) == [0x01234567, 0xDEADBEEF, 0x2A] + [0] * 9
-    assert MemoryBanks(5, 32).words == 5 and MemoryBanks(5, 33).words == 10
-    with pytest.raises(DesignError, match="row 3 bank 0"):
-        banks.address(3)
+    assert layout.split(row) == (0x01234567, 0xDEADBEEF, 0x2A)
+    assert layout.linear([row]) == [0x01234567, 0xDEADBEEF, 0x2A] + [0] * 9
+    assert ChainLayout(5, 32).words == 5 and ChainLayout(5, 33).words == 10
+    with pytest.raises(DesignError, match="row 3 word 0"):
+        layout.address(3)
 
 
 def _crc(words):
@@ -48,7 +48,7 @@ def _ring():
     }
     memories = [WeightMemory(*shapes[r], contents[r], region=r) for r in shapes]
     master = ChainMaster(settle=3)
-    linear = {m.region: m.banks.linear(contents[m.region]) for m in memories}
+    linear = {m.region: m.layout.linear(contents[m.region]) for m in memories}
     return Design(master, memories), master, linear
 
 
@@ -91,11 +91,11 @@ def test_reads_and_writes_around_the_ring():
             addr = random_.randrange(len(linear[region]))
             await _seek(ctx, master, region, addr)
             memory = next(m for m in dut.memories if m.region == region)
-            bank = addr % (1 << memory.banks.bits)
-            if bank < memory.banks.count:
+            word = addr % (1 << memory.layout.bits)
+            if word < memory.layout.per_row:
                 data = random_.getrandbits(32)
                 assert (await _start(ctx, master, write=1, data=data))[0] == 0
-                linear[region][addr] = data & ((1 << memory.banks.widths[bank]) - 1)
+                linear[region][addr] = data & ((1 << memory.layout.widths[word]) - 1)
                 await _seek(ctx, master, region, addr)
             assert await _start(ctx, master) == (0, linear[region][addr])
         await _seek(ctx, master, 1, 0)  # a region nobody has
@@ -225,7 +225,7 @@ def test_a_ring_that_never_answers_is_given_up():
 
 
 def test_the_longest_ring_is_back_long_before_it_is_given_up():
-    levels = ADDRESS_BITS // 4  # of 16 banks each: more than a region's addresses hold
+    levels = ADDRESS_BITS // 4  # of 16 words each: more than a region's addresses hold
     assert 3 * ((1 << REGION_BITS) + WeightMemory.latency + levels + 2) < PATIENCE
 
 

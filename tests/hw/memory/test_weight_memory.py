@@ -78,11 +78,11 @@ async def _access(ctx, dut, op, region, addr, data=0):
 
 
 @pytest.mark.parametrize(("depth", "width"), SHAPES)
-def test_banks_are_written_and_read_one_by_one(depth, width):
+def test_words_are_written_and_read_one_by_one(depth, width):
     rows = _rows(depth, width, seed=1)
     dut = WeightMemory(depth, width, rows, region=9)
-    banks = dut.banks
-    expected = banks.linear(rows)
+    layout = dut.layout
+    expected = layout.linear(rows)
     random_ = random.Random(width)
     read_clocks = 2 + dut.node.latency
 
@@ -90,14 +90,14 @@ def test_banks_are_written_and_read_one_by_one(depth, width):
         for _ in range(120):
             # The reader's address must not disturb an access.
             ctx.set(dut.addr, random_.randrange(depth))
-            addr = random_.randrange(banks.words)
-            bank = addr & ((1 << banks.bits) - 1)
+            addr = random_.randrange(layout.words)
+            word = addr & ((1 << layout.bits) - 1)
             if random_.random() < 0.5:
                 data = random_.getrandbits(32)
                 op, _, clocks = await _access(ctx, dut, ChainOp.WRITE, 9, addr, data)
                 assert (op, clocks) == (ChainOp.RESPONSE, 1)
-                if bank < banks.count:
-                    expected[addr] = data & ((1 << banks.widths[bank]) - 1)
+                if word < layout.per_row:
+                    expected[addr] = data & ((1 << layout.widths[word]) - 1)
             else:
                 op, data, clocks = await _access(ctx, dut, ChainOp.READ, 9, addr)
                 assert (op, data, clocks) == (ChainOp.RESPONSE, expected[addr], read_clocks)
@@ -105,9 +105,9 @@ def test_banks_are_written_and_read_one_by_one(depth, width):
         for row in range(depth):
             ctx.set(dut.addr, row)
             await ctx.tick().repeat(2)
-            got = banks.split(ctx.get(dut.data))
-            start = row << banks.bits
-            assert list(got) == expected[start : start + banks.count]
+            got = layout.split(ctx.get(dut.data))
+            start = row << layout.bits
+            assert list(got) == expected[start : start + layout.per_row]
 
     simulate(dut, bench)
 
@@ -149,7 +149,7 @@ def test_words_for_others_pass_unchanged():
     cases = [
         (ChainOp.WRITE, 8, 0),
         (ChainOp.READ, 10, 0),
-        (ChainOp.WRITE, 9, dut.banks.words),
+        (ChainOp.WRITE, 9, dut.layout.words),
         (ChainOp.READ, 9, (1 << 20) - 1),
         (ChainOp.RESPONSE, 9, 0),
         (ChainOp.NOP, 9, 0),

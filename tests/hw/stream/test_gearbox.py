@@ -13,7 +13,7 @@ from sterna.hw.stream.bit_gearbox import BitGearbox
 from sterna.hw.stream.edge import Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel, path, storage_bits
 from sterna.hw.stream.gearbox import Gearbox, LaneMerge, LaneSplit, PlaneStep
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 
 
 def _pixels(edge, count, seed):
@@ -226,8 +226,8 @@ def test_bit_gearbox_at_any_ratio(w_in, w_out, words_out, stalls):
         lambda: BitGearbox(32, 8, 24),
         lambda: BitGearbox(40, 16, 16),
         lambda: BitGearbox(8, 24, 48),
-        lambda: Cut(3, 4, period=1, last=2),
-        lambda: Join(3, 4, period=1, last=2),
+        lambda: Downsizer(3, 4, period=1, last=2),
+        lambda: Upsizer(3, 4, period=1, last=2),
     ],
 )
 def test_netlist(build):

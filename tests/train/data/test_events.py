@@ -10,6 +10,7 @@ import pytest
 
 from sterna.golden.errors import FileError, SternaError, ToolMissing, UsageError
 from sterna.train.data import datasets, events
+from sterna.train.data.image_set import ImageSet
 from sterna.train.data.loose import read_loose
 from sterna.train.data.sets import Wanted
 
@@ -59,6 +60,45 @@ def test_recordings_become_frames(tmp_path: Path, end: str) -> None:
     assert one.train[0].shape == (4, 14, 1, 6, 8)
     several = datasets.load(f"{folder(tmp_path, end)}?steps=3&size=7x9")
     assert several.train[0].shape == (3, 14, 2, 7, 9)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_recordings_become_counts_where_there_are_bits_for_them(tmp_path: Path, bits: int) -> None:
+    """As many as fell, up to the largest that the bits hold; the network's, or as is asked."""
+    name, top = folder(tmp_path, "npy"), 2**bits - 1
+    rows = np.stack([[3] * 40, [1] * 40, np.arange(40), [1] * 40], 1)  # 10 in each frame
+    np.save(tmp_path / "c1" / "0.npy", rows)
+    node = SimpleNamespace(shape=(2, 6, 8), coding="frames", bits=bits)
+    like = Wanted.by(SimpleNamespace(input=node, steps=4))
+    one, _, notes = read_loose(str(tmp_path / "c1" / "0.npy"), like)
+    want = np.zeros((4, 2, 6, 8), int)
+    want[:, 1, 1, 3] = min(10, top)
+    assert np.array_equal(one[:, 0], want)
+    said = "bits" if bits == 1 else f"counts, those above {top} as {top}"
+    assert notes == [f"events were binned into 4 frames of 6 x 8 {said}"]
+    both = [
+        datasets.load(name, None, like),
+        datasets.load(f"{name}?steps=4&size=6x8&bits={bits}"),
+    ]
+    for part in ("train", "validation", "test"):
+        a, b = (found.part(part)[0] for found in both)
+        assert np.array_equal(a, b)
+    assert max(int(both[0].part(p)[0].max()) for p in ("train", "test")) == min(10, top)
+    assert both[0].notes == both[1].notes and both[0].notes[0] == notes[0]
+
+
+def test_bits_of_counts_are_looked_at(tmp_path: Path) -> None:
+    name = folder(tmp_path, "npy")
+    pixels = Wanted((2, 6, 8), 4, False, 8)  # of a network that reads no frames
+    assert datasets.load(name, None, pixels).train[0].max() == 1
+    assert ImageSet(name, steps=1, size=(6, 8), bits=2).images.max() == 3
+    for text in (f"{name}?bits=9", f"{name}?bits=0", f"{name}?bits=2.0"):
+        with pytest.raises(UsageError, match="bits '.*' is not a number from 1 to 8"):
+            datasets.load(text)
+    with pytest.raises(UsageError, match="bits 9 is not a whole number from 1 to 8"):
+        ImageSet(name, bits=9)
+    with pytest.raises(UsageError, match="mine.npz.*takes no bits, which is for other data"):
+        datasets.load("mine.npz?bits=2")
 
 
 def test_what_does_not_say_its_frames_is_refused(tmp_path: Path) -> None:
@@ -143,7 +183,7 @@ def test_tonics_data_sets_are_binned(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.test[0].shape == (4, 20, 2, 6, 8) and found.classes == ("left", "right")
     x, y, t, p = recording(1, 101).T
     four = events.columns([x, y, t, p], "", 6, 8)
-    assert np.array_equal(found.test[0][:, 1], events.to_frames(four, 4, (2, 6, 8)))
+    assert np.array_equal(found.test[0][:, 1], events.to_frames(four, events.Binning((2, 6, 8), 4)))
     with pytest.raises(UsageError, match="tonic has no data set 'Right'"):
         datasets.load("tonic:Right")
     module.Left = lambda **_: SimpleNamespace()  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import urllib.error
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ from sterna.golden.exact import run
 from sterna.golden.files import network_files as files
 from sterna.train.data import datasets, events, nmnist
 from sterna.train.data.augment import augment
+from sterna.train.data.sets import Wanted
+from sterna.train.module.frames import check_fits
 from sterna.train.recipe.recipe import read_recipe
 from sterna.train.run.run import train
 from sterna.train.run.trainer import Trainer
 
+BINNING = events.Binning((2, 34, 34), 4)
 RECIPE = """
 name = "events"
 data = "{data}"
@@ -121,8 +125,7 @@ def test_frames_cut_the_span_into_equal_parts() -> None:
     time = [1000, 1099, 1100, 1399, 1050]  # 400 microseconds: parts of 100
     frames = events.to_frames(
         events.read_bin(pack([1, 2, 3, 4, 1], [5] * 5, [0, 1, 0, 1, 0], time), "a", 34, 34),
-        4,
-        (2, 34, 34),
+        BINNING,
     )
     assert frames.shape == (4, 2, 34, 34) and frames.dtype == np.uint8
     assert np.argwhere(frames).tolist() == [[0, 0, 5, 1], [0, 1, 5, 2], [1, 0, 5, 3], [3, 1, 5, 4]]
@@ -136,9 +139,23 @@ def test_parts_do_not_overlap_and_keep_their_labels(folder: Path) -> None:
         assert np.bincount(labels).tolist() == [count] * 10
     last = folder / "Train" / "3" / f"{200 - 6:05d}.bin"
     assert parts.validation[1][-7] == 3
-    want = events.to_frames(events.read_bin(last.read_bytes(), "", 34, 34), 4, (2, 34, 34))
+    want = events.to_frames(events.read_bin(last.read_bytes(), "", 34, 34), BINNING)
     assert np.array_equal(parts.validation[0][:, -7], want)
     assert datasets.load("nmnist").test[0].shape[0] == 8
+
+
+def test_a_network_of_several_bits_gets_counts(folder: Path, tmp_path: Path) -> None:
+    """Recipe, data and trained network agree: no key but the network's ``bits``."""
+    path = recipe(tmp_path, extra="bits = 3")
+    trainer = Trainer(read_recipe(path), tmp_path / "run", None, quiet, None)
+    assert trainer.module.network.input.bits == 3
+    counts = datasets.load("nmnist_4", None, Wanted(frames=True, bits=3))
+    assert np.array_equal(counts.train[0], trainer.data.parts.train[0])
+    one = datasets.load("nmnist_4")
+    assert np.array_equal(np.minimum(counts.train[0], 1), one.train[0])
+    assert 1 < counts.train[0].max() <= 7
+    with pytest.raises(UsageError, match="values reach .* the input's are up to 1; write bits = "):
+        check_fits("here", replace(trainer.module.network.input, bits=1), 4, counts.train[0])
 
 
 def test_archives_are_read_and_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +200,20 @@ def test_recordings_move_as_a_whole() -> None:
     assert turned.max() == 1 and not torch.equal(turned, images)
     assert 0.7 < turned.sum() / images.sum() < 1.3
     assert torch.equal(turned[:, :, 0], turned[:, :, 1])
+
+
+@pytest.mark.parametrize("top", [1, 3, 7, 15, 127, 255])
+def test_counts_move_as_pixels_do(top: int) -> None:
+    rng = torch.Generator().manual_seed(1)
+    images = torch.randint(0, top + 1, (3, 40, 2, 9, 9), generator=rng, dtype=torch.uint8)
+    draw = lambda: torch.Generator().manual_seed(0)  # noqa: E731
+    moved = augment(images, 2, 0.0, 0.0, draw(), True)
+    for t in range(3):  # as each frame by itself
+        assert torch.equal(moved[t], augment(images[t], 2, 0.0, 0.0, draw(), True))
+    flat = torch.full_like(images, top)
+    turned = augment(flat, 0, 20.0, 0.1, draw())
+    assert turned.max() == top and turned[..., 4, 4].min() == top  # the middle stays full
+    assert augment(images, 0, 20.0, 0.1, draw()).max() <= top
 
 
 def test_from_events_to_the_accuracy_of_integers(folder: Path, tmp_path: Path, capsys) -> None:

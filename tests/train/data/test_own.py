@@ -101,14 +101,73 @@ def test_labels_stand_in_a_file(root: Path, tmp_path: Path) -> None:
         ("/etc/passwd,circle", "leaves the folder"),
         ("ci00.txt,circle", "is none of .png"),
         ("ci00.png,", "has no file or no label"),
-        ('"ci', "is no CSV file"),
+        ("a,b.png,circle", "line 62 has more fields than the first"),
+        (f"{'a' * 300}.png,circle", "does not exist"),
+        ('"ci', "is no CSV from line 62 on"),
     ):
         (flat / "labels.csv").write_text("\n".join([*rows, line]))
         refused(flat, sentence)
+    (flat / "labels.csv").write_text("\n".join([rows[0], '"ci00.png,circle', *rows[2:]]))
+    refused(flat, "is no CSV from line 2 on")
+    (flat / "labels.csv").write_text("file,label,file\na.png,b,c.png")
+    refused(flat, "names a column twice")
     (flat / "labels.csv").write_text("a,b\n1,2")
     refused(flat, "first line is not file,label")
     (flat / "labels.csv").write_bytes(b"file,label\n\xff,1")
     refused(flat, "is not UTF-8")
+
+
+def test_what_labels_leave_out_is_told(root: Path) -> None:
+    rows = [f"{p.relative_to(root)},{p.parent.name}" for p in sorted(root.rglob("*.png"))]
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    (root / ".hidden.png").write_bytes(b"")
+    (root / "read.me").write_bytes(b"")
+    assert not any("left out" in note for note in load(root).notes)
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows[2:], ""]))
+    said = [note for note in load(root).notes if "left out" in note]
+    assert len(said) == 1 and said[0].startswith("2 pictures or recordings were left out")
+    assert "'circle/00.png'" in said[0]
+
+
+def test_pictures_that_are_grey_or_opaque_in_other_words_are_told(root: Path) -> None:
+    def change(mode: str) -> None:
+        for path in root.rglob("*.png"):
+            with Image.open(path) as opened:
+                changed = opened.convert(mode)
+            changed.save(path)
+
+    change("RGBA")
+    found = load(root)
+    assert found.train[0].shape[1] == 3
+    assert any("alpha channel, opaque everywhere" in note for note in found.notes)
+    assert any("are grey but stored as colour" in note for note in found.notes)
+    grey = load(root, wanted=Wanted((1, 12, 12)))
+    assert grey.train[0].shape[1] == 1 and not any("are grey but" in n for n in grey.notes)
+    change("LA")
+    found = load(root)
+    assert found.train[0].shape[1] == 1 and sum("alpha" in note for note in found.notes) == 1
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64])
+def test_pixels_of_0_and_1_are_told(kind: type, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 2, (60, 1, 6, 6)).astype(kind)
+    np.savez(tmp_path / "x.npz", images=images, labels=np.arange(60) % 3)
+    notes = datasets.load(str(tmp_path / "x.npz")).notes
+    assert sum("multiply by 255 if 1 is white" in note for note in notes) == 1
+    np.savez(tmp_path / "x.npz", images=images * np.uint8(255), labels=np.arange(60) % 3)
+    assert not any("255" in note for note in datasets.load(str(tmp_path / "x.npz")).notes)
+
+
+def test_options_that_there_are_not_are_refused(root: Path) -> None:
+    for text in ("?sise=3x3", "?size=3x3&x=1", "?größe=3x3", "?=3"):
+        with pytest.raises(
+            UsageError, match="is not one of size, scale|no folder .*or the options behind"
+        ):
+            load(root, text)
+    with pytest.raises(UsageError, match="or the options behind"):
+        load(root, "?28x28")
+    renamed = root.rename(root.parent / "what?")
+    assert load(renamed).classes == CLASSES
 
 
 def test_the_order_of_classes_is_said(root: Path) -> None:
@@ -183,7 +242,7 @@ def test_classes_that_cannot_be_learnt_are_refused(root: Path) -> None:
 def test_a_class_of_two_images_cannot_be_split(root: Path) -> None:
     for k in range(2, 20):
         (root / "cross" / f"{k:02d}.png").unlink()
-    refused(root, "class 'cross' has 2 different images; a split takes 3")
+    refused(root, r"class 'cross' has only 2 different images \(of [^)]*\); a split takes 3")
 
 
 def test_the_same_image_twice_is_said_and_stays_in_one_part(root: Path) -> None:

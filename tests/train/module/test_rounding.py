@@ -19,6 +19,7 @@ from sterna.gen.quantize.float_network import (
 )
 from sterna.gen.quantize.neuron_rules import whole_threshold
 from sterna.gen.quantize.quantize import quantize
+from sterna.gen.quantize.reference import float_classes
 from sterna.gen.quantize.ties import in_units, snap
 from sterna.golden.exact import run
 from sterna.train.module.module import SpikingModule
@@ -124,3 +125,32 @@ def test_case_a_membrane_one_step_below_its_threshold_does_not_fire() -> None:
     got = run(network, images, trace=("spike",)).spikes["spike"]
     assert got[0].ravel().tolist() == [0, 0, 1]
     assert np.array_equal(streams["spike"].numpy(), got)
+
+
+@pytest.mark.parametrize(("bits", "scale"), [(1, 1.0), (3, 0.25), (8, 1 / 255)])
+def test_frames_of_counts_are_trained_as_they_are_built(bits: int, scale: float) -> None:
+    rng = np.random.default_rng(bits)
+    top, trits = 2**bits - 1, lambda *s: rng.choice([-1.0, 0.0, 1.0, 1.0], s).astype(np.float32)
+    net = FloatNetwork(
+        5,
+        [
+            FloatInput("image", (2, 6, 6), "frames", bits, scale=scale),
+            FloatConv2d("conv", "image", trits(4, 2, 3, 3)),
+            FloatNeuron("spike", ("conv",), 0.9 * top * scale, leak=0.5),
+            FloatLinear("full", "spike", trits(3, 64)),
+            FloatReadout("readout", ("full",)),
+        ],
+    )
+    frames = rng.integers(0, top + 1, (5, 30, 2, 6, 6)).astype(np.uint8)
+    module = SpikingModule(net).eval()
+    logits, streams = module.trace(torch.tensor(frames), ("spike",))
+    exported = module.export()
+    assert np.array_equal(logits.argmax(1).numpy(), float_classes(exported, frames))
+    chosen = {"spike": 12, "readout": 0}
+    network, _ = quantize(exported, frames, fraction_bits=chosen)
+    got = run(network, frames, trace=("spike",))
+    assert 0.05 < got.spikes["spike"].mean() < 0.95
+    assert np.mean(streams["spike"].numpy() != got.spikes["spike"]) < 1e-3
+    module.fraction_bits = chosen
+    _, streams = module.trace(torch.tensor(frames), ("spike",))
+    assert np.array_equal(streams["spike"].numpy(), got.spikes["spike"])

@@ -4,14 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sterna.gen.build.folder import RECORD, Build
+from sterna.built import Build
+from sterna.gen.build.folder import RECORD
+from sterna.gen.build.folder import Build as Folder
 from sterna.gen.build.folding_file import read_folding
+from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.design.design import Design
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.golden.errors import UsageError
 from sterna.golden.files import network_files as files
-from sterna.golden.files.disk import StrPath
+from sterna.golden.files.disk import StrPath, make_folder
 from sterna.golden.network import Network
 from sterna.golden.words import values
 from sterna.golden.words.names import module_name, show
@@ -23,7 +26,7 @@ OTHERS = ("folding.json", "recipe.toml")
 
 
 def build(
-    network: Network | StrPath | Build,
+    network: Network | StrPath | Folder,
     out: StrPath | None = None,
     *,
     board: str | None = None,
@@ -44,7 +47,8 @@ def build(
     network : Network, str, path or Build
         A network, or a folder with one (a build, or one that is never written to).
     out : str or path, optional
-        Build folder; default ``build/<name>``. A network that it holds is replaced.
+        Build folder; default ``build/<name>``. A network that it holds is replaced, without
+        ``out`` only one with the same layers.
     board : str, optional
         The fastest design that fits this board, or with ``fps`` the smallest that reaches it.
     fps : float, optional
@@ -84,31 +88,31 @@ def build(
     given |= {"memory": memory, "patchable": patchable}
     _check_numbers(given)
     settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
-    if progress is not None and not isinstance(progress, Progress):
-        raise UsageError(f"progress {show(progress)} must be a Progress, or None")
+    progress = progress_of(progress)
     options = Options(**settings)
     where = None if out is None else values.path("out", out)
-    if isinstance(network, Build):
-        return ensure(network, upto, options, progress=progress)
+    if isinstance(network, Folder):
+        return Build.of(ensure(network, upto, options, progress=progress))
     if not isinstance(network, Network):
-        return ensure(values.path("build", network), upto, options, where, progress)
+        return Build.of(ensure(values.path("build", network), upto, options, where, progress))
     folder = where or Path("build") / module_name(network.name)
-    _put(network, folder)
-    return ensure(folder, upto, options, folder, progress)
+    _put(network, folder, out is not None, progress)
+    return Build.of(ensure(folder, upto, options, folder, progress))
 
 
-def _put(network: Network, folder: Path) -> None:
+def _put(network: Network, folder: Path, named: bool, progress: Progress | None) -> None:
     """The network into the folder; another one's folding and recipe go with it."""
-    made = Build(folder)
+    made = Folder(folder)
     if os.path.lexists(folder / "network.json") and files.load(folder).digest != network.digest:
         if not ((folder / RECORD).exists() or (folder / "design.json").exists()):
             raise UsageError(
                 f"{folder}: holds another network, and no build; give another out, or save there "
                 "first"
             )
+        check_replaced(folder, network, "memory", named, progress)
         for name in OTHERS:
             made.remove(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with made.held():
         files.save(network, folder)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sterna
-from sterna.gen.build.make import build
+from sterna.building import build
 
 
 def network(seed: int = 0, name: str = "tiny") -> sterna.Network:
@@ -75,6 +75,21 @@ def test_goals_and_families_reach_the_solver(tmp_path: Path) -> None:
     assert (made.folder / "solution.json").is_file()
     again = build(made, upto="fold")  # what was said stays said
     assert again.design.to_json() == made.design.to_json()
+
+
+@pytest.mark.parametrize(
+    ("out", "sentence"),
+    [("file", "is a file where a folder"), ("file/x", "is below a file"), ("/proc/x", "be made")],
+)
+def test_a_folder_that_cannot_be_made_is_a_sentence(
+    out: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    network().save("saved")
+    for given in (network(), "saved"):
+        with pytest.raises(sterna.FileError, match=sentence):
+            build(given, out, upto="fold")
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from sterna.hw.stream.gear_path import BETWEEN
 from sterna.hw.stream.gearbox import LaneSplit, PlaneStep, gear_steps
 from sterna.hw.stream.merge import MergeSpec
 from sterna.hw.stream.skip_fifo import latency_of
-from sterna.hw.stream.slices import Cut, Join
+from sterna.hw.stream.slices import Downsizer, Upsizer
 from sterna.hw.top.network_top import Branch, CoreSpec, TopSpec
 
-__all__ = ["TokenPlan", "plan_of", "KINDS"]
+__all__ = ["TokenGraph", "token_graph", "KINDS"]
 
 KINDS = {
     name: number
@@ -52,7 +52,7 @@ KINDS = {
 
 
 @dataclass
-class TokenPlan:
+class TokenGraph:
     """Units and channels. ``text``: for each unit its kind, then a counted list each of parameters,
     input channels and output channels. A channel is a number; it leaves one unit and enters one.
 
@@ -100,9 +100,9 @@ class TokenPlan:
         """``hw.stream.buffers.Buffer``: two places, like a FIFO of two."""
         return self.fifo(source, 2)
 
-    def slicer(self, slicer: Cut | Join, source: int) -> int:
+    def slicer(self, slicer: Downsizer | Upsizer, source: int) -> int:
         numbers = [slicer.parts, slicer.last, slicer.period]
-        if isinstance(slicer, Cut):
+        if isinstance(slicer, Downsizer):
             if slicer.parts > 1:
                 source = self.step("cut", numbers, source)
             return self.buffer(source)
@@ -136,97 +136,97 @@ class TokenPlan:
         return self.buffer(self.step("shifter", numbers, source))
 
 
-def plan_of(spec: TopSpec) -> TokenPlan:
+def token_graph(spec: TopSpec) -> TokenGraph:
     """All of a :class:`NetworkTop` that decides when a beat moves."""
-    plan = TokenPlan()
-    flags, at = _image(plan, spec)
-    waiting = {spec.image: _spread(plan, at, spec.readings(spec.image))}
+    graph = TokenGraph()
+    flags, at = _image(graph, spec)
+    waiting = {spec.image: _spread(graph, at, spec.readings(spec.image))}
     for instance in spec.cores:
-        inputs = [_branch(plan, b, waiting[b.source].pop(0)) for b in instance.branches]
-        at = _FLOWS[type(instance.spec)](plan, instance.spec, inputs)
-        plan.taps[instance.target] = at
-        waiting[instance.target] = _spread(plan, at, spec.readings(instance.target))
-    plan.packet = spec.classes + 1
-    out = plan.channel()
-    plan.unit("result", [spec.classes], [at, flags], [out])
+        inputs = [_branch(graph, b, waiting[b.source].pop(0)) for b in instance.branches]
+        at = _FLOWS[type(instance.spec)](graph, instance.spec, inputs)
+        graph.taps[instance.target] = at
+        waiting[instance.target] = _spread(graph, at, spec.readings(instance.target))
+    graph.packet = spec.classes + 1
+    out = graph.channel()
+    graph.unit("result", [spec.classes], [at, flags], [out])
     # A Buffer, or a Slot of one place.
-    plan.output = plan.fifo(out, 1 if spec.slow_result else 2)
-    plan.limit = plan.unit("sink", [plan.packet, 0, 1, 2, 0], [plan.output], []) + 1
-    return plan
+    graph.output = graph.fifo(out, 1 if spec.slow_result else 2)
+    graph.limit = graph.unit("sink", [graph.packet, 0, 1, 2, 0], [graph.output], []) + 1
+    return graph
 
 
-def _image(plan: TokenPlan, spec: TopSpec) -> tuple[int, int]:
+def _image(graph: TokenGraph, spec: TopSpec) -> tuple[int, int]:
     """ImageInput: the channels of its flags and of its beats."""
     image = _asked(ImageInput(spec.edge, spec.height, spec.width, spec.axis_width))
-    words, flags = plan.channel(), plan.channel()
-    at = plan.unit("source", [0, image.words, spec.flight], [], [words, flags])
-    plan.images, plan.words, plan.input = at, image.words, words
+    words, flags = graph.channel(), graph.channel()
+    at = graph.unit("source", [0, image.words, spec.flight], [], [words, flags])
+    graph.images, graph.words, graph.input = at, image.words, words
     gear = BitGearbox(spec.axis_width, image.canonical.width, image.bits)
-    beats = plan.bit_gearbox(gear, words)
+    beats = graph.bit_gearbox(gear, words)
     if image.canonical != spec.edge:
-        beats = plan.gearbox(image.canonical, spec.edge, beats)
+        beats = graph.gearbox(image.canonical, spec.edge, beats)
     return flags, beats
 
 
-def _spread(plan: TokenPlan, source: int, count: int) -> list[int]:
+def _spread(graph: TokenGraph, source: int, count: int) -> list[int]:
     """A stream for each of its readings."""
     if count < 2:
         return [source]
-    outputs = [plan.channel() for _ in range(count)]
-    plan.unit("fork", [], [plan.buffer(source)], outputs)
+    outputs = [graph.channel() for _ in range(count)]
+    graph.unit("fork", [], [graph.buffer(source)], outputs)
     return outputs
 
 
-def _branch(plan: TokenPlan, branch: Branch, source: int) -> int:
+def _branch(graph: TokenGraph, branch: Branch, source: int) -> int:
     if branch.buffer is not None:
         kind, depth = branch.buffer
-        out = plan.channel()
-        plan.depths.append(plan.unit("fifo", [depth, latency_of(kind)], [source], [out]))
-        plan.entries.append((source, out))
+        out = graph.channel()
+        graph.depths.append(graph.unit("fifo", [depth, latency_of(kind)], [source], [out]))
+        graph.entries.append((source, out))
         source = out
     if branch.given != branch.taken:
-        source = plan.gearbox(branch.given, branch.taken, source)
+        source = graph.gearbox(branch.given, branch.taken, source)
     if branch.ahead is not None:
         kind, depth = branch.ahead
-        source = plan.fifo(source, depth, latency_of(kind))
+        source = graph.fifo(source, depth, latency_of(kind))
     return source
 
 
-def _merge(plan: TokenPlan, spec: MergeSpec, inputs: list[int]) -> int:
-    inputs = [plan.buffer(i) for i in inputs]
-    out = plan.channel()
+def _merge(graph: TokenGraph, spec: MergeSpec, inputs: list[int]) -> int:
+    inputs = [graph.buffer(i) for i in inputs]
+    out = graph.channel()
     if spec.mode == "concat":
-        plan.unit("concat", [edge.beats_per_pixel for edge in spec.inputs], inputs, [out])
+        graph.unit("concat", [edge.beats_per_pixel for edge in spec.inputs], inputs, [out])
     else:
-        plan.unit("meet", [], inputs, [out])
+        graph.unit("meet", [], inputs, [out])
     return out
 
 
-def _pool(plan: TokenPlan, spec: PoolSpec, inputs: list[int]) -> int:
+def _pool(graph: TokenGraph, spec: PoolSpec, inputs: list[int]) -> int:
     g, clocks = spec.geometry, spec.visit_clocks
     visits = g.out_width * g.edge.beats_per_pixel
-    return _core(plan, g, visits, clocks, clocks, spec.credits, spec.delays(), inputs)
+    return _core(graph, g, visits, clocks, clocks, spec.credits, spec.delays(), inputs)
 
 
-def _neuron(plan: TokenPlan, spec: ConvSpec, inputs: list[int]) -> int:
+def _neuron(graph: TokenGraph, spec: ConvSpec, inputs: list[int]) -> int:
     main, queues = spec.front, []
     for front, source in zip(spec.others, inputs[1:], strict=False):
         queues.append(
-            _front(plan, front, spec.sum_visits(front), sum_delays(main, front), [source])
+            _front(graph, front, spec.sum_visits(front), sum_delays(main, front), [source])
         )
     for shortcut, source in zip(spec.shortcuts, inputs[len(spec.fronts) :], strict=True):
         depth = ShortcutQueue.depth_of(shortcut, spec.shortcut_visits)
-        queues.append(plan.step("shortcut", [depth, *shortcut_frees(main, shortcut)], source))
-    return _front(plan, main, spec.credits, spec.delays(), [inputs[0], *queues])
+        queues.append(graph.step("shortcut", [depth, *shortcut_frees(main, shortcut)], source))
+    return _front(graph, main, spec.credits, spec.delays(), [inputs[0], *queues])
 
 
-def _front(plan: TokenPlan, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
+def _front(graph: TokenGraph, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
     visits = f.geometry.out_width * f.output_groups
-    return _core(plan, f.geometry, visits, f.items, f.visit_clocks, credits, delays, inputs)
+    return _core(graph, f.geometry, visits, f.items, f.visit_clocks, credits, delays, inputs)
 
 
 def _core(
-    plan: TokenPlan,
+    graph: TokenGraph,
     g: Geometry,
     visits: int,
     items: int,
@@ -239,7 +239,7 @@ def _core(
 
     ``credits``: visits that may be under way. ``inputs``: map, queues.
     """
-    out = plan.channel()
+    out = graph.channel()
     numbers = [
         g.width * g.words_per_pixel,
         g.height,
@@ -255,7 +255,7 @@ def _core(
         delays.back,
         LineBuffer.freeing,
     ]
-    plan.unit("core", [*numbers, *delays.tokens], inputs, [out])
+    graph.unit("core", [*numbers, *delays.tokens], inputs, [out])
     return out
 
 

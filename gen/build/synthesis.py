@@ -1,0 +1,51 @@
+"""What yosys counts of a build's Verilog, out of context, beside what was estimated."""
+
+from typing import Any
+
+from sterna.gen.build.folder import Build
+from sterna.gen.build.measurements import keep_measurement
+from sterna.gen.build.report import core_rows, estimated
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.device.family import TARGETS, family_of
+from sterna.gen.tools.programs import find
+from sterna.gen.tools.progress import Progress, progress_of
+from sterna.gen.tools.yosys import synth
+from sterna.golden.errors import UsageError
+from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.names import not_one_of
+
+__all__ = ["COUNTS", "synthesise"]
+
+COUNTS = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
+"""What is counted, in the order in which it is told."""
+
+
+def synthesise(
+    build: Build,
+    target: str | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Synthesise a build, whose missing stages are run, or read what yosys said of the very same
+    Verilog; the counts are kept for the report.
+
+    ``target``: one of `TARGETS`; default the design's family, ecp5 where it has none. Returns
+    `COUNTS`, ``estimate`` (of the cost model, None for a family without one) and what
+    `gen.tools.yosys.synth` tells. UsageError, ToolMissing, ToolFailed.
+    """
+    if target is not None and (not isinstance(target, str) or target not in TARGETS):
+        raise UsageError(f"synth: target {not_one_of(target, TARGETS)}")
+    find("yosys")
+    progress = progress_of(progress)
+    built = ensure(build, "verilog", options, progress=progress)
+    target = target or family_of(built.design.family).target
+    with progress.step(f"yosys for {target}"), built.held("synth"):
+        folder, name = built.workshop("synth"), built.verilog.name
+        write_atomic(folder / name, built.made("verilog", name))
+        found = synth([folder / name], built.name, target, folder)
+    lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
+    found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
+    answer = {k: found[k] for k in COUNTS} | {k: v for k, v in found.items() if k not in COUNTS}
+    answer |= {"estimate": estimated(built, target)}
+    keep_measurement(built, f"synth_{target}", answer)
+    return answer

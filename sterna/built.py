@@ -1,0 +1,218 @@
+"""`Build`, what ``sterna.build`` returns: the build folder, and what the commands do with it."""
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any, NamedTuple
+
+from sterna.gen.board.bitstream import BoardOptions
+from sterna.gen.board.for_board import for_board
+from sterna.gen.build.folder import Build as Folder
+from sterna.gen.build.report import report
+from sterna.gen.build.synthesis import synthesise
+from sterna.gen.build.tables import table
+from sterna.gen.tools.progress import Progress
+from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.words import values
+from sterna.golden.words.names import show
+from sterna.golden.words.shown import Shown, preformatted
+
+__all__ = ["Build", "Figure", "Report"]
+
+COUNTED, ESTIMATED, MEASURED = "counted", "estimated", "measured"
+_COSTS = {"lut": "LUTs", "lutram": "LUTs as RAM", "ff": "flip-flops", "bram": "block RAMs"}
+
+
+class Figure(NamedTuple):
+    """One number of a build, and where it comes from.
+
+    ``how``: 'counted', it follows from network and folding; 'estimated', by a model; 'measured', by
+    a simulation or yosys; ``by``: the law, the model, or the file of the measurement.
+    """
+
+    what: str
+    value: float
+    how: str
+    by: str
+
+
+class Report(Shown, dict[str, Any]):
+    """All that is known about a build: a dict, as ``sterna report --json`` prints it."""
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The numbers of the whole design, each with where it comes from."""
+        out = [
+            Figure("weights", self["weights"], COUNTED, "the network"),
+            Figure("lanes", self["lanes"], COUNTED, "the folding"),
+            Figure("clocks an image", self["clocks_per_image"], COUNTED, "the law"),
+            Figure("images a second", self["fps"], COUNTED, f"at {self['clock_mhz']:g} MHz"),
+        ]
+        modelled = {
+            "clocks an image": self["modelled_clocks_per_image"],
+            "latency in clocks": self["latency_clocks"],
+        }
+        found: list[tuple[str, Any, str]]
+        found = [(k, v, "the model of streams") for k, v in modelled.items()]
+        cost = self["estimate"] or {}
+        by = f"the model of {self['family']}"
+        found += [(name, cost.get(k), by) for k, name in _COSTS.items()]
+        out += [Figure(what, v, ESTIMATED, by) for what, v, by in found if v is not None]
+        for name, numbers in self["measured"].items():
+            for key, value in numbers.items():
+                what = _COSTS[key] if key in _COSTS else str(key).replace("_", " ")
+                out += [Figure(what, value, MEASURED, name)] if _is_number(value) else []
+        return tuple(out)
+
+    def line(self) -> str:
+        """It in short."""
+        measured = ", ".join(self["measured"]) or "nothing"
+        return (
+            f"{self['network']}: {self['clocks_per_image']:,} clocks an image, "
+            f"{len(self['layers'])} cores, measured: {measured}"
+        )
+
+    def __str__(self) -> str:
+        return table(self)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class Build(Folder):
+    """A build folder, as every command reads and writes it.
+
+    Parameters
+    ----------
+    folder : Path
+    example : Path, optional
+        The folder that its network is copied from; None where it is its own.
+    variants : tuple of str
+        A board and its family, whose folding of the example is preferred.
+
+    Attributes
+    ----------
+    network : Network
+    design : Design
+        How it is folded.
+    report : Report
+        All that is known, with what commands measured so far.
+    """
+
+    @classmethod
+    def of(cls, folder: Folder) -> "Build":
+        """The same folder in the same state."""
+        if isinstance(folder, cls):
+            return folder
+        made = cls(folder.folder, folder.example, folder.variants)
+        made.cache |= folder.cache
+        return made
+
+    @property
+    def report(self) -> Report:
+        return Report(report(self))
+
+    def synth(
+        self, target: str | None = None, *, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """What yosys counts, as ``sterna synth``: minutes, or at once where this very Verilog was
+        synthesised before.
+
+        Parameters
+        ----------
+        target : str, optional
+            'ecp5', 'ice40' or 'xilinx7'; default the design's family.
+        progress : Progress, optional
+            What is told of the stages; default nothing.
+
+        Returns
+        -------
+        dict
+            'lut', 'carry', 'ff', 'bram', 'lutram', 'dsp', 'cells' ..., 'estimate' (of the cost
+            model); the report has it from now on.
+
+        Raises
+        ------
+        UsageError
+            No such target.
+        ToolMissing, ToolFailed
+            yosys.
+        """
+        return synthesise(self, target, None, progress)
+
+    def bitstream(
+        self,
+        board: str | None = None,
+        *,
+        baud: int = 1_000_000,
+        uart: Iterable[str] = (),
+        seeds: int = 1,
+        output_registers: bool = True,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """The bitstream of a board, or a Vivado project for it, as ``sterna bitstream``: minutes.
+
+        Parameters
+        ----------
+        board : str, optional
+            'ulx3s-85f', 'icebreaker' ...; default the one that the design was made for.
+        baud : int
+            Of the serial port.
+        uart : (str, str), optional
+            Pins of rx and tx, of the FPGA or of connectors, in place of the board's own.
+        seeds : int
+            Placements, 1 .. 100, of which the fastest is kept.
+        output_registers : bool
+            ECP5: flip-flops may move into block RAMs.
+        progress : Progress, optional
+            What is told of the steps; default nothing.
+
+        Returns
+        -------
+        dict
+            'bitstream' (its path) or 'project', 'clock_mhz', 'images_per_second', 'used' ...
+
+        Raises
+        ------
+        UsageError
+            No board is known, or an argument is none.
+        DesignError
+            It is folded for another family, does not fit, or is too slow.
+        ToolMissing, ToolFailed
+            A tool.
+        """
+        if board is None:
+            board = self.record().get("fold", {}).get("options", {}).get("board", "")
+        if not isinstance(board, str):
+            raise UsageError(f"bitstream: board {show(board)} must be a name")
+        whole = f"bitstream: baud {show(baud)} must be a whole number from 1"
+        places = f"bitstream: seeds {show(seeds)} must be a whole number from 1 to 100"
+        flag = f"bitstream: output_registers {show(output_registers)} must be True or False"
+        told = lambda given: f"bitstream: uart {given} must be the names of two pins"  # noqa: E731
+        chosen = BoardOptions(
+            board,
+            values.integer(whole, baud, 1, 100_000_000, UsageError),
+            values.names(uart, told, UsageError),
+            seeds=values.integer(places, seeds, 1, 100, UsageError),
+            output_registers=values.flag(flag, output_registers, UsageError),
+        )
+        return for_board(self, chosen, None, progress)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the network, and what is known of its clocks and size."""
+        try:
+            known = self.report
+            summary = self.network.summary()
+        except SternaError as error:  # the folder is gone, or was never folded
+            return preformatted(f"{self}\n{error}")
+        rows = [
+            f"<tr><td>{escape(f.what)}</td><td>{f.value:,.6g}</td><td>{escape(f.how)}</td>"
+            f"<td>{escape(f.by)}</td></tr>"
+            for f in known.figures
+        ]
+        heads = "<tr><th>figure</th><th>value</th><th>is</th><th>by</th></tr>"
+        warning = f"<p>{escape(known['warning'])}</p>" if known["warning"] else ""
+        return (
+            f"<p><b>{escape(known['network'])}</b> in {escape(str(self.folder))}</p>"
+            f"{preformatted(summary)}<table>{heads}{''.join(rows)}</table>{warning}"
+        )
