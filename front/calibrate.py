@@ -110,7 +110,7 @@ class _Work:
         alone = len(node.inputs) == 1 and len(layers) == 1
         if real and isinstance(node, FloatReadout):
             self._readout(node, layers, wanted)
-        elif real and alone and getattr(self.nodes[node.inputs[0]], "shares", 1.0) == 1.0:
+        elif real and alone and getattr(self.nodes[node.inputs[0]], "passes_norms", True):
             self._alone(node, layers[0], wanted)
         elif real:
             self._together(node, layers, wanted)

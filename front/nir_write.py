@@ -26,7 +26,7 @@ from sterna.gen.quantize.float_network import (
     Weighted,
 )
 from sterna.gen.quantize.float_neurons import carried
-from sterna.gen.quantize.reference import affine, worth_of
+from sterna.gen.quantize.reference import worth_of
 from sterna.gen.quantize.ties import tie_width
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.files.disk import StrPath, write_atomic
@@ -292,7 +292,7 @@ class _Writer:
         if isinstance(pool, FloatPool):
             return self._pool(pool, self._sums(pool.input, gain, offset / pool.shares))
         node = self.network.weighted(name)
-        own_gain, own_offset = affine(node)
+        own_gain, own_offset = node.affine()
         parts = self.streams[node.input]
         scale = gain * own_gain * parts[0][1]
         weight = np.asarray(node.weight, np.float64)

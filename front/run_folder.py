@@ -13,7 +13,7 @@ from sterna.front.check import Check
 from sterna.front.imported import Imported
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.golden.errors import FileError, UsageError
-from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
+from sterna.golden.files.disk import make_folder, parse_json, read_bytes, write_atomic
 from sterna.golden.files.locks import held
 
 __all__ = ["LATENTS", "RECORD", "check_import", "latents_of", "read_import", "save_import"]
@@ -35,7 +35,7 @@ def save_import(
     """Write an import; returns the folder. data: the data set's name, as from there; classes: what
     its classes are called."""
     out = Path(folder)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     record = {
         "format": _FORMAT,
         "version": 1,

@@ -11,10 +11,10 @@ from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.design.design import Design
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.golden.errors import UsageError
 from sterna.golden.files import network_files as files
-from sterna.golden.files.disk import StrPath
+from sterna.golden.files.disk import StrPath, make_folder
 from sterna.golden.network import Network
 from sterna.golden.words import values
 from sterna.golden.words.names import module_name, show
@@ -88,8 +88,7 @@ def build(
     given |= {"memory": memory, "patchable": patchable}
     _check_numbers(given)
     settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
-    if progress is not None and not isinstance(progress, Progress):
-        raise UsageError(f"progress {show(progress)} must be a Progress, or None")
+    progress = progress_of(progress)
     options = Options(**settings)
     where = None if out is None else values.path("out", out)
     if isinstance(network, Folder):
@@ -113,7 +112,7 @@ def _put(network: Network, folder: Path, named: bool, progress: Progress | None)
         check_replaced(folder, network, "memory", named, progress)
         for name in OTHERS:
             made.remove(name)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with made.held():
         files.save(network, folder)
 

@@ -51,15 +51,16 @@ class Report(Shown, dict[str, Any]):
             "clocks an image": self["modelled_clocks_per_image"],
             "latency in clocks": self["latency_clocks"],
         }
+        found: list[tuple[str, Any, str]]
         found = [(k, v, "the model of streams") for k, v in modelled.items()]
         cost = self["estimate"] or {}
-        found += [(_COSTS[k], cost.get(k), f"the model of {self['family']}") for k in _COSTS]
+        by = f"the model of {self['family']}"
+        found += [(name, cost.get(k), by) for k, name in _COSTS.items()]
         out += [Figure(what, v, ESTIMATED, by) for what, v, by in found if v is not None]
         for name, numbers in self["measured"].items():
-            names = {str(k): str(_COSTS.get(k, k.replace("_", " "))) for k in numbers}
-            out += [
-                Figure(names[k], v, MEASURED, name) for k, v in numbers.items() if _is_number(v)
-            ]
+            for key, value in numbers.items():
+                what = _COSTS[key] if key in _COSTS else str(key).replace("_", " ")
+                out += [Figure(what, value, MEASURED, name)] if _is_number(value) else []
         return tuple(out)
 
     def line(self) -> str:

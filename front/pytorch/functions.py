@@ -32,7 +32,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _NORM = "it computes its mean from each image; use BatchNorm2d, which folds away, and train again"
 _COMPARED = "spikes of one's own making are not seen as such; put a neuron of docs/front.md there"
 _LARGEST = "only a max pool over a map is; of an output, return the sum or the stack over time"
-_PLACES = "every layer reads its whole map as it is; put the order of its values into the weights"
+_PLACES = (
+    "every step reads its own frame, a layer its whole map; put the order into data and weights"
+)
 _GATES = "its gates multiply streams and it feeds back; use snn.Leaky, snn.Synaptic or LIFNode"
 _WAYS = {
     **dict.fromkeys(("layer_norm", "group_norm", "instance_norm", "rms_norm", "std", "var"), _NORM),

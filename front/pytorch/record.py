@@ -280,7 +280,7 @@ def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:
         if isinstance(s, Expr) and not (s.kind == "cell" and s.path == path and s.step == step - 1):
             raise NetworkError(
                 f"{at(path)}: its state at step {step} comes from elsewhere than its own step "
-                f"{step - 1}; hand each neuron its own state"
+                f"{step - 1}; hand each neuron its own state, and use it once a step"
             )
         if isinstance(s, torch.Tensor) and bool((s != 0).any()):
             raise NetworkError(

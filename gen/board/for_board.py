@@ -9,7 +9,7 @@ from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import BOARDS, Board, board
 from sterna.gen.device.family import family_of
 from sterna.gen.tools.programs import find
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.golden.errors import UsageError
 
 __all__ = ["board_of", "for_board"]
@@ -40,7 +40,7 @@ def for_board(
 
     Errors as of `board_of`, of `ensure` and of `bitstream`.
     """
-    progress = progress or Progress(quiet=True)
+    progress = progress_of(progress)
     where = board_of(options)
     if asked is None and not (build.folder / "design.json").is_file():
         asked = Options(family=where.family)

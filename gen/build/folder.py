@@ -23,6 +23,7 @@ from sterna.golden.files.disk import (
     canonical_json,
     decode,
     hash_file,
+    make_folder,
     parse_json,
     read_bytes,
     sha256,
@@ -31,6 +32,7 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.locks import held
 from sterna.golden.files.sources import data_of_folder
 from sterna.golden.network import Network
+from sterna.golden.words import values
 from sterna.golden.words.names import module_name
 from sterna.golden.words.shown import Shown
 
@@ -68,6 +70,9 @@ class Build(Shown):
     cache: dict[str, Any] = field(default_factory=dict, init=False)
     written: dict[str, str] = field(default_factory=dict, init=False)
     """Hashes of the bytes that ``write`` was given, by the file's name."""
+
+    def __post_init__(self) -> None:
+        self.folder = values.path("build", self.folder)
 
     @property
     def network(self) -> Network:
@@ -207,7 +212,7 @@ class Build(Shown):
         path = self.place(name)
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             path.unlink()
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         return path
 
     def write(self, name: str, data: str | bytes) -> None:

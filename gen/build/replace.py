@@ -1,6 +1,5 @@
 """Whether a network may take the place of the one that a build folder holds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from sterna.gen.tools.progress import Progress
@@ -38,8 +37,6 @@ def check_replaced(
         progress.note(f"{folder}: held {other}, replaced by what {whence} holds")
 
 
-def _layers(network: Network) -> Sequence[tuple[object, ...]]:
-    return [
-        (name, network[name].op, network.shape[name], network[name].inputs)
-        for name in network.order
-    ] + [(network.steps,)]
+def _layers(network: Network) -> tuple[object, ...]:
+    nodes = [network[name] for name in network.order]
+    return network.steps, [(n.name, n.op, network.shape[n.name], n.inputs) for n in nodes]

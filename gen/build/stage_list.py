@@ -86,6 +86,7 @@ def _run_pack(build: Build, asked: dict[str, Any]) -> None:
 
 def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.verilog.bench import bench_files
+    from sterna.gen.verilog.cocotb_bench import cocotb_files
     from sterna.gen.verilog.elaborate import elaborate, verilog_text
     from sterna.hw.control.register_files import c_header, csr_json
 
@@ -96,6 +97,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
     texts[f"{name}_csr.h"] = c_header(registers, name)
     texts["filelist.f"] = f"{name}.v\n"
+    texts |= cocotb_files(network, design)
     for path, data in (texts | bench_files(network, design)).items():
         build.write(path, data)
     # The simulated design is the same, with its spike streams at extra ports.
@@ -121,6 +123,8 @@ def _verilog_files(build: Build) -> list[str]:
         f"{name}_tb.v",
         "vectors_in.hex",
         "vectors_out.hex",
+        "bench/Makefile",
+        f"bench/test_{name}.py",
         f"sim/{name}_taps.v",
     ]
 

@@ -20,12 +20,13 @@ from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stage_list import CHOOSING, STAGES
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
-from sterna.gen.tools.progress import Progress, waiting
+from sterna.gen.tools.progress import Progress, progress_of, waiting
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.classes import CLASSES
 from sterna.golden.files.disk import (
     hash_file,
+    make_folder,
     read_bytes,
     sha256,
     write_atomic,
@@ -97,7 +98,7 @@ def _opened(
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
     target = output if output is not None else Path("build") / name
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     if target.resolve() == folder.resolve():
         return Build(folder), None
     if os.path.lexists(target / "network.json"):
@@ -181,7 +182,7 @@ def ensure(
         build, example, variants = source, _left(source.example), source.variants
     else:
         build, example = _opened(source, output, variants, progress)
-    progress = progress or Progress(quiet=True)
+    progress = progress_of(progress)
     with build.held():
         build.forget()  # what another command changed meanwhile
         if example is not None:

@@ -8,7 +8,7 @@ from sterna.gen.build.report import core_rows, estimated
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.family import TARGETS, family_of
 from sterna.gen.tools.programs import find
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.gen.tools.yosys import synth
 from sterna.golden.errors import UsageError
 from sterna.golden.files.disk import write_atomic
@@ -36,7 +36,7 @@ def synthesise(
     if target is not None and (not isinstance(target, str) or target not in TARGETS):
         raise UsageError(f"synth: target {not_one_of(target, TARGETS)}")
     find("yosys")
-    progress = progress or Progress(quiet=True)
+    progress = progress_of(progress)
     built = ensure(build, "verilog", options, progress=progress)
     target = target or family_of(built.design.family).target
     with progress.step(f"yosys for {target}"), built.held("synth"):

@@ -131,15 +131,17 @@ class FloatNetwork(Shown):
                 f"node '{node.name}': a pool '{node.mode}' is of single spikes, and '{node.input}' "
                 "makes weighted sums; use 'max', 'sum' or 'avg', or put a FloatNeuron between"
             )
-        if node.mode != "max" and any(node.padding):
-            raise NetworkError(
-                f"node '{node.name}': adds weighted sums and padding, which has no bias of theirs; "
-                "use no padding or 'max', or put a FloatNeuron between"
-            )
         if isinstance(self.by_name[node.input], FloatPool):
             raise NetworkError(
                 f"node '{node.name}': pools the sums of '{node.input}', which is a pool already; "
                 "make them one pool, or put a FloatNeuron between"
+            )
+        source = self.weighted(node.input)
+        if node.mode != "max" and any(node.padding) and np.any(source.affine()[1]):
+            raise NetworkError(
+                f"node '{node.name}': adds padding, and sums with the bias or norm of '"
+                f"{node.input}', which padding has not; put these behind the pool, use no padding "
+                "or 'max', or put a FloatNeuron between"
             )
 
     def amplitudes(self, node: FloatNode) -> list[float]:

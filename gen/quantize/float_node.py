@@ -263,6 +263,15 @@ class Weighted(FloatNode):
         size = h + top + bottom, w + left + right
         return o, *window_outputs(self.name, shapes[0], size, self.extent, self.stride)
 
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """(gain, offset) float64 (O,) between the weighted sum and the neuron: bias, batch norm."""
+        channels = len(self.weight)
+        bias = np.zeros(channels) if self.bias is None else np.asarray(self.bias, np.float64)
+        if self.norm is None:
+            return np.ones(channels), bias
+        gain, offset = self.norm.affine()
+        return gain, gain * bias + offset
+
     def _sums(self, ndim: int, axes: str) -> dict[str, Any]:
         """The fields that all have."""
         weight = self._array("weight", self.weight)

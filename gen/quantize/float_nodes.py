@@ -244,6 +244,11 @@ class FloatPool(StreamMaker):
         such without padding."""
         return float(math.prod(self.kernel)) if self.mode == "sum" else 1.0
 
+    @property
+    def passes_norms(self) -> bool:
+        """Whether what it makes of normed sums is what a norm makes of pooled ones."""
+        return self.mode == "max" or (self.mode == "avg" and not any(self.padding))
+
     def stream(self, amplitudes: Sequence[float]) -> Any:
         return self.integer(mode="sum" if self.mode == "avg" else self.mode)
 

@@ -31,7 +31,6 @@ from sterna.golden.step import State
 
 __all__ = [
     "Worth",
-    "affine",
     "at_decision",
     "float_classes",
     "float_logits",
@@ -162,7 +161,7 @@ def _worth_of(network: FloatNetwork, node: FloatNeurons) -> Worth:
         if (sums := network.sums(name)) is not None:
             source, pool = sums
             flat = np.abs(np.asarray(source.weight, np.float64)).reshape(len(source.weight), -1)
-            gain, start = affine(source)
+            gain, start = source.affine()
             gain = gain * network.amplitude[name]
             weighted[name] = network.amplitude[source.input] * flat.max(1) * gain
             offset = offset + (start if pool is None else start * pool.shares)
@@ -265,7 +264,7 @@ def _drive(network: FloatNetwork, node: FloatNeurons, streams: dict[str, np.ndar
         if (sums := network.sums(name)) is not None:
             source, pool = sums
             x = weighted_sum(source, source.weight, streams[source.input])
-            x *= (network.amplitude[source.input] * affine(source)[0]).reshape(-1, 1, 1)
+            x *= (network.amplitude[source.input] * source.affine()[0]).reshape(-1, 1, 1)
             if pool is not None:
                 x = pool.pooled(x) * network.amplitude[name]
         else:
@@ -276,16 +275,6 @@ def _drive(network: FloatNetwork, node: FloatNeurons, streams: dict[str, np.ndar
     if isinstance(node, FloatNeuron) and node.norm is not None:
         total = total * node.norm.affine()[0].reshape(-1, 1, 1)
     return total
-
-
-def affine(node: Weighted) -> tuple[np.ndarray, np.ndarray]:
-    """(gain, offset) float64 (O,) between the weighted sum and the neuron: bias, batch norm."""
-    channels = len(node.weight)
-    bias = np.zeros(channels) if node.bias is None else np.asarray(node.bias, np.float64)
-    if node.norm is None:
-        return np.ones(channels), bias
-    gain, offset = node.norm.affine()
-    return gain, gain * bias + offset
 
 
 def float_logits(network: FloatNetwork, images: Any, batch: int = 64) -> np.ndarray:

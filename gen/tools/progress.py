@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Generator
 from contextvars import ContextVar
-from typing import TextIO
+from typing import Any, TextIO
 
-__all__ = ["Progress", "waiting"]
+from sterna.golden.errors import UsageError
+from sterna.golden.words.names import show
+
+__all__ = ["Progress", "progress_of", "waiting"]
 
 _PATIENCE = 4.0  # seconds in which nobody wonders
 _told: ContextVar[bool] = ContextVar("told", default=False)
@@ -81,3 +84,10 @@ class Progress:
             out = self._out or sys.stderr
             out.write(text)
             out.flush()
+
+
+def progress_of(given: Any) -> Progress:
+    """What a caller gave; of None one that writes nothing. UsageError for anything else."""
+    if given is not None and not isinstance(given, Progress):
+        raise UsageError(f"progress {show(given)} must be a Progress, or None")
+    return given or Progress(quiet=True)

@@ -49,6 +49,18 @@ _DOTTED = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){6
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 
 
+def make_folder(path: Path) -> None:
+    """A folder and those above it, where they are not there. FileError where that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as e:
+        raise FileError(f"{path}: is a file where a folder is needed; choose another folder") from e
+    except NotADirectoryError as e:
+        raise FileError(f"{path}: is below a file; choose another folder") from e
+    except (OSError, ValueError) as e:
+        raise FileError(f"{path}: cannot be made ({_fault(e)}); choose another folder") from e
+
+
 def write_atomic(path: StrPath, data: bytes) -> None:
     """Write a file wholly or not at all: temporary name in the same folder, fsync, rename.
 

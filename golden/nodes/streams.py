@@ -219,11 +219,6 @@ class Pool(StreamNode):
                 f"node '{self.name}': pool '{self.mode}' needs 1-bit spikes, but '{self.input}' "
                 "makes weighted sums; use 'max' or 'sum', or put a Neuron between"
             )
-        if self.mode == "sum" and any(self.padding):
-            raise NetworkError(
-                f"node '{self.name}': adds weighted sums and padding, which has no bias of theirs; "
-                "use no padding or 'max', or put a Neuron between"
-            )
         if given.pooled:
             raise NetworkError(
                 f"node '{self.name}': pools the sums of '{self.input}', which is a pool already; "

@@ -126,6 +126,13 @@ class Front(wiring.Component):
             else:
                 order += [at(n, plane) for n in range(pixels)]
         m.d.sync += self.dot.act.eq(Cat(order))
+        if s.pool == "sum" and any(g.pool_padding):
+            # Sums at the padding of a pool are 0, though the window may reach the map there.
+            inside = [n for n, p in enumerate(self.loops) if not (p.visit or p.position)]
+            step = walker.valid & Cat(walker.last[n] for n in inside).all()
+            *_, outside = s.walk.place(m, step)
+            with m.If(delay(m, outside, LineBuffer.latency, "outside_{0}")):
+                m.d.sync += self.dot.act.eq(0)
 
     def _row(self, m: Module, ahead: int) -> Signal:
         """The row of weights of each item, ``ahead`` clocks before its act: one on at every fold

@@ -86,7 +86,12 @@ class FrontSpec:
     @property
     def largest(self) -> PoolWalk | None:
         """The walk over a pool whose largest sums are taken, if there is one."""
-        return PoolWalk(self.geometry, self.output_groups) if self.positions > 1 else None
+        return self.walk if self.positions > 1 else None
+
+    @property
+    def walk(self) -> PoolWalk:
+        """Over the positions of a pool."""
+        return PoolWalk(self.geometry, self.output_groups)
 
     @property
     def accumulated(self) -> int:

@@ -206,6 +206,43 @@ class PoolWalk:
     geometry: Geometry
     groups: int
 
+    def place(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
+        """(first, last position of a visit; it lies in the padding), by the place on the map, which
+        goes on at ``step``."""
+        g, (top, _, left, _) = self.geometry, self.geometry.pool_padding
+        sizes = (g.out_height, g.out_width, self.groups, *g.pool)
+        counters = [counter_of(n, name=f"count_{k}") for k, n in enumerate(sizes)]
+        at_last = [c == n - 1 for c, n in zip(counters, sizes, strict=True)]
+        reach = (
+            signed_bits(-pad, count * s + q)
+            for pad, count, s, q in zip((top, left), sizes[:2], g.pool_stride, g.pool, strict=True)
+        )
+        high, wide = map(signed, reach)
+        y, row = Signal(high, name="y", init=-top), Signal(high, name="row", init=-top)
+        x, column = Signal(wide, name="x", init=-left), Signal(wide, name="column", init=-left)
+        with m.If(step):
+            # From the innermost loop outwards: each that turns over lets the next one go on.
+            m.d.sync += x.eq(x + 1)
+            step_counter(m, counters[4], sizes[4])
+            with m.If(at_last[4]):
+                m.d.sync += [x.eq(column), y.eq(y + 1)]
+                step_counter(m, counters[3], sizes[3])
+                with m.If(at_last[3]):
+                    m.d.sync += y.eq(row)
+                    step_counter(m, counters[2], sizes[2])
+                    with m.If(at_last[2]):
+                        right = column + g.pool_stride[1]
+                        m.d.sync += [x.eq(right), column.eq(right)]
+                        step_counter(m, counters[1], sizes[1])
+                        with m.If(at_last[1]):
+                            down = Mux(at_last[0], -top, row + g.pool_stride[0])
+                            m.d.sync += [x.eq(-left), column.eq(-left), y.eq(down), row.eq(down)]
+                            step_counter(m, counters[0], sizes[0])
+        first = (counters[3] == 0) & (counters[4] == 0)
+        rows, columns = g.places
+        outside = (y < 0) | (y >= rows) | (x < 0) | (x >= columns)
+        return first, at_last[3] & at_last[4], outside
+
 
 class LargestSums(wiring.Component):
     """The largest of the sums at the positions of a pool's window, field by field.
@@ -237,7 +274,7 @@ class LargestSums(wiring.Component):
         with m.If(self.ready_z):
             step_counter(m, turn, self.turns)
         if any(self.pool.geometry.pool_padding):
-            first, last, outside = self._walk(m, step)
+            first, last, outside = self.pool.place(m, step)
         else:
             positions = self.pool.geometry.positions
             position = counter_of(positions, name="position")
@@ -281,39 +318,3 @@ class LargestSums(wiring.Component):
                 m.d.sync += kept.eq(tail)
             tail = kept
         return tail
-
-    def _walk(self, m: Module, step: Value) -> tuple[Value, Value, Value]:
-        """(first, last position of a visit; it lies in the padding), by the place on the map."""
-        g, (top, _, left, _) = self.pool.geometry, self.pool.geometry.pool_padding
-        sizes = (g.out_height, g.out_width, self.pool.groups, *g.pool)
-        counters = [counter_of(n, name=f"count_{k}") for k, n in enumerate(sizes)]
-        at_last = [c == n - 1 for c, n in zip(counters, sizes, strict=True)]
-        reach = (
-            signed_bits(-pad, count * s + q)
-            for pad, count, s, q in zip((top, left), sizes[:2], g.pool_stride, g.pool, strict=True)
-        )
-        high, wide = map(signed, reach)
-        y, row = Signal(high, name="y", init=-top), Signal(high, name="row", init=-top)
-        x, column = Signal(wide, name="x", init=-left), Signal(wide, name="column", init=-left)
-        with m.If(step):
-            # From the innermost loop outwards: each that turns over lets the next one go on.
-            m.d.sync += x.eq(x + 1)
-            step_counter(m, counters[4], sizes[4])
-            with m.If(at_last[4]):
-                m.d.sync += [x.eq(column), y.eq(y + 1)]
-                step_counter(m, counters[3], sizes[3])
-                with m.If(at_last[3]):
-                    m.d.sync += y.eq(row)
-                    step_counter(m, counters[2], sizes[2])
-                    with m.If(at_last[2]):
-                        right = column + g.pool_stride[1]
-                        m.d.sync += [x.eq(right), column.eq(right)]
-                        step_counter(m, counters[1], sizes[1])
-                        with m.If(at_last[1]):
-                            down = Mux(at_last[0], -top, row + g.pool_stride[0])
-                            m.d.sync += [x.eq(-left), column.eq(-left), y.eq(down), row.eq(down)]
-                            step_counter(m, counters[0], sizes[0])
-        first = (counters[3] == 0) & (counters[4] == 0)
-        rows, columns = g.places
-        outside = (y < 0) | (y >= rows) | (x < 0) | (x >= columns)
-        return first, at_last[3] & at_last[4], outside

@@ -181,7 +181,8 @@ def _held(tap: Tap) -> list[Signal]:
         name = f"t{step}" if whole else f"t_plus_{step}" if step else "t_now"
         at = step * tap.bits_per_step * tap.lanes
         if tap.bits_per_step == 1:
-            value = f"data[{at} +: {tap.lanes}]"
+            # A port of one bit has no range.
+            value = f"data[{at} +: {tap.lanes}]" if tap.beat_bits > 1 else "data"
             out.append(Signal(f"spikes_{name}", tap.lanes, value, "spikes"))
             continue
         for lane in range(tap.lanes):

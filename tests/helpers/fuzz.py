@@ -53,6 +53,7 @@ class Limits:
     graphs: bool = False  # merges, skips, several inputs: not only chains
     pools: int = 0  # percent of convolutions with a pool of their sums; 0 draws nothing
     counts: int = 0  # percent of frames of several bits; 0 draws nothing
+    padded: bool = False  # pools by sum of sums, too
 
 
 Shape = tuple[int, int, int]
@@ -295,7 +296,7 @@ class Builder:
         kernel = min(h, d.pick((1, 2, 2, 2, 3))), min(w, d.pick((1, 2, 2, 2, 3)))
         stride = kernel if d.chance(60) else (d.integer(1, 3), d.integer(1, 3))
         mode = d.pick(("max", "max", "sum"))
-        padding = self.padding(kernel) if mode == "max" else (0, 0, 0, 0)
+        padding = self.padding(kernel) if mode == "max" or self.limits.padded else (0, 0, 0, 0)
         out = padded((h, w), kernel, stride, padding)
         return self.add(
             Pool(self.name("pool"), source, mode, kernel, stride, padding=padding), (c, *out)

@@ -149,7 +149,7 @@ MODEL = torch.nn.Sequential(
     sterna.nn.Readout(),
 )
 FOUND = sterna.from_torch(MODEL, PIXELS / 255, steps=2)
-RECORDS = {"Result", "Evaluation", "Imported", "Run"}
+RECORDS = {"Result", "Evaluation", "Imported", "Run", "Difference"}
 """What calls return: nobody makes them."""
 
 CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
@@ -180,6 +180,9 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "solve": (sterna.solve, {"network": NET, "luts": 100_000, "family": "ecp5"}),
     "build": (sterna.build, {"network": NOWHERE}),
     "build a network": (sterna.build, {"network": NET, "out": "build/fuzz-net", "upto": "fold"}),
+    "Build": (sterna.Build, {"folder": NOWHERE}),
+    "Build.synth": (sterna.Build(NOWHERE).synth, {"target": "ecp5"}),
+    "Build.bitstream": (sterna.Build(NOWHERE).bitstream, {"board": "ulx3s-85f"}),
     "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
     "Simulator": (sterna.Simulator, {"build": NOWHERE}),
     "Board": (sterna.Board, {"port": "/dev/no-such-port"}),

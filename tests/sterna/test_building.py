@@ -78,6 +78,21 @@ def test_goals_and_families_reach_the_solver(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("out", "sentence"),
+    [("file", "is a file where a folder"), ("file/x", "is below a file"), ("/proc/x", "be made")],
+)
+def test_a_folder_that_cannot_be_made_is_a_sentence(
+    out: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    network().save("saved")
+    for given in (network(), "saved"):
+        with pytest.raises(sterna.FileError, match=sentence):
+            build(given, out, upto="fold")
+
+
+@pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"fps": -1}, "fps -1 must be a number above 0"),

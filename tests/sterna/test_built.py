@@ -38,6 +38,9 @@ def test_reports_are_those_of_the_command(
     answer = said(capsys, "report", built.folder)
     assert answer.pop("build") == str(built.folder)
     assert answer == json.loads(json.dumps(built.report))
+    with pytest.raises(sterna.UsageError, match="progress 3 must be a Progress"):
+        built.synth(progress=3)  # type: ignore[arg-type]
+    assert sterna.Build(str(built.folder)).report == built.report  # type: ignore[arg-type]
     for wrong in ("asic", 3, []):
         with pytest.raises(sterna.UsageError, match="target .* is not one of"):
             built.synth(wrong)  # type: ignore[arg-type]

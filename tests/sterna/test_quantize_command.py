@@ -90,3 +90,13 @@ def test_random_images_have_a_size_that_memory_holds(run: Path, tmp_path: Path, 
     command = ["quantize", str(run), "-o", str(tmp_path / "build"), "--data"]
     assert main([*command, "random_9x99999x9999"]) == 2
     assert "has images of more than 1048576 values" in capsys.readouterr().err
+
+
+def test_what_it_makes_is_a_build_folder(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Two of one name do not meet in build/<name>."""
+    monkeypatch.chdir(tmp_path)
+    for out in ("one", "two"):
+        assert main(["quantize", str(run), "-o", out]) == 0
+        assert main(["fold", out]) == 0
+        assert (tmp_path / out / "design.json").is_file()
+    assert not (tmp_path / "build").exists()

@@ -110,7 +110,7 @@ def test_cases_pip_install_alone_names_the_extra(tmp_path: Path) -> None:
         "fold": "build",
         "verilog": "build",
         "sim": "build",
-        "eval": "train",
+        "eval": "build",
         "run": "train",
         "build": "build",
     }.items():

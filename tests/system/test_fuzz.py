@@ -27,6 +27,8 @@ FEW_GRAPHS = (13, 25, 27, 63, 68)
 # Pools of sums: padded, reloaded, with banks and words in pieces; overlapping, of a dilated layer.
 FEW_POOLS = (144, 150)
 POOLS = replace(TINY, pools=70)
+# Padded pools by sum of sums: the window reaches the map where the pool does not.
+PADDED, FEW_PADDED = replace(TINY, pools=100, padded=True), (8099,)
 MANY = int(os.environ.get("STERNA_FUZZ", "500"))
 
 
@@ -49,6 +51,17 @@ def test_a_few_random_graphs(seed):
 @pytest.mark.parametrize("seed", FEW_POOLS)
 def test_a_few_networks_with_pools_of_sums(seed):
     check(seed, POOLS, Cache())
+
+
+@pytest.mark.parametrize("seed", FEW_PADDED)
+def test_a_few_networks_with_padded_sums_of_sums(seed):
+    check(seed, PADDED, Cache())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8000, 8000 + MANY // 5))
+def test_many_networks_with_padded_sums_of_sums(seed):
+    check(seed, PADDED)
 
 
 @pytest.mark.slow

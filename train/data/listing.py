@@ -98,8 +98,15 @@ def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
         good = rows.line_num
         if not {"file", "label"} <= set(heads):
             raise FileError(f"{path}: its first line is not file,label; write that")
+        if len(set(heads)) < len(heads):
+            raise FileError(f"{path}: its first line names a column twice; keep one")
         rows.fieldnames = heads
         for row in rows:
+            if None in row:
+                raise FileError(
+                    f"{path}: line {rows.line_num} has more fields than the first; put a name with "
+                    "a comma into quotes"
+                )
             name, label = (row.get("file") or "").strip(), (row.get("label") or "").strip()
             good = rows.line_num
             line = f"{path}: line {good}"
@@ -114,7 +121,7 @@ def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
             if place.suffix.lower() not in _KNOWN:
                 raise FileError(f"{line}: {show(name)} is none of {', '.join(_KNOWN)}; convert it")
             _inside(folder / name, root, line)
-            if not (folder / name).is_file():
+            if not os.path.isfile(folder / name):  # False of a name that no file can have, too
                 raise FileError(f"{line}: {show(name)} does not exist; take the line out")
             yield Item(str((folder / name).relative_to(root)), folder / name, label)
     except csv.Error as e:

@@ -32,7 +32,7 @@ from sterna.golden.parameters import UNDAMPED
 from sterna.golden.rule import LEVELS
 from sterna.train.module.meet import find_scales, merge
 from sterna.train.module.nq import CONVERTED, NQ, check_convertible, clip, streams_meet
-from sterna.train.module.pooling import pool, pooled
+from sterna.train.module.pooling import check_stream, pool, pooled
 from sterna.train.module.rounding import constants
 from sterna.train.module.scan import ScanSpec, scan
 from sterna.train.module.sums import weighted_sum
@@ -93,8 +93,7 @@ class SpikingModule(nn.Module):
         self._tied = {s.weighted.name for s in sums if s is not None}
         self._neurons = {n.name for n in network.nodes if isinstance(n, FloatNeuron)}
         for node in network.nodes:
-            if isinstance(node, FloatMerge):
-                node.shifts(network.amplitudes(node))  # refused now, not after hours of training
+            check_stream(network, node)  # refused now, not after hours of training
             if isinstance(node, FloatMerge | FloatPool | FloatNeuron) and nq is not None:
                 check_convertible(node)
             if isinstance(node, Weighted):

@@ -5,11 +5,32 @@ from typing import cast
 from torch import Tensor
 from torch.nn import functional as F
 
-from sterna.gen.quantize.float_network import FloatPool
+from sterna.gen.quantize.float_network import (
+    FloatMerge,
+    FloatNetwork,
+    FloatNode,
+    FloatPool,
+    Weighted,
+)
 from sterna.golden.errors import NetworkError
 from sterna.train.module.fastscan import SumPool, library
 
-__all__ = ["pool", "pooled"]
+__all__ = ["check_stream", "pool", "pooled"]
+
+
+def check_stream(network: FloatNetwork, node: FloatNode) -> None:
+    """NetworkError where a merge's inputs do not meet, or training would move what a pool cannot
+    have in front of it."""
+    if isinstance(node, FloatMerge):
+        node.shifts(network.amplitudes(node))
+    if not isinstance(node, FloatPool) or node.mode == "max" or not any(node.padding):
+        return
+    source = network.by_name[node.input]
+    if isinstance(source, Weighted) and (source.norm or source.bias is not None):
+        raise NetworkError(
+            f"node '{node.name}': adds padding, and sums of '{node.input}', whose bias or norm is "
+            "trained, and which padding has not; use no padding or 'max'"
+        )
 
 
 def pool(node: FloatPool, s: Tensor, folded: bool) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from sterna.front.run_folder import LATENTS, check_import, latents_of, read_import
 from sterna.gen.quantize.float_network import FloatNetwork, Weighted
 from sterna.golden.errors import UsageError
-from sterna.golden.files.disk import read_bytes, write_atomic
+from sterna.golden.files.disk import make_folder, read_bytes, write_atomic
 from sterna.golden.files.locks import held
 from sterna.golden.files.sources import moved
 from sterna.train.data import datasets
@@ -101,7 +101,7 @@ def write_tuning(
     path = out / "recipe.toml"
     if path.is_file() and read_bytes(path, 1 << 20) != text.encode():
         raise UsageError(f"{path}: is another recipe; give another folder, or delete it")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with held(out):
         network.save(out, LATENTS)
         write_atomic(path, text.encode())

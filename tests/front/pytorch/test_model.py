@@ -131,6 +131,35 @@ def test_a_product_of_counts_is_no_and() -> None:
         quantize(found, example.numpy().astype(np.uint8))
 
 
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_padded_mean_of_sums_is_exact_with_what_is_added_behind_it(norm: bool) -> None:
+    """And refused, or calibrated to norms behind it, with a bias between."""
+
+    def model(bias: bool) -> nn.Module:
+        torch.manual_seed(1)
+        behind = [nn.BatchNorm2d(4)] * norm
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1, bias=bias),
+            nn.AvgPool2d(3, 2, 1),
+            *behind,
+            snn.Leaky(0.5, init_hidden=True, threshold=0.05),
+            nn.Flatten(),
+            nn.Linear(64, 5),
+            snn.Leaky(0.5, init_hidden=True, output=True),
+        )
+
+    images = frontcase.images((1, 8, 8), 40)
+    found = from_torch(frontcase.ternary(model(False), 1, False), EXAMPLE, steps=3)
+    _held(found, images, False)
+    network, _ = quantize(found, images)
+    assert [n.padding for n in network.nodes if isinstance(n, Pool)] == [(1, 1, 1, 1)]
+    real = from_torch(model(False), EXAMPLE, steps=3).calibrate(images)
+    whole, _ = quantize(real, images)
+    assert np.mean(run(whole, images).classes == float_classes(real.network, images)) > 0.8
+    with pytest.raises(NetworkError, match="adds padding, and sums with the bias or norm of"):
+        from_torch(frontcase.ternary(model(True), 1, False), EXAMPLE, steps=3)
+
+
 def test_the_model_stays_as_it_was() -> None:
     model = frontcase.ternary(frontcase.sequential(), 1, False).train()
     before = {k: v.clone() for k, v in model.state_dict().items()}

@@ -82,6 +82,8 @@ def test_a_whole_build_has_its_files(finished):
         "vectors_in.hex",
         "vectors_out.hex",
         "sim/tiny_taps.v",
+        "bench/Makefile",
+        "bench/test_tiny.py",
     } | {
         f"mem/{core}_{part}.{suffix}"
         for core in "cf"

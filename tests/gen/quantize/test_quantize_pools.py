@@ -35,7 +35,7 @@ def pooled(mode: str = "max", steps: int = 1, where: str = "front", **how) -> Fl
     'front' of the pool, or 'behind' it."""
     kernel, stride, *pad = how.pop("window", WINDOWS[0])
     pad = pad[0] if pad else 0
-    kind, sign = how.pop("kind", "ternary"), how.pop("sign", None)
+    kind, sign, biased = how.pop("kind", "ternary"), how.pop("sign", None), how.pop("biased", True)
     rng = np.random.default_rng(3)
     norm = make_norm(rng, CHANNELS)
     if sign is not None:
@@ -51,7 +51,7 @@ def pooled(mode: str = "max", steps: int = 1, where: str = "front", **how) -> Fl
                 make_weight(rng, (CHANNELS, 2, 3, 3), kind),
                 padding=(1, 1, 1, 1),
                 kind=kind,
-                bias=rng.normal(0, 1, CHANNELS),
+                bias=rng.normal(0, 1, CHANNELS) * biased,
                 norm=norm if where == "front" else None,
             ),
             FloatPool("pool", "conv", mode, kernel, stride, padding=pad),
@@ -83,7 +83,7 @@ def torchs(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
     if pool.mode == "max":
         x = F.max_pool2d(x, pool.kernel, pool.stride, pool.padding[0])
     else:
-        x = F.avg_pool2d(x, pool.kernel, pool.stride)
+        x = F.avg_pool2d(x, pool.kernel, pool.stride, pool.padding[0])
         x = x * (pool.kernel[0] * pool.kernel[1] if pool.mode == "sum" else 1)
     return (normed(x, spike.norm) >= float(spike.threshold)).numpy()
 
@@ -103,11 +103,15 @@ def torchs(network: FloatNetwork, images: np.ndarray) -> np.ndarray:
     ],
 )
 def test_one_step_is_torchs_for_gains_of_either_sign(mode, where, sign, kind, window):
-    if window == PADDED and mode != "max":
-        with pytest.raises(NetworkError, match="'pool': adds weighted sums and padding, which has"):
-            pooled(mode, where=where, kind=kind, window=window)
+    biased = window != PADDED or mode == "max"
+    if not biased and where == "front":
+        with pytest.raises(NetworkError, match="'pool': adds padding, and sums with the bias or"):
+            pooled(mode, where=where, kind=kind, window=window, biased=False)
         return
-    network = pooled(mode, where=where, sign=sign, kind=kind, window=window)
+    if not biased:
+        with pytest.raises(NetworkError, match="norm of 'conv', which padding has not; put these"):
+            pooled(mode, where=where, kind=kind, window=window)
+    network = pooled(mode, where=where, sign=sign, kind=kind, window=window, biased=biased)
     images = make_images(60, channels=2)
     whole, report = quantize(network, images)
     spikes = run(whole, images, trace="spike").spikes["spike"][0]

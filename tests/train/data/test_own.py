@@ -101,12 +101,16 @@ def test_labels_stand_in_a_file(root: Path, tmp_path: Path) -> None:
         ("/etc/passwd,circle", "leaves the folder"),
         ("ci00.txt,circle", "is none of .png"),
         ("ci00.png,", "has no file or no label"),
+        ("a,b.png,circle", "line 62 has more fields than the first"),
+        (f"{'a' * 300}.png,circle", "does not exist"),
         ('"ci', "is no CSV from line 62 on"),
     ):
         (flat / "labels.csv").write_text("\n".join([*rows, line]))
         refused(flat, sentence)
     (flat / "labels.csv").write_text("\n".join([rows[0], '"ci00.png,circle', *rows[2:]]))
     refused(flat, "is no CSV from line 2 on")
+    (flat / "labels.csv").write_text("file,label,file\na.png,b,c.png")
+    refused(flat, "names a column twice")
     (flat / "labels.csv").write_text("a,b\n1,2")
     refused(flat, "first line is not file,label")
     (flat / "labels.csv").write_bytes(b"file,label\n\xff,1")

@@ -44,6 +44,12 @@ def test_a_recipe_has_a_pool_between_norm_and_neurons():
             network(word)
 
 
+def test_a_padded_mean_of_normed_sums_is_not_trained():
+    """Its norms would move away from what padding has none of: told before the first epoch."""
+    with pytest.raises(NetworkError, match="adds padding, and sums of 'conv1', whose bias or norm"):
+        SpikingModule(network("6C3p1-AP3s2p1", "ternary"))
+
+
 @pytest.mark.parametrize("layer", ["6C3p1-MP2", "6C3p1-AP2", "6C3p1-MP3s2p1"])
 @pytest.mark.parametrize("kind", ["ternary", "binary"])
 @pytest.mark.parametrize("neuron", [{}, {"leak": 0.5, "reset": "zero"}])
