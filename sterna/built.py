@@ -121,7 +121,7 @@ class Build(Folder):
         Parameters
         ----------
         target : str, optional
-            'ecp5', 'ice40' or 'xilinx7'; default the design's family.
+            A family, as ``sterna synth --target`` lists them; default the design's.
         progress : Progress, optional
             What is told of the stages; default nothing.
 

@@ -60,17 +60,20 @@ class Evaluation(Shown):
 
     @property
     def confusion(self) -> np.ndarray:
-        """Images [label, class], int64."""
-        counts = np.zeros((self.outputs, self.outputs), np.int64)
-        np.add.at(counts, (self.labels, self.classes), 1)
+        """Images [label, class], int64: a row for each class, and one more for all labels that are
+        none of them, where there are such."""
+        known = (self.labels >= 0) & (self.labels < self.outputs)
+        counts = np.zeros((self.outputs + (not known.all()), self.outputs), np.int64)
+        np.add.at(counts, (np.where(known, self.labels, self.outputs), self.classes), 1)
         return counts
 
     @property
     def class_accuracy(self) -> np.ndarray:
-        """Of the images of each label, float64 [outputs]; NaN where there is none."""
+        """Of the images of each label, float64 [rows of ``confusion``]; NaN where there is none."""
         each = self.confusion
-        there = each.sum(1)
-        return np.divide(each.diagonal(), there, np.full(len(each), np.nan), where=there > 0)
+        there, right = each.sum(1), np.zeros(len(each), np.int64)
+        right[: self.outputs] = each.diagonal()
+        return np.divide(right, there, np.full(len(each), np.nan), where=there > 0)
 
     def __str__(self) -> str:
         return f"{self.right} of {self.images} right: {self.accuracy:.2%}"

@@ -55,12 +55,13 @@ def _classes(facts: Evaluation, names: tuple[str, ...]) -> tuple[dict[str, Any],
         return {"per_class": None, "confusion": None}, []
     confusion = facts.confusion
     called = [class_name(names, k) for k in range(facts.outputs)]
+    right = [*confusion.diagonal().tolist(), 0]
     rows = [
         {
-            "class": k,
-            "name": called[k],
+            "class": k if k < facts.outputs else None,
+            "name": called[k] if k < facts.outputs else "no class of it",
             "images": int(confusion[k].sum()),
-            "right": int(confusion[k, k]),
+            "right": right[k],
             "accuracy": None if share != share else float(share),  # NaN: none of this class
         }
         for k, share in enumerate(facts.class_accuracy)

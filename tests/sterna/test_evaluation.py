@@ -73,3 +73,11 @@ def test_importing_sterna_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_labels_that_are_no_class_have_a_row_of_their_own() -> None:
+    labels = np.array([0, 1, 7, 2**40, 1, -3])
+    found = sterna.Evaluation(np.array([0, 1, 2, 0, 2, 1]), labels, 3)
+    assert found.confusion.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 1]]
+    assert found.right == 2 and found.class_accuracy[[0, 1, 3]].tolist() == [1, 0.5, 0]
+    assert np.isnan(found.class_accuracy[2])

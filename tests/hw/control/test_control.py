@@ -166,17 +166,17 @@ def test_load_read_back_and_crc():
         host = Host(ctx, plane, seed=1)
         ctx.set(plane.idle, 1)
         for memory, old in zip(memories, rows):
-            banks, region = memory.banks, memory.region
-            assert await _pass(host, region, banks.words) == _crc(banks.linear(old))
+            layout, region = memory.layout, memory.region
+            assert await _pass(host, region, layout.words) == _crc(layout.linear(old))
             new = [random_.getrandbits(memory.width) for _ in old]
-            words = loaded[region] = banks.linear(new)
+            words = loaded[region] = layout.linear(new)
             await host.write("control", 2)
             await host.write("chain_address", region << 24)
             for word in words:
                 await host.write("chain_data", word)
             assert await host.fields("chain_address") == {"addr": len(words), "region": region}
             await host.write("control", 0)
-            assert await _pass(host, region, banks.words) == _crc(words)
+            assert await _pass(host, region, layout.words) == _crc(words)
             await host.write("chain_address", region << 24 | 1)
             for word in words[1:4]:
                 assert await host.read("chain_data") == word
@@ -185,12 +185,12 @@ def test_load_read_back_and_crc():
                 await ctx.tick().repeat(2)
                 assert ctx.get(memory.data) == value
         # Nobody answers: SLVERR, the address stays, the pass says so.
-        for region, addr in ((3, 0), (0, memories[0].banks.words), (255, 5)):
+        for region, addr in ((3, 0), (0, memories[0].layout.words), (255, 5)):
             await host.write("chain_address", region << 24 | addr)
             await host.write("chain_data", 1, SLVERR)
             await host.read("chain_data", SLVERR)
             assert await host.fields("chain_address") == {"addr": addr, "region": region}
-        assert await _pass(host, 1, memories[1].banks.words + 1) is None
+        assert await _pass(host, 1, memories[1].layout.words + 1) is None
         await host.write("crc_words", 1 << 21, SLVERR)
         assert await _pass(host, 1, 2) == _crc(loaded[1][:2])
 
@@ -265,7 +265,7 @@ def test_identity_can_come_from_a_memory_that_a_bitstream_fills():
 
 def test_busy_refuses_and_has_no_effect():
     design, plane, memories, rows = _ram_design()
-    words = memories[0].banks.linear(rows[0])
+    words = memories[0].layout.linear(rows[0])
 
     async def bench(ctx):
         host = Host(ctx, plane, seed=3)
