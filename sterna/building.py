@@ -88,6 +88,7 @@ def build(
     given |= {"memory": memory, "patchable": patchable}
     _check_numbers(given)
     settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
+    notes = Progress() if progress is None else progress_of(progress)
     progress = progress_of(progress)
     options = Options(**settings)
     where = None if out is None else values.path("out", out)
@@ -96,11 +97,11 @@ def build(
     if not isinstance(network, Network):
         return Build.of(ensure(values.path("build", network), upto, options, where, progress))
     folder = where or Path("build") / module_name(network.name)
-    _put(network, folder, out is not None, progress)
+    _put(network, folder, out is not None, notes)
     return Build.of(ensure(folder, upto, options, folder, progress))
 
 
-def _put(network: Network, folder: Path, named: bool, progress: Progress | None) -> None:
+def _put(network: Network, folder: Path, named: bool, progress: Progress) -> None:
     """The network into the folder; another one's folding and recipe go with it."""
     made = Folder(folder)
     if os.path.lexists(folder / "network.json") and files.load(folder).digest != network.digest:
@@ -109,7 +110,7 @@ def _put(network: Network, folder: Path, named: bool, progress: Progress | None)
                 f"{folder}: holds another network, and no build; give another out, or save there "
                 "first"
             )
-        check_replaced(folder, network, "memory", named, progress)
+        check_replaced(folder, network, "this network", named, progress)
         for name in OTHERS:
             made.remove(name)
     make_folder(folder)

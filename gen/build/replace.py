@@ -17,7 +17,7 @@ def check_replaced(
 
     Folders are made by a network's name, which several have. Where the user ``named`` the folder,
     or where both have the same layers, as after more training, it is told, where both is so it is
-    what was asked; else UsageError. ``whence``: where the network is from. One that cannot be read
+    what was asked; else UsageError. ``whence``: what replaces it, in words. One that cannot be read
     is replaced.
     """
     try:
@@ -30,11 +30,11 @@ def check_replaced(
     if not (same or named):
         raise UsageError(
             f"{folder}: holds the build of another network called '{there.name}' ({there.line()}); "
-            f"say with -o (out in Python) where the one of {whence} goes, or remove that folder"
+            f"say with -o (out in Python) where {whence} goes, or remove that folder"
         )
     if progress is not None and not (same and named):
         other = "other weights" if same else "another network"
-        progress.note(f"{folder}: held {other}, replaced by what {whence} holds")
+        progress.note(f"{folder}: held {other}, replaced by {whence}")
 
 
 def _layers(network: Network) -> tuple[object, ...]:

@@ -93,7 +93,7 @@ def _opened(
             f"{folder}: holds no network.json; give a build folder or an example, or make one with "
             "`sterna quantize`"
         )
-    if output is None and ((folder / RECORD).exists() or (folder / "design.json").exists()):
+    if output is None and _is_build(folder):
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
@@ -102,8 +102,12 @@ def _opened(
     if target.resolve() == folder.resolve():
         return Build(folder), None
     if os.path.lexists(target / "network.json"):
-        check_replaced(target, network, str(folder), output is not None, progress)
+        check_replaced(target, network, f"that of {folder}", output is not None, progress)
     return Build(target), folder
+
+
+def _is_build(folder: Path) -> bool:
+    return (folder / RECORD).exists() or (folder / "design.json").exists()
 
 
 def _left(example: Path | None) -> Path | None:
@@ -126,10 +130,18 @@ def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
         }
     if "recipe.toml" in found:
         found["recipe.toml"] = rebased(found["recipe.toml"], folder, target)
+    stale = {n for n in sources if n not in found or hash_file(target / n) != sha256(found[n])}
+    if "network.json" in stale and not _is_build(target):  # nor one whose first stage failed
+        for path in (target / name for name in sources if name in stale):
+            if os.path.lexists(path):
+                raise UsageError(
+                    f"{path}: would be replaced, and {target} is no build folder; say another "
+                    "folder with -o (out in Python)"
+                )
     for name in sources:
         if name not in found:
             build.remove(name)
-        elif hash_file(target / name) != sha256(found[name]):
+        elif name in stale:
             write_atomic(target / name, found[name])
 
 
@@ -183,8 +195,14 @@ def ensure(
     else:
         build, example = _opened(source, output, variants, progress)
     progress = progress_of(progress)
+    known = build.cache.get("network") if example is None else None
     with build.held():
         build.forget()  # what another command changed meanwhile
+        if known is not None and build.network.digest != known.digest:
+            raise FileError(
+                f"{build.folder}: holds another network than when this Build was made; build this "
+                "one again, with a folder of its own as out"
+            )
         if example is not None:
             _copy(example, build, variants)
             if build is not source:

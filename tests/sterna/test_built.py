@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from smallcores import layer
 
 import sterna
-from sterna import cli
+from sterna import cli, shipped
 
 COUNTS = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
 
@@ -128,5 +129,38 @@ def test_a_network_does_not_lose_its_build_to_another_of_its_name(
             sterna.build(other, upto="fold")
     assert Path("build/network/design.json").read_bytes() == design
     assert cli.main(["fold", "two", "-o", "build/network"]) == 0  # it was said which
-    assert "held another network, replaced by what two holds" in capsys.readouterr().err
+    assert "held another network, replaced by that of two" in capsys.readouterr().err
     assert sterna.build(longer, upto="fold").network.digest == longer.digest
+
+
+def test_a_build_whose_folder_holds_another_network_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two networks of one name and the same layers: the first Build must not become the second."""
+    monkeypatch.chdir(tmp_path)
+    first = sterna.example("digits")
+    rule = replace(first["spike1"].rule, threshold=first["spike1"].rule.threshold + 1)
+    other = sterna.Network(
+        first.steps,
+        [replace(n, rule=rule) if n.name == "spike1" else n for n in first.nodes],
+        first.name,
+    )
+    one = sterna.build(first, upto="fold")
+    two = sterna.build(other, upto="fold")
+    assert "held other weights, replaced by this network" in capsys.readouterr().err
+    assert two.network.digest == other.digest
+    with pytest.raises(sterna.SternaError, match="another network than when this Build was made"):
+        sterna.build(one)
+    sterna.build(two, upto="fold")
+
+
+@pytest.mark.parametrize("name", ["recipe.toml", "network.json", "folding.json", "classes.json"])
+def test_files_of_a_folder_that_is_no_build_stay(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text('mine = "notes"\n')
+    assert cli.main(["fold", str(shipped.FOLDER / "digits"), "-o", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{name}: would be replaced, and {tmp_path} is no build folder" in said
+    assert (tmp_path / name).read_text() == 'mine = "notes"\n'
+    assert {p.name for p in tmp_path.iterdir()} <= {name, ".lock"}
