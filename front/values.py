@@ -40,6 +40,8 @@ class Value:
 def kind_of(weight: np.ndarray) -> str:
     """'binary', 'ternary' or 'real', by the values of each output channel."""
     flat = np.abs(np.asarray(weight, np.float64)).reshape(len(weight), -1)
+    if not np.isfinite(flat).all():
+        return "real"  # and refused where it is looked at
     size = flat.max(1, keepdims=True)
     near = np.abs(flat - size) <= 1e-6 * size
     if near.all() and (size > 0).all():

@@ -24,6 +24,8 @@ def make_model(name: str) -> Any:
 
     file, _, what = name.rpartition(":")
     path = Path(file)
+    if not file and Path(name).is_file():
+        raise UsageError(f"{name}: says no function; give {name}:FUNCTION, which makes the model")
     if not path.is_file():
         raise UsageError(f"{file or name}: is no file; give FILE.py:FUNCTION")
     found = _module(path)

@@ -29,8 +29,8 @@ def trits_of(node: Weighted) -> np.ndarray:
     """
     if node.kind == "real":
         raise NetworkError(
-            f"node '{node.name}': has real weights, which hardware is not built of; train it as "
-            "ternary or binary"
+            f"node '{node.name}': has real weights, which hardware is not built of; calibrate "
+            "it (`calibrate` of an import), or train it as ternary or binary"
         )
     flat = np.asarray(node.weight, np.float64).reshape(len(node.weight), -1)
     scale = np.abs(flat).max(1, keepdims=True)

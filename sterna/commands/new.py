@@ -46,6 +46,17 @@ def add_parsers(
     )
 
 
+def _check_time(data: str, options: argparse.Namespace, shape: Any) -> None:
+    """UsageError where --steps or --bits would be passed over."""
+    for option, said, there in (
+        ("--steps", options.steps, shape.frames),
+        ("--bits", options.bits, shape.bits if shape.frames else None),
+    ):
+        if said is not None and said != there:
+            has = f"has frames of {there}" if there else "has no frames; T is steps in the recipe"
+            raise UsageError(f"{option} {said}: {data} {has}; leave {option} out")
+
+
 def new(options: argparse.Namespace) -> Answer:
     """A recipe for some data."""
     with packages():
@@ -80,6 +91,7 @@ def new(options: argparse.Namespace) -> Answer:
         shape = replace(KNOWN[data], names=datasets.class_names(data))
         if shape.frames:
             shape = replace(shape, bits=options.bits or 1)
+    _check_time(data, options, shape)
     text = starter_text(name, moved(str(source), ".", folder), options.like or "", shape)
     recipe = parse_recipe(text, path)
     network = check_recipe(recipe)
