@@ -8,10 +8,12 @@ only, since a bias or norm behind the layer brings the mean back. That is the ai
 one while the others stay, until none changes.
 """
 
+import math
+
 import numpy as np
 
 from sterna.gen.quantize.float_network import Weighted
-from sterna.gen.quantize.reference import windows
+from sterna.gen.quantize.reference import CHUNK, windows
 
 __all__ = ["discrete", "fitted"]
 
@@ -58,15 +60,31 @@ def fitted(
 def covariance(layer: Weighted, stream: np.ndarray) -> np.ndarray:
     """(G,n,n) of the n inputs of a window in each of G groups, damped. Sums of whole numbers below
     2**53, so it is the same on every machine."""
-    t, b = stream.shape[:2]
-    rows = windows(layer, stream.reshape(t * b, *stream.shape[2:]))
-    rows = rows[:, :: max(1, -(-rows.shape[1] // ROWS))].astype(np.float64)
-    products = rows.transpose(0, 2, 1) @ rows
-    mean = rows.mean(1)
-    found = products / rows.shape[1] - mean[:, :, None] * mean[:, None, :]
+    maps = stream.reshape(-1, *stream.shape[2:])
+    places = windows(layer, maps[:1]).shape[1]
+    step = _step(len(maps) * places, places)
+    products = sums = np.zeros(())
+    count = 0
+    for k in range(0, len(maps), CHUNK):
+        chosen = windows(layer, maps[k : k + CHUNK])[:, -k * places % step :: step]
+        rows = chosen.astype(np.float64)
+        products = products + rows.transpose(0, 2, 1) @ rows
+        sums = sums + rows.sum(1)
+        count += rows.shape[1]
+    mean = sums / count
+    found = products / count - mean[:, :, None] * mean[:, None, :]
     usual = np.trace(found, axis1=1, axis2=2) / found.shape[1]
     damping = np.where(usual > 0, DAMPING * usual, 1.0)
     return found + damping[:, None, None] * np.eye(found.shape[1])
+
+
+def _step(rows: int, places: int) -> int:
+    """From one window that is looked at to the next: at most `ROWS` of ``rows``, and every one of
+    the ``places`` of a map in its turn."""
+    step = -(-rows // ROWS)
+    while math.gcd(step, places) > 1:
+        step += 1
+    return step
 
 
 def _sweep(q: np.ndarray, a: np.ndarray, w: np.ndarray, spread: np.ndarray, kind: str) -> None:
@@ -77,9 +95,8 @@ def _sweep(q: np.ndarray, a: np.ndarray, w: np.ndarray, spread: np.ndarray, kind
     sums = trits @ spread
     for k, variance in enumerate(np.diag(spread)):
         best = trits[:, k] + (wanted[:, k] - sums[:, k]) / variance
-        new = (
-            np.where(best >= 0, 1.0, -1.0) if kind == "binary" else np.rint(best).clip(-1, 1) + 0.0
-        )
+        near = np.where(best >= 0, 1.0, -1.0) if kind == "binary" else np.rint(best).clip(-1, 1)
+        new = near + 0.0  # never -0.0
         moved = np.flatnonzero(new != trits[:, k])
         if len(moved):
             sums[moved] += (new - trits[:, k])[moved, None] * spread[k]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sterna.built import Build
-from sterna.gen.build.folder import RECORD
 from sterna.gen.build.folder import Build as Folder
+from sterna.gen.build.folder import is_build
 from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stages import Options, ensure
@@ -88,8 +88,7 @@ def build(
     given |= {"memory": memory, "patchable": patchable}
     _check_numbers(given)
     settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
-    notes = Progress() if progress is None else progress_of(progress)
-    progress = progress_of(progress)
+    progress_of(progress)
     options = Options(**settings)
     where = None if out is None else values.path("out", out)
     if isinstance(network, Folder):
@@ -97,15 +96,15 @@ def build(
     if not isinstance(network, Network):
         return Build.of(ensure(values.path("build", network), upto, options, where, progress))
     folder = where or Path("build") / module_name(network.name)
-    _put(network, folder, out is not None, notes)
+    _put(network, folder, out is not None, progress)
     return Build.of(ensure(folder, upto, options, folder, progress))
 
 
-def _put(network: Network, folder: Path, named: bool, progress: Progress) -> None:
+def _put(network: Network, folder: Path, named: bool, progress: Progress | None) -> None:
     """The network into the folder; another one's folding and recipe go with it."""
     made = Folder(folder)
     if os.path.lexists(folder / "network.json") and files.load(folder).digest != network.digest:
-        if not ((folder / RECORD).exists() or (folder / "design.json").exists()):
+        if not is_build(folder):
             raise UsageError(
                 f"{folder}: holds another network, and no build; give another out, or save there "
                 "first"

@@ -36,7 +36,16 @@ from sterna.golden.words import values
 from sterna.golden.words.names import module_name
 from sterna.golden.words.shown import Shown
 
-__all__ = ["BOARD", "Build", "LIMIT", "PLACED", "RECORD", "STAGE_NAMES", "is_inside"]
+__all__ = [
+    "BOARD",
+    "Build",
+    "LIMIT",
+    "PLACED",
+    "RECORD",
+    "STAGE_NAMES",
+    "is_build",
+    "is_inside",
+]
 
 STAGE_NAMES = ("fold", "pack", "verilog")
 RECORD = "stages.json"
@@ -46,6 +55,11 @@ PLACED = "placed_record.json"
 LIMIT = 1 << 28
 MADE_LIMIT = 1 << 32  # Verilog with the contents of all memories
 _KEYS = {"reads": dict, "options": dict, "writes": dict, "generator": str, "seal": str}
+
+
+def is_build(folder: Path) -> bool:
+    """Whether commands work in this folder; they copy from one that only has a network."""
+    return (folder / RECORD).exists() or (folder / "design.json").exists()
 
 
 def is_inside(name: Any) -> bool:

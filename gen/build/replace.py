@@ -18,7 +18,7 @@ def check_replaced(
     Folders are made by a network's name, which several have. Where the user ``named`` the folder,
     or where both have the same layers, as after more training, it is told, where both is so it is
     what was asked; else UsageError. ``whence``: what replaces it, in words. One that cannot be read
-    is replaced.
+    is replaced. ``progress``: what is told; None is stderr, since it is never silent.
     """
     try:
         there = files.load(folder)
@@ -32,9 +32,9 @@ def check_replaced(
             f"{folder}: holds the build of another network called '{there.name}' ({there.line()}); "
             f"say with -o (out in Python) where {whence} goes, or remove that folder"
         )
-    if progress is not None and not (same and named):
+    if not (same and named):
         other = "other weights" if same else "another network"
-        progress.note(f"{folder}: held {other}, replaced by {whence}")
+        (progress or Progress()).note(f"{folder}: held {other}, replaced by {whence}")
 
 
 def _layers(network: Network) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from sterna.gen.build.folder import RECORD, Build
+from sterna.gen.build.folder import Build, is_build
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stage_list import CHOOSING, STAGES
@@ -93,7 +93,7 @@ def _opened(
             f"{folder}: holds no network.json; give a build folder or an example, or make one with "
             "`sterna quantize`"
         )
-    if output is None and _is_build(folder):
+    if output is None and is_build(folder):
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
     name = "-".join([module_name(network.name), *variants[:1]])
@@ -104,10 +104,6 @@ def _opened(
     if os.path.lexists(target / "network.json"):
         check_replaced(target, network, f"that of {folder}", output is not None, progress)
     return Build(target), folder
-
-
-def _is_build(folder: Path) -> bool:
-    return (folder / RECORD).exists() or (folder / "design.json").exists()
 
 
 def _left(example: Path | None) -> Path | None:
@@ -131,7 +127,7 @@ def _copy(folder: Path, build: Build, variants: Sequence[str]) -> None:
     if "recipe.toml" in found:
         found["recipe.toml"] = rebased(found["recipe.toml"], folder, target)
     stale = {n for n in sources if n not in found or hash_file(target / n) != sha256(found[n])}
-    if "network.json" in stale and not _is_build(target):  # nor one whose first stage failed
+    if "network.json" in stale and not is_build(target):  # nor one whose first stage failed
         for path in (target / name for name in sources if name in stale):
             if os.path.lexists(path):
                 raise UsageError(
@@ -185,6 +181,7 @@ def ensure(
     """
     if not isinstance(upto, str) or upto not in STAGES:
         raise UsageError(f"stage {not_one_of(upto, STAGES)}")
+    steps = progress_of(progress)
     if options is not None and not isinstance(options, Options):
         raise UsageError(
             f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
@@ -194,7 +191,6 @@ def ensure(
         build, example, variants = source, _left(source.example), source.variants
     else:
         build, example = _opened(source, output, variants, progress)
-    progress = progress_of(progress)
     known = build.cache.get("network") if example is None else None
     with build.held():
         build.forget()  # what another command changed meanwhile
@@ -208,16 +204,16 @@ def ensure(
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))
         wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
-        progress.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+        steps.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):
-            progress.note(
+            steps.note(
                 f"{build.folder}: was made by another installation, or altered; made again from "
                 "its network"
             )
         for stage in wanted:
             asked = _asked(build, stage, options)
             if not _fresh(build, stage, asked):
-                with progress.step(stage), waiting(f"{build.folder}: {stage}"):
+                with steps.step(stage), waiting(f"{build.folder}: {stage}"):
                     _run(build, stage, asked)
         build.keep_state()
     return build

@@ -19,8 +19,8 @@ __all__ = [
     "Scope",
     "check_name",
     "legal_name",
-    "module_name",
     "meant",
+    "module_name",
     "not_one_of",
     "params_name",
     "show",
@@ -48,7 +48,7 @@ def show(value: object, most: int = 60) -> str:
 
 
 def meant(value: object, words: Iterable[str]) -> str:
-    """ " (did you mean 'x'?)", of the word that ``value`` is most like; else nothing."""
+    """What a refusal adds of the word that ``value`` is most like; '' where it is like none."""
     known = {str(w).lower(): w for w in words}
     if not isinstance(value, str) or value in known.values():
         return ""

@@ -59,7 +59,7 @@ def _classes(facts: Evaluation, names: tuple[str, ...]) -> tuple[dict[str, Any],
     rows = [
         {
             "class": k if k < facts.outputs else None,
-            "name": called[k] if k < facts.outputs else "no class of it",
+            "name": called[k] if k < facts.outputs else "none of them",
             "images": int(confusion[k].sum()),
             "right": right[k],
             "accuracy": None if share != share else float(share),  # NaN: none of this class

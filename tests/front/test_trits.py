@@ -4,6 +4,7 @@ is better."""
 import numpy as np
 import pytest
 
+from sterna.front import trits
 from sterna.front.trits import DAMPING, covariance, discrete, fitted
 from sterna.gen.quantize.float_network import FloatConv2d, FloatLinear
 from sterna.gen.quantize.reference import weighted_sum
@@ -71,6 +72,28 @@ def test_what_is_never_read_goes_by_its_own_weights() -> None:
     q, _ = fitted(layer, np.zeros_like(stream), "ternary", False)
     a = np.abs(q * layer.weight).sum(1, keepdims=True) / np.abs(q).sum(1, keepdims=True)
     assert np.array_equal(q, np.rint(layer.weight / a).clip(-1, 1))
+
+
+@pytest.mark.parametrize(("rows", "places"), [(1, 1), (2940, 49), (4096, 64), (10**6, 576)])
+def test_every_place_of_a_map_is_looked_at(
+    rows: int, places: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every eighth window of a map of 8 columns would be of one column alone."""
+    monkeypatch.setattr(trits, "ROWS", 512)
+    step = trits._step(rows, places)
+    assert len(range(0, rows, step)) <= 512
+    assert len({k % places for k in range(0, places * step, step)}) == places
+
+
+def test_windows_are_gathered_a_few_maps_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, stream = _layer("grouped")
+    whole = covariance(layer, stream)
+    monkeypatch.setattr(trits, "CHUNK", 7)
+    assert np.array_equal(covariance(layer, stream), whole)
+    monkeypatch.setattr(trits, "ROWS", 500)
+    few = covariance(layer, stream)
+    monkeypatch.setattr(trits, "CHUNK", 60)
+    assert np.array_equal(covariance(layer, stream), few) and not np.array_equal(few, whole)
 
 
 def test_weights_of_nothing_stay_nothing() -> None:

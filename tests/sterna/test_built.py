@@ -152,6 +152,9 @@ def test_a_build_whose_folder_holds_another_network_is_refused(
     with pytest.raises(sterna.SternaError, match="another network than when this Build was made"):
         sterna.build(one)
     sterna.build(two, upto="fold")
+    first.save("again")
+    assert sterna.build("again", upto="fold").network.digest == first.digest
+    assert "held other weights, replaced by that of again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "network.json", "folding.json", "classes.json"])
