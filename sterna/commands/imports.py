@@ -105,7 +105,7 @@ def import_network(options: argparse.Namespace) -> Answer:
     if suffix == QONNX:
         return _qonnx(options)
     if options.data is None:
-        raise UsageError("import: give --data, the images to run the model on and check it with")
+        raise UsageError("give --data, the images to run the model on and check it with")
     return _model(options)
 
 
@@ -165,7 +165,7 @@ def _graph(options: argparse.Namespace) -> Answer:
         ("steps", "the number of time steps"),
     ):
         if getattr(options, word) is None:
-            raise UsageError(f"import: a {NIR} file does not say {why}; give --{word}")
+            raise UsageError(f"a {NIR} file does not say {why}; give --{word}")
     with packages():
         from sterna.front.nir import from_nir
         from sterna.train.module.frames import check_fits
@@ -192,7 +192,7 @@ def _graph(options: argparse.Namespace) -> Answer:
 def _qonnx(options: argparse.Namespace) -> Answer:
     _refuse_options(options, OF_MODELS, "goes with a model of PyTorch, FILE.py:FUNCTION")
     if options.steps not in (None, 1):
-        raise UsageError(f"import: a {QONNX} file is a network of one step; leave --steps out")
+        raise UsageError(f"a {QONNX} file is a network of one step; leave --steps out")
     options.steps = 1
     with packages():
         from sterna.front.qonnx.model import from_qonnx
@@ -318,7 +318,7 @@ def _next(out: Path, name: str, real: bool, with_data: bool) -> str:
 def _refuse_options(options: argparse.Namespace, words: tuple[str, ...], why: str) -> None:
     for word in words:
         if getattr(options, word) not in (None, False):
-            raise UsageError(f"import: --{word} {why}; leave it out for {options.source}")
+            raise UsageError(f"--{word} {why}; leave it out for {options.source}")
 
 
 def _numbers(word: str, text: str | None) -> Any:

@@ -77,11 +77,11 @@ def train(options: argparse.Namespace) -> Answer:
 def _recipe(options: argparse.Namespace) -> Path:
     """The recipe that a user named, or the one that tunes an import."""
     if (options.recipe is None) == (options.source is None):
-        raise UsageError("train: give a recipe, or --from with the folder of an import")
+        raise UsageError("give a recipe, or --from with the folder of an import")
     if options.source is None and options.epochs is not None:
-        raise UsageError("train: --epochs goes with --from; a recipe has its own stages")
+        raise UsageError("--epochs goes with --from; a recipe has its own stages")
     if options.source is None and options.force:
-        raise UsageError("train: --force goes with --from, for an import whose check failed")
+        raise UsageError("--force goes with --from, for an import whose check failed")
     if options.source is not None:
         from sterna.train.run.tuning import tuning_recipe
 

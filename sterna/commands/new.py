@@ -70,7 +70,7 @@ def new(options: argparse.Namespace) -> Answer:
         from sterna.train.recipe.starter import KNOWN, shape_of, starter_text
 
     if not (options.data or options.like):
-        raise UsageError("new: say with --data what it is for, or with --like what it is like")
+        raise UsageError("say with --data what it is for, or with --like what it is like")
     folder, name = Path(options.name), legal_name(Path(options.name).resolve().name)
     path = folder / "recipe.toml"
     if os.path.lexists(path):
