@@ -56,8 +56,8 @@ fi
 endef
 
 # SpikingJelly comes without what it asks for (torchvision, torchaudio, TensorBoard ...): its neurons
-# and layers, which imports are compared with, need none of it. NeuroBench's metrics, which counts are
-# compared with, need none of what it asks for either (tonic, numba, torchaudio).
+# and layers, which imports are compared with, need of it only what `dev` names. NeuroBench's metrics,
+# which counts are compared with, need none of what it asks for (tonic, numba, torchaudio).
 $(STAMP): constraints.txt pyproject.toml setup.py
 	@test -n "$(PYTHON)" || { echo "python3 is missing; run: apt install python3.11" >&2; exit 3; }
 	@"$(PYTHON)" gen/tools/doctor.py --first
