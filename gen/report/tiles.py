@@ -81,7 +81,7 @@ def _exact(f: Figures, said: Mapping[str, Any]) -> Tile:
 def _clock(f: Figures, at: tuple[str, ...]) -> Markup:
     assumed = f.value(*at, "clock_how") == "assumed"
     mhz = f(*at, "clock_mhz")
-    return _text("at {} MHz, a clock that is assumed" if assumed else "at {} MHz, as placed", mhz)
+    return _text("at {} MHz (assumed)" if assumed else "at {} MHz (as placed)", mhz)
 
 
 def _rate(f: Figures, said: Mapping[str, Any]) -> Tile:
