@@ -223,7 +223,9 @@ class BatchModel:
         """
         if getattr(self._lib, "sterna_wave_open", None) is None:
             raise UsageError("this simulator was built without waves; build it with them")
-        if not self._lib.sterna_wave_open(self._model, os.fsencode(path), limit, unit.encode(), half):
+        if not self._lib.sterna_wave_open(
+            self._model, os.fsencode(path), limit, unit.encode(), half
+        ):
             raise SimulationError(f"{path}: cannot be written; choose another place for the waves")
 
     def flush_wave(self) -> bool:

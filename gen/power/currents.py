@@ -41,7 +41,7 @@ class Currents:
         """
         terms: Mapping[str, Bounds] = {
             "static": (self.static_mw, self.static_mw),
-            "clock": (self.mw_per_mhz * clock_mhz,) * 2,
+            "clock": (self.mw_per_mhz * clock_mhz, self.mw_per_mhz * clock_mhz),
             # pJ times MHz are uW.
             "logic": (
                 cells[0] * self.cell_pj[0] * clock_mhz / 1e3,

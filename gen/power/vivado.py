@@ -43,7 +43,8 @@ puts "matched: the line of read_saif above counts the nets; Vivado guesses those
  {top}_unmatched.txt"
 set text [report_power -return_string]
 foreach {{what name}} {{total {{Total On-Chip Power}} dynamic Dynamic}} {{
-  if {{[regexp "$name\[^|\]*\\\\|\\\\s*(\[0-9.\]+)" $text all watts]}} {{
+  append name {{[^|]*\\|\\s*([0-9.]+)}}
+  if {{[regexp $name $text all watts]}} {{
     set energy [expr {{$watts / {rate:.6g} * 1e3}}]
     puts "$what: $watts W, $energy mJ an image at {rate:.6g} images a second"
   }} else {{

@@ -1,5 +1,4 @@
-"""A netlist as yosys writes it: names that Verilator can trace, and the bits that its cells drive.
-"""
+"""A netlist as yosys writes it: names that Verilator can trace, bits that its cells drive."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

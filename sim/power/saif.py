@@ -21,9 +21,7 @@ _HEAD = (
     r"\(TIMESCALE (?P<unit>\d+ ?[munpf]?s)\)",
     r"\(DURATION (?P<duration>\d+)\)",
 )
-_BIT = re.compile(
-    r"\((\S+) \(T0 (\d+)\) \(T1 (\d+)\) \(TZ 0\) \(TX 0\) \(TB 0\) \(TC (\d+)\)\)\Z"
-)
+_BIT = re.compile(r"\((\S+) \(T0 (\d+)\) \(T1 (\d+)\) \(TZ 0\) \(TX 0\) \(TB 0\) \(TC (\d+)\)\)\Z")
 _PLACE = re.compile(r"(.+)\\\[(\d+)\\\]\Z")
 _LONGEST = 1 << 16  # characters of a line
 

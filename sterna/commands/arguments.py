@@ -17,6 +17,7 @@ __all__ = [
     "count",
     "file_name",
     "megahertz",
+    "milliwatts",
     "minutes",
     "rate",
     "seed",
@@ -84,6 +85,11 @@ def rate(text: str) -> float:
 def megahertz(text: str) -> float:
     """A clock that runs."""
     return _between(text, "MHz")
+
+
+def milliwatts(text: str) -> float:
+    """A power that is some."""
+    return _between(text, "mW")
 
 
 def _between(text: str, what: str) -> float:

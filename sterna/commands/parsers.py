@@ -31,6 +31,7 @@ MODULES = (
     "sterna.commands.search",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
