@@ -48,26 +48,27 @@ class Chosen:
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     """The options that say which images."""
-    sub.add_argument("--images", type=count, metavar="N", help="only the first N of them")
-    sub.add_argument(
+    group = sub.add_argument_group("images (default: the test part of the network's data set)")
+    group.add_argument("--images", type=count, metavar="N", help="only the first N of them")
+    group.add_argument(
         "--data", help="data set (default: the build's): a name, folder:PATH, FILE.npz, tonic:NAME"
     )
-    sub.add_argument("--split", choices=PARTS, help="part of the data set (default test)")
-    sub.add_argument(
+    group.add_argument("--split", choices=PARTS, help="part of the data set (default test)")
+    group.add_argument(
         "--file",
         type=file_name,
         metavar="FILE|FOLDER",
         help="instead: images without labels, in a picture, a .npy or a folder of pictures",
     )
-    add_size(sub)
-    sub.add_argument(
+    add_size(group)
+    group.add_argument(
         "--predictions",
         metavar="OUT.csv",
         help="write file, class, its name and the logits of every image",
     )
 
 
-def add_size(sub: argparse.ArgumentParser) -> None:
+def add_size(sub: argparse._ActionsContainer) -> None:
     sub.add_argument("--size", metavar="HxW", help="resize pictures; the sensor's, of events")
 
 

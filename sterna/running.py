@@ -14,6 +14,7 @@ from typing import Any
 import sterna
 import sterna.interrupts as interrupts
 import sterna.streams as streams
+from sterna.commands.help import first_steps
 from sterna.commands.parsers import Parser, parser
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.words.packages import missing
@@ -48,8 +49,8 @@ def _run(words: Sequence[str]) -> int:
         streams.out(str(sterna.__version__))
         return 0
     if options.command is None:
-        top.print_help(sys.stderr)
-        return UsageError.exit_code
+        streams.out(first_steps(len(top.commands)))
+        return 0
     interrupts.running(options.command)
     answer, text, code = _guarded(options)
     interrupts.ended()

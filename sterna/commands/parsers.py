@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+import sterna.commands.help as helps
 import sterna.images as images
 import sterna.streams as streams
 from sterna.commands.arguments import (
@@ -44,19 +45,35 @@ class Parser(argparse.ArgumentParser):
     commands: Mapping[str, argparse.ArgumentParser] = {}
 
     def error(self, message: str) -> NoReturn:
-        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
-            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message, re.S):
+            known = re.findall(r"[\w-]+", found[2])
+            if self.commands:
+                message = f"there is no command '{found[1]}'"
+                known = [*self.commands]
+            message += meant(found[1], known)
+            message += "; sterna --help lists all" if self.commands else ""
         Parser.mistake = message
         super().error(message)
 
     def read(self, words: Sequence[str] | None) -> argparse.Namespace:
-        """``parse_args``, which says what a wrong option may have been."""
+        """``parse_args``, which says what a wrong option may have been; ``help sim`` is ``sim
+        --help``."""
+        words = list(sys.argv[1:] if words is None else words)
+        if words[:1] == ["help"]:
+            words = [*words[1:], "--help"]
         options, wrong = self.parse_known_args(words)
         if wrong:
             command = self.commands.get(options.command or "", self)
             known = set(re.findall(r"--[\w-]+", command.format_help()))
             self.error(f"unrecognized arguments: {' '.join(wrong)}{meant(wrong[0], known)}")
         return options
+
+    def format_help(self) -> str:
+        if not self.commands:
+            return super().format_help()
+        texts = {name: sub.description or "" for name, sub in self.commands.items()}
+        about = f"{self.description}\n\n{helps.grouped(texts)}\n\n{self.epilog}"
+        return f"{self.format_usage()}\n{about}\n"
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own lets nobody know where a stream does not take it.
@@ -70,24 +87,34 @@ def parser() -> Parser:
     """The argument parser of every command."""
     top = Parser(
         prog="sterna",
+        usage="sterna [-v|-q] COMMAND ...   sterna COMMAND --help   sterna --version",
         description="Ternary and binary spiking ConvNets to FPGA designs that compute the same.",
         epilog="A command given an example folder builds what it needs into build/<name>.",
     )
     top.add_argument("--version", action="store_true", help="print the version")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    helps.add_level(top, top=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="sterna")
     top.commands = commands.choices
     module = "sterna.commands.networks"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
+        example = helps.example_of(name)
+        sub = commands.add_parser(
+            name,
+            description=text,
+            epilog=example and f"example: {example}",
+            add_help=False,
+            formatter_class=helps.Formatter,
+        )
         sub.set_defaults(module=module)
-        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
     def staged(name: str, text: str) -> argparse.ArgumentParser:
         sub = command(name, text)
         sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
-        sub.add_argument("-o", "--output", help="build folder (default build/<name>)")
+        sub.add_argument(
+            "-o", "--output", metavar="FOLDER", help="build folder (default build/<name>)"
+        )
         _folding(sub)
         return sub
 
@@ -104,6 +131,8 @@ def parser() -> Parser:
     sub = command("doctor", "look for everything Sterna needs")
     sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
     for sub in commands.choices.values():
+        helps.add_common(sub)
+        sub.usage = helps.usage(sub)
         _check_names(sub)
     return top
 
@@ -131,7 +160,9 @@ def _training(command: _Command) -> None:
     )
     _force(sub)
     sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
-    sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
+    sub.add_argument(
+        "--max-minutes", type=minutes, metavar="M", help="stop after so long; run again to go on"
+    )
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     images.add_size(sub)
@@ -221,7 +252,19 @@ def _running(staged: _Command) -> None:
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
-    staged("report", "everything known about a build: report.json, report.html, a table")
+    sub = staged("report", "everything known about a build: report.json, report.html, a table")
+    sub.add_argument("--open", action="store_true", help="show report.html in a browser")
+    sub.add_argument(
+        "--board",
+        metavar="B",
+        help="the board whose device shares are of (default: what the design is made for, or the "
+        "smallest that holds it)",
+    )
+    sub.add_argument(
+        "--frontier",
+        action="store_true",
+        help="also weigh foldings from slow to fast, which takes up to minutes",
+    )
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
@@ -238,7 +281,9 @@ def _check_names(sub: argparse.ArgumentParser) -> None:
 
 def _folding(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("folding (default: the example's folding.json, else the solver)")
-    group.add_argument("--family", choices=tuple(FAMILIES))
+    group.add_argument(
+        "--family", choices=tuple(FAMILIES), help="of FPGAs that it is for, and estimates are of"
+    )
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
     group.add_argument(

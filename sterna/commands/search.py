@@ -29,7 +29,9 @@ def add_parsers(
         metavar="URL",
         help="database that workers share: postgresql://user@host/name (default: SQLite in DIR)",
     )
-    sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
+    sub.add_argument(
+        "--max-minutes", type=minutes, metavar="M", help="stop after so long; run again to go on"
+    )
 
 
 def search(options: argparse.Namespace) -> Answer:

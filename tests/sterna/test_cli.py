@@ -78,7 +78,6 @@ def test_a_defect_is_not_hidden(monkeypatch) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["nonsense"],
         ["sim"],
         ["sim", "x", "--images", "0"],
@@ -197,9 +196,10 @@ def test_wrong_usage_is_one_object_too(capsys):
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["evla", "x"], "(did you mean 'eval'?)"),
+        (["evla", "x"], "'evla' (did you mean 'eval'?); sterna --help lists all"),
         (["sim", "x", "--imagse", "3"], "(did you mean '--images'?)"),
         (["sim", "x", "--engine", "cocotv"], "(did you mean 'cocotb'?)"),
+        (["sim", "x", "--split", "vall"], "(did you mean 'validation'?)"),
         (["--vershun"], "(did you mean '--version'?)"),
         (["sim", "x", "--qqq"], "unrecognized arguments: --qqq"),
     ],
