@@ -12,7 +12,7 @@ from sterna.gen.build.tables import rows_text
 from sterna.gen.device.boards import Board
 from sterna.gen.device.family import family_of
 from sterna.gen.power.currents import CURRENTS
-from sterna.gen.power.reading import reading
+from sterna.gen.power.reading import NO_RATE, reading
 from sterna.gen.power.speed import Speed, speed
 from sterna.gen.power.vivado import Simulated, scripts
 from sterna.gen.tools.progress import Progress
@@ -107,10 +107,7 @@ def read_meter(
         if where is not None:
             at = speed(build, family_of(where.family).target, where)
         if at is None or not at.placed:
-            raise UsageError(
-                "how many images a second were computed is not known; give --images-per-second, "
-                "which `sterna infer --repeat` prints, or --board where its bitstream was made here"
-            )
+            raise UsageError(NO_RATE)
         clocks = build.design.modelled_interval or build.design.interval
         rate, come = at.clock_mhz * 1e6 / clocks, f"{clocks} clocks at {at.clock_mhz:.3f} MHz"
     found = {"label": "measured", "by": "the user", **reading(mw, idle_mw, rate, come)}

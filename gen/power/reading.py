@@ -4,7 +4,20 @@ from typing import Any
 
 from sterna.golden.errors import UsageError
 
-__all__ = ["reading"]
+__all__ = ["NO_RATE", "check_reading", "reading"]
+
+NO_RATE = (
+    "how many images a second were computed is not known; give --images-per-second, which `sterna "
+    "infer --repeat` prints, or --board where its bitstream was made here"
+)
+
+
+def check_reading(mw: float, idle_mw: float | None) -> None:
+    """UsageError: idle is more than busy."""
+    if idle_mw is not None and idle_mw > mw:
+        raise UsageError(
+            f"{idle_mw:g} mW idle are more than {mw:g} mW busy; read both from the same rails"
+        )
 
 
 def reading(mw: float, idle_mw: float | None, rate: float, rate_from: str) -> dict[str, Any]:
@@ -22,10 +35,7 @@ def reading(mw: float, idle_mw: float | None, rate: float, rate_from: str) -> di
     Raises:
         UsageError: idle is more than busy.
     """
-    if idle_mw is not None and idle_mw > mw:
-        raise UsageError(
-            f"{idle_mw:g} mW idle are more than {mw:g} mW busy; read both from the same rails"
-        )
+    check_reading(mw, idle_mw)
     return {
         "mw": mw,
         "idle_mw": idle_mw,

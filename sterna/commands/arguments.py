@@ -20,6 +20,7 @@ __all__ = [
     "milliwatts",
     "minutes",
     "rate",
+    "repetitions",
     "seed",
     "time_step",
     "timeout",
@@ -127,6 +128,18 @@ def timeout(text: str) -> float:
             f"a timeout of {text} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
         )
     return value
+
+
+def repetitions(text: str) -> tuple[int | None, float]:
+    """How many, or for how many seconds: 1000, 30s."""
+    if not text.strip().endswith("s"):
+        return whole("repetitions", 1, 10**12)(text), 0.0
+    value = _real(text.strip()[:-1], "seconds")
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time; give seconds above 0, at most {LONGEST_TIMEOUT:,}"
+        )
+    return None, value
 
 
 def tolerance(text: str) -> float:

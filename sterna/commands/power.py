@@ -7,12 +7,15 @@ from typing import Any
 import sterna.images as images
 from sterna.commands.arguments import milliwatts, rate
 from sterna.gen.device.family import TARGETS
+from sterna.gen.power.reading import NO_RATE, check_reading
 from sterna.golden.errors import UsageError
 
 __all__ = ["add_parsers", "power"]
 
 Answer = tuple[dict[str, Any], str, int]
 DEFAULT_IMAGES = 8
+FEW_IMAGES, FEW_CLOCKS = 3, 400_000
+"""Of a slow design: images at least, clocks beside that."""
 PROGRAMS = {"rtl": ("verilator", "g++"), "netlist": ("yosys", "verilator", "g++")}
 """Programs that are looked for before the first stage."""
 
@@ -23,7 +26,7 @@ def add_parsers(
 ) -> None:
     """Add the parser of this command; ``staged`` makes one of a command that runs stages."""
     sub = staged("power", "count toggles on real images: SAIF, activity, bounds of the energy")
-    images.add_options(sub)
+    images.add_options(sub, predictions=False)
     sub.add_argument(
         "--of", choices=tuple(PROGRAMS), help="what is simulated (default rtl; netlist: minutes)"
     )
@@ -71,9 +74,12 @@ def _check(options: argparse.Namespace) -> None:
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name.replace('_', '-')} goes with --measured-mw")
         return
-    for name in ("of", "images", "file", "data", "split", "size", "predictions", "target"):
+    for name in ("of", "images", "file", "data", "split", "size", "target"):
         if getattr(options, name) is not None:
             raise UsageError(f"--{name} goes with a simulation, not with --measured-mw")
+    check_reading(options.measured_mw, options.idle_mw)
+    if options.images_per_second is None and options.board is None:
+        raise UsageError(NO_RATE)
 
 
 def _simulated(options: argparse.Namespace, where: Any) -> Answer:
@@ -95,12 +101,18 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
         asked = options_of(options)
     else:
         build, asked = opened_for(options, where.name, where.family, progress)
+        if asked.family is None:  # the design that is there stays
+            where.check_takes(build.design.family)
     found = images.choose(options, build.network, build.folder, build.data, DEFAULT_IMAGES)
     built = ensure(build, "verilog", asked, progress=progress)
     if where is not None:
         where.check_takes(built.design.family)
     target = options.target or family_of((where or built.design).family).target
-    answer = counted(built, found.images, of, target, where, progress)
+    pixels = found.images
+    if options.images is None:
+        few = max(FEW_IMAGES, FEW_CLOCKS // built.design.interval)
+        pixels = pixels[:, :few] if pixels.ndim == 5 else pixels[:few]
+    answer = counted(built, pixels, of, target, where, progress)
     return {"build": str(built.folder), **answer}, power_text(answer), 0
 
 
