@@ -33,6 +33,7 @@ MODULES = (
     "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
