@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from sterna.commands.arguments import count, file_name
 from sterna.golden.errors import UsageError
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,4 +208,4 @@ def write_predictions(path: str, found: Chosen, result: Any) -> None:
 
 def _tell(name: str, notes: Any) -> None:
     for note in notes:
-        print(f"{name}: {note}", file=sys.stderr, flush=True)
+        tell(f"{name}: {note}")

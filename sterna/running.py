@@ -18,6 +18,7 @@ from sterna.commands.help import first_steps
 from sterna.commands.parsers import Parser, parser
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.words.packages import missing
+from sterna.golden.words.telling import at_level
 
 __all__ = ["run"]
 
@@ -52,7 +53,8 @@ def _run(words: Sequence[str]) -> int:
         streams.out(first_steps(len(top.commands)))
         return 0
     interrupts.running(options.command)
-    answer, text, code = _guarded(options)
+    with at_level(options.level):
+        answer, text, code = _guarded(options)
     interrupts.ended()
     if answer or text:
         streams.out(json.dumps(answer, sort_keys=False) if options.json else text)

@@ -36,7 +36,7 @@ from sterna.golden.files.sources import rebased
 from sterna.golden.words import values
 from sterna.golden.words.names import module_name, not_one_of, show
 
-__all__ = ["Build", "Options", "ensure", "open_build"]
+__all__ = ["Build", "Options", "ensure", "open_build", "stale"]
 
 SOURCE_LIMIT = 1 << 31
 
@@ -204,7 +204,8 @@ def ensure(
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))
         wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
-        steps.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+        planned = stale(build, upto, options)
+        steps.total += len(planned)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):
             steps.note(
                 f"{build.folder}: was made by another installation, or altered; made again from "
@@ -212,11 +213,21 @@ def ensure(
             )
         for stage in wanted:
             asked = _asked(build, stage, options)
-            if not _fresh(build, stage, asked):
+            if _fresh(build, stage, asked):
+                steps.total -= stage in planned  # what it reads was made again, and is the same
+            else:
                 with steps.step(stage), waiting(f"{build.folder}: {stage}"):
                     _run(build, stage, asked)
         build.keep_state()
     return build
+
+
+def stale(build: Build, upto: str, options: Options | None) -> list[str]:
+    """The stages that `ensure` will run: from the first that is missing or stale on, since each
+    reads what those before it write."""
+    wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
+    first = (k for k, s in enumerate(wanted) if not _fresh(build, s, _asked(build, s, options)))
+    return wanted[next(first, len(wanted)) :]
 
 
 def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:

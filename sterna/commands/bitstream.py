@@ -69,7 +69,7 @@ def bitstream(options: argparse.Namespace) -> Answer:
         output_registers=not options.no_output_registers,
     )
     where = board_of(chosen)
-    progress = Progress(1)
+    progress = Progress()
     build, asked = _opened(options, where.name, where.family, progress)
     facts = for_board(build, chosen, asked, progress)
     return facts, _project(facts) if "project" in facts else _text(facts), 0

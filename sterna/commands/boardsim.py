@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sterna.streams as streams
 from sterna.commands.arguments import SEED, count, whole
 from sterna.golden.errors import UsageError
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     from sterna.gen.build.stages import Build
@@ -56,7 +57,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
     progress = Progress(1)
     built = _built(options, progress)
-    print("the model of a board is compiled once, which can take minutes", file=sys.stderr)
+    tell("the model of a board is compiled once, which can take minutes")
     with progress.step("Verilator: the board top, UART pins included"):
         board = simulated_board(built, options.divisor, seed=options.seed)
     # Not an exception: one in the middle of Thread.join makes Python 3.11 take a running thread for
@@ -69,7 +70,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
         # Programs that start this one read the port while it runs.
         with contextlib.redirect_stdout(sys.__stdout__):
             streams.out(json.dumps(answer) if options.json else port.path)
-        print("Ctrl-C ends it; try: sterna identify --port " + port.path, file=sys.stderr)
+        tell("Ctrl-C ends it; try: sterna identify --port " + port.path)
         while not (stop.wait(0.2) or port.wait(0)):
             pass
     if stop.is_set():
@@ -104,8 +105,8 @@ def board_demo(options: argparse.Namespace) -> Answer:
     images = datasets.load("mnist").test[0]
     if options.images > len(images):
         raise UsageError(f"MNIST has {len(images)} test images, {options.images} were asked")
-    print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)
-    progress = Progress()
+    tell("the first run compiles yosys and the model of the board: minutes")
+    progress = Progress(5)
     built = ensure(
         shipped,
         "verilog",

@@ -4,12 +4,12 @@ Each returns (object for --json, text for people, exit code).
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     from sterna.gen.build.stages import Build, Options
@@ -54,7 +54,7 @@ def train(options: argparse.Namespace) -> Answer:
         options.output,
         max_minutes=options.max_minutes,
         seed=options.seed,
-        progress=_say,
+        progress=tell,
         data=_training_data(options, recipe),
         untrained=options.untrained,
         resume=options.resume,
@@ -293,23 +293,23 @@ def _report(built: "Build") -> Answer:
 
 
 def _with_images(
-    options: argparse.Namespace, upto: str, few: int | None
+    options: argparse.Namespace, upto: str, few: int | None, more_steps: int
 ) -> tuple["Build", images.Chosen]:
-    """The build up to a stage, and the images it is to run on. Images that do not exist or do not
-    fit are refused before the first stage."""
+    """The build up to a stage, and the images it is to run on in ``more_steps``. Images that do not
+    exist or do not fit are refused before the first stage."""
     from sterna.gen.build.stages import open_build
     from sterna.gen.tools.progress import Progress
 
     build = open_build(options.folder, options.output, progress=Progress())
     found = images.choose(options, build.network, build.folder, build.data, few)
-    return _ensure(options, upto, 1, build), found
+    return _ensure(options, upto, more_steps, build), found
 
 
 def eval(options: argparse.Namespace) -> Answer:
     """Accuracy of the golden model, and what it does, counted."""
     from sterna.commands.evaluated import evaluated
 
-    built, found = _with_images(options, "fold", None)
+    built, found = _with_images(options, "fold", None, 1)
     with options.progress.step(f"golden model, {len(found)} images"):
         answer, text = evaluated(options, built, found)
     return answer, text, 0
@@ -327,7 +327,7 @@ def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[s
     wave, few = getattr(options, "wave", None), DEFAULT_IMAGES[engine]
     if wave is not None:
         few = Wave(wave, engine).few  # refused before the first stage
-    built, found = _with_images(options, "verilog", few)
+    built, found = _with_images(options, "verilog", few, 2)
     results: list[Result] = []
     given = built, found.images, found.labels, engine, options.progress, results.append
     answer = verify(*given, wave=wave)
@@ -432,7 +432,3 @@ def doctor(options: argparse.Namespace) -> Answer:
     checks = doctors.first_stage() if options.first else doctors.examine()
     answer = doctors.report(checks)
     return answer, doctors.table(checks), 0 if answer["ok"] else 3
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,13 +1,13 @@
 """The command ``sterna search``; as those of networks.py."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sterna.commands.arguments import minutes, whole
 from sterna.golden.words.packages import packages
+from sterna.golden.words.telling import tell
 
 __all__ = ["add_parsers", "search"]
 
@@ -50,7 +50,7 @@ def search(options: argparse.Namespace) -> Answer:
         trials=options.trials,
         storage=options.storage,
         max_minutes=options.max_minutes,
-        progress=lambda t: print(t, file=sys.stderr, flush=True),
+        progress=tell,
     )
     return answer, _text(answer, Path(options.output)), 0
 
