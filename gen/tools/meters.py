@@ -13,11 +13,28 @@ def meter(program: str, say: Callable[[float], None]) -> Callable[[str], object]
 
 
 class _Yosys:
+    """Its passes, by name: those that all three families run, and when they begin. What it says
+    behind ABC is lost where it runs as WASM."""
+
+    BEGINS = {
+        "FLATTEN": 0.07,
+        "FSM": 0.15,
+        "ALUMACC": 0.23,
+        "MEMORY": 0.27,
+        "MEMORY_LIBMAP": 0.29,
+        "MEMORY_MAP": 0.46,
+        "DFFLEGALIZE": 0.64,
+        "ABC9": 0.69,
+        "ABC9_EXE": 0.75,
+        "JSON": 0.97,
+    }
+
     def __init__(self, say: Callable[[float], None]) -> None:
         self.say = say
 
     def line(self, text: str) -> None:
-        pass
+        if found := re.match(r"[\d.]+\. Executing (\w+)", text):
+            self.say(self.BEGINS.get(found[1], 0.0))
 
 
 class _Nextpnr:
