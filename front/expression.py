@@ -18,9 +18,11 @@ CELL, INPUT, STACK = "cell", "input", "stack"
 UNKNOWN = "unknown"
 
 
-def at(path: str) -> str:
-    """The subject of a sentence: a module by its path, or what the model's own forward() does."""
-    return f"module '{path}'" if path else "forward()"
+def at(path: str, kind: str = "module") -> str:
+    """The subject of a sentence: a module by its path, or what the model's own forward() does; or a
+    'node' of a graph, or the graph."""
+    whole = "forward()" if kind == "module" else "the graph"
+    return f"{kind} '{path}'" if path else whole
 
 
 @dataclass(frozen=True, eq=False)

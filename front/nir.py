@@ -105,7 +105,7 @@ def from_nir(
     said = {"bits": bits, "scale": scale, "mean": mean, "std": std}
     given = (noted if coding == told else {}) | {k: v for k, v in said.items() if v is not None}
     source = FloatInput("input", shape, coding, **given)
-    found = assemble(steps, source, cells, _output(made[last][0]))
+    found = assemble(steps, source, cells, _output(made[last][0]), "node")
     if input is None:
         row = found.report.verdicts[0]
         found.report.verdicts[0] = replace(row, detail=UNSAID if told is None else SAID)

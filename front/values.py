@@ -11,6 +11,7 @@ from sterna.golden.errors import NetworkError
 
 __all__ = [
     "Value",
+    "by_group",
     "composed",
     "kind_of",
     "neuron_of",
@@ -61,6 +62,11 @@ def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
     """(C*H*W,) of one gain a channel, in torch's order."""
     full = np.broadcast_to(np.asarray(gain, np.float64), (shape[0],))
     return np.repeat(full, shape[1] * shape[2])
+
+
+def by_group(each: np.ndarray, groups: int, outputs: int) -> np.ndarray:
+    """(outputs, C/groups): what the weights of each output meet of one number a channel, (C,)."""
+    return each.reshape(groups, -1).repeat(outputs // groups, 0)
 
 
 def window_of(v: dict[str, Any]) -> dict[str, Any]:

@@ -85,7 +85,9 @@ def from_qonnx(
         for node in graph.nodes:
             _take(walk, node)
     out = _output(walk, graph)
-    found = assemble(1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"))
+    found = assemble(
+        1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"), "node"
+    )
     for path, why in walk.approximated.items():
         found.report.add(path, "quantizer", APPROXIMATED, why)
     found.report.check("node", approximate)
