@@ -72,6 +72,7 @@ def bitstream(options: argparse.Namespace) -> Answer:
     progress = Progress()
     build, asked = _opened(options, where.name, where.family, progress)
     facts = for_board(build, chosen, asked, progress)
+    facts["wrote"] = [str(facts.get("project") or facts["bitstream"])]
     return facts, _project(facts) if "project" in facts else _text(facts), 0
 
 
@@ -145,7 +146,7 @@ def patch(options: argparse.Namespace) -> Answer:
     output = Path(options.output) if options.output else None
     facts = patch(_existing(options), options.weights, output)
     text = f"{facts['bitstream']}: holds weights_id {facts['weights_id']}"
-    return facts, text, 0
+    return facts | {"wrote": [str(facts["bitstream"])]}, text, 0
 
 
 def verify_bitstream(options: argparse.Namespace) -> Answer:

@@ -162,6 +162,7 @@ def infer(options: argparse.Namespace) -> Answer:
         code = 1 if difference else 0
     if options.output:
         _save(options.output, result)
+    answer["wrote"] = [path for path in (options.output, options.predictions) if path]
     return answer, text, code
 
 

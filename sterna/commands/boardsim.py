@@ -117,4 +117,5 @@ def board_demo(options: argparse.Namespace) -> Answer:
     )
     lines: list[str] = []
     answer = demonstrate(built, retrained, images[: options.images], lines.append, progress)
+    answer["wrote"] = [str(built.folder)]
     return answer, "\n".join(lines), 1 if answer["mismatches"] else 0

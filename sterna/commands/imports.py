@@ -275,7 +275,7 @@ def _kept(
     kept = moved(data, ".", options.output) if data else ""
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()
     out = save_import(options.output, found, name, kept, check, classes)
-    answer: dict[str, Any] = {"run": str(out), "name": name}
+    answer: dict[str, Any] = {"run": str(out), "name": name, "wrote": [str(out)]}
     accuracy = ""
     if parts is not None:
         tested = pick(parts.test[0], slice(ACCURACY))

@@ -99,6 +99,7 @@ def new(options: argparse.Namespace) -> Answer:
         check_data(recipe, network, parts)
     write_atomic(path, text.encode())
     answer = {"recipe": str(path), "shape": list(shape.image), "classes": shape.classes}
+    answer["wrote"] = [str(path)]
     said = f"{path}: {' x '.join(map(str, shape.image))}, {shape.classes} classes"
     where = shlex.quote(str(folder))
     return answer, f"{said}\nnext: sterna train {where} -o runs/{name}", 0

@@ -94,7 +94,7 @@ def parser() -> Parser:
     helps.add_level(top, top=True)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="sterna")
     top.commands = commands.choices
-    module = "sterna.commands.networks"  # holds the functions of the commands added next
+    module = "sterna.commands.training"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         example = helps.example_of(name)
@@ -119,6 +119,7 @@ def parser() -> Parser:
 
     _training(command)
     _quantizing(command)
+    module = "sterna.commands.networks"
     _design(staged)
     _running(staged)
     for module in MODULES:

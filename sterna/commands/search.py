@@ -52,6 +52,7 @@ def search(options: argparse.Namespace) -> Answer:
         max_minutes=options.max_minutes,
         progress=tell,
     )
+    answer["wrote"] = [options.output]
     return answer, _text(answer, Path(options.output)), 0
 
 
