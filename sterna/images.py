@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.commands.arguments import count, file_name
+from sterna.commands.arguments import count, file_name, out_file
 from sterna.golden.errors import UsageError
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.disk import write_atomic
@@ -63,6 +63,7 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     add_size(group)
     group.add_argument(
         "--predictions",
+        type=out_file,
         metavar="OUT.csv",
         help="write file, class, its name and the logits of every image",
     )

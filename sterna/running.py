@@ -15,6 +15,7 @@ from typing import Any
 import sterna
 import sterna.interrupts as interrupts
 import sterna.streams as streams
+from sterna.commands.arguments import OutFile, OutFolder
 from sterna.commands.help import first_steps
 from sterna.commands.parsers import Parser, parser
 from sterna.golden.errors import SternaError, UsageError
@@ -91,6 +92,9 @@ def _guarded(options: argparse.Namespace) -> Answer:
     try:
         # Libraries that print must not spoil the one JSON object.
         with contextlib.redirect_stdout(sys.stderr):
+            for given in vars(options).values():
+                if isinstance(given, OutFile | OutFolder):
+                    given.check()
             commands = importlib.import_module(options.module)
             done = getattr(commands, options.command.replace("-", "_"))(options)
         # Somebody on the way may have swallowed it.

@@ -31,6 +31,7 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
+from sterna.golden.files.instead import instead
 from sterna.golden.files.locks import reading
 from sterna.golden.files.sources import rebased
 from sterna.golden.words import values
@@ -88,11 +89,8 @@ def _opened(
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
     output = None if output is None else values.path("output", output)
-    if not os.path.lexists(folder / "network.json"):  # what is no plain file is refused below
-        raise UsageError(
-            f"{folder}: holds no network.json; give a build folder or an example, or make one with "
-            "`sterna quantize`"
-        )
+    if (refusal := instead(folder, "network")) is not None:
+        raise UsageError(refusal)
     if output is None and is_build(folder):
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied

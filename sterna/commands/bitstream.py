@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.commands.arguments import baud, whole
+from sterna.commands.arguments import baud, out_file, whole
 from sterna.golden.errors import FileError
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ def add_parsers(
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
     sub.add_argument("weights", metavar="NEW.sterna", help="made by sterna pack --onto")
-    sub.add_argument("-o", "--output", metavar="FILE", help="instead of the build's bitstream")
+    sub.add_argument(
+        "-o", "--output", type=out_file, metavar="FILE", help="instead of the build's bitstream"
+    )
 
     sub = command("verify-bitstream", "unpack a bitstream and compare its memories")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
-from sterna.commands.arguments import baud, timeout, whole
+from sterna.commands.arguments import baud, out_file, timeout, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def add_parsers(
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
     images.add_options(sub)
     sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
-    sub.add_argument("-o", "--output", metavar="FILE.npz", help="write logits and classes")
+    sub.add_argument(
+        "-o", "--output", type=out_file, metavar="FILE.npz", help="write logits and classes"
+    )
     _line(sub)
 
     sub = command("counters", "read a board's counters; or time repetitions without the link")

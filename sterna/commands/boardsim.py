@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.streams as streams
-from sterna.commands.arguments import SEED, count, whole
+from sterna.commands.arguments import SEED, count, out_folder, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.words.telling import tell
 
@@ -45,7 +45,13 @@ def add_parsers(
     )
 
     sub = command("board-demo", "weights, images, other weights, images: on a simulated board")
-    sub.add_argument("-o", "--output", help="build folder (default build/board-demo)")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=out_folder,
+        metavar="FOLDER",
+        help="build folder (default build/board-demo)",
+    )
     sub.add_argument("--images", type=count, default=DEMO_IMAGES, metavar="N", help="test images")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
-from sterna.commands.arguments import count, time_step, whole
+from sterna.commands.arguments import count, out_folder, time_step, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.words.packages import packages
 from sterna.golden.words.telling import tell
@@ -37,7 +37,9 @@ def add_parsers(
         metavar="FILE.py:FUNCTION|FILE.nir|FILE.onnx",
         help="what makes the model, or a graph",
     )
-    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="RUN", help="run folder"
+    )
     sub.add_argument(
         "--steps",
         type=whole("time steps", 1, 1024),

@@ -63,7 +63,7 @@ def _recipe(options: argparse.Namespace) -> Path:
         given = (options.source, options.output, images.data_name(options, None), options.epochs)
         return tuning_recipe(*given, force=options.force)
     recipe = Path(options.recipe)
-    return recipe / "recipe.toml" if recipe.is_dir() else recipe
+    return recipe / "recipe.toml" if (recipe / "recipe.toml").is_file() else recipe
 
 
 def _training_data(options: argparse.Namespace, recipe: Path) -> str | None:
