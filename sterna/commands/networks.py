@@ -269,16 +269,28 @@ def build(options: argparse.Namespace) -> Answer:
 
 
 def report(options: argparse.Namespace) -> Answer:
-    """report.json, report.html with the graph, and a table."""
-    from sterna.gen.build.tables import page
-    from sterna.golden.files.disk import canonical_json
+    """report.json, report.html and a table."""
+    from sterna.gen.build.report_files import keep_frontier, write_report
+    from sterna.gen.build.tables import table
 
-    built = _ensure(options, "fold")
-    answer = _report(built)
-    with built.held():
-        built.write("report.json", canonical_json(answer[0]))
-        built.write("report.html", page(built, answer[0]))
-    return answer
+    built = _ensure(options, "fold", 1 if options.frontier else 0)
+    if options.frontier:
+        with options.progress.step("foldings from slow to fast"):
+            keep_frontier(built)
+    answer, path = write_report(built, options.board)
+    opened = _opened(path) if options.open else ""
+    return answer, "\n".join(filter(None, (table(answer), str(path), opened))), 0
+
+
+def _opened(path: Path) -> str:
+    """Show a page in the browser; what to say where there is none."""
+    import webbrowser
+
+    try:
+        done = webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        done = False
+    return "" if done else "no browser was found here; open that file with one"
 
 
 def _report(built: "Build") -> Answer:

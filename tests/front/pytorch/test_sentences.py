@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from sterna.front.pytorch.model import from_torch
 from sterna.gen.quantize.reference import float_logits
-from sterna.golden.errors import NetworkError
+from sterna.golden.errors import NetworkError, UsageError
 
 STEPS = 4
 EXAMPLE = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(5))
@@ -258,3 +258,71 @@ def test_an_output_a_step_is_summed() -> None:
 def test_a_compiled_model_is_the_model() -> None:
     model = _weighted(Net())
     assert from_torch(torch.compile(model), EXAMPLE).check(frontcase.images((1, 8, 8))).exact
+
+
+class Wrong(nn.Module):
+    """Its last layer has inputs too few."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.conv = layer.Conv2d(1, 4, 3, step_mode=mode)
+        self.hidden, self.full = neuron.LIFNode(step_mode=mode), layer.Linear(99, 4, step_mode=mode)
+
+    def forward(self, x):
+        return self.full(self.hidden(self.conv(x)).flatten(-3))
+
+
+@pytest.mark.parametrize("frames", [False, True])
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_an_error_of_the_model_itself_is_shown_however_it_is_tried(mode: str, frames: bool) -> None:
+    """One step and all steps are tried where nothing says which is meant: both errors are told."""
+    shape, how = (2, 1, 8, 8), {"input": "frames"} if frames else {}
+    example = torch.zeros(STEPS, *shape) if frames else torch.zeros(shape)
+    with pytest.raises(NetworkError, match=r"'full': failed .*144 and 99.*a batch of") as told:
+        from_torch(Wrong(mode), example, steps=STEPS, **how)
+    assert isinstance(told.value.__cause__, RuntimeError | ValueError)
+    with pytest.raises(NetworkError, match=r"\(3, 8\).*of images$|'full': failed"):
+        from_torch(Wrong(mode), torch.zeros(3, 8), steps=STEPS)  # no batch
+
+
+class Inner(nn.Module):
+    """Repeats its image itself, and fails then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.full = neuron.IFNode(step_mode="m"), nn.Linear(63, 4)
+
+    def forward(self, x):
+        x = x.flatten(1).unsqueeze(0)
+        return self.full(self.hidden(x.repeat(STEPS, 1, 1)))
+
+
+def test_a_refusal_of_a_sequence_tells_what_one_step_failed_of() -> None:
+    with pytest.raises(NetworkError, match=r"given one step, module 'full': failed .*64 and 63"):
+        from_torch(Inner(), torch.zeros(2, 64), steps=STEPS)
+
+
+COUNTS = torch.arange(512.0).reshape(STEPS, 2, 1, 8, 8) % 8
+BEYOND: dict[str, tuple[Any, dict[str, Any], str | None]] = {
+    "counts": (COUNTS, {}, "from 0 to 7, and input 'frames' of 1 bit at scale 1 .* give bits=3"),
+    "counts, few bits": (COUNTS, {"bits": 2}, "of 2 bits .* from 0 to 3; give bits=3"),
+    "counts, bits": (COUNTS, {"bits": 3}, None),
+    "scaled": (COUNTS / 4, {"scale": 0.25}, "0 to 1.75, .* from 0 to 0.25; give bits=3"),
+    "normalised": ((COUNTS - 3) / 2, {"mean": 3.0, "std": 2.0}, "from 0 to 7, .*bits=3"),
+    "signs": (COUNTS - 1, {"bits": 3}, "from -1 to 6, .* a channel of its own"),
+    "noise": (COUNTS + 0.5, {}, None),  # only shows the shape
+    "pixels": (COUNTS[0] * 30, {"input": "direct"}, "from 0 to 210, .* give scale= as"),
+    "pixels, scale": (COUNTS[0] * 30, {"input": "direct", "scale": 1.0}, None),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_an_example_beyond_the_bits_of_the_input_names_them(name: str) -> None:
+    example, how, sentence = BEYOND[name]
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4), snn.Leaky(0.5, init_hidden=True))
+    how = {"input": "frames", "steps": STEPS} | how
+    if sentence is None:
+        assert from_torch(model, example, **how).network.steps == STEPS
+        return
+    with pytest.raises(UsageError, match=sentence):
+        from_torch(model, example, **how)
