@@ -137,10 +137,11 @@ def run_page(page: Path, marks: tuple[str, ...], folder: Path) -> None:
 
 
 def _run(block: Block) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
     if block.setup:
-        _python(block.setup, block.place)
+        _python(block.setup, block.place, names)
     if block.language == "python":
-        printed, failed = _python(block.text, block.place), False
+        printed, failed = _python(block.text, block.place, names), False
     else:
         printed, failed = "", False
         for words, line in _commands(block.text):
@@ -158,9 +159,9 @@ def _run(block: Block) -> None:
             raise AssertionError(f"{block.place}: {checker.output_difference(example, got, diff)}")
 
 
-def _python(text: str, place: str) -> str:
+def _python(text: str, place: str, names: dict[str, object]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        exec(compile(text, place, "exec"), {"__name__": "__main__"})
+        exec(compile(text, place, "exec"), names)
     return said.getvalue()
 
 
