@@ -12,6 +12,7 @@ import sterna.images as images
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
+    from sterna.gen.build.folder import Build as Folder
     from sterna.gen.build.stages import Build, Options
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "compare",
     "synth",
     "lint",
-    "report",
     "demo",
     "doctor",
 ]
@@ -155,7 +155,17 @@ def quantize(options: argparse.Namespace) -> Answer:
             write_atomic(out / "recipe.toml", rebased(recipe, run, out))
         elif facts is not None:
             write_atomic(out / "recipe.toml", bare_recipe(facts["name"], data_name, out))
+    _keep_history(run, Build(out))
     return {"build": str(out), **found.as_dict()}, found.table(), 0
+
+
+def _keep_history(run: Path, build: "Folder") -> None:
+    """The epochs of the run, of this very network, for the report."""
+    from sterna.gen.build.measurements import keep_measurement
+    from sterna.train.run.curves import curve
+
+    if (found := curve(run)) is not None:
+        keep_measurement(build, "training", found, design=False)
 
 
 def _run_facts(
@@ -266,31 +276,6 @@ def verilog(options: argparse.Namespace) -> Answer:
 def build(options: argparse.Namespace) -> Answer:
     """All stages."""
     return _report(_ensure(options, "verilog"))
-
-
-def report(options: argparse.Namespace) -> Answer:
-    """report.json, report.html and a table."""
-    from sterna.gen.build.report_files import keep_frontier, write_report
-    from sterna.gen.build.tables import table
-
-    built = _ensure(options, "fold", 1 if options.frontier else 0)
-    if options.frontier:
-        with options.progress.step("foldings from slow to fast"):
-            keep_frontier(built)
-    answer, path = write_report(built, options.board)
-    opened = _opened(path) if options.open else ""
-    return answer, "\n".join(filter(None, (table(answer), str(path), opened))), 0
-
-
-def _opened(path: Path) -> str:
-    """Show a page in the browser; what to say where there is none."""
-    import webbrowser
-
-    try:
-        done = webbrowser.open(path.resolve().as_uri())
-    except webbrowser.Error:
-        done = False
-    return "" if done else "no browser was found here; open that file with one"
 
 
 def _report(built: "Build") -> Answer:

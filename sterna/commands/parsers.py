@@ -30,8 +30,10 @@ MODULES = (
     "sterna.commands.board",
     "sterna.commands.boardsim",
     "sterna.commands.search",
+    "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -251,19 +253,6 @@ def _running(staged: _Command) -> None:
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
-    sub = staged("report", "everything known about a build: report.json, report.html, a table")
-    sub.add_argument("--open", action="store_true", help="show report.html in a browser")
-    sub.add_argument(
-        "--board",
-        metavar="B",
-        help="the board whose device shares are of (default: what the design is made for, or the "
-        "smallest that holds it)",
-    )
-    sub.add_argument(
-        "--frontier",
-        action="store_true",
-        help="also weigh foldings from slow to fast, which takes up to minutes",
-    )
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
