@@ -7,6 +7,9 @@ import pytest
 from docblocks import PAGES, blocks, run_page, wrong
 from repo import ROOT
 
+from sterna.train.recipe.recipe import parse_recipe
+from sterna.train.recipe.recipe_check import check_recipe
+
 QUICK = [p for p in PAGES if any(b.mark == "run" for b in blocks(p))]
 
 
@@ -30,3 +33,11 @@ def test_the_sentences_of_troubleshooting_are_said_somewhere() -> None:
     said = re.findall(r"^\| [^|`]*`([^|`]+)`", page, re.M)
     pieces = [piece.strip() for text in said for piece in text.split("...") if piece.strip()]
     assert [piece for piece in pieces if piece not in code] == [] and len(said) > 30
+
+
+def test_whole_recipes_of_the_pages_can_be_trained() -> None:
+    found = [b for p in PAGES for b in blocks(p) if b.language == "toml" and "\nlayers" in b.text]
+    whole = [b for b in found if "[[stage]]" in b.text]
+    for block in whole:
+        check_recipe(parse_recipe(block.text, block.place))
+    assert whole
