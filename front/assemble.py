@@ -92,12 +92,11 @@ class _Builder:
         self.report.add("", f"input {source.coding}", EXACT, node=source.name)
         self.cell_nodes: dict[str, str] = {}
         self.scope = Scope([source.name])
+        self.ones: set[str] = set()  # layers that carry spikes to a neuron
         self._values: dict[int, Value] = {}
 
     def at(self, path: str) -> str:
         return at(path, self.kind)
-
-    # ------------------------------------------------------------------------------------ values
 
     def value(self, expr: Expr) -> Value:
         """Of an expression, made once; without recursion over long networks."""
@@ -153,18 +152,18 @@ class _Builder:
         verdict = APPROXIMATED if cell.approximated else EXACT
         self.report.add(path, what, verdict, "; ".join(cell.approximated or cell.notes), node)
 
-    def _conv(self, e: Expr) -> Value:
-        return self._weighted(e)
-
-    def _linear(self, e: Expr) -> Value:
-        return self._weighted(e)
-
     def _weighted(self, e: Expr) -> Value:
         read = e.args[0]
         pad = (0, 0, 0, 0)
         source = self.value(read)
         if read.kind == "pad":
             pad, source = read.values["padding"], self.value(read.args[0])
+        if self.ones & set(source.terms):
+            raise NetworkError(
+                f"{self.at(e.path)}: reads spikes that are added with factors or constants (as "
+                "a + 0.5*b), which are no spikes; add them as they are, or put a spiking neuron "
+                "behind the sum"
+            )
         if source.kind == "sums":
             raise NetworkError(
                 f"{self.at(e.path)}: reads weighted sums ({', '.join(source.terms)}) with no "
@@ -194,6 +193,8 @@ class _Builder:
         size = "x".join(map(str, weight.shape))
         self.report.add(e.path, f"{e.kind} {size}", EXACT, told, name)
         return Value("sums", shape, terms=(name,))
+
+    _conv = _linear = _weighted
 
     def _offset_bias(
         self, e: Expr, source: Value, weight: np.ndarray, bias: Any, pad: tuple[int, ...]
@@ -402,7 +403,7 @@ class _Builder:
         if value.kind == "sums":
             return value
         c, h, w = value.shape
-        name = self._name(f"{path}_input" if path else "input_layer")
+        self.ones.add(name := self._name(f"{path}_input" if path else "input_layer"))
         gain = np.broadcast_to(np.asarray(value.gain, np.float64), (c,))
         offset = np.broadcast_to(np.asarray(value.offset, np.float64), (c,))
         weight = np.ones((c, 1, 1, 1)) * gain.reshape(c, 1, 1, 1)
@@ -418,8 +419,6 @@ class _Builder:
             name,
         )
         return Value("sums", value.shape, terms=(name,))
-
-    # ------------------------------------------------------------------------------------ output
 
     def readout(self, output: Output) -> None:
         expr, mode = output.expr, output.mode

@@ -133,6 +133,38 @@ TOLD = {
         lambda: Net(between=lambda s: s[:, :, 1:5, 1:5], size=48),
         r"takes a part of a stream \(\[:, :, 1:5, 1:5\]\)",
     ),
+    "places by a list": (lambda: Net(between=lambda s: s[:, [2, 1, 0]]), "all of it in another o"),
+    "places by a tensor": (
+        lambda: Net(between=lambda s: s[:, :, torch.arange(5, -1, -1)]),
+        "all of it in another order",
+    ),
+    "whole numbers": (lambda: Net(lambda z, t: z.to(torch.int32).float()), "stream of torch.int32"),
+    "half a float": (lambda: Net(lambda z, t: z.half().float()), "makes a stream of torch.float16"),
+    "a type": (lambda: Net(lambda z, t: z.type(torch.int16).float()), "stream of torch.int16"),
+    "like another": (
+        lambda: Net(lambda z, t: z.type_as(torch.ones(1, dtype=torch.bfloat16)).float()),
+        "makes a stream of torch.bfloat16, .*; keep it",
+    ),
+    "rounded": (
+        lambda: Net(lambda z, t: torch.div(z, 0.25, rounding_mode="floor")),
+        "torch's div with rounding_mode='floor' cannot be built; leave that out",
+    ),
+    "summed as another type": (
+        lambda: Net(end=lambda rows: torch.stack(rows).sum(0, dtype=torch.float64)),
+        "torch's sum with dtype=torch.float64 cannot be built",
+    ),
+    "softmax of images": (
+        lambda: Net(end=lambda rows: sum(rows).softmax(0)),
+        "a softmax over another axis",
+    ),
+    "softmax of steps": (
+        lambda: Net(end=lambda rows: torch.stack(rows).softmax(0).sum(0)),
+        "a softmax over another axis than the classes'",
+    ),
+    "factors": (
+        lambda: Net(between=lambda s: s + 0.5 * s),
+        "^module 'full': reads spikes that are added with factors or constants",
+    ),
     "one step": (
         lambda: Net(end=lambda rows: rows[-1]),
         "'out': gives the output of only the last",
@@ -227,6 +259,10 @@ TAKEN = {
     "a layer of counts": lambda: Counted(sum, True),
     "a layer of rates": lambda: Counted(lambda rows: torch.stack(rows).mean(0), True),
     "statistics": lambda: Kept(),
+    "its type by name": lambda: Net(lambda z, t: z.float() + torch.zeros(1)),
+    "a factor of what is added": lambda: Net(lambda z, t: torch.add(z, 1.0, alpha=0.25)),
+    "a factor of what is taken": lambda: Net(lambda z, t: torch.rsub(z, torch.ones(1), alpha=3)),
+    "all of a stream": lambda: Net(between=lambda s: s[:, 0:3, ...]),
     "probabilities": lambda: Net(end=lambda rows: torch.stack(rows).sum(0).log_softmax(1)),
 }
 
