@@ -161,6 +161,40 @@ TOLD = {
         lambda: Net(end=lambda rows: torch.stack(rows).softmax(0).sum(0)),
         "a softmax over another axis than the classes'",
     ),
+    "a pool of padding": (
+        lambda: Net(between=lambda s: F.max_pool2d(F.pad(s, (1, 1, 1, 1)), 2), size=48),
+        r"^forward\(\): reads padded maps, .* right in front of one",
+    ),
+    "padding as it is": (
+        lambda: Net(between=lambda s: F.pad(s, (1, 1, 1, 1)), size=192),
+        "reads padded maps",
+    ),
+    "padded sums": (lambda: Net(lambda z, t: F.pad(z, (1, 1, 1, 1)), size=192), "reads padded"),
+    "a pool of a row": (
+        lambda: Net(between=lambda s: F.max_pool1d(s.flatten(1)[:, None], 3), size=36),
+        "cannot be built",
+    ),
+    "a norm of a row": (
+        lambda: Net(lambda z, t: F.batch_norm(z.flatten(1), torch.arange(108.0), torch.ones(108))),
+        r"acts on axes \(108,\) of a map of \(3, 6, 6\)",
+    ),
+    "constants of a row": (
+        lambda: Net(lambda z, t: z.flatten(1) + torch.arange(108.0)),
+        r"acts on axes \(108,\) of a map of \(3, 6, 6\)",
+    ),
+    "another channel": (
+        lambda: Net(
+            lambda z, t: F.batch_norm(
+                z.mean((2, 3)).reshape(-1, 1, 3, 1), torch.ones(1), torch.ones(1)
+            ),
+            size=3,
+        ),
+        r"acts on axes \(1, 3, 1\) of a map of \(3, 1, 1\)",
+    ),
+    "stretched": (
+        lambda: Net(between=lambda s: s + s.mean((2, 3), keepdim=True)),
+        "joins streams of|adds .* and ",
+    ),
     "factors": (
         lambda: Net(between=lambda s: s + 0.5 * s),
         "^module 'full': reads spikes that are added with factors or constants",
@@ -237,6 +271,13 @@ class Kept(Net):
         return super().forward(x)
 
 
+class Padded(Net):
+    """Pads its image itself, in two goes."""
+
+    def forward(self, x):
+        return super().forward(F.pad(F.pad(x, (1, 0, 0, 1)), (0, 1, 1, 0)))
+
+
 def _decayed(rows):
     total = 0
     for r in rows:
@@ -262,6 +303,7 @@ TAKEN = {
     "its type by name": lambda: Net(lambda z, t: z.float() + torch.zeros(1)),
     "a factor of what is added": lambda: Net(lambda z, t: torch.add(z, 1.0, alpha=0.25)),
     "a factor of what is taken": lambda: Net(lambda z, t: torch.rsub(z, torch.ones(1), alpha=3)),
+    "padded twice": lambda: Padded(size=192),
     "all of a stream": lambda: Net(between=lambda s: s[:, 0:3, ...]),
     "probabilities": lambda: Net(end=lambda rows: torch.stack(rows).sum(0).log_softmax(1)),
 }
