@@ -132,13 +132,13 @@ def neuron_of(name: str, cell: Cell, sums: Value) -> FloatNeuron:
 
 
 def readout_of(name: str, cell: Cell, sums: Value, mode: str) -> FloatReadout:
-    """The readout of ``sums``; a membrane is never reset."""
+    """The readout of ``sums``; a membrane is never reset, nor what has fired, of a first spike."""
     if sums.norm is not None:
         raise NetworkError(
             f"node '{name}': a gain or a batch norm over the total of the last layers is not built "
             "in front of a readout; put it into each of them"
         )
     settings = cell.settings(cell.reset, cell.reset_by)
-    if mode == "membrane":
+    if mode != "count":
         settings |= {"reset": "none", "reset_by": None}
     return FloatReadout(name, sums.terms, mode=mode, **settings)
