@@ -15,7 +15,7 @@ _WANTED = {
     "network": ("network.json", "a folder with a network", "a build folder or an example"),
     "float": ("float.json", "a run folder", "the folder of a run, or of an import"),
     "recipe": ("recipe.toml", "a recipe", "a recipe file, or a folder that holds one"),
-    "packed": ("weights.sterna", "packed weights", "a build folder, or its .sterna file"),
+    "packed": ("weights.sterna", "packed weights", "a build folder, or a .sterna file"),
     "model": ("", "a model", "FILE.py:FUNCTION, FILE.nir or FILE.onnx"),
 }
 _WEIGHTS = "sterna import FILE.py:FUNCTION --state {path} --data DATA -o RUN"
@@ -52,8 +52,8 @@ _FEW, _MANY = 4, 10_000
 
 
 def instead(path: str | os.PathLike[str], wanted: str) -> str | None:
-    """The sentence that refuses ``path`` where a ``wanted`` ('network', 'float', 'recipe', 'packed',
-    'model') is to be; None where it is one, in whatever state."""
+    """The sentence that refuses ``path`` where a ``wanted`` (a key of `_WANTED`) is to be; None
+    where it is one, in whatever state."""
     place = Path(path)
     name, what, generic = _WANTED[wanted]
     if name and os.path.lexists(place / name):  # what is no plain file is refused by its reader
