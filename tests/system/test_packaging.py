@@ -198,7 +198,7 @@ ROOMS = {
     "gen.design": {"gen.device"},
     "gen.model": {"gen.design", "gen.device", "gen.tools"},
     "gen.verilog": {"gen.design", "gen.tools"},
-    "gen.fold": {"gen.design", "gen.device", "gen.model"},
+    "gen.fold": {"gen.design", "gen.device", "gen.model", "gen.tools"},
     "gen.build": {
         "gen.design",
         "gen.device",
