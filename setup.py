@@ -9,7 +9,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front")
-DATA = ["*.cpp", "*.h", "*.vlt", "*.v", "*.html", "*.lpf", "*.json", "py.typed"]
+DATA = ["*.cpp", "*.h", "*.vlt", "*.v", "*.lpf", "*.json", "*.j2", "*.css", "*.js", "py.typed"]
 
 package_dir = {"sterna": "sterna"}
 packages = ["sterna", *(f"sterna.{p}" for p in find_packages("sterna"))]

@@ -148,8 +148,13 @@ class BatchModel:
             ("sterna_run", number, [pointer, ctypes.POINTER(_Job)]),
             ("sterna_axil_write", ctypes.c_int, [pointer, word, word, word, number]),
             ("sterna_axil_read", ctypes.c_int, [pointer, word, ctypes.POINTER(word), number]),
-            ("sterna_wave_open", ctypes.c_int, [pointer, ctypes.c_char_p, number]),
+            (
+                "sterna_wave_open",
+                ctypes.c_int,
+                [pointer, ctypes.c_char_p, number, ctypes.c_char_p, number],
+            ),
             ("sterna_wave_flush", ctypes.c_int, [pointer]),
+            ("sterna_wave_close", None, [pointer]),
         ):
             function = getattr(lib, name, None)
             if function is not None:
@@ -212,8 +217,11 @@ class BatchModel:
             raise UsageError(f"this build has no buffer {buffer} whose depth can be lowered")
         self.reset()
 
-    def open_wave(self, path: str | os.PathLike[str], limit: int) -> None:
+    def open_wave(
+        self, path: str | os.PathLike[str], limit: int, unit: str = "1ns", half: int = 5
+    ) -> None:
         """Write what every signal does into a file from now on, until it has ``limit`` bytes.
+        Half a clock is ``half`` times ``unit``.
 
         Raises:
             UsageError: the library was built without waves.
@@ -221,12 +229,18 @@ class BatchModel:
         """
         if getattr(self._lib, "sterna_wave_open", None) is None:
             raise UsageError("this simulator was built without waves; build it with them")
-        if not self._lib.sterna_wave_open(self._model, os.fsencode(path), limit):
+        if not self._lib.sterna_wave_open(
+            self._model, os.fsencode(path), limit, unit.encode(), half
+        ):
             raise SimulationError(f"{path}: cannot be written; choose another place for the waves")
 
     def flush_wave(self) -> bool:
         """Bring the waves so far into their file; whether they are whole."""
         return bool(self._lib.sterna_wave_flush(self._model))
+
+    def close_wave(self) -> None:
+        """Write no more; a SAIF comes into its file now."""
+        self._lib.sterna_wave_close(self._model)
 
     def run(
         self,

@@ -52,6 +52,14 @@ _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-uni
 _VERILATING = 0.1  # about the share of Verilator in the time until there is a library
 _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
 
+_TRACES = {
+    "": (),
+    "vcd": ("--trace",),
+    "fst": ("--trace-fst",),
+    # Of every net; what a memory holds is none.
+    "saif": ("--trace-saif", "--trace-max-width", "0", "--trace-max-array", "1"),
+}
+
 WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
 
 _VERILATOR = (
@@ -248,7 +256,7 @@ def build_library(
 
     Args:
         extra: file name -> text; the ``.cpp`` are compiled, headers are found by them.
-        trace: 'vcd' or 'fst', where the model can write such files (slower); 'fst' where
+        trace: a key of `_TRACES`, where the model can write such files (slower); 'fst' where
             `check_trace` lets it.
 
     Raises:
@@ -256,8 +264,7 @@ def build_library(
     """
     store = store or Cache()
     tool, compiler = find("verilator"), find("g++")
-    kind = {"": (), "vcd": ("--trace",), "fst": ("--trace-fst",)}[trace]
-    args = [*_VERILATOR, *kind]
+    args = [*_VERILATOR, *_TRACES[trace]]
     args += ["--top-module", top, "design.v", *(name for name, _ in models)]
     defines = (*_DEFINES, *trace_defines(trace))
     flags = _FAST[optimize]
@@ -286,9 +293,9 @@ def build_library(
 
 
 def trace_defines(trace: str) -> tuple[str, ...]:
-    """What the compiler is told of waves of the kind 'vcd' or 'fst', or of none."""
+    """What the compiler is told of waves of a kind of `_TRACES`, or of none."""
     found = (f"-DVM_TRACE={int(bool(trace))}", f"-DVM_TRACE_VCD={int(trace == 'vcd')}")
-    return (*found, "-DVM_TRACE_FST=1") if trace == "fst" else found
+    return (*found, f"-DVM_TRACE_{trace.upper()}=1") if trace not in ("", "vcd") else found
 
 
 def check_trace(trace: str) -> None:

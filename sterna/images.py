@@ -46,8 +46,8 @@ class Chosen:
         return self.images.shape[1 if self.images.ndim == 5 else 0]
 
 
-def add_options(sub: argparse.ArgumentParser) -> None:
-    """The options that say which images."""
+def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
+    """The options that say which images; ``predictions``: and where what they are goes."""
     group = sub.add_argument_group("images (default: the test part of the network's data set)")
     group.add_argument("--images", type=count, metavar="N", help="only the first N of them")
     group.add_argument(
@@ -61,12 +61,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="instead: images without labels, in a picture, a .npy or a folder of pictures",
     )
     add_size(group)
-    group.add_argument(
-        "--predictions",
-        type=out_file,
-        metavar="OUT.csv",
-        help="write file, class, its name and the logits of every image",
-    )
+    if predictions:
+        group.add_argument(
+            "--predictions",
+            type=out_file,
+            metavar="OUT.csv",
+            help="write file, class, its name and the logits of every image",
+        )
 
 
 def add_size(sub: argparse._ActionsContainer) -> None:

@@ -93,11 +93,7 @@ def _bauds(where: Board) -> list[int]:
 
 def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
-    if not family_of(where.family).takes(build.design.family):
-        raise DesignError(
-            f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
-            f"fold it with --family {where.family}"
-        )
+    where.check_takes(build.design.family)
     spec = filled_spec(build.network, build.design, contents=contents)
     top = BoardTop(spec, link_spec(spec, where.family, divisor(where, baud)))
     return verilog_text(top, f"{build.name}_board")

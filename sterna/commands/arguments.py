@@ -21,10 +21,12 @@ __all__ = [
     "count",
     "file_name",
     "megahertz",
+    "milliwatts",
     "minutes",
     "out_file",
     "out_folder",
     "rate",
+    "repetitions",
     "seed",
     "there",
     "time_step",
@@ -128,6 +130,11 @@ def megahertz(text: str) -> float:
     return _between(text, "MHz")
 
 
+def milliwatts(text: str) -> float:
+    """A power that is some."""
+    return _between(text, "mW")
+
+
 def _between(text: str, what: str) -> float:
     value = _real(text, what)
     if not _LEAST < value < _MOST:
@@ -163,6 +170,18 @@ def timeout(text: str) -> float:
             f"a timeout of {text} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
         )
     return value
+
+
+def repetitions(text: str) -> tuple[int | None, float]:
+    """How many, or for how many seconds: 1000, 30s."""
+    if not text.strip().endswith("s"):
+        return whole("repetitions", 1, 10**12)(text), 0.0
+    value = _real(text.strip()[:-1], "seconds")
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time; give seconds above 0, at most {LONGEST_TIMEOUT:,}"
+        )
+    return None, value
 
 
 def tolerance(text: str) -> float:

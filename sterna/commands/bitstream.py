@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sterna.gen.build.stages import Build, Options
     from sterna.gen.tools.progress import Progress
 
-__all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
+__all__ = ["add_parsers", "bitstream", "opened_for", "patch", "program", "verify_bitstream"]
 
 Answer = tuple[dict[str, Any], str, int]
 
@@ -74,13 +74,13 @@ def bitstream(options: argparse.Namespace) -> Answer:
     )
     where = board_of(chosen)
     progress = Progress()
-    build, asked = _opened(options, where.name, where.family, progress)
+    build, asked = opened_for(options, where.name, where.family, progress)
     facts = for_board(build, chosen, asked, progress)
     facts["wrote"] = [str(facts.get("project") or facts["bitstream"])]
     return facts, _project(facts) if "project" in facts else _text(facts), 0
 
 
-def _opened(
+def opened_for(
     options: argparse.Namespace, board: str, family: str, progress: "Progress"
 ) -> "tuple[Build, Options]":
     """The build and what is asked of it; an example is folded for the board's family."""

@@ -46,6 +46,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "compare": "sterna compare examples/mnist",
             "lint": "sterna lint examples/digits",
             "synth": "sterna synth examples/digits --target ecp5",
+            "power": "sterna power examples/digits --board icebreaker",
         },
     ),
     (

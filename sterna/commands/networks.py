@@ -22,7 +22,6 @@ __all__ = [
     "compare",
     "synth",
     "lint",
-    "report",
     "demo",
     "doctor",
 ]
@@ -122,20 +121,6 @@ def build(options: argparse.Namespace) -> Answer:
     built = _ensure(options, "verilog")
     answer, text, code = _report(built)
     return answer | {"wrote": _paths(built.folder)}, text, code
-
-
-def report(options: argparse.Namespace) -> Answer:
-    """report.json, report.html with the graph, and a table."""
-    from sterna.gen.build.tables import page
-    from sterna.golden.files.disk import canonical_json
-
-    built = _ensure(options, "fold")
-    answer = _report(built)
-    with built.held():
-        built.write("report.json", canonical_json(answer[0]))
-        built.write("report.html", page(built, answer[0]))
-    wrote = [built.folder / name for name in ("report.json", "report.html")]
-    return answer[0] | {"wrote": _paths(*wrote)}, *answer[1:]
 
 
 def _paths(*paths: Any) -> list[str]:

@@ -33,8 +33,10 @@ MODULES = (
     "sterna.commands.board",
     "sterna.commands.boardsim",
     "sterna.commands.search",
+    "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
     "sterna.commands.shipped",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
@@ -278,7 +280,6 @@ def _running(staged: _Command) -> None:
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
-    staged("report", "everything known about a build: report.json, report.html, a table")
 
 
 def _force(sub: argparse.ArgumentParser) -> None:

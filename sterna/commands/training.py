@@ -3,11 +3,14 @@
 import argparse
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.words.telling import tell
+
+if TYPE_CHECKING:
+    from sterna.gen.build.folder import Build
 
 __all__ = ["quantize", "train"]
 
@@ -130,8 +133,18 @@ def quantize(options: argparse.Namespace) -> Answer:
             write_atomic(out / "recipe.toml", rebased(recipe, run, out))
         elif facts is not None:
             write_atomic(out / "recipe.toml", bare_recipe(facts["name"], data_name, out))
+    _keep_history(run, Build(out))
     answer = {"build": str(out), **found.as_dict(), "wrote": [str(out)]}
     return answer, f"{found.table()}\nnext: sterna build {shlex.quote(str(out))}", 0
+
+
+def _keep_history(run: Path, build: "Build") -> None:
+    """The epochs of the run, of this very network, for the report."""
+    from sterna.gen.build.measurements import keep_measurement
+    from sterna.train.run.curves import curve
+
+    if (found := curve(run)) is not None:
+        keep_measurement(build, "training", found, design=False)
 
 
 def _run_facts(

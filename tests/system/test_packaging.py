@@ -12,7 +12,7 @@ import pytest
 from repo import ROOT
 
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "sterna")
-DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
+DATA = (".cpp", ".h", ".vlt", ".v", ".lpf", ".j2", ".css", ".js")
 
 
 def sources(folder: str, ends: tuple[str, ...]) -> list[Path]:
@@ -182,6 +182,7 @@ ROOMS = {
     "sim.benches": set(),
     "sim.proofs": set(),
     "sim.waves": set(),
+    "sim.power": set(),
     "hw.memory": set(),
     "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
@@ -199,11 +200,13 @@ ROOMS = {
     "gen.model": {"gen.design", "gen.device", "gen.tools"},
     "gen.verilog": {"gen.design", "gen.tools"},
     "gen.fold": {"gen.design", "gen.device", "gen.model", "gen.tools"},
+    "gen.report": {"gen.model"},
     "gen.build": {
         "gen.design",
         "gen.device",
         "gen.fold",
         "gen.model",
+        "gen.report",
         "gen.tools",
         "gen.verilog",
     },
@@ -216,6 +219,7 @@ ROOMS = {
         "gen.tools",
         "gen.verilog",
     },
+    "gen.power": {"gen.board", "gen.build", "gen.device"},
     "train.data": set(),
     "train.module": set(),
     "train.methods": {"train.module"},
