@@ -53,7 +53,7 @@ def power(
     Raises: SimulationError (also where a logit is not golden's), ToolMissing, ToolFailed.
     """
     at = speed(build, target, where)
-    progress.total += 1
+    progress.expect(2)
     with progress.step("golden model, and what it counts"):
         golden, counts = counted_run(build.network, images)
     with progress.step(f"toggles of the {of} in {len(golden.classes)} images"):

@@ -285,6 +285,10 @@ def doctor(options: argparse.Namespace) -> Answer:
     """Look at the machine; 3 where something needed is missing."""
     from sterna.gen.tools import doctor as doctors
 
-    checks = doctors.first_stage() if options.first else doctors.examine()
+    checks = doctors.first_stage()
+    if not options.first:
+        from sterna.commands.checks import further
+
+        checks += [*doctors.second_stage(), *further()]
     answer = doctors.report(checks)
     return answer, doctors.table(checks), 0 if answer["ok"] else 3
