@@ -1,5 +1,5 @@
-"""What a VCD says: its names, values at every rising edge of its clock, toggles. pyvcd's reader stops at
-the scope ``$rootio``, as Verilator calls a model without a name."""
+"""What a VCD says: its names, values at every rising edge of its clock, toggles. pyvcd's reader
+stops at the scope ``$rootio``, as Verilator calls a model without a name."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
