@@ -7,10 +7,13 @@ import pytest
 from tinyboard import pictures, tiny_build
 
 import sterna.gen.tools.programs as programs
+import sterna.power
 from sterna import cli
 from sterna.gen.build.measurements import measurements
 from sterna.gen.build.stages import Build
 from sterna.golden.errors import ToolMissing
+from sterna.golden.exact import run
+from sterna.sim.power.activity import PATH, Recorded
 from sterna.sim.power.saif import Saif
 
 
@@ -33,20 +36,15 @@ def test_figures_with_labels_are_kept_and_a_reading_joins_them(tiny, capsys):
     assert code == 0, err
     answer = json.loads(out)
     assert answer.pop("build") == str(folder)
-    run, activity, rate = answer["run"], answer["activity"], answer["rate"]
-    assert (run["of"], run["target"], run["board"], run["images"]) == (
-        "rtl",
-        "ecp5",
-        "ulx3s-12f",
-        4,
-    )
-    assert Saif.of(folder / run["saif"]).duration == run["clocks"] * 1e6 / run["clock_mhz"]
+    done, activity, rate = answer["run"], answer["activity"], answer["rate"]
+    assert (done["of"], done["target"], done["board"]) == ("rtl", "ecp5", "ulx3s-12f")
+    assert Saif.of(folder / done["saif"]).duration == done["clocks"] * 1e6 / done["clock_mhz"]
     toggles = sum(p["toggles_per_image"] for p in activity["parts"])
-    share = toggles * run["images"] / (activity["bits"] * run["clocks"])
+    share = toggles * 4 / (activity["bits"] * done["clocks"])
     assert activity["toggles_per_clock_and_bit"] == pytest.approx(share) and 0 < share < 1
     assert [p["name"] for p in activity["parts"] if p["core"]] == ["conv", "pool", "full"]
     assert rate["clocks_from"] == "the simulation"
-    assert rate["images_per_second"] == run["clock_mhz"] * 1e6 / rate["clocks_per_image"]
+    assert rate["images_per_second"] == done["clock_mhz"] * 1e6 / rate["clocks_per_image"]
     assert answer["operations"]["effective_macs"] > 0
     labels = {k: v["label"] for k, v in answer.items() if v is not None}
     assert labels == {
@@ -72,27 +70,55 @@ def test_figures_with_labels_are_kept_and_a_reading_joins_them(tiny, capsys):
     assert measured["images_per_second_per_watt"] == pytest.approx(400 / 0.12)
 
 
-def test_bounds_on_a_device_that_was_measured_and_a_script_where_vivado_is(tiny, capsys, tmp_path):
-    folder, images = tiny
-    for board, family in (("icebreaker", "ice40"), ("arty-a7-35", "xilinx7")):
-        out = tmp_path / board
-        words = [folder, "-o", out, *images, "--images", 2, "--board", board]
-        source = tiny_build(out, "rom", family).folder
-        code, text, err = ask(capsys, source, *words[3:])
-        assert code == 0, err
-        found = measurements(Build(out))["power"]
-        assert found["rate"]["clocks_from"] == "the model of streams"
-        if family == "ice40":
-            energy = found["energy"]
-            assert energy["label"] == "estimated" and 0 < energy["low_mj"] < energy["high_mj"]
-            assert "left out: block RAM (not measured)" in text and "iCE40UP5K" in text
-            assert found["vivado"] is None
-        else:
-            script = (out / found["vivado"]["script"]).read_text()
-            assert "-strip_path top/SternaWrapper/dut" in script and "xc7a35t" in script
-            assert (out / "power" / "tiny_clock.xdc").is_file() and (out / "tiny.v").is_file()
-            assert "read_verilog {../tiny.v}" in script and "tiny.saif" in script
-            assert f"cd {out}/power && vivado -mode batch -source tiny_power.tcl" in text
+def unsimulated(build, images, of, target, clock_mhz):
+    """As `record`, without Verilator: a run in which nothing but the clock moves."""
+    (build.folder / "power").mkdir(exist_ok=True)
+    path = build.folder / "power" / f"{build.name}.saif"
+    net = " (INSTANCE {}\n  (NET\n   ({} (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 1))\n  )\n"
+    scopes = [*PATH, build.design.cores[0].name]
+    body = "".join(net.format(name, "x") for name in scopes) + " )\n" * len(scopes)
+    head = '(SAIFILE\n(SAIFVERSION "2.0")\n(DIRECTION "backward")\n(PROGRAM_NAME "none")\n'
+    path.write_text(f"{head}(DIVIDER / )\n(TIMESCALE 1ps)\n(DURATION 9)\n{body})\n")
+    result = run(build.network, images, ())
+    return Recorded(path, "", (), len(images), 1000, None, result)
+
+
+@pytest.mark.parametrize(("board", "family"), [("icebreaker", "ice40"), ("arty-a7-35", "xilinx7")])
+def test_bounds_where_currents_are_known_and_a_script_where_vivado_is(
+    tiny, capsys, tmp_path, monkeypatch, board, family
+):
+    monkeypatch.setattr(sterna.power, "record", unsimulated)
+    out = tiny_build(tmp_path / board, "rom", family).folder
+    code, text, err = ask(capsys, out, *tiny[1], "--images", 2, "--board", board)
+    assert code == 0, err
+    found = measurements(Build(out))["power"]
+    assert found["rate"]["clocks_from"] == "the model of streams"
+    assert "the RTL" in text and "for a calculator: clock" in text
+    if family == "ice40":
+        energy = found["energy"]
+        assert energy["label"] == "estimated" and 0 < energy["low_mj"] < energy["high_mj"]
+        assert "left out: block RAM (not measured)" in text and "iCE40UP5K" in text
+        assert found["vivado"] is None
+    else:
+        script = (out / found["vivado"]["script"]).read_text()
+        assert "-strip_path top/SternaWrapper/dut" in script and "-part xc7a35t" in script
+        assert (out / "power" / "tiny_clock.xdc").is_file() and (out / "tiny.v").is_file()
+        assert "read_verilog {../tiny.v}" in script and "{tiny.saif}" in script
+        assert f"cd {out}/power && vivado -mode batch -source tiny_power.tcl" in text
+        assert found["energy"]["label"] == "none"
+
+
+def test_a_run_that_differs_from_golden_is_no_activity(tiny, capsys, monkeypatch):
+    def other(*given):
+        found = unsimulated(*given)
+        found.result.logits[1, 2] += 1
+        return found
+
+    before = measurements(Build(tiny[0])).get("power")
+    monkeypatch.setattr(sterna.power, "record", other)
+    code, out, err = ask(capsys, tiny[0], *tiny[1])
+    assert (code, out) == (1, "") and "find out where with `sterna compare" in err
+    assert "logit" in err and measurements(Build(tiny[0])).get("power") == before
 
 
 @pytest.mark.parametrize(
