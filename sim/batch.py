@@ -134,6 +134,7 @@ class BatchModel:
         self.taps = tuple(taps)
         self.word_bytes, self.words_out = word_bytes, words_out
         self._model = None
+        self._job_at_hand: _Job | None = None
         self._lib = lib = ctypes.CDLL(str(Path(library).absolute()))
         pointer, number, word = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32
         for name, result, arguments in (
@@ -196,6 +197,11 @@ class BatchModel:
     def clock(self) -> int:
         """Clocks simulated so far."""
         return int(self._lib.sterna_clock(self._model))
+
+    def given(self) -> int:
+        """Output words of the run at hand, while it runs in another thread; else 0."""
+        job = self._job_at_hand
+        return int(job.words_given) if job is not None else 0
 
     def reset(self, clocks: int = 8) -> None:
         """Hold reset for ``clocks`` clocks; whatever was under way is lost."""
@@ -382,7 +388,9 @@ class BatchModel:
         job.tap_data = ctypes.addressof(data)
         job.tap_room, job.tap_count = rooms.ctypes.data, counts.ctypes.data
         job.tap_state = state.ctypes.data
+        self._job_at_hand = job
         status = self._lib.sterna_run(self._model, ctypes.byref(job))
+        self._job_at_hand = None
         if status == _DONE:
             return
         if status == _THROWN:

@@ -3,15 +3,15 @@
 import argparse
 import csv
 import io
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.commands.arguments import count, file_name
+from sterna.commands.arguments import count, file_name, out_file
 from sterna.golden.errors import UsageError
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +64,7 @@ def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
     if predictions:
         group.add_argument(
             "--predictions",
+            type=out_file,
             metavar="OUT.csv",
             help="write file, class, its name and the logits of every image",
         )
@@ -209,4 +210,4 @@ def write_predictions(path: str, found: Chosen, result: Any) -> None:
 
 def _tell(name: str, notes: Any) -> None:
     for note in notes:
-        print(f"{name}: {note}", file=sys.stderr, flush=True)
+        tell(f"{name}: {note}")

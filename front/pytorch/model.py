@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from sterna.front.arguments import coding_of, steps_of, word_of
-from sterna.front.assemble import Output, assemble
-from sterna.front.expression import one_step
+from sterna.front.assemble import assemble
+from sterna.front.expression import Output, one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of

@@ -45,7 +45,8 @@ def _layer(number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
             "maps": [],
         }
     side = SIDE if len(shades) <= 8 else SIDE // 2
-    size = _size(*shades.shape[1:], side)
+    height, width = shades.shape[1:]
+    size = _size(height, width, side)
     maps = [{"uri": data_uri(step, BLUE), **size} for step in shades]
     return known | {"rows": None, "maps": maps}
 

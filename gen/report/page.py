@@ -10,15 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from sterna.gen.report.activity import confused_pairs, confusion_picture, pictures
 from sterna.gen.report.charts import frontier_chart, training_charts
 from sterna.gen.report.figures import Figures, number
 from sterna.gen.report.graph import HEIGHT, WIDTH, drawing
 from sterna.gen.report.tiles import tiles
-from sterna.golden.words.packages import packages
-
-with packages():
-    import jinja2
 
 __all__ = ["page", "tiles_html"]
 
@@ -40,11 +38,12 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-def tiles_html(answer: Mapping[str, Any]) -> str:
-    """The tiles alone, for a notebook."""
+def tiles_html(answer: Mapping[str, Any], folder: str) -> str:
+    """The tiles alone, for a notebook; of the build in ``folder``."""
     figures = Figures(answer)
     template = _environment().get_template("notebook.html.j2")
-    return template.render(tiles=tiles(figures), answer=answer, f=figures, css=_text("tiles.css"))
+    css = _text("tiles.css")
+    return template.render(tiles=tiles(figures), answer=answer, folder=folder, css=css)
 
 
 def page(answer: Mapping[str, Any]) -> str:
@@ -58,6 +57,7 @@ def page(answer: Mapping[str, Any]) -> str:
         css=_text("tiles.css") + _text("page.css"),
         js=_text("page.js"),
         graph=drawing(answer),
+        slowest=_slowest(answer),
         box={"width": WIDTH, "height": HEIGHT},
         layers=_layers(answer),
         synth=_synthesised(answer),
@@ -88,6 +88,13 @@ def _synthesised(answer: Mapping[str, Any]) -> str | None:
     family = (answer["device"] or {}).get("family")
     found = [n for n, m in answer["measured"].items() if n.startswith("synth_") and m.get("layers")]
     return next((n for n in found if n == f"synth_{family}"), found[0] if found else None)
+
+
+def _slowest(answer: Mapping[str, Any]) -> int | None:
+    """The box of what sets the rate; None where that is an end of the design."""
+    units = answer["graph"]["nodes"]
+    found = (n for n, unit in enumerate(units) if answer["bottleneck"] in unit["layers"])
+    return next(found, None)
 
 
 def _layers(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

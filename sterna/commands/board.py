@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
-from sterna.commands.arguments import baud, repetitions, timeout, whole
+from sterna.commands.arguments import baud, out_file, repetitions, timeout, whole
 from sterna.golden.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -38,13 +38,15 @@ def add_parsers(
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
     images.add_options(sub)
     sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
-    sub.add_argument("-o", "--output", metavar="FILE.npz", help="write logits and classes")
     sub.add_argument(
         "--repeat",
         type=repetitions,
         metavar="N|SECONDSs",
         help="then compute the last image N times more, or as 30s for a time, without the link: "
         "for a meter (--images is 1 then)",
+    )
+    sub.add_argument(
+        "-o", "--output", type=out_file, metavar="FILE.npz", help="write logits and classes"
     )
     _line(sub)
 
@@ -177,6 +179,7 @@ def infer(options: argparse.Namespace) -> Answer:
         code = 1 if difference else 0
     if options.output:
         _save(options.output, result)
+    answer["wrote"] = [path for path in (options.output, options.predictions) if path]
     return answer, text, code
 
 

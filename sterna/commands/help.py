@@ -16,6 +16,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "demo": "sterna demo",
             "new": "sterna new tulips --data folder:photos/tulips --size 32x32",
             "doctor": "sterna doctor",
+            "examples": "sterna examples mnist -o mine",
         },
     ),
     (

@@ -153,7 +153,7 @@ GRAPHS = {
         nir.Linear(trits(6, 8)),
         nir.Scale(full(0.5, 6)),
         lif(6),
-        nir.Linear(trits(6, 6)),
+        nir.Linear(trits(4, 6)),
         iaf(4),
         out(4),
     ),
@@ -161,7 +161,7 @@ GRAPHS = {
         inp(8),
         nir.Linear(trits(6, 8)),
         lif(6),
-        nir.Linear(trits(6, 6)),
+        nir.Linear(trits(4, 6)),
         nir.LI(full(2.0, 4), full(1.0, 4), full(0.5, 4)),
         out(4),
     ),
@@ -169,7 +169,7 @@ GRAPHS = {
         inp(8),
         nir.Linear(trits(6, 8)),
         lif(6),
-        nir.Linear(trits(6, 6)),
+        nir.Linear(trits(4, 6)),
         nir.CubaLI(full(2.0, 4), full(4.0, 4), full(1.0, 4), full(0.5, 4)),
         out(4),
     ),
@@ -177,7 +177,7 @@ GRAPHS = {
         inp(8),
         nir.Linear(trits(6, 8)),
         lif(6),
-        nir.Linear(trits(6, 6)),
+        nir.Linear(trits(4, 6)),
         nir.I(full(1.0, 4)),
         out(4),
     ),
@@ -224,7 +224,7 @@ def test_a_file_is_the_graph(tmp_path: Path) -> None:
 
 def test_a_graph_in_a_graph_is_taken_apart() -> None:
     inner = row(inp(6), lif(6), out(6))
-    whole = row(inp(8), nir.Linear(trits(6, 8)), inner, nir.Linear(trits(6, 6)), iaf(4), out(4))
+    whole = row(inp(8), nir.Linear(trits(6, 8)), inner, nir.Linear(trits(4, 6)), iaf(4), out(4))
     assert "n2.n1" in from_nir(whole, dt=1, steps=2).cells
 
 

@@ -11,7 +11,7 @@ import pytest
 from repo import ROOT
 
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "sterna")
-DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
+DATA = (".cpp", ".h", ".vlt", ".v", ".lpf", ".j2", ".css", ".js")
 
 
 def sources(folder: str, ends: tuple[str, ...]) -> list[Path]:
@@ -169,11 +169,13 @@ ROOMS = {
     "gen.model": {"gen.design", "gen.device", "gen.tools"},
     "gen.verilog": {"gen.design", "gen.tools"},
     "gen.fold": {"gen.design", "gen.device", "gen.model"},
+    "gen.report": {"gen.model"},
     "gen.build": {
         "gen.design",
         "gen.device",
         "gen.fold",
         "gen.model",
+        "gen.report",
         "gen.tools",
         "gen.verilog",
     },
