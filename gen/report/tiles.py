@@ -130,18 +130,21 @@ def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
 
 
 def _energy(f: Figures) -> Tile:
-    """Whatever `sterna power` left: its energy of an image, else its power, else what there is."""
-    found = f.answer["measured"].get("power")
+    """What a user read from a meter, else the bounds of `sterna power`, else what makes them."""
+    at = "measured", "power"
+    name, found = "Energy of an image", f.value(*at)
     if not isinstance(found, Mapping):
-        return _missing(f, "Energy of an image", "power")
-    how = next((found[k] for k in ("how", "kind", "label") if isinstance(found.get(k), str)), "")
-    at = ("measured", "power")
-    for name in ("energy", "power"):
-        for key, value in found.items():
-            if name in str(key) and isinstance(value, int | float) and not isinstance(value, bool):
-                words = str(key).replace("_", " ")
-                return Tile(name.capitalize(), f(*at, key), _text("{}", words), how)
-    return Tile("Energy of an image", None, run=f.answer["commands"]["power"])
+        return _missing(f, name, "power")
+    if f.value(*at, "measured", "mj_per_image") is not None:
+        value = _text("{} mJ", f(*at, "measured", "mj_per_image"))
+        said = f(*at, "measured", "mw"), f(*at, "measured", "images_per_second")
+        return Tile(name, value, _text("{} mW at {} images a second", *said), "measured")
+    if f.value(*at, "energy", "high_mj") is not None:
+        bounds = f(*at, "energy", "low_mj"), f(*at, "energy", "high_mj")
+        value = _text("{} to {} mJ", *bounds)
+        note = _text("on {}, without {}", f(*at, "energy", "device"), f(*at, "energy", "left_out"))
+        return Tile(name, value, note, "estimated")
+    return _missing(f, name, "power")
 
 
 def _work(f: Figures, said: Mapping[str, Any]) -> Tile:
