@@ -2,7 +2,7 @@
 #
 #   make demo | board-demo | test | test-all | formal | lint | bench | verilog | sim | train
 #   make bitstream | load | doctor | clean | distclean
-#   make docs | test-front-extra | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
+#   make docs | test-report | test-front-extra | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
 #
 # TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
 # TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
@@ -13,7 +13,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
-        doctor clean distclean docs test-front-extra test-python lock audit wheel
+        doctor clean distclean docs test-report test-front-extra test-python lock audit wheel
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= default
@@ -87,7 +87,7 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra' --cov --cov-report= $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra and not browser' --cov --cov-report= $(TESTS)
 	@echo "$$($(BIN)/coverage report --format=total)% of the lines ran (programs that tests start are not counted)"
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
@@ -96,6 +96,12 @@ test-python:
 	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
 	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
 	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
+
+# report.html in headless Chromium, which is the system's: it draws, fits a phone, sorts, prints.
+test-report: $(STAMP)
+	@mkdir -p build
+	$(BIN)/python -m pytest -m browser --basetemp=build/pytest-report tests/gen/report/browser
+	@echo "screenshots: build/pytest-report"
 
 # Frameworks that ask for other versions of what everything else uses, in an environment of its own.
 test-front-extra: .venv-front/.installed

@@ -113,7 +113,7 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
         "resources": rows,
         "provenance": provenance(build),
         "history": history(build, measured, placed),
-        "commands": commands(build, family, None if device is None else device["board"]),
+        "commands": commands(build, None if device is None else device["board"]),
     }
     return out | {"headline": headline(answer | out)}
 
