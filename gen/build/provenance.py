@@ -74,6 +74,7 @@ def history(
             "eval": [_said("--data", found), _said("--split", found), _said("--images", found)],
             "sim": [f"--engine {shlex.quote(which)}", _said("--images", found)],
             "synth": [f"--target {shlex.quote(which)}"],
+            "power": [_said(f"--{k}", found.get("run") or {}) for k in ("board", "images")],
         }.get(kind, [])
         line = " ".join([f"sterna {kind} {folder}", *filter(None, words)])
         out.append({"command": line, "made": f"measured/{name}.json"})
