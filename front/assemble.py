@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from sterna.front.cell import Cell
-from sterna.front.expression import Expr, at
+from sterna.front.expression import Expr, Output, at
 from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
 from sterna.front.values import (
     Value,
+    by_group,
+    check_reads,
     composed,
     kind_of,
     neuron_of,
@@ -33,23 +35,13 @@ from sterna.gen.quantize.float_network import (
     FloatNetwork,
     FloatNode,
     FloatPool,
-    FloatReadout,
     Weighted,
 )
+from sterna.gen.quantize.scales import check_classes
 from sterna.golden.errors import NetworkError
 from sterna.golden.words.names import Scope, legal_name
 
-__all__ = ["Assembled", "Output", "assemble"]
-
-
-@dataclass(frozen=True)
-class Output:
-    """How the output reads what each step gives: the expression of a step, and 'count',
-    'membrane' (of a cell that never resets), 'sum' (weighted, leaking) or 'first_spike'."""
-
-    expr: Expr
-    mode: str
-    leak: float = 1.0
+__all__ = ["Assembled", "assemble"]
 
 
 @dataclass(frozen=True)
@@ -62,24 +54,28 @@ class Assembled:
 
 
 def assemble(
-    steps: int, source: FloatInput, cells: dict[str, tuple[Cell, Expr]], output: Output
+    steps: int,
+    source: FloatInput,
+    cells: dict[str, tuple[Cell, Expr]],
+    output: Output,
+    kind: str = "module",
 ) -> Assembled:
     """The network of ``output``, whose cells (by path) are what ``cells`` says, each with the
-    expression that it reads. NetworkError: what cannot be built, with the user's module path."""
-    builder = _Builder(steps, source, cells)
+    expression that it reads. NetworkError: what cannot be built, with the path in the user's model
+    or graph, whose parts are called ``kind`` (a model's 'module', a graph's 'node')."""
+    builder = _Builder(steps, source, cells, kind)
     builder.readout(output)
-    _connected(builder.nodes)
-    return Assembled(FloatNetwork(steps, builder.nodes), builder.report, builder.cell_nodes)
-
-
-def _connected(nodes: list[FloatNode]) -> None:
-    if not any(isinstance(n, FloatReadout) for n in nodes):
-        raise NetworkError("the output does not depend on the input")
+    network = FloatNetwork(steps, builder.nodes)
+    last = [v.path for v in builder.report.verdicts if v.node in network.readout.inputs]
+    check_classes(network, builder.at(last[-1] if last else ""))
+    return Assembled(network, builder.report, builder.cell_nodes)
 
 
 class _Builder:
-    def __init__(self, steps: int, source: FloatInput, cells: dict[str, tuple[Cell, Expr]]) -> None:
-        self.steps = steps
+    def __init__(
+        self, steps: int, source: FloatInput, cells: dict[str, tuple[Cell, Expr]], kind: str
+    ) -> None:
+        self.steps, self.kind = steps, kind
         self.cells = cells
         self.nodes: list[FloatNode] = [source]
         self.source = source
@@ -87,9 +83,11 @@ class _Builder:
         self.report.add("", f"input {source.coding}", EXACT, node=source.name)
         self.cell_nodes: dict[str, str] = {}
         self.scope = Scope([source.name])
+        self.ones: set[str] = set()  # layers that carry spikes to a neuron
         self._values: dict[int, Value] = {}
 
-    # ------------------------------------------------------------------------------------ values
+    def at(self, path: str) -> str:
+        return at(path, self.kind)
 
     def value(self, expr: Expr) -> Value:
         """Of an expression, made once; without recursion over long networks."""
@@ -99,10 +97,7 @@ class _Builder:
             if id(e) in self._values:
                 todo.pop()
                 continue
-            needs = [self.cells[e.path][1]] if e.kind == "cell" else list(e.args)
-            if e.kind == "input":
-                needs = []
-            missing = [n for n in needs if id(n) not in self._values]
+            missing = [n for n in self._reads(e) if id(n) not in self._values]
             if missing:
                 todo += missing
                 continue
@@ -114,10 +109,15 @@ class _Builder:
         make = getattr(self, f"_{e.kind}", None)
         if make is None:
             raise NetworkError(
-                f"{at(e.path)}: a {e.kind} of the steps is used inside the network; it can "
+                f"{self.at(e.path)}: a {e.kind} of the steps is used inside the network; it can "
                 "only be the output"
             )
+        reads = self._reads(e)
+        check_reads(self.at(e.path), e, reads, [self._values[id(r)].shape for r in reads])
         return make(e)
+
+    def _reads(self, e: Expr) -> list[Expr]:
+        return [self.cells[e.path][1]] if e.kind == "cell" else list(e.args)
 
     def _input(self, e: Expr) -> Value:
         kind = "pixels" if self.source.coding == "direct" else "spikes"
@@ -126,7 +126,8 @@ class _Builder:
     def _cell(self, e: Expr) -> Value:
         if e.part != 0:
             raise NetworkError(
-                f"{at(e.path)}: its membrane is read by another layer; let that read its spikes"
+                f"{self.at(e.path)}: its membrane is read by another layer; let that read its "
+                "spikes"
             )
         if e.path in self.cell_nodes:
             node = self.cell_nodes[e.path]
@@ -141,26 +142,26 @@ class _Builder:
         return Value("spikes", sums.shape, node=name)
 
     def _told(self, path: str, what: str, cell: Cell, node: str) -> None:
-        if cell.approximated:
-            self.report.add(path, what, APPROXIMATED, "; ".join(cell.approximated), node)
-        else:
-            self.report.add(path, what, EXACT, "; ".join(cell.notes), node)
-
-    def _conv(self, e: Expr) -> Value:
-        return self._weighted(e)
-
-    def _linear(self, e: Expr) -> Value:
-        return self._weighted(e)
+        verdict = APPROXIMATED if cell.approximated else EXACT
+        self.report.add(path, what, verdict, "; ".join(cell.approximated or cell.notes), node)
 
     def _weighted(self, e: Expr) -> Value:
         read = e.args[0]
         pad = (0, 0, 0, 0)
         source = self.value(read)
-        if read.kind == "pad":
-            pad, source = read.values["padding"], self.value(read.args[0])
+        while read.kind == "pad":
+            pad = tuple(a + b for a, b in zip(pad, read.values["padding"], strict=True))
+            read = read.args[0]
+            source = self.value(read)
+        if self.ones & set(source.terms):
+            raise NetworkError(
+                f"{self.at(e.path)}: reads spikes that are added with factors or constants (as "
+                "a + 0.5*b), which are no spikes; add them as they are, or put a spiking neuron "
+                "behind the sum"
+            )
         if source.kind == "sums":
             raise NetworkError(
-                f"{at(e.path)}: reads weighted sums ({', '.join(source.terms)}) with no "
+                f"{self.at(e.path)}: reads weighted sums ({', '.join(source.terms)}) with no "
                 "neuron between, which are no spikes; put a spiking neuron there, or multiply the "
                 "two weights into one layer"
             )
@@ -173,7 +174,7 @@ class _Builder:
             weight = weight * per_input(source.gain, source.shape)
             if weight.shape[1] != int(np.prod(source.shape)):
                 raise NetworkError(
-                    f"{at(e.path)}: a linear layer along the last axis of {source.shape}; "
+                    f"{self.at(e.path)}: a linear layer along the last axis of {source.shape}; "
                     "flatten its input first"
                 )
             node: FloatNode = FloatLinear(name, source.node, weight, kind_of(weight), bias)
@@ -181,19 +182,14 @@ class _Builder:
         else:
             node, shape = self._convolution(e, name, source, weight, bias, pad)
         self.nodes.append(node)
-        self.report.add(
-            e.path,
-            f"{e.kind} {'x'.join(map(str, weight.shape))}",
-            EXACT,
-            f"weights are {node.kind}"
-            + (
-                "; `calibrate` and `sterna train --from` make them ternary"
-                if node.kind == "real"
-                else ""
-            ),
-            name,
-        )
+        told = f"weights are {node.kind}"
+        if node.kind == "real":
+            told += "; `calibrate` and `sterna train --from` make them ternary"
+        size = "x".join(map(str, weight.shape))
+        self.report.add(e.path, f"{e.kind} {size}", EXACT, told, name)
         return Value("sums", shape, terms=(name,))
+
+    _conv = _linear = _weighted
 
     def _offset_bias(
         self, e: Expr, source: Value, weight: np.ndarray, bias: Any, pad: tuple[int, ...]
@@ -208,11 +204,10 @@ class _Builder:
         else:
             if any(e.values["padding"]) or any(pad):
                 raise NetworkError(
-                    f"{at(e.path)}: reads spikes with a constant added (as +-1 are), between "
+                    f"{self.at(e.path)}: reads spikes with a constant added (as +-1 are), between "
                     "which its padding is neither; use padding 0, or spikes of 0 and 1"
                 )
-            groups, each = e.values["groups"], weight.shape[1]
-            rows = offset.reshape(groups, each).repeat(len(weight) // groups, 0)
+            rows = by_group(offset, e.values["groups"], len(weight))
             added = (weight.sum((2, 3)) * rows).sum(1)
         return added if bias is None else added + np.asarray(bias, np.float64)
 
@@ -222,9 +217,7 @@ class _Builder:
         v = e.values
         gain = np.broadcast_to(np.asarray(source.gain, np.float64), (source.shape[0],))
         if not np.all(gain == 1):
-            groups, each = v["groups"], weight.shape[1]
-            g = gain.reshape(groups, 1, each).repeat(len(weight) // groups, 1)
-            weight = weight * g.reshape(len(weight), each, 1, 1)
+            weight = weight * by_group(gain, v["groups"], len(weight))[:, :, None, None]
         padding = tuple(a + b for a, b in zip(v["padding"], pad, strict=True))
         how: Any = v["stride"], padding, v["groups"], kind_of(weight), bias
         node = FloatConv2d(name, source.node, weight, *how, dilation=tuple(v["dilation"]))
@@ -236,7 +229,7 @@ class _Builder:
             return value
         if self.source.mean is not None or self.source.std is not None or np.any(value.gain == 0):
             raise NetworkError(
-                f"{at(path)}: normalises pixels that mean= and std= normalise already"
+                f"{self.at(path)}: normalises pixels that mean= and std= normalise already"
             )
         std = 1 / np.asarray(value.gain, np.float64)
         mean = -np.asarray(value.offset, np.float64) * std
@@ -248,11 +241,11 @@ class _Builder:
                 "", "normalised pixels", EXACT, "the input's mean and deviation", known.name
             )
         elif not (np.array_equal(known.mean, mean) and np.array_equal(known.std, std)):
-            raise NetworkError(f"{at(path)}: pixels are normalised in two ways; use one")
+            raise NetworkError(f"{self.at(path)}: pixels are normalised in two ways; use one")
         return replace(value, gain=1.0, offset=0.0)
 
     def _pad(self, e: Expr) -> Value:
-        return Value("padded", self.value(e.args[0]).shape)  # its reader looks through it
+        return self.value(e.args[0])  # its reader looks through it
 
     def _norm(self, e: Expr) -> Value:
         v = e.values
@@ -291,7 +284,7 @@ class _Builder:
         largest = {n.name for n in self.nodes if isinstance(n, FloatPool) and n.mode == "max"}
         if largest & set(source.terms) and np.any(norm.affine()[0] < 0):
             raise NetworkError(
-                f"{at(path)}: a {what} with a negative factor behind a max pool of sums needs "
+                f"{self.at(path)}: a {what} with a negative factor behind a max pool of sums needs "
                 "their minimum, which is not built; put it in front of the pool, or keep the "
                 "factor positive"
             )
@@ -300,24 +293,23 @@ class _Builder:
 
     def _pool(self, e: Expr) -> Value:
         source, v = self.value(e.args[0]), e.values
-        op = v["op"]
+        mode = op = v["op"]
         if source.kind == "pixels":
             raise NetworkError(
-                f"{at(e.path)}: pools pixels; put a convolution and its neuron in front, or "
+                f"{self.at(e.path)}: pools pixels; put a convolution and its neuron in front, or "
                 "give images of that size"
             )
         if source.kind == "sums":
             return self._pooled_sums(e, source)
-        mode = op
         if mode == "max" and np.any(np.asarray(source.gain) < 0):
             raise NetworkError(
-                f"{at(e.path)}: a max pool of spikes with a negative factor (-s, 1 - s) needs "
+                f"{self.at(e.path)}: a max pool of spikes with a negative factor (-s, 1 - s) needs "
                 "their minimum, which is not built; let it read s, and train again"
             )
         if mode == "avg" and any(v["padding"]) and np.any(np.asarray(source.offset) != 0):
             raise NetworkError(
-                f"{at(e.path)}: averages padding and spikes with a constant added, which cannot "
-                "be built; use padding 0, or spikes of 0 and 1"
+                f"{self.at(e.path)}: averages padding and spikes with a constant added, which "
+                "cannot be built; use padding 0, or spikes of 0 and 1"
             )
         if mode == "avg" and v["divisor"] is not None:
             size = v["kernel"][0] * v["kernel"][1]
@@ -335,7 +327,7 @@ class _Builder:
         v, mode = e.values, e.values["op"]
         if len(source.terms) != 1 or source.norm is not None:
             raise NetworkError(
-                f"{at(e.path)}: pools the total of several layers; pool each of them, or "
+                f"{self.at(e.path)}: pools the total of several layers; pool each of them, or "
                 "behind the neuron"
             )
         name = self._name(e.path)
@@ -352,18 +344,22 @@ class _Builder:
         return self.value(e.args[0])
 
     def _order(self, e: Expr) -> Value:
-        raise NetworkError(f"{at(e.path)}: a softmax cannot be built in a network; use a neuron")
+        raise NetworkError(
+            f"{self.at(e.path)}: a softmax cannot be built in a network; use a neuron"
+        )
 
     def _add(self, e: Expr) -> Value:
         a, b = (self.value(x) for x in e.args)
         if a.shape != b.shape:
-            raise NetworkError(f"{at(e.path)}: adds {a.shape} and {b.shape}; add one shape only")
+            raise NetworkError(
+                f"{self.at(e.path)}: adds {a.shape} and {b.shape}; add one shape only"
+            )
         if a.kind == b.kind == "spikes" and unscaled(a) and unscaled(b):
             return self._merge(e, "add", (a, b))
         a, b = self._sums(a, e.path), self._sums(b, e.path)
         if a.norm is not None or b.norm is not None:
             raise NetworkError(
-                f"{at(e.path)}: a batch norm over the total of several layers is followed by "
+                f"{self.at(e.path)}: a batch norm over the total of several layers is followed by "
                 "another sum, which cannot be built; normalise once, at the end"
             )
         return Value("sums", a.shape, terms=a.terms + b.terms)
@@ -377,7 +373,7 @@ class _Builder:
                 if unscaled(x) and np.all(y.gain == -1) and np.all(y.offset == 1):
                     return self._merge(e, "andnot", (x, replace(y, gain=1.0, offset=0.0)))
         raise NetworkError(
-            f"{at(e.path)}: a product of two streams that are not both spikes (or one minus "
+            f"{self.at(e.path)}: a product of two streams that are not both spikes (or one minus "
             "spikes) cannot be built; add them, or put a neuron behind each"
         )
 
@@ -385,7 +381,7 @@ class _Builder:
         parts = [self.value(x) for x in e.args]
         if not all(p.kind == "spikes" and unscaled(p) for p in parts):
             raise NetworkError(
-                f"{at(e.path)}: only spikes can be concatenated; put a neuron in front"
+                f"{self.at(e.path)}: only spikes can be concatenated; put a neuron in front"
             )
         return self._merge(e, "concat", tuple(parts))
 
@@ -402,7 +398,7 @@ class _Builder:
         if value.kind == "sums":
             return value
         c, h, w = value.shape
-        name = self._name(f"{path}_input" if path else "input_layer")
+        self.ones.add(name := self._name(f"{path}_input" if path else "input_layer"))
         gain = np.broadcast_to(np.asarray(value.gain, np.float64), (c,))
         offset = np.broadcast_to(np.asarray(value.offset, np.float64), (c,))
         weight = np.ones((c, 1, 1, 1)) * gain.reshape(c, 1, 1, 1)
@@ -419,12 +415,11 @@ class _Builder:
         )
         return Value("sums", value.shape, terms=(name,))
 
-    # ------------------------------------------------------------------------------------ output
-
     def readout(self, output: Output) -> None:
         expr, mode = output.expr, output.mode
         while expr.kind in ("flatten", "order"):
             expr = expr.args[0]
+        check_reads(self.at(expr.path), Expr("output", ""), [expr], [])
         name = self.scope.name("readout")
         if expr.kind == "cell":
             cell, read = self.cells[expr.path]

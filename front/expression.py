@@ -12,15 +12,17 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 
-__all__ = ["UNKNOWN", "Expr", "at", "key_of", "one_step", "steps_in"]
+__all__ = ["UNKNOWN", "Expr", "Output", "at", "key_of", "one_step", "steps_in"]
 
 CELL, INPUT, STACK = "cell", "input", "stack"
 UNKNOWN = "unknown"
 
 
-def at(path: str) -> str:
-    """The subject of a sentence: a module by its path, or what the model's own forward() does."""
-    return f"module '{path}'" if path else "forward()"
+def at(path: str, kind: str = "module") -> str:
+    """The subject of a sentence: a module by its path, or what the model's own forward() does; or a
+    'node' of a graph, or the graph."""
+    whole = "forward()" if kind == "module" else "the graph"
+    return f"{kind} '{path}'" if path else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,16 @@ class Expr:
     shape: tuple[int, ...] = ()
     step: int | None = None
     part: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the output reads what each step gives: the expression of a step, and 'count',
+    'membrane' (of a cell that never resets), 'sum' (weighted, leaking) or 'first_spike'."""
+
+    expr: Expr
+    mode: str
+    leak: float = 1.0
 
 
 def key_of(expr: Expr, step: int, memo: dict[int, Any] | None = None) -> Any:

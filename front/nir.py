@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from sterna.front.arguments import CODINGS, coding_of, steps_of, word_of
-from sterna.front.assemble import Output, assemble
+from sterna.front.assemble import assemble
 from sterna.front.cell import Cell
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, Output
 from sterna.front.imported import Imported
 from sterna.front.nir_file import ENTERS, Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place
@@ -105,7 +105,7 @@ def from_nir(
     said = {"bits": bits, "scale": scale, "mean": mean, "std": std}
     given = (noted if coding == told else {}) | {k: v for k, v in said.items() if v is not None}
     source = FloatInput("input", shape, coding, **given)
-    found = assemble(steps, source, cells, _output(made[last][0]))
+    found = assemble(steps, source, cells, _output(made[last][0]), "node")
     if input is None:
         row = found.report.verdicts[0]
         found.report.verdicts[0] = replace(row, detail=UNSAID if told is None else SAID)

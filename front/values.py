@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 
 from sterna.front.cell import Cell
+from sterna.front.expression import Expr
 from sterna.gen.quantize.float_network import BatchNorm, FloatNeuron, FloatReadout
 from sterna.golden.errors import NetworkError
 
 __all__ = [
     "Value",
+    "by_group",
+    "check_reads",
     "composed",
     "kind_of",
     "neuron_of",
@@ -37,6 +40,39 @@ class Value:
     offset: Any = 0.0
 
 
+def check_reads(who: str, e: Expr, reads: list[Expr], shapes: list[tuple[int, ...]]) -> None:
+    """NetworkError where ``e`` acts on axes of what it reads that are not those of the maps (of
+    ``shapes``, (C, H, W)) behind them: channels of a flattened map, padding in front of anything
+    but a convolution, shapes that are stretched to fit. Expressions of graphs may have no shape."""
+    if e.kind not in ("conv", "pad") and any(r.kind == "pad" for r in reads):
+        raise NetworkError(
+            f"{who}: reads padded maps, and only a convolution's padding can be built; put the "
+            "padding right in front of one, or give it padding="
+        )
+    each = e.kind == "affine" and any(np.ndim(e.values[k]) for k in ("gain", "offset"))
+    if each or e.kind in ("conv", "norm", "pool"):
+        read = reads[0]
+        while read.kind == "pad":
+            read = read.args[0]
+        if read.shape and tuple(read.shape[1:]) not in _faces(shapes[0]):
+            raise NetworkError(
+                f"{who}: acts on axes {tuple(read.shape[1:])} of a map of {shapes[0]} that was "
+                "reshaped, which cannot be built; let it read the map (C, H, W) itself"
+            )
+    if e.kind in ("add", "mul") and e.shape and any(r.shape not in ((), e.shape) for r in reads):
+        sizes = " and ".join(str(tuple(r.shape[1:])) for r in reads)
+        raise NetworkError(
+            f"{who}: joins streams of {sizes}, stretched to one shape, which cannot be built; give "
+            "both one shape"
+        )
+
+
+def _faces(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The axes of a tensor behind the batch, under which a map (C, H, W) is itself."""
+    c, h, w = shape
+    return [(c, h, w), *([(c, w)] if h == 1 else []), *([(c,)] if h == w == 1 else [])]
+
+
 def kind_of(weight: np.ndarray) -> str:
     """'binary', 'ternary' or 'real', by the values of each output channel."""
     flat = np.abs(np.asarray(weight, np.float64)).reshape(len(weight), -1)
@@ -61,6 +97,11 @@ def per_input(gain: Any, shape: tuple[int, int, int]) -> np.ndarray:
     """(C*H*W,) of one gain a channel, in torch's order."""
     full = np.broadcast_to(np.asarray(gain, np.float64), (shape[0],))
     return np.repeat(full, shape[1] * shape[2])
+
+
+def by_group(each: np.ndarray, groups: int, outputs: int) -> np.ndarray:
+    """(outputs, C/groups): what the weights of each output meet of one number a channel, (C,)."""
+    return each.reshape(groups, -1).repeat(outputs // groups, 0)
 
 
 def window_of(v: dict[str, Any]) -> dict[str, Any]:

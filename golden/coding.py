@@ -41,9 +41,11 @@ def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
     expected = ("T", "B", *node.shape) if frames else ("B", *node.shape)
     want = f"[{', '.join(map(str, expected))}]" + (f" with T = {steps}" if frames else "")
     if a.ndim != len(expected) or a.shape[-3:] != node.shape or (frames and len(a) != steps):
+        turned = frames and a.ndim == 5 and a.shape[1] == steps and a.shape[2:] == node.shape
+        way = "transpose: frames are [T,N,C,H,W] here, images.swapaxes(0, 1)"
         raise UsageError(
             f"images: shape {a.shape} is not {want}, which input '{node.name}' "
-            f"({node.coding}) needs; reshape them"
+            f"({node.coding}) needs; {way if turned else 'reshape them'}"
         )
     if a.shape[1 if frames else 0] == 0:
         raise UsageError("images: the batch is empty; give at least one image")

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from sterna.front.arguments import coding_of, steps_of, word_of
-from sterna.front.assemble import Output, assemble
-from sterna.front.expression import one_step
+from sterna.front.assemble import assemble
+from sterna.front.expression import Output, one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
 from sterna.front.pytorch.output import output_of
@@ -85,6 +86,7 @@ def from_torch(
     batch = _two(batch, 1 if input == "frames" else 0)
     given: dict[str, Any] = {"bits": bits, "scale": scale, "mean": mean, "std": std}
     source = FloatInput("input", shape, input, **given).meant()
+    _check_values(source, batch)
     cells, refused = runner.cells()
     recorder, outputs, whole = _recorded(runner, batch, refused)
     read = output_of(outputs, recorder.cells, whole)
@@ -100,6 +102,31 @@ def from_torch(
     found.report.check("module", approximate)
     replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)
+
+
+def _check_values(source: FloatInput, batch: torch.Tensor) -> None:
+    """UsageError where an example of whole numbers goes beyond the bits of the input, which would
+    be lost. One of other numbers only shows the shape."""
+    ones = [1] * (batch.ndim - (3 if source.coding == "frames" else 2))
+    x = batch.double().cpu().numpy()
+    for given, undo in ((source.std, np.multiply), (source.mean, np.add)):
+        x = x if given is None else undo(x, np.reshape(given, (-1, *ones)))
+    p = x / source.scale
+    low, high, top = p.min(initial=0.0), p.max(initial=0.0), source.integer().top
+    whole = bool(np.all(np.abs(p - np.rint(p)) < 1e-3))
+    if not whole or (low > -0.5 and high < top + 0.5):
+        return
+    if low <= -0.5:
+        way = "give what is below 0 a channel of its own"
+    elif source.coding == "frames" and high < 255.5:
+        way = f"give bits={round(high).bit_length()}"
+    else:
+        way = "give scale= as the model was trained with (1 where it sees whole numbers)"
+    bits = f"{source.bits} bit{'s' * (source.bits > 1)}"
+    raise UsageError(
+        f"example: has values from {x.min():g} to {x.max():g}, and input '{source.coding}' of "
+        f"{bits} at scale {source.scale:g} those from 0 to {top * source.scale:g}; {way}"
+    )
 
 
 def _recorded(

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import multi_step
 from sterna.front.expression import UNKNOWN, Expr, at
-from sterna.front.pytorch.functions import is_random, unbuilt
+from sterna.front.pytorch.functions import Unread, is_random, unbuilt
 from sterna.golden.errors import NetworkError
 
 __all__ = ["OneStep", "Recorder", "known", "recording", "tensors_of"]
@@ -38,20 +38,6 @@ _VALUES = {
     "__dlpack__": "dlpack",
 }
 """Functions of torch that give a program numbers, and how a user writes them."""
-_FACTS = {
-    "size",
-    "dim",
-    "numel",
-    "is_contiguous",
-    "__len__",
-    "type",
-    "get_device",
-    "stride",
-    "__hash__",
-    "is_floating_point",
-    "ndimension",
-    "nelement",
-}
 _FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}
 
 
@@ -130,7 +116,7 @@ class Recorder(TorchFunctionMode):
                 f"({_VALUES[name]}); what it does by them, as a branch on values, is another "
                 "network for each image, which cannot be built; let it do the same for all"
             )
-        if name in _FACTS or name in _FRESH:
+        if name in _FRESH:
             return out
         changed = [args[0]] if name == "__setitem__" else tensors_of(out)
         if changed:
@@ -146,7 +132,16 @@ class Recorder(TorchFunctionMode):
             function = self.functions.get(name)
             if function is None:
                 raise NetworkError(f"{at(self.where)}: {unbuilt(name)}")
+            rounded = [t.dtype for t in changed if not _is_real(t.dtype)]
+            if rounded:
+                raise NetworkError(
+                    f"{at(self.where)}: makes a stream of {rounded[0]}, which rounds it; keep it "
+                    "torch.float32 (and leave autocast out)"
+                )
             found = function(self, self.where, changed[0] if out is None else out, given, named)
+        except Unread as e:
+            why = f"{at(self.where)}: torch's {name} with {e} cannot be built; leave that out"
+            found = [self.unknown(why)] * len(changed)
         except NetworkError as e:
             found = [self.unknown(str(e))] * len(changed)
         for tensor, e in zip(changed, found if isinstance(found, list) else [found], strict=True):
@@ -161,6 +156,11 @@ def known(value: Any) -> Any:
     elif isinstance(value, Expr) and value.kind == UNKNOWN:
         raise NetworkError(value.values["why"])
     return value
+
+
+def _is_real(dtype: torch.dtype) -> bool:
+    """Whether it holds the numbers that neurons add."""
+    return dtype in (torch.float32, torch.float64)
 
 
 def _version(tensor: torch.Tensor) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import Cell, handler_of, multi_step
 from sterna.front.check import Recorded
@@ -40,7 +41,21 @@ def _is_cell(module: nn.Module) -> bool:
 
 
 class _Failed(NetworkError):
-    """forward() raised what is no refusal of ours."""
+    """forward() raised what is no refusal of ours: in which module, on which batch, and what.
+    ``before``: as well on another batch, tried first, whose error may be the model's own."""
+
+    def __init__(
+        self, where: str, batch: torch.Tensor, error: Exception, before: "_Failed | None" = None
+    ) -> None:
+        text = " ".join(str(error).split())[:200]
+        self.tried = (
+            f"{at(where)}: failed on the example of shape {tuple(batch.shape)} "
+            f"({type(error).__name__}: {text})"
+        )
+        first = "" if before is None else f"{before.tried}, and "
+        super().__init__(
+            f"{first}{self.tried}; give an example as forward() takes it, a batch of images"
+        )
 
 
 class Runner:
@@ -54,6 +69,7 @@ class Runner:
         self.coding, self.steps = coding, steps
         self.each: tuple[int, ...] = ()  # an image, as forward() takes it: without axes of ours
         self.repeats = False  # the model reads a sequence, of one image
+        self.failed: _Failed | None = None  # on one step, before a sequence of all was tried
         floats = [p for p in self.model.parameters() if p.is_floating_point()]
         self.dtype = floats[0].dtype if floats else torch.float32
         if self.dtype not in (torch.float32, torch.float64):
@@ -112,11 +128,19 @@ class Runner:
         """(what was seen, the output of each call, whether one call computes all steps)."""
         try:
             return self._record(batch)
-        except (OneStep, _Failed):
+        except (OneStep, _Failed) as e:
             if self.coding != "direct" or self.steps is None or not self.many:
                 raise
-            self.repeats = True  # forward() wants [T,B,C,H,W] of the image
+            self.failed = e if isinstance(e, _Failed) else None
+        self.repeats = True  # forward() wants [T,B,C,H,W] of the image
+        try:
             return self._record(batch)
+        except _Failed:
+            raise
+        except NetworkError as e:
+            if self.failed is None:
+                raise
+            raise NetworkError(f"{e} (given one step, {self.failed.tried})") from self.failed
 
     def _record(self, batch: torch.Tensor) -> tuple[Recorder, list[Any], bool]:
         recorder = Recorder(FUNCTIONS)
@@ -176,17 +200,24 @@ class Runner:
             return False
         trial = copied(self.model)
         counts: dict[int, int] = {}
-        hooks = [
-            m.register_forward_hook(
-                lambda m, *_: counts.__setitem__(id(m), counts.get(id(m), 0) + 1)
-            )
-            for m in trial.modules()
-            if _is_cell(m)
-        ]
+        running = [""]
+        hooks: list[Any] = []
+        for path, m in trial.named_modules():
+            hooks += [
+                m.register_forward_pre_hook(lambda *_, path=path: running.append(path)),
+                m.register_forward_hook(lambda *_: [running.pop(), None][1]),
+            ]
+            if _is_cell(m):
+                hooks.append(
+                    m.register_forward_hook(
+                        lambda m, *_: counts.__setitem__(id(m), counts.get(id(m), 0) + 1)
+                    )
+                )
         try:
             with torch.no_grad():
                 trial(batch[0])
-        except Exception:  # it wants the whole sequence
+        except Exception as e:  # it wants the whole sequence, or fails on that, too
+            self.failed = _Failed(running[-1], batch[0], e)
             return False
         finally:
             for h in hooks:
@@ -199,12 +230,7 @@ class Runner:
         except NetworkError:
             raise
         except Exception as e:
-            raise _Failed(
-                f"{at(recorder.where)}: failed on the example of shape "
-                f"{tuple(batch.shape)} ({type(e).__name__}: "
-                f"{' '.join(str(e).split())[:200]}); "
-                "give an example as forward() takes it"
-            ) from e
+            raise _Failed(recorder.where, batch, e, self.failed) from e
 
     def shape(self, batch: torch.Tensor) -> tuple[int, int, int]:
         each = batch.shape[2:] if self.coding == "frames" else batch.shape[1:]
@@ -249,7 +275,7 @@ class Runner:
             runner = copy.copy(self)
             runner.model = model
             runner.reset()
-            with torch.no_grad():
+            with torch.no_grad(), _Wide(dtype):
                 if whole:
                     outs.append(model(x))
                 else:
@@ -262,6 +288,22 @@ class Runner:
             return Recorded(found, logits_of(outs, read, membrane), kept, read.scale)
 
         return run
+
+
+class _Wide(TorchFunctionMode):
+    """Within, what torch makes of fewer bits than ``dtype`` is of that type, since a model says
+    x.float() or torch.zeros(n) where it means its own."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        narrow = torch.is_tensor(out) and out.is_floating_point()
+        if narrow and out.dtype.itemsize < self.dtype.itemsize:
+            return out.to(self.dtype)
+        return out
 
 
 def copied(model: nn.Module) -> nn.Module:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from sterna.front.arguments import coding_of
-from sterna.front.assemble import Output, assemble
+from sterna.front.assemble import assemble
 from sterna.front.check import Recorded
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, Output
 from sterna.front.imported import Imported
 from sterna.front.qonnx import quantizers
 from sterna.front.qonnx.constants import CONSTANT
@@ -85,7 +85,9 @@ def from_qonnx(
         for node in graph.nodes:
             _take(walk, node)
     out = _output(walk, graph)
-    found = assemble(1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"))
+    found = assemble(
+        1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"), "node"
+    )
     for path, why in walk.approximated.items():
         found.report.add(path, "quantizer", APPROXIMATED, why)
     found.report.check("node", approximate)

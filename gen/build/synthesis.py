@@ -54,6 +54,7 @@ def synthesise(
         raise UsageError(f"synth: target {not_one_of(target, TARGETS)}")
     find("yosys")
     progress = progress_of(progress)
+    progress.expect(1)
     built = ensure(build, "verilog", options, progress=progress)
     target = target or family_of(built.design.family).target
     with progress.step(f"yosys for {target}"), built.held("synth"):

@@ -17,7 +17,7 @@ from sterna.golden.bounds import pooled_interval
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
 
-__all__ = ["trits_of", "find_unit"]
+__all__ = ["check_classes", "find_unit", "trits_of"]
 
 SAME = 1e-4  # relative difference up to which two scales of one channel are one
 
@@ -74,8 +74,7 @@ def find_unit(
     shortcuts = [worth.spikes[i] for i in spiking]  # of one spike
     sizes = np.abs(gains)
     constant = np.all([s == 0 for s in (*sizes, *shortcuts)], axis=0)
-    if isinstance(node, FloatReadout) and node.mode != "count":  # the order of counts has no scale
-        _one_scale(node, sizes[:, ~constant], bool(constant.any()))
+    _one_scale(node, worth, f"node '{node.name}'")
     shifts = _shifts(node, list(found), sizes)
     size = np.max(sizes / 2.0 ** np.array(shifts)[:, None], axis=0)
     for w in shortcuts:  # where only spikes count, the first shortcut's is the unit
@@ -120,17 +119,30 @@ def _keep_maxima(node: FloatNeurons, found: dict[str, FloatSums], worth: Worth) 
             )
 
 
-def _one_scale(node: FloatReadout, sizes: np.ndarray, constant: bool) -> None:
-    if constant:
+def check_classes(network: FloatNetwork, who: str) -> None:
+    """NetworkError about ``who``, the last layer, where `find_unit` would refuse its scales; real
+    weights have none yet."""
+    node = network.readout
+    found = [s for i in node.inputs if (s := network.sums(i)) is not None]
+    if found and not any(s.weighted.kind == "real" for s in found):
+        _one_scale(node, worth_of(network, node), who)
+
+
+def _one_scale(node: FloatNeurons, worth: Worth, who: str) -> None:
+    """What a readout compares has one scale for all classes; the order of counts has none."""
+    if not isinstance(node, FloatReadout) or node.mode == "count":
+        return
+    sizes = np.abs([*worth.weighted.values(), *worth.spikes.values()])
+    if not np.all(sizes.any(0)):
         raise NetworkError(
-            f"node '{node.name}': a class has zero weights or gain; its logit would have no scale: "
-            "retrain the last layer"
+            f"{who}: a class has zero weights or gain; its logit would have no scale: retrain the "
+            "last layer"
         )
     if np.any(np.abs(sizes - sizes[:, :1]) > SAME * sizes[:, :1]):
         raise NetworkError(
-            f"node '{node.name}': its classes have different scales ({sizes.min():g} to "
-            f"{sizes.max():g}), which would change their order; train the last layer with ONE "
-            "scale and no batch norm"
+            f"{who}: its classes have different scales ({sizes.min():g} to {sizes.max():g}), which "
+            "would change their order; train the last layer with ONE scale or factor and no batch "
+            "norm, or bring it in with real weights, which `calibrate` gives one"
         )
 
 

@@ -12,8 +12,8 @@ Network, two files in one folder
     ``<node>.coef.<k>`` int32 (O,).
 
 Fields that came later (``golden.rule.later``) are only there where they are not at their default,
-and so are the ``frame_bits`` of an input of frames (its ``bits`` stand at 8: ``streams.filed``);
-a tensor of a rule that came later is announced there as true.
+and the bits of an input of frames are its ``frame_bits``, but for one, whose ``bits`` stand at 8
+(``streams.filed``); a tensor of a rule that came later is announced there as true.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,6 +33,7 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
+from sterna.golden.files.instead import instead
 from sterna.golden.files.written import (
     FORMAT,
     VERSION,
@@ -92,6 +93,8 @@ def load(path: StrPath) -> Network:
     folder = path_of("network", path)
     folder = folder.parent if folder.name == "network.json" else folder
     path = folder / "network.json"
+    if (refusal := instead(folder, "network")) is not None:
+        raise FileError(refusal)
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise FileError(f"{path}: is not a Sterna network; {AGAIN}")
@@ -250,9 +253,8 @@ def _node(read: _Fields, found: Mapping[str, np.ndarray]) -> Node:
         given["weight"] = take("weight", np.int8, read.all("weight_shape", int))
     if "rule" in has:
         given["rule"] = _rule(_Fields(read.path, read("rule", dict), f"{read.what} rule"), take)
-    own = _read_fields(read, kind)
-    if own.get("coding") == "frames" and "frame_bits" in read.value:
-        own["frame_bits"] = read("frame_bits", int)
-    n = kind(**given, **(read_back(own) if kind is Input else own))
+    if kind is Input:
+        read.value = read_back(read.value)
+    n = kind(**given, **_read_fields(read, kind))
     read.done()
     return n

@@ -47,7 +47,7 @@ def _is_frames(coding: Any) -> bool:
 
 
 _STOOD = {"bits": (8, 1), "scale": (1 / 255, 1.0)}
-"""Of frames, which once were of one bit: what stood in files, and what it meant."""
+"""Of frames, which once were of one bit: what stands in their files, and what it means."""
 
 
 def filed(fields: dict[str, Any]) -> dict[str, Any]:
@@ -55,19 +55,18 @@ def filed(fields: dict[str, Any]) -> dict[str, Any]:
     say is in keys of their own, which a Sterna that has no such frames refuses; files of those
     that it has stay as they were."""
     out = dict(fields)
-    for key, (stood, meant) in _STOOD.items():
+    for key, (stands, meant) in _STOOD.items():
         if fields.get("coding") == "frames" and key in fields:
-            out[key] = stood
-            if fields[key] != meant:
-                out[f"frame_{key}"] = fields[key]
+            value = out.pop(key)
+            out |= {key: stands} if value == meant else {f"frame_{key}": value}
     return out
 
 
 def read_back(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of what `filed` made."""
+    """The fields of what `filed` made, which once left what stands there beside the new keys."""
     out = dict(fields)
     for key, (_, meant) in _STOOD.items():
-        if fields.get("coding") == "frames" and key in fields:
+        if fields.get("coding") == "frames" and {key, f"frame_{key}"} & set(fields):
             out[key] = out.pop(f"frame_{key}", meant)
     return out
 

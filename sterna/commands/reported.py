@@ -45,10 +45,10 @@ def report(options: argparse.Namespace) -> Answer:
         with progress.step("foldings from slow to fast"):
             keep_frontier(built)
     answer, path = write_report(built, options.board)
-    lines = [table(answer), f"report     {path}"]
+    text = table(answer)
     if options.open and not _shown(path):
-        lines.append("no browser was found here; open that file with one")
-    return answer, "\n".join(lines), 0
+        text += "\nno browser was found here; open report.html with one"
+    return answer | {"wrote": [str(built.folder / "report.json"), str(path)]}, text, 0
 
 
 def _shown(path: Path) -> bool:

@@ -247,6 +247,10 @@ def change(graph: Any, name: str, node: Any) -> Any:
         ),
         (lambda: change(GRAPHS["lif"], "n2", lif(6, r=np.nan)), "finite"),
         (
+            lambda: change(GRAPHS["lif"], "n2", nir.Linear(trits(6, 6))),
+            "^node 'n2': reads weighted sums",
+        ),
+        (
             lambda: nir.NIRGraph(
                 GRAPHS["lif"].nodes, [*GRAPHS["lif"].edges, ("n3", "zz")], type_check=False
             ),
@@ -255,8 +259,9 @@ def change(graph: Any, name: str, node: Any) -> Any:
     ],
 )
 def test_what_cannot_be_built_is_named(make: Any, word: str) -> None:
-    with pytest.raises(NetworkError, match=word):
+    with pytest.raises(NetworkError, match=word) as told:
         from_nir(make(), dt=1, steps=2)
+    assert "module" not in str(told.value)
 
 
 def hostile(path: Path, what: str) -> None:

@@ -50,7 +50,7 @@ def read_arrays(
             lacks = x if x not in arrays else y
             raise FileError(f"{where}: has no {lacks}; add it, or take the other away")
         images, said = as_images(arrays[x], f"{where}: {x}", wanted, scale)
-        out[part] = images, as_labels(arrays[y], f"{where}: {y}", len(images))
+        out[part] = images, as_labels(arrays[y], f"{where}: {y}", images)
         notes += [n for n in said if n not in notes]
     if "" in out and len(out) > 1:
         raise FileError(f"{where}: has images beside x_...; keep one of them")
@@ -117,8 +117,9 @@ def _is_last(shape: tuple[int, ...], wanted: Wanted) -> bool:
     return last in (1, 3) and first not in (1, 2, 3)
 
 
-def as_labels(given: Any, where: str, count: int) -> np.ndarray:
+def as_labels(given: Any, where: str, images: np.ndarray) -> np.ndarray:
     """int64 (N,). UsageError where they are not one whole number from 0 on an image."""
+    count = len(images)
     try:
         a = np.asarray(plain(given))
     except Exception:  # ragged lists, foreign objects
@@ -127,6 +128,11 @@ def as_labels(given: Any, where: str, count: int) -> np.ndarray:
         a = a[:, 0]
     if a.ndim == 2 and len(a) == count and a.shape[1] > 1:
         raise UsageError(f"{where}: are of shape {a.shape}; give the class's number, argmax(1)")
+    if images.ndim == 5 and a.shape == images.shape[1:2] != (count,):
+        raise UsageError(
+            f"{where}: are {len(a)}, the second axis of images of shape {images.shape}; transpose: "
+            "frames are [N,T,C,H,W] here, images.swapaxes(0, 1)"
+        )
     if a.shape != (count,) or a.dtype.kind not in "iu":
         raise UsageError(
             f"{where}: {a.dtype} of shape {a.shape} is not one whole number for each of {count} "

@@ -123,7 +123,28 @@ def load(
             f"{', '.join(sorted(sets))}, nmnist_T, random_CxHxW, or give your own as {KINDS} "
             "(docs/data.md)"
         )
+    _check_shape(name, wanted)
     return sets[name]()
+
+
+SHAPES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "fashion_mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}
+"""Of the images of sets of one shape, (C, H, W)."""
+
+
+def _check_shape(name: str, wanted: Wanted | None) -> None:
+    """UsageError where a set cannot fit: before anything of it is read, or downloaded."""
+    shape = wanted.shape if wanted is not None else None
+    if shape is not None and tuple(shape) != SHAPES[name]:
+        raise UsageError(
+            f"{name}: the data set's images are {list(SHAPES[name])}, the network's input is "
+            f"{list(shape)}; choose another data set, or write shape = {list(SHAPES[name])} in a "
+            "recipe of its own"
+        )
 
 
 def class_names(name: str) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ class ImageSet:
         self.images, notes = as_images(images, "ImageSet: images", wanted, scale)
         self.labels = None
         if labels is not None:
-            self.labels = as_labels(labels, "ImageSet: labels", len(self.images))
+            self.labels = as_labels(labels, "ImageSet: labels", self.images)
             most = 1 + int(self.labels.max(initial=-1))
             self.classes = names if len(names) >= most else tuple(map(str, range(most)))
         self.files, self.notes = tuple(map(str, range(len(self.images)))), tuple(notes)

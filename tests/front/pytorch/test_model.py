@@ -112,8 +112,11 @@ def test_counts_come_a_step_each(bits: int, scale: float | None) -> None:
     assert network.maximum["input"] == top
     mine = float_classes(found.network, frames)
     assert np.mean(run(network, frames).classes == mine) > 0.8
+    with pytest.raises(UsageError, match=f"^example: has values .* give bits={bits}$"):
+        from_torch(model, example, input="frames", scale=scale)
+    unsaid = from_torch(model, torch.rand(example.shape), input="frames", scale=scale)
     with pytest.raises(NetworkError, match="image value .* outside 0 .. 1; .* input bits = "):
-        from_torch(model, example, input="frames", scale=scale).check(frames)
+        unsaid.check(frames)
 
 
 def test_a_product_of_counts_is_no_and() -> None:

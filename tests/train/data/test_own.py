@@ -5,6 +5,7 @@ import shutil
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,6 +116,25 @@ def test_labels_stand_in_a_file(root: Path, tmp_path: Path) -> None:
     refused(flat, "first line is not file,label")
     (flat / "labels.csv").write_bytes(b"file,label\n\xff,1")
     refused(flat, "is not UTF-8")
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "classes.txt"])
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (os.mkfifo, "it is a pipe, not a file"),
+        (os.mkdir, "it is a folder, not a file|is empty"),
+        (lambda path: os.symlink("nowhere", path), "does not exist"),
+        (lambda path: os.symlink("/dev/zero", path), "is a link out of the folder"),
+        (lambda path: Path(path).touch(), "its first line is not file,label|is not in it; add it"),
+    ],
+    ids=["pipe", "folder", "broken link", "device", "empty"],
+)
+def test_what_stands_where_names_are_read_is_no_data(
+    root: Path, name: str, make: Any, sentence: str
+) -> None:
+    make(root / name)
+    refused(root, f"{name}.*({sentence})")
 
 
 def test_what_labels_leave_out_is_told(root: Path) -> None:
@@ -399,6 +419,10 @@ def test_real_numbers_need_a_stated_scale(tmp_path: Path) -> None:
         ({"images": IMAGES, "labels": LABELS - 1}, "label -1 is outside 0 .. 65534"),
         ({"images": IMAGES, "labels": LABELS * 2}, "class '1' has no images"),
         ({"images": IMAGES, "labels": LABELS * 0}, "has one class, '0'"),
+        (
+            {"images": np.zeros((4, 60, 1, 3, 3), np.uint8), "labels": LABELS},
+            r"labels: are 60, .* transpose: frames are \[N,T,C,H,W\] here",
+        ),
         ({"images": IMAGES, "labels": LABELS[:50]}, "is not one whole number for each of 60"),
         ({"images": IMAGES, "labels": np.eye(3)[LABELS]}, r"give the class's number, argmax\(1\)"),
         ({"images": IMAGES, "labels": LABELS / 2}, "is not one whole number"),

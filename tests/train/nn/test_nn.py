@@ -157,7 +157,7 @@ def test_folding_changes_nothing_but_who_holds_the_numbers() -> None:
 
 
 def test_recordings_are_sequences() -> None:
-    torch.manual_seed(5)
+    torch.manual_seed(6)
     model = nn.Sequential(
         own.TernaryConv2d(2, 6, 3),
         own.LIF(0.5, 0.3, synapse=0.25),
@@ -239,6 +239,6 @@ def test_a_layer_of_a_scale_a_class_is_refused_in_front_of_membranes() -> None:
         own.TernaryLinear(12, 8), own.LIF(), own.TernaryLinear(8, 3), own.Readout()
     ).eval()
     frames = torch.randint(0, 2, (4, 9, 12)).float()
-    found = sterna.from_torch(model, frames, input="frames")
-    with pytest.raises(sterna.NetworkError, match="its classes have different scales"):
-        sterna.quantize(found, frames.numpy().astype(np.uint8).reshape(4, 9, 12, 1, 1))
+    sentence = "^module '2': its classes have different scales .* bring it in with real"
+    with pytest.raises(sterna.NetworkError, match=sentence):
+        sterna.from_torch(model, frames, input="frames")
