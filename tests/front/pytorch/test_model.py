@@ -352,19 +352,6 @@ def test_first_spikes_are_compared() -> None:
     assert np.mean(run(network, images).classes == float_classes(found.network, images)) > 0.8
 
 
-def test_what_quantize_will_refuse_is_told_at_import() -> None:
-    """Layers of a neuron with sizes no power of two apart, where weights are final."""
-    model = frontcase.Skip("sum")
-    found = from_torch(model.eval(), EXAMPLE)
-    assert "refuses" not in str(found.report)
-    found = from_torch(frontcase.ternary(model, 1, False), EXAMPLE)
-    (told,) = [v for v in found.report.verdicts if "refuses" in v.detail]
-    assert told.node == "two"
-    with pytest.raises(NetworkError) as refused:
-        quantize(found.network, frontcase.images((1, 8, 8)))
-    assert told.detail == f"`quantize` refuses it as it is: {refused.value}"
-
-
 def test_sums_of_membranes_are_no_readout() -> None:
     with pytest.raises(NetworkError, match="adds membranes over time, which no readout does"):
         from_torch(_Membranes("sum"), EXAMPLE)
