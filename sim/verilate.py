@@ -9,14 +9,17 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import Any
 
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.programs import ToolFailed, find, run_tool
+from sterna.gen.tools.progress import at, stretch
+from sterna.gen.tools.yosys import module_ports
 from sterna.golden.errors import DesignError, ToolMissing
 from sterna.sim.taps import Tap
 
@@ -47,7 +50,16 @@ _DEFINES = (
 )
 # A process loads many models: no symbol of one may be taken for another's.
 _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
+_VERILATING = 0.1  # about the share of Verilator in the time until there is a library
 _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
+
+_TRACES = {
+    "": (),
+    "vcd": ("--trace",),
+    "fst": ("--trace-fst",),
+    # Of every net; what a memory holds is none.
+    "saif": ("--trace-saif", "--trace-max-width", "0", "--trace-max-array", "1"),
+}
 
 WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
 
@@ -82,23 +94,13 @@ class Port:
 
 
 def ports(verilog: str, top: str) -> tuple[Port, ...]:
-    """The ports of module ``top`` in Verilog as yosys writes it, in order of declaration.
+    """The ports of module ``top`` in Verilog that was made here (`module_ports`), in their order.
 
     Raises:
         DesignError: the text has no such module.
     """
-    found = re.search(
-        rf"^\s*module\s+\\?{re.escape(top)}\s*[(;](.*?)^\s*endmodule", verilog, re.M | re.S
-    )
-    if found is None:
-        raise DesignError(f"the Verilog has no module '{top}'; emit it again with: sterna verilog")
-    declared = re.finditer(
-        r"^\s*(input|output)\s+(?:wire\s+|reg\s+)?(?:\[(\d+):(\d+)\]\s*)?(\w+)\s*;", found[1], re.M
-    )
-    return tuple(
-        Port(item[4], item[1], int(item[2]) - int(item[3]) + 1 if item[2] else 1)
-        for item in declared
-    )
+    found = module_ports(verilog, top)
+    return tuple(Port(name, direction, width) for direction, name, width in found)
 
 
 def _with_wrapper(verilog: str, top: str, found: Sequence[Port]) -> str:
@@ -245,7 +247,7 @@ def build_library(
 
     Args:
         extra: file name -> text; the ``.cpp`` are compiled, headers are found by them.
-        trace: 'vcd' or 'fst', where the model can write such files (slower); 'fst' where
+        trace: a key of `_TRACES`, where the model can write such files (slower); 'fst' where
             `check_trace` lets it.
 
     Raises:
@@ -253,8 +255,7 @@ def build_library(
     """
     store = store or Cache()
     tool, compiler = find("verilator"), find("g++")
-    kind = {"": (), "vcd": ("--trace",), "fst": ("--trace-fst",)}[trace]
-    args = [*_VERILATOR, *kind]
+    args = [*_VERILATOR, *_TRACES[trace]]
     args += ["--top-module", top, "design.v", *(name for name, _ in models)]
     defines = (*_DEFINES, *trace_defines(trace))
     flags = _FAST[optimize]
@@ -273,7 +274,8 @@ def build_library(
         for name, text in (("design.v", verilog), *models, *extra.items()):
             (work / name).write_text(text, encoding="utf-8")
         run_tool(tool, args, work)
-        _compile(work, [name for name in extra if name.endswith(".cpp")], defines, flags, trace)
+        with stretch(_VERILATING, 1.0):
+            _compile(work, [n for n in extra if n.endswith(".cpp")], defines, flags, trace)
         for path in work.iterdir():
             if path.name != "model.so":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -282,9 +284,9 @@ def build_library(
 
 
 def trace_defines(trace: str) -> tuple[str, ...]:
-    """What the compiler is told of waves of the kind 'vcd' or 'fst', or of none."""
+    """What the compiler is told of waves of a kind of `_TRACES`, or of none."""
     found = (f"-DVM_TRACE={int(bool(trace))}", f"-DVM_TRACE_VCD={int(trace == 'vcd')}")
-    return (*found, "-DVM_TRACE_FST=1") if trace == "fst" else found
+    return (*found, f"-DVM_TRACE_{trace.upper()}=1") if trace not in ("", "vcd") else found
 
 
 def check_trace(trace: str) -> None:
@@ -321,11 +323,17 @@ def _compile(
     ]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         runtime = pool.submit(runtime_objects, names, defines)
-        for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
-            done.result()
+        _all([pool.submit(run_tool, compiler, job, work) for job in jobs])
         objects = [f"{name}.o" for name, _ in sources] + runtime.result()
     libraries = ["-lpthread", *(["-llz4", "-lz"] if trace == "fst" else [])]
     run_tool(compiler, ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", *libraries], work)
+
+
+def _all(compiled: Sequence[Future[Any]]) -> None:
+    """Wait for them; the first error that comes is raised."""
+    for number, done in enumerate(as_completed(compiled), 1):
+        done.result()
+        at(number, len(compiled) + 1)  # and the linker
 
 
 def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:
@@ -369,8 +377,7 @@ def runtime_objects(names: Sequence[str], defines: Sequence[str] = ()) -> list[s
     def build(work: Path) -> None:
         jobs = [[*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"] for name in names]
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
-                done.result()
+            _all([pool.submit(run_tool, compiler, job, work) for job in jobs])
 
     key = key_of("runtime", tool.version, compiler.version, *common, *names)
     folder = Cache().entry(key, build)

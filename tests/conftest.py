@@ -136,3 +136,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
             result.outcome = "failed"
             result.longrepr = f"{path}:{line}: STERNA_REQUIRE_ALL is set, but: {reason}"
     return result
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """How many blocks of the pages were run, and how many are marked with why they are not."""
+    reports = [r for group in terminalreporter.stats.values() for r in group]
+    if any("test_docs_blocks" in getattr(r, "nodeid", "") for r in reports):
+        from docblocks import counts
+
+        said = ", ".join(f"{number} {mark}" for mark, number in counts().items())
+        terminalreporter.write_line(f"blocks of code in the pages: {said}")

@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from sterna.gen.build.folder import Build, is_build
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.replace import check_replaced
-from sterna.gen.build.stage_list import CHOOSING, STAGES
+from sterna.gen.build.stage_list import CHOOSING, MEMORIES, STAGES
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress, progress_of, waiting
@@ -31,12 +31,13 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
+from sterna.golden.files.instead import instead
 from sterna.golden.files.locks import reading
 from sterna.golden.files.sources import rebased
 from sterna.golden.words import values
 from sterna.golden.words.names import module_name, not_one_of, show
 
-__all__ = ["Build", "Options", "ensure", "open_build"]
+__all__ = ["Build", "Options", "ensure", "open_build", "stale"]
 
 SOURCE_LIMIT = 1 << 31
 
@@ -45,7 +46,8 @@ SOURCE_LIMIT = 1 << 31
 class Options:
     """What the user may decide; None keeps what was said last, else by the example or the solver.
 
-    Any of `CHOOSING` replaces all of them that were said before; a board also the family."""
+    Any of `CHOOSING` replaces all of them that were said before; a board also the family.
+    ``memories`` is of the Verilog, everything else of the folding."""
 
     family: str | None = None
     clock_mhz: float | None = None
@@ -56,6 +58,7 @@ class Options:
     axis_width: int | None = None
     memory: str | None = None
     patchable: bool | None = None
+    memories: str | None = None
 
 
 def open_build(
@@ -88,11 +91,8 @@ def _opened(
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
     output = None if output is None else values.path("output", output)
-    if not os.path.lexists(folder / "network.json"):  # what is no plain file is refused below
-        raise UsageError(
-            f"{folder}: holds no network.json; give a build folder or an example, or make one with "
-            "`sterna quantize`"
-        )
+    if (refusal := instead(folder, "network")) is not None:
+        raise UsageError(refusal)
     if output is None and is_build(folder):
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
@@ -186,6 +186,8 @@ def ensure(
         raise UsageError(
             f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
         )
+    if options is not None and options.memories not in (None, *MEMORIES):
+        raise UsageError(f"memories {not_one_of(options.memories, MEMORIES)}")
     if isinstance(source, Build):
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
@@ -204,7 +206,8 @@ def ensure(
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))
         wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
-        steps.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+        planned = stale(build, upto, options)
+        steps.total += len(planned)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):
             steps.note(
                 f"{build.folder}: was made by another installation, or altered; made again from "
@@ -212,11 +215,21 @@ def ensure(
             )
         for stage in wanted:
             asked = _asked(build, stage, options)
-            if not _fresh(build, stage, asked):
+            if _fresh(build, stage, asked):
+                steps.total -= stage in planned  # what it reads was made again, and is the same
+            else:
                 with steps.step(stage), waiting(f"{build.folder}: {stage}"):
                     _run(build, stage, asked)
         build.keep_state()
     return build
+
+
+def stale(build: Build, upto: str, options: Options | None) -> list[str]:
+    """The stages that `ensure` will run: from the first that is missing or stale on, since each
+    reads what those before it write."""
+    wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
+    first = (k for k, s in enumerate(wanted) if not _fresh(build, s, _asked(build, s, options)))
+    return wanted[next(first, len(wanted)) :]
 
 
 def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
@@ -248,10 +261,11 @@ def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     """Options of a stage: those of its last run, each replaced where it is given now."""
-    if stage != "fold":
-        return {}
     given = {k: v for k, v in vars(options or Options()).items() if v is not None}
-    last = _known(build.record().get("fold", {}).get("options", {}))
+    last = _known(build.record().get(stage, {}).get("options", {}))
+    memories = given.pop("memories", last.pop("memories", None))
+    if stage != "fold":
+        return {"memories": memories} if stage == "verilog" and memories in MEMORIES[1:] else {}
     if set(CHOOSING) & set(given):
         last = {k: v for k, v in last.items() if k not in CHOOSING}
     if any("memory" in e for e in (given.get("folding") or {}).values() if isinstance(e, dict)):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
+import sterna.commands.help as helps
 import sterna.images as images
 import sterna.streams as streams
 from sterna.commands.arguments import (
@@ -14,8 +15,11 @@ from sterna.commands.arguments import (
     file_name,
     megahertz,
     minutes,
+    out_file,
+    out_folder,
     rate,
     seed,
+    there,
     tolerance,
     whole,
 )
@@ -29,8 +33,11 @@ MODULES = (
     "sterna.commands.board",
     "sterna.commands.boardsim",
     "sterna.commands.search",
+    "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
+    "sterna.commands.shipped",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -43,19 +50,35 @@ class Parser(argparse.ArgumentParser):
     commands: Mapping[str, argparse.ArgumentParser] = {}
 
     def error(self, message: str) -> NoReturn:
-        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message):
-            message += meant(found[1], re.findall(r"[\w-]+", found[2]))
+        if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)$", message, re.S):
+            known = re.findall(r"[\w-]+", found[2])
+            if self.commands:
+                message = f"there is no command '{found[1]}'"
+                known = [*self.commands]
+            message += meant(found[1], known)
+            message += "; sterna --help lists all" if self.commands else ""
         Parser.mistake = message
         super().error(message)
 
     def read(self, words: Sequence[str] | None) -> argparse.Namespace:
-        """``parse_args``, which says what a wrong option may have been."""
+        """``parse_args``, which says what a wrong option may have been; ``help sim`` is ``sim
+        --help``."""
+        words = list(sys.argv[1:] if words is None else words)
+        if words[:1] == ["help"]:
+            words = [*words[1:], "--help"]
         options, wrong = self.parse_known_args(words)
         if wrong:
             command = self.commands.get(options.command or "", self)
             known = set(re.findall(r"--[\w-]+", command.format_help()))
             self.error(f"unrecognized arguments: {' '.join(wrong)}{meant(wrong[0], known)}")
         return options
+
+    def format_help(self) -> str:
+        if not self.commands:
+            return super().format_help()
+        texts = {name: sub.description or "" for name, sub in self.commands.items()}
+        about = f"{self.description}\n\n{helps.grouped(texts)}\n\n{self.epilog}"
+        return f"{self.format_usage()}\n{about}\n"
 
     def _print_message(self, message: str, file: Any = None) -> None:
         # argparse's own lets nobody know where a stream does not take it.
@@ -69,29 +92,46 @@ def parser() -> Parser:
     """The argument parser of every command."""
     top = Parser(
         prog="sterna",
+        usage="sterna [-v|-q] COMMAND ...   sterna COMMAND --help   sterna --version",
         description="Ternary and binary spiking ConvNets to FPGA designs that compute the same.",
         epilog="A command given an example folder builds what it needs into build/<name>.",
     )
     top.add_argument("--version", action="store_true", help="print the version")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    helps.add_level(top, top=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="sterna")
     top.commands = commands.choices
-    module = "sterna.commands.networks"  # holds the functions of the commands added next
+    module = "sterna.commands.training"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
+        example = helps.example_of(name)
+        sub = commands.add_parser(
+            name,
+            description=text,
+            epilog=example and f"example: {example}",
+            add_help=False,
+            formatter_class=helps.Formatter,
+        )
         sub.set_defaults(module=module)
-        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout")
         return sub
 
     def staged(name: str, text: str) -> argparse.ArgumentParser:
         sub = command(name, text)
-        sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
-        sub.add_argument("-o", "--output", help="build folder (default build/<name>)")
+        sub.add_argument(
+            "folder", type=there, metavar="BUILD", help="build folder, or a folder with a network"
+        )
+        sub.add_argument(
+            "-o",
+            "--output",
+            type=out_folder if name != "pack" else file_name,  # a file with --onto
+            metavar="FOLDER",
+            help="build folder (default build/<name>)",
+        )
         _folding(sub)
         return sub
 
     _training(command)
     _quantizing(command)
+    module = "sterna.commands.networks"
     _design(staged)
     _running(staged)
     for module in MODULES:
@@ -99,10 +139,18 @@ def parser() -> Parser:
 
     module = "sterna.commands.networks"
     sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
-    sub.add_argument("-o", "--output", help="build folder (default build/digits)")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=out_folder,
+        metavar="FOLDER",
+        help="build folder (default build/digits)",
+    )
     sub = command("doctor", "look for everything Sterna needs")
     sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
     for sub in commands.choices.values():
+        helps.add_common(sub)
+        sub.usage = helps.usage(sub)
         _check_names(sub)
     return top
 
@@ -114,7 +162,11 @@ _Command = Callable[[str, str], argparse.ArgumentParser]
 def _training(command: _Command) -> None:
     sub = command("train", "train a network by a recipe")
     sub.add_argument(
-        "recipe", nargs="?", metavar="RECIPE", help="recipe file, or a folder that holds one"
+        "recipe",
+        nargs="?",
+        type=there,
+        metavar="RECIPE",
+        help="recipe file, or a folder that holds one",
     )
     sub.add_argument(
         "--from",
@@ -129,12 +181,18 @@ def _training(command: _Command) -> None:
         help="of --from (default 3), and one more through the integers",
     )
     _force(sub)
-    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
-    sub.add_argument("--max-minutes", type=minutes, help="stop after so long; run again to go on")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="RUN", help="run folder"
+    )
+    sub.add_argument(
+        "--max-minutes", type=minutes, metavar="M", help="stop after so long; run again to go on"
+    )
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     images.add_size(sub)
-    sub.add_argument("--curves", metavar="FILE.csv", help="write loss and accuracy of every epoch")
+    sub.add_argument(
+        "--curves", type=out_file, metavar="FILE.csv", help="write loss and accuracy of every epoch"
+    )
     sub.add_argument(
         "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
     )
@@ -148,7 +206,9 @@ def _training(command: _Command) -> None:
 def _quantizing(command: _Command) -> None:
     sub = command("quantize", "turn a trained float network into an integer network")
     sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
-    sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="BUILD", help="build folder"
+    )
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
     images.add_size(sub)
     sub.add_argument("--images", type=count, default=256, metavar="N", help="calibration images")
@@ -189,8 +249,13 @@ def _design(staged: _Command) -> None:
         help="only write a weights.sterna, for the design of another build of the same structure "
         "(retrained weights); -o is the file then",
     )
-    staged("verilog", "write the Verilog, its file list, a bench with vectors, the register map")
-    staged("build", "all of fold, pack and verilog")
+    verilog = "write the Verilog, its file list, a bench with vectors, the register map"
+    for sub in (staged("verilog", verilog), staged("build", "all of fold, pack and verilog")):
+        sub.add_argument(
+            "--memories",
+            choices=("inline", "files"),
+            help="contents of memories in the Verilog (default), or read by $readmemh from mem/",
+        )
 
 
 def _running(staged: _Command) -> None:
@@ -204,7 +269,7 @@ def _running(staged: _Command) -> None:
     )
     sub.add_argument(
         "--wave",
-        type=file_name,
+        type=out_file,
         metavar="OUT.vcd|OUT.fst",
         help="write what every signal does on a few images (default 2), and OUT.gtkw to look at it",
     )
@@ -220,7 +285,6 @@ def _running(staged: _Command) -> None:
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
-    staged("report", "everything known about a build: report.json, report.html, a table")
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
@@ -237,7 +301,9 @@ def _check_names(sub: argparse.ArgumentParser) -> None:
 
 def _folding(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("folding (default: the example's folding.json, else the solver)")
-    group.add_argument("--family", choices=tuple(FAMILIES))
+    group.add_argument(
+        "--family", choices=tuple(FAMILIES), help="of FPGAs that it is for, and estimates are of"
+    )
     group.add_argument("--clock", type=megahertz, metavar="MHZ", help="clock the estimates assume")
     group.add_argument("--fps", type=rate, help="images a second to reach at that clock")
     group.add_argument(

@@ -168,6 +168,12 @@ def test_what_was_meant_is_said_where_something_is_like_it() -> None:
     for nothing in ("xyz", "", None, 3, ["wrong"], "wrong"):
         assert meant(nothing, ["wrong", "right"]) == ""
     assert meant("x" * 10**6, ["wrong"]) == ""
+    assert meant("rigth", ["wrong", "right"]) == " (did you mean 'right'?)"
+    assert meant("smi", ["slim", "sim"]) == " (did you mean 'sim'?)"
+    boards = [f"ulx3s-{n}f" for n in (12, 85)]
+    assert meant("ulx3", boards) == " (did you mean 'ulx3s-12f' or 'ulx3s-85f'?)"
+    assert meant("vall", ["test", "validation"]) == " (did you mean 'validation'?)"
+    assert meant("ul", boards) == "" and meant("abc", [f"abc{n:04}" for n in range(9)]) == ""
     words = ("ecp5", "ice40")
     assert not_one_of("ecp6", words) == "'ecp6' is not one of ecp5, ice40 (did you mean 'ecp5'?)"
     assert not_one_of(7, words) == "7 is not one of ecp5, ice40"
