@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
-        doctor clean distclean docs test-front-extra test-python lock audit wheel
+        doctor clean distclean docs test-report test-front-extra test-python lock audit wheel
 
 ## PYTHON: the Python that environments are made of
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -94,7 +94,7 @@ test: $(STAMP)  ## every quick test
 
 test-all: $(STAMP)  ## every test, those of minutes too, and the share of lines that ran
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra' --cov --cov-report= $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra and not browser' --cov --cov-report= $(TESTS)
 	@echo "$$($(BIN)/coverage report --format=total)% of the lines ran (programs that tests start are not counted)"
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
@@ -103,6 +103,12 @@ test-python:  ## the quick tests under another Python, in .venv-VERSION
 	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
 	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
 	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
+
+# report.html in headless Chromium, which is the system's: it draws, fits a phone, sorts, prints.
+test-report: $(STAMP)  ## report.html in headless Chromium, which is the system's
+	@mkdir -p build
+	$(BIN)/python -m pytest -m browser --basetemp=build/pytest-report tests/gen/report/browser
+	@echo "screenshots: build/pytest-report"
 
 # Frameworks that ask for other versions of what everything else uses, in an environment of its own.
 test-front-extra: .venv-front/.installed  ## tests with Brevitas and Lightning, in .venv-front

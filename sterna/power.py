@@ -178,14 +178,14 @@ def _energy(target: str, where: Board | None, at: Speed, rate: float) -> dict[st
 
 
 def _calculator(activity: Activity, found: Recorded, at: Speed) -> dict[str, Any]:
-    """What a vendor's calculator asks for: the activity factor in percent of clocks."""
+    """What a vendor's calculator asks for beside the size: the activity factor in percent of
+    clocks."""
     kinds = {p.name: 100 * _share(p, found.clocks) for p in activity.cells}
     return {
-        "label": at.resources_label,
+        "label": "counted",
         "clock_mhz": at.clock_mhz,
         "activity_percent": 100 * _share(activity.whole, found.clocks),
         "activity_percent_of": kinds,
-        "resources": at.resources,
     }
 
 

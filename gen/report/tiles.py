@@ -130,18 +130,32 @@ def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
 
 
 def _energy(f: Figures) -> Tile:
-    """Whatever `sterna power` left: its energy of an image, else its power, else what there is."""
-    found = f.answer["measured"].get("power")
-    if not isinstance(found, Mapping):
-        return _missing(f, "Energy of an image", "power")
-    how = next((found[k] for k in ("how", "kind", "label") if isinstance(found.get(k), str)), "")
-    at = ("measured", "power")
-    for name in ("energy", "power"):
-        for key, value in found.items():
-            if name in str(key) and isinstance(value, int | float) and not isinstance(value, bool):
-                words = str(key).replace("_", " ")
-                return Tile(name.capitalize(), f(*at, key), _text("{}", words), how)
-    return Tile("Energy of an image", None, run=f.answer["commands"]["power"])
+    """What `sterna power` left: a meter's reading before bounds, else why there is no figure."""
+    name, at = "Energy of an image", ("measured", "power")
+    read, guess = f.value(*at, "measured"), f.value(*at, "energy")
+    if read is not None and f.value(*at, "measured", "mj_per_image") is not None:
+        at = (*at, "measured")
+        note = _text(
+            "{} mW at {} images a second; {} images a second a watt",
+            f(*at, "mw"),
+            f(*at, "images_per_second"),
+            f(*at, "images_per_second_per_watt"),
+        )
+        return Tile(name, _text("{} mJ", f(*at, "mj_per_image")), note, read.get("label", ""))
+    if guess is not None and f.value(*at, "energy", "low_mj") is not None:
+        at = (*at, "energy")
+        note = _text(
+            "{} to {} mW on {}; left out: {}",
+            f(*at, "low_mw"),
+            f(*at, "high_mw"),
+            f(*at, "device"),
+            f(*at, "left_out"),
+        )
+        value = _text("{} to {} mJ", f(*at, "low_mj"), f(*at, "high_mj"))
+        return Tile(name, value, note, guess.get("label", ""))
+    if guess is not None and guess.get("why"):
+        return Tile(name, Markup("–"), f(*at, "energy", "why"))
+    return _missing(f, name, "power")
 
 
 def _work(f: Figures, said: Mapping[str, Any]) -> Tile:
@@ -159,10 +173,8 @@ def _work(f: Figures, said: Mapping[str, Any]) -> Tile:
 
 
 def _weights(f: Figures) -> Tile:
-    note = _text(
-        "{} layers, {} time steps, {} lanes",
-        Markup("{}").format(len(f.answer["layers"])),
-        f("steps", form="int"),
-        f("lanes", form="int"),
-    )
+    note = _text("{} time steps, {} lanes", f("steps", form="int"), f("lanes", form="int"))
+    if f.value("headline", "work", "packed_bytes") is not None:
+        size = f("headline", "work", "packed_bytes", form="int")
+        note += _text("; {} bytes, packed", size)
     return Tile("Weights", f("weights", form="int"), note, "counted")
