@@ -1,7 +1,10 @@
 """What commands tell: -q and -v, what was written; what is refused before the first stage."""
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,34 @@ def test_the_curves_of_a_training_are_refused_before_it(capsys) -> None:
     assert cli.main(words) == 1
     assert "file: is a file where a folder is needed" in capsys.readouterr().err
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(("term", "drawn"), [("xterm", True), ("dumb", False)])
+def test_a_bar_on_stderr_leaves_the_object_on_stdout_whole(term: str, drawn: bool) -> None:
+    """A terminal for stderr alone; the step takes long enough for a bar, with no colour in it."""
+    ours, theirs = os.openpty()
+    code = (
+        "import sys, time\nfrom sterna import cli\nfrom sterna.commands import networks\n"
+        "from sterna.gen.tools import progress\nprogress._SOON = 0.05\n"
+        "def doctor(_):\n"
+        "    with progress.Progress(1).step('long'):\n"
+        "        for k in range(8): progress.at(k, 8); time.sleep(0.1)\n"
+        "    return {'answer': 42}, 'forty-two', 0\n"
+        "networks.doctor = doctor\nsys.exit(cli.main(['doctor', '--json']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=os.environ | {"TERM": term, "NO_COLOR": "1"},
+    )
+    os.close(theirs)
+    out, _ = process.communicate(timeout=60)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 1 << 16):
+            said += part
+    os.close(ours)
+    assert process.returncode == 0 and json.loads(out) == {"answer": 42}
+    assert said.rstrip().endswith(b" s") and b"\x1b[3" not in said and b"\x1b[9" not in said
+    assert (b"%|" in said) is drawn and (b"\r[1/1]" in said) is drawn
