@@ -46,6 +46,7 @@ def options_of(options: argparse.Namespace) -> "Options":
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
     given |= {"memory": options.memory, "patchable": options.patchable}
+    given["memories"] = getattr(options, "memories", None)
     if options.command == "fold":
         given |= {"luts": options.luts, "board": options.board}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
