@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import sterna.shipped as shipped
 from sterna.commands.arguments import out_folder
 from sterna.golden.errors import UsageError
 from sterna.golden.files import network_files as files
+from sterna.golden.files.disk import make_folder, write_atomic
 from sterna.golden.files.sources import data_of_folder
 from sterna.golden.network import WeightedNode
 
@@ -88,9 +90,16 @@ def _copied(name: str, output: str | None) -> Answer:
     source, target = shipped.example_folder(name), Path(output or name)
     if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: is there already; say another folder with -o")
-    target.mkdir(parents=True, exist_ok=True)
     copied = [p for p in sorted(source.iterdir()) if p.is_file()]
-    for path in copied:
-        shutil.copyfile(path, target / path.name)
+    make_folder(target.parent)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for path in copied:
+            write_atomic(part / path.name, path.read_bytes())
+        part.chmod(0o755)
+        part.rename(target)  # whole, or not there
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     answer = {"example": name, "files": [p.name for p in copied], "wrote": [str(target)]}
     return answer, f"next: sterna sim {shlex.quote(str(target))}", 0

@@ -149,3 +149,16 @@ def test_a_bar_on_stderr_leaves_the_object_on_stdout_whole(term: str, drawn: boo
     assert process.returncode == 0 and json.loads(out) == {"answer": 42}
     assert said.rstrip().endswith(b" s") and b"\x1b[3" not in said and b"\x1b[9" not in said
     assert (b"%|" in said) is drawn and (b"\r[1/1]" in said) is drawn
+
+
+def test_a_copy_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from sterna.commands import shipped
+    from sterna.golden.errors import FileError
+
+    def full(path: Path, _data: bytes) -> None:
+        raise FileError(f"{path.name}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(shipped, "write_atomic", full)
+    assert cli.main(["examples", "mnist", "-o", "a/b"]) == 1
+    assert "cannot be written (No space left" in capsys.readouterr().err
+    assert list(Path("a").iterdir()) == []
