@@ -9,13 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sterna.shipped as shipped
 from sterna.commands.arguments import out_folder
 from sterna.golden.errors import UsageError
-from sterna.golden.files import network_files as files
-from sterna.golden.files.disk import make_folder, write_atomic
-from sterna.golden.files.sources import data_of_folder
-from sterna.golden.network import WeightedNode
 
 __all__ = ["add_parsers", "examples"]
 
@@ -35,6 +30,8 @@ def add_parsers(
 
 def examples(options: argparse.Namespace) -> Answer:
     """All shipped networks as a table, or a copy of one."""
+    import sterna.shipped as shipped
+
     if options.name is not None:
         return _copied(options.name.removeprefix("examples/"), options.output)
     if options.output is not None:
@@ -46,6 +43,11 @@ def examples(options: argparse.Namespace) -> Answer:
 
 
 def _row(name: str) -> dict[str, Any]:
+    import sterna.shipped as shipped
+    from sterna.golden.files import network_files as files
+    from sterna.golden.files.sources import data_of_folder
+    from sterna.golden.network import WeightedNode
+
     folder = shipped.example_folder(name)
     network = files.load(folder)
     found = shipped.measured(folder)
@@ -87,7 +89,10 @@ def _text(rows: list[dict[str, Any]]) -> str:
 
 
 def _copied(name: str, output: str | None) -> Answer:
-    source, target = shipped.example_folder(name), Path(output or name)
+    from sterna.golden.files.disk import make_folder, write_atomic
+    from sterna.shipped import example_folder
+
+    source, target = example_folder(name), Path(output or name)
     if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: is there already; say another folder with -o")
     copied = [p for p in sorted(source.iterdir()) if p.is_file()]

@@ -152,13 +152,13 @@ def test_a_bar_on_stderr_leaves_the_object_on_stdout_whole(term: str, drawn: boo
 
 
 def test_a_copy_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    from sterna.commands import shipped
     from sterna.golden.errors import FileError
+    from sterna.golden.files import disk
 
     def full(path: Path, _data: bytes) -> None:
         raise FileError(f"{path.name}: cannot be written (No space left on device)")
 
-    monkeypatch.setattr(shipped, "write_atomic", full)
+    monkeypatch.setattr(disk, "write_atomic", full)
     assert cli.main(["examples", "mnist", "-o", "a/b"]) == 1
     assert "cannot be written (No space left" in capsys.readouterr().err
     assert list(Path("a").iterdir()) == []
