@@ -26,8 +26,8 @@ __all__ = ["power", "power_text", "read_meter"]
 NAME = "power"
 """Of the measurement."""
 NO_CURRENTS = (
-    "nobody has published currents of {what}: no figure; give the vendor's calculator what stands "
-    "under 'for a calculator'"
+    "no public currents of {what} are known, so no figure; give the vendor's calculator what "
+    "stands below"
 )
 
 
@@ -46,6 +46,7 @@ def power(
         images: as `sterna.run` takes them.
         of: 'rtl', or 'netlist' for ``target``.
         where: the board, or None.
+        progress: in which these are two steps.
 
     Returns:
         what docs/power.md says; every group has its ``label``.
@@ -53,7 +54,6 @@ def power(
     Raises: SimulationError (also where a logit is not golden's), ToolMissing, ToolFailed.
     """
     at = speed(build, target, where)
-    progress.total += 1
     with progress.step("golden model, and what it counts"):
         golden, counts = counted_run(build.network, images)
     with progress.step(f"toggles of the {of} in {len(golden.classes)} images"):

@@ -95,7 +95,7 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
     of = options.of or "rtl"
     for name in PROGRAMS[of]:
         find(name)
-    progress = Progress(1)
+    progress = Progress(2)
     if where is None:
         build = open_build(options.folder, options.output, progress=progress)
         asked = options_of(options)

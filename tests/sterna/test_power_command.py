@@ -56,7 +56,7 @@ def test_figures_with_labels_are_kept_and_a_reading_joins_them(tiny, capsys):
         "energy": "none",
         "calculator": "counted",
     }
-    assert "nobody has published currents of the LFE5U-12F" in answer["energy"]["why"]
+    assert "no public currents of the LFE5U-12F" in answer["energy"]["why"]
     assert measurements(Build(folder))["power"] == answer
 
     read = ["--measured-mw", 120, "--idle-mw", 100, "--images-per-second", 400]
