@@ -46,7 +46,6 @@ def power(
         images: as `sterna.run` takes them.
         of: 'rtl', or 'netlist' for ``target``.
         where: the board, or None.
-        progress: in which these are two steps.
 
     Returns:
         what docs/power.md says; every group has its ``label``.
@@ -54,6 +53,7 @@ def power(
     Raises: SimulationError (also where a logit is not golden's), ToolMissing, ToolFailed.
     """
     at = speed(build, target, where)
+    progress.expect(2)
     with progress.step("golden model, and what it counts"):
         golden, counts = counted_run(build.network, images)
     with progress.step(f"toggles of the {of} in {len(golden.classes)} images"):

@@ -35,7 +35,7 @@ def provenance(build: Build) -> dict[str, Any]:
     }
 
 
-def commands(build: Build, family: str, board: str | None) -> dict[str, str]:
+def commands(build: Build, board: str | None) -> dict[str, str]:
     """The command that makes each part of a report, by its name, of this very folder."""
     folder = shlex.quote(str(build.folder))
     recipe = folder if (build.folder / "recipe.toml").is_file() else "RECIPE"
@@ -51,7 +51,6 @@ def commands(build: Build, family: str, board: str | None) -> dict[str, str]:
         "power": f"sterna power {folder}",
         "frontier": f"sterna report {folder} --frontier",
         "training": f"sterna train {recipe} -o RUN && sterna quantize RUN -o {folder}",
-        "estimate": f"sterna fold {folder} --family {'ecp5' if family == 'generic' else family}",
     }
 
 
@@ -75,6 +74,7 @@ def history(
             "eval": [_said("--data", found), _said("--split", found), _said("--images", found)],
             "sim": [f"--engine {shlex.quote(which)}", _said("--images", found)],
             "synth": [f"--target {shlex.quote(which)}"],
+            "power": [_said(f"--{k}", found.get("run") or {}) for k in ("board", "images")],
         }.get(kind, [])
         line = " ".join([f"sterna {kind} {folder}", *filter(None, words)])
         out.append({"command": line, "made": f"measured/{name}.json"})

@@ -7,7 +7,7 @@ from typing import Any
 from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.graph_rows import buffer_rows, graph_rows
 from sterna.gen.build.headline import headline
-from sterna.gen.build.measurements import measurements, read_object
+from sterna.gen.build.measurements import fits, measurements, read_object
 from sterna.gen.build.provenance import commands, history, provenance
 from sterna.gen.build.resources import device_of, resource_rows
 from sterna.gen.build.stage_list import SOLUTION
@@ -22,6 +22,16 @@ from sterna.golden.files import network_files as files
 from sterna.golden.network import Network, WeightedNode
 
 __all__ = ["core_rows", "estimated", "report"]
+
+
+_PLACED = {
+    "options": {"board": str, "uart": [str], "seeds": int},
+    "clock_mhz": (int, float),
+    "fmax_mhz": {"sync": (int, float)},
+    "used": {"*": [int]},
+    "tools": dict,
+}
+"""What a report says of a place and route."""
 
 
 def report(build: Build, board: str | None = None) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
         "resources": rows,
         "provenance": provenance(build),
         "history": history(build, measured, placed),
-        "commands": commands(build, family, None if device is None else device["board"]),
+        "commands": commands(build, None if device is None else device["board"]),
     }
     return out | {"headline": headline(answer | out)}
 
@@ -121,12 +131,11 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
 def _placed(build: Build, structure: str) -> dict[str, Any] | None:
     """The last place and route, where it was of this structure."""
     found = read_object(build.folder / BOARD / PLACED)
-    keys = ("options", "clock_mhz", "fmax_mhz", "used", "tools")
-    if found is None or found.get("structure_id") != structure or not found.keys() >= {*keys}:
+    if found is None or found.get("structure_id") != structure or not fits(found, _PLACED):
         return None
     options = found["options"]
     where = board_of(options["board"], options["uart"])
-    said = {"board": where.name, "family": where.family, **{k: found[k] for k in keys}}
+    said = {"board": where.name, "family": where.family, **{k: found[k] for k in _PLACED}}
     return said | {"seeds": options["seeds"]}
 
 

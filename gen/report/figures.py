@@ -63,7 +63,7 @@ class Figures:
     def __call__(self, *parts: object, form: str = "number", tag: str = "span") -> Markup:
         """Its text, in an element that says where it is from; a dash where there is none."""
         value = self.value(*parts)
-        if value is None:
+        if not isinstance(value, str | int | float):
             return Markup("–")
         text = str(value) if isinstance(value, str | bool) else _FORMS[form](value)
         return Markup('<{tag} data-figure="{at}">{text}</{tag}>').format(

@@ -21,6 +21,8 @@ from sterna.gen.report.tiles import tiles
 __all__ = ["page", "tiles_html"]
 
 TEMPLATES = Path(__file__).with_name("templates")
+LISTED = 200
+"""Rows of a list in a measurement that are shown."""
 SHOWN = 20
 """Classes whose confusions are a table; more are a picture."""
 
@@ -66,7 +68,7 @@ def page(answer: Mapping[str, Any]) -> str:
         classes=_classes(answer),
         training=[] if answer["training"] is None else training_charts(answer["training"]),
         frontier=_frontier(answer),
-        scalars=lambda name: [*_scalars(answer["measured"][name], ("measured", name))],
+        blocks=lambda name: [*_blocks(answer["measured"][name], ("measured", name))],
     )
 
 
@@ -74,13 +76,22 @@ def _text(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _scalars(found: Any, at: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Places of all numbers and words of a measurement, lists left out."""
-    for key, value in found.items():
-        if isinstance(value, Mapping):
-            yield from _scalars(value, (*at, key))
-        elif isinstance(value, int | float | str):
-            yield (*at, key)
+def _blocks(found: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """A measurement as it stands, in blocks: places of its numbers and words, and of lists of
+    objects the keys that are columns."""
+    inner = {k: v for k, v in found.items() if isinstance(v, Mapping)}
+    rows = [k for k, v in found.items() if isinstance(v, int | float | str) and k != "label"]
+    tables = [
+        (key, list(value[0]))
+        for key, value in found.items()
+        if isinstance(value, list) and 0 < len(value) <= LISTED and isinstance(value[0], Mapping)
+    ]
+    if rows or tables:
+        title = ", ".join(at[2:]) or at[1]
+        label = found.get("label")
+        yield {"at": at, "title": title, "label": label, "rows": rows, "tables": tables}
+    for key, value in inner.items():
+        yield from _blocks(value, (*at, key))
 
 
 def _synthesised(answer: Mapping[str, Any]) -> str | None:

@@ -130,20 +130,31 @@ def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
 
 
 def _energy(f: Figures) -> Tile:
-    """What a user read from a meter, else the bounds of `sterna power`, else what makes them."""
-    at = "measured", "power"
-    name, found = "Energy of an image", f.value(*at)
-    if not isinstance(found, Mapping):
-        return _missing(f, name, "power")
-    if f.value(*at, "measured", "mj_per_image") is not None:
-        value = _text("{} mJ", f(*at, "measured", "mj_per_image"))
-        said = f(*at, "measured", "mw"), f(*at, "measured", "images_per_second")
-        return Tile(name, value, _text("{} mW at {} images a second", *said), "measured")
-    if f.value(*at, "energy", "high_mj") is not None:
-        bounds = f(*at, "energy", "low_mj"), f(*at, "energy", "high_mj")
-        value = _text("{} to {} mJ", *bounds)
-        note = _text("on {}, without {}", f(*at, "energy", "device"), f(*at, "energy", "left_out"))
-        return Tile(name, value, note, "estimated")
+    """What `sterna power` left: a meter's reading before bounds, else why there is no figure."""
+    name, at = "Energy of an image", ("measured", "power")
+    read, guess = f.value(*at, "measured"), f.value(*at, "energy")
+    if read is not None and f.value(*at, "measured", "mj_per_image") is not None:
+        at = (*at, "measured")
+        note = _text(
+            "{} mW at {} images a second; {} images a second a watt",
+            f(*at, "mw"),
+            f(*at, "images_per_second"),
+            f(*at, "images_per_second_per_watt"),
+        )
+        return Tile(name, _text("{} mJ", f(*at, "mj_per_image")), note, read.get("label", ""))
+    if guess is not None and f.value(*at, "energy", "low_mj") is not None:
+        at = (*at, "energy")
+        note = _text(
+            "{} to {} mW on {}; left out: {}",
+            f(*at, "low_mw"),
+            f(*at, "high_mw"),
+            f(*at, "device"),
+            f(*at, "left_out"),
+        )
+        value = _text("{} to {} mJ", f(*at, "low_mj"), f(*at, "high_mj"))
+        return Tile(name, value, note, guess.get("label", ""))
+    if guess is not None and guess.get("why"):
+        return Tile(name, Markup("–"), f(*at, "energy", "why"))
     return _missing(f, name, "power")
 
 
@@ -162,10 +173,8 @@ def _work(f: Figures, said: Mapping[str, Any]) -> Tile:
 
 
 def _weights(f: Figures) -> Tile:
-    note = _text(
-        "{} layers, {} time steps, {} lanes",
-        Markup("{}").format(len(f.answer["layers"])),
-        f("steps", form="int"),
-        f("lanes", form="int"),
-    )
+    note = _text("{} time steps, {} lanes", f("steps", form="int"), f("lanes", form="int"))
+    if f.value("headline", "work", "packed_bytes") is not None:
+        size = f("headline", "work", "packed_bytes", form="int")
+        note += _text("; {} bytes, packed", size)
     return Tile("Weights", f("weights", form="int"), note, "counted")
