@@ -82,7 +82,7 @@ def _blocks(found: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[dict[str,
     inner = {k: v for k, v in found.items() if isinstance(v, Mapping)}
     rows = [k for k, v in found.items() if isinstance(v, int | float | str) and k != "label"]
     tables = [
-        (key, list(value[0]))
+        (key, sorted(value[0], key=lambda k: not isinstance(value[0][k], str)))  # names first
         for key, value in found.items()
         if isinstance(value, list) and 0 < len(value) <= LISTED and isinstance(value[0], Mapping)
     ]
