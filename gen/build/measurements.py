@@ -46,7 +46,12 @@ _SHAPES: dict[str, Any] = {
         "split": str,
     },
     "sim": {"images": int, "mismatches": int, "clocks_per_image": _MAYBE},
-    "synth": {**_COUNTS, "bram": _NUMBER, "layers?": {"*": {**_COUNTS, "luts": _NUMBER}}},
+    "synth": {
+        **_COUNTS,
+        "bram": _NUMBER,
+        "layers?": {"*": {**_COUNTS, "luts": _NUMBER}},
+        "rest?": {},
+    },
     "training": {"epochs": int, "columns": [str], "history": [{"epoch": int, "*": _NUMBER}]},
     "frontier": {
         "family": str,

@@ -89,6 +89,7 @@ def measured(build: Build) -> None:
     keep_measurement(build, "sim_batch", sim)
     layers = {c.name: {"lut": 50, "lutram": 7, "ff": 3, "luts": 57} for c in build.design.cores}
     counts = {"lut": 100, "lutram": 20, "ff": 90, "bram": 1.5, "carry": 0, "layers": layers}
+    counts["rest"] = {"luts": 6, "ff": 84}
     keep_measurement(build, "synth_ecp5", counts)
     history = [{"epoch": n, "loss": 3 / n, "validation": 0.5 + n / 100} for n in range(1, 40)]
     curve = {"epochs": 39, "columns": ["loss", "validation"], "history": history}
@@ -143,6 +144,7 @@ def test_every_figure_is_the_reports_and_names_are_text(build: Build) -> None:
         shown["/headline/bram/used"] == "1.5" and shown["/measured/power/energy/low_mj"] == "0.0135"
     )
     assert shown["/measured/synth_ecp5/layers/c/luts"] == "57"
+    assert shown["/measured/synth_ecp5/rest/luts"] == "6"
     assert "ecpix5-45" in found.text and answer["device"]["lut"] == 43848
     low, high = wilson(answer["headline"]["accuracy"]["value"], 6)
     assert shown["/headline/accuracy/low"] == f"{low:.1%}"
