@@ -12,7 +12,7 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 
-__all__ = ["UNKNOWN", "Expr", "Output", "at", "key_of", "one_step", "steps_in"]
+__all__ = ["UNKNOWN", "Expr", "Output", "at", "cells_in", "key_of", "one_step", "steps_in"]
 
 CELL, INPUT, STACK = "cell", "input", "stack"
 UNKNOWN = "unknown"
@@ -112,6 +112,11 @@ def _inside(expr: Expr) -> list[Expr]:
             found[id(e)] = e
             todo += () if e.kind == CELL else e.args
     return list(found.values())
+
+
+def cells_in(expr: Expr) -> set[str]:
+    """Paths of all cells that an expression reads itself (not through a cell)."""
+    return {e.path for e in _inside(expr) if e.kind == CELL}
 
 
 def steps_in(expr: Expr) -> set[int]:

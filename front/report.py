@@ -8,11 +8,12 @@ from sterna.golden.words.shown import Shown
 
 __all__ = ["Report", "Verdict"]
 
-EXACT, SUBSTITUTED, APPROXIMATED, REFUSED = (
+EXACT, SUBSTITUTED, APPROXIMATED, REFUSED, LEFT_OUT = (
     "exact",
     "exact by substitution",
     "approximated",
     "refused",
+    "left out",
 )
 
 

@@ -59,7 +59,8 @@ def check_reads(who: str, e: Expr, reads: list[Expr], shapes: list[tuple[int, ..
                 f"{who}: acts on axes {tuple(read.shape[1:])} of a map of {shapes[0]} that was "
                 "reshaped, which cannot be built; let it read the map (C, H, W) itself"
             )
-    if e.kind in ("add", "mul") and e.shape and any(r.shape not in ((), e.shape) for r in reads):
+    wide = [[n for n in r.shape if n != 1] for r in (e, *reads) if r.shape]
+    if e.kind in ("add", "mul") and any(w != wide[0] for w in wide):
         sizes = " and ".join(str(tuple(r.shape[1:])) for r in reads)
         raise NetworkError(
             f"{who}: joins streams of {sizes}, stretched to one shape, which cannot be built; give "
@@ -132,13 +133,13 @@ def neuron_of(name: str, cell: Cell, sums: Value) -> FloatNeuron:
 
 
 def readout_of(name: str, cell: Cell, sums: Value, mode: str) -> FloatReadout:
-    """The readout of ``sums``; a membrane is never reset."""
+    """The readout of ``sums``; a membrane is never reset, nor what has fired, of a first spike."""
     if sums.norm is not None:
         raise NetworkError(
             f"node '{name}': a gain or a batch norm over the total of the last layers is not built "
             "in front of a readout; put it into each of them"
         )
     settings = cell.settings(cell.reset, cell.reset_by)
-    if mode == "membrane":
+    if mode != "count":
         settings |= {"reset": "none", "reset_by": None}
     return FloatReadout(name, sums.terms, mode=mode, **settings)

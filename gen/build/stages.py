@@ -17,7 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from sterna.gen.build.folder import Build, is_build
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.replace import check_replaced
-from sterna.gen.build.stage_list import CHOOSING, STAGES
+from sterna.gen.build.stage_list import CHOOSING, MEMORIES, STAGES
 from sterna.gen.device.boards import board
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress, progress_of, waiting
@@ -46,7 +46,8 @@ SOURCE_LIMIT = 1 << 31
 class Options:
     """What the user may decide; None keeps what was said last, else by the example or the solver.
 
-    Any of `CHOOSING` replaces all of them that were said before; a board also the family."""
+    Any of `CHOOSING` replaces all of them that were said before; a board also the family.
+    ``memories`` is of the Verilog, everything else of the folding."""
 
     family: str | None = None
     clock_mhz: float | None = None
@@ -57,6 +58,7 @@ class Options:
     axis_width: int | None = None
     memory: str | None = None
     patchable: bool | None = None
+    memories: str | None = None
 
 
 def open_build(
@@ -184,6 +186,8 @@ def ensure(
         raise UsageError(
             f"options {show(options)} must be sterna.gen.build.stages.Options, or None"
         )
+    if options is not None and options.memories not in (None, *MEMORIES):
+        raise UsageError(f"memories {not_one_of(options.memories, MEMORIES)}")
     if isinstance(source, Build):
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
@@ -257,10 +261,11 @@ def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:
 
 def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     """Options of a stage: those of its last run, each replaced where it is given now."""
-    if stage != "fold":
-        return {}
     given = {k: v for k, v in vars(options or Options()).items() if v is not None}
-    last = _known(build.record().get("fold", {}).get("options", {}))
+    last = _known(build.record().get(stage, {}).get("options", {}))
+    memories = given.pop("memories", last.pop("memories", None))
+    if stage != "fold":
+        return {"memories": memories} if stage == "verilog" and memories in MEMORIES[1:] else {}
     if set(CHOOSING) & set(given):
         last = {k: v for k, v in last.items() if k not in CHOOSING}
     if any("memory" in e for e in (given.get("folding") or {}).values() if isinstance(e, dict)):

@@ -33,7 +33,7 @@ def table(answer: Mapping[str, Any]) -> str:
         shown = ", ".join(
             f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
         )
-        lines.append(f"{name}: {shown}")
+        lines.append(f"{name}: {shown or f'in measured/{name}.json'}")
         if values.get("estimate"):
             lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
     return "\n".join(lines)

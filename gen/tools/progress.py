@@ -78,6 +78,9 @@ class Progress:
             with self._drawn(head):
                 yield
             end = f"{time.monotonic() - start:.1f} s"
+        except KeyboardInterrupt:
+            end = "interrupted"
+            raise
         finally:
             _told.reset(before)
             self._end(f"{head} ... ", end)

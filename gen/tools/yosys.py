@@ -172,12 +172,15 @@ def bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:
 
 
 def module_ports(verilog: str, top: str) -> list[tuple[str, str, int]]:
-    """Ports of module ``top`` in text written by yosys or Amaranth: (direction, name, width)."""
-    match = re.search(rf"^module \\?{re.escape(top)}\s*\(.*?^endmodule", verilog, re.M | re.S)
+    """Ports of module ``top`` in text written by Sterna, yosys or Amaranth, which has one a line:
+    (direction, name, width). DesignError: there is no such module."""
+    match = re.search(
+        rf"^\s*module \\?{re.escape(top)}\s*[(;].*?^\s*endmodule", verilog, re.M | re.S
+    )
     if match is None:
         raise DesignError(f"module {top!r} is not in the Verilog text; check the name of the top")
     found = re.findall(
-        r"^\s*(input|output)\s+(?:wire|reg)?\s*(?:\[(\d+):(\d+)\])?\s*\\?([^\s;]+)\s*;",
+        r"^\s*(input|output)\s+(?:(?:wire|reg)\s+)?(?:\[(\d+):(\d+)\]\s*)?\\?([^\s;,]+)\s*(?:=[^;,\n]*)?[;,]?$",
         match[0],
         re.M,
     )

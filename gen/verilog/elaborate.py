@@ -10,6 +10,7 @@ from sterna.gen.design.design import Design
 from sterna.gen.design.fixed_widths import check_widths
 from sterna.gen.design.top_spec import IDENT_ROWS, has_fixed, top_spec
 from sterna.gen.tools.orphans import guard_amaranth
+from sterna.gen.verilog.ansi import ansi
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
 from sterna.gen.verilog.placeholders import Placeholders, with_placeholders
 from sterna.golden.files.network_files import structure_id, weights_id
@@ -60,13 +61,28 @@ def filled_spec(
     return replace(spec, weights_id=int(weights_id(network)[:16], 16), rom_crc=crc)
 
 
-def verilog_text(top: "wiring.Component[Any]", name: str) -> str:
+def verilog_text(top: "wiring.Component[Any]", name: str, header: str = "") -> str:
     """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
     # Only here: what reads specifications needs no backend. A system Yosys would change the text
     # with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
 
+    from sterna.gen.verilog.naming import rtlil_text
+
     guard_amaranth()
-    # Source positions would name this machine's folders.
-    return verilog.convert(top, name=name, emit_src=False, strip_internal_attrs=True)
+    script = [
+        f"read_rtlil <<rtlil\n{rtlil_text(top, name)}\nrtlil",
+        "proc -nomux -norom",
+        "memory_collect",
+        *(f"attrmap {kind} {_ATTRIBUTES}" for kind in ("", "-modattr")),
+        "write_verilog",
+    ]
+    yosys = verilog.find_yosys(lambda found: found >= (0, 40))  # pyright: ignore
+    return header + ansi(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
+
+
+_ATTRIBUTES = " ".join(
+    f"-remove {a}" for a in ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
+)
+"""What Amaranth writes for itself."""

@@ -15,6 +15,8 @@ _WANTED = {
     "network": ("network.json", "a folder with a network", "a build folder or an example"),
     "float": ("float.json", "a run folder", "the folder of a run, or of an import"),
     "recipe": ("recipe.toml", "a recipe", "a recipe file, or a folder that holds one"),
+    "packed": ("weights.sterna", "packed weights", "a build folder, or a .sterna file"),
+    "model": ("", "a model", "FILE.py:FUNCTION, FILE.nir or FILE.onnx"),
 }
 _WEIGHTS = "sterna import FILE.py:FUNCTION --state {path} --data DATA -o RUN"
 _FILES = {
@@ -29,6 +31,14 @@ _FILES = {
     ".npz": ("arrays, as a data set has them", "sterna new NAME --data {path}"),
 }
 """Files by the end of their names: what they are, and the command that takes them."""
+_ENDS = {
+    "network": (),
+    "float": (".json",),
+    "recipe": (".toml",),
+    "packed": (".sterna",),
+    "model": (".py", ".nir", ".onnx"),
+}
+"""Files that may be what is wanted."""
 _OTHERS = {
     ".h5": "Keras",
     ".keras": "Keras",
@@ -42,11 +52,11 @@ _FEW, _MANY = 4, 10_000
 
 
 def instead(path: str | os.PathLike[str], wanted: str) -> str | None:
-    """The sentence that refuses ``path`` where a ``wanted`` ('network', 'float', 'recipe') is to
-    be; None where it is one, in whatever state."""
+    """The sentence that refuses ``path`` where a ``wanted`` (a key of `_WANTED`) is to be; None
+    where it is one, in whatever state."""
     place = Path(path)
     name, what, generic = _WANTED[wanted]
-    if os.path.lexists(place / name):  # what is no plain file is refused by its reader
+    if name and os.path.lexists(place / name):  # what is no plain file is refused by its reader
         return None
     if not os.path.lexists(place):
         return f"{place}: does not exist{_near(place, name)}; give {generic}"
@@ -56,7 +66,7 @@ def instead(path: str | os.PathLike[str], wanted: str) -> str | None:
 
 
 def _file(place: Path, wanted: str, what: str, generic: str) -> str | None:
-    if (wanted, place.suffix) in (("recipe", ".toml"), ("float", ".json")):
+    if place.suffix in _ENDS[wanted]:
         return None
     if place.name in ("network.json", "network.safetensors", "float.json", "float.safetensors"):
         return f"{place}: is one file of a folder; give the folder, {place.parent}"
@@ -66,18 +76,22 @@ def _file(place: Path, wanted: str, what: str, generic: str) -> str | None:
             "as NIR or QONNX, or say it in PyTorch, and take that in with sterna import"
         )
     if place.suffix not in _FILES:
-        return f"{place}: is a file, and {what} is wanted; give {generic}"
+        return f"{place}: is a file, and what is wanted is {what}; give {generic}"
     kind, command = _FILES[place.suffix]
     stem = place.resolve().parent.name if place.name == "recipe.toml" else place.stem
     run = f"runs/{legal_name(stem)}"
     line = command.format(path=shlex.quote(str(place)), run=run)
-    return f"{place}: holds {kind}, and {what} is wanted; next: {line}"
+    return f"{place}: holds {kind}, and what is wanted is {what}; next: {line}"
 
 
 def _folder(place: Path, name: str, generic: str) -> str:
     """Of a folder without the file ``name``."""
+    if not name:
+        return f"{place}: is a folder; give {generic}"
     own, short = shlex.quote(str(place)), legal_name(place.resolve().name)
     there = {n for n in ("network.json", "float.json", "recipe.toml") if (place / n).is_file()}
+    if name == "weights.sterna" and "network.json" in there:
+        return f"{place}: has no weights.sterna; next: sterna pack {own}"
     if name != "recipe.toml" and "network.json" in there:
         return f"{place}: holds a network of integers, which is quantized; next: sterna build {own}"
     if name == "network.json" and "float.json" in there:

@@ -8,7 +8,7 @@ underscores) are listed. ``golden.names`` says what becomes of a name that is on
 
 import keyword
 
-__all__ = ["RESERVED"]
+__all__ = ["RESERVED", "VERILOG"]
 
 # IEEE 1800-2023, annex B, which has all of IEEE 1364-2005
 _SYSTEMVERILOG = """
@@ -70,6 +70,8 @@ _OURS = """
     m_last m_data
 """
 
+VERILOG = frozenset(_SYSTEMVERILOG.split())
+"""Words that a name in Verilog must not be, whatever else it may mean."""
 RESERVED = frozenset(
     " ".join((_SYSTEMVERILOG, _VHDL_AMS, _C, _DEVICES, _OURS)).split()
     + [word for word in (*keyword.kwlist, *keyword.softkwlist) if word.islower()]

@@ -115,7 +115,8 @@ class AxiLiteSlave(wiring.Component):
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
 
-        can_write, can_read = Signal(), Signal()
+        can_write = Signal()
+        can_read = Signal()
         m.d.comb += [
             can_write.eq(held_aw & held_w & ~bus.bvalid),
             can_read.eq(held_ar & ~bus.rvalid),

@@ -181,7 +181,10 @@ class ControlPlane(wiring.Component):
 
     def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         """Control, error flags, repetitions."""
-        held, early, late, repeats = Signal(), Signal(), Signal(), Signal(32)
+        held = Signal()
+        early = Signal()
+        late = Signal()
+        repeats = Signal(32)
         m.d.comb += [
             decoder.control_hold.eq(held),
             decoder.status_tlast_early.eq(early),
@@ -255,7 +258,8 @@ class ControlPlane(wiring.Component):
         wiring.connect(m, wiring.flipped(self.chain_i), master.chain_i)
         seeks, walks = decoder.chain_address_written, decoder.crc_words_written
         access = decoder.chain_data_written | decoder.chain_data_read
-        refused, pending = Signal(), Signal()
+        refused = Signal()
+        pending = Signal()
         m.d.comb += [
             refused.eq(
                 (seeks | walks | access) & master.crc_busy

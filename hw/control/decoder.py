@@ -64,7 +64,9 @@ class RegisterDecoder(wiring.Component):
         m = Module()
         # One flip-flop a register tells that it is meant: a case over the address cost 1.3 to
         # 1.6 times the LUT4s (benchmarks/control_size.py).
-        asked, write, waiting = Signal(), Signal(), Signal()
+        asked = Signal()
+        write = Signal()
+        waiting = Signal()
         m.d.sync += [self.decided.eq(asked), write.eq(self.write)]
         data, hit = Const(0, 32), Const(0, 1)
         if self.late:

@@ -44,8 +44,11 @@ class Stopwatch(wiring.Component):
         m = Module()
         # Clocks since the last turn, and whether the running row still has those of another time;
         # then the same as they were at the last stop.
-        since, fresh = Signal.like(self.more), Signal()
-        kept, kept_fresh, waiting = Signal.like(self.more), Signal(), Signal()
+        since = Signal.like(self.more)
+        fresh = Signal()
+        kept = Signal.like(self.more)
+        kept_fresh = Signal()
+        waiting = Signal()
         m.d.sync += since.eq(Mux(self.at_running, 0, since) + 1)
         with m.If(self.start):
             m.d.sync += [since.eq(2), fresh.eq(1)]

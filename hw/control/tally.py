@@ -77,7 +77,8 @@ class Tally(wiring.Component):
     def elaborate(self, platform: object):
         m = Module()
         # Whose turn it is, as a number and as a bit each; and in the first turns rows become zero.
-        turn, turns = counter_of(self.rows, name="turn"), Signal(self.rows, init=1)
+        turn = counter_of(self.rows)
+        turns = Signal(self.rows, init=1)
         clearing = Signal(init=1)
         step_counter(m, turn, self.rows)
         m.d.sync += turns.eq(turns.rotate_left(1))
@@ -116,7 +117,8 @@ class Tally(wiring.Component):
 
     def _stopwatches(self, m: Module, at: dict[str, Value]) -> tuple[Stopwatch, Stopwatch]:
         """Of one image at a time, and of all since the first."""
-        running, following = Signal(), Signal()
+        running = Signal()
+        following = Signal()
         begun, ended, followed = (
             Signal(self.flight_bits, name=n) for n in ("begun", "ended", "which")
         )
@@ -166,7 +168,9 @@ class Tally(wiring.Component):
         half = self.width // 2
         m.submodules.memory = memory = self.memories["memory"].make()
         read, write = memory.read_port(domain="comb"), memory.write_port()
-        row, low, high = Signal(self.row_bits), Signal(half + 1), Signal(half + 1)
+        row = Signal(self.row_bits)
+        low = Signal(half + 1)
+        high = Signal(half + 1)
         upper = Signal(half)
         m.d.comb += read.addr.eq(place)
         m.d.sync += row.eq(read.data)

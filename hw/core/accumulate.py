@@ -316,7 +316,8 @@ class StepFeeder(wiring.Component):
         """Plane groups of ``sums`` steps, kept until the scan has read them; starts a scan."""
         shape = self.pe * self.sums * self.width
         group_in = Signal(range(max(2, groups)))
-        group_out, sub = Signal(range(max(2, groups))), Signal(range(self.sums))
+        group_out = Signal(range(max(2, groups)))
+        sub = Signal(range(self.sums))
         begin = Signal()
         with m.If(pulse):
             m.d.sync += group_in.eq(Mux(group_in == groups - 1, 0, group_in + 1))

@@ -208,7 +208,8 @@ class ShortcutQueue(wiring.Component):
         depth = self.depth_of(self.spec, self.visits)
         m.submodules.fifo = fifo = Fifo(edge.width, depth)
         m.submodules.here = here = Credit(depth // edge.plane_beats, start=0)
-        beat, step = counter_of(edge.plane_beats), counter_of(steps)
+        beat = counter_of(edge.plane_beats)
+        step = counter_of(steps)
         s = Signal(len(self.s), reset_less=True)
         wiring.connect(m, wiring.flipped(self.i), fifo.i)
         taken = self.i.valid & self.i.ready

@@ -329,9 +329,11 @@ class LineBuffer(wiring.Component):
         here = Signal(address_bits)
         after = Signal(address_bits)
         line_turn = Signal(range(max(2, r)))
-        near, far = Signal.like(offset), Signal.like(offset)
+        near = Signal.like(offset)
+        far = Signal.like(offset)
         turn_1 = Signal.like(turn)
-        rows_in, columns_in = Signal(r), Signal(k)
+        rows_in = Signal(r)
+        columns_in = Signal(k)
         table = lambda f: Array(Const(f(s), address_bits) for s in range(g.slots))[slot]  # noqa: E731
         m.d.sync += [
             here.eq(table(lambda s: s // r * g.row_words)),

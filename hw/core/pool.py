@@ -152,7 +152,8 @@ class SpikingPool(wiring.Component):
         )
         flags = delay(m, flags, LineBuffer.latency, "flags_{0}")
         values = self._combine(m, buffer.word, flags)
-        done, early = Signal(), Signal()
+        done = Signal()
+        early = Signal()
         m.d.sync += [done.eq(flags[0] & flags[2]), early.eq(flags[3])]
         if s.mode == "first":
             values = self._earliest(m, values, done, early)
@@ -281,7 +282,8 @@ class LargestSums(wiring.Component):
             with m.If(step):
                 step_counter(m, position, positions)
             first, last, outside = position == 0, position == positions - 1, None
-        old, new = Signal(len(self.z)), Signal(len(self.z))
+        old = Signal(len(self.z))
+        new = Signal(len(self.z))
         least = Const(1 << self.width - 1, self.width)
         for n in range(self.fields):
             z, kept = (value.word_select(n, self.width) for value in (self.z, old))

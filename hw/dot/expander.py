@@ -96,7 +96,8 @@ class Expander(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         s = self.shape
-        walking, dirty = Signal(), Signal(init=1)
+        walking = Signal()
+        dirty = Signal(init=1)
         changed, disturbed = self._chained()
         m.d.sync += self.ready.eq(~(walking | dirty))
         row = Signal(range(max(2, s.rows)))
@@ -105,9 +106,12 @@ class Expander(wiring.Component):
         last_row, last_block = row == s.rows - 1, block == s.blocks - 1
         last_group = Signal()
         m.d.comb += last_group.eq(group == s.groups - 1)
-        fetch, begin = Signal(), Signal()
+        fetch = Signal()
+        begin = Signal()
         weights, fetched = self._fetch(m, fetch, begin, last_block, last_group)
-        writing, spikes, written = Signal(), Signal(s.lanes), Signal()
+        writing = Signal()
+        spikes = Signal(s.lanes)
+        written = Signal()
         shift = Signal()
         m.d.sync += [shift.eq(fetched), self.load.enter.eq((block == 0) & (group == 0) & fetched)]
         m.d.comb += [self.load.shift.eq(shift), written.eq(writing & spikes.all())]
@@ -219,7 +223,8 @@ class Expander(wiring.Component):
         """The word at ``at``, two clocks later."""
         attrs = {} if self.style is None else {"ram_style": self.style, "rom_style": self.style}
         m.submodules.memory = memory = self.memories["memory"].make(self.init, attrs)
-        read, output = memory.read_port(), Signal(WORD_BITS, reset_less=True)
+        read = memory.read_port()
+        output = Signal(WORD_BITS, reset_less=True)
         m.d.comb += read.addr.eq(at)
         m.d.sync += output.eq(read.data)
         if self.node is not None:

@@ -45,7 +45,10 @@ class SerialCrc(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        byte, left, drains, feedback = Signal(8), Signal(3), Signal(), Signal()
+        byte = Signal(8)
+        left = Signal(3)
+        drains = Signal()
+        feedback = Signal()
         # The register is kept inverted, as it is read: it begins with zeros.
         m.d.comb += feedback.eq(~(self.crc[0] ^ byte[0]) & ~drains)
         with m.If(self.load):

@@ -99,13 +99,19 @@ class Deframer(wiring.Component):
         m = Module()
         m.submodules.crc = crc = SerialCrc()
         # The end of a frame takes three clocks: compare, judge, close.
-        ending, judging, closing = Signal(), Signal(), Signal()
+        ending = Signal()
+        judging = Signal()
+        closing = Signal()
         m.d.sync += [ending.eq(0), judging.eq(ending), closing.eq(judging)]
         # `left` bytes until the next code byte; `place` is where in the queue's new frame the byte
         # belongs, and of a whole frame what it takes there: its body and FRAME_COST.
-        left, place = Signal(8), Signal(8, init=256 - UNKEPT)
-        begun, header, bad = Signal(), Signal(init=1), Signal()
-        byte, put = Signal(8), Signal()
+        left = Signal(8)
+        place = Signal(8, init=256 - UNKEPT)
+        begun = Signal()
+        header = Signal(init=1)
+        bad = Signal()
+        byte = Signal(8)
+        put = Signal()
         m.d.comb += [
             self.i.ready.eq(~(crc.busy | ending | judging | closing)),
             byte.eq(Mux(left == 0, 0, self.i.payload)),
@@ -127,7 +133,9 @@ class Deframer(wiring.Component):
         with m.If(closing):
             m.d.sync += [left.eq(0), begun.eq(0), header.eq(1), bad.eq(0), place.eq(place.init)]
         kind, known, session, expected, resets = self._fields(m, put, header, place, byte)
-        accept, opens, lost = Signal(), Signal(), Signal()
+        accept = Signal()
+        opens = Signal()
+        lost = Signal()
         self._queue(m, put, byte, kind, header, place, judging, closing, accept, opens, lost)
         whole = ~bad & ~header & (place >= FRAME_COST) & (crc.crc == RESIDUE)
         self._judge(
@@ -149,8 +157,11 @@ class Deframer(wiring.Component):
     def _fields(self, m: Module, put: Value, header: Value, place: Signal, byte: Signal):
         """Fields of the header of the frame that comes in; returns (kind without version, the
         version is ours, session, seq is the one expected, bit RESET of a HELLO)."""
-        kind, known, session = Signal(4), Signal(), Signal(16)
-        expected, resets = Signal(), Signal()
+        kind = Signal(4)
+        known = Signal()
+        session = Signal(16)
+        expected = Signal()
+        resets = Signal()
         with m.If(put & header):
             with m.Switch(place[:3]):
                 with m.Case(5):
@@ -181,7 +192,8 @@ class Deframer(wiring.Component):
         lost: Value,
     ) -> None:
         """What a frame whose end has come is good for."""
-        good, ours = Signal(), Signal()
+        good = Signal()
+        ours = Signal()
         m.d.sync += [
             good.eq(whole),
             ours.eq((session == self.session) & self.active),
@@ -237,7 +249,9 @@ class Deframer(wiring.Component):
         """The memory of frames. A frame is written behind the queue's end, its length last."""
         m.submodules.memory = memory = Memory(shape=8, depth=self.buffer, init=[])
         write, read = memory.write_port(), memory.read_port()
-        end, touches, accepted = Signal(range(self.buffer)), Signal(), Signal()
+        end = Signal(range(self.buffer))
+        touches = Signal()
+        accepted = Signal()
         m.d.comb += [
             # The kind is written in the place of `got`, the length in that of `seq`.
             write.en.eq(judging | put & ~lost & (~header | (place == 1))),

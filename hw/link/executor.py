@@ -309,8 +309,10 @@ class _ImageBeats(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         axis = self.axis
-        beat, lane = counter_of(self.beats), counter_of(self.lanes)  # beats taken, bytes put
-        begun, last = Signal(), Signal()
+        beat = counter_of(self.beats)  # beats taken
+        lane = counter_of(self.lanes)  # bytes put
+        begun = Signal()
+        last = Signal()
         m.d.comb += [
             begun.eq(beat != 0),
             last.eq(beat == self.beats - 1),

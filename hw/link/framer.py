@@ -51,9 +51,14 @@ class Framer(wiring.Component):
         m.submodules.memory = memory = Memory(shape=8, depth=512, init=[])
         write, read = memory.write_port(), memory.read_port()
         # `at` is the next byte's place, `code` that of the code byte of the block being written.
-        half, full, at, code = Signal(), Signal(2), Signal(8, init=1), Signal(8)
-        finished, emptied = Signal(), Signal()
-        address, byte = Signal(8), Signal(8)
+        half = Signal()
+        full = Signal(2)
+        at = Signal(8, init=1)
+        code = Signal(8)
+        finished = Signal()
+        emptied = Signal()
+        address = Signal(8)
+        byte = Signal(8)
         m.d.comb += [
             self.room.eq(~full.bit_select(half, 1)),
             write.addr.eq(Cat(address, half)),
@@ -109,7 +114,9 @@ class Framer(wiring.Component):
 
     def _send(self, m: Module, write: Any, read: Any, full: Signal, emptied: Signal) -> Signal:
         """Sends full halves in turn, up to their zero; returns which one."""
-        at, half, fetched = Signal(8), Signal(), Signal()
+        at = Signal(8)
+        half = Signal()
+        fetched = Signal()
         m.d.comb += [
             # Never beside a write: no logic for what that returns.
             read.en.eq(~write.en),

@@ -98,9 +98,14 @@ class Results(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=32, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port()
-        word, mid, dropping = Signal(range(self.words)), Signal(), Signal()
-        tail, used = Signal(8), Signal(range(self.slots + 1))
-        take, finished, freed = Signal(), Signal(), Signal()
+        word = Signal(range(self.words))
+        mid = Signal()
+        dropping = Signal()
+        tail = Signal(8)
+        used = Signal(range(self.slots + 1))
+        take = Signal()
+        finished = Signal()
+        freed = Signal()
         drops = self.flush | Mux(mid, dropping, self.drop)
         m.d.comb += [
             self.axis.tready.eq(drops | (used != self.slots) & ~self.write),
@@ -134,7 +139,8 @@ class Results(wiring.Component):
 
     def _sender(self, m: Module, tail: Signal, used: Signal, freed: Signal) -> Signal:
         """Moves tail and sent; returns the word of the result to send next."""
-        first, ahead = Signal(range(self.words)), Signal(8)
+        first = Signal(range(self.words))
+        ahead = Signal(8)
         go_back = Signal()  # the next to send is the one at tail
         arrived = Signal.like(used)  # results past tail that the host has
         m.d.comb += [

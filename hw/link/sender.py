@@ -82,8 +82,12 @@ class Sender(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        identity, ack, answer = Signal(), Signal(), Signal()
-        kind, place, idle = Signal(4), Signal(8), Signal()
+        identity = Signal()
+        ack = Signal()
+        answer = Signal()
+        kind = Signal(4)
+        place = Signal(8)
+        idle = Signal()
         m.d.comb += [
             self.answer.eq(kind == ToHost.ANSWER),
             self.answering.eq(answer | self.answer & ~idle),
@@ -92,7 +96,8 @@ class Sender(wiring.Component):
             self.still.eq(idle),
         ]
         # What a memory gives goes into a register first: it comes late.
-        picked, fresh = Signal(8), Signal()
+        picked = Signal(8)
+        fresh = Signal()
         m.d.sync += [picked.eq(self.data.word_select(place[:2], 8)), fresh.eq(self.fresh)]
         with m.FSM():
             with m.State("IDLE"):

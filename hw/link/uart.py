@@ -55,8 +55,11 @@ class UartReceiver(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         line = synchronized(m, self.rx, "uart", "line", init=1)
-        timer, left = Signal(range(self.divisor)), Signal(4)
-        bits, byte, flips = Signal(8), Signal(8), Signal()
+        timer = Signal(range(self.divisor))
+        left = Signal(4)
+        bits = Signal(8)
+        byte = Signal(8)
+        flips = Signal()
         quiet = Signal()  # the line has been 1 since the last byte
         with m.If(left == 0):
             m.d.uart += timer.eq(self.divisor // 2 - 1)
@@ -75,7 +78,8 @@ class UartReceiver(wiring.Component):
                 m.d.uart += quiet.eq(line)
                 with m.If(line):
                     m.d.uart += [byte.eq(bits), flips.eq(~flips)]
-        seen, known = synchronized(m, flips, "sync", "seen"), Signal()
+        seen = synchronized(m, flips, "sync", "seen")
+        known = Signal()
         m.d.comb += [self.o.valid.eq(seen != known), self.o.payload.eq(byte)]
         with m.If(self.o.ready):
             m.d.sync += known.eq(seen)
@@ -106,7 +110,9 @@ class UartTransmitter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # A byte is asked for by a toggle, and has been taken when the other one has followed.
-        asks, took, asking = Signal(), Signal(), Signal()
+        asks = Signal()
+        took = Signal()
+        asking = Signal()
         asked = synchronized(m, asks, "uart", "asked")
         taken = synchronized(m, took, "sync", "taken")
         m.d.comb += self.i.ready.eq(asking & (asks == taken))
@@ -115,7 +121,8 @@ class UartTransmitter(wiring.Component):
         with m.Elif(self.i.valid & ~asking):
             m.d.sync += [asks.eq(~asks), asking.eq(1)]
 
-        timer, left = Signal(range(self.divisor)), Signal(4)
+        timer = Signal(range(self.divisor))
+        left = Signal(4)
         bits = Signal(9, init=0x1FF)  # what follows the bit on the line
         with m.If(timer != 0):
             m.d.uart += timer.eq(timer - 1)

@@ -114,7 +114,8 @@ class NeuronScan(wiring.Component):
             else:
                 v = u if floor is None else _not_below(_later(m, floor, 1), u)
                 out.append(self._logit(m, p, end, v, fire, now))
-        valid, last = Signal(), Signal()
+        valid = Signal()
+        last = Signal()
         m.d.sync += [valid.eq(end[0]), last.eq(end[2])]
         if self.readout is None:
             m.d.comb += [self.spike_valid.eq(valid), self.spike_last.eq(last)]

@@ -147,9 +147,15 @@ class ImageInput(wiring.Component):
         connect(m, flags.o, flipped(self.flags))
         self._to_edge(m, gear.o)
 
-        word, first, end = counter_of(self.words), Signal(), Signal()
-        held, filling, dropping = Signal(init=self.waits), Signal(), Signal()
-        may, taken, last = Signal(), Signal(), Signal()
+        word = counter_of(self.words)
+        first = Signal()
+        end = Signal()
+        held = Signal(init=self.waits)
+        filling = Signal()
+        dropping = Signal()
+        may = Signal()
+        taken = Signal()
+        last = Signal()
         if self.repeats:
             # What is written comes past the memory: a word that is replayed is there already.
             fresh = Mux(filling, 0, self.axis.tdata)
@@ -213,8 +219,11 @@ class ImageInput(wiring.Component):
         """The memory of the last image; returns (replaying, the word to send)."""
         m.submodules.image = memory = self.memories["image"].make()
         write, read = memory.write_port(), memory.read_port()
-        replaying, stored, recent = Signal(), Signal(), Signal()
-        begins, following = Signal(), Signal.like(word)
+        replaying = Signal()
+        stored = Signal()
+        recent = Signal()
+        begins = Signal()
+        following = Signal.like(word)
         m.d.comb += [
             begins.eq(taken & (word == 0)),
             write.en.eq(taken & ~replaying),
@@ -289,14 +298,20 @@ class ResultOutput(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         m.submodules.buffer = buffer = Slot(33) if self.compact else Buffer(33)
         # Two halves: logits come into one while the other is sent.
-        full, winner = Signal(2), [Signal(index_bits, name=f"winner_{k}") for k in range(2)]
-        filled, emptied = Signal(2), Signal(2)
+        full = Signal(2)
+        winner = [Signal(index_bits, name=f"winner_{k}") for k in range(2)]
+        filled = Signal(2)
+        emptied = Signal(2)
         m.d.sync += full.eq((full | filled) & ~emptied)
 
-        bank, index, end = Signal(), counter_of(n), Signal()
-        put, better = Signal(), Signal()
+        bank = Signal()
+        index = counter_of(n)
+        end = Signal()
+        put = Signal()
+        better = Signal()
         logit = self.i.payload[: self.bits].as_signed()
-        best, best_index = Signal(signed(self.bits)), Signal(index_bits)
+        best = Signal(signed(self.bits))
+        best_index = Signal(index_bits)
         best_so_far = Signal(index_bits)
         m.d.comb += [
             self.i.ready.eq(~full.bit_select(bank, 1)),
@@ -324,8 +339,14 @@ class ResultOutput(wiring.Component):
         self, m: Module, full: Signal, emptied: Signal, winner: list[Signal], read: Any, buffer: Any
     ) -> None:
         n = self.classes
-        bank, sending, index, end, go = Signal(), Signal(), counter_of(n), Signal(), Signal()
-        header, logit, at = Signal(32), Signal(signed(32)), counter_of(2 * n)
+        bank = Signal()
+        sending = Signal()
+        index = counter_of(n)
+        end = Signal()
+        go = Signal()
+        header = Signal(32)
+        logit = Signal(signed(32))
+        at = counter_of(2 * n)
         # The memory is read a clock ahead, so that it can be block RAM.
         step = sending & buffer.i.ready
         m.d.comb += [

@@ -83,9 +83,13 @@ class BitGearbox(wiring.Component):
         last_bits = self.packet_bits - (self.words_in - 1) * self.w_in
         m.submodules.buffer = buffer = Buffer(self.w_out)
         connect(m, buffer.o, flipped(self.o))
-        bits, fill = Signal(self.w_in + self.w_out - unit), Signal(range(ins + outs))
-        left, emit, put = Signal(range(ins + outs)), Signal(), Signal()
-        word, last = counter_of(self.words_in), Signal()
+        bits = Signal(self.w_in + self.w_out - unit)
+        fill = Signal(range(ins + outs))
+        left = Signal(range(ins + outs))
+        emit = Signal()
+        put = Signal()
+        word = counter_of(self.words_in)
+        last = Signal()
         rest = Signal.like(bits)
         taken: Value = self.i.payload
         if last_bits < self.w_in:

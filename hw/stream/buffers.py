@@ -22,7 +22,7 @@ def step_counter(m: Module, counter: Signal, period: int) -> None:
 
 def counter_of(period: int, **kwargs: Any) -> Signal:
     """A register for 0 to ``period - 1``, never of zero bits: Verilog has no such vectors."""
-    return Signal(range(max(period, 2)), **kwargs)
+    return Signal(range(max(period, 2)), src_loc_at=1, **kwargs)  # named after the caller's
 
 
 class Buffer(wiring.Component):
@@ -74,7 +74,8 @@ class Slot(Buffer):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        full, payload = Signal(), Signal(self.width)
+        full = Signal()
+        payload = Signal(self.width)
         m.d.comb += [
             self.i.ready.eq(~full),
             self.o.valid.eq(full),

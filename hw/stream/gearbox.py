@@ -143,9 +143,14 @@ class LaneSplit(_Step):
         m.submodules.buffer = buffer = Buffer(dst.width)
         connect(m, buffer.o, flipped(self.o))
         # used: beats held; fresh: beats of which no slice has left yet.
-        used, fresh = Signal(range(2 * beats + 1)), Signal(range(2 * beats + 1))
-        beat, bank, j = Signal(range(beats)), Signal(), Signal(range(parts))
-        first, final, put, take, turn = (Signal() for _ in range(5))
+        used = Signal(range(2 * beats + 1))
+        fresh = Signal(range(2 * beats + 1))
+        beat = Signal(range(beats))
+        bank = Signal()
+        j = Signal(range(parts))
+        first, final, put, take, turn = (
+            Signal(name=n) for n in ("first", "final", "put", "take", "turn")
+        )
         m.d.comb += [
             self.i.ready.eq(used != 2 * beats),
             put.eq(self.i.valid & self.i.ready),
@@ -215,10 +220,17 @@ class LaneMerge(_Step):
         # Two halves of one group each: while one leaves, the next may come, however unevenly.
         beats = src.plane_beats
         # used: beats begun and not gone; whole: beats complete and not gone.
-        used, whole = Signal(range(2 * beats + 1)), Signal(range(2 * beats + 1))
-        beat, bank, j = Signal(range(beats)), Signal(), Signal(range(parts))
-        first, final, put, take, turn = (Signal() for _ in range(5))
-        out_beat, out_turn, out_addr = Signal(range(beats)), Signal(), Signal(range(2 * beats))
+        used = Signal(range(2 * beats + 1))
+        whole = Signal(range(2 * beats + 1))
+        beat = Signal(range(beats))
+        bank = Signal()
+        j = Signal(range(parts))
+        first, final, put, take, turn = (
+            Signal(name=n) for n in ("first", "final", "put", "take", "turn")
+        )
+        out_beat = Signal(range(beats))
+        out_turn = Signal()
+        out_addr = Signal(range(2 * beats))
         m.d.comb += [
             first.eq(j == 0),
             self.i.ready.eq(~first | (used != 2 * beats)),
@@ -324,7 +336,8 @@ def _passed(sink: stream.Interface, source: stream.Interface, payload: Value) ->
 
 def _count_groups(m: Module, turn: Value, period: int) -> Signal:
     """Count the groups of a pixel on ``turn``; returns "this is the last one"."""
-    group, last = Signal(range(period)), Signal()
+    group = Signal(range(period))
+    last = Signal()
     m.d.comb += last.eq(group == period - 1)
     with m.If(turn):
         step_counter(m, group, period)

@@ -41,17 +41,19 @@ def driven(netlist: str, models: Iterable[tuple[str, str]]) -> Iterator[tuple[st
     """Of every cell its type and the bits that it drives."""
     outputs = _outputs("".join(text for _, text in models))
     widths = {m[2].strip().lstrip("\\"): int(m[1]) + 1 for m in _WIRE.finditer(netlist)}
-    kind, drives = "", []
+    kind, drives, ports = "", [], False
     for line in netlist.splitlines():
         if found := _PORT.match(line):
-            if found[1] in outputs.get(kind, ()):
+            if ports and found[1] in outputs.get(kind, ()):
                 drives += _places(found[2], widths)
+        elif line.startswith("  ) "):  # behind its parameters
+            ports = True
         elif line == "  );":
             if kind:
                 yield kind, drives
             kind, drives = "", []
         elif (found := _CELL.match(line)) and found[1] in outputs:
-            kind, drives = found[1], []
+            kind, drives, ports = found[1], [], not line.endswith("#(")
 
 
 def _outputs(models: str) -> dict[str, set[str]]:

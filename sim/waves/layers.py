@@ -19,7 +19,7 @@ WAVES, DESIGN = "SternaWaves", "DESIGN"
 """The module around the design and the layers, and the design's instance in it: no node has
 capitals."""
 _COUNT = 32  # bits of what counts without end
-_NAMELESS = re.compile(r"^ *(?:wire|reg) (?:\[\d+:\d+\] )?\\\$\S+ .*;$", re.M)
+_NAMELESS = re.compile(r"^ *(?:wire|reg) (?:signed )?(?:\[\d+:\d+\] )?_\w*_\b.*;$", re.M)
 
 
 @dataclass(frozen=True)

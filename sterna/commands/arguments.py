@@ -61,8 +61,8 @@ def there(text: str) -> str:
     from sterna.shipped import FOLDER  # what needs long to import only where it is needed
 
     short = name.removeprefix("examples/").rstrip("/")
-    known = "/" not in short and (FOLDER / short / "recipe.toml").is_file()
-    return os.path.relpath(FOLDER / short) if known and short else name
+    known = short and "/" not in short and os.path.isfile(FOLDER / short / "recipe.toml")
+    return os.path.relpath(FOLDER / short) if known else name
 
 
 class OutFile(str):

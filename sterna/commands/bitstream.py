@@ -1,12 +1,14 @@
 """The commands that make, change, check and load bitstreams; each as those of commands.py."""
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.commands.arguments import baud, out_file, whole
 from sterna.golden.errors import FileError
+from sterna.golden.files.instead import instead
 
 if TYPE_CHECKING:
     from sterna.gen.build.stages import Build, Options
@@ -191,6 +193,9 @@ def _existing(options: argparse.Namespace) -> "Build":
     from sterna.gen.build.stages import Build
 
     folder = Path(options.folder)
+    if (refusal := instead(folder, "network")) is not None:
+        raise FileError(refusal)
     if not (folder / "network.json").is_file() or not _folded(Build(folder)):
-        raise FileError(f"{folder}: is no build folder; run `sterna bitstream` first")
+        line = f"sterna bitstream {shlex.quote(str(folder))} --board BOARD"
+        raise FileError(f"{folder}: is no build folder; next: {line}")
     return Build(folder)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sterna.images as images
 from sterna.commands.arguments import baud, out_file, repetitions, timeout, whole
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files.instead import instead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +96,8 @@ def identify(options: argparse.Namespace) -> Answer:
 def load(options: argparse.Namespace) -> Answer:
     """Load a weights image into a board."""
     path = Path(options.weights)
+    if (refusal := instead(path, "packed")) is not None:
+        raise FileError(refusal)
     image: Any = path
     if path.is_dir():
         path = path / "weights.sterna"
@@ -150,8 +153,8 @@ def infer(options: argparse.Namespace) -> Answer:
     from sterna.golden.files import network_files as files
     from sterna.golden.files.sources import data_of_folder
 
-    if not Path(options.folder).is_dir():
-        raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
+    if (refusal := instead(options.folder, "network")) is not None:
+        raise UsageError(refusal)
     compare = _comparison(options.compare) if options.compare else None
     folder = Path(options.folder)
     network = files.load(folder)

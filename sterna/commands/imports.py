@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sterna.images as images
 from sterna.commands.arguments import count, out_folder, time_step, whole
 from sterna.golden.errors import UsageError
+from sterna.golden.files.instead import instead
 from sterna.golden.words.packages import packages
 from sterna.golden.words.telling import tell
 
@@ -99,6 +100,10 @@ def add_parsers(
 
 def import_network(options: argparse.Namespace) -> Answer:
     """A network of somebody's own to a run folder, with a verdict for each of its parts."""
+    place, mark, _ = options.source.rpartition(".py:")
+    place = f"{place}.py" if mark else options.source
+    if (refusal := instead(place, "model")) is not None:
+        raise UsageError(refusal)
     suffix = Path(options.source).suffix
     if suffix == NIR:
         _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")

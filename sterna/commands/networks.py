@@ -46,6 +46,7 @@ def options_of(options: argparse.Namespace) -> "Options":
     settings = read_folding(options.folding) if options.folding else {}
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
     given |= {"memory": options.memory, "patchable": options.patchable}
+    given["memories"] = getattr(options, "memories", None)
     if options.command == "fold":
         given |= {"luts": options.luts, "board": options.board}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
@@ -285,6 +286,10 @@ def doctor(options: argparse.Namespace) -> Answer:
     """Look at the machine; 3 where something needed is missing."""
     from sterna.gen.tools import doctor as doctors
 
-    checks = doctors.first_stage() if options.first else doctors.examine()
+    checks = doctors.first_stage()
+    if not options.first:
+        from sterna.commands.checks import further
+
+        checks += [*doctors.second_stage(), *further()]
     answer = doctors.report(checks)
     return answer, doctors.table(checks), 0 if answer["ok"] else 3

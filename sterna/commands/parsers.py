@@ -249,8 +249,13 @@ def _design(staged: _Command) -> None:
         help="only write a weights.sterna, for the design of another build of the same structure "
         "(retrained weights); -o is the file then",
     )
-    staged("verilog", "write the Verilog, its file list, a bench with vectors, the register map")
-    staged("build", "all of fold, pack and verilog")
+    verilog = "write the Verilog, its file list, a bench with vectors, the register map"
+    for sub in (staged("verilog", verilog), staged("build", "all of fold, pack and verilog")):
+        sub.add_argument(
+            "--memories",
+            choices=("inline", "files"),
+            help="contents of memories in the Verilog (default), or read by $readmemh from mem/",
+        )
 
 
 def _running(staged: _Command) -> None:

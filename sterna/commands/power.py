@@ -95,7 +95,7 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
     of = options.of or "rtl"
     for name in PROGRAMS[of]:
         find(name)
-    progress = Progress(1)
+    progress = Progress(2)
     if where is None:
         build = open_build(options.folder, options.output, progress=progress)
         asked = options_of(options)
@@ -113,7 +113,10 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
         few = max(FEW_IMAGES, FEW_CLOCKS // built.design.interval)
         pixels = pixels[:, :few] if pixels.ndim == 5 else pixels[:few]
     answer = counted(built, pixels, of, target, where, progress)
-    return {"build": str(built.folder), **answer}, power_text(answer), 0
+    wrote = [answer["run"]["saif"], "measured/power.json"]
+    answer = {"build": str(built.folder), **answer}
+    answer["wrote"] = [str(built.folder / name) for name in wrote]
+    return answer, power_text(answer), 0
 
 
 def _read(options: argparse.Namespace, where: Any) -> Answer:
@@ -124,4 +127,6 @@ def _read(options: argparse.Namespace, where: Any) -> Answer:
     built = ensure(options.folder, "verilog", None, options.output)
     answer = read_meter(built, *given, where)
     text = power_text({"measured": answer["measured"]})
-    return {"build": str(built.folder), **answer}, text, 0
+    answer = {"build": str(built.folder), **answer}
+    answer["wrote"] = [str(built.folder / "measured" / "power.json")]
+    return answer, text, 0

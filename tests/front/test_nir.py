@@ -138,6 +138,18 @@ GRAPHS = {
     "sum pool of sums": pooled_sums(nir.SumPool2d),
     "average pool of sums": pooled_sums(nir.AvgPool2d),
     "branches": branches(),
+    "input and layer": nir.NIRGraph(
+        {
+            "n0": inp(6),
+            "n1": nir.Linear(trits(6, 6)),
+            "n2": lif(6),
+            "n3": nir.Linear(trits(4, 6)),
+            "n4": iaf(4),
+            "n5": out(4),
+        },
+        [("n0", "n1"), ("n1", "n2"), ("n0", "n2"), ("n2", "n3"), ("n3", "n4"), ("n4", "n5")],
+        type_check=False,
+    ),
     "conv1d": wave(),
     "groups": row(
         inp(4, 5, 5),

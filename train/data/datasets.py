@@ -238,6 +238,18 @@ def _roots() -> list[Path]:
     return [*([Path(own)] if own else []), shared, _cache()]
 
 
+def places() -> dict[str, Path | None]:
+    """Of each set that is not installed with a package: the folder that holds it, or None where it
+    would be downloaded."""
+    folders = {"mnist": "mnist", "fashion_mnist": "fashion-mnist", "cifar10": "cifar10"}
+    folders["nmnist"] = "nmnist"
+    found = {}
+    for name, folder in folders.items():
+        held = [r / folder for r in _roots() if (r / folder).is_dir()]
+        found[name] = next((place for place in held if any(place.iterdir())), None)
+    return found
+
+
 def find_file(folder: str, name: str) -> Path:
     """A checked data file: $STERNA_DATA/FOLDER/NAME, ../shared/data/FOLDER/NAME beside the
     repository, the user's cache, or downloaded there. FileError where none is right."""

@@ -348,6 +348,8 @@ def test_first_spikes_are_compared() -> None:
     assert len(set(times.argmax(0)[times.any(0)].ravel())) > 1  # at several steps
     worse = _changed(found, threshold=1.25).check(images)
     assert worse.failed[0].name == "readout" and worse.layers[0].exact
+    network, _ = quantize(found, images)
+    assert np.mean(run(network, images).classes == float_classes(found.network, images)) > 0.8
 
 
 def test_sums_of_membranes_are_no_readout() -> None:

@@ -404,3 +404,54 @@ def test_an_example_beyond_the_bits_of_the_input_names_them(name: str) -> None:
         return
     with pytest.raises(UsageError, match=sentence):
         from_torch(model, example, **how)
+
+
+class Hooked(Net):
+    """Its hidden neurons are changed from outside."""
+
+    def __init__(self, change: Callable[[nn.Module], Any]) -> None:
+        super().__init__()
+        change(self.hidden)
+
+
+CHANGES: dict[str, tuple[Callable[[Any], Any], str | None]] = {
+    "a hook": (
+        lambda m: m.register_forward_hook(lambda m, x, out: tuple(2 * o for o in out)),
+        "'hidden': a forward hook changes what it gives",
+    ),
+    "a hook that looks": (lambda m: m.register_forward_hook(lambda m, x, out: None), None),
+    "another forward": (
+        lambda m: setattr(m, "forward", lambda x, mem: (x, mem)),
+        r"'hidden': its forward\(\) was replaced",
+    ),
+    "no number": (lambda m: delattr(m, "state_quant"), "'hidden': Leaky holds what none has"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_neurons_that_were_changed_are_not_their_class(name: str) -> None:
+    change, sentence = CHANGES[name]
+    model = _weighted(Hooked(change))
+    if sentence is None:
+        assert from_torch(model, EXAMPLE).check(frontcase.images((1, 8, 8), 8)).exact
+        return
+    with pytest.raises(NetworkError, match=sentence):
+        from_torch(model, EXAMPLE)
+
+
+def test_what_is_returned_beside_the_output_is_told() -> None:
+    model = Net(end=lambda rows: (torch.stack(rows), torch.stack(rows).sum(0)))
+    assert "left out" not in str(from_torch(model.eval(), EXAMPLE).report)
+
+    class Two(Net):
+        def forward(self, x):
+            mem, out_mem, first, second = self.hidden.reset_mem(), self.out.reset_mem(), [], []
+            for _ in range(STEPS):
+                s, mem = self.hidden(self.conv(x), mem)
+                out, out_mem = self.out(self.full(s.flatten(1)), out_mem)
+                first.append(out)
+                second.append(s)
+            return torch.stack(first), torch.stack(second)
+
+    (told,) = [v for v in from_torch(Two(), EXAMPLE).report.verdicts if v.verdict == "left out"]
+    assert told.what == "1 more returned"
