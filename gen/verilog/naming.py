@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from amaranth.hdl import Fragment, Signal
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Fragment, Signal, _ir, _nir  # pyright: ignore[reportPrivateUsage]
 from amaranth.lib import wiring
 
 from sterna.golden.words.names import Scope
@@ -24,9 +25,6 @@ _Ports = list[tuple[Any, bool]]  # (signal, whether it is an input)
 
 def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
     """RTLIL of a top, whose module is ``name``; those below are ``name.submodule`` and so on."""
-    from amaranth.back import rtlil
-    from amaranth.hdl import _ir
-
     direction = {wiring.In: _ir.PortDirection.Input, wiring.Out: _ir.PortDirection.Output}
     ports = {
         "__".join(map(str, path)): (_value(value), direction[member.flow])
@@ -47,9 +45,26 @@ def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
     for number, module in enumerate(netlist.modules):
         if not empty.is_empty(number):
             builder = out.module(".".join(module.name))
-            names = type(module.signal_names)()
-            rtlil.ModuleEmitter(builder, netlist, module, names, empty_checker=empty).emit()
+            emitter = _Emitter(
+                builder, netlist, module, type(module.signal_names)(), empty_checker=empty
+            )
+            emitter.scope = tree.scope[by_name[module.name]]
+            emitter.emit()
     return str(out)
+
+
+class _Emitter(rtlil.ModuleEmitter):
+    """Amaranth's, which gives fields of signals names with dots."""
+
+    scope: Scope
+
+    def emit_signal_fields(self) -> None:
+        for signal, name in self.module.signal_names.items():
+            for path, field in self.netlist.signal_fields[signal].items():
+                if path:
+                    found = self.scope.name("__".join([name, *map(str, path)]))
+                    wire = self.builder.wire(len(field.value), signed=field.signed, name=found)
+                    self.builder.connect(wire.name, self.sigspec(field.value))
 
 
 def _value(port: Any) -> Any:
@@ -169,8 +184,6 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
 
 def _rest(netlist: Any, module: Any, left: set[Any], scope: Scope) -> dict[str, Any]:
     """Ports for nets that no signal has as a whole: parts of one, with the number of their bit."""
-    from amaranth.hdl import _nir
-
     flows, runs = module.net_flow, []
     for net in sorted(left):
         last = runs[-1][-1] if runs else None
