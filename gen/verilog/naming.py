@@ -54,11 +54,32 @@ def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
 
 
 class _Emitter(rtlil.ModuleEmitter):
-    """Amaranth's, which gives fields of signals names with dots."""
+    """Amaranth's, but for what it does not expect of ports, and for the names of fields."""
 
     scope: Scope
 
+    def emit_submodule_wires(self) -> None:
+        """A wire for each output: of a number with a repeated sign, or with zeros in front, bits
+        are one net, which must not be driven twice."""
+        self.outputs: dict[tuple[int, str], str] = {}
+        for number in self.module.submodules:
+            for name, (value, flow) in self.netlist.modules[number].ports.items():
+                if flow.value == "output":
+                    self.outputs[number, name] = self.emit_driven_wire(value).name
+
+    def emit_submodules(self) -> None:
+        for number in self.module.submodules:
+            below = self.netlist.modules[number]
+            if not self.empty_checker.is_empty(number):
+                ports = {
+                    name: self.outputs.get((number, name)) or self.sigspec(value)
+                    for name, (value, _) in below.ports.items()
+                }
+                ports |= {n: self.io_sigspec(pins) for n, (pins, _) in below.io_ports.items()}
+                self.builder.cell(f"\\{'.'.join(below.name)}", below.name[-1], ports=ports)
+
     def emit_signal_fields(self) -> None:
+        """With names that need no escape."""
         for signal, name in self.module.signal_names.items():
             for path, field in self.netlist.signal_fields[signal].items():
                 if path:
@@ -88,7 +109,7 @@ class _Tree:
     def interface(self, fragment: Any) -> _Ports:
         """Clocks and resets of a module, and the ports of the components that it was made of."""
         if fragment not in self._known:
-            domains = fragment.domains.values()
+            domains = sorted(fragment.domains.values(), key=lambda d: (d.name != "sync", d.name))
             found = [(s, True) for d in domains for s in (d.clk, d.rst) if s is not None]
             for origin in fragment.origins or ():
                 if isinstance(origin, wiring.Component):
