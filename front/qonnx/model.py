@@ -84,7 +84,7 @@ def from_qonnx(
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused as that
         for node in graph.nodes:
             _take(walk, node)
-    out, scale = _output(walk, graph)
+    out, given_over = _output(walk, graph)
     found = assemble(
         1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"), "node"
     )
@@ -92,7 +92,7 @@ def from_qonnx(
         found.report.add(path, "quantizer", APPROXIMATED, why)
     found.report.check("node", approximate)
     shapes = {path: found.network.shape[node] for path, node in found.cells.items()}
-    replay = _replay(graph, walk, source, shapes, scale)
+    replay = _replay(graph, walk, source, shapes, given_over)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 
