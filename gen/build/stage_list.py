@@ -22,7 +22,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files.disk import canonical_json
 from sterna.golden.words.names import params_name, weights_name
 
-__all__ = ["CHOOSING", "MEMORIES", "SOLUTION", "STAGES", "Stage"]
+__all__ = ["CHOOSING", "MEMORIES", "MEMORY_FOLDER", "SOLUTION", "STAGES", "Stage"]
 
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
