@@ -1,28 +1,28 @@
 # Every target creates and uses .venv itself. Outside Python only g++, make and perl are needed.
-#
-#   make demo | board-demo | test | test-all | formal | lint | bench | verilog | sim | train
-#   make bitstream | load | doctor | clean | distclean
-#   make docs | test-front-extra | test-python PYTHON=python3.12 | lock | audit | wheel      (CONTRIBUTING.md)
-#
-# TORCH=cpu   take torch from the CPU index (plain torch on Linux is the CUDA build: gigabytes)
-# TORCH=skip  keep the torch that is already installed (in .venv, or in the system's Python)
-# EXAMPLE=..  the example that verilog, sim, train, bitstream and load work on
-# BOARD=..    the board of bitstream and load; PORT=.. its serial port
-# TESTS=..    paths and options for pytest, of test, test-all and test-python
+# `make help` prints what stands behind ## here.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help venv demo board-demo test test-all formal lint bench verilog sim train bitstream load \
-        doctor clean distclean docs test-front-extra test-python lock audit wheel
+        doctor clean distclean docs test-report test-front-extra test-python lock audit wheel
 
+## PYTHON: the Python that environments are made of
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+## TORCH: cpu: from the CPU index; skip: the torch that is installed; default: PyPI's, for CUDA
 TORCH ?= default
+## EXAMPLE: what verilog, sim, train, bitstream and load work on
 EXAMPLE ?= examples/mnist
+## IMAGES: images of sim
 IMAGES ?= 1000
+## BOARD: the board of bitstream and load
 BOARD ?= ulx3s-85f
+## PORT: its serial port
 PORT ?= /dev/ttyUSB0
+## WORKERS: tests and proofs side by side
 WORKERS ?= 2
+## TESTS: paths and options for pytest, of test, test-all and test-python
 TESTS ?=
+## VENV: the environment
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -38,10 +38,17 @@ ifeq ($(TORCH),skip)
 VENV_FLAGS := --system-site-packages
 endif
 
-help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+VARIABLES := PYTHON TORCH EXAMPLE IMAGES BOARD PORT WORKERS TESTS VENV
 
-venv: $(STAMP)
+help:  ## this list
+	@echo "make TARGET [VARIABLE=value ...]"; echo
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name text; do \
+	    printf '  %-17s %s\n' "$$name" "$$text"; done
+	@echo; echo "variables, with what they are here:"
+	@$(foreach v,$(VARIABLES),printf '  %-17s %s (%s)\n' $(v) \
+	    "$$(sed -n 's/^## $(v): //p' Makefile)" '$($(v))';)
+
+venv: $(STAMP)  ## the environment of all others, .venv, with every extra
 
 # $(call new-venv,FOLDER,FLAGS): an environment of $(PYTHON). Without Debian's python3-venv there is
 # no ensurepip, but pip itself can still fill one.
@@ -74,31 +81,37 @@ endif
 	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 neurobench==2.3.0
 	touch $@
 
-demo: $(STAMP)
+demo: $(STAMP)  ## the shipped digits network on held-out images, bit-exact
 	$(BIN)/sterna demo
 
-board-demo: $(STAMP)
+board-demo: $(STAMP)  ## a simulated board: weights, images, other weights, images
 	$(BIN)/sterna board-demo
 
 # --basetemp inside the repository: the YoWASP programs do not see /tmp.
-test: $(STAMP)
+test: $(STAMP)  ## every quick test
 	@mkdir -p build
 	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest $(TESTS)
 
-test-all: $(STAMP)
+test-all: $(STAMP)  ## every test, those of minutes too, and the share of lines that ran
 	@mkdir -p build
-	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra' --cov --cov-report= $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --no-loadscope-reorder --basetemp=build/pytest -m 'not extra and not browser' --cov --cov-report= $(TESTS)
 	@echo "$$($(BIN)/coverage report --format=total)% of the lines ran (programs that tests start are not counted)"
 
 # The same tests under another Python, in an environment of its own; TESTS=.. for some of them.
-test-python:
+test-python:  ## the quick tests under another Python, in .venv-VERSION
 	@version=$$("$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || \
 	    { echo "PYTHON=$(PYTHON) does not run; give another one, or its path" >&2; exit 3; }; \
 	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
 	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
 
+# report.html in headless Chromium, which is the system's: it draws, fits a phone, sorts, prints.
+test-report: $(STAMP)  ## report.html in headless Chromium, which is the system's
+	@mkdir -p build
+	$(BIN)/python -m pytest -m browser --basetemp=build/pytest-report tests/gen/report/browser
+	@echo "screenshots: build/pytest-report"
+
 # Frameworks that ask for other versions of what everything else uses, in an environment of its own.
-test-front-extra: .venv-front/.installed
+test-front-extra: .venv-front/.installed  ## tests with Brevitas and Lightning, in .venv-front
 	@mkdir -p build
 	.venv-front/bin/python -m pytest -m extra --basetemp=build/pytest-front tests/front/extra
 
@@ -110,39 +123,39 @@ test-front-extra: .venv-front/.installed
 	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6
 	touch $@
 
-formal: $(STAMP)
+formal: $(STAMP)  ## the proofs
 	$(BIN)/python -m sterna.sim.formal --workers $(WORKERS)
 
-lint: $(STAMP)
+lint: $(STAMP)  ## ruff, pyright, Verilator's warnings on an example
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/sterna lint examples/digits
 
-bench: $(STAMP)
+bench: $(STAMP)  ## the figures of docs/measured.md and docs/performance.md
 	$(BIN)/python -m benchmarks
 
-verilog: $(STAMP)
+verilog: $(STAMP)  ## Verilog of EXAMPLE
 	$(BIN)/sterna verilog $(EXAMPLE)
 
-sim: $(STAMP)
+sim: $(STAMP)  ## EXAMPLE simulated, every spike compared with golden
 	$(BIN)/sterna sim $(EXAMPLE) --images $(IMAGES)
 
 train: EXAMPLE = examples/digits
-train: $(STAMP)
+train: $(STAMP)  ## train EXAMPLE (examples/digits unless you say another)
 	$(BIN)/sterna train $(EXAMPLE) -o build/train/$(notdir $(EXAMPLE))
 
-bitstream: $(STAMP)
+bitstream: $(STAMP)  ## bitstream of EXAMPLE for BOARD
 	$(BIN)/sterna bitstream $(EXAMPLE) --board $(BOARD)
 
-load: $(STAMP)
+load: $(STAMP)  ## weights of EXAMPLE into the board at PORT
 	$(BIN)/sterna load build/$(notdir $(EXAMPLE))-$(BOARD) --port $(PORT)
 
-doctor: $(STAMP)
+doctor: $(STAMP)  ## what is installed, and what installs the rest
 	$(BIN)/sterna doctor
 
 # The site, into build/site: API pages from docstrings, every link checked.
-docs: .venv-docs/.installed
+docs: .venv-docs/.installed  ## the site, build/site
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 	@echo build/site/index.html
 
@@ -155,7 +168,7 @@ docs: .venv-docs/.installed
 
 # What is installed, with hashes: of every extra, for every system and Python (of 3.11 from 3.11.5
 # on, which the documentation's theme needs).
-lock: .venv-tools/.installed
+lock: .venv-tools/.installed  ## requirements.lock, for who changes a dependency
 	.venv-tools/bin/uv pip compile pyproject.toml --all-extras -c constraints.txt --universal \
 	    --python-version 3.11.5 --generate-hashes --no-annotate --no-config \
 	    --custom-compile-command 'make lock' --default-index https://pypi.org/simple -q \
@@ -163,7 +176,7 @@ lock: .venv-tools/.installed
 
 # Known faults of what is in the lock. --strict: without it, packages that pypi.org's list did not
 # answer for are left out, and "no known vulnerabilities" is said of nothing.
-audit: .venv-tools/.installed
+audit: .venv-tools/.installed  ## known faults of what is in the lock
 	@.venv-tools/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
 	    -r requirements.lock || { echo "make audit: not passed. Where it says that a package was not \
 	found or could not be audited, pypi.org did not answer for it from here and nothing was learned: \
@@ -175,7 +188,7 @@ audit: .venv-tools/.installed
 	touch $@
 
 # dist/: a wheel and the sources. Where the commit has a tag, it is the version's.
-wheel: $(STAMP)
+wheel: $(STAMP)  ## dist/: wheel and sources
 	@said=$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])'); \
 	tag=$$(git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null || true); \
 	if test -n "$$tag" -a "$$tag" != "v$$said"; then \
@@ -184,8 +197,8 @@ wheel: $(STAMP)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
-clean:
+clean:  ## remove build folders and caches
 	rm -rf build dist .pytest_cache .ruff_cache .hypothesis
 
-distclean: clean
+distclean: clean  ## clean, and the environments
 	rm -rf .venv .venv-*

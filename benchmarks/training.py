@@ -5,7 +5,7 @@
 
 For each row and each of its seeds: ``sterna train`` (goes on where it stopped), ``quantize``,
 ``build`` and ``sim`` on test images, every spike compared with golden. A row lands in
-``benchmarks/results/training.json``; ``--write`` puts the table of all rows into docs/training.md.
+``benchmarks/results/training.json``; ``--write`` puts the table of all rows into docs/results.md.
 Accuracy is of the whole test part; intervals are Wilson's 95%.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from common import ROOT, write_results
 
 RESULTS = ROOT / "benchmarks" / "results" / "training.json"
-DOCS = ROOT / "docs" / "training.md"
+DOCS = ROOT / "docs" / "results.md"
 START, END = "<!-- table: benchmarks/training.py -->", "<!-- end of table -->"
 STERNA = (sys.executable, "-m", "sterna.cli")
 SMALL_SAMPLE = 1000  # images, up to which a figure never stands without its interval
@@ -287,7 +287,7 @@ def main() -> int:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--write", action="store_true", help="the table into docs/training.md")
+    parser.add_argument("--write", action="store_true", help="the table into docs/results.md")
     options = parser.parse_args()
     if options.list:
         print("\n".join(f"{k}: examples/{r.recipe}, seeds {r.seeds}" for k, r in ROWS.items()))

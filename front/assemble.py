@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from sterna.front.cell import Cell
-from sterna.front.expression import Expr, at
+from sterna.front.expression import Expr, Output, at
 from sterna.front.report import APPROXIMATED, EXACT, SUBSTITUTED, Report
 from sterna.front.values import (
     Value,
     by_group,
+    check_reads,
     composed,
     kind_of,
     neuron_of,
@@ -32,25 +33,16 @@ from sterna.gen.quantize.float_network import (
     FloatLinear,
     FloatMerge,
     FloatNetwork,
+    FloatNeurons,
     FloatNode,
     FloatPool,
     Weighted,
 )
-from sterna.gen.quantize.scales import check_classes
+from sterna.gen.quantize.scales import check_classes, refusal
 from sterna.golden.errors import NetworkError
 from sterna.golden.words.names import Scope, legal_name
 
-__all__ = ["Assembled", "Output", "assemble"]
-
-
-@dataclass(frozen=True)
-class Output:
-    """How the output reads what each step gives: the expression of a step, and 'count',
-    'membrane' (of a cell that never resets), 'sum' (weighted, leaking) or 'first_spike'."""
-
-    expr: Expr
-    mode: str
-    leak: float = 1.0
+__all__ = ["Assembled", "assemble"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +69,9 @@ def assemble(
     network = FloatNetwork(steps, builder.nodes)
     last = [v.path for v in builder.report.verdicts if v.node in network.readout.inputs]
     check_classes(network, builder.at(last[-1] if last else ""))
+    for node in network.nodes:
+        if isinstance(node, FloatNeurons) and (why := refusal(network, node)):
+            builder.report.note(node.name, f"`quantize` refuses it as it is: {why}")
     return Assembled(network, builder.report, builder.cell_nodes)
 
 
@@ -92,12 +87,11 @@ class _Builder:
         self.report.add("", f"input {source.coding}", EXACT, node=source.name)
         self.cell_nodes: dict[str, str] = {}
         self.scope = Scope([source.name])
+        self.ones: set[str] = set()  # layers that carry spikes to a neuron
         self._values: dict[int, Value] = {}
 
     def at(self, path: str) -> str:
         return at(path, self.kind)
-
-    # ------------------------------------------------------------------------------------ values
 
     def value(self, expr: Expr) -> Value:
         """Of an expression, made once; without recursion over long networks."""
@@ -107,10 +101,7 @@ class _Builder:
             if id(e) in self._values:
                 todo.pop()
                 continue
-            needs = [self.cells[e.path][1]] if e.kind == "cell" else list(e.args)
-            if e.kind == "input":
-                needs = []
-            missing = [n for n in needs if id(n) not in self._values]
+            missing = [n for n in self._reads(e) if id(n) not in self._values]
             if missing:
                 todo += missing
                 continue
@@ -125,7 +116,12 @@ class _Builder:
                 f"{self.at(e.path)}: a {e.kind} of the steps is used inside the network; it can "
                 "only be the output"
             )
+        reads = self._reads(e)
+        check_reads(self.at(e.path), e, reads, [self._values[id(r)].shape for r in reads])
         return make(e)
+
+    def _reads(self, e: Expr) -> list[Expr]:
+        return [self.cells[e.path][1]] if e.kind == "cell" else list(e.args)
 
     def _input(self, e: Expr) -> Value:
         kind = "pixels" if self.source.coding == "direct" else "spikes"
@@ -153,18 +149,20 @@ class _Builder:
         verdict = APPROXIMATED if cell.approximated else EXACT
         self.report.add(path, what, verdict, "; ".join(cell.approximated or cell.notes), node)
 
-    def _conv(self, e: Expr) -> Value:
-        return self._weighted(e)
-
-    def _linear(self, e: Expr) -> Value:
-        return self._weighted(e)
-
     def _weighted(self, e: Expr) -> Value:
         read = e.args[0]
         pad = (0, 0, 0, 0)
         source = self.value(read)
-        if read.kind == "pad":
-            pad, source = read.values["padding"], self.value(read.args[0])
+        while read.kind == "pad":
+            pad = tuple(a + b for a, b in zip(pad, read.values["padding"], strict=True))
+            read = read.args[0]
+            source = self.value(read)
+        if self.ones & set(source.terms):
+            raise NetworkError(
+                f"{self.at(e.path)}: reads spikes that are added with factors or constants (as "
+                "a + 0.5*b), which are no spikes; add them as they are, or put a spiking neuron "
+                "behind the sum"
+            )
         if source.kind == "sums":
             raise NetworkError(
                 f"{self.at(e.path)}: reads weighted sums ({', '.join(source.terms)}) with no "
@@ -194,6 +192,8 @@ class _Builder:
         size = "x".join(map(str, weight.shape))
         self.report.add(e.path, f"{e.kind} {size}", EXACT, told, name)
         return Value("sums", shape, terms=(name,))
+
+    _conv = _linear = _weighted
 
     def _offset_bias(
         self, e: Expr, source: Value, weight: np.ndarray, bias: Any, pad: tuple[int, ...]
@@ -249,7 +249,7 @@ class _Builder:
         return replace(value, gain=1.0, offset=0.0)
 
     def _pad(self, e: Expr) -> Value:
-        return Value("padded", self.value(e.args[0]).shape)  # its reader looks through it
+        return self.value(e.args[0])  # its reader looks through it
 
     def _norm(self, e: Expr) -> Value:
         v = e.values
@@ -402,7 +402,7 @@ class _Builder:
         if value.kind == "sums":
             return value
         c, h, w = value.shape
-        name = self._name(f"{path}_input" if path else "input_layer")
+        self.ones.add(name := self._name(f"{path}_input" if path else "input_layer"))
         gain = np.broadcast_to(np.asarray(value.gain, np.float64), (c,))
         offset = np.broadcast_to(np.asarray(value.offset, np.float64), (c,))
         weight = np.ones((c, 1, 1, 1)) * gain.reshape(c, 1, 1, 1)
@@ -419,12 +419,11 @@ class _Builder:
         )
         return Value("sums", value.shape, terms=(name,))
 
-    # ------------------------------------------------------------------------------------ output
-
     def readout(self, output: Output) -> None:
         expr, mode = output.expr, output.mode
         while expr.kind in ("flatten", "order"):
             expr = expr.args[0]
+        check_reads(self.at(expr.path), Expr("output", ""), [expr], [])
         name = self.scope.name("readout")
         if expr.kind == "cell":
             cell, read = self.cells[expr.path]

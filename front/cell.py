@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sterna.golden.errors import NetworkError
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "handler_of",
     "handles",
     "multi_step",
+    "number_of",
     "refuses",
 ]
 
@@ -98,6 +101,26 @@ def handler_of(module: Any) -> Handler | None:
     """The handler of a module's own class (not of a parent's: a subclass may compute otherwise)."""
     kind = type(module)
     return CELLS.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}")
+
+
+def number_of(module: Any, name: str, path: str, *, one: bool = True) -> Any:
+    """A parameter as a number; an array of one value for each channel only where ``one`` is not."""
+    value = getattr(module, name)
+    a = np.asarray(value.detach().cpu().double().numpy() if hasattr(value, "detach") else value)
+    a = a.astype(np.float64)
+    if a.size and (a == a.flat[0]).all():
+        return float(a.flat[0])
+    if one:
+        raise NetworkError(
+            f"module '{path}': {name} has a value for each of {a.size} neurons; one for the layer "
+            "can be built: split the layer"
+        )
+    wide = [n for n in a.shape if n != 1]
+    if len(wide) == 1 and (a.ndim == 1 or a.shape[-1] == 1):
+        return a.reshape(-1)
+    raise NetworkError(
+        f"module '{path}': {name} of shape {a.shape} is not one for each channel; give (C, 1, 1)"
+    )
 
 
 def multi_step(module: Any) -> bool:

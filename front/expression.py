@@ -12,7 +12,7 @@ import numpy as np
 
 from sterna.golden.errors import NetworkError
 
-__all__ = ["UNKNOWN", "Expr", "at", "key_of", "one_step", "steps_in"]
+__all__ = ["UNKNOWN", "Expr", "Output", "at", "cells_in", "key_of", "one_step", "steps_in"]
 
 CELL, INPUT, STACK = "cell", "input", "stack"
 UNKNOWN = "unknown"
@@ -55,6 +55,16 @@ class Expr:
     shape: tuple[int, ...] = ()
     step: int | None = None
     part: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the output reads what each step gives: the expression of a step, and 'count',
+    'membrane' (of a cell that never resets), 'sum' (weighted, leaking) or 'first_spike'."""
+
+    expr: Expr
+    mode: str
+    leak: float = 1.0
 
 
 def key_of(expr: Expr, step: int, memo: dict[int, Any] | None = None) -> Any:
@@ -102,6 +112,11 @@ def _inside(expr: Expr) -> list[Expr]:
             found[id(e)] = e
             todo += () if e.kind == CELL else e.args
     return list(found.values())
+
+
+def cells_in(expr: Expr) -> set[str]:
+    """Paths of all cells that an expression reads itself (not through a cell)."""
+    return {e.path for e in _inside(expr) if e.kind == CELL}
 
 
 def steps_in(expr: Expr) -> set[int]:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from sterna.front.arguments import CODINGS, coding_of, steps_of, word_of
-from sterna.front.assemble import Output, assemble
+from sterna.front.assemble import assemble
 from sterna.front.cell import Cell
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, Output
 from sterna.front.imported import Imported
 from sterna.front.nir_file import ENTERS, Graph, graph_of
 from sterna.front.nir_nodes import NODES, PARAMETERS, Place

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from sterna.front.cell import Cell
+from sterna.front.expression import Expr
 from sterna.gen.quantize.float_network import BatchNorm, FloatNeuron, FloatReadout
 from sterna.golden.errors import NetworkError
 
 __all__ = [
     "Value",
     "by_group",
+    "check_reads",
     "composed",
     "kind_of",
     "neuron_of",
@@ -36,6 +38,40 @@ class Value:
     norm: BatchNorm | None = None
     gain: Any = 1.0
     offset: Any = 0.0
+
+
+def check_reads(who: str, e: Expr, reads: list[Expr], shapes: list[tuple[int, ...]]) -> None:
+    """NetworkError where ``e`` acts on axes of what it reads that are not those of the maps (of
+    ``shapes``, (C, H, W)) behind them: channels of a flattened map, padding in front of anything
+    but a convolution, shapes that are stretched to fit. Expressions of graphs may have no shape."""
+    if e.kind not in ("conv", "pad") and any(r.kind == "pad" for r in reads):
+        raise NetworkError(
+            f"{who}: reads padded maps, and only a convolution's padding can be built; put the "
+            "padding right in front of one, or give it padding="
+        )
+    each = e.kind == "affine" and any(np.ndim(e.values[k]) for k in ("gain", "offset"))
+    if each or e.kind in ("conv", "norm", "pool"):
+        read = reads[0]
+        while read.kind == "pad":
+            read = read.args[0]
+        if read.shape and tuple(read.shape[1:]) not in _faces(shapes[0]):
+            raise NetworkError(
+                f"{who}: acts on axes {tuple(read.shape[1:])} of a map of {shapes[0]} that was "
+                "reshaped, which cannot be built; let it read the map (C, H, W) itself"
+            )
+    wide = [[n for n in r.shape if n != 1] for r in (e, *reads) if r.shape]
+    if e.kind in ("add", "mul") and any(w != wide[0] for w in wide):
+        sizes = " and ".join(str(tuple(r.shape[1:])) for r in reads)
+        raise NetworkError(
+            f"{who}: joins streams of {sizes}, stretched to one shape, which cannot be built; give "
+            "both one shape"
+        )
+
+
+def _faces(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The axes of a tensor behind the batch, under which a map (C, H, W) is itself."""
+    c, h, w = shape
+    return [(c, h, w), *([(c, w)] if h == 1 else []), *([(c,)] if h == w == 1 else [])]
 
 
 def kind_of(weight: np.ndarray) -> str:
@@ -97,13 +133,13 @@ def neuron_of(name: str, cell: Cell, sums: Value) -> FloatNeuron:
 
 
 def readout_of(name: str, cell: Cell, sums: Value, mode: str) -> FloatReadout:
-    """The readout of ``sums``; a membrane is never reset."""
+    """The readout of ``sums``; a membrane is never reset, nor what has fired, of a first spike."""
     if sums.norm is not None:
         raise NetworkError(
             f"node '{name}': a gain or a batch norm over the total of the last layers is not built "
             "in front of a readout; put it into each of them"
         )
     settings = cell.settings(cell.reset, cell.reset_by)
-    if mode == "membrane":
+    if mode != "count":
         settings |= {"reset": "none", "reset_by": None}
     return FloatReadout(name, sums.terms, mode=mode, **settings)

@@ -134,6 +134,7 @@ class BatchModel:
         self.taps = tuple(taps)
         self.word_bytes, self.words_out = word_bytes, words_out
         self._model = None
+        self._job_at_hand: _Job | None = None
         self._lib = lib = ctypes.CDLL(str(Path(library).absolute()))
         pointer, number, word = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32
         for name, result, arguments in (
@@ -147,8 +148,13 @@ class BatchModel:
             ("sterna_run", number, [pointer, ctypes.POINTER(_Job)]),
             ("sterna_axil_write", ctypes.c_int, [pointer, word, word, word, number]),
             ("sterna_axil_read", ctypes.c_int, [pointer, word, ctypes.POINTER(word), number]),
-            ("sterna_wave_open", ctypes.c_int, [pointer, ctypes.c_char_p, number]),
+            (
+                "sterna_wave_open",
+                ctypes.c_int,
+                [pointer, ctypes.c_char_p, number, ctypes.c_char_p, number],
+            ),
             ("sterna_wave_flush", ctypes.c_int, [pointer]),
+            ("sterna_wave_close", None, [pointer]),
         ):
             function = getattr(lib, name, None)
             if function is not None:
@@ -192,6 +198,11 @@ class BatchModel:
         """Clocks simulated so far."""
         return int(self._lib.sterna_clock(self._model))
 
+    def given(self) -> int:
+        """Output words of the run at hand, while it runs in another thread; else 0."""
+        job = self._job_at_hand
+        return int(job.words_given) if job is not None else 0
+
     def reset(self, clocks: int = 8) -> None:
         """Hold reset for ``clocks`` clocks; whatever was under way is lost."""
         if self._lib.sterna_reset(self._model, clocks) != _DONE:
@@ -206,8 +217,11 @@ class BatchModel:
             raise UsageError(f"this build has no buffer {buffer} whose depth can be lowered")
         self.reset()
 
-    def open_wave(self, path: str | os.PathLike[str], limit: int) -> None:
+    def open_wave(
+        self, path: str | os.PathLike[str], limit: int, unit: str = "1ns", half: int = 5
+    ) -> None:
         """Write what every signal does into a file from now on, until it has ``limit`` bytes.
+        Half a clock is ``half`` times ``unit``.
 
         Raises:
             UsageError: the library was built without waves.
@@ -215,12 +229,18 @@ class BatchModel:
         """
         if getattr(self._lib, "sterna_wave_open", None) is None:
             raise UsageError("this simulator was built without waves; build it with them")
-        if not self._lib.sterna_wave_open(self._model, os.fsencode(path), limit):
+        if not self._lib.sterna_wave_open(
+            self._model, os.fsencode(path), limit, unit.encode(), half
+        ):
             raise SimulationError(f"{path}: cannot be written; choose another place for the waves")
 
     def flush_wave(self) -> bool:
         """Bring the waves so far into their file; whether they are whole."""
         return bool(self._lib.sterna_wave_flush(self._model))
+
+    def close_wave(self) -> None:
+        """Write no more; a SAIF comes into its file now."""
+        self._lib.sterna_wave_close(self._model)
 
     def run(
         self,
@@ -368,7 +388,9 @@ class BatchModel:
         job.tap_data = ctypes.addressof(data)
         job.tap_room, job.tap_count = rooms.ctypes.data, counts.ctypes.data
         job.tap_state = state.ctypes.data
+        self._job_at_hand = job
         status = self._lib.sterna_run(self._model, ctypes.byref(job))
+        self._job_at_hand = None
         if status == _DONE:
             return
         if status == _THROWN:

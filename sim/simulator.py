@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.gen.build.stages import Build, ensure
 from sterna.gen.tools.cache import Cache
-from sterna.gen.tools.progress import waiting
+from sterna.gen.tools.progress import looking, waiting
 from sterna.golden.coding import image_bits
 from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
@@ -320,8 +320,11 @@ class Simulator(Shown):
         count = min(len(self._models), max(1, len(rows) // least))
         edges = np.linspace(0, len(rows), count + 1).astype(int)
 
+        over = 0  # output words of workers that are done
+
         def work(k: int) -> BatchResult:
-            return self._models[k].run(
+            nonlocal over
+            result = self._models[k].run(
                 rows[edges[k] : edges[k + 1]],
                 names,
                 in_stall=in_stall,
@@ -329,10 +332,16 @@ class Simulator(Shown):
                 seed=seed + k,
                 watchdog=self.watchdog,
             )
+            over += result.words.size
+            return result
+
+        def far() -> float:
+            given = over + sum(model.given() for model in self._models[:count])
+            return given / max(1, len(rows) * self.words_out)
 
         # The C++ loop runs without Python's lock: threads are enough.
         try:
-            with ThreadPoolExecutor(count) as pool:
+            with ThreadPoolExecutor(count) as pool, looking(far):
                 parts = list(pool.map(work, range(count)))
         finally:  # of a design that stops, the waves say why
             whole = self.wave is None or self._models[0].flush_wave()

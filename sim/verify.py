@@ -9,7 +9,7 @@ import numpy as np
 
 from sterna.gen.build.stages import Build
 from sterna.gen.model.counted import SPIKES_AT_ONCE, sites
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, stretch
 from sterna.golden.errors import UsageError
 from sterna.golden.exact import run
 from sterna.golden.result import Result, compare
@@ -19,6 +19,9 @@ from sterna.golden.words.names import show
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
+
+GOLDEN = 0.1
+"""About the share of the golden model in the time of both."""
 
 
 def simulate(
@@ -93,27 +96,29 @@ def verify(
     network = build.network
     axis = 1 if network.input.coding == "frames" else 0
     count = np.shape(images)[axis]
+    progress.expect(2)
     with progress.step(f"{engine} model of the Verilog"):
         simulator = Simulator(build, engine, wave=wave)
     chunk = max(4, SPIKES_AT_ONCE // max(1, sites(network)))
     tally = _Tally()
-    progress.total += -(-count // chunk) - 1
-    for start in range(0, count, chunk):
-        part = np.take(images, range(start, min(start + chunk, count)), axis)
-        told = f"images {start} to {start + part.shape[axis] - 1}"
-        if simulator.wave is not None:
-            run_clocks = build.design.interval * part.shape[axis] + (build.design.latency or 0)
-            told += f", about {run_clocks:,} clocks into {simulator.wave.path}"
-        with progress.step(told):
-            # A netlist has no taps: its logits and classes are compared.
-            golden = run(network, part, trace=() if engine == "netlist" else "all")
-            rtl = simulator.run(part, trace=tuple(golden.spikes))
-            tally.compare(golden, rtl, start)
-        tally.clock(simulator.stats)
-        if results is not None:
-            results(Result(rtl.logits, rtl.classes))
-        if labels is not None:
-            tally.right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
+    told = f"{count} images, golden and Verilog"
+    if simulator.wave is not None:
+        run_clocks = build.design.interval * count + (build.design.latency or 0)
+        told += f", about {run_clocks:,} clocks into {simulator.wave.path}"
+    with progress.step(told):
+        for start in range(0, count, chunk):
+            part = np.take(images, range(start, min(start + chunk, count)), axis)
+            with stretch(start / count, min(start + chunk, count) / count):
+                # A netlist has no taps: its logits and classes are compared.
+                golden = run(network, part, trace=() if engine == "netlist" else "all")
+                with stretch(GOLDEN, 1.0):
+                    rtl = simulator.run(part, trace=tuple(golden.spikes))
+                tally.compare(golden, rtl, start)
+            tally.clock(simulator.stats)
+            if results is not None:
+                results(Result(rtl.logits, rtl.classes))
+            if labels is not None:
+                tally.right += int((rtl.classes == labels[start : start + len(rtl.classes)]).sum())
     return {
         "images": count,
         **tally.as_dict(),

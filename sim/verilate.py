@@ -8,15 +8,17 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import Any
 
 from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.headers import FST_HEADERS, has_header
 from sterna.gen.tools.programs import find, run_tool
+from sterna.gen.tools.progress import at, stretch
 from sterna.gen.tools.yosys import module_ports
 from sterna.golden.errors import DesignError, ToolMissing
 from sterna.sim.taps import Tap
@@ -48,7 +50,16 @@ _DEFINES = (
 )
 # A process loads many models: no symbol of one may be taken for another's.
 _SHARED = ("-fPIC", "-std=gnu++17", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-w")
+_VERILATING = 0.1  # about the share of Verilator in the time until there is a library
 _UNIT = 300_000  # bytes of C++ compiled together: one unit costs 2 s before its first line
+
+_TRACES = {
+    "": (),
+    "vcd": ("--trace",),
+    "fst": ("--trace-fst",),
+    # Of every net; what a memory holds is none.
+    "saif": ("--trace-saif", "--trace-max-width", "0", "--trace-max-array", "1"),
+}
 
 WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
 
@@ -236,7 +247,7 @@ def build_library(
 
     Args:
         extra: file name -> text; the ``.cpp`` are compiled, headers are found by them.
-        trace: 'vcd' or 'fst', where the model can write such files (slower); 'fst' where
+        trace: a key of `_TRACES`, where the model can write such files (slower); 'fst' where
             `check_trace` lets it.
 
     Raises:
@@ -244,8 +255,7 @@ def build_library(
     """
     store = store or Cache()
     tool, compiler = find("verilator"), find("g++")
-    kind = {"": (), "vcd": ("--trace",), "fst": ("--trace-fst",)}[trace]
-    args = [*_VERILATOR, *kind]
+    args = [*_VERILATOR, *_TRACES[trace]]
     args += ["--top-module", top, "design.v", *(name for name, _ in models)]
     defines = (*_DEFINES, *trace_defines(trace))
     flags = _FAST[optimize]
@@ -264,7 +274,8 @@ def build_library(
         for name, text in (("design.v", verilog), *models, *extra.items()):
             (work / name).write_text(text, encoding="utf-8")
         run_tool(tool, args, work)
-        _compile(work, [name for name in extra if name.endswith(".cpp")], defines, flags, trace)
+        with stretch(_VERILATING, 1.0):
+            _compile(work, [n for n in extra if n.endswith(".cpp")], defines, flags, trace)
         for path in work.iterdir():
             if path.name != "model.so":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -273,9 +284,9 @@ def build_library(
 
 
 def trace_defines(trace: str) -> tuple[str, ...]:
-    """What the compiler is told of waves of the kind 'vcd' or 'fst', or of none."""
+    """What the compiler is told of waves of a kind of `_TRACES`, or of none."""
     found = (f"-DVM_TRACE={int(bool(trace))}", f"-DVM_TRACE_VCD={int(trace == 'vcd')}")
-    return (*found, "-DVM_TRACE_FST=1") if trace == "fst" else found
+    return (*found, f"-DVM_TRACE_{trace.upper()}=1") if trace not in ("", "vcd") else found
 
 
 def check_trace(trace: str) -> None:
@@ -307,11 +318,17 @@ def _compile(
     ]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         runtime = pool.submit(runtime_objects, names, defines)
-        for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
-            done.result()
+        _all([pool.submit(run_tool, compiler, job, work) for job in jobs])
         objects = [f"{name}.o" for name, _ in sources] + runtime.result()
     libraries = ["-lpthread", *(["-llz4", "-lz"] if trace == "fst" else [])]
     run_tool(compiler, ["-shared", "-Wl,-Bsymbolic", *objects, "-o", "model.so", *libraries], work)
+
+
+def _all(compiled: Sequence[Future[Any]]) -> None:
+    """Wait for them; the first error that comes is raised."""
+    for number, done in enumerate(as_completed(compiled), 1):
+        done.result()
+        at(number, len(compiled) + 1)  # and the linker
 
 
 def _units(work: Path, extra: Sequence[str]) -> list[tuple[str, bool]]:
@@ -355,8 +372,7 @@ def runtime_objects(names: Sequence[str], defines: Sequence[str] = ()) -> list[s
     def build(work: Path) -> None:
         jobs = [[*common, "-c", f"{include}/{name}.cpp", "-o", f"{name}.o"] for name in names]
         with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-            for done in [pool.submit(run_tool, compiler, job, work) for job in jobs]:
-                done.result()
+            _all([pool.submit(run_tool, compiler, job, work) for job in jobs])
 
     key = key_of("runtime", tool.version, compiler.version, *common, *names)
     folder = Cache().entry(key, build)

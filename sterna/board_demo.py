@@ -44,7 +44,7 @@ def demonstrate(
     second = files.load(other)
     check_same_structure(second, build.network)
     retrained = weights_image(second, build.design)
-    progress.total += 5
+    progress.expect(5)
     with progress.step("Verilator: the board top, UART pins included"):
         board = simulated_board(build)
     loads = []

@@ -1,7 +1,6 @@
 """`Build`, what ``sterna.build`` returns: the build folder, and what the commands do with it."""
 
 from collections.abc import Iterable
-from html import escape
 from typing import Any, NamedTuple
 
 from sterna.gen.board.bitstream import BoardOptions
@@ -10,6 +9,7 @@ from sterna.gen.build.folder import Build as Folder
 from sterna.gen.build.report import report
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
+from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.words import values
@@ -199,20 +199,10 @@ class Build(Folder):
         return for_board(self, chosen, None, progress)
 
     def _repr_html_(self) -> str:
-        """For notebooks: the network, and what is known of its clocks and size."""
+        """For notebooks: the tiles of report.html, and the network."""
         try:
             known = self.report
             summary = self.network.summary()
         except SternaError as error:  # the folder is gone, or was never folded
             return preformatted(f"{self}\n{error}")
-        rows = [
-            f"<tr><td>{escape(f.what)}</td><td>{f.value:,.6g}</td><td>{escape(f.how)}</td>"
-            f"<td>{escape(f.by)}</td></tr>"
-            for f in known.figures
-        ]
-        heads = "<tr><th>figure</th><th>value</th><th>is</th><th>by</th></tr>"
-        warning = f"<p>{escape(known['warning'])}</p>" if known["warning"] else ""
-        return (
-            f"<p><b>{escape(known['network'])}</b> in {escape(str(self.folder))}</p>"
-            f"{preformatted(summary)}<table>{heads}{''.join(rows)}</table>{warning}"
-        )
+        return tiles_html(known, str(self.folder)) + preformatted(summary)

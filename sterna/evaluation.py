@@ -11,6 +11,7 @@ from sterna.gen.quantize.arguments import labels_of
 from sterna.gen.quantize.float_network import FloatNetwork
 from sterna.gen.quantize.input_norm import plain_input
 from sterna.gen.quantize.reference import float_classes
+from sterna.gen.tools.progress import at
 from sterna.golden.coding import check_images
 from sterna.golden.errors import UsageError
 from sterna.golden.network import Network
@@ -136,4 +137,5 @@ def counted_run(network: Network, images: Any) -> tuple[Result, Counts]:
         result = run(network, cut, counter.wanted)
         counter.add(cut, result)
         results.append(Result(result.logits, result.classes))
+        at(start + chunk, pixels.shape[axis])
     return joined(results), counter.counts()

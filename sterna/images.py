@@ -3,15 +3,15 @@
 import argparse
 import csv
 import io
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.commands.arguments import count, file_name
+from sterna.commands.arguments import count, file_name, out_file
 from sterna.golden.errors import UsageError
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +46,8 @@ class Chosen:
         return self.images.shape[1 if self.images.ndim == 5 else 0]
 
 
-def add_options(sub: argparse.ArgumentParser) -> None:
-    """The options that say which images."""
+def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
+    """The options that say which images; ``predictions``: and where what they are goes."""
     group = sub.add_argument_group("images (default: the test part of the network's data set)")
     group.add_argument("--images", type=count, metavar="N", help="only the first N of them")
     group.add_argument(
@@ -61,14 +61,16 @@ def add_options(sub: argparse.ArgumentParser) -> None:
         help="instead: images without labels, in a picture, a .npy or a folder of pictures",
     )
     add_size(group)
-    group.add_argument(
-        "--predictions",
-        metavar="OUT.csv",
-        help="write file, class, its name and the logits of every image",
-    )
+    if predictions:
+        group.add_argument(
+            "--predictions",
+            type=out_file,
+            metavar="OUT.csv",
+            help="write file, class, its name and the logits of every image",
+        )
 
 
-def add_size(sub: argparse._ActionsContainer) -> None:
+def add_size(sub: Any) -> None:
     sub.add_argument("--size", metavar="HxW", help="resize pictures; the sensor's, of events")
 
 
@@ -117,7 +119,7 @@ def choose(
     wanted = options.images or min(few or there, there)
     if wanted > there:
         what = name if options.file else f"the {options.split or 'test'} part of '{name}'"
-        raise UsageError(f"{what} has {there} images, {wanted} were asked")
+        raise UsageError(f"{what} has {there} images, {wanted} were asked; say fewer with --images")
     labels = None if found.labels is None else found.labels[:wanted]
     images = pick(found.images, slice(wanted))
     return Chosen(images, labels, found.files[:wanted], names or found.classes)
@@ -208,4 +210,4 @@ def write_predictions(path: str, found: Chosen, result: Any) -> None:
 
 def _tell(name: str, notes: Any) -> None:
     for note in notes:
-        print(f"{name}: {note}", file=sys.stderr, flush=True)
+        tell(f"{name}: {note}")

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import sterna
 import sterna.interrupts as interrupts
 import sterna.streams as streams
+from sterna.commands.arguments import OutFile, OutFolder
 from sterna.commands.help import first_steps
 from sterna.commands.parsers import Parser, parser
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.words.packages import missing
+from sterna.golden.words.telling import at_level, tell
 
 __all__ = ["run"]
 
@@ -52,12 +55,33 @@ def _run(words: Sequence[str]) -> int:
         streams.out(first_steps(len(top.commands)))
         return 0
     interrupts.running(options.command)
-    answer, text, code = _guarded(options)
-    interrupts.ended()
-    if answer or text:
-        streams.out(json.dumps(answer, sort_keys=False) if options.json else text)
+    start = time.time()
+    with at_level(options.level):
+        answer, text, code = _guarded(options)
+        interrupts.ended()
+        told = _files(answer, start)
+        if answer or text:
+            streams.out(json.dumps(answer, sort_keys=False) if options.json else text)
+        for line in told:
+            tell(line)
     interrupts.settled()
     return code
+
+
+_SLACK = 0.05
+"""Seconds: times of files come from a clock that steps."""
+
+
+def _files(answer: dict[str, Any], start: float) -> list[str]:
+    """What is said of the files that a command is for, its ``wrote``; which keeps those that are
+    new. The others were made before, and nothing changed."""
+    there = [path for path in answer.get("wrote", ()) if os.path.exists(path)]
+    new = [path for path in there if os.path.getmtime(path) > start - _SLACK]
+    if "wrote" in answer:
+        answer["wrote"] = new
+    old = [path for path in there if path not in new]
+    rows = (("wrote", new), ("unchanged", old))
+    return [f"{word} {', '.join(paths)}" for word, paths in rows if paths]
 
 
 Answer = tuple[dict[str, Any], str, int]
@@ -68,6 +92,9 @@ def _guarded(options: argparse.Namespace) -> Answer:
     try:
         # Libraries that print must not spoil the one JSON object.
         with contextlib.redirect_stdout(sys.stderr):
+            for given in vars(options).values():
+                if isinstance(given, OutFile | OutFolder):
+                    given.check()
             commands = importlib.import_module(options.module)
             done = getattr(commands, options.command.replace("-", "_"))(options)
         # Somebody on the way may have swallowed it.

@@ -42,46 +42,48 @@ def _constant(path: str, source: Expr, value: Any) -> Any:
 @handles("add", "add_", "__add__", "__radd__", "__iadd__")
 @lifted
 def _add(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    a, b = args[0], args[1] if len(args) > 1 else kwargs["other"]
-    alpha = float(kwargs.get("alpha", 1))
-    if isinstance(a, Expr) and isinstance(b, Expr):
-        b = b if alpha == 1 else affine(path, b, alpha, 0.0, shape)
-        return Expr("add", path, (a, b), {}, tuple(shape))
-    stream, constant = (a, b) if isinstance(a, Expr) else (b, a)
-    value = _constant(path, stream, constant)
+    a, b, alpha = bound("input other alpha", args, kwargs, alpha=1).values()
+    return _added(path, a, b, float(alpha), shape)
+
+
+def _added(path: str, a: Any, b: Any, factor: float, shape: Any) -> Expr:
+    """a + factor*b, of which one at least is a stream."""
+    if isinstance(b, Expr):
+        b = b if factor == 1 else affine(path, b, factor, 0.0, shape)
+        if isinstance(a, Expr):
+            return Expr("add", path, (a, b), {}, tuple(shape))
+        stream, value = b, _constant(path, b, a)
+    else:
+        stream, value = a, np.multiply(factor, _constant(path, a, b))
     if np.all(value == 0) and tuple(stream.shape) == tuple(shape):
         return stream
-    return affine(path, stream, 1.0, value if stream is a else value, shape)
+    return affine(path, stream, 1.0, value, shape)
 
 
-@handles("sub", "sub_", "__sub__", "__isub__")
+@handles("sub", "sub_", "__sub__", "__isub__", "subtract")
 @lifted
 def _sub(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    a, b = args[0], args[1]
-    if isinstance(b, Expr):
-        minus = affine(path, b, -1.0, 0.0, shape)
-        if isinstance(a, Expr):
-            return Expr("add", path, (a, minus), {}, tuple(shape))
-        return affine(path, b, -1.0, _constant(path, b, a), shape)
-    return affine(path, a, 1.0, -np.asarray(_constant(path, a, b)), shape)
+    a, b, alpha = bound("input other alpha", args, kwargs, alpha=1).values()
+    return _added(path, a, b, -float(alpha), shape)
 
 
 @handles("rsub", "__rsub__")
 @lifted
 def _rsub(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    return affine(path, args[0], -1.0, _constant(path, args[0], args[1]), shape)
+    a, b, alpha = bound("input other alpha", args, kwargs, alpha=1).values()
+    return _added(path, b, a, -float(alpha), shape)
 
 
 @handles("neg", "__neg__")
 @lifted
 def _neg(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    return affine(path, args[0], -1.0, 0.0, shape)
+    return affine(path, bound("input", args, kwargs)["input"], -1.0, 0.0, shape)
 
 
 @handles("mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply")
 @lifted
 def _mul(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    a, b = args[0], args[1] if len(args) > 1 else kwargs["other"]
+    a, b = bound("input other", args, kwargs).values()
     if isinstance(a, Expr) and isinstance(b, Expr):
         return Expr("mul", path, (a, b), {}, tuple(shape))
     stream, constant = (a, b) if isinstance(a, Expr) else (b, a)
@@ -91,13 +93,14 @@ def _mul(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
 @handles("div", "div_", "__truediv__", "__itruediv__", "true_divide")
 @lifted
 def _div(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    if isinstance(args[1], Expr):
+    a, b = bound("input other", args, kwargs).values()
+    if isinstance(b, Expr):
         raise NetworkError(
             f"{at(path)}: a division by a stream cannot be built; divide by a constant, or use "
             "BatchNorm2d"
         )
-    gain = 1.0 / np.asarray(_constant(path, args[0], args[1]), np.float64)
-    return affine(path, args[0], float(gain) if gain.ndim == 0 else gain, 0.0, shape)
+    gain = 1.0 / np.asarray(_constant(path, a, b), np.float64)
+    return affine(path, a, float(gain) if gain.ndim == 0 else gain, 0.0, shape)
 
 
 def _reduce(mean: bool) -> Callable[..., Expr]:

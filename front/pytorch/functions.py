@@ -13,9 +13,11 @@ import torch
 
 from sterna.front.expression import Expr, at
 from sterna.golden.errors import NetworkError
+from sterna.golden.words.names import show
 
 __all__ = [
     "FUNCTIONS",
+    "Unread",
     "axes_of",
     "bound",
     "constant",
@@ -52,6 +54,7 @@ _WAYS = {
 }
 
 
+_WRITTEN = {"out", "inplace", "memory_format", "_stacklevel"}
 _RANDOM = re.compile(r"(rand|bernoulli|normal_?$|uniform_?$|poisson|multinomial|exponential_?$)")
 
 
@@ -80,10 +83,22 @@ def handles(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return register
 
 
+class Unread(NetworkError):
+    """An argument of torch's function that its handler does not read."""
+
+
 def bound(names: str, args: list[Any], kwargs: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """The arguments by their ``names``. Unread: there is another one that could change something,
+    which None and False do not, nor where the result is written."""
     words = names.split()
     found = dict(zip(words, args, strict=False)) | kwargs
-    return defaults | found
+    others = {str(k): v for k, v in enumerate(args) if k >= len(words)}
+    others |= {k: v for k, v in kwargs.items() if k not in words and k not in _WRITTEN}
+    for name, value in others.items():
+        if value is not None and value is not False:
+            raise Unread(f"{name}={show(value)}")
+    found = defaults | found
+    return {name: found[name] for name in (*words, *defaults) if name in found}
 
 
 def constant(value: Any) -> Any:

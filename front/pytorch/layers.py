@@ -68,18 +68,20 @@ def _linear(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Ex
 @handles("matmul", "__matmul__", "mm")
 @lifted
 def _matmul(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    if isinstance(args[1], Expr) or len(shape) != 2:
-        raise NetworkError(f"{at(path)}: a product of two streams cannot be built")
-    return Expr(
-        "linear", path, (args[0],), {"weight": constant(args[1]).T, "bias": None}, tuple(shape)
-    )
+    a, b = bound("input other", args, kwargs).values()
+    if not isinstance(a, Expr) or isinstance(b, Expr) or len(shape) != 2:
+        raise NetworkError(
+            f"{at(path)}: only a stream [B, n] times a matrix of constants can be built, x @ w; "
+            "use nn.Linear"
+        )
+    return Expr("linear", path, (a,), {"weight": constant(b).T, "bias": None}, tuple(shape))
 
 
 @handles("batch_norm")
 @lifted
 def _batch_norm(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
     a = bound(
-        "input running_mean running_var weight bias training momentum eps",
+        "input running_mean running_var weight bias training momentum eps cudnn_enabled",
         args,
         kwargs,
         weight=None,
@@ -154,7 +156,7 @@ handles("avg_pool2d")(
 
 def _adaptive(op: str) -> Callable[..., Expr]:
     def handle(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-        source = (list(args) + [kwargs.get("input")])[0]
+        source = bound("input output_size", args, kwargs)["input"]
         (h, w), (oh, ow) = source.shape[-2:], shape[-2:]
         if h % oh or w % ow:
             raise NetworkError(
@@ -176,12 +178,18 @@ handles("adaptive_max_pool2d")(_adaptive("max"))
 @lifted
 def _vote(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
     """Of (B, C) or (B, 1, C): votes of neighbouring outputs, a linear layer of constant weights."""
-    a = bound("input kernel_size stride padding", args, kwargs, stride=None, padding=0)
+    names = "input kernel_size stride padding ceil_mode count_include_pad"
+    a = bound(names, args, kwargs, stride=None, padding=0, ceil_mode=False)
     source, size = a["input"], int(np.ravel(a["kernel_size"])[0])
     step = size if a["stride"] in (None, (), []) else int(np.ravel(a["stride"])[0])
     count, classes = source.shape[-1], shape[-1]
     if len(source.shape) == 3 and source.shape[1] != 1 or int(np.ravel(a["padding"])[0]):
         raise NetworkError(f"{at(path)}: avg_pool1d of a map cannot be built; use avg_pool2d")
+    if a["ceil_mode"] and (count - size) % step:
+        raise NetworkError(
+            f"{at(path)}: ceil_mode=True gives a window over the edge, which cannot be built; "
+            "leave it False"
+        )
     weight = np.zeros((classes, count))
     for k in range(classes):
         weight[k, k * step : k * step + size] = 1 / size

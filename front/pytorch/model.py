@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from sterna.front.arguments import coding_of, steps_of, word_of
-from sterna.front.assemble import Output, assemble
-from sterna.front.expression import one_step
+from sterna.front.assemble import assemble
+from sterna.front.expression import Output, one_step
 from sterna.front.imported import Imported
 from sterna.front.pytorch import arithmetic, layers, own, shapes, snntorch, spikingjelly
-from sterna.front.pytorch.output import output_of
+from sterna.front.pytorch.output import left_out, output_of
 from sterna.front.pytorch.record import Recorder
 from sterna.front.pytorch.runner import Runner
+from sterna.front.report import LEFT_OUT
 from sterna.gen.quantize.float_network import FloatInput
 from sterna.golden.errors import NetworkError, UsageError
 from sterna.golden.words import values
@@ -99,6 +100,9 @@ def from_torch(
         )
     output = Output(read.rows[0], readout or read.mode, read.leak)
     found = assemble(read.steps, source, known, output)
+    if count := left_out(outputs, read):
+        why = "forward() returns it beside the output, which comes first"
+        found.report.add("", f"{count} more returned", LEFT_OUT, why)
     found.report.check("module", approximate)
     replay = runner.replay(found.network, source, whole, read, found.cells)
     return Imported(found.network, found.report, found.cells, replay=replay)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sterna.front.expression import CELL, Expr, at, steps_in
+from sterna.front.expression import CELL, Expr, at, cells_in, steps_in
 from sterna.front.pytorch.record import known
 from sterna.golden.errors import NetworkError
 
-__all__ = ["Read", "is_whole", "logits_of", "output_of"]
+__all__ = ["Read", "is_whole", "left_out", "logits_of", "output_of"]
 
 LINEAR = ("affine", "linear", "flatten")
 """What acts on a total over time as on what each step adds to it."""
@@ -50,6 +50,16 @@ def output_of(outputs: list[Any], cells: dict[str, list[Expr]], whole: bool) -> 
     steps = max(len(u) for u in cells.values())
     read = _whole_output(firsts[0], steps)
     return replace(read, listed=listed)
+
+
+def left_out(outputs: list[Any], read: Read) -> int:
+    """How many things forward() returns beside its output that are of other neurons."""
+    out = outputs[-1]
+    if read.listed or not isinstance(out, tuple | list):
+        return 0
+    own = set().union(*map(cells_in, read.rows))
+    flat = [e[-1] if isinstance(e, tuple | list) and e else e for e in out[1:]]
+    return sum(isinstance(e, Expr) and not cells_in(e) <= own for e in flat)
 
 
 def _first(out: Any) -> Expr:

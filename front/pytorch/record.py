@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import multi_step
 from sterna.front.expression import UNKNOWN, Expr, at
-from sterna.front.pytorch.functions import is_random, unbuilt
+from sterna.front.pytorch.functions import Unread, is_random, unbuilt
 from sterna.golden.errors import NetworkError
 
 __all__ = ["OneStep", "Recorder", "known", "recording", "tensors_of"]
@@ -38,20 +38,6 @@ _VALUES = {
     "__dlpack__": "dlpack",
 }
 """Functions of torch that give a program numbers, and how a user writes them."""
-_FACTS = {
-    "size",
-    "dim",
-    "numel",
-    "is_contiguous",
-    "__len__",
-    "type",
-    "get_device",
-    "stride",
-    "__hash__",
-    "is_floating_point",
-    "ndimension",
-    "nelement",
-}
 _FRESH = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}
 
 
@@ -130,7 +116,7 @@ class Recorder(TorchFunctionMode):
                 f"({_VALUES[name]}); what it does by them, as a branch on values, is another "
                 "network for each image, which cannot be built; let it do the same for all"
             )
-        if name in _FACTS or name in _FRESH:
+        if name in _FRESH:
             return out
         changed = [args[0]] if name == "__setitem__" else tensors_of(out)
         if changed:
@@ -146,7 +132,16 @@ class Recorder(TorchFunctionMode):
             function = self.functions.get(name)
             if function is None:
                 raise NetworkError(f"{at(self.where)}: {unbuilt(name)}")
+            rounded = [t.dtype for t in changed if not _is_real(t.dtype)]
+            if rounded:
+                raise NetworkError(
+                    f"{at(self.where)}: makes a stream of {rounded[0]}, which rounds it; keep it "
+                    "torch.float32 (and leave autocast out)"
+                )
             found = function(self, self.where, changed[0] if out is None else out, given, named)
+        except Unread as e:
+            why = f"{at(self.where)}: torch's {name} with {e} cannot be built; leave that out"
+            found = [self.unknown(why)] * len(changed)
         except NetworkError as e:
             found = [self.unknown(str(e))] * len(changed)
         for tensor, e in zip(changed, found if isinstance(found, list) else [found], strict=True):
@@ -161,6 +156,11 @@ def known(value: Any) -> Any:
     elif isinstance(value, Expr) and value.kind == UNKNOWN:
         raise NetworkError(value.values["why"])
     return value
+
+
+def _is_real(dtype: torch.dtype) -> bool:
+    """Whether it holds the numbers that neurons add."""
+    return dtype in (torch.float32, torch.float64)
 
 
 def _version(tensor: torch.Tensor) -> int:
@@ -229,13 +229,28 @@ def _watch(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
 
 
 def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
+    made: list[Any] = []
+    if "forward" in vars(module):
+        raise NetworkError(
+            f"{at(path)}: its forward() was replaced, so that it is another neuron than its class; "
+            "make a class of its own, or take the change out"
+        )
+
     def enter(_m: nn.Module, _args: Any) -> None:
         recorder.inside += 1
+
+    def first(_m: nn.Module, _args: Any, out: Any) -> None:
+        made[:] = [out]
 
     def leave(m: nn.Module, args: Any, out: Any) -> None:
         recorder.inside -= 1
         if recorder.inside:
             return
+        if out is not made[0]:
+            raise NetworkError(
+                f"{at(path)}: a forward hook changes what it gives, which cannot be built; do that "
+                "in forward() of the model, or let the hook return nothing"
+            )
         source = known(recorder.expr(args[0]))
         uses = recorder.cells.setdefault(path, [])
         if not isinstance(source, Expr):
@@ -271,7 +286,11 @@ def _watch_cell(module: nn.Module, path: str, recorder: Recorder) -> list[Any]:
             )
         uses.append(recorder.expr(tensors[0]))
 
-    return [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+    return [
+        module.register_forward_pre_hook(enter),
+        module.register_forward_hook(first, prepend=True),
+        module.register_forward_hook(leave),
+    ]
 
 
 def _check_states(recorder: Recorder, path: str, step: int, given: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sterna.front.cell import Cell, handler_of, multi_step
 from sterna.front.check import Recorded
@@ -94,6 +95,12 @@ class Runner:
                     known[path] = handler(module, path)
                 except NetworkError as e:
                     refused[path] = e
+                except Exception as e:  # attributes that its class never gave it
+                    kind = type(module).__name__
+                    refused[path] = NetworkError(
+                        f"{at(path)}: {kind} holds what none has that was made by {kind}(...) "
+                        f"({' '.join(str(e).split())[:120]}); make it anew"
+                    )
         return known, refused
 
     @staticmethod
@@ -274,7 +281,7 @@ class Runner:
             runner = copy.copy(self)
             runner.model = model
             runner.reset()
-            with torch.no_grad():
+            with torch.no_grad(), _Wide(dtype):
                 if whole:
                     outs.append(model(x))
                 else:
@@ -287,6 +294,22 @@ class Runner:
             return Recorded(found, logits_of(outs, read, membrane), kept, read.scale)
 
         return run
+
+
+class _Wide(TorchFunctionMode):
+    """Within, what torch makes of fewer bits than ``dtype`` is of that type, since a model says
+    x.float() or torch.zeros(n) where it means its own."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        narrow = torch.is_tensor(out) and out.is_floating_point()
+        if narrow and out.dtype.itemsize < self.dtype.itemsize:
+            return out.to(self.dtype)
+        return out
 
 
 def copied(model: nn.Module) -> nn.Module:

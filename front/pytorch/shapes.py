@@ -8,6 +8,7 @@ import torch
 from sterna.front.expression import Expr, at
 from sterna.front.pytorch.functions import bound, handles, lifted, stack
 from sterna.golden.errors import NetworkError
+from sterna.golden.words.names import show
 
 __all__: list[str] = []
 
@@ -17,13 +18,13 @@ def _same(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
 
 
 handles("detach", "detach_", "clone", "contiguous", "requires_grad_", "alias", "data")(_same)
-handles("to", "type_as", "float", "double", "half", "cpu", "cuda")(_same)
+handles("to", "type", "type_as", "float", "double", "half", "cpu", "cuda")(_same)
 
 
 @handles("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout", "alpha_dropout")
 def _dropout(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) -> Expr:
-    a = bound("input p training", args, kwargs, training=True)
-    if kwargs.get("train", a["training"]):
+    a = bound("input p training train", args, kwargs, training=True)
+    if a.get("train", a["training"]):
         raise NetworkError(
             f"{at(path)}: a dropout that drops in eval(), too, is random and cannot be built; call "
             "it with training=self.training, or use nn.Dropout"
@@ -31,10 +32,25 @@ def _dropout(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: An
     return a["input"]
 
 
-@handles("softmax", "log_softmax", "sigmoid")
+@handles("softmax", "log_softmax")
+def _softmax(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) -> Expr:
+    a = bound("input dim", args, kwargs, dim=None)
+    source, dim = a["input"], a["dim"]
+    if dim is None:  # torch's own choice
+        dim = 0 if out.ndim in (1, 3) else 1
+    sequence = source.kind == "stack" and not source.values["merged"]
+    if int(dim) % out.ndim != (2 if sequence else 1):
+        raise NetworkError(
+            f"{at(path)}: a softmax over another axis than the classes' cannot be built; give it "
+            "that, or return the sum of the spikes over all steps"
+        )
+    return _ordered(rec, path, out, [source], {})
+
+
+@handles("sigmoid", "logsigmoid")
 @lifted
-def _monotone(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
-    return Expr("order", path, (args[0],), {}, tuple(shape))
+def _ordered(rec: Any, path: str, shape: Any, args: list[Any], kwargs: Any) -> Expr:
+    return Expr("order", path, (bound("input", args, kwargs)["input"],), {}, tuple(shape))
 
 
 @handles("relu", "relu_", "gelu", "silu", "elu", "leaky_relu", "tanh", "hardtanh")
@@ -161,19 +177,20 @@ def _item(rec: Any, path: str, out: torch.Tensor, args: list[Any], kwargs: Any) 
             return source.args[int(step)]
         if isinstance(step, slice):
             return stack(path, list(source.args[step]), tuple(out.shape), dim=dim)
-    if tuple(out.shape) == source.shape:
+    cuts = all(isinstance(i, slice) or i is Ellipsis for i in index)  # others could change places
+    if tuple(out.shape) == source.shape and cuts:
         return source
     raise NetworkError(
-        f"{at(path)}: takes a part of a stream ([{', '.join(map(_slice, index))}]), which cannot "
-        "be built, while one step of a sequence can; give the layer behind the whole map, with "
-        "weights of 0 where it does not look"
+        f"{at(path)}: takes a part of a stream ([{', '.join(map(_slice, index))}]), or all of it "
+        "in another order, which cannot be built, while one step of a sequence can; give the "
+        "layer behind the whole map, with weights in that order, and of 0 where it does not look"
     )
 
 
 def _slice(index: Any) -> str:
     """As it is written between brackets."""
     if not isinstance(index, slice):
-        return "..." if index is Ellipsis else str(index)
+        return "..." if index is Ellipsis else show(index)
     ends = ["" if n is None else str(n) for n in (index.start, index.stop)]
     return ":".join(ends if index.step is None else [*ends, str(index.step)])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sterna.front.cell import Cell, handles, refuses
+from sterna.front.cell import Cell, handles, number_of, refuses
 from sterna.front.pytorch.surrogates import is_strict
 from sterna.golden.errors import NetworkError
 
@@ -55,24 +55,6 @@ DELAY = {"reset_delay": "exact; False with 'subtract' is approximated"}
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 
 
-def _number(module: Any, name: str, path: str, *, one: bool = True) -> Any:
-    """A parameter as a number; an array of one value for each channel only where ``one`` is not."""
-    a = np.asarray(getattr(module, name).detach().cpu().double().numpy())
-    if a.size and (a == a.flat[0]).all():
-        return float(a.flat[0])
-    if one:
-        raise NetworkError(
-            f"module '{path}': {name} has a value for each of {a.size} neurons; one for the layer "
-            "can be built: split the layer"
-        )
-    wide = [n for n in a.shape if n != 1]
-    if len(wide) == 1 and (a.ndim == 1 or a.shape[-1] == 1):
-        return a.reshape(-1)
-    raise NetworkError(
-        f"module '{path}': {name} of shape {a.shape} is not one for each channel; give (C, 1, 1)"
-    )
-
-
 def _common(module: Any, path: str) -> dict[str, Any]:
     if module.inhibition:
         raise NetworkError(
@@ -86,7 +68,7 @@ def _common(module: Any, path: str) -> dict[str, Any]:
         )
     _check_reset(module, path)
     return {
-        "threshold": _number(module, "threshold", path, one=False),
+        "threshold": number_of(module, "threshold", path, one=False),
         "strict": is_strict(module.spike_grad, path),
         "amplitude": _amplitude(module, path),
         "membrane": module.reset_mechanism == "none",
@@ -106,7 +88,7 @@ def _check_reset(module: Any, path: str) -> None:
 
 
 def _amplitude(module: Any, path: str) -> float:
-    value = _number(module, "graded_spikes_factor", path)
+    value = number_of(module, "graded_spikes_factor", path)
     if value <= 0:
         raise NetworkError(
             f"module '{path}': graded_spikes_factor {value:g} is not positive; fold its sign into "
@@ -116,7 +98,7 @@ def _amplitude(module: Any, path: str) -> float:
 
 
 def _decay(module: Any, name: str, path: str) -> float:
-    return min(max(_number(module, name, path), 0.0), 1.0)  # clamped there, too
+    return min(max(number_of(module, name, path), 0.0), 1.0)  # clamped there, too
 
 
 def _delayed_subtract(path: str, leak: float, threshold: Any) -> Any:
@@ -186,7 +168,7 @@ def _with_reset(
 )
 def _lapicque(module: Any, path: str) -> Cell:
     common = _common(module, path)
-    r, c, dt = (_number(module, n, path) for n in ("R", "C", "time_step"))
+    r, c, dt = (number_of(module, n, path) for n in ("R", "C", "time_step"))
     leak, gain = 1 - dt / (r * c), dt / c
     if not 0 <= leak <= 1:
         raise NetworkError(

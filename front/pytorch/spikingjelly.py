@@ -6,7 +6,7 @@ begins at 0 (at -v_reset).
 
 from typing import Any
 
-from sterna.front.cell import Cell, handles, refuses
+from sterna.front.cell import Cell, handles, number_of, refuses
 from sterna.front.pytorch.surrogates import is_strict
 from sterna.golden.errors import NetworkError
 
@@ -89,11 +89,11 @@ def _cell(
         raise NetworkError(
             f"module '{path}': keeps its membrane in another precision; leave that out"
         )
-    threshold, low = float(module.v_threshold), module.v_reset
+    threshold, low = number_of(module, "v_threshold", path, one=False), module.v_reset
     if low is None:
         reset, level, back, begin = "subtract", threshold, threshold, start or 0.0
     else:
-        low = float(low)
+        low = number_of(module, "v_reset", path)
         reset, level, back = "zero", threshold - low, None
         begin = 0.0 if start is None else start - low
     return Cell(
@@ -120,19 +120,19 @@ def _simple_if(module: Any, path: str) -> Cell:
 
 @handles("spikingjelly.HalfThresholdIFNode", arguments=FIRING)
 def _half_if(module: Any, path: str) -> Cell:
-    return _cell(module, path, 0.0, False, float(module.v_threshold) / 2)
+    return _cell(module, path, 0.0, False, number_of(module, "v_threshold", path) / 2)
 
 
 @handles("spikingjelly.LIFNode", arguments=FIRING | LEAKING | BACKENDS)
 def _lif(module: Any, path: str) -> Cell:
-    return _cell(module, path, 1 / float(module.tau), bool(module.decay_input))
+    return _cell(module, path, 1 / number_of(module, "tau", path), bool(module.decay_input))
 
 
 @handles("spikingjelly.SimpleLIFNode", arguments=FIRING | LEAKING)
 def _simple_lif(module: Any, path: str) -> Cell:
     if module.v_reset is None:
         raise NetworkError(f"module '{path}': SimpleLIFNode leaks to v_reset, which is None")
-    return _cell(module, path, 1 / float(module.tau), bool(module.decay_input), 0.0)
+    return _cell(module, path, 1 / number_of(module, "tau", path), bool(module.decay_input), 0.0)
 
 
 @handles(
@@ -154,12 +154,12 @@ def _plif(module: Any, path: str) -> Cell:
     },
 )
 def _cuba(module: Any, path: str) -> Cell:
-    if module.v_reset not in (None, 0.0):
+    if module.v_reset is not None and (low := number_of(module, "v_reset", path)) != 0:
         raise NetworkError(
-            f"module '{path}': v_reset {module.v_reset:g}, where the membrane leaks to 0, cannot "
+            f"module '{path}': v_reset {low:g}, where the membrane leaks to 0, cannot "
             "be built behind a current; use v_reset 0 or None"
         )
-    current, leak = (float(getattr(module, n)) for n in ("c_decay", "v_decay"))
+    current, leak = (number_of(module, n, path) for n in ("c_decay", "v_decay"))
     for name, value in (("c_decay", current), ("v_decay", leak)):
         if not 0 <= value <= 1:
             raise NetworkError(f"module '{path}': {name} {value:g} is not from 0 to 1")
@@ -180,7 +180,7 @@ def _membrane(module: Any, path: str) -> Cell:
             f"module '{path}': decode '{module.decode}' looks at all steps' membranes, which no "
             "readout does; use 'last_mem'"
         )
-    part = 1 / float(module.tau) if hasattr(module, "tau") else 0.0
+    part = 1 / number_of(module, "tau", path) if hasattr(module, "tau") else 0.0
     if not 0 <= part <= 1:
         raise NetworkError(f"module '{path}': tau {1 / part:g} is below 1; choose one from 1")
     return Cell(1 - part, reset="none", gain=part or 1.0, membrane=True)

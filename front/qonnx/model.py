@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from sterna.front.arguments import coding_of
-from sterna.front.assemble import Output, assemble
+from sterna.front.assemble import assemble
 from sterna.front.check import Recorded
-from sterna.front.expression import Expr
+from sterna.front.expression import Expr, Output
 from sterna.front.imported import Imported
 from sterna.front.qonnx import quantizers
 from sterna.front.qonnx.constants import CONSTANT

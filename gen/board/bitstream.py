@@ -29,13 +29,13 @@ from sterna.gen.board.pll_bits import set_pll
 from sterna.gen.board.too_big import too_big
 from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.generator import generator_id
-from sterna.gen.build.stages import Build
+from sterna.gen.build.stages import Build, Options, stale
 from sterna.gen.design.top_spec import IDENT_ROWS
 from sterna.gen.device.boards import Board, board
 from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.progress import Progress, stretch
 from sterna.gen.tools.slots import at_once
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_images import ident_image, memory_images
@@ -49,8 +49,9 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.network_files import structure_id
 from sterna.hw.top.board_top import BoardTop, link_spec
 
-__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor"]
+__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "steps"]
 
+_YOSYS = 0.95  # share of yosys in the time until it is known what is used
 BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
 
 
@@ -92,11 +93,7 @@ def _bauds(where: Board) -> list[int]:
 
 def board_verilog(build: Build, where: Board, baud: int, contents: bool | Placeholders) -> str:
     """Verilog of the board top (``<name>_board``: network, link and UART) of a build."""
-    if not family_of(where.family).takes(build.design.family):
-        raise DesignError(
-            f"the design is folded for {build.design.family} and {where.name} is {where.family}; "
-            f"fold it with --family {where.family}"
-        )
+    where.check_takes(build.design.family)
     spec = filled_spec(build.network, build.design, contents=contents)
     top = BoardTop(spec, link_spec(spec, where.family, divisor(where, baud)))
     return verilog_text(top, f"{build.name}_board")
@@ -120,7 +117,7 @@ def bitstream(
         if record is None or record["inputs"] != _inputs(build, options, where, record["logic"]):
             if record is None and (folder / PLACED).exists():
                 progress.note(f"{folder}: was not placed by this installation; made again")
-            progress.total += 4
+            progress.expect(3)
             build.workshop(BOARD)
             (folder / PLACED).unlink(missing_ok=True)
             record = _Flow(build, options, where, folder, progress).run()
@@ -129,6 +126,14 @@ def bitstream(
         images = memory_images(build.network, build.design)
         with progress.step("weights into the bitstream"):
             return fill_bitstream(build, where, record, images, ident_image(build.network, images))
+
+
+def steps(build: Build, options: BoardOptions, where: Board, asked: Options | None) -> int:
+    """How many `bitstream` takes once the build's stages have run."""
+    record = placed_record(build.folder / BOARD)
+    if record is None or "fold" in stale(build, "pack", asked):
+        return 3
+    return 1 if record["inputs"] == _inputs(build, options, where, record["logic"]) else 3
 
 
 def _inputs(build: Build, options: BoardOptions, where: Board, logic: Collection[str]) -> str:
@@ -172,7 +177,7 @@ class _Flow:
         new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
         if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
             # The PLL is too fast for it and the oscillator is not.
-            self.progress.total += 2
+            self.progress.expect(3)
             pll, target = None, where.clock_mhz
             logic = self._synthesise(pll, target)
             placed = self._place(target)
@@ -224,8 +229,10 @@ class _Flow:
                 what = self._what(logic)
                 text = board_verilog(self.build, self.where, self.options.baud, what)
                 write_atomic(self.folder / "board.v", text.encode())
-                netlist = self._netlist(self.folder)
-                used = utilisation(self.folder, self.where)
+                with stretch(0.0, _YOSYS):
+                    netlist = self._netlist(self.folder)
+                with stretch(_YOSYS, 1.0):
+                    used = utilisation(self.folder, self.where)
             over = used["bram"][0] - used["bram"][1]
             candidates = self._least_bits(logic)
             if over > 0 and candidates:

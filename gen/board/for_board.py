@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sterna.gen.board.bitstream import BoardOptions, bitstream, divisor
+from sterna.gen.board.bitstream import BoardOptions, bitstream, divisor, steps
 from sterna.gen.board.vivado import write_project
 from sterna.gen.build.folder import Build
 from sterna.gen.build.stages import Options, ensure
@@ -44,8 +44,10 @@ def for_board(
     where = board_of(options)
     if asked is None and not (build.folder / "design.json").is_file():
         asked = Options(family=where.family)
+    vivado = family_of(where.family).nextpnr is None
+    progress.expect(1 if vivado else steps(build, options, where, asked))
     built = ensure(build, "pack", asked, progress=progress)
-    if family_of(where.family).nextpnr is None:
+    if vivado:
         with progress.step("Vivado project"):
             facts = write_project(built, where, options.baud)
     else:

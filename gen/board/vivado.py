@@ -13,12 +13,10 @@ from sterna.gen.board.bitstream import divisor
 from sterna.gen.board.pins import TOP, constraints, wrapper
 from sterna.gen.build.stages import Build
 from sterna.gen.device.boards import Board
-from sterna.gen.device.family import family_of
 from sterna.gen.device.pll import setting
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_files import from_files
 from sterna.gen.verilog.memory_images import ident_image, memory_images
-from sterna.golden.errors import DesignError
 from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["write_project"]
@@ -57,12 +55,7 @@ def write_project(build: Build, where: Board, baud: int) -> dict[str, Any]:
 
     DesignError where the design is folded for another family.
     """
-    if not family_of(where.family).takes(build.design.family):
-        raise DesignError(
-            f"the design is folded for {build.design.family} and {where.name} is of the 7-series; "
-            f"fold it with --family {where.family}"
-        )
-
+    where.check_takes(build.design.family)
     images = memory_images(build.network, build.design)
     fixed = [i for i in images if i.region is None]
     spec = filled_spec(build.network, build.design)

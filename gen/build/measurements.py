@@ -1,7 +1,7 @@
 """Measurements that commands left in a build folder, ``measured/*.json``.
 
 They count only if they were made on this very Verilog and these very weights; what the design
-has no part in, on this very network.
+has no part in, on this very network; and if they have the shape of what commands write today.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,54 @@ from sterna.golden.errors import FileError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.disk import canonical_json, parse_json, read_bytes
 
-__all__ = ["keep_measurement", "measurements", "read_object"]
+__all__ = ["fits", "keep_measurement", "measurements", "read_object"]
+
+_NUMBER = (int, float)
+_MAYBE = (*_NUMBER, type(None))
+_COUNTS = {"lut": _NUMBER, "lutram": _NUMBER, "ff": _NUMBER}
+_COUNTED = {
+    "images": int,
+    "footprint": {"packed_bytes": int},
+    "activation_sparsity": _MAYBE,
+    "synaptic_operations": dict.fromkeys(("effective_acs", "effective_macs", "dense"), _NUMBER),
+    "spikes": _NUMBER,
+    "activations": [{"node": str, "sites": int, "spikes": _NUMBER, "sparsity": _NUMBER}],
+}
+_PACKED = {"shape": [int], "values": str, "most": int}
+_SHAPES: dict[str, Any] = {
+    "eval": {
+        "images": int,
+        "accuracy": _NUMBER,
+        "counted?": _COUNTED,
+        "per_class?": [{"name": str, "images": int, "right": int, "accuracy": _MAYBE}],
+        "confusion?": [[int]],
+    },
+    "raster": {
+        "input": _PACKED,
+        "layers": [{"node": str, "of": str, "spikes": [int], **_PACKED}],
+        "logits": [int],
+        "class": int,
+        "image": int,
+        "label": (int, type(None)),
+        "data": str,
+        "split": str,
+    },
+    "sim": {"images": int, "mismatches": int, "clocks_per_image": _MAYBE},
+    "synth": {
+        **_COUNTS,
+        "bram": _NUMBER,
+        "layers?": {"*": {**_COUNTS, "luts": _NUMBER}},
+        "rest?": {},
+    },
+    "training": {"epochs": int, "columns": [str], "history": [{"epoch": int, "*": _NUMBER}]},
+    "frontier": {
+        "family": str,
+        "clock_mhz": _NUMBER,
+        "points": [dict.fromkeys(("clocks_per_image", "fps", "luts", "ff", "bram"), _NUMBER)],
+    },
+}
+"""By the name in front of its first underscore. A key with ``?`` may be missing, or None; ``*`` is
+any other one; a list is of any length."""
 
 
 def _identity(build: Build, verilog: str | None) -> dict[str, str | None]:
@@ -48,9 +95,29 @@ def measurements(build: Build) -> dict[str, dict[str, Any]]:
     of = _identity(build, build.hash(build.verilog.name)), _network(build)
     for path in sorted((build.folder / "measured").glob("*.json")):
         body = read_object(path)
-        if body is not None and body.get("of") in of and isinstance(body.get("values"), dict):
+        if body is None or body.get("of") not in of:
+            continue
+        if fits(body.get("values"), _SHAPES.get(path.stem.partition("_")[0], {})):
             found[path.stem] = body["values"]
     return found
+
+
+def fits(value: Any, shape: Any) -> bool:
+    """Whether what a file holds has a shape, as `_SHAPES` says them."""
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(v, shape[0]) for v in value)
+    if not isinstance(shape, dict):
+        return isinstance(value, shape) and not isinstance(value, bool)
+    if not isinstance(value, dict):
+        return False
+    named = {k.rstrip("?"): (k, v) for k, v in shape.items() if k != "*"}
+    for key, (said, each) in named.items():
+        if said.endswith("?") and value.get(key) is None:
+            continue
+        if key not in value or not fits(value[key], each):
+            return False
+    others = [v for k, v in value.items() if k not in named]
+    return "*" not in shape or all(fits(v, shape["*"]) for v in others)
 
 
 def read_object(path: Path) -> dict[str, Any] | None:

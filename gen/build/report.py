@@ -4,41 +4,80 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from sterna.gen.build.drawing import waits_for
 from sterna.gen.build.folder import BOARD, PLACED
-from sterna.gen.build.measurements import measurements, read_object
+from sterna.gen.build.graph_rows import buffer_rows, graph_rows
+from sterna.gen.build.headline import headline
+from sterna.gen.build.measurements import fits, measurements, read_object
+from sterna.gen.build.provenance import commands, history, provenance
+from sterna.gen.build.resources import device_of, resource_rows
 from sterna.gen.build.stage_list import SOLUTION
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.design.graph import pool_of
+from sterna.gen.device.boards import BOARDS
+from sterna.gen.device.boards import board as board_of
+from sterna.gen.device.family import family_of
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden.files import network_files as files
 from sterna.golden.network import Network, WeightedNode
 
-__all__ = ["buffer_rows", "core_rows", "estimated", "report"]
+__all__ = ["core_rows", "estimated", "report"]
 
 
-def report(build: Build) -> dict[str, Any]:
+_PLACED = {
+    "options": {"board": str, "uart": [str], "seeds": int},
+    "clock_mhz": (int, float),
+    "fmax_mhz": {"sync": (int, float)},
+    "used": {"*": [int]},
+    "tools": dict,
+}
+"""What a report says of a place and route."""
+
+
+def report(build: Build, board: str | None = None) -> dict[str, Any]:
     """The report of a folded build.
 
-    Keys: ``network``, ``structure_id``, ``weights_id``, ``steps``, ``family``, ``clock_mhz``,
-    ``lanes``, ``weights``, ``weight_bits``, ``clocks_per_image`` (the law's bound),
-    ``bottleneck``, ``modelled_clocks_per_image`` and ``latency_clocks`` (the token model's),
-    ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
-    ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``, ``estimate``
-    (of lut, ff, bram, lutram before any synthesis, by `gen.model.cost`; None for a family without
-    coefficients), ``ends_estimate`` (of it what no core takes: control and AXI), ``solver`` (what
-    `gen.fold.solve` says of its choice, or None), ``tools`` (version and kind of the yosys and
-    nextpnr that synthesised or placed it, by name).
+    Parameters
+    ----------
+    build : Build
+    board : str, optional
+        Whose device the shares are of; default the one it is made for, or the smallest that holds
+        it (`gen.build.resources.device_of`).
+
+    Returns
+    -------
+    dict
+        ``network``, ``structure_id``, ``weights_id``, ``steps``, ``family``, ``clock_mhz``,
+        ``lanes``, ``weights``, ``weight_bits``, ``clocks_per_image`` (the law's bound),
+        ``bottleneck``, ``modelled_clocks_per_image`` and ``latency_clocks`` (the token model's),
+        ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
+        ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``,
+        ``estimate`` (of lut, ff, bram, lutram before any synthesis, by `gen.model.cost`; None for a
+        family without coefficients), ``ends_estimate`` (of it what no core takes: control and AXI),
+        ``solver`` (what `gen.fold.solve` says of its choice, or None), ``tools`` (version and kind
+        of the yosys and nextpnr that synthesised or placed it, by name); ``graph``, ``classes``
+        (names), ``device``, ``resources``, ``placed`` (the last place and route, of this structure,
+        or None), ``headline`` (`gen.build.headline`), ``provenance``, ``history``, ``commands``
+        (`gen.build.provenance`); ``raster``, ``training`` and ``frontier``, None until a command
+        made them.
+
+    Raises
+    ------
+    UsageError
+        There is no such board.
     """
     network, design = build.network, build.design
     layers = core_rows(network, design)
     costs = _costs(network, design, design.family)
     for row in layers:
         row["estimate"] = costs.cores[row["name"]].as_dict() if costs is not None else None
-    return {
+    structure = files.structure_id(network, design.to_json())
+    measured = measurements(build)
+    apart = {name: measured.pop(name, None) for name in ("raster", "training", "frontier")}
+    placed = _placed(build, structure)
+    answer = {
         "network": network.name,
-        "structure_id": files.structure_id(network, design.to_json()),
+        "structure_id": structure,
         "weights_id": files.weights_id(network),
         "steps": network.steps,
         "family": design.family,
@@ -57,17 +96,54 @@ def report(build: Build) -> dict[str, Any]:
         "estimate": None if costs is None else costs.total.as_dict(),
         "ends_estimate": None if costs is None else _ends(costs, layers).as_dict(),
         "solver": read_object(build.folder / SOLUTION),
-        "measured": (measured := measurements(build)),
-        "tools": _tools(build, measured),
+        "measured": measured,
+        "tools": _tools(measured, placed),
+        "graph": graph_rows(network, design),
+        "classes": list(build.classes),
+        "placed": placed,
+        **apart,
     }
+    return answer | _held_against(build, answer, board)
 
 
-def _tools(build: Build, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Of the measurements, and of the last place and route where it was of this structure."""
-    found = [m.get("tools") for m in measured.values()]
-    placed = read_object(build.folder / BOARD / PLACED) or {}
-    if placed.get("structure_id") == files.structure_id(build.network, build.design.to_json()):
-        found.append(placed.get("tools"))
+def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> dict[str, Any]:
+    """What follows from the rest: a device, and what is used of it; where all comes from."""
+    measured, placed, family = answer["measured"], answer["placed"], answer["family"]
+    said = build.record().get("fold", {}).get("options", {}).get("board")
+    made_for = board_of(said) if said in BOARDS else None
+    if placed is not None:
+        made_for = board_of(placed["board"], placed["options"]["uart"])
+    cost = answer["estimate"]
+    need = None if cost is None else {"lut": cost["luts"], "ff": cost["ff"], "bram": cost["bram"]}
+    device = device_of(family_of(family).coefficients, board, made_for, need)
+    on = family if device is None else device["family"]
+    rows = resource_rows(device, estimated(build, on), measured, placed, on)
+    out = {
+        "device": device,
+        "resources": rows,
+        "provenance": provenance(build),
+        "history": history(build, measured, placed),
+        "commands": commands(build, None if device is None else device["board"]),
+    }
+    return out | {"headline": headline(answer | out)}
+
+
+def _placed(build: Build, structure: str) -> dict[str, Any] | None:
+    """The last place and route, where it was of this structure."""
+    found = read_object(build.folder / BOARD / PLACED)
+    if found is None or found.get("structure_id") != structure or not fits(found, _PLACED):
+        return None
+    options = found["options"]
+    where = board_of(options["board"], options["uart"])
+    said = {"board": where.name, "family": where.family, **{k: found[k] for k in _PLACED}}
+    return said | {"seeds": options["seeds"]}
+
+
+def _tools(
+    measured: Mapping[str, Mapping[str, Any]], placed: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Of the measurements, and of the last place and route."""
+    found = [m.get("tools") for m in (*measured.values(), placed or {})]
     return {k: tool for tools in found if isinstance(tools, dict) for k, tool in tools.items()}
 
 
@@ -96,31 +172,6 @@ def core_rows(network: Network, design: Design) -> list[dict[str, Any]]:
     return [_row(network, design, core) for core in design.cores]
 
 
-def buffer_rows(network: Network, design: Design) -> list[dict[str, Any]]:
-    """One row a FIFO: the stream (``node``) and who reads it, depth in beats, width and bits, the
-    token model's smallest depths, what its beats wait for."""
-    rows = []
-    for branch in design.buffers:
-        buffer = branch.buffer
-        assert buffer is not None
-        rows.append(
-            {
-                "node": branch.source,
-                "reader": branch.reader,
-                "port": branch.port,
-                "kind": buffer.kind,
-                "depth": buffer.depth,
-                "width": branch.given.edge.width,
-                "min_no_deadlock": buffer.min_no_deadlock,
-                "min_full_rate": buffer.min_full_rate,
-                "margin": buffer.margin,
-                "bits": buffer.bits,
-                "waits_for": waits_for(network, branch),
-            }
-        )
-    return rows
-
-
 def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
     node = network[core.name]
     weighted = isinstance(node, WeightedNode)
@@ -144,6 +195,8 @@ def _row(network: Network, design: Design, core: CoreDesign) -> dict[str, Any]:
         "reads": core.reads,
         "clocks": core.interval,
         "busy": core.interval / design.interval,
+        "bound_by": max(core.law, key=lambda term: core.law[term]),
+        "target": core.target,
     }
 
 

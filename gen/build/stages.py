@@ -31,12 +31,13 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
+from sterna.golden.files.instead import instead
 from sterna.golden.files.locks import reading
 from sterna.golden.files.sources import rebased
 from sterna.golden.words import values
 from sterna.golden.words.names import module_name, not_one_of, show
 
-__all__ = ["Build", "Options", "ensure", "open_build"]
+__all__ = ["Build", "Options", "ensure", "open_build", "stale"]
 
 SOURCE_LIMIT = 1 << 31
 
@@ -90,11 +91,8 @@ def _opened(
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
     output = None if output is None else values.path("output", output)
-    if not os.path.lexists(folder / "network.json"):  # what is no plain file is refused below
-        raise UsageError(
-            f"{folder}: holds no network.json; give a build folder or an example, or make one with "
-            "`sterna quantize`"
-        )
+    if (refusal := instead(folder, "network")) is not None:
+        raise UsageError(refusal)
     if output is None and is_build(folder):
         return Build(folder), None
     network = files.load(folder)  # refuses damaged files before anything is copied
@@ -208,7 +206,8 @@ def ensure(
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))
         wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
-        steps.total += sum(not _fresh(build, s, _asked(build, s, options)) for s in wanted)
+        planned = stale(build, upto, options)
+        steps.total += len(planned)
         if any(build.record().get(s) and not build.sealed(s) for s in wanted):
             steps.note(
                 f"{build.folder}: was made by another installation, or altered; made again from "
@@ -216,11 +215,21 @@ def ensure(
             )
         for stage in wanted:
             asked = _asked(build, stage, options)
-            if not _fresh(build, stage, asked):
+            if _fresh(build, stage, asked):
+                steps.total -= stage in planned  # what it reads was made again, and is the same
+            else:
                 with steps.step(stage), waiting(f"{build.folder}: {stage}"):
                     _run(build, stage, asked)
         build.keep_state()
     return build
+
+
+def stale(build: Build, upto: str, options: Options | None) -> list[str]:
+    """The stages that `ensure` will run: from the first that is missing or stale on, since each
+    reads what those before it write."""
+    wanted = list(STAGES)[: list(STAGES).index(upto) + 1]
+    first = (k for k, s in enumerate(wanted) if not _fresh(build, s, _asked(build, s, options)))
+    return wanted[next(first, len(wanted)) :]
 
 
 def _run(build: Build, stage: str, asked: dict[str, Any]) -> None:

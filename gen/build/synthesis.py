@@ -9,6 +9,7 @@ from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import core_rows, estimated
 from sterna.gen.build.stage_list import MEMORY_FOLDER
 from sterna.gen.build.stages import Options, ensure
+from sterna.gen.design.instances import core_instances
 from sterna.gen.device.family import TARGETS, family_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.progress import Progress, progress_of
@@ -23,6 +24,21 @@ COUNTS = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane"
 """What is counted, in the order in which it is told."""
 
 
+_ENDS = ("control", "image_input", "result")
+
+
+def _parts(build: Build) -> dict[str, list[str]]:
+    """The instances of each core: its own, and the gearboxes and buffers in front of it, as
+    `hw.top.network_top` calls them. None where names of some are those of others."""
+    out: dict[str, list[str]] = {}
+    for core in core_instances(build.network, build.design):
+        inputs = [core.name, *(f"{core.name}_{n}" for n in range(1, len(core.branches)))]
+        between = [f"{kind}_{name}" for kind in ("gear", "ahead", "wait") for name in inputs]
+        out[core.name] = [core.name, *between]
+    every = [*_ENDS, *(name for names in out.values() for name in names)]
+    return out if len(set(every)) == len(every) else {}
+
+
 def synthesise(
     build: Build,
     target: str | None = None,
@@ -33,19 +49,21 @@ def synthesise(
     Verilog; the counts are kept for the report.
 
     ``target``: one of `TARGETS`; default the design's family, ecp5 where it has none. Returns
-    `COUNTS`, ``estimate`` (of the cost model, None for a family without one) and what
-    `gen.tools.yosys.synth` tells. UsageError, ToolMissing, ToolFailed.
+    `COUNTS`, ``layers`` (of each core with its gearboxes and buffers), ``estimate`` (of the cost
+    model, None for a family without one) and what `gen.tools.yosys.synth` tells. UsageError,
+    ToolMissing, ToolFailed.
     """
     if target is not None and (not isinstance(target, str) or target not in TARGETS):
         raise UsageError(f"synth: target {not_one_of(target, TARGETS)}")
     find("yosys")
     progress = progress_of(progress)
+    progress.expect(1)
     built = ensure(build, "verilog", options, progress=progress)
     target = target or family_of(built.design.family).target
     with progress.step(f"yosys for {target}"), built.held("synth"):
         folder, name = built.workshop("synth"), built.verilog.name
         bring_verilog(built, folder)
-        found = synth([folder / name], built.name, target, folder)
+        found = synth([folder / name], built.name, target, folder, parts=_parts(built))
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
     found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
     answer = {k: found[k] for k in COUNTS} | {k: v for k, v in found.items() if k not in COUNTS}

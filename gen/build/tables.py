@@ -1,13 +1,9 @@
-"""The report for people: tables in plain text, and one page of HTML."""
+"""The report for people: tables in plain text."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from sterna.gen.build.drawing import draw
-from sterna.gen.build.folder import Build
-
-__all__ = ["page", "rows_text", "table"]
+__all__ = ["cost_text", "rows_text", "solver_lines", "table"]
 
 
 def _engine(row: Mapping[str, Any]) -> str:
@@ -37,7 +33,7 @@ def table(answer: Mapping[str, Any]) -> str:
         shown = ", ".join(
             f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
         )
-        lines.append(f"{name}: {shown}")
+        lines.append(f"{name}: {shown or f'in measured/{name}.json'}")
         if values.get("estimate"):
             lines.append(f"{' ' * len(name)}  estimated {cost_text(values['estimate'])}")
     return "\n".join(lines)
@@ -148,17 +144,6 @@ def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[
         )
         for r in answer["buffers"]
     ]
-
-
-def page(build: Build, answer: Mapping[str, Any]) -> str:
-    """report.html: the graph with its buffers, and the tables; one file, nothing loaded."""
-    graph = draw(build.network, build.design)
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        f"<title>{escape(answer['network'])}</title>"
-        "<style>body{font:14px sans-serif;margin:2em}pre{overflow-x:auto}</style>"
-        f"<h1>{escape(answer['network'])}</h1><pre>{escape(table(answer))}</pre>{graph}</html>\n"
-    )
 
 
 def _number(value: Any) -> str:

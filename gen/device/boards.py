@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sterna.golden.errors import UsageError
+from sterna.gen.device.family import family_of
+from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
 
@@ -48,6 +49,14 @@ class Board:
     @property
     def clock_mhz(self) -> float:
         return self.clock_hz / 1e6
+
+    def check_takes(self, family: str) -> None:
+        """DesignError where its FPGA does not take designs that are folded for a family."""
+        if not family_of(self.family).takes(family):
+            raise DesignError(
+                f"the design is folded for {family} and {self.name} is {self.family}; fold it with "
+                f"--family {self.family}"
+            )
 
 
 @dataclass(frozen=True)

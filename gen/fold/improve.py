@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sterna.gen.design.folding import Foldings
 from sterna.gen.fold.candidates import Candidate
 from sterna.gen.fold.choice import Choice, Limits
+from sterna.gen.tools.progress import at
 
 __all__ = ["CLOSE", "SHORT", "Polish"]
 
@@ -65,6 +66,7 @@ class Polish:
                     if self.spent + cores > MOST:
                         return best
                     self.spent += cores
+                    at(self.spent, MOST)
                     found = self.weigh(entries, best.bound)
                     less = self.excess(found, limits) < self.excess(best, limits)
                     if found.interval <= target and less:

@@ -28,6 +28,7 @@ from sterna.gen.fold.goals import (
 )
 from sterna.gen.fold.improve import SHORT
 from sterna.gen.fold.search import Search
+from sterna.gen.tools.progress import at, stretch
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Network
 from sterna.golden.words.names import show
@@ -39,6 +40,7 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
+_PREPARED = 0.1  # about the share of the foldings of every core in the time of a search
 BOUNDS = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
@@ -178,11 +180,13 @@ def solve(
     search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
-    if fps is not None:
-        final, limited = _fast_enough(search, bounds, fps)
-    else:
-        final, limited = _small_enough(search, bounds)
-    faster, slower = _neighbours(search, bounds, final)
+    at(_PREPARED, 1)
+    with stretch(_PREPARED, 1.0):
+        if fps is not None:
+            final, limited = _fast_enough(search, bounds, fps)
+        else:
+            final, limited = _small_enough(search, bounds)
+        faster, slower = _neighbours(search, bounds, final)
     return Solution(final.design, final, limits, limited, faster, slower, goal)
 
 

@@ -32,6 +32,7 @@ from sterna.gen.quantize.float_nodes import (
 from sterna.golden.errors import FileError, NetworkError
 from sterna.golden.files.arrays import parse_tensors
 from sterna.golden.files.disk import parse_json, read_bytes, write_atomic
+from sterna.golden.files.instead import instead
 from sterna.golden.graph import inputs_first
 from sterna.golden.network import steps_of
 from sterna.golden.nodes.streams import filed, read_back
@@ -250,6 +251,8 @@ class FloatNetwork(Shown):
             A file is missing, altered or of a newer version.
         """
         path = values.path("float network", path)
+        if (refusal := instead(path, "float")) is not None:
+            raise FileError(refusal)
         path = path / "float.json" if path.is_dir() else path
         head = parse_json(read_bytes(path, _HEAD_LIMIT, AGAIN), path, AGAIN)
         tensor_file = path.with_suffix(".safetensors")

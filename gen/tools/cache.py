@@ -21,6 +21,7 @@ from sterna.gen.tools.trust import cache_folder, is_sealed, seal
 from sterna.golden.errors import FileError
 from sterna.golden.files import flock
 from sterna.golden.files.disk import parse_json, read_bytes
+from sterna.golden.words.telling import detail
 
 __all__ = ["Cache", "cache_folder", "key_of"]
 
@@ -83,6 +84,8 @@ class Cache:
                     finally:
                         shutil.rmtree(work, ignore_errors=True)
                     self._prune(keep=key)
+                else:
+                    detail(f"{place}: is kept")
         except OSError as error:
             raise FileError(
                 f"the {self.what} {self.folder} cannot be used: {error.strerror or error}; "

@@ -28,10 +28,12 @@ if __name__ == "__main__" and sys.version_info[:2] < _PYTHON_MINIMUM:
     )
 
 import argparse
+import functools
 import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -53,6 +55,7 @@ class Check:
         needed: False for things that only some commands want.
         found: version or place, or what is wrong.
         fix: the command that repairs it; empty where ``ok``.
+        purpose: what it is for, where that is not plain.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Check:
     needed: bool
     found: str
     fix: str = ""
+    purpose: str = ""
 
 
 def first_stage(folder: Path | None = None) -> list[Check]:
@@ -126,7 +130,7 @@ def second_stage() -> list[Check]:
     """Python packages, Verilator, yosys, nextpnr, Icarus and CUDA."""
     from sterna.gen.tools import programs
     from sterna.golden.errors import ToolMissing
-    from sterna.golden.words.packages import PACKAGES, there
+    from sterna.golden.words.packages import EXTRAS, PACKAGES, there
 
     checks = []
     for module, package in PACKAGES.items():
@@ -135,20 +139,22 @@ def second_stage() -> list[Check]:
             continue
         # Found by name only: importing torch takes seconds, and pyverilator fails on Python 3.11.
         if not there(module):
-            checks.append(Check(name, False, needed, "not installed", package.install))
+            purpose = EXTRAS.get(package.extra, "")
+            checks.append(Check(name, False, needed, "not installed", package.install, purpose))
         else:
-            checks.append(Check(name, True, needed, _version(name)))
-    for name, needed in (
-        ("verilator", True),
-        ("yosys", False),
-        ("nextpnr-ecp5", False),
-        ("iverilog", False),
+            checks.append(_versioned(name, needed))
+    for name, needed, purpose in (
+        ("verilator", True, "simulating, lint"),
+        ("yosys", False, "synthesis"),
+        ("nextpnr-ecp5", False, "bitstreams for ECP5"),
+        ("nextpnr-ice40", False, "bitstreams for iCE40"),
+        ("iverilog", False, "the plain bench beside the Verilog"),
     ):
         try:
             tool = programs.find(name)
         except ToolMissing as error:
             text, _, fix = str(error).partition("; run: ")
-            checks.append(Check(name, False, needed, text, fix))
+            checks.append(Check(name, False, needed, text, fix, purpose))
         else:
             place = (
                 f"native, {tool.argv[0]}"
@@ -157,8 +163,23 @@ def second_stage() -> list[Check]:
             )
             note = f"; {tool.note}" if tool.note else ""
             checks.append(Check(name, True, needed, f"{tool.version} ({place}){note}".strip()))
+    checks += _headers()
     checks.append(_slots())
     checks.append(_cuda())
+    return checks
+
+
+def _headers() -> list[Check]:
+    """What g++ finds of the libraries that waves as .fst are written with."""
+    from sterna.gen.tools.headers import FST_HEADERS, has_header
+
+    checks = []
+    for name, package in FST_HEADERS if shutil.which("g++") else ():
+        if has_header(name):
+            checks.append(Check(name, True, False, "found by g++"))
+        else:
+            fix = f"apt install {package}"
+            checks.append(Check(name, False, False, "not found by g++", fix, "waves as .fst"))
     return checks
 
 
@@ -168,6 +189,68 @@ def _slots() -> Check:
     count = slot_count()
     said = "STERNA_JOBS" if os.environ.get("STERNA_JOBS") else "by memory and cores"
     return Check("at once", True, False, f"{count} of yosys and nextpnr ({said})")
+
+
+def _versioned(name: str, needed: bool) -> Check:
+    """A package that is there: whether Sterna asks for another version, or was tested with one."""
+    version = _version(name)
+    wanted = _asked().get(_plain(name), "")
+    if not _within(version, wanted):
+        fix = f"pip install '{name}{wanted}'"
+        return Check(name, False, needed, f"{version}, {wanted} is asked for", fix)
+    pin = _pins().get(_plain(name), version)
+    tested = f" (tested with {pin})" if pin != version.partition("+")[0] else ""
+    return Check(name, True, needed, version + tested)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@functools.cache
+def _asked() -> dict[str, str]:
+    """What Sterna's own metadata says of versions, by name: '>=0.5.9,<0.6'."""
+    try:
+        lines = importlib.metadata.requires("sterna") or []
+    except importlib.metadata.PackageNotFoundError:  # a bare clone on the path
+        return {}
+    found = (re.match(r"([\w.-]+)(?:\[.*?\])?\s*([<>=!~][^;]*)", line) for line in lines)
+    return {_plain(m[1]): m[2].strip().strip("()") for m in found if m}
+
+
+@functools.cache
+def _pins() -> dict[str, str]:
+    """The versions of constraints.txt, in a clone."""
+    path = Path(__file__).resolve().parents[2] / "constraints.txt"
+    if not path.is_file():
+        return {}
+    found = re.findall(r"^([\w.-]+)==(\S+)", path.read_text(encoding="utf-8"), re.M)
+    return {_plain(name): version for name, version in found}
+
+
+def _within(version: str, wanted: str) -> bool:
+    """Whether a version is one of those wanted; one that cannot be read is."""
+    have = _numbers(version)
+    for sign, text in re.findall(r"(>=|<=|==|!=|<|>)\s*([\d.]+)", wanted):
+        limit = _numbers(text)
+        size = max(len(have), len(limit))
+        a, b = (v + (0,) * (size - len(v)) for v in (have, limit))
+        good = {
+            ">=": a >= b,
+            "<=": a <= b,
+            "==": a == b,
+            "!=": a != b,
+            "<": a < b,
+            ">": a > b,
+        }[sign]
+        if have and not good:
+            return False
+    return True
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def _version(distribution: str) -> str:
@@ -198,7 +281,7 @@ def _cuda() -> Check:
         line = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return Check("cuda", False, False, f"torch does not import: {line}", "pip install torch")
     text = done.stdout.strip()
-    return Check("cuda", not text.startswith("none"), False, text)
+    return Check("cuda", not text.startswith("none"), False, text, "", "training on a GPU")
 
 
 def examine() -> list[Check]:
@@ -212,8 +295,9 @@ def table(checks: Sequence[Check]) -> str:
     lines = []
     for check in checks:
         mark = "ok" if check.ok else ("MISSING" if check.needed else "absent")
+        purpose = f" (for {check.purpose})" if check.purpose and not check.ok else ""
         fix = f"  -> {check.fix}" if check.fix and not check.ok else ""
-        lines.append(f"{mark:8}{check.name:{width}}  {check.found}{fix}")
+        lines.append(f"{mark:8}{check.name:{width}}  {check.found}{purpose}{fix}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from sterna.gen.tools.cache import Cache, cache_folder, key_of
 from sterna.gen.tools.programs import Completed, Stop, Tool, find, run_tool
 from sterna.golden.errors import FileError
 from sterna.golden.files.disk import read_bytes
+from sterna.golden.words.telling import detail
 
 __all__ = ["run_kept"]
 
@@ -49,6 +50,7 @@ def run_kept(
     key = _key(tool, args, folder, reads, makes)
     if key is not None and (text := _taken(store, key, folder, makes)) is not None:
         (folder / log).write_text(text, encoding="utf-8")
+        detail(f"{program} {tool.version}: ran before, kept as {store.folder / key}")
         return Completed(0, text, 0.0)
     done = run_tool(tool, args, folder, log=log, timeout=timeout, stop=stop)
 

@@ -13,8 +13,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Sequence
 from typing import Any
+
+from sterna.golden.words.telling import detail
 
 __all__ = ["end_group", "guard_amaranth", "watched"]
 
@@ -69,6 +72,7 @@ def guard_amaranth() -> None:
             with tempfile.TemporaryFile() as text:  # no name: nothing is left
                 text.write(stdin.encode())
                 text.seek(0)
+                start = time.monotonic()
                 argv = [sys.executable, "-m", cls.YOSYS_PACKAGE, *args]
                 with watched(argv) as (words, how):
                     done = subprocess.Popen(
@@ -85,6 +89,7 @@ def guard_amaranth() -> None:
                     except BaseException:
                         end_group(done)
                         raise
+                detail(f"yosys of Amaranth: {time.monotonic() - start:.1f} s")
             return cls._process_result(done.returncode, out, err, ignore_warnings, src_loc_at)
 
     found = verilog.find_yosys

@@ -14,21 +14,24 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from sterna.gen.tools.orphans import end_group, watched
+from sterna.gen.tools.meters import meter
+from sterna.gen.tools.progress import at, here
 from sterna.gen.tools.slots import at_once, exclusive, slot
+from sterna.gen.tools.started import Stop, started
 from sterna.golden.errors import SternaError, ToolMissing, UsageError
+from sterna.golden.words.telling import detail
 
 __all__ = [
     "Tool",
@@ -281,36 +284,6 @@ def yowasp_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "YoWASP"
 
 
-class Stop:
-    """Ends programs that run side by side, when one's result makes the others' needless."""
-
-    def __init__(self) -> None:
-        self._lock, self._running = threading.Lock(), set[subprocess.Popen[str]]()
-        self._ended = False
-
-    def ended(self) -> bool:
-        return self._ended
-
-    def end(self) -> None:
-        """End all that run; those that begin later, at once."""
-        with self._lock:
-            self._ended = True
-            for process in self._running:
-                end_group(process)
-
-    @contextlib.contextmanager
-    def watch(self, process: "subprocess.Popen[str]") -> Generator[None]:
-        with self._lock:
-            self._running.add(process)
-            if self._ended:
-                end_group(process)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running.discard(process)
-
-
 @contextlib.contextmanager
 def _room(tool: Tool, stop: Stop) -> Generator[None]:
     """While a heavy program runs. The first run of one of YoWASP compiles it, alone."""
@@ -362,11 +335,20 @@ def run_tool(
     folder = Path(cwd)
     stop = stop or Stop()
     with _room(found, stop):
+        detail(f"in {folder}: {shlex.join([found.name, *args])}")
         start = time.monotonic()
-        returncode, text, late = _run(
-            [*found.argv, *args], folder, clean_env({**found.env, **(env or {})}), timeout, stop
-        )
+        with _sentence(found.argv[0]):
+            returncode, text, late = started(
+                [*found.argv, *args],
+                folder,
+                clean_env({**found.env, **(env or {})}),
+                timeout,
+                stop,
+                meter(found.name, here()),
+            )
         seconds = time.monotonic() - start
+        ended = "" if returncode == 0 else f", ended with code {returncode}"
+        detail(f"{found.name} {found.version}: {seconds:.1f} s{ended}")
     if log is not None:
         (folder / log).write_text(text, encoding="utf-8")
     where = f"; see {folder / log}" if log is not None else ""
@@ -387,6 +369,10 @@ def side_by_side(jobs: Sequence[Callable[[Stop], _T]]) -> list[_T]:
     with ThreadPoolExecutor(max(1, min(at_once(), len(jobs)))) as pool:
         futures = [pool.submit(job, stop) for job in jobs]
         try:
+            for number, _ in enumerate(as_completed(futures), 1):
+                at(number, len(jobs))
+                if any(f.done() and f.exception() for f in futures):
+                    break
             return [future.result() for future in futures]
         except BaseException:
             stop.end()
@@ -395,37 +381,13 @@ def side_by_side(jobs: Sequence[Callable[[Stop], _T]]) -> list[_T]:
             raise
 
 
-def _run(
-    argv: Sequence[str], cwd: Path, env: Mapping[str, str], timeout: float | None, stop: Stop
-) -> tuple[int, str, bool]:
-    # An own process group: a timeout, Ctrl-C or the end of this process ends make, g++ and all
-    # below them, not only the top.
+@contextlib.contextmanager
+def _sentence(program: str) -> Generator[None]:
     try:
-        with watched(argv) as (words, how):
-            process = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                **how,
-            )
-            with stop.watch(process):
-                try:
-                    text, _ = process.communicate(timeout=timeout)
-                    return process.returncode, text, False
-                except subprocess.TimeoutExpired:
-                    end_group(process)
-                    text, _ = process.communicate()
-                    return process.returncode, text, True
-                except BaseException:
-                    end_group(process)
-                    raise
+        yield
     except FileNotFoundError as error:
-        raise ToolMissing(f"cannot start {argv[0]}: {error.strerror}; run: sterna doctor") from None
+        why = f"cannot start {program}: {error.strerror}"
+        raise ToolMissing(f"{why}; run: sterna doctor") from None
 
 
 def _reason(text: str) -> str:

@@ -8,7 +8,6 @@ says so on stderr.
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from sterna.golden.errors import UsageError
 from sterna.golden.files import flock
+from sterna.golden.words.telling import tell
 
 __all__ = ["EACH", "HELD", "at_once", "exclusive", "slot", "slot_count"]
 
@@ -114,11 +114,9 @@ def _pause(ended: Callable[[], bool]) -> None:
 
 
 def _say_waiting(count: int) -> None:
-    print(
+    tell(
         f"waiting: yosys or nextpnr is running {count} time{'s' * (count > 1)}, as often as may be "
-        f"at once (STERNA_JOBS={count})",
-        file=sys.stderr,
-        flush=True,
+        f"at once (STERNA_JOBS={count})"
     )
 
 

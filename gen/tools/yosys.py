@@ -20,7 +20,7 @@ vendor's packer saves by placing two small ones in one LUT6 is only in ``lut_pac
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ def synth(
     json_netlist: bool = False,
     options: Sequence[str] = (),
     timeout: float | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Synthesise ``verilog`` (module ``top``) for ``target`` and count what it takes.
 
@@ -49,12 +50,15 @@ def synth(
     ``<top>_<target>.v``, a gate-level netlist for simulation with the vendor's cell models;
     ``json_netlist`` writes ``<top>_<target>.json`` for nextpnr. ``options`` are added to yosys'
     synthesis command (``-nobram`` where block RAM has no simulation model). Files are written to
-    ``build_dir`` (created), the log to ``<top>_<target>.log``.
+    ``build_dir`` (created), the log to ``<top>_<target>.log``. ``parts``: by name, instances of the
+    top; what their cells are is counted, too.
 
     Returns ``lut, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a RAMB36 is
     0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version), ``tools`` (version
     and kind, 'native' or 'wasm', of what was run) and for xilinx7
-    ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site).
+    ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site); with ``parts``
+    also ``layers``: of each the resources and ``luts``, LUT RAM included, and ``rest``, what is in
+    none. A cell is where its name says, which a LUT has from a signal that it drives.
     Raises UsageError, FileError, ToolMissing, or ToolFailed naming the log.
     """
     if target not in TARGETS:
@@ -77,6 +81,13 @@ def synth(
             script += ["autoname", f"select {top}", f"write_json -selected {stem}.json"]
         else:
             script.append(f"write_json {stem}.json")
+    counted = {name: f"{stem}_part{n}.json" for n, name in enumerate(parts or {})}
+    if counted and how.selected:  # what the other two do themselves
+        script.append("autoname")
+    for name, file in counted.items():
+        wanted = " ".join(f"{top}/c:{instance}.*" for instance in (parts or {})[name])
+        script.append(f"tee -q -o {file} stat -json {wanted}")
+        makes.append(file)
     (folder / f"{stem}.ys").write_text("\n".join(script) + "\n", encoding="utf-8")
     run_kept(
         "yosys",
@@ -87,14 +98,35 @@ def synth(
         log=f"{stem}.log",
         timeout=timeout,
     )
-    counted = _counted(folder / f"{stem}_stat.json", target)
-    return {"target": target, "top": top, **counted, "tools": provenance("yosys")}
+    found = _counted(folder / f"{stem}_stat.json", target)
+    layers = {name: _part(folder / file, target) for name, file in counted.items()}
+    if layers:
+        whole = {k: found[k] for k in how.counts}
+        whole["luts"] = whole["lut"] + whole["lutram"]
+        rest = {k: n - sum(part[k] for part in layers.values()) for k, n in whole.items()}
+        found |= {"layers": layers, "rest": rest}
+    return {"target": target, "top": top, **found, "tools": provenance("yosys")}
+
+
+def _part(file: Path, target: str) -> dict[str, Any]:
+    """What yosys' ``stat -json`` says of some cells."""
+    report = _json(file)
+    cells: dict[str, int] = {}
+    for module in report["modules"].values():  # the top, or none where no cell has such a name
+        for name, number in module["num_cells_by_type"].items():
+            cells[name] = cells.get(name, 0) + int(number)
+    found = count(cells, target)
+    return found | {"luts": found["lut"] + found["lutram"]}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    text = file.read_text(encoding="utf-8")
+    return json.loads(text[text.index("{") :])
 
 
 def _counted(file: Path, target: str) -> dict[str, Any]:
     """What yosys' ``stat -json`` says of a design."""
-    text = file.read_text(encoding="utf-8")
-    report = json.loads(text[text.index("{") :])
+    report = _json(file)
     design = report["design"]
     cells = {
         name: int(number)

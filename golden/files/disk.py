@@ -23,6 +23,8 @@ from sterna.golden.files import flock
 
 __all__ = [
     "StrPath",
+    "check_new_file",
+    "check_new_folder",
     "write_atomic",
     "sweep",
     "read_bytes",
@@ -59,6 +61,26 @@ def make_folder(path: Path) -> None:
         raise FileError(f"{path}: is below a file; choose another folder") from e
     except (OSError, ValueError) as e:
         raise FileError(f"{path}: cannot be made ({_fault(e)}); choose another folder") from e
+
+
+def check_new_folder(path: StrPath) -> None:
+    """FileError where no folder could be made or written there, of which nothing is tried."""
+    place = Path(path)
+    if os.path.lexists(place) and not place.is_dir():
+        raise FileError(f"{place}: is a file where a folder is needed; choose another folder")
+    there = next((p for p in (place, *place.parents) if os.path.lexists(p)), Path())
+    if not there.is_dir():
+        raise FileError(f"{place}: is below a file; choose another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FileError(f"{place}: cannot be written (permission denied); choose another folder")
+
+
+def check_new_file(path: StrPath) -> None:
+    """FileError where no file could be written there, of which nothing is tried."""
+    place = Path(path)
+    if place.is_dir():
+        raise FileError(f"{place}: is a folder where a file is needed; give the name of a file")
+    check_new_folder(place.parent)
 
 
 def write_atomic(path: StrPath, data: bytes) -> None:

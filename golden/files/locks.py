@@ -6,7 +6,6 @@ from a process however that ends. It is between commands of Sterna, not against 
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -15,6 +14,7 @@ from pathlib import Path
 from sterna.golden.errors import UsageError
 from sterna.golden.files import flock
 from sterna.golden.files.disk import StrPath, sweep
+from sterna.golden.words.telling import tell
 
 __all__ = ["WAIT", "held", "reading"]
 
@@ -99,7 +99,7 @@ def _take(handle: int, path: Path, alone: bool, end: float, wait: float) -> None
             raise _late(path, wait)
         if not said:
             said = True
-            print(f"waiting for another sterna command in {path}", file=sys.stderr, flush=True)
+            tell(f"waiting for another sterna command in {path}")
         time.sleep(_POLL)
 
 

@@ -33,6 +33,7 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
+from sterna.golden.files.instead import instead
 from sterna.golden.files.written import (
     FORMAT,
     VERSION,
@@ -92,6 +93,8 @@ def load(path: StrPath) -> Network:
     folder = path_of("network", path)
     folder = folder.parent if folder.name == "network.json" else folder
     path = folder / "network.json"
+    if (refusal := instead(folder, "network")) is not None:
+        raise FileError(refusal)
     head = parse_json(read_bytes(path, JSON_LIMIT, AGAIN), path, AGAIN)
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise FileError(f"{path}: is not a Sterna network; {AGAIN}")

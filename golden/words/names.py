@@ -21,6 +21,7 @@ __all__ = [
     "legal_name",
     "meant",
     "module_name",
+    "nearest",
     "not_one_of",
     "params_name",
     "show",
@@ -29,6 +30,7 @@ __all__ = [
 
 MAX_NAME = 64
 ALIKE = 0.7  # of 0 to 1, from where on a word may have been meant
+_FEW = 4  # words, of more nobody can say which was meant
 _BEGINS = 3  # letters of a beginning that say which word it is of
 NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
 _OWN = "sterna_"
@@ -48,12 +50,12 @@ def show(value: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
-def meant(value: object, words: Iterable[str]) -> str:
-    """What a refusal adds of the word that ``value`` is most like: one with the same letters, one
-    nearly so, else all that begin as it does (a few); '' where it is like none."""
+def nearest(value: object, words: Iterable[str]) -> list[str]:
+    """The words that ``value`` is most like: one with the same letters, one nearly so, else all
+    that begin as it does, a few; none where it is like none, or is one."""
     known = {str(w).lower(): str(w) for w in words}
     if not isinstance(value, str) or value in known.values():
-        return ""
+        return []
     said = value.lower()[:MAX_NAME]
     near = [w for w in known if sorted(w) == sorted(said)][:1]
     near = near or difflib.get_close_matches(said, known, 1, ALIKE)
@@ -61,9 +63,15 @@ def meant(value: object, words: Iterable[str]) -> str:
         # 'ulx3' of ulx3s-85f, 'vall' of validation: at most one letter behind the beginning
         near = [w for w in known if w.startswith(said)]
         near = near or [w for w in known if len(said) > _BEGINS and w.startswith(said[:-1])]
-    if not near or len(near) > 4:
+    return [known[w] for w in near] if len(near) <= _FEW else []
+
+
+def meant(value: object, words: Iterable[str]) -> str:
+    """What a refusal adds of the words that ``value`` is most like; '' where it is like none."""
+    near = nearest(value, words)
+    if not near:
         return ""
-    *others, last = (f"'{known[w]}'" for w in near)
+    *others, last = (f"'{w}'" for w in near)
     return f" (did you mean {', '.join(others)}{' or ' if others else ''}{last}?)"
 
 

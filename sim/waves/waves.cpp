@@ -1,5 +1,6 @@
 // The harness (harness.cpp, here as harness.h) around a model that writes what every signal does,
-// after each of its evaluations, from sterna_wave_open on. A clock is 10 ns long.
+// after each of its evaluations, from sterna_wave_open to sterna_wave_close. A SAIF is written when
+// it is closed.
 
 #include <filesystem>
 
@@ -8,6 +9,9 @@
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
 using Trace = VerilatedFstC;
+#elif VM_TRACE_SAIF
+#include "verilated_saif_c.h"
+using Trace = VerilatedSaifC;
 #else
 #include "verilated_vcd_c.h"
 using Trace = VerilatedVcdC;
@@ -18,10 +22,11 @@ public:
     Waves(VerilatedContext* context, const char* name) : Vtop{tracing(context), name} {}
     ~Waves() { trace_.close(); }
 
-    void open(const char* path, uint64_t limit) {
-        path_ = path, limit_ = limit;
-        trace_.set_time_unit("1ns");
-        trace_.set_time_resolution("1ns");
+    // unit: of time, as "1ns"; half: of them in half a clock.
+    void open(const char* path, uint64_t limit, const char* unit, uint64_t half) {
+        path_ = path, limit_ = limit, half_ = half;
+        trace_.set_time_unit(unit);
+        trace_.set_time_resolution(unit);
         trace(&trace_, 99);
         trace_.open(path);
     }
@@ -29,7 +34,7 @@ public:
         Vtop::eval();
         if (!trace_.isOpen()) return;
         trace_.dump(uint64_t(time_));
-        time_ += 5;
+        time_ += half_;
         if (++count_ % 4096 == 0 && std::filesystem::file_size(path_) > limit_) trace_.close();
     }
     // Whether everything so far is in the file, which can be read now.
@@ -38,6 +43,7 @@ public:
         if (whole) trace_.flush();
         return whole;
     }
+    void close() { trace_.close(); }
 
 private:
     static VerilatedContext* tracing(VerilatedContext* context) {
@@ -46,16 +52,17 @@ private:
     }
     Trace trace_;
     std::string path_;
-    uint64_t time_ = 0, limit_ = 0, count_ = 0;
+    uint64_t time_ = 0, half_ = 0, limit_ = 0, count_ = 0;
 };
 
 #define Vtop Waves
 #include "harness.h"
 
 extern "C" {
-int sterna_wave_open(Model* model, const char* path, uint64_t limit) {
+int sterna_wave_open(Model* model, const char* path, uint64_t limit, const char* unit,
+                     uint64_t half) {
     try {
-        static_cast<Waves*>(model->top)->open(path, limit);
+        static_cast<Waves*>(model->top)->open(path, limit, unit, half);
         return static_cast<Waves*>(model->top)->flush();
     } catch (const std::exception& error) {
         model->message = error.what();
@@ -63,4 +70,5 @@ int sterna_wave_open(Model* model, const char* path, uint64_t limit) {
     }
 }
 int sterna_wave_flush(Model* model) { return static_cast<Waves*>(model->top)->flush(); }
+void sterna_wave_close(Model* model) { static_cast<Waves*>(model->top)->close(); }
 }

@@ -5,21 +5,30 @@ Each function is, or makes, a ``type`` of argparse. Nothing of weight is importe
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable
 
+from sterna.golden.files.disk import check_new_file, check_new_folder
 from sterna.host.patience import LONGEST_TIMEOUT
 
 __all__ = [
     "BAUD",
     "SEED",
+    "OutFile",
+    "OutFolder",
     "baud",
     "count",
     "file_name",
     "megahertz",
+    "milliwatts",
     "minutes",
+    "out_file",
+    "out_folder",
     "rate",
+    "repetitions",
     "seed",
+    "there",
     "time_step",
     "timeout",
     "tolerance",
@@ -41,6 +50,41 @@ def file_name(text: str) -> str:
     if "\0" in text:
         raise argparse.ArgumentTypeError("the name has a zero byte in it; no name can")
     return text
+
+
+def there(text: str) -> str:
+    """The name of a folder with a network. Where there is none of that name, ``examples/mnist``, or
+    only ``mnist``, is the one that comes with Sterna."""
+    name = file_name(text)
+    if os.path.lexists(name):
+        return name
+    from sterna.shipped import FOLDER  # what needs long to import only where it is needed
+
+    short = name.removeprefix("examples/").rstrip("/")
+    known = short and "/" not in short and os.path.isfile(FOLDER / short / "recipe.toml")
+    return os.path.relpath(FOLDER / short) if known else name
+
+
+class OutFile(str):
+    """A file to be written; `check` refuses what can be none, before anything is done."""
+
+    def check(self) -> None:
+        check_new_file(self)
+
+
+class OutFolder(str):
+    """A folder to be written; `check` as of a file."""
+
+    def check(self) -> None:
+        check_new_folder(self)
+
+
+def out_file(text: str) -> OutFile:
+    return OutFile(file_name(text))
+
+
+def out_folder(text: str) -> OutFolder:
+    return OutFolder(file_name(text))
 
 
 def whole(what: str, least: int, most: int, marks: str = "") -> Callable[[str], int]:
@@ -86,6 +130,11 @@ def megahertz(text: str) -> float:
     return _between(text, "MHz")
 
 
+def milliwatts(text: str) -> float:
+    """A power that is some."""
+    return _between(text, "mW")
+
+
 def _between(text: str, what: str) -> float:
     value = _real(text, what)
     if not _LEAST < value < _MOST:
@@ -121,6 +170,18 @@ def timeout(text: str) -> float:
             f"a timeout of {text} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
         )
     return value
+
+
+def repetitions(text: str) -> tuple[int | None, float]:
+    """How many, or for how many seconds: 1000, 30s."""
+    if not text.strip().endswith("s"):
+        return whole("repetitions", 1, 10**12)(text), 0.0
+    value = _real(text.strip()[:-1], "seconds")
+    if not 0 < value <= LONGEST_TIMEOUT:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a time; give seconds above 0, at most {LONGEST_TIMEOUT:,}"
+        )
+    return None, value
 
 
 def tolerance(text: str) -> float:

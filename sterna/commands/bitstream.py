@@ -1,18 +1,20 @@
 """The commands that make, change, check and load bitstreams; each as those of commands.py."""
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sterna.commands.arguments import baud, whole
+from sterna.commands.arguments import baud, out_file, whole
 from sterna.golden.errors import FileError
+from sterna.golden.files.instead import instead
 
 if TYPE_CHECKING:
     from sterna.gen.build.stages import Build, Options
     from sterna.gen.tools.progress import Progress
 
-__all__ = ["add_parsers", "bitstream", "patch", "program", "verify_bitstream"]
+__all__ = ["add_parsers", "bitstream", "opened_for", "patch", "program", "verify_bitstream"]
 
 Answer = tuple[dict[str, Any], str, int]
 
@@ -42,7 +44,9 @@ def add_parsers(
     sub = command("patch", "put other weights of the same structure into a bitstream")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
     sub.add_argument("weights", metavar="NEW.sterna", help="made by sterna pack --onto")
-    sub.add_argument("-o", "--output", metavar="FILE", help="instead of the build's bitstream")
+    sub.add_argument(
+        "-o", "--output", type=out_file, metavar="FILE", help="instead of the build's bitstream"
+    )
 
     sub = command("verify-bitstream", "unpack a bitstream and compare its memories")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
@@ -69,13 +73,14 @@ def bitstream(options: argparse.Namespace) -> Answer:
         output_registers=not options.no_output_registers,
     )
     where = board_of(chosen)
-    progress = Progress(1)
-    build, asked = _opened(options, where.name, where.family, progress)
+    progress = Progress()
+    build, asked = opened_for(options, where.name, where.family, progress)
     facts = for_board(build, chosen, asked, progress)
+    facts["wrote"] = [str(facts.get("project") or facts["bitstream"])]
     return facts, _project(facts) if "project" in facts else _text(facts), 0
 
 
-def _opened(
+def opened_for(
     options: argparse.Namespace, board: str, family: str, progress: "Progress"
 ) -> "tuple[Build, Options]":
     """The build and what is asked of it; an example is folded for the board's family."""
@@ -145,7 +150,7 @@ def patch(options: argparse.Namespace) -> Answer:
     output = Path(options.output) if options.output else None
     facts = patch(_existing(options), options.weights, output)
     text = f"{facts['bitstream']}: holds weights_id {facts['weights_id']}"
-    return facts, text, 0
+    return facts | {"wrote": [str(facts["bitstream"])]}, text, 0
 
 
 def verify_bitstream(options: argparse.Namespace) -> Answer:
@@ -188,6 +193,9 @@ def _existing(options: argparse.Namespace) -> "Build":
     from sterna.gen.build.stages import Build
 
     folder = Path(options.folder)
+    if (refusal := instead(folder, "network")) is not None:
+        raise FileError(refusal)
     if not (folder / "network.json").is_file() or not _folded(Build(folder)):
-        raise FileError(f"{folder}: is no build folder; run `sterna bitstream` first")
+        line = f"sterna bitstream {shlex.quote(str(folder))} --board BOARD"
+        raise FileError(f"{folder}: is no build folder; next: {line}")
     return Build(folder)

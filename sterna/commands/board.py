@@ -1,13 +1,15 @@
 """The commands that talk to a board over its serial port; each as those of networks.py."""
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
-from sterna.commands.arguments import baud, timeout, whole
+from sterna.commands.arguments import baud, out_file, repetitions, timeout, whole
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files.instead import instead
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +39,16 @@ def add_parsers(
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
     images.add_options(sub)
     sub.add_argument("--compare", metavar="FOLDER", help="network whose golden result to compare")
-    sub.add_argument("-o", "--output", metavar="FILE.npz", help="write logits and classes")
+    sub.add_argument(
+        "--repeat",
+        type=repetitions,
+        metavar="N|SECONDSs",
+        help="then compute the last image N times more, or as 30s for a time, without the link: "
+        "for a meter (--images is 1 then)",
+    )
+    sub.add_argument(
+        "-o", "--output", type=out_file, metavar="FILE.npz", help="write logits and classes"
+    )
     _line(sub)
 
     sub = command("counters", "read a board's counters; or time repetitions without the link")
@@ -85,6 +96,8 @@ def identify(options: argparse.Namespace) -> Answer:
 def load(options: argparse.Namespace) -> Answer:
     """Load a weights image into a board."""
     path = Path(options.weights)
+    if (refusal := instead(path, "packed")) is not None:
+        raise FileError(refusal)
     image: Any = path
     if path.is_dir():
         path = path / "weights.sterna"
@@ -140,20 +153,27 @@ def infer(options: argparse.Namespace) -> Answer:
     from sterna.golden.files import network_files as files
     from sterna.golden.files.sources import data_of_folder
 
-    if not Path(options.folder).is_dir():
-        raise UsageError(f"{options.folder}: there is no such build folder; give the board's build")
+    if (refusal := instead(options.folder, "network")) is not None:
+        raise UsageError(refusal)
     compare = _comparison(options.compare) if options.compare else None
     folder = Path(options.folder)
     network = files.load(folder)
-    found = images.choose(options, network, folder, data_of_folder(folder), DEFAULT_IMAGES)
+    few = DEFAULT_IMAGES if options.repeat is None else 1
+    found = images.choose(options, network, folder, data_of_folder(folder), few)
+    busy = None
     with _open(options, options.folder) as board:
         start = time.perf_counter()
         result = board.infer(found.images)
         seconds = time.perf_counter() - start
+        if options.repeat is not None:
+            busy = _busy(board, *options.repeat)
     count = len(found)
     answer, text = images.outcome(options, found, result)
     answer = {"images": count, "images_per_second": count / seconds, **answer}
     text = f"{count} images, {count / seconds:.0f} a second over the link\n{text}"
+    if busy is not None:
+        answer["repeated"] = busy
+        text += "\n" + _busy_text(busy)
     code = 0
     if compare:
         difference = compare(found.images, result)
@@ -162,7 +182,31 @@ def infer(options: argparse.Namespace) -> Answer:
         code = 1 if difference else 0
     if options.output:
         _save(options.output, result)
+    answer["wrote"] = [path for path in (options.output, options.predictions) if path]
     return answer, text, code
+
+
+def _busy(board: "Board", count: int | None, seconds: float) -> dict[str, Any]:
+    """What a board did that was kept busy."""
+    from sterna.host.busy import keep_busy
+
+    told = f"{count} times" if count is not None else f"for {seconds:g} s"
+    print(f"the last image is computed {told}: read the meter now", file=sys.stderr, flush=True)
+    found = keep_busy(board, count, seconds)
+    return {
+        "images": found.images,
+        "seconds": found.seconds,
+        "images_per_second": found.images / found.seconds,
+        "clocks": found.clocks,
+        "clocks_per_image": found.clocks / found.images,
+    }
+
+
+def _busy_text(found: Mapping[str, Any]) -> str:
+    return (
+        f"busy for {found['seconds']:.2f} s without the link: {found['images']} images, "
+        f"{found['images_per_second']:.6g} a second, {found['clocks_per_image']:.1f} clocks each"
+    )
 
 
 def counters(options: argparse.Namespace) -> Answer:

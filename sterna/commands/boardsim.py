@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.streams as streams
-from sterna.commands.arguments import SEED, count, whole
+from sterna.commands.arguments import SEED, count, out_folder, whole
 from sterna.golden.errors import UsageError
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     from sterna.gen.build.stages import Build
@@ -44,7 +45,13 @@ def add_parsers(
     )
 
     sub = command("board-demo", "weights, images, other weights, images: on a simulated board")
-    sub.add_argument("-o", "--output", help="build folder (default build/board-demo)")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=out_folder,
+        metavar="FOLDER",
+        help="build folder (default build/board-demo)",
+    )
     sub.add_argument("--images", type=count, default=DEMO_IMAGES, metavar="N", help="test images")
 
 
@@ -56,7 +63,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
 
     progress = Progress(1)
     built = _built(options, progress)
-    print("the model of a board is compiled once, which can take minutes", file=sys.stderr)
+    tell("the model of a board is compiled once, which can take minutes")
     with progress.step("Verilator: the board top, UART pins included"):
         board = simulated_board(built, options.divisor, seed=options.seed)
     # Not an exception: one in the middle of Thread.join makes Python 3.11 take a running thread for
@@ -69,7 +76,7 @@ def board_sim(options: argparse.Namespace) -> Answer:
         # Programs that start this one read the port while it runs.
         with contextlib.redirect_stdout(sys.__stdout__):
             streams.out(json.dumps(answer) if options.json else port.path)
-        print("Ctrl-C ends it; try: sterna identify --port " + port.path, file=sys.stderr)
+        tell("Ctrl-C ends it; try: sterna identify --port " + port.path)
         while not (stop.wait(0.2) or port.wait(0)):
             pass
     if stop.is_set():
@@ -104,8 +111,8 @@ def board_demo(options: argparse.Namespace) -> Answer:
     images = datasets.load("mnist").test[0]
     if options.images > len(images):
         raise UsageError(f"MNIST has {len(images)} test images, {options.images} were asked")
-    print("the first run compiles yosys and the model of the board: minutes", file=sys.stderr)
-    progress = Progress()
+    tell("the first run compiles yosys and the model of the board: minutes")
+    progress = Progress(5)
     built = ensure(
         shipped,
         "verilog",
@@ -116,4 +123,5 @@ def board_demo(options: argparse.Namespace) -> Answer:
     )
     lines: list[str] = []
     answer = demonstrate(built, retrained, images[: options.images], lines.append, progress)
+    answer["wrote"] = [str(built.folder)]
     return answer, "\n".join(lines), 1 if answer["mismatches"] else 0

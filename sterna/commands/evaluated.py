@@ -9,8 +9,10 @@ from sterna.gen.build.folder import Build
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.tables import rows_text
 from sterna.gen.model.counted import Counts
+from sterna.gen.model.raster import raster
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.sources import read_source
+from sterna.golden.network import Network
 
 __all__ = ["counts_text", "evaluated"]
 
@@ -23,8 +25,8 @@ KEPT = 1000
 def evaluated(
     options: argparse.Namespace, built: Build, found: images.Chosen
 ) -> tuple[dict[str, Any], str]:
-    """The answer of `eval` and its text; writes --predictions, and measured/eval.json where there
-    are labels."""
+    """The answer of `eval` and its text; writes --predictions, and where there are labels
+    measured/eval.json and raster.json."""
     network = built.network
     result, counts = counted_run(network, found.images)
     answer, text = images.outcome(options, found, result)
@@ -38,8 +40,22 @@ def evaluated(
     answer["counted"] = counts.as_dict()
     lines.append(counts_text(counts))
     if found.labels is not None:
-        keep_measurement(built, "eval", _set(options, built) | answer, design=False)
+        of = _set(options, built)
+        keep_measurement(built, "eval", of | answer, design=False)
+        keep_measurement(
+            built, "raster", of | _raster(network, found, int(found.labels[0])), design=False
+        )
     return answer, "\n\n".join(lines)
+
+
+def _raster(network: Network, found: images.Chosen, label: int) -> dict[str, Any]:
+    """What the first image does, for the report."""
+    from sterna.golden.exact import run
+    from sterna.train.module.frames import pick
+
+    one = pick(found.images, slice(1))
+    kept = raster(network, one, run(network, one, trace="all"))
+    return {"image": 0, "label": label, **kept}
 
 
 def _set(options: argparse.Namespace, built: Build) -> dict[str, str]:

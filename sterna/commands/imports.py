@@ -2,15 +2,16 @@
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
-from sterna.commands.arguments import count, time_step, whole
+from sterna.commands.arguments import count, out_folder, time_step, whole
 from sterna.golden.errors import UsageError
+from sterna.golden.files.instead import instead
 from sterna.golden.words.packages import packages
+from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
     from sterna.front.check import Check
@@ -37,7 +38,9 @@ def add_parsers(
         metavar="FILE.py:FUNCTION|FILE.nir|FILE.onnx",
         help="what makes the model, or a graph",
     )
-    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="RUN", help="run folder"
+    )
     sub.add_argument(
         "--steps",
         type=whole("time steps", 1, 1024),
@@ -97,6 +100,10 @@ def add_parsers(
 
 def import_network(options: argparse.Namespace) -> Answer:
     """A network of somebody's own to a run folder, with a verdict for each of its parts."""
+    place, mark, _ = options.source.rpartition(".py:")
+    place = f"{place}.py" if mark else options.source
+    if (refusal := instead(place, "model")) is not None:
+        raise UsageError(refusal)
     suffix = Path(options.source).suffix
     if suffix == NIR:
         _refuse_options(options, ("approximate",), f"does not go with a {NIR} file")
@@ -127,7 +134,7 @@ def _model(options: argparse.Namespace) -> Answer:
     model = make_model(options.source)
     if options.state:
         for other in load_state(model, options.state):
-            _say(f"{options.state}: {other} is not of the model, left out")
+            tell(f"{options.state}: {other} is not of the model, left out")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
     example = _normalised(example * entry["scale"], entry["mean"], entry["std"])
     found = from_torch(
@@ -138,9 +145,9 @@ def _model(options: argparse.Namespace) -> Answer:
         readout=options.readout,
         approximate=options.approximate,
     )
-    _say(found.report.table())
+    tell(found.report.table())
     check = found.check(parts.validation, images=options.check)
-    _say(f"\n{check.table()}")
+    tell(f"\n{check.table()}")
     return _kept(options, found, parts, check)
 
 
@@ -154,7 +161,7 @@ def _data(options: argparse.Namespace) -> "DataSet | None":
     data = images.data_name(options, None)
     parts = datasets.load(data, None, Wanted(steps=options.steps, bits=options.bits))
     for note in parts.notes:
-        _say(f"{data}: {note}")
+        tell(f"{data}: {note}")
     return parts
 
 
@@ -182,7 +189,7 @@ def _graph(options: argparse.Namespace) -> Answer:
         reset=options.reset,
         **entry,
     )
-    _say(found.report.table())
+    tell(found.report.table())
     if parts is not None:
         way = f"choose another than {options.data} with --data"
         check_fits(options.source, found.network.input, options.steps, parts.train[0], way)
@@ -201,13 +208,13 @@ def _qonnx(options: argparse.Namespace) -> Answer:
     parts = _data(options)
     entry = _entry(options, parts)
     found = from_qonnx(options.source, **entry, approximate=options.approximate)
-    _say(found.report.table())
+    tell(found.report.table())
     check = None
     if parts is not None:
         way = f"choose another than {options.data} with --data"
         check_fits(options.source, found.network.input, 1, parts.train[0], way)
         check = found.check(parts.validation, images=options.check)
-        _say(f"\n{check.table()}")
+        tell(f"\n{check.table()}")
     return _kept(options, found, parts, check)
 
 
@@ -275,7 +282,7 @@ def _kept(
     kept = moved(data, ".", options.output) if data else ""
     classes = parts.classes or datasets.class_names(data) if parts is not None else ()
     out = save_import(options.output, found, name, kept, check, classes)
-    answer: dict[str, Any] = {"run": str(out), "name": name}
+    answer: dict[str, Any] = {"run": str(out), "name": name, "wrote": [str(out)]}
     accuracy = ""
     if parts is not None:
         tested = pick(parts.test[0], slice(ACCURACY))
@@ -339,7 +346,3 @@ def _normalised(x: Any, mean: Any, std: Any) -> Any:
     cols = lambda v: np.reshape(v, (-1, 1, 1))  # noqa: E731
     x = x if mean is None else x - cols(mean)
     return x if std is None else x / cols(std)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

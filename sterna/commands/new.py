@@ -3,7 +3,6 @@
 import argparse
 import os
 import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import sterna.images as images
 from sterna.commands.arguments import whole
 from sterna.golden.errors import UsageError
 from sterna.golden.words.packages import packages
+from sterna.golden.words.telling import tell
 
 __all__ = ["add_parsers", "new"]
 
@@ -86,7 +86,7 @@ def new(options: argparse.Namespace) -> Answer:
         if source.own and shape.frames and source.kind != "npz":
             source = replace(source, steps=shape.frames)
         for note in parts.notes:
-            print(f"{data}: {note}", file=sys.stderr, flush=True)
+            tell(f"{data}: {note}")
     else:
         shape = replace(KNOWN[data], names=datasets.class_names(data))
         if shape.frames:
@@ -99,6 +99,7 @@ def new(options: argparse.Namespace) -> Answer:
         check_data(recipe, network, parts)
     write_atomic(path, text.encode())
     answer = {"recipe": str(path), "shape": list(shape.image), "classes": shape.classes}
+    answer["wrote"] = [str(path)]
     said = f"{path}: {' x '.join(map(str, shape.image))}, {shape.classes} classes"
     where = shlex.quote(str(folder))
     return answer, f"{said}\nnext: sterna train {where} -o runs/{name}", 0

@@ -15,8 +15,11 @@ from sterna.commands.arguments import (
     file_name,
     megahertz,
     minutes,
+    out_file,
+    out_folder,
     rate,
     seed,
+    there,
     tolerance,
     whole,
 )
@@ -30,8 +33,11 @@ MODULES = (
     "sterna.commands.board",
     "sterna.commands.boardsim",
     "sterna.commands.search",
+    "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
+    "sterna.commands.power",
+    "sterna.commands.shipped",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""
 LUTS = whole("LUTs", 1, 10**9, marks="_,")
@@ -94,7 +100,7 @@ def parser() -> Parser:
     helps.add_level(top, top=True)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", prog="sterna")
     top.commands = commands.choices
-    module = "sterna.commands.networks"  # holds the functions of the commands added next
+    module = "sterna.commands.training"  # holds the functions of the commands added next
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         example = helps.example_of(name)
@@ -110,15 +116,22 @@ def parser() -> Parser:
 
     def staged(name: str, text: str) -> argparse.ArgumentParser:
         sub = command(name, text)
-        sub.add_argument("folder", metavar="BUILD", help="build folder, or a folder with a network")
         sub.add_argument(
-            "-o", "--output", metavar="FOLDER", help="build folder (default build/<name>)"
+            "folder", type=there, metavar="BUILD", help="build folder, or a folder with a network"
+        )
+        sub.add_argument(
+            "-o",
+            "--output",
+            type=out_folder if name != "pack" else file_name,  # a file with --onto
+            metavar="FOLDER",
+            help="build folder (default build/<name>)",
         )
         _folding(sub)
         return sub
 
     _training(command)
     _quantizing(command)
+    module = "sterna.commands.networks"
     _design(staged)
     _running(staged)
     for module in MODULES:
@@ -126,7 +139,13 @@ def parser() -> Parser:
 
     module = "sterna.commands.networks"
     sub = command("demo", "the shipped digits network on held-out real images, bit-exact")
-    sub.add_argument("-o", "--output", help="build folder (default build/digits)")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=out_folder,
+        metavar="FOLDER",
+        help="build folder (default build/digits)",
+    )
     sub = command("doctor", "look for everything Sterna needs")
     sub.add_argument("--first", action="store_true", help="only what can be seen before installing")
     for sub in commands.choices.values():
@@ -143,7 +162,11 @@ _Command = Callable[[str, str], argparse.ArgumentParser]
 def _training(command: _Command) -> None:
     sub = command("train", "train a network by a recipe")
     sub.add_argument(
-        "recipe", nargs="?", metavar="RECIPE", help="recipe file, or a folder that holds one"
+        "recipe",
+        nargs="?",
+        type=there,
+        metavar="RECIPE",
+        help="recipe file, or a folder that holds one",
     )
     sub.add_argument(
         "--from",
@@ -158,14 +181,18 @@ def _training(command: _Command) -> None:
         help="of --from (default 3), and one more through the integers",
     )
     _force(sub)
-    sub.add_argument("-o", "--output", required=True, metavar="RUN", help="run folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="RUN", help="run folder"
+    )
     sub.add_argument(
         "--max-minutes", type=minutes, metavar="M", help="stop after so long; run again to go on"
     )
     sub.add_argument("--seed", type=seed, help="instead of the recipe's seed")
     sub.add_argument("--data", help="instead of the recipe's data set")
     images.add_size(sub)
-    sub.add_argument("--curves", metavar="FILE.csv", help="write loss and accuracy of every epoch")
+    sub.add_argument(
+        "--curves", type=out_file, metavar="FILE.csv", help="write loss and accuracy of every epoch"
+    )
     sub.add_argument(
         "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
     )
@@ -179,7 +206,9 @@ def _training(command: _Command) -> None:
 def _quantizing(command: _Command) -> None:
     sub = command("quantize", "turn a trained float network into an integer network")
     sub.add_argument("source", metavar="RUN|FLOAT.json", help="run folder or float network")
-    sub.add_argument("-o", "--output", required=True, metavar="BUILD", help="build folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="BUILD", help="build folder"
+    )
     sub.add_argument("--data", help="data set for calibration (default: the run's)")
     images.add_size(sub)
     sub.add_argument("--images", type=count, default=256, metavar="N", help="calibration images")
@@ -240,7 +269,7 @@ def _running(staged: _Command) -> None:
     )
     sub.add_argument(
         "--wave",
-        type=file_name,
+        type=out_file,
         metavar="OUT.vcd|OUT.fst",
         help="write what every signal does on a few images (default 2), and OUT.gtkw to look at it",
     )
@@ -256,7 +285,6 @@ def _running(staged: _Command) -> None:
         help="default: the family of the design, ecp5 if it has none",
     )
     staged("lint", "check the Verilog with every warning of Verilator on")
-    staged("report", "everything known about a build: report.json, report.html, a table")
 
 
 def _force(sub: argparse.ArgumentParser) -> None:

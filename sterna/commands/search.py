@@ -1,13 +1,13 @@
 """The command ``sterna search``; as those of networks.py."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sterna.commands.arguments import minutes, whole
+from sterna.commands.arguments import minutes, out_folder, whole
 from sterna.golden.words.packages import packages
+from sterna.golden.words.telling import tell
 
 __all__ = ["add_parsers", "search"]
 
@@ -20,7 +20,9 @@ def add_parsers(
     """Add the parser of this command; ``command(name, text)`` makes one."""
     sub = command("search", "search which skips of a recipe's blocks are worth their hardware")
     sub.add_argument("recipe", metavar="RECIPE", help="recipe with [search], or a folder of one")
-    sub.add_argument("-o", "--output", required=True, metavar="DIR", help="search folder")
+    sub.add_argument(
+        "-o", "--output", type=out_folder, required=True, metavar="DIR", help="search folder"
+    )
     sub.add_argument(
         "--trials", type=whole("members", 1, 10**9), metavar="N", help="members to evaluate in all"
     )
@@ -50,8 +52,9 @@ def search(options: argparse.Namespace) -> Answer:
         trials=options.trials,
         storage=options.storage,
         max_minutes=options.max_minutes,
-        progress=lambda t: print(t, file=sys.stderr, flush=True),
+        progress=tell,
     )
+    answer["wrote"] = [options.output]
     return answer, _text(answer, Path(options.output)), 0
 
 

@@ -133,7 +133,7 @@ def test_figures_of_few_images_never_stand_without_their_interval() -> None:
 
 
 def test_the_page_has_the_table_of_the_results() -> None:
-    """docs/training.md is made again whenever results or rows change."""
+    """docs/results.md is made again whenever results or rows change."""
     results = json.loads(table.RESULTS.read_text())
     page = table.DOCS.read_text()
     for part in (

@@ -138,6 +138,18 @@ GRAPHS = {
     "sum pool of sums": pooled_sums(nir.SumPool2d),
     "average pool of sums": pooled_sums(nir.AvgPool2d),
     "branches": branches(),
+    "input and layer": nir.NIRGraph(
+        {
+            "n0": inp(6),
+            "n1": nir.Linear(trits(6, 6)),
+            "n2": lif(6),
+            "n3": nir.Linear(trits(4, 6)),
+            "n4": iaf(4),
+            "n5": out(4),
+        },
+        [("n0", "n1"), ("n1", "n2"), ("n0", "n2"), ("n2", "n3"), ("n3", "n4"), ("n4", "n5")],
+        type_check=False,
+    ),
     "conv1d": wave(),
     "groups": row(
         inp(4, 5, 5),
@@ -247,6 +259,10 @@ def change(graph: Any, name: str, node: Any) -> Any:
         ),
         (lambda: change(GRAPHS["lif"], "n2", lif(6, r=np.nan)), "finite"),
         (
+            lambda: change(GRAPHS["lif"], "n2", nir.Linear(trits(6, 6))),
+            "^node 'n2': reads weighted sums",
+        ),
+        (
             lambda: nir.NIRGraph(
                 GRAPHS["lif"].nodes, [*GRAPHS["lif"].edges, ("n3", "zz")], type_check=False
             ),
@@ -255,8 +271,9 @@ def change(graph: Any, name: str, node: Any) -> Any:
     ],
 )
 def test_what_cannot_be_built_is_named(make: Any, word: str) -> None:
-    with pytest.raises(NetworkError, match=word):
+    with pytest.raises(NetworkError, match=word) as told:
         from_nir(make(), dt=1, steps=2)
+    assert "module" not in str(told.value)
 
 
 def hostile(path: Path, what: str) -> None:

@@ -53,6 +53,7 @@ CONV: dict[str, list[tuple[Any, bool]]] = {
     "groups": [(2, REFUSED)],  # of this weight; with its own in test_nir.py
     "bias": [(np.array([1.0, -1, 0.5]), EXACT)],
 }
+READ = [GAINS[0], (GAINS[1][0], REFUSED)]  # of classes that are compared: one gain for all
 VALUES: dict[str, dict[str, list[tuple[Any, bool]]]] = {
     "IF": {"r": GAINS, "v_threshold": LEVELS, "v_reset": [(NONE, EXACT), *RESTS]},
     "LIF": {
@@ -71,15 +72,15 @@ VALUES: dict[str, dict[str, list[tuple[Any, bool]]]] = {
         "v_reset": [(NONE, EXACT), *RESTS],
         "w_in": [(NONE, EXACT), *GAINS],
     },
-    "LI": {"tau": TAUS, "r": GAINS[:2], "v_leak": RESTS},
+    "LI": {"tau": TAUS, "r": READ, "v_leak": RESTS},
     "CubaLI": {
         "tau_syn": TAUS,
         "tau_mem": TAUS,
-        "r": GAINS[:2],
+        "r": READ,
         "v_leak": RESTS,
-        "w_in": [(NONE, EXACT), *GAINS[:2]],
+        "w_in": [(NONE, EXACT), *READ],
     },
-    "I": {"r": GAINS[:2]},
+    "I": {"r": READ},
     "Threshold": {"threshold": LEVELS},
     "Linear": {
         "weight": [

@@ -212,6 +212,8 @@ def test_images_are_checked():
     run(small("frames"), frames)
     with pytest.raises(UsageError, match=r"\[T, B, 2, 4, 4\] with T = 3"):
         run(small("frames"), frames[:2])
+    with pytest.raises(UsageError, match=r"transpose: frames are \[T,N,C,H,W\] here, images.swap"):
+        run(small("frames"), frames.swapaxes(0, 1))
     with pytest.raises(NetworkError, match="value 2 is outside 0 .. 1; .* input bits = 2"):
         run(small("frames"), frames + 2)
     run(small("frames", bits=3), frames + 7)

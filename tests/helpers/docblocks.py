@@ -1,10 +1,11 @@
 """Blocks of code in the pages: collected, held to a closed list of marks, run as they are printed.
 
 In front of each block of ``sh`` or ``python`` stands a comment that pages do not show, such as
-``<!-- run -->``: one of `MARKS`. What a block shows is in a ``text`` block behind it that is marked
-``<!-- output -->``; ``...`` stands for anything. A comment ``<!-- setup`` before the mark has lines
-that are run first and not shown (files that stand for the reader's own). ``<!-- run refused -->``
-says that the last command ends with a failure, whose sentence is the output.
+``<!-- run -->``: one of `MARKS`. ``<!-- run refused -->`` says that the last command ends with a
+failure. What a block prints is in a ``text`` block behind it that is marked ``<!-- output -->``;
+``...`` stands for anything. One marked ``<!-- shown -->`` is what a machine of ours printed where
+another's may differ (trained weights, seconds), and is not compared. A comment ``<!-- setup``
+before the mark has Python that is run first (files that stand for the reader's own).
 
 ``python tests/helpers/docblocks.py`` prints how many there are of each.
 """
@@ -32,7 +33,7 @@ MARKS = {
     "run": "executed by make test",
     "slow": "executed by make test-all",
     "minutes": "trains, places or measures for many minutes",
-    "board": "wants a board",
+    "board": "wants a board, or a simulated one in another terminal",
     "vendor": "wants a program that Sterna does not bring",
     "elsewhere": "installs, downloads, or wants other machines",
     "fragment": "stands for what is the reader's own, or is part of a whole",
@@ -52,7 +53,7 @@ class Block:
     page: Path
     line: int  # of the fence, from 1
     language: str
-    mark: str  # '' where there is none; 'output'
+    mark: str  # '' where there is none; 'output', 'shown'
     refused: bool
     text: str
     setup: str = ""
@@ -103,9 +104,9 @@ def wrong(page: Path) -> list[str]:
                 said.append(f"{place}: a mark before it is missing: {', '.join(MARKS)}")
         elif block.language not in DATA:
             said.append(f"{place}: name its language: sh, python, {', '.join(DATA)}")
-        elif block.mark not in ("", "output"):
+        elif block.mark not in ("", "output", "shown"):
             said.append(f"{place}: {block.language} is not run, so it has no mark")
-        elif block.mark != "output" and _COMMAND.search(block.text):
+        elif not block.mark and _COMMAND.search(block.text):
             said.append(f"{place}: has commands: call it sh and mark it")
         with contextlib.suppress(KeyError):
             try:
@@ -136,10 +137,11 @@ def run_page(page: Path, marks: tuple[str, ...], folder: Path) -> None:
 
 
 def _run(block: Block) -> None:
+    names: dict[str, object] = {"__name__": "__main__"}
     if block.setup:
-        _python(block.setup, block.place)
+        _python(block.setup, block.place, names)
     if block.language == "python":
-        printed, failed = _python(block.text, block.place), False
+        printed, failed = _python(block.text, block.place, names), False
     else:
         printed, failed = "", False
         for words, line in _commands(block.text):
@@ -157,9 +159,9 @@ def _run(block: Block) -> None:
             raise AssertionError(f"{block.place}: {checker.output_difference(example, got, diff)}")
 
 
-def _python(text: str, place: str) -> str:
+def _python(text: str, place: str, names: dict[str, object]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        exec(compile(text, place, "exec"), {"__name__": "__main__"})
+        exec(compile(text, place, "exec"), names)
     return said.getvalue()
 
 

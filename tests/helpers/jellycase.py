@@ -14,14 +14,17 @@ SIDE = 8
 
 
 def ternary(model: nn.Module, seed: int, dyadic: bool) -> nn.Module:
-    """Random trits, of a size k/2**n a channel (``dyadic``) or of any; norms with statistics."""
+    """Random trits, of a size k/2**n a channel (``dyadic``) or of any, of the last layer of one
+    size; norms with statistics."""
     rng = np.random.default_rng(seed)
+    *_, last = (m for m in model.modules() if isinstance(m, nn.Linear))
     with torch.no_grad():
         for m in model.modules():
             if isinstance(m, nn.Conv2d | nn.Linear | nn.Conv1d):
                 w = rng.choice([-1.0, 0.0, 1.0], m.weight.shape)
                 w.reshape(len(w), -1)[:, 0] = 1
                 size = 2.0 ** rng.integers(-3, 1, len(w)) if dyadic else rng.uniform(0.1, 1, len(w))
+                size = size.max().repeat(len(w)) if m is last else size
                 m.weight.copy_(torch.tensor(w * size.reshape(-1, *[1] * (w.ndim - 1))))
                 if m.bias is not None:
                     b = rng.integers(-4, 5, len(w)) / 16 if dyadic else rng.normal(0, 0.2, len(w))

@@ -1,10 +1,10 @@
-"""What a VCD says: its names, and values at every rising edge of its clock. pyvcd's reader stops at
-the scope ``$rootio``, as Verilator calls a model without a name."""
+"""What a VCD says: its names, values at every rising edge of its clock, toggles. pyvcd's reader
+stops at the scope ``$rootio``, as Verilator calls a model without a name."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-__all__ = ["names", "samples"]
+__all__ = ["names", "samples", "toggles"]
 
 
 def names(path: Path) -> dict[str, tuple[str, int]]:
@@ -42,3 +42,27 @@ def samples(path: Path, scope: str, wanted: Iterable[str]) -> Iterator[dict[str,
                 value, code = line[1:].split()
                 if code in now:
                     now[code] = int(value, 2)
+
+
+def toggles(path: Path) -> dict[str, list[int]]:
+    """How often each bit of each signal changed, lowest first, by the signal's path with dots;
+    before the first values all are 0."""
+    known = names(path)
+    now = {code: 0 for code, _ in known.values()}
+    found = {code: [0] * size for code, size in known.values()}
+    with path.open() as file:
+        for line in file:
+            if line[0] == "b":
+                value, code = line[1:].split()
+            elif line[0] in "01":
+                value, code = line[0], line[1:-1]
+            else:
+                continue
+            new = int(value, 2)
+            changed = new ^ now[code]
+            now[code] = new
+            while changed:
+                low = changed & -changed
+                found[code][low.bit_length() - 1] += 1
+                changed ^= low
+    return {name: found[code] for name, (code, _) in known.items()}

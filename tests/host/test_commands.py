@@ -93,6 +93,24 @@ def test_load_infer_counters(build: Path, line: PtyBoard) -> None:
     assert (answer["clocks"], text) == (1000, "10 images in 1000 clocks: 100.0 each")
 
 
+def test_infer_keeps_a_board_busy(build: Path, line: PtyBoard, capsys) -> None:
+    port, images = f"--port={line.port}", ["--file", str(build / "images.npy")]
+    run("load", str(build), port)
+    answer, text, code = run("infer", str(build), *images, "--repeat=500", port)
+    found = answer["repeated"]
+    assert (answer["images"], found["images"], found["clocks"], code) == (1, 500, 50_000, 0)
+    assert found["images_per_second"] == 500 / found["seconds"]
+    assert "500 images, " in text and "100.0 clocks each" in text
+    assert "the last image is computed 500 times: read the meter now" in capsys.readouterr().err
+    found = run("infer", str(build), *images, "--repeat=0.2s", port)[0]["repeated"]
+    assert found["seconds"] >= 0.2 and found["clocks"] == 100 * found["images"] > 100
+    answer, _, _ = run("infer", str(build), *images, "--images=3", "--repeat=1", port)
+    assert (answer["images"], answer["repeated"]["images"]) == (3, 1)
+    for wrong in ("0", "-1", "1.5", "0s", "s", "nans", "1e9s", "-1s", "x"):
+        with pytest.raises(SystemExit):
+            parse("infer", str(build), f"--repeat={wrong}", port)
+
+
 def test_refusals(build: Path, line: PtyBoard) -> None:
     port = f"--port={line.port}"
     (build / "weights.sterna").unlink()

@@ -30,7 +30,7 @@ def test_reports_are_those_of_the_command(
 ) -> None:
     by = {f.how for f in built.report.figures}
     assert by == {"counted", "estimated"} and str(built.report).startswith("network: T = 4")
-    fake = lambda files, top, target, folder: {**COUNTS, "target": target}  # noqa: E731
+    fake = lambda files, top, target, folder, parts: {**COUNTS, "target": target}  # noqa: E731
     monkeypatch.setattr("sterna.gen.build.synthesis.synth", fake)
     counted = built.synth("ice40")
     assert counted == said(capsys, "synth", built.folder, "--target", "ice40")

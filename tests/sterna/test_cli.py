@@ -10,6 +10,7 @@ import pytest
 import sterna
 from sterna import cli
 from sterna.commands import networks as commands
+from sterna.commands import training
 from sterna.golden.errors import DesignError, ToolMissing, UsageError
 
 
@@ -53,8 +54,8 @@ def test_failures_are_one_sentence(error, code, sentence, monkeypatch, capsys) -
     ],
 )
 def test_memory_that_ends_is_said_with_an_option_that_is_there(error, monkeypatch, capsys) -> None:
-    for name in ("train", "sim"):
-        monkeypatch.setattr(commands, name, failing(error))
+    monkeypatch.setattr(training, "train", failing(error))
+    monkeypatch.setattr(commands, "sim", failing(error))
     assert cli.main(["train", "recipe.toml", "-o", "run"]) == 1
     said = capsys.readouterr().err
     assert "out of memory; make the recipe's batch, layers or steps smaller" in said

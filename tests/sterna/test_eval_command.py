@@ -55,6 +55,7 @@ def test_it_stays_in_the_build_folder_until_the_network_is_another(
 ) -> None:
     found = answer(capsys, "eval", folder, "--images", "40")
     kept = measurements(open_build(folder))["eval"]
+    assert found.pop("wrote") == [str(Path(folder) / "measured" / "eval.json")]
     assert kept == found | {"data": "digits", "split": "test"}
     # It is of the network, whatever its design becomes.
     assert main(["fold", folder, "-o", folder, "--fps", "2000"]) == 0

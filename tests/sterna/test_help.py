@@ -2,8 +2,10 @@
 
 import re
 import shlex
+import subprocess
 
 import pytest
+from repo import ROOT
 
 from sterna import cli
 from sterna.commands import help as helps
@@ -58,3 +60,15 @@ def test_the_level_may_stand_before_the_command_or_after(words: list[str]) -> No
     assert cli.parser().parse_args(words).level == -1
     assert cli.parser().parse_args(["-v", "doctor"]).level == 1
     assert cli.parser().parse_args(["doctor"]).level == 0
+
+
+def test_make_help_describes_every_target_and_variable() -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = text.split(".PHONY:", 1)[1].split("\n\n", 1)[0].replace("\\\n", " ").split()
+    variables = re.findall(r"^([A-Z]+) \?=", text, re.M)
+    done = subprocess.run(
+        ["make", "-s", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True
+    )
+    rows = dict(re.findall(r"^  ([\w-]+) +(\S.*)$", done.stdout, re.M))
+    assert set(rows) == {*targets, *variables}
+    assert all(len(row) > 5 for row in rows.values())

@@ -5,9 +5,11 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from tinyboard import network, packed, pictures, tiny_build
 
+from sterna import cli
 from sterna.golden.exact import run
 from sterna.golden.result import compare
 from sterna.host.board import Board
@@ -21,7 +23,7 @@ def build(tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serves_until_a_signal(build, number):
+def test_serves_until_a_signal(build, number, tmp_path, capsys):
     program = subprocess.Popen(
         [*COMMAND, str(build.folder), "--json"],
         stdout=subprocess.PIPE,
@@ -39,6 +41,12 @@ def test_serves_until_a_signal(build, number):
                 assert compare(run(network(seed), images), host.infer(images)) is None
                 assert host.repeat(100) > 100
                 assert host.counters().images >= 100
+        np.save(tmp_path / "one.npy", images[:1])
+        line = ["--port", answer["port"], "--file", str(tmp_path / "one.npy"), "--timeout", "60"]
+        assert cli.main(["infer", str(build.folder), *line, "--repeat", "40", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["classes"] == run(network(1), images[:1]).classes.tolist()
+        assert found["repeated"]["images"] == 40 and found["repeated"]["clocks_per_image"] > 100
         program.send_signal(number)
         out, err = program.communicate(timeout=30)
         assert program.returncode == 0 and out == ""

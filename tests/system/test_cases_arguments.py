@@ -38,7 +38,7 @@ NUMBERS = [
     "+",
     "1,5",
 ]
-NO_BUILD = {"doctor", "demo", "board-demo"}
+NO_BUILD = {"doctor", "demo", "board-demo", "examples"}
 """Commands that take no folder: right words of them do real work."""
 
 

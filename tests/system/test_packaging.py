@@ -1,6 +1,7 @@
 """The wheel has every module and data file, and folders import only what they may."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from repo import ROOT
 
 FOLDERS = ("golden", "train", "hw", "gen", "sim", "host", "front", "sterna")
-DATA = (".cpp", ".h", ".vlt", ".v", ".html", ".lpf")
+DATA = (".cpp", ".h", ".vlt", ".v", ".lpf", ".j2", ".css", ".js")
 
 
 def sources(folder: str, ends: tuple[str, ...]) -> list[Path]:
@@ -37,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # setuptools writes build/ and *.egg-info beside setup.py: build from a copy.
     copy = out / "source"
     copy.mkdir()
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", *FOLDERS):
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "examples", *FOLDERS):
         os.symlink(ROOT / name, copy / name)
     done = subprocess.run(
         [
@@ -68,6 +69,36 @@ def test_wheel_has_every_module_and_data_file(wheel: Path) -> None:
             assert installed_name(path) in names, f"{path} is not in the wheel"
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"sterna"}
+
+
+def test_the_wheel_carries_the_examples(wheel: Path, tmp_path: Path) -> None:
+    """Every shipped network, with what folds and trains it; and it stays small."""
+    assert wheel.stat().st_size < 2_000_000
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    names = [p.parent.name for p in (ROOT / "examples").glob("*/network.json")]
+    code = (
+        f"import sys; sys.path[:0] = [{str(site)!r}]\n"
+        f"sys.path += {[p for p in sys.path if p.endswith('site-packages')]!r}\n"
+        "from sterna import cli\n"
+        "assert cli.main(['examples', '--json']) == 0\n"
+        "assert cli.main(['examples', 'mnist', '-o', 'mine', '-q']) == 0\n"
+        "assert cli.main(['fold', 'examples/digits', '-o', 'b', '-q']) == 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[0])
+    assert {row["name"] for row in answer["examples"]} == set(names)
+    assert answer["folder"].startswith(str(site))
+    for path in (ROOT / "examples" / "mnist").iterdir():
+        assert (tmp_path / "mine" / path.name).read_bytes() == path.read_bytes()
+    assert (tmp_path / "b" / "design.json").is_file()
 
 
 def test_every_module_imports_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -151,6 +182,7 @@ ROOMS = {
     "sim.benches": set(),
     "sim.proofs": set(),
     "sim.waves": set(),
+    "sim.power": set(),
     "hw.memory": set(),
     "hw.stream": {"hw.memory"},
     "hw.dot": {"hw.memory"},
@@ -167,12 +199,14 @@ ROOMS = {
     "gen.design": {"gen.device"},
     "gen.model": {"gen.design", "gen.device", "gen.tools"},
     "gen.verilog": {"gen.design", "gen.tools"},
-    "gen.fold": {"gen.design", "gen.device", "gen.model"},
+    "gen.fold": {"gen.design", "gen.device", "gen.model", "gen.tools"},
+    "gen.report": {"gen.model"},
     "gen.build": {
         "gen.design",
         "gen.device",
         "gen.fold",
         "gen.model",
+        "gen.report",
         "gen.tools",
         "gen.verilog",
     },
@@ -185,6 +219,7 @@ ROOMS = {
         "gen.tools",
         "gen.verilog",
     },
+    "gen.power": {"gen.board", "gen.build", "gen.device"},
     "train.data": set(),
     "train.module": set(),
     "train.methods": {"train.module"},

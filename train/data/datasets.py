@@ -123,7 +123,28 @@ def load(
             f"{', '.join(sorted(sets))}, nmnist_T, random_CxHxW, or give your own as {KINDS} "
             "(docs/data.md)"
         )
+    _check_shape(name, wanted)
     return sets[name]()
+
+
+SHAPES = {
+    "digits": (1, 8, 8),
+    "mnist": (1, 28, 28),
+    "fashion_mnist": (1, 28, 28),
+    "cifar10": (3, 32, 32),
+}
+"""Of the images of sets of one shape, (C, H, W)."""
+
+
+def _check_shape(name: str, wanted: Wanted | None) -> None:
+    """UsageError where a set cannot fit: before anything of it is read, or downloaded."""
+    shape = wanted.shape if wanted is not None else None
+    if shape is not None and tuple(shape) != SHAPES[name]:
+        raise UsageError(
+            f"{name}: the data set's images are {list(SHAPES[name])}, the network's input is "
+            f"{list(shape)}; choose another data set, or write shape = {list(SHAPES[name])} in a "
+            "recipe of its own"
+        )
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -215,6 +236,18 @@ def _roots() -> list[Path]:
     shared = Path(__file__).resolve().parents[3] / "shared" / "data"
     own = os.environ.get("STERNA_DATA")
     return [*([Path(own)] if own else []), shared, _cache()]
+
+
+def places() -> dict[str, Path | None]:
+    """Of each set that is not installed with a package: the folder that holds it, or None where it
+    would be downloaded."""
+    folders = {"mnist": "mnist", "fashion_mnist": "fashion-mnist", "cifar10": "cifar10"}
+    folders["nmnist"] = "nmnist"
+    found = {}
+    for name, folder in folders.items():
+        held = [r / folder for r in _roots() if (r / folder).is_dir()]
+        found[name] = next((place for place in held if any(place.iterdir())), None)
+    return found
 
 
 def find_file(folder: str, name: str) -> Path:

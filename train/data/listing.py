@@ -35,7 +35,7 @@ def parts_of(root: Path, where: str) -> dict[str, Path]:
     """The folders of the parts by 'train', 'validation' and 'test', or the whole under ''."""
     folders = [p.name for p in _entries(root, root, where) if p.is_dir()]
     named = [f for f in folders if f in _NAMES]
-    if not named or (root / LABELS).is_file():
+    if not named or os.path.lexists(root / LABELS):
         return {"": root}
     if other := [f for f in folders if f not in _NAMES]:
         raise UsageError(
@@ -50,7 +50,7 @@ def parts_of(root: Path, where: str) -> dict[str, Path]:
 def list_classes(folder: Path, root: Path, where: str) -> tuple[list[Item], int, list[str]]:
     """(the files of one part with their classes, how many files are of no known kind, those of a
     known kind that are not named): by its labels.csv, else by sub-folder."""
-    if (folder / LABELS).is_file():
+    if os.path.lexists(folder / LABELS):
         items = list(_labelled(folder, root, where))
         return items, 0, _unnamed(folder, root, {i.name for i in items})
     found, other = [], 0
@@ -89,9 +89,7 @@ def _unnamed(folder: Path, root: Path, named: set[str]) -> list[str]:
 def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
     """The items of a labels.csv, in its order."""
     path, seen, good = folder / LABELS, set(), 0
-    if path.is_symlink():
-        _inside(path, root, where)
-    text = read_text(path, _TEXT, "write it again")
+    text = _text(path, root, where)
     rows = csv.DictReader(io.StringIO(text), strict=True)
     try:
         heads = [h.strip() for h in rows.fieldnames or []]
@@ -128,6 +126,13 @@ def _labelled(folder: Path, root: Path, where: str) -> Iterator[Item]:
         raise FileError(f"{path}: is no CSV from line {good + 1} on ({e}); repair that") from e
     if not seen:
         raise FileError(f"{path}: names no files; write a line file,label for each")
+
+
+def _text(path: Path, root: Path, where: str) -> str:
+    """Of labels.csv or classes.txt, whatever has that name: a folder, a pipe are refused."""
+    if path.is_symlink():
+        _inside(path, root, where)
+    return read_text(path, _TEXT, "write it again, or take it away")
 
 
 def list_files(folder: Path, root: Path, where: str) -> Iterator[tuple[str, Path]]:
@@ -179,10 +184,8 @@ def class_order(root: Path, found: Iterable[str], where: str) -> tuple[str, ...]
     number where all names are numbers; else by code points."""
     names = set(found)
     path = root / CLASSES
-    if path.is_file():
-        if path.is_symlink():
-            _inside(path, root, where)
-        lines = [n.strip() for n in read_text(path, _TEXT, "write it again").splitlines()]
+    if os.path.lexists(path):
+        lines = [n.strip() for n in _text(path, root, where).splitlines()]
         order = [n for n in lines if n]
         if len(set(order)) < len(order):
             raise FileError(f"{path}: names a class twice; keep one")

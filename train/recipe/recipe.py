@@ -10,6 +10,7 @@ from sterna.gen.quantize.float_network import FloatNetwork, FloatReadout
 from sterna.gen.quantize.float_neurons import carried
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import parse_toml, read_text
+from sterna.golden.files.instead import instead
 from sterna.golden.files.sources import recipe_source
 from sterna.golden.network import MAX_STEPS
 from sterna.golden.words.names import MAX_NAME, NAME, legal_name, meant, show
@@ -110,6 +111,8 @@ class Recipe:
 def read_recipe(path: str | Path) -> Recipe:
     """Parse a recipe file, or the ``recipe.toml`` of a folder. UsageError names what is wrong."""
     path = Path(path)
+    if (refusal := instead(path, "recipe")) is not None:
+        raise UsageError(refusal)
     path = path / "recipe.toml" if path.is_dir() else path
     try:
         text = read_text(path, LIMIT, "give a recipe file")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sterna.golden.errors import UsageError
 from sterna.golden.words.names import not_one_of
+from sterna.train.data.datasets import SHAPES
 from sterna.train.data.sets import PARTS, DataSet
 
 __all__ = ["KNOWN", "Shape", "shape_of", "starter_text"]
@@ -33,10 +34,10 @@ class Shape:
 
 
 KNOWN = {
-    "digits": Shape((1, 8, 8), 0, 10, 1257),
-    "mnist": Shape((1, 28, 28), 0, 10, 55_000),
-    "fashion_mnist": Shape((1, 28, 28), 0, 10, 55_000),
-    "cifar10": Shape((3, 32, 32), 0, 10, 45_000),
+    "digits": Shape(SHAPES["digits"], 0, 10, 1257),
+    "mnist": Shape(SHAPES["mnist"], 0, 10, 55_000),
+    "fashion_mnist": Shape(SHAPES["fashion_mnist"], 0, 10, 55_000),
+    "cifar10": Shape(SHAPES["cifar10"], 0, 10, 45_000),
     "nmnist_8": Shape((2, 34, 34), 8, 10, 54_000),
 }
 """Data sets that a recipe can be like, without being read."""

@@ -1,13 +1,13 @@
 """Who watches a training: a line an epoch, a bar on a terminal, the user's callbacks."""
 
-import shutil
-import sys
 from collections.abc import Callable
 from typing import Any
 
+from sterna.gen.tools.progress import bar
 from sterna.golden.errors import UsageError
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import there
+from sterna.golden.words.telling import on_terminal, told
 
 __all__ = ["Watch", "check_callbacks"]
 
@@ -24,22 +24,8 @@ class Watch:
 
     def begin(self, name: str, batches: int, done: int) -> None:
         """``done`` of ``batches`` are trained; on a terminal a bar goes on from there."""
-        if not sys.stderr.isatty() or not there("tqdm"):
-            return
-        import tqdm
-
-        size = shutil.get_terminal_size()  # 80 x 24 where a terminal says it has none
-        form = "{desc} {percentage:3.0f}%|{bar:24}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm.tqdm(
-            total=batches,
-            initial=done,
-            desc=name,
-            bar_format=form,
-            leave=False,
-            file=sys.stderr,
-            ncols=size.columns - 1,
-            nrows=size.lines,
-        )
+        if on_terminal() and there("tqdm"):
+            self._bar = told.bar = bar(name, batches, done=done)
 
     def batch(self, loss: float) -> None:
         """One batch is over."""
@@ -62,7 +48,7 @@ class Watch:
         """The training is over or cut; the bar is taken away."""
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
+            self._bar = told.bar = None
 
 
 def check_callbacks(given: Any) -> list[Callable[[dict[str, Any]], object]]:

@@ -112,8 +112,11 @@ def test_counts_come_a_step_each(bits: int, scale: float | None) -> None:
     assert network.maximum["input"] == top
     mine = float_classes(found.network, frames)
     assert np.mean(run(network, frames).classes == mine) > 0.8
+    with pytest.raises(UsageError, match=f"^example: has values .* give bits={bits}$"):
+        from_torch(model, example, input="frames", scale=scale)
+    unsaid = from_torch(model, torch.rand(example.shape), input="frames", scale=scale)
     with pytest.raises(NetworkError, match="image value .* outside 0 .. 1; .* input bits = "):
-        from_torch(model, example, input="frames", scale=scale).check(frames)
+        unsaid.check(frames)
 
 
 def test_a_product_of_counts_is_no_and() -> None:
@@ -345,6 +348,8 @@ def test_first_spikes_are_compared() -> None:
     assert len(set(times.argmax(0)[times.any(0)].ravel())) > 1  # at several steps
     worse = _changed(found, threshold=1.25).check(images)
     assert worse.failed[0].name == "readout" and worse.layers[0].exact
+    network, _ = quantize(found, images)
+    assert np.mean(run(network, images).classes == float_classes(found.network, images)) > 0.8
 
 
 def test_sums_of_membranes_are_no_readout() -> None:

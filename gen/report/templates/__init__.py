@@ -1,0 +1,1 @@
+"""Templates, style and script of report.html: data alone."""

@@ -1,0 +1,1 @@
+"""What a design's nets do on real images: SAIF files and the activity of its layers."""
