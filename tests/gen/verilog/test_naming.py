@@ -1,4 +1,4 @@
-"""Modules have the ports of their components, in order, whole and by name, whatever nets they are."""
+"""Modules have the ports of their components, whole, by name and in order, whatever nets are."""
 
 import re
 
