@@ -12,7 +12,7 @@ from sterna.gen.build.stages import Options, ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.tools.programs import ToolFailed, run_tool
 from sterna.gen.tools.yosys import module_ports
-from sterna.golden.errors import UsageError
+from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
@@ -168,7 +168,7 @@ def test_memories_are_read_from_the_packed_files(build, from_files, tmp_path):
     """From mem/, or from the folder of a define; a changed row is another design."""
     text = from_files.verilog.read_text()
     read = re.findall(r'\$readmemh\(\{`EVERY_CORE_MEM, "(\w+\.mem)"\}', text)
-    assert sorted(read) == sorted(p.name for p in (build.folder / "mem").glob("*.mem"))
+    assert sorted(read) == [f"{n}.mem" for n in ("d_params", "d_weights", "f_params", "f_weights")]
     assert "PASS" in icarus(from_files)
     shutil.copytree(from_files.folder / "mem", tmp_path / "elsewhere")
     path = tmp_path / "elsewhere/f_weights.mem"
@@ -189,6 +189,9 @@ def test_memories_stay_as_they_were_said(build, from_files):
     back = ensure(from_files.folder, options=Options(memories="inline"))
     assert back.verilog.read_bytes() == build.verilog.read_bytes()
     assert ensure(from_files.folder, options=Options(memories="files")).verilog.read_bytes() == text
+    all_ram = {name: f | {"memory": "ram"} for name, f in FOLDING.items()}
+    with pytest.raises(DesignError, match="no memory can be read from a file: all of this"):
+        ensure(from_files.folder, options=Options(memories="files", folding=all_ram))
     with pytest.raises(UsageError, match="memories 'file' is not one of inline, files"):
         ensure(from_files.folder, options=Options(memories="file"))
 
