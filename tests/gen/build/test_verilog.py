@@ -2,14 +2,17 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 from sterna.gen.build.lint import lint
-from sterna.gen.build.stages import ensure
+from sterna.gen.build.stages import Options, ensure
+from sterna.gen.build.synthesis import synthesise
 from sterna.gen.tools.programs import ToolFailed, run_tool
 from sterna.gen.tools.yosys import module_ports
+from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Conv2d, Input, Linear, Network, Neuron, Pool, Readout
@@ -72,9 +75,10 @@ def test_yosys_reads_it(build):
     assert "Found and reported 0 problems" in done.text
 
 
-def icarus(build):
-    run_tool("iverilog", ["-g2005", "-o", "tb", "every_core_tb.v", "every_core.v"], build.folder)
-    return run_tool("vvp", ["tb"], build.folder, timeout=600).text
+def icarus(build, *args, plus=""):
+    sources = ["every_core_tb.v", "every_core.v"]
+    run_tool("iverilog", ["-g2005", *args, "-o", "tb", *sources], build.folder)
+    return run_tool("vvp", ["tb", *([plus] if plus else [])], build.folder, timeout=600).text
 
 
 def test_the_plain_bench_passes_in_icarus(build):
@@ -151,3 +155,56 @@ def test_csr_files_say_the_same(build):
 def test_the_verilog_names_no_folder_of_this_machine(build):
     text = build.verilog.read_text()
     assert "src =" not in text and "/hw/" not in text
+
+
+@pytest.fixture(scope="module")
+def from_files(build, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files") / "build"
+    shutil.copytree(build.folder, folder)
+    return ensure(folder, options=Options(memories="files"))
+
+
+def test_memories_are_read_from_the_packed_files(build, from_files, tmp_path):
+    """From mem/, or from the folder of a define; a changed row is another design."""
+    text = from_files.verilog.read_text()
+    read = re.findall(r'\$readmemh\(\{`EVERY_CORE_MEM, "(\w+\.mem)"\}', text)
+    assert sorted(read) == [f"{n}.mem" for n in ("d_params", "d_weights", "f_params", "f_weights")]
+    assert "PASS" in icarus(from_files)
+    shutil.copytree(from_files.folder / "mem", tmp_path / "elsewhere")
+    path = tmp_path / "elsewhere/f_weights.mem"
+    head, *rows = path.read_text().splitlines()
+    flipped = [f"{int(row, 16) ^ (1 << 4 * len(row)) - 1:0{len(row)}x}" for row in rows]
+    path.write_text("\n".join([head, *flipped]) + "\n")
+    define = f'-DEVERY_CORE_MEM="{tmp_path}/elsewhere/"'
+    assert "FAIL" in icarus(from_files, define)
+    path.write_text("\n".join([head, *rows]) + "\n")
+    assert "PASS" in icarus(from_files, define)
+    assert "-DEVERY_CORE_MEM=" in (from_files.folder / "bench/Makefile").read_text()
+    assert lint(from_files) > 0
+
+
+def test_memories_stay_as_they_were_said(build, from_files):
+    text = from_files.verilog.read_bytes()
+    assert ensure(from_files.folder).verilog.read_bytes() == text != build.verilog.read_bytes()
+    back = ensure(from_files.folder, options=Options(memories="inline"))
+    assert back.verilog.read_bytes() == build.verilog.read_bytes()
+    assert ensure(from_files.folder, options=Options(memories="files")).verilog.read_bytes() == text
+    all_ram = {name: f | {"memory": "ram"} for name, f in FOLDING.items()}
+    with pytest.raises(DesignError, match="no memory can be read from a file: all of this"):
+        ensure(from_files.folder, options=Options(memories="files", folding=all_ram))
+    with pytest.raises(UsageError, match="memories 'file' is not one of inline, files"):
+        ensure(from_files.folder, options=Options(memories="file"))
+
+
+@pytest.mark.yosys
+@pytest.mark.slow
+def test_synthesis_counts_the_same_of_both(build, from_files):
+    inline, files_ = (synthesise(b, "ecp5") for b in (build, from_files))
+    assert inline["cells"] == files_["cells"]
+
+
+def test_the_plain_bench_writes_waves_on_request(build, tmp_path):
+    wave = tmp_path / "d.vcd"
+    assert "PASS" in icarus(build, plus=f"+wave={wave}")
+    text = wave.read_text()
+    assert "$scope module every_core_tb $end" in text and " m_axis_tvalid $end" in text
