@@ -27,8 +27,8 @@ def test_steps_beside_a_set_of_frames_are_refused(
 ) -> None:
     np.savez(
         tmp_path / "frames.npz",
-        images=np.ones((4, 8, 2, 5, 5), np.uint8),
-        labels=np.array([0, 1, 0, 1]),
+        images=np.random.default_rng(1).integers(0, 2, (16, 8, 2, 5, 5), np.uint8),
+        labels=np.arange(16) % 2,
     )
     words = ["--data", str(tmp_path / "frames.npz"), "--steps", "9"]
     assert cli.main(["new", str(tmp_path / "a"), *words]) == 2
