@@ -15,7 +15,7 @@ import sterna
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 OTHERS = [p for p in sorted(ROOT.glob("*.md")) if p.name != "BRIEF.md"]
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MENTION = re.compile(r"\bdocs/[\w/]+\.md(?:#[\w-]+)?")
 
 
