@@ -16,11 +16,12 @@ from sterna.golden.files.disk import canonical_json, parse_json, read_bytes
 __all__ = ["fits", "keep_measurement", "measurements", "read_object"]
 
 _NUMBER = (int, float)
+_MAYBE = (*_NUMBER, type(None))
 _COUNTS = {"lut": _NUMBER, "lutram": _NUMBER, "ff": _NUMBER}
 _COUNTED = {
     "images": int,
     "footprint": {"packed_bytes": int},
-    "activation_sparsity": (*_NUMBER, type(None)),
+    "activation_sparsity": _MAYBE,
     "synaptic_operations": dict.fromkeys(("effective_acs", "effective_macs", "dense"), _NUMBER),
     "spikes": _NUMBER,
     "activations": [{"node": str, "sites": int, "spikes": _NUMBER, "sparsity": _NUMBER}],
@@ -31,7 +32,7 @@ _SHAPES: dict[str, Any] = {
         "images": int,
         "accuracy": _NUMBER,
         "counted?": _COUNTED,
-        "per_class?": [{"name": str, "images": int, "right": int}],
+        "per_class?": [{"name": str, "images": int, "right": int, "accuracy": _MAYBE}],
         "confusion?": [[int]],
     },
     "raster": {
@@ -39,14 +40,23 @@ _SHAPES: dict[str, Any] = {
         "layers": [{"node": str, "of": str, "spikes": [int], **_PACKED}],
         "logits": [int],
         "class": int,
+        "image": int,
+        "label": (int, type(None)),
+        "data": str,
+        "split": str,
     },
-    "sim": {"images": int, "mismatches": int, "clocks_per_image": (*_NUMBER, type(None))},
-    "synth": {**_COUNTS, "bram": _NUMBER, "layers?": {"*": {**_COUNTS, "luts": _NUMBER}}},
+    "sim": {"images": int, "mismatches": int, "clocks_per_image": _MAYBE},
+    "synth": {
+        **_COUNTS,
+        "bram": _NUMBER,
+        "layers?": {"*": {**_COUNTS, "luts": _NUMBER}},
+        "rest?": {},
+    },
     "training": {"epochs": int, "columns": [str], "history": [{"epoch": int, "*": _NUMBER}]},
     "frontier": {
         "family": str,
         "clock_mhz": _NUMBER,
-        "points": [{"clocks_per_image": int, "fps": _NUMBER, "luts": int}],
+        "points": [dict.fromkeys(("clocks_per_image", "fps", "luts", "ff", "bram"), _NUMBER)],
     },
 }
 """By the name in front of its first underscore. A key with ``?`` may be missing, or None; ``*`` is

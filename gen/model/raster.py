@@ -1,6 +1,7 @@
 """What one image does in a network, small enough to be kept: how many channels spike, by step and
 pixel; neurons themselves where a layer has no map."""
 
+import math
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from sterna.golden.result import Result
 
 __all__ = ["raster", "unpacked"]
 
+MOST = 1 << 26
+"""Bytes of the values of a layer."""
 LARGEST = 64
 """Pixels of a side of what is kept: larger maps are added up in squares."""
 
@@ -73,6 +76,12 @@ def _packed(values: np.ndarray) -> dict[str, Any]:
 
 
 def unpacked(entry: Mapping[str, Any]) -> np.ndarray:
-    """int64, in the entry's shape."""
-    data = zlib.decompress(b64decode(entry["values"]))
+    """int64, in the entry's shape. ValueError where it does not hold that."""
+    size = 4 * math.prod(entry["shape"])
+    if not 0 < size <= MOST:
+        raise ValueError(f"{size} bytes")
+    try:
+        data = zlib.decompressobj().decompress(b64decode(entry["values"]), size)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
     return np.frombuffer(data, "<u4").astype(np.int64).reshape(entry["shape"])

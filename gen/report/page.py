@@ -17,6 +17,7 @@ from sterna.gen.report.charts import frontier_chart, training_charts
 from sterna.gen.report.figures import Figures, number
 from sterna.gen.report.graph import HEIGHT, WIDTH, drawing
 from sterna.gen.report.tiles import tiles
+from sterna.golden.files.classes import class_name
 
 __all__ = ["page", "tiles_html"]
 
@@ -64,10 +65,11 @@ def page(answer: Mapping[str, Any]) -> str:
         layers=_layers(answer),
         synth=_synthesised(answer),
         activity=_activity(answer),
-        raster=None if answer["raster"] is None else pictures(answer["raster"]),
+        raster=_raster(answer),
         classes=_classes(answer),
         training=[] if answer["training"] is None else training_charts(answer["training"]),
         frontier=_frontier(answer),
+        called=lambda k: class_name(tuple(answer["classes"]), k),
         blocks=lambda name: [*_blocks(answer["measured"][name], ("measured", name))],
     )
 
@@ -82,7 +84,7 @@ def _blocks(found: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[dict[str,
     inner = {k: v for k, v in found.items() if isinstance(v, Mapping)}
     rows = [k for k, v in found.items() if isinstance(v, int | float | str) and k != "label"]
     tables = [
-        (key, list(value[0]))
+        (key, sorted(value[0], key=lambda k: not isinstance(value[0][k], str)))  # names first
         for key, value in found.items()
         if isinstance(value, list) and 0 < len(value) <= LISTED and isinstance(value[0], Mapping)
     ]
@@ -148,11 +150,21 @@ def _activity(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"share": s, "bar": s / max(1e-12, *shares, 0)} for s in shares]
 
 
+def _raster(answer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Its pictures; None without any, or where its values are none."""
+    try:
+        return None if answer["raster"] is None else pictures(answer["raster"])
+    except ValueError:
+        return None
+
+
 def _classes(answer: Mapping[str, Any]) -> dict[str, Any] | None:
     """How classes are shown: names, and the matrix as a table, or as a picture with its worst."""
     found = answer["measured"].get("eval") or {}
     matrix, rows = found.get("confusion"), found.get("per_class")
-    if not matrix or not rows:
+    if not matrix or not rows or len(rows) != len(matrix):
+        return None
+    if {len(line) for line in matrix} != {len(matrix[0])} or len(matrix[0]) > len(rows):
         return None
     many = len(matrix[0]) > SHOWN
     return {

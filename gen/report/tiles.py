@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from sterna.gen.report.figures import Figures
 
-__all__ = ["Tile", "tiles"]
+__all__ = ["Tile", "energy", "tiles"]
 
 _WORDS = {"lut": "LUTs", "ff": "Flip-flops", "bram": "Block RAMs"}
 
@@ -32,7 +32,7 @@ def tiles(f: Figures) -> list[Tile]:
     said = f.answer["headline"]
     found = [_accuracy(f, said), _exact(f, said), _rate(f, said), _latency(f, said)]
     found += [_resource(f, said, key) for key in _WORDS]
-    return [*found, _fmax(f, said), _energy(f), _work(f, said), _weights(f)]
+    return [*found, _fmax(f, said), energy(f), _work(f, said), _weights(f)]
 
 
 def _missing(f: Figures, name: str, part: str) -> Tile:
@@ -129,21 +129,22 @@ def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
     return Tile("Highest clock", value, note, "placed")
 
 
-def _energy(f: Figures) -> Tile:
+def energy(f: Figures) -> Tile:
     """What `sterna power` left: a meter's reading before bounds, else why there is no figure."""
     name, at = "Energy of an image", ("measured", "power")
-    read, guess = f.value(*at, "measured"), f.value(*at, "energy")
-    if read is not None and f.value(*at, "measured", "mj_per_image") is not None:
-        at = (*at, "measured")
+    known = lambda *keys: all(f.value(*at, *k) is not None for k in keys)  # noqa: E731
+    label = lambda part: str(f.value(*at, part, "label") or "")  # noqa: E731
+    if known(("measured", "mj_per_image")):
+        how, at = label("measured"), (*at, "measured")
         note = _text(
             "{} mW at {} images a second; {} images a second a watt",
             f(*at, "mw"),
             f(*at, "images_per_second"),
             f(*at, "images_per_second_per_watt"),
         )
-        return Tile(name, _text("{} mJ", f(*at, "mj_per_image")), note, read.get("label", ""))
-    if guess is not None and f.value(*at, "energy", "low_mj") is not None:
-        at = (*at, "energy")
+        return Tile(name, _text("{} mJ", f(*at, "mj_per_image")), note, how)
+    if known(("energy", "low_mj"), ("energy", "high_mj")):
+        how, at = label("energy"), (*at, "energy")
         note = _text(
             "{} to {} mW on {}; left out: {}",
             f(*at, "low_mw"),
@@ -152,8 +153,8 @@ def _energy(f: Figures) -> Tile:
             f(*at, "left_out"),
         )
         value = _text("{} to {} mJ", f(*at, "low_mj"), f(*at, "high_mj"))
-        return Tile(name, value, note, guess.get("label", ""))
-    if guess is not None and guess.get("why"):
+        return Tile(name, value, note, how)
+    if known(("energy", "why")):
         return Tile(name, Markup("–"), f(*at, "energy", "why"))
     return _missing(f, name, "power")
 

@@ -57,8 +57,8 @@ def synth(
     0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version), ``tools`` (version
     and kind, 'native' or 'wasm', of what was run) and for xilinx7
     ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site); with ``parts``
-    also ``layers``: of each the resources and ``luts``, LUT RAM included. A cell is where its name
-    says, which a LUT has from a signal that it drives.
+    also ``layers``: of each the resources and ``luts``, LUT RAM included, and ``rest``, what is in
+    none. A cell is where its name says, which a LUT has from a signal that it drives.
     Raises UsageError, FileError, ToolMissing, or ToolFailed naming the log.
     """
     if target not in TARGETS:
@@ -101,7 +101,10 @@ def synth(
     found = _counted(folder / f"{stem}_stat.json", target)
     layers = {name: _part(folder / file, target) for name, file in counted.items()}
     if layers:
-        found["layers"] = layers
+        whole = {k: found[k] for k in how.counts}
+        whole["luts"] = whole["lut"] + whole["lutram"]
+        rest = {k: n - sum(part[k] for part in layers.values()) for k, n in whole.items()}
+        found |= {"layers": layers, "rest": rest}
     return {"target": target, "top": top, **found, "tools": provenance("yosys")}
 
 

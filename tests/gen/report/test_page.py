@@ -20,8 +20,14 @@ from sterna.gen.model.raster import raster
 from sterna.gen.report.figures import Figures, number, pointer
 from sterna.gen.report.graph import HEIGHT, WIDTH, drawing
 from sterna.gen.report.page import page, tiles_html
+from sterna.gen.report.tiles import energy
 from sterna.golden.files.classes import write_classes
 
+POWER = {
+    "energy": {"label": "estimated", "low_mj": 0.0135, "high_mj": 0.149, "low_mw": 1.83}
+    | {"high_mw": 20.2, "device": "iCE40", "left_out": "block RAM", "terms": {"pll": [0.0, 0.9]}},
+    "activity": {"label": "counted", "parts": [{"bits": 7, "name": "c"}, {"bits": 8, "name": "f"}]},
+}
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&<b>\u2028é漢</b>{{ 7*7 }}"
 
 
@@ -83,6 +89,7 @@ def measured(build: Build) -> None:
     keep_measurement(build, "sim_batch", sim)
     layers = {c.name: {"lut": 50, "lutram": 7, "ff": 3, "luts": 57} for c in build.design.cores}
     counts = {"lut": 100, "lutram": 20, "ff": 90, "bram": 1.5, "carry": 0, "layers": layers}
+    counts["rest"] = {"luts": 6, "ff": 84}
     keep_measurement(build, "synth_ecp5", counts)
     history = [{"epoch": n, "loss": 3 / n, "validation": 0.5 + n / 100} for n in range(1, 40)]
     curve = {"epochs": 39, "columns": ["loss", "validation"], "history": history}
@@ -91,7 +98,7 @@ def measured(build: Build) -> None:
     points = [p | {"luts": 9000 >> n, "ff": 5, "bram": 1} for n, p in enumerate(points)]
     of = {"family": "ecp5", "clock_mhz": build.design.clock_mhz}
     keep_measurement(build, "frontier", {**of, "points": points}, design=False)
-    keep_measurement(build, "power", {"energy_uj": 12.5, "how": "estimated", "activity": {"n": 3}})
+    keep_measurement(build, "power", POWER)
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +140,11 @@ def test_every_figure_is_the_reports_and_names_are_text(build: Build) -> None:
     assert [e.tag for e in found.elements].count("script") == 2
     shown = {e.attributes["data-figure"]: e.text for e in found.having("data-figure")}
     assert shown["/headline/lut/used"] == "120" and shown["/headline/rate/clocks"] == "321.5"
-    assert shown["/headline/bram/used"] == "1.5" and shown["/measured/power/energy_uj"] == "12.5"
+    assert (
+        shown["/headline/bram/used"] == "1.5" and shown["/measured/power/energy/low_mj"] == "0.0135"
+    )
     assert shown["/measured/synth_ecp5/layers/c/luts"] == "57"
+    assert shown["/measured/synth_ecp5/rest/luts"] == "6"
     assert "ecpix5-45" in found.text and answer["device"]["lut"] == 43848
     low, high = wilson(answer["headline"]["accuracy"]["value"], 6)
     assert shown["/headline/accuracy/low"] == f"{low:.1%}"
@@ -203,6 +213,23 @@ def test_boxes_and_lanes_do_not_meet(example: Path) -> None:
 
 def _enters(edge: Any) -> float:
     return float(edge.path.split("V")[1].split("q")[0])
+
+
+def test_a_meter_stands_before_bounds_and_bounds_before_a_reason() -> None:
+    reading = {"label": "measured", "mj_per_image": 0.0109, "mw": 212.0, "images_per_second": 19500}
+    meter = {"measured": reading | {"images_per_second_per_watt": 91981.1}}
+    none = {"energy": {"label": "none", "why": "no board <b>"}}
+    for power, value, how, note in (
+        (POWER | meter, "0.0109 mJ", "measured", "91,981 images a second a watt"),
+        (POWER, "0.0135 to 0.149 mJ", "estimated", "left out: block RAM"),
+        (none, "–", "", "no board &lt;b&gt;"),
+    ):
+        tile = energy(Figures({"measured": {"power": power}, "commands": {"power": "run it"}}))
+        assert re.sub("<.*?>", "", str(tile.value)) == value and tile.how == how
+        assert note in re.sub("<.*?>", "", str(tile.note))
+    for odd in ({}, {"measured": None}, {"measured": 3, "energy": []}, {"energy": {"low_mj": 1}}):
+        tile = energy(Figures({"measured": {"power": odd}, "commands": {"power": "run it"}}))
+        assert (tile.value, tile.run) == (None, "run it")
 
 
 def test_tiles_of_a_notebook(build: Build) -> None:

@@ -163,3 +163,39 @@ def test_fmax_of_a_deep_path_is_lower_than_of_a_shallow_one(tmp_path) -> None:
 def test_importing_needs_no_tool() -> None:
     code = "import sterna.gen.tools.yosys, sys; sys.exit('amaranth' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+_PARTS = """
+module count(input clk, input [7:0] d, output [7:0] q);
+  reg [7:0] r, s;
+  always @(posedge clk) begin r <= r + d; s <= r ^ (s << 1); end
+  assign q = s & r;
+endmodule
+module top(input clk, input [7:0] d, output [7:0] x, output [7:0] y, output reg [3:0] z);
+  wire [7:0] a;
+  count one (.clk(clk), .d(d), .q(a));
+  count gear_one (.clk(clk), .d(a), .q(x));
+  count one_more (.clk(clk), .d(x), .q(y));
+  always @(posedge clk) z <= d[3:0];
+endmodule
+"""
+
+
+@pytest.mark.yosys
+@pytest.mark.parametrize(
+    "target",
+    ["ecp5", *(pytest.param(t, marks=pytest.mark.slow) for t in ("xilinx7", "ice40"))],
+)
+def test_parts_are_counted_by_the_names_of_their_cells(tmp_path, target: str) -> None:
+    (tmp_path / "top.v").write_text(_PARTS)
+    parts = {"one": ["one", "gear_one"], "one_more": ["one_more"], "none": ["nothing"]}
+    found = synth([tmp_path / "top.v"], "top", target, tmp_path, parts=parts)
+    layers = found["layers"]
+    assert list(layers) == list(parts)
+    ff = {name: part["ff"] for name, part in layers.items()}
+    assert ff == {"one": 32, "one_more": 16, "none": 0}
+    assert found["ff"] == 52 and found["rest"]["ff"] == 4
+    assert 0 < layers["one_more"]["luts"] < layers["one"]["luts"] and layers["none"]["luts"] == 0
+    every = [*layers.values(), found["rest"]]
+    assert sum(part["luts"] for part in every) == found["lut"] + found["lutram"]
+    assert sum(part["bram"] for part in every) == found["bram"] == 0
