@@ -33,11 +33,12 @@ from sterna.gen.quantize.float_network import (
     FloatLinear,
     FloatMerge,
     FloatNetwork,
+    FloatNeurons,
     FloatNode,
     FloatPool,
     Weighted,
 )
-from sterna.gen.quantize.scales import check_classes
+from sterna.gen.quantize.scales import check_classes, refusal
 from sterna.golden.errors import NetworkError
 from sterna.golden.words.names import Scope, legal_name
 
@@ -68,6 +69,9 @@ def assemble(
     network = FloatNetwork(steps, builder.nodes)
     last = [v.path for v in builder.report.verdicts if v.node in network.readout.inputs]
     check_classes(network, builder.at(last[-1] if last else ""))
+    for node in network.nodes:
+        if isinstance(node, FloatNeurons) and (why := refusal(network, node)):
+            builder.report.note(node.name, f"`quantize` refuses it as it is: {why}")
     return Assembled(network, builder.report, builder.cell_nodes)
 
 

@@ -1,6 +1,6 @@
 """What became of every part of a foreign network: a verdict each, a table for people."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sterna.golden.errors import NetworkError
@@ -36,6 +36,13 @@ class Report(Shown):
 
     def add(self, path: str, what: str, verdict: str, detail: str = "", node: str = "") -> None:
         self.verdicts.append(Verdict(path, what, verdict, detail, node))
+
+    def note(self, node: str, text: str) -> None:
+        """Add to what is said of ``node``."""
+        for k, v in enumerate(self.verdicts):
+            if v.node == node:
+                detail = f"{v.detail}; {text}" if v.detail else text
+                self.verdicts[k] = replace(v, detail=detail)
 
     @property
     def approximated(self) -> list[Verdict]:

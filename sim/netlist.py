@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.gen.build.folder import Build
+from sterna.gen.build.synthesis import bring_verilog
 from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.cache import key_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.trust import keep, kept
 from sterna.gen.tools.yosys import synth
 from sterna.golden.errors import ToolMissing, UsageError
-from sterna.golden.files.disk import read_text, write_atomic
+from sterna.golden.files.disk import read_text
 
 __all__ = ["Netlist", "netlist", "yosys_models"]
 
@@ -48,12 +49,11 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
     name = f"synth/{build.name}_{target}.v"
     # yosys takes minutes: its output stays, with what it was made from in its first line.
     with build.held("synth"):
-        made = build.made("verilog", build.verilog.name)
+        folder = build.workshop("synth")
+        made = bring_verilog(build, folder)
         key = key_of(made, target, *how.no_models, find("yosys").version)
         found = kept(build.folder / name, key)
         if found is None:
-            folder = build.workshop("synth")
-            write_atomic(folder / build.verilog.name, made)
             synth(
                 [folder / build.verilog.name],
                 build.name,

@@ -7,7 +7,6 @@ which takes longer to compile than a small design, is compiled once for all desi
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from sterna.gen.tools.cache import Cache, key_of
-from sterna.gen.tools.programs import ToolFailed, find, run_tool
+from sterna.gen.tools.headers import FST_HEADERS, has_header
+from sterna.gen.tools.programs import find, run_tool
 from sterna.gen.tools.progress import at, stretch
 from sterna.gen.tools.yosys import module_ports
 from sterna.golden.errors import DesignError, ToolMissing
@@ -58,7 +58,10 @@ _TRACES = {
     "vcd": ("--trace",),
     "fst": ("--trace-fst",),
     # Of every net; what a memory holds is none.
-    "saif": ("--trace-saif", "--trace-max-width", "0", "--trace-max-array", "1"),
+    "saif": (
+        *("--trace-saif", "--trace-underscore"),
+        *("--trace-max-width", "0", "--trace-max-array", "1"),
+    ),
 }
 
 WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals
@@ -294,17 +297,12 @@ def check_trace(trace: str) -> None:
     libraries with their headers, its VCD nothing."""
     if trace != "fst":
         return
-    compiler = find("g++")
-    for header, package in (("lz4.h", "liblz4-dev"), ("zlib.h", "zlib1g-dev")):
-        with tempfile.TemporaryDirectory(prefix="sterna-headers-") as name:
-            (Path(name) / "look.cpp").write_text(f"#include <{header}>\n", encoding="utf-8")
-            try:
-                run_tool(compiler, ["-fsyntax-only", "look.cpp"], Path(name))
-            except ToolFailed:
-                raise ToolMissing(
-                    f"waves as .fst need {header}, which g++ does not find; run: apt install "
-                    f"{package}, or write a .vcd"
-                ) from None
+    for header, package in FST_HEADERS:
+        if not has_header(header):
+            raise ToolMissing(
+                f"waves as .fst need {header}, which g++ does not find; run: apt install "
+                f"{package}, or write a .vcd"
+            )
 
 
 def _compile(

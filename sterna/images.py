@@ -70,7 +70,7 @@ def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
         )
 
 
-def add_size(sub: argparse._ActionsContainer) -> None:
+def add_size(sub: Any) -> None:
     sub.add_argument("--size", metavar="HxW", help="resize pictures; the sensor's, of events")
 
 

@@ -26,8 +26,8 @@ __all__ = ["power", "power_text", "read_meter"]
 NAME = "power"
 """Of the measurement."""
 NO_CURRENTS = (
-    "nobody has published currents of {what}: no figure; give the vendor's calculator what stands "
-    "under 'for a calculator'"
+    "no public currents of {what} are known, so no figure; give the vendor's calculator what "
+    "stands below"
 )
 
 

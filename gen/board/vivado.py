@@ -17,7 +17,6 @@ from sterna.gen.device.pll import setting
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.gen.verilog.memory_files import from_files
 from sterna.gen.verilog.memory_images import ident_image, memory_images
-from sterna.golden.errors import DesignError
 from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["write_project"]

@@ -22,7 +22,7 @@ from sterna.golden.errors import DesignError
 from sterna.golden.files.disk import canonical_json
 from sterna.golden.words.names import params_name, weights_name
 
-__all__ = ["CHOOSING", "MEMORIES", "SOLUTION", "STAGES", "Stage"]
+__all__ = ["CHOOSING", "MEMORIES", "MEMORY_FOLDER", "SOLUTION", "STAGES", "Stage"]
 
 CHOOSING = ("folding", "fps", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
@@ -98,15 +98,20 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.hw.control.register_files import c_header, csr_json
 
     network, design, name = build.network, build.design, build.name
+    files = asked.get("memories") == "files"
+    fixed = [i for i in memory_images(network, design) if i.region is None] if files else []
+    if files and not fixed:
+        raise DesignError(
+            "no memory can be read from a file: all of this design are reloadable, with contents "
+            "that a host writes; say --memories inline, or fold with --memory rom"
+        )
     top = elaborate(network, design)
     registers = top.control.registers
-    files = asked.get("memories") == "files"
     head = header(network, design, files=files)
+    head += folder_lines(macro(name), MEMORY_FOLDER) if files else ""
+    text = verilog_text(top, name, head)
     if files:
-        text = verilog_text(top, name, head + folder_lines(macro(name), MEMORY_FOLDER))
-        text, _ = from_files(text, name, memory_images(network, design), f"`{macro(name)}")
-    else:
-        text = verilog_text(top, name, head)
+        text, _ = from_files(text, name, fixed, f"`{macro(name)}")
     texts = {f"{name}.v": text}
     texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
     texts[f"{name}_csr.h"] = c_header(registers, name)

@@ -1,10 +1,13 @@
 """What yosys counts of a build's Verilog, out of context, beside what was estimated."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 from sterna.gen.build.folder import Build
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import core_rows, estimated
+from sterna.gen.build.stage_list import MEMORY_FOLDER
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.design.instances import core_instances
 from sterna.gen.device.family import TARGETS, family_of
@@ -12,10 +15,10 @@ from sterna.gen.tools.programs import find
 from sterna.gen.tools.progress import Progress, progress_of
 from sterna.gen.tools.yosys import synth
 from sterna.golden.errors import UsageError
-from sterna.golden.files.disk import write_atomic
+from sterna.golden.files.disk import make_folder, write_atomic
 from sterna.golden.words.names import not_one_of
 
-__all__ = ["COUNTS", "synthesise"]
+__all__ = ["COUNTS", "bring_verilog", "synthesise"]
 
 COUNTS = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
 """What is counted, in the order in which it is told."""
@@ -59,7 +62,7 @@ def synthesise(
     target = target or family_of(built.design.family).target
     with progress.step(f"yosys for {target}"), built.held("synth"):
         folder, name = built.workshop("synth"), built.verilog.name
-        write_atomic(folder / name, built.made("verilog", name))
+        bring_verilog(built, folder)
         found = synth([folder / name], built.name, target, folder, parts=_parts(built))
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
     found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
@@ -67,3 +70,20 @@ def synthesise(
     answer |= {"estimate": estimated(built, target)}
     keep_measurement(built, f"synth_{target}", answer)
     return answer
+
+
+def bring_verilog(build: Build, folder: Path) -> bytes:
+    """Put the Verilog of a build, as this installation made it, into ``folder``, and the files that
+    its memories are read from; returns the bytes of both. FileError."""
+    name = build.verilog.name
+    data = {name: build.made("verilog", name)}
+    for file in sorted(set(_FILE.findall(data[name]))):
+        path = f"{MEMORY_FOLDER}{file.decode()}"
+        data[path] = build.made("pack", path)
+    for path, content in data.items():
+        make_folder((folder / path).parent)
+        write_atomic(folder / path, content)
+    return b"".join(data.values())
+
+
+_FILE = re.compile(rb'\$readmemh\(\{`\w+, "(\w+\.mem)"\}')

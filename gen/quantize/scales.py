@@ -17,7 +17,7 @@ from sterna.golden.bounds import pooled_interval
 from sterna.golden.errors import NetworkError
 from sterna.golden.rule import MAX_SHIFT
 
-__all__ = ["check_classes", "find_unit", "trits_of"]
+__all__ = ["check_classes", "find_unit", "refusal", "trits_of"]
 
 SAME = 1e-4  # relative difference up to which two scales of one channel are one
 
@@ -126,6 +126,20 @@ def check_classes(network: FloatNetwork, who: str) -> None:
     found = [s for i in node.inputs if (s := network.sums(i)) is not None]
     if found and not any(s.weighted.kind == "real" for s in found):
         _one_scale(node, worth_of(network, node), who)
+
+
+def refusal(network: FloatNetwork, node: FloatNeurons) -> str | None:
+    """Why `find_unit` refuses a neuron layer as its weights are; None where it takes it, or where
+    some are real yet."""
+    found = [s.weighted for i in node.inputs if (s := network.sums(i)) is not None]
+    if any(n.kind == "real" for n in found):
+        return None
+    try:
+        trits = {n.name: trits_of(n) for n in found}
+        find_unit(network, node, trits, dict.fromkeys(network.by_name, 1))
+    except NetworkError as e:
+        return str(e)
+    return None
 
 
 def _one_scale(node: FloatNeurons, worth: Worth, who: str) -> None:

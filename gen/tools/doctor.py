@@ -163,8 +163,23 @@ def second_stage() -> list[Check]:
             )
             note = f"; {tool.note}" if tool.note else ""
             checks.append(Check(name, True, needed, f"{tool.version} ({place}){note}".strip()))
+    checks += _headers()
     checks.append(_slots())
     checks.append(_cuda())
+    return checks
+
+
+def _headers() -> list[Check]:
+    """What g++ finds of the libraries that waves as .fst are written with."""
+    from sterna.gen.tools.headers import FST_HEADERS, has_header
+
+    checks = []
+    for name, package in FST_HEADERS if shutil.which("g++") else ():
+        if has_header(name):
+            checks.append(Check(name, True, False, "found by g++"))
+        else:
+            fix = f"apt install {package}"
+            checks.append(Check(name, False, False, "not found by g++", fix, "waves as .fst"))
     return checks
 
 

@@ -23,7 +23,10 @@ __all__ = ["run_kept"]
 _LIMIT = 2 << 30
 _LARGEST = 1 << 30  # of a file that is read
 _SAID = "said.txt"  # what the program said, beside the files
-_MEMORY = re.compile(rb'\$readmem[hb]\s*\(\s*"([^"\n]+)"')
+_MEMORY = re.compile(rb'\$readmem[hb]\s*\(\s*(?:\{\s*`(\w+)\s*,\s*)?"([^"\n]+)"')
+_FOLDER = re.compile(
+    rb'^`define (\w+) "([^"\n]*)"', re.M
+)  # which our Verilog has it read them from
 _OTHERS = re.compile(rb"\$readmem|`include")  # of files that the key may not cover
 
 
@@ -78,8 +81,10 @@ def _key(
         if len(_OTHERS.findall(text)) > len(memories):
             return None
         try:
-            data += [read_bytes(folder / os.fsdecode(name), _LARGEST) for name in memories]
-        except FileError:
+            where = dict(_FOLDER.findall(text)) | {b"": b""}
+            names = [os.fsdecode(where[macro] + name) for macro, name in memories]
+            data += [read_bytes(folder / name, _LARGEST) for name in names]
+        except (FileError, KeyError):
             return None
     return key_of(*version, *args, *reads, *makes, *data)
 

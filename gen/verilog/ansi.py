@@ -15,7 +15,7 @@ START = "_start_"
 """The name that it gets: of other signals none begins so."""
 
 _NAME = r"(?:[A-Za-z_]\w*|\\\S+ )"
-_HEAD = re.compile(rf"module ({_NAME}) ?\(({_NAME}(?:\s*, {_NAME})*)?\);\n")
+_HEAD = re.compile(rf"module ({_NAME}) ?\(({_NAME}(?:\s*, {_NAME})*\s*)?\);\n")
 _NOTES = r"(?:  \(\*[^\n]*\*\)\n)*"
 _RANGE = r"(?: signed)?(?: \[\d+:\d+\])?"
 _PORT = re.compile(

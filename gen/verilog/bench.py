@@ -70,11 +70,13 @@ def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
 _BENCH = """\
 // Streams {name}'s vectors through the design and compares every word.
 // Icarus: iverilog -g2005 -o tb {name}_tb.v {name}.v && vvp tb
+// with waves: vvp tb +wave=out.vcd
 module {name}_tb;
   reg clk = 0, rst = 1;
   always #5 clk = ~clk;
   reg [{width}-1:0] images [0:{words_in}-1];
   reg [31:0] packets [0:{words_out}-1];
+  reg [8*256-1:0] WAVE;
   integer at_in = 0, at_out = 0, clocks = 0, errors = 0;
   wire s_ready, m_valid, m_last;
   wire [31:0] m_data;
@@ -93,6 +95,10 @@ module {name}_tb;
   initial begin
     $readmemh("vectors_in.hex", images);
     $readmemh("vectors_out.hex", packets);
+    if ($value$plusargs("wave=%s", WAVE)) begin
+      $dumpfile(WAVE);
+      $dumpvars(0, {name}_tb);
+    end
   end
   always @(posedge clk) begin
     clocks <= clocks + 1;

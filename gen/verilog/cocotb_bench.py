@@ -60,7 +60,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
 BUILD = Path(__file__).resolve().parent.parent
 WORDS_OUT = {words_out}  # of an image: the class, then a logit for each class
@@ -86,8 +86,10 @@ async def stream(dut, stalls):
     per_image = len(words) // len(packets)
     for port in UNUSED:  # AXI4-Lite: registers, and weights that can be loaded
         getattr(dut, f"s_axil_{{port}}").value = 0
-    dut.s_axis_tvalid.value = dut.m_axis_tready.value = 0
+    for port in ("s_axis_tdata", "s_axis_tvalid", "s_axis_tlast", "m_axis_tready"):
+        getattr(dut, port).value = 0
     dut.rst.value = 1
+    await Timer(10, "ns")  # before the first edge: an unknown input would stay in the simulator
     cocotb.start_soon(Clock(dut.clk, 10, "ns").start())
     for _ in range(8):
         await FallingEdge(dut.clk)

@@ -70,10 +70,10 @@ def _cores(design: Design, name: str) -> Iterator[str]:
 
 _INLINE = "are in this file, at each memory's `initial`."
 _FILES = """\
-are read from files by $readmemh: mem/CORE_weights.mem and mem/CORE_params.mem of the
-working folder of the tool, or `{macro}CORE..., where that is defined, as a string that ends in a
-slash, when this file is read. They are those of the weights_id above: registers and widths that
-are built in follow from them, too."""
+are read from files by $readmemh, but for reloadable ones, which a host writes:
+mem/CORE_weights.mem and mem/CORE_params.mem of the working folder of the tool, or of the folder
+{macro}, where that is defined (a string that ends in a slash). They are those of the weights_id
+above, from which registers and widths follow, too."""
 _TAPS = "\n  tap_*      for simulation: what the stream of a layer does; limit_*: depths of buffers"
 _TEXT = """\
 {name}: a spiking neural network, written as Verilog-2005 by {made}.

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from amaranth.hdl import Fragment, Signal
+from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
+from amaranth.hdl import Fragment, Signal, _ir, _nir  # pyright: ignore[reportPrivateUsage]
 from amaranth.lib import wiring
 
 from sterna.golden.words.names import Scope
@@ -24,9 +25,6 @@ _Ports = list[tuple[Any, bool]]  # (signal, whether it is an input)
 
 def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
     """RTLIL of a top, whose module is ``name``; those below are ``name.submodule`` and so on."""
-    from amaranth.back import rtlil
-    from amaranth.hdl import _ir
-
     direction = {wiring.In: _ir.PortDirection.Input, wiring.Out: _ir.PortDirection.Output}
     ports = {
         "__".join(map(str, path)): (_value(value), direction[member.flow])
@@ -47,9 +45,47 @@ def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
     for number, module in enumerate(netlist.modules):
         if not empty.is_empty(number):
             builder = out.module(".".join(module.name))
-            names = type(module.signal_names)()
-            rtlil.ModuleEmitter(builder, netlist, module, names, empty_checker=empty).emit()
+            emitter = _Emitter(
+                builder, netlist, module, type(module.signal_names)(), empty_checker=empty
+            )
+            emitter.scope = tree.scope[by_name[module.name]]
+            emitter.emit()
     return str(out)
+
+
+class _Emitter(rtlil.ModuleEmitter):
+    """Amaranth's, but for what it does not expect of ports, and for the names of fields."""
+
+    scope: Scope
+
+    def emit_submodule_wires(self) -> None:
+        """A wire for each output: of a number with a repeated sign, or with zeros in front, bits
+        are one net, which must not be driven twice."""
+        self.outputs: dict[tuple[int, str], str] = {}
+        for number in self.module.submodules:
+            for name, (value, flow) in self.netlist.modules[number].ports.items():
+                if flow.value == "output":
+                    self.outputs[number, name] = self.emit_driven_wire(value).name
+
+    def emit_submodules(self) -> None:
+        for number in self.module.submodules:
+            below = self.netlist.modules[number]
+            if not self.empty_checker.is_empty(number):
+                ports = {
+                    name: self.outputs.get((number, name)) or self.sigspec(value)
+                    for name, (value, _) in below.ports.items()
+                }
+                ports |= {n: self.io_sigspec(pins) for n, (pins, _) in below.io_ports.items()}
+                self.builder.cell(f"\\{'.'.join(below.name)}", below.name[-1], ports=ports)
+
+    def emit_signal_fields(self) -> None:
+        """With names that need no escape."""
+        for signal, name in self.module.signal_names.items():
+            for path, field in self.netlist.signal_fields[signal].items():
+                if path:
+                    found = self.scope.name("__".join([name, *map(str, path)]))
+                    wire = self.builder.wire(len(field.value), signed=field.signed, name=found)
+                    self.builder.connect(wire.name, self.sigspec(field.value))
 
 
 def _value(port: Any) -> Any:
@@ -73,7 +109,7 @@ class _Tree:
     def interface(self, fragment: Any) -> _Ports:
         """Clocks and resets of a module, and the ports of the components that it was made of."""
         if fragment not in self._known:
-            domains = fragment.domains.values()
+            domains = sorted(fragment.domains.values(), key=lambda d: (d.name != "sync", d.name))
             found = [(s, True) for d in domains for s in (d.clk, d.rst) if s is not None]
             for origin in fragment.origins or ():
                 if isinstance(origin, wiring.Component):
@@ -148,7 +184,8 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
     that it shares with the module around it, then whatever else has to cross.
 
     A signal that only passes through, whose nets are driven outside of an output, is no port: the
-    module around knows both ends.
+    module around knows both ends. Nor is an output with constant bits, as of a count of four bits
+    in a logit of 32: the module around would put these constants on what drives it.
     """
     names, flows = module.signal_names, module.net_flow
     around = netlist.modules[module.parent].signal_names
@@ -161,7 +198,8 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
         value = netlist.signals[signal]
         nets = {net for net in value if not net.is_const}
         ways = {flows[net].value for net in nets}
-        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input]:
+        whole = ways == {"input"} or not any(net.is_const for net in value)
+        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input] and whole:
             ports[names[signal]] = value, flows[next(iter(nets))]
             left -= nets
     return ports | _rest(netlist, module, left, scope)
@@ -169,8 +207,6 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
 
 def _rest(netlist: Any, module: Any, left: set[Any], scope: Scope) -> dict[str, Any]:
     """Ports for nets that no signal has as a whole: parts of one, with the number of their bit."""
-    from amaranth.hdl import _nir
-
     flows, runs = module.net_flow, []
     for net in sorted(left):
         last = runs[-1][-1] if runs else None

@@ -6,6 +6,7 @@ Nothing of weight is imported, so that ``sterna --help`` is quick.
 import argparse
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = ["FIRST", "GROUPS", "add_common", "add_level", "example_of", "first_steps", "grouped"]
 
@@ -153,8 +154,8 @@ def add_common(sub: argparse.ArgumentParser) -> None:
     add_level(group)
 
 
-def add_level(group: argparse._ActionsContainer, top: bool = False) -> None:
-    """-v and -q, which may stand before the command, too: there their defaults are."""
+def add_level(group: Any, top: bool = False) -> None:
+    """-v and -q, into a parser or a group; before the command, too, where their default is."""
     default = 0 if top else argparse.SUPPRESS
     both = group.add_mutually_exclusive_group()
     both.add_argument(

@@ -114,6 +114,8 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
         pixels = pixels[:, :few] if pixels.ndim == 5 else pixels[:few]
     answer = counted(built, pixels, of, target, where, progress)
     wrote = [answer["run"]["saif"], "measured/power.json"]
+    if answer["vivado"] is not None:
+        wrote.insert(1, answer["vivado"]["script"])
     answer = {"build": str(built.folder), **answer}
     answer["wrote"] = [str(built.folder / name) for name in wrote]
     return answer, power_text(answer), 0

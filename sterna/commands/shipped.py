@@ -4,16 +4,13 @@ import argparse
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import sterna.shipped as shipped
 from sterna.commands.arguments import out_folder
 from sterna.golden.errors import UsageError
-from sterna.golden.files import network_files as files
-from sterna.golden.files.sources import data_of_folder
-from sterna.golden.network import WeightedNode
 
 __all__ = ["add_parsers", "examples"]
 
@@ -33,6 +30,8 @@ def add_parsers(
 
 def examples(options: argparse.Namespace) -> Answer:
     """All shipped networks as a table, or a copy of one."""
+    import sterna.shipped as shipped
+
     if options.name is not None:
         return _copied(options.name.removeprefix("examples/"), options.output)
     if options.output is not None:
@@ -44,6 +43,11 @@ def examples(options: argparse.Namespace) -> Answer:
 
 
 def _row(name: str) -> dict[str, Any]:
+    import sterna.shipped as shipped
+    from sterna.golden.files import network_files as files
+    from sterna.golden.files.sources import data_of_folder
+    from sterna.golden.network import WeightedNode
+
     folder = shipped.example_folder(name)
     network = files.load(folder)
     found = shipped.measured(folder)
@@ -85,12 +89,22 @@ def _text(rows: list[dict[str, Any]]) -> str:
 
 
 def _copied(name: str, output: str | None) -> Answer:
-    source, target = shipped.example_folder(name), Path(output or name)
+    from sterna.golden.files.disk import make_folder, write_atomic
+    from sterna.shipped import example_folder
+
+    source, target = example_folder(name), Path(output or name)
     if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: is there already; say another folder with -o")
-    target.mkdir(parents=True, exist_ok=True)
     copied = [p for p in sorted(source.iterdir()) if p.is_file()]
-    for path in copied:
-        shutil.copyfile(path, target / path.name)
+    make_folder(target.parent)
+    part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for path in copied:
+            write_atomic(part / path.name, path.read_bytes())
+        part.chmod(0o755)
+        part.rename(target)  # whole, or not there
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     answer = {"example": name, "files": [p.name for p in copied], "wrote": [str(target)]}
     return answer, f"next: sterna sim {shlex.quote(str(target))}", 0

@@ -86,6 +86,7 @@ def quantize(options: argparse.Namespace) -> Answer:
     from sterna.gen.build.folder import Build
     from sterna.gen.quantize.float_network import FloatNetwork
     from sterna.gen.quantize.quantize import quantize
+    from sterna.gen.tools.progress import Progress
     from sterna.gen.verilog.memory_images import structure_difference
     from sterna.golden.files import network_files as files
     from sterna.golden.files.classes import write_classes
@@ -115,14 +116,15 @@ def quantize(options: argparse.Namespace) -> Answer:
     # Of another structure than --like it is refused below, by what differs.
     bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
     first = pick(parts.test[0], slice(1000))
-    result, found = quantize(
-        network,
-        pick(parts.train[0], slice(options.images)),
-        name=facts["name"] if facts else legal_name(out.resolve().name),
-        fraction_bits=bits or head.get("fraction_bits"),
-        evaluate=None if head.get("untrained") else (first, parts.test[1][:1000]),
-        leak_tolerance=options.leak_tolerance,
-    )
+    with Progress(1).step(f"quantize, calibrated on {options.images} images"):
+        result, found = quantize(
+            network,
+            pick(parts.train[0], slice(options.images)),
+            name=facts["name"] if facts else legal_name(out.resolve().name),
+            fraction_bits=bits or head.get("fraction_bits"),
+            evaluate=None if head.get("untrained") else (first, parts.test[1][:1000]),
+            leak_tolerance=options.leak_tolerance,
+        )
     if like is not None and (other := structure_difference(result, like, options.like)) is not None:
         raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
     with held(out):

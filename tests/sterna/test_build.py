@@ -80,7 +80,8 @@ def test_fresh_stages_are_not_run_again_and_stale_ones_are(
     def ran() -> list[str]:
         capsys.readouterr()
         assert sterna("pack", example, "-o", build) == 0
-        return [line.split()[1] for line in capsys.readouterr().err.splitlines()]
+        said = capsys.readouterr().err.splitlines()
+        return [line.split()[1] for line in said if line.startswith("[")]
 
     assert ran() == ["fold", "pack"]
     assert ran() == []

@@ -1,7 +1,9 @@
 """Waves read back: spikes and membranes at the places that the names say, equal to golden's."""
 
 import json
+import math
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from plain import plain_run
 from vcdfile import names, samples
 
 import sterna
-import sterna.sim.verilate as verilate
+import sterna.gen.tools.headers as headers
 from sterna.gen.build.stages import ensure
+from sterna.gen.tools.doctor import second_stage
 from sterna.gen.tools.programs import ToolFailed
 from sterna.golden.errors import ToolMissing, UsageError
 from sterna.golden.exact import run
@@ -111,6 +114,24 @@ def test_spikes_in_the_wave_are_goldens_at_the_places_it_names(build, engine, tm
     assert [line for line in saved.splitlines() if line == "-both"] == ["-both"] * 2
 
 
+def test_fst_is_the_same_wave(build, tmp_path):
+    """Skipped where g++ finds no lz4.h or zlib.h. The head of the file says what is in it."""
+    vcd, fst = tmp_path / "d.vcd", tmp_path / "d.fst"
+    plain = sterna.simulate(build, images(), wave=vcd)
+    packed = sterna.simulate(build, images(), wave=fst)
+    assert sterna.compare(plain, packed) is None
+    kind, size, start, end, e, _, scopes, variables = struct.unpack(
+        ">BQQQ8sQQQ", fst.read_bytes()[:57]
+    )
+    assert (kind, size) == (0, 329) and math.e in struct.unpack("<d", e) + struct.unpack(">d", e)
+    text = vcd.read_text()
+    times = [int(line[1:]) for line in text.splitlines() if line.startswith("#")]
+    assert (start, end) == (times[0], times[-1])
+    assert scopes > 20 and variables == text.count("$var ")
+    assert fst.stat().st_size < vcd.stat().st_size / 4
+    assert (tmp_path / "d.gtkw").is_file()
+
+
 def test_membranes_in_the_wave_are_those_of_plain_integers(build, tmp_path):
     wave = tmp_path / "d.vcd"
     sterna.simulate(build, images(), wave=wave)
@@ -155,9 +176,14 @@ def test_what_cannot_be_written_is_refused_before_anything_is_built(tmp_path, mo
     def no_headers(tool, arguments, folder):
         raise ToolFailed("no such file")
 
-    monkeypatch.setattr(verilate, "run_tool", no_headers)
+    monkeypatch.setattr(headers, "run_tool", no_headers)
     with pytest.raises(ToolMissing, match="waves as .fst need lz4.h.*apt install liblz4-dev"):
         sterna.simulate(tmp_path / "n", images(), wave=tmp_path / "d.fst")
+    absent = {c.name: c for c in second_stage() if c.purpose == "waves as .fst"}
+    assert [(c.fix, c.needed) for c in absent.values()] == [
+        ("apt install liblz4-dev", False),
+        ("apt install zlib1g-dev", False),
+    ]
 
 
 def test_a_save_file_that_somebody_arranged_stays(tmp_path):

@@ -5,7 +5,6 @@ import shutil
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -116,25 +115,6 @@ def test_labels_stand_in_a_file(root: Path, tmp_path: Path) -> None:
     refused(flat, "first line is not file,label")
     (flat / "labels.csv").write_bytes(b"file,label\n\xff,1")
     refused(flat, "is not UTF-8")
-
-
-@pytest.mark.parametrize("name", ["labels.csv", "classes.txt"])
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (os.mkfifo, "it is a pipe, not a file"),
-        (os.mkdir, "it is a folder, not a file|is empty"),
-        (lambda path: os.symlink("nowhere", path), "does not exist"),
-        (lambda path: os.symlink("/dev/zero", path), "is a link out of the folder"),
-        (lambda path: Path(path).touch(), "its first line is not file,label|is not in it; add it"),
-    ],
-    ids=["pipe", "folder", "broken link", "device", "empty"],
-)
-def test_what_stands_where_names_are_read_is_no_data(
-    root: Path, name: str, make: Any, sentence: str
-) -> None:
-    make(root / name)
-    refused(root, f"{name}.*({sentence})")
 
 
 def test_what_labels_leave_out_is_told(root: Path) -> None:
