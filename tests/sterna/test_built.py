@@ -21,8 +21,11 @@ def built(tmp_path: Path) -> sterna.Build:
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
+    """The answer of a command, but for the files that it wrote."""
     assert cli.main([*map(str, words), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
+    answer = json.loads(capsys.readouterr().out)
+    answer.pop("wrote", None)
+    return answer
 
 
 def test_reports_are_those_of_the_command(
