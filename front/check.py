@@ -46,12 +46,14 @@ class Recorded:
     """What the foreign model did on a batch: the spikes of its cells, by module path, float64
     [T,B,C,H,W] in their own amplitude; its output [B,n]; the output neurons' membranes, of each
     step or of the last one, [T or 1,B,n,1,1], where it puts them out; and (gain, offset) of an
-    output that is a sum over all steps of what the last layers give."""
+    output that is a sum over all steps of what the last layers give. ``dtype``: what it computed
+    in, where that is not as asked."""
 
     spikes: dict[str, np.ndarray]
     output: np.ndarray
     membranes: np.ndarray | None = None
     scale: tuple[float, float] | None = None
+    dtype: str | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def _readout(
         theirs, ours = recorded.output, last.reshape(len(recorded.output), -1) * gain + offset
     else:
         return None
-    allowed = ROUNDED[dtype] * max(float(np.abs(theirs).max(initial=0)), 1e-12)
+    allowed = ROUNDED[recorded.dtype or dtype] * max(float(np.abs(theirs).max(initial=0)), 1e-12)
     wrong = np.abs(ours.reshape(theirs.shape) - theirs) > allowed
     return int(wrong.size), 0, int(wrong.sum()), 0, "membranes"
 

@@ -27,6 +27,7 @@ from sterna.gen.tools.cache import Cache, key_of
 from sterna.gen.tools.programs import ToolFailed, find
 from sterna.golden.errors import ToolMissing
 from sterna.sim.batch import BatchResult, SimulationError
+from sterna.sim.plain_paths import Plain, plain_paths
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import forget_memories, ports, runtime_objects, trace_defines
 from sterna.sim.waves.wave import Wave
@@ -182,15 +183,17 @@ def build_bench(verilog: str, top: str, *, wave: str = "", store: Cache | None =
         else:
             runner.runtime = runtime_objects(_RUNTIME)
         try:
-            runner.build(
-                sources=[work / "ports.vlt", work / "design.v"],
-                hdl_toplevel=top,
-                build_dir=work / "obj",
-                timescale=("1ns", "1ps"),
-                log_file=work / "build.log",
-                always=True,
-                waves=bool(wave),
-            )
+            with plain_paths() as runner.plain:
+                here = runner.plain(work)
+                runner.build(
+                    sources=[here / "ports.vlt", here / "design.v"],
+                    hdl_toplevel=top,
+                    build_dir=here / "obj",
+                    timescale=("1ns", "1ps"),
+                    log_file=work / "build.log",
+                    always=True,
+                    waves=bool(wave),
+                )
         except RuntimeError:
             log = (work / "build.log").read_text(errors="replace", encoding="utf-8")
             found = re.search(r"^.*\berror\b.*$", log, re.M | re.I)
@@ -230,8 +233,10 @@ def run_bench(
         BenchFailed: with the first failing assertion; also where no test ran at all.
     """
     from cocotb_tools.check_results import get_results
+    from cocotb_tools.config import libs_dir
 
     runner = _runner()
+    libraries = str(libs_dir), os.environ.get("LD_LIBRARY_PATH")
     results, log = folder / "results.xml", folder / "bench.log"
     # Under pytest the runner ends with SystemExit, elsewhere with RuntimeError or not at all.
     with contextlib.suppress(SystemExit, RuntimeError, subprocess.CalledProcessError):
@@ -245,7 +250,11 @@ def run_bench(
             log_file=log,
             waves=wave is not None,
             test_args=[] if wave is None else ["--trace-file", str(wave)],
-            extra_env={"STERNA_BENCH": str(folder), "COCOTB_ANSI_OUTPUT": "0"},
+            extra_env={
+                "STERNA_BENCH": str(folder),
+                "COCOTB_ANSI_OUTPUT": "0",
+                "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+            },
         )
     text = log.read_text(errors="replace", encoding="utf-8") if log.is_file() else ""
     try:
@@ -286,6 +295,7 @@ def _runner() -> Any:
     class LeanVerilator(Verilator):
         """cocotb's runner without ``--public-flat-rw``, in clean surroundings."""
 
+        plain: Plain
         runtime: Sequence[str] = ()  # Verilator's run-time, compiled once for all designs
         kind = ""  # of waves
 
@@ -303,9 +313,20 @@ def _runner() -> Any:
                 self.env["PATH"] = tool.env["PATH"] + os.pathsep + self.env["PATH"]
 
         def _build_command(self) -> list[list[str]]:
+            from cocotb_tools.config import libs_dir, share_dir
+
             verilate, make = super()._build_command()
-            verilate = [part for part in verilate if part != "--public-flat-rw"]
-            verilate[verilate.index("-LDFLAGS") + 1] += " " + " ".join(self.runtime)
+            if "VERILATOR_ROOT" in self.env:
+                self.env["VERILATOR_ROOT"] = str(self.plain(self.env["VERILATOR_ROOT"]))
+            verilate = [
+                part.replace(str(libs_dir), str(self.plain(libs_dir))).replace(
+                    str(share_dir), str(self.plain(share_dir))
+                )
+                for part in verilate
+                if part != "--public-flat-rw"
+            ]
+            runtime = (str(self.plain(path)) for path in self.runtime)
+            verilate[verilate.index("-LDFLAGS") + 1] += " " + " ".join(runtime)
             if self.kind == "fst":
                 verilate[verilate.index("--trace")] = "--trace-fst"
                 verilate[verilate.index("-LDFLAGS") + 1] += " -llz4 -lz"

@@ -58,7 +58,10 @@ _TRACES = {
     "vcd": ("--trace",),
     "fst": ("--trace-fst",),
     # Of every net; what a memory holds is none.
-    "saif": ("--trace-saif", "--trace-max-width", "0", "--trace-max-array", "1"),
+    "saif": (
+        *("--trace-saif", "--trace-underscore"),
+        *("--trace-max-width", "0", "--trace-max-array", "1"),
+    ),
 }
 
 WRAPPER = "SternaWrapper"  # no network has this name: theirs have no capitals

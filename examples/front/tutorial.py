@@ -15,7 +15,7 @@ import argparse
 
 import snntorch as snn
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from snntorch import functional as sf
 from snntorch import surrogate, utils
 from torch import nn
@@ -63,14 +63,10 @@ def train(
     epochs: int,
     steps: int = STEPS,
     rate: float = 1e-2,
-    decay: bool = False,
 ) -> None:
-    """A plain loop of Adam on the count of spikes; images are 0 .. 255. ``decay``: the rate
-    falls to zero along a cosine."""
+    """A plain loop of Adam on the count of spikes; images are 0 .. 255."""
     loss_of = sf.ce_count_loss()
     adam = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.999))
-    batches = epochs * -(-len(labels) // 64)
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(adam, batches) if decay else None
     for epoch in range(epochs):
         for chosen in torch.randperm(len(labels)).split(64):
             spikes = forward(model, images[chosen].float() / 255, steps)
@@ -78,8 +74,6 @@ def train(
             adam.zero_grad()
             loss.backward()
             adam.step()
-            if cosine is not None:
-                cosine.step()
         print(f"epoch {epoch + 1}: loss {loss.item():.3f}", flush=True)
     model.eval()
 
@@ -103,8 +97,6 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--rate", type=float, default=1e-2, help="of Adam")
-    parser.add_argument("--decay", action="store_true", help="the rate falls along a cosine")
-    parser.add_argument("--start", help="weights to go on from, .safetensors")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--larger", action="store_true", help="32C3-MP2-64C3-MP2-FC10")
     options = parser.parse_args()
@@ -113,10 +105,8 @@ def main() -> None:
     torch.manual_seed(options.seed)
     data = datasets.load("mnist")
     model = make_larger() if options.larger else make_model()
-    if options.start:
-        model.load_state_dict(load_file(options.start))
     images, labels = (torch.as_tensor(a[: options.images]) for a in data.train)
-    train(model, images, labels, options.epochs, options.steps, options.rate, options.decay)
+    train(model, images, labels, options.epochs, options.steps, options.rate)
     test = [torch.as_tensor(a) for a in data.test]
     print(f"{accuracy(model, *test, options.steps):.2%} of the {len(test[1]):,} test images")
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, options.out)

@@ -84,7 +84,7 @@ def from_qonnx(
     with np.errstate(all="ignore"):  # what overflows is not finite, and refused as that
         for node in graph.nodes:
             _take(walk, node)
-    out = _output(walk, graph)
+    out, given_over = _output(walk, graph)
     found = assemble(
         1, source, walk.cells, Output(out, "count" if out.kind == "cell" else "sum"), "node"
     )
@@ -92,7 +92,7 @@ def from_qonnx(
         found.report.add(path, "quantizer", APPROXIMATED, why)
     found.report.check("node", approximate)
     shapes = {path: found.network.shape[node] for path, node in found.cells.items()}
-    replay = _replay(graph, walk, source, shapes)
+    replay = _replay(graph, walk, source, shapes, given_over)
     return Imported(found.network, found.report, found.cells, replay=replay)
 
 
@@ -137,8 +137,11 @@ def _take(walk: Walk, node: Node) -> None:
         walk.streams[name] = made
 
 
-def _output(walk: Walk, graph: Graph) -> Expr:
-    """What the classes are read of: their order is all that counts."""
+def _output(walk: Walk, graph: Graph) -> tuple[Expr, tuple[float, float] | None]:
+    """(What the classes are read of: their order is all that counts; gain and offset of what the
+    graph gives over it, None where a softmax keeps the order only)."""
+    kinds = {n.path: n.kind for n in graph.nodes}
+    gain, offset, plain = 1.0, 0.0, True
     known = [n for n in graph.outputs if n in walk.streams]
     if not known:
         raise NetworkError("the output does not depend on the input")
@@ -148,17 +151,27 @@ def _output(walk: Walk, graph: Graph) -> Expr:
     while True:
         v = out.values
         if out.kind in ("flatten", "order"):
+            plain &= not kinds.get(out.path, "").endswith("Softmax")
             out = out.args[0]
         elif out.kind == "affine" and np.ndim(v["gain"]) == np.ndim(v["offset"]) == 0:
             if v["gain"] <= 0:
                 raise NetworkError(f"node '{out.path}': turns the order of the classes round")
+            offset += gain * float(v["offset"])
+            gain *= float(v["gain"])
             out = out.args[0]
         else:
-            return out
+            return out, (gain, offset) if plain else None
 
 
-def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]) -> Any:
-    """What qonnx makes of images. ``source``: as the graph sees pixels; ``shapes``: of neurons."""
+def _replay(
+    graph: Graph,
+    walk: Walk,
+    source: FloatInput,
+    shapes: dict[str, Any],
+    scale: tuple[float, float] | None,
+) -> Any:
+    """What qonnx makes of images. ``source``: as the graph sees pixels; ``shapes``: of neurons;
+    ``scale``: as `Recorded` has it."""
     ((first, sizes),) = graph.shapes.items()
     given = Input(source.name, source.shape, source.coding, source.bits, source.seed)
     last = [n for n in graph.outputs if n in walk.streams][-1]
@@ -196,7 +209,8 @@ def _replay(graph: Graph, walk: Walk, source: FloatInput, shapes: dict[str, Any]
                 for k, path in enumerate(s.paths):
                     fired = (whole > k).astype(np.float64)
                     spikes[path].append(fired.reshape(shapes[path]))
-        return Recorded({p: np.stack(v)[None] for p, v in spikes.items()}, np.stack(logits))
+        found = {p: np.stack(v)[None] for p, v in spikes.items()}
+        return Recorded(found, np.stack(logits), scale=scale, dtype="float32")
 
     return run
 

@@ -265,6 +265,9 @@ def _pool(w: Walk, node: Node) -> Stream:
     if pads[0][0] != pads[0][1] or pads[1][0] != pads[1][1]:
         raise refused(node, f"pads {pads} differ from side to side, which is not built")
     op = "max" if node.kind == "MaxPool" else "avg"
+    if op == "avg" and any(map(any, pads)) and not v.get("count_include_pad", 0):
+        why = "divides by another number at the edge, which is not built; use 1, or no padding"
+        raise refused(node, f"with padding and count_include_pad 0, its default, {why}")
     return _pooled(node, read, op, (kernel[0], kernel[1]), stride, (pads[0][0], pads[1][0]))
 
 
@@ -318,12 +321,23 @@ def _squeeze(w: Walk, node: Node) -> Stream:
 
 @handles("Identity Dropout Cast", "seed to ratio saturate")
 def _same(w: Walk, node: Node) -> Stream:
+    if node.kind == "Dropout" and len(node.inputs) > 2 and node.inputs[2]:
+        raise refused(node, "with training_mode is not built; leave it out")
+    if node.kind == "Cast" and int(node.values.get("to", 0)) not in _REAL:
+        raise refused(node, "to a type that rounds is not built; keep float32")
     return w.stream(node)
+
+
+_REAL = (1, 11)  # TensorProto.FLOAT, DOUBLE
+_AXES = {"ArgMax": 0}  # of others the last
 
 
 @handles("TopK Softmax LogSoftmax ArgMax", "axis largest sorted keepdims select_last_index")
 def _order(w: Walk, node: Node) -> Stream:
     read = w.stream(node)
+    axis = int(node.values.get("axis", _AXES.get(node.kind, -1))) % (len(read.shape) + 1)
+    if axis != 1:
+        raise refused(node, f"over axis {axis} is not built; only over the classes, axis 1")
     if node.values.get("largest", 1) != 1 or node.values.get("select_last_index", 0):
         raise refused(node, "of the smallest, or of the last of equals, is not built")
     if node.kind == "TopK" and number(node, "k", w.array(node, 1)) != 1:

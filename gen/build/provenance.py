@@ -48,7 +48,7 @@ def commands(build: Build, board: str | None) -> dict[str, str]:
         "sim": f"sterna sim {folder}",
         "synth": f"sterna synth {folder}",
         "bitstream": f"sterna bitstream {folder} --board {on}",
-        "power": f"sterna power {folder}",
+        "power": f"sterna power {folder}" + (f" --board {board}" if board else ""),
         "frontier": f"sterna report {folder} --frontier",
         "training": f"sterna train {recipe} -o RUN && sterna quantize RUN -o {folder}",
     }

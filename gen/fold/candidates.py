@@ -14,6 +14,7 @@ from sterna.gen.design.streams import input_edge
 from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.conv_features import ENGINE_COSTS
 from sterna.gen.model.cost import Cost, estimate_core
+from sterna.gen.tools.progress import at
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
@@ -80,6 +81,7 @@ def candidates(
                 "with what is given; give them the same pe, with simd and tp of fewer lanes"
             )
         out[group[0]] = found
+        at(len(out), len(groups))
     return out
 
 

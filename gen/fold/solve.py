@@ -40,7 +40,8 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
-_PREPARED = 0.1  # about the share of the foldings of every core in the time of a search
+# About the shares in the time of a search, until every core's foldings are known, and the best.
+_PREPARED, _FOUND = 0.4, 0.7
 BOUNDS = 40  # bounds that are looked at for the next design of the frontier
 EVEN = 1.01  # times the cost of the best design: buffers decide which is better
 TRIED = 3  # of those
@@ -177,15 +178,18 @@ def solve(
     said = with_memories(groups, said, memory)
     check_styles(said, patchable, family)
     search = Search(network, said, family, clock_mhz, axis_width, patchable, limits, on_board)
-    search.prepare()
+    with stretch(0.0, _PREPARED):
+        search.prepare()
     bounds = search.bounds()
     goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
     at(_PREPARED, 1)
-    with stretch(_PREPARED, 1.0):
+    with stretch(_PREPARED, _FOUND):
         if fps is not None:
             final, limited = _fast_enough(search, bounds, fps)
         else:
             final, limited = _small_enough(search, bounds)
+    with stretch(_FOUND, _FOUND):  # tries say nothing of how far this is
+        at(1, 1)
         faster, slower = _neighbours(search, bounds, final)
     return Solution(final.design, final, limits, limited, faster, slower, goal)
 

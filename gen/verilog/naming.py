@@ -184,7 +184,8 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
     that it shares with the module around it, then whatever else has to cross.
 
     A signal that only passes through, whose nets are driven outside of an output, is no port: the
-    module around knows both ends.
+    module around knows both ends. Nor is an output with constant bits, as of a count of four bits
+    in a logit of 32: the module around would put these constants on what drives it.
     """
     names, flows = module.signal_names, module.net_flow
     around = netlist.modules[module.parent].signal_names
@@ -197,7 +198,8 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
         value = netlist.signals[signal]
         nets = {net for net in value if not net.is_const}
         ways = {flows[net].value for net in nets}
-        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input]:
+        whole = ways == {"input"} or not any(net.is_const for net in value)
+        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input] and whole:
             ports[names[signal]] = value, flows[next(iter(nets))]
             left -= nets
     return ports | _rest(netlist, module, left, scope)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 __all__ = ["driven", "shortened", "untraced"]
 
 Place = tuple[str, int | None]
-"""A bit: its net, its index; None where the net has no range."""
+"""A bit: its net, its index counted from its range's lowest, as in a SAIF; None of a single one."""
 _ROOM = 100  # Verilator hashes longer names, and its tracing fails on what it has hashed
 _SPELLED = 7  # letters that it makes of a sign
 _NAME = r"\\\S+ |[A-Za-z_][\w$]*"
@@ -14,7 +14,7 @@ _ESCAPED = re.compile(r"\\(\S+) ")
 _CELL = re.compile(r"  (\w+) (?:#\(|(?:\\\S+ |\w+) ?\()")
 _PORT = re.compile(r"    \.(\w+)\((.*)\),?\n?\Z")
 _BITS = re.compile(rf"({_NAME})\s*(?:\[(\d+)(?::(\d+))?\])?")
-_WIRE = re.compile(rf"  (?:wire|reg|output|input|inout) \[(\d+):0\] ({_NAME})")
+_WIRE = re.compile(rf"  (?:wire|reg|output|input|inout) \[(\d+):(\d+)\] ({_NAME})")
 
 
 def shortened(netlist: str) -> str:
@@ -40,12 +40,14 @@ def untraced(models: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def driven(netlist: str, models: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[Place]]]:
     """Of every cell its type and the bits that it drives."""
     outputs = _outputs("".join(text for _, text in models))
-    widths = {m[2].strip().lstrip("\\"): int(m[1]) + 1 for m in _WIRE.finditer(netlist)}
+    ranges = {
+        m[3].strip().lstrip("\\"): range(int(m[2]), int(m[1]) + 1) for m in _WIRE.finditer(netlist)
+    }
     kind, drives, ports = "", [], False
     for line in netlist.splitlines():
         if found := _PORT.match(line):
             if ports and found[1] in outputs.get(kind, ()):
-                drives += _places(found[2], widths)
+                drives += _places(found[2], ranges)
         elif line.startswith("  ) "):  # behind its parameters
             ports = True
         elif line == "  );":
@@ -70,16 +72,14 @@ def _outputs(models: str) -> dict[str, set[str]]:
     return found
 
 
-def _places(given: str, widths: Mapping[str, int]) -> list[Place]:
+def _places(given: str, ranges: Mapping[str, range]) -> list[Place]:
     places: list[Place] = []
     for found in _BITS.finditer(given):
         name = found[1].strip().lstrip("\\")
+        there = ranges.get(name, range(1))
+        wanted = there
         if found[2] is not None:
-            low = int(found[3] or found[2])
-            places += [(name, k) for k in range(low, int(found[2]) + 1)]
-        elif name in widths:
-            places += [(name, k) for k in range(widths[name])]
-        else:
-            places.append((name, None))
-    # A range of one bit is a net of one bit to Verilator.
-    return [(name, None if widths.get(name, 1) == 1 else k) for name, k in places]
+            wanted = range(int(found[3] or found[2]), int(found[2]) + 1)
+        # A range of one bit is a net of one bit to Verilator.
+        places += [(name, None if len(there) == 1 else k - there.start) for k in wanted]
+    return places

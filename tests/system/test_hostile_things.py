@@ -73,9 +73,10 @@ def test_hostile_things_in_the_place_of_a_file(kind, example, tmp_path, capsys, 
     monkeypatch.chdir(tmp_path)
     path = odd(tmp_path, kind)
     for line in COMMANDS:
-        words = line.format(odd=path, example=example, out=tmp_path / "out", none="/dev/none")
+        given = {"odd": path, "example": example, "out": tmp_path / "out", "none": "/dev/none"}
+        words = [word.format(**given) for word in line.split()]
         start = time.monotonic()
-        code = cli.main(words.split())
+        code = cli.main(words)
         err = capsys.readouterr().err.splitlines()
         said = [text for text in err if text.startswith("sterna ")]
         assert code in (1, 2, 3) and len(said) == 1, (words, code, err)

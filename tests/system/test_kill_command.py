@@ -4,6 +4,7 @@ go away, closed and full streams, and letters that a stream cannot write (CASES 
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -129,7 +130,7 @@ def test_kill_in_a_place_that_swallows_it_and_twice(tmp_path: Path) -> None:
 
 def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     env = os.environ | more
-    line = line.replace("STERNA", " ".join(STERNA))
+    line = line.replace("STERNA", shlex.join(STERNA))
     return subprocess.run(
         ["bash", "-c", line],
         capture_output=True,

@@ -14,7 +14,9 @@ from sterna.gen.device.boards import board
 from sterna.gen.tools.programs import ToolFailed
 from sterna.golden.files.network_files import structure_id
 
-NEXTPNR = """#!{python}
+NEXTPNR = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+'''
 import json, sys
 from pathlib import Path
 words = dict(zip(sys.argv, sys.argv[1:]))

@@ -29,6 +29,7 @@ module top(a, y);
   wire [3:0] \\one.data ;
   wire [0:0] \\one.single ;
   wire bare;
+  wire [5:2] \\one.high ;
   LUT4 #(
     .O(4'h6)
   ) first (
@@ -50,7 +51,7 @@ module top(a, y);
   RAM again (
     .ADDR({ a, a }),
     .DATA(\\one.data ),
-    .NEXT(bare)
+    .NEXT(\\one.high [3])
   );
   unknown other (
     .O(bare)
@@ -66,7 +67,7 @@ def test_the_bits_that_cells_drive() -> None:
         ("RAM", [("one.data", 2), ("one.data", 3), ("bare", None), ("y", 0)]),
         (
             "RAM",
-            [("one.data", 0), ("one.data", 1), ("one.data", 2), ("one.data", 3), ("bare", None)],
+            [("one.data", 0), ("one.data", 1), ("one.data", 2), ("one.data", 3), ("one.high", 1)],
         ),
     ]
 
