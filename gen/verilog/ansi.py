@@ -23,7 +23,7 @@ _PORT = re.compile(
     rf"  (?P<way>input|output|inout)(?P<range>{_RANGE}) (?P<name>{_NAME});\n"
     rf"  (?P<kind>wire|reg)(?P=range) (?P=name)(?P<init> ?= [^;\n]+)?;\n"
 )
-_START = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ")
+_START = r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ "
 """The register by which yosys has simulators compute each block once at the start."""
 _LEFT = re.compile(r"^ *(?:input|output|inout)\b", re.M)
 
@@ -37,7 +37,10 @@ def ansi(verilog: str) -> str:
         The text is not as yosys writes it.
     """
     head, *modules = re.split(r"^(?=module )", verilog, flags=re.M)
-    return head + _START.sub(START, "".join(map(_module, modules)))
+    text = "".join(map(_module, modules))
+    # An initial value would be there before a block waits, in what reads it as SystemVerilog.
+    text = re.sub(rf"  reg {_START} = 0;\n", f"  reg {START};\n  initial {START} = 0;\n", text)
+    return head + re.sub(_START, START, text)
 
 
 def _module(text: str) -> str:

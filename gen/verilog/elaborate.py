@@ -12,6 +12,7 @@ from sterna.gen.design.top_spec import IDENT_ROWS, has_fixed, top_spec
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.ansi import ansi
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
+from sterna.gen.verilog.naming import rtlil_text
 from sterna.gen.verilog.placeholders import Placeholders, with_placeholders
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Network
@@ -67,8 +68,6 @@ def verilog_text(top: "wiring.Component[Any]", name: str, header: str = "") -> s
     # with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
-
-    from sterna.gen.verilog.naming import rtlil_text
 
     guard_amaranth()
     script = [

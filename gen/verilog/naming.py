@@ -59,8 +59,8 @@ class _Emitter(rtlil.ModuleEmitter):
     scope: Scope
 
     def emit_submodule_wires(self) -> None:
-        """A wire for each output: of a number with a repeated sign, or with zeros in front, bits
-        are one net, which must not be driven twice."""
+        """A wire for each output: bits of a repeated sign are one net, which must not be driven
+        twice, and zeros in front are constants, which nothing drives."""
         self.outputs: dict[tuple[int, str], str] = {}
         for number in self.module.submodules:
             for name, (value, flow) in self.netlist.modules[number].ports.items():
@@ -184,8 +184,7 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
     that it shares with the module around it, then whatever else has to cross.
 
     A signal that only passes through, whose nets are driven outside of an output, is no port: the
-    module around knows both ends. Nor is an output with constant bits, as of a count of four bits
-    in a logit of 32: the module around would put these constants on what drives it.
+    module around knows both ends.
     """
     names, flows = module.signal_names, module.net_flow
     around = netlist.modules[module.parent].signal_names
@@ -198,8 +197,7 @@ def _crossing(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> dic
         value = netlist.signals[signal]
         nets = {net for net in value if not net.is_const}
         ways = {flows[net].value for net in nets}
-        whole = ways == {"input"} or not any(net.is_const for net in value)
-        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input] and whole:
+        if nets & left and len(ways) == 1 and ways <= _WAYS[is_input]:
             ports[names[signal]] = value, flows[next(iter(nets))]
             left -= nets
     return ports | _rest(netlist, module, left, scope)

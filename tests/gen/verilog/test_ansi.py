@@ -47,7 +47,8 @@ module \\a.b (
   output reg [2:0] q = 3'h0,
   output wire [1:0] n
 );
-  reg _start_ = 0;
+  reg _start_;
+  initial _start_ = 0;
   wire [1:0] _0_;
   wire inputs;
   always @* begin

@@ -46,7 +46,9 @@ def test_nothing_of_ours_is_in_it(build):
 
 
 @pytest.mark.slow
-def test_make_runs_it(build):
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_make_runs_it(build, simulator):
+    find("iverilog" if simulator == "icarus" else "verilator")
     tool = find("verilator")
     path = [tool.env.get("PATH", os.environ["PATH"]), str(Path(sys.executable).parent)]
     if shutil.which("cocotb-config", path=os.pathsep.join(path)) is None:
@@ -55,7 +57,7 @@ def test_make_runs_it(build):
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         env.pop(name, None)
     done = subprocess.run(
-        ["make", "-C", str(build.folder / "bench")],
+        ["make", "-C", str(build.folder / "bench"), f"SIM={simulator}"],
         env=env,
         capture_output=True,
         text=True,
