@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.gen.tools.cache import Cache, key_of
+from sterna.gen.tools.plain_paths import Plain, plain_paths
 from sterna.gen.tools.programs import ToolFailed, find
 from sterna.golden.errors import ToolMissing
 from sterna.sim.batch import BatchResult, SimulationError
-from sterna.sim.plain_paths import Plain, plain_paths
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import forget_memories, ports, runtime_objects, trace_defines
 from sterna.sim.waves.wave import Wave
