@@ -150,7 +150,7 @@ def test_the_pages_kinds_and_numbers() -> None:
 def test_the_pages_exchange() -> None:
     found: dict[str, bytes] = {}
     for row in PAGE[PAGE.index("byte by byte") :].splitlines():
-        if match := re.match(" {4}([A-Z]* +)?((?:[0-9a-f]{2} ?)+)$", row):
+        if match := re.match("([A-Z]* +)?((?:[0-9a-f]{2} ?)+)$", row):
             name = (match[1] or "").strip() or list(found)[-1]
             found[name] = found.get(name, b"") + bytes.fromhex(match[2])
     identity = link.Identity(0x1122334455667788, 64, 10, 4095, 16)

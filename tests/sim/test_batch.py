@@ -147,7 +147,7 @@ def test_ports_that_do_not_fit_are_refused(make, toy_verilog, toy_tap):
         make(taps=(replace(toy_tap, node="x"),))
     with pytest.raises(DesignError, match="is 2 bits wide, 4 are expected"):
         make(taps=(replace(toy_tap, pb=2),))
-    with pytest.raises(DesignError, match="no module 'other'"):
+    with pytest.raises(DesignError, match="module 'other' is not in the Verilog"):
         BatchModel.build(toy_verilog, "other", (), 2, 4)
 
 

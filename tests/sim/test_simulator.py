@@ -187,5 +187,5 @@ def test_wrong_use_is_one_sentence(build, simulator):
             simulator.run(pictures(2), seed=seed)
     with pytest.raises(UsageError, match="workers 0 must be an integer, 1 to 1024"):
         Simulator(build, workers=0)
-    with pytest.raises(UsageError, match="holds no network.json"):
+    with pytest.raises(UsageError, match="does not exist; give a build folder"):
         Simulator(build.folder / "nowhere")

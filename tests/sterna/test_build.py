@@ -243,15 +243,16 @@ def test_report_counts_and_keeps_only_measurements_of_this_design(
 ) -> None:
     from sterna.gen.build.measurements import keep_measurement
 
+    simulated = {"images": 1, "mismatches": 0, "clocks_per_image": None}
     folder = tmp_path / "build"
     assert sterna("build", example, "-o", folder) == 0
-    keep_measurement(stages.Build(folder), "sim_batch", {"mismatches": 0})
+    keep_measurement(stages.Build(folder), "sim_batch", simulated)
     capsys.readouterr()
     assert sterna("report", folder, "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["weights"] == 2 * 9 + 3 * 128 and answer["weight_bits"] == 2 * answer["weights"]
     assert answer["clocks_per_image"] == max(row["clocks"] for row in answer["layers"])
-    assert answer["measured"] == {"sim_batch": {"mismatches": 0}}
+    assert answer["measured"] == {"sim_batch": simulated}
     assert json.loads((folder / "report.json").read_text())["weights"] == answer["weights"]
     files.save(tiny(3), example)
     assert sterna("build", example, "-o", folder) == 0
@@ -297,7 +298,7 @@ def test_resources_are_counted_for_the_family_of_the_design(
     counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
     monkeypatch.setattr(
         "sterna.gen.build.synthesis.synth",
-        lambda files, top, target, folder: {**counts, "target": target},
+        lambda files, top, target, folder, parts: {**counts, "target": target},
     )
     build = tmp_path / "build"
     for more, target in (

@@ -108,7 +108,7 @@ def test_it_is_tuned_from_there_and_goes_on(imported: Path, tmp_path: Path, caps
         (["train", "x.toml", "--epochs", "3", "-o", "r"], "--epochs goes with --from"),
         (["train", "--from", ".", "-o", "r"], "has no import.json"),
         (["train", "x.toml", "--force", "-o", "r"], "--force goes with --from"),
-        (["import", "no.py:f", "--data", "digits", "-o", "r"], "no.py: is no file"),
+        (["import", "no.py:f", "--data", "digits", "-o", "r"], "no.py: does not exist"),
     ],
 )
 def test_wrong_words_have_their_sentence(words, sentence, tmp_path, monkeypatch, capsys) -> None:

@@ -70,7 +70,7 @@ def test_real_weights_are_calibrated_and_go_on(tmp_path: Path) -> None:
         ("{real} --dt 1 --steps 3", "has real weights; give --data"),
         ("{nir} --dt 3 --steps 3", "node 'n': tau 2 is shorter than dt 3"),
         ("{cut} --dt 1 --steps 3", "cut.nir: cannot be read as NIR"),
-        ("{absent} --dt 1 --steps 3", "absent.nir: is not there"),
+        ("{absent} --dt 1 --steps 3", "absent.nir: does not exist"),
         ("{py}:make --dt 1 --data digits", "--dt goes with a .nir file"),
         ("{py}:make", "give --data, the images to run the model on"),
     ],
@@ -80,6 +80,7 @@ def test_wrong_words_have_their_sentence(
 ) -> None:
     whole = graph(tmp_path / "g.nir", False)
     (tmp_path / "cut.nir").write_bytes(whole.read_bytes()[:2000])
+    (tmp_path / "m.py").touch()
     files = {
         "nir": whole,
         "real": graph(tmp_path / "r.nir", True),

@@ -175,7 +175,7 @@ def sh(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("STERNA doctor --first --json 2>&-", 0, "{", ""),
         ("STERNA fold nowhere 2>&-", 2, "", ""),
         ("STERNA fold nowhere 2>/dev/full", 2, "", ""),
-        ("STERNA fold nowhere <&- --json", 2, '{"error"', "sterna fold: nowhere: holds no network"),
+        ("STERNA fold nowhere <&- --json", 2, '{"error"', "sterna fold: nowhere: does not exist"),
     ],
 )
 def test_cases_of_streams_that_take_nothing(
@@ -202,9 +202,9 @@ def test_cases_of_streams_that_take_nothing(
 )
 def test_cases_of_letters_that_a_stream_cannot_write(env: dict[str, str]) -> None:
     done = sh("STERNA fold $'n\\xc3\\xb6 \\xe2\\x82\\xac\\xff\\nw'", **env)
-    assert done.returncode == 2 and "holds no network.json; give a build folder" in done.stderr
+    assert done.returncode == 2 and "does not exist; give a build folder" in done.stderr
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     done = sh("STERNA fold $'\\xe2\\x82\\xac' --json", **env)
-    assert "holds no network.json" in json.loads(done.stdout)["error"]
+    assert "does not exist" in json.loads(done.stdout)["error"]
     done = sh("STERNA --help", **env)
     assert done.returncode == 0 and "Traceback" not in done.stderr

@@ -94,7 +94,8 @@ def test_the_report_says_what_made_it(tmp_path: Path) -> None:
     build = ensure("examples/digits", "fold", output=tmp_path / "digits")
     assert report(build)["tools"] == {}
     made = {"yosys": {"version": "0.52", "kind": "native"}}
-    keep_measurement(build, "synth_ecp5", {"tools": made})
+    counts = dict.fromkeys(("lut", "lutram", "ff", "bram"), 0)
+    keep_measurement(build, "synth_ecp5", counts | {"tools": made})
     identity = structure_id(build.network, build.design.to_json())
     placer = {"nextpnr-ecp5": {"version": "0.9", "kind": "wasm"}}
     build.write("board/placed_record.json", json.dumps({"structure_id": identity, "tools": placer}))

@@ -253,7 +253,7 @@ def test_a_class_without_recordings_is_refused(folder: Path, part: str) -> None:
     [
         ({"coding": "direct"}, 'has recordings, the coding is direct; write coding = "frames"'),
         ({"data": "nmnist_8"}, '8 frames for 4 time steps; write data = "nmnist_4"'),
-        ({"data": "digits"}, "has images, the coding is frames"),
+        ({"data": "digits"}, r"images are \[1, 8, 8\], the network's input is \[2, 34, 34\]"),
         ({"steps": "1"}, "one number of time steps, the network's; remove a stage of 1 time steps"),
     ],
 )
