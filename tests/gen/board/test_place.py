@@ -98,7 +98,15 @@ def test_the_report_says_what_made_it(tmp_path: Path) -> None:
     keep_measurement(build, "synth_ecp5", counts | {"tools": made})
     identity = structure_id(build.network, build.design.to_json())
     placer = {"nextpnr-ecp5": {"version": "0.9", "kind": "wasm"}}
-    build.write("board/placed_record.json", json.dumps({"structure_id": identity, "tools": placer}))
+    record = {
+        "structure_id": identity,
+        "options": {"board": "ulx3s-85f", "uart": [], "seeds": 1},
+        "clock_mhz": 50.0,
+        "fmax_mhz": {"sync": 60.0},
+        "used": {"TRELLIS_COMB": [1, 2]},
+        "tools": placer,
+    }
+    build.write("board/placed_record.json", json.dumps(record))
     assert report(build)["tools"] == made | placer
-    build.write("board/placed_record.json", json.dumps({"structure_id": "", "tools": placer}))
+    build.write("board/placed_record.json", json.dumps(record | {"structure_id": ""}))
     assert report(build)["tools"] == made
