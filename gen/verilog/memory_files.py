@@ -16,8 +16,8 @@ def from_files(
 
     ``inside``: path of the network's module. Modules are known by their path, which Amaranth makes
     of the names of sub-modules; where contents are not those of the image, the two have come apart,
-    and DesignError says so. ``folder``: Verilog that gives the folder of the files, a string; ""
-    leaves it to the tool.
+    and DesignError says so. One row is no memory but wires, and stays in the text. ``folder``:
+    Verilog that gives the folder of the files, a string; "" leaves it to the tool.
     """
     where = {f"{inside}.{image.place}": image for image in images}
     files: dict[str, str] = {}
@@ -27,13 +27,17 @@ def from_files(
         if image is None:
             return match[0]
         found = _CONTENTS.findall(match[0])
+        if not found and image.depth == 1:
+            return match[0]  # wires, as `hw.memory.weight_memory` makes of one row
         if len(found) != 1 or _rows(found[0]) != _padded(image):
             raise DesignError(f"memory '{image.name}' is not what its module holds; report this")
         files[f"{image.name}.mem"] = mem_texts(image)[".mem"]
         return match[0].replace(found[0], _read(found[0], image, folder))
 
     text = re.sub(r"^module \\?(\S+?) ?\(.*?^endmodule", module, text, flags=re.M | re.S)
-    missing = {image.name for image in images} - {name.removesuffix(".mem") for name in files}
+    missing = {image.name for image in images if image.depth > 1} - {
+        name.removesuffix(".mem") for name in files
+    }
     if missing:
         raise DesignError(f"memory '{min(missing)}' is not in the Verilog; report this")
     return text, files

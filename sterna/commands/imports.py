@@ -135,6 +135,8 @@ def _model(options: argparse.Namespace) -> Answer:
     if options.state:
         for other in load_state(model, options.state):
             tell(f"{options.state}: {other} is not of the model, left out")
+    else:
+        tell("no --state: the weights are those that the function gives")
     example = np.asarray(pick(first, slice(EXAMPLES)), np.float64)
     example = _normalised(example * entry["scale"], entry["mean"], entry["std"])
     found = from_torch(

@@ -178,7 +178,7 @@ def _training(command: _Command) -> None:
         "--epochs",
         type=whole("epochs", 1, 1_000_000),
         metavar="N",
-        help="of --from (default 3), and one more through the integers",
+        help="of --from (default 3, more of small sets), and one more through the integers",
     )
     _force(sub)
     sub.add_argument(

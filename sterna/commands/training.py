@@ -46,6 +46,12 @@ def train(options: argparse.Namespace) -> Answer:
     text = f"{answer['name']}: epoch {answer['epoch']} of {answer['epochs']}, {state}"
     scores = {k: v for k, v in answer.items() if k.startswith(("validation", "test"))}
     text += "".join(f"\n{k.replace('_', ' ')}: {v:.2%}" for k, v in scores.items())
+    began = answer.get("validation_start")
+    if began is not None and answer["done"] and answer["validation_folded"] < began:
+        text += (
+            f"\nthis is worse than what it began with ({began:.2%}): train longer with --epochs, "
+            "in another folder, or quantize the import as it is"
+        )
     if answer["done"]:
         run = shlex.quote(options.output)
         text += f"\nnext: sterna quantize {run} -o build/{answer['name']}"

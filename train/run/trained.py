@@ -23,7 +23,7 @@ from sterna.train.data.sets import DataSet
 from sterna.train.recipe.recipe import build_network, read_recipe
 from sterna.train.run.curves import read_history
 from sterna.train.run.run import train as train_recipe
-from sterna.train.run.tuning import BATCH, write_tuning
+from sterna.train.run.tuning import BATCH, enough, write_tuning
 from sterna.train.run.watch import check_callbacks
 
 __all__ = ["Run", "train"]
@@ -143,10 +143,10 @@ def _tuned(given: FloatNetwork | Imported, parts: DataSet, out: Path, epochs: in
             "Imported.calibrate returned, or make them of kind 'ternary'"
         )
     name = legal_name(out.resolve().name)
-    data, batch = parts.identity, max(1, len(parts.train[1]) // LEAST_STEPS)
-    return write_tuning(
-        plain_input(network), out, name, data, epochs, "a network", min(BATCH, batch)
-    )
+    count = len(parts.train[1])
+    batch = min(BATCH, max(1, count // LEAST_STEPS))
+    epochs = epochs or enough(count, batch)
+    return write_tuning(plain_input(network), out, name, parts.identity, epochs, "a network", batch)
 
 
 def _is_real(network: FloatNetwork) -> bool:

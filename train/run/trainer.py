@@ -116,6 +116,7 @@ class Trainer:
         self.module = build_module(recipe, network).to(self.device)
         self.module.half_gradients = self.half
         self.conversion: dict[str, float] = {}
+        self.started: float | None = None  # validation before the first epoch, of an import
         if self.nq is not None:  # images for the noise are not trained on
             kept = len(self.train_set[0]) - int(self.nq.share * len(self.train_set[0]))
             self.noise_images = self.train_set[0][kept:]
@@ -149,6 +150,9 @@ class Trainer:
                 self.folder.restore(self.module.export, self.watch.report)
                 return known
         self.watch.begin(self.recipe.name, *self._work())
+        if "latents" in self.recipe.network and self.position == (0, 0, 0):
+            self.started = accuracy(self.module, *self.validation)
+            self.watch.say(f"{self.recipe.name}: begins at validation {self.started:.2%}")
         for number, stage in enumerate(self.recipe.stages):
             if number < self.position[0]:
                 continue
@@ -348,6 +352,8 @@ class Trainer:
             summary[f"validation_{form}"] = accuracy(self.module, *self.validation)
             summary[f"test_{form}"] = accuracy(self.module, *self.test)
         summary["fraction_bits"] = self.fraction
+        if self.started is not None:
+            summary["validation_start"] = self.started
         if self.recipe.learned:
             state = self.module.state_dict()
             summary["weight_thresholds"] = {

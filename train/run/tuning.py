@@ -13,9 +13,10 @@ from sterna.train.data import datasets
 from sterna.train.data.sets import Wanted
 from sterna.train.recipe.recipe_check import check_images
 
-__all__ = ["BATCH", "tuning_recipe", "write_tuning"]
+__all__ = ["BATCH", "enough", "tuning_recipe", "write_tuning"]
 
 EPOCHS, BATCH = 3, 128
+STEPS = 1000  # of the optimizer at least, unless somebody says how many epochs
 FEWEST_BATCHES = 16  # batches an epoch, of sets that fill no two of BATCH
 WAY = "give other data with --data"
 TEXT = """\
@@ -69,7 +70,13 @@ def tuning_recipe(
     count = len(parts.train[1])
     batch = BATCH if count >= 2 * BATCH else max(1, count // FEWEST_BATCHES)
     name, whence = record["name"], Path(source).name
-    return write_tuning(network, place, name, data, epochs, whence, batch)
+    return write_tuning(network, place, name, data, epochs or enough(count, batch), whence, batch)
+
+
+def enough(images: int, batch: int) -> int:
+    """Epochs of ``images`` that make trits of calibrated weights settle at another place: EPOCHS,
+    and more of them where a set is small."""
+    return max(EPOCHS, -(-STEPS // max(1, images // batch)))
 
 
 def write_tuning(
@@ -77,9 +84,9 @@ def write_tuning(
     out: Path,
     name: str,
     data: str,
-    epochs: int | None,
+    epochs: int,
     source: str,
-    batch: int = BATCH,
+    batch: int,
 ) -> Path:
     """Into ``out``, the recipe that trains ``network``'s weights on as latents; its path.
 
@@ -95,7 +102,7 @@ def write_tuning(
         kind="binary" if kinds == {"binary"} else "ternary",
         steps=network.steps,
         coding=network.input.coding,
-        epochs=epochs or EPOCHS,
+        epochs=epochs,
         batch=batch,
     )
     path = out / "recipe.toml"

@@ -36,13 +36,17 @@ class Watch:
     def epoch(self, text: str, metrics: dict[str, Any], epochs: int) -> None:
         """An epoch is over: its line, then the callbacks."""
         self._accuracy = f", accuracy {metrics['validation']:.2%}"
-        if self._bar is not None:
-            self._bar.clear()
-        self.report(text)
+        self.say(text)
         if self._bar is not None:
             self._bar.refresh()
         for callback in self._callbacks:
             callback(metrics | {"epochs": epochs})
+
+    def say(self, text: str) -> None:
+        """A line between epochs."""
+        if self._bar is not None:
+            self._bar.clear()
+        self.report(text)
 
     def end(self) -> None:
         """The training is over or cut; the bar is taken away."""

@@ -76,7 +76,7 @@ def test_yosys_reads_it(build):
 
 
 def icarus(build, *args, plus=""):
-    sources = ["every_core_tb.v", "every_core.v"]
+    sources = [f"{build.name}_tb.v", f"{build.name}.v"]
     run_tool("iverilog", ["-g2005", *args, "-o", "tb", *sources], build.folder)  # a last -g counts
     return run_tool("vvp", ["tb", *([plus] if plus else [])], build.folder, timeout=600).text
 
@@ -195,6 +195,16 @@ def test_memories_stay_as_they_were_said(build, from_files):
         ensure(from_files.folder, options=Options(memories="files", folding=all_ram))
     with pytest.raises(UsageError, match="memories 'file' is not one of inline, files"):
         ensure(from_files.folder, options=Options(memories="file"))
+
+
+def test_one_row_is_wires_and_no_file(tmp_path):
+    """All outputs of a layer at once have one row of parameters, which no file is read for."""
+    folding = {"conv1": {"pe": 16, "simd": 9}, "conv2": {"engine": "constant"}}
+    options = Options(memories="files", folding=folding)
+    built = ensure("examples/digits", output=tmp_path / "digits", options=options)
+    read = re.findall(r'"(\w+)\.mem"\}', built.verilog.read_text())
+    assert sorted(read) == ["conv1_params", "full4_params", "full4_weights"]
+    assert "PASS" in icarus(built)
 
 
 @pytest.mark.yosys
