@@ -1,7 +1,8 @@
 """Measurements that commands left in a build folder, ``measured/*.json``.
 
 They count only if they were made on this very Verilog and these very weights; what the design
-has no part in, on this very network; and if they have the shape of what commands write today.
+has no part in, on this very network; if nobody edited them since; and if they have the shape of
+what commands write today.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from sterna.gen.build.folder import LIMIT, Build
 from sterna.golden.errors import FileError
 from sterna.golden.files import network_files as files
-from sterna.golden.files.disk import canonical_json, parse_json, read_bytes
+from sterna.golden.files.disk import canonical_json, parse_json, read_bytes, sha256
 
 __all__ = ["fits", "keep_measurement", "measurements", "read_object"]
 
@@ -84,9 +85,14 @@ def keep_measurement(
     # What was measured, whatever another command has written since.
     verilog = build.made_hash("verilog", build.verilog.name) if design else None
     of = _identity(build, verilog) if design else _network(build)
-    body = canonical_json({"of": of, "values": dict(values)})
+    body = {"of": of, "values": dict(values)}
     with build.held():
-        build.write(f"measured/{name}.json", body)
+        build.write(f"measured/{name}.json", canonical_json(body | {"check": _check(body)}))
+
+
+def _check(body: Mapping[str, Any]) -> str:
+    """Of a file that was edited it is another one: no proof against who means to deceive."""
+    return sha256(canonical_json({"of": body.get("of"), "values": body.get("values")}).encode())
 
 
 def measurements(build: Build) -> dict[str, dict[str, Any]]:
@@ -95,7 +101,7 @@ def measurements(build: Build) -> dict[str, dict[str, Any]]:
     of = _identity(build, build.hash(build.verilog.name)), _network(build)
     for path in sorted((build.folder / "measured").glob("*.json")):
         body = read_object(path)
-        if body is None or body.get("of") not in of:
+        if body is None or body.get("of") not in of or body.get("check") != _check(body):
             continue
         if fits(body.get("values"), _SHAPES.get(path.stem.partition("_")[0], {})):
             found[path.stem] = body["values"]

@@ -22,6 +22,7 @@ from sterna.gen.report.graph import HEIGHT, WIDTH, drawing
 from sterna.gen.report.page import page, tiles_html
 from sterna.gen.report.tiles import energy
 from sterna.golden.files.classes import write_classes
+from sterna.golden.files.disk import canonical_json, sha256
 
 POWER = {
     "energy": {"label": "estimated", "low_mj": 0.0135, "high_mj": 0.149, "low_mw": 1.83}
@@ -164,6 +165,7 @@ def test_measurements_of_another_network_or_design_are_not_this_ones(
     for path in kept.glob("*.json"):
         body = json.loads(path.read_text())
         body["of"] = dict.fromkeys(body["of"], "0" * 64)
+        body["check"] = sha256(canonical_json({k: body[k] for k in ("of", "values")}).encode())
         path.write_text(json.dumps(body))
     answer, path = write_report(build)
     found = looked_at(path.read_text())
@@ -171,6 +173,14 @@ def test_measurements_of_another_network_or_design_are_not_this_ones(
     assert "synthesised" not in found.text and "9,876" not in found.text
     for path in kept.glob("*.json"):
         path.unlink()
+
+
+def test_an_edited_measurement_is_not_shown(build: Build) -> None:
+    keep_measurement(build, "synth_ecp5", dict.fromkeys(("lut", "lutram", "ff", "bram"), 40))
+    assert "synth_ecp5" in write_report(build)[0]["measured"]
+    path = build.folder / "measured/synth_ecp5.json"
+    path.write_text(path.read_text().replace("40", "4", 1))
+    assert "synth_ecp5" not in write_report(build)[0]["measured"]
 
 
 @pytest.fixture(scope="module", params=["digits", "skip4_mix"])
