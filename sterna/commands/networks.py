@@ -241,7 +241,7 @@ def synth(options: argparse.Namespace) -> Answer:
 
 def lint(options: argparse.Namespace) -> Answer:
     """Verilator's warnings; fails at the first one."""
-    from sterna.gen.build.lint import lint
+    from sterna.gen.build.lint import WAIVERS, lint
     from sterna.gen.tools.programs import find
 
     find("verilator")
@@ -249,8 +249,9 @@ def lint(options: argparse.Namespace) -> Answer:
     with options.progress.step("verilator -Wall"):
         lint(built)
     answer = {"build": str(built.folder), "warnings": 0}
-    answer |= {"wrote": _paths(built.folder / "lint.log")}
-    return answer, f"{built.verilog}: no warning", 0
+    answer |= {"wrote": _paths(built.folder / "lint.log", built.folder / WAIVERS)}
+    text = f"{built.verilog}: no warning but those that {WAIVERS} waives and explains"
+    return answer, text, 0
 
 
 def demo(options: argparse.Namespace) -> Answer:

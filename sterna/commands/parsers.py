@@ -284,7 +284,9 @@ def _running(staged: _Command) -> None:
         choices=tuple(TARGETS),
         help="default: the family of the design, ecp5 if it has none",
     )
-    staged("lint", "check the Verilog with every warning of Verilator on")
+    staged(
+        "lint", "check the Verilog by Verilator, all warnings on but those that lint.vlt explains"
+    )
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
