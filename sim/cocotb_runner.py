@@ -175,35 +175,31 @@ def build_bench(verilog: str, top: str, *, wave: str = "", store: Cache | None =
     control += [f'public_flat_rw -module "{top}" -var "{port.name}"' for port in found]
 
     def build(work: Path) -> None:
-        (work / "design.v").write_text(verilog, encoding="utf-8")
-        (work / "ports.vlt").write_text("\n".join(control) + "\n", encoding="utf-8")
         if wave:
             traced = (*_RUNTIME, f"verilated_{wave}_c")
             runner.kind, runner.runtime = wave, runtime_objects(traced, trace_defines(wave))
         else:
             runner.runtime = runtime_objects(_RUNTIME)
-        try:
-            with plain_paths() as runner.plain:
-                here = runner.plain(work)
+        with plain_paths() as runner.plain:
+            here = runner.plain.folder
+            (here / "design.v").write_text(verilog, encoding="utf-8")
+            (here / "ports.vlt").write_text("\n".join(control) + "\n", encoding="utf-8")
+            try:
                 runner.build(
                     sources=[here / "ports.vlt", here / "design.v"],
                     hdl_toplevel=top,
                     build_dir=here / "obj",
                     timescale=("1ns", "1ps"),
-                    log_file=work / "build.log",
+                    log_file=here / "build.log",
                     always=True,
                     waves=bool(wave),
                 )
-        except RuntimeError:
-            log = (work / "build.log").read_text(errors="replace", encoding="utf-8")
-            found = re.search(r"^.*\berror\b.*$", log, re.M | re.I)
-            reason = found[0].strip() if found else log.strip().rpartition("\n")[2]
-            raise ToolFailed(f"the bench of '{top}' does not build: {reason}") from None
-        (work / "obj" / top).rename(work / "program")
-        for path in work.iterdir():
-            if path.name != "program":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        (work / "program").rename(work / top)  # where cocotb looks for it
+            except RuntimeError:
+                log = (here / "build.log").read_text(errors="replace", encoding="utf-8")
+                found = re.search(r"^.*\berror\b.*$", log, re.M | re.I)
+                reason = found[0].strip() if found else log.strip().rpartition("\n")[2]
+                raise ToolFailed(f"the bench of '{top}' does not build: {reason}") from None
+            shutil.move(here / "obj" / top, work / top)  # where cocotb looks for it
 
     from cocotb_tools.config import libs_dir
 

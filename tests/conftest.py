@@ -1,8 +1,8 @@
 """What every test shares: missing tools, room for yosys, quiet threads, repeatable fuzzing, speed.
 
 A test that meets a missing tool (``ToolMissing``) is skipped with that sentence on a developer's
-machine and fails where ``STERNA_REQUIRE_ALL=1`` (continuous integration). Icarus has no wheel and
-may always be absent, as may data sets and CUDA.
+machine and fails where ``STERNA_REQUIRE_ALL=1`` (continuous integration). Icarus, tclsh and the
+headers of .fst waves have no wheel and may always be absent, as may data sets and CUDA.
 """
 
 import os
@@ -35,7 +35,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("sterna")
 
-_OPTIONAL = ("iverilog", "vvp")
+_OPTIONAL = ("iverilog", "vvp", "waves as .fst")
 _MISSING = ("not installed", "not on PATH", "could not import")
 
 

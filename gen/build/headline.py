@@ -22,7 +22,7 @@ def wilson(right: float, count: int) -> tuple[float, float]:
 
 def headline(answer: Mapping[str, Any]) -> dict[str, Any]:
     """``accuracy``, ``exact``, ``rate``, ``latency``, ``lut``, ``ff``, ``bram``, ``fmax`` and
-    ``work`` of a report that has all else. ``how`` of a figure: counted, estimated, measured,
+    ``work`` of a report that has all else. ``how`` of a figure: counted, estimated, simulated,
     synthesised or placed; ``by``: what says it."""
     measured, placed = answer["measured"], answer["placed"]
     sim = next((n for n in ENGINES if n in measured), None)
@@ -31,7 +31,7 @@ def headline(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "accuracy": _accuracy(measured, sim),
         "exact": _exact(measured, sim),
-        "rate": _rate(answer, measured.get(sim or "", {}), sim) | at,
+        "rate": _rate(answer, measured.get(sim or "", {}), sim, at),
         "latency": _latency(answer, measured.get(sim or "", {}), sim, at),
         **{key: _resource(answer["resources"], key) for key in KEYS},
         "fmax": None
@@ -59,18 +59,19 @@ def _exact(measured: Mapping[str, Mapping[str, Any]], sim: str | None) -> dict[s
     return {k: measured[sim].get(k) for k in wanted} | {"by": sim}
 
 
-def _rate(answer: Mapping[str, Any], found: Mapping[str, Any], sim: str | None) -> dict[str, Any]:
+def _rate(
+    answer: Mapping[str, Any], found: Mapping[str, Any], sim: str | None, at: dict[str, Any]
+) -> dict[str, Any]:
     if found.get("clocks_per_image"):
-        clocks, how, by = found["clocks_per_image"], "measured", sim
+        clocks, how, by = found["clocks_per_image"], "simulated", sim
     else:
         modelled = answer["modelled_clocks_per_image"] or 0
         law = answer["clocks_per_image"]
         clocks, how, by = (law, "counted", "the law")
         if modelled > law:
             clocks, how, by = modelled, "estimated", "the model of streams"
-    placed = answer["placed"]
-    clock = placed["clock_mhz"] if placed is not None else answer["clock_mhz"]
-    return {"images_per_second": clock * 1e6 / clocks, "clocks": clocks, "how": how, "by": by}
+    fps = at["clock_mhz"] * 1e6 / clocks
+    return {"images_per_second": fps, "clocks": clocks, "how": how, "by": by, **at}
 
 
 def _latency(
@@ -78,7 +79,7 @@ def _latency(
 ) -> dict[str, Any] | None:
     clocks, how, by = answer["latency_clocks"], "estimated", "the model of streams"
     if found.get("latency_clocks"):
-        clocks, how, by = found["latency_clocks"], "measured", sim
+        clocks, how, by = found["latency_clocks"], "simulated", sim
     if clocks is None:
         return None
     microseconds = clocks / at["clock_mhz"]

@@ -16,7 +16,8 @@ _WORDS = {"lut": "LUTs", "ff": "Flip-flops", "bram": "Block RAMs"}
 @dataclass(frozen=True)
 class Tile:
     """value: what it says, None where nothing is known yet; then run: the command that makes it.
-    how: counted, estimated, measured, synthesised or placed. share: of a device, 0 .. 1."""
+    how: counted, estimated, simulated, synthesised, placed, or measured by a meter. share: of a
+    device, 0 .. 1."""
 
     name: str
     value: Markup | None
@@ -58,7 +59,7 @@ def _accuracy(f: Figures, said: Mapping[str, Any]) -> Tile:
     )
     if found["data"] is not None:
         note += _text(" ({}, {})", f(*at, "data"), f(*at, "split"))
-    return Tile("Accuracy", f(*at, "value", form="percent2"), note, "measured")
+    return Tile("Accuracy", f(*at, "value", form="percent2"), note, "counted")
 
 
 def _exact(f: Figures, said: Mapping[str, Any]) -> Tile:
@@ -75,7 +76,7 @@ def _exact(f: Figures, said: Mapping[str, Any]) -> Tile:
     )
     state = "bad" if found["mismatches"] else "good"
     value = f(*at, "mismatches", form="int")
-    return Tile("Verilog against golden", value, note, "measured", state=state)
+    return Tile("Verilog against golden", value, note, "simulated", state=state)
 
 
 def _clock(f: Figures, at: tuple[str, ...]) -> Markup:
@@ -132,30 +133,28 @@ def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
 def energy(f: Figures) -> Tile:
     """What `sterna power` left: a meter's reading before bounds, else why there is no figure."""
     name, at = "Energy of an image", ("measured", "power")
-    known = lambda *keys: all(f.value(*at, *k) is not None for k in keys)  # noqa: E731
-    label = lambda part: str(f.value(*at, part, "label") or "")  # noqa: E731
-    if known(("measured", "mj_per_image")):
-        how, at = label("measured"), (*at, "measured")
+    read, bounds = (*at, "measured"), (*at, "energy")
+    if f.value(*read, "mj_per_image") is not None:
         note = _text(
             "{} mW at {} images a second; {} images a second a watt",
-            f(*at, "mw"),
-            f(*at, "images_per_second"),
-            f(*at, "images_per_second_per_watt"),
+            f(*read, "mw"),
+            f(*read, "images_per_second"),
+            f(*read, "images_per_second_per_watt"),
         )
-        return Tile(name, _text("{} mJ", f(*at, "mj_per_image")), note, how)
-    if known(("energy", "low_mj"), ("energy", "high_mj")):
-        how, at = label("energy"), (*at, "energy")
+        value = _text("{} mJ", f(*read, "mj_per_image"))
+        return Tile(name, value, note, str(f.value(*read, "label") or ""))
+    if None not in (f.value(*bounds, "low_mj"), f.value(*bounds, "high_mj")):
         note = _text(
             "{} to {} mW on {}; left out: {}",
-            f(*at, "low_mw"),
-            f(*at, "high_mw"),
-            f(*at, "device"),
-            f(*at, "left_out"),
+            f(*bounds, "low_mw"),
+            f(*bounds, "high_mw"),
+            f(*bounds, "device"),
+            f(*bounds, "left_out"),
         )
-        value = _text("{} to {} mJ", f(*at, "low_mj"), f(*at, "high_mj"))
-        return Tile(name, value, note, how)
-    if known(("energy", "why")):
-        return Tile(name, Markup("–"), f(*at, "energy", "why"))
+        value = _text("{} to {} mJ", f(*bounds, "low_mj"), f(*bounds, "high_mj"))
+        return Tile(name, value, note, str(f.value(*bounds, "label") or ""))
+    if f.value(*bounds, "why") is not None:
+        return Tile(name, Markup("–"), f(*bounds, "why"))
     return _missing(f, name, "power")
 
 

@@ -18,11 +18,11 @@ _PLAIN = re.compile(r"[\w./+@%,~-]*", re.ASCII)
 
 
 class Plain:
-    """Calling it with a path gives one of the same file that is one word, for as long as the
-    context of `plain_paths` lasts."""
+    """Calling it with a path gives one of the same file that is one word; ``folder`` is one to
+    work in. Both are there for as long as the context of `plain_paths` lasts."""
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        self.folder = folder
         self._given: dict[Path, Path] = {}
 
     def __call__(self, path: str | Path) -> Path:
@@ -30,7 +30,7 @@ class Plain:
         if _PLAIN.fullmatch(str(path)):
             return path
         if path not in self._given:
-            link = self._folder / str(len(self._given))
+            link = self.folder / f"link{len(self._given)}"
             link.symlink_to(path)
             self._given[path] = link
         return self._given[path]

@@ -141,7 +141,9 @@ def test_an_import_that_is_another_network_is_kept_and_refused(tmp_path: Path, c
     run = str(tmp_path / "run")
     words = ["import", f"{tmp_path / 'moody.py'}:make_model", "--data", "digits", "--steps", "3"]
     assert main([*words, "--images", "40", "-o", run]) == 1
-    assert "FAILED: sn differ from the model" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "FAILED: sn differ from the model" in told.out
+    assert "no --state: the weights are those that the function gives" in told.err
     assert json.loads((tmp_path / "run" / "import.json").read_text())["check"]["failed"] == ["sn"]
     assert main(["quantize", run, "-o", str(tmp_path / "build")]) == 2
     assert "its check found that sn differ" in capsys.readouterr().err
@@ -151,6 +153,17 @@ def test_an_import_that_is_another_network_is_kept_and_refused(tmp_path: Path, c
     assert main(["quantize", run, "-o", str(tmp_path / "build"), "--force"]) == 0
     tuned = ["train", "--from", run, "-o", str(tmp_path / "tuned"), "--max-minutes", "0"]
     assert main([*tuned, "--force"]) == 0
+
+
+@pytest.mark.parametrize(("folded", "worse"), [(0.5, True), (0.75, False), (0.9, False)])
+def test_a_tuning_that_made_it_worse_says_so(folded, worse, tmp_path, monkeypatch, capsys) -> None:
+    scores = {"validation_folded": folded, "test_folded": folded, "validation_start": 0.75}
+    answer = {"name": "n", "epoch": 4, "epochs": 4, "done": True, "rank": 0, **scores}
+    monkeypatch.setattr("sterna.train.run.run.train", lambda *_, **__: dict(answer))
+    assert main(["train", "x.toml", "-o", str(tmp_path / "run")]) == 0
+    text = capsys.readouterr().out
+    assert "validation start: 75.00%" in text
+    assert ("this is worse than what it began with (75.00%): train longer" in text) == worse
 
 
 def test_an_import_hands_on_data_of_ones_own(imported: Path, tmp_path: Path, monkeypatch) -> None:

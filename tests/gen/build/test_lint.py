@@ -8,7 +8,7 @@ import pytest
 
 from sterna.gen.build.lint import lint
 from sterna.gen.build.stages import Build
-from sterna.gen.tools.programs import ToolFailed
+from sterna.gen.tools.programs import ToolFailed, run_tool
 
 GOOD = """module top(input clk, input [3:0] a, input b, output reg [4:0] y);
   reg [4:0] next = 5'h0;
@@ -29,6 +29,11 @@ def fake(folder: Path, text: str) -> Build:
 
 def test_what_yosys_writes_is_clean(tmp_path: Path) -> None:
     assert lint(fake(tmp_path, GOOD)) > 0
+    # The rules are left for others, who need them: without, Verilator warns of this very text.
+    words = ["--lint-only", "-Wall", "--top-module", "top"]
+    run_tool("verilator", [*words, "lint.vlt", "top.v"], tmp_path)
+    with pytest.raises(ToolFailed):
+        run_tool("verilator", [*words, "top.v"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """sterna.train: recipes and networks in one call, and what it returns."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sterna.gen.quantize.float_network import (
     FloatNeuron,
     FloatReadout,
 )
+from sterna.train.run.tuning import enough
 
 RECIPE = """
 name = "small"
@@ -52,6 +54,23 @@ def network(kind: str) -> FloatNetwork:
             FloatReadout("r", ("f",)),
         ],
     )
+
+
+def test_of_few_images_there_are_epochs_enough(tmp_path: Path, capsys) -> None:
+    """1,000 batches at least, unless somebody says how many epochs; where it begins is told."""
+    assert (enough(55_000, 128), enough(1257, 128), enough(64, 4), enough(1, 8)) == (
+        3,
+        112,
+        63,
+        1000,
+    )
+    run = sterna.train(network("binary"), halves(), tmp_path / "run")
+    recipe = tomllib.loads((tmp_path / "run/recipe.toml").read_text())
+    epochs = run.metrics["epochs"] - 1  # the last is through the integers
+    assert recipe["stage"][0]["epochs"] == epochs >= 50
+    start = run.metrics["validation_start"]
+    assert f"begins at validation {start:.2%}" in capsys.readouterr().out
+    assert run.metrics["validation_folded"] > 0.9 > start
 
 
 def test_a_network_of_ones_own_is_trained_on(tmp_path: Path) -> None:
