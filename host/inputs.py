@@ -3,6 +3,7 @@
 __all__ = ["Images", "build_beside", "build_weights", "from_build", "from_shape"]
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,8 @@ def build_weights(folder: str | os.PathLike[str]) -> WeightsImage:
         if found not in wanted:
             raise FileError(
                 f"{path / 'weights.sterna'}: was packed from another {what} than that of {path} "
-                f"({found[:16]}, not {wanted[0][:16]}); run 'sterna pack {path}', or give the path "
-                "of a weights.sterna itself"
+                f"({found[:16]}, not {wanted[0][:16]}); run: sterna pack "
+                f"{shlex.quote(str(path))}, or give the path of a weights.sterna itself"
             )
     return image
 

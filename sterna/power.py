@@ -1,5 +1,6 @@
 """`power`: what a design's nets do on images, counted, and what may be said of its energy."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,8 @@ def power(
     with progress.step(f"toggles of the {of} in {len(golden.classes)} images"):
         found = record(build, images, of, target, at.clock_mhz)
     if (other := compare(golden, found.result, (), ("golden", f"the {of}"))) is not None:
-        raise SimulationError(f"{other}; find out where with `sterna compare {build.folder}`")
+        own = shlex.quote(str(build.folder))
+        raise SimulationError(f"{other}; find out where: sterna compare {own}")
     cores = [core.name for core in build.design.cores]
     activity = Activity.of(found, target, cores)
     rate = _rate(build, at, found)
@@ -204,7 +206,7 @@ def _vivado(
         for name, text in texts.items():
             build.write(f"{FOLDER}/{name}", text)
     name = next(iter(texts))
-    run = f"cd {build.folder / FOLDER} && vivado -mode batch -source {name}"
+    run = f"cd {shlex.quote(str(build.folder / FOLDER))} && vivado -mode batch -source {name}"
     return {"label": "estimated", "script": f"{FOLDER}/{name}", "part": where.part, "run": run}
 
 

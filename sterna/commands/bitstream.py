@@ -104,7 +104,7 @@ def _project(facts: dict[str, Any]) -> str:
     return (
         f"{facts['project']}: for {facts['part']} at {facts['clock_mhz']:.3f} MHz, "
         f"{facts['images_per_second']:.0f} images a second\n"
-        f"cd {facts['project']} && vivado -mode batch -source build.tcl"
+        f"cd {shlex.quote(str(facts['project']))} && vivado -mode batch -source build.tcl"
     )
 
 
