@@ -119,7 +119,7 @@ def test_a_run_that_differs_from_golden_is_no_activity(tiny, capsys, monkeypatch
     before = measurements(Build(tiny[0])).get("power")
     monkeypatch.setattr(sterna.power, "record", other)
     code, out, err = ask(capsys, tiny[0], *tiny[1])
-    assert (code, out) == (1, "") and "find out where with `sterna compare" in err
+    assert (code, out) == (1, "") and "find out where: sterna compare " in err
     assert "logit" in err and measurements(Build(tiny[0])).get("power") == before
 
 

@@ -7,6 +7,7 @@ that every write is met without starting Python for each.
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -143,7 +144,7 @@ def test_kill_between_network_and_weights_is_told(case, tmp_path):
         build_weights(build)
     text = str(error.value)
     assert "weights.sterna: was packed from another network than that of" in text
-    assert f"run 'sterna pack {build}'" in text and "\n" not in text
+    assert f"run: sterna pack {shlex.quote(str(build))}" in text and "\n" not in text
     ensure(build, "pack")
     assert build_weights(build).weights_id == files.weights_id(network(seed=1))
 
