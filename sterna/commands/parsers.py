@@ -29,14 +29,14 @@ from sterna.golden.words.names import meant
 __all__ = ["MODULES", "Parser", "parser"]
 
 MODULES = (
-    "sterna.commands.bitstream",
-    "sterna.commands.board",
-    "sterna.commands.boardsim",
+    "sterna.boards.bitstream",
+    "sterna.boards.board",
+    "sterna.boards.boardsim",
     "sterna.commands.search",
     "sterna.commands.reported",
     "sterna.commands.imports",
     "sterna.commands.new",
-    "sterna.commands.power",
+    "sterna.boards.power",
     "sterna.commands.shipped",
 )
 """Modules with further commands: ``add_parsers`` and a function for each."""

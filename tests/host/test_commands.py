@@ -13,7 +13,7 @@ from lines import PtyBoard
 from owncase import save_picture
 
 from sterna import cli
-from sterna.commands import board as board_commands
+from sterna.boards import board as board_commands
 from sterna.golden.device.weights_image import read_weights_image, write_weights_image
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files import network_files as files
@@ -156,7 +156,7 @@ class Ban:
             raise ModuleNotFoundError(name + ' is banned here', name=name)
 sys.meta_path.insert(0, Ban())
 import numpy as np, sterna
-from sterna.commands import board as board_commands
+from sterna.boards import board as board_commands
 with sterna.Board({line.port!r}, build={str(build)!r}) as board:
     board.load()
     result = board.infer(np.load({str(build / "images.npy")!r}))

@@ -340,7 +340,7 @@ def programmed(build, monkeypatch, *more):
     """What `sterna program` gives to the program of the board; a FileError otherwise."""
     import argparse
 
-    from sterna.commands import bitstream as bitstream_commands
+    from sterna.boards import bitstream as bitstream_commands
     from sterna.gen.board import programmer
 
     given = []
@@ -394,7 +394,7 @@ def test_a_bitstream_of_before_is_not_programmed(routed, elsewhere, monkeypatch)
 
 def test_weights_that_only_say_whose_they_are_are_not_loaded(build, elsewhere):
     """Of a folder from elsewhere the words themselves are compared."""
-    from sterna.commands.board import _packed
+    from sterna.boards.board import _packed
 
     image = _packed(build)
     words = {k: v.copy() for k, v in image.regions.items()}

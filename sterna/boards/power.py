@@ -83,7 +83,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _simulated(options: argparse.Namespace, where: Any) -> Answer:
-    from sterna.commands.bitstream import opened_for
+    from sterna.boards.bitstream import opened_for
     from sterna.commands.networks import options_of
     from sterna.gen.build.stages import ensure, open_build
     from sterna.gen.device.family import family_of
