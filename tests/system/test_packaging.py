@@ -273,7 +273,8 @@ def test_arrows_between_rooms_run_one_way(room: str) -> None:
     for path in sources(f"{folder}/{name}", (".py",)):
         for imported in imports(path):
             parts = imported.split(".")
-            start = 1 if parts[1:] and parts[1] in FOLDERS else 0  # sterna's own have no folder more
+            # sterna's own rooms have no folder above them
+            start = 1 if parts[1:] and parts[1] in FOLDERS else 0 
             other = ".".join(parts[start : start + 2])
             if imported.startswith("sterna.") and other in ROOMS and other != room:
                 used.add(other)
