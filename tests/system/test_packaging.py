@@ -274,7 +274,7 @@ def test_arrows_between_rooms_run_one_way(room: str) -> None:
         for imported in imports(path):
             parts = imported.split(".")
             # sterna's own rooms have no folder above them
-            start = 1 if parts[1:] and parts[1] in FOLDERS else 0 
+            start = 1 if parts[1:] and parts[1] in FOLDERS else 0
             other = ".".join(parts[start : start + 2])
             if imported.startswith("sterna.") and other in ROOMS and other != room:
                 used.add(other)
