@@ -18,6 +18,7 @@ from sterna.gen.device.family import TARGETS, Nextpnr, family_of
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.programs import Stop, ToolFailed, side_by_side
+from sterna.gen.tools.yosys import LARGEST, reading
 from sterna.golden.files.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
@@ -33,8 +34,6 @@ __all__ = [
     "utilisation",
 ]
 
-LARGEST = 1 << 31
-"""Bytes of a file that a program of the flow writes."""
 # Names that yosys and nextpnr give the net of the oscillator; that of the PLL has others.
 _OSCILLATOR = re.compile(r"^(\$glbnet\$)?(clk|clk\$\w+|clk_uart|(\w+\.)*uart_clk)$")
 
@@ -70,13 +69,14 @@ def synthesise(
     """Verilog to ``netlist.json``; returns it. ``output_registers``: flip-flops may move into block
     RAMs (`gen.tools.block_ram_registers`)."""
     command = TARGETS[board.family].board.format(kind=_nextpnr(board).kinds.get(board.device))
-    script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
+    script, reads = reading(folder, sources, board.family)
+    script.append(f"{command} -top {TOP} -json netlist.json")
     write_atomic(folder / "synth.ys", ("\n".join(script) + "\n").encode())
     run_kept(
         "yosys",
         ["-Q", "-s", "synth.ys"],
         folder,
-        reads=["synth.ys", *sources],
+        reads=["synth.ys", *reads],
         makes=["netlist.json"],
         log="synth.log",
     )

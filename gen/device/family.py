@@ -5,9 +5,11 @@ boards there are, `gen.device.boards`; coefficients of the cost model are fitted
 ``benchmarks/cost_sweep.py``. A family is added in these four places.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sterna.gen.device.carry_cells import ccu2c
 from sterna.gen.device.plls import ECP5_PLL, ICE40_PLL, MMCM, Pll
 from sterna.golden.device.fabric import FABRICS, Fabric, fabric_of
 
@@ -60,7 +62,8 @@ class Synthesis:
     script: commands from Verilog to its cells; ``{top}`` and ``{options}`` are filled in. counts:
     resource -> pattern of a cell's name -> how many of the resource it is. stat: options of
     ``stat``. board: the command for a whole board, ``{kind}`` that of the device. selected: write
-    only the top as JSON. models: of its cells, in yosys' share folder; no_models: options of the
+    only the top as JSON. chains: of a text by Sterna, what its carry chains are of the family's
+    cells (`gen.device.carry_cells`). models: of its cells, in yosys' share folder; no_models: options of the
     synthesis command without which it would use cells that have none; own_models: those that
     sim/models has.
     """
@@ -70,6 +73,7 @@ class Synthesis:
     models: str
     no_models: tuple[str, ...] = ()
     own_models: tuple[str, ...] = ()
+    chains: Callable[[str], str] | None = None
     stat: str = ""
     board: str = ""
     selected: bool = False
@@ -180,6 +184,7 @@ _ECP5 = Family(
         models="ecp5/cells_sim.v",
         no_models=("-nobram",),
         own_models=("dp16kd", "ehxplll"),
+        chains=ccu2c,
     ),
     nextpnr=Nextpnr(
         program="nextpnr-ecp5",

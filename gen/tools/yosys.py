@@ -28,8 +28,12 @@ from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.programs import provenance
 from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.files.disk import read_text, write_atomic
 
-__all__ = ["bring", "count", "module_ports", "synth"]
+__all__ = ["LARGEST", "bring", "count", "module_ports", "reading", "synth"]
+
+LARGEST = 1 << 31
+"""Bytes of a file that a program of the flow writes."""
 
 
 def synth(
@@ -67,7 +71,7 @@ def synth(
     folder = Path(build_dir)
     stem = f"{top}_{target}"
     sources = bring(verilog, folder)
-    script = [f"read_verilog {name}" for name in sources]
+    script, reads = reading(folder, sources, target)
     more = "".join(f" {option}" for option in options)
     script += [command.format(top=top, options=more) for command in how.script]
     script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
@@ -93,7 +97,7 @@ def synth(
         "yosys",
         ["-Q", "-s", f"{stem}.ys"],
         folder,
-        reads=[f"{stem}.ys", *sources],
+        reads=[f"{stem}.ys", *reads],
         makes=makes,
         log=f"{stem}.log",
         timeout=timeout,
@@ -152,6 +156,24 @@ def count(cells: dict[str, int], target: str) -> dict[str, Any]:
         for resource, patterns in how.counts.items()
     }
     return {k: int(n) if n == int(n) else n for k, n in found.items()}
+
+
+CHAINS = "chains.v"
+"""What stands for carry chains, beside the sources."""
+
+
+def reading(folder: Path, sources: Sequence[str], target: str) -> tuple[list[str], list[str]]:
+    """Commands that read ``sources``, files of ``folder``, for a target, and the files that they
+    read: also the carry chains of its cells, which are written there."""
+    commands, chains = [f"read_verilog {name}" for name in sources], TARGETS[target].chains
+    if chains is None:
+        return commands, [*sources]
+    texts = [read_text(folder / name, LARGEST, "run the command again") for name in sources]
+    made = "\n".join(text for text in map(chains, texts) if text)
+    if not made:
+        return commands, [*sources]
+    write_atomic(folder / CHAINS, made.encode())
+    return [*commands, f"read_verilog -overwrite {CHAINS}"], [*sources, CHAINS]
 
 
 def bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:

@@ -1,0 +1,174 @@
+"""Carry chains of a family's own cells, for the modules that are `hw.dot.carry_chain.CarryChain`.
+
+NAME.v has such a module as sums that any tool takes, with what they are in an attribute. Before
+synthesis for a family whose carry chain has LUTs in it, modules of the same names and ports take
+their place (``read_verilog -overwrite``). `sim.proofs.chains` proves them equal with yosys' model
+of the cell.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sterna.golden.errors import DesignError
+from sterna.hw.dot.carry_chain import ABSENT, ATTRIBUTE, INPUTS, MINUS, PLAIN, PLUS
+
+__all__ = ["ccu2c", "ccu2c_luts"]
+
+_MODULE = re.compile(rf'^\(\* {ATTRIBUTE} = "([^"]*)" \*\)\s*\nmodule (\\\S+ |\w+)', re.M)
+CELLS = 8
+"""Cells of a chain, two tiles: nextpnr sees a path through all of it, though an adder's carry ends
+behind it (a bare core of 288 ternary lanes: 3.46 LUTs a lane and 123 MHz with 24)."""
+_ONE = "1'b1"
+
+
+@dataclass
+class _Slot:
+    """Half a CCU2C: what its LUT is made of, its four inputs, what its sum is."""
+
+    init: int
+    inputs: list[str] = field(default_factory=lambda: [_ONE] * 4)
+    sum: str = ""
+
+
+_FUNCTIONS = {
+    ABSENT: lambda a, b: 0,
+    PLAIN: lambda a, b: a,
+    PLUS: lambda a, b: a & b,
+    MINUS: lambda a, b: 1 - (a & b),
+}
+
+
+def _add(one: str, two: str) -> int:
+    """INIT of a slot that adds bits of these kinds. Its LUT4 is the exclusive or; where it is 0,
+    the carry out is its LUT2, of A and B alone, which has the entries of C = D = 0: so the second
+    bit is 0 there. A pin that a bit does not use is 1."""
+    init = 0
+    for row in range(16):
+        a, b, c, d = (row >> k & 1 for k in range(4))
+        second = _FUNCTIONS[two](c, d)
+        if not (c or d):
+            if INPUTS[two] == 2 and second:
+                raise DesignError(f"carry chain: a bit '{two}' cannot be the second of its column")
+            second = 0
+        init |= (_FUNCTIONS[one](a, b) ^ second) << row
+    return init
+
+
+def _inject(kind: str) -> int:
+    """INIT of a slot whose sum is the carry that comes in, and whose carry out a bit of a kind: its
+    LUT4 is 0 where D is 1."""
+    return sum(_FUNCTIONS[kind](row & 1, row >> 1) << row for row in range(4))
+
+
+@dataclass(frozen=True)
+class _Adder:
+    """A word of the attribute: kinds of its bits, the number of its first input and digit."""
+
+    carry: str
+    columns: str
+    top: bool
+    x: int
+    y: int
+
+    @property
+    def slots(self) -> int:
+        return len(self.columns) // 2 + 1
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """Numbers of the next one's."""
+        inputs = sum(INPUTS[kind] for kind in self.carry + self.columns)
+        return self.x + inputs, self.y + self.slots - 1 + self.top
+
+
+def _adders(words: Sequence[str]) -> list[_Adder]:
+    made, at = [], (0, 0)
+    for word in words:
+        carry, columns, *top = word.split(":")
+        made.append(_Adder(carry, columns, bool(top), *at))
+        at = made[-1].ends
+    return made
+
+
+def _packed(adders: Sequence[_Adder], trees: int, cells: int) -> list[list[tuple[_Adder, int]]]:
+    """Adders, each with its tree, by chains of at most so many cells (or one adder): each where it
+    leaves least room. A chain whose first adder has a carry in takes a slot for that."""
+    order = sorted(adders, key=lambda a: (a.carry != ABSENT, -a.slots))
+    rooms: dict[int, list[list[tuple[_Adder, int]]]] = {}
+    chains: list[list[tuple[_Adder, int]]] = []
+    for adder in order:
+        for tree in range(trees):
+            room = min((r for r, c in rooms.items() if c and r >= adder.slots), default=None)
+            if room is None:
+                chains.append(chain := [])
+                room = 2 * cells - (adder.carry != ABSENT)
+            else:
+                chain = rooms[room].pop()
+            chain.append((adder, tree))
+            rooms.setdefault(room - adder.slots, []).append(chain)
+    return chains
+
+
+def _slots(chain: Sequence[tuple[_Adder, int]]) -> list[_Slot]:
+    """Those of a chain, whole cells."""
+    slots: list[_Slot] = []
+    for adder, tree in chain:
+        x, digits = adder.x, [f"y{n}[{tree}]" for n in range(adder.y, adder.ends[1])]
+
+        def pins(kind: str) -> list[str]:
+            nonlocal x
+            first, x = x, x + INPUTS[kind]
+            return [f"x{n}[{tree}]" for n in range(first, x)] + [_ONE] * (2 - INPUTS[kind])
+
+        if adder.carry != ABSENT:
+            slots = slots or [_Slot(0)]
+            slots[-1].init = _inject(adder.carry)
+            slots[-1].inputs[:2] = pins(adder.carry)
+        for k in range(0, len(adder.columns), 2):
+            one, two = adder.columns[k : k + 2]
+            slots.append(_Slot(_add(one, two), [*pins(one), *pins(two)], digits[k // 2]))
+        slots.append(_Slot(0, sum=digits[-1] if adder.top else ""))
+    return slots + [_Slot(0)] * (len(slots) % 2)
+
+
+def ccu2c_luts(words: Sequence[str], trees: int, cells: int = CELLS) -> int:
+    """LUTs of the chains of a module, which are whole cells."""
+    chains = _packed(_adders(words), trees, cells)
+    return sum(
+        -(-sum((c[0][0].carry != ABSENT, *(a.slots for a, _ in c))) // 2) * 2 for c in chains
+    )
+
+
+def ccu2c(verilog: str, cells: int = CELLS) -> str:
+    """Modules of CCU2C for those of a text by Sterna that are carry chains; no text if none is."""
+    made = []
+    for match in _MODULE.finditer(verilog):
+        trees, *words = match[1].split()
+        made.append(_module(match[2], words, int(trees), cells))
+    return "\n".join(made)
+
+
+def _module(name: str, words: Sequence[str], trees: int, cells: int) -> str:
+    adders = _adders(words)
+    inputs, outputs = adders[-1].ends
+    ports = [f"input [{trees - 1}:0] x{n}" for n in range(inputs)]
+    ports += [f"output [{trees - 1}:0] y{n}" for n in range(outputs)]
+    lines = [f"module {name}({', '.join(ports)});"]
+    for n, chain in enumerate(_packed(adders, trees, cells)):
+        slots = _slots(chain)
+        lines.append(f"  wire [{len(slots) // 2}:0] c{n};")
+        lines.append(f"  assign c{n}[0] = 1'b0;")
+        lines += [_cell(slots[k : k + 2], n, k // 2) for k in range(0, len(slots), 2)]
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def _cell(slots: Sequence[_Slot], chain: int, at: int) -> str:
+    settings = [
+        f'.INIT{i}(16\'h{slot.init:04x}), .INJECT1_{i}("NO")' for i, slot in enumerate(slots)
+    ]
+    pins = [f".CIN(c{chain}[{at}])", f".COUT(c{chain}[{at + 1}])"]
+    for i, slot in enumerate(slots):
+        pins += [f".{pin}{i}({net})" for pin, net in zip("ABCD", slot.inputs)]
+        pins.append(f".S{i}({slot.sum})")
+    return f"  CCU2C #({', '.join(settings)}) s{chain}_{at} ({', '.join(pins)});"
