@@ -79,7 +79,7 @@ def work_dir(*parts: str) -> Path:
     return folder
 
 
-def emit(component: wiring.Component, name: str, folder: Path) -> Path:
+def emit(component: "wiring.Component[Any]", name: str, folder: Path) -> Path:
     """Writes ``<folder>/<name>.v``."""
     path = folder / f"{name}.v"
     path.write_text(verilog_text(component, name))
@@ -87,7 +87,12 @@ def emit(component: wiring.Component, name: str, folder: Path) -> Path:
 
 
 def lanes_row(
-    component: wiring.Component, lanes: int, target: str, folder: Path, alone: bool, fmax: bool
+    component: "wiring.Component[Any]",
+    lanes: int,
+    target: str,
+    folder: Path,
+    alone: bool,
+    fmax: bool,
 ) -> dict[str, Any]:
     """Cells by yosys of a component of so many lanes, and per lane; ``lut`` is without LUT RAM.
     ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""

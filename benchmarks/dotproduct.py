@@ -85,6 +85,7 @@ def measure(
         verilog = emit(_component(pe, simd, tp, kind, target, dot_only), "lanes", folder)
         speed = fmax_ecp5([verilog], "lanes", folder, options=["-nowidelut"])
         row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
+        row |= {"wrapped_lut": speed["lut"], "wrapped_placed_lut": speed["placed_lut"]}
     return row
 
 

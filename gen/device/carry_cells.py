@@ -81,6 +81,15 @@ class _Adder:
         inputs = sum(INPUTS[kind] for kind in self.carry + self.columns)
         return self.x + inputs, self.y + self.slots - 1 + self.top
 
+    def pins(self, tree: int) -> list[list[str]]:
+        """Of each bit, the first that of the carry: its two pins."""
+        pins, x = [], self.x
+        for kind in self.carry + self.columns:
+            used = [f"x{n}[{tree}]" for n in range(x, x + INPUTS[kind])]
+            pins.append(used + [_ONE] * (2 - len(used)))
+            x += len(used)
+        return pins
+
 
 def _adders(words: Sequence[str]) -> list[_Adder]:
     made, at = [], (0, 0)
@@ -114,20 +123,15 @@ def _slots(chain: Sequence[tuple[_Adder, int]]) -> list[_Slot]:
     """Those of a chain, whole cells."""
     slots: list[_Slot] = []
     for adder, tree in chain:
-        x, digits = adder.x, [f"y{n}[{tree}]" for n in range(adder.y, adder.ends[1])]
-
-        def pins(kind: str) -> list[str]:
-            nonlocal x
-            first, x = x, x + INPUTS[kind]
-            return [f"x{n}[{tree}]" for n in range(first, x)] + [_ONE] * (2 - INPUTS[kind])
-
+        carry, *bits = adder.pins(tree)
+        digits = [f"y{n}[{tree}]" for n in range(adder.y, adder.ends[1])]
         if adder.carry != ABSENT:
             slots = slots or [_Slot(0)]
             slots[-1].init = _inject(adder.carry)
-            slots[-1].inputs[:2] = pins(adder.carry)
-        for k in range(0, len(adder.columns), 2):
-            one, two = adder.columns[k : k + 2]
-            slots.append(_Slot(_add(one, two), [*pins(one), *pins(two)], digits[k // 2]))
+            slots[-1].inputs[:2] = carry
+        for k in range(0, len(bits), 2):
+            init = _add(adder.columns[k], adder.columns[k + 1])
+            slots.append(_Slot(init, [*bits[k], *bits[k + 1]], digits[k // 2]))
         slots.append(_Slot(0, sum=digits[-1] if adder.top else ""))
     return slots + [_Slot(0)] * (len(slots) % 2)
 

@@ -62,10 +62,10 @@ class Synthesis:
     script: commands from Verilog to its cells; ``{top}`` and ``{options}`` are filled in. counts:
     resource -> pattern of a cell's name -> how many of the resource it is. stat: options of
     ``stat``. board: the command for a whole board, ``{kind}`` that of the device. selected: write
-    only the top as JSON. chains: of a text by Sterna, what its carry chains are of the family's
-    cells (`gen.device.carry_cells`). models: of its cells, in yosys' share folder; no_models: options of the
+    only the top as JSON. models: of its cells, in yosys' share folder; no_models: options of the
     synthesis command without which it would use cells that have none; own_models: those that
-    sim/models has.
+    sim/models has. chains: makes modules of the family's cells for the carry chains in a text by
+    Sterna (`gen.device.carry_cells`).
     """
 
     script: tuple[str, ...]

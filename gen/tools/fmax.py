@@ -22,6 +22,8 @@ CLOCK_PIN = ("CABGA381", "P3")
 """A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
 WRAPPER = "fmax_wrapper"
 _ECP5 = FAMILIES["ecp5"]
+assert _ECP5.nextpnr is not None
+_CELLS = _ECP5.nextpnr.cells
 
 
 def fmax_ecp5(
@@ -47,7 +49,8 @@ def fmax_ecp5(
 
     Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
     median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
-    the core with its wrapper, ``device`` and ``target_mhz``.
+    the core with its wrapper, ``placed_lut`` by nextpnr's count (LUT RAM and carries included),
+    ``device`` and ``target_mhz``.
     """
     if router not in ROUTERS:
         raise UsageError(f"no router {router!r}; use {' or '.join(ROUTERS)}")
@@ -73,6 +76,7 @@ def fmax_ecp5(
         "critical": _critical(chosen),
         "lut": used["lut"],
         "ff": used["ff"] - moved,
+        "placed_lut": chosen["utilization"][_CELLS["lut"]]["used"],
         "device": f"ECP5 {device}, speed grade 6",
         "target_mhz": target_mhz,
     }

@@ -1,10 +1,10 @@
 """Adders one behind the other in carry chains: what a family with LUTs *in* its carry chain makes
 of a bit heap.
 
-A slot of such a chain adds two bits and the carry; each bit may be a spike masked by a weight, which
-costs nothing more. The slot behind an adder brings its last carry out, and the first carry of the
-next adder in. So an adder of n bits takes n + 1 slots, whatever its carry in is: 2n + 1 bits become
-n + 1. Here it is Verilog that any tool takes; what a family makes of it instead follows from
+A slot of such a chain adds two bits and the carry. Each bit may be a spike masked by a weight,
+which costs nothing more. The slot behind an adder brings its last carry out, and the first carry of
+the next adder in. So an adder of n bits takes n + 1 slots, whatever its carry in is: 2n + 1 bits
+become n + 1. Here it is Verilog that any tool takes; what a family makes of it instead follows from
 the module's attribute (`ATTRIBUTE`, see `sterna.gen.device.carry_cells`).
 """
 

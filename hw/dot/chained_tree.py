@@ -18,7 +18,7 @@ from sterna.hw.dot.compressor_tree import Adder, CompressorTree, Stage
 __all__ = ["Bit", "build_chained", "chained_tree"]
 
 Bit = tuple[str, tuple[Value, ...]]
-"""A bit of a heap, a vector of a bit a tree: its kind (`hw.dot.carry_chain`), what it is made of."""
+"""A bit of a heap, as a vector of a bit a tree: its kind (`hw.dot.carry_chain`), what makes it."""
 
 _Segment = tuple[int, int, bool]
 """Of a draft: the columns that an adder makes, from .. to, and whether it has a carry in."""

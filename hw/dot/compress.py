@@ -121,7 +121,7 @@ class DotProduct(wiring.Component):
         return [halves[i : i + 3] for i in range(0, len(halves), 3)]
 
     def _heights(self) -> list[int]:
-        """Bits of each weight 2**k: half-lanes, or what is left once the leaf groups are counted."""
+        """Bits of each weight 2**k: half-lanes, or what counting the leaf groups leaves."""
         if self.chained:
             return [self.simd * self.weight_bits] * self.group
         heights = [0] * (self.group + 1)
