@@ -64,10 +64,15 @@ def _rules(board: Board) -> str:
 
 
 def synthesise(
-    folder: Path, board: Board, sources: Sequence[str], output_registers: bool = True
+    folder: Path,
+    board: Board,
+    sources: Sequence[str],
+    output_registers: bool = True,
+    free_ends: bool = True,
 ) -> dict[str, Any]:
     """Verilog to ``netlist.json``; returns it. ``output_registers``: flip-flops may move into block
-    RAMs (`gen.tools.block_ram_registers`)."""
+    RAMs (`gen.tools.block_ram_registers`). ``free_ends``: it is for nextpnr, carry chains may have
+    open ends (`Synthesis.free_ends`)."""
     command = TARGETS[board.family].board.format(kind=_nextpnr(board).kinds.get(board.device))
     script, reads = reading(folder, sources, board.family)
     script.append(f"{command} -top {TOP} -json netlist.json")
@@ -82,6 +87,9 @@ def synthesise(
     )
     if family_of(board.family).registers and output_registers:
         use_output_registers(folder / "netlist.json", TOP)
+    free = TARGETS[board.family].free_ends
+    if free is not None and free_ends:
+        free(folder / "netlist.json", TOP)
     return read_netlist(folder)
 
 

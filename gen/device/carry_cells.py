@@ -6,14 +6,19 @@ their place (``read_verilog -overwrite``). `sim.proofs.chains` proves them equal
 of the cell.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from sterna.golden.errors import DesignError
+from sterna.golden.files.disk import read_bytes, write_atomic
 from sterna.hw.dot.carry_chain import ABSENT, ATTRIBUTE, INPUTS, MINUS, PLAIN, PLUS
 
-__all__ = ["ccu2c", "ccu2c_luts"]
+__all__ = ["ccu2c", "ccu2c_luts", "free_ends"]
 
 _MODULE = re.compile(rf'^\(\* {ATTRIBUTE} = "([^"]*)" \*\)\s*\nmodule (\\\S+ |\w+)', re.M)
 CELLS = 8
@@ -102,8 +107,8 @@ def _adders(words: Sequence[str]) -> list[_Adder]:
 
 def _packed(adders: Sequence[_Adder], trees: int, cells: int) -> list[list[tuple[_Adder, int]]]:
     """Adders, each with its tree, by chains of at most so many cells (or one adder): each where it
-    leaves least room. A chain whose first adder has a carry in takes a slot for that."""
-    order = sorted(adders, key=lambda a: (a.carry != ABSENT, -a.slots))
+    leaves least room. Each chain begins with a slot that brings the first carry in."""
+    order = sorted(adders, key=lambda a: -a.slots)
     rooms: dict[int, list[list[tuple[_Adder, int]]]] = {}
     chains: list[list[tuple[_Adder, int]]] = []
     for adder in order:
@@ -111,7 +116,7 @@ def _packed(adders: Sequence[_Adder], trees: int, cells: int) -> list[list[tuple
             room = min((r for r, c in rooms.items() if c and r >= adder.slots), default=None)
             if room is None:
                 chains.append(chain := [])
-                room = 2 * cells - (adder.carry != ABSENT)
+                room = 2 * cells - 1
             else:
                 chain = rooms[room].pop()
             chain.append((adder, tree))
@@ -121,14 +126,12 @@ def _packed(adders: Sequence[_Adder], trees: int, cells: int) -> list[list[tuple
 
 def _slots(chain: Sequence[tuple[_Adder, int]]) -> list[_Slot]:
     """Those of a chain, whole cells."""
-    slots: list[_Slot] = []
+    slots = [_Slot(0)]
     for adder, tree in chain:
         carry, *bits = adder.pins(tree)
         digits = [f"y{n}[{tree}]" for n in range(adder.y, adder.ends[1])]
-        if adder.carry != ABSENT:
-            slots = slots or [_Slot(0)]
-            slots[-1].init = _inject(adder.carry)
-            slots[-1].inputs[:2] = carry
+        slots[-1].init = _inject(adder.carry)
+        slots[-1].inputs[:2] = carry
         for k in range(0, len(bits), 2):
             init = _add(adder.columns[k], adder.columns[k + 1])
             slots.append(_Slot(init, [*bits[k], *bits[k + 1]], digits[k // 2]))
@@ -139,9 +142,7 @@ def _slots(chain: Sequence[tuple[_Adder, int]]) -> list[_Slot]:
 def ccu2c_luts(words: Sequence[str], trees: int, cells: int = CELLS) -> int:
     """LUTs of the chains of a module, which are whole cells."""
     chains = _packed(_adders(words), trees, cells)
-    return sum(
-        -(-sum((c[0][0].carry != ABSENT, *(a.slots for a, _ in c))) // 2) * 2 for c in chains
-    )
+    return sum(-(-(1 + sum(adder.slots for adder, _ in chain)) // 2) * 2 for chain in chains)
 
 
 def ccu2c(verilog: str, cells: int = CELLS) -> str:
@@ -176,3 +177,41 @@ def _cell(slots: Sequence[_Slot], chain: int, at: int) -> str:
         pins += [f".{pin}{i}({net})" for pin, net in zip("ABCD", slot.inputs)]
         pins.append(f".S{i}({slot.sum})")
     return f"  CCU2C #({', '.join(settings)}) s{chain}_{at} ({', '.join(pins)});"
+
+
+def free_ends(path: Path, top: str) -> int:
+    """Take from CCU2C of a netlist (JSON of yosys, flat module ``top``, for nextpnr alone) the nets
+    at the ends of chains that say nothing; returns how many.
+
+    nextpnr makes a further CCU2C for each: to bring a carry out to a net, though nothing reads it,
+    and to bring a constant in, though the first slot makes its carry of its own inputs.
+    """
+    netlist = json.loads(read_bytes(path, 1 << 31))
+    module = netlist["modules"][top]
+    used = Counter(bit for port in module["ports"].values() for bit in port["bits"])
+    for cell in module["cells"].values():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"].get(port) != "output":
+                used.update(bits)
+    freed = 0
+    for cell in module["cells"].values():
+        if cell["type"] == "CCU2C":
+            for port in _idle(cell, used):
+                cell["connections"][port] = ["x"]
+                freed += 1
+    if freed:
+        write_atomic(path, json.dumps(netlist).encode())
+    return freed
+
+
+def _idle(cell: dict[str, Any], used: Counter[Any]) -> list[str]:
+    """Carry ports of a CCU2C that may be left open."""
+    wires, init = cell["connections"], cell["parameters"]["INIT0"]
+    out = wires.get("COUT") or ["x"]
+    idle = ["COUT"] if out != ["x"] and not used[out[0]] else []
+    # Its LUT4 is 0, for D is 1: the carry out is its LUT2, and only its sum shows the carry in.
+    own = int(init, 2) < 1 << 4 and wires["D0"] == ["1"] and wires["C0"] == ["1"]
+    seen = any(used[bit] for bit in wires.get("S0", []))
+    if own and not seen and wires["CIN"] == ["0"] and cell["parameters"]["INJECT1_0"] == "NO":
+        idle.append("CIN")
+    return idle

@@ -7,9 +7,10 @@ boards there are, `gen.device.boards`; coefficients of the cost model are fitted
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from sterna.gen.device.carry_cells import ccu2c
+from sterna.gen.device.carry_cells import ccu2c, free_ends
 from sterna.gen.device.plls import ECP5_PLL, ICE40_PLL, MMCM, Pll
 from sterna.golden.device.fabric import FABRICS, Fabric, fabric_of
 
@@ -65,7 +66,7 @@ class Synthesis:
     only the top as JSON. models: of its cells, in yosys' share folder; no_models: options of the
     synthesis command without which it would use cells that have none; own_models: those that
     sim/models has. chains: makes modules of the family's cells for the carry chains in a text by
-    Sterna (`gen.device.carry_cells`).
+    Sterna (`gen.device.carry_cells`); free_ends: of carry chains in a netlist for nextpnr.
     """
 
     script: tuple[str, ...]
@@ -74,6 +75,7 @@ class Synthesis:
     no_models: tuple[str, ...] = ()
     own_models: tuple[str, ...] = ()
     chains: Callable[[str], str] | None = None
+    free_ends: Callable[[Path, str], int] | None = None
     stat: str = ""
     board: str = ""
     selected: bool = False
@@ -185,6 +187,7 @@ _ECP5 = Family(
         no_models=("-nobram",),
         own_models=("dp16kd", "ehxplll"),
         chains=ccu2c,
+        free_ends=free_ends,
     ),
     nextpnr=Nextpnr(
         program="nextpnr-ecp5",

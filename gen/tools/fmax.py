@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.device.carry_cells import free_ends
 from sterna.gen.device.family import FAMILIES
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.kept_runs import run_kept
@@ -64,6 +65,7 @@ def fmax_ecp5(
     )
     netlist = folder / f"{WRAPPER}_ecp5.json"
     moved = use_output_registers(netlist, WRAPPER) if output_registers else 0
+    free_ends(netlist, WRAPPER)
     settings = [f"--{device}", "--freq", str(target_mhz), *_routing(folder, clock, router)]
     runs = side_by_side(
         [functools.partial(_placed, folder, settings, seed, timeout) for seed in seeds]

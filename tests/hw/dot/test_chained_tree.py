@@ -1,12 +1,15 @@
 """Trees of adders in carry chains: plans that add up, their cost, and the cells of the family."""
 
+import json
 import random
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
 
-from sterna.gen.device.carry_cells import ccu2c, ccu2c_luts
+from sterna.gen.device.carry_cells import ccu2c, ccu2c_luts, free_ends
 from sterna.gen.verilog.elaborate import verilog_text
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.carry_chain import ATTRIBUTE, INPUTS, CarryChain, Row
@@ -111,8 +114,8 @@ def run_cells(text: str, x: list[int], digits: int) -> list[int]:
     """What the cells of a module make of ``x``, cell by cell as Lattice describes a CCU2C."""
     nets = {f"x{n}[{t}]": v >> t & 1 for n, v in enumerate(x) for t in range(TREES)}
     nets["1'b1"] = 1
-    for chain in re.findall(r"assign (\w+\[0\]) = 1'b0;", text):
-        nets[chain] = 0
+    for chain, value_in in re.findall(r"assign (\w+\[0\]) = 1'b([01]);", text):
+        nets[chain] = int(value_in)
     for settings, _, pins in CELL.findall(text):
         init = re.findall(r"16'h(\w{4})", settings)
         net = dict(re.findall(r"\.(\w+)\(([^)]*)\)", pins))
@@ -134,11 +137,56 @@ def test_the_cells(cells: int) -> None:
     for x in vectors(50):
         expected = sums(x, TREES)
         assert run_cells(text, x, len(expected)) == expected
+        nets_high = run_cells(text.replace("[0] = 1'b0;", "[0] = 1'b1;"), x, len(expected))
+        assert nets_high == expected  # what comes into a chain says nothing
     counted = ccu2c_luts([row.word for row in ROWS], TREES, cells)
     assert counted == 2 * len(CELL.findall(text))
     longest = max(map(len, (row.columns for row in ROWS))) + 1
     for chain_of in re.findall(r"wire \[(\d+):0\] c", text):
         assert int(chain_of) <= max(cells, (longest + 2) // 2)
+
+
+def netlist(folder: Path, cells: dict[str, dict[str, Any]]) -> Path:
+    path = folder / "netlist.json"
+    ports = {"z": {"direction": "output", "bits": [9]}}
+    path.write_text(json.dumps({"modules": {"top": {"ports": ports, "cells": cells}}}))
+    return path
+
+
+def cell(init: int, d: Any = "1", **wires: list[Any]) -> dict[str, Any]:
+    parameters = {"INIT0": f"{init:016b}", "INIT1": "0" * 16, "INJECT1_0": "NO", "INJECT1_1": "NO"}
+    outputs = {"COUT", "S0", "S1"}
+    connections = {"C0": ["1"], "D0": [d], "CIN": ["0"], **wires}
+    directions = {p: "output" if p in outputs else "input" for p in connections}
+    return {
+        "type": "CCU2C",
+        "parameters": parameters,
+        "port_directions": directions,
+        "connections": connections,
+    }
+
+
+def test_ends_of_chains_that_say_nothing_are_open(tmp_path: Path) -> None:
+    cells = {
+        "first": cell(0x8, COUT=[2], S0=[3]),
+        "last": cell(0x8777, d=4, CIN=[2], COUT=[5]),
+        "read": cell(0x8, COUT=[9], S0=[6]),  # its carry leaves the design
+        "shown": cell(0x8, COUT=[7], S0=[8]),  # its sum is the carry that comes in
+        "adder": cell(0x96AA, COUT=[10], A0=[8]),
+    }
+    path = netlist(tmp_path, cells)
+    assert free_ends(path, "top") == 5
+    now = json.loads(path.read_text())["modules"]["top"]["cells"]
+    left = {name: (c["connections"]["CIN"], c["connections"]["COUT"]) for name, c in now.items()}
+    assert left == {
+        "first": (["x"], [2]),
+        "last": ([2], ["x"]),
+        "read": (["x"], [9]),
+        "shown": (["0"], ["x"]),
+        "adder": (["0"], ["x"]),
+    }
+    before = path.read_bytes()
+    assert free_ends(path, "top") == 0 and path.read_bytes() == before
 
 
 def test_a_second_bit_that_cannot_be_is_refused() -> None:
