@@ -37,7 +37,7 @@ FIRST = {
     ("ecp5", "binary"): (4.9, 4.7),
 }
 FIRST_MHZ = 139
-COUNTED = ("lut", "ff", "carry")
+COUNTED = ("logic", "ff", "carry")
 
 
 def _component(pe: int, simd: int, tp: int, kind: str, target: str, dot_only: bool) -> Any:
@@ -118,7 +118,7 @@ def main() -> None:
             )
         )
         print(
-            f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['lut_per_lane']} LUT a lane",
+            f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['logic_per_lane']} of logic a lane",
             file=sys.stderr,
             flush=True,
         )
@@ -128,7 +128,7 @@ def main() -> None:
         "target",
         "kind",
         "shape",
-        "LUT/lane",
+        "logic/lane",
         "packed*",
         "FF/lane",
         "latency",
@@ -144,7 +144,7 @@ def main() -> None:
                 r["target"],
                 r["kind"],
                 r["shape"],
-                r["lut_per_lane"],
+                r["logic_per_lane"],
                 r.get("lut_packed_estimate_per_lane"),
                 r["ff_per_lane"],
                 r["latency"],

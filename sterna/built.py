@@ -9,6 +9,7 @@ from sterna.gen.build.folder import Build as Folder
 from sterna.gen.build.report import report
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
+from sterna.gen.device.family import RESOURCES
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
@@ -18,15 +19,18 @@ from sterna.golden.words.shown import Shown, preformatted
 
 __all__ = ["Build", "Figure", "Report"]
 
-COUNTED, ESTIMATED, MEASURED = "counted", "estimated", "measured"
-_COSTS = {"lut": "LUTs", "lutram": "LUTs as RAM", "ff": "flip-flops", "bram": "block RAMs"}
+COUNTED, ESTIMATED = "counted", "estimated"
+_HOW = {"sim": "simulated", "synth": "synthesised", "power": "measured"}
+"""By the first word of a measurement's name; all else a command has counted."""
+_COSTS = {k: RESOURCES[k] for k in ("luts", "logic", "lutram", "ff", "bram")}
 
 
 class Figure(NamedTuple):
     """One number of a build, and where it comes from.
 
-    ``how``: 'counted', it follows from network and folding; 'estimated', by a model; 'measured', by
-    a simulation or yosys; ``by``: the law, the model, or the file of the measurement.
+    ``how``: 'counted', it follows from network and folding, or is of the golden model; 'estimated',
+    by a model; 'simulated', of the Verilog; 'synthesised', by yosys; 'measured', by a meter;
+    ``by``: the law, the model, or the file of the measurement.
     """
 
     what: str
@@ -41,11 +45,12 @@ class Report(Shown, dict[str, Any]):
     @property
     def figures(self) -> tuple[Figure, ...]:
         """The numbers of the whole design, each with where it comes from."""
+        at = f"at {self['clock_mhz']:g} MHz, assumed"
         out = [
             Figure("weights", self["weights"], COUNTED, "the network"),
             Figure("lanes", self["lanes"], COUNTED, "the folding"),
             Figure("clocks an image", self["clocks_per_image"], COUNTED, "the law"),
-            Figure("images a second", self["fps"], COUNTED, f"at {self['clock_mhz']:g} MHz"),
+            Figure("images a second", self["fps"], COUNTED, at),
         ]
         modelled = {
             "clocks an image": self["modelled_clocks_per_image"],
@@ -58,9 +63,10 @@ class Report(Shown, dict[str, Any]):
         found += [(name, cost.get(k), by) for k, name in _COSTS.items()]
         out += [Figure(what, v, ESTIMATED, by) for what, v, by in found if v is not None]
         for name, numbers in self["measured"].items():
+            how = _HOW.get(name.partition("_")[0], COUNTED)
             for key, value in numbers.items():
-                what = _COSTS[key] if key in _COSTS else str(key).replace("_", " ")
-                out += [Figure(what, value, MEASURED, name)] if _is_number(value) else []
+                what = RESOURCES[key] if key in RESOURCES else str(key).replace("_", " ")
+                out += [Figure(what, value, how, name)] if _is_number(value) else []
         return tuple(out)
 
     def line(self) -> str:
@@ -128,8 +134,8 @@ class Build(Folder):
         Returns
         -------
         dict
-            'lut', 'carry', 'ff', 'bram', 'lutram', 'dsp', 'cells' ..., 'estimate' (of the cost
-            model); the report has it from now on.
+            'luts' (all of them), their parts 'logic' and 'lutram', 'carry', 'ff', 'bram', 'dsp',
+            'cells' ..., 'estimate' (of the cost model); the report has it from now on.
 
         Raises
         ------

@@ -10,8 +10,8 @@ from sterna.evaluation import counted_run
 from sterna.gen.build.folder import Build
 from sterna.gen.build.measurements import keep_measurement, measurements
 from sterna.gen.build.tables import rows_text
-from sterna.gen.device.boards import Board
-from sterna.gen.device.family import family_of
+from sterna.gen.device.boards import Chip
+from sterna.gen.device.family import RESOURCES, family_of
 from sterna.gen.power.currents import CURRENTS
 from sterna.gen.power.reading import NO_RATE, reading
 from sterna.gen.power.speed import Speed, speed
@@ -37,7 +37,7 @@ def power(
     images: np.ndarray,
     of: str,
     target: str,
-    where: Board | None,
+    where: Chip | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Simulate a build on images and count; the answer is kept in it as the measurement 'power'.
@@ -92,7 +92,7 @@ def power(
 
 
 def read_meter(
-    build: Build, mw: float, idle_mw: float | None, rate: float | None, where: Board | None
+    build: Build, mw: float, idle_mw: float | None, rate: float | None, where: Chip | None
 ) -> dict[str, Any]:
     """What a user read from a meter, as energy an image; kept in the build beside what `power` has
     counted.
@@ -103,7 +103,7 @@ def read_meter(
 
     Raises: UsageError: no rate is known, or idle is more than busy.
     """
-    come = "measured by the user"
+    come, how = "measured by the user", "measured"
     if rate is None:
         at = None
         if where is not None:
@@ -111,8 +111,10 @@ def read_meter(
         if at is None or not at.placed:
             raise UsageError(NO_RATE)
         clocks = build.design.modelled_interval or build.design.interval
-        rate, come = at.clock_mhz * 1e6 / clocks, f"{clocks} clocks at {at.clock_mhz:.3f} MHz"
-    found = {"label": "measured", "by": "the user", **reading(mw, idle_mw, rate, come)}
+        rate = at.clock_mhz * 1e6 / clocks
+        come = f"{clocks} clocks, counted, at {at.clock_mhz:.3f} MHz, placed"
+        how = "measured power, counted rate"
+    found = {"label": how, "by": "the user", **reading(mw, idle_mw, rate, come)}
     return _keep(build, {"measured": found | {"board": None if where is None else where.name}})
 
 
@@ -130,6 +132,7 @@ def _rate(build: Build, at: Speed, found: Recorded) -> dict[str, Any]:
         "label": "estimated",
         "clocks_per_image": clocks,
         "clocks_from": "the simulation" if found.interval else "the model of streams",
+        "clock": "placed" if at.placed else "assumed",
         "images_per_second": at.clock_mhz * 1e6 / clocks,
     }
 
@@ -162,7 +165,7 @@ def _activity(activity: Activity, found: Recorded, cores: list[str]) -> dict[str
     }
 
 
-def _energy(target: str, where: Board | None, at: Speed, rate: float) -> dict[str, Any]:
+def _energy(target: str, where: Chip | None, at: Speed, rate: float) -> dict[str, Any]:
     """Bounds where somebody measured the device, else why there are none."""
     known = CURRENTS.get(where.device) if where is not None else None
     if known is not None and at.cells is not None:
@@ -192,7 +195,7 @@ def _calculator(activity: Activity, found: Recorded, at: Speed) -> dict[str, Any
 
 
 def _vivado(
-    build: Build, of: str, where: Board | None, at: Speed, found: Recorded, rate: float
+    build: Build, of: str, where: Chip | None, at: Speed, found: Recorded, rate: float
 ) -> dict[str, Any] | None:
     """Write the script, of a board whose vendor's tool is Vivado."""
     if where is None or family_of(where.family).nextpnr is not None:
@@ -248,7 +251,8 @@ def _counted_text(answer: Mapping[str, Any]) -> list[str]:
         f"{operations['effective_macs']:.1f} Eff_MACs of {operations['dense']} synaptic operations "
         "an image (docs/counted.md)",
         f"estimated: {rate['images_per_second']:.6g} images a second, "
-        f"{rate['clocks_per_image']:.6g} clocks each by {rate['clocks_from']}",
+        f"{rate['clocks_per_image']:.6g} clocks each by {rate['clocks_from']}, at the "
+        f"{rate['clock']} clock",
     ]
     lines += _energy_text(answer["energy"])
     if answer["vivado"] is not None:
@@ -287,7 +291,7 @@ def _calculator_text(answer: Mapping[str, Any]) -> list[str]:
         activity += f" ({each})"
     size = "size unknown: sterna synth"
     if resources is not None:
-        counts = [f"{v:g} {k}" for k, v in resources.items() if isinstance(v, int | float)]
+        counts = [f"{resources[k]:g} {word}" for k, word in RESOURCES.items() if k in resources]
         size = f"{', '.join(counts)} ({resources['label']} by {resources['from']})"
     return [f"for a calculator: clock {given['clock_mhz']:.6g} MHz, {activity}, {size}"]
 

@@ -18,7 +18,7 @@ __all__ = ["fits", "keep_measurement", "measurements", "read_object"]
 
 _NUMBER = (int, float)
 _MAYBE = (*_NUMBER, type(None))
-_COUNTS = {"lut": _NUMBER, "lutram": _NUMBER, "ff": _NUMBER}
+_COUNTS = dict.fromkeys(("luts", "logic", "lutram", "ff"), _NUMBER)
 _COUNTED = {
     "images": int,
     "footprint": {"packed_bytes": int},
@@ -50,7 +50,7 @@ _SHAPES: dict[str, Any] = {
     "synth": {
         **_COUNTS,
         "bram": _NUMBER,
-        "layers?": {"*": {**_COUNTS, "luts": _NUMBER}},
+        "layers?": {"*": {**_COUNTS}},
         "rest?": {},
     },
     "training": {"epochs": int, "columns": [str], "history": [{"epoch": int, "*": _NUMBER}]},

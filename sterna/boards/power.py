@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sterna.images as images
-from sterna.commands.arguments import milliwatts, rate
+from sterna.commands.arguments import milliwatts, milliwatts_or_none, rate
 from sterna.gen.device.family import TARGETS
 from sterna.gen.power.reading import NO_RATE, check_reading
 from sterna.golden.errors import UsageError
@@ -41,7 +41,10 @@ def add_parsers(
         "--measured-mw", type=milliwatts, metavar="MW", help="power while the board is busy"
     )
     group.add_argument(
-        "--idle-mw", type=milliwatts, metavar="MW", help="of the same rails, nothing to compute"
+        "--idle-mw",
+        type=milliwatts_or_none,
+        metavar="MW",
+        help="of the same rails, nothing to compute",
     )
     group.add_argument(
         "--images-per-second",
@@ -53,10 +56,10 @@ def add_parsers(
 
 def power(options: argparse.Namespace) -> Answer:
     """Toggles, activity and energy of a build; or a meter's reading of it."""
-    from sterna.gen.device.boards import board
+    from sterna.gen.device.boards import chip_of
 
     _check(options)
-    where = board(options.board) if options.board else None
+    where = chip_of(options.board) if options.board else None
     if where is not None and options.target not in (None, where.family):
         raise UsageError(
             f"--target {options.target}: board {where.name} is {where.family}; leave one of them "

@@ -12,7 +12,7 @@ from smallcores import layer
 import sterna
 from sterna import cli, shipped
 
-COUNTS = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
+COUNTS = dict.fromkeys(("luts", "logic", "lutram", "carry", "ff", "bram", "dsp"), 60)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_the_report_says_what_made_it(tmp_path: Path) -> None:
     build = ensure("examples/digits", "fold", output=tmp_path / "digits")
     assert report(build)["tools"] == {}
     made = {"yosys": {"version": "0.52", "kind": "native"}}
-    counts = dict.fromkeys(("lut", "lutram", "ff", "bram"), 0)
+    counts = dict.fromkeys(("luts", "logic", "lutram", "ff", "bram"), 0)
     keep_measurement(build, "synth_ecp5", counts | {"tools": made})
     identity = structure_id(build.network, build.design.to_json())
     placer = {"nextpnr-ecp5": {"version": "0.9", "kind": "wasm"}}

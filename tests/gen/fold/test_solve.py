@@ -74,7 +74,7 @@ def test_a_board_gives_family_and_limits_with_head_room():
     found = solve(NET, board="ulx3s-12f")
     family, limits = board_limits("ulx3s-12f")
     assert found.design.family == family == "ecp5"
-    assert limits.lut is not None and limits.lut < 24288 * HEAD_ROOM
+    assert limits.luts is not None and limits.luts < 24288 * HEAD_ROOM
     assert limits.fits(estimate(NET, found.design).total)
     both = solve(NET, board="ulx3s-12f", fps=500)
     assert both.design.interval <= 200_000
