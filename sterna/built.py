@@ -16,6 +16,7 @@ from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 from sterna.golden.words.shown import Shown, preformatted
+from sterna.power import meter_of, power_of
 
 __all__ = ["Build", "Figure", "Report"]
 
@@ -203,6 +204,82 @@ class Build(Folder):
             output_registers=values.flag(flag, output_registers, UsageError),
         )
         return for_board(self, chosen, None, progress)
+
+    def power(
+        self,
+        images: Any,
+        *,
+        board: str | None = None,
+        of: str = "rtl",
+        target: str | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """What every net does on images, and bounds of the energy of an image, as ``sterna power``.
+
+        Parameters
+        ----------
+        images : array
+            As ``sterna.run`` takes them: a few, for a clock of simulation each.
+        board : str, optional
+            Whose device the power is of: 'icebreaker' ...
+        of : str
+            What is simulated: 'rtl', or 'netlist', which takes minutes.
+        target : str, optional
+            Family of the netlist and of the size; default the board's, else the design's.
+        progress : Progress, optional
+            What is told of the steps; default nothing.
+
+        Returns
+        -------
+        dict
+            'run', 'activity', 'operations', 'rate', 'resources', 'energy' ..., as docs/power.md
+            tells; the report has it from now on.
+
+        Raises
+        ------
+        UsageError
+            No such board, target or kind of simulation, or the images do not fit.
+        DesignError
+            It is folded for another family than the board's.
+        SimulationError
+            A logit is not golden's.
+        ToolMissing, ToolFailed
+            A tool.
+        """
+        return power_of(self, images, board, of, target, progress)
+
+    def read_meter(
+        self,
+        mw: float,
+        *,
+        idle_mw: float | None = None,
+        images_per_second: float | None = None,
+        board: str | None = None,
+    ) -> dict[str, Any]:
+        """What you read from a meter as energy an image, as ``sterna power --measured-mw``.
+
+        Parameters
+        ----------
+        mw : float
+            Power of the rails that were read while the board was busy.
+        idle_mw : float, optional
+            Of the same rails with nothing to compute; 0 where the meter subtracts it.
+        images_per_second : float, optional
+            Meanwhile; default what the design placed for ``board`` makes.
+        board : str, optional
+            Which board it is.
+
+        Returns
+        -------
+        dict
+            'measured': 'mj_per_image' ..., as docs/power.md tells; the report has it from now on.
+
+        Raises
+        ------
+        UsageError
+            A number is none, idle is more than busy, or no rate is known.
+        """
+        return meter_of(self, mw, idle_mw, images_per_second, board)
 
     def _repr_html_(self) -> str:
         """For notebooks: the tiles of report.html, and the network."""

@@ -9,21 +9,28 @@ import numpy as np
 from sterna.evaluation import counted_run
 from sterna.gen.build.folder import Build
 from sterna.gen.build.measurements import keep_measurement, measurements
+from sterna.gen.build.stages import ensure
 from sterna.gen.build.tables import rows_text
-from sterna.gen.device.boards import Chip
-from sterna.gen.device.family import RESOURCES, family_of
+from sterna.gen.device.boards import Chip, chip_of
+from sterna.gen.device.family import RESOURCES, TARGETS, family_of
 from sterna.gen.power.currents import CURRENTS
-from sterna.gen.power.reading import NO_RATE, reading
+from sterna.gen.power.reading import NO_RATE, check_reading, reading
 from sterna.gen.power.speed import Speed, speed
 from sterna.gen.power.vivado import Simulated, scripts
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.programs import find
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.golden.errors import UsageError
 from sterna.golden.result import compare
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import not_one_of, show
 from sterna.sim.batch import SimulationError
 from sterna.sim.power.activity import FOLDER, PATH, Activity, Part, Recorded, record
 
-__all__ = ["power", "power_text", "read_meter"]
+__all__ = ["OF", "meter_of", "power", "power_of", "power_text", "read_meter"]
 
+OF = {"rtl": ("verilator", "g++"), "netlist": ("yosys", "verilator", "g++")}
+"""What can be simulated, and the programs that it takes."""
 NAME = "power"
 """Of the measurement."""
 NO_CURRENTS = (
@@ -89,6 +96,55 @@ def power(
         "vivado": _vivado(build, of, where, at, found, rate["images_per_second"]),
     }
     return _keep(build, answer)
+
+
+def power_of(
+    build: Build, images: Any, board: Any, of: Any, target: Any, progress: Progress | None
+) -> dict[str, Any]:
+    """`power` of a build as a library is asked for it, its missing stages run. UsageError where an
+    argument is none, DesignError where the board is of another family."""
+    where = _board(board)
+    if of not in OF:
+        raise UsageError(f"power: of {not_one_of(of, OF)}")
+    if target is not None and (not isinstance(target, str) or target not in TARGETS):
+        raise UsageError(f"power: target {not_one_of(target, TARGETS)}")
+    if where is not None and target not in (None, where.family):
+        raise UsageError(
+            f"power: board {where.name} is {where.family}, not {target}; leave one out"
+        )
+    images, _ = images_of(images)
+    for name in OF[of]:
+        find(name)
+    progress = progress_of(progress)
+    built = ensure(build, "verilog", None, progress=progress)
+    if where is not None:
+        where.check_takes(built.design.family)
+    target = target or family_of((where or built.design).family).target
+    return power(built, images, of, target, where, progress)
+
+
+def meter_of(
+    build: Build, mw: Any, idle_mw: Any, images_per_second: Any, board: Any
+) -> dict[str, Any]:
+    """`read_meter` as a library is asked for it. UsageError where an argument is none."""
+    mw = _above_0("mw", mw)
+    if idle_mw is not None:
+        idle_mw = 0.0 if values.real(idle_mw) == 0 else _above_0("idle_mw", idle_mw, " or 0")
+    rate = None if images_per_second is None else _above_0("images_per_second", images_per_second)
+    check_reading(mw, idle_mw)
+    where = _board(board)
+    return read_meter(ensure(build, "verilog", None), mw, idle_mw, rate, where)
+
+
+def _above_0(name: str, value: Any, more: str = "") -> float:
+    refusal = f"read_meter: {name} {show(value)} must be a number above 0{more}"
+    return values.number(refusal, value, True, UsageError)
+
+
+def _board(name: Any) -> Chip | None:
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"board {show(name)} must be a name")
+    return None if name is None else chip_of(name)
 
 
 def read_meter(

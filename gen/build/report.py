@@ -7,7 +7,7 @@ from typing import Any
 from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.graph_rows import buffer_rows, graph_rows
 from sterna.gen.build.headline import headline
-from sterna.gen.build.measurements import fits, measurements, read_object
+from sterna.gen.build.measurements import fits, measurements, placed_is_of, read_object
 from sterna.gen.build.provenance import commands, history, provenance
 from sterna.gen.build.resources import KEYS, device_of, resource_rows
 from sterna.gen.build.stage_list import SOLUTION
@@ -73,7 +73,7 @@ def report(build: Build, board: str | None = None) -> dict[str, Any]:
     structure = files.structure_id(network, design.to_json())
     measured = measurements(build)
     apart = {name: measured.pop(name, None) for name in ("raster", "training", "frontier")}
-    placed = _placed(build, structure)
+    placed = _placed(build)
     answer = {
         "network": network.name,
         "structure_id": structure,
@@ -127,10 +127,10 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
     return out | {"headline": headline(answer | out)}
 
 
-def _placed(build: Build, structure: str) -> dict[str, Any] | None:
-    """The last place and route, where it was of this structure."""
+def _placed(build: Build) -> dict[str, Any] | None:
+    """The last place and route, where it was of this design."""
     found = read_object(build.folder / BOARD / PLACED)
-    if found is None or found.get("structure_id") != structure or not fits(found, _PLACED):
+    if found is None or not placed_is_of(found, build) or not fits(found, _PLACED):
         return None
     options = found["options"]
     where = chip_of(options["board"])

@@ -6,11 +6,10 @@ from typing import Any
 
 from sterna.gen.board.place_record import placed_record
 from sterna.gen.build.folder import BOARD, Build
-from sterna.gen.build.measurements import measurements
+from sterna.gen.build.measurements import measurements, placed_is_of
 from sterna.gen.build.report import estimated
 from sterna.gen.device.boards import Chip
 from sterna.gen.device.family import RESOURCES
-from sterna.golden.files.network_files import structure_id
 
 __all__ = ["Speed", "speed"]
 
@@ -61,9 +60,8 @@ def _resources(build: Build, target: str) -> tuple[dict[str, Any] | None, str, s
 
 
 def _placed(build: Build, where: Chip) -> dict[str, Any] | None:
-    """The record of this structure's last place and route for this board."""
+    """The record of this design's last place and route for this board."""
     record = placed_record(build.folder / BOARD)
     if record is None or record["options"]["board"] != where.name:
         return None
-    same = record["structure_id"] == structure_id(build.network, build.design.to_json())
-    return record if same and "luts" in record["used"] else None
+    return record if placed_is_of(record, build) and "luts" in record["used"] else None
