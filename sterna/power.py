@@ -15,6 +15,7 @@ from sterna.gen.device.boards import Chip, chip_of
 from sterna.gen.device.family import RESOURCES, TARGETS, family_of
 from sterna.gen.power.currents import CURRENTS
 from sterna.gen.power.reading import NO_RATE, check_reading, reading
+from sterna.gen.power.simulated import OF
 from sterna.gen.power.speed import Speed, speed
 from sterna.gen.power.vivado import Simulated, scripts
 from sterna.gen.tools.programs import find
@@ -27,10 +28,8 @@ from sterna.golden.words.names import not_one_of, show
 from sterna.sim.batch import SimulationError
 from sterna.sim.power.activity import FOLDER, PATH, Activity, Part, Recorded, record
 
-__all__ = ["OF", "meter_of", "power", "power_of", "power_text", "read_meter"]
+__all__ = ["meter_of", "power", "power_of", "power_text", "read_meter"]
 
-OF = {"rtl": ("verilator", "g++"), "netlist": ("yosys", "verilator", "g++")}
-"""What can be simulated, and the programs that it takes."""
 NAME = "power"
 """Of the measurement."""
 NO_CURRENTS = (
@@ -104,7 +103,7 @@ def power_of(
     """`power` of a build as a library is asked for it, its missing stages run. UsageError where an
     argument is none, DesignError where the board is of another family."""
     where = _board(board)
-    if of not in OF:
+    if not isinstance(of, str) or of not in OF:
         raise UsageError(f"power: of {not_one_of(of, OF)}")
     if target is not None and (not isinstance(target, str) or target not in TARGETS):
         raise UsageError(f"power: target {not_one_of(target, TARGETS)}")

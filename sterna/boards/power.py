@@ -8,6 +8,7 @@ import sterna.images as images
 from sterna.commands.arguments import milliwatts, milliwatts_or_none, rate
 from sterna.gen.device.family import TARGETS
 from sterna.gen.power.reading import NO_RATE, check_reading
+from sterna.gen.power.simulated import OF
 from sterna.golden.errors import UsageError
 
 __all__ = ["add_parsers", "power"]
@@ -16,8 +17,6 @@ Answer = tuple[dict[str, Any], str, int]
 DEFAULT_IMAGES = 8
 FEW_IMAGES, FEW_CLOCKS = 3, 400_000
 """Of a slow design: images at least, clocks beside that."""
-PROGRAMS = {"rtl": ("verilator", "g++"), "netlist": ("yosys", "verilator", "g++")}
-"""Programs that are looked for before the first stage."""
 
 
 def add_parsers(
@@ -28,7 +27,7 @@ def add_parsers(
     sub = staged("power", "count toggles on real images: SAIF, activity, bounds of the energy")
     images.add_options(sub, predictions=False)
     sub.add_argument(
-        "--of", choices=tuple(PROGRAMS), help="what is simulated (default rtl; netlist: minutes)"
+        "--of", choices=tuple(OF), help="what is simulated (default rtl; netlist: minutes)"
     )
     sub.add_argument("--board", help="the device whose power is asked for: icebreaker ...")
     sub.add_argument(
@@ -96,7 +95,7 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
     from sterna.power import power_text
 
     of = options.of or "rtl"
-    for name in PROGRAMS[of]:
+    for name in OF[of]:
         find(name)
     progress = Progress(2)
     if where is None:

@@ -37,8 +37,8 @@ def test_reports_are_those_of_the_command(
     monkeypatch.setattr("sterna.gen.build.synthesis.synth", fake)
     counted = built.synth("ice40")
     assert counted == said(capsys, "synth", built.folder, "--target", "ice40")
-    measured = {f.what: f for f in built.report.figures if f.how == "measured"}
-    assert measured["LUTs"] == ("LUTs", 60, "measured", "synth_ice40")
+    made = {f.what: f for f in built.report.figures if f.how == "synthesised"}
+    assert made["LUTs"] == ("LUTs", 60, "synthesised", "synth_ice40")
     answer = said(capsys, "report", built.folder)
     assert answer.pop("build") == str(built.folder)
     assert answer == json.loads(json.dumps(built.report))
