@@ -42,7 +42,7 @@ def check_replaced(
     )
 
 
-_STALE = "what was built of them is stale, and the next command makes it anew"
+_STALE = "what was built of it is stale and is made anew"
 
 
 def _named(there: Network, folder: Path) -> str:

@@ -132,7 +132,7 @@ def test_a_network_does_not_lose_its_build_to_another_of_its_name(
             sterna.build(other, upto="fold")
     assert Path("build/network/design.json").read_bytes() == design
     assert cli.main(["fold", "two", "-o", "build/network"]) == 0  # it was said which
-    assert "held another network, replaced by that of two" in capsys.readouterr().err
+    assert "held another network, 'network' of weights_id " in capsys.readouterr().err
     assert sterna.build(longer, upto="fold").network.digest == longer.digest
 
 
@@ -150,14 +150,14 @@ def test_a_build_whose_folder_holds_another_network_is_refused(
     )
     one = sterna.build(first, upto="fold")
     two = sterna.build(other, upto="fold")
-    assert "held other weights, replaced by this network" in capsys.readouterr().err
+    assert ", replaced by this network; what was built of it is stale" in capsys.readouterr().err
     assert two.network.digest == other.digest
     with pytest.raises(sterna.SternaError, match="another network than when this Build was made"):
         sterna.build(one)
     sterna.build(two, upto="fold")
     first.save("again")
     assert sterna.build("again", upto="fold").network.digest == first.digest
-    assert "held other weights, replaced by that of again" in capsys.readouterr().err
+    assert ", replaced by that of again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "network.json", "folding.json", "classes.json"])
