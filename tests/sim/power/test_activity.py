@@ -90,14 +90,12 @@ def test_waves_of_a_simulation_differ_by_what_it_starts_with_and_by_collisions_o
             if (name := place[0].replace(own, theirs, 1)) in found
         }
         assert len(pairs) > 1000
-        # The wave ends half a clock before it is seen that nobody takes words any more.
-        return {
-            p: b - a
-            for p, (a, b) in pairs.items()
-            if a != b and "tready" not in p[0] and "o__ready" not in p[0]
-        }
+        # The wave ends a moment earlier: the clock and who takes the last word are left out.
+        late = ("clk", "tready", "o__ready")
+        return {p: b - a for p, (a, b) in pairs.items() if a != b and not p[0].endswith(late)}
 
-    assert set(differing(0).values()) == {2}  # collisions
+    few = differing(0)
+    assert {p: d for p, d in few.items() if d != 2} == {} and few  # collisions
     assert set(differing(1).values()) <= {-1, 1, 2, 3}  # random ones, too
     monkeypatch.setattr("sterna.sim.simulator.poison_collisions", lambda text: text)
     assert differing(0) == {}
