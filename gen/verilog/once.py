@@ -76,8 +76,11 @@ class Parts:
         """Call the instances by their ways: ``fragments`` of the design, with their names."""
         plain = [i for f, i in fragments.items() if type(f) is not Instance]
         outside = {id(s) for info in plain for s in info.used_signals}
-        for fragment, info in fragments.items():
-            if isinstance(fragment, Instance) and str(fragment.type).startswith(_PLACE):
+        instances: list[tuple[Any, Any]] = [
+            (f, info) for f, info in fragments.items() if isinstance(f, Instance)
+        ]
+        for fragment, info in instances:
+            if str(fragment.type).startswith(_PLACE):
                 component, part = self._uses[int(str(fragment.type).removeprefix(_PLACE))]
                 ports = {id(value) for _, value in _ports(component)}
                 own = {id(v): v for v in vars(component).values() if isinstance(v, Signal)}
@@ -124,7 +127,7 @@ def copied(verilog: str, alike: dict[str, list[str]]) -> str:
         found = [n for n in texts if n == first or n.startswith(f"{first}.")] if others else []
         for name, other in ((n, o) for n in found for o in others):
             texts[other + name[len(first) :]] = old.sub(lambda _, o=other: f"\\{o}", texts[name])
-    return head + "".join(texts[name] for name in sorted(texts))
+    return head + "\n".join(texts[name].rstrip("\n") + "\n" for name in sorted(texts))
 
 
 _MODULE = re.compile(r"module \\?([^\s(]+)")
