@@ -26,8 +26,19 @@ from sterna.host.serialport import SerialPort, Transport
 with packages():
     from serial.tools import list_ports
 
-__all__ = ["SILICON", "SIMULATED", "UNKNOWN", "Facts", "board_facts", "facts_of", "host_facts"]
-__all__ += ["line_facts"]
+__all__ = [
+    "ADAPTER",
+    "NO_BUILD",
+    "PORT",
+    "SILICON",
+    "SIMULATED",
+    "UNKNOWN",
+    "Facts",
+    "board_facts",
+    "facts_of",
+    "host_facts",
+    "line_facts",
+]
 
 SILICON, SIMULATED, UNKNOWN = "silicon", "simulated", "unknown"
 ADAPTER, PORT, PSEUDO = "serial adapter", "serial port", "pseudo-terminal"

@@ -119,7 +119,7 @@ class Selftest(Shown, dict[str, Any]):
 
     def line(self) -> str:
         """It in short."""
-        failed = [n for n, s in self["stages"].items() if s["outcome"] == FAILED]
+        failed = [n for n in STAGES if self["stages"][n]["outcome"] == FAILED]
         return f"{self['verdict']}{': ' if failed else ''}{', '.join(failed)}"
 
     def __str__(self) -> str:
@@ -140,7 +140,8 @@ def text_of(report: Mapping[str, Any]) -> str:
     ]
     text = [f"{name:<{WIDE}}{value}" for name, value in rows]
     text.append("")
-    for name, stage in report["stages"].items():
+    for name in STAGES:  # a file has its keys sorted
+        stage = report["stages"][name]
         said = stage["reason"] or stage["said"]
         text.append(f"{name:<{WIDE}}{stage['outcome']:<12}{stage['seconds']:>7.2f} s  {said}")
     text += ["", f"{report['verdict']}: {_verdict(report)}"]
@@ -166,8 +167,8 @@ def _host(host: Mapping[str, Any]) -> str:
 def _verdict(report: Mapping[str, Any]) -> str:
     stages = report["stages"]
     if report["verdict"] == FAILED:
-        names = [n for n, s in stages.items() if s["outcome"] == FAILED]
-        return f"stage {' and '.join(names)}; what was not tried is not known"
+        names = [n for n in STAGES if stages[n]["outcome"] == FAILED]
+        return f"stage {' and '.join(names)}; what did not run is not known"
     if report["verdict"] == INCOMPLETE:
         names = [n for n in NEEDED if stages[n]["outcome"] != PASSED]
         return f"nothing was found wrong, but {', '.join(names)} did not run to the end"
