@@ -204,6 +204,11 @@ class Board:
         return identity
 
     @property
+    def link(self) -> Connection:
+        """The connection below."""
+        return self._link
+
+    @property
     def stats(self) -> LinkStats:
         """Counts of the current session."""
         return self._link.engine.stats

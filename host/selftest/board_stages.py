@@ -7,6 +7,7 @@ from sterna.golden.device import csr
 from sterna.golden.device.link import LinkError
 from sterna.golden.errors import SternaError
 from sterna.golden.result import compare
+from sterna.host.inputs import from_build
 from sterna.host.selftest.pictures import results_digest
 from sterna.host.selftest.trial import Skip, Trial, Wrong, rounded
 
@@ -67,7 +68,7 @@ def cable(trial: Trial) -> str:
         seconds.append(trial.now() - start)
     after = trial.stats()
     spent = {key: after[key] - before[key] for key in after}
-    middle = statistics.median(seconds)
+    middle = trial.shared["round_trip"] = statistics.median(seconds)
     trial.figures |= {
         "reads": PINGS,
         "wrong": wrong,
@@ -126,7 +127,8 @@ def _loaded(trial: Trial) -> None:
             raise error from None
         if not named:
             raise
-        raise Wrong(f"{', '.join(named)}: {error}", ends=True) from None
+        # Those behind it were not written any more.
+        raise Wrong(f"{named[0]}: {error}", ends=True) from None
 
 
 def reload(trial: Trial) -> str:
@@ -172,8 +174,8 @@ def _behind_images(trial: Trial) -> None:
     """The same weights again while images are computed: these and the next are as before."""
     assert trial.build is not None
     pictures, board = trial.pictures[0], trial.board
-    data = board._images.pack(pictures.images, board.identity.image_bytes)  # type: ignore
-    board._ready()
+    images = from_build(trial.build.folder)
+    data = images.pack(pictures.images, board.identity.image_bytes)
     request = trial.link.engine.images(data)
     board.load()
     words = trial.link.wait(request)

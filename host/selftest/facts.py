@@ -21,6 +21,7 @@ from sterna.golden.network import Network
 from sterna.golden.words.names import module_name
 from sterna.golden.words.packages import packages
 from sterna.host.inputs import build_weights
+from sterna.host.selftest.report import SILICON, SIMULATED, UNKNOWN
 from sterna.host.serialport import SerialPort, Transport
 
 with packages():
@@ -30,9 +31,6 @@ __all__ = [
     "ADAPTER",
     "NO_BUILD",
     "PORT",
-    "SILICON",
-    "SIMULATED",
-    "UNKNOWN",
     "Facts",
     "board_facts",
     "facts_of",
@@ -40,7 +38,6 @@ __all__ = [
     "line_facts",
 ]
 
-SILICON, SIMULATED, UNKNOWN = "silicon", "simulated", "unknown"
 ADAPTER, PORT, PSEUDO = "serial adapter", "serial port", "pseudo-terminal"
 INSIDE, REMOTE = "object in Python", "address of pyserial"
 _PSEUDO = re.compile(r"/dev/(pts/\d+|tty[p-za-e][0-9a-f]|ttys\d{3,})\Z")
@@ -112,7 +109,8 @@ def board_facts(
     elif line["kind"] in (ADAPTER, PORT):
         kind, why = SILICON, f"behind a {line['kind']}"
     else:
-        kind, why = UNKNOWN, f"behind a {line['kind']}, which no board has of its own"
+        article = "an" if line["kind"][0] in "aeiou" else "a"
+        kind, why = UNKNOWN, f"behind {article} {line['kind']}, which no board has of its own"
     said = note or {}
     name, by = named, "--board" if named else None
     for value, told_by in (

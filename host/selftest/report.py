@@ -21,8 +21,11 @@ __all__ = [
     "NOT_PROVEN",
     "PARTS",
     "PASSED",
+    "SILICON",
+    "SIMULATED",
     "SKIPPED",
     "STAGES",
+    "UNKNOWN",
     "VERSION",
     "Selftest",
     "sealed",
@@ -57,6 +60,8 @@ NOT_PROVEN = (
     "far as these images depend on them",
 )
 """What no report shows, in its text and where it is verified."""
+SILICON, SIMULATED, UNKNOWN = "silicon", "simulated", "unknown"
+"""What a board is known to be."""
 WIDE = 12
 
 
@@ -144,7 +149,7 @@ def text_of(report: Mapping[str, Any]) -> str:
         stage = report["stages"][name]
         said = stage["reason"] or stage["said"]
         text.append(f"{name:<{WIDE}}{stage['outcome']:<12}{stage['seconds']:>7.2f} s  {said}")
-    text += ["", f"{report['verdict']}: {_verdict(report)}"]
+    text += ["", f"{report['verdict']}{_verdict(report)}"]
     return "\n".join(text)
 
 
@@ -154,7 +159,7 @@ def _short(design: Mapping[str, Any]) -> str:
 
 def _line(line: Mapping[str, Any]) -> str:
     what = " ".join(filter(None, (line["port"], line["description"])))
-    return f"{what} ({line['kind']}), {line['baud']:,} baud"
+    return f"{what} ({line['kind']}), {line['baud']:,} baud".strip()
 
 
 def _host(host: Mapping[str, Any]) -> str:
@@ -168,12 +173,14 @@ def _verdict(report: Mapping[str, Any]) -> str:
     stages = report["stages"]
     if report["verdict"] == FAILED:
         names = [n for n in STAGES if stages[n]["outcome"] == FAILED]
-        return f"stage {' and '.join(names)}; what did not run is not known"
+        return f": {' and '.join(names)}"
     if report["verdict"] == INCOMPLETE:
         names = [n for n in NEEDED if stages[n]["outcome"] != PASSED]
-        return f"nothing was found wrong, but {', '.join(names)} did not run to the end"
+        return (
+            f": nothing was found wrong, but {', '.join(names) or 'reload'} did not run to the end"
+        )
     what = {
-        "silicon": "this board computes what the exact model computes",
-        "simulated": "the design does in simulation; no silicon was tested",
+        SILICON: ": this board computes what the exact model computes",
+        SIMULATED: ", in simulation: no silicon was tested",
     }
-    return what.get(report["board"]["kind"], "but nothing shows that this is silicon")
+    return what.get(report["board"]["kind"], ", but nothing shows that this is silicon")

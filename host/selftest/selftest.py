@@ -16,7 +16,6 @@ from sterna.host.board import Board
 from sterna.host.selftest.board_stages import cable, identify, load, reload
 from sterna.host.selftest.facts import (
     NO_BUILD,
-    SIMULATED,
     Facts,
     board_facts,
     facts_of,
@@ -29,6 +28,7 @@ from sterna.host.selftest.report import (
     FAILED,
     INTERRUPTED,
     PASSED,
+    SIMULATED,
     SKIPPED,
     STAGES,
     Selftest,
@@ -112,7 +112,7 @@ def selftest(
         pictures = [random_pictures(facts.network, number)]
         if images is not None:
             pictures.append(Pictures("images of the caller", facts.network, images, labels))
-    transport = board._link.transport
+    transport = board.link.transport
     return run_stages(transport, lambda: board, facts, pictures, name=name, report=report)
 
 

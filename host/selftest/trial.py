@@ -1,6 +1,6 @@
 """One selftest under way: what its stages share, and how each of them ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -60,7 +60,7 @@ class Trial:
 
     @property
     def link(self) -> Connection:
-        return self.board._link
+        return self.board.link
 
     def stats(self) -> dict[str, int]:
         """What the link counted in its session so far."""
@@ -71,7 +71,7 @@ class Trial:
         return self.link.now()
 
     @contextmanager
-    def drained(self):
+    def drained(self) -> Generator[None]:
         """Inside, the board is held and idle, so that its memories can be reached."""
         link = self.link
         with link.call():

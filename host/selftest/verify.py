@@ -17,9 +17,6 @@ from sterna.host.selftest.facts import (
     ADAPTER,
     NO_BUILD,
     PORT,
-    SILICON,
-    SIMULATED,
-    UNKNOWN,
     Facts,
 )
 from sterna.host.selftest.pictures import RANDOM, Pictures, random_pictures, results_digest
@@ -29,8 +26,11 @@ from sterna.host.selftest.report import (
     INTERRUPTED,
     PARTS,
     PASSED,
+    SILICON,
+    SIMULATED,
     SKIPPED,
     STAGES,
+    UNKNOWN,
     VERSION,
     Selftest,
     checksum_of,
