@@ -103,9 +103,12 @@ def board_facts(
     """What the board is called and by whom, and whether it is silicon. A simulated one says so by
     its note (``golden.device.simulated``); a pseudo-terminal without one is no board's port, but
     may lead to one. ``made``: bitstream.json of the build."""
-    note = announced(transport.name) if isinstance(transport, SerialPort) else None
+    if isinstance(transport, SerialPort):
+        note, simulator = announced(transport.name), "sterna board-sim"
+    else:
+        note, simulator = getattr(transport, "simulated", None), "a SimulatedLine"
     if note is not None:
-        kind, why = SIMULATED, "its port is that of sterna board-sim"
+        kind, why = SIMULATED, f"its port is that of {simulator}"
     elif line["kind"] in (ADAPTER, PORT):
         kind, why = SILICON, f"behind a {line['kind']}"
     else:
@@ -114,7 +117,7 @@ def board_facts(
     said = note or {}
     name, by = named, "--board" if named else None
     for value, told_by in (
-        (said.get("board"), "sterna board-sim"),
+        (said.get("board"), simulator),
         (made and made.get("board"), "bitstream.json"),
     ):
         if name is None and isinstance(value, str):

@@ -10,14 +10,18 @@ from tinyboard import network, pictures, tiny_build
 from sterna import cli
 from sterna.gen.build.stages import Build
 from sterna.gen.verilog.elaborate import filled_spec, verilog_text
-from sterna.golden.network import Network
+from sterna.golden.network import Linear, Network
+from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
 from sterna.host.selftest import board_stages, selftest
 from sterna.host.selftest.facts import facts_of
+from sterna.host.selftest.pictures import random_pictures
+from sterna.host.selftest.selftest import RANDOM_IMAGES
 from sterna.host.selftest.trial import Trial
 from sterna.host.selftest.verify import check_against, read_report
 from sterna.hw.top.board_top import BoardTop, link_spec
 from sterna.sim.boardbuild import grace_of, simulated_board
+from sterna.sim.boardline import SimulatedLine
 from sterna.sim.boardpty import PtyBoard
 from sterna.sim.boardsim import SimulatedBoard
 
@@ -33,17 +37,11 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return tiny_build(tmp_path_factory.mktemp("tested"))
 
 
-@pytest.fixture(scope="module")
-def port(build: Build):
+def test_the_simulated_board_passes_and_says_that_it_is_none(build: Build, capsys) -> None:
+    words = ["selftest", str(build.folder), "--timeout", "60"]
     facts = {"board": "ulx3s-85f"}
-    with PtyBoard(simulated_board(build), grace_of(build), facts) as found:
-        yield found
-
-
-def test_the_simulated_board_passes_and_says_that_it_is_none(
-    build: Build, port: PtyBoard, capsys
-) -> None:
-    assert cli.main(["selftest", str(build.folder), "--port", port.path, "--timeout", "60"]) == 0
+    with PtyBoard(simulated_board(build), grace_of(build), facts) as port:
+        assert cli.main([*words, "--port", port.path]) == 0
     assert "passed, in simulation: no silicon was tested" in capsys.readouterr().out
     report = read_report("tiny_selftest.json")
     assert report["board"]["kind"] == "simulated" and report["board"]["name"] == "ulx3s-85f"
@@ -55,7 +53,7 @@ def test_the_simulated_board_passes_and_says_that_it_is_none(
 
 
 def test_a_bit_that_flips_behind_the_load_is_named_by_its_layer(
-    build: Build, port: PtyBoard, monkeypatch: pytest.MonkeyPatch
+    build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cosmic rays do: weights_id stays what it is."""
     own = selftest._STAGES["images"]
@@ -67,9 +65,9 @@ def test_a_bit_that_flips_behind_the_load_is_named_by_its_layer(
         return own(trial)
 
     monkeypatch.setitem(selftest._STAGES, "images", flipped)
-    with Board(port.path, timeout=60) as board:
+    with Board(SimulatedLine(simulated_board(build))) as board:
         report = selftest.selftest(board, build.folder, images=pictures(20))
-    assert report["verdict"] == "failed"
+    assert report["verdict"] == "failed" and report["board"]["kind"] == "simulated"
     assert "region 3 (parameters of full)" in report["stages"]["images"]["reason"]
 
 
@@ -82,7 +80,7 @@ def test_a_weight_that_is_flipped_in_the_bitstream(tmp_path: Path) -> None:
     spec = replace(bad, rom_crc=good.rom_crc)
     text = verilog_text(BoardTop(spec, link_spec(spec, "ecp5", 4)), "tiny_board")
     board = SimulatedBoard.build(text, "tiny_board", 4)
-    with PtyBoard(board, grace_of(build)) as port, Board(port.path, timeout=60) as host:
+    with Board(SimulatedLine(board)) as host:
         report = selftest.selftest(host, build.folder, report="r.json")
     assert report.line() == "failed: images"
     assert "sterna verify-bitstream" in report["stages"]["images"]["reason"]
@@ -90,11 +88,16 @@ def test_a_weight_that_is_flipped_in_the_bitstream(tmp_path: Path) -> None:
 
 
 def _turned() -> Network:
-    """The tiny network with one weight turned."""
-    made = network(0)
-    nodes = [made[name] for name in made.order]
-    full = made["full"]
-    weight = full.weight.copy()  # type: ignore[attr-defined]
-    weight[1, 5] = 1 if weight[1, 5] != 1 else -1
-    nodes[nodes.index(full)] = replace(full, weight=weight)
-    return Network(made.steps, nodes, made.name)
+    """The tiny network with one weight turned: the first that its random images depend on."""
+    own = network(0)
+    full = own["full"]
+    assert isinstance(full, Linear)
+    given = random_pictures(own, RANDOM_IMAGES)
+    for at in range(full.weight.shape[1]):
+        weight = full.weight.copy()
+        weight[1, at] = -1 if weight[1, at] == 1 else 1
+        nodes = [replace(full, weight=weight) if n == "full" else own[n] for n in own.order]
+        made = Network(own.steps, nodes, own.name)
+        if (run_arrays(made, given.images).logits != given.expected.logits).any():
+            return made
+    raise AssertionError("no image depends on any weight")
