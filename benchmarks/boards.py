@@ -19,7 +19,10 @@ HERE = Path(__file__).resolve().parent
 REPORTS = HERE / "results" / "boards"
 PAGE = HERE.parent / "docs" / "boards.md"
 BEGIN, END = "<!-- begin of benchmarks/boards.py -->", "<!-- end of benchmarks/boards.py -->"
-HEADS = "| board | design | verdict | images equal | clocks an image (law) | MHz | images a second, link | Sterna, date | report |"
+HEADS = (
+    "| board | design | verdict | images equal | clocks an image (law) | MHz "
+    "| images a second, link | Sterna, date | report |"
+)
 KINDS = {
     SILICON: ("Silicon", "None yet: nobody has sent a report of a physical board in."),
     SIMULATED: ("Simulated boards", "None."),
@@ -56,7 +59,7 @@ def _row(path: Path, report: Selftest) -> str:
         f"`{report['design']['name']}`, {(report['design']['structure_id'] or '')[:16]}",
         report["verdict"],
         str(equal),
-        f"{counted.get('clocks_per_image', '-')} ({counted.get('law', '-')})",
+        f"{_number(counted.get('clocks_per_image'))} ({counted.get('law', '-')})",
         _number(speed.get("clock_mhz")),
         _number(rate),
         f"{report['host']['sterna']}, {report['date'][:10]}",
@@ -66,7 +69,7 @@ def _row(path: Path, report: Selftest) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{value:.6g}"
 
 
 def page_with(text: str, made: str) -> str:

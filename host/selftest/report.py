@@ -42,7 +42,7 @@ STAGES = {
     "reload": "a damaged memory is found; loading again, behind images under way, mends it",
     "counters": "images and clocks are counted, and are those of design.json",
     "speed": "images a second over the link and without it",
-    "robustness": "an image cut short is dropped, and the next one is right",
+    "robustness": "an image cut short is dropped, and the next one is as before",
 }
 """In this order. Of each: what it has shown where it passed."""
 NEEDED = ("identify", "cable", "images", "counters", "speed", "robustness")

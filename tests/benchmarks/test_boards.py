@@ -1,19 +1,14 @@
 """The table of boards is that of the reports; it calls nothing silicon that is not."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import boards
 import pytest
 from repo import ROOT
 
 from sterna.golden.errors import FileError
 from sterna.host.selftest.report import sealed
-
-spec = importlib.util.spec_from_file_location("boards", ROOT / "benchmarks" / "boards.py")
-assert spec is not None and spec.loader is not None
-boards = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(boards)
 
 
 def test_the_table_is_made_of_the_reports() -> None:
