@@ -209,6 +209,7 @@ def robustness(trial: Trial) -> str:
         )
     if dropped not in (0, 1):
         raise Wrong(
-            f"one image was cut short, the board counts {dropped}; report this mistake of the design"
+            f"one image was cut short, the board counts {dropped}; please report this mistake of "
+            "its design"
         )
     return f"{cut} of {size} bytes of an image are dropped, the next image is as before"
