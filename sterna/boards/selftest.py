@@ -120,8 +120,9 @@ def _of_data(options: argparse.Namespace, build: "Facts", count: int | None) -> 
     default = data_of_folder(build.folder)
     try:
         if not asked and (default is None or not _here(default)):
+            way = f"--data {default} fetches it" if default else "--data and --file name others"
             what = f"the data set {default} is not here" if default else "no data set is named"
-            tell(f"{what}: random images only (--data and --file name others)")
+            tell(f"{what}: random images only ({way})")
             return None
         found = images.choose(options, build.network, build.folder, default, count)
     except SternaError as error:
