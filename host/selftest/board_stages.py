@@ -28,18 +28,11 @@ def identify(trial: Trial) -> str:
     trial.figures["version"] = board.read("version")[0]
     if build is None:
         return f"structure {info.structure_id}, weights {info.weights_id or 'none yet'}"
-    known = [name[:16] for name in build.structures]
-    if info.structure_id not in known:
-        raise Wrong(
-            f"the board has another design: its structure_id is {info.structure_id}, the build's "
-            f"{known[0]}; program the build's bitstream, or name the build of the board's",
-            ends=True,
-        )
+    board.use(build.folder)  # refuses another design, by both ids
     network = build.network
-    cores = build.design.get("cores")
     wanted = {
         "classes": network.shape[network.readout.name][0],
-        "regions": sum(len(c.get("regions") or ()) for c in cores) if cores else info.regions,
+        "regions": build.region_count,
     }
     for key, value in wanted.items():
         if trial.figures[key] != value:
@@ -48,7 +41,6 @@ def identify(trial: Trial) -> str:
                 "build's bitstream again",
                 ends=True,
             )
-    board.use(build.folder)
     if not info.regions and info.weights_id != build.weights_id[:16]:
         raise Wrong(
             f"the board's bitstream has the weights {info.weights_id}, the build {build.weights_id}"

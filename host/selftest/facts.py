@@ -155,15 +155,25 @@ class Facts:
         value = (self.made or {}).get("clock_mhz")
         return float(value) if isinstance(value, int | float) else None
 
-    def memory(self, region: int) -> str:
-        """What a region of the chain holds, in words: of each core the weights, then the
-        parameters of its neurons."""
+    @property
+    def _memories(self) -> list[tuple[Any, list[Any]]]:
+        """(name, regions) of the cores that have reloadable memories: of each the weights, then
+        the parameters of its neurons."""
         cores = self.design.get("cores")
-        for core in cores if isinstance(cores, list) else []:
-            regions = core.get("regions") if isinstance(core, dict) else None
-            if isinstance(regions, list) and region in regions:
+        known = [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
+        return [(c.get("name"), r) for c in known if isinstance(r := c.get("regions"), list)]
+
+    @property
+    def region_count(self) -> int:
+        """Reloadable memories."""
+        return sum(len(regions) for _, regions in self._memories)
+
+    def memory(self, region: int) -> str:
+        """What a region of the chain holds, in words."""
+        for name, regions in self._memories:
+            if region in regions:
                 what = "parameters" if region == regions[-1] else "weights"
-                return f"region {region} ({what} of {core.get('name')})"
+                return f"region {region} ({what} of {name})"
         return f"region {region}"
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,22 +2,24 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fakeboard import FakeBoard
-from hostile import Line
+from hostile import MAD, Line
 from selfboard import SelfNetwork, bitstream_facts, board_of, line_of, small_build, small_network
 
 from sterna.golden.device.link import LinkError
+from sterna.golden.device.weights_image import read_weights_image
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
 from sterna.host.selftest import board_stages
 from sterna.host.selftest.report import STAGES, Selftest
-from sterna.host.selftest.selftest import selftest
+from sterna.host.selftest.selftest import run_stages, selftest
 from sterna.sim.badcable import BadCable, Faults
 
 PINGS = 60  # enough to see 1% of bad frames, and quicker than as many as a board gets
@@ -316,6 +318,26 @@ def test_a_board_that_keeps_half_an_image(build: Path) -> None:
     board._open = keeps
     reason = failed(of_board(line_of(board), build), "robustness")
     assert "the image after one that was cut short is computed otherwise" in reason
+
+
+@pytest.mark.parametrize("mad", MAD)
+def test_whatever_a_board_answers_there_is_a_report(mad: str) -> None:
+    line = MAD[mad]()
+    report = run_stages(line, lambda: Board(line, timeout=3.0), None, [])
+    assert report["verdict"] in ("failed", "incomplete") and "\n" in str(report)
+    assert all("\n" not in (s["reason"] or "") for s in report["stages"].values())
+
+
+@pytest.mark.parametrize("cores", ["[]", "{}", '[{"regions": 7}]', "3", '[{"regions": [0, 1, 2]}]'])
+def test_a_design_that_says_other_memories(tmp_path: Path, cores: str) -> None:
+    build = small_build(tmp_path)
+    board = board_of(build)
+    changed = small_build(tmp_path / "other", cores=json.loads(cores))
+    line = line_of(board)
+    structure = read_weights_image(changed / "weights.sterna").structure_id
+    board.identity = replace(board.identity, structure_id=int(structure[:16], 16))
+    reason = failed(of_board(line, changed), "identify")
+    assert "the board says regions 2, its build" in reason
 
 
 # --- interruptions and mistakes -------------------------------------------------------------------
