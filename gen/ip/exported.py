@@ -1,5 +1,6 @@
 """What an exported block is made of: all facts of one build that its files are written from."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +11,13 @@ from sterna.gen.build.folder import Build
 from sterna.gen.design.design import Design
 from sterna.gen.ip.ports import Bus, Port, buses, ports
 from sterna.gen.verilog.bench import vector_images
-from sterna.gen.verilog.elaborate import elaborate
 from sterna.gen.verilog.header import installed, macro, made_by
 from sterna.gen.verilog.memory_images import mem_texts, memory_images
 from sterna.golden.coding import image_bits, image_bytes
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
+from sterna.hw.control.register_files import registers_of
 from sterna.hw.control.registers import Register
 
 __all__ = ["LIBRARY", "VENDOR", "Exported", "exported"]
@@ -169,7 +170,7 @@ def exported(build: Build) -> Exported:
         design=design,
         structure=structure_id(network, design.to_json()),
         weights=weights_id(network),
-        registers=tuple(elaborate(network, design, contents=False).control.registers),
+        registers=registers_of(json.loads(build.made("verilog", "csr.json"))),
         verilog=text,
         memories={f"{module}_{i.name}.mem": mem_texts(i)[".mem"] for i in images},
         read_from_files=count > 0,
@@ -178,4 +179,4 @@ def exported(build: Build) -> Exported:
 
 
 _READ = re.compile(r'(\$readmemh\(\{`\w+, )"(\w+\.mem)"')
-"""How the Verilog of a build reads a memory; of two blocks both may have a ``conv1_weights.mem``."""
+"""How the Verilog of a build reads a memory; two blocks may both have a ``conv1_weights.mem``."""
