@@ -116,7 +116,8 @@ _WRAPPER = """\
 module {x.wrapper} (
 {heads}
 );
-  (* ASYNC_REG = "TRUE" *) reg [1:0] held = 2'b11;
+  (* ASYNC_REG = "TRUE" *) reg [1:0] held;
+  initial held = 2'b11;
   always @(posedge aclk or negedge aresetn)
     if (!aresetn) held <= 2'b11;
     else held <= {{held[0], 1'b0}};
