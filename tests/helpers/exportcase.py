@@ -63,6 +63,23 @@ def wide(width: int) -> Exported:
     return replace(x, design=replace(x.design, axis_width=width))
 
 
+def top(folder: Path) -> Path:
+    """Both wrappers in one module; their ports are its own, with a number in front."""
+    lines, ports = [], []
+    for n in (0, 1):
+        x = facts(n)
+        for port in x.ports:
+            way = {"in": "input", "out": "output"}[port.way]
+            ports.append(f"  {way} wire {port.range} n{n}_{port.name}")
+        joined = ", ".join(f".{p.name}(n{n}_{p.name})" for p in x.ports)
+        lines.append(f"  {x.wrapper} n{n} ({joined});")
+    path = folder / "both.v"
+    path.write_text(
+        "module both (\n{}\n);\n{}\nendmodule\n".format(",\n".join(ports), "\n".join(lines))
+    )
+    return path
+
+
 def verilator_env(env: dict[str, str]) -> dict[str, str]:
     """An environment in which ``verilator`` is ours, as docs/integration.md says."""
     program = Path(find("verilator").argv[0])
