@@ -37,7 +37,12 @@ _FLAGS = {
     FLAG_LATE: "the packet was too long, the rest was dropped",
     FLAG_UNLOADED: "weights_id was zero, nobody vouches for the weights",
 }
-_AXES = {"t": "time step"}
+_AXES = {"y": "row (y)", "x": "column (x)", "c": "channel (c)", "t": "time step (t)"}
+_LOGIT = {
+    "membrane": "its membrane after the last step",
+    "count": "its spikes, counted",
+    "first_spike": "the larger, the earlier it spikes",
+}
 
 
 def datasheet(
@@ -57,10 +62,12 @@ def datasheet(
     """
     found = facts(block, answer)
     figures = Figures(found)
+    made = tiles(figures)
     page = template("datasheet.html.j2", TEMPLATES).render(
         answer=found,
         f=figures,
-        tiles=tiles(figures),
+        tiles=[tile for tile in made if tile.value is not None],
+        unknown=[tile for tile in made if tile.value is None],
         css=text("tiles.css") + text("page.css") + text("datasheet.css", TEMPLATES) + STYLE,
         diagrams=[
             {"key": d.key, "title": d.title, "text": d.text, "picture": svg(d.wave)} for d in drawn
@@ -82,7 +89,7 @@ def facts(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **answer,
         "block": _block(block, answer),
-        "buses": [asdict(bus) for bus in block.buses],
+        "buses": [asdict(b) | {"ports": [asdict(p) for p in b.ports]} for b in block.buses],
         "places": list(_places(block)),
         "result": _result(block),
         "csr": csr_json(block.registers),
@@ -149,15 +156,15 @@ def _places(block: Exported) -> Iterator[dict[str, int]]:
 
 def _result(block: Exported) -> list[dict[str, Any]]:
     flags = "; ".join(f"{flag}: {what}" for flag, what in _FLAGS.items())
-    scale = block.network.readout.scale
-    last = block.classes
+    readout, last = block.network.readout, block.classes
     return [
-        {"word": "0", "bits": "15:0", "text": "class: the number of the largest logit"},
+        {"word": "0", "bits": "15:0", "text": "class: the first that has the largest logit"},
         {"word": "0", "bits": "31:16", "text": f"flags, added up: {flags}"},
         {
             "word": f"1 to {last}" if last > 1 else "1",
             "bits": "31:0",
-            "text": f"logit of class 0 to {last - 1}, int32; times {scale:.6g} as a real number",
+            "text": f"logit of class 0 to {last - 1}, int32: {_LOGIT[readout.mode]}"
+            + (f"; times {readout.scale:.6g} in real numbers" if readout.scale != 1 else ""),
         },
     ]
 

@@ -149,10 +149,12 @@ def _result(samples: Samples, name: str, scene: Scene) -> Diagram:
         shown -= set(range(moved[_WORDS - 2] + 2, moved[-2]))
     words = [scene.at(c)["m_axis_tdata"] for c in moved]
     logits = [str(w - (w >> 31 << 32)) for w in words[1:]]
-    said = f"{', '.join(logits[:_WORDS])}{', ...' if len(logits) > _WORDS else ''}"
+    said = f"{', '.join(logits[:_WORDS])}{' and so on' if len(logits) > _WORDS else ''}"
+    sent = scene.taken("s_axis")[0]
     text = (
-        f"Word 0 is {words[0]:08X}: class {words[0] & 0xFFFF} and flags {words[0] >> 16}; then "
-        f"come {len(logits):,} logits, {said}. The receiver lets words wait: valid and data stay"
+        f"It begins {_clocks(start - sent)} after the first word of its image. Word 0 is "
+        f"{words[0]:X}: class {words[0] & 0xFFFF} and flags {words[0] >> 16}; then come "
+        f"{len(logits):,} logits: {said}. Where the receiver's ready is 0 valid and data stay"
     )
     title = "A result's packet"
     found = _without_idle(scene, lanes, shown)
