@@ -4,6 +4,7 @@ Scenes, in their order: ``reset``, ``image``, ``result``, ``registers``, ``early
 images are those of the build's bench; a packet that is not the golden model's is an error.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -139,12 +140,28 @@ def sampled(block: Exported, verilog: str, *, store: Cache | None = None) -> Sam
     """
     large = 6 * block.interval > _LARGE
     found = [Port(p.name, f"{p.way}put", p.bits) for p in block.ports]
-    text = forget_memories(verilog) if block.design.reloadable else verilog
+    text = _inlined(block, verilog)
+    text = forget_memories(text) if block.design.reloadable else text
     optimize = "run" if large else "none"
     sampler = Sampler(text, block.wrapper, found, "aclk", optimize=optimize, store=store)
     ends = _Ends(sampler, 20_000 + 8 * block.design.interval)
     scenes = {name: sampler.scene() for name in _scenes(block, ends)}
     return Samples(block.wrapper, "aclk", "aresetn", 0, sampler.widths, scenes)
+
+
+def _inlined(block: Exported, verilog: str) -> str:
+    """The Verilog with the contents of its memories, where it reads them from files: the model is
+    run in any folder."""
+
+    def rows(match: re.Match[str]) -> str:
+        lines = block.memories[match[1]].splitlines()
+        found = [line for line in lines if not line.startswith("//")]
+        return "".join(f"memory[{k}] = {4 * len(row)}'h{row};\n" for k, row in enumerate(found))
+
+    return _READ.sub(rows, verilog)
+
+
+_READ = re.compile(r'\$readmemh\(\{`\w+, "(\w+\.mem)"\}, memory, 0, \d+\);\n')
 
 
 def _scenes(block: Exported, ends: _Ends) -> Iterator[str]:
