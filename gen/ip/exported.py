@@ -76,6 +76,12 @@ class Exported:
         return f"{self.module}_axi"
 
     @property
+    def summary(self) -> str:
+        """A line of what it is."""
+        beats = f"{self.image_beats} beats of {self.axis_width} bits"
+        return f"Spiking neural network {self.module}: {beats} in, {self.result_words} words out"
+
+    @property
     def vlnv(self) -> tuple[str, str, str, str]:
         """Vendor, library, name, version."""
         return VENDOR, LIBRARY, self.module, self.version

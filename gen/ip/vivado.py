@@ -6,6 +6,7 @@ interpreter in which Vivado's commands note how they are called, and check what 
 
 import math
 
+from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
 from sterna.golden.errors import DesignError
 
@@ -82,6 +83,7 @@ def _converter(width: int, stream: int) -> str:
 
 def package_ip(x: Exported) -> str:
     """The Tcl script that has Vivado write a component.xml of its own."""
+    files = [*layout.rtl(x), *(layout.memories(x) if x.read_from_files else ())]
     return _PACKAGE.format(
         name=x.module,
         wrapper=x.wrapper,
@@ -90,7 +92,7 @@ def package_ip(x: Exported) -> str:
         version=x.vlnv[3],
         part=PART,
         made=x.made,
-        memories="".join(f"  mem/{n}\n" for n in x.memories) if x.read_from_files else "",
+        files="".join(f"  {name}\n" for name in files),
     )
 
 
@@ -254,10 +256,8 @@ _PACKAGE = """\
 # The one that is here was written by {made}. Those who wrote this have not run it: there was no
 # Vivado.
 set here [file dirname [file normalize [info script]]]
-set files [list {{*}}{{
-  {name}.v
-  {wrapper}.v
-{memories}}}]
+set files {{
+{files}}}
 create_project -in_memory -part {part}
 foreach file $files {{ add_files -norecurse [file join $here $file] }}
 set_property top {wrapper} [current_fileset]
