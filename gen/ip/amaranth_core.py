@@ -2,20 +2,16 @@
 
 from collections.abc import Iterator
 
+from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.ports import ALWAYS, Bus, Port
 
-__all__ = ["amaranth_core", "class_name", "sources"]
+__all__ = ["amaranth_core", "class_name", "registers"]
 
 
 def class_name(block: Exported) -> str:
     """Of the block in Python: no word of Python's ends in Core."""
     return "".join(part.capitalize() for part in block.module.split("_")) + "Core"
-
-
-def sources(block: Exported) -> tuple[str, ...]:
-    """The Verilog files of the block, lower ones first."""
-    return f"{block.module}.v", f"{block.wrapper}.v"
 
 
 def amaranth_core(block: Exported) -> str:
@@ -27,7 +23,9 @@ def amaranth_core(block: Exported) -> str:
         structure=block.structure.upper(),
         weights=block.weights.upper(),
         registers=registers(block),
-        sources=", ".join(f'"{s}"' for s in sources(block)),
+        header=layout.software(block)[0],
+        mem=layout.MEMORIES.rstrip("/"),
+        sources=", ".join(f'"{s}"' for s in layout.rtl(block)),
         axilite="\n".join(_member(p) for p in lite.ports),
         ports="\n".join(f"            {line}" for line in _connected(block)),
         macro=f'"{block.memory_macro}"' if block.read_from_files else "None",
@@ -89,7 +87,7 @@ IMAGE_BEATS = {block.image_beats}
 RESULT_WORDS = {block.result_words}
 """Of a result: class (bits 0 to 15) and flags, then int32 logits."""
 {registers}
-"""Byte addresses. {block.module}_csr.h has their fields, csr.json the meaning of all."""
+"""Byte addresses; {header} and the datasheet have their fields."""
 FOLDER = Path(__file__).resolve().parent
 _SOURCES = ({sources})
 _MEMORIES = {macro}  # macro of the folder of the memories' files; None: they are in the Verilog
@@ -99,7 +97,7 @@ def sources():
     """The Verilog of the block: text by name of file."""
     found = {{name: (FOLDER / name).read_text(encoding="utf-8") for name in _SOURCES}}
     if _MEMORIES is not None:
-        where = (FOLDER / "mem").as_posix()
+        where = (FOLDER / "{mem}").as_posix()
         found[_SOURCES[0]] = f'`define {{_MEMORIES}} "{{where}}/"\\n' + found[_SOURCES[0]]
     return found
 

@@ -11,14 +11,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
+from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
-from sterna.gen.ip.timing import Diagram
-from sterna.gen.ip.wavedrom_svg import STYLE, svg
 from sterna.gen.report.figures import Figures
 from sterna.gen.report.templated import template, text
 from sterna.gen.report.tiles import tiles
+from sterna.gen.timing.diagrams import Diagram
+from sterna.gen.timing.wavedrom_svg import STYLE, svg
 from sterna.gen.verilog.memory_images import memory_images
 from sterna.golden.coding import image_axes
 from sterna.golden.device.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
@@ -75,11 +74,11 @@ def datasheet(
         why=why.rstrip("."),
         command=command,
     )
-    out = {f"{block.module}_datasheet.html": page}
+    out = {layout.datasheet(block): page}
     for d in drawn:
-        name = f"timing/{block.module}_{d.key}"
-        out[f"{name}.json"] = json.dumps(d.wave, indent=1, ensure_ascii=False) + "\n"
-        out[f"{name}.svg"] = str(Markup("{}\n").format(svg(d.wave, alone=True)))
+        wave, picture = layout.timing(block, d.key)
+        out[wave] = json.dumps(d.wave, indent=1, ensure_ascii=False) + "\n"
+        out[picture] = f"{svg(d.wave, alone=True)}\n"
     return out
 
 
@@ -96,12 +95,14 @@ def facts(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
         "performance": list(_performance(answer)),
         "memories": [
             {
-                "file": f"{block.module}_{m.name}.mem",
+                "file": name,
                 "rows": m.depth,
                 "bits": m.width,
                 "region": m.region,
             }
-            for m in memory_images(block.network, block.design)
+            for name, m in zip(
+                layout.memories(block), memory_images(block.network, block.design), strict=True
+            )
         ],
     }
 
@@ -131,7 +132,8 @@ def _block(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
         "pad_bits": block.image_beats * block.axis_width - bits,
         "result_words": block.result_words,
         "reloadable": block.design.reloadable,
-        "header": f"{block.module}_csr.h",
+        "header": layout.software(block)[0],
+        "image": layout.image(block),
         "from_files": block.read_from_files,
         "memory_macro": block.memory_macro,
         "axes": [name for name, _ in axes],

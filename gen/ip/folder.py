@@ -5,10 +5,12 @@ from pathlib import Path
 from sterna.gen.build.folder import Build, is_inside
 from sterna.gen.build.folder import Build as Folder
 from sterna.gen.ip import layout
+from sterna.gen.ip.amaranth_core import amaranth_core
 from sterna.gen.ip.driver import driver_files
 from sterna.gen.ip.exported import Exported, exported
 from sterna.gen.ip.fusesoc import core_files
 from sterna.gen.ip.ipxact import component_files
+from sterna.gen.ip.litex_core import litex_core
 from sterna.gen.ip.texts import FORMAT, constraint_files, manifest, readme, waiver_file
 from sterna.gen.ip.vivado import scripts
 from sterna.gen.ip.wrapper import bench, clock_driver, vectors, wrapper
@@ -44,6 +46,8 @@ def block_files(x: Exported) -> dict[str, bytes]:
         **core_files(x),
         **scripts(x),
         **driver_files(x),
+        layout.amaranth(x): amaranth_core(x),
+        layout.litex(x): litex_core(x),
         layout.README: readme(x),
     }
     made = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}

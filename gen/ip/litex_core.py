@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from sterna.gen.ip.amaranth_core import class_name, registers, sources
+from sterna.gen.ip import layout
+from sterna.gen.ip.amaranth_core import class_name, registers
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.ports import ALWAYS, Bus, Port
+from sterna.golden.device.csr import ADDRESS_BITS
 
 __all__ = ["litex_core"]
 
@@ -17,8 +19,12 @@ def litex_core(block: Exported) -> str:
         structure=block.structure.upper(),
         weights=block.weights.upper(),
         registers=registers(block),
-        sources=", ".join(f'"{s}"' for s in sources(block)),
+        header=layout.software(block)[0],
+        mem=layout.MEMORIES.rstrip("/"),
+        sources=", ".join(f'"{s}"' for s in layout.rtl(block)),
         ports="\n".join(f"            {line}" for line in _connected(block)),
+        address_bits=ADDRESS_BITS,
+        size=1 << ADDRESS_BITS,
         macro=f'"{block.memory_macro}"' if block.read_from_files else "None",
     )
 
@@ -35,7 +41,8 @@ def _value(port: Port, bus: Bus) -> str:
     logical = port.logical.lower()
     if bus.kind == "axilite":
         channel = logical[: 1 if logical[0] in "wbr" else 2]
-        return f"bus.{channel}.{logical.removeprefix(channel)}"
+        low = f"[:{port.bits}]" if logical.endswith("addr") else ""  # LiteX's have 32 bits
+        return f"bus.{channel}.{logical.removeprefix(channel)}{low}"
     return f"{'sink' if bus.mode == 'slave' else 'source'}.{logical.removeprefix('t')}"
 
 
@@ -65,10 +72,10 @@ IMAGE_BEATS = {block.image_beats}
 """Beats of an image, the last with ``last``; padding behind its content is ignored."""
 RESULT_WORDS = {block.result_words}
 """Of a result: class (bits 0 to 15) and flags, then int32 logits."""
-SIZE = 0x1_0000
+SIZE = 0x{size:X}
 """Bytes of the region of the registers."""
 {registers}
-"""Byte addresses. {block.module}_csr.h has their fields, csr.json the meaning of all."""
+"""Byte addresses; {header} and the datasheet have their fields."""
 FOLDER = Path(__file__).resolve().parent
 _SOURCES = ({sources})
 _MEMORIES = {macro}  # macro of the folder of the memories' files; None: they are in the Verilog
@@ -79,7 +86,7 @@ def sources():
     these are: it is written into this folder."""
     found = [FOLDER / name for name in _SOURCES]
     if _MEMORIES is not None:
-        where = (FOLDER / "mem").as_posix()
+        where = (FOLDER / "{mem}").as_posix()
         text = f'`define {{_MEMORIES}} "{{where}}/"\\n' + found[0].read_text(encoding="utf-8")
         found[0] = found[0].with_suffix(".here.v")
         found[0].write_text(text, encoding="utf-8")
@@ -89,12 +96,13 @@ def sources():
 class {name}(LiteXModule):
     """Images in, results out, a packet each.
 
-    bus: AXI4-Lite slave, 32 bits of data, 16 of address. sink: images, {block.axis_width} bits a beat, last ends
-    each. source: results, 32 bits; the first word has class and flags.
+    bus: AXI4-Lite slave, 32 bits of data and of address, whose low {address_bits} bits count.
+    sink: images, {block.axis_width} bits a beat, last ends each.
+    source: results, 32 bits; the first word has class and flags.
     """
 
     def __init__(self, platform=None, domain="sys"):
-        self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=16)
+        self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=32)
         self.sink = sink = stream.Endpoint([("data", {block.axis_width})])
         self.source = source = stream.Endpoint([("data", 32)])
         ports = {{

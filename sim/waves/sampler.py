@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as package_files
 
-from sterna.gen.ip.samples import Run, Scene
+from sterna.gen.timing.samples import Run, Scene
 from sterna.gen.tools.cache import Cache
 from sterna.golden.errors import DesignError
 from sterna.sim.batch import SimulationError

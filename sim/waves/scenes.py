@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sterna.gen.ip.exported import Exported
-from sterna.gen.ip.samples import Samples
+from sterna.gen.timing.samples import Samples
 from sterna.gen.tools.cache import Cache
 from sterna.golden.device.csr import ADDRESS, FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
 from sterna.golden.device.weights_image import parse_weights_image

@@ -158,12 +158,13 @@ def test_litex_builds_two_side_by_side(blocks, tmp_path, litex) -> None:  # type
 
 def test_litex_puts_it_on_a_bus(blocks, litex) -> None:  # type: ignore[no-untyped-def]
     from litex.build.sim import SimPlatform
-    from litex.soc.integration.soc import SoC
+    from litex.soc.integration.soc import SoC, SoCIORegion
 
     block, folder = blocks["alpha"]
     module = loaded(block, folder, "litex")
     platform = SimPlatform("SIM", [("sys_clk", 0)])
     soc = SoC(platform, sys_clk_freq=1e6)
+    soc.bus.add_region("io", SoCIORegion(0x8000_0000, 0x8000_0000, cached=False))
     core = getattr(module, class_name(block))(platform)
     soc.submodules.net = core
     core.add_to(soc, "net", origin=0x9000_0000)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sterna.gen.ip.samples import Samples, Scene
+from sterna.gen.timing.samples import Samples, Scene
 
 __all__ = ["CUT", "Lane", "lanes_of", "shown_values", "wavejson"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sterna.gen.ip.samples import Samples, Scene
-from sterna.gen.ip.wavejson import Lane, wavejson
+from sterna.gen.timing.samples import Samples, Scene
+from sterna.gen.timing.wavejson import Lane, wavejson
 
 __all__ = ["Diagram", "diagrams"]
 
@@ -189,7 +189,7 @@ def _wrong(samples: Samples, name: str, scene: Scene) -> Diagram:
         title = "TLAST too early"
     else:
         shown |= _around(sent[-3:], 1, 1, scene)
-        what = f"The packet has {len(sent):,} words, more than an image; what is too much is dropped"
+        what = f"The packet has {len(sent):,} words, more than an image; the rest is dropped"
         title = "TLAST too late"
     text = f"{what}, and the result has flags {flags}. The next image is computed right"
     found = _without_idle(scene, lanes, shown)

@@ -1,4 +1,4 @@
-"""Timing diagrams as SVG: of WaveJSON what `gen.ip.wavejson` writes.
+"""Timing diagrams as SVG: of WaveJSON what `gen.timing.wavejson` writes.
 
 That is rows of 'p', '0', '1', 'x', '=', '.' and '|', labels of '=', groups of rows, a title and
 ticks. Colours are the page's, where it has them; a file of its own brings light and dark.
@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from sterna.gen.ip.wavejson import CUT, lanes_of
+from sterna.gen.timing.wavejson import CUT, lanes_of
 
 __all__ = ["svg"]
 
@@ -135,11 +135,9 @@ def _path(kind: str, path: str) -> Markup:
 
 
 def _box(start: float, end: float, y: float) -> str:
-    middle, low = y + HIGH / 2, y + HIGH
-    return (
-        f"M{_n(start)} {_n(middle)}L{_n(start + SLOPE)} {y}H{_n(end - SLOPE)}L{_n(end)} {_n(middle)}"
-        f"L{_n(end - SLOPE)} {low}H{_n(start + SLOPE)}Z"
-    )
+    middle, low, in_, out = _n(y + HIGH / 2), y + HIGH, _n(start + SLOPE), _n(end - SLOPE)
+    upper = f"M{_n(start)} {middle}L{in_} {y}H{out}L{_n(end)} {middle}"
+    return f"{upper}L{out} {low}H{in_}Z"
 
 
 def _clock(bricks: int, left: float, y: float, brick: float) -> Markup:
@@ -178,5 +176,3 @@ def _cut(x: float, height: float, brick: float) -> Markup:
 
 def _rows(height: float) -> int:
     return int((height - HEAD) // ROW)
-
-
