@@ -88,13 +88,13 @@ def _clocks(count: int) -> str:
 
 
 def _reset(samples: Samples, name: str, scene: Scene) -> Diagram:
-    low = scene.where(**{samples.reset: samples.reset_level})
+    low = list(scene.where(**{samples.reset: samples.reset_level}))
     first = scene.taken("s_axis")[0]
     lanes = [Lane(samples.reset), *_stream("s_axis"), Lane("m_axis_tvalid")]
-    ready = [c for c in scene.where(s_axis_tready=1) if c > low[-1]]
+    ready = next(c for c in scene.where(s_axis_tready=1) if c > low[-1])
     text = (
         f"{samples.reset} is {samples.reset_level} for {_clocks(len(low))}, then an image is "
-        f"offered; s_axis_tready is 1 first in clock {ready[0]}, {_clocks(ready[0] - low[-1] - 1)} "
+        f"offered; s_axis_tready is 1 first in clock {ready}, {_clocks(ready - low[-1] - 1)} "
         f"after the last one in reset, and the first word moves in clock {first}"
     )
     shown = _without_idle(scene, lanes, range(min(scene.clocks, first + 4)))
@@ -109,10 +109,11 @@ def _image(samples: Samples, name: str, scene: Scene) -> Diagram:
     waits = _stalls(scene, moved)
     at, count = max(waits, key=lambda w: w[1], default=(0, 0))
     end = next((c for c in lasts if c >= at), lasts[-1])  # of the packet with the longest wait
-    packet = [c for c in moved if c <= end and not any(c <= k < end for k in lasts)]
+    before = max((c for c in lasts if c < end), default=-1)
+    packet = [c for c in moved if before < c <= end]
     shown = _around(packet[:2], 1, 1, scene) | _around([packet[-1]], 3, 1, scene)
     if count:
-        shown |= set(range(max(0, at - 2), min(scene.clocks, at + count + 3)))
+        shown |= _around([at, min(at + _KEPT, at + count), at + count], 2, 2, scene)
     text = (
         f"A packet of {len(packet):,} words in {_clocks(packet[-1] - packet[0] + 1)}. A word moves "
         "in each clock in which valid and ready are both 1; "
@@ -143,7 +144,7 @@ def _stalls(scene: Scene, moved: Sequence[int]) -> list[tuple[int, int]]:
 
 def _result(samples: Samples, name: str, scene: Scene) -> Diagram:
     lanes = _stream("m_axis")
-    moved, start = scene.taken("m_axis"), scene.where(m_axis_tvalid=1)[0]
+    moved, start = scene.taken("m_axis"), next(scene.where(m_axis_tvalid=1))
     shown = set(range(max(0, start - 2), min(scene.clocks, moved[-1] + 2)))
     if len(moved) > _WORDS:
         shown -= set(range(moved[_WORDS - 2] + 2, moved[-2]))
@@ -171,7 +172,7 @@ def _registers(samples: Samples, name: str, scene: Scene) -> Diagram:
         "0 is OKAY, 2 is SLVERR"
     )
     moved = [c for ch in _REGISTERS for c in scene.taken(f"s_axil_{ch}")]
-    first = scene.where(s_axil_awvalid=1)[0]
+    first = next(scene.where(s_axil_awvalid=1))
     shown = range(max(0, first - 1), min(scene.clocks, max(moved) + 3))
     title = "A register is written, another one read"
     kept = _without_idle(scene, lanes, shown)

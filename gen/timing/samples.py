@@ -3,6 +3,7 @@
 A clock's values are those that a register reads at the rising edge which ends it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -34,20 +35,20 @@ class Scene:
 
     def at(self, clock: int) -> Mapping[str, int]:
         """The ports' values in a clock. KeyError: it has none such."""
-        for run in self.runs:
-            if run.start <= clock < run.end:
-                return run.values
-        raise KeyError(clock)
+        if not 0 <= clock < self.clocks:
+            raise KeyError(clock)
+        return self.runs[bisect_right(self.runs, clock, key=lambda run: run.start) - 1].values
 
-    def where(self, **wanted: int) -> list[int]:
+    def where(self, **wanted: int) -> Iterator[int]:
         """The clocks in which ports have these values."""
-        found = (r for r in self.runs if all(r.values[k] == v for k, v in wanted.items()))
-        return [clock for run in found for clock in range(run.start, run.end)]
+        for run in self.runs:
+            if all(run.values[k] == v for k, v in wanted.items()):
+                yield from range(run.start, run.end)
 
     def taken(self, stream: str) -> list[int]:
         """The clocks in which a word of an AXI stream, or of a channel of AXI4-Lite, moves."""
         valid, ready = _names(stream)
-        return self.where(**{valid: 1, ready: 1})
+        return list(self.where(**{valid: 1, ready: 1}))
 
 
 def _names(stream: str) -> tuple[str, str]:

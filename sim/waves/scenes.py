@@ -13,11 +13,9 @@ from typing import Any
 from sterna.gen.ip.exported import Exported
 from sterna.gen.timing.samples import Samples
 from sterna.gen.tools.cache import Cache
-from sterna.golden.device.csr import ADDRESS, FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
-from sterna.golden.device.weights_image import parse_weights_image
+from sterna.golden.device.csr import ADDRESS, FLAG_EARLY, FLAG_LATE
 from sterna.sim.batch import SimulationError
-from sterna.sim.simulator import weight_writes
-from sterna.sim.verilate import Port, forget_memories
+from sterna.sim.verilate import Port
 from sterna.sim.waves.sampler import Sampler
 
 __all__ = ["RESET_CLOCKS", "sampled"]
@@ -141,7 +139,6 @@ def sampled(block: Exported, verilog: str, *, store: Cache | None = None) -> Sam
     large = 6 * block.interval > _LARGE
     found = [Port(p.name, f"{p.way}put", p.bits) for p in block.ports]
     text = _inlined(block, verilog)
-    text = forget_memories(text) if block.design.reloadable else text
     optimize = "run" if large else "none"
     sampler = Sampler(text, block.wrapper, found, "aclk", optimize=optimize, store=store)
     ends = _Ends(sampler, 20_000 + 8 * block.design.interval)
@@ -175,12 +172,7 @@ def _scenes(block: Exported, ends: _Ends) -> Iterator[str]:
     ends.until(lambda: len(ends.offered) < len(packets[0]))
     ends.rest()
     yield "reset"
-    if block.design.reloadable:  # it came before its weights
-        _expect(ends, [], FLAG_UNLOADED)
-        image = parse_weights_image(block.image)
-        ends.access(*weight_writes(image, block.design.region_count))
-    else:
-        _expect(ends, [wanted[0]])
+    _expect(ends, [wanted[0]])
     ends.rest()
     ends.sampler.scene()
 
