@@ -34,7 +34,7 @@ window.addEventListener("load", () => {
       (b) => b.left <= l.left && l.right <= b.right && b.top < l.bottom && l.top < b.bottom));
   }).length;
   // Outside of what scrolls nothing is cut.
-  found.cut = [...document.querySelectorAll("h1,h2,h3,p,dd,li,figcaption")]
+  found.cut = [...document.querySelectorAll("h1,h2,h3,p,dd,main li,figcaption")]
     .filter((e) => size(e).right > innerWidth + 1).length;
   parent.postMessage(JSON.stringify(found), "*");
 });
