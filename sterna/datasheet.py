@@ -1,4 +1,4 @@
-"""An exported block with its datasheet: what is known of its build, and a simulation of its ports."""
+"""An exported block and its datasheet: what is known of its build, a simulation of its ports."""
 
 import shlex
 
