@@ -102,13 +102,15 @@ def simulated(both: list[Path], folder: Path) -> str:
         for n, b in enumerate(both)
         for name in layout.software(facts(n))[:2]
     )
-    blocks = "".join(
-        GLUE.replace("@N", str(n))
-        .replace("@name", facts(n).module)
-        .replace("@NAME", facts(n).module.upper())
-        .replace("@BYTES", str(facts(n).axis_width // 8))
-        for n in (0, 1)
-    )
+    blocks = ""
+    for n in (0, 1):
+        x = facts(n)
+        words = {"@NAME": x.module.upper(), "@name": x.module, "@N": str(n)}
+        words["@BYTES"] = str(x.axis_width // 8)
+        text = GLUE
+        for word, value in words.items():  # @NAME before @N
+            text = text.replace(word, value)
+        blocks += text
     (folder / "main.cpp").write_text(includes + HEAD + blocks + MAIN)
     args = ["--cc", "--exe", "--top-module", "both", "-Wno-fatal", *files, "both.v", "main.cpp"]
     run_tool("verilator", [*args, *objects(both, folder)], folder)
@@ -217,7 +219,8 @@ static int infer@N(const char *label) {
         uint8_t packet[@NAME_PACKET_BYTES];
         uint32_t words[@NAME_RESULT_WORDS];
         @name_pack(&images[at], packet);
-        if (int bad = @name_infer(&block@N, packet, words)) { printf("infer %d\\n", bad); return 1; }
+        int bad = @name_infer(&block@N, packet, words);
+        if (bad) { printf("infer %d\\n", bad); return 1; }
         printf("%s", label);
         for (uint32_t word : words) printf(" %x", word);
         printf("\\n");
