@@ -1,22 +1,22 @@
 """Timing diagrams as SVG: of WaveJSON what `gen.timing.wavejson` writes.
 
-That is rows of 'p', '0', '1', 'x', '=', '.' and '|', labels of '=', groups of rows, a title and
-ticks. Colours are the page's, where it has them; a file of its own brings light and dark.
+That is rows of 'p', '0', '1', 'x', '=', '.' and '|', labels of '=', groups of rows and the numbers
+of clocks. Colours are the page's, where it has them; a file of its own brings light and dark.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from sterna.gen.timing.wavejson import CUT, lanes_of
+from sterna.gen.timing.wavejson import clocks_of, lanes_of
 
 __all__ = ["svg"]
 
 ROW, HIGH, SLOPE = 26, 16, 3
 """Height of a row, of a signal in it, and how much of a brick a change takes."""
 HEAD = 30
-"""Height of the title's line and of the ticks' below."""
+"""Height of what stands above the rows."""
 DIGIT = 7.3
 """Width of a digit, of a letter of a name."""
 
@@ -25,7 +25,6 @@ STYLE = """
 --w-line:var(--line,light-dark(#d8dde4,#363d47));--w-bg:var(--bg,light-dark(#fff,#14171c));
 --w-fill:var(--blue-soft,light-dark(#d9ebf6,#173b52));--w-blue:var(--blue,light-dark(#0072b2,#56b4e9))}
 .wave text{font:12px ui-monospace,"SFMono-Regular",Menlo,Consolas,monospace;fill:var(--w-ink)}
-.wave .title{font:600 13px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 .wave .tick{font-size:10px;fill:var(--w-soft)}
 .wave .grid{stroke:var(--w-line);stroke-width:1;stroke-dasharray:2 2}
 .wave .net{fill:none;stroke:var(--w-ink);stroke-width:1.3;stroke-linejoin:round}
@@ -45,7 +44,8 @@ def svg(wave: Mapping[str, Any], alone: bool = False) -> Markup:
         alone: for a file of its own, which brings `STYLE`; a page has it once.
     """
     rows = lanes_of(wave)
-    ticks = wave["head"]["tock"].split()
+    clocks = clocks_of(wave)
+    ticks = [_tick(clocks, k) for k in range(len(clocks))]
     longest = max((len(v) for row in rows for v in row.get("data", ())), default=0)
     brick = max(30.0, longest * DIGIT + 2 * SLOPE + 6, max(map(len, ticks)) * 6.0 + 8)
     grouped = any(isinstance(row, list) for row in wave["signal"])
@@ -61,14 +61,14 @@ def svg(wave: Mapping[str, Any], alone: bool = False) -> Markup:
     if alone:
         out.append(Markup("<style>svg{{color-scheme:light dark}}{}</style>").format(Markup(STYLE)))
         out.append(Markup('<rect class="gap" width="100%" height="100%"/>'))
-    out.append(_ticks(ticks, left, brick, height, _gaps(wave, ticks)))
+    out.append(_ticks(ticks, left, brick, height))
     y = HEAD
     for row in rows:
         out.append(_text(left - 8, y + HIGH - 3, row["name"], "name", "end"))
         out.append(_net(row, left, y, brick))
         y += ROW
-    out += _groups(wave["signal"], HEAD)
-    out += [_cut(left + k * brick, height, brick) for k, t in enumerate(ticks) if t == CUT]
+    out += _groups(wave["signal"][1:], HEAD)
+    out += [_cut(left + k * brick, height, brick) for k, c in enumerate(clocks) if c is None]
     return Markup("").join([*out, Markup("</svg>")])
 
 
@@ -81,21 +81,22 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str) -> Markup:
     return Markup(form).format(kind, _n(x), _n(y), anchor, text)
 
 
-def _gaps(wave: Mapping[str, Any], ticks: list[str]) -> dict[int, int]:
-    """How many clocks each brick with a gap stands for."""
-    return {k: int(ticks[k + 1]) - int(ticks[k - 1]) - 1 for k, t in enumerate(ticks) if t == CUT}
+def _tick(clocks: Sequence[int | None], brick: int) -> str:
+    """The number of a clock; of a gap how many it stands for."""
+    clock = clocks[brick]
+    if clock is not None:
+        return str(clock)
+    before, behind = clocks[brick - 1], clocks[brick + 1]
+    return "" if before is None or behind is None else f"+{behind - before - 1:,}"
 
 
-def _ticks(
-    ticks: list[str], left: float, brick: float, height: float, gaps: Mapping[int, int]
-) -> Markup:
+def _ticks(ticks: Sequence[str], left: float, brick: float, height: float) -> Markup:
     out = []
     for k, tick in enumerate(ticks):
         x = left + k * brick
         path = f"M{_n(x)} {HEAD - 6}V{_n(height - 6)}"
         out.append(Markup('<path class="grid" d="{}"/>').format(path))
-        said = f"+{gaps[k]:,}" if tick == CUT else tick
-        out.append(_text(x + brick / 2, HEAD - 12, said, "tick", "middle"))
+        out.append(_text(x + brick / 2, HEAD - 12, tick, "tick", "middle"))
     return Markup("").join(out)
 
 

@@ -1,7 +1,8 @@
 """Samples as WaveJSON, WaveDrom's format of timing diagrams, and WaveJSON as samples again.
 
-A brick is a clock. What is idle is cut: a brick with a gap, '|', stands for the clocks between its
-neighbours, whose numbers are the ticks above. What a payload is while nothing is valid is 'x'.
+A brick is a clock; the first row has their numbers, since WaveDrom's own ticks only count. What is
+idle is cut: a brick with a gap, '|', stands for the clocks between its neighbours. What a payload
+is while nothing is valid is 'x'.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,12 +11,12 @@ from typing import Any
 
 from sterna.gen.timing.samples import Samples, Scene
 
-__all__ = ["CUT", "Lane", "lanes_of", "shown_values", "wavejson"]
+__all__ = ["Lane", "clocks_of", "lanes_of", "shown_values", "wavejson"]
 
-CUT = "…"
-"""The tick of a brick that stands for the clocks that are cut."""
-_BRICK = 40
-"""Pixels of a brick in WaveDrom at an hscale of 1; a digit of a label takes about 7."""
+NUMBERS = "clock number"
+"""Name of the row with the numbers of clocks, which is no port."""
+_LABEL = 5
+"""Digits of a label that fit a brick of WaveDrom's at an hscale of 1, which has 40 pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,15 @@ def wavejson(
     """
     bricks = list(_bricks(sorted(set(clocks))))
     found = [None if c is None else scene.at(c) for c in bricks]
-    rows: list[Any] = [{"name": samples.clock, "wave": "p" + _rest(found[1:])}]
+    numbers = [str(c) for c in bricks if c is not None]
+    rows: list[Any] = [
+        {
+            "name": NUMBERS,
+            "wave": "".join("|" if c is None else "=" for c in bricks),
+            "data": numbers,
+        },
+        {"name": samples.clock, "wave": "p" + _rest(found[1:])},
+    ]
     for lane in lanes:
         row = _row(lane, samples.widths[lane.port], found)
         if not lane.group:
@@ -51,8 +60,8 @@ def wavejson(
     longest = max((len(v) for row in _flat(rows) for v in row.get("data", ())), default=0)
     return {
         "signal": rows,
-        "head": {"text": title, "tock": " ".join(CUT if c is None else str(c) for c in bricks)},
-        "config": {"hscale": 1 if longest <= 5 else 2},
+        "head": {"text": title},
+        "config": {"hscale": 1 if longest <= _LABEL else 2},
     }
 
 
@@ -100,23 +109,30 @@ def _flat(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 def lanes_of(wave: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a WaveJSON, those of groups, too, from above."""
-    return list(_flat(wave["signal"]))
+    """The rows of a WaveJSON below the numbers of clocks, those of groups, too, from above."""
+    return list(_flat(wave["signal"]))[1:]
+
+
+def clocks_of(wave: Mapping[str, Any]) -> list[int | None]:
+    """The number of each brick's clock, None of a gap."""
+    row = wave["signal"][0]
+    numbers = iter(row["data"])
+    return [None if mark == "|" else int(next(numbers)) for mark in row["wave"]]
 
 
 def shown_values(wave: Mapping[str, Any]) -> dict[int, dict[str, int | None]]:
     """What a WaveJSON says of the rows below the clock's, by clock: None where a row is 'x'."""
-    ticks = wave["head"]["tock"].split()
-    out: dict[int, dict[str, int | None]] = {int(t): {} for t in ticks if t != CUT}
+    bricks = clocks_of(wave)
+    out: dict[int, dict[str, int | None]] = {c: {} for c in bricks if c is not None}
     for row in lanes_of(wave)[1:]:
         labels, value = iter(row.get("data", ())), None
-        for tick, mark in zip(ticks, row["wave"], strict=True):
+        for clock, mark in zip(bricks, row["wave"], strict=True):
             if mark in "01":
                 value = int(mark)
             elif mark == "=":
                 value = int(next(labels), 16)
             elif mark == "x":
                 value = None
-            if tick != CUT:
-                out[int(tick)][row["name"]] = value
+            if clock is not None:
+                out[clock][row["name"]] = value
     return out

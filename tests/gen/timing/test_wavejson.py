@@ -9,7 +9,7 @@ import pytest
 from sterna.gen.timing.diagrams import diagrams
 from sterna.gen.timing.samples import Run, Samples, Scene
 from sterna.gen.timing.wavedrom_svg import svg
-from sterna.gen.timing.wavejson import CUT, Lane, lanes_of, shown_values, wavejson
+from sterna.gen.timing.wavejson import Lane, clocks_of, lanes_of, shown_values, wavejson
 
 WIDTHS = {"s_axis_tdata": 8, "s_axis_tvalid": 1, "s_axis_tready": 1, "s_axis_tlast": 1}
 LANES = [Lane("s_axis_tvalid"), Lane("s_axis_tdata", "s_axis_tvalid", "in <&>")]
@@ -34,8 +34,11 @@ FEW = scene((3, 0, 0, 1, 0), (1, 0xA5, 1, 1, 0), (1_000_000, 7, 1, 0, 0), (1, 7,
 def test_what_is_shown_is_what_was_sampled() -> None:
     clocks = [0, 2, 3, 4, 5, 1_000_003, 1_000_004]
     wave = wavejson(samples(FEW), FEW, LANES, clocks, "a title")
-    ticks = ["0", CUT, "2", "3", "4", "5", CUT, "1000003", "1000004"]
-    assert wave["head"] == {"text": "a title", "tock": " ".join(ticks)}
+    assert wave["head"] == {"text": "a title"} and wave["config"] == {"hscale": 2}
+    assert clocks_of(wave) == [0, None, 2, 3, 4, 5, None, 1_000_003, 1_000_004]
+    numbers = ["0", "2", "3", "4", "5", "1000003", "1000004"]
+    row = {"name": "clock number", "wave": "=|====|==", "data": numbers}
+    assert wave["signal"][0] == row
     valid, data = lanes_of(wave)[1:]
     assert valid["wave"] == "0|01..|1." and "data" not in valid
     assert data["wave"] == "x|x==.|=." and data["data"] == ["A5", "7", "7"]
@@ -64,6 +67,7 @@ def test_the_picture_has_every_label_once_and_is_well_formed(alone: bool) -> Non
     wave = wavejson(samples(FEW), FEW, LANES, [0, 1, 2, 3, 4, 1_000_004], "<b> & more")
     root = ElementTree.fromstring(str(svg(wave, alone)))
     words = [e.text for e in root.iter() if e.tag.endswith("text")]
+    assert [w for w in words if w in "0123"] == ["0", "1", "2", "3"]
     for row in lanes_of(wave):
         assert words.count(row["name"]) == 1
     assert [w for w in words if w in ("A5", "7")] == ["A5", "7", "7"]
