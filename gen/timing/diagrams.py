@@ -113,7 +113,7 @@ def _image(samples: Samples, name: str, scene: Scene) -> Diagram:
     packet = [c for c in moved if before < c <= end]
     shown = _around(packet[:2], 1, 1, scene) | _around([packet[-1]], 3, 1, scene)
     if count:
-        shown |= _around([at, min(at + _KEPT, at + count), at + count], 2, 2, scene)
+        shown |= _around([at, at + count], 2, 2, scene)
     text = (
         f"A packet of {len(packet):,} words in {_clocks(packet[-1] - packet[0] + 1)}. A word moves "
         "in each clock in which valid and ready are both 1; "
