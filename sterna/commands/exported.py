@@ -32,7 +32,7 @@ def add_parsers(_command: object, staged: Callable[[str, str], argparse.Argument
         "--no-timing",
         dest="timing",
         action="store_false",
-        help="no timing diagrams in the datasheet: their simulation takes minutes for a large one",
+        help="no timing diagrams in the datasheet: a large network is simulated for minutes",
     )
 
 
