@@ -13,7 +13,15 @@ from sterna.golden.network import Input
 from sterna.golden.words.names import show
 from sterna.golden.words.values import plain
 
-__all__ = ["check_images", "encode", "image_axes", "image_bits", "image_bytes", "site_hash", "bit_reverse8"]
+__all__ = [
+    "check_images",
+    "encode",
+    "image_axes",
+    "image_bits",
+    "image_bytes",
+    "site_hash",
+    "bit_reverse8",
+]
 
 
 def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
