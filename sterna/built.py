@@ -3,16 +3,19 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from sterna.datasheet import export_block
 from sterna.gen.board.bitstream import BoardOptions
 from sterna.gen.board.for_board import for_board
 from sterna.gen.build.folder import Build as Folder
 from sterna.gen.build.report import report
+from sterna.gen.build.stages import ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
 from sterna.gen.device.family import RESOURCES
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.files.disk import StrPath
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 from sterna.golden.words.shown import Shown, preformatted
@@ -280,6 +283,40 @@ class Build(Folder):
             A number is none, idle is more than busy, or no rate is known.
         """
         return meter_of(self, mw, idle_mw, images_per_second, board)
+
+    def export(
+        self, folder: StrPath, *, timing: bool = True, progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """A folder that other tools take the network from, as ``sterna export``: Vivado, FuseSoC,
+        LiteX, Amaranth, any simulator, C; with a datasheet.
+
+        Parameters
+        ----------
+        folder : str or path
+            Where it is written: a new or empty folder, or that of an earlier export of this
+            network, which is replaced.
+        timing : bool
+            Whether the datasheet has timing diagrams, which a simulation makes.
+        progress : Progress, optional
+            What is told of the stages; default nothing.
+
+        Returns
+        -------
+        tuple of str
+            The files' names below the folder.
+
+        Raises
+        ------
+        UsageError
+            The folder holds something else.
+        FileError
+            It cannot be written.
+        DesignError
+            The network cannot be built.
+        """
+        timing = values.flag(f"timing {show(timing)} must be True or False", timing, UsageError)
+        ensure(self, "verilog", progress=progress)
+        return tuple(sorted(export_block(self, folder, timing)))
 
     def _repr_html_(self) -> str:
         """For notebooks: the tiles of report.html, and the network."""
