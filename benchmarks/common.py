@@ -94,8 +94,8 @@ def lanes_row(
     alone: bool,
     fmax: bool,
 ) -> dict[str, Any]:
-    """Cells by yosys of a component of so many lanes, and per lane; ``lut`` is without LUT RAM.
-    ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""
+    """Cells by yosys of a component of so many lanes, and per lane; ``logic`` is LUTs without
+    LUT RAM. ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""
     verilog = emit(component, "lanes", folder)
     # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
     options = ["-nowidelut"] if target == "ecp5" and alone else []
@@ -103,7 +103,7 @@ def lanes_row(
     row: dict[str, Any] = {
         "target": target,
         "lanes": lanes,
-        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
+        **{key: used[key] for key in ("logic", "ff", "carry", "bram", "lutram")},
         "ff_per_lane": round(used["ff"] / lanes, 3),
     }
     if target == "xilinx7":

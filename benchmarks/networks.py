@@ -235,7 +235,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
     else:
         print(f"{name}: yosys for {point.target} ...", file=sys.stderr, flush=True)
         used = synth([build.verilog], build.name, point.target, folder / "synth")
-        row |= {k: used[k] for k in ("lut", "carry", "ff", "bram", "lutram", "tool")}
+        row |= {k: used[k] for k in ("logic", "carry", "ff", "bram", "lutram", "tool")}
         if "lut_packed_estimate" in used:
             row["lut_packed_estimate"] = used["lut_packed_estimate"]
     return row | derived(row), build.verilog
@@ -288,7 +288,7 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
     """What follows from clocks and cells at 100 MHz."""
     from sterna.gen.device.family import family_of
 
-    luts = row["lut"] + row["lutram"]
+    luts = row["logic"] + row["lutram"]
     images = CLOCK_MHZ * 1e6 / row["clocks"]
     out = {} if "bram_least" not in row else {"bram_fill": row["bram"] / max(1, row["bram_least"])}
     return out | {

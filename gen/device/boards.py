@@ -14,7 +14,7 @@ from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
 
-__all__ = ["BOARDS", "Board", "Pin", "board"]
+__all__ = ["BOARDS", "Board", "Chip", "Pin", "board", "chip_of"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Board:
-    """name: as on the command line. family: ecp5, ice40 or xilinx7. part: as its maker writes it.
-    device, package: as nextpnr is told; speed: grade, of ECP5 and 7-series. clock_hz: of the
-    oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the
-    device has (4-input or 6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
+class Chip:
+    """What needs no pin of a board. name: of the board, as on the command line. family: ecp5, ice40
+    or xilinx7. part: as its maker writes it. device, package: as nextpnr is told; speed: grade, of
+    ECP5 and 7-series. clock_hz: of the oscillator. lut, bram: what the device has (4-input or
+    6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
 
     name: str
     family: str
@@ -41,14 +41,18 @@ class Board:
     package: str
     speed: str
     clock_hz: int
-    pins: dict[str, Pin]
     lut: int
     bram: int
-    program: tuple[str, ...]
 
     @property
     def clock_mhz(self) -> float:
         return self.clock_hz / 1e6
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The whole chip, by the keys of `RESOURCES`."""
+        ff = self.lut * family_of(self.family).ff_per_lut
+        return {"luts": self.lut, "ff": ff, "bram": self.bram}
 
     def check_takes(self, family: str) -> None:
         """DesignError where its FPGA does not take designs that are folded for a family."""
@@ -57,6 +61,15 @@ class Board:
                 f"the design is folded for {family} and {self.name} is {self.family}; fold it with "
                 f"--family {self.family}"
             )
+
+
+@dataclass(frozen=True)
+class Board(Chip):
+    """A board that a bitstream can be made for. pins: of clk, rx, tx and, where the board has a
+    plain one, led. program: how its bitstream is loaded."""
+
+    pins: dict[str, Pin]
+    program: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,21 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     UsageError for an unknown board, a pin it does not have, or a board without UART.
     ToolMissing where amaranth-boards is not installed.
     """
+    chip, platform = _described(name)
+    pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
+    led = _led(platform)
+    if led is not None:
+        pins["led"] = led
+    return Board(**vars(chip), pins=pins, program=_ENTRIES[name].program)
+
+
+def chip_of(name: str) -> Chip:
+    """What is on the board ``name``, which may have no UART. Errors as of `board`."""
+    return _described(name)[0]
+
+
+def _described(name: str) -> tuple[Chip, Any]:
+    """The chip of a board, and its platform of amaranth-boards."""
     entry = _ENTRIES.get(name)
     if entry is None:
         raise UsageError(
@@ -152,10 +180,6 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
             "_DEVICES of gen/device/boards.py"
         )
     device, lut, bram = _DEVICES[platform.device]
-    pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
-    led = _led(platform)
-    if led is not None:
-        pins["led"] = led
     if platform.device.startswith("LFE5"):
         family, package = "ecp5", _LATTICE_PACKAGES[platform.package]
         part = f"{platform.device}-{platform.speed}{platform.package}C"
@@ -165,7 +189,7 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     else:
         family, package = "xilinx7", platform.package
         part = f"{platform.device}{platform.package}-{platform.speed}"
-    return Board(
+    chip = Chip(
         name=name,
         family=family,
         part=part,
@@ -173,11 +197,10 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
         package=package,
         speed=getattr(platform, "speed", ""),
         clock_hz=round(platform.default_clk_frequency),
-        pins=pins,
         lut=lut,
         bram=bram,
-        program=entry.program,
     )
+    return chip, platform
 
 
 def _pin(platform: Any, resource: str, part: str | None = None) -> Pin:

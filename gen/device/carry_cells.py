@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sterna.golden.device.adder_rows import ABSENT, ATTRIBUTE, INPUTS, MINUS, PLAIN, PLUS
 from sterna.golden.errors import DesignError
 from sterna.golden.files.disk import read_bytes, write_atomic
-from sterna.hw.dot.carry_chain import ABSENT, ATTRIBUTE, INPUTS, MINUS, PLAIN, PLUS
 
 __all__ = ["ccu2c", "ccu2c_luts", "free_ends"]
 

@@ -49,8 +49,8 @@ def fmax_ecp5(
     ``router``: of nextpnr; 'router2' ended on designs that 'router1' did not end with, at less MHz.
 
     Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
-    median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
-    the core with its wrapper, ``placed_lut`` by nextpnr's count (LUT RAM and carries included),
+    median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``luts`` and ``ff`` of
+    the core with its wrapper, ``placed_luts`` by nextpnr's count (LUT RAM and carries included),
     ``device`` and ``target_mhz``.
     """
     if router not in ROUTERS:
@@ -76,9 +76,9 @@ def fmax_ecp5(
         "mhz": round(middle, 1),
         "all": [round(mhz, 1) for mhz, _ in runs],
         "critical": _critical(chosen),
-        "lut": used["lut"],
+        "luts": used["luts"],
         "ff": used["ff"] - moved,
-        "placed_lut": chosen["utilization"][_CELLS["lut"]]["used"],
+        "placed_luts": chosen["utilization"][_CELLS["luts"]]["used"],
         "device": f"ECP5 {device}, speed grade 6",
         "target_mhz": target_mhz,
     }

@@ -5,7 +5,7 @@ How resources are counted (`synth`):
 ===========  =============================  ==========================  ==========================
 field        ecp5                           xilinx7                     ice40
 ===========  =============================  ==========================  ==========================
-lut          LUT4 + 2 for each CCU2C        LUT1 .. LUT6 + INV          SB_LUT4
+logic        LUT4 + 2 for each CCU2C        LUT1 .. LUT6 + INV          SB_LUT4
 carry        CCU2C                          CARRY4                      SB_CARRY
 ff           TRELLIS_FF                     FD*                         SB_DFF*
 bram         DP16KD                         RAMB36 (a RAMB18 is half)   SB_RAM40_4K
@@ -13,8 +13,9 @@ lutram       6 LUT4 a TRELLIS_DPR16X4       LUTs of RAM* and SRL*       0 (the f
 dsp          MULT18X18D                     DSP48E1                     SB_MAC16
 ===========  =============================  ==========================  ==========================
 
-``lut`` does not contain ``lutram``. A 7-series LUT is counted as one whatever its inputs: what a
-vendor's packer saves by placing two small ones in one LUT6 is only in ``lut_packed_estimate``.
+``luts`` is ``logic`` and ``lutram`` together. A 7-series LUT is counted as one whatever its inputs:
+what a vendor's packer saves by placing two small ones in one LUT6 is only in
+``lut_packed_estimate``.
 """
 
 import json
@@ -57,11 +58,11 @@ def synth(
     ``build_dir`` (created), the log to ``<top>_<target>.log``. ``parts``: by name, instances of the
     top; what their cells are is counted, too.
 
-    Returns ``lut, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a RAMB36 is
-    0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version), ``tools`` (version
-    and kind, 'native' or 'wasm', of what was run) and for xilinx7
+    Returns ``luts, logic, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a
+    RAMB36 is 0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version),
+    ``tools`` (version and kind, 'native' or 'wasm', of what was run) and for xilinx7
     ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site); with ``parts``
-    also ``layers``: of each the resources and ``luts``, LUT RAM included, and ``rest``, what is in
+    also ``layers``: of each the resources, and ``rest``, what is in
     none. A cell is where its name says, which a LUT has from a signal that it drives.
     Raises UsageError, FileError, ToolMissing, or ToolFailed naming the log.
     """
@@ -105,8 +106,7 @@ def synth(
     found = _counted(folder / f"{stem}_stat.json", target)
     layers = {name: _part(folder / file, target) for name, file in counted.items()}
     if layers:
-        whole = {k: found[k] for k in how.counts}
-        whole["luts"] = whole["lut"] + whole["lutram"]
+        whole = {k: found[k] for k in ("luts", *how.counts)}
         rest = {k: n - sum(part[k] for part in layers.values()) for k, n in whole.items()}
         found |= {"layers": layers, "rest": rest}
     return {"target": target, "top": top, **found, "tools": provenance("yosys")}
@@ -120,7 +120,7 @@ def _part(file: Path, target: str) -> dict[str, Any]:
         for name, number in module["num_cells_by_type"].items():
             cells[name] = cells.get(name, 0) + int(number)
     found = count(cells, target)
-    return found | {"luts": found["lut"] + found["lutram"]}
+    return found
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -155,6 +155,7 @@ def count(cells: dict[str, int], target: str) -> dict[str, Any]:
         )
         for resource, patterns in how.counts.items()
     }
+    found = {"luts": found["logic"] + found["lutram"], **found}
     return {k: int(n) if n == int(n) else n for k, n in found.items()}
 
 

@@ -5,44 +5,18 @@ A slot of such a chain adds two bits and the carry. Each bit may be a spike mask
 which costs nothing more. The slot behind an adder brings its last carry out, and the first carry of
 the next adder in. So an adder of n bits takes n + 1 slots, whatever its carry in is: 2n + 1 bits
 become n + 1. Here it is Verilog that any tool takes; what a family makes of it instead follows from
-the module's attribute (`ATTRIBUTE`, see `sterna.gen.device.carry_cells`).
+the module's attribute (`adder_rows.ATTRIBUTE`, see `sterna.gen.device.carry_cells`).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ABSENT", "ATTRIBUTE", "INPUTS", "MINUS", "PLAIN", "PLUS", "CarryChain", "Row"]
+from sterna.golden.device.adder_rows import ATTRIBUTE, INPUTS, MINUS, Row
 
-ABSENT, PLAIN, PLUS, MINUS = "0", "1", "+", "-"
-"""Kinds of a bit: none, as it is, of a spike and a weight ``s & w`` and ``~(s & w)``."""
-INPUTS = {ABSENT: 0, PLAIN: 1, PLUS: 2, MINUS: 2}
-"""How many signals a bit of each kind is made of."""
-ATTRIBUTE = "sterna_adders"
-"""Of a module that is a `CarryChain`: how many trees, and the words of its rows."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """An adder: kinds of its carry in and of the two bits of each column, low first. ``top``:
-    whether its last carry is a digit of its sum."""
-
-    carry: str
-    columns: tuple[str, ...]
-    top: bool
-
-    @property
-    def word(self) -> str:
-        """As the attribute has it: ``+:-+`` is a full adder of three masked bits, and its carry."""
-        return f"{self.carry}:{''.join(self.columns)}{':' if self.top else ''}"
-
-    @property
-    def kinds(self) -> str:
-        """Of its bits, in the order of the chain's inputs."""
-        return self.carry + "".join(self.columns)
+__all__ = ["CarryChain"]
 
 
 class CarryChain(wiring.Component):

@@ -11,14 +11,15 @@ from functools import lru_cache
 
 from amaranth.hdl import Const, Module, Signal, Value
 
+from sterna.golden.device.adder_rows import ABSENT, MINUS, PLAIN, PLUS, Row
 from sterna.golden.device.fabric import fabric_of
-from sterna.hw.dot.carry_chain import ABSENT, MINUS, PLAIN, PLUS, CarryChain, Row
+from sterna.hw.dot.carry_chain import CarryChain
 from sterna.hw.dot.compressor_tree import Adder, CompressorTree, Stage
 
 __all__ = ["Bit", "build_chained", "chained_tree"]
 
 Bit = tuple[str, tuple[Value, ...]]
-"""A bit of a heap, as a vector of a bit a tree: its kind (`hw.dot.carry_chain`), what makes it."""
+"""A bit of a heap, as a vector of a bit a tree: its kind (`adder_rows`), what makes it."""
 
 _Segment = tuple[int, int, bool]
 """Of a draft: the columns that an adder makes, from .. to, and whether it has a carry in."""

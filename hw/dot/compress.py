@@ -9,12 +9,13 @@ from amaranth.hdl import Cat, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from sterna.golden.device.adder_rows import MINUS, PLAIN, PLUS
 from sterna.golden.device.fabric import FABRICS, fabric_of
 from sterna.golden.errors import DesignError
-from sterna.hw.dot.carry_chain import MINUS, PLAIN, PLUS
 from sterna.hw.dot.chained_tree import Bit, build_chained, chained_tree
 from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.memory.delay import delay
+from sterna.hw.once import once
 
 __all__ = ["DotProduct", "check_lanes"]
 
@@ -41,6 +42,7 @@ def check_lanes(pe: int, simd: int, tp: int, bits_per_step: int, kind: str, fami
         )
 
 
+@once
 class DotProduct(wiring.Component):
     """Dot products of binary planes with ternary or binary weights, fully pipelined.
 

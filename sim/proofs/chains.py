@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from amaranth.hdl import Cat, Instance, Signal
 
 from sterna.gen.device.carry_cells import ccu2c
-from sterna.hw.dot.carry_chain import ATTRIBUTE, CarryChain, Row
+from sterna.golden.device.adder_rows import ATTRIBUTE, Row
+from sterna.hw.dot.carry_chain import CarryChain
 from sterna.sim.netlist import yosys_models
 from sterna.sim.proofs.kit import Bench, Proof
 

@@ -31,9 +31,11 @@ __all__ = ["MODULES", "Parser", "parser"]
 MODULES = (
     "sterna.boards.bitstream",
     "sterna.boards.board",
+    "sterna.boards.selftest",
     "sterna.boards.boardsim",
     "sterna.commands.search",
     "sterna.commands.reported",
+    "sterna.commands.exported",
     "sterna.commands.imports",
     "sterna.commands.new",
     "sterna.boards.power",

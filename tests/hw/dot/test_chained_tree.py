@@ -11,8 +11,9 @@ from amaranth.sim import Simulator
 
 from sterna.gen.device.carry_cells import ccu2c, ccu2c_luts, free_ends
 from sterna.gen.verilog.elaborate import verilog_text
+from sterna.golden.device.adder_rows import ATTRIBUTE, INPUTS, Row
 from sterna.golden.errors import DesignError
-from sterna.hw.dot.carry_chain import ATTRIBUTE, INPUTS, CarryChain, Row
+from sterna.hw.dot.carry_chain import CarryChain
 from sterna.hw.dot.chained_tree import chained_tree
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.compressor_tree import Adder, CompressorTree
