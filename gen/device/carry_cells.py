@@ -18,12 +18,12 @@ from sterna.golden.device.adder_rows import ABSENT, ATTRIBUTE, INPUTS, MINUS, PL
 from sterna.golden.errors import DesignError
 from sterna.golden.files.disk import read_bytes, write_atomic
 
-__all__ = ["ccu2c", "ccu2c_luts", "free_ends"]
+__all__ = ["CELLS", "ccu2c", "ccu2c_luts", "free_ends"]
 
 _MODULE = re.compile(rf'^\(\* {ATTRIBUTE} = "([^"]*)" \*\)\s*\nmodule (\\\S+ |\w+)', re.M)
-CELLS = 8
-"""Cells of a chain, two tiles: nextpnr sees a path through all of it, though an adder's carry ends
-behind it (a bare core of 288 ternary lanes: 3.46 LUTs a lane and 123 MHz with 24)."""
+CELLS = 12
+"""Cells of a chain, three tiles: nextpnr sees a path through all of it, though carries end at each
+adder (docs/measured.md has what longer and shorter ones do)."""
 _ONE = "1'b1"
 
 

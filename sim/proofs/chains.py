@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from amaranth.hdl import Cat, Instance, Signal
 
-from sterna.gen.device.carry_cells import ccu2c
+from sterna.gen.device.carry_cells import CELLS, ccu2c
 from sterna.golden.device.adder_rows import ATTRIBUTE, Row
 from sterna.hw.dot.carry_chain import CarryChain
 from sterna.sim.netlist import yosys_models
@@ -69,7 +69,7 @@ def _bench(rows: Sequence[Row], trees: int) -> Bench:
 def _proofs() -> list[Proof]:
     found = []
     for name, (claim, rows) in _CASES.items():
-        for cells in (2, 8):
+        for cells in (2, CELLS):
             found.append(
                 Proof(
                     f"adders_{name}_{cells}",
