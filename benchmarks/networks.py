@@ -198,6 +198,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
     """Everything the tables say of a point but Fmax, ``known`` where it still holds; its Verilog,
     which has the name of the top."""
     from sterna.gen.build.stages import Options, ensure
+    from sterna.gen.device.family import TARGETS
     from sterna.gen.model.cost import estimate
     from sterna.gen.tools.yosys import synth
     from sterna.golden.files.disk import sha256
@@ -211,7 +212,8 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
         Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
         folder,
     )
-    digest = sha256(build.verilog.read_bytes())
+    text, chains = build.verilog.read_bytes(), TARGETS[point.target].chains
+    digest = sha256(text if chains is None else text + chains(text.decode()).encode())
     design, network = build.design, build.network
     guess = estimate(network, design).total
     row: dict[str, Any] = {

@@ -44,7 +44,7 @@ _CASES = {
 
 def _texts(rows: Sequence[Row], trees: int, cells: int) -> dict[str, str]:
     """Verilog of the cells of a chain, with their models."""
-    words = CarryChain(rows, trees).attributes[ATTRIBUTE]
+    words = " ".join([str(trees), *(row.word for row in rows)])
     made = ccu2c(f'(* {ATTRIBUTE} = "{words}" *)\nmodule {_CELLS} (', cells)
     return {"cells.v": made, **dict(yosys_models("ecp5/cells_sim.v", made))}
 
