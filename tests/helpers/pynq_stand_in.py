@@ -98,17 +98,12 @@ class Mmio:
     """pynq.MMIO."""
 
     def __init__(self, memory: Memory, base_addr: int, length: int):
-        self._memory, zynq = memory, memory.zynq
-        self.length = length
-        self._read, self._write = (
-            (zynq.read_dma, zynq.write_dma)
-            if base_addr == DMA
-            else (zynq.read_network, zynq.write_network)
-        )
+        self._memory, self.length = memory, length
+        self._part = "dma" if base_addr == DMA else "network"
 
     def read(self, offset=0, length=4, word_order="little") -> int:
         self._check(offset)
-        return self._read(offset)
+        return getattr(self._memory.zynq, f"read_{self._part}")(offset)
 
     def write(self, offset, data) -> None:
         self._check(offset)
@@ -116,7 +111,7 @@ class Mmio:
             raise ValueError("Data type must be int or bytes.")
         assert 0 <= data < 1 << 32
         self._memory.evict()
-        self._write(offset, data)
+        getattr(self._memory.zynq, f"write_{self._part}")(offset, data)
 
     def _check(self, offset: int) -> None:
         if offset < 0:

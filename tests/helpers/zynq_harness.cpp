@@ -18,6 +18,12 @@ uint64_t draw(uint64_t& state) {  // xorshift64*
     state ^= state >> 27;
     return (state * 0x2545F4914F6CDD1Dull) >> 32;
 }
+
+template <class Port>
+void load(Port& port, const uint8_t* bytes, size_t count) {
+    port = Port();
+    std::memcpy(&port, bytes, count < sizeof(Port) ? count : sizeof(Port));
+}
 }  // namespace
 
 extern "C" {
@@ -38,8 +44,7 @@ struct Zynq {
     void step() {
         if (!offering && sent < beats && draw(random) >= in_stall) {
             offering = true;
-            top->s_axis_tdata = decltype(top->s_axis_tdata)();
-            std::memcpy(&top->s_axis_tdata, source + sent * beat_bytes, beat_bytes);
+            load(top->s_axis_tdata, source + sent * beat_bytes, beat_bytes);
             top->s_axis_tlast = sent + 1 == beats;
         }
         top->s_axis_tvalid = offering;
