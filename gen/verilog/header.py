@@ -10,7 +10,7 @@ from sterna.golden.network import Network
 from sterna.golden.words.names import Scope, module_name
 from sterna.hw.top.network_top import FIXED
 
-__all__ = ["header", "macro"]
+__all__ = ["header", "installed", "macro", "made_by"]
 
 
 def header(network: Network, design: Design, *, taps: bool = False, files: bool = False) -> str:
@@ -23,7 +23,7 @@ def header(network: Network, design: Design, *, taps: bool = False, files: bool 
     beats = -(-8 * image_bytes(network.input, network.steps) // design.axis_width)
     text = _TEXT.format(
         name=name,
-        made=_made(),
+        made=made_by(),
         structure=structure_id(network, design.to_json()),
         weights=weights_id(network),
         interval=design.modelled_interval or design.interval,
@@ -46,14 +46,19 @@ def macro(name: str) -> str:
     return f"{name.upper()}_MEM"
 
 
-def _made() -> str:
-    said = []
-    for package in ("Sterna", "Amaranth"):
-        try:
-            said.append(f"{package} {version(package.lower())}")
-        except PackageNotFoundError:  # the sources, not installed
-            said.append(package)
-    return ", ".join(said)
+def made_by() -> str:
+    """Sterna and Amaranth, with their versions where they are installed."""
+    return ", ".join(
+        f"{name} {installed(name.lower())}".rstrip() for name in ("Sterna", "Amaranth")
+    )
+
+
+def installed(package: str) -> str:
+    """The version of a package, '' of sources that are not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _cores(design: Design, name: str) -> Iterator[str]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from sterna.golden.device.csr import ADDRESS_BITS
 from sterna.golden.errors import DesignError
-from sterna.hw.control.registers import Register
+from sterna.hw.control.registers import Access, Field, Register
 
-__all__ = ["c_header", "csr_json"]
+__all__ = ["c_header", "csr_json", "registers_of"]
 
 
 def csr_json(registers: Sequence[Register]) -> dict[str, Any]:
@@ -38,6 +38,23 @@ def csr_json(registers: Sequence[Register]) -> dict[str, Any]:
             for register in registers
         ],
     }
+
+
+def registers_of(body: dict[str, Any]) -> tuple[Register, ...]:
+    """The map that `csr_json` made ``body`` of."""
+    return tuple(
+        Register(
+            row["name"],
+            row["address"],
+            row["description"],
+            tuple(
+                Field(f["name"], f["low"], f["width"], Access(f["access"]), f["description"])
+                for f in row["fields"]
+            ),
+            row["acts_on_read"],
+        )
+        for row in body["registers"]
+    )
 
 
 def c_header(registers: Sequence[Register], name: str = "sterna") -> str:

@@ -220,6 +220,7 @@ ROOMS = {
         "gen.tools",
         "gen.verilog",
     },
+    "gen.ip": {"gen.build", "gen.design", "gen.verilog"},
     "gen.power": {"gen.board", "gen.build", "gen.device"},
     "train.data": set(),
     "train.module": set(),

@@ -1,0 +1,105 @@
+"""The folder of an exported block: everything in it, written at once or not at all."""
+
+from pathlib import Path
+
+from sterna.gen.build.folder import Build, is_inside
+from sterna.gen.build.folder import Build as Folder
+from sterna.gen.ip import layout
+from sterna.gen.ip.driver import driver_files
+from sterna.gen.ip.exported import Exported, exported
+from sterna.gen.ip.fusesoc import core_files
+from sterna.gen.ip.ipxact import component_files
+from sterna.gen.ip.texts import FORMAT, constraint_files, manifest, readme, waiver_file
+from sterna.gen.ip.vivado import scripts
+from sterna.gen.ip.wrapper import bench, clock_driver, vectors, wrapper
+from sterna.golden.errors import FileError, UsageError
+from sterna.golden.files.disk import (
+    StrPath,
+    check_new_folder,
+    make_folder,
+    parse_json,
+    read_bytes,
+)
+from sterna.golden.words import values
+from sterna.golden.words.names import show
+
+__all__ = ["block_files", "export"]
+
+LIMIT = 1 << 24  # bytes of a manifest
+
+
+def block_files(x: Exported) -> dict[str, bytes]:
+    """Every file of the block by its name; the same build gives the same bytes."""
+    rtl = dict(zip(layout.rtl(x), (x.verilog, wrapper(x)), strict=True))
+    texts: dict[str, str | bytes] = {
+        **rtl,
+        **{f"{layout.MEMORIES}{name}": text for name, text in x.memories.items()},
+        layout.image(x): x.image,
+        layout.bench(x): bench(x),
+        layout.driver(x): clock_driver(x),
+        **{f"{layout.BENCH}{name}": text for name, text in vectors(x).items()},
+        **constraint_files(x),
+        **waiver_file(x),
+        **component_files(x),
+        **core_files(x),
+        **scripts(x),
+        **driver_files(x),
+        layout.README: readme(x),
+    }
+    made = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
+    return made | {layout.MANIFEST: manifest(x, made).encode()}
+
+
+def export(build: Build, folder: StrPath) -> dict[str, bytes]:
+    """Write the block of a build that has its Verilog; returns the files by their names.
+
+    An earlier export of the same network is replaced, with those of its files that are as it wrote
+    them; anything else that is there is refused. Files of tools that worked in the folder stay.
+
+    Raises
+    ------
+    UsageError
+        The folder holds something else, or is the build itself.
+    FileError
+        A file of the build is damaged, or the folder cannot be written.
+    DesignError
+        A part cannot be written for this design.
+    """
+    folder = values.path("folder", folder)
+    old = _earlier(folder, build)
+    made = block_files(exported(build))
+    make_folder(folder)
+    block = Folder(folder)
+    with block.held():
+        for name in sorted(set(old) - set(made)):
+            if is_inside(name) and block.hash(name) == old[name]:
+                block.remove(name)
+        # The manifest first: a folder that was interrupted is known as our own.
+        for name in sorted(made, key=lambda name: name != layout.MANIFEST):
+            make_folder(block.place(name).parent)
+            block.write(name, made[name])
+    return made
+
+
+def _earlier(folder: Path, build: Build) -> dict[str, str]:
+    """The files of an earlier export there and their hashes, {} where there is nothing. UsageError
+    where something else is."""
+    check_new_folder(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return {}
+    path = folder / layout.MANIFEST
+    try:
+        body = parse_json(read_bytes(path, LIMIT), path)
+    except FileError:
+        body = None
+    files = body.get("files") if isinstance(body, dict) and body.get("format") == FORMAT else None
+    if not isinstance(body, dict) or not isinstance(files, dict):
+        raise UsageError(
+            f"{folder}: is not empty, and no exported block; give another folder, or empty it"
+        )
+    if body.get("module") != build.name:
+        raise UsageError(
+            f"{folder}: holds the block of the network {show(body.get('module'))}; give "
+            f"'{build.name}' a folder of its own"
+        )
+    return {name: h for name, h in files.items() if isinstance(h, str)}
