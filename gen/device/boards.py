@@ -1,7 +1,8 @@
 """The boards: what `amaranth-boards` says of their FPGA, clock, UART and LED, in our words.
 
 Pins, I/O standards and clocks are read from the package's descriptions, never written here; what
-those do not say (the size of the FPGA, how a board is programmed) is.
+those do not say (the size of the FPGA, how a board is programmed) is. Boards of a Zynq need none of
+that: clock, memory and host are the processor's, which Vivado's own board files describe.
 """
 
 import importlib
@@ -32,7 +33,9 @@ class Board:
     """name: as on the command line. family: ecp5, ice40 or xilinx7. part: as its maker writes it.
     device, package: as nextpnr is told; speed: grade, of ECP5 and 7-series. clock_hz: of the
     oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the
-    device has (4-input or 6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
+    device has (4-input or 6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36). zynq: where the host is
+    the processor beside the logic, Vivado's name of the board without its version; there are no
+    pins and no oscillator then (clock_hz 0)."""
 
     name: str
     family: str
@@ -45,6 +48,7 @@ class Board:
     lut: int
     bram: int
     program: tuple[str, ...]
+    zynq: str = ""
 
     @property
     def clock_mhz(self) -> float:
@@ -101,7 +105,13 @@ _ENTRIES = {
     "nexys-a7-100": _Entry("nexys4ddr", "Nexys4DDRPlatform", _loader("-b", "nexys_a7_100")),
     "alchitry-pt": _Entry("alchitry_ptv2", "AlchitryPtV2Platform", _loader("-c", "ft2232")),
 }
-BOARDS = tuple(_ENTRIES)
+# name -> part, Vivado's name of the board
+_ZYNQ = {
+    "pynq-z2": ("xc7z020clg400-1", "tul.com.tw:pynq-z2:part0"),
+    "zybo-z7-10": ("xc7z010clg400-1", "digilentinc.com:zybo-z7-10:part0"),
+    "zybo-z7-20": ("xc7z020clg400-1", "digilentinc.com:zybo-z7-20:part0"),
+}
+BOARDS = (*_ENTRIES, *_ZYNQ)
 
 # device of amaranth-boards -> (nextpnr's name, LUTs, block RAMs)
 _DEVICES = {
@@ -120,6 +130,8 @@ _DEVICES = {
     "xc7a100ti": ("xc7a100ti", 63400, 135),
     "xc7s25": ("xc7s25", 14600, 45),
     "xc7s50": ("xc7s50", 32600, 75),
+    "xc7z010": ("xc7z010", 17600, 60),
+    "xc7z020": ("xc7z020", 53200, 140),
 }
 _LATTICE_PACKAGES = {
     "BG256": "CABGA256",
@@ -137,6 +149,8 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     UsageError for an unknown board, a pin it does not have, or a board without UART.
     ToolMissing where amaranth-boards is not installed.
     """
+    if name in _ZYNQ:
+        return _zynq(name, uart)
     entry = _ENTRIES.get(name)
     if entry is None:
         raise UsageError(
@@ -178,6 +192,18 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
         bram=bram,
         program=entry.program,
     )
+
+
+def _zynq(name: str, uart: Sequence[str]) -> Board:
+    part, known = _ZYNQ[name]
+    if uart:
+        raise UsageError(
+            f"{name}: its processor talks to the design, so there is no serial line; leave --uart "
+            "out"
+        )
+    chip, package, speed = part[:7], part[7:-2], part[-1]
+    device, lut, bram = _DEVICES[chip]
+    return Board(name, "xilinx7", part, device, package, speed, 0, {}, lut, bram, (), known)
 
 
 def _pin(platform: Any, resource: str, part: str | None = None) -> Pin:

@@ -1,4 +1,5 @@
-"""What PynqBoard asks of a board's Python: a PYNQ image has 3.10, numpy 1 and pynq."""
+"""What PynqBoard asks of a board's Python: a PYNQ image has 3.10, numpy 1 and pynq; safetensors
+is added."""
 
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import ast, hashlib, importlib, sys
 class Ban:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in {"numpy", "sterna", *sys.stdlib_module_names} - {"tomllib"}:
+        if top not in {"numpy", "safetensors", "sterna", *sys.stdlib_module_names} - {"tomllib"}:
             raise ModuleNotFoundError(f"{name} is banned here", name=name)
 import numpy
 del hashlib.file_digest
@@ -22,7 +23,7 @@ print(len([name for name in sys.modules if name.startswith("sterna.")]))
 """
 
 
-def test_it_imports_with_numpy_alone_and_in_the_words_of_python_3_10():
+def test_it_imports_with_numpy_and_safetensors_and_in_the_words_of_python_3_10():
     done = subprocess.run(
         [sys.executable, "-c", IMAGE], capture_output=True, text=True, check=False
     )
