@@ -141,6 +141,6 @@ def test_the_script_of_a_pynq_project_says_when_board_files_are_missing(project)
 
 
 def test_a_design_for_another_family_is_no_pynq_project(project, tmp_path):
-    build = ensure(project[0].folder, "verilog", Options(family="ecp5"), tmp_path / "other")
+    build = ensure(project[0].folder, "fold", Options(family="ecp5"), tmp_path / "other")
     with pytest.raises(DesignError, match="and pynq-z2 is xilinx7; .*--family xilinx7$"):
         write_zynq(build, board("pynq-z2"))
