@@ -24,6 +24,8 @@ def board_of(options: BoardOptions) -> Board:
     where = board(options.board, options.uart)
     if not where.zynq:
         divisor(where, options.baud)
+    elif options.baud != BoardOptions.baud:
+        raise UsageError(f"{where.name}: it has no serial line; leave --baud out")
     placer = family_of(where.family).nextpnr
     for name in placer.programs if placer else ():
         find(name)

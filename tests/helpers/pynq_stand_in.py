@@ -81,13 +81,15 @@ class Memory:
         self.known[buffer.physical_address] = cached.copy()
 
     def evict(self) -> None:
-        """Write some dirty lines back, as a cache may at any moment."""
+        """Now and then write a dirty line back, as a cache may at any moment."""
+        if self.zynq.random.random() > 0.1:
+            return
         for buffer in self.live:
             cached, known = self._bytes(buffer), self.known[buffer.physical_address]
-            there = self.zynq.memory[self._place(buffer)]
-            for line in {*(np.flatnonzero(cached != known)[::97] // LINE)}:
+            if len(dirty := np.flatnonzero(cached != known)):
+                line = int(self.zynq.random.choice(dirty)) // LINE
                 part = slice(line * LINE, (line + 1) * LINE)
-                there[part] = known[part] = cached[part]
+                self.zynq.memory[self._place(buffer)][part] = known[part] = cached[part]
 
     def free(self, buffer: Buffer) -> None:
         assert not self.zynq.active, "freed while the DMA may write to it"

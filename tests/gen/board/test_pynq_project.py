@@ -12,7 +12,7 @@ from pynq_stand_in import stand_in
 from zynqsim import Zynq
 
 from sterna.gen.board.bitstream import BoardOptions
-from sterna.gen.board.for_board import for_board
+from sterna.gen.board.for_board import board_of, for_board
 from sterna.gen.board.zynq import write_zynq
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import BOARDS, board
@@ -59,6 +59,8 @@ def test_pynq_boards_are_known_without_pins():
     assert board("zybo-z7-10").lut < board("zybo-z7-20").lut and not board("pynq-z2").pins
     with pytest.raises(UsageError, match="pynq-z2: its processor talks .* leave --uart out"):
         board("pynq-z2", ("A1", "A2"))
+    with pytest.raises(UsageError, match="pynq-z2: it has no serial line; leave --baud out"):
+        board_of(BoardOptions("pynq-z2", baud=9600))
 
 
 def test_the_pynq_project_has_what_vivado_and_the_board_read(project):
