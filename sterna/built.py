@@ -7,11 +7,14 @@ from sterna.gen.board.bitstream import BoardOptions
 from sterna.gen.board.for_board import for_board
 from sterna.gen.build.folder import Build as Folder
 from sterna.gen.build.report import report
+from sterna.gen.build.stages import ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
+from sterna.gen.ip.folder import export
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.files.disk import StrPath
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 from sterna.golden.words.shown import Shown, preformatted
@@ -197,6 +200,35 @@ class Build(Folder):
             output_registers=values.flag(flag, output_registers, UsageError),
         )
         return for_board(self, chosen, None, progress)
+
+    def export(self, folder: StrPath, *, progress: Progress | None = None) -> tuple[str, ...]:
+        """A folder that other tools take the network from, as ``sterna export``: Vivado, FuseSoC,
+        any simulator, C.
+
+        Parameters
+        ----------
+        folder : str or path
+            Where it is written: a new or empty folder, or that of an earlier export of this
+            network, which is replaced.
+        progress : Progress, optional
+            What is told of the stages; default nothing.
+
+        Returns
+        -------
+        tuple of str
+            The files' names below the folder.
+
+        Raises
+        ------
+        UsageError
+            The folder holds something else.
+        FileError
+            It cannot be written.
+        DesignError
+            The network cannot be built.
+        """
+        ensure(self, "verilog", progress=progress)
+        return tuple(sorted(export(self, folder)))
 
     def _repr_html_(self) -> str:
         """For notebooks: the tiles of report.html, and the network."""

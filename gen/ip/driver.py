@@ -94,7 +94,7 @@ struct ${name}_counters {
     uint32_t images;       /* done since the counters were cleared */
     uint32_t image_clocks; /* of the latest image that was measured */
     uint32_t total_clocks; /* from the first input to the latest output */
-    uint32_t dropped;      /* packets of a wrong length: too short (low half), too long (high half) */
+    uint32_t dropped;      /* packets too short (low half) and too long (high half) */
 };
 
 /* Registers that are memory: get and put for them, with their address as context. */

@@ -1,6 +1,7 @@
 """The folder of an exported block: everything in it, written at once or not at all."""
 
 from pathlib import Path
+from typing import Any
 
 from sterna.gen.build.folder import Build, is_inside
 from sterna.gen.build.folder import Build as Folder
@@ -23,7 +24,7 @@ from sterna.golden.files.disk import (
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 
-__all__ = ["block_files", "export"]
+__all__ = ["block_files", "check_folder", "export", "read_manifest"]
 
 LIMIT = 1 << 24  # bytes of a manifest
 
@@ -59,7 +60,7 @@ def export(build: Build, folder: StrPath) -> dict[str, bytes]:
     Raises
     ------
     UsageError
-        The folder holds something else, or is the build itself.
+        The folder holds something else.
     FileError
         A file of the build is damaged, or the folder cannot be written.
     DesignError
@@ -81,25 +82,39 @@ def export(build: Build, folder: StrPath) -> dict[str, bytes]:
     return made
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """ip.json of an exported block. FileError where it is none."""
+    path = folder / layout.MANIFEST
+    body = parse_json(read_bytes(path, LIMIT), path)
+    files = body.get("files") if isinstance(body, dict) and body.get("format") == FORMAT else None
+    if not isinstance(body, dict) or not isinstance(files, dict):
+        raise FileError(f"{path}: is not of an exported block; export it again")
+    return body
+
+
+def check_folder(folder: Path) -> dict[str, Any] | None:
+    """The manifest of an earlier export there; None where nothing is. UsageError where something
+    else is, FileError where no folder can be made."""
+    check_new_folder(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    try:
+        return read_manifest(folder)
+    except FileError:
+        raise UsageError(
+            f"{folder}: is not empty, and no exported block; give another folder, or empty it"
+        ) from None
+
+
 def _earlier(folder: Path, build: Build) -> dict[str, str]:
     """The files of an earlier export there and their hashes, {} where there is nothing. UsageError
     where something else is."""
-    check_new_folder(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
+    body = check_folder(folder)
+    if body is None:
         return {}
-    path = folder / layout.MANIFEST
-    try:
-        body = parse_json(read_bytes(path, LIMIT), path)
-    except FileError:
-        body = None
-    files = body.get("files") if isinstance(body, dict) and body.get("format") == FORMAT else None
-    if not isinstance(body, dict) or not isinstance(files, dict):
-        raise UsageError(
-            f"{folder}: is not empty, and no exported block; give another folder, or empty it"
-        )
     if body.get("module") != build.name:
         raise UsageError(
             f"{folder}: holds the block of the network {show(body.get('module'))}; give "
             f"'{build.name}' a folder of its own"
         )
-    return {name: h for name, h in files.items() if isinstance(h, str)}
+    return {name: h for name, h in body["files"].items() if isinstance(h, str)}

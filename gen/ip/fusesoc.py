@@ -103,14 +103,15 @@ targets:
     filesets: [waivers, {design}]
     toplevel: {x.wrapper}
 
-  # The header is included as text: not every Verilator knows how its compiler takes a compiled one.
+  # The prefix keeps a name with __ as it is. The header is included as text: not every Verilator
+  # knows how its compiler takes a compiled one.
   sim:
     description: images through the wrapper in Verilator; fails at the first difference
     flow: sim
     flow_options:
       tool: verilator
       mode: cc
-      verilator_options: [-Wno-fatal, -Wno-lint, -Wno-style]
+      verilator_options: [--prefix V{x.wrapper}_tb, -Wno-fatal, -Wno-lint, -Wno-style]
       make_options:
         - OPT_FAST=-O1
         - OPT_GLOBAL=-O0

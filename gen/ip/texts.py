@@ -51,10 +51,10 @@ def readme(x: Exported) -> str:
         where = f"are read from {mem} of the folder in which a tool runs, or from {x.memory_macro}."
     about = (
         f"{x.summary}. Made by {x.made}.",
-        f"Top module {x.wrapper}: aclk, aresetn (active low), s_axis (images, {x.axis_width} bits), "
-        f"m_axis (results, 32 bits), s_axil (AXI4-Lite, registers). An image is a packet of "
-        f"{x.packet_bytes} bytes in {x.image_beats} beats, zero-padded, the last beat with TLAST; a "
-        f"result is {x.result_words} words: class (low half) and flags, then {x.classes} logits. "
+        f"Top module {x.wrapper}: aclk, aresetn (active low), s_axis (images, {x.axis_width} "
+        f"bits), m_axis (results, 32 bits), s_axil (AXI4-Lite, registers). An image is a packet of "
+        f"{x.packet_bytes} bytes in {x.image_beats} beats, zero-padded, the last beat with TLAST; "
+        f"a result is {x.result_words} words: class (low half) and flags, then {x.classes} logits. "
         f"{x.interval:g} clocks from image to image; folded for {x.design.family} at "
         f"{x.clock_mhz:g} MHz. Registers: {layout.software(x)[0]}, {layout.COMPONENT}. Contents of "
         f"memories {where}",

@@ -36,6 +36,8 @@ NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
 _OWN = "sterna_"
 """What our own modules begin with, and therefore names that cannot be kept."""
 _PORTS = re.compile(r"(s_axis|m_axis|s_axil|tap|limit)_")
+_MADE = re.compile(r"_(axi|csr|tb|system|wrapper)_*\Z")
+"""What modules and headers beside a network end with: `digits_axi` is that of `digits`."""
 _DIGEST = 8
 
 
@@ -106,9 +108,12 @@ def module_name(name: str) -> str:
     """What a network is called where its name stands alone: Verilog module, files, C macros.
 
     The name itself, but with ``sterna_`` in front where it means something else there: a reserved
-    word of a language or of an operating system, a port of the top, one of our own modules. No two
-    networks have the same: what is kept never begins with ``sterna_``, what is changed always does.
+    word of a language or of an operating system, a port of the top, one of our own modules. A name
+    that ends as modules beside another network do gets a ``_`` behind it, too. No two networks have
+    the same: what is kept never begins with ``sterna_``, what is changed always does.
     """
+    if _MADE.search(name):
+        return f"{_OWN}{name}_"
     if name in RESERVED or _PORTS.match(name) or name.startswith(_OWN):
         return _OWN + name
     return name

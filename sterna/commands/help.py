@@ -37,6 +37,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "pack": "sterna pack build/retrained --onto build/mnist -o new.sterna",
             "verilog": "sterna verilog examples/mnist",
             "report": "sterna report examples/mnist",
+            "export": "sterna export examples/mnist --ip build/ip",
         },
     ),
     (

@@ -34,6 +34,7 @@ MODULES = (
     "sterna.boards.boardsim",
     "sterna.commands.search",
     "sterna.commands.reported",
+    "sterna.commands.exported",
     "sterna.commands.imports",
     "sterna.commands.new",
     "sterna.boards.power",

@@ -90,6 +90,11 @@ def test_a_legal_name_is_its_own(name: str) -> None:
     assert legal_name(name) == name == check_name(name, "")
 
 
+MADE = ("_axi", "_tb", "_axi_tb", "_csr", "_system", "_system_wrapper")
+"""What is put behind the name of a network's module."""
+ENDS, UNDERSCORES = st.sampled_from(["", *MADE]), st.sampled_from(["", "_", "__"])
+
+
 @given(
     st.lists(
         st.one_of(
@@ -97,6 +102,7 @@ def test_a_legal_name_is_its_own(name: str) -> None:
             st.sampled_from(sorted(RESERVED)).flatmap(
                 lambda w: st.sampled_from([w, f"sterna_{w}", f"sterna_sterna_{w}"])
             ),
+            st.builds("{}{}{}".format, st.sampled_from(["a", "top"]), ENDS, UNDERSCORES),
         ),
         unique=True,
     )
@@ -105,8 +111,9 @@ def test_no_two_networks_are_one_module(names: list[str]) -> None:
     modules = [module_name(name) for name in names]
     assert len(set(modules)) == len(names)
     for name, module in zip(names, modules, strict=True):
-        assert module in (name, f"sterna_{name}") and module not in RESERVED
-        assert re.fullmatch(r"[a-z][a-z0-9_]*", module) and len(module) <= MAX_NAME + 7
+        assert module in (name, f"sterna_{name}", f"sterna_{name}_") and module not in RESERVED
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", module) and len(module) <= MAX_NAME + 8
+        assert not {f"{module}{end}" for end in MADE} & set(modules)
 
 
 def test_shipped_names_are_kept_and_reserved_ones_are_not() -> None:

@@ -1,0 +1,114 @@
+"""The folder of an exported block: what is in it, twice the same, and what it does not replace."""
+
+import json
+from pathlib import Path
+
+import buildcase
+import pytest
+from exportcase import made
+
+from sterna.gen.ip.driver import WORDS
+from sterna.gen.ip.exported import exported
+from sterna.gen.ip.folder import block_files, export
+from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.files.disk import sha256
+from sterna.golden.words.names import module_name
+from sterna.hw.control.register_files import csr_json
+from sterna.hw.control.registers import register_map
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory: pytest.TempPathFactory):
+    return made(tmp_path_factory.mktemp("export"), 0)
+
+
+def test_an_export_lists_every_file_with_its_hash(block) -> None:
+    build, folder = block
+    body = json.loads((folder / "ip.json").read_text())
+    there = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    assert set(body["files"]) == set(there) - {"ip.json"}
+    assert all(sha256(there[name].read_bytes()) == h for name, h in body["files"].items())
+    assert body["top"] == "tiny_axi" and body["vlnv"].startswith("sterna:networks:tiny:")
+    assert json.loads((build.folder / "csr.json").read_text()) == csr_json(
+        exported(build).registers
+    )
+
+
+def test_an_export_of_the_same_build_has_the_same_bytes(block, tmp_path: Path) -> None:
+    build, folder = block
+    export(build, tmp_path / "again")
+    assert buildcase.contents(folder) == buildcase.contents(tmp_path / "again")
+
+
+def test_no_file_of_an_export_names_a_place_of_this_machine(block) -> None:
+    build, _ = block
+    for name, data in block_files(exported(build)).items():
+        assert str(build.folder.parent).encode() not in data, name
+        assert b"/home/" not in data and b"/tmp/" not in data, name
+
+
+def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_path: Path) -> None:
+    build, _ = block
+    folder = tmp_path / "ip"
+    export(build, folder)
+    (folder / "tiny_vivado").mkdir()
+    (folder / "tiny_vivado/project.xpr").write_text("of Vivado")
+    body = json.loads((folder / "ip.json").read_text())
+    for name, text in (("old.v", "ours"), ("mine.v", "ours"), ("../out.v", "ours")):
+        (folder / name).write_text(text)
+        body["files"][name] = sha256(b"ours")
+    (folder / "mine.v").write_text("edited since")
+    (folder / "ip.json").write_text(json.dumps(body))
+    (folder / "tiny.v").write_text("altered")
+    export(build, folder)
+    assert not (folder / "old.v").exists()
+    assert (folder / "mine.v").exists() and (tmp_path / "out.v").exists()
+    assert (folder / "tiny_vivado/project.xpr").exists()
+    assert "module tiny(" in (folder / "tiny.v").read_text()
+
+
+@pytest.mark.parametrize("what", ["a file", "a manifest of another", "a damaged manifest"])
+def test_an_export_over_something_else_is_refused(block, tmp_path: Path, what: str) -> None:
+    build, folder = block
+    there = tmp_path / "there"
+    there.mkdir()
+    if what == "a file":
+        (there / "thesis.tex").write_text("mine")
+    elif what == "a damaged manifest":
+        (there / "ip.json").write_text('{"format": "sterna-ip"}')
+    else:
+        body = json.loads((folder / "ip.json").read_text())
+        (there / "ip.json").write_text(json.dumps(body | {"module": "other"}))
+    before = buildcase.contents(there)
+    with pytest.raises(UsageError, match="there: (is not empty|holds the block of .*'other')"):
+        export(build, there)
+    assert buildcase.contents(there) == before
+
+
+def test_an_export_into_a_link_or_a_file_writes_nothing_outside(block, tmp_path: Path) -> None:
+    build, _ = block
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SternaError, match="is a file where a folder is needed"):
+        export(build, tmp_path / "file")
+    export(build, tmp_path / "ip")
+    (tmp_path / "else").mkdir()
+    for name in ("tb", "sw"):
+        for path in (tmp_path / "ip" / name).iterdir():
+            path.unlink()
+        (tmp_path / "ip" / name).rmdir()
+        (tmp_path / "ip" / name).symlink_to(tmp_path / "else")
+    with pytest.raises(SternaError, match="would be written outside of"):
+        export(build, tmp_path / "ip")
+    assert list((tmp_path / "else").iterdir()) == []
+
+
+def test_exported_names_of_two_networks_cannot_meet() -> None:
+    """A network a_b has no name of a: no word is another one's ending behind an underscore."""
+    words = {word.upper() for word in WORDS}
+    for register in register_map(ram=True):
+        name = register.name.upper()
+        fields = {f"{name}_{f.name.upper()}" for f in register.fields if f.width < 32}
+        words |= {name} | {f"{f}{end}" for f in fields for end in ("_SHIFT", "_MASK")}
+    words |= {"CSR_H", "H", "MEM", "TB", "TB_PORTS"}
+    met = {(a, b) for a in words for b in words if a.endswith(f"_{b}")}
+    assert met == {("CSR_H", "H")} and module_name("a_csr") == "sterna_a_csr_"

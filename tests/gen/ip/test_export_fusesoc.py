@@ -1,0 +1,85 @@
+"""FuseSoC takes exported blocks: its own reader, its lint and its simulation of real images."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from exportcase import facts, made, verilator_env
+
+from sterna.gen.ip.folder import block_files
+
+pytest.importorskip("fusesoc")
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both networks in one library; the second reads its memories from files."""
+    folder = tmp_path_factory.mktemp("library")
+    made(folder, 0)
+    made(folder, 1, "files")
+    return folder
+
+
+def fusesoc(library: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = verilator_env({k: v for k, v in os.environ.items() if k != "MAKEFLAGS"})
+    env |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+    command = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(library), *words]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+
+
+def passed(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_fusesoc_lists_two_exports_of_one_library(library: Path, tmp_path: Path) -> None:
+    listed = passed(fusesoc(library, tmp_path, "list-cores"))
+    for n in (0, 1):
+        assert ":".join(facts(n).vlnv) in listed
+        shown = passed(fusesoc(library, tmp_path, "core", "show", ":".join(facts(n).vlnv)))
+        for target in ("default", "lint", "sim", "sim_icarus", "synth", "synth_yosys"):
+            assert target in shown
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_fusesoc_lints_an_export(library: Path, tmp_path: Path, n: int) -> None:
+    passed(fusesoc(library, tmp_path, "run", "--target", "lint", ":".join(facts(n).vlnv)))
+
+
+def test_fusesoc_simulates_an_export(library: Path, tmp_path: Path) -> None:
+    vlnv = ":".join(facts(1).vlnv)  # whose memories are files
+    said = passed(fusesoc(library, tmp_path, "run", "--target", "sim", vlnv))
+    words = facts(1).vectors[1].size
+    assert f"PASS {words} words" in said and "FAIL" not in said
+    # Another result in the bench's file fails the command.
+    (data,) = tmp_path.glob("build/*/sim/tb/*_out.hex")
+    lines = data.read_text().splitlines()
+    lines[-1] = f"{int(lines[-1], 16) ^ 1:08x}"
+    data.write_text("\n".join(lines) + "\n")
+    done = fusesoc(library, tmp_path, "run", "--run", "--target", "sim", vlnv)
+    assert done.returncode != 0 and "FAIL word" in done.stdout
+
+
+@pytest.mark.parametrize("target", ["sim_icarus", "synth", "synth_yosys"])
+def test_fusesoc_sets_up_the_other_targets_of_an_export(
+    library: Path, tmp_path: Path, target: str
+) -> None:
+    vlnv = ":".join(facts(1).vlnv)
+    passed(fusesoc(library, tmp_path, "run", "--setup", "--target", target, vlnv))
+    texts = "".join(p.read_text() for p in tmp_path.rglob("*") if p.suffix in (".tcl", ".scr"))
+    assert f"{facts(1).wrapper}.v" in texts and f"{facts(1).module}.v" in texts
+
+
+def test_files_that_the_core_of_an_export_names_are_there() -> None:
+    yaml = pytest.importorskip("yaml")
+    for n in (0, 1):
+        files = block_files(facts(n))
+        core = yaml.safe_load(files[f"{facts(n).module}.core"].partition(b"\n")[2])
+        for fileset in core["filesets"].values():
+            for entry in fileset["files"]:
+                (name,) = entry if isinstance(entry, dict) else (entry,)
+                assert name in files
+        for target in core["targets"].values():
+            assert set(target["filesets"]) <= set(core["filesets"])
