@@ -3,12 +3,12 @@
 import ast
 import runpy
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 from pynq_stand_in import stand_in
+from tclrun import vivado_calls
 from zynqsim import Zynq
 
 from sterna.gen.board.bitstream import BoardOptions
@@ -96,17 +96,11 @@ def test_the_example_of_a_pynq_project_runs_on_the_wrapped_block(
     assert "equal to the model" in capsys.readouterr().out
 
 
-STUBS = """
-proc unknown {args} { puts "CALL $args"; return "" }
-proc get_board_parts {args} { puts "CALL get_board_parts $args"; return [list PARTS] }
-proc get_property {what args} { return [expr {$what eq "PROGRESS" ? "100%" : "0.25"}] }
-source build.tcl
-"""
+ANSWER = "proc get_board_parts {args} { noted_ get_board_parts {*}$args; return [list PARTS] }"
 
 
-def run_script(build, parts):
-    if shutil.which("tclsh") is None:
-        pytest.skip("there is no tclsh")
+def calls(build, parts):
+    """What the script calls in a Vivado with these board files, and what it leaves in board/."""
     folder = build.folder / "vivado_pynq-z2"
     project = folder / "ip/tiny_vivado"
     made = project / "tiny_system.runs/impl_1/tiny_system_wrapper.bit"
@@ -114,32 +108,23 @@ def run_script(build, parts):
     for path in (made, handed):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.suffix)
-    (folder / "stubs.tcl").write_text(STUBS.replace("PARTS", parts))
-    done = subprocess.run(
-        ["tclsh", "stubs.tcl"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    (folder / "stubs.tcl").unlink()
-    shutil.rmtree(project)
-    return folder, done
+    found = vivado_calls(folder / "build.tcl", before=ANSWER.replace("PARTS", parts))
+    return found, {path.suffix: path.read_text() for path in (folder / "board").glob("tiny.[bh]*")}
 
 
 def test_the_script_of_a_pynq_project_takes_the_newest_board_files(project):
     parts = "tul.com.tw:pynq-z2:part0:1.9 tul.com.tw:pynq-z2:part0:1.10"
-    folder, done = run_script(project[0], parts)
-    assert done.returncode == 0, done.stderr
-    calls = [line for line in done.stdout.splitlines() if line.startswith("CALL")]
-    assert "CALL get_board_parts -quiet tul.com.tw:pynq-z2:part0:*" in calls
-    (made,) = [line for line in calls if line.startswith("CALL create_project")]
+    found, copied = calls(project[0], parts)
+    assert "get_board_parts -quiet tul.com.tw:pynq-z2:part0:*" in found
+    (made,) = [line for line in found if line.startswith("create_project")]
     assert made.endswith("-part xc7z020clg400-1")
-    assert any(":part0:1.10" in line and "board_part" in line for line in calls)
-    for end in ("bit", "hwh"):
-        assert (folder / f"board/tiny.{end}").read_text() == f".{end}"
-        (folder / f"board/tiny.{end}").unlink()
+    assert "set_property board_part tul.com.tw:pynq-z2:part0:1.10 project" in found
+    assert copied == {".bit": ".bit", ".hwh": ".hwh"}
 
 
 def test_the_script_of_a_pynq_project_says_when_board_files_are_missing(project):
-    _, done = run_script(project[0], "")
-    assert done.returncode and "Vivado has no board files of pynq-z2" in done.stderr
+    with pytest.raises(AssertionError, match="Vivado has no board files of pynq-z2"):
+        calls(project[0], "")
 
 
 def test_a_design_for_another_family_is_no_pynq_project(project, tmp_path):
