@@ -95,6 +95,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.verilog.header import header, macro
     from sterna.gen.verilog.memory_files import folder_lines, from_files
     from sterna.gen.verilog.memory_images import memory_images
+    from sterna.gen.verilog.naming import parts
     from sterna.hw.control.register_files import c_header, csr_json
 
     network, design, name = build.network, build.design, build.name
@@ -109,7 +110,8 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     registers = top.control.registers
     head = header(network, design, files=files)
     head += folder_lines(macro(name), MEMORY_FOLDER) if files else ""
-    text = verilog_text(top, name, head)
+    alike = parts()
+    text = verilog_text(top, name, head, alike)
     if files:
         text, read = from_files(text, name, fixed, f"`{macro(name)}")
         if not read:
@@ -126,7 +128,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
         build.write(path, data)
     # The simulated design is the same, with its spike streams at extra ports.
     tapped, head = elaborate(network, design, taps=True), header(network, design, taps=True)
-    build.write(f"sim/{name}_taps.v", verilog_text(tapped, name, head))
+    build.write(f"sim/{name}_taps.v", verilog_text(tapped, name, head, alike))
 
 
 def _pack_files(build: Build) -> list[str]:

@@ -12,7 +12,9 @@ from sterna.gen.design.top_spec import IDENT_ROWS, has_fixed, top_spec
 from sterna.gen.tools.orphans import guard_amaranth
 from sterna.gen.verilog.ansi import ansi
 from sterna.gen.verilog.memory_images import check_ranges, memory_images, rom_crc
+from sterna.gen.verilog.naming import parts as make_parts
 from sterna.gen.verilog.naming import rtlil_text
+from sterna.gen.verilog.once import Parts, copied
 from sterna.gen.verilog.placeholders import Placeholders, with_placeholders
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Network
@@ -62,23 +64,30 @@ def filled_spec(
     return replace(spec, weights_id=int(weights_id(network)[:16], 16), rom_crc=crc)
 
 
-def verilog_text(top: "wiring.Component[Any]", name: str, header: str = "") -> str:
-    """Verilog-2005 of a top; the same design gives the same bytes on every machine."""
+def verilog_text(
+    top: "wiring.Component[Any]", name: str, header: str = "", parts: Parts | None = None
+) -> str:
+    """Verilog-2005 of a top; the same design gives the same bytes on every machine.
+
+    parts: of a design that was made before and has parts in common with this one."""
     # Only here: what reads specifications needs no backend. A system Yosys would change the text
     # with its version.
     os.environ["AMARANTH_USE_YOSYS"] = "builtin"
     from amaranth.back import verilog
 
     guard_amaranth()
+    parts = make_parts() if parts is None else parts
+    text = rtlil_text(top, name, parts)
     script = [
-        f"read_rtlil <<rtlil\n{rtlil_text(top, name)}\nrtlil",
+        f"read_rtlil <<rtlil\n{text}{parts.text()}\nrtlil",
         "proc -nomux -norom",
         "memory_collect",
         *(f"attrmap {kind} {_ATTRIBUTES}" for kind in ("", "-modattr")),
         "write_verilog",
     ]
     yosys = verilog.find_yosys(lambda found: found >= (0, 40))  # pyright: ignore
-    return header + ansi(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
+    made = ansi(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
+    return header + copied(made, parts.alike())
 
 
 _ATTRIBUTES = " ".join(

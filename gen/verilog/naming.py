@@ -15,25 +15,41 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Fragment, Signal, _ir, _nir  # pyright: ignore[reportPrivateUsage]
 from amaranth.lib import wiring
 
+from sterna.gen.verilog.once import Part, Parts
 from sterna.golden.words.names import Scope
 from sterna.golden.words.reserved import VERILOG
 
-__all__ = ["rtlil_text"]
+__all__ = ["parts", "rtlil_text"]
 
 _Ports = list[tuple[Any, bool]]  # (signal, whether it is an input)
 
 
-def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
-    """RTLIL of a top, whose module is ``name``; those below are ``name.submodule`` and so on."""
+def rtlil_text(top: "wiring.Component[Any]", name: str, parts: Parts | None = None) -> str:
+    """RTLIL of a top, whose module is ``name``; those below are ``name.submodule`` and so on.
+
+    With ``parts``, what these may elaborate apart is no module of it but theirs."""
+    if parts is not None:
+        parts.begin(top)
+    return _made(top, name, parts).text
+
+
+def parts() -> Parts:
+    """For `rtlil_text`."""
+    return Parts(lambda component, place: _made(component, place, None))
+
+
+def _made(top: "wiring.Component[Any]", name: str, parts: Parts | None) -> Part:
     direction = {wiring.In: _ir.PortDirection.Input, wiring.Out: _ir.PortDirection.Output}
     ports = {
         "__".join(map(str, path)): (_value(value), direction[member.flow])
         for path, member, value in top.signature.flatten(top)
     }
-    design = Fragment.get(top, None).prepare(ports=ports, hierarchy=(name,))
+    design = Fragment.get(top, parts).prepare(ports=ports, hierarchy=(name,))
     tree = _Tree(design)
     tree.name_modules(design.fragment, (name,))
     tree.name_signals()
+    if parts is not None:
+        parts.name(tree.info)
     netlist = _ir.build_netlist(design)
     by_name = {tree.info[f].name: f for f in tree.modules}
     for module in netlist.modules:
@@ -50,7 +66,10 @@ def rtlil_text(top: "wiring.Component[Any]", name: str) -> str:
             )
             emitter.scope = tree.scope[by_name[module.name]]
             emitter.emit()
-    return str(out)
+    inputs = {n: flow.value == "input" for n, (_, flow) in netlist.modules[0].ports.items()}
+    border = {id(value) for value, _ in ports.values()}
+    used = [s for info in tree.info.values() for s in info.used_signals]
+    return Part(name, str(out), inputs, {id(s): s for s in used if id(s) not in border})
 
 
 class _Emitter(rtlil.ModuleEmitter):

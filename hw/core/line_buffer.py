@@ -13,6 +13,7 @@ from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
+from sterna.hw.once import once
 from sterna.hw.stream.buffers import step_counter
 
 __all__ = ["LineBuffer"]
@@ -58,6 +59,7 @@ class _Place(NamedTuple):
     turn: Signal
 
 
+@once
 class LineBuffer(wiring.Component):
     """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
 

@@ -13,6 +13,7 @@ from sterna.golden.device.fabric import FABRICS
 from sterna.golden.errors import DesignError
 from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.memory.delay import delay
+from sterna.hw.once import once
 
 __all__ = ["DotProduct", "check_lanes"]
 
@@ -39,6 +40,7 @@ def check_lanes(pe: int, simd: int, tp: int, bits_per_step: int, kind: str, fami
         )
 
 
+@once
 class DotProduct(wiring.Component):
     """Dot products of binary planes with ternary or binary weights, fully pipelined.
 

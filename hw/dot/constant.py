@@ -21,6 +21,7 @@ from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.dot.sharing import Terms, Triple, share
 from sterna.hw.memory.delay import delay
+from sterna.hw.once import once
 
 __all__ = ["ConstantDot", "ConstantTrees", "constant_trees"]
 
@@ -146,6 +147,7 @@ def _weights(pe: int, simd: int, kind: str, depthwise: bool, row: int) -> np.nda
     return out.reshape(pe, pe * simd)
 
 
+@once
 class ConstantDot(wiring.Component):
     """Dot products of binary planes with weights that never change, fully pipelined.
 

@@ -21,6 +21,7 @@ from sterna.hw.dot.compress import check_lanes
 from sterna.hw.dot.compressor_tree import build, cheapest_tree
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
+from sterna.hw.once import once
 
 __all__ = ["TableShape", "TablesDot", "load_layout", "table_shape"]
 
@@ -107,6 +108,7 @@ def load_layout(shape: TableShape, width: int) -> data.StructLayout:
     )
 
 
+@once
 class TablesDot(wiring.Component):
     """Dot products of binary planes with weights that are tables, fully pipelined.
 

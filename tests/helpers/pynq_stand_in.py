@@ -81,15 +81,13 @@ class Memory:
         self.known[buffer.physical_address] = cached.copy()
 
     def evict(self) -> None:
-        """Now and then write a dirty line back, as a cache may at any moment."""
-        if self.zynq.random.random() > 0.1:
-            return
+        """Write dirty lines back, as a cache may at any moment; the worst is behind the DMA."""
         for buffer in self.live:
             cached, known = self._bytes(buffer), self.known[buffer.physical_address]
-            if len(dirty := np.flatnonzero(cached != known)):
-                line = int(self.zynq.random.choice(dirty)) // LINE
+            there = self.zynq.memory[self._place(buffer)]
+            for line in np.unique(np.flatnonzero(cached != known) // LINE):
                 part = slice(line * LINE, (line + 1) * LINE)
-                self.zynq.memory[self._place(buffer)][part] = known[part] = cached[part]
+                there[part] = known[part] = cached[part]
 
     def free(self, buffer: Buffer) -> None:
         assert not self.zynq.active, "freed while the DMA may write to it"
@@ -105,14 +103,17 @@ class Mmio:
 
     def read(self, offset=0, length=4, word_order="little") -> int:
         self._check(offset)
-        return getattr(self._memory.zynq, f"read_{self._part}")(offset)
+        before = self._memory.zynq.active
+        word = getattr(self._memory.zynq, f"read_{self._part}")(offset)
+        if before and not self._memory.zynq.active:
+            self._memory.evict()
+        return word
 
     def write(self, offset, data) -> None:
         self._check(offset)
         if type(data) is not int:
             raise ValueError("Data type must be int or bytes.")
         assert 0 <= data < 1 << 32
-        self._memory.evict()
         getattr(self._memory.zynq, f"write_{self._part}")(offset, data)
 
     def _check(self, offset: int) -> None:
