@@ -4,6 +4,7 @@ from string import Template
 
 from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
+from sterna.gen.ip.vivado import memory_width
 from sterna.hw.control.register_files import c_header
 
 __all__ = ["WORDS", "driver_files"]
@@ -30,6 +31,7 @@ def driver_files(x: Exported) -> dict[str, str]:
         "result_words": x.result_words,
         "classes": x.classes,
         "regions": x.design.region_count,
+        "alignment": memory_width(x.axis_width) // 8,
         "low": f"0x{x.structure[8:16]}",
         "high": f"0x{x.structure[:8]}",
     }
@@ -121,7 +123,7 @@ int ${name}_clear(const struct ${name} *block);
 
 /* An AXI DMA in simple mode; get and put reach its registers, here too. Addresses are those that
  * the DMA sees; caches are the caller's: flush the packet before, drop the result's lines after.
- * transfer gives a packet and waits for its result. */
+ * transfer gives a packet and waits for its result; addresses are multiples of ${alignment}. */
 struct ${name}_dma {
     void *context;
     int (*get)(void *context, uint32_t offset, uint32_t *value);

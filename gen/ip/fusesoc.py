@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
+from sterna.gen.ip.vivado import PART
 from sterna.gen.ip.wrapper import bench_macro
 
 __all__ = ["core", "core_files"]
-
-PART = "xc7z020clg400-1"
 
 
 def core_files(x: Exported) -> dict[str, str]:

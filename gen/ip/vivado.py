@@ -10,7 +10,7 @@ from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
 from sterna.golden.errors import DesignError
 
-__all__ = ["PART", "block_design", "dma_width", "package_ip", "scripts"]
+__all__ = ["PART", "block_design", "dma_width", "memory_width", "package_ip", "scripts"]
 
 PART = "xc7z020clg400-1"
 """Where nothing is said: the device of PYNQ-Z1, PYNQ-Z2, Zybo Z7-20 and Arty Z7-20."""
@@ -30,6 +30,12 @@ def dma_width(width: int) -> int:
     fits = [w for w in _STREAMS if math.lcm(w, width) // 8 <= _CONVERTER]
     wider = [w for w in fits if w > width]
     return min(wider) if wider else max(fits)
+
+
+def memory_width(width: int) -> int:
+    """Bits of the DMA's memory side for images of ``width`` bits a beat: addresses of packets are
+    multiples of it."""
+    return max(_LEAST_MEMORY, dma_width(width))
 
 
 def block_design(x: Exported, part: str = PART, board_part: str = "") -> str:
@@ -63,7 +69,7 @@ def block_design(x: Exported, part: str = PART, board_part: str = "") -> str:
         board=board_part,
         mhz=f"{min(max(x.clock_mhz, least), most):g}",
         stream=stream,
-        memory=max(_LEAST_MEMORY, stream),
+        memory=memory_width(x.axis_width),
         length=bits,
         image=x.packet_bytes,
         result=4 * x.result_words,

@@ -37,6 +37,7 @@ COMMANDS = [
     *([name, DIGITS, "-o", "OUT/build"] for name in ("fold", "pack", "build", "report", "eval")),
     *([name, DIGITS, "-o", "OUT/build", "--images", "2"] for name in ("sim", "compare")),
     *([name, DIGITS, "-o", "OUT/build"] for name in ("verilog",)),
+    ["export", DIGITS, "-o", "OUT/build", "--ip", "OUT/ip"],
     ["patch", "OUT/build", "OUT/build/weights.sterna"],
     ["verify-bitstream", "OUT/build"],
     ["program", "OUT/build"],

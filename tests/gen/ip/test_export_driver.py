@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import buildcase
 import numpy as np
 import pytest
 from exportcase import facts, made, top
@@ -58,6 +59,7 @@ def test_exported_drivers_give_what_golden_gives(both: list[Path], tmp_path: Pat
     x = facts(0)
     retrained = other_weights(x.network)
     (tmp_path / "new.sterna").write_bytes(weights_image(retrained, x.design))
+    (tmp_path / "fixed.sterna").write_bytes(weights_image(buildcase.network(1), x.design))
     damaged = bytearray(x.image)
     damaged[-1] ^= 1
     (tmp_path / "damaged.sterna").write_bytes(damaged)
@@ -70,6 +72,8 @@ def test_exported_drivers_give_what_golden_gives(both: list[Path], tmp_path: Pat
     said = {row[0]: row[1:] for row in rows if not row[0].startswith("words")}
     assert said["open"] == ["0", "0"] and said["other"] == ["-2", "-2"]  # BAD_BLOCK
     assert said["load"] == ["0", "0"] and said["damaged"] == ["-3"] and said["foreign"] == ["-3"]
+    # Built-in weights are others; a memory reads back wrong, and the block is held.
+    assert said["fixed"] == ["-4"] and said["wrong"] == ["-4", "3"]
     count = len(facts(0).vectors[0])
     assert said["counters"][:2] == [str(count), str(count)] and said["cleared"] == ["0"]
     results = {}
@@ -265,6 +269,11 @@ static int dma_get(void *, uint32_t at, uint32_t *value) {
     *value = offset == 4 ? (halted[n] ? 1 : busy[n] ? 0 : 2) : side[n][offset / 4];
     return 0;
 }
+static int lie(void *, uint32_t at, uint32_t *value) {
+    int bad = get0(nullptr, at, value);
+    *value ^= at == TINY_CRC_RESULT;
+    return bad;
+}
 int main() {
     both = new Vboth;
     both->n0_aresetn = both->n1_aresetn = 0;
@@ -279,6 +288,13 @@ int main() {
     auto damaged = bytes_of("damaged.sterna"), fresh = bytes_of("new.sterna");
     printf("damaged %d\\n", tiny_load(&block0, damaged.data(), damaged.size()));
     printf("foreign %d\\n", tiny_load(&block0, file1.data(), file1.size()));
+    auto fixed = bytes_of("fixed.sterna");
+    printf("fixed %d\\n", tiny_load(&block0, fixed.data(), fixed.size()));
+    tiny liar = {nullptr, lie, put0, send0, receive0, 100000};
+    int wrong = tiny_load(&liar, fresh.data(), fresh.size());
+    uint32_t status;
+    if (get0(nullptr, TINY_STATUS, &status)) return 1;
+    printf("wrong %d %u\\n", wrong, status & 3);
     int bad0 = tiny_load(&block0, fresh.data(), fresh.size());
     if (bad0 || infer0("words_new")) { printf("new %d\\n", bad0); return 1; }
     bad0 = tiny_load(&block0, file0.data(), file0.size());

@@ -67,6 +67,20 @@ def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_p
     assert "module tiny(" in (folder / "tiny.v").read_text()
 
 
+def test_an_interrupted_export_is_completed(
+    block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, folder = block
+    writes = buildcase.Writes(monkeypatch)
+    writes.stop = 5
+    with pytest.raises(buildcase.Interrupted):
+        export(build, tmp_path / "ip")
+    assert len(buildcase.contents(tmp_path / "ip")) == 4
+    writes.stop = None
+    export(build, tmp_path / "ip")
+    assert buildcase.contents(tmp_path / "ip") == buildcase.contents(folder)
+
+
 @pytest.mark.parametrize("what", ["a file", "a manifest of another", "a damaged manifest"])
 def test_an_export_over_something_else_is_refused(block, tmp_path: Path, what: str) -> None:
     build, folder = block

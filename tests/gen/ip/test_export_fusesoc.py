@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from exportcase import facts, made, verilator_env
 
+from sterna.gen.ip import layout
 from sterna.gen.ip.folder import block_files
 
 pytest.importorskip("fusesoc")
@@ -53,13 +54,15 @@ def test_fusesoc_simulates_an_export(library: Path, tmp_path: Path) -> None:
     said = passed(fusesoc(library, tmp_path, "run", "--target", "sim", vlnv))
     words = facts(1).vectors[1].size
     assert f"PASS {words} words" in said and "FAIL" not in said
-    # Another result in the bench's file fails the command.
-    (data,) = tmp_path.glob("build/*/sim/tb/*_out.hex")
-    lines = data.read_text().splitlines()
+    # Another result in the bench's file, which it copies again, fails the command.
+    data = library / "ip1" / layout.bench_data(facts(1))[1]
+    kept = data.read_text()
+    lines = kept.splitlines()
     lines[-1] = f"{int(lines[-1], 16) ^ 1:08x}"
     data.write_text("\n".join(lines) + "\n")
     done = fusesoc(library, tmp_path, "run", "--run", "--target", "sim", vlnv)
-    assert done.returncode != 0 and "FAIL word" in done.stdout
+    data.write_text(kept)
+    assert done.returncode != 0 and "FAIL word" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("target", ["sim_icarus", "synth", "synth_yosys"])

@@ -1,6 +1,5 @@
 """The exported Verilog in other people's tools, also of two networks in one design."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from exportcase import facts, made, top, wide
 
 from sterna.gen.ip import layout
 from sterna.gen.ip.wrapper import bench, vectors, wrapper
-from sterna.gen.tools.programs import find, run_tool
+from sterna.gen.tools.programs import run_tool
 
 
 @pytest.fixture(scope="module")
@@ -116,48 +115,3 @@ def test_an_export_wrapper_says_the_widths_of_its_network() -> None:
         assert f"XIL_INTERFACENAME s_axis, TDATA_NUM_BYTES {width // 8}," in text
         assert "ASSOCIATED_BUSIF s_axis:m_axis:s_axil, ASSOCIATED_RESET aresetn" in text
         assert "FREQ_HZ 100000000" in text
-
-
-def test_export_simulates_two_networks_in_one_program(both: list[Path], tmp_path: Path) -> None:
-    """Both benches, side by side in one model: names do not meet, and both pass."""
-    lines, files = [], []
-    for n, folder in enumerate(both):
-        x = facts(n)
-        files += [str(folder / name) for name in (*layout.rtl(x), layout.bench(x))]
-        lines.append(f"  {x.wrapper}_tb n{n} (.aclk(aclk), .failed(f{n}));")
-    text = "module all_tb (input wire aclk, output wire failed);\n  wire f0, f1;\n"
-    text += "\n".join(lines) + "\n  assign failed = f0 | f1;\nendmodule\n"
-    (tmp_path / "all_tb.v").write_text(text)
-    (tmp_path / "main.cpp").write_text(MAIN)
-    for folder in both:
-        for part in ("tb", "mem"):
-            shutil.copytree(folder / part, tmp_path / part, dirs_exist_ok=True)
-    tool = find("verilator")
-    macros = [f"-D{facts(n).module.upper()}_TB_PORTS" for n in (0, 1)]
-    header = "-include Vall_tb__pch.h"
-    args = ["--cc", "--exe", "--top-module", "all_tb", "-Wno-fatal", *macros]
-    run_tool("verilator", [*args, *files, "all_tb.v", "main.cpp"], tmp_path)
-    make = ["make", "-C", "obj_dir", "-f", "Vall_tb.mk", "OPT_FAST=-O0", "OPT_GLOBAL=-O0"]
-    make += [f"VK_PCH_I_FAST={header}", f"VK_PCH_I_SLOW={header}"]
-    env = {k: v for k, v in os.environ.items() if k != "MAKEFLAGS"} | dict(tool.env)
-    done = subprocess.run(make, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    done = subprocess.run(["obj_dir/Vall_tb"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.count("PASS ") == 2, done.stdout
-
-
-MAIN = """\
-#include "Vall_tb.h"
-#include "verilated.h"
-int main() {
-    VerilatedContext context;
-    Vall_tb bench(&context);
-    int finished = 0;
-    for (long n = 0; n < 400000 && finished < 2; n++) {
-        bench.aclk = !bench.aclk;
-        bench.eval();
-        if (context.gotFinish()) { finished++; context.gotFinish(false); }
-    }
-    return bench.failed || finished < 2;
-}
-"""
