@@ -104,8 +104,8 @@ test-python:  ## the quick tests under another Python, in .venv-VERSION
 	$(MAKE) --no-print-directory test PYTHON="$(PYTHON)" VENV=.venv-$$version TORCH="$(TORCH)" \
 	    WORKERS="$(WORKERS)" TESTS="$(TESTS)"
 
-# report.html in headless Chromium, which is the system's: it draws, fits a phone, sorts, prints.
-test-report: $(STAMP)  ## report.html in headless Chromium, which is the system's
+# report.html and the datasheet in headless Chromium, which is the system's: it draws, fits a phone, sorts, prints.
+test-report: $(STAMP)  ## report.html and the datasheet in headless Chromium, which is the system's
 	@mkdir -p build
 	$(BIN)/python -m pytest -m browser --basetemp=build/pytest-report tests/gen/report/browser
 	@echo "screenshots: build/pytest-report"

@@ -13,7 +13,15 @@ from sterna.golden.network import Input
 from sterna.golden.words.names import show
 from sterna.golden.words.values import plain
 
-__all__ = ["check_images", "encode", "image_bits", "image_bytes", "site_hash", "bit_reverse8"]
+__all__ = [
+    "check_images",
+    "encode",
+    "image_axes",
+    "image_bits",
+    "image_bytes",
+    "site_hash",
+    "bit_reverse8",
+]
 
 
 def check_images(node: Input, images: Any, steps: int) -> np.ndarray:
@@ -114,8 +122,15 @@ def encode(node: Input, images: Any, steps: int) -> np.ndarray:
 
 def image_bytes(node: Input, steps: int) -> int:
     """Bytes of one image on the AXI stream: the length of a row of ``image_bits``."""
-    planes = _bits(node) * (1 if node.coding == "direct" else steps)
-    return -(-math.prod(node.shape) * planes // 8)
+    return -(-math.prod(size for _, size in image_axes(node, steps)) // 8)
+
+
+def image_axes(node: Input, steps: int) -> tuple[tuple[str, int], ...]:
+    """Name and size of each axis of ``image_bits``, outermost first: y, x, c, t (but of direct
+    pixels) and bit, the low one first."""
+    channels, height, width = node.shape
+    time = () if node.coding == "direct" else (("t", steps),)
+    return (("y", height), ("x", width), ("c", channels), *time, ("bit", _bits(node)))
 
 
 def _bits(node: Input) -> int:

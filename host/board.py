@@ -146,6 +146,18 @@ class Board:
         """Release the port."""
         self._link.transport.close()
 
+    def use(self, build: str | os.PathLike[str]) -> None:
+        """Compute by this build from now on, as if the board had been opened with it.
+
+        Parameters
+        ----------
+        build : str or path
+            The build folder of the board's design; a board with another one is refused.
+        """
+        self._images = from_build(build)
+        with self._link.call():
+            self._check()
+
     def _check(self) -> None:
         """This is a Sterna network, of this map of registers, and of the build."""
         check_map(self._link)
@@ -163,6 +175,11 @@ class Board:
         identity = self._link.engine.identity
         assert identity is not None
         return identity
+
+    @property
+    def link(self) -> Connection:
+        """The connection below."""
+        return self._link
 
     @property
     def stats(self) -> LinkStats:

@@ -141,6 +141,14 @@ class Engine:
         self._add(request)
         return request
 
+    def beginning(self, data: bytes) -> Request:
+        """Send the first ``data`` of an image and no more of it: from then on this session takes no
+        images, and only a new one, which forgets it, is of use."""
+        if self.identity is None or not 0 < len(data) < self.identity.image_bytes:
+            raise ValueError(f"{len(data)} bytes are no beginning of an image")
+        bodies = [data[at : at + MAX_BODY] for at in range(0, len(data), MAX_BODY)]
+        return self._add(Request(ToBoard.IMAGE, "sending an image cut short", bodies))
+
     def _add(self, request: Request) -> Request:
         if self.identity is None:
             raise ValueError("requests need an open session")
@@ -352,7 +360,7 @@ class Engine:
     def _executed(self, sent: SentFrame) -> None:
         """The board has done with a frame. Its ``state`` is that after it, and a fault stays."""
         request = sent.request
-        if request is None or sent.kind in (ToBoard.READ, ToBoard.IMAGE):
+        if request is None or sent.kind is ToBoard.READ or isinstance(request, ImageRequest):
             return
         if sent.kind is ToBoard.WRITE and self.state & State.FAULT:
             request.finish(error=LinkError(causes.refused(request.what)))

@@ -1,6 +1,6 @@
 """Loading weights into a board: all of them, verified, or none that anybody would compute with."""
 
-__all__ = ["load_weights", "weights_of"]
+__all__ = ["load_weights", "region_crc", "until_idle", "weights_of", "words_crc"]
 
 import os
 import zlib
@@ -63,7 +63,7 @@ def load_weights(link: Registers, image: WeightsImage, same: Sequence[str] = ())
             f"the weights have no region {missing[0]} of the board's {count}; pack them again"
         )
     link.write("control", HOLD)
-    _until_idle(link)
+    until_idle(link)
     for region in range(count):
         _write(link, region, image.regions[region])
         _verify(link, region, image.regions[region])
@@ -86,7 +86,8 @@ def _check_fixed(link: Registers, image: WeightsImage, count: int) -> None:
     )
 
 
-def _until_idle(link: Registers) -> None:
+def until_idle(link: Registers) -> None:
+    """Wait for the images in flight; ``control.hold`` keeps others out."""
     end = link.now() + link.timeout
     while not link.read("status")[0] & IDLE:
         if link.now() > end:
@@ -104,9 +105,25 @@ def _write(link: Registers, region: int, words: np.ndarray) -> None:
 
 def _verify(link: Registers, region: int, words: np.ndarray) -> None:
     """The board's CRC-32 of a region against the file's."""
+    found, expected = region_crc(link, region, len(words)), words_crc(words)
+    if found != expected:
+        raise LinkError(
+            f"region {region} reads back with CRC {found or 0:08x} instead of {expected:08x}; "
+            "load the weights again, and lower the clock if it stays so"
+        )
+
+
+def words_crc(words: np.ndarray) -> int:
+    """The CRC-32 that a memory with these words has."""
+    return zlib.crc32(words.astype("<u4").tobytes())
+
+
+def region_crc(link: Registers, region: int, count: int) -> int | None:
+    """The CRC-32 that a held and idle board finds in the first ``count`` words of a region; None
+    where it met an address that nobody answers."""
     link.write("chain_address", region << 24)
-    link.write("crc_words", len(words))
-    to_come = Countdown(len(words), link.timeout, link.now())
+    link.write("crc_words", count)
+    to_come = Countdown(count, link.timeout, link.now())
     while (status := link.read("status")[0]) & CRC_BUSY:
         before, (left,) = to_come.left, link.read("crc_words")
         pace = to_come.look(left, link.now())
@@ -118,9 +135,4 @@ def _verify(link: Registers, region: int, words: np.ndarray) -> None:
         if pace is Pace.LATE:
             raise LinkError(f"the CRC pass over region {region} does not end; reset the network")
     (found,) = link.read("crc_result")
-    expected = zlib.crc32(words.astype("<u4").tobytes())
-    if not status & CRC_DONE or found != expected:
-        raise LinkError(
-            f"region {region} reads back with CRC {found:08x} instead of {expected:08x}; "
-            "load the weights again, and lower the clock if it stays so"
-        )
+    return found if status & CRC_DONE else None

@@ -22,6 +22,7 @@ class SimulatedLine:
 
     Attributes:
         sent, received: bytes so far, as the host counts them.
+        simulated: what a selftest says of such a line.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class SimulatedLine:
     ):
         self.board = board
         self.sent = self.received = 0
+        self.simulated = {"divisor": board.divisor, "ratio": str(board.ratio)}
         self._cables = to_board or bytes, to_host or bytes
         self._came = b""
 

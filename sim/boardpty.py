@@ -7,7 +7,9 @@ import threading
 import time
 import tty
 from types import TracebackType
+from typing import Any
 
+from sterna.golden.device.simulated import announce, withdraw
 from sterna.golden.errors import SternaError
 from sterna.sim.boardsim import SimulatedBoard
 
@@ -28,13 +30,17 @@ class PtyBoard:
     Args:
         board: used by this object alone from now on.
         grace: clocks of the board; more than it may be silent for while it works.
+        facts: of the board, for the note beside its port by which it is known for a simulated one
+            (``golden.device.simulated``).
 
     Attributes:
         path: of the port, for ``Board(path)``. It exists until :meth:`close`.
         error: what ended the board, None while it runs.
     """
 
-    def __init__(self, board: SimulatedBoard, grace: int = 1 << 21):
+    def __init__(
+        self, board: SimulatedBoard, grace: int = 1 << 21, facts: dict[str, Any] | None = None
+    ):
         self.board, self.grace = board, grace
         self.error: SternaError | None = None
         # The far end stays open here: the port survives programs that come and go.
@@ -42,6 +48,8 @@ class PtyBoard:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
+        clocks = {"divisor": board.divisor, "ratio": str(board.ratio)}
+        announce(self.path, clocks | (facts or {}))
         self._wake, self._waker = os.pipe()
         self._stop = False
         self._thread = threading.Thread(target=self._serve, name="board", daemon=True)
@@ -79,6 +87,7 @@ class PtyBoard:
         except SternaError as error:
             self.error = error
         finally:
+            withdraw(self.path)
             os.close(self._slave)
             os.close(self._master)
 

@@ -47,6 +47,7 @@ _PUBLIC = {
     "Run": ("sterna.train.run.trained", "Run"),
     "Board": ("sterna.host.board", "Board"),
     "PynqBoard": ("sterna.host.zynq.board", "PynqBoard"),
+    "selftest": ("sterna.host.selftest.selftest", "selftest"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from sterna.datasheet import export_block
 from sterna.gen.board.bitstream import BoardOptions
 from sterna.gen.board.for_board import for_board
 from sterna.gen.build.folder import Build as Folder
@@ -10,7 +11,6 @@ from sterna.gen.build.report import report
 from sterna.gen.build.stages import ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
-from sterna.gen.ip.folder import export
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
@@ -201,15 +201,19 @@ class Build(Folder):
         )
         return for_board(self, chosen, None, progress)
 
-    def export(self, folder: StrPath, *, progress: Progress | None = None) -> tuple[str, ...]:
+    def export(
+        self, folder: StrPath, *, timing: bool = True, progress: Progress | None = None
+    ) -> tuple[str, ...]:
         """A folder that other tools take the network from, as ``sterna export``: Vivado, FuseSoC,
-        any simulator, C.
+        LiteX, Amaranth, any simulator, C; with a datasheet.
 
         Parameters
         ----------
         folder : str or path
             Where it is written: a new or empty folder, or that of an earlier export of this
             network, which is replaced.
+        timing : bool
+            Whether the datasheet has timing diagrams, which a simulation makes.
         progress : Progress, optional
             What is told of the stages; default nothing.
 
@@ -227,8 +231,9 @@ class Build(Folder):
         DesignError
             The network cannot be built.
         """
+        timing = values.flag(f"timing {show(timing)} must be True or False", timing, UsageError)
         ensure(self, "verilog", progress=progress)
-        return tuple(sorted(export(self, folder)))
+        return tuple(sorted(export_block(self, folder, timing)))
 
     def _repr_html_(self) -> str:
         """For notebooks: the tiles of report.html, and the network."""

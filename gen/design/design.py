@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from sterna.gen.design.folding import KEYS, Folding
+from sterna.golden.device.clocks import LAW
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, FileError
 from sterna.golden.files.disk import parse_json
@@ -26,7 +27,6 @@ FORMAT = "sterna-design"
 VERSION = 2
 MAX_DEPTH = 1 << 24  # beats of a buffer
 MAX_IN_FLIGHT = 1 << 16
-LAW = 1.02  # the interval of the law is met within this factor
 
 
 @dataclass(frozen=True)

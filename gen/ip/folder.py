@@ -1,15 +1,19 @@
 """The folder of an exported block: everything in it, written at once or not at all."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sterna.gen.build.folder import Build, is_inside
 from sterna.gen.build.folder import Build as Folder
 from sterna.gen.ip import layout
+from sterna.gen.ip.amaranth_core import amaranth_core
 from sterna.gen.ip.driver import driver_files
 from sterna.gen.ip.exported import Exported, exported
 from sterna.gen.ip.fusesoc import core_files
 from sterna.gen.ip.ipxact import component_files
+from sterna.gen.ip.litex_core import litex_core
 from sterna.gen.ip.texts import FORMAT, constraint_files, manifest, readme, waiver_file
 from sterna.gen.ip.vivado import scripts
 from sterna.gen.ip.wrapper import bench, clock_driver, vectors, wrapper
@@ -29,8 +33,9 @@ __all__ = ["block_files", "check_folder", "export", "read_manifest"]
 LIMIT = 1 << 24  # bytes of a manifest
 
 
-def block_files(x: Exported) -> dict[str, bytes]:
-    """Every file of the block by its name; the same build gives the same bytes."""
+def block_files(x: Exported, added: Mapping[str, str] = MappingProxyType({})) -> dict[str, bytes]:
+    """Every file of the block by its name, those ``added``, too; the same build gives the same
+    bytes."""
     rtl = dict(zip(layout.rtl(x), (x.verilog, wrapper(x)), strict=True))
     texts: dict[str, str | bytes] = {
         **rtl,
@@ -45,14 +50,20 @@ def block_files(x: Exported) -> dict[str, bytes]:
         **core_files(x),
         **scripts(x),
         **driver_files(x),
+        layout.amaranth(x): amaranth_core(x),
+        layout.litex(x): litex_core(x),
         layout.README: readme(x),
+        **added,
     }
     made = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
     return made | {layout.MANIFEST: manifest(x, made).encode()}
 
 
-def export(build: Build, folder: StrPath) -> dict[str, bytes]:
-    """Write the block of a build that has its Verilog; returns the files by their names.
+def export(
+    build: Build, folder: StrPath, more: Callable[[Exported], Mapping[str, str]] | None = None
+) -> dict[str, bytes]:
+    """Write the block of a build that has its Verilog, and the files that ``more`` makes of its
+    facts; returns the files by their names.
 
     An earlier export of the same network is replaced, with those of its files that are as it wrote
     them; anything else that is there is refused. Files of tools that worked in the folder stay.
@@ -68,7 +79,8 @@ def export(build: Build, folder: StrPath) -> dict[str, bytes]:
     """
     folder = values.path("folder", folder)
     old = _earlier(folder, build)
-    made = block_files(exported(build))
+    x = exported(build)
+    made = block_files(x, more(x) if more is not None else {})
     make_folder(folder)
     block = Folder(folder)
     with block.held():

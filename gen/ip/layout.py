@@ -8,14 +8,18 @@ __all__ = [
     "MANIFEST",
     "README",
     "SOFTWARE",
+    "amaranth",
     "bench",
     "bench_data",
     "constraints",
+    "datasheet",
     "driver",
     "image",
+    "litex",
     "memories",
     "rtl",
     "software",
+    "timing",
     "waivers",
     "xgui",
 ]
@@ -72,3 +76,22 @@ def software(x: Exported) -> tuple[str, ...]:
 def xgui(x: Exported) -> str:
     """Vivado's dialogue, of which there is nothing to ask."""
     return f"xgui/{x.module}_v{x.version.replace('.', '_')}.tcl"
+
+
+def amaranth(x: Exported) -> str:
+    """The block as a component of Amaranth. Named so that two blocks' can be imported at once."""
+    return f"{x.module}_amaranth.py"
+
+
+def litex(x: Exported) -> str:
+    """The block as a module of LiteX."""
+    return f"{x.module}_litex.py"
+
+
+def datasheet(x: Exported) -> str:
+    return f"{x.module}_datasheet.html"
+
+
+def timing(x: Exported, key: str) -> tuple[str, str]:
+    """A diagram of the datasheet: as WaveJSON, as a picture."""
+    return f"timing/{x.module}_{key}.json", f"timing/{x.module}_{key}.svg"

@@ -66,6 +66,9 @@ def readme(x: Exported) -> str:
         about="\n\n".join(textwrap.fill(text, 88) for text in about),
         rtl=" and ".join(layout.rtl(x)),
         image=layout.image(x),
+        sheet=layout.datasheet(x),
+        litex=layout.litex(x),
+        amaranth=layout.amaranth(x),
         tb=bench_macro(x),
     )
 
@@ -122,6 +125,9 @@ Vivado         this folder is an IP repository (set_property ip_repo_paths); or
                has Vivado write a component.xml of its own
 Verilator      {x.module}.vlt before the Verilog: what its lint leaves out, and why
 Timing         {x.module}.xdc (out of context), {x.module}.sdc: the clock, to which all ports belong
+Datasheet      {sheet}: ports, packets, registers, timing diagrams, figures
+LiteX          {litex}: a module, which needs this folder around it
+Amaranth       {amaranth}: a component, likewise
 C              sw/: the registers, and a driver for a processor without an operating system
 Weights        {image}: for designs whose memories a host writes; mem/: the same by memory
 

@@ -6,59 +6,42 @@ script as JSON without ``<``.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from sterna.gen.report.activity import confused_pairs, confusion_picture, pictures
 from sterna.gen.report.charts import frontier_chart, training_charts
-from sterna.gen.report.figures import Figures, number
+from sterna.gen.report.figures import Figures
 from sterna.gen.report.graph import HEIGHT, WIDTH, drawing
+from sterna.gen.report.templated import template, text
 from sterna.gen.report.tiles import tiles
 from sterna.golden.files.classes import class_name
 
 __all__ = ["page", "tiles_html"]
 
-TEMPLATES = Path(__file__).with_name("templates")
 LISTED = 200
 """Rows of a list in a measurement that are shown."""
 SHOWN = 20
 """Classes whose confusions are a table; more are a picture."""
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["number"] = number
-    return made
-
-
 def tiles_html(answer: Mapping[str, Any], folder: str) -> str:
     """The tiles alone, for a notebook; of the build in ``folder``."""
     figures = Figures(answer)
-    template = _environment().get_template("notebook.html.j2")
-    css = _text("tiles.css")
-    return template.render(tiles=tiles(figures), answer=answer, folder=folder, css=css)
+    found = template("notebook.html.j2")
+    css = text("tiles.css")
+    return found.render(tiles=tiles(figures), answer=answer, folder=folder, css=css)
 
 
 def page(answer: Mapping[str, Any]) -> str:
     """The page of a report, as ``sterna report --json`` says it (with ``build``, its folder)."""
     figures = Figures(answer)
-    template = _environment().get_template("page.html.j2")
-    return template.render(
+    found = template("page.html.j2")
+    return found.render(
         answer=answer,
         f=figures,
         tiles=tiles(figures),
-        css=_text("tiles.css") + _text("page.css"),
-        js=_text("page.js"),
+        css=text("tiles.css") + text("page.css"),
+        js=text("page.js"),
         graph=drawing(answer),
         slowest=_slowest(answer),
         box={"width": WIDTH, "height": HEIGHT},
@@ -72,10 +55,6 @@ def page(answer: Mapping[str, Any]) -> str:
         called=lambda k: class_name(tuple(answer["classes"]), k),
         blocks=lambda name: [*_blocks(answer["measured"][name], ("measured", name))],
     )
-
-
-def _text(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _blocks(found: Mapping[str, Any], at: tuple[str, ...]) -> Iterator[dict[str, Any]]:

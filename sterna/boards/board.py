@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sterna.host.board import Board
 
-__all__ = ["add_parsers", "counters", "identify", "infer", "load"]
+__all__ = ["add_line", "add_parsers", "counters", "identify", "infer", "load"]
 
 Answer = tuple[dict[str, Any], str, int]
 DEFAULT_IMAGES = 1000
@@ -29,11 +29,11 @@ def add_parsers(
     """Add the parsers of these commands; ``command(name, text)`` makes one. None of them runs
     stages of a build, so that they work without what stages need."""
     sub = command("identify", "say which design and weights are on a board")
-    _line(sub)
+    add_line(sub)
 
     sub = command("load", "write trained weights into a board, and verify them")
     sub.add_argument("weights", metavar="BUILD|WEIGHTS.sterna", help="build folder, or the file")
-    _line(sub)
+    add_line(sub)
 
     sub = command("infer", "compute images on a board")
     sub.add_argument("folder", metavar="BUILD", help="build folder of the board's design")
@@ -49,7 +49,7 @@ def add_parsers(
     sub.add_argument(
         "-o", "--output", type=out_file, metavar="FILE.npz", help="write logits and classes"
     )
-    _line(sub)
+    add_line(sub)
 
     sub = command("counters", "read a board's counters; or time repetitions without the link")
     sub.add_argument("folder", metavar="BUILD", nargs="?", help="build folder: names of the cores")
@@ -60,12 +60,13 @@ def add_parsers(
         metavar="N",
         help="compute the last image N times more",
     )
-    _line(sub)
+    add_line(sub)
 
 
-def _line(sub: argparse.ArgumentParser) -> None:
+def add_line(sub: argparse.ArgumentParser, required: bool = True) -> None:
+    """The options that say how a board is reached."""
     group = sub.add_argument_group("line")
-    group.add_argument("--port", required=True, help="serial port: /dev/ttyUSB0, COM3")
+    group.add_argument("--port", required=required, help="serial port: /dev/ttyUSB0, COM3")
     group.add_argument("--baud", type=baud, default=1_000_000, help="as the bitstream has it")
     group.add_argument("--timeout", type=timeout, default=10.0, help="seconds without progress")
     group.add_argument("--reset", action="store_true", help="reset the network; weights stay")

@@ -71,7 +71,8 @@ def board_sim(options: argparse.Namespace) -> Answer:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with PtyBoard(board, grace_of(built)) as port:
+    facts = {"board": options.board} if options.board else {}
+    with PtyBoard(board, grace_of(built), facts) as port:
         answer = {"port": port.path, "build": str(built.folder), "divisor": options.divisor}
         # Programs that start this one read the port while it runs.
         with contextlib.redirect_stdout(sys.__stdout__):

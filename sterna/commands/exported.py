@@ -28,6 +28,12 @@ def add_parsers(_command: object, staged: Callable[[str, str], argparse.Argument
         choices=("inline", "files"),
         help="contents of memories in the Verilog (default), or read by $readmemh from mem/",
     )
+    sub.add_argument(
+        "--no-timing",
+        dest="timing",
+        action="store_false",
+        help="no timing diagrams in the datasheet: a large network is simulated for minutes",
+    )
 
 
 def export(options: argparse.Namespace) -> Answer:
@@ -35,8 +41,9 @@ def export(options: argparse.Namespace) -> Answer:
     from pathlib import Path
 
     from sterna.commands.networks import options_of
+    from sterna.datasheet import export_block
     from sterna.gen.build.stages import ensure
-    from sterna.gen.ip.folder import check_folder, export, read_manifest
+    from sterna.gen.ip.folder import check_folder, read_manifest
     from sterna.gen.tools.progress import Progress
 
     folder = Path(options.ip)
@@ -44,7 +51,7 @@ def export(options: argparse.Namespace) -> Answer:
     progress = Progress(1)
     built = ensure(options.folder, "verilog", options_of(options), options.output, progress)
     with progress.step(f"block {built.name}"):
-        names = sorted(export(built, folder))
+        names = sorted(export_block(built, folder, options.timing))
     told = read_manifest(folder)
     answer = {"build": str(built.folder), "folder": str(folder), "files": names}
     answer |= {key: told[key] for key in ("vlnv", "top", "structure_id", "weights_id")}

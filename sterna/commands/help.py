@@ -60,6 +60,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "load": "sterna load build/mnist --port /dev/ttyUSB0",
             "infer": "sterna infer build/mnist --images 100 --port /dev/ttyUSB0",
             "counters": "sterna counters build/mnist --port /dev/ttyUSB0",
+            "selftest": "sterna selftest build/mnist --port /dev/ttyUSB0",
             "patch": "sterna patch build/mnist new.sterna",
             "verify-bitstream": "sterna verify-bitstream build/mnist",
             "board-sim": "sterna board-sim examples/digits",

@@ -31,6 +31,7 @@ __all__ = ["MODULES", "Parser", "parser"]
 MODULES = (
     "sterna.boards.bitstream",
     "sterna.boards.board",
+    "sterna.boards.selftest",
     "sterna.boards.boardsim",
     "sterna.commands.search",
     "sterna.commands.reported",

@@ -4,14 +4,10 @@ Only in ``make test-report``. The screenshots it looks at lie in the folder of -
 people to look at, too.
 """
 
-import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
+from chromium import chromium, looked, need
 from repo import ROOT
 from smallcores import trits
 
@@ -22,7 +18,6 @@ from sterna.golden.rule import NeuronRule
 
 pytestmark = pytest.mark.browser
 NAMES = ("digits", "skip4_mix", "resnet20", "one")
-FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
 LOOK = """
 <script>
@@ -54,28 +49,11 @@ window.addEventListener("load", () => {
 });
 </script>
 """
-# A window of Chromium's is never narrower than 500 pixels; a frame is as narrow as it is told.
-FRAME = """<!doctype html><pre id="looked"></pre><script>
-addEventListener("message", (e) => { document.getElementById("looked").textContent = e.data; });
-</script><iframe src="looked.html" width="WIDTH" height="900" style="border:0"></iframe>"""
-
-
-def chromium(*words: str) -> subprocess.CompletedProcess[str]:
-    # No sandbox: it does not start for root, and the page is our own.
-    usual = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
-    return subprocess.run(
-        [FOUND, *usual, "--enable-logging=stderr", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not FOUND:
-        pytest.fail("chromium is missing, which these tests look with; run: apt install chromium")
+    need()
     folder, source = tmp_path_factory.mktemp("page"), ROOT / "examples" / request.param
     if request.param == "one":
         rule = NeuronRule([0, 0, 0], "none")
@@ -87,18 +65,6 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert path.stat().st_size < 1_500_000 and answer["layers"]
     (folder / "looked.html").write_text(path.read_text() + LOOK)
     return path
-
-
-def looked(page: Path, width: int, *words: str) -> dict[str, Any]:
-    """What the page is like at a width; there is nothing on the console."""
-    frame = page.parent / "frame.html"
-    frame.write_text(FRAME.replace("WIDTH", str(width)))
-    more = ("--window-size=1400,900", "--virtual-time-budget=4000", "--dump-dom", *words)
-    done = chromium(*more, frame.as_uri())
-    assert "CONSOLE" not in done.stderr, done.stderr
-    found = re.search(r'<pre id="looked">(.+?)</pre>', done.stdout, re.S)
-    assert found, done.stderr
-    return json.loads(found[1].replace("&lt;", "<").replace("&amp;", "&"))
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -1,0 +1,206 @@
+"""A report is what was written: each edit is refused by the name of where it is."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selfboard import bitstream_facts, board_of, line_of, small_build
+
+from sterna.golden.errors import FileError
+from sterna.golden.files.disk import canonical_json
+from sterna.host.board import Board
+from sterna.host.selftest.facts import facts_of
+from sterna.host.selftest.report import Selftest, sealed, text_of
+from sterna.host.selftest.selftest import selftest
+from sterna.host.selftest.verify import LIMIT, check_against, read_report
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = small_build(tmp_path_factory.mktemp("small"))
+    bitstream_facts(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(build: Path) -> Selftest:
+    with Board(line_of(board_of(build)), timeout=3.0) as board:
+        return selftest(board, build)
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    if isinstance(value, dict) and value:
+        return [p for k, v in value.items() for p in leaves(v, (*path, k))]
+    if isinstance(value, list) and value:
+        return [p for k, v in enumerate(value) for p in leaves(v, (*path, k))]
+    return [path]
+
+
+def edited(report: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    found: Any = json.loads(json.dumps(report))
+    place = found
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return found
+
+
+def other(value: Any) -> Any:
+    """Something of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1
+    if isinstance(value, str):
+        return ("0" if value[:1] != "0" else "1") + value[1:]
+    return "x"
+
+
+def refusal(path: Path, body: Any) -> str:
+    path.write_text(body if isinstance(body, str) else json.dumps(body))
+    with pytest.raises(FileError) as caught:
+        read_report(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: ") and "\n" not in said and len(said) < 600
+    return said
+
+
+def test_what_was_written_is_read(report: Selftest, build: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    report.save(path)
+    found = read_report(path)
+    assert found == report and str(found) == str(report) and report.passed
+    said = check_against(found, facts_of(build))
+    assert len(said) == 8 and all("is that of the build" in line for line in said)
+    path.write_text(json.dumps(report))  # another form, the same report
+    assert read_report(path) == report
+
+
+def test_every_field_that_is_edited_is_named(report: Selftest, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for place in leaves(dict(report)):
+        found: Any = report
+        for key in place:
+            found = found[key]
+        said = refusal(path, edited(report, place, other(found)))
+        if place[0] == "stages" and "altered" in said:
+            assert f"altered in 'stages.{place[1]}'" in said
+        elif place[0] in ("board", "design", "host", "line", "date"):
+            assert f"'{place[0]}'" in said
+        elif place[0] in ("verdict", "checksum"):
+            assert (
+                "was altered in one of 'format', 'sections', 'verdict', 'version', or its" in said
+            )
+
+
+def test_keys_that_are_missing_or_too_many(report: Selftest, tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for part in (None, "board", "design", "host", "line", "stages"):
+        whole = copy.deepcopy(dict(report))
+        inside = whole if part is None else whole[part]
+        for key in list(inside):
+            value = inside.pop(key)
+            refusal(path, whole)
+            inside[key] = value
+        inside["more"] = 1
+        refusal(path, sealed(whole) if part not in (None, "stages") else whole)
+
+
+RESEALED = [
+    (("stages", "images", "outcome"), "failed", "stage images is 'failed' with reason None"),
+    (("stages", "images", "outcome"), "fine", "stages.images.outcome 'fine' is none"),
+    (("stages", "cable", "seconds"), -1, "stage cable took -1 seconds"),
+    (("design", "structure_id"), "abc", "design.structure_id 'abc' is not 64 hexadecimal"),
+    (("design", "weights_id"), None, "design.weights_id None is not 64"),
+    (("design", "sha256", "design.json"), "0", "the sha256 of design.json is not 64"),
+    (("date",), "2026-13-01T00:00:00Z", "date '2026-13-01T00:00:00Z' is none"),
+    (("board", "kind"), "gold", "board.kind 'gold' is none"),
+    (("board", "kind"), "silicon", "of kind 'silicon' is behind a 'object in Python'"),
+    (("line", "kind"), "serial adapter", "of kind 'unknown' is behind a 'serial adapter'"),
+    (("stages", "counters", "figures", "dropped_early"), 1, "passed with dropped images"),
+    (("stages", "cable", "figures", "wrong"), 2, "passed with wrong reads"),
+    (("stages", "images", "figures", "sets"), [], "passed without a build or without images"),
+    (("stages", "images", "figures", "sets", 0, "results_sha256"), "0" * 64, "not golden's"),
+    (("stages", "identify", "figures", "structure_id"), 7, "without a structure_id of 16"),
+    (("host", "python"), "\x1b[31m", "the text '\\x1b[31m' is none of a selftest"),
+    (("host", "python"), "3" * 5000, "is none of a selftest"),
+]
+
+
+@pytest.mark.parametrize("place, value, said", RESEALED, ids=lambda v: str(v)[:40])
+def test_contradictions_are_refused_though_the_checksum_is_right(
+    report: Selftest, tmp_path: Path, place: tuple[Any, ...], value: Any, said: str
+) -> None:
+    assert said in refusal(tmp_path / "r.json", sealed(edited(report, place, value)))
+
+
+def test_a_verdict_that_does_not_follow(report: Selftest, tmp_path: Path) -> None:
+    from sterna.host.selftest.report import checksum_of
+
+    body = dict(report) | {"verdict": "failed"}
+    body["checksum"] = checksum_of(body)
+    assert "verdict 'failed' does not follow from its stages" in refusal(tmp_path / "r", body)
+
+
+def test_another_build_is_refused(report: Selftest, build: Path, tmp_path: Path) -> None:
+    facts = facts_of(build)
+    for place, value, said in (
+        (("design", "structure_id"), "a" * 64, "structure_id is 'aaa"),
+        (("design", "weights_id"), "b" * 64, "weights_id is 'bbb"),
+        (("design", "sha256", "little.bit"), "c" * 64, "sha256 of little.bit is 'ccc"),
+        (("stages", "images", "figures", "sets", 0, "images_sha256"), "d" * 64, "the images 'ran"),
+    ):
+        with pytest.raises(FileError, match="the report's .*give the build that was tested") as e:
+            check_against(edited(report, place, value), facts)
+        assert said in str(e.value)
+    # Digests of results that agree with each other, and not with golden.
+    row = dict(report["stages"]["images"]["figures"]["sets"][0])
+    row |= {"results_sha256": "e" * 64, "golden_sha256": "e" * 64}
+    forged = sealed(edited(report, ("stages", "images", "figures", "sets", 0), row))
+    (tmp_path / "r.json").write_text(canonical_json(forged))
+    with pytest.raises(FileError, match="the results of 'random over the whole range' is 'eee"):
+        check_against(read_report(tmp_path / "r.json"), facts)
+
+
+HOSTILE = {
+    "empty": b"",
+    "not utf-8": b'{"format": "\xff"}',
+    "nan": b'{"format": NaN}',
+    "twice": b'{"format": "sterna-selftest", "format": "sterna-selftest"}',
+    "deep": b'{"format": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "long number": b'{"format": ' + b"9" * 10_000 + b"}",
+    "a list": b"[]",
+    "another format": b'{"format": "sterna-network"}',
+    "newer": b'{"format": "sterna-selftest", "version": 2}',
+    "only that": b'{"format": "sterna-selftest", "version": 1}',
+    "strange version": b'{"format": "sterna-selftest", "version": true}',
+    "huge": b" " * (LIMIT + 1),
+    "half a character": b'{"format": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_get_one_sentence(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(HOSTILE[name])
+    with pytest.raises(FileError) as caught:
+        read_report(path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_types_that_are_not_those_of_a_report(report: Selftest, tmp_path: Path) -> None:
+    """Though the checksum is right: refused, or a report that can be shown."""
+    path, refused = tmp_path / "r.json", 0
+    parts = [(part, key) for part in ("board", "design", "host", "line") for key in report[part]]
+    stages = [("stages", "images", key) for key in report["stages"]["images"]]
+    figures = [("stages", name, "figures") for name in report["stages"]]
+    for place in [*parts, *stages, *figures, ("date",)]:
+        for value in (None, True, [], {}, [{}], -1e300, "\u00e9"):
+            path.write_text(json.dumps(sealed(edited(report, place, value))))
+            try:
+                text_of(read_report(path))
+            except FileError:
+                refused += 1
+    assert refused > 200

@@ -1,0 +1,1 @@
+../../sterna/datasheet.py
