@@ -10,6 +10,7 @@ from typing import Any
 from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import UsageError
 from sterna.golden.result import Result
+from sterna.golden.words.names import show
 from sterna.golden.words.values import flag
 from sterna.host.inputs import design_of
 from sterna.host.load import load_weights, weights_of
@@ -98,7 +99,7 @@ class PynqBoard:
         timeout: float = 10.0,
     ):
         timeout = check_timeout(timeout)
-        flag(f"download {download!r} must be True or False", download, UsageError)
+        flag(f"download {show(download)} must be True or False", download, UsageError)
         self._images, beat_bytes = design_of(build)
         self.overlay = opened(overlay, download)
         found = find(self.overlay, ip, dma)
