@@ -1,7 +1,8 @@
 """The boards: what `amaranth-boards` says of their FPGA, clock, UART and LED, in our words.
 
 Pins, I/O standards and clocks are read from the package's descriptions, never written here; what
-those do not say (the size of the FPGA, how a board is programmed) is.
+those do not say (the size of the FPGA, how a board is programmed) is. Boards of a Zynq need none of
+that: clock, memory and host are the processor's, which Vivado's own board files describe.
 """
 
 import importlib
@@ -32,7 +33,9 @@ class Chip:
     """What needs no pin of a board. name: of the board, as on the command line. family: ecp5, ice40
     or xilinx7. part: as its maker writes it. device, package: as nextpnr is told; speed: grade, of
     ECP5 and 7-series. clock_hz: of the oscillator. lut, bram: what the device has (4-input or
-    6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
+    6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36). zynq: where the host is the processor beside the
+    logic, Vivado's name of the board without its version; there is no oscillator then (clock_hz 0).
+    """
 
     name: str
     family: str
@@ -43,6 +46,7 @@ class Chip:
     clock_hz: int
     lut: int
     bram: int
+    zynq: str
 
     @property
     def clock_mhz(self) -> float:
@@ -66,7 +70,7 @@ class Chip:
 @dataclass(frozen=True)
 class Board(Chip):
     """A board that a bitstream can be made for. pins: of clk, rx, tx and, where the board has a
-    plain one, led. program: how its bitstream is loaded."""
+    plain one, led; none of a Zynq. program: how its bitstream is loaded."""
 
     pins: dict[str, Pin]
     program: tuple[str, ...]
@@ -114,7 +118,13 @@ _ENTRIES = {
     "nexys-a7-100": _Entry("nexys4ddr", "Nexys4DDRPlatform", _loader("-b", "nexys_a7_100")),
     "alchitry-pt": _Entry("alchitry_ptv2", "AlchitryPtV2Platform", _loader("-c", "ft2232")),
 }
-BOARDS = tuple(_ENTRIES)
+# name -> part, Vivado's name of the board
+_ZYNQ = {
+    "pynq-z2": ("xc7z020clg400-1", "tul.com.tw:pynq-z2:part0"),
+    "zybo-z7-10": ("xc7z010clg400-1", "digilentinc.com:zybo-z7-10:part0"),
+    "zybo-z7-20": ("xc7z020clg400-1", "digilentinc.com:zybo-z7-20:part0"),
+}
+BOARDS = (*_ENTRIES, *_ZYNQ)
 
 # device of amaranth-boards -> (nextpnr's name, LUTs, block RAMs)
 _DEVICES = {
@@ -133,6 +143,8 @@ _DEVICES = {
     "xc7a100ti": ("xc7a100ti", 63400, 135),
     "xc7s25": ("xc7s25", 14600, 45),
     "xc7s50": ("xc7s50", 32600, 75),
+    "xc7z010": ("xc7z010", 17600, 60),
+    "xc7z020": ("xc7z020", 53200, 140),
 }
 _LATTICE_PACKAGES = {
     "BG256": "CABGA256",
@@ -150,6 +162,13 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     UsageError for an unknown board, a pin it does not have, or a board without UART.
     ToolMissing where amaranth-boards is not installed.
     """
+    if name in _ZYNQ:
+        if uart:
+            raise UsageError(
+                f"{name}: its processor talks to the design, so there is no serial line; leave "
+                "--uart out"
+            )
+        return Board(**vars(_zynq(name)), pins={}, program=())
     chip, platform = _described(name)
     pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
     led = _led(platform)
@@ -160,7 +179,7 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
 
 def chip_of(name: str) -> Chip:
     """What is on the board ``name``, which may have no UART. Errors as of `board`."""
-    return _described(name)[0]
+    return _zynq(name) if name in _ZYNQ else _described(name)[0]
 
 
 def _described(name: str) -> tuple[Chip, Any]:
@@ -199,8 +218,16 @@ def _described(name: str) -> tuple[Chip, Any]:
         clock_hz=round(platform.default_clk_frequency),
         lut=lut,
         bram=bram,
+        zynq="",
     )
     return chip, platform
+
+
+def _zynq(name: str) -> Chip:
+    part, known = _ZYNQ[name]
+    chip, package, speed = part[:7], part[7:-2], part[-1]
+    device, lut, bram = _DEVICES[chip]
+    return Chip(name, "xilinx7", part, device, package, speed, 0, lut, bram, known)
 
 
 def _pin(platform: Any, resource: str, part: str | None = None) -> Pin:

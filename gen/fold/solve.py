@@ -41,6 +41,8 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
+ZYNQ_LUTS = 6000  # set aside for a DMA and its interconnect; not measured, there was no Vivado
+ZYNQ_BRAM = 4  # the same: both FIFOs of the DMA
 # About the shares in the time of a search, until every core's foldings are known, and the best.
 _PREPARED, _FOUND = 0.4, 0.7
 BOUNDS = 40  # bounds that are looked at for the next design of the frontier
@@ -90,14 +92,16 @@ class Solution(Shown):
 
 
 def board_limits(name: str) -> tuple[str, Limits]:
-    """(family, what a network may use) of a board: without the link, with head room."""
+    """(family, what a network may use) of a board: without the link or the DMA, with head
+    room."""
     b = chip_of(name)
     family = family_of(b.family)
-    room = b.lut * HEAD_ROOM - LINK_LUTS
+    luts, blocks = (ZYNQ_LUTS, ZYNQ_BRAM) if b.zynq else (LINK_LUTS, family.link_blocks)
+    room = b.lut * HEAD_ROOM - luts
     return b.family, Limits(
         luts=round(room),
-        ff=round(b.lut * family.ff_per_lut * HEAD_ROOM - LINK_LUTS),
-        bram=b.bram - family.link_blocks,
+        ff=round(b.lut * family.ff_per_lut * HEAD_ROOM - luts),
+        bram=b.bram - blocks,
         where=name,
     )
 
