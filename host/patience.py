@@ -7,11 +7,11 @@ which may only go one way); and for a whole call ``timeout`` and what its work h
 (``Allowance``).
 """
 
+import math
 from enum import Enum
 
 from sterna.golden.errors import UsageError
 from sterna.golden.words.names import show
-from sterna.golden.words.values import real
 
 __all__ = ["LONGEST_TIMEOUT", "Allowance", "Countdown", "Pace", "Patience", "check_timeout"]
 
@@ -32,8 +32,11 @@ LONGEST_WAIT = 0.25
 
 def check_timeout(timeout: object) -> float:
     """The timeout in seconds. UsageError unless it is a number above 0 and of at most a day."""
-    seconds = real(timeout)
-    if seconds is None or not 0 < seconds <= LONGEST_TIMEOUT:
+    try:
+        seconds = math.nan if isinstance(timeout, str | bytes) else float(timeout)  # type: ignore
+    except Exception:  # of another's type, which may raise what it likes
+        seconds = math.nan
+    if not 0 < seconds <= LONGEST_TIMEOUT:
         raise UsageError(
             f"a timeout of {show(timeout)} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
         )
