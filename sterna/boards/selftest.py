@@ -61,7 +61,9 @@ def _name(text: str) -> str:
 
 def selftest(options: argparse.Namespace) -> Answer:
     """Prove a board; or look at a report."""
-    if (options.port is None) == (options.verify is None):
+    if options.port is not None and options.verify is not None:
+        raise UsageError("give --port to test a board or --verify to look at a report, not both")
+    if options.port is None and options.verify is None:
         raise UsageError("give --port to test a board, or --verify FILE to look at a report")
     build = _build(options.folder) if options.folder else None
     if build is None and (options.data or options.file):

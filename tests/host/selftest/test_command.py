@@ -100,7 +100,7 @@ def test_ports_that_are_none_or_busy_leave_no_report(build: Path, capsys) -> Non
 def test_wrong_usage(build: Path, capsys, tmp_path: Path) -> None:
     for words, said in (
         ([], "give --port to test a board, or --verify FILE"),
-        (["--port", "x", "--verify", "y"], "give --port to test a board, or --verify FILE"),
+        (["--port", "x", "--verify", "y"], "or --verify to look at a report, not both"),
         (["--port", "x", "--data", "digits"], "images need BUILD"),
         (["--port", "x", "--board", "a\nb"], "is no name of a board"),
         ([str(tmp_path), "--port", "x"], "network.json"),
