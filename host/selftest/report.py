@@ -9,6 +9,7 @@ edits a report can work both out anew.
 from collections.abc import Mapping
 from typing import Any
 
+from sterna.golden.errors import FileError
 from sterna.golden.files.disk import StrPath, canonical_json, sha256, write_atomic
 from sterna.golden.words.shown import Shown
 
@@ -28,6 +29,7 @@ __all__ = [
     "UNKNOWN",
     "VERSION",
     "Selftest",
+    "Unwritten",
     "sealed",
     "sections_of",
     "verdict_of",
@@ -94,6 +96,14 @@ def checksum_of(report: Mapping[str, Any]) -> str:
     """sha256 of the canonical text of all keys but ``checksum``."""
     rest = {k: v for k, v in report.items() if k != "checksum"}
     return sha256(canonical_json(rest).encode())
+
+
+class Unwritten(FileError):
+    """The place for a report takes none. ``report``: what it would have had."""
+
+    def __init__(self, sentence: str, report: "Selftest"):
+        super().__init__(sentence)
+        self.report = report
 
 
 class Selftest(Shown, dict[str, Any]):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.golden.words.names import show
 from sterna.golden.words.telling import told
 from sterna.golden.words.values import integer
@@ -32,6 +32,7 @@ from sterna.host.selftest.report import (
     SKIPPED,
     STAGES,
     Selftest,
+    Unwritten,
     sealed,
 )
 from sterna.host.selftest.trial import Skip, Trial, Wrong
@@ -94,7 +95,7 @@ def selftest(
     Raises
     ------
     FileError
-        The build is damaged, or the report cannot be written.
+        The build is damaged, or the report cannot be written; that error has it as ``report``.
     UsageError
         An argument is none.
     """
@@ -129,7 +130,7 @@ def run_stages(
     timeout: float = 10.0,
 ) -> Selftest:
     """All stages and their report, which is written in any case; Ctrl-C is raised again behind
-    that. ``open_board`` connects, in the first stage."""
+    that. ``open_board`` connects, in the first stage. Unwritten where the place takes no file."""
     line = line_facts(transport, timeout)
     board = board_facts(transport, line, name, build.made if build else None)
     trial = Trial(open_board, build, pictures, board["kind"] == SIMULATED)
@@ -144,7 +145,10 @@ def run_stages(
     }
     found = Selftest(sealed(body))
     if report is not None:
-        found.save(report)
+        try:
+            found.save(report)
+        except FileError as error:
+            raise Unwritten(str(error), found) from interrupted
     if interrupted is not None:
         raise interrupted
     return found

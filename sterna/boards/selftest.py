@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sterna.images as images
+import sterna.streams as streams
 from sterna.boards.board import add_line
 from sterna.commands.arguments import file_name, out_file
 from sterna.golden.errors import SternaError, UsageError
@@ -16,7 +17,7 @@ from sterna.golden.words.telling import tell
 if TYPE_CHECKING:
     from sterna.host.selftest.facts import Facts
     from sterna.host.selftest.pictures import Pictures
-    from sterna.host.selftest.report import Selftest
+    from sterna.host.selftest.report import Selftest, Unwritten
 
 __all__ = ["add_parsers", "selftest"]
 
@@ -83,6 +84,7 @@ def _tested(options: argparse.Namespace, build: "Facts | None") -> Answer:
     from sterna.golden.words.names import module_name
     from sterna.host.board import Board
     from sterna.host.selftest.pictures import random_pictures
+    from sterna.host.selftest.report import Unwritten
     from sterna.host.selftest.selftest import RANDOM_IMAGES, run_stages
     from sterna.host.serialport import SerialPort
 
@@ -104,12 +106,23 @@ def _tested(options: argparse.Namespace, build: "Facts | None") -> Answer:
             report=path,
             timeout=options.timeout,
         )
+    except Unwritten as error:
+        return _unwritten(error)
     except KeyboardInterrupt:
         tell(f"{path}: the report of what was done, marked incomplete")
         raise
     finally:
         transport.close()
     return {**report, "wrote": [path]}, str(report), 0 if report.passed else 1
+
+
+def _unwritten(error: "Unwritten") -> Answer:
+    """What was found is told though the file cannot be: minutes have gone into it."""
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        streams.say(f"{error.report}\n\nsterna selftest: {error}")
+        raise error.__cause__
+    streams.say(f"sterna selftest: {error}")
+    return {**error.report, "error": str(error), "exit_code": 1}, str(error.report), 1
 
 
 def _of_data(options: argparse.Namespace, build: "Facts", count: int | None) -> "Pictures | None":

@@ -15,8 +15,12 @@ from lines import PtyBoard
 from selfboard import board_of, small_build
 
 from sterna import cli
+from sterna.golden.errors import FileError
 from sterna.host.board import Board
 from sterna.host.selftest import board_stages
+from sterna.host.selftest import report as report_module
+from sterna.host.selftest.report import Unwritten
+from sterna.host.selftest.selftest import selftest as run_selftest
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +99,27 @@ def test_ports_that_are_none_or_busy_leave_no_report(build: Path, capsys) -> Non
         assert cli.main(["selftest", str(build), "--port", line.port]) == 1
         assert "is in use by another program" in capsys.readouterr().err
     assert not Path("little_selftest.json").exists()
+
+
+def test_what_was_found_is_told_where_no_file_can_be_written(
+    build: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: object, data: bytes) -> None:
+        raise FileError(f"{path}: cannot be written (disk full); free some space")
+
+    monkeypatch.setattr(report_module, "write_atomic", full)
+    with PtyBoard(board_of(build)) as line:
+        words = ["selftest", str(build), "--port", line.port, "-o", "r.json"]
+        assert cli.main(words) == 1
+        out, err = capsys.readouterr()
+        assert "passed, but nothing shows" in out and "equal golden" in out
+        assert "sterna selftest: r.json: cannot be written" in err and "wrote" not in err
+        assert cli.main([*words, "--json"]) == 1
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["verdict"] == "passed" and "cannot be written" in answer["error"]
+        with Board(line.port) as board, pytest.raises(FileError) as caught:
+            run_selftest(board, build, report="r.json")
+    assert isinstance(caught.value, Unwritten) and caught.value.report.passed
 
 
 def test_wrong_usage(build: Path, capsys, tmp_path: Path) -> None:
