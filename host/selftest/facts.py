@@ -36,6 +36,7 @@ __all__ = [
     "facts_of",
     "host_facts",
     "line_facts",
+    "unidentified",
 ]
 
 ADAPTER, PORT, PSEUDO = "serial adapter", "serial port", "pseudo-terminal"
@@ -126,6 +127,14 @@ def board_facts(
         k: v for k, v in said.items() if isinstance(v, str | int) and k in ("divisor", "ratio")
     }
     return {"name": name, "named_by": by, "kind": kind, "why": why, "simulation": plain or None}
+
+
+def unidentified(board: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a board is called where none said what it is: a port alone is no silicon."""
+    if board["kind"] != SILICON:
+        return dict(board)
+    why = f"{line['kind']}, behind which no board said what it is"
+    return {**board, "kind": UNKNOWN, "why": why}
 
 
 @dataclass

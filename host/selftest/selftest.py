@@ -21,6 +21,7 @@ from sterna.host.selftest.facts import (
     facts_of,
     host_facts,
     line_facts,
+    unidentified,
 )
 from sterna.host.selftest.image_stages import counters, images, robustness, speed
 from sterna.host.selftest.pictures import Pictures, random_pictures
@@ -135,6 +136,8 @@ def run_stages(
     board = board_facts(transport, line, name, build.made if build else None)
     trial = Trial(open_board, build, pictures, board["kind"] == SIMULATED)
     stages, interrupted = _run(trial)
+    if "structure_id" not in stages["identify"]["figures"]:
+        board = unidentified(board, line)
     body = {
         "board": board,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -180,10 +180,13 @@ def _contradictions(report: Mapping[str, Any]) -> list[str]:
 
 def _wrong_words(report: Mapping[str, Any]) -> list[str]:
     board, line, out = report["board"], report["line"], []
+    identified = "structure_id" in report["stages"]["identify"]["figures"]
+    serial = line["kind"] in (ADAPTER, PORT) and identified
     if board["kind"] not in (SILICON, SIMULATED, UNKNOWN):
         out.append(f"board.kind {show(board['kind'])} is none")
-    if board["kind"] == (UNKNOWN if line["kind"] in (ADAPTER, PORT) else SILICON):
-        out.append(f"a board of kind '{board['kind']}' is behind a '{line['kind']}'")
+    if board["kind"] == (UNKNOWN if serial else SILICON):
+        where = "" if identified else ", and did not say what it is"
+        out.append(f"a board of kind '{board['kind']}' is behind a '{line['kind']}'{where}")
     try:
         datetime.datetime.strptime(report["date"], "%Y-%m-%dT%H:%M:%SZ")
     except ValueError:

@@ -18,8 +18,9 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
 from sterna.host.selftest import board_stages
-from sterna.host.selftest.report import STAGES, Selftest
+from sterna.host.selftest.report import STAGES, Selftest, sealed
 from sterna.host.selftest.selftest import run_stages, selftest
+from sterna.host.selftest.verify import read_report
 from sterna.sim.badcable import BadCable, Faults
 
 PINGS = 60  # enough to see 1% of bad frames, and quicker than as many as a board gets
@@ -106,6 +107,31 @@ def test_without_a_build_nothing_is_called_passed(build: Path) -> None:
     assert report["verdict"] == "incomplete" and "did not run to the end" in str(report)
     found = outcomes(report)
     assert found["identify"] == found["cable"] == "passed" and found["images"] == "skipped"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_serial_port_is_silicon_only_where_a_board_says_what_it_is(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    from sterna.host.selftest import selftest as module
+
+    facts = module.line_facts
+    monkeypatch.setattr(module, "line_facts", lambda *g: facts(*g) | {"kind": "serial port"})
+    board_facts = module.board_facts
+    monkeypatch.setattr(
+        module, "board_facts", lambda *g: board_facts(*g) | {"kind": "silicon", "why": "a port"}
+    )
+    line = line_of(board_of(build)) if there else Line(FakeBoard(), lambda line, data: b"")
+    path = tmp_path / "r.json"
+    report = run_stages(line, lambda: Board(line, timeout=3.0), None, [], report=path)
+    assert report["board"]["kind"] == ("silicon" if there else "unknown")
+    assert there or "unknown: serial port, behind which no board said" in str(report)
+    assert read_report(path) == report
+    if not there:
+        board = report["board"] | {"kind": "silicon"}
+        path.write_text(json.dumps(sealed(dict(report) | {"board": board})))
+        with pytest.raises(FileError, match="'silicon' is behind a 'serial port', and did not say"):
+            read_report(path)
 
 
 # --- faults ---------------------------------------------------------------------------------------
