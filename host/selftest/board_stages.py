@@ -1,5 +1,5 @@
-"""The stages about a board itself: what it is, its cable, its memories. Each takes a `Trial`,
-leaves figures in it, and returns what was found, in words; `Wrong` and `Skip` end it otherwise."""
+"""The stages about a board itself: what it is, its cable, its memories. Each takes a `Trial` and
+leaves figures in it, of which ``judge`` says what they mean; `Wrong` and `Skip` end it before."""
 
 import statistics
 
@@ -8,104 +8,68 @@ from sterna.golden.device.link import LinkError
 from sterna.golden.errors import SternaError
 from sterna.golden.result import compare
 from sterna.host.inputs import from_build
+from sterna.host.selftest import judge
+from sterna.host.selftest.judge import Wrong, need_found, rounded
 from sterna.host.selftest.pictures import results_digest
-from sterna.host.selftest.trial import Skip, Trial, Wrong, rounded
+from sterna.host.selftest.trial import Skip, Trial
 
 __all__ = ["cable", "identify", "load", "reload"]
 
-PINGS, PING_WORDS = 200, 8
-"""Reads that are timed, and registers of each."""
-SLOW = 0.1
-"""Seconds: no adapter takes so long for a read, of which some milliseconds are the line's."""
-LOSSES = 0.01
-"""Share of frames that go again, or arrive damaged, from which on a cable is called bad."""
+PING_WORDS = 8
+"""Registers of a read that is timed."""
 
 
-def identify(trial: Trial) -> str:
+def identify(trial: Trial) -> None:
     trial.opened = board = trial.open_board()
     info, build = board.identify(), trial.build
     trial.figures |= info.as_dict()
     trial.figures["version"] = board.read("version")[0]
     if build is None:
-        return f"structure {info.structure_id}, weights {info.weights_id or 'none yet'}"
+        return
     board.use(build.folder)  # refuses another design, by both ids
-    network = build.network
-    wanted = {
-        "classes": network.shape[network.readout.name][0],
-        "regions": build.region_count,
-    }
-    for key, value in wanted.items():
+    trial.design = build.as_dict(info.structure_id)
+    for key, value in build.figures("identify").items():
         if trial.figures[key] != value:
             raise Wrong(
                 f"the board says {key} {trial.figures[key]}, its build {value}; program the "
                 "build's bitstream again",
                 ends=True,
             )
-    if not info.regions and info.weights_id != build.weights_id[:16]:
-        raise Wrong(
-            f"the board's bitstream has the weights {info.weights_id}, the build {build.weights_id}"
-            "; program the build's bitstream, or put the weights into it with 'sterna patch'",
-            ends=True,
-        )
-    return f"structure {info.structure_id}, weights {info.weights_id or 'none yet'}"
 
 
-def cable(trial: Trial) -> str:
+def cable(trial: Trial) -> None:
     board = trial.board
     before, first = trial.stats(), board.read("id", PING_WORDS)
     seconds, wrong = [], 0
-    for _ in range(PINGS):
+    for _ in range(judge.PINGS):
         start = trial.now()
-        wrong += board.read("id", PING_WORDS)[:4] != first[:4]
+        found = board.read("id", PING_WORDS)
+        wrong += found[0] != csr.ID or found[:4] != first[:4]
         seconds.append(trial.now() - start)
     after = trial.stats()
-    spent = {key: after[key] - before[key] for key in after}
-    middle = trial.shared["round_trip"] = statistics.median(seconds)
     trial.figures |= {
-        "reads": PINGS,
+        "reads": judge.PINGS,
         "wrong": wrong,
         "round_trip_seconds": {
-            "median": rounded(middle),
+            "median": rounded(statistics.median(seconds)),
             "least": rounded(min(seconds)),
             "most": rounded(max(seconds)),
         },
-        "link": spent,
+        "link": {key: after[key] - before[key] for key in after},
     }
-    if wrong or first[0] != csr.ID:
-        raise Wrong(f"{wrong} of {PINGS} reads came back wrong; check the cable", ends=True)
-    frames = max(1, spent["frames_sent"] + spent["frames_received"])
-    lost = spent["damaged"] + spent["frames_resent"] + spent["timeouts"]
-    if lost > max(1, LOSSES * frames):
-        raise Wrong(
-            f"a bad cable or baud rate: of {frames} frames {spent['damaged']} arrived damaged, "
-            f"{spent['frames_resent']} went again and {spent['timeouts']} were waited for in vain; "
-            "try a shorter cable or another adapter, or build for a lower --baud"
-        )
-    if middle > SLOW and not trial.simulated:
-        raise Wrong(
-            f"a slow line: a read takes {middle:.3g} s, where an adapter takes a few milliseconds; "
-            "connect the board to this computer itself, not through a network"
-        )
-    judged = "" if not trial.simulated else " (a simulation's, not judged)"
-    lost_words = f"{lost} of {frames} frames again or damaged" if lost else "no frame lost"
-    return f"{PINGS} reads right, {1000 * middle:.2f} ms each{judged}, {lost_words}"
 
 
-def load(trial: Trial) -> str:
+def load(trial: Trial) -> None:
     if trial.build is None:
         raise Skip("no build was given, so no weights")
     count = trial.link.read("config")[0] >> 16
-    image = trial.build.weights
-    trial.figures |= {"regions": count, "weights_id": trial.build.weights_id}
     if not count:
         trial.board.load()  # compares rom_crc
         raise Skip("fixed weights: nothing to load; the bitstream's rom_crc is that of the file")
-    words = sum(len(w) for w in image.reloadable(count).values())
+    trial.figures |= trial.build.figures("load")
     start = trial.now()
     _loaded(trial)
-    seconds = trial.now() - start
-    trial.figures |= {"words": words, "load_seconds": rounded(seconds)}
-    return f"{count} memories, {words} words, each with the CRC-32 of its file"
+    trial.figures["load_seconds"] = rounded(trial.now() - start)
 
 
 def _loaded(trial: Trial) -> None:
@@ -123,7 +87,7 @@ def _loaded(trial: Trial) -> None:
         raise Wrong(f"{named[0]}: {error}", ends=True) from None
 
 
-def reload(trial: Trial) -> str:
+def reload(trial: Trial) -> None:
     count = trial.link.read("config")[0] >> 16
     if trial.build is None:
         raise Skip("no build was given, so no weights")
@@ -134,16 +98,10 @@ def reload(trial: Trial) -> str:
     if named := trial.different():
         raise Wrong(f"{', '.join(named)} changed while images were computed; check the power")
     damaged = max(trial.build.weights.reloadable(count))
-    trial.figures |= {"regions": count, "damaged": trial.build.memory(damaged)}
+    trial.figures |= trial.build.figures("reload")
     _damage(trial, damaged)
-    named, wanted = trial.different(), [trial.build.memory(damaged)]
-    trial.figures["found"] = named
-    if named != wanted:
-        raise Wrong(
-            f"a bit was turned in {wanted[0]}, and the board's CRC passes find "
-            f"{', '.join(named) or 'nothing'}; report this mistake of the design",
-            ends=True,
-        )
+    trial.figures["found"] = trial.different()
+    need_found(trial.figures)
     if trial.board.identify().weights_id is not None:
         raise Wrong(
             "the board still vouches for weights (weights_id) after one of them was overwritten; "
@@ -152,7 +110,6 @@ def reload(trial: Trial) -> str:
         )
     _loaded(trial)
     _behind_images(trial)
-    return f"a bit turned in {wanted[0]} is found, and images are as before after loading again"
 
 
 def _damage(trial: Trial, region: int) -> None:

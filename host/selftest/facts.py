@@ -29,6 +29,7 @@ with packages():
 
 __all__ = [
     "ADAPTER",
+    "BAUD",
     "NO_BUILD",
     "PORT",
     "Facts",
@@ -44,6 +45,8 @@ INSIDE, REMOTE = "object in Python", "address of pyserial"
 _PSEUDO = re.compile(r"/dev/(pts/\d+|tty[p-za-e][0-9a-f]|ttys\d{3,})\Z")
 """Names of pseudo-terminals: of Linux, of BSD, of macOS."""
 _LIMIT = 1 << 26
+BAUD = 1_000_000
+"""Of a line that has none of its own."""
 
 
 def host_facts() -> dict[str, str]:
@@ -69,7 +72,7 @@ def _version(package: str) -> str:
 def line_facts(transport: Transport, timeout: float) -> dict[str, Any]:
     """The line to a board: kind, and what pyserial says of an adapter but its serial number."""
     facts: dict[str, Any] = {"kind": INSIDE, "port": None, "description": None, "usb": None}
-    facts |= {"manufacturer": None, "baud": 1_000_000, "timeout": timeout}
+    facts |= {"manufacturer": None, "baud": BAUD, "timeout": timeout}
     if not isinstance(transport, SerialPort):
         return facts
     facts["baud"] = transport.baud
@@ -185,10 +188,31 @@ class Facts:
                 return f"region {region} ({what} of {name})"
         return f"region {region}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def figures(self, stage: str) -> dict[str, Any]:
+        """Those of a stage that passes that follow from the build."""
+        count, network = self.region_count, self.network
+        memories = self.weights.reloadable(count)
+        if stage == "identify":
+            return {"classes": network.shape[network.readout.name][0], "regions": count}
+        if stage == "load":
+            words = sum(len(w) for w in memories.values())
+            return {"regions": count, "weights_id": self.weights_id, "words": words}
+        if stage == "reload":
+            return {"regions": count, "damaged": self.memory(max(memories))} if memories else {}
+        if stage == "counters" and self.clocks is not None:
+            law, modelled = (self.design.get(k) for k in ("interval", "modelled_interval"))
+            return {"law": law, "modelled": modelled}
+        if stage == "speed" and self.made is not None:
+            return {"clock_mhz_of_the_bitstream": self.clock_mhz}
+        return {}
+
+    def as_dict(self, structure: str | None = None) -> dict[str, Any]:
+        """Part ``design`` of a report. structure: id of the board, which may be the one of files
+        made earlier."""
+        known = [s for s in self.structures if structure and s.startswith(structure)]
         return {
             "name": self.network.name,
-            "structure_id": self.structures[0],
+            "structure_id": (known or self.structures)[0],
             "weights_id": self.weights_id,
             "sha256": self.hashes,
         }

@@ -1,30 +1,34 @@
 """The stages about what a board computes and how fast; as those of board_stages.py."""
 
+from typing import Any
+
 from sterna.golden.result import Result, compare
+from sterna.host.selftest.judge import (
+    FEW,
+    MANY,
+    Wrong,
+    cut_of,
+    line_rate,
+    link_rate,
+    need_counted,
+    rounded,
+)
 from sterna.host.selftest.pictures import EXPECTED_BY, Pictures, few, results_digest
-from sterna.host.selftest.trial import Skip, Trial, Wrong, rounded
+from sterna.host.selftest.trial import Skip, Trial
 
 __all__ = ["counters", "images", "robustness", "speed"]
 
-FEW, MANY, BUDGET = 16, 128, 2.0
-"""Repetitions at least and at most, and seconds of them: of the clocks of an image."""
+BUDGET = 2.0
+"""Seconds of the repetitions by which the clocks of an image are measured."""
 CLOCK_SECONDS = 1.0
 """Of the repetitions by which the clock is measured."""
-CLOCK_ERROR = 0.05
-"""Share by which the measured clock may be off: a look at the board takes milliseconds."""
-LEAST_SHARE = 0.25
-"""Of the images a second that the line could carry, or the design compute: a slow line is below."""
-SETTLE = 0.2
-"""Seconds that may go by with something else."""
-LINE_BITS, PAYLOAD = 10, 0.95
-"""Of a byte on the line; share of its bytes that are images'."""
 
 
-def images(trial: Trial) -> str:
+def images(trial: Trial) -> None:
     build = trial.build
     if build is None:
         raise Skip("no build was given, so nothing says what is right")
-    rows, said = [], []
+    rows: list[dict[str, Any]] = []
     trial.figures |= {"expected_by": EXPECTED_BY, "sets": rows}
     for pictures in trial.pictures:
         row = pictures.as_dict()
@@ -37,14 +41,9 @@ def images(trial: Trial) -> str:
         row |= {"logits": result.logits.size, "seconds": rounded(seconds)}
         if (right := pictures.right(result)) is not None:
             row["right"] = right
-        trial.shared["infer"] = len(pictures), seconds
         # What later stages must find again, whether it is right or not.
         trial.shared.setdefault("before", result)
         _compared(trial, pictures, result)
-        labels = "" if right is None else f", {right} of them right"
-        said.append(f"{len(pictures)} {pictures.name}{labels}")
-    logits = sum(row["logits"] for row in rows)
-    return f"all {logits} logits equal golden: {'; '.join(said)}"
 
 
 def _compared(trial: Trial, pictures: Pictures, result: Result) -> None:
@@ -70,7 +69,7 @@ def _compared(trial: Trial, pictures: Pictures, result: Result) -> None:
     raise Wrong(f"{text}; {cause}")
 
 
-def counters(trial: Trial) -> str:
+def counters(trial: Trial) -> None:
     if trial.build is None:
         raise Skip("no build was given, so no law")
     board, pictures = trial.board, trial.pictures[0]
@@ -84,27 +83,9 @@ def counters(trial: Trial) -> str:
         "dropped_late": found.dropped_late,
         "stalls": found.stalls,
     }
-    if found.images != len(pictures):
-        raise Wrong(f"{len(pictures)} images were computed, the board counts {found.images}")
-    if found.dropped_early or found.dropped_late:
-        raise Wrong(
-            f"{found.dropped_early + found.dropped_late} images had a wrong length on their way "
-            "into the network; report this mistake of the design"
-        )
-    each = _interval(trial)
-    bounds = trial.build.clocks
-    trial.figures |= {"clocks_per_image": rounded(each)}
-    if bounds is None:
-        return f"{len(pictures)} images counted, {each:.6g} clocks each; design.json has no law"
-    law = trial.build.design.get("interval")
-    trial.figures |= {"law": law, "modelled": trial.build.design.get("modelled_interval")}
-    if not bounds[0] <= each <= bounds[1]:
-        raise Wrong(
-            f"an image takes {each:.6g} clocks, by design.json {law} ({bounds[0]:.6g} to "
-            f"{bounds[1]:.6g} are allowed); the bitstream is of another folding, or the model is "
-            "wrong: please report it"
-        )
-    return f"{len(pictures)} images counted, none dropped; {each:.6g} clocks each, the law {law}"
+    need_counted(trial.figures, trial.known)  # before it repeats any
+    trial.figures |= trial.build.figures("counters")
+    trial.figures["clocks_per_image"] = rounded(_interval(trial))
 
 
 def _interval(trial: Trial) -> float:
@@ -120,46 +101,22 @@ def _interval(trial: Trial) -> float:
     return each
 
 
-def speed(trial: Trial) -> str:
-    if "infer" not in trial.shared or "interval" not in trial.shared:
+def speed(trial: Trial) -> None:
+    if "before" not in trial.shared or "interval" not in trial.shared:
         raise Skip("the stages images and counters did not come to an end")
-    count, seconds = trial.shared["infer"]
-    over = count / max(seconds, 1e-9)
-    trial.figures["images_per_second_over_the_link"] = rounded(over)
+    last = trial.known.sets[-1]
+    over = link_rate(last["images"], last["seconds"])
+    trial.figures["images_per_second_over_the_link"] = over
     if trial.simulated:
-        return f"{over:.6g} images a second of a simulation over the link; not judged"
+        return
     assert trial.build is not None
     clock, alone = _clock(trial)
     trial.figures |= {
         "images_per_second_without_the_link": rounded(alone),
         "clock_mhz": rounded(clock / 1e6),
         "clock_mhz_of_the_bitstream": trial.build.clock_mhz,
+        "line_images_per_second": line_rate(trial.known.baud, trial.board.identity.image_bytes),
     }
-    wanted = trial.build.clock_mhz
-    if wanted is not None and abs(clock / 1e6 - wanted) > CLOCK_ERROR * wanted:
-        raise Wrong(
-            f"the board's clock is {clock / 1e6:.4g} MHz, that of its bitstream {wanted:.4g}; "
-            "was it programmed with the build's bitstream?"
-        )
-    line = trial.figures["line_images_per_second"] = rounded(_line_rate(trial))
-    # As many as fit, and a round trip for every few that may be under way.
-    trips = 2 + count / trial.board.identity.slots
-    wanted_seconds = count / min(line, alone) + trips * trial.shared["round_trip"]
-    if seconds > wanted_seconds / LEAST_SHARE + SETTLE:
-        raise Wrong(
-            f"a slow line: {over:.4g} images a second, where {line:.4g} fit through it and the "
-            f"design computes {alone:.4g}; connect the board to this computer itself"
-        )
-    return (
-        f"{over:.6g} images a second over the link, {alone:.6g} without it, by a clock of "
-        f"{clock / 1e6:.5g} MHz"
-    )
-
-
-def _line_rate(trial: Trial) -> float:
-    """Images a second that the line can carry at its baud rate."""
-    baud = getattr(trial.link.transport, "baud", 1_000_000)
-    return PAYLOAD * baud / LINE_BITS / trial.board.identity.image_bytes
 
 
 def _clock(trial: Trial) -> tuple[float, float]:
@@ -185,13 +142,13 @@ def _clock(trial: Trial) -> tuple[float, float]:
     return (clocks - few_clocks) % (1 << 32) / spent, (more - more // 4) / spent
 
 
-def robustness(trial: Trial) -> str:
+def robustness(trial: Trial) -> None:
     board, link = trial.board, trial.link
     size = board.identity.image_bytes
     if size < 2:
         raise Skip("an image of one byte cannot be cut short")
     early = board.counters().dropped_early
-    cut = max(1, size // 2)
+    cut = cut_of(size)
     if trial.build is None:
         raise Skip("no build was given, so nothing says what is right")
     link.wait(link.engine.beginning(bytes(cut)))
@@ -207,9 +164,3 @@ def robustness(trial: Trial) -> str:
             "the image after one that was cut short is computed otherwise than before; report this "
             "mistake of the design"
         )
-    if dropped not in (0, 1):
-        raise Wrong(
-            f"one image was cut short, the board counts {dropped}; please report this mistake of "
-            "its design"
-        )
-    return f"{cut} of {size} bytes of an image are dropped, the next image is as before"

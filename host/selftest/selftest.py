@@ -24,6 +24,7 @@ from sterna.host.selftest.facts import (
     unidentified,
 )
 from sterna.host.selftest.image_stages import counters, images, robustness, speed
+from sterna.host.selftest.judge import Wrong, judged
 from sterna.host.selftest.pictures import Pictures, random_pictures
 from sterna.host.selftest.report import (
     FAILED,
@@ -36,14 +37,14 @@ from sterna.host.selftest.report import (
     Unwritten,
     sealed,
 )
-from sterna.host.selftest.trial import Skip, Trial, Wrong
+from sterna.host.selftest.trial import Skip, Trial
 from sterna.host.serialport import Transport
 
 __all__ = ["RANDOM_IMAGES", "run_stages", "selftest"]
 
 RANDOM_IMAGES = 32
 """Random images of every selftest."""
-_STAGES: dict[str, Callable[[Trial], str]] = {
+_STAGES: dict[str, Callable[[Trial], None]] = {
     "identify": identify,
     "cable": cable,
     "load": load,
@@ -135,13 +136,14 @@ def run_stages(
     line = line_facts(transport, timeout)
     board = board_facts(transport, line, name, build.made if build else None)
     trial = Trial(open_board, build, pictures, board["kind"] == SIMULATED)
+    trial.design = build.as_dict() if build else NO_BUILD
     stages, interrupted = _run(trial)
     if "structure_id" not in stages["identify"]["figures"]:
         board = unidentified(board, line)
     body = {
         "board": board,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "design": build.as_dict() if build else NO_BUILD,
+        "design": trial.design,
         "host": host_facts(),
         "line": line,
         "stages": stages,
@@ -167,11 +169,12 @@ def _run(trial: Trial) -> tuple[dict[str, Any], KeyboardInterrupt | None]:
             continue
         head = f"[{number}/{len(_STAGES)}] {name} ... "
         told.begin(head)
-        trial.figures = {}
+        trial.begin(name)
         start = time.perf_counter()
         outcome, reason, said = PASSED, None, ""
         try:
-            said = stage(trial)
+            stage(trial)
+            said = judged(name, trial.known)
         except Skip as skip:
             outcome, reason = SKIPPED, str(skip)
         except Wrong as wrong:

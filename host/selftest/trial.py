@@ -11,30 +11,15 @@ from sterna.host.connection import Connection
 from sterna.host.load import region_crc, until_idle, words_crc
 from sterna.host.reader import LinkStats
 from sterna.host.registers import HOLD
-from sterna.host.selftest.facts import Facts
+from sterna.host.selftest.facts import BAUD, NO_BUILD, Facts
+from sterna.host.selftest.judge import Known
 from sterna.host.selftest.pictures import Pictures
 
-__all__ = ["Skip", "Trial", "Wrong", "rounded"]
-
-DIGITS = 6
-"""Of a figure that is not a whole number."""
-
-
-class Wrong(Exception):
-    """A stage found something wrong. ``ends``: nothing after it would mean anything."""
-
-    def __init__(self, reason: str, ends: bool = False):
-        super().__init__(reason)
-        self.reason, self.ends = reason, ends
+__all__ = ["Skip", "Trial"]
 
 
 class Skip(Exception):
     """A stage has nothing to do; its message says why."""
-
-
-def rounded(value: float) -> float:
-    """A figure as reports have it."""
-    return float(f"{value:.{DIGITS}g}")
 
 
 @dataclass
@@ -43,7 +28,8 @@ class Trial:
 
     open_board: connects, in the first stage. build: None where none was given. pictures: sets of
     images. simulated: the board's time is a simulation's, and is not judged. figures: of the stage
-    that runs, kept also where it fails. before: frames of sessions that are closed.
+    that runs, kept also where it fails; done: of all stages so far. design: what the report calls
+    the build.
     """
 
     open_board: Callable[[], Board]
@@ -51,8 +37,20 @@ class Trial:
     pictures: Sequence[Pictures]
     simulated: bool
     figures: dict[str, Any] = field(default_factory=dict)
+    done: dict[str, dict[str, Any]] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
+    design: dict[str, Any] = field(default_factory=lambda: NO_BUILD)
     opened: Board | None = None
+
+    def begin(self, name: str) -> None:
+        """The figures from here on are those of this stage."""
+        self.figures = self.done[name] = {}
+
+    @property
+    def known(self) -> Known:
+        """What its stages are judged by."""
+        baud = getattr(self.link.transport, "baud", BAUD)
+        return Known(self.design, self.done, baud, self.simulated)
 
     @property
     def board(self) -> Board:

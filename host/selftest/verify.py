@@ -19,6 +19,7 @@ from sterna.host.selftest.facts import (
     PORT,
     Facts,
 )
+from sterna.host.selftest.judge import Known, Wrong, judged, shaped
 from sterna.host.selftest.pictures import RANDOM, Pictures, random_pictures, results_digest
 from sterna.host.selftest.report import (
     FAILED,
@@ -42,7 +43,9 @@ __all__ = ["check_against", "read_report"]
 
 LIMIT = 1 << 20
 AGAIN = "ask for the file as 'sterna selftest' wrote it"
-_LONG, _SHORT = re.compile(r"[0-9a-f]{64}\Z"), re.compile(r"[0-9a-f]{16}\Z")
+AHEAD = datetime.timedelta(hours=1)
+"""By which the clocks of two computers may differ."""
+_LONG = re.compile(r"[0-9a-f]{64}\Z")
 _TEXT = 4000
 """Characters of a text in a report, at most: a sentence of ours has a few hundred."""
 _NUMBER = (int, float)
@@ -188,9 +191,12 @@ def _wrong_words(report: Mapping[str, Any]) -> list[str]:
         where = "" if identified else ", and did not say what it is"
         out.append(f"a board of kind '{board['kind']}' is behind a '{line['kind']}'{where}")
     try:
-        datetime.datetime.strptime(report["date"], "%Y-%m-%dT%H:%M:%SZ")
+        date = datetime.datetime.strptime(report["date"], "%Y-%m-%dT%H:%M:%SZ")
     except ValueError:
         out.append(f"date {show(report['date'])} is none")
+    else:
+        if date.replace(tzinfo=datetime.UTC) - datetime.datetime.now(datetime.UTC) > AHEAD:
+            out.append(f"date {show(report['date'])} is in the future, by this computer's clock")
     return out
 
 
@@ -221,27 +227,36 @@ def _wrong_stages(stages: Mapping[str, Any]) -> list[str]:
 
 
 def _wrong_results(report: Mapping[str, Any]) -> list[str]:
-    """Stages that passed with figures that say otherwise."""
-    stages, design, out = report["stages"], report["design"], []
+    """Stages that passed with figures, or words, that say otherwise."""
+    stages, out = report["stages"], []
     figures = {name: stages[name]["figures"] for name in STAGES}
-    passed = {name for name in STAGES if stages[name]["outcome"] == PASSED}
-    if "identify" in passed and not _SHORT.match(str(figures["identify"].get("structure_id"))):
-        out.append("stage identify passed without a structure_id of 16 hexadecimal digits")
-    if "images" in passed:
-        sets = _sets(figures["images"])
-        if design["structure_id"] is None or not sets:
-            out.append("stage images passed without a build or without images")
-        for row in sets:
-            if row.get("results_sha256") != row.get("golden_sha256"):
-                name = show(row.get("set"))
-                out.append(f"stage images passed with results of {name} that are not golden's")
-            if not all(_LONG.match(str(row.get(k))) for k in ("images_sha256", "results_sha256")):
-                out.append(f"stage images passed without digests of {show(row.get('set'))}")
-    if "counters" in passed and figures["counters"].get("dropped_early") != 0:
-        out.append("stage counters passed with dropped images")
-    if "cable" in passed and figures["cable"].get("wrong") != 0:
-        out.append("stage cable passed with wrong reads")
+    simulated = report["board"]["kind"] == SIMULATED
+    known = Known(report["design"], figures, report["line"]["baud"], simulated)
+    for name in STAGES:
+        said = ""
+        if stages[name]["outcome"] == PASSED:
+            try:
+                said = _judged(name, known, stages)
+            except Wrong as wrong:
+                cause = wrong.reason.partition(";")[0][:300]
+                out.append(f"stage {name} passed with figures that say otherwise: {cause}")
+                continue
+        if stages[name]["said"] != said:
+            told = show(stages[name]["said"], 120)
+            out.append(f"stage {name} says {told}, its figures {show(said, 120)}")
     return out
+
+
+def _judged(name: str, known: Known, stages: Mapping[str, Any]) -> str:
+    """`judged`, of figures that anybody may have written."""
+    if stages["identify"]["outcome"] != PASSED:
+        raise Wrong("stage identify did not pass")
+    if not shaped(name, known.figures[name]):
+        raise Wrong("they are not of the kinds that it leaves")
+    try:
+        return judged(name, known)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
+        raise Wrong("they do not fit those of the stages before") from None
 
 
 def _sets(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -266,24 +281,35 @@ def check_against(
             )
         equal.append(f"{what} is that of the build")
 
-    need("structure_id", design["structure_id"], build.structures[0])
+    structure = build.as_dict(design["structure_id"])["structure_id"]  # of now, or made earlier
+    need("structure_id", design["structure_id"], structure)
     need("weights_id", design["weights_id"], build.weights_id)
     for name, value in design["sha256"].items():
         if name in build.hashes:
             need(f"sha256 of {name}", value, build.hashes[name])
         else:
             equal.append(f"not compared: {name}, which the build does not have")
+    for name in STAGES:
+        stage = report["stages"][name]
+        for key, value in build.figures(name).items() if stage["outcome"] == PASSED else ():
+            if name != "speed" or stage["figures"].get(key) is not None:  # made without a bitstream
+                need(f"{key} of stage {name}", stage["figures"].get(key), value)
     for row in _sets(report["stages"]["images"]["figures"]):
         name, count = row.get("set"), row.get("images")
         given = next((p for p in pictures if p.name == name), None)
         if name == RANDOM and type(count) is int and 0 < count <= 10_000:
             given = random_pictures(build.network, count)
         if given is None or "results_sha256" not in row:
-            equal.append(f"not compared: the images '{name}', which are not here")
+            without = ", and how many of them are right" if "right" in row else ""
+            equal.append(f"not compared: the images '{name}', which are not here{without}")
             continue
         digest = given.as_dict()["images_sha256"]
         need(f"digest of the images '{name}'", row.get("images_sha256"), digest)
         if report["stages"]["images"]["outcome"] == PASSED:
             golden = results_digest(given.expected)
             need(f"digest of the results of '{name}'", row["results_sha256"], golden)
+            if (right := given.right(given.expected)) is not None and "right" in row:
+                need(f"number of '{name}' that are right", row["right"], right)
+            elif "right" in row:
+                equal.append(f"not checked: how many of '{name}' are right; labels are not here")
     return equal

@@ -173,7 +173,10 @@ def _verified(options: argparse.Namespace, build: "Facts | None") -> Answer:
         again = _again(options, report, build)
         equal += check_against(report, build, [] if again is None else [again])
     else:
-        equal.append("not compared with a build: give BUILD to have its results computed again")
+        equal.append(
+            "not compared with a build, nor which images are right: give BUILD to have its results "
+            "computed again"
+        )
     text = [str(report), "", f"{options.verify}:", *(f"  {line}" for line in equal)]
     text += ["what this does not show:", *(f"  {line}" for line in NOT_PROVEN)]
     answer = {"report": dict(report), "verified": equal, "not_proven": list(NOT_PROVEN)}

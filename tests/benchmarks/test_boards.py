@@ -23,6 +23,8 @@ def test_reports_are_rows_of_what_their_boards_are(tmp_path: Path) -> None:
     report = json.loads(path.read_text())
     report["board"] |= {"kind": "silicon", "name": "mine", "why": "behind a serial adapter"}
     report["line"]["kind"] = "serial adapter"
+    for name in ("cable", "speed"):  # a simulation's, which say nothing of silicon
+        report["stages"][name] |= {"outcome": "skipped", "reason": "not here", "said": ""}
     (tmp_path / "a.json").write_text(json.dumps(sealed(report)))
     report["board"]["kind"], report["line"]["kind"] = "unknown", "pseudo-terminal"
     (tmp_path / "b.json").write_text(json.dumps(sealed(report)))

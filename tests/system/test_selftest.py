@@ -13,7 +13,7 @@ from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden.network import Linear, Network
 from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
-from sterna.host.selftest import board_stages, selftest
+from sterna.host.selftest import board_stages, judge, selftest
 from sterna.host.selftest.facts import facts_of
 from sterna.host.selftest.pictures import random_pictures
 from sterna.host.selftest.selftest import RANDOM_IMAGES
@@ -28,7 +28,7 @@ from sterna.sim.boardsim import SimulatedBoard
 
 @pytest.fixture(autouse=True)
 def _fewer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(board_stages, "PINGS", 20)
+    monkeypatch.setattr(judge, "PINGS", 20)
     monkeypatch.chdir(tmp_path)
 
 
@@ -58,7 +58,7 @@ def test_a_bit_that_flips_behind_the_load_is_named_by_its_layer(
     """What cosmic rays do: weights_id stays what it is."""
     own = selftest._STAGES["images"]
 
-    def flipped(trial: Trial) -> str:
+    def flipped(trial: Trial) -> None:
         low, high = trial.link.read("weights_id_lo", 2)
         board_stages._damage(trial, 3)
         trial.link.write("weights_id_lo", low, high)

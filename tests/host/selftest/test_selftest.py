@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from sterna.golden.device.weights_image import read_weights_image
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
-from sterna.host.selftest import board_stages
+from sterna.host.selftest import judge
 from sterna.host.selftest.report import STAGES, Selftest, sealed
 from sterna.host.selftest.selftest import run_stages, selftest
 from sterna.host.selftest.verify import read_report
@@ -28,7 +29,7 @@ PINGS = 60  # enough to see 1% of bad frames, and quicker than as many as a boar
 
 @pytest.fixture(autouse=True)
 def _fewer_pings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board_stages, "PINGS", PINGS)
+    monkeypatch.setattr(judge, "PINGS", PINGS)
 
 
 @pytest.fixture
@@ -43,7 +44,11 @@ def net_of(board: FakeBoard) -> SelfNetwork:
 
 def of_board(line: Line, build: Path | None, **options: Any) -> Selftest:
     with Board(line, timeout=3.0) as board:
-        return selftest(board, build, **options)
+        report = selftest(board, build, **options)
+    with TemporaryDirectory() as folder:  # whatever was found, the report is one
+        report.save(path := Path(folder) / "r.json")
+        assert read_report(path) == report
+    return report
 
 
 def outcomes(report: Selftest) -> dict[str, str]:
@@ -378,7 +383,7 @@ def test_ctrl_c_in_any_stage_leaves_a_report_and_a_board(
     line = line_of(board_of(build))
     own, read = module._STAGES[stage], line.read
 
-    def interrupted(trial: Any) -> str:
+    def interrupted(trial: Any) -> None:
         reads = [0]
 
         def stops(wait: float) -> bytes:

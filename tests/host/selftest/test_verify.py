@@ -5,16 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from selfboard import bitstream_facts, board_of, line_of, small_build
+from selfboard import bitstream_facts, board_of, line_of, small_build, small_network
 
 from sterna.golden.errors import FileError
 from sterna.golden.files.disk import canonical_json
+from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
 from sterna.host.selftest.facts import facts_of
+from sterna.host.selftest.pictures import Pictures
 from sterna.host.selftest.report import Selftest, sealed, text_of
 from sterna.host.selftest.selftest import selftest
 from sterna.host.selftest.verify import LIMIT, check_against, read_report
+
+_GIVEN = np.random.default_rng(5).integers(0, 256, (9, 1, 3, 4), np.uint8)
+IMAGES = _GIVEN, run_arrays(small_network(), _GIVEN).classes
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +33,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(build: Path) -> Selftest:
     with Board(line_of(board_of(build)), timeout=3.0) as board:
-        return selftest(board, build)
+        return selftest(board, build, images=IMAGES[0], labels=IMAGES[1])
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -72,8 +78,9 @@ def test_what_was_written_is_read(report: Selftest, build: Path, tmp_path: Path)
     report.save(path)
     found = read_report(path)
     assert found == report and str(found) == str(report) and report.passed
-    said = check_against(found, facts_of(build))
-    assert len(said) == 8 and all("is that of the build" in line for line in said)
+    own = Pictures("images of the caller", small_network(), *IMAGES)
+    said = check_against(found, facts_of(build), [own])
+    assert len(said) == 21 and all("is that of the build" in line for line in said)
     path.write_text(json.dumps(report))  # another form, the same report
     assert read_report(path) == report
 
@@ -119,11 +126,18 @@ RESEALED = [
     (("board", "kind"), "gold", "board.kind 'gold' is none"),
     (("board", "kind"), "silicon", "of kind 'silicon' is behind a 'object in Python'"),
     (("line", "kind"), "serial adapter", "of kind 'unknown' is behind a 'serial adapter'"),
-    (("stages", "counters", "figures", "dropped_early"), 1, "passed with dropped images"),
-    (("stages", "cable", "figures", "wrong"), 2, "passed with wrong reads"),
-    (("stages", "images", "figures", "sets"), [], "passed without a build or without images"),
+    (("stages", "counters", "figures", "dropped_early"), 1, "1 images had a wrong length"),
+    (("stages", "cable", "figures", "wrong"), 2, "2 of 200 reads came back wrong"),
+    (("stages", "images", "figures", "sets"), [], "its images are not 'random"),
     (("stages", "images", "figures", "sets", 0, "results_sha256"), "0" * 64, "not golden's"),
-    (("stages", "identify", "figures", "structure_id"), 7, "without a structure_id of 16"),
+    (("stages", "identify", "figures", "structure_id"), 7, "not of the kinds that it leaves"),
+    (("stages", "identify", "figures", "structure_id"), "0" * 16, "has structure_id 0000"),
+    (("stages", "counters", "figures", "clocks_per_image"), 90.0, "an image takes 90 clocks, by"),
+    (("stages", "counters", "figures", "dropped_late"), 3, "3 images had a wrong length"),
+    (("stages", "cable", "figures", "link", "frames_resent"), 100, "100 went again and 0 were"),
+    (("stages", "images", "figures", "sets", 1, "right"), 99, "99 of 9 images of the caller are"),
+    (("stages", "images", "said"), "all is well", "stage images says 'all is well', its figures"),
+    (("date",), "2999-01-01T00:00:00Z", "is in the future, by this computer's clock"),
     (("host", "python"), "\x1b[31m", "the text '\\x1b[31m' is none of a selftest"),
     (("host", "python"), "3" * 5000, "is none of a selftest"),
 ]
@@ -134,6 +148,70 @@ def test_contradictions_are_refused_though_the_checksum_is_right(
     report: Selftest, tmp_path: Path, place: tuple[Any, ...], value: Any, said: str
 ) -> None:
     assert said in refusal(tmp_path / "r.json", sealed(edited(report, place, value)))
+
+
+UNBOUNDED = {
+    *(f"identify.{key}" for key in ("buffer", "slots", "version")),
+    *(
+        f"cable.link.{key}"
+        for key in ("bytes_received", "bytes_sent", "payload_sent", "foreign", "stale")
+    ),
+    *(f"cable.link.{key}" for key in ("polls", "frames_sent", "frames_received")),
+    *("cable.round_trip_seconds.least", "cable.round_trip_seconds.most"),
+    *("load.load_seconds", "images.sets.0.seconds", "speed.clock_mhz_of_the_bitstream"),
+    *("counters.image_clocks", "counters.repetitions", "counters.stalls.core0"),
+    "robustness.dropped",
+}
+"""Figures of which a report alone cannot say that they are a little, or wholly, others."""
+
+
+def test_figures_that_are_changed_are_refused(report: Selftest, tmp_path: Path) -> None:
+    path, free, huge = tmp_path / "r.json", set(), []
+    for place in leaves({n: s["figures"] for n, s in report["stages"].items()}):
+        name, *keys = place
+        found: Any = report["stages"][name]["figures"]
+        for key in keys:
+            found = found[key]
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            continue
+        for value in (found + 1, type(found)(0), type(found)(10**15), -found - 1):
+            if value == found:
+                continue
+            forged = sealed(edited(report, ("stages", name, "figures", *keys), value))
+            path.write_text(json.dumps(forged))
+            try:
+                read_report(path)
+            except FileError as error:
+                assert f"stage {name} " in str(error) or name in ("identify", "images", "cable")
+            else:
+                free.add(".".join(map(str, place)))
+                huge += [place] if not 0 <= value <= 1e12 else []
+    assert not huge and free == UNBOUNDED, free ^ UNBOUNDED
+
+
+def test_a_build_says_what_a_report_cannot(report: Selftest, build: Path, tmp_path: Path) -> None:
+    facts, path = facts_of(build), tmp_path / "r.json"
+    own = Pictures("images of the caller", facts.network, *IMAGES)
+    slow: dict[str, Any] = dict(report)
+    for key, value in (("clocks_per_image", 80.0), ("law", 80)):
+        slow = edited(slow, ("stages", "counters", "figures", key), value)
+    said = "32 images counted, none dropped; 80 clocks each, the law 80"
+    slow = edited(slow, ("stages", "counters", "said"), said)
+    fast = ("stages", "speed", "figures", "images_per_second_without_the_link")
+    slow = edited(slow, fast, 312500.0)
+    said = slow["stages"]["speed"]["said"].replace("250000 without", "312500 without")
+    slow = edited(slow, ("stages", "speed", "said"), said)
+    right = edited(report, ("stages", "images", "figures", "sets", 1, "right"), 8)
+    said = right["stages"]["images"]["said"].replace("9 of them", "8 of them")
+    right = edited(right, ("stages", "images", "said"), said)
+    for forged, wrong in ((slow, "law of stage counters is 80"), (right, "that are right is 8")):
+        path.write_text(json.dumps(sealed(forged)))
+        found = read_report(path)  # nothing in it contradicts the rest
+        with pytest.raises(FileError, match=wrong):
+            check_against(found, facts, [own])
+    unlabelled = Pictures(own.name, own.network, own.images)
+    assert "not checked: how many of" in check_against(found, facts, [unlabelled])[-1]
+    assert "and how many of them are right" in check_against(found, facts)[-1]
 
 
 def test_a_verdict_that_does_not_follow(report: Selftest, tmp_path: Path) -> None:
@@ -158,7 +236,8 @@ def test_another_build_is_refused(report: Selftest, build: Path, tmp_path: Path)
     # Digests of results that agree with each other, and not with golden.
     row = dict(report["stages"]["images"]["figures"]["sets"][0])
     row |= {"results_sha256": "e" * 64, "golden_sha256": "e" * 64}
-    forged = sealed(edited(report, ("stages", "images", "figures", "sets", 0), row))
+    forged = edited(report, ("stages", "images", "figures", "sets", 0), row)
+    forged = sealed(edited(forged, ("stages", "reload", "figures", "results_sha256"), "e" * 64))
     (tmp_path / "r.json").write_text(canonical_json(forged))
     with pytest.raises(FileError, match="the results of 'random over the whole range' is 'eee"):
         check_against(read_report(tmp_path / "r.json"), facts)
