@@ -304,6 +304,18 @@ def test_a_bad_cable(build: Path, rate: float) -> None:
     assert outcomes(report)["images"] == "passed"  # what arrives is right all the same
 
 
+def test_losses_of_a_simulation_are_told_and_not_judged(build: Path) -> None:
+    up, down = (BadCable(Faults.each(0.02), seed) for seed in (1, 2))
+    line = line_of(board_of(build))
+    line.simulated = {"board": "ulx3s-85f"}  # type: ignore[attr-defined]
+    write, line.mutate = line.write, lambda line, data: down(data)
+    line.write = lambda data: write(up(data))  # type: ignore[method-assign]
+    report = of_board(line, build)
+    assert report.passed and report["board"]["kind"] == "simulated"
+    said = report["stages"]["cable"]["said"]
+    assert "frames again or damaged, as this computer was busy: not judged, either" in said
+
+
 @pytest.mark.parametrize("what", ["hangs", "resets"])
 def test_a_board_that_ends_in_the_middle(build: Path, tmp_path: Path, what: str) -> None:
     board = board_of(build)
