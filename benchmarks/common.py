@@ -1,16 +1,16 @@
 """What the benchmarks share: Verilog of one component, the bare core, tables, result files."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from amaranth.hdl import Elaboratable, Module
+from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.gen.tools.fmax import fmax_ecp5
 from sterna.gen.tools.yosys import synth
+from sterna.gen.verilog.elaborate import verilog_text
 from sterna.hw.core.accumulate import Accumulator
 from sterna.hw.dot.compress import DotProduct
 
@@ -79,21 +79,23 @@ def work_dir(*parts: str) -> Path:
     return folder
 
 
-def emit(component: Elaboratable, name: str, folder: Path) -> Path:
+def emit(component: "wiring.Component[Any]", name: str, folder: Path) -> Path:
     """Writes ``<folder>/<name>.v``."""
-    os.environ["AMARANTH_USE_YOSYS"] = "builtin"
-    from amaranth.back import verilog
-
     path = folder / f"{name}.v"
-    path.write_text(verilog.convert(component, name=name, strip_internal_attrs=True))
+    path.write_text(verilog_text(component, name))
     return path
 
 
 def lanes_row(
-    component: Elaboratable, lanes: int, target: str, folder: Path, alone: bool, fmax: bool
+    component: "wiring.Component[Any]",
+    lanes: int,
+    target: str,
+    folder: Path,
+    alone: bool,
+    fmax: bool,
 ) -> dict[str, Any]:
-    """Cells by yosys of a component of so many lanes, and per lane; ``lut`` is without LUT RAM.
-    ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""
+    """Cells by yosys of a component of so many lanes, and per lane; ``logic`` is LUTs without
+    LUT RAM. ``alone``: nothing but the lanes; ``fmax``: routed on an ECP5, too."""
     verilog = emit(component, "lanes", folder)
     # Alone, the lanes hold the longest path, and yosys would spend LUTs to shorten it.
     options = ["-nowidelut"] if target == "ecp5" and alone else []
@@ -101,7 +103,7 @@ def lanes_row(
     row: dict[str, Any] = {
         "target": target,
         "lanes": lanes,
-        **{key: used[key] for key in ("lut", "ff", "carry", "bram", "lutram")},
+        **{key: used[key] for key in ("logic", "ff", "carry", "bram", "lutram")},
         "ff_per_lane": round(used["ff"] / lanes, 3),
     }
     if target == "xilinx7":

@@ -88,7 +88,7 @@ def measure(
         "zeros": zeros if kind == "ternary" else 0.0,
         "latency": dot.latency,
         "plan_per_lane": round(dot.plan.cost / row["lanes"], 3),
-        "lut_per_lane": round(row["lut"] / row["lanes"], 3),
+        "logic_per_lane": round(row["logic"] / row["lanes"], 3),
     }
 
 
@@ -112,8 +112,8 @@ def main() -> None:
         pe, simd = map(int, shape.split("x"))
         for is_whole in (False,) if args.bare else (False, True):
             rows.append(measure(pe, simd, kind, float(zeros), target, is_whole, args.fmax))
-            last = f"{rows[-1]['what']} {target} {kind} {shape}: {rows[-1]['lut_per_lane']}"
-            print(f"[{len(rows)}] {last} LUT a lane", file=sys.stderr, flush=True)
+            last = f"{rows[-1]['what']} {target} {kind} {shape}: {rows[-1]['logic_per_lane']}"
+            print(f"[{len(rows)}] {last} LUTs of logic a lane", file=sys.stderr, flush=True)
             write_results("constant", {"first_bare": FIRST, "rows": rows}, args.json)
     heads = (
         "what",
@@ -122,10 +122,10 @@ def main() -> None:
         "zeros",
         "shape",
         "plan",
-        "LUT/lane",
+        "logic/lane",
         "packed*",
         "FF/lane",
-        "LUT",
+        "logic",
         "FF",
         "BRAM",
         "latency",
@@ -142,10 +142,10 @@ def main() -> None:
                 r["zeros"],
                 r["shape"],
                 r["plan_per_lane"],
-                r["lut_per_lane"],
+                r["logic_per_lane"],
                 r.get("packed_per_lane"),
                 r["ff_per_lane"],
-                r["lut"],
+                r["logic"],
                 r["ff"],
                 r["bram"],
                 r["latency"],
@@ -153,9 +153,9 @@ def main() -> None:
                 FIRST.get(r["target"]),
             ]
         )
-    print("\nLUTs a dense lane of constant weights.")
+    print("\nLUTs of logic, without LUT RAM, a dense lane of constant weights.")
     print(table(lines))
-    print("* yosys' estimate with two small LUTs in one LUT6 site; LUT/lane counts each as one.")
+    print("* yosys' estimate with two small LUTs in one LUT6 site; logic/lane counts each as one.")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def main() -> int:
             )
             folder = work_dir("control", family, f"{cores}_{regions}")
             used = synth([emit(plane, "control", folder)], "control", family, folder)
-            rows.append([family, cores, regions, used["lut"], used["ff"]])
-    head = ["family", "cores", "reloadable memories", "LUT", "FF"]
+            rows.append([family, cores, regions, used["logic"], used["ff"]])
+    head = ["family", "cores", "reloadable memories", "logic", "FF"]
     print(table([head, *rows]))
     found = [dict(zip(head, row, strict=True)) for row in rows]
     write_results(f"control_size_{family}", {"rows": found})

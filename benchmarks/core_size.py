@@ -22,7 +22,7 @@ from sterna.gen.fold.fold import fold
 from sterna.gen.tools.yosys import count, synth
 from sterna.hw.core.spiking_conv import SpikingConv
 
-COLUMNS = ("lut", "ff", "lutram", "bram", "carry")
+COLUMNS = ("logic", "ff", "lutram", "bram", "carry")
 
 
 def by_module(netlist: Path, depth: int, target: str) -> dict[str, dict]:
@@ -35,7 +35,7 @@ def by_module(netlist: Path, depth: int, target: str) -> dict[str, dict]:
             path = name.split(".")[:-1]
             cells.setdefault(".".join(path[:depth]) or "(top)", Counter())[cell["type"]] += 1
     out = {name: count(kinds, target) for name, kinds in cells.items()}
-    return dict(sorted(out.items(), key=lambda item: -item[1]["lut"]))
+    return dict(sorted(out.items(), key=lambda item: -item[1]["logic"]))
 
 
 def core(args: argparse.Namespace) -> tuple[str, Path, str]:

@@ -69,7 +69,7 @@ def measure(network: Network, design: Design, family: str, name: str) -> dict[st
     verilog.write_text(verilog_text(elaborate(network, design), network.name))
     found = synth([verilog], network.name, family, folder, json_netlist=True)
     parts = by_module(folder / f"{network.name}_{family}.json", network.name)
-    keys = ("lut", "ff", "bram", "lutram", "carry")
+    keys = ("logic", "ff", "bram", "lutram", "carry")
     return {
         "total": {k: found[k] for k in keys},
         "parts": {p: {k: count(cells, family)[k] for k in keys} for p, cells in parts.items()},
@@ -177,7 +177,7 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
     for path, cells in parts.items():
         core, group = group_of(path, pools)
         group = "merge" if core in merges and group == "sums" else group
-        at = found.setdefault((core, group), {"lut": 0, "ff": 0})
+        at = found.setdefault((core, group), {"logic": 0, "ff": 0})
         for resource in at:
             at[resource] += cells[resource]
     of_kind = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
@@ -189,7 +189,7 @@ def rows_of(network: Network, design: Design, family: str, parts: dict[str, Any]
             if value:
                 at[f"{part.kind}/{name}"] = at.get(f"{part.kind}/{name}", 0) + float(value)
     for key, counts in features.items():
-        yield key[1], counts, found.get(key, {"lut": 0, "ff": 0})
+        yield key[1], counts, found.get(key, {"logic": 0, "ff": 0})
 
 
 def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def fit(results: dict[str, Any], family: str) -> dict[str, Any]:
             continue
         for group, counts, found in rows_of(*seeded(seed, family), family, entry["parts"]):
             rows.setdefault(group, []).append((counts, found))
-    out: dict[str, Any] = {"lut": {}, "ff": {}}
+    out: dict[str, Any] = {"logic": {}, "ff": {}}
     for members in rows.values():
         names = sorted({name for counts, _ in members for name in counts})
         counted = np.array([[c.get(name, 0.0) for name in names] for c, _ in members])
@@ -261,7 +261,7 @@ def compare(key: str, entry: dict[str, Any], network: Network, design: Design, f
     """One row of the check: measured, estimated and relative errors."""
     guess = cost.estimate(network, design, family).total
     row: dict[str, Any] = {"network": key, "family": family}
-    for k in ("lut", "ff", "lutram", "bram"):
+    for k in ("logic", "ff", "lutram", "bram"):
         measured, guessed = entry["total"][k], getattr(guess, k)
         row[k] = [measured, round(guessed, 1)]
         row[f"{k}_error"] = (guessed - measured) / measured if measured else float(guessed != 0)
@@ -288,7 +288,7 @@ def check(families: list[str], examples: list[str], old: bool, there: bool) -> d
             if not some:
                 continue
             line: dict[str, Any] = {"family": family, "networks": what, "count": len(some)}
-            for k in ("lut", "ff", "lutram"):
+            for k in ("logic", "ff", "lutram"):
                 errors = [abs(r[f"{k}_error"]) for r in some]
                 line[k] = [round(statistics.median(errors), 4), round(max(errors), 4)]
             line["bram_exact"] = sum(r["bram"][0] == r["bram"][1] for r in some)
@@ -311,7 +311,7 @@ def show(found: dict[str, Any]) -> str:
         [
             "family",
             "network",
-            "LUT",
+            "logic",
             "estimate",
             "",
             "FF",
@@ -328,9 +328,9 @@ def show(found: dict[str, Any]) -> str:
             [
                 r["family"],
                 r["network"],
-                r["lut"][0],
-                round(r["lut"][1]),
-                f"{r['lut_error']:+.1%}",
+                r["logic"][0],
+                round(r["logic"][1]),
+                f"{r['logic_error']:+.1%}",
                 r["ff"][0],
                 round(r["ff"][1]),
                 f"{r['ff_error']:+.1%}",
@@ -344,7 +344,7 @@ def show(found: dict[str, Any]) -> str:
         "family",
         "networks",
         "count",
-        "LUT median",
+        "logic median",
         "worst",
         "FF median",
         "worst",
@@ -354,7 +354,7 @@ def show(found: dict[str, Any]) -> str:
     ]
     short: list[list[Any]] = [heads]
     for s in found["summary"]:
-        numbers = [f"{v:.1%}" for k in ("lut", "ff", "lutram") for v in s[k]]
+        numbers = [f"{v:.1%}" for k in ("logic", "ff", "lutram") for v in s[k]]
         short.append(
             [s["family"], s["networks"], s["count"], *numbers, f"{s['bram_exact']} of {s['count']}"]
         )

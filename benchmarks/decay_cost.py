@@ -46,7 +46,7 @@ def luts(leak: Decay | None, target: str) -> tuple[int, int]:
     digits = 0 if leak is None else len(leak.digits)
     rows = max(0, digits - 2) + 2 * (digits > 1)
     bits = PE * (width + (0 if leak is None else leak.shift)) * rows
-    return int(synth([file], "scan", target, folder)["lut"]), bits
+    return int(synth([file], "scan", target, folder)["logic"]), bits
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ FIRST = {
     ("ecp5", "binary"): (4.9, 4.7),
 }
 FIRST_MHZ = 139
-COUNTED = ("lut", "ff", "carry")
+COUNTED = ("logic", "ff", "carry")
 
 
 def _component(pe: int, simd: int, tp: int, kind: str, target: str, dot_only: bool) -> Any:
@@ -85,6 +85,7 @@ def measure(
         verilog = emit(_component(pe, simd, tp, kind, target, dot_only), "lanes", folder)
         speed = fmax_ecp5([verilog], "lanes", folder, options=["-nowidelut"])
         row |= {"mhz": speed["mhz"], "mhz_by_seed": speed["all"], "critical": speed["critical"]}
+        row |= {"wrapped_luts": speed["luts"], "wrapped_placed_luts": speed["placed_luts"]}
     return row
 
 
@@ -118,7 +119,7 @@ def main() -> None:
             )
         )
         print(
-            f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['lut_per_lane']} LUT a lane",
+            f"[{len(rows)}] {target} {kind} {shape}: {rows[-1]['logic_per_lane']} of logic a lane",
             file=sys.stderr,
             flush=True,
         )
@@ -128,7 +129,7 @@ def main() -> None:
         "target",
         "kind",
         "shape",
-        "LUT/lane",
+        "logic/lane",
         "packed*",
         "FF/lane",
         "latency",
@@ -144,7 +145,7 @@ def main() -> None:
                 r["target"],
                 r["kind"],
                 r["shape"],
-                r["lut_per_lane"],
+                r["logic_per_lane"],
                 r.get("lut_packed_estimate_per_lane"),
                 r["ff_per_lane"],
                 r["latency"],

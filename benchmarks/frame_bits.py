@@ -40,7 +40,7 @@ def size(bits: int, tp: int, target: str) -> dict:
     return {
         "bits": bits,
         "tp": tp,
-        "luts": used["lut"] + used["lutram"],
+        "luts": used["luts"],
         "ff": used["ff"],
         "bram": used["bram"],
         "clocks": max(design.core("conv").law.values()),

@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 import torch
-from training import interval
 
 from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.shares import wilson
 from sterna.train.data import datasets
 from sterna.train.data.sets import Wanted
 from sterna.train.recipe.recipe import build_network, read_recipe
@@ -40,7 +40,7 @@ def main() -> int:
         "form": "clips" if module.clipping else "ReLUs" if module.relu else f"T = {module.steps}",
         "validation": right,
         "validation_images": len(labels),
-        "interval": [round(v, 4) for v in interval(right, len(labels))],
+        "interval": [round(v, 4) for v in wilson(right, len(labels))],
         "bytes": options.out.stat().st_size,
     }
     text = json.dumps(about, indent=1, sort_keys=True) + "\n"

@@ -198,6 +198,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
     """Everything the tables say of a point but Fmax, ``known`` where it still holds; its Verilog,
     which has the name of the top."""
     from sterna.gen.build.stages import Options, ensure
+    from sterna.gen.device.family import TARGETS
     from sterna.gen.model.cost import estimate
     from sterna.gen.tools.yosys import synth
     from sterna.golden.files.disk import sha256
@@ -211,7 +212,8 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
         Options(**{"family": point.target, "clock_mhz": CLOCK_MHZ} | point.options),
         folder,
     )
-    digest = sha256(build.verilog.read_bytes())
+    text, chains = build.verilog.read_bytes(), TARGETS[point.target].chains
+    digest = sha256(text if chains is None else text + chains(text.decode()).encode())
     design, network = build.design, build.network
     guess = estimate(network, design).total
     row: dict[str, Any] = {
@@ -235,7 +237,7 @@ def measure(name: str, point: Point, known: dict[str, Any] | None) -> tuple[dict
     else:
         print(f"{name}: yosys for {point.target} ...", file=sys.stderr, flush=True)
         used = synth([build.verilog], build.name, point.target, folder / "synth")
-        row |= {k: used[k] for k in ("lut", "carry", "ff", "bram", "lutram", "tool")}
+        row |= {k: used[k] for k in ("logic", "carry", "ff", "bram", "lutram", "tool")}
         if "lut_packed_estimate" in used:
             row["lut_packed_estimate"] = used["lut_packed_estimate"]
     return row | derived(row), build.verilog
@@ -288,7 +290,7 @@ def derived(row: dict[str, Any]) -> dict[str, Any]:
     """What follows from clocks and cells at 100 MHz."""
     from sterna.gen.device.family import family_of
 
-    luts = row["lut"] + row["lutram"]
+    luts = row["logic"] + row["lutram"]
     images = CLOCK_MHZ * 1e6 / row["clocks"]
     out = {} if "bram_least" not in row else {"bram_fill": row["bram"] / max(1, row["bram_least"])}
     return out | {

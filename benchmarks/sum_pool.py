@@ -54,7 +54,7 @@ def size(kind: str, pe: int, simd: int, tp: int, name: str, target: str) -> dict
     core = f"{kind}_{pe}x{simd}x{tp}_{name.replace(' ', '_').replace(',', '')}"
     folder = work_dir("sum_pool", core, target)
     used = synth([emit(SpikingConv(spec), "core", folder)], "core", target, folder)
-    luts = used["lut"] + used["lutram"]
+    luts = used["luts"]
     return {"core": f"{kind} {pe} x {simd} x {tp}", "pool": name, "luts": luts} | {
         "ff": used["ff"],
         "bram": used["bram"],
@@ -72,7 +72,7 @@ def bits(targets: list[str]) -> None:
             part = LargestSums(fields=16, width=10, pool=PoolWalk(window, 1), turns=turns)
             folder = work_dir("sum_pool", "bits", target)
             used = synth([emit(part, "part", folder)], "part", target, folder)
-            rows.append([target, turns, used["lut"] / 160, used["ff"] / 160 / turns])
+            rows.append([target, turns, used["logic"] / 160, used["ff"] / 160 / turns])
     print(table(rows))
 
 

@@ -56,7 +56,7 @@ def measure(
         "rows": rows,
         "kind": kind,
         "latency": dot.latency,
-        "lut_per_lane": round((row["lut"] + row["lutram"]) / row["lanes"], 3),
+        "lut_per_lane": round((row["logic"] + row["lutram"]) / row["lanes"], 3),
         "lutram_per_lane": round(row["lutram"] / row["lanes"], 3),
     }
 
@@ -92,7 +92,7 @@ def main() -> None:
         "LUT/lane",
         "of RAM",
         "FF/lane",
-        "LUT",
+        "logic",
         "LUT RAM",
         "FF",
         "BRAM",
@@ -112,7 +112,7 @@ def main() -> None:
                 r["lut_per_lane"],
                 r["lutram_per_lane"],
                 r["ff_per_lane"],
-                r["lut"],
+                r["logic"],
                 r["lutram"],
                 r["ff"],
                 r["bram"],

@@ -11,7 +11,6 @@ Accuracy is of the whole test part; intervals are Wilson's 95%.
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tomllib
@@ -21,6 +20,8 @@ from typing import Any
 
 import numpy as np
 from common import ROOT, write_results
+
+from sterna.golden.words.shares import wilson
 
 RESULTS = ROOT / "benchmarks" / "results" / "training.json"
 DOCS = ROOT / "docs" / "results.md"
@@ -64,14 +65,6 @@ ROWS = {
     "tna_distill": Row("tna/distill.toml", "distilled from a second network", (1, 2, 3)),
     "tna": Row("tna", "TNA", (1, 2, 3)),
 }
-
-
-def interval(right: float, count: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share ``right`` of ``count``."""
-    z = 1.959964
-    middle = (right + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(right * (1 - right) / count + (z / 2 / count) ** 2)
-    return middle - half, middle + half
 
 
 def sterna(*words: str, show: bool = False) -> dict[str, Any]:
@@ -130,7 +123,7 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
         "conversion": trained.get("conversion", {}),
     }
     if out["kind"] == "real":  # nothing to build: reported beside its ternary or binary form
-        return out | {"interval": interval(out["float"], len(labels))}
+        return out | {"interval": wilson(out["float"], len(labels))}
     sterna("quantize", str(run), "-o", str(build))
     rate = ["--fps", str(row.fps)] if row.fps else []
     answer = sterna("sim", str(build), "--images", str(min(images, len(labels))), *rate)
@@ -142,7 +135,7 @@ def measure(name: str, row: Row, seed: int, runs: Path, images: int) -> dict[str
     weights = sum(int(n.weight.size) for n in network.nodes if hasattr(n, "weight"))
     return out | {
         "integer": right,
-        "interval": interval(right, len(labels)),
+        "interval": wilson(right, len(labels)),
         "weights": weights,
         "spikes": spikes_per_image(network, test_images),
         "rtl": answer["accuracy"],
@@ -191,7 +184,7 @@ def with_interval(value: float, count: int) -> str:
     """An accuracy of ``count`` images in percent, with its interval where these are few."""
     if count > SMALL_SAMPLE:
         return percent(value)
-    low, high = interval(value, count)
+    low, high = wilson(value, count)
     return f"{percent(value)} ({percent(low)} to {percent(high)})"
 
 
@@ -252,7 +245,7 @@ def conversion_lines(results: dict[str, Any]) -> list[str]:
             if f"test_{form}1" in found:
                 noise = recipe_of(ROWS[name])[1]["nq"].get("noise", True)
                 cells = [found["test_ann"], *(found[f"test_{form}{t}"] for t in times)]
-                low, high = (percent(v) for v in interval(found[f"test_{form}4"], count))
+                low, high = (percent(v) for v in wilson(found[f"test_{form}4"], count))
                 cells = [what, "on" if noise else "off", str(count), *map(percent, cells)]
                 out.append("| " + " | ".join([*cells, f"{low} to {high}"]) + " |")
     return out

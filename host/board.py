@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from sterna.golden.device import csr
 from sterna.golden.device.link import RESULT_WORDS, Identity, LinkError
 from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import UsageError
@@ -19,22 +18,28 @@ from sterna.golden.result import Result
 from sterna.golden.words.names import show
 from sterna.golden.words.values import flag, real
 from sterna.host.connection import Connection
-from sterna.host.inputs import Images, build_beside, build_weights, from_build, from_shape
-from sterna.host.load import HOLD, IDLE, load_weights, parse_weights
+from sterna.host.inputs import Images, from_build, from_shape
+from sterna.host.load import load_weights, weights_of
 from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
+from sterna.host.registers import (
+    HOLD,
+    IDLE,
+    Counters,
+    check_map,
+    check_structure,
+    clear_counters,
+    counters,
+    ready,
+    result_of,
+)
 from sterna.host.serialport import SerialPort, Transport
 
 F = TypeVar("F", bound=Callable[..., Any])
 SLICE = 4096
 """Images given to the link at once."""
-LAST_CORES = ((1 << csr.ADDRESS_BITS) - csr.ADDRESS["stalls"]) // 4
-"""Cores whose counters have an address."""
 CLEAN_UP = 1.0
 """Seconds to set a board right again after a failure."""
-LOAD_AGAIN = (
-    "the board has no complete weights (weights_id is 0); load the weights again with 'sterna load'"
-)
 
 
 @dataclass(frozen=True)
@@ -53,23 +58,6 @@ class BoardInfo:
     cores: int
     regions: int
     held: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Counters:
-    """A design's counters. image_clocks: of an image, first input beat to last output beat, the
-    latest that was measured; images and total_clocks (modulo 2**32): since they were cleared;
-    dropped_early, dropped_late: packets of a wrong length; stalls: clocks each core had to wait."""
-
-    image_clocks: int
-    images: int
-    total_clocks: int
-    dropped_early: int
-    dropped_late: int
-    stalls: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -172,23 +160,8 @@ class Board:
 
     def _check(self) -> None:
         """This is a Sterna network, of this map of registers, and of the build."""
-        magic, version = self._link.read("id", 2)
-        if magic != csr.ID:
-            raise LinkError(
-                f"behind the link is no Sterna network (id {magic:#010x}); "
-                "program the board with a bitstream of this Sterna"
-            )
-        if version >> 16 != csr.VERSION >> 16 or version < csr.VERSION:
-            raise LinkError(
-                f"the board's registers are of version {version >> 16}.{version & 0xFFFF}, this "
-                f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"
-            )
-        board, wanted = self._structure, self._images.structure if self._images else None
-        if self._images and wanted is not None and board not in (wanted, *self._images.structures):
-            raise LinkError(
-                f"the board has another design (structure {board}) than the build ({wanted}); "
-                "program the build's bitstream, or name the build of the board's"
-            )
+        check_map(self._link)
+        check_structure(self._structure, self._images)
         classes = self._images.classes if self._images else None
         if classes is not None and classes != (self.identity.classes or 1 << 16):
             raise LinkError(
@@ -264,14 +237,7 @@ class Board:
         str
             Their weights_id.
         """
-        if weights is None:
-            if self._images is None or self._images.weights is None:
-                raise UsageError("no weights: give the path of a weights.sterna, or a build")
-            image, build = build_weights(self._images.weights.parent), self._images
-        else:
-            image, build = parse_weights(weights), self._images
-            if isinstance(weights, str | os.PathLike) and (found := build_beside(weights)):
-                build = found
+        image, build = weights_of(weights, self._images)
         load_weights(self._link, image, build.structures if build else ())
         return image.weights_id
 
@@ -303,43 +269,17 @@ class Board:
         # The first image may take as long as each one earns.
         first = self._link.timeout + Allowance.of_frames(self._link.timeout, frames)
         with self._link.call(first):
-            self._ready()
+            ready(self._link)
             engine = self._link.engine
             slices = [data[at : at + SLICE * size] for at in range(0, len(data), SLICE * size)]
             requests = [engine.images(part) for part in slices]
             words = [word for request in requests for word in _words(self._link.wait(request))]
-        return _result(np.array(words, np.uint32))
-
-    def _ready(self) -> None:
-        """Weights are complete; then nothing holds images back."""
-        low, high, _, control = self._link.read("weights_id_lo", 4)
-        if not low | high:
-            raise LinkError(LOAD_AGAIN)
-        if control & HOLD:  # a load was cut between its last two writes
-            self._link.write("control", 0)
+        return result_of(np.array(words, np.uint32))
 
     @_bounded
     def counters(self, clear: bool = False) -> Counters:
         """The counters; ``clear``: and set them to zero afterwards."""
-        _, _, clocks, images, total, dropped = self._link.read("status", 6)
-        cores = self._link.read("config")[0] & 0xFFFF
-        if cores > LAST_CORES:
-            raise LinkError(
-                f"the board says it has {cores} cores, more than the {LAST_CORES} whose counters "
-                "have an address; program it with a bitstream of this Sterna"
-            )
-        stalls = self._link.read("stalls", cores) if cores else ()
-        names = self._images.cores if self._images else ()
-        names = names if len(names) == cores else [f"core{k}" for k in range(cores)]
-        if clear:
-            self._clear()
-        return Counters(
-            clocks, images, total, dropped & 0xFFFF, dropped >> 16, dict(zip(names, stalls))
-        )
-
-    def _clear(self) -> None:
-        (control,) = self._link.read("control")
-        self._link.write("control", control & HOLD | 1)
+        return counters(self._link, self._images.cores if self._images else (), clear)
 
     @_bounded
     def repeat(self, count: int) -> int:
@@ -348,11 +288,11 @@ class Board:
         """
         if not 1 <= count < 1 << 32:
             raise UsageError(f"{count} repetitions; use 1 to {2**32 - 1}")
-        self._ready()
+        ready(self._link)
         link = self._link
         link.wait(link.engine.mode(mute=True))
         try:
-            self._clear()
+            clear_counters(link)
             link.write("repeat", count)
             self._repeated(count)
             images, clocks = link.read("images", 2)
@@ -419,24 +359,3 @@ def _check(port: Any, timeout: Any, reset: Any) -> None:
 def _words(value: object) -> list[tuple[int, ...]]:
     assert isinstance(value, list)
     return value
-
-
-def _result(words: np.ndarray) -> Result:
-    """uint32 [B, 1 + classes] to a Result; LinkError where one is flagged."""
-    flags, classes = words[:, 0] >> 16, (words[:, 0] & 0xFFFF).astype(np.int64)
-    logits = np.ascontiguousarray(words[:, 1:]).view(np.int32)
-    if flags.any():
-        k = int(np.argmax(flags != 0))
-        if flags[k] & csr.FLAG_UNLOADED:
-            raise LinkError(f"image {k} was computed without complete weights; {LOAD_AGAIN}")
-        raise LinkError(
-            f"image {k} came back with flags {flags[k]:#x}: it had a wrong length on its way into "
-            "the network; reset the network and try again"
-        )
-    if (classes != np.argmax(logits, axis=1)).any():
-        k = int(np.argmax(classes != np.argmax(logits, axis=1)))
-        raise LinkError(
-            f"image {k} has class {classes[k]}, which is not its largest logit; please report this "
-            "mistake of the design"
-        )
-    return Result(logits, classes)

@@ -11,6 +11,7 @@ from sterna.golden.errors import UsageError
 from sterna.host import causes
 from sterna.host.engine import Engine
 from sterna.host.patience import Allowance, check_timeout
+from sterna.host.registers import address_of
 from sterna.host.requests import READ_WORDS, Request
 from sterna.host.serialport import Transport
 
@@ -134,14 +135,3 @@ class Connection:
             if engine.error is None:
                 self.wait(engine.mode())
             raise
-
-
-def address_of(register: str | int) -> int:
-    """Byte address of a register, given by name or address. UsageError where there is none."""
-    if isinstance(register, str):
-        if register not in csr.ADDRESS:
-            raise UsageError(f"no register '{register}'; use one of {', '.join(csr.ADDRESS)}")
-        return csr.ADDRESS[register]
-    if not 0 <= register < 1 << csr.ADDRESS_BITS or register % 4:
-        raise UsageError(f"{register:#x} is no register's address; use multiples of 4 to 0xfffc")
-    return register

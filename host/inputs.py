@@ -1,6 +1,6 @@
 """Which images a design takes: from a build folder, or from their shape alone."""
 
-__all__ = ["Images", "build_beside", "build_weights", "from_build", "from_shape"]
+__all__ = ["Images", "build_beside", "build_weights", "design_of", "from_build", "from_shape"]
 
 import os
 import shlex
@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sterna.golden.coding import image_bits
+from sterna.golden.coding import image_bits, image_bytes
 from sterna.golden.device.weights_image import WeightsImage, read_weights_image
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.disk import decode
 from sterna.golden.files.locks import reading
 from sterna.golden.network import Input
+from sterna.golden.words.names import show
 from sterna.golden.words.values import path as path_of
 
 
@@ -44,6 +45,10 @@ class Images:
         ``images``: see ``golden.coding.check_images``. UsageError, NetworkError: they do not fit
         the network, or the network's images do not fit the board.
         """
+        return self.rows(images, image_bytes).tobytes()
+
+    def rows(self, images: Any, image_bytes: int) -> np.ndarray:
+        """The same as an array, uint8 (B, image_bytes)."""
         rows = image_bits(self.node, images, self.steps)
         if not rows.shape[1] <= image_bytes < rows.shape[1] + 64:  # a beat has at most 64 bytes
             raise UsageError(
@@ -52,7 +57,11 @@ class Images:
             )
         padded = np.zeros((len(rows), image_bytes), np.uint8)
         padded[:, : rows.shape[1]] = rows
-        return padded.tobytes()
+        return padded
+
+    def packet_bytes(self, beat_bytes: int) -> int:
+        """Of an image's packet, of whole beats."""
+        return -(-image_bytes(self.node, self.steps) // beat_bytes) * beat_bytes
 
 
 def _cores(path: Path) -> tuple[str, ...]:
@@ -90,6 +99,18 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
         network.shape[network.readout.name][0],
         structures,
     )
+
+
+def design_of(folder: str | os.PathLike[str]) -> tuple[Images, int]:
+    """As `from_build`, of a folder that must have its design.json; and the bytes of a beat of its
+    images."""
+    images, path = from_build(folder), Path(folder) / "design.json"
+    again = "run 'sterna fold'"
+    found = files.parse_json(files.read_bytes(path, 1 << 26, again), path, again)
+    width = found.get("axis_width") if isinstance(found, dict) else None
+    if not isinstance(width, int) or not 0 < width <= 512 or width % 8:
+        raise FileError(f"{path}: altered, its axis_width {show(width)} is no width; {again}")
+    return images, width // 8
 
 
 def build_weights(folder: str | os.PathLike[str]) -> WeightsImage:

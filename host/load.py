@@ -1,6 +1,6 @@
 """Loading weights into a board: all of them, verified, or none that anybody would compute with."""
 
-__all__ = ["load_weights", "parse_weights", "region_crc", "until_idle", "words_crc"]
+__all__ = ["load_weights", "region_crc", "until_idle", "weights_of", "words_crc"]
 
 import os
 import zlib
@@ -10,26 +10,33 @@ import numpy as np
 
 from sterna.golden.device.link import LinkError
 from sterna.golden.device.weights_image import WeightsImage, parse_weights_image, read_weights_image
-from sterna.golden.errors import FileError
-from sterna.host.connection import Connection
+from sterna.golden.errors import FileError, UsageError
+from sterna.host.inputs import Images, build_beside, build_weights
 from sterna.host.patience import Countdown, Pace
+from sterna.host.registers import HOLD, IDLE, Registers
 
-HOLD = 2
-IDLE, CRC_BUSY, CRC_DONE = 1, 1 << 8, 1 << 9
+CRC_BUSY, CRC_DONE = 1 << 8, 1 << 9
 BATCH = 59 * 64
 """Words given to the link at once."""
 
 
-def parse_weights(weights: str | os.PathLike[str] | bytes | WeightsImage) -> WeightsImage:
-    """A weights image from its path or its bytes. FileError unless every byte is right."""
+def weights_of(
+    weights: str | os.PathLike[str] | bytes | WeightsImage | None, build: Images | None
+) -> tuple[WeightsImage, Images | None]:
+    """A weights image from what a caller gave, None: the build's; and the build it is of, where
+    that is known. FileError unless every byte is right."""
+    if weights is None:
+        if build is None or build.weights is None:
+            raise UsageError("no weights: give the path of a weights.sterna, or a build")
+        return build_weights(build.weights.parent), build
     if isinstance(weights, WeightsImage):
-        return weights
+        return weights, build
     if isinstance(weights, bytes | bytearray):
-        return parse_weights_image(bytes(weights))
-    return read_weights_image(weights)
+        return parse_weights_image(bytes(weights)), build
+    return read_weights_image(weights), build_beside(weights) or build
 
 
-def load_weights(link: Connection, image: WeightsImage, same: Sequence[str] = ()) -> None:
+def load_weights(link: Registers, image: WeightsImage, same: Sequence[str] = ()) -> None:
     """Write the reloadable memories of a board and verify each by the board's own CRC pass.
     ``same``: first 16 digits of ids that name one structure (`golden.files.structure_ids`).
 
@@ -68,18 +75,18 @@ def load_weights(link: Connection, image: WeightsImage, same: Sequence[str] = ()
     link.write("control", 0)
 
 
-def _check_fixed(link: Connection, image: WeightsImage, count: int) -> None:
+def _check_fixed(link: Registers, image: WeightsImage, count: int) -> None:
     """What is built into the bitstream must be what the file has in its place."""
     if image.rom_crc(count) == link.read("rom_crc")[0]:
         return
     what = "some of these weights are" if count else "the weights of this design are"
     raise FileError(
         f"{what} built into the board's bitstream and differ from the file's; put them into the "
-        "bitstream with 'sterna patch' and program it"
+        "bitstream ('sterna patch'; of Vivado: make it anew) and program it"
     )
 
 
-def until_idle(link: Connection) -> None:
+def until_idle(link: Registers) -> None:
     """Wait for the images in flight; ``control.hold`` keeps others out."""
     end = link.now() + link.timeout
     while not link.read("status")[0] & IDLE:
@@ -90,13 +97,13 @@ def until_idle(link: Connection) -> None:
             )
 
 
-def _write(link: Connection, region: int, words: np.ndarray) -> None:
+def _write(link: Registers, region: int, words: np.ndarray) -> None:
     link.write("chain_address", region << 24)
     for at in range(0, len(words), BATCH):
         link.write_all([("chain_data", words[at : at + BATCH].tolist(), True)])
 
 
-def _verify(link: Connection, region: int, words: np.ndarray) -> None:
+def _verify(link: Registers, region: int, words: np.ndarray) -> None:
     """The board's CRC-32 of a region against the file's."""
     found, expected = region_crc(link, region, len(words)), words_crc(words)
     if found != expected:
@@ -111,7 +118,7 @@ def words_crc(words: np.ndarray) -> int:
     return zlib.crc32(words.astype("<u4").tobytes())
 
 
-def region_crc(link: Connection, region: int, count: int) -> int | None:
+def region_crc(link: Registers, region: int, count: int) -> int | None:
     """The CRC-32 that a held and idle board finds in the first ``count`` words of a region; None
     where it met an address that nobody answers."""
     link.write("chain_address", region << 24)

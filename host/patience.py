@@ -11,6 +11,7 @@ import math
 from enum import Enum
 
 from sterna.golden.errors import UsageError
+from sterna.golden.words.names import show
 
 __all__ = ["LONGEST_TIMEOUT", "Allowance", "Countdown", "Pace", "Patience", "check_timeout"]
 
@@ -33,11 +34,11 @@ def check_timeout(timeout: object) -> float:
     """The timeout in seconds. UsageError unless it is a number above 0 and of at most a day."""
     try:
         seconds = math.nan if isinstance(timeout, str | bytes) else float(timeout)  # type: ignore
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # of another's type, which may raise what it likes
         seconds = math.nan
     if not 0 < seconds <= LONGEST_TIMEOUT:
         raise UsageError(
-            f"a timeout of {timeout!r} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
+            f"a timeout of {show(timeout)} s; give some seconds, at most {LONGEST_TIMEOUT:,}"
         )
     return seconds
 

@@ -72,7 +72,7 @@ def pins_netlist(build: Build, where: Board) -> str:
         pll = setting(where.family, where.clock_hz, build.design.clock_mhz * 1e6)
         write_atomic(folder / "board.v", board_text(build, DIVISOR, where.family).encode())
         write_atomic(folder / "pins.v", wrapper(where, name, pll).encode())
-        synthesise(folder, where, ["board.v", "pins.v"])
+        synthesise(folder, where, ["board.v", "pins.v"], free_ends=False)
         script = f"read_json netlist.json\nhierarchy -top {TOP}\nwrite_verilog -noattr cells.v\n"
         write_atomic(folder / "write.ys", script.encode())
         run_kept(

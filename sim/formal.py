@@ -26,6 +26,7 @@ from sterna.golden.errors import SternaError, ToolMissing, UsageError
 from sterna.sim.proofs import (
     buffers,
     buses,
+    chains,
     gears,
     joints,
     neurons,
@@ -55,11 +56,11 @@ smtbmc {options} z3
 
 [script]
 read_rtlil design.il
-{before}prep -flatten -top top
+{reading}{before}prep -flatten -top top
 {behind}
 [files]
 design.il
-"""
+{files}"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Verdict:
 
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
-    parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets)
+    parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets, chains)
     return [proof for part in parts for proof in part.PROOFS]
 
 
@@ -150,7 +151,12 @@ def run_proof(proof: Proof, folder: Path, provers: programs.Tool | None = None) 
         warnings.simplefilter("ignore")  # a wrong component may leave parts unused
         text = rtlil.convert(bench, name="top", ports=bench.ports, emit_src=False)
     (work / "design.il").write_text(text, encoding="utf-8")
+    more = proof.verilog()
+    for name, text in more.items():
+        (work / name).write_text(text, encoding="utf-8")
     script = _SBY.format(
+        reading="".join(f"read_verilog {name}\n" for name in more),
+        files="".join(f"{name}\n" for name in more),
         mode=proof.mode,
         depth=proof.depth,
         options=_OPTIONS[proof.mode],

@@ -18,9 +18,9 @@ from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.cache import key_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.trust import keep, kept
-from sterna.gen.tools.yosys import synth
+from sterna.gen.tools.yosys import reading, synth
 from sterna.golden.errors import ToolMissing, UsageError
-from sterna.golden.files.disk import read_text
+from sterna.golden.files.disk import read_bytes, read_text
 
 __all__ = ["Netlist", "netlist", "yosys_models"]
 
@@ -51,7 +51,9 @@ def netlist(build: Build, target: str = "ice40") -> Netlist:
     with build.held("synth"):
         folder = build.workshop("synth")
         made = bring_verilog(build, folder)
-        key = key_of(made, target, *how.no_models, find("yosys").version)
+        _, reads = reading(folder, [build.verilog.name], target)
+        files = [read_bytes(folder / file, _LIMIT) for file in reads]
+        key = key_of(made, *files, target, *how.no_models, find("yosys").version)
         found = kept(build.folder / name, key)
         if found is None:
             synth(

@@ -16,6 +16,7 @@ from sterna.golden.result import Result, compare
 from sterna.golden.words import values
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
+from sterna.golden.words.shares import accuracy_text
 from sterna.sim.simulator import ENGINES, Simulator
 
 __all__ = ["simulate", "verify", "verify_text"]
@@ -179,7 +180,7 @@ class _Tally:
 def verify_text(answer: Mapping[str, Any]) -> str:
     """The answer of :func:`verify` in a few lines; says "bit-exact" only where nothing differs."""
     right = answer["accuracy"]
-    accuracy = "" if right is None else f"accuracy {right:.2%}, "
+    accuracy = "" if right is None else f"accuracy {accuracy_text(right, answer['images'])}, "
     lines = [
         f"{answer['images']} images, {accuracy}engine {answer['engine']}: "
         f"{answer['spikes_compared']} spikes, all logits and classes compared with golden"
@@ -188,7 +189,7 @@ def verify_text(answer: Mapping[str, Any]) -> str:
     if clocks is not None:
         speed = answer["sim_clocks_per_second"]
         lines.append(
-            f"{clocks:.1f} clocks an image measured, {answer['bound_clocks_per_image']} by the "
+            f"{clocks:.1f} clocks an image counted, {answer['bound_clocks_per_image']} by the "
             f"law, latency {answer['latency_clocks']} clocks"
             + (f"; simulated at {speed / 1e6:.2f} M clocks a second" if speed else "")
         )

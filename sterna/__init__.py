@@ -46,6 +46,7 @@ _PUBLIC = {
     "Build": ("sterna.built", "Build"),
     "Run": ("sterna.train.run.trained", "Run"),
     "Board": ("sterna.host.board", "Board"),
+    "PynqBoard": ("sterna.host.zynq.board", "PynqBoard"),
     "selftest": ("sterna.host.selftest.selftest", "selftest"),
     "Simulator": ("sterna.sim.simulator", "Simulator"),
     "simulate": ("sterna.sim.verify", "simulate"),

@@ -37,6 +37,7 @@ def build(
     clock_mhz: float | None = None,
     memory: str | None = None,
     patchable: bool | None = None,
+    memories: str | None = None,
     upto: str = "verilog",
     progress: Progress | None = None,
 ) -> Build:
@@ -66,6 +67,9 @@ def build(
         'rom' or 'ram': weights of all cores built in, or rewritable at run time.
     patchable : bool, optional
         Whether built-in weights are sized for retrained ones, too.
+    memories : str, optional
+        'inline', contents of memories are in the Verilog, or 'files', it reads them from ``mem/``;
+        default the last choice, else 'inline'.
     upto : str
         The last stage: 'fold', 'pack' or 'verilog'.
     progress : Progress, optional
@@ -85,7 +89,7 @@ def build(
         The network cannot be folded as asked.
     """
     given = {"board": board, "fps": fps, "family": family, "luts": luts, "clock_mhz": clock_mhz}
-    given |= {"memory": memory, "patchable": patchable}
+    given |= {"memory": memory, "patchable": patchable, "memories": memories}
     _check_numbers(given)
     settings = _folding(folding) | {k: v for k, v in given.items() if v is not None}
     progress_of(progress)
@@ -141,6 +145,6 @@ def _check_numbers(given: dict[str, Any]) -> None:
     if given["patchable"] is not None:
         refusal = f"patchable {show(given['patchable'])} must be True or False"
         given["patchable"] = values.flag(refusal, given["patchable"], UsageError)
-    for name in ("board", "family", "memory"):
+    for name in ("board", "family", "memory", "memories"):
         if given[name] is not None and not isinstance(given[name], str):
             raise UsageError(f"{name} {show(given[name])} must be a name")

@@ -11,6 +11,7 @@ from sterna.gen.build.report import report
 from sterna.gen.build.stages import ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
+from sterna.gen.device.family import RESOURCES
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
@@ -18,18 +19,22 @@ from sterna.golden.files.disk import StrPath
 from sterna.golden.words import values
 from sterna.golden.words.names import show
 from sterna.golden.words.shown import Shown, preformatted
+from sterna.power import meter_of, power_of
 
 __all__ = ["Build", "Figure", "Report"]
 
-COUNTED, ESTIMATED, MEASURED = "counted", "estimated", "measured"
-_COSTS = {"lut": "LUTs", "lutram": "LUTs as RAM", "ff": "flip-flops", "bram": "block RAMs"}
+COUNTED, ESTIMATED = "counted", "estimated"
+_HOW = {"sim": "simulated", "synth": "synthesised", "power": "measured"}
+"""By the first word of a measurement's name; all else a command has counted."""
+_COSTS = {k: RESOURCES[k] for k in ("luts", "logic", "lutram", "ff", "bram")}
 
 
 class Figure(NamedTuple):
     """One number of a build, and where it comes from.
 
-    ``how``: 'counted', it follows from network and folding; 'estimated', by a model; 'measured', by
-    a simulation or yosys; ``by``: the law, the model, or the file of the measurement.
+    ``how``: 'counted', it follows from network and folding, or is of the golden model; 'estimated',
+    by a model; 'simulated', of the Verilog; 'synthesised', by yosys; 'measured', by a meter;
+    ``by``: the law, the model, or the file of the measurement.
     """
 
     what: str
@@ -44,11 +49,12 @@ class Report(Shown, dict[str, Any]):
     @property
     def figures(self) -> tuple[Figure, ...]:
         """The numbers of the whole design, each with where it comes from."""
+        at = f"at {self['clock_mhz']:g} MHz, assumed"
         out = [
             Figure("weights", self["weights"], COUNTED, "the network"),
             Figure("lanes", self["lanes"], COUNTED, "the folding"),
             Figure("clocks an image", self["clocks_per_image"], COUNTED, "the law"),
-            Figure("images a second", self["fps"], COUNTED, f"at {self['clock_mhz']:g} MHz"),
+            Figure("images a second", self["fps"], COUNTED, at),
         ]
         modelled = {
             "clocks an image": self["modelled_clocks_per_image"],
@@ -61,9 +67,10 @@ class Report(Shown, dict[str, Any]):
         found += [(name, cost.get(k), by) for k, name in _COSTS.items()]
         out += [Figure(what, v, ESTIMATED, by) for what, v, by in found if v is not None]
         for name, numbers in self["measured"].items():
+            how = _HOW.get(name.partition("_")[0], COUNTED)
             for key, value in numbers.items():
-                what = _COSTS[key] if key in _COSTS else str(key).replace("_", " ")
-                out += [Figure(what, value, MEASURED, name)] if _is_number(value) else []
+                what = RESOURCES[key] if key in RESOURCES else str(key).replace("_", " ")
+                out += [Figure(what, value, how, name)] if _is_number(value) else []
         return tuple(out)
 
     def line(self) -> str:
@@ -131,8 +138,8 @@ class Build(Folder):
         Returns
         -------
         dict
-            'lut', 'carry', 'ff', 'bram', 'lutram', 'dsp', 'cells' ..., 'estimate' (of the cost
-            model); the report has it from now on.
+            'luts' (all of them), their parts 'logic' and 'lutram', 'carry', 'ff', 'bram', 'dsp',
+            'cells' ..., 'estimate' (of the cost model); the report has it from now on.
 
         Raises
         ------
@@ -200,6 +207,82 @@ class Build(Folder):
             output_registers=values.flag(flag, output_registers, UsageError),
         )
         return for_board(self, chosen, None, progress)
+
+    def power(
+        self,
+        images: Any,
+        *,
+        board: str | None = None,
+        of: str = "rtl",
+        target: str | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """What every net does on images, and bounds of the energy of an image, as ``sterna power``.
+
+        Parameters
+        ----------
+        images : array
+            As ``sterna.run`` takes them: a few, for a clock of simulation each.
+        board : str, optional
+            Whose device the power is of: 'icebreaker' ...
+        of : str
+            What is simulated: 'rtl', or 'netlist', which takes minutes.
+        target : str, optional
+            Family of the netlist and of the size; default the board's, else the design's.
+        progress : Progress, optional
+            What is told of the steps; default nothing.
+
+        Returns
+        -------
+        dict
+            'run', 'activity', 'operations', 'rate', 'resources', 'energy' ..., as docs/power.md
+            tells; the report has it from now on.
+
+        Raises
+        ------
+        UsageError
+            No such board, target or kind of simulation, or the images do not fit.
+        DesignError
+            It is folded for another family than the board's.
+        SimulationError
+            A logit is not golden's.
+        ToolMissing, ToolFailed
+            A tool.
+        """
+        return power_of(self, images, board, of, target, progress)
+
+    def read_meter(
+        self,
+        mw: float,
+        *,
+        idle_mw: float | None = None,
+        images_per_second: float | None = None,
+        board: str | None = None,
+    ) -> dict[str, Any]:
+        """What you read from a meter as energy an image, as ``sterna power --measured-mw``.
+
+        Parameters
+        ----------
+        mw : float
+            Power of the rails that were read while the board was busy.
+        idle_mw : float, optional
+            Of the same rails with nothing to compute; 0 where the meter subtracts it.
+        images_per_second : float, optional
+            Meanwhile; default what the design placed for ``board`` makes.
+        board : str, optional
+            Which board it is.
+
+        Returns
+        -------
+        dict
+            'measured': 'mj_per_image' ..., as docs/power.md tells; the report has it from now on.
+
+        Raises
+        ------
+        UsageError
+            A number is none, idle is more than busy, or no rate is known.
+        """
+        return meter_of(self, mw, idle_mw, images_per_second, board)
 
     def export(
         self, folder: StrPath, *, timing: bool = True, progress: Progress | None = None

@@ -19,6 +19,7 @@ from sterna.golden.result import Result, joined
 from sterna.golden.words.given import images_of
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import packages
+from sterna.golden.words.shares import accuracy_text
 from sterna.golden.words.shown import Shown
 
 __all__ = ["Evaluation", "counted_run", "evaluate"]
@@ -77,7 +78,7 @@ class Evaluation(Shown):
         return np.divide(right, there, np.full(len(each), np.nan), where=there > 0)
 
     def __str__(self) -> str:
-        return f"{self.right} of {self.images} right: {self.accuracy:.2%}"
+        return f"{self.right} of {self.images} right: {accuracy_text(self.accuracy, self.images)}"
 
 
 def evaluate(network: Any, data: Any) -> Evaluation:

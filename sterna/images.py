@@ -11,6 +11,7 @@ from sterna.commands.arguments import count, file_name, out_file
 from sterna.golden.errors import UsageError
 from sterna.golden.files.classes import class_name
 from sterna.golden.files.disk import write_atomic
+from sterna.golden.words.shares import accuracy_text
 from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ SHOWN = 20
 
 @dataclass
 class Chosen:
-    """Images as `sterna.run` takes them, labels or None, where each is from, names of classes."""
+    """Images as `sterna.run` takes them, labels or None, where each is from, names of classes.
+    warning: why an accuracy on them says little; '' where nothing is known against it."""
 
     images: "np.ndarray"
     labels: "np.ndarray | None"
     files: tuple[str, ...]
     classes: tuple[str, ...]
+    warning: str = ""
 
     def __len__(self) -> int:
         return self.images.shape[1 if self.images.ndim == 5 else 0]
@@ -122,7 +125,24 @@ def choose(
         raise UsageError(f"{what} has {there} images, {wanted} were asked; say fewer with --images")
     labels = None if found.labels is None else found.labels[:wanted]
     images = pick(found.images, slice(wanted))
-    return Chosen(images, labels, found.files[:wanted], names or found.classes)
+    warning = "" if labels is None else _against(name, options.split, default)
+    return Chosen(images, labels, found.files[:wanted], names or found.classes, warning)
+
+
+def _against(name: str, part: str | None, default: str | None) -> str:
+    """What is known against an accuracy on a part of a data set, ``default`` being the network's:
+    it has seen these images, or others were asked of it. Pictures of one's own may be either."""
+    from sterna.golden.files.sources import read_source
+
+    if not default:
+        return ""
+    asked, own = read_source(name, "--data"), read_source(default)
+    if (asked.kind, asked.place) == (own.kind, own.place):
+        seen = {"train": "was trained on", "validation": "was chosen by"}.get(part or "")
+        return seen and f"the network {seen} these images, and may do worse on others" or ""
+    if asked.own or own.own:
+        return ""
+    return f"the network is made for {default}, and these are images of {name}"
 
 
 def _of_files(options: argparse.Namespace, wanted: Any) -> Chosen:
@@ -185,7 +205,7 @@ def outcome(options: argparse.Namespace, found: Chosen, result: Any) -> tuple[di
         return answer, names_text(found, result.classes)
     right = int((result.classes == found.labels).sum())
     answer = {"images": number, "right": right, "accuracy": right / number}
-    return answer, f"{right} of {number} right: {right / number:.2%}"
+    return answer, f"{right} of {number} right: {accuracy_text(right / number, number)}"
 
 
 def names_text(found: Chosen, classes: Any) -> str:

@@ -9,20 +9,26 @@ import numpy as np
 from sterna.evaluation import counted_run
 from sterna.gen.build.folder import Build
 from sterna.gen.build.measurements import keep_measurement, measurements
+from sterna.gen.build.stages import ensure
 from sterna.gen.build.tables import rows_text
-from sterna.gen.device.boards import Board
-from sterna.gen.device.family import family_of
+from sterna.gen.device.boards import Chip, chip_of
+from sterna.gen.device.family import RESOURCES, TARGETS, family_of
 from sterna.gen.power.currents import CURRENTS
-from sterna.gen.power.reading import NO_RATE, reading
+from sterna.gen.power.reading import NO_RATE, check_reading, reading
+from sterna.gen.power.simulated import OF
 from sterna.gen.power.speed import Speed, speed
 from sterna.gen.power.vivado import Simulated, scripts
-from sterna.gen.tools.progress import Progress
+from sterna.gen.tools.programs import find
+from sterna.gen.tools.progress import Progress, progress_of
 from sterna.golden.errors import UsageError
 from sterna.golden.result import compare
+from sterna.golden.words import values
+from sterna.golden.words.given import images_of
+from sterna.golden.words.names import not_one_of, show
 from sterna.sim.batch import SimulationError
 from sterna.sim.power.activity import FOLDER, PATH, Activity, Part, Recorded, record
 
-__all__ = ["power", "power_text", "read_meter"]
+__all__ = ["meter_of", "power", "power_of", "power_text", "read_meter"]
 
 NAME = "power"
 """Of the measurement."""
@@ -37,7 +43,7 @@ def power(
     images: np.ndarray,
     of: str,
     target: str,
-    where: Board | None,
+    where: Chip | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Simulate a build on images and count; the answer is kept in it as the measurement 'power'.
@@ -91,8 +97,57 @@ def power(
     return _keep(build, answer)
 
 
+def power_of(
+    build: Build, images: Any, board: Any, of: Any, target: Any, progress: Progress | None
+) -> dict[str, Any]:
+    """`power` of a build as a library is asked for it, its missing stages run. UsageError where an
+    argument is none, DesignError where the board is of another family."""
+    where = _board(board)
+    if not isinstance(of, str) or of not in OF:
+        raise UsageError(f"power: of {not_one_of(of, OF)}")
+    if target is not None and (not isinstance(target, str) or target not in TARGETS):
+        raise UsageError(f"power: target {not_one_of(target, TARGETS)}")
+    if where is not None and target not in (None, where.family):
+        raise UsageError(
+            f"power: board {where.name} is {where.family}, not {target}; leave one out"
+        )
+    images, _ = images_of(images)
+    for name in OF[of]:
+        find(name)
+    progress = progress_of(progress)
+    built = ensure(build, "verilog", None, progress=progress)
+    if where is not None:
+        where.check_takes(built.design.family)
+    target = target or family_of((where or built.design).family).target
+    return power(built, images, of, target, where, progress)
+
+
+def meter_of(
+    build: Build, mw: Any, idle_mw: Any, images_per_second: Any, board: Any
+) -> dict[str, Any]:
+    """`read_meter` as a library is asked for it. UsageError where an argument is none."""
+    mw = _above_0("mw", mw)
+    if idle_mw is not None:
+        idle_mw = 0.0 if values.real(idle_mw) == 0 else _above_0("idle_mw", idle_mw, " or 0")
+    rate = None if images_per_second is None else _above_0("images_per_second", images_per_second)
+    check_reading(mw, idle_mw)
+    where = _board(board)
+    return read_meter(ensure(build, "verilog", None), mw, idle_mw, rate, where)
+
+
+def _above_0(name: str, value: Any, more: str = "") -> float:
+    refusal = f"read_meter: {name} {show(value)} must be a number above 0{more}"
+    return values.number(refusal, value, True, UsageError)
+
+
+def _board(name: Any) -> Chip | None:
+    if name is not None and not isinstance(name, str):
+        raise UsageError(f"board {show(name)} must be a name")
+    return None if name is None else chip_of(name)
+
+
 def read_meter(
-    build: Build, mw: float, idle_mw: float | None, rate: float | None, where: Board | None
+    build: Build, mw: float, idle_mw: float | None, rate: float | None, where: Chip | None
 ) -> dict[str, Any]:
     """What a user read from a meter, as energy an image; kept in the build beside what `power` has
     counted.
@@ -103,7 +158,7 @@ def read_meter(
 
     Raises: UsageError: no rate is known, or idle is more than busy.
     """
-    come = "measured by the user"
+    come, how = "measured by the user", "measured"
     if rate is None:
         at = None
         if where is not None:
@@ -111,8 +166,10 @@ def read_meter(
         if at is None or not at.placed:
             raise UsageError(NO_RATE)
         clocks = build.design.modelled_interval or build.design.interval
-        rate, come = at.clock_mhz * 1e6 / clocks, f"{clocks} clocks at {at.clock_mhz:.3f} MHz"
-    found = {"label": "measured", "by": "the user", **reading(mw, idle_mw, rate, come)}
+        rate = at.clock_mhz * 1e6 / clocks
+        come = f"{clocks} clocks, counted, at {at.clock_mhz:.3f} MHz, placed"
+        how = "measured power, counted rate"
+    found = {"label": how, "by": "the user", **reading(mw, idle_mw, rate, come)}
     return _keep(build, {"measured": found | {"board": None if where is None else where.name}})
 
 
@@ -130,6 +187,7 @@ def _rate(build: Build, at: Speed, found: Recorded) -> dict[str, Any]:
         "label": "estimated",
         "clocks_per_image": clocks,
         "clocks_from": "the simulation" if found.interval else "the model of streams",
+        "clock": "placed" if at.placed else "assumed",
         "images_per_second": at.clock_mhz * 1e6 / clocks,
     }
 
@@ -162,7 +220,7 @@ def _activity(activity: Activity, found: Recorded, cores: list[str]) -> dict[str
     }
 
 
-def _energy(target: str, where: Board | None, at: Speed, rate: float) -> dict[str, Any]:
+def _energy(target: str, where: Chip | None, at: Speed, rate: float) -> dict[str, Any]:
     """Bounds where somebody measured the device, else why there are none."""
     known = CURRENTS.get(where.device) if where is not None else None
     if known is not None and at.cells is not None:
@@ -192,7 +250,7 @@ def _calculator(activity: Activity, found: Recorded, at: Speed) -> dict[str, Any
 
 
 def _vivado(
-    build: Build, of: str, where: Board | None, at: Speed, found: Recorded, rate: float
+    build: Build, of: str, where: Chip | None, at: Speed, found: Recorded, rate: float
 ) -> dict[str, Any] | None:
     """Write the script, of a board whose vendor's tool is Vivado."""
     if where is None or family_of(where.family).nextpnr is not None:
@@ -248,7 +306,8 @@ def _counted_text(answer: Mapping[str, Any]) -> list[str]:
         f"{operations['effective_macs']:.1f} Eff_MACs of {operations['dense']} synaptic operations "
         "an image (docs/counted.md)",
         f"estimated: {rate['images_per_second']:.6g} images a second, "
-        f"{rate['clocks_per_image']:.6g} clocks each by {rate['clocks_from']}",
+        f"{rate['clocks_per_image']:.6g} clocks each by {rate['clocks_from']}, at the "
+        f"{rate['clock']} clock",
     ]
     lines += _energy_text(answer["energy"])
     if answer["vivado"] is not None:
@@ -287,7 +346,7 @@ def _calculator_text(answer: Mapping[str, Any]) -> list[str]:
         activity += f" ({each})"
     size = "size unknown: sterna synth"
     if resources is not None:
-        counts = [f"{v:g} {k}" for k, v in resources.items() if isinstance(v, int | float)]
+        counts = [f"{resources[k]:g} {word}" for k, word in RESOURCES.items() if k in resources]
         size = f"{', '.join(counts)} ({resources['label']} by {resources['from']})"
     return [f"for a calculator: clock {given['clock_mhz']:.6g} MHz, {activity}, {size}"]
 

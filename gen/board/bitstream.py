@@ -46,7 +46,7 @@ from sterna.golden.files.disk import (
     sha256,
     write_atomic,
 )
-from sterna.golden.files.network_files import structure_id
+from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.hw.top.board_top import BoardTop, link_spec
 
 __all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "steps"]
@@ -204,6 +204,7 @@ class _Flow:
             "files": {"placeholder.txt": sha256(text.encode())},
             "options": asdict(self.options),
             "structure_id": structure_id(self.build.network, self.build.design.to_json()),
+            "weights_id": weights_id(self.build.network),
             "logic": sorted(logic),
             "columns": [list(asdict(c).values()) for c in columns],
             "clock_mhz": mhz,

@@ -4,6 +4,7 @@ from typing import Any
 
 from sterna.gen.board.bitstream import BoardOptions, bitstream, divisor, steps
 from sterna.gen.board.vivado import write_project
+from sterna.gen.board.zynq import write_zynq
 from sterna.gen.build.folder import Build
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import BOARDS, Board, board
@@ -21,7 +22,10 @@ def board_of(options: BoardOptions) -> Board:
     if not options.board:
         raise UsageError(f"give the board with --board: one of {', '.join(BOARDS)}")
     where = board(options.board, options.uart)
-    divisor(where, options.baud)
+    if not where.zynq:
+        divisor(where, options.baud)
+    elif options.baud != BoardOptions.baud:
+        raise UsageError(f"{where.name}: it has no serial line; leave --baud out")
     placer = family_of(where.family).nextpnr
     for name in placer.programs if placer else ():
         find(name)
@@ -46,8 +50,11 @@ def for_board(
         asked = Options(family=where.family)
     vivado = family_of(where.family).nextpnr is None
     progress.expect(1 if vivado else steps(build, options, where, asked))
-    built = ensure(build, "pack", asked, progress=progress)
-    if vivado:
+    built = ensure(build, "verilog" if where.zynq else "pack", asked, progress=progress)
+    if where.zynq:
+        with progress.step("Vivado project"):
+            facts = write_zynq(built, where)
+    elif vivado:
         with progress.step("Vivado project"):
             facts = write_project(built, where, options.baud)
     else:

@@ -18,6 +18,7 @@ from sterna.gen.device.family import TARGETS, Nextpnr, family_of
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.programs import Stop, ToolFailed, side_by_side
+from sterna.gen.tools.yosys import LARGEST, reading
 from sterna.golden.files.disk import read_bytes, read_text, write_atomic
 
 __all__ = [
@@ -33,8 +34,6 @@ __all__ = [
     "utilisation",
 ]
 
-LARGEST = 1 << 31
-"""Bytes of a file that a program of the flow writes."""
 # Names that yosys and nextpnr give the net of the oscillator; that of the PLL has others.
 _OSCILLATOR = re.compile(r"^(\$glbnet\$)?(clk|clk\$\w+|clk_uart|(\w+\.)*uart_clk)$")
 
@@ -65,23 +64,32 @@ def _rules(board: Board) -> str:
 
 
 def synthesise(
-    folder: Path, board: Board, sources: Sequence[str], output_registers: bool = True
+    folder: Path,
+    board: Board,
+    sources: Sequence[str],
+    output_registers: bool = True,
+    free_ends: bool = True,
 ) -> dict[str, Any]:
     """Verilog to ``netlist.json``; returns it. ``output_registers``: flip-flops may move into block
-    RAMs (`gen.tools.block_ram_registers`)."""
+    RAMs (`gen.tools.block_ram_registers`). ``free_ends``: it is for nextpnr, carry chains may have
+    open ends (`Synthesis.free_ends`)."""
     command = TARGETS[board.family].board.format(kind=_nextpnr(board).kinds.get(board.device))
-    script = [f"read_verilog {' '.join(sources)}", f"{command} -top {TOP} -json netlist.json"]
+    script, reads = reading(folder, sources, board.family)
+    script.append(f"{command} -top {TOP} -json netlist.json")
     write_atomic(folder / "synth.ys", ("\n".join(script) + "\n").encode())
     run_kept(
         "yosys",
         ["-Q", "-s", "synth.ys"],
         folder,
-        reads=["synth.ys", *sources],
+        reads=["synth.ys", *reads],
         makes=["netlist.json"],
         log="synth.log",
     )
     if family_of(board.family).registers and output_registers:
         use_output_registers(folder / "netlist.json", TOP)
+    free = TARGETS[board.family].free_ends
+    if free is not None and free_ends:
+        free(folder / "netlist.json", TOP)
     return read_netlist(folder)
 
 

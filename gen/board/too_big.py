@@ -21,7 +21,7 @@ Used = Mapping[str, tuple[int, int]]
 TRIES = 3
 ROOM = 0.95
 """How much less a folding must take than one for which there was no place."""
-_RESOURCE = {"lut": "logic cells", "ff": "flip-flops", "bram": "block RAMs"}
+_RESOURCE = {"luts": "logic cells", "ff": "flip-flops", "bram": "block RAMs"}
 _BLOCKS = ("DP16KD", "SB_RAM40_4K")
 _NO_CELL = ("$scopeinfo", "SB_CARRY")
 
@@ -34,7 +34,7 @@ def layer_cells(netlist: Mapping[str, Any], design: Design, resource: str) -> Co
     of each.
     """
     names = {c.name for c in design.cores} | {"control", "link"}
-    counts: dict[str, Counter[str]] = {"lut": Counter(), "ff": Counter(), "bram": Counter()}
+    counts: dict[str, Counter[str]] = {"luts": Counter(), "ff": Counter(), "bram": Counter()}
     top = next(m for m in netlist["modules"].values() if _is_top(m))
     for name, cell in top["cells"].items():
         kind = cell["type"]
@@ -48,10 +48,10 @@ def layer_cells(netlist: Mapping[str, Any], design: Design, resource: str) -> Co
         elif "FF" in kind:
             counts["ff"][owner] += 1
         else:
-            counts["lut"][owner] += 2 if kind == "CCU2C" else 1
-    if resource != "lut":
+            counts["luts"][owner] += 2 if kind == "CCU2C" else 1
+    if resource != "luts":
         return counts[resource]
-    return Counter({n: max(counts["lut"][n], counts["ff"][n]) for n in names})
+    return Counter({n: max(counts["luts"][n], counts["ff"][n]) for n in names})
 
 
 def _is_top(module: Mapping[str, Any]) -> bool:
@@ -152,13 +152,13 @@ def smaller_folding(
 
 
 def _room(resource: str, most: int, room: float) -> float:
-    return most * room if resource == "lut" else most
+    return most * room if resource == "luts" else most
 
 
 def _within(limits: Limits, cost: Cost, used: Used, room: float) -> Limits:
     """``limits``, and what may be estimated of a design that fits where one of estimated ``cost``
     has been found to use ``used``: of cells in proportion, of block RAM the same number less."""
-    found = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
+    found = {"luts": cost.luts, "ff": cost.ff, "bram": cost.bram}
     for name, (have, most) in used.items():
         may = _room(name, most, room)
         found[name] = (

@@ -1,27 +1,19 @@
 """The few figures that stand first: each with where it comes from, None where nothing says it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sterna.gen.build.resources import KEYS
+from sterna.golden.words.shares import wilson
 
-__all__ = ["headline", "wilson"]
+__all__ = ["headline"]
 
 ENGINES = ("sim_batch", "sim_cocotb", "sim_netlist")
 """Measurements of the Verilog, the one of most images first."""
 
 
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share ``right`` of ``count``."""
-    z = 1.959964
-    middle = (right + z * z / (2 * count)) / (1 + z * z / count)
-    half = z / (1 + z * z / count) * math.sqrt(right * (1 - right) / count + (z / 2 / count) ** 2)
-    return middle - half, middle + half
-
-
 def headline(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """``accuracy``, ``exact``, ``rate``, ``latency``, ``lut``, ``ff``, ``bram``, ``fmax`` and
+    """``accuracy``, ``exact``, ``rate``, ``latency``, ``luts``, ``ff``, ``bram``, ``fmax`` and
     ``work`` of a report that has all else. ``how`` of a figure: counted, estimated, simulated,
     synthesised or placed; ``by``: what says it."""
     measured, placed = answer["measured"], answer["placed"]
@@ -101,6 +93,7 @@ def _work(counted: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     operations = counted["synaptic_operations"]
     return {
+        "images": counted["images"],
         "spikes": counted["spikes"],
         "synaptic_operations": operations["effective_acs"] + operations["effective_macs"],
         "dense": operations["dense"],

@@ -14,11 +14,11 @@ from sterna.golden.errors import FileError
 from sterna.golden.files import network_files as files
 from sterna.golden.files.disk import canonical_json, parse_json, read_bytes, sha256
 
-__all__ = ["fits", "keep_measurement", "measurements", "read_object"]
+__all__ = ["fits", "keep_measurement", "measurements", "placed_is_of", "read_object"]
 
 _NUMBER = (int, float)
 _MAYBE = (*_NUMBER, type(None))
-_COUNTS = {"lut": _NUMBER, "lutram": _NUMBER, "ff": _NUMBER}
+_COUNTS = dict.fromkeys(("luts", "logic", "lutram", "ff"), _NUMBER)
 _COUNTED = {
     "images": int,
     "footprint": {"packed_bytes": int},
@@ -50,7 +50,7 @@ _SHAPES: dict[str, Any] = {
     "synth": {
         **_COUNTS,
         "bram": _NUMBER,
-        "layers?": {"*": {**_COUNTS, "luts": _NUMBER}},
+        "layers?": {"*": {**_COUNTS}},
         "rest?": {},
     },
     "training": {"epochs": int, "columns": [str], "history": [{"epoch": int, "*": _NUMBER}]},
@@ -106,6 +106,15 @@ def measurements(build: Build) -> dict[str, dict[str, Any]]:
         if fits(body.get("values"), _SHAPES.get(path.stem.partition("_")[0], {})):
             found[path.stem] = body["values"]
     return found
+
+
+def placed_is_of(record: Mapping[str, Any], build: Build) -> bool:
+    """Whether a place and route was of this design: of the same structure and, where memories of
+    fixed contents are in its logic, of the same weights. Weights of the engine 'constant' are part
+    of the structure."""
+    of = _identity(build, None)
+    same = record.get("structure_id") == of["structure_id"]
+    return same and (not record.get("logic") or record.get("weights_id") == of["weights_id"])
 
 
 def fits(value: Any, shape: Any) -> bool:

@@ -7,15 +7,14 @@ from typing import Any
 from sterna.gen.build.folder import BOARD, PLACED
 from sterna.gen.build.graph_rows import buffer_rows, graph_rows
 from sterna.gen.build.headline import headline
-from sterna.gen.build.measurements import fits, measurements, read_object
+from sterna.gen.build.measurements import fits, measurements, placed_is_of, read_object
 from sterna.gen.build.provenance import commands, history, provenance
-from sterna.gen.build.resources import device_of, resource_rows
+from sterna.gen.build.resources import KEYS, device_of, resource_rows
 from sterna.gen.build.stage_list import SOLUTION
 from sterna.gen.build.stages import Build
 from sterna.gen.design.design import CoreDesign, Design
 from sterna.gen.design.graph import pool_of
-from sterna.gen.device.boards import BOARDS
-from sterna.gen.device.boards import board as board_of
+from sterna.gen.device.boards import BOARDS, chip_of
 from sterna.gen.device.family import family_of
 from sterna.gen.model.cost import Cost, Estimate, estimate, fitted
 from sterna.golden.files import network_files as files
@@ -28,7 +27,7 @@ _PLACED = {
     "options": {"board": str, "uart": [str], "seeds": int},
     "clock_mhz": (int, float),
     "fmax_mhz": {"sync": (int, float)},
-    "used": {"*": [int]},
+    "used": {"luts": [int], "*": [int]},
     "tools": dict,
 }
 """What a report says of a place and route."""
@@ -52,7 +51,7 @@ def report(build: Build, board: str | None = None) -> dict[str, Any]:
         ``bottleneck``, ``modelled_clocks_per_image`` and ``latency_clocks`` (the token model's),
         ``warning`` (the network is slower than the law, or None), ``fps`` (at ``clock_mhz``),
         ``layers`` (one row a core), ``buffers`` (one a branch that waits), ``measured``,
-        ``estimate`` (of lut, ff, bram, lutram before any synthesis, by `gen.model.cost`; None for a
+        ``estimate`` (of luts, ff, bram ... before any synthesis, by `gen.model.cost`; None for a
         family without coefficients), ``ends_estimate`` (of it what no core takes: control and AXI),
         ``solver`` (what `gen.fold.solve` says of its choice, or None), ``tools`` (version and kind
         of the yosys and nextpnr that synthesised or placed it, by name); ``graph``, ``classes``
@@ -74,7 +73,7 @@ def report(build: Build, board: str | None = None) -> dict[str, Any]:
     structure = files.structure_id(network, design.to_json())
     measured = measurements(build)
     apart = {name: measured.pop(name, None) for name in ("raster", "training", "frontier")}
-    placed = _placed(build, structure)
+    placed = _placed(build)
     answer = {
         "network": network.name,
         "structure_id": structure,
@@ -110,11 +109,11 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
     """What follows from the rest: a device, and what is used of it; where all comes from."""
     measured, placed, family = answer["measured"], answer["placed"], answer["family"]
     said = build.record().get("fold", {}).get("options", {}).get("board")
-    made_for = board_of(said) if said in BOARDS else None
+    made_for = chip_of(said) if said in BOARDS else None
     if placed is not None:
-        made_for = board_of(placed["board"], placed["options"]["uart"])
+        made_for = chip_of(placed["board"])
     cost = answer["estimate"]
-    need = None if cost is None else {"lut": cost["luts"], "ff": cost["ff"], "bram": cost["bram"]}
+    need = None if cost is None else {k: cost[k] for k in KEYS}
     device = device_of(family_of(family).coefficients, board, made_for, need)
     on = family if device is None else device["family"]
     rows = resource_rows(device, estimated(build, on), measured, placed, on)
@@ -128,13 +127,13 @@ def _held_against(build: Build, answer: dict[str, Any], board: str | None) -> di
     return out | {"headline": headline(answer | out)}
 
 
-def _placed(build: Build, structure: str) -> dict[str, Any] | None:
-    """The last place and route, where it was of this structure."""
+def _placed(build: Build) -> dict[str, Any] | None:
+    """The last place and route, where it was of this design."""
     found = read_object(build.folder / BOARD / PLACED)
-    if found is None or found.get("structure_id") != structure or not fits(found, _PLACED):
+    if found is None or not placed_is_of(found, build) or not fits(found, _PLACED):
         return None
     options = found["options"]
-    where = board_of(options["board"], options["uart"])
+    where = chip_of(options["board"])
     said = {"board": where.name, "family": where.family, **{k: found[k] for k in _PLACED}}
     return said | {"seeds": options["seeds"]}
 

@@ -4,37 +4,36 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from sterna.gen.device.boards import BOARDS, Board, board
-from sterna.gen.device.family import family_of
+from sterna.gen.device.boards import BOARDS, Chip, board, chip_of
 from sterna.golden.errors import UsageError
 
 __all__ = ["device_of", "resource_rows"]
 
-KEYS = ("lut", "ff", "bram")
+KEYS = ("luts", "ff", "bram")
 
 
 def device_of(
-    family: str, asked: str | None, made_for: Board | None, need: Mapping[str, float] | None
+    family: str, asked: str | None, made_for: Chip | None, need: Mapping[str, float] | None
 ) -> dict[str, Any] | None:
     """The device that shares are of: that of the board which is ``asked`` for, which the design
     was made for, or of ``family`` the smallest that holds what it may ``need``, else the largest.
     None for a family without boards. UsageError where no board is called as asked."""
     if asked is not None:
-        return _as_dict(board(asked), "asked for")
+        return _as_dict(chip_of(asked), "asked for")
     if made_for is not None:
         return _as_dict(made_for, "what it is made for")
     boards = sorted((b for b in _boards() if b.family == family), key=lambda b: b.lut)
     if not boards:
         return None
     for where in boards:
-        has = _sizes(where)
+        has = where.sizes
         if need is not None and all(need[k] <= has[k] for k in KEYS):
             return _as_dict(where, f"the smallest {family} board that holds it")
     return _as_dict(boards[-1], f"the largest {family} board")
 
 
 @functools.cache
-def _boards() -> tuple[Board, ...]:
+def _boards() -> tuple[Chip, ...]:
     """All that say themselves where their serial port is."""
     found = []
     for name in BOARDS:
@@ -45,18 +44,13 @@ def _boards() -> tuple[Board, ...]:
     return tuple(found)
 
 
-def _sizes(where: Board) -> dict[str, int]:
-    ff = where.lut * family_of(where.family).ff_per_lut
-    return {"lut": where.lut, "ff": ff, "bram": where.bram}
-
-
-def _as_dict(where: Board, why: str) -> dict[str, Any]:
+def _as_dict(where: Chip, why: str) -> dict[str, Any]:
     return {
         "board": where.name,
         "part": where.part,
         "family": where.family,
         "why": why,
-        **_sizes(where),
+        **where.sizes,
     }
 
 
@@ -68,8 +62,8 @@ def resource_rows(
     family: str,
 ) -> list[dict[str, Any]]:
     """A row for each that says how much a design takes, the surest last: ``by``, ``how``, ``what``
-    it is of, ``family``, ``lut`` (with LUT RAM), ``ff``, ``bram``, and ``shares`` of the device
-    where it is one of that family."""
+    it is of, ``family``, ``luts`` (LUT RAM included), ``ff``, ``bram``, and ``shares`` of the whole
+    device where it is one of that family."""
     rows = []
     if estimate is not None:
         rows.append(_row("the model of " + family, "estimated", family, estimate))
@@ -86,8 +80,7 @@ def resource_rows(
 
 
 def _row(by: str, how: str, family: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    lut = None if found.get("lut") is None else found["lut"] + found.get("lutram", 0)
-    out = {"by": by, "how": how, "family": family, "lut": lut}
+    out = {"by": by, "how": how, "family": family, "luts": found.get("luts")}
     return out | {"ff": found.get("ff"), "bram": found.get("bram")}
 
 

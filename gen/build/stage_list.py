@@ -111,7 +111,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     head = header(network, design, files=files)
     head += folder_lines(macro(name), MEMORY_FOLDER) if files else ""
     alike = parts()
-    text = verilog_text(top, name, head, alike)
+    text, read = verilog_text(top, name, head, alike), {}
     if files:
         text, read = from_files(text, name, fixed, f"`{macro(name)}")
         if not read:
@@ -124,7 +124,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     texts[f"{name}_csr.h"] = c_header(registers, name)
     texts["filelist.f"] = f"{name}.v\n"
     texts |= cocotb_files(network, design, MEMORY_FOLDER if files else "")
-    for path, data in (texts | bench_files(network, design)).items():
+    for path, data in (texts | bench_files(network, design, read, MEMORY_FOLDER)).items():
         build.write(path, data)
     # The simulated design is the same, with its spike streams at extra ports.
     tapped, head = elaborate(network, design, taps=True), header(network, design, taps=True)

@@ -18,7 +18,7 @@ from sterna.gen.build.folder import Build, is_build
 from sterna.gen.build.generator import generator_id
 from sterna.gen.build.replace import check_replaced
 from sterna.gen.build.stage_list import CHOOSING, MEMORIES, STAGES
-from sterna.gen.device.boards import board
+from sterna.gen.device.boards import chip_of
 from sterna.gen.fold.goals import check_family
 from sterna.gen.tools.progress import Progress, progress_of, waiting
 from sterna.golden.errors import FileError, UsageError
@@ -271,10 +271,10 @@ def _asked(build: Build, stage: str, options: Options | None) -> dict[str, Any]:
     if any("memory" in e for e in (given.get("folding") or {}).values() if isinstance(e, dict)):
         last = {k: v for k, v in last.items() if k != "memory"}  # said anew, core by core
     if "board" in given:  # it brings its family, also for goals that follow
-        last = last | {"family": board(given["board"]).family}
+        last = last | {"family": chip_of(given["board"]).family}
     asked = last | given
     if "family" in given and "folding" not in given and asked.get("board"):
-        check_family(given["family"], asked["board"], board(asked["board"]).family)
+        check_family(given["family"], asked["board"], chip_of(asked["board"]).family)
     return asked
 
 

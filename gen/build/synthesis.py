@@ -10,7 +10,7 @@ from sterna.gen.build.report import core_rows, estimated
 from sterna.gen.build.stage_list import MEMORY_FOLDER
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.design.instances import core_instances
-from sterna.gen.device.family import TARGETS, family_of
+from sterna.gen.device.family import RESOURCES, TARGETS, family_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.progress import Progress, progress_of
 from sterna.gen.tools.yosys import synth
@@ -18,10 +18,10 @@ from sterna.golden.errors import UsageError
 from sterna.golden.files.disk import make_folder, write_atomic
 from sterna.golden.words.names import not_one_of
 
-__all__ = ["COUNTS", "bring_verilog", "synthesise"]
+__all__ = ["COUNTED", "bring_verilog", "synthesise"]
 
-COUNTS = ("lut", "carry", "ff", "bram", "lutram", "dsp", "lanes", "lut_per_lane")
-"""What is counted, in the order in which it is told."""
+COUNTED = RESOURCES | {"lanes": "lanes", "luts_per_lane": "LUTs a lane"}
+"""What is counted and its word, in the order in which it is told."""
 
 
 _ENDS = ("control", "image_input", "result")
@@ -49,7 +49,7 @@ def synthesise(
     Verilog; the counts are kept for the report.
 
     ``target``: one of `TARGETS`; default the design's family, ecp5 where it has none. Returns
-    `COUNTS`, ``layers`` (of each core with its gearboxes and buffers), ``estimate`` (of the cost
+    `COUNTED`, ``layers`` (of each core with its gearboxes and buffers), ``estimate`` (of the cost
     model, None for a family without one) and what `gen.tools.yosys.synth` tells. UsageError,
     ToolMissing, ToolFailed.
     """
@@ -65,8 +65,8 @@ def synthesise(
         bring_verilog(built, folder)
         found = synth([folder / name], built.name, target, folder, parts=_parts(built))
     lanes = sum(row["lanes"] for row in core_rows(built.network, built.design))
-    found = {"lanes": lanes, "lut_per_lane": (found["lut"] + found["lutram"]) / lanes, **found}
-    answer = {k: found[k] for k in COUNTS} | {k: v for k, v in found.items() if k not in COUNTS}
+    found = {"lanes": lanes, "luts_per_lane": found["luts"] / lanes, **found}
+    answer = {k: found[k] for k in COUNTED} | {k: v for k, v in found.items() if k not in COUNTED}
     answer |= {"estimate": estimated(built, target)}
     keep_measurement(built, f"synth_{target}", answer)
     return answer

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sterna.gen.device.boards import BOARDS, chip_of
+from sterna.gen.device.family import RESOURCES
+
 __all__ = ["cost_text", "rows_text", "solver_lines", "table"]
 
 
@@ -19,8 +22,11 @@ def table(answer: Mapping[str, Any]) -> str:
     )
     rate = (
         f"{answer['clocks_per_image']} clocks an image ({answer['bottleneck']}): "
-        f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz"
+        f"{answer['fps']:.0f} images a second at {answer['clock_mhz']:g} MHz (assumed clock)"
     )
+    if (placed := answer["placed"]) is not None:
+        fps = placed["clock_mhz"] * 1e6 / answer["clocks_per_image"]
+        rate += f", {fps:.0f} at {placed['clock_mhz']:.4g} MHz (placed clock)"
     lines = [title, rows_text(*_layer_cells(answer)), rate]
     lines += [f"warning: {answer['warning']}"] if answer["warning"] else []
     if answer["buffers"]:
@@ -86,13 +92,13 @@ def _core_cost(row: Mapping[str, Any]) -> tuple[Any, ...]:
     cost = row["estimate"]
     if cost is None:
         return "", "", ""
-    return cost["lut"] + cost["lutram"], cost["ff"], cost["bram"]
+    return cost["luts"], cost["ff"], cost["bram"]
 
 
 def cost_text(cost: Mapping[str, Any]) -> str:
     """A cost in words."""
     return (
-        f"{cost['lut'] + cost['lutram']:,} LUTs ({cost['lutram']:,} of them LUT RAM), "
+        f"{cost['luts']:,} LUTs ({cost['lutram']:,} of them LUT RAM), "
         f"{cost['ff']:,} flip-flops, {cost['bram']:g} block RAMs"
     )
 
@@ -102,16 +108,16 @@ def solver_lines(solver: Mapping[str, Any]) -> list[str]:
     lines = []
     limits = {k: v for k, v in solver["limits"].items() if k != "where"}
     chosen = solver["chosen"]
-    words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}
-    used = {"lut": chosen["luts"], "ff": chosen["ff"], "bram": chosen["bram"]}
     if limits:
         shares = ", ".join(
-            f"{used[k] / v:.0%} of {v:,g} {words[k]}" for k, v in limits.items() if v
+            f"{chosen[k] / v:.0%} of {v:,g} {RESOURCES[k]}" for k, v in limits.items() if v
         )
-        lines.append(
-            f"uses {shares}"
-            + (f" ({solver['limits']['where']})" if "board" in solver["goal"] else "")
-        )
+        name = solver["goal"].get("board")
+        if name is None:
+            lines.append(f"uses {shares}")
+        else:
+            lines.append(f"uses {shares} that a design may take of {name}")
+            lines += _of_the_chip(chosen, name)
     lines.append(f"limit: {solver['limited_by']}")
     rows = [
         (
@@ -127,6 +133,15 @@ def solver_lines(solver: Mapping[str, Any]) -> list[str]:
     ]
     lines.append(rows_text(("frontier", "clocks", "fps", "~LUT", "~FF", "BRAM"), rows))
     return lines
+
+
+def _of_the_chip(used: Mapping[str, Any], board: str) -> list[str]:
+    """What it is of the whole chip, which is what the report's shares are of."""
+    if board not in BOARDS:
+        return []
+    sizes = chip_of(board).sizes.items()
+    shares = ", ".join(f"{used[k] / v:.0%} of {v:,g} {RESOURCES[k]}" for k, v in sizes)
+    return [f"of the whole chip: {shares}"]
 
 
 def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[Any, ...]]]:

@@ -1,7 +1,8 @@
 """The boards: what `amaranth-boards` says of their FPGA, clock, UART and LED, in our words.
 
 Pins, I/O standards and clocks are read from the package's descriptions, never written here; what
-those do not say (the size of the FPGA, how a board is programmed) is.
+those do not say (the size of the FPGA, how a board is programmed) is. Boards of a Zynq need none of
+that: clock, memory and host are the processor's, which Vivado's own board files describe.
 """
 
 import importlib
@@ -14,7 +15,7 @@ from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
 
-__all__ = ["BOARDS", "Board", "Pin", "board"]
+__all__ = ["BOARDS", "Board", "Chip", "Pin", "board", "chip_of"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Pin:
 
 
 @dataclass(frozen=True)
-class Board:
-    """name: as on the command line. family: ecp5, ice40 or xilinx7. part: as its maker writes it.
-    device, package: as nextpnr is told; speed: grade, of ECP5 and 7-series. clock_hz: of the
-    oscillator. pins: of clk, rx, tx and, where the board has a plain one, led. lut, bram: what the
-    device has (4-input or 6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36)."""
+class Chip:
+    """What needs no pin of a board. name: of the board, as on the command line. family: ecp5, ice40
+    or xilinx7. part: as its maker writes it. device, package: as nextpnr is told; speed: grade, of
+    ECP5 and 7-series. clock_hz: of the oscillator. lut, bram: what the device has (4-input or
+    6-input LUTs; DP16KD, SB_RAM40_4K or RAMB36). zynq: where the host is the processor beside the
+    logic, Vivado's name of the board without its version; there is no oscillator then (clock_hz 0).
+    """
 
     name: str
     family: str
@@ -41,14 +44,19 @@ class Board:
     package: str
     speed: str
     clock_hz: int
-    pins: dict[str, Pin]
     lut: int
     bram: int
-    program: tuple[str, ...]
+    zynq: str
 
     @property
     def clock_mhz(self) -> float:
         return self.clock_hz / 1e6
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The whole chip, by the keys of `RESOURCES`."""
+        ff = self.lut * family_of(self.family).ff_per_lut
+        return {"luts": self.lut, "ff": ff, "bram": self.bram}
 
     def check_takes(self, family: str) -> None:
         """DesignError where its FPGA does not take designs that are folded for a family."""
@@ -57,6 +65,15 @@ class Board:
                 f"the design is folded for {family} and {self.name} is {self.family}; fold it with "
                 f"--family {self.family}"
             )
+
+
+@dataclass(frozen=True)
+class Board(Chip):
+    """A board that a bitstream can be made for. pins: of clk, rx, tx and, where the board has a
+    plain one, led; none of a Zynq. program: how its bitstream is loaded."""
+
+    pins: dict[str, Pin]
+    program: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,13 @@ _ENTRIES = {
     "nexys-a7-100": _Entry("nexys4ddr", "Nexys4DDRPlatform", _loader("-b", "nexys_a7_100")),
     "alchitry-pt": _Entry("alchitry_ptv2", "AlchitryPtV2Platform", _loader("-c", "ft2232")),
 }
-BOARDS = tuple(_ENTRIES)
+# name -> part, Vivado's name of the board
+_ZYNQ = {
+    "pynq-z2": ("xc7z020clg400-1", "tul.com.tw:pynq-z2:part0"),
+    "zybo-z7-10": ("xc7z010clg400-1", "digilentinc.com:zybo-z7-10:part0"),
+    "zybo-z7-20": ("xc7z020clg400-1", "digilentinc.com:zybo-z7-20:part0"),
+}
+BOARDS = (*_ENTRIES, *_ZYNQ)
 
 # device of amaranth-boards -> (nextpnr's name, LUTs, block RAMs)
 _DEVICES = {
@@ -120,6 +143,8 @@ _DEVICES = {
     "xc7a100ti": ("xc7a100ti", 63400, 135),
     "xc7s25": ("xc7s25", 14600, 45),
     "xc7s50": ("xc7s50", 32600, 75),
+    "xc7z010": ("xc7z010", 17600, 60),
+    "xc7z020": ("xc7z020", 53200, 140),
 }
 _LATTICE_PACKAGES = {
     "BG256": "CABGA256",
@@ -137,6 +162,28 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     UsageError for an unknown board, a pin it does not have, or a board without UART.
     ToolMissing where amaranth-boards is not installed.
     """
+    if name in _ZYNQ:
+        if uart:
+            raise UsageError(
+                f"{name}: its processor talks to the design, so there is no serial line; leave "
+                "--uart out"
+            )
+        return Board(**vars(_zynq(name)), pins={}, program=())
+    chip, platform = _described(name)
+    pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
+    led = _led(platform)
+    if led is not None:
+        pins["led"] = led
+    return Board(**vars(chip), pins=pins, program=_ENTRIES[name].program)
+
+
+def chip_of(name: str) -> Chip:
+    """What is on the board ``name``, which may have no UART. Errors as of `board`."""
+    return _zynq(name) if name in _ZYNQ else _described(name)[0]
+
+
+def _described(name: str) -> tuple[Chip, Any]:
+    """The chip of a board, and its platform of amaranth-boards."""
     entry = _ENTRIES.get(name)
     if entry is None:
         raise UsageError(
@@ -152,10 +199,6 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
             "_DEVICES of gen/device/boards.py"
         )
     device, lut, bram = _DEVICES[platform.device]
-    pins = {"clk": _pin(platform, platform.default_clk)} | _uart(platform, name, uart)
-    led = _led(platform)
-    if led is not None:
-        pins["led"] = led
     if platform.device.startswith("LFE5"):
         family, package = "ecp5", _LATTICE_PACKAGES[platform.package]
         part = f"{platform.device}-{platform.speed}{platform.package}C"
@@ -165,7 +208,7 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
     else:
         family, package = "xilinx7", platform.package
         part = f"{platform.device}{platform.package}-{platform.speed}"
-    return Board(
+    chip = Chip(
         name=name,
         family=family,
         part=part,
@@ -173,11 +216,18 @@ def board(name: str, uart: Sequence[str] = ()) -> Board:
         package=package,
         speed=getattr(platform, "speed", ""),
         clock_hz=round(platform.default_clk_frequency),
-        pins=pins,
         lut=lut,
         bram=bram,
-        program=entry.program,
+        zynq="",
     )
+    return chip, platform
+
+
+def _zynq(name: str) -> Chip:
+    part, known = _ZYNQ[name]
+    chip, package, speed = part[:7], part[7:-2], part[-1]
+    device, lut, bram = _DEVICES[chip]
+    return Chip(name, "xilinx7", part, device, package, speed, 0, lut, bram, known)
 
 
 def _pin(platform: Any, resource: str, part: str | None = None) -> Pin:

@@ -5,10 +5,13 @@ boards there are, `gen.device.boards`; coefficients of the cost model are fitted
 ``benchmarks/cost_sweep.py``. A family is added in these four places.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from sterna.gen.device.plls import ECP5_PLL, ICE40_PLL, MMCM, Pll
+from sterna.gen.device.carry_cells import ccu2c, free_ends
+from sterna.gen.device.plls import ECP5_PLL, ICE40_PLL, MHZ, MMCM, Pll
 from sterna.golden.device.fabric import FABRICS, Fabric, fabric_of
 
 __all__ = [
@@ -19,12 +22,25 @@ __all__ = [
     "Family",
     "LutRamMode",
     "Nextpnr",
+    "RESOURCES",
     "Synthesis",
     "family_of",
 ]
 
 SHORTEST = 3
 """Registers one after the other that become a shift register, where a family has them."""
+
+RESOURCES = {
+    "luts": "LUTs",
+    "logic": "logic",
+    "lutram": "LUT RAM",
+    "carry": "carry",
+    "ff": "flip-flops",
+    "bram": "block RAMs",
+    "dsp": "DSPs",
+}
+"""What is counted, by its key in every file and answer: its word. ``luts`` are all LUTs, which are
+``logic`` and ``lutram``."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +74,13 @@ class Synthesis:
     """yosys for a family.
 
     script: commands from Verilog to its cells; ``{top}`` and ``{options}`` are filled in. counts:
-    resource -> pattern of a cell's name -> how many of the resource it is. stat: options of
-    ``stat``. board: the command for a whole board, ``{kind}`` that of the device. selected: write
-    only the top as JSON. models: of its cells, in yosys' share folder; no_models: options of the
-    synthesis command without which it would use cells that have none; own_models: those that
-    sim/models has.
+    resource of `RESOURCES` but luts -> pattern of a cell's name -> how many of the resource it is.
+    stat: options of ``stat``. board: the command for a whole board, ``{kind}`` that of the device.
+    selected: write only the top as JSON. models: of its cells, in yosys' share folder; no_models:
+    options of the synthesis command without which it would use cells that have none; own_models:
+    those that sim/models has. chains: makes modules of the family's cells for the carry
+    chains in a text by Sterna (`gen.device.carry_cells`); free_ends: of carry chains in a netlist
+    for nextpnr.
     """
 
     script: tuple[str, ...]
@@ -70,6 +88,8 @@ class Synthesis:
     models: str
     no_models: tuple[str, ...] = ()
     own_models: tuple[str, ...] = ()
+    chains: Callable[[str], str] | None = None
+    free_ends: Callable[[Path, str], int] | None = None
     stat: str = ""
     board: str = ""
     selected: bool = False
@@ -144,6 +164,12 @@ class Family:
         """Bits that a block RAM reads in a clock."""
         return max(w for b in self.blocks if b.count == 1 for w, _ in b.shapes)
 
+    @property
+    def most_mhz(self) -> float:
+        """The fastest clock that its PLL makes, by the data sheet; of no family, that of any."""
+        plls = [self.pll] if self.pll else [f.pll for f in FAMILIES.values() if f.pll]
+        return max(pll.limits.output[1] for pll in plls) / MHZ
+
     def takes(self, other: str) -> bool:
         """Whether its devices take designs that are folded for ``other``: for it, or for any."""
         return other in (self.name, _GENERIC)
@@ -170,7 +196,7 @@ _ECP5 = Family(
         script=("synth_ecp5 -top {top}{options}",),
         board="synth_ecp5",
         counts={
-            "lut": {"LUT4": 1, "CCU2C": 2},
+            "logic": {"LUT4": 1, "CCU2C": 2},
             "carry": {"CCU2C": 1},
             "ff": {"TRELLIS_FF": 1},
             "bram": {"DP16KD": 1},
@@ -180,13 +206,15 @@ _ECP5 = Family(
         models="ecp5/cells_sim.v",
         no_models=("-nobram",),
         own_models=("dp16kd", "ehxplll"),
+        chains=ccu2c,
+        free_ends=free_ends,
     ),
     nextpnr=Nextpnr(
         program="nextpnr-ecp5",
         text="config",
         text_option="--textcfg",
         bits=".bit",
-        cells={"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD"},
+        cells={"luts": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD"},
         pack=("ecppack", "--compress", "--input", "TEXT", "--bit", "BITS"),
         unpack=("ecpunpack", "--input", "BITS", "--textcfg", "TEXT"),
         # More weight on the clock than its 10 (docs/measured.md has what that brings).
@@ -212,7 +240,7 @@ _ICE40 = Family(
         # empty (digits on an UP5K: 282 groups, and no legal placement at 93%; so 135 and 92%).
         board="synth_ice40 -device {kind} -dffe_min_ce_use 5",
         counts={
-            "lut": {"SB_LUT4": 1},
+            "logic": {"SB_LUT4": 1},
             "carry": {"SB_CARRY": 1},
             "ff": {"SB_DFF.*": 1},
             "bram": {"SB_RAM40_4K.*": 1},
@@ -228,7 +256,7 @@ _ICE40 = Family(
         text_option="--asc",
         bits=".bin",
         # A logic cell is a LUT and a flip-flop.
-        cells={"lut": "ICESTORM_LC", "bram": "ICESTORM_RAM"},
+        cells={"luts": "ICESTORM_LC", "bram": "ICESTORM_RAM"},
         pack=("icepack", "TEXT", "BITS"),
         unpack=("iceunpack", "BITS", "TEXT"),
         kinds={"up5k": "u", "hx8k": "hx"},
@@ -287,7 +315,7 @@ _XILINX7 = Family(
             f"{_SYNTH_XILINX} -run finalize:check",
         ),
         counts={
-            "lut": {"LUT[1-6]|INV": 1},
+            "logic": {"LUT[1-6]|INV": 1},
             "carry": {"CARRY4": 1},
             "ff": {"FD[RSCP]E(_1)?": 1},
             "bram": {"RAMB18E1": 0.5, "RAMB36E1": 1},

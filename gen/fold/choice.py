@@ -12,17 +12,17 @@ __all__ = ["Choice", "Limits"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What there is, None: no limit. lut: with LUT RAM; bram as `gen.tools.yosys` counts; where: in
-    words."""
+    """What there is, None: no limit. luts: with LUT RAM; bram as `gen.tools.yosys` counts; where:
+    in words."""
 
-    lut: float | None = None
+    luts: float | None = None
     ff: float | None = None
     bram: float | None = None
     where: str = ""
 
     def shares(self, cost: Cost) -> dict[str, float]:
         """Used share of every resource that is limited."""
-        used = {"lut": cost.luts, "ff": cost.ff, "bram": cost.bram}
+        used = {k: getattr(cost, k) for k in ("luts", "ff", "bram")}
         return {
             k: used[k] / max(limit, 1e-9) for k in used if (limit := getattr(self, k)) is not None
         }
@@ -31,7 +31,7 @@ class Limits:
         """What is left of them where a design grows from ``before`` to ``after``."""
         less = lambda limit, more: None if limit is None else limit - max(0.0, more)  # noqa: E731
         return Limits(
-            less(self.lut, after.luts - before.luts),
+            less(self.luts, after.luts - before.luts),
             less(self.ff, after.ff - before.ff),
             less(self.bram, after.bram - before.bram),
             self.where,

@@ -12,6 +12,7 @@ from sterna.gen.design.folding import (
     check_style,
     refusal,
 )
+from sterna.gen.device.family import family_of
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError, UsageError
 from sterna.golden.network import Network
@@ -24,6 +25,7 @@ __all__ = [
     "LEAST",
     "MAX_PIXELS",
     "MOST",
+    "check_clock",
     "check_family",
     "check_goals",
     "check_network",
@@ -85,6 +87,7 @@ def check_settings(
         raise DesignError(
             f"clock_mhz {show(clock_mhz)} must be a number above {LEAST:g} and below {MOST:g}"
         )
+    check_clock(clock_mhz, family)
     if axis_width is not None and (
         whole(axis_width) is None or axis_width % 8 or not 8 <= axis_width <= MAX_WIDTH
     ):
@@ -95,6 +98,17 @@ def check_settings(
         raise DesignError(f"memory {show(memory)} is not rom or ram")
     if not isinstance(patchable, bool):
         raise DesignError(f"patchable {show(patchable)} is not true or false")
+
+
+def check_clock(clock_mhz: float, family: str) -> None:
+    """DesignError for a clock that no device of a family has."""
+    where = family_of(family)
+    if clock_mhz > where.most_mhz:
+        device = "any family" if where.pll is None else where.fabric.title
+        raise DesignError(
+            f"a clock of {clock_mhz:g} MHz: no PLL of {device} makes more than {where.most_mhz:g} "
+            "MHz, and designs are routed at some tens to about 150; give a lower --clock"
+        )
 
 
 def python_number(value: Any) -> Any:

@@ -191,11 +191,11 @@ class Search:
             if best is None or self.excess(now) < self.excess(best):
                 best = now
             shares = self.limits.shares(now.estimate.total)
-            if shares.get("lut", 0) > HOPELESS:
+            if shares.get("luts", 0) > HOPELESS:
                 break
             if shares.get("bram", 0) > 1:
                 worth *= 3
-            elif shares.get("lut", 0) > 1 and shares.get("bram", 0) < 0.8:
+            elif shares.get("luts", 0) > 1 and shares.get("bram", 0) < 0.8:
                 worth /= 3
             else:
                 break

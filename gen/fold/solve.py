@@ -12,11 +12,12 @@ from typing import Any
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.graph import walk
-from sterna.gen.device.boards import board as board_of
-from sterna.gen.device.family import family_of
+from sterna.gen.device.boards import chip_of
+from sterna.gen.device.family import RESOURCES, family_of
 from sterna.gen.fold.choice import Choice, Limits
 from sterna.gen.fold.complete import neuron_groups
 from sterna.gen.fold.goals import (
+    check_clock,
     check_family,
     check_goals,
     check_network,
@@ -40,6 +41,8 @@ HEAD_ROOM = 0.88
 """Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
 few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
 LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
+ZYNQ_LUTS = 6000  # set aside for a DMA and its interconnect; not measured, there was no Vivado
+ZYNQ_BRAM = 4  # the same: both FIFOs of the DMA
 # About the shares in the time of a search, until every core's foldings are known, and the best.
 _PREPARED, _FOUND = 0.4, 0.7
 BOUNDS = 40  # bounds that are looked at for the next design of the frontier
@@ -89,14 +92,16 @@ class Solution(Shown):
 
 
 def board_limits(name: str) -> tuple[str, Limits]:
-    """(family, what a network may use) of a board: without the link, with head room."""
-    b = board_of(name)
-    chip = family_of(b.family)
-    room = b.lut * HEAD_ROOM - LINK_LUTS
+    """(family, what a network may use) of a board: without the link or the DMA, with head
+    room."""
+    b = chip_of(name)
+    family = family_of(b.family)
+    luts, blocks = (ZYNQ_LUTS, ZYNQ_BRAM) if b.zynq else (LINK_LUTS, family.link_blocks)
+    room = b.lut * HEAD_ROOM - luts
     return b.family, Limits(
-        lut=round(room),
-        ff=round(b.lut * chip.ff_per_lut * HEAD_ROOM - LINK_LUTS),
-        bram=b.bram - chip.link_blocks,
+        luts=round(room),
+        ff=round(b.lut * family.ff_per_lut * HEAD_ROOM - luts),
+        bram=b.bram - blocks,
         where=name,
     )
 
@@ -173,6 +178,7 @@ def solve(
     on_board = board is not None or limits is not None
     if limits is None:
         family, limits = _within(family, board, luts)
+        check_clock(clock_mhz, family)
     groups = neuron_groups(network, walk(network))
     said = read_given(network, [n for group in groups for n in group], given)
     said = with_memories(groups, said, memory)
@@ -199,10 +205,10 @@ def _within(family: str, board: str | None, luts: float | None) -> tuple[str, Li
     of another family."""
     if board is None:
         where = f"{_number(luts)} LUTs" if luts is not None else ""
-        return family, Limits(lut=luts, where=where)
+        return family, Limits(luts=luts, where=where)
     theirs, limits = board_limits(board)
     check_family(theirs if family == "generic" else family, board, theirs)
-    if luts is not None and luts < (limits.lut or 0):
+    if luts is not None and luts < (limits.luts or 0):
         limits = Limits(luts, limits.ff, limits.bram, f"{board} and {_number(luts)} LUTs")
     return theirs, limits
 
@@ -292,16 +298,14 @@ def _too_big(search: Search, choice: Choice, when: str = "") -> str:
     """What a choice needs more of than there is, and which core takes most of it."""
     shares = search.limits.shares(choice.estimate.total)
     what = max(shares, key=lambda k: shares[k])
-    total = choice.estimate.total
-    used = {"lut": total.luts, "ff": total.ff, "bram": total.bram}[what]
-    words = {"lut": "LUTs", "ff": "flip-flops", "bram": "block RAMs"}[what]
+    used = getattr(choice.estimate.total, what)
     limit = getattr(search.limits, what)
-    name = choice.estimate.largest("luts" if what == "lut" else what)
+    name = choice.estimate.largest(what)
     has = f"{search.limits.where} has {_number(limit)} for it"
-    if search.limits.where.endswith("LUTs") and what == "lut":
+    if search.limits.where.endswith("LUTs") and what == "luts":
         has = f"{_number(limit)} are allowed"
     return (
-        f"{_place(name)}: takes most of the {used:,.0f} {words} that {choice.interval:,} "
+        f"{_place(name)}: takes most of the {used:,.0f} {RESOURCES[what]} that {choice.interval:,} "
         f"clocks an image need{when and ' ' + when}, {has}"
     )
 
@@ -313,7 +317,7 @@ def _fastest(
     streams may make a design slower than its bound, so all bounds below the best one so far are
     looked at."""
     best: Choice | None = None
-    most = search.limits.lut if limited else None
+    most = search.limits.luts if limited else None
     for bound in bounds:
         if best is not None and bound >= best.interval:
             break

@@ -17,6 +17,7 @@ from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
+from sterna.hw.dot.engines import FEW_ROWS
 from sterna.hw.dot.tables import TablesDot
 from sterna.hw.memory.chain import WORD_BITS
 from sterna.hw.memory.shape import Memories, MemoryShape
@@ -25,9 +26,6 @@ from sterna.hw.neuron.scan import NeuronScan
 from sterna.hw.neuron.scan_banks import ScanBanks
 
 __all__ = ["ENGINE_COSTS", "buffer_part", "conv_parts", "walker_part"]
-
-FEW_ROWS = 4
-"""Fixed weights of so few rows make trees smaller: many lanes have equal ones, or zeros."""
 
 
 def conv_parts(name: str, spec: ConvSpec, family: str) -> list[Part]:
@@ -123,11 +121,11 @@ def _outputs(front: FrontSpec) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def _tree(
-    simd: int, tp: int, bits: int, kind: str, family: str
+    simd: int, tp: int, bits: int, kind: str, family: str, chained: bool
 ) -> tuple[int, int, int, Delays, int, Delays]:
     """Of one output: sums at once; leaves and LUTs of a tree, and its registers; LUTs and registers
     of the shared popcount's tree."""
-    dot = DotProduct(1, simd, tp, bits, kind, False, family)
+    dot = DotProduct(1, simd, tp, bits, kind, False, family, chained=chained)
     dot._MustUse__silence = True  # type: ignore  # only asked, never built
     tree, pop = dot.tree, dot.pop_tree
     leaves = sum(len(column) for column in tree.leaves)
@@ -178,15 +176,15 @@ def _tables(name: str, front: FrontSpec) -> Part:
 
 
 def _dot(name: str, front: FrontSpec) -> Part:
-    family = front.family
+    few = front.weight_region is None and front.weight_depth <= FEW_ROWS
     sums, leaves, cost, waits, pop_cost, pop_waits = _tree(
-        front.simd, front.tp, front.bits, front.kind, family
+        front.simd, front.tp, front.bits, front.kind, front.family, not few
     )
     outputs = _outputs(front)
     trees = outputs * sums
     part = Part(name, f"dot {front.kind}")
     lanes = front.lanes // front.pe * outputs
-    if front.weight_region is None and front.weight_depth <= FEW_ROWS:
+    if few:
         part.add(few_lanes=lanes, few_tree=trees * cost)
     else:
         part.add(lanes=lanes, leaves=trees * leaves, tree=trees * cost, trees=trees)

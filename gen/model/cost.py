@@ -38,10 +38,10 @@ COEFFICIENTS = Path(__file__).with_name("cost_coefficients.json")
 
 @dataclass(frozen=True)
 class Cost:
-    """lut: without LUT RAM; lutram: LUTs of it; bram: as `gen.tools.yosys` counts; bram_bits: bits
-    that the memories in block RAM hold; luts: all LUTs."""
+    """logic: LUTs without LUT RAM; lutram: LUTs of it; luts: both; bram: as `gen.tools.yosys`
+    counts; bram_bits: bits that the memories in block RAM hold."""
 
-    lut: float = 0
+    logic: float = 0
     ff: float = 0
     bram: float = 0
     lutram: float = 0
@@ -52,13 +52,13 @@ class Cost:
 
     @property
     def luts(self) -> float:
-        return self.lut + self.lutram
+        return self.logic + self.lutram
 
     def as_dict(self) -> dict[str, Any]:
         """Rounded, for people and --json."""
         return {
             "luts": round(self.luts),
-            "lut": round(self.lut),
+            "logic": round(self.logic),
             "lutram": round(self.lutram),
             "ff": round(self.ff),
             "bram": int(self.bram) if self.bram == int(self.bram) else self.bram,
@@ -112,14 +112,14 @@ def _cost(part: Part, family: str) -> Cost:
             table[resource].get(part.kind, {}).get(name, 0.0) * value
             for name, value in part.counts.items()
         )
-        for resource in ("lut", "ff")
+        for resource in ("logic", "ff")
     }
     bram, lutram, bits = 0.0, part.counts.get("shifts", 0.0), 0.0
     for shape in part.memories:
         found = mapped(shape, family)
         bram, lutram = bram + found.bram, lutram + found.lutram
         bits += shape.bits if found.bram else 0
-    return Cost(number["lut"], number["ff"], bram, lutram, bits)
+    return Cost(number["logic"], number["ff"], bram, lutram, bits)
 
 
 @cache

@@ -46,6 +46,7 @@ from sterna.golden.files.network_files import save
 from sterna.golden.network import MAX_VALUE, Network
 from sterna.golden.nodes import Made, Node
 from sterna.golden.rule import MAX_FRACTION, NeuronRule
+from sterna.golden.words.shares import accuracy_text
 from sterna.golden.words.shown import Shown
 
 __all__ = [
@@ -112,7 +113,7 @@ class QuantizeReport(Shown):
         if self.accuracy_float is not None and self.accuracy_integer is not None:
             rows.append(
                 f"accuracy on {self.evaluated} images: float {self.accuracy_float:.2%}, "
-                f"integer {self.accuracy_integer:.2%}"
+                f"integer {accuracy_text(self.accuracy_integer, self.evaluated)}"
             )
         return "\n".join(rows)
 

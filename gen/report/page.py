@@ -117,7 +117,7 @@ def _layers(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _luts(found: Mapping[str, Any] | None) -> int:
-    return 0 if found is None else found["lut"] + found["lutram"]
+    return 0 if found is None else found["luts"]
 
 
 def _activity(answer: Mapping[str, Any]) -> list[dict[str, Any]]:

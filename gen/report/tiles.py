@@ -10,7 +10,7 @@ from sterna.gen.report.figures import Figures
 
 __all__ = ["Tile", "energy", "tiles"]
 
-_WORDS = {"lut": "LUTs", "ff": "Flip-flops", "bram": "Block RAMs"}
+_WORDS = {"luts": "LUTs", "ff": "Flip-flops", "bram": "Block RAMs"}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,8 @@ def _work(f: Figures, said: Mapping[str, Any]) -> Tile:
         return _missing(f, "Spikes an image", "eval")
     at = "headline", "work"
     note = _text(
-        "{} synaptic operations of {} dense ones",
+        "over {} images; {} synaptic operations of {} dense ones",
+        f(*at, "images", form="int"),
         f(*at, "synaptic_operations", form="int"),
         f(*at, "dense", form="int"),
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sterna.gen.device.carry_cells import free_ends
 from sterna.gen.device.family import FAMILIES
 from sterna.gen.tools.block_ram_registers import use_output_registers
 from sterna.gen.tools.kept_runs import run_kept
@@ -22,6 +23,8 @@ CLOCK_PIN = ("CABGA381", "P3")
 """A package that ECP5s of every size come in, and a pin of it that drives a global clock."""
 WRAPPER = "fmax_wrapper"
 _ECP5 = FAMILIES["ecp5"]
+assert _ECP5.nextpnr is not None
+_CELLS = _ECP5.nextpnr.cells
 
 
 def fmax_ecp5(
@@ -46,8 +49,9 @@ def fmax_ecp5(
     ``router``: of nextpnr; 'router2' ended on designs that 'router1' did not end with, at less MHz.
 
     Returns ``mhz`` (median), ``all`` (MHz by seed, in order), ``critical`` (the worst path of the
-    median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``lut`` and ``ff`` of
-    the core with its wrapper, ``device`` and ``target_mhz``.
+    median run: ``from``, ``to``, ``ns`` of logic and routing, ``cells``), ``luts`` and ``ff`` of
+    the core with its wrapper, ``placed_luts`` by nextpnr's count (LUT RAM and carries included),
+    ``device`` and ``target_mhz``.
     """
     if router not in ROUTERS:
         raise UsageError(f"no router {router!r}; use {' or '.join(ROUTERS)}")
@@ -61,6 +65,7 @@ def fmax_ecp5(
     )
     netlist = folder / f"{WRAPPER}_ecp5.json"
     moved = use_output_registers(netlist, WRAPPER) if output_registers else 0
+    free_ends(netlist, WRAPPER)
     settings = [f"--{device}", "--freq", str(target_mhz), *_routing(folder, clock, router)]
     runs = side_by_side(
         [functools.partial(_placed, folder, settings, seed, timeout) for seed in seeds]
@@ -71,8 +76,9 @@ def fmax_ecp5(
         "mhz": round(middle, 1),
         "all": [round(mhz, 1) for mhz, _ in runs],
         "critical": _critical(chosen),
-        "lut": used["lut"],
+        "luts": used["luts"],
         "ff": used["ff"] - moved,
+        "placed_luts": chosen["utilization"][_CELLS["luts"]]["used"],
         "device": f"ECP5 {device}, speed grade 6",
         "target_mhz": target_mhz,
     }

@@ -5,7 +5,7 @@ How resources are counted (`synth`):
 ===========  =============================  ==========================  ==========================
 field        ecp5                           xilinx7                     ice40
 ===========  =============================  ==========================  ==========================
-lut          LUT4 + 2 for each CCU2C        LUT1 .. LUT6 + INV          SB_LUT4
+logic        LUT4 + 2 for each CCU2C        LUT1 .. LUT6 + INV          SB_LUT4
 carry        CCU2C                          CARRY4                      SB_CARRY
 ff           TRELLIS_FF                     FD*                         SB_DFF*
 bram         DP16KD                         RAMB36 (a RAMB18 is half)   SB_RAM40_4K
@@ -13,8 +13,9 @@ lutram       6 LUT4 a TRELLIS_DPR16X4       LUTs of RAM* and SRL*       0 (the f
 dsp          MULT18X18D                     DSP48E1                     SB_MAC16
 ===========  =============================  ==========================  ==========================
 
-``lut`` does not contain ``lutram``. A 7-series LUT is counted as one whatever its inputs: what a
-vendor's packer saves by placing two small ones in one LUT6 is only in ``lut_packed_estimate``.
+``luts`` is ``logic`` and ``lutram`` together. A 7-series LUT is counted as one whatever its inputs:
+what a vendor's packer saves by placing two small ones in one LUT6 is only in
+``lut_packed_estimate``.
 """
 
 import json
@@ -28,8 +29,12 @@ from sterna.gen.device.family import TARGETS
 from sterna.gen.tools.kept_runs import run_kept
 from sterna.gen.tools.programs import provenance
 from sterna.golden.errors import DesignError, FileError, UsageError
+from sterna.golden.files.disk import read_text, write_atomic
 
-__all__ = ["bring", "count", "module_ports", "synth"]
+__all__ = ["LARGEST", "bring", "count", "module_ports", "reading", "synth"]
+
+LARGEST = 1 << 31
+"""Bytes of a file that a program of the flow writes."""
 
 
 def synth(
@@ -53,11 +58,11 @@ def synth(
     ``build_dir`` (created), the log to ``<top>_<target>.log``. ``parts``: by name, instances of the
     top; what their cells are is counted, too.
 
-    Returns ``lut, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a RAMB36 is
-    0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version), ``tools`` (version
-    and kind, 'native' or 'wasm', of what was run) and for xilinx7
+    Returns ``luts, logic, carry, ff, bram, lutram, dsp`` (ints, see the module's table; half a
+    RAMB36 is 0.5), ``target``, ``cells`` (count by vendor cell), ``tool`` (yosys version),
+    ``tools`` (version and kind, 'native' or 'wasm', of what was run) and for xilinx7
     ``lut_packed_estimate`` (yosys' own estimate with small LUTs sharing a site); with ``parts``
-    also ``layers``: of each the resources and ``luts``, LUT RAM included, and ``rest``, what is in
+    also ``layers``: of each the resources, and ``rest``, what is in
     none. A cell is where its name says, which a LUT has from a signal that it drives.
     Raises UsageError, FileError, ToolMissing, or ToolFailed naming the log.
     """
@@ -67,7 +72,7 @@ def synth(
     folder = Path(build_dir)
     stem = f"{top}_{target}"
     sources = bring(verilog, folder)
-    script = [f"read_verilog {name}" for name in sources]
+    script, reads = reading(folder, sources, target)
     more = "".join(f" {option}" for option in options)
     script += [command.format(top=top, options=more) for command in how.script]
     script.append(f"tee -q -o {stem}_stat.json stat -json {how.stat}")
@@ -93,7 +98,7 @@ def synth(
         "yosys",
         ["-Q", "-s", f"{stem}.ys"],
         folder,
-        reads=[f"{stem}.ys", *sources],
+        reads=[f"{stem}.ys", *reads],
         makes=makes,
         log=f"{stem}.log",
         timeout=timeout,
@@ -101,8 +106,7 @@ def synth(
     found = _counted(folder / f"{stem}_stat.json", target)
     layers = {name: _part(folder / file, target) for name, file in counted.items()}
     if layers:
-        whole = {k: found[k] for k in how.counts}
-        whole["luts"] = whole["lut"] + whole["lutram"]
+        whole = {k: found[k] for k in ("luts", *how.counts)}
         rest = {k: n - sum(part[k] for part in layers.values()) for k, n in whole.items()}
         found |= {"layers": layers, "rest": rest}
     return {"target": target, "top": top, **found, "tools": provenance("yosys")}
@@ -116,7 +120,7 @@ def _part(file: Path, target: str) -> dict[str, Any]:
         for name, number in module["num_cells_by_type"].items():
             cells[name] = cells.get(name, 0) + int(number)
     found = count(cells, target)
-    return found | {"luts": found["lut"] + found["lutram"]}
+    return found
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -151,7 +155,26 @@ def count(cells: dict[str, int], target: str) -> dict[str, Any]:
         )
         for resource, patterns in how.counts.items()
     }
+    found = {"luts": found["logic"] + found["lutram"], **found}
     return {k: int(n) if n == int(n) else n for k, n in found.items()}
+
+
+CHAINS = "chains.v"
+"""What stands for carry chains, beside the sources."""
+
+
+def reading(folder: Path, sources: Sequence[str], target: str) -> tuple[list[str], list[str]]:
+    """Commands that read ``sources``, files of ``folder``, for a target, and the files that they
+    read: also the carry chains of its cells, which are written there."""
+    commands, chains = [f"read_verilog {name}" for name in sources], TARGETS[target].chains
+    if chains is None:
+        return commands, [*sources]
+    texts = [read_text(folder / name, LARGEST, "run the command again") for name in sources]
+    made = "\n".join(text for text in map(chains, texts) if text)
+    if not made:
+        return commands, [*sources]
+    write_atomic(folder / CHAINS, made.encode())
+    return [*commands, f"read_verilog -overwrite {CHAINS}"], [*sources, CHAINS]
 
 
 def bring(verilog: Iterable[str | Path], folder: Path) -> list[str]:

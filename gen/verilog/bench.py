@@ -2,10 +2,13 @@
 
 import io
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
 
 from sterna.gen.design.design import Design
+from sterna.gen.verilog.header import macro
+from sterna.gen.verilog.memory_files import folder_lines
 from sterna.golden.coding import image_bits
 from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
@@ -35,9 +38,13 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
+def bench_files(
+    network: Network, design: Design, memories: Mapping[str, str] | None = None, folder: str = ""
+) -> dict[str, bytes | str]:
     """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which
-    streams the images in, compares every output word and prints PASS or the first difference."""
+    streams the images in, compares every output word and prints PASS or the first difference.
+    ``memories``: the files that the Verilog reads, by name, which the bench looks at
+    first; ``folder``: where they are."""
     images = vector_images(network)
     result = run_arrays(network, images)  # numpy: a build needs no torch
     size = design.axis_width // 8
@@ -62,16 +69,67 @@ def bench_files(network: Network, design: Design) -> dict[str, bytes | str]:
             per_image=len(words) // VECTORS,
             words_out=packets.size,
             per_packet=packets.shape[1],
+            **_looked_at(name, memories or {}, folder),
             limit=20 * (design.interval + 1000) * VECTORS,
         ),
     }
 
 
+def _looked_at(name: str, memories: Mapping[str, str], where: str) -> dict[str, str]:
+    """The bench's look at the files of memories: a missing one is FAIL, one that is not as it was
+    written is named, since what is in it may still be right."""
+    if not memories:
+        return {"folder": "", "look": "", "looks": ""}
+    folder = macro(name)
+    looks = [
+        f'    look({{`{folder}, "{file}"}}, 32\'d{_sum(text)});\n'
+        for file, text in sorted(memories.items())
+    ]
+    return {
+        "folder": folder_lines(folder, where),
+        "look": _LOOK.format(folder=folder),
+        "looks": "".join(looks),
+    }
+
+
+def _sum(text: str) -> int:
+    """What `_LOOK` makes of a file's bytes."""
+    found = 0
+    for byte in text.encode():
+        found = (31 * found + byte) % 2**32
+    return found
+
+
+_LOOK = """\
+  task look;
+    input [8*512-1:0] path;
+    input [31:0] wanted;
+    reg [31:0] sum;
+    integer file, letter;
+    begin
+      sum = 0;
+      file = $fopen(path, "r");
+      if (file == 0) begin
+        $display("FAIL %0s: is not there; run in the folder above mem/, or define {folder}", path);
+        $finish;
+      end else begin
+        letter = $fgetc(file);
+        while (letter >= 0) begin
+          sum = 31 * sum + letter;
+          letter = $fgetc(file);
+        end
+        $fclose(file);
+        if (sum != wanted) $display("CHANGED %0s: is not what sterna verilog wrote", path);
+      end
+    end
+  endtask
+"""
+
 _BENCH = """\
 // Streams {name}'s vectors through the design and compares every word.
 // Icarus: iverilog -g2005 -o tb {name}_tb.v {name}.v && vvp tb
 // with waves: vvp tb +wave=out.vcd
-module {name}_tb;
+{folder}module {name}_tb;
   reg clk = 0, rst = 1;
   always #5 clk = ~clk;
   reg [{width}-1:0] images [0:{words_in}-1];
@@ -92,8 +150,8 @@ module {name}_tb;
     .s_axil_araddr(16'd0), .s_axil_arvalid(1'b0), .s_axil_arready(),
     .s_axil_rdata(), .s_axil_rresp(), .s_axil_rvalid(), .s_axil_rready(1'b1)
   );
-  initial begin
-    $readmemh("vectors_in.hex", images);
+{look}  initial begin
+{looks}    $readmemh("vectors_in.hex", images);
     $readmemh("vectors_out.hex", packets);
     if ($value$plusargs("wave=%s", WAVE)) begin
       $dumpfile(WAVE);

@@ -54,13 +54,14 @@ def _made(top: "wiring.Component[Any]", name: str, parts: Parts | None) -> Part:
     by_name = {tree.info[f].name: f for f in tree.modules}
     for module in netlist.modules:
         fragment = by_name[module.name]
-        _give_ports(netlist, module, tree.interface(fragment), tree.scope[fragment])
+        whole = bool(tree.attributes(fragment))
+        _give_ports(netlist, module, tree.interface(fragment), tree.scope[fragment], whole)
     # As `rtlil.convert_fragment` does, which makes a netlist of its own.
     empty = rtlil.EmptyModuleChecker(netlist)
     out = rtlil.Design(emit_src=False)
     for number, module in enumerate(netlist.modules):
         if not empty.is_empty(number):
-            builder = out.module(".".join(module.name))
+            builder = out.module(".".join(module.name), attrs=tree.attributes(by_name[module.name]))
             emitter = _Emitter(
                 builder, netlist, module, type(module.signal_names)(), empty_checker=empty
             )
@@ -139,6 +140,11 @@ class _Tree:
             self._known[fragment] = [(s, i) for s, i in found if isinstance(s, Signal)]
         return self._known[fragment]
 
+    def attributes(self, fragment: Any) -> dict[str, str]:
+        """Of the component that a module was made of."""
+        found = [getattr(origin, "attributes", {}) for origin in fragment.origins or ()]
+        return {name: text for one in found for name, text in one.items()}
+
     def name_modules(self, fragment: Any, path: tuple[str, ...]) -> None:
         info = self.info[fragment]
         info.name = path
@@ -183,16 +189,34 @@ def _plain(name: str) -> str:
     return f"{found}_" if found in VERILOG else found
 
 
-def _give_ports(netlist: Any, module: Any, interface: _Ports, scope: Scope) -> None:
-    """Put the ports of a module in order; those of the top are there already."""
+def _give_ports(netlist: Any, module: Any, interface: _Ports, scope: Scope, whole: bool) -> None:
+    """Put the ports of a module in order; those of the top are there already. ``whole``: all of its
+    interface are ports, whatever they are connected to."""
     if module.parent is None:
         places = {module.signal_names.get(s): n for n, (s, _) in enumerate(interface)}
         found = dict(sorted(module.ports.items(), key=lambda p: places.get(p[0], len(places))))
     else:
-        found = _crossing(netlist, module, interface, scope)
+        found = (
+            _interface(netlist, module, interface)
+            if whole
+            else _crossing(netlist, module, interface, scope)
+        )
     # Amaranth numbers ports from 0 on, and yosys puts the port with the number 0 at the end.
     last = list(found)[-1:]
     module.ports = {n: found[n] for n in [*last, *list(found)[:-1]]}
+
+
+def _interface(netlist: Any, module: Any, interface: _Ports) -> dict[str, Any]:
+    """Every signal of an interface, whole: also where some of its bits are another's, or nothing
+    reads it."""
+    ports: dict[str, Any] = {}
+    for signal, is_input in interface:
+        if signal not in module.signal_names:  # a clock
+            continue
+        value = netlist.signals[signal]
+        flow = _nir.ModuleNetFlow.Input if is_input else _nir.ModuleNetFlow.Output
+        ports[module.signal_names[signal]] = value, flow
+    return ports
 
 
 _WAYS = {True: {"input"}, False: {"output"}, None: {"input", "output"}}

@@ -120,8 +120,8 @@ def copied(verilog: str, alike: dict[str, list[str]]) -> str:
     """The Verilog with a copy for each of ``alike``: of the module of that name and those below.
 
     Modules are in the order of their names, as yosys writes them."""
-    head, *modules = re.split(r"^(?=module )", verilog, flags=re.M)
-    texts = {_MODULE.match(text)[1]: text for text in modules}  # type: ignore[index]
+    head, *modules = _BEGINS.split(verilog)
+    texts = {_MODULE.search(text)[1]: text for text in modules}  # type: ignore[index]
     for first, others in alike.items():
         old = re.compile(rf"\\{re.escape(first)}(?=[. ])")
         found = [n for n in texts if n == first or n.startswith(f"{first}.")] if others else []
@@ -130,4 +130,6 @@ def copied(verilog: str, alike: dict[str, list[str]]) -> str:
     return head + "\n".join(texts[name].rstrip("\n") + "\n" for name in sorted(texts))
 
 
-_MODULE = re.compile(r"module \\?([^\s(]+)")
+_MODULE = re.compile(r"^module \\?([^\s(]+)", re.M)
+_BEGINS = re.compile(r"(?<!\*\)\n)^(?=(?:\(\*.*\*\)\n)*module )", re.M)
+"""A module begins with its attributes, a line each."""

@@ -20,7 +20,8 @@ class TreeShape:
     counters: LUTs of a counter by its number of inputs; tried: the sets of counters that trees may
     use, widest first; leaf_levels: LUT levels of a masked leaf; budget: LUT levels between
     registers; grain: LUTs of a carry chain come in multiples of it; carry_out: LUTs that bring the
-    last carry out of the chain.
+    last carry out of the chain. chained: levels of adders in carry chains between registers, where
+    the chain's LUTs have masked bits for nothing (`hw.dot.carry_chain`); 0: they have not.
     """
 
     counters: dict[int, int]
@@ -29,6 +30,7 @@ class TreeShape:
     budget: int
     grain: int
     carry_out: int
+    chained: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Fabric:
 _LUT6 = TreeShape({3: 2, 5: 3, 6: 3}, ((6,), (6, 5), (6, 3), (6, 5, 3)), 1, 1, 1, 0)
 # With LUT4 nothing beats the full adder (two LUTs for each bit removed) but long carry chains.
 _LUT4 = TreeShape({3: 2}, ((3,),), 2, 3, 1, 1)
-_LUT4_PAIRS = TreeShape({3: 2}, ((3,),), 2, 3, 2, 1)
+_LUT4_PAIRS = TreeShape({3: 2}, ((3,),), 2, 3, 2, 1, 2)
 _RAM32M = LutRam(5, 6, 4)
 
 FABRICS = {

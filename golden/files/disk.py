@@ -14,7 +14,6 @@ import re
 import stat
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ _DEEP = 2  # of a build folder or a run
 DEEPEST = 64
 """Objects and lists inside each other, in JSON and TOML."""
 _DIGITS = 40  # of a number; the largest that any of our files needs has 20
-_DOTTED = re.compile(r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
+_DOTTED = r"""(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}"""
 _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
 
 
@@ -273,9 +272,11 @@ def parse_toml(
 ) -> dict[str, Any]:
     """A TOML file, within the bounds of ``parse_json``; TOML has nan and inf, which are refused but
     where the caller says which key has one (``finite`` False). FileError names ``path``."""
+    import tomllib  # PYNQ's Python 3.10 has none (nor ``++`` in patterns), and PynqBoard no TOML
+
     try:
         text = data.decode("utf-8-sig")
-        if _DOTTED.search(text):  # quadratic in Python's reader
+        if re.search(_DOTTED, text):  # quadratic in Python's reader
             raise ValueError(f"deeper than {DEEPEST} levels")
         value = tomllib.loads(text.replace("\r\n", "\n"))
         _check(value, finite)

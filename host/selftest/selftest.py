@@ -104,6 +104,8 @@ def selftest(
         raise UsageError(f"selftest: name {show(name)} must be a text of at most 100 characters")
     refusal = f"selftest: count {show(count)} must be a whole number from 1 to 10,000"
     number = integer(refusal, count, 1, 10_000, UsageError)
+    if report is not None:  # before minutes have gone into it
+        path_of("report", report)
     facts = None if build is None else facts_of(path_of("build", build))
     if facts is None and images is not None:
         raise UsageError("selftest: images need a build, which says what they must give")

@@ -8,8 +8,9 @@ from typing import Any
 from sterna.golden.device.link import LinkError
 from sterna.host.board import CLEAN_UP, Board
 from sterna.host.connection import Connection
-from sterna.host.load import HOLD, region_crc, until_idle, words_crc
+from sterna.host.load import region_crc, until_idle, words_crc
 from sterna.host.reader import LinkStats
+from sterna.host.registers import HOLD
 from sterna.host.selftest.facts import Facts
 from sterna.host.selftest.pictures import Pictures
 

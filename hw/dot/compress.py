@@ -9,8 +9,10 @@ from amaranth.hdl import Cat, Module, Shape, Signal, Value, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.golden.device.fabric import FABRICS
+from sterna.golden.device.adder_rows import MINUS, PLAIN, PLUS
+from sterna.golden.device.fabric import FABRICS, fabric_of
 from sterna.golden.errors import DesignError
+from sterna.hw.dot.chained_tree import Bit, build_chained, chained_tree
 from sterna.hw.dot.compressor_tree import CompressorTree, build, cheapest_tree, count_bits
 from sterna.hw.memory.delay import delay
 from sterna.hw.once import once
@@ -47,7 +49,9 @@ class DotProduct(wiring.Component):
     Parameters: ``pe`` outputs, ``simd`` inputs per output, ``tp`` planes a clock,
     ``bits_per_step`` planes of one time step (b), ``kind`` 'ternary' or 'binary', ``depthwise``
     (every PE reads its own ``simd`` lanes), ``family`` of `FABRICS`
-    (shape of the tree only). ``tp`` divides b or is a multiple of it, else DesignError.
+    (shape of the tree only), ``chained`` adders in carry chains where the family has such: not for
+    weights so few and fixed that most of a tree falls away. ``tp`` divides b or is a multiple of
+    it, else DesignError.
 
     Ports, all free running (no enable, no valid):
 
@@ -77,6 +81,8 @@ class DotProduct(wiring.Component):
         kind: str,
         depthwise: bool = False,
         family: str = "generic",
+        *,
+        chained: bool = True,
     ) -> None:
         check_lanes(pe, simd, tp, bits_per_step, kind, family)
         self.pe, self.simd, self.tp, self.kind = pe, simd, tp, kind
@@ -91,8 +97,14 @@ class DotProduct(wiring.Component):
         self.offset = lanes_max if self.ternary else 0
         width = (2 * lanes_max if self.ternary else lanes_max).bit_length()
         self.sum_shape: Shape = unsigned(width)
-        self.tree = cheapest_tree(self._heights(), width, family, masked=True)
-        self.pop_tree = cheapest_tree([simd] * self.group, width, family, masked=False)
+        self.chained = chained and fabric_of(family).tree.chained > 0
+        heights, spikes = self._heights(), [simd] * self.group
+        if self.chained:
+            self.tree = chained_tree(tuple(heights), width, family, masked=True)
+            self.pop_tree = chained_tree(tuple(spikes), width, family, masked=False)
+        else:
+            self.tree = cheapest_tree(heights, width, family, masked=True)
+            self.pop_tree = cheapest_tree(spikes, width, family, masked=False)
         self.latency = max(self.tree.latency, self.pop_tree.latency if self.pops else 0)
         ports = {
             "act": In(self.act_lanes * tp),
@@ -111,7 +123,9 @@ class DotProduct(wiring.Component):
         return [halves[i : i + 3] for i in range(0, len(halves), 3)]
 
     def _heights(self) -> list[int]:
-        """Bits of each weight 2**k once the leaf groups are counted."""
+        """Bits of each weight 2**k: half-lanes, or what counting the leaf groups leaves."""
+        if self.chained:
+            return [self.simd * self.weight_bits] * self.group
         heights = [0] * (self.group + 1)
         for k in range(self.group):
             for group in self._leaf_groups():
@@ -129,18 +143,45 @@ class DotProduct(wiring.Component):
             ]
         return Cat(bits)
 
-    def _half_lane(self, lane: int, negative: bool, plane: int) -> Value:
-        """One bit of the heap, as a vector over (p, j)."""
+    def _masked(self, lane: int, negative: bool, plane: int) -> tuple[Value, Value]:
+        """Spikes and weights of a half-lane, as vectors over (p, j)."""
         wb = self.weight_bits
         weights = Cat(
             self.weight[(p * self.simd + lane) * wb + negative].replicate(self.sums)
             for p in range(self.pe)
         )
-        masked = self._spikes(lane, plane) & weights
-        return ~masked if negative else masked
+        return self._spikes(lane, plane), weights
+
+    def _half_lane(self, lane: int, negative: bool, plane: int) -> Value:
+        """One bit of the heap, as a vector over (p, j)."""
+        spikes, weights = self._masked(lane, negative, plane)
+        return ~(spikes & weights) if negative else spikes & weights
+
+    def _chained(self, m: Module) -> None:
+        """Both kinds of trees, of adders in carry chains."""
+        signs = [MINUS, PLUS] if self.ternary else [PLUS]  # by turns: see `_ordered`
+        halves = [(sign, lane) for lane in range(self.simd) for sign in signs]
+        leaves: list[list[Bit]] = [
+            [(sign, self._masked(lane, sign == MINUS, plane)) for sign, lane in halves]
+            for plane in range(self.group)
+        ]
+        trees = self.pe * self.sums
+        digits = build_chained(m, self.tree, leaves, "sum", trees)
+        m.d.comb += self.sum.eq(self._late(m, self.tree, digits, trees, "sum"))
+        if self.pops:
+            trees = self.pops * self.sums
+            spikes: list[list[Bit]] = [
+                [(PLAIN, (self._spikes(lane, plane)[:trees],)) for lane in range(self.simd)]
+                for plane in range(self.group)
+            ]
+            digits = build_chained(m, self.pop_tree, spikes, "pop", trees)
+            m.d.comb += self.pop.eq(self._late(m, self.pop_tree, digits, trees, "pop"))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        if self.chained:
+            self._chained(m)
+            return m
         leaves: list[list[Value]] = [[] for _ in range(self.group + 1)]
         for plane in range(self.group):
             for group in self._leaf_groups():
@@ -162,10 +203,14 @@ class DotProduct(wiring.Component):
         self, m: Module, tree: CompressorTree, leaves: list[list[Value]], name: str
     ) -> Value:
         """The sums of one kind of tree, side by side, at this component's latency."""
+        return self._late(m, tree, build(m, tree, leaves, name), len(leaves[0][0]), name)
+
+    def _late(
+        self, m: Module, tree: CompressorTree, digits: list[Value], trees: int, name: str
+    ) -> Value:
         late = self.latency - tree.latency
-        digits = delay(m, Cat(build(m, tree, leaves, name)), late, f"{name}_delay_{{0}}", True)
-        trees = len(leaves[0][0])
-        return Cat(digits[t::trees] for t in range(trees))
+        found = delay(m, Cat(digits), late, f"{name}_delay_{{0}}", True)
+        return Cat(found[t::trees] for t in range(trees))
 
     def reference(self, act: int, weight: int) -> tuple[int, int]:
         """What the ports ``sum`` and ``pop`` show ``latency`` clocks later (pop 0 if ternary)."""

@@ -29,11 +29,12 @@ class Counter:
 
 @dataclass(frozen=True)
 class Adder:
-    """Adds two rows of ids (low first, None = 0) into the ids ``outputs``."""
+    """Adds two rows of ids (low first, None = 0) and a ``carry`` into the ids ``outputs``."""
 
     left: tuple[int | None, ...]
     right: tuple[int | None, ...]
     outputs: tuple[int, ...]
+    carry: int | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ from sterna.hw.memory.shape import Memories, inside
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.memory.word_assembler import piece_width, split_rows
 
-__all__ = ["Dot", "DotArguments", "ENGINES", "Engine"]
+__all__ = ["Dot", "DotArguments", "ENGINES", "Engine", "FEW_ROWS"]
+
+FEW_ROWS = 4
+"""Fixed weights of so few rows make trees smaller: many lanes have equal ones, or zeros."""
 
 Dot = DotProduct | ConstantDot | TablesDot
 DotArguments = tuple[int, int, int, int, str, bool, str]
@@ -90,6 +93,12 @@ class Compress(Engine):
     component = DotProduct
     in_pieces = True
     counts = True
+
+    def arguments(
+        self, rows: int, width: int, weights: Sequence[int], region: int | None
+    ) -> dict[str, Any]:
+        # Of what is in a carry chain, no tool takes away what a constant makes needless.
+        return {"chained": region is not None or rows > FEW_ROWS}
 
 
 class Constant(Engine):

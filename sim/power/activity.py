@@ -20,9 +20,8 @@ from sterna.sim.power.saif import Bit, bits
 from sterna.sim.simulator import weight_writes
 from sterna.sim.verilate import WRAPPER, batch_library
 
-__all__ = ["FOLDER", "OF", "PATH", "Activity", "Part", "Recorded", "record"]
+__all__ = ["FOLDER", "PATH", "Activity", "Part", "Recorded", "record"]
 
-OF = ("rtl", "netlist")
 FOLDER = "power"
 """Of a build, where the files are."""
 PATH = ("top", WRAPPER, "dut")

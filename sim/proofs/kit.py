@@ -51,6 +51,7 @@ class Proof:
         quick: part of the smoke test.
         wild: submodules of the bench whose registers may hold anything at the start, as all
             memories then may: what a reset in mid-run finds.
+        verilog: makes further modules, the text of each file by its name.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Proof:
     fails: bool = False
     quick: bool = False
     wild: tuple[str, ...] = ()
+    verilog: Callable[[], dict[str, str]] = dict
 
 
 class Inside:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave
 
-from sterna.golden.files.disk import write_atomic
+from sterna.golden.files.disk import sha256, write_atomic
 from sterna.sim.waves.layers import Signal
 
 __all__ = ["MARK", "save_text", "write_save"]
@@ -28,7 +28,6 @@ def save_text(wave: Path, scope: str, shown: Mapping[str, Sequence[Signal]]) -> 
         shown: signals of each layer.
     """
     out = io.StringIO()
-    print(MARK, file=out)
     save = GTKWSave(out)
     save.dumpfile(str(wave))
     save.treeopen(scope)
@@ -45,12 +44,19 @@ def save_text(wave: Path, scope: str, shown: Mapping[str, Sequence[Signal]]) -> 
                     alias=f"{node} {signal.name}",
                     datafmt=_FORMATS[signal.kind],
                 )
-    return out.getvalue()
+    return f"{_mark(out.getvalue())}\n{out.getvalue()}"
+
+
+def _mark(rest: str) -> str:
+    """The first line, by which it is known whether somebody changed the others."""
+    return f"{MARK}, {sha256(rest.encode())}"
 
 
 def write_save(path: Path, text: str) -> bool:
-    """Write a save file, but not over one that somebody arranged; whether it was written."""
-    if path.exists() and not path.read_bytes().startswith(MARK.encode()):
-        return False
+    """Write a save file, but not over one that somebody made or changed; whether it was written."""
+    if path.exists():
+        first, _, rest = path.read_bytes().decode("utf-8", "replace").partition("\n")
+        if first != _mark(rest):
+            return False
     write_atomic(path, text.encode())
     return True

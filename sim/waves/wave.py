@@ -7,6 +7,7 @@ from sterna.gen.build.folder import Build
 from sterna.golden.errors import UsageError
 from sterna.golden.words import values
 from sterna.golden.words.names import show
+from sterna.golden.words.telling import tell
 from sterna.sim.taps import Tap
 from sterna.sim.verilate import check_trace
 from sterna.sim.waves.layers import Signal, beside
@@ -39,7 +40,7 @@ class Wave:
 
     def __init__(self, path: Any, engine: str):
         self.path = values.path("wave", path)
-        self.kind = self.path.suffix.removeprefix(".")
+        self.kind = self.path.suffix.removeprefix(".").lower()
         if self.kind not in ("vcd", "fst"):
             raise UsageError(f"wave {show(str(path))} must end in .vcd or .fst")
         if engine not in ENGINES:
@@ -64,7 +65,8 @@ class Wave:
 
     def describe(self, scope: str) -> None:
         """Write the save file; ``scope``: path in the wave of the module with the layers."""
-        write_save(self.save, save_text(self.path, scope, self._shown))
+        if not write_save(self.save, save_text(self.path, scope, self._shown)):
+            tell(f"{self.save}: is not as Sterna wrote it, and stays as it is")
 
     @property
     def files(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.commands.arguments import baud, out_file, whole
+from sterna.gen.device.family import RESOURCES
 from sterna.golden.errors import FileError
 from sterna.golden.files.instead import instead
 
@@ -102,21 +103,24 @@ def _folded(built: "Build") -> bool:
 
 def _project(facts: dict[str, Any]) -> str:
     return (
-        f"{facts['project']}: for {facts['part']} at {facts['clock_mhz']:.3f} MHz, "
+        f"{facts['project']}: for {facts['part']} at {facts['clock_mhz']:.3f} MHz (assumed clock), "
         f"{facts['images_per_second']:.0f} images a second\n"
         f"cd {shlex.quote(str(facts['project']))} && vivado -mode batch -source build.tcl"
     )
 
 
 def _text(facts: dict[str, Any]) -> str:
-    used = ", ".join(f"{have} of {most} {name}" for name, (have, most) in facts["used"].items())
+    used = ", ".join(
+        f"{have} of {most} {RESOURCES[name]}" for name, (have, most) in facts["used"].items()
+    )
     fmax = ", ".join(f"{name} {mhz:.1f} MHz" for name, mhz in facts["fmax_mhz"].items())
     lines = [
         f"{facts['bitstream']}: for {facts['board']} ({facts['part']})",
         f"used       {used}",
         f"reached    {fmax}",
         f"clock      {facts['clock_mhz']:.3f} MHz from {facts['oscillator_mhz']:g} MHz",
-        f"rate       {facts['images_per_second']:.0f} images a second, {facts['interval']} clocks",
+        f"rate       {facts['images_per_second']:.0f} images a second at this placed clock, "
+        f"{facts['interval']} clocks each",
         f"serial     {facts['baud']} baud",
         f"made by    {_tools(facts)}",
         *_places(facts),

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import sterna.images as images
-from sterna.commands.arguments import milliwatts, rate
+from sterna.commands.arguments import milliwatts, milliwatts_or_none, rate
 from sterna.gen.device.family import TARGETS
 from sterna.gen.power.reading import NO_RATE, check_reading
+from sterna.gen.power.simulated import OF
 from sterna.golden.errors import UsageError
 
 __all__ = ["add_parsers", "power"]
@@ -16,8 +17,6 @@ Answer = tuple[dict[str, Any], str, int]
 DEFAULT_IMAGES = 8
 FEW_IMAGES, FEW_CLOCKS = 3, 400_000
 """Of a slow design: images at least, clocks beside that."""
-PROGRAMS = {"rtl": ("verilator", "g++"), "netlist": ("yosys", "verilator", "g++")}
-"""Programs that are looked for before the first stage."""
 
 
 def add_parsers(
@@ -28,7 +27,7 @@ def add_parsers(
     sub = staged("power", "count toggles on real images: SAIF, activity, bounds of the energy")
     images.add_options(sub, predictions=False)
     sub.add_argument(
-        "--of", choices=tuple(PROGRAMS), help="what is simulated (default rtl; netlist: minutes)"
+        "--of", choices=tuple(OF), help="what is simulated (default rtl; netlist: minutes)"
     )
     sub.add_argument("--board", help="the device whose power is asked for: icebreaker ...")
     sub.add_argument(
@@ -41,7 +40,10 @@ def add_parsers(
         "--measured-mw", type=milliwatts, metavar="MW", help="power while the board is busy"
     )
     group.add_argument(
-        "--idle-mw", type=milliwatts, metavar="MW", help="of the same rails, nothing to compute"
+        "--idle-mw",
+        type=milliwatts_or_none,
+        metavar="MW",
+        help="of the same rails, nothing to compute",
     )
     group.add_argument(
         "--images-per-second",
@@ -53,10 +55,10 @@ def add_parsers(
 
 def power(options: argparse.Namespace) -> Answer:
     """Toggles, activity and energy of a build; or a meter's reading of it."""
-    from sterna.gen.device.boards import board
+    from sterna.gen.device.boards import chip_of
 
     _check(options)
-    where = board(options.board) if options.board else None
+    where = chip_of(options.board) if options.board else None
     if where is not None and options.target not in (None, where.family):
         raise UsageError(
             f"--target {options.target}: board {where.name} is {where.family}; leave one of them "
@@ -93,7 +95,7 @@ def _simulated(options: argparse.Namespace, where: Any) -> Answer:
     from sterna.power import power_text
 
     of = options.of or "rtl"
-    for name in PROGRAMS[of]:
+    for name in OF[of]:
         find(name)
     progress = Progress(2)
     if where is None:

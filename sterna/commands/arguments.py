@@ -22,6 +22,7 @@ __all__ = [
     "file_name",
     "megahertz",
     "milliwatts",
+    "milliwatts_or_none",
     "minutes",
     "out_file",
     "out_folder",
@@ -133,6 +134,11 @@ def megahertz(text: str) -> float:
 def milliwatts(text: str) -> float:
     """A power that is some."""
     return _between(text, "mW")
+
+
+def milliwatts_or_none(text: str) -> float:
+    """A power, or 0: a meter that subtracts what it read before."""
+    return 0.0 if _real(text, "mW") == 0 else milliwatts(text)
 
 
 def _between(text: str, what: str) -> float:

@@ -31,6 +31,9 @@ def evaluated(
     result, counts = counted_run(network, found.images)
     answer, text = images.outcome(options, found, result)
     lines = [text]
+    if found.warning:
+        answer["warning"] = found.warning
+        lines[0] += f"\nwarning: {found.warning}"
     if found.labels is not None:
         outputs = network.shape[network.readout.name][0]
         facts = Evaluation(result.classes, found.labels, outputs, counts)

@@ -11,6 +11,7 @@ from sterna.commands.arguments import count, out_folder, time_step, whole
 from sterna.golden.errors import UsageError
 from sterna.golden.files.instead import instead
 from sterna.golden.words.packages import packages
+from sterna.golden.words.shares import accuracy_text
 from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ def _kept(
         right = float((float_classes(found.network, tested) == parts.test[1][:ACCURACY]).mean())
         number = tested.shape[1 if tested.ndim == 5 else 0]
         answer |= {"accuracy": right, "images": number}
-        accuracy = f", accuracy {right:.2%} on {number} test images"
+        accuracy = f", accuracy {accuracy_text(right, number)} on {number} test images"
     answer |= {
         "calibrated": real,
         **found.report.as_dict(),

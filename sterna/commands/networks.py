@@ -183,6 +183,8 @@ def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[s
     predicted = joined(results)
     if options.predictions:
         images.write_predictions(options.predictions, found, predicted)
+    if found.warning:
+        answer["warning"] = found.warning
     if found.labels is None:
         answer["classes"] = predicted.classes.tolist()
         answer["shown"] = images.names_text(found, predicted.classes)
@@ -204,6 +206,7 @@ def sim(options: argparse.Namespace) -> Answer:
     _, answer = _verified(options, options.engine)
     shown = answer.pop("shown", "")
     text = f"{shown}\n{verify_text(answer)}" if shown else verify_text(answer)
+    text += f"\nwarning: {answer['warning']}" if "warning" in answer else ""
     return answer, text, 1 if answer["mismatches"] else 0
 
 
@@ -222,7 +225,7 @@ def compare(options: argparse.Namespace) -> Answer:
 def synth(options: argparse.Namespace) -> Answer:
     """Resources by yosys, out of context."""
     from sterna.gen.build.stages import open_build
-    from sterna.gen.build.synthesis import COUNTS, synthesise
+    from sterna.gen.build.synthesis import COUNTED, synthesise
     from sterna.gen.build.tables import rows_text
     from sterna.gen.tools.programs import find
     from sterna.gen.tools.progress import Progress
@@ -231,12 +234,12 @@ def synth(options: argparse.Namespace) -> Answer:
     progress = Progress(1)
     built = open_build(options.folder, options.output, progress=progress)
     answer = synthesise(built, options.target, options_of(options), progress)
-    counted = (answer[k] for k in COUNTS)
+    counted = (answer[k] for k in COUNTED)
     numbers = [["yosys", *(f"{v:.2f}" if isinstance(v, float) else v for v in counted)]]
     if (guess := answer["estimate"]) is not None:
-        numbers.append(["estimate", *(guess.get(k, "") for k in COUNTS)])
+        numbers.append(["estimate", *(guess.get(k, "") for k in COUNTED)])
     kept = built.folder / "measured" / f"synth_{answer['target']}.json"
-    return answer | {"wrote": _paths(kept)}, rows_text(("", *COUNTS), numbers), 0
+    return answer | {"wrote": _paths(kept)}, rows_text(("", *COUNTED.values()), numbers), 0
 
 
 def lint(options: argparse.Namespace) -> Answer:

@@ -33,11 +33,11 @@ def report(options: argparse.Namespace) -> Answer:
     from sterna.gen.build.report_files import keep_frontier, write_report
     from sterna.gen.build.stages import ensure
     from sterna.gen.build.tables import table
-    from sterna.gen.device.boards import board
+    from sterna.gen.device.boards import chip_of
     from sterna.gen.tools.progress import Progress
 
     if options.board is not None:
-        board(options.board)  # refused before the first stage
+        chip_of(options.board)  # refused before the first stage
     progress = Progress(1 if options.frontier else 0)
     given = options.folder, "fold", options_of(options), options.output, progress
     built = ensure(*given)

@@ -44,6 +44,8 @@ def examples(options: argparse.Namespace) -> Answer:
 
 def _row(name: str) -> dict[str, Any]:
     import sterna.shipped as shipped
+    from sterna.gen.design.graph import walk
+    from sterna.gen.fold.complete import neuron_groups
     from sterna.golden.files import network_files as files
     from sterna.golden.files.sources import data_of_folder
     from sterna.golden.network import WeightedNode
@@ -51,7 +53,8 @@ def _row(name: str) -> dict[str, Any]:
     folder = shipped.example_folder(name)
     network = files.load(folder)
     found = shipped.measured(folder)
-    layers = [n for n in network.nodes if isinstance(n, WeightedNode)]
+    weighted = [n for n in network.nodes if isinstance(n, WeightedNode)]
+    layers = len(neuron_groups(network, walk(network)))
     return {
         "name": name,
         "data": data_of_folder(folder),
@@ -59,8 +62,9 @@ def _row(name: str) -> dict[str, Any]:
         "images": None if found is None else found["images"],
         "steps": network.steps,
         "input": list(network.input.shape),
-        "weights": sum(n.weight.size for n in layers),
-        "layers": len(layers),
+        "weights": sum(n.weight.size for n in weighted),
+        "layers": layers,
+        "shortcuts": len(weighted) - layers,  # of several into one neuron all but the main one
         "bytes": sum(p.stat().st_size for p in folder.glob("network.*")),
     }
 
@@ -77,7 +81,7 @@ def _text(rows: list[dict[str, Any]]) -> str:
             row["images"] or "-",
             row["steps"],
             f"{row['weights']:,}",
-            row["layers"],
+            f"{row['layers']}" + (f" + {row['shortcuts']} shortcuts" if row["shortcuts"] else ""),
             row["bytes"] // 1000,
         )
         for row in rows

@@ -90,6 +90,7 @@ def _training_data(options: argparse.Namespace, recipe: Path) -> str | None:
 def quantize(options: argparse.Namespace) -> Answer:
     """A float network to network.json and network.safetensors in a build folder."""
     from sterna.gen.build.folder import Build
+    from sterna.gen.build.replace import check_replaced
     from sterna.gen.quantize.float_network import FloatNetwork
     from sterna.gen.quantize.quantize import quantize
     from sterna.gen.tools.progress import Progress
@@ -122,7 +123,8 @@ def quantize(options: argparse.Namespace) -> Answer:
     # Of another structure than --like it is refused below, by what differs.
     bits = {n.name: n.rule.fraction_bits for n in rules if n.name in network.by_name}
     first = pick(parts.test[0], slice(1000))
-    with Progress(1).step(f"quantize, calibrated on {options.images} images"):
+    progress = Progress(1)
+    with progress.step(f"quantize, calibrated on {options.images} images"):
         result, found = quantize(
             network,
             pick(parts.train[0], slice(options.images)),
@@ -134,6 +136,8 @@ def quantize(options: argparse.Namespace) -> Answer:
     if like is not None and (other := structure_difference(result, like, options.like)) is not None:
         raise UsageError(f"--like {options.like}: {other}; name a network of the same structure")
     with held(out):
+        if (out / "network.json").exists():
+            check_replaced(out, result, f"that of {source}", True, progress)
         files.save(result, out)
         Build(out).start()
         write_classes(out, head.get("classes") or (facts or {}).get("classes") or parts.classes)

@@ -38,7 +38,7 @@ def test_synapses_count_at_every_pixel_and_step():
 
 def test_figures_follow_from_the_counts():
     row = {
-        "lut": 1800,
+        "logic": 1800,
         "lutram": 200,
         "lanes": 500,
         "clocks": 10_000,
@@ -91,7 +91,7 @@ def test_every_point_is_an_example_and_every_result_a_line():
         "bram_bits": 18_432,
         "bram_least": 1.2,
         "weights": "logic, ram",
-        "lut": 1800,
+        "logic": 1800,
         "lutram": 200,
         "luts_estimate": 1950,
         "synapses": 3_000_000,

@@ -145,5 +145,5 @@ def test_the_page_has_the_table_of_the_results() -> None:
 
 
 def test_the_interval_is_wilsons() -> None:
-    low, high = table.interval(0.99, 100)  # of a table of confidence intervals: 94.6 to 99.8
+    low, high = table.wilson(0.99, 100)  # of a table of confidence intervals: 94.6 to 99.8
     assert low == pytest.approx(0.9455, abs=1e-4) and high == pytest.approx(0.9982, abs=1e-4)

@@ -27,12 +27,13 @@ proc current_fileset {} { return sources }
 _PYTHON = "import sys, tkinter; tkinter.Tcl().evalfile(sys.argv[1])"
 
 
-def vivado_calls(script: Path, *argv: str) -> list[str]:
+def vivado_calls(script: Path, *argv: str, before: str = "") -> list[str]:
     """The calls of Vivado's commands, a line each. The script is sourced in its own folder, by
-    tclsh or by the Tcl that comes with Python; skips where there is neither."""
+    tclsh or by the Tcl that comes with Python; skips where there is neither. ``before``: Tcl that
+    says what commands answer."""
     folder = script.parent
     words = " ".join(f"{{{word}}}" for word in argv)
-    run = f"{_STUBS}set argv [list {words}]\nsource {{{script.name}}}\nclose $calls_\n"
+    run = f"{_STUBS}{before}\nset argv [list {words}]\nsource {{{script.name}}}\nclose $calls_\n"
     (folder / "run_.tcl").write_text(run)
     if shutil.which("tclsh") is not None:
         command = ["tclsh", "run_.tcl"]

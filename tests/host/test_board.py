@@ -264,11 +264,11 @@ def test_a_cut_at_any_place_leaves_no_half_loaded_weights(build) -> None:
     assert outcomes == {None, "2" * 16, "3" * 16}
 
 
-def test_results_of_nobodys_weights_are_refused(build) -> None:
+def test_results_of_nobodys_weights_are_refused(build, monkeypatch) -> None:
     """Though weights_id was right when asked: another host wrote in between, say."""
     board = fake(build, weights=5)
     with Board(Direct(board), build=build) as b:
-        b._ready = lambda: None
+        monkeypatch.setattr("sterna.host.board.ready", lambda link: None)
         board.network.words["weights_id_lo"] = 0
         with pytest.raises(LinkError, match="image 0 was computed without complete weights"):
             b.infer(images(2))

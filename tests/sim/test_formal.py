@@ -39,6 +39,7 @@ def test_names_are_unique_and_every_kind_has_a_fault():
         "NeuronScan",
         "decay_value",
         "reset",
+        "CarryChain",
     ):
         assert part in claims
     assert {proof.mode for proof in proofs} == {"prove", "bmc"}

@@ -142,6 +142,15 @@ def with_norm(**arguments: Any) -> Any:
 
 with_norm.__signature__ = inspect.signature(fl.BatchNorm)  # type: ignore[attr-defined]
 
+
+def with_a_build(**arguments: Any) -> Any:
+    """Without a build the board would be asked, and there is none."""
+    build = NOWHERE if arguments.get("build") is None else arguments["build"]
+    return sterna.selftest(**arguments | {"build": build})
+
+
+with_a_build.__signature__ = inspect.signature(sterna.selftest)  # type: ignore[attr-defined]
+
 MODEL = torch.nn.Sequential(
     sterna.nn.TernaryConv2d(1, 2, 3),
     sterna.nn.LIF(),
@@ -183,9 +192,14 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "Build": (sterna.Build, {"folder": NOWHERE}),
     "Build.synth": (sterna.Build(NOWHERE).synth, {"target": "ecp5"}),
     "Build.bitstream": (sterna.Build(NOWHERE).bitstream, {"board": "ulx3s-85f"}),
+    "Build.power": (sterna.Build(NOWHERE).power, {"images": PIXELS}),
+    "Build.read_meter": (sterna.Build(NOWHERE).read_meter, {"mw": 2.0}),
+    "Build.export": (sterna.Build(NOWHERE).export, {"folder": "build/fuzz-export"}),
     "simulate": (sterna.simulate, {"build": NOWHERE, "images": PIXELS}),
     "Simulator": (sterna.Simulator, {"build": NOWHERE}),
     "Board": (sterna.Board, {"port": "/dev/no-such-port"}),
+    "PynqBoard": (sterna.PynqBoard, {"overlay": None, "build": NOWHERE}),
+    "selftest": (with_a_build, {"board": object.__new__(sterna.Board), "build": NOWHERE}),
     "ImageSet": (ImageSet, {"source": PIXELS}),
     "compare": (sterna.compare, {"a": RESULT, "b": RESULT}),
     "NeuronRule": (sterna.NeuronRule, {"threshold": [1, 2]}),

@@ -295,7 +295,7 @@ def test_resources_are_counted_for_the_family_of_the_design(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    counts = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
+    counts = dict.fromkeys(("luts", "logic", "lutram", "carry", "ff", "bram", "dsp"), 60)
     monkeypatch.setattr(
         "sterna.gen.build.synthesis.synth",
         lambda files, top, target, folder, parts: {**counts, "target": target},
@@ -309,5 +309,5 @@ def test_resources_are_counted_for_the_family_of_the_design(
         assert sterna("synth", example, "-o", build, *more, "--json") == 0
         found = json.loads(capsys.readouterr().out)
         assert found["target"] == target and (build / "measured" / f"synth_{target}.json").is_file()
-        assert found["lut_per_lane"] == 120 / found["lanes"]  # LUT RAM is LUTs, too
+        assert found["luts_per_lane"] == 60 / found["lanes"]
         assert stages.Build(build).design.family in ("generic", "xilinx7")

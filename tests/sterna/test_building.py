@@ -107,3 +107,13 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(
 def test_wrong_arguments_have_their_sentence(given: Any, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(sterna.UsageError, match=sentence):
         build(network(), tmp_path / "b", **given)
+
+
+def test_memories_are_in_the_verilog_or_in_files(tmp_path: Path) -> None:
+    made = sterna.build(network(), tmp_path / "b", memories="files", memory="rom")
+    assert "$readmemh" in made.verilog.read_text()
+    assert "$readmemh" in sterna.build(made).verilog.read_text()
+    assert "$readmemh" not in sterna.build(made, memories="inline").verilog.read_text()
+    for wrong in (3, "both", []):
+        with pytest.raises(sterna.UsageError, match="memories"):
+            sterna.build(made, memories=wrong)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from smallcores import layer
 import sterna
 from sterna import cli, shipped
 
-COUNTS = dict.fromkeys(("lut", "lutram", "carry", "ff", "bram", "dsp"), 60)
+COUNTS = dict.fromkeys(("luts", "logic", "lutram", "carry", "ff", "bram", "dsp"), 60)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def test_reports_are_those_of_the_command(
     monkeypatch.setattr("sterna.gen.build.synthesis.synth", fake)
     counted = built.synth("ice40")
     assert counted == said(capsys, "synth", built.folder, "--target", "ice40")
-    measured = {f.what: f for f in built.report.figures if f.how == "measured"}
-    assert measured["LUTs"] == ("LUTs", 60, "measured", "synth_ice40")
+    made = {f.what: f for f in built.report.figures if f.how == "synthesised"}
+    assert made["LUTs"] == ("LUTs", 60, "synthesised", "synth_ice40")
     answer = said(capsys, "report", built.folder)
     assert answer.pop("build") == str(built.folder)
     assert answer == json.loads(json.dumps(built.report))
@@ -132,7 +132,7 @@ def test_a_network_does_not_lose_its_build_to_another_of_its_name(
             sterna.build(other, upto="fold")
     assert Path("build/network/design.json").read_bytes() == design
     assert cli.main(["fold", "two", "-o", "build/network"]) == 0  # it was said which
-    assert "held another network, replaced by that of two" in capsys.readouterr().err
+    assert "held another network, 'network' of weights_id " in capsys.readouterr().err
     assert sterna.build(longer, upto="fold").network.digest == longer.digest
 
 
@@ -150,14 +150,14 @@ def test_a_build_whose_folder_holds_another_network_is_refused(
     )
     one = sterna.build(first, upto="fold")
     two = sterna.build(other, upto="fold")
-    assert "held other weights, replaced by this network" in capsys.readouterr().err
+    assert ", replaced by this network; what was built of it is stale" in capsys.readouterr().err
     assert two.network.digest == other.digest
     with pytest.raises(sterna.SternaError, match="another network than when this Build was made"):
         sterna.build(one)
     sterna.build(two, upto="fold")
     first.save("again")
     assert sterna.build("again", upto="fold").network.digest == first.digest
-    assert "held other weights, replaced by that of again" in capsys.readouterr().err
+    assert ", replaced by that of again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["recipe.toml", "network.json", "folding.json", "classes.json"])

@@ -1,6 +1,7 @@
 """``sterna eval``: accuracy by class, and what the network did: text, JSON, build folder."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,36 @@ def test_the_answer_is_what_python_says(folder: str, capsys: Any) -> None:
     assert "as 9" in text and "Eff_ACs" in text and "97.92%" in text
     for figure in ("28010.8", "5626.9", "513600", "86.76%", "1,382 bytes packed", "5,680 as"):
         assert figure in text, figure
+
+
+def test_an_accuracy_says_how_sure_it_is_and_what_is_known_against_it(
+    folder: str, capsys: Any, tmp_path: Path
+) -> None:
+    said = "warning: the network "
+    few = ["eval", folder, "--images", "20"]
+    assert main(few) == 0
+    text = capsys.readouterr().out
+    assert re.match(r"20 of 20 right: 100.00% \(95% interval 83.9% to 100.0%\)", text)
+    assert said not in text
+    for part, words in (("train", "was trained on"), ("validation", "was chosen by")):
+        assert main([*few, "--split", part]) == 0
+        assert f"{said}{words} these images, and may do" in capsys.readouterr().out
+    assert main([*few, "--data", "random_1x8x8"]) == 0
+    assert f"{said}is made for digits, and these are images of random_1x8x8" in (
+        capsys.readouterr().out
+    )
+    found = answer(capsys, *few, "--split", "train")
+    assert found["warning"].startswith("the network was trained on these")
+    # Of one's own arrays nobody knows, nor of a network without a recipe.
+    images, labels = datasets.load("digits").test
+    parts = {"x_test": images, "y_test": labels}
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, **parts)
+    bare = tmp_path / "bare"
+    sterna.load(folder).save(bare)
+    for words in ([folder, "--data", f"{tmp_path}/own.npz"], [str(bare), "--data", "digits"]):
+        for part in ("train", "test"):
+            assert main(["eval", *words, "--images", "20", "--split", part]) == 0
+            assert "warning" not in capsys.readouterr().out
 
 
 def test_it_stays_in_the_build_folder_until_the_network_is_another(

@@ -1,19 +1,20 @@
 """`sterna power`: figures with their labels, kept in the build; what is refused before any work."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from tinyboard import pictures, tiny_build
+from unsimulated import unsimulated
 
+import sterna
 import sterna.gen.tools.programs as programs
 import sterna.power
 from sterna import cli
 from sterna.gen.build.measurements import measurements
 from sterna.gen.build.stages import Build
 from sterna.golden.errors import ToolMissing
-from sterna.golden.exact import run
-from sterna.sim.power.activity import PATH, Recorded
 from sterna.sim.power.saif import Saif
 
 
@@ -72,19 +73,6 @@ def test_figures_with_labels_are_kept_and_a_reading_joins_them(tiny, capsys):
     assert measured["images_per_second_per_watt"] == pytest.approx(400 / 0.12)
 
 
-def unsimulated(build, images, of, target, clock_mhz):
-    """As `record`, without Verilator: a run in which nothing but the clock moves."""
-    (build.folder / "power").mkdir(exist_ok=True)
-    path = build.folder / "power" / f"{build.name}.saif"
-    net = " (INSTANCE {}\n  (NET\n   ({} (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 1))\n  )\n"
-    scopes = [*PATH, build.design.cores[0].name]
-    body = "".join(net.format(name, "x") for name in scopes) + " )\n" * len(scopes)
-    head = '(SAIFILE\n(SAIFVERSION "2.0")\n(DIRECTION "backward")\n(PROGRAM_NAME "none")\n'
-    path.write_text(f"{head}(DIVIDER / )\n(TIMESCALE 1ps)\n(DURATION 9)\n{body})\n")
-    result = run(build.network, images, ())
-    return Recorded(path, "", (), len(images), 1000, None, result)
-
-
 @pytest.mark.parametrize(("board", "family"), [("icebreaker", "ice40"), ("arty-a7-35", "xilinx7")])
 def test_bounds_where_currents_are_known_and_a_script_where_vivado_is(
     tiny, capsys, tmp_path, monkeypatch, board, family
@@ -136,6 +124,7 @@ def test_a_run_that_differs_from_golden_is_no_activity(tiny, capsys, monkeypatch
         (["--images-per-second", "3"], 2, "--images-per-second goes with --measured-mw"),
         (["--measured-mw", "3"], 2, "--file goes with a simulation, not with --measured-mw"),
         (["--measured-mw", "0"], 2, "0 is not a number of mW above"),
+        (["--measured-mw", "3", "--idle-mw", "-1"], 2, "-1 is not a number of mW above"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_first_stage(tiny, capsys, words, code, said):
@@ -159,6 +148,42 @@ def test_what_cannot_be_is_refused_before_the_first_stage(tiny, capsys, words, c
 def test_readings_that_say_too_little_are_refused(tiny, capsys, words, said):
     code, out, err = ask(capsys, tiny[0], *words)
     assert (code, out) == (2, "") and said in err and "[1/" not in err
+
+
+def test_a_meter_may_have_been_set_to_zero(tiny, capsys):
+    read = ["--measured-mw", 3, "--idle-mw", 0, "--images-per-second", 10]
+    code, out, err = ask(capsys, tiny[0], *read)
+    assert code == 0 and "0.3 mJ an image, 0.3 mJ of it above 0 mW idle" in out, err
+
+
+def test_python_has_what_the_command_has(tiny, monkeypatch):
+    build = sterna.Build(tiny[0])
+    monkeypatch.setattr(sterna.power, "record", unsimulated)
+    answer = build.power(pictures(3), board="ulx3s-12f")
+    assert answer["run"]["images"] == 3 and answer["rate"]["clock"] == "assumed"
+    assert answer == build.report["measured"]["power"] == measurements(build)["power"]
+    found = build.read_meter(np.int64(3), idle_mw=0, images_per_second=10.0)["measured"]
+    assert (found["label"], found["above_idle_mj_per_image"]) == ("measured", 0.3)
+    few: list[tuple[Any, ...]] = [
+        (build.power, {"images": 3}, "image"),
+        (build.power, {"images": pictures(1), "of": "gates"}, "of 'gates' is not one of"),
+        (build.power, {"images": pictures(1), "of": []}, "of .* is not one of"),
+        (build.power, {"images": pictures(1), "target": 3}, "target 3 is not one of"),
+        (build.power, {"images": pictures(1), "board": 3}, "board 3 must be a name"),
+        (build.power, {"images": pictures(1), "board": "none"}, "no board is called 'none'"),
+        (build.power, {"images": pictures(1), "board": "icebreaker"}, "folded for ecp5 and"),
+        (build.power, {"images": pictures(1), "board": "icebreaker", "target": "ecp5"}, "is ice40"),
+        (build.read_meter, {"mw": 0}, "mw 0 must be a number above 0"),
+        (build.read_meter, {"mw": None}, "mw None must be"),
+        (build.read_meter, {"mw": 3, "idle_mw": -1}, "idle_mw -1 must be a number above 0 or 0"),
+        (build.read_meter, {"mw": 3, "idle_mw": 4, "images_per_second": 1}, "more than 3 mW busy"),
+        (build.read_meter, {"mw": 3, "images_per_second": 0}, "images_per_second 0 must be"),
+        (build.read_meter, {"mw": 3}, "is not known; give --images-per-second"),
+    ]
+    for ask_, words, sentence in few:
+        with pytest.raises(sterna.SternaError, match=sentence) as e:
+            ask_(**words)
+        assert "\n" not in str(e.value)
 
 
 @pytest.mark.parametrize(("of", "tool"), [("rtl", "verilator"), ("netlist", "yosys")])

@@ -100,3 +100,29 @@ def test_what_it_makes_is_a_build_folder(run: Path, tmp_path: Path, monkeypatch,
         assert main(["fold", out]) == 0
         assert (tmp_path / out / "design.json").is_file()
     assert not (tmp_path / "build").exists()
+
+
+def test_a_network_that_is_replaced_is_named_and_built_anew(
+    run: Path, tmp_path: Path, capsys
+) -> None:
+    build = tmp_path / "build"
+    command = ["quantize", str(run), "-o", str(build)]
+    assert main(command) == 0 and "replaced" not in capsys.readouterr().err
+    assert main(["eval", str(build), "--images", "40"]) == 0
+    assert main(["verilog", str(build)]) == 0
+    before = (build / "d.v").read_text()
+    capsys.readouterr()
+    assert main(command) == 0  # the very same
+    assert "replaced" not in capsys.readouterr().err
+    old = files.weights_id(files.load(build))
+    other = str(tmp_path / "other")
+    words = ["train", str(run.parent), "-o", other, "--untrained", "--seed", "7"]
+    assert main(words) == 0 and main(["quantize", other, "-o", str(build)]) == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if "replaced" in line]
+    assert f"{build}: held other weights, 'd' of weights_id {old[:16]}, " in told
+    assert "% of 40 images right, replaced by that of " in told and "is stale" in told
+    new = files.weights_id(files.load(build))
+    assert new != old
+    assert main(["verilog", str(build)]) == 0
+    after = (build / "d.v").read_text()
+    assert old[:16] in before and new[:16] in after and old[:16] not in after

@@ -1,6 +1,7 @@
 """``sterna report``: the page and its path, a browser or none, boards, the frontier."""
 
 import json
+import re
 import webbrowser
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,22 @@ def test_a_board_that_is_none_is_refused_before_the_first_stage(
     assert not (folder / "design.json").exists()
     assert main([*words, "icebreaker", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["device"]["lut"] == 5280 and answer["device"]["why"] == "asked for"
+    assert answer["device"]["luts"] == 5280 and answer["device"]["why"] == "asked for"
     (row,) = answer["resources"]
-    assert row["family"] == "ice40" and row["shares"]["lut"] == row["lut"] / 5280
-    assert answer["headline"]["lut"]["share"] == row["shares"]["lut"]
+    assert row["family"] == "ice40" and row["shares"]["luts"] == row["luts"] / 5280
+    assert answer["headline"]["luts"]["share"] == row["shares"]["luts"]
+    assert main([*words, "orangecrab-25f", "--json"]) == 0  # without a UART
+    assert json.loads(capsys.readouterr().out)["device"]["luts"] == 24288
+    words = ["fold", str(folder), "-o", str(folder), "--board", "orangecrab-25f"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert re.search(
+        r"^uses \d+% of 52 block RAMs, .* that a design may take of orange", said, re.M
+    )
+    of = re.search(r"^of the whole chip: (\d+)% of 24,288 LUTs, .* of 56 block RAMs$", said, re.M)
+    assert main(["report", str(folder), "-o", str(folder), "--json"]) == 0
+    share = json.loads(capsys.readouterr().out)["headline"]["luts"]["share"]
+    assert of is not None and of[1] == f"{share:.0%}".rstrip("%")
 
 
 def test_the_frontier_is_kept_and_is_of_one_family(

@@ -1,6 +1,7 @@
 """Bitstreams of a tiny network: packed weights in block RAM, patched and rebuilt byte for byte."""
 
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -150,9 +151,11 @@ def test_output_registers_may_be_left_alone(monkeypatch, tmp_path):
     moved = []
 
     def run_kept(tool, arguments, folder, **_):
-        (folder / "netlist.json").write_text("{}")
+        empty = {"modules": {TOP: {"ports": {}, "cells": {}}}}
+        (folder / "netlist.json").write_text(json.dumps(empty))
 
     monkeypatch.setattr(place, "run_kept", run_kept)
+    monkeypatch.setattr(place, "reading", lambda folder, sources, target: ([], sources))
     monkeypatch.setattr(place, "use_output_registers", lambda path, top: moved.append(top))
     where, build = board("ulx3s-25f"), packed(tmp_path, "ecp5", 1)
     options = [BoardOptions(where.name), BoardOptions(where.name, output_registers=False)]
@@ -213,7 +216,7 @@ def test_cells_are_counted_to_their_layer(tmp_path):
         "board.network.f.m": "DP16KD",
         "pll": "EHXPLLL",
     }
-    lut = layer_cells(netlist(cells), design, "lut")
+    lut = layer_cells(netlist(cells), design, "luts")
     assert (lut["c"], lut["f"]) == (3, 2)
     assert layer_cells(netlist(cells), design, "ff") == {"f": 1}
     assert layer_cells(netlist(cells), design, "bram") == {"f": 1}
@@ -228,11 +231,11 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
 
     def attempt(smaller):
         lanes.append({c.name: c.pe * c.simd * c.tp for c in smaller.design.cores})
-        return {"lut": (900 if sum(lanes[-1].values()) < 8 else 2000, 1000)}
+        return {"luts": (900 if sum(lanes[-1].values()) < 8 else 2000, 1000)}
 
     where = dataclasses.replace(board("ulx3s-25f"), lut=1000)
     cells = netlist({f"board.network.f.{n}": "LUT4" for n in range(7)})
-    refusal = too_big(build, where, cells, {"lut": (1500, 1000)}, attempt)
+    refusal = too_big(build, where, cells, {"luts": (1500, 1000)}, attempt)
     text = str(refusal)
     assert "needs 1500 logic cells and ulx3s-25f has 1000" in text
     assert "the largest part is layer 'f' with 7" in text
@@ -241,8 +244,8 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
     assert {n: int(p) * int(s) * int(t) for n, p, s, t in named} == lanes[-1]
     assert all(sum(b.values()) < sum(a.values()) for a, b in zip(lanes, lanes[1:]))
 
-    used = {"lut": (1500, 1000)}
-    found, reason = smaller_folding(build, where, used, lambda smaller: {"lut": (2000, 1000)})
+    used = {"luts": (1500, 1000)}
+    found, reason = smaller_folding(build, where, used, lambda smaller: {"luts": (2000, 1000)})
     assert found is None and re.fullmatch("[1-3] smaller foldings do not fit either", reason)
 
 
@@ -267,9 +270,9 @@ def test_a_smaller_folding_of_several_inputs_has_one_pe_and_stays_patchable(tmp_
 
     def attempt(smaller):
         tries.append(smaller)
-        return {"lut": (1, 1000)}
+        return {"luts": (1, 1000)}
 
-    found, _ = smaller_folding(build, board("ulx3s-25f"), {"lut": (1200, 1000)}, attempt)
+    found, _ = smaller_folding(build, board("ulx3s-25f"), {"luts": (1200, 1000)}, attempt)
     assert found is not None and len(tries) == 1
     design = found[0]
     assert design.core("c").pe == design.core("d").pe < 4

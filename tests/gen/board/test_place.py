@@ -10,9 +10,10 @@ from sterna.gen.board.place import place_seeds
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import report
 from sterna.gen.build.stages import ensure
+from sterna.gen.build.tables import table
 from sterna.gen.device.boards import board
 from sterna.gen.tools.programs import ToolFailed
-from sterna.golden.files.network_files import structure_id
+from sterna.golden.files.network_files import structure_id, weights_id
 
 NEXTPNR = """#!/bin/sh
 '''exec' "{python}" "$0" "$@"
@@ -94,7 +95,7 @@ def test_the_report_says_what_made_it(tmp_path: Path) -> None:
     build = ensure("examples/digits", "fold", output=tmp_path / "digits")
     assert report(build)["tools"] == {}
     made = {"yosys": {"version": "0.52", "kind": "native"}}
-    counts = dict.fromkeys(("lut", "lutram", "ff", "bram"), 0)
+    counts = dict.fromkeys(("luts", "logic", "lutram", "ff", "bram"), 0)
     keep_measurement(build, "synth_ecp5", counts | {"tools": made})
     identity = structure_id(build.network, build.design.to_json())
     placer = {"nextpnr-ecp5": {"version": "0.9", "kind": "wasm"}}
@@ -103,10 +104,25 @@ def test_the_report_says_what_made_it(tmp_path: Path) -> None:
         "options": {"board": "ulx3s-85f", "uart": [], "seeds": 1},
         "clock_mhz": 50.0,
         "fmax_mhz": {"sync": 60.0},
-        "used": {"TRELLIS_COMB": [1, 2]},
+        "used": {"luts": [1, 2]},
         "tools": placer,
     }
     build.write("board/placed_record.json", json.dumps(record))
     assert report(build)["tools"] == made | placer
     build.write("board/placed_record.json", json.dumps(record | {"structure_id": ""}))
     assert report(build)["tools"] == made
+    assert "(placed clock)" not in str(table(report(build)))
+    # Of weights: only where memories of fixed contents are in the logic.
+    own = weights_id(build.network)
+    for logic, of, shown in (
+        ([], "f" * 64, True),
+        (["conv1_params"], own, True),
+        (["conv1_params"], "f" * 64, False),
+        (["conv1_params"], None, False),
+    ):
+        body = json.dumps(record | {"logic": logic, "weights_id": of})
+        build.write("board/placed_record.json", body)
+        found = report(build)
+        assert (found["placed"] is not None) == shown, (logic, of)
+        assert ("at 50 MHz (placed clock)" in table(found)) == shown
+        assert "at 100 MHz (assumed clock)" in table(found)

@@ -48,8 +48,12 @@ def test_shapes(value: Any, shape: Any, right: bool) -> None:
         ("raster", {"layers": [], "input": {}}),
         ("raster", {"image": 0, "layers": [{"node": "n"}], "logits": [], "class": 0}),
         ("sim_batch", {"accuracy": 1.0}),
-        ("synth_ecp5", {"lut": 3}),
-        ("synth_ecp5", {"lut": 3, "lutram": 0, "ff": 1, "bram": 0, "layers": {"c": 3}}),
+        ("synth_ecp5", {"luts": 3}),
+        ("synth_ecp5", {"lut": 3, "lutram": 0, "ff": 1, "bram": 0}),  # without LUT RAM, once
+        (
+            "synth_ecp5",
+            {"luts": 3, "logic": 3, "lutram": 0, "ff": 1, "bram": 0, "layers": {"c": 3}},
+        ),
         ("training", {"epochs": 3, "columns": ["loss"], "history": [{"loss": 3}]}),
         ("frontier", {"family": "ecp5", "clock_mhz": 100, "points": [{"luts": 3}]}),
     ],

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tinyboard import tiny_build
 
 from sterna.gen.build.lint import lint
 from sterna.gen.build.stages import Options, ensure
@@ -100,6 +101,25 @@ def test_the_plain_bench_can_fail(build):
     finally:
         path.write_text(good)
     assert "FAIL word 5" in text and "PASS" not in text
+
+
+def test_the_plain_bench_names_a_memory_file_that_is_not_right(tmp_path):
+    build = ensure(tiny_build(tmp_path, "rom"), "verilog", Options(memories="files"))
+    files_ = sorted((build.folder / "mem").glob("*.mem"))
+    assert len(files_) > 2 and all(f"{f.name}\"}}, 32'd" in tb(build) for f in files_)
+    assert "PASS" in (text := icarus(build)) and "CHANGED" not in text and "FAIL" not in text
+    good = files_[0].read_text()
+    files_[0].write_text(good.replace("1", "2", 1))
+    assert f"CHANGED mem/{files_[0].name}: is not what sterna verilog wrote" in icarus(build)
+    files_[0].write_text(good)
+    files_[1].unlink()
+    text = icarus(build)
+    assert f"FAIL mem/{files_[1].name}: is not there" in text and "PASS" not in text
+    assert "CHANGED" not in text
+
+
+def tb(build):
+    return (build.folder / f"{build.name}_tb.v").read_text()
 
 
 def test_a_broken_file_does_not_read(build):

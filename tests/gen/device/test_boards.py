@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sterna.gen.board.pins import LOCK_CLOCKS, TOP, constraints, wrapper
-from sterna.gen.device.boards import BOARDS, board
+from sterna.gen.device.boards import BOARDS, board, chip_of
 from sterna.gen.device.pll import setting
 from sterna.golden.errors import UsageError
 from sterna.sim.pyverilator_lib import open_model
@@ -17,9 +17,10 @@ NO_UART = {
     "orangecrab-85f": ("io_0:0", "io_0:1"),
     "butterstick": ("E12", "A13"),
 }
+WIRED = [name for name in BOARDS if not name.startswith(("pynq", "zybo"))]  # these have no pins
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", WIRED)
 def test_a_board_is_described_wholly(name):
     found = board(name, NO_UART.get(name, ()))
     assert found.family in ("ecp5", "ice40", "xilinx7")
@@ -32,7 +33,7 @@ def test_a_board_is_described_wholly(name):
     assert found.program[-1] == "FILE"
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize("name", WIRED)
 def test_constraints_name_every_port_of_the_wrapper_and_no_other(name):
     found = board(name, NO_UART.get(name, ()))
     text = wrapper(found, "inner", setting(found.family, found.clock_hz, 24e6))
@@ -165,3 +166,21 @@ def test_refusals_say_what_to_do(name, uart, sentence):
     with pytest.raises(UsageError) as refused:
         board(name, uart)
     assert sentence in str(refused.value)
+
+
+def test_a_chip_needs_no_uart() -> None:
+    silent = [name for name in BOARDS if not _has_uart(name)]
+    assert "orangecrab-25f" in silent and "icebreaker" not in silent
+    for name in BOARDS:
+        found = chip_of(name)
+        sizes = found.sizes
+        assert sizes["luts"] == found.lut and sizes["bram"] == found.bram
+        assert sizes["ff"] == found.lut * (2 if found.family == "xilinx7" else 1)
+    assert vars(chip_of("icebreaker")).items() <= vars(board("icebreaker")).items()
+
+
+def _has_uart(name: str) -> bool:
+    try:
+        return bool(board(name))
+    except UsageError:
+        return False

@@ -70,7 +70,7 @@ def test_families_of_boards_have_all_that_a_board_takes():
         assert found.synthesis and found.pll and found.constraints and found.link_blocks
         assert found.fabric.link_buffer
         if found.nextpnr is not None:
-            assert found.synthesis.board and set(found.nextpnr.cells) >= {"lut", "bram"}
+            assert found.synthesis.board and set(found.nextpnr.cells) >= {"luts", "bram"}
 
 
 def test_a_family_is_added_by_its_objects(monkeypatch):

@@ -11,6 +11,7 @@ from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.fold.choice import Limits
 from sterna.gen.fold.fold import fold
+from sterna.gen.fold.goals import check_settings
 from sterna.gen.fold.solve import solve
 from sterna.golden.errors import DesignError, SternaError, UsageError
 from sterna.golden.files import network_files as files
@@ -60,7 +61,7 @@ def test_a_goal_is_a_positive_number(goal, value):
 def test_numbers_of_any_kind_and_size_are_goals():
     numbers: dict[str, Any] = {"fps": np.float32(1000), "luts": np.int64(20_000)}
     solve(NET, family="ecp5", **numbers)
-    solve(NET, family="ecp5", fps=2e-6, clock_mhz=9e11)
+    solve(NET, family="ecp5", fps=2e-6, clock_mhz=400)
     with pytest.raises(DesignError, match="lower the fps or raise the clock"):
         solve(NET, family="ecp5", fps=9e11, clock_mhz=2e-6)
 
@@ -142,7 +143,7 @@ def test_given_storage_is_checked_before_the_search_and_rules_out_constants():
 
 def test_what_is_to_be_patched_stays_in_block_ram_where_it_is_short(monkeypatch):
     folder = EXAMPLES / "nmnist"
-    net, few = files.load(folder), Limits(lut=100_000, bram=7, where="a board")
+    net, few = files.load(folder), Limits(luts=100_000, bram=7, where="a board")
     monkeypatch.setattr("sterna.gen.fold.solve.board_limits", lambda board: ("ecp5", few))
     found = solve(net, board="icebreaker", fps=2000, patchable=True)
     assert all("ram_style" not in entry for entry in found.design.folding.values())
@@ -154,7 +155,7 @@ def test_limits_stand_alone(beside):
     """A board, or LUTs, would be taken for them without a word."""
     net = files.load(EXAMPLES / "digits")
     with pytest.raises(UsageError, match="a board or LUTs in its place, not both"):
-        solve(net, limits=Limits(lut=9000, where="here"), **beside)
+        solve(net, limits=Limits(luts=9000, where="here"), **beside)
 
 
 def test_a_rate_is_reached_by_the_whole_network():
@@ -176,3 +177,22 @@ def test_a_rate_is_reached_by_the_whole_network():
         assert design.modelled_interval is not None and design.modelled_interval <= target
     with pytest.raises(DesignError, match="15 are left at .* lower the fps or raise the clock"):
         solve(net, family="xilinx7", fps=100e6 / 15.01)
+
+
+@pytest.mark.parametrize(
+    ("family", "most"), [("ecp5", 400), ("ice40", 275), ("xilinx7", 800), ("generic", 800)]
+)
+def test_a_clock_is_one_that_a_device_has(family: str, most: float) -> None:
+    check_settings(family=family, clock_mhz=most)
+    for asked in (most + 1, 5000.0, 9e11):
+        with pytest.raises(DesignError, match=f"more than {most} MHz.*lower --clock"):
+            check_settings(family=family, clock_mhz=asked)
+    for make in (fold, solve):
+        with pytest.raises(DesignError, match=f"more than {most} MHz"):
+            make(NET, family=family, clock_mhz=most + 1)
+
+
+def test_a_clock_is_one_that_the_board_has() -> None:
+    """Whose family is not said."""
+    with pytest.raises(DesignError, match="no PLL of iCE40 makes more than 275 MHz"):
+        solve(NET, board="icebreaker", clock_mhz=300)

@@ -74,7 +74,7 @@ def test_a_board_gives_family_and_limits_with_head_room():
     found = solve(NET, board="ulx3s-12f")
     family, limits = board_limits("ulx3s-12f")
     assert found.design.family == family == "ecp5"
-    assert limits.lut is not None and limits.lut < 24288 * HEAD_ROOM
+    assert limits.luts is not None and limits.luts < 24288 * HEAD_ROOM
     assert limits.fits(estimate(NET, found.design).total)
     both = solve(NET, board="ulx3s-12f", fps=500)
     assert both.design.interval <= 200_000
@@ -134,7 +134,7 @@ def test_weights_move_to_the_storage_that_is_left(monkeypatch):
     # A device without the blocks that the free choice took.
     slow = {"family": "ecp5", "memory": "ram", "fps": 2000}
     blocks = solve(NET, **slow).chosen.estimate.total.bram
-    few = Limits(lut=100_000, bram=blocks // 4, where="small")  # none of the classifier's
+    few = Limits(luts=100_000, bram=blocks // 4, where="small")  # none of the classifier's
     monkeypatch.setattr("sterna.gen.fold.solve.board_limits", lambda name: ("ecp5", few))
     short = solve(NET, board="small", **slow)
     assert short.chosen.estimate.total.bram <= blocks // 4 and "distributed" in styles(short)
@@ -192,8 +192,8 @@ def test_the_impossible_is_refused_with_what_limits_and_the_way_out():
 def test_limits_count_lut_ram_as_luts_and_name_no_absent_limit():
     total = solve(NET, family="ecp5", fps=500).chosen.estimate.total
     assert Limits().fits(total) and Limits().shares(total) == {}
-    assert not Limits(lut=total.luts - 1).fits(total)
-    assert Limits(lut=total.luts, ff=total.ff, bram=total.bram).fits(total)
+    assert not Limits(luts=total.luts - 1).fits(total)
+    assert Limits(luts=total.luts, ff=total.ff, bram=total.bram).fits(total)
 
 
 def test_fifty_layers_take_seconds():

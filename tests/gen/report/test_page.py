@@ -12,7 +12,6 @@ from repo import ROOT
 from smallcores import layer
 
 import sterna
-from sterna.gen.build.headline import wilson
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report_files import write_report
 from sterna.gen.build.stages import Build, Options, ensure
@@ -23,6 +22,7 @@ from sterna.gen.report.page import page, tiles_html
 from sterna.gen.report.tiles import energy
 from sterna.golden.files.classes import write_classes
 from sterna.golden.files.disk import canonical_json, sha256
+from sterna.golden.words.shares import wilson
 
 POWER = {
     "energy": {"label": "estimated", "low_mj": 0.0135, "high_mj": 0.149, "low_mw": 1.83}
@@ -88,8 +88,16 @@ def measured(build: Build) -> None:
     sim = {"images": 6, "spikes_compared": 9876, "logits_compared": 18, "mismatches": 0}
     sim |= {"engine": "batch", "clocks_per_image": 321.5, "latency_clocks": 777, "accuracy": 0.5}
     keep_measurement(build, "sim_batch", sim)
-    layers = {c.name: {"lut": 50, "lutram": 7, "ff": 3, "luts": 57} for c in build.design.cores}
-    counts = {"lut": 100, "lutram": 20, "ff": 90, "bram": 1.5, "carry": 0, "layers": layers}
+    layers = {c.name: {"luts": 57, "logic": 50, "lutram": 7, "ff": 3} for c in build.design.cores}
+    counts = {
+        "luts": 120,
+        "logic": 100,
+        "lutram": 20,
+        "ff": 90,
+        "bram": 1.5,
+        "carry": 0,
+        "layers": layers,
+    }
     counts["rest"] = {"luts": 6, "ff": 84}
     keep_measurement(build, "synth_ecp5", counts)
     history = [{"epoch": n, "loss": 3 / n, "validation": 0.5 + n / 100} for n in range(1, 40)]
@@ -140,13 +148,13 @@ def test_every_figure_is_the_reports_and_names_are_text(build: Build) -> None:
     assert HOSTILE in found.text and "</script><img" not in html
     assert [e.tag for e in found.elements].count("script") == 2
     shown = {e.attributes["data-figure"]: e.text for e in found.having("data-figure")}
-    assert shown["/headline/lut/used"] == "120" and shown["/headline/rate/clocks"] == "321.5"
+    assert shown["/headline/luts/used"] == "120" and shown["/headline/rate/clocks"] == "321.5"
     assert (
         shown["/headline/bram/used"] == "1.5" and shown["/measured/power/energy/low_mj"] == "0.0135"
     )
     assert shown["/measured/synth_ecp5/layers/c/luts"] == "57"
     assert shown["/measured/synth_ecp5/rest/luts"] == "6"
-    assert "ecpix5-45" in found.text and answer["device"]["lut"] == 43848
+    assert "ecpix5-45" in found.text and answer["device"]["luts"] == 43848
     low, high = wilson(answer["headline"]["accuracy"]["value"], 6)
     assert shown["/headline/accuracy/low"] == f"{low:.1%}"
     assert shown["/headline/accuracy/high"] == f"{high:.1%}"
@@ -176,7 +184,9 @@ def test_measurements_of_another_network_or_design_are_not_this_ones(
 
 
 def test_an_edited_measurement_is_not_shown(build: Build) -> None:
-    keep_measurement(build, "synth_ecp5", dict.fromkeys(("lut", "lutram", "ff", "bram"), 40))
+    keep_measurement(
+        build, "synth_ecp5", dict.fromkeys(("luts", "logic", "lutram", "ff", "bram"), 40)
+    )
     assert "synth_ecp5" in write_report(build)[0]["measured"]
     path = build.folder / "measured/synth_ecp5.json"
     path.write_text(path.read_text().replace("40", "4", 1))

@@ -127,3 +127,14 @@ def test_names_that_begin_alike_are_not_the_same() -> None:
     )
     made = copied(text, {"n.a": ["n.c"]})
     assert re.findall(r"\\(\S+)", made) == ["n.a", "n.a.x", "n.ab", "n.ab.x", "n.c", "n.c.x"]
+
+
+def test_a_module_keeps_its_attributes() -> None:
+    """They stand in front of it, behind the module before."""
+    mark = '(* mark = "{0}" *)\n(* more = 1 *)\nmodule \\n.{0} (\n);\nendmodule\n'
+    made = copied(
+        mark.format("b") + "module \\n.c (\n);\nendmodule\n" + mark.format("d"), {"n.b": ["n.a"]}
+    )
+    found = re.findall(r'mark = "(\w)" \*\)\n\(\* more = 1 \*\)\nmodule \\n\.(\w)', made)
+    assert found == [("b", "a"), ("b", "b"), ("d", "d")]
+    assert re.findall(r"(\S+)\n+module \\n\.c", made) == ["endmodule"]

@@ -21,7 +21,8 @@ from sterna.golden.files import network_files as files
 from sterna.golden.network import Conv2d, Input, Linear, Merge, Network, Neuron, Pool, Readout
 from sterna.golden.rule import NeuronRule
 from sterna.sim.simulator import Simulator
-from sterna.sim.waves.savefile import MARK, write_save
+from sterna.sim.waves.savefile import MARK, save_text, write_save
+from sterna.sim.waves.wave import Wave
 
 SCOPE = {"batch": "top.SternaWrapper.dut", "cocotb": "SternaWaves"}
 
@@ -188,11 +189,19 @@ def test_what_cannot_be_written_is_refused_before_anything_is_built(tmp_path, mo
 
 def test_a_save_file_that_somebody_arranged_stays(tmp_path):
     path = tmp_path / "d.gtkw"
-    assert write_save(path, MARK + "\n1\n") and write_save(path, MARK + "\n2\n")
-    assert path.read_text().endswith("2\n")
-    path.write_text("[*] GTKWave Analyzer\n")
-    assert not write_save(path, MARK + "\n3\n")
-    assert path.read_text() == "[*] GTKWave Analyzer\n"
+    one, two = (save_text(tmp_path / f"{k}.vcd", "top", {}) for k in (1, 2))
+    assert one.startswith(MARK) and write_save(path, one) and write_save(path, two)
+    assert path.read_text() == two
+    for kept in ("[*] GTKWave Analyzer\n", two + "top.mine\n", two.replace("clk", "rst"), MARK):
+        path.write_text(kept)
+        assert not write_save(path, one) and path.read_text() == kept
+
+
+def test_a_wave_may_be_spelled_in_capitals(tmp_path):
+    assert (Wave(tmp_path / "d.VCD", "batch").kind, Wave(tmp_path / "d.Vcd", "batch").few) == (
+        "vcd",
+        2,
+    )
 
 
 def test_a_wave_that_grows_too_large_ends_and_says_so(build, tmp_path, monkeypatch):
