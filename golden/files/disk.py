@@ -92,8 +92,8 @@ def _check_plain(path: Path) -> None:
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise FileError(
-            f"{path}: is a device, a pipe or a socket, which a file would replace; give the name of "
-            "a file"
+            f"{path}: is a device, a pipe or a socket, which a file would replace; give the name "
+            "of a file"
         )
 
 
