@@ -247,6 +247,7 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         )
     final = _completed(search, found, target, exactly=True)
     if final is not None:
+        final = _cheaper_and_faster(search, bounds, final)
         name = final.design.bottleneck
         return final, (
             f"{_number(fps)} fps leave {target} clocks an image; '{name}' takes {final.interval}"
@@ -265,6 +266,18 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         f"{_too_big(search, search.sized(found[0]))}; {reach}; lower the fps, raise the clock, or "
         "take a larger device"
     )
+
+
+def _cheaper_and_faster(search: Search, bounds: list[int], final: Choice) -> Choice:
+    """The design, or a faster one that costs less: what is polished for fewer clocks may end so."""
+    while (faster := _neighbours(search, bounds, final)[0]) is not None:
+        if search.rank(faster) >= search.rank(final):
+            break
+        better = _completed(search, [faster], final.interval, exactly=True)
+        if better is None or search.rank(better) >= search.rank(final):
+            break
+        final = better
+    return final
 
 
 def _completed(

@@ -1,6 +1,5 @@
 """What an exported block is made of: all facts of one build that its files are written from."""
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from sterna.gen.verilog.bench import vector_images
 from sterna.gen.verilog.header import installed, macro, made_by
 from sterna.gen.verilog.memory_images import mem_texts, memory_images
 from sterna.golden.coding import image_bits, image_bytes
+from sterna.golden.files.disk import parse_json
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
@@ -176,7 +176,7 @@ def exported(build: Build) -> Exported:
         design=design,
         structure=structure_id(network, design.to_json()),
         weights=weights_id(network),
-        registers=registers_of(json.loads(build.made("verilog", "csr.json"))),
+        registers=registers_of(parse_json(build.made("verilog", "csr.json"), "csr.json")),
         verilog=text,
         memories={f"{module}_{i.name}.mem": mem_texts(i)[".mem"] for i in images},
         read_from_files=count > 0,

@@ -9,6 +9,7 @@ FOLDERS = ("golden", "hw", "gen", "sim", "host", "train", "sterna")
 OWN = {
     # What a program of the flow wrote a moment ago, in a folder of ours.
     "gen/board/place.py",
+    "gen/device/carry_cells.py",
     "gen/tools/fmax.py",
     "gen/tools/yosys.py",
     "gen/tools/block_ram_registers.py",
