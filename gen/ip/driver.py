@@ -7,15 +7,7 @@ from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.vivado import memory_width
 from sterna.hw.control.register_files import c_header
 
-__all__ = ["WORDS", "driver_files"]
-
-WORDS = (
-    *("OPEN", "LOAD", "PACK", "INFER", "TRANSFER", "RESET", "COUNT", "CLEAR", "COUNTERS", "DMA"),
-    *("IMAGE_BYTES", "PACKET_BYTES", "RESULT_WORDS", "CLASSES", "REGIONS", "POLLS", "MAPPED", "OK"),
-    *("BAD_ACCESS", "BAD_BLOCK", "BAD_FILE", "BAD_WEIGHTS", "TOO_LATE", "BAD_RESULT"),
-)
-"""What stands behind the network's name in what the driver defines; none is the end of another
-behind an underscore, so that no two networks, ``a`` and ``a_b``, have the same (a test)."""
+__all__ = ["driver_files"]
 
 
 def driver_files(x: Exported) -> dict[str, str]:

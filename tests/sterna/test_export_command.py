@@ -31,8 +31,8 @@ def test_export_writes_a_block_and_says_what_is_next(
     assert buildcase.contents(tmp_path / "api") == first
     assert main([*words, "--memories", "files"]) == 0
     text = (tmp_path / "ip/tiny.v").read_text()
-    assert '$readmemh({`TINY_MEM, "tiny_f_weights.mem"}' in text
-    assert (tmp_path / "ip/mem/tiny_f_weights.mem").is_file()
+    assert '$readmemh({`TINY_MEM, "tiny-f_weights.mem"}' in text
+    assert (tmp_path / "ip/mem/tiny-f_weights.mem").is_file()
 
 
 def test_an_export_over_something_else_runs_no_stage(
