@@ -33,7 +33,7 @@ set argc 2
 set argv [list {part} [lindex $found end]]
 source [file join $root ip {name}_block_design.tcl]
 foreach kind {{bit hwh}} {{
-  file copy -force [file join $root ip {name}_system.$kind] [file join $root board {name}.$kind]
+  file copy -force [file join $root {name}_system.$kind] [file join $root board {name}.$kind]
 }}
 puts "copy the folder board to the board: [file join $root board]"
 """

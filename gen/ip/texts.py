@@ -70,6 +70,7 @@ def readme(x: Exported) -> str:
         litex=layout.litex(x),
         amaranth=layout.amaranth(x),
         tb=bench_macro(x),
+        vivado_memories=_VIVADO.format(x=x) if x.read_from_files else "",
     )
 
 
@@ -104,6 +105,9 @@ def manifest(x: Exported, made: dict[str, bytes]) -> str:
     )
 
 
+_VIVADO = """
+               Both scripts add {x.module}'s memory files and define {x.memory_macro};
+               in a project of your own do so, too: XSim and synthesis may not find mem/"""
 _README = """\
 {x.wrapper}
 {line}
@@ -120,9 +124,10 @@ FuseSoC        fusesoc --cores-root . run --target sim {vlnv}
                other targets: lint, sim_icarus, synth (Vivado), synth_yosys
 Vivado         this folder is an IP repository (set_property ip_repo_paths); or
                vivado -mode batch -source {x.module}_block_design.tcl
-               makes a system of a Zynq-7000, an AXI DMA and the block, and
+               makes a system of a Zynq-7000, an AXI DMA and the block beside this folder, and
                vivado -mode batch -source {x.module}_package_ip.tcl
-               has Vivado write a component.xml of its own
+               has Vivado write a component.xml of its own, in {x.module}_packaged beside it:
+               give a project one of the two{vivado_memories}
 Verilator      {x.module}.vlt before the Verilog: what its lint leaves out, and why
 Timing         {x.module}.xdc (out of context), {x.module}.sdc: the clock, to which all ports belong
 Datasheet      {sheet}: ports, packets, registers, timing diagrams, figures

@@ -102,7 +102,7 @@ ANSWER = "proc get_board_parts {args} { noted_ get_board_parts {*}$args; return 
 def calls(build, parts):
     """What the script calls in a Vivado with these board files, and what it leaves in board/."""
     folder = build.folder / "vivado_pynq-z2"
-    project = folder / "ip/tiny_vivado"
+    project = folder / "tiny_vivado"
     made = project / "tiny_system.runs/impl_1/tiny_system_wrapper.bit"
     handed = project / "tiny_system.gen/sources_1/bd/tiny_system/hw_handoff/tiny_system.hwh"
     for path in (made, handed):
