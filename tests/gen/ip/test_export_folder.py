@@ -64,6 +64,26 @@ def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_p
     assert "module tiny(" in (folder / "tiny.v").read_text()
 
 
+def test_an_export_over_its_other_forms_says_so_and_leaves_no_empty_folder(
+    block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build, _ = block
+    folder = tmp_path / "ip"
+    export(build, folder, lambda _: {"timing/a.svg": "a", "other/a.svg": "a", "n/m/a.svg": "a"})
+    (folder / "other/mine.txt").write_text("a tool's")
+    export(build, folder)
+    assert "replaced by" not in capsys.readouterr().err
+    assert not (folder / "timing").exists() and (folder / "other/mine.txt").exists()
+    assert not (folder / "n").exists()
+    body = json.loads((folder / "ip.json").read_text())
+    weights = body["weights_id"][:16]
+    (folder / "ip.json").write_text(json.dumps(body | {"weights_id": "ab" * 32}))
+    export(build, folder)
+    said = capsys.readouterr().err
+    assert f"ip: held the block of weights_id 'abababababababab', replaced by '{weights}'" in said
+    assert "structure_id" not in said
+
+
 def test_an_interrupted_export_is_completed(
     block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
