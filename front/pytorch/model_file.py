@@ -36,7 +36,10 @@ def make_model(name: str) -> Any:
     if not isinstance(made, torch.nn.Module):
         if not callable(made):
             raise UsageError(f"{name}: is a {type(made).__name__}, not a function or a module")
-        made = made()
+        try:
+            made = made()
+        except Exception as e:
+            raise UsageError(f"{name}: failed when it was called: {type(e).__name__}: {e}") from e
     if not isinstance(made, torch.nn.Module):
         raise UsageError(f"{name}: made a {type(made).__name__}, not a torch.nn.Module")
     return made

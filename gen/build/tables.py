@@ -5,6 +5,7 @@ from typing import Any
 
 from sterna.gen.device.boards import BOARDS, chip_of
 from sterna.gen.device.family import RESOURCES
+from sterna.golden.words.shares import accuracy_text
 
 __all__ = ["cost_text", "rows_text", "solver_lines", "table"]
 
@@ -37,7 +38,9 @@ def table(answer: Mapping[str, Any]) -> str:
         lines += solver_lines(answer["solver"])
     for name, values in answer["measured"].items():
         shown = ", ".join(
-            f"{k} {_number(v)}" for k, v in values.items() if isinstance(v, int | float | str)
+            f"{k} {_share(v, values) if k == 'accuracy' else _number(v)}"
+            for k, v in values.items()
+            if isinstance(v, int | float | str)
         )
         lines.append(f"{name}: {shown or f'in measured/{name}.json'}")
         if values.get("estimate"):
@@ -159,6 +162,12 @@ def _buffer_cells(answer: Mapping[str, Any]) -> tuple[Sequence[str], list[tuple[
         )
         for r in answer["buffers"]
     ]
+
+
+def _share(value: Any, values: Mapping[str, Any]) -> str:
+    """An accuracy, with its interval where it is known of how many images it is."""
+    images = values.get("images")
+    return _number(value) if not isinstance(images, int) else accuracy_text(value, images)
 
 
 def _number(value: Any) -> str:

@@ -215,10 +215,11 @@ class _Sizer:
         for n, c in enumerate(self.found):
             depth = c.depth
             if depth:
-                c.depth = 0
-                if self.run(2).deadlock:
-                    c.depth = 1
-                    c.depth = self.run(2, grow=self.place[n]).grown
+                c.depth = 1
+                c.depth = self.run(2, grow=self.place[n]).grown
+                if c.depth == 1:  # what needs two beats will not do with none
+                    c.depth = 0
+                    c.depth = int(self.run(2).deadlock)
             out.append(c.depth)
             c.depth = depth
         return out

@@ -79,17 +79,33 @@ def check_new_file(path: StrPath) -> None:
     place = Path(path)
     if place.is_dir():
         raise FileError(f"{place}: is a folder where a file is needed; give the name of a file")
+    _check_plain(place)
     check_new_folder(place.parent)
+
+
+def _check_plain(path: Path) -> None:
+    """FileError for devices, pipes and sockets, and links to them: a file in the place of one would
+    take it from the whole system."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # nothing there, a link to nothing: whoever writes says it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FileError(
+            f"{path}: is a device, a pipe or a socket, which a file would replace; give the name "
+            "of a file"
+        )
 
 
 def write_atomic(path: StrPath, data: bytes) -> None:
     """Write a file wholly or not at all: temporary name in the same folder, fsync, rename.
 
     Makes the folder if needed. FileError where that fails (disk full, no permission); then, and
-    when interrupted, the temporary file is removed and an older file stays as it was. A link at
-    ``path`` is replaced, not followed.
+    when interrupted, the temporary file is removed and an older file stays as it was. A link to a
+    file at ``path`` is replaced, not followed; a device, pipe or socket is refused.
     """
     path = Path(path)
+    _check_plain(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,12 @@ def test_a_script_that_fails_says_how(tmp_path: Path) -> None:
         make_model(f"{tmp_path / 'bad.py'}:make")
 
 
+def test_a_function_that_fails_says_how(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("def make():\n    raise ValueError('my own')")
+    with pytest.raises(UsageError, match="bad.py:make: failed when it was called: ValueError: my"):
+        make_model(f"{tmp_path / 'bad.py'}:make")
+
+
 @pytest.mark.parametrize("form", ["safetensors", "pt", "ckpt", "parallel"])
 def test_weights_come_by_every_form(tmp_path: Path, form: str) -> None:
     right = nn.Linear(3, 2)

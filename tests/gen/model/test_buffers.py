@@ -159,6 +159,19 @@ def test_case_t5_sixteen_dense_layers_take_seconds_and_lose_no_rate(monkeypatch)
         assert alive == 0 or model.run(3, depths=[*least[:n], alive - 1, *least[n + 1 :]]).deadlock
 
 
+def test_runs_are_not_done_twice_and_one_run_grows_a_buffer(monkeypatch):
+    network, asked, done = densely(8), [], []
+    run, timing = TokenModel.run, TokenModel._timing
+    monkeypatch.setattr(
+        TokenModel, "run", lambda self, *a, **k: asked.append(k) or run(self, *a, **k)
+    )
+    monkeypatch.setattr(TokenModel, "_timing", lambda self, *a: done.append(a) or timing(self, *a))
+    sized = fold(network, None, family="ecp5")
+    grown = [k for k in asked if k.get("grow") is not None]
+    assert len(grown) == sum(b.buffer is not None for b in sized.buffers)
+    assert len(done) < len(asked) < 145  # there were 151, all done
+
+
 def test_the_margin_is_a_choice():
     network = skips(blocks=1)
     design = bare(fold(network, None))
