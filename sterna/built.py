@@ -12,6 +12,7 @@ from sterna.gen.build.stages import ensure
 from sterna.gen.build.synthesis import synthesise
 from sterna.gen.build.tables import table
 from sterna.gen.device.family import RESOURCES
+from sterna.gen.ip.folder import check_folder
 from sterna.gen.report.page import tiles_html
 from sterna.gen.tools.progress import Progress
 from sterna.golden.errors import SternaError, UsageError
@@ -315,6 +316,7 @@ class Build(Folder):
             The network cannot be built.
         """
         timing = values.flag(f"timing {show(timing)} must be True or False", timing, UsageError)
+        check_folder(values.path("folder", folder), self.name)
         ensure(self, "verilog", progress=progress)
         return tuple(sorted(export_block(self, folder, timing)))
 

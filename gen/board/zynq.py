@@ -33,7 +33,7 @@ set argc 2
 set argv [list {part} [lindex $found end]]
 source [file join $root ip {name}_block_design.tcl]
 foreach kind {{bit hwh}} {{
-  file copy -force [file join $root ip {name}_system.$kind] [file join $root board {name}.$kind]
+  file copy -force [file join $root {name}_system.$kind] [file join $root board {name}.$kind]
 }}
 puts "copy the folder board to the board: [file join $root board]"
 """
@@ -81,7 +81,11 @@ _README = """\
    makes board/{name}.bit and board/{name}.hwh. Nobody of Sterna has run it: there was no Vivado.
 2. Copy the folder board to the board, which runs a PYNQ image:
      scp -r board xilinx@pynq:{name}
-   Sterna and safetensors are needed there, nothing else (docs/pynq.md).
+   Sterna and safetensors are needed there, nothing else. Sterna is installed from a wheel, as
+   it may be on no index: `python3 -m pip wheel --no-deps .` in a clone of it makes one, which is
+   copied to the board, too. There, without the packages that Sterna asks for elsewhere:
+     sudo -E python3 -m pip install safetensors
+     sudo -E python3 -m pip install --no-deps --ignore-requires-python sterna-*.whl
 3. There, in that folder, as root and in PYNQ's own Python:
      sudo -E python3 {name}_pynq.py
 

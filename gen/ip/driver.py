@@ -7,15 +7,7 @@ from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.vivado import memory_width
 from sterna.hw.control.register_files import c_header
 
-__all__ = ["WORDS", "driver_files"]
-
-WORDS = (
-    *("OPEN", "LOAD", "PACK", "INFER", "TRANSFER", "RESET", "COUNT", "CLEAR", "COUNTERS", "DMA"),
-    *("IMAGE_BYTES", "PACKET_BYTES", "RESULT_WORDS", "CLASSES", "REGIONS", "POLLS", "MAPPED", "OK"),
-    *("BAD_ACCESS", "BAD_BLOCK", "BAD_FILE", "BAD_WEIGHTS", "TOO_LATE", "BAD_RESULT"),
-)
-"""What stands behind the network's name in what the driver defines; none is the end of another
-behind an underscore, so that no two networks, ``a`` and ``a_b``, have the same (a test)."""
+__all__ = ["driver_files"]
 
 
 def driver_files(x: Exported) -> dict[str, str]:
@@ -77,7 +69,7 @@ enum {
     ${NAME}_BAD_FILE = -3,    /* the weights are damaged, or of another structure */
     ${NAME}_BAD_WEIGHTS = -4, /* built-in weights are not the file's, or memories read back wrong */
     ${NAME}_TOO_LATE = -5,    /* what was waited for has not come */
-    ${NAME}_BAD_RESULT = -6   /* the packet was of a wrong length, or no weights are loaded */
+    ${NAME}_BAD_RESULT = -6   /* a packet was of a wrong length, or no weights are loaded */
 };
 
 /* How the block is reached. get and put access the 32-bit register at a byte offset, send gives a
@@ -113,8 +105,11 @@ int ${name}_load(const struct ${name} *block, const uint8_t *file, size_t bytes)
 /* An image as a packet: its bytes, then zeros. */
 void ${name}_pack(const uint8_t image[${NAME}_IMAGE_BYTES], uint8_t packet[${NAME}_PACKET_BYTES]);
 
-/* A packet through send, its result through receive. The class is words[0] & 0xFFFF; the logits
- * follow, signed. */
+/* Whether a result counts: ${NAME}_BAD_RESULT where the block has set a flag, in the high half of
+ * words[0]. The class is words[0] & 0xFFFF; the logits follow, signed. */
+int ${name}_check(const volatile uint32_t words[${NAME}_RESULT_WORDS]);
+
+/* A packet through send, its result through receive, which is checked. */
 int ${name}_infer(const struct ${name} *block, const uint8_t packet[${NAME}_PACKET_BYTES],
                   uint32_t words[${NAME}_RESULT_WORDS]);
 
@@ -123,7 +118,10 @@ int ${name}_clear(const struct ${name} *block);
 
 /* An AXI DMA in simple mode; get and put reach its registers, here too. Addresses are those that
  * the DMA sees; caches are the caller's: flush the packet before, drop the result's lines after.
- * transfer gives a packet and waits for its result; addresses are multiples of ${alignment}. */
+ * transfer gives a packet and waits for its result; addresses are multiples of ${alignment}. It
+ * checks how many bytes came, but reads no memory: drop the cache's lines, then call
+ * ${name}_check, before the class is used. After an error call ${name}_reset, before the first
+ * transfer, too. */
 struct ${name}_dma {
     void *context;
     int (*get)(void *context, uint32_t offset, uint32_t *value);
@@ -230,6 +228,11 @@ void ${name}_pack(const uint8_t image[${NAME}_IMAGE_BYTES], uint8_t packet[${NAM
         packet[k] = k < ${NAME}_IMAGE_BYTES ? image[k] : 0;
 }
 
+int ${name}_check(const volatile uint32_t words[${NAME}_RESULT_WORDS])
+{
+    return words[0] >> 16 ? ${NAME}_BAD_RESULT : ${NAME}_OK;
+}
+
 int ${name}_infer(const struct $name *block, const uint8_t packet[${NAME}_PACKET_BYTES],
                   uint32_t words[${NAME}_RESULT_WORDS])
 {
@@ -237,7 +240,7 @@ int ${name}_infer(const struct $name *block, const uint8_t packet[${NAME}_PACKET
         return ${NAME}_BAD_ACCESS;
     if (block->receive(block->context, words, ${NAME}_RESULT_WORDS))
         return ${NAME}_BAD_ACCESS;
-    return words[0] >> 16 ? ${NAME}_BAD_RESULT : ${NAME}_OK;
+    return ${name}_check(words);
 }
 
 int ${name}_count(const struct $name *block, struct ${name}_counters *counters)
@@ -279,33 +282,39 @@ int ${name}_reset(const struct ${name}_dma *dma)
     return ${NAME}_TOO_LATE;
 }
 
-/* A direction of the DMA on its way: it runs from when its length is written. */
-static int dma_start(const struct ${name}_dma *dma, uint32_t side, uint32_t at, uint32_t bytes)
-{
-    TRY(dma_put(dma, side, RUN));
-    TRY(dma_put(dma, side + ADDRESS, at));
-    return dma_put(dma, side + LENGTH, bytes);
-}
-
-static int dma_wait(const struct ${name}_dma *dma, uint32_t side)
+/* Waits until the bits of a direction's status are as wanted; an error ends it. */
+static int dma_wait(const struct ${name}_dma *dma, uint32_t side, uint32_t bits, uint32_t wanted)
 {
     uint32_t left = dma->polls ? dma->polls : ${NAME}_POLLS, status;
     do {
         TRY(dma_get(dma, side + STATUS, &status));
         if (status & ERRORS)
             return ${NAME}_BAD_ACCESS;
-        if (status & (IDLE | HALTED))
-            return status & HALTED ? ${NAME}_BAD_ACCESS : ${NAME}_OK;
+        if ((status & bits) == wanted)
+            return ${NAME}_OK;
     } while (--left);
     return ${NAME}_TOO_LATE;
 }
 
+/* A direction of the DMA on its way: it runs some clocks after RUN, and a length that is written
+ * while it is still halted is lost. */
+static int dma_start(const struct ${name}_dma *dma, uint32_t side, uint32_t at, uint32_t bytes)
+{
+    TRY(dma_put(dma, side, RUN));
+    TRY(dma_wait(dma, side, HALTED, 0));
+    TRY(dma_put(dma, side + ADDRESS, at));
+    return dma_put(dma, side + LENGTH, bytes);
+}
+
 int ${name}_transfer(const struct ${name}_dma *dma, uint32_t packet_at, uint32_t result_at)
 {
+    uint32_t bytes;
     TRY(dma_start(dma, TO_MEMORY, result_at, 4 * ${NAME}_RESULT_WORDS));
     TRY(dma_start(dma, TO_BLOCK, packet_at, ${NAME}_PACKET_BYTES));
-    TRY(dma_wait(dma, TO_BLOCK));
-    return dma_wait(dma, TO_MEMORY);
+    TRY(dma_wait(dma, TO_BLOCK, HALTED | IDLE, IDLE));
+    TRY(dma_wait(dma, TO_MEMORY, HALTED | IDLE, IDLE));
+    TRY(dma_get(dma, TO_MEMORY + LENGTH, &bytes)); /* how many came */
+    return bytes == 4 * ${NAME}_RESULT_WORDS ? ${NAME}_OK : ${NAME}_BAD_RESULT;
 }
 
 /* --- weights ---------------------------------------------------------------------------------- */

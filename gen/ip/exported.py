@@ -164,9 +164,9 @@ def exported(build: Build) -> Exported:
     network, design, module = build.network, build.design, build.name
     images = memory_images(network, design)
     text = build.made("verilog", f"{module}.v").decode()
-    text, count = _READ.subn(rf'\1"{module}_\2"', text)
+    text, count = _READ.subn(rf'\1"{module}-\2"', text)
     if count:
-        text = text.replace(" mem/CORE_", f" mem/{module}_CORE_", 2)  # in the words of its head
+        text = text.replace(" mem/CORE_", f" mem/{module}-CORE_", 2)  # in the words of its head
     return Exported(
         name=network.name,
         module=module,
@@ -178,11 +178,12 @@ def exported(build: Build) -> Exported:
         weights=weights_id(network),
         registers=registers_of(parse_json(build.made("verilog", "csr.json"), "csr.json")),
         verilog=text,
-        memories={f"{module}_{i.name}.mem": mem_texts(i)[".mem"] for i in images},
+        memories={f"{module}-{i.name}.mem": mem_texts(i)[".mem"] for i in images},
         read_from_files=count > 0,
         image=build.made("pack", "weights.sterna"),
     )
 
 
 _READ = re.compile(r'(\$readmemh\(\{`\w+, )"(\w+\.mem)"')
-"""How the Verilog of a build reads a memory; two blocks may both have a ``conv1_weights.mem``."""
+"""How the Verilog of a build reads a memory; two blocks may both have a ``conv1_weights.mem``,
+and ``a`` a core ``b_c`` where ``a_b`` has one ``c``: no name has a hyphen."""

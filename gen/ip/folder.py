@@ -1,7 +1,8 @@
 """The folder of an exported block: everything in it, written at once or not at all."""
 
+import contextlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,7 @@ from sterna.gen.ip.litex_core import litex_core
 from sterna.gen.ip.texts import FORMAT, constraint_files, manifest, readme, waiver_file
 from sterna.gen.ip.vivado import scripts
 from sterna.gen.ip.wrapper import bench, clock_driver, vectors, wrapper
+from sterna.gen.tools.progress import tell
 from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import (
     StrPath,
@@ -52,7 +54,7 @@ def block_files(x: Exported, added: Mapping[str, str] = MappingProxyType({})) ->
         **driver_files(x),
         layout.amaranth(x): amaranth_core(x),
         layout.litex(x): litex_core(x),
-        layout.README: readme(x),
+        layout.README: readme(x, layout.datasheet(x) in added),
         **added,
     }
     made = {name: t.encode() if isinstance(t, str) else t for name, t in texts.items()}
@@ -78,15 +80,20 @@ def export(
         A part cannot be written for this design.
     """
     folder = values.path("folder", folder)
-    old = _earlier(folder, build)
+    body = check_folder(folder, build.name) or {"files": {}}
+    old = {name: h for name, h in body["files"].items() if isinstance(h, str)}
     x = exported(build)
     made = block_files(x, more(x) if more is not None else {})
+    _tell_replaced(folder, body, x)
     make_folder(folder)
     block = Folder(folder)
     with block.held():
         for name in sorted(set(old) - set(made)):
             if is_inside(name) and block.hash(name) == old[name]:
                 block.remove(name)
+                for parent in PurePosixPath(name).parents[:-1]:
+                    with contextlib.suppress(OSError):  # something is left in it
+                        (folder / parent).rmdir()
         # The manifest first: a folder that was interrupted is known as our own.
         for name in sorted(made, key=lambda name: name != layout.MANIFEST):
             make_folder(block.place(name).parent)
@@ -104,29 +111,32 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return body
 
 
-def check_folder(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an earlier export there; None where nothing is. UsageError where something
-    else is, FileError where no folder can be made."""
+def check_folder(folder: Path, module: str | None = None) -> dict[str, Any] | None:
+    """The manifest of an earlier export there, of the network called ``module`` where that is
+    given; None where nothing is. UsageError where something else is, FileError where no folder can
+    be made."""
     check_new_folder(folder)
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
     try:
-        return read_manifest(folder)
+        body = read_manifest(folder)
     except FileError:
         raise UsageError(
             f"{folder}: is not empty, and no exported block; give another folder, or empty it"
         ) from None
-
-
-def _earlier(folder: Path, build: Build) -> dict[str, str]:
-    """The files of an earlier export there and their hashes, {} where there is nothing. UsageError
-    where something else is."""
-    body = check_folder(folder)
-    if body is None:
-        return {}
-    if body.get("module") != build.name:
+    if module is not None and body.get("module") != module:
         raise UsageError(
             f"{folder}: holds the block of the network {show(body.get('module'))}; give "
-            f"'{build.name}' a folder of its own"
+            f"'{module}' a folder of its own"
         )
-    return {name: h for name, h in body["files"].items() if isinstance(h, str)}
+    return body
+
+
+def _tell_replaced(folder: Path, body: dict[str, Any], x: Exported) -> None:
+    """A line of an earlier export with other weights or of another design."""
+    now = {"weights_id": x.weights, "structure_id": x.structure}
+    there = {key: show(str(body[key])[:16]) for key in now if body.get(key, now[key]) != now[key]}
+    if there:
+        held = " and ".join(f"{key} {value}" for key, value in there.items())
+        new = " and ".join(f"'{now[key][:16]}'" for key in there)
+        tell(f"{folder}: held the block of {held}, replaced by {new}")

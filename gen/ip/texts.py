@@ -43,8 +43,9 @@ def waiver_file(x: Exported) -> dict[str, str]:
     return {layout.waivers(x): re.sub(r"^lint_off -rule (\w+)(.*)$", scoped, text, flags=re.M)}
 
 
-def readme(x: Exported) -> str:
-    """README.txt: what is in the folder, and how each tool takes it."""
+def readme(x: Exported, sheet: bool) -> str:
+    """README.txt: what is in the folder, ``sheet`` whether a datasheet, and how each tool takes
+    it."""
     mem = layout.MEMORIES
     where = f"are in the Verilog; {mem} has them once more, for tools that want files."
     if x.read_from_files:
@@ -66,10 +67,11 @@ def readme(x: Exported) -> str:
         about="\n\n".join(textwrap.fill(text, 88) for text in about),
         rtl=" and ".join(layout.rtl(x)),
         image=layout.image(x),
-        sheet=layout.datasheet(x),
+        sheet=_SHEET.format(layout.datasheet(x)) if sheet else "",
         litex=layout.litex(x),
         amaranth=layout.amaranth(x),
         tb=bench_macro(x),
+        vivado_memories=_VIVADO.format(x=x) if x.read_from_files else "",
     )
 
 
@@ -104,6 +106,10 @@ def manifest(x: Exported, made: dict[str, bytes]) -> str:
     )
 
 
+_VIVADO = """
+               Both scripts add {x.module}'s memory files and define {x.memory_macro};
+               in a project of your own do so, too: XSim and synthesis may not find mem/"""
+_SHEET = "Datasheet      {}: ports, packets, registers, timing diagrams, figures\n"
 _README = """\
 {x.wrapper}
 {line}
@@ -120,13 +126,13 @@ FuseSoC        fusesoc --cores-root . run --target sim {vlnv}
                other targets: lint, sim_icarus, synth (Vivado), synth_yosys
 Vivado         this folder is an IP repository (set_property ip_repo_paths); or
                vivado -mode batch -source {x.module}_block_design.tcl
-               makes a system of a Zynq-7000, an AXI DMA and the block, and
+               makes a system of a Zynq-7000, an AXI DMA and the block beside this folder, and
                vivado -mode batch -source {x.module}_package_ip.tcl
-               has Vivado write a component.xml of its own
+               has Vivado write a component.xml of its own, in {x.module}_packaged beside it:
+               give a project one of the two{vivado_memories}
 Verilator      {x.module}.vlt before the Verilog: what its lint leaves out, and why
 Timing         {x.module}.xdc (out of context), {x.module}.sdc: the clock, to which all ports belong
-Datasheet      {sheet}: ports, packets, registers, timing diagrams, figures
-LiteX          {litex}: a module, which needs this folder around it
+{sheet}LiteX          {litex}: a module, which needs this folder around it
 Amaranth       {amaranth}: a component, likewise
 C              sw/: the registers, and a driver for a processor without an operating system
 Weights        {image}: for designs whose memories a host writes; mem/: the same by memory

@@ -41,8 +41,8 @@ def memory_width(width: int) -> int:
 def block_design(x: Exported, part: str = PART, board_part: str = "") -> str:
     """The Tcl script of a system: Zynq-7000, AXI DMA in simple mode, the block.
 
-    It is run in the folder of the block, and makes ``NAME_system.bit`` and ``.hwh``, which PYNQ
-    reads, and ``.xsa``.
+    It makes ``NAME_system.bit`` and ``.hwh``, which PYNQ reads, and ``.xsa`` beside the folder of
+    the block: that is searched for IP, with all below it.
 
     Args:
         part: the device, as its maker writes it.
@@ -74,6 +74,7 @@ def block_design(x: Exported, part: str = PART, board_part: str = "") -> str:
         image=x.packet_bytes,
         result=4 * x.result_words,
         images=_converter(x.axis_width, stream),
+        memories=_memories(x, f"get_files {x.module}_system.bd"),
         registers=f"0x{REGISTERS_AT:08X}",
         dma=f"0x{DMA_AT:08X}",
     )
@@ -89,7 +90,6 @@ def _converter(width: int, stream: int) -> str:
 
 def package_ip(x: Exported) -> str:
     """The Tcl script that has Vivado write a component.xml of its own."""
-    files = [*layout.rtl(x), *(layout.memories(x) if x.read_from_files else ())]
     return _PACKAGE.format(
         name=x.module,
         wrapper=x.wrapper,
@@ -98,8 +98,22 @@ def package_ip(x: Exported) -> str:
         version=x.vlnv[3],
         part=PART,
         made=x.made,
-        files="".join(f"  {name}\n" for name in files),
+        files="".join(f"  {name}\n" for name in layout.rtl(x)),
+        memories=_memories(x),
     )
+
+
+def _memories(x: Exported, system: str = "") -> str:
+    """What has Vivado find the files of memories; '' where the Verilog reads none. ``system``: Tcl
+    of a block design, whose block is then synthesised with it: its own run knows no macro."""
+    if not x.read_from_files:
+        return ""
+    text = _MEMORIES.format(
+        macro=x.memory_macro,
+        folder=layout.MEMORIES.rstrip("/"),
+        files="".join(f"  {name}\n" for name in layout.memories(x)),
+    )
+    return text + (f"set_property synth_checkpoint_mode None [{system}]\n" if system else "")
 
 
 def scripts(x: Exported) -> dict[str, str]:
@@ -109,9 +123,6 @@ def scripts(x: Exported) -> dict[str, str]:
         f"{x.module}_package_ip.tcl": package_ip(x),
     }
 
-
-_DIRECT = """\
-connect_bd_intf_net [get_bd_intf_pins dma/M_AXIS_MM2S] [get_bd_intf_pins $net/s_axis]"""
 
 _CONVERTED = """\
 # The DMA has no stream of {taken} bytes.
@@ -130,6 +141,7 @@ connect_bd_intf_net [get_bd_intf_pins width/M_AXIS] [get_bd_intf_pins $net/s_axi
 _DESIGN = """\
 # A system of a Zynq-7000, an AXI DMA and {name}: {name}_system.bit, .hwh and .xsa.
 #   vivado -mode batch -source {name}_block_design.tcl [-tclargs PART [BOARD_PART [stop]]]
+# They and the project, {name}_vivado, are written beside this folder, in which Vivado looks for IP.
 # 'stop': only the block design, no synthesis. Those who wrote this have not run it: there was no
 # Vivado.
 #
@@ -144,7 +156,8 @@ if {{[info exists argv]}} {{
   if {{[llength $argv] > 2}} {{ set stop [expr {{[lindex $argv 2] eq "stop"}}] }}
 }}
 set here [file dirname [file normalize [info script]]]
-set project [file join $here {name}_vivado]
+set out [file dirname $here]
+set project [file join $out {name}_vivado]
 create_project -force {name}_system $project -part $part
 if {{$board ne ""}} {{ set_property board_part $board [current_project] }}
 set_property ip_repo_paths [list $here] [current_project]
@@ -215,8 +228,9 @@ connect_bd_net [get_bd_pins dma/mm2s_introut] [get_bd_pins interrupts/In0]
 connect_bd_net [get_bd_pins dma/s2mm_introut] [get_bd_pins interrupts/In1]
 connect_bd_net [get_bd_pins interrupts/dout] [get_bd_pins ps7/IRQ_F2P]
 
+# The segment is "registers", as component.xml says; where Vivado inferred it, "reg0".
 assign_bd_address -offset {registers} -range 64K \\
-  -target_address_space [get_bd_addr_spaces ps7/Data] [get_bd_addr_segs $net/s_axil/registers]
+  -target_address_space [get_bd_addr_spaces ps7/Data] [get_bd_addr_segs $net/s_axil/*]
 assign_bd_address -offset {dma} -range 64K \\
   -target_address_space [get_bd_addr_spaces ps7/Data] [get_bd_addr_segs dma/S_AXI_LITE/Reg]
 foreach space [list dma/Data_MM2S dma/Data_S2MM] {{
@@ -228,14 +242,14 @@ save_bd_design
 set design [get_files {name}_system.bd]
 make_wrapper -files $design -top -import
 set_property top {name}_system_wrapper [current_fileset]
-update_compile_order -fileset sources_1
+{memories}update_compile_order -fileset sources_1
 if {{!$stop}} {{
   launch_runs impl_1 -to_step write_bitstream -jobs 4
   wait_on_run impl_1
   if {{[get_property PROGRESS [get_runs impl_1]] != "100%"}} {{ error "implementation failed" }}
   open_run impl_1
-  report_utilization -file [file join $here {name}_utilization.rpt]
-  report_timing_summary -file [file join $here {name}_timing.rpt]
+  report_utilization -file [file join $out {name}_utilization.rpt]
+  report_timing_summary -file [file join $out {name}_timing.rpt]
   set slack [get_property SLACK [get_timing_paths -delay_type max]]
   set hold [get_property SLACK [get_timing_paths -delay_type min]]
   if {{$slack eq "" || $hold eq ""}} {{ error "there are no timed paths; see {name}_timing.rpt" }}
@@ -243,22 +257,35 @@ if {{!$stop}} {{
     error "timing is missed, setup $slack ns, hold $hold ns: fold with a lower --clock"
   }}
   file copy -force [file join $project {name}_system.runs impl_1 {name}_system_wrapper.bit] \\
-    [file join $here {name}_system.bit]
+    [file join $out {name}_system.bit]
   # Vivado keeps it in .gen, before 2020.2 in .srcs.
   foreach kind {{srcs gen}} {{
     set handoff [file join $project {name}_system.$kind sources_1 bd {name}_system hw_handoff]
     foreach found [glob -nocomplain [file join $handoff {name}_system.hwh]] {{
-      file copy -force $found [file join $here {name}_system.hwh]
+      file copy -force $found [file join $out {name}_system.hwh]
     }}
   }}
-  write_hw_platform -fixed -include_bit -force -file [file join $here {name}_system.xsa]
+  write_hw_platform -fixed -include_bit -force -file [file join $out {name}_system.xsa]
   puts "{name}_system.bit: slack $slack ns"
 }}
 """
 
+_MEMORIES = """\
+# The contents of memories: as files of the project, and where the Verilog looks for them.
+foreach file {{
+{files}}} {{
+  add_files -norecurse [file join $here $file]
+  set_property file_type {{Memory File}} [get_files [file join $here $file]]
+}}
+foreach set {{sources_1 sim_1}} {{
+  set_property verilog_define [list "{macro}=\\"[file join $here {folder}]/\\""] [get_filesets $set]
+}}
+"""
+
 _PACKAGE = """\
-# Has Vivado write a component.xml of its own beside the one that is here, in {name}_packaged/:
+# Has Vivado write a component.xml of its own, in {name}_packaged/ beside this folder:
 #   vivado -mode batch -source {name}_package_ip.tcl
+# It has the same name as the one that is here: give a project one of the two folders, not both.
 # The one that is here was written by {made}. Those who wrote this have not run it: there was no
 # Vivado.
 set here [file dirname [file normalize [info script]]]
@@ -267,8 +294,8 @@ set files {{
 create_project -in_memory -part {part}
 foreach file $files {{ add_files -norecurse [file join $here $file] }}
 set_property top {wrapper} [current_fileset]
-update_compile_order -fileset sources_1
-ipx::package_project -root_dir [file join $here {name}_packaged] -vendor {vendor} \\
+{memories}update_compile_order -fileset sources_1
+ipx::package_project -root_dir [file join [file dirname $here] {name}_packaged] -vendor {vendor} \\
   -library {library} -taxonomy /Sterna -import_files
 set core [ipx::current_core]
 set_property name {name} $core

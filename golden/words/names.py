@@ -14,6 +14,7 @@ from sterna.golden.errors import NetworkError
 from sterna.golden.words.reserved import RESERVED
 
 __all__ = [
+    "BESIDE",
     "MAX_NAME",
     "NAME",
     "Scope",
@@ -36,8 +37,16 @@ NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{MAX_NAME - 1}}}\Z")
 _OWN = "sterna_"
 """What our own modules begin with, and therefore names that cannot be kept."""
 _PORTS = re.compile(r"(s_axis|m_axis|s_axil|tap|limit)_")
-_MADE = re.compile(r"_(axi|csr|tb|system|wrapper)_*\Z")
-"""What modules and headers beside a network end with: `digits_axi` is that of `digits`."""
+BESIDE = (
+    *("axi", "axi_tb", "csr", "tb", "system", "system_wrapper", "wrapper"),  # modules and headers
+    *("counters", "dma"),  # types of the C driver, and its functions
+    *("check", "clear", "count", "infer", "load", "mapped", "open", "pack", "reset", "transfer"),
+)
+"""What stands beside a network ends with one of these: `digits_axi` is the wrapper of `digits`. A
+test collects what an export makes and finds each of its endings here."""
+_MADE = re.compile(rf"_({'|'.join(BESIDE)})_*\Z")
+_OPEN = re.compile(r"_stall(?=_|\Z)")
+"""Behind which the name of a node stands in a macro, and so anything: X_STALL_NODE of `x`."""
 _DIGEST = 8
 
 
@@ -99,9 +108,12 @@ def legal_name(text: str, default: str = "network") -> str:
     plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or default
     plain = plain if plain[0].isalpha() else f"n{plain}"
     if len(plain) > MAX_NAME:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-        plain = f"{plain[: MAX_NAME - _DIGEST - 1]}_{digest}"
+        plain = f"{plain[: MAX_NAME - _DIGEST - 1]}_{_digest(text)}"
     return plain
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
 
 
 def module_name(name: str) -> str:
@@ -109,12 +121,15 @@ def module_name(name: str) -> str:
 
     The name itself, but with ``sterna_`` in front where it means something else there: a reserved
     word of a language or of an operating system, a port of the top, one of our own modules. A name
-    that ends as modules beside another network do gets a ``_`` behind it, too. No two networks have
-    the same: what is kept never begins with ``sterna_``, what is changed always does.
+    that ends as what stands beside another network does (`BESIDE`) gets a ``_`` behind it, too, and
+    one with ``_stall`` in it loses that for a digest of the whole. No two networks have the same:
+    what is kept never begins with ``sterna_``, what is changed always does.
     """
+    if _OPEN.search(name):
+        return f"{_OWN}{_OPEN.sub('', name)}_{_digest(name)}_"
     if _MADE.search(name):
         return f"{_OWN}{name}_"
-    if name in RESERVED or _PORTS.match(name) or name.startswith(_OWN):
+    if name in RESERVED or _PORTS.match(name) or f"{name}_".startswith(_OWN):
         return _OWN + name
     return name
 

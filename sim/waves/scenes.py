@@ -158,7 +158,7 @@ def _inlined(block: Exported, verilog: str) -> str:
     return _READ.sub(rows, verilog)
 
 
-_READ = re.compile(r'\$readmemh\(\{`\w+, "(\w+\.mem)"\}, memory, 0, \d+\);\n')
+_READ = re.compile(r'\$readmemh\(\{`\w+, "([\w-]+\.mem)"\}, memory, 0, \d+\);\n')
 
 
 def _scenes(block: Exported, ends: _Ends) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The command that hands a network to other people's tools; as those of networks.py."""
 
 import argparse
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -42,14 +43,16 @@ def export(options: argparse.Namespace) -> Answer:
 
     from sterna.commands.networks import options_of
     from sterna.datasheet import export_block
-    from sterna.gen.build.stages import ensure
+    from sterna.gen.build.stages import ensure, open_build
     from sterna.gen.ip.folder import check_folder, read_manifest
     from sterna.gen.tools.progress import Progress
 
     folder = Path(options.ip)
-    check_folder(folder)  # refused before the first stage
+    check_folder(folder)  # refused before anything is written, that of another network before
     progress = Progress(1)
-    built = ensure(options.folder, "verilog", options_of(options), options.output, progress)
+    built = open_build(options.folder, options.output, progress=progress)
+    check_folder(folder, built.name)  # the first stage
+    ensure(built, "verilog", options_of(options), progress=progress)
     with progress.step(f"block {built.name}"):
         names = sorted(export_block(built, folder, options.timing))
     told = read_manifest(folder)
@@ -57,6 +60,6 @@ def export(options: argparse.Namespace) -> Answer:
     answer |= {key: told[key] for key in ("vlnv", "top", "structure_id", "weights_id")}
     text = (
         f"{folder}: {told['top']}, {len(names)} files; README.txt says how each tool takes them\n"
-        f"fusesoc --cores-root {folder} run --target sim {told['vlnv']}"
+        f"fusesoc --cores-root {shlex.quote(str(folder))} run --target sim {told['vlnv']}"
     )
     return answer | {"wrote": [str(folder)]}, text, 0

@@ -215,7 +215,7 @@ ROOMS = {
         "gen.verilog",
     },
     "gen.timing": set(),
-    "gen.ip": {"gen.build", "gen.design", "gen.report", "gen.timing", "gen.verilog"},
+    "gen.ip": {"gen.build", "gen.design", "gen.report", "gen.timing", "gen.tools", "gen.verilog"},
     "gen.board": {
         "gen.build",
         "gen.design",

@@ -1,6 +1,7 @@
 """The Vivado project of a Zynq board (pynq): what is in it, and its script in a Tcl interpreter."""
 
 import ast
+import re
 import runpy
 import shutil
 import sys
@@ -71,6 +72,10 @@ def test_the_pynq_project_has_what_vivado_and_the_board_read(project):
     assert there == {*facts["files"]}
     for name in ("tiny.v", "tiny_axi.v", "component.xml", "tiny_block_design.tcl"):
         assert f"ip/{name}" in there
+    told = (folder / "ip/README.txt").read_text()  # lists what is there
+    named = re.findall(r"^[A-Z]\w+ +([\w/]+\.?\w*):", told, re.M)
+    assert "tiny_litex.py" in named and all((folder / "ip" / name).exists() for name in named)
+    assert "pip install safetensors" in (folder / "README.txt").read_text()
     images, beat_bytes = design_of(folder / "board")
     assert images.structure == files.structure_id(build.network, build.design.to_json())[:16]
     assert images.packet_bytes(beat_bytes) == exported(build).packet_bytes
@@ -102,7 +107,7 @@ ANSWER = "proc get_board_parts {args} { noted_ get_board_parts {*}$args; return 
 def calls(build, parts):
     """What the script calls in a Vivado with these board files, and what it leaves in board/."""
     folder = build.folder / "vivado_pynq-z2"
-    project = folder / "ip/tiny_vivado"
+    project = folder / "tiny_vivado"
     made = project / "tiny_system.runs/impl_1/tiny_system_wrapper.bit"
     handed = project / "tiny_system.gen/sources_1/bd/tiny_system/hw_handoff/tiny_system.hwh"
     for path in (made, handed):

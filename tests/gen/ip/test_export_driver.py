@@ -76,6 +76,8 @@ def test_exported_drivers_give_what_golden_gives(both: list[Path], tmp_path: Pat
     assert said["fixed"] == ["-4"] and said["wrong"] == ["-4", "3"]
     count = len(facts(0).vectors[0])
     assert said["counters"][:2] == [str(count), str(count)] and said["cleared"] == ["0"]
+    # A packet of the DMA too short, a DMA that never runs, a flag of the block.
+    assert said["few"] == ["-6"] and said["dead"] == ["-5"] and said["checked"] == ["-6", "0"]
     results = {}
     for row in rows:
         if row[0].startswith("words"):
@@ -234,19 +236,22 @@ static int infer@N(const char *label) {
 """
 MAIN = """
 // An AXI DMA in simple mode by its product guide: runs when a length is written to a side that
-// runs; a side that was never started is halted.
+// runs, which is some looks after RUN; a length that comes before is lost. In the end the length is
+// how many bytes came.
 static uint8_t memory[1 << 16];
 static uint32_t side[2][12];
 static bool halted[2] = {true, true}, busy[2];
+static int starting[2];
+static uint32_t cut;
 static int dma_put(void *, uint32_t at, uint32_t value) {
     int n = at >= 0x30;
     uint32_t offset = at - 0x30 * n;
     if (offset == 0 && (value & 4)) {
-        for (int k = 0; k < 2; k++) { halted[k] = true; busy[k] = false; }
+        for (int k = 0; k < 2; k++) { halted[k] = true; busy[k] = false; starting[k] = 0; }
         return 0;
     }
     side[n][offset / 4] = value;
-    if (offset == 0) halted[n] = !(value & 1);
+    if (offset == 0 && (value & 1) && halted[n]) starting[n] = 3;
     if (offset == 0x28 && !halted[n]) {
         busy[n] = true;
         if (n == 0) {
@@ -265,8 +270,15 @@ static int dma_get(void *, uint32_t at, uint32_t *value) {
         if (side[1][10] != sizeof words || receive0(nullptr, words, TINY_RESULT_WORDS)) return 1;
         memcpy(memory + side[1][6], words, sizeof words);
         busy[1] = false;
+        side[1][10] -= cut;
     }
+    if (offset == 4 && starting[n] && !--starting[n]) halted[n] = false;
     *value = offset == 4 ? (halted[n] ? 1 : busy[n] ? 0 : 2) : side[n][offset / 4];
+    return 0;
+}
+// One that never runs.
+static int dead_get(void *, uint32_t at, uint32_t *value) {
+    *value = 1;
     return 0;
 }
 static int lie(void *, uint32_t at, uint32_t *value) {
@@ -321,6 +333,12 @@ int main() {
         }
         printf("\\n");
     }
+    cut = 4;
+    printf("few %d\\n", tiny_transfer(&dma, 256, 4096));
+    tiny_dma dead = {nullptr, dead_get, dma_put, 1000};
+    printf("dead %d\\n", tiny_transfer(&dead, 256, 4096));
+    uint32_t flagged[TINY_RESULT_WORDS] = {0x40001}, good[TINY_RESULT_WORDS] = {1};
+    printf("checked %d %d\\n", tiny_check(flagged), tiny_check(good));
     return 0;
 }
 """

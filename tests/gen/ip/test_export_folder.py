@@ -7,14 +7,11 @@ import buildcase
 import pytest
 from exportcase import made
 
-from sterna.gen.ip.driver import WORDS
 from sterna.gen.ip.exported import exported
 from sterna.gen.ip.folder import block_files, export
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.files.disk import sha256
-from sterna.golden.words.names import module_name
 from sterna.hw.control.register_files import csr_json
-from sterna.hw.control.registers import register_map
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +64,26 @@ def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_p
     assert "module tiny(" in (folder / "tiny.v").read_text()
 
 
+def test_an_export_over_its_other_forms_says_so_and_leaves_no_empty_folder(
+    block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build, _ = block
+    folder = tmp_path / "ip"
+    export(build, folder, lambda _: {"timing/a.svg": "a", "other/a.svg": "a", "n/m/a.svg": "a"})
+    (folder / "other/mine.txt").write_text("a tool's")
+    export(build, folder)
+    assert "replaced by" not in capsys.readouterr().err
+    assert not (folder / "timing").exists() and (folder / "other/mine.txt").exists()
+    assert not (folder / "n").exists()
+    body = json.loads((folder / "ip.json").read_text())
+    weights = body["weights_id"][:16]
+    (folder / "ip.json").write_text(json.dumps(body | {"weights_id": "ab" * 32}))
+    export(build, folder)
+    said = capsys.readouterr().err
+    assert f"ip: held the block of weights_id 'abababababababab', replaced by '{weights}'" in said
+    assert "structure_id" not in said
+
+
 def test_an_interrupted_export_is_completed(
     block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,15 +131,3 @@ def test_an_export_into_a_link_or_a_file_writes_nothing_outside(block, tmp_path:
     with pytest.raises(SternaError, match="would be written outside of"):
         export(build, tmp_path / "ip")
     assert list((tmp_path / "else").iterdir()) == []
-
-
-def test_exported_names_of_two_networks_cannot_meet() -> None:
-    """A network a_b has no name of a: no word is another one's ending behind an underscore."""
-    words = {word.upper() for word in WORDS}
-    for register in register_map(ram=True):
-        name = register.name.upper()
-        fields = {f"{name}_{f.name.upper()}" for f in register.fields if f.width < 32}
-        words |= {name} | {f"{f}{end}" for f in fields for end in ("_SHIFT", "_MASK")}
-    words |= {"CSR_H", "H", "MEM", "TB", "TB_PORTS"}
-    met = {(a, b) for a in words for b in words if a.endswith(f"_{b}")}
-    assert met == {("CSR_H", "H")} and module_name("a_csr") == "sterna_a_csr_"

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,9 @@ def check(calls: list[str], x: Exported) -> dict[str, dict[str, int]]:
 
 def run(x: Exported, folder: Path, *argv: str) -> list[str]:
     name = f"{x.module}_block_design.tcl"
-    (folder / name).write_text(block_design(x, "xc7z020clg400-1", "tul.com.tw:pynq-z2:part0:1.0"))
+    block = folder / "ip"
+    block.mkdir(exist_ok=True)
+    (block / name).write_text(block_design(x, "xc7z020clg400-1", "tul.com.tw:pynq-z2:part0:1.0"))
     made = folder / f"{x.module}_vivado/{x.module}_system"
     for path in (f"runs/impl_1/{x.module}_system_wrapper.bit",):
         (Path(f"{made}.{path}")).parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +131,9 @@ def run(x: Exported, folder: Path, *argv: str) -> list[str]:
     handoff = Path(f"{made}.gen/sources_1/bd/{x.module}_system/hw_handoff")
     handoff.mkdir(parents=True, exist_ok=True)
     (handoff / f"{x.module}_system.hwh").write_text("<x/>")
-    return vivado_calls(folder / name, *argv)
+    calls = vivado_calls(block / name, *argv)
+    assert {p.name for p in block.iterdir()} == {name, "run_.tcl", "calls.txt"}  # nothing in it
+    return calls
 
 
 def test_the_system_of_an_export_is_connected_and_built(tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_the_system_of_an_export_is_connected_and_built(tmp_path: Path) -> None:
     placed = [c.split() for c in calls if c.startswith("assign_bd_address -offset")]
     at = {c[-1]: (int(c[2], 16), c[4], c[6]) for c in placed}
     assert at == {
-        "tiny_0/s_axil/registers": (REGISTERS_AT, "64K", "ps7/Data"),
+        "tiny_0/s_axil/*": (REGISTERS_AT, "64K", "ps7/Data"),
         "dma/S_AXI_LITE/Reg": (DMA_AT, "64K", "ps7/Data"),
     }
     assert f"{x.vlnv[3]}" in next(c for c in calls if c.endswith(" tiny_0"))
@@ -199,11 +204,38 @@ def test_the_packaging_script_of_an_export_names_files_that_are_there(
     n: int, tmp_path: Path
 ) -> None:
     x = facts(n)
-    name = f"{x.module}_package_ip.tcl"
-    (tmp_path / name).write_text(scripts(x)[name])
-    calls = vivado_calls(tmp_path / name)
+    calls = packaged(x, tmp_path)
     added = {Path(c.split()[-1]).name for c in calls if c.startswith("add_files")}
     assert added == {f"{x.module}.v", f"{x.wrapper}.v"} and added <= set(block_files(x))
     assert f"set_property top {x.wrapper} sources" in calls
     assert any(c.startswith("ipx::package_project ") for c in calls)
+    root = next(c for c in calls if c.startswith("ipx::package_project ")).split()[2]
+    assert Path(root).name == f"{x.module}_packaged"
+    assert Path(root).resolve().parent == tmp_path.resolve()  # beside the block
     assert calls[-1].startswith("ipx::save_core")
+
+
+@pytest.mark.parametrize("which", ["block design", "packaging"])
+def test_the_scripts_of_an_export_say_where_files_of_memories_are(
+    which: str, tmp_path: Path
+) -> None:
+    x = facts()
+    assert not any("MEM" in text for text in scripts(x).values())
+    x = replace(x, read_from_files=True)
+    calls = run(x, tmp_path) if which == "block design" else packaged(x, tmp_path)
+    mem = (tmp_path / "ip/mem").resolve()
+    for name in x.memories:
+        assert f"add_files -norecurse {mem / name}" in calls
+        assert f"set_property file_type {{Memory File}} {mem / name}" in calls
+    for fileset in ("sources_1", "sim_1"):
+        # a list of one: Tcl writes its quotes with backslashes
+        assert rf"set_property verilog_define {{TINY_MEM=\"{mem}/\"}} {fileset}" in calls
+    built = "set_property synth_checkpoint_mode None tiny_system.bd"
+    assert (built in calls) == (which == "block design")
+
+
+def packaged(x: Exported, folder: Path) -> list[str]:
+    name = f"{x.module}_package_ip.tcl"
+    (folder / "ip").mkdir()
+    (folder / "ip" / name).write_text(scripts(x)[name])
+    return vivado_calls(folder / "ip" / name)
