@@ -148,7 +148,7 @@ def test_foldings_are_taken_whose_streams_keep_up(monkeypatch):
     given = {name: Given.of({"memory": "ram"}) for name in ("conv1", "conv2", "full4")}
 
     def interval():
-        search = Search(net, given, "ecp5", 100.0, None, False, Limits())
+        search = Search(net, given, "xilinx7", 100.0, None, False, Limits())
         search.prepare()
         return search.at(1333).interval
 
