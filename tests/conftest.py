@@ -6,6 +6,7 @@ headers of .fst waves have no wheel and may always be absent, as may data sets a
 """
 
 import os
+import signal
 
 # Two pytest workers with a thread pool each only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -146,3 +147,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
         said = ", ".join(f"{number} {mark}" for mark, number in counts().items())
         terminalreporter.write_line(f"blocks of code in the pages: {said}")
+
+
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """A shell starts what it puts into the background with SIGINT ignored, and programs started
+    from there would never hear of one."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    if before == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, before)

@@ -84,11 +84,10 @@ def check_new_file(path: StrPath) -> None:
 
 
 def _check_plain(path: Path) -> None:
-    """FileError for devices, pipes and sockets, and links to them: a file in the place of one would
-    take it from the whole system."""
+    """FileError for devices, pipes and sockets, and links to them."""
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):  # nothing there, a link to nothing: whoever writes says it
+    except (OSError, ValueError):  # nothing there: whoever writes says what is wrong
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise FileError(
@@ -97,15 +96,25 @@ def _check_plain(path: Path) -> None:
         )
 
 
+def _is_device(path: Path) -> bool:
+    """Not links to one, nor pipes: those are of their folder, devices of the whole system."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+
+
 def write_atomic(path: StrPath, data: bytes) -> None:
     """Write a file wholly or not at all: temporary name in the same folder, fsync, rename.
 
     Makes the folder if needed. FileError where that fails (disk full, no permission); then, and
-    when interrupted, the temporary file is removed and an older file stays as it was. A link to a
-    file at ``path`` is replaced, not followed; a device, pipe or socket is refused.
+    when interrupted, the temporary file is removed and an older file stays as it was. A link at
+    ``path``, a pipe or a socket is replaced, not followed; a device is refused.
     """
     path = Path(path)
-    _check_plain(path)
+    if _is_device(path):
+        _check_plain(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
