@@ -18,8 +18,6 @@ from typing import Any
 
 from common import table, work_dir, write_results
 
-DATA = "random_3x32x32"
-
 
 def conv(*channels: int) -> list[str]:
     return [f"{c}C3p1" for c in channels]
@@ -51,9 +49,20 @@ NETWORKS: dict[str, list[Any]] = {
         *("P4sum", "FC10"),
     ],
     "dense16": [dense(16, 4), "FC10"],
+    "dense16_small": [dense(16, 2), "FC10"],
     "dense16_add": [dense(16, 4, "ASC"), "FC10"],
 }
-"""Layers of a recipe, for images of CIFAR-10's size and T = 4."""
+"""Layers of a recipe, for T = 4."""
+SIDES = {"dense16_small": 4}
+"""Height and width of images, where they are not those of CIFAR-10."""
+
+
+def shape(name: str) -> list[int]:
+    return [3, *[SIDES.get(name, 32)] * 2]
+
+
+def data(name: str) -> str:
+    return "random_" + "x".join(map(str, shape(name)))
 
 
 def toml(value: Any) -> str:
@@ -66,8 +75,8 @@ def toml(value: Any) -> str:
 
 def recipe(name: str) -> str:
     return (
-        f'name = "{name}"\ndata = "{DATA}"\nseed = 1\n\n[network]\nkind = "ternary"\n'
-        f"shape = [3, 32, 32]\nsteps = 4\nlayers = {toml(NETWORKS[name])}\n\n"
+        f'name = "{name}"\ndata = "{data(name)}"\nseed = 1\n\n[network]\nkind = "ternary"\n'
+        f"shape = {toml(shape(name))}\nsteps = 4\nlayers = {toml(NETWORKS[name])}\n\n"
         "[[stage]]\nepochs = 1\nsteps = 4\n"
     )
 
@@ -103,17 +112,17 @@ CLI = "import sys; from sterna.cli import main; sys.exit(main(sys.argv[1:]))"
 
 def stages(name: str, sim: bool) -> list[tuple[str, str, list[str]]]:
     """(name, Python, its arguments) of each stage, in the folder of the network."""
-    data = ["--data", DATA]
+    given = ["--data", data(name)]
     out = [
-        ("network", CLI, ["train", "recipe.toml", "-o", "run", "--untrained", *data]),
-        ("quantize", CLI, ["quantize", "run", "-o", "built", "--images", "64", *data]),
+        ("network", CLI, ["train", "recipe.toml", "-o", "run", "--untrained", *given]),
+        ("quantize", CLI, ["quantize", "run", "-o", "built", "--images", "64", *given]),
         ("fold", CLI, ["fold", "built", "--family", "ecp5"]),
         ("sizes", SIZED.format(folder="built"), []),
         ("pack", CLI, ["pack", "built"]),
         ("verilog", CLI, ["verilog", "built"]),
         ("taps", TAPS.format(folder="built"), []),
     ]
-    return out + [("sim", CLI, ["sim", "built", "--images", "1", *data])] * sim
+    return out + [("sim", CLI, ["sim", "built", "--images", "1", *given])] * sim
 
 
 def measure(

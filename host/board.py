@@ -154,9 +154,13 @@ class Board:
         build : str or path
             The build folder of the board's design; a board with another one is refused.
         """
-        self._images = from_build(build)
-        with self._link.call():
-            self._check()
+        before, self._images = self._images, from_build(build)
+        try:
+            with self._link.call():
+                self._check()
+        except BaseException:
+            self._images = before
+            raise
 
     def _check(self) -> None:
         """This is a Sterna network, of this map of registers, and of the build."""

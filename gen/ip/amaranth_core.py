@@ -1,12 +1,13 @@
 """``NAME_amaranth.py``: an exported block as a component of Amaranth."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from typing import Any
 
 from sterna.gen.ip import layout
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.ports import ALWAYS, Bus, Port
 
-__all__ = ["amaranth_core", "class_name", "registers"]
+__all__ = ["amaranth_core", "class_name", "facts"]
 
 
 def class_name(block: Exported) -> str:
@@ -17,22 +18,28 @@ def class_name(block: Exported) -> str:
 def amaranth_core(block: Exported) -> str:
     """The text of the module, which needs the exported folder around it, and Amaranth."""
     lite = next(bus for bus in block.buses if bus.kind == "axilite")
-    return _TEXT.format(
-        block=block,
-        name=class_name(block),
-        structure=block.structure.upper(),
-        weights=block.weights.upper(),
-        registers=registers(block),
-        header=layout.software(block)[0],
-        mem=layout.MEMORIES.rstrip("/"),
-        sources=", ".join(f'"{s}"' for s in layout.rtl(block)),
-        axilite="\n".join(_member(p) for p in lite.ports),
-        ports="\n".join(f"            {line}" for line in _connected(block)),
-        macro=f'"{block.memory_macro}"' if block.read_from_files else "None",
-    )
+    return _TEXT.format(**facts(block, _value), axilite="\n".join(_member(p) for p in lite.ports))
 
 
-def registers(block: Exported) -> str:
+def facts(block: Exported, value: Callable[[Port, Bus], str]) -> dict[str, Any]:
+    """What a module of Python is filled with, of Amaranth or another; ``value``: what a port of a
+    bus is connected to in it."""
+    wires = [(port, value(port, bus)) for bus in block.buses for port in bus.ports]
+    return {
+        "block": block,
+        "name": class_name(block),
+        "structure": block.structure.upper(),
+        "weights": block.weights.upper(),
+        "registers": _registers(block),
+        "header": layout.software(block)[0],
+        "mem": layout.MEMORIES.rstrip("/"),
+        "sources": ", ".join(f'"{s}"' for s in layout.rtl(block)),
+        "ports": "\n".join(f'            "{p.way[0]}_{p.name}": {wire},' for p, wire in wires),
+        "macro": f'"{block.memory_macro}"' if block.read_from_files else "None",
+    }
+
+
+def _registers(block: Exported) -> str:
     """The dictionary of registers' addresses, in Python."""
     rows = "".join(f'    "{r.name}": 0x{r.address:03X},\n' for r in block.registers)
     return f"REGISTERS = {{\n{rows}}}"
@@ -42,13 +49,6 @@ def _member(port: Port) -> str:
     """Of the signature, as the master sees it."""
     way = {"in": "Out", "out": "In"}[port.way]
     return f'                "{port.logical.lower()}": {way}({port.bits}),'
-
-
-def _connected(block: Exported) -> Iterator[str]:
-    for bus in block.buses:
-        for port in bus.ports:
-            letter = port.way[0]
-            yield f'"{letter}_{port.name}": {_value(port, bus)},'
 
 
 def _value(port: Port, bus: Bus) -> str:

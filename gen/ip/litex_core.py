@@ -1,9 +1,6 @@
 """``NAME_litex.py``: an exported block as a module of LiteX."""
 
-from collections.abc import Iterator
-
-from sterna.gen.ip import layout
-from sterna.gen.ip.amaranth_core import class_name, registers
+from sterna.gen.ip.amaranth_core import facts
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.ports import ALWAYS, Bus, Port
 from sterna.golden.device.csr import ADDRESS_BITS
@@ -13,26 +10,7 @@ __all__ = ["litex_core"]
 
 def litex_core(block: Exported) -> str:
     """The text of the module, which needs the exported folder around it, LiteX and migen."""
-    return _TEXT.format(
-        block=block,
-        name=class_name(block),
-        structure=block.structure.upper(),
-        weights=block.weights.upper(),
-        registers=registers(block),
-        header=layout.software(block)[0],
-        mem=layout.MEMORIES.rstrip("/"),
-        sources=", ".join(f'"{s}"' for s in layout.rtl(block)),
-        ports="\n".join(f"            {line}" for line in _connected(block)),
-        address_bits=ADDRESS_BITS,
-        size=1 << ADDRESS_BITS,
-        macro=f'"{block.memory_macro}"' if block.read_from_files else "None",
-    )
-
-
-def _connected(block: Exported) -> Iterator[str]:
-    for bus in block.buses:
-        for port in bus.ports:
-            yield f'"{port.way[0]}_{port.name}": {_value(port, bus)},'
+    return _TEXT.format(**facts(block, _value), address_bits=ADDRESS_BITS, size=1 << ADDRESS_BITS)
 
 
 def _value(port: Port, bus: Bus) -> str:

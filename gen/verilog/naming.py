@@ -15,7 +15,7 @@ from amaranth.back import rtlil  # pyright: ignore[reportAttributeAccessIssue]
 from amaranth.hdl import Fragment, Signal, _ir, _nir  # pyright: ignore[reportPrivateUsage]
 from amaranth.lib import wiring
 
-from sterna.gen.verilog.once import Part, Parts
+from sterna.gen.verilog.once import Part, Parts, ports_of
 from sterna.golden.words.names import Scope
 from sterna.golden.words.reserved import VERILOG
 
@@ -40,10 +40,7 @@ def parts() -> Parts:
 
 def _made(top: "wiring.Component[Any]", name: str, parts: Parts | None) -> Part:
     direction = {wiring.In: _ir.PortDirection.Input, wiring.Out: _ir.PortDirection.Output}
-    ports = {
-        "__".join(map(str, path)): (_value(value), direction[member.flow])
-        for path, member, value in top.signature.flatten(top)
-    }
+    ports = {path: (value, direction[member.flow]) for path, member, value in ports_of(top)}
     design = Fragment.get(top, parts).prepare(ports=ports, hierarchy=(name,))
     tree = _Tree(design)
     tree.name_modules(design.fragment, (name,))
@@ -108,10 +105,6 @@ class _Emitter(rtlil.ModuleEmitter):
                     self.builder.connect(wire.name, self.sigspec(field.value))
 
 
-def _value(port: Any) -> Any:
-    return port.as_value() if hasattr(port, "as_value") else port
-
-
 class _Tree:
     """The fragments of a design; ``modules`` are those that become modules."""
 
@@ -134,8 +127,7 @@ class _Tree:
             for origin in fragment.origins or ():
                 if isinstance(origin, wiring.Component):
                     found += [
-                        (_value(value), member.flow == wiring.In)
-                        for _, member, value in origin.signature.flatten(origin)
+                        (value, member.flow == wiring.In) for _, member, value in ports_of(origin)
                     ]
             self._known[fragment] = [(s, i) for s, i in found if isinstance(s, Signal)]
         return self._known[fragment]

@@ -16,7 +16,7 @@ from amaranth.lib import wiring
 from sterna.golden.errors import DesignError
 from sterna.hw.once import made_of
 
-__all__ = ["Part", "Parts", "copied"]
+__all__ = ["Part", "Parts", "copied", "ports_of"]
 
 _PLACE = "sterna_part_"
 """What a part, and a use of one, is called until its way is known."""
@@ -64,7 +64,7 @@ class Parts:
         if key not in self._made:
             self._made[key] = self._make(component, f"{_PLACE}{len(self._made)}")
         part = self._made[key]
-        values = dict(_ports(component))
+        values = {name: value for name, _, value in ports_of(component)}
         ports = [
             ("i" if is_input else "o", name, values[name] if name in values else _CLOCKS[name]())
             for name, is_input in part.ports.items()
@@ -82,7 +82,7 @@ class Parts:
         for fragment, info in instances:
             if str(fragment.type).startswith(_PLACE):
                 component, part = self._uses[int(str(fragment.type).removeprefix(_PLACE))]
-                ports = {id(value) for _, value in _ports(component)}
+                ports = {id(value) for *_, value in ports_of(component)}
                 own = {id(v): v for v in vars(component).values() if isinstance(v, Signal)}
                 own = {number: v for number, v in own.items() if number not in ports}
                 for number, signal in (part.inner | own).items():
@@ -107,12 +107,12 @@ class Parts:
         return {paths[0]: paths[1:] for paths in self._paths.values()}
 
 
-def _ports(component: "wiring.Component[Any]") -> list[tuple[str, Any]]:
-    """Ports of the signature, by the names that they have in a module."""
+def ports_of(component: "wiring.Component[Any]") -> list[tuple[str, Any, Any]]:
+    """Ports of the signature: the name in a module, the member, the value or signal."""
     found = component.signature.flatten(component)
     return [
-        ("__".join(map(str, path)), v.as_value() if hasattr(v, "as_value") else v)
-        for path, _, v in found
+        ("__".join(map(str, path)), member, v.as_value() if hasattr(v, "as_value") else v)
+        for path, member, v in found
     ]
 
 

@@ -100,6 +100,20 @@ def test_load_and_infer(build) -> None:
         assert not (b.infer(given).logits == result.logits).all()
 
 
+def test_another_build_is_used_only_where_it_is_of_the_board(build, tmp_path) -> None:
+    board = fake(build, weights=5)
+    other = FakeBoard(FakeNetwork(0x1234, classes=4, weights=5), image_bytes=32)
+    with Board(Direct(board)) as b:
+        b.use(build)
+        assert (b.infer(images(3)).logits == right(images(3), board)).all()
+    with Board(Direct(other), shape=(2, 4, 4)) as b:
+        given = np.ones((3, 2, 4, 4), np.uint8)
+        before = b.infer(given)
+        with pytest.raises(LinkError, match="another design"):
+            b.use(build)
+        assert (b.infer(given).logits == before.logits).all()  # its images are as they were
+
+
 def test_shape_instead_of_a_build(build) -> None:
     board = fake(build, weights=5)
     with Board(Direct(board), shape=SHAPE) as b:
