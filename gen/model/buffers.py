@@ -27,9 +27,13 @@ IMAGES = 6
 MARGIN = 2
 """Beats built beyond the smallest full-rate depth. The model is exact for ends that never wait."""
 MANY = 40
-"""Of more branches than this that may wait, depths are enough and no more than a few beats too
-many: a proof for each that a beat less is slower would take most of the time."""
+"""Of more branches than this that may wait, depths are enough, and those behind a fork are lowered
+together: a proof for each that a beat less is slower would take most of the time."""
 _LITTLE = 8  # beats
+_PARTS = 64
+"""Depths behind a fork are lowered by so manieth parts of them."""
+_WORTH = 0.01
+"""Of all beats: where less is behind a fork, they are not lowered."""
 
 
 @dataclass
@@ -37,6 +41,7 @@ class _Candidate:
     """A branch that may need a FIFO: its place in the design, its stream and present depth."""
 
     branch: int
+    source: str
     width: int
     bits: int  # of an image
     kind: str = "registers"
@@ -49,8 +54,8 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     let as many images be on their way as it needs.
 
     Full rate is the mean interval that endless FIFOs give. All depths are smallest together:
-    lowering any one of them by a beat, the others at theirs, is slower (of more than ``MANY`` a few
-    beats may be lowered). Seconds for 20 layers.
+    lowering any one of them by a beat, the others at theirs, is slower (not so of more than
+    ``MANY``, of which some may be lowered a little). Seconds for 20 layers.
 
     Raises:
         ToolMissing: there is no g++.
@@ -58,12 +63,18 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
     bare = [replace(b, buffer=None) for b in design.branches]
     design = replace(design, branches=bare, in_flight=None)
 
+    sizer = _Sizer(network, design, _candidates(network, design))
+
     def rate(tried: Design) -> Fraction:
-        return _Sizer(network, tried, _candidates(network, tried)).rate()
+        nonlocal sizer
+        if tried is not sizer.design:
+            sizer = _Sizer(network, tried, _candidates(network, tried))
+        return sizer.rate()
 
     design = with_room(network, design, rate)
-    found = _candidates(network, design)
-    sizer = _Sizer(network, design, found)
+    if sizer.design is not design:
+        sizer = _Sizer(network, design, _candidates(network, design))
+    found, sizer.in_flight = sizer.found, None
     design = with_flight(design, sizer.model, [ENDLESS] * len(found))
     if found:
         sizer.in_flight = design.in_flight
@@ -73,7 +84,7 @@ def size_buffers(network: Network, design: Design, *, margin: int = MARGIN) -> D
 
 def _with_buffers(design: Design, sizer: "_Sizer", margin: int) -> Design:
     found = sizer.found
-    for c, beats in zip(found, sizer.fill(IMAGES), strict=True):
+    for c, beats in zip(found, sizer.first_fill(), strict=True):
         c.kind = storage_kind(c.width, beats + margin, design.family)
     settled, tight = False, False
     while not (settled and tight):
@@ -118,7 +129,8 @@ def _candidates(network: Network, design: Design) -> list[_Candidate]:
     for n, b in enumerate(design.branches):
         if sources.count(b.source) > 1 or cores.count(cores[n]) > 1:
             edge, (_, height, width) = b.given.edge, network.shape[b.source]
-            out.append(_Candidate(n, edge.width, height * width * edge.channels * edge.planes))
+            bits = height * width * edge.channels * edge.planes
+            out.append(_Candidate(n, b.source, edge.width, bits))
     return sorted(out, key=lambda c: -c.bits)
 
 
@@ -149,7 +161,7 @@ class _Sizer:
     """Runs of the model with the candidates' present depths and kinds."""
 
     def __init__(self, network: Network, design: Design, found: list[_Candidate]) -> None:
-        self.found = found
+        self.found, self.design = found, design
         branches = list(design.branches)
         for c in found:
             some = BufferDesign(c.kind, 1, 0, 0, 0, 0)
@@ -160,12 +172,18 @@ class _Sizer:
         self.place = [self.order.index(n) for n in range(len(found))]
         self.model = TokenModel(spec)
         self.bound = design.interval
-        self.images = IMAGES  # of the runs, unless loss shows later
+        self.target = Fraction(0)  # clocks an image with endless FIFOs, once known
+        self.images = 0 if len(found) > MANY else IMAGES  # of the runs, unless loss shows later
         self.in_flight: int | None = None
         self.filled: list[int] = []  # in the last run that was fast
 
     def run(
-        self, images: int, limit: Limit | None = None, fill: bool = False, grow: int | None = None
+        self,
+        images: int,
+        limit: Limit | None = None,
+        fill: bool = False,
+        grow: int | None = None,
+        pace: Fraction | None = None,
     ) -> Timing:
         now = [self.found[n] for n in self.order]
         return self.model.run(
@@ -176,17 +194,29 @@ class _Sizer:
             fill=fill,
             in_flight=self.in_flight,
             grow=grow,
+            pace=pace,
         )
 
     def rate(self) -> Fraction:
-        """Clocks an image with as many images on their way as may be."""
+        """Clocks an image with as many images on their way as may be, and endless FIFOs."""
+        images = horizon(self.run(1).latency, self.bound)[1]
+        if (usual := self.run(images).interval) <= self.bound:
+            return usual
         self.in_flight = ENDLESS
-        return self.run(horizon(self.run(1).latency, self.bound)[1]).interval
+        return self.run(images).interval
 
-    def fill(self, images: int) -> list[int]:
+    def fill(self, images: int, pace: Fraction | None = None) -> list[int]:
         """Depths that would change nothing, by candidate."""
-        fill = self.run(images, fill=True).fill
+        fill = self.run(images, fill=True, pace=pace).fill
         return [fill[at] for at in self.place]
+
+    def first_fill(self) -> list[int]:
+        """Of endless FIFOs whose kinds are not known yet."""
+        if len(self.found) <= MANY:
+            return self.fill(IMAGES)
+        flying, long = horizon(self.run(1).latency, self.bound)
+        self.target = self.run(long).interval
+        return self.fill(flying + 2, self.target)
 
     def full_rate(self, tight: bool) -> None:
         """Take all depths from endless to the smallest that keep the rate; not ``tight``: some may
@@ -194,30 +224,44 @@ class _Sizer:
         before = [c.depth for c in self.found]
         self._set([ENDLESS] * len(before))
         flying, long = horizon(self.run(1).latency, self.bound)
-        long = max(long, 3 * IMAGES)
+        many = len(before) > MANY
+        long = long if many else max(long, 3 * IMAGES)
         # A run of fewer images than are on their way at once shows too little.
-        for images in sorted({max(IMAGES, flying + 4), long}):
+        steps = {flying + 2, long} if many else {max(IMAGES, flying + 4), long}
+        for images in sorted(steps):
             if images < self.images:
                 continue
             self.images = images
-            self._set([ENDLESS] * len(before))
-            best = self.run(long)
-            target = best.interval
-            limit = _limit(best, target, images, 2 if images < long else flying + 2)
-            self._settle(images, before, limit, tight)
+            if many:
+                target = self.target
+                self._together(images, flying, before)
+            else:
+                self._set([ENDLESS] * len(before))
+                best = self.run(long)
+                target = best.interval
+                limit = _limit(best, target, images, 2 if images < long else flying + 2)
+                self._settle(images, before, limit, tight)
             before = [c.depth for c in self.found]
             if self.run(long).interval <= target:
                 return  # no loss that shows late
+        if many:
+            self._set([ENDLESS] * len(before))
+            self._set(self.fill(long))  # never full in that run
 
     def no_deadlock(self) -> list[int]:
         """Of each FIFO the smallest depth with which images come out, the others as they are."""
+        now = [self.found[n] for n in self.order]
+        depths, kinds = [c.depth for c in now], [c.kind for c in now]
+        needs = self.model.needs(2, depths=depths, kinds=kinds, in_flight=self.in_flight)
         out: list[int] = []
         for n, c in enumerate(self.found):
             depth = c.depth
             if depth:
-                c.depth = 1
-                c.depth = self.run(2, grow=self.place[n]).grown
-                if c.depth == 1:  # what needs two beats will not do with none
+                c.depth = needs[self.place[n]]
+                if c.depth < 0:  # not behind a fork
+                    c.depth = 1
+                    c.depth = self.run(2, grow=self.place[n]).grown
+                if c.depth <= 1:  # what needs two beats will not do with none
                     c.depth = 0
                     c.depth = int(self.run(2).deadlock)
             out.append(c.depth)
@@ -227,6 +271,34 @@ class _Sizer:
     def _set(self, depths: list[int]) -> None:
         for c, depth in zip(self.found, depths, strict=True):
             c.depth = depth
+
+    def _together(self, images: int, flying: int, before: list[int]) -> None:
+        """Depths of many FIFOs from few runs. Words are sent at the pace of the whole network, so
+        that an endless FIFO holds no more than it must for that; then those behind each fork are
+        lowered together, which keeps their core from running ahead. The runs of these ``images``
+        show whether results fall behind. ``before``: as in :meth:`_settle`."""
+        pace, limit = self.target, Limit(self.target, max(1, flying))
+
+        def fast() -> bool:
+            timing = self.run(images, limit, fill=True, pace=pace)
+            if timing.deadlock:
+                return False
+            self.filled = [timing.fill[at] for at in self.place]
+            return True
+
+        if ENDLESS not in before:
+            self._set(before)
+            if fast():
+                return
+            self._set([ENDLESS] * len(before))
+        self._set(self.fill(images, pace))
+        self._without([c for c in self.found if c.depth <= _LITTLE], fast)
+        parts = 1
+        in_order = sorted(self.found, key=lambda c: c.branch)
+        for source in dict.fromkeys(c.source for c in in_order):
+            group = [c for c in self.found if c.source == source and c.depth > 1]
+            if sum(c.depth for c in group) > _WORTH * sum(c.depth for c in self.found):
+                parts = self._lower_group(group, fast, max(1, parts))
 
     def _settle(self, images: int, before: list[int], limit: Limit, tighten: bool) -> None:
         """Large streams first, so that small ones wait where either could. ``before``: depths that
@@ -247,7 +319,7 @@ class _Sizer:
             self._one_by_one(fast, before)
         # Those settled early were so beside endless ones: with less around, they may need less.
         tight, n = 0, 0
-        while tighten and tight < len(self.found) <= MANY:
+        while tighten and tight < len(self.found):
             tight = 0 if self._lower(self.found[n], fast) else tight + 1
             n = (n + 1) % len(self.found)
 
@@ -263,27 +335,45 @@ class _Sizer:
             like = min(less, key=lambda beats: abs(beats - enough), default=None)
             guess = enough - less[like] if like is not None else ENDLESS
             known = before[n] if before[n] >= 0 else guess
-            self._smallest(c, enough, fast, known, len(self.found) > MANY)
+            self._smallest(c, enough, fast, known)
             if c.depth:
                 less[enough] = enough - c.depth
 
+    def _lower_group(self, group: list[_Candidate], fast: Callable[[], bool], guess: int) -> int:
+        """Lower all of the group by the same share, the largest that does; returns its parts.
+        ``guess``: of parts, that of a similar group."""
+        full = [c.depth for c in group]
+
+        def lower(parts: int) -> None:
+            for c, depth in zip(group, full, strict=True):
+                c.depth = depth - depth * parts // _PARTS
+
+        good, bad, parts = 0, _PARTS, guess
+        while bad - good > max(1, good // 3):
+            lower(parts)
+            if fast():
+                good = parts
+            else:
+                bad = parts
+            parts = min(2 * parts, (good + _PARTS) // 2) if bad == _PARTS else (good + bad) // 2
+        lower(good)
+        return good
+
     def _without(self, group: list[_Candidate], fast: Callable[[], bool]) -> None:
         """No FIFO for the whole group, or else for those halves of it that need none."""
+        full = [c.depth for c in group]
         for c in group:
             c.depth = 0
         if not group or fast():
             return
-        for c in group:
-            c.depth = ENDLESS
+        for c, depth in zip(group, full, strict=True):
+            c.depth = depth
         if len(group) > 1:
             self._without(group[: len(group) // 2], fast)
             self._without(group[len(group) // 2 :], fast)
 
-    def _smallest(
-        self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int, rough: bool
-    ) -> None:
-        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first, and
-        if ``rough`` taken where it is good."""
+    def _smallest(self, c: _Candidate, enough: int, good: Callable[[], bool], guess: int) -> None:
+        """Set the smallest good depth up to ``enough``, which is good. ``guess``: tried first."""
 
         def try_out(depth: int) -> bool:
             nonlocal bad, enough
@@ -297,9 +387,7 @@ class _Sizer:
             return False
 
         bad, step, at = -1, 1, self.found.index(c)
-        if try_out(max(0, guess)) and rough:
-            c.depth = enough
-            return
+        try_out(max(0, guess))
         # At full rate the bound is near: in steps that double, then by halves.
         while try_out(enough - step):
             step *= 2

@@ -8,7 +8,40 @@
 
 namespace {
 
+#ifndef STERNA_NEEDS
 using Clock = int64_t;
+inline int64_t time_of(Clock clock) { return clock; }
+inline void mark(Clock&, int64_t, size_t) {}
+inline Clock both(Clock a, Clock b) { return std::max(a, b); }
+#else
+// With what must have happened before: of some forks the last beat that they offered, or -1.
+// Slower, and for counts of beats only.
+constexpr int64_t FORKS = 7;
+struct Clock {
+    typedef int64_t Numbers __attribute__((vector_size(64)));
+    Numbers of;  // the clock, then the forks
+    Clock(int64_t clock = 0) : of{clock, -1, -1, -1, -1, -1, -1, -1} {}
+    Clock operator+(int64_t clocks) const {
+        Clock sum = *this;
+        sum.of[0] += clocks;
+        return sum;
+    }
+};
+inline int64_t time_of(const Clock& clock) { return clock.of[0]; }
+inline void mark(Clock& clock, int64_t fork, size_t beat) {
+    if (fork >= 0 && fork < FORKS) clock.of[fork + 1] = int64_t(beat);
+}
+inline Clock both(Clock a, const Clock& b) {
+    a.of = a.of > b.of ? a.of : b.of;
+    return a;
+}
+#endif
+template <class... Clocks>
+inline Clock later(const Clock& a, const Clocks&... others) {
+    Clock clock = a;
+    for (const Clock& other : {Clock(others)...}) clock = both(clock, other);
+    return clock;
+}
 using Params = std::vector<int64_t>;
 
 struct Unit;
@@ -50,7 +83,7 @@ struct alignas(64) Channel {
         hungry = true;
     }
     size_t offered() const { return at.size(); }
-    Clock last() const { return taken ? at[taken - 1] : -1; }
+    Clock last() const { return taken ? at[taken - 1] : Clock(-1); }
     // For the sink: a beat is on offer. If not, the sink is woken when there is.
     bool has() {
         hungry = taken == at.size();
@@ -72,7 +105,7 @@ struct alignas(64) Channel {
     // Beat `taken` moves once it is offered, and not before `room`, the first clock with room.
     Clock take(Clock room) {
         Clock& clock = at[taken];
-        clock = std::max({clock, room, last() + 1});
+        clock = later(clock, room, last() + 1);
         ++taken;
         if (wanted && taken >= wanted) {
             wanted = 0;
@@ -89,7 +122,7 @@ struct Unit {
     virtual void run() = 0;
     // Only for a unit whose room can shrink without a beat: the clock of a beat that moves unless
     // something unknown comes before (-1: none), and the permission to move it.
-    virtual Clock doubtful() const { return -1; }
+    virtual int64_t doubtful() const { return -1; }
     virtual void allow() {}
 };
 

@@ -28,7 +28,7 @@ struct Core : Unit {
     Clock next = 0;
     int64_t beat = 0, ended = 0;  // ended: output rows gone by the input's clock
     bool dips, allowed = false;   // dips: the walk goes on in the next image above the row it was at
-    Clock doubt = -1;
+    int64_t doubt = -1;
 
     explicit Core(const Params& p)
         : row_beats(p[0]), height(p[1]), kernel(p[2]), stride(p[3]), top(p[4]), out_height(p[5]),
@@ -56,7 +56,7 @@ struct Core : Unit {
             if (beat == 0 && !dips) {
                 while (!free(ended)) ++ended;
                 if (ended > int64_t(rows_out.size())) return;
-                room = ended ? rows_out[ended - 1] + freeing : 0;
+                if (ended) room = rows_out[ended - 1] + freeing;
             }
             if (dips && !settle(room)) return;
             const Clock clock = i.take(room);
@@ -69,8 +69,8 @@ struct Core : Unit {
         const int64_t known = int64_t(rows_out.size());
         if (ended) room = rows_out[ended - 1] + freeing;  // looked at before, by this beat perhaps
         for (;;) {
-            const Clock clock = std::max({i.at[i.taken], i.last() + 1, room});
-            while (ended < known && rows_out[ended] + freeing <= clock) ++ended;
+            const int64_t clock = time_of(later(i.at[i.taken], i.last() + 1, room));
+            while (ended < known && time_of(rows_out[ended]) + freeing <= clock) ++ended;
             doubt = -1;
             if (free(ended)) {
                 if (ended < known || allowed) return allowed = false, true;
@@ -81,7 +81,7 @@ struct Core : Unit {
             room = rows_out[ended] + freeing;
         }
     }
-    Clock doubtful() const override { return doubt; }
+    int64_t doubtful() const override { return doubt; }
     void allow() override { allowed = true; }
 
     void walk() {
@@ -92,16 +92,16 @@ struct Core : Unit {
                 const int64_t image = row / out_height, at = row % out_height * stride - top;
                 const int64_t need = image * height + std::min(at + kernel, height);
                 if (need > int64_t(rows_in.size())) return;
-                if (need > 0) clock = std::max(clock, rows_in[need - 1] + 1);
+                if (need > 0) clock = later(clock, rows_in[need - 1] + 1);
             }
             if (visited >= size_t(credits)) {
                 const size_t last = (visited - credits + 1) * delays.size() - 1;
                 if (!o.gone(last)) return;
-                clock = std::max(clock, o.at[last] + back);
+                clock = later(clock, o.at[last] + back);
             }
             for (size_t k = 1; k < in.size(); ++k) {
                 if (!in[k]->has()) return;
-                clock = std::max(clock, in[k]->at[in[k]->taken]);
+                clock = later(clock, in[k]->at[in[k]->taken]);
             }
             for (size_t k = 1; k < in.size(); ++k) in[k]->take(clock);
             for (int64_t delay : delays) o.offer(clock + delay);
@@ -109,7 +109,7 @@ struct Core : Unit {
             ++visited;
             if (++visit == visits) {
                 visit = 0, ++row;
-                rows_out.push_back(clock + items - 1);
+                rows_out.push_back(clock + (items - 1));
             }
         }
     }

@@ -57,8 +57,9 @@ class TokenGraph:
     input channels and output channels. A channel is a number; it leaves one unit and enters one.
 
     In ``text``, ``images`` is where the number of images stands (two behind it that of those in
-    flight), ``limit`` where the largest interval does (numerator, denominator, packets before it
-    holds, clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer.
+    flight, then numerator and denominator of the clocks an image that the sender keeps to),
+    ``limit`` where the largest interval does (numerator, denominator, packets before it holds,
+    clocks of grace), ``depths`` the depth (and behind it the latency) of each buffer.
     Channels: ``input`` of ``words`` an image, ``output`` of ``packet`` words a result, ``taps`` of
     the nodes' streams, ``entries`` before and behind each buffer.
     """
@@ -71,6 +72,7 @@ class TokenGraph:
     packet: int = 0
     input: int = 0
     output: int = 0
+    forks: int = 0
     taps: dict[str, int] = field(default_factory=dict)
     depths: list[int] = field(default_factory=list)
     entries: list[tuple[int, int]] = field(default_factory=list)
@@ -100,23 +102,29 @@ class TokenGraph:
         """``hw.stream.buffers.Buffer``: two places, like a FIFO of two."""
         return self.fifo(source, 2)
 
-    def slicer(self, slicer: Downsizer | Upsizer, source: int) -> int:
+    def slicer(self, slicer: Downsizer | Upsizer, source: int, behind: int = 0) -> int:
+        """``behind``: beats of room of a FIFO in front of it, 0: none."""
         numbers = [slicer.parts, slicer.last, slicer.period]
-        if isinstance(slicer, Downsizer):
-            if slicer.parts > 1:
-                source = self.step("cut", numbers, source)
-            return self.buffer(source)
-        source = self.buffer(source)
-        return self.step("join", numbers, source) if slicer.parts > 1 else source
+        joins = isinstance(slicer, Upsizer) and slicer.parts > 1
+        if behind and not joins:
+            source = self.fifo(source, behind)
+        if joins:
+            fifos = [behind, 2] if behind else [2]
+            numbers += [sum(fifos), Fifo.latency * len(fifos), len(fifos)]
+            return self.step("join", numbers, source)
+        if slicer.parts > 1:
+            source = self.step("cut", numbers, source)
+        return self.buffer(source)
 
     def gearbox(self, given: Edge, taken: Edge, source: int) -> int:
         for number, step in enumerate(gear_steps(given, taken)):
-            if number:
-                source = self.fifo(source, BETWEEN)
+            between = BETWEEN if number else 0
             slicer = _asked(step).slicer()
             if slicer is not None:
-                source = self.slicer(_asked(slicer), source)
+                source = self.slicer(_asked(slicer), source, between)
                 continue
+            if between:
+                source = self.fifo(source, between)
             assert not isinstance(step, PlaneStep)
             wide = step.src if isinstance(step, LaneSplit) else step.dst
             numbers = [step.parts, step.last, wide.groups, wide.plane_beats]
@@ -159,7 +167,7 @@ def _image(graph: TokenGraph, spec: TopSpec) -> tuple[int, int]:
     """ImageInput: the channels of its flags and of its beats."""
     image = _asked(ImageInput(spec.edge, spec.height, spec.width, spec.axis_width))
     words, flags = graph.channel(), graph.channel()
-    at = graph.unit("source", [0, image.words, spec.flight], [], [words, flags])
+    at = graph.unit("source", [0, image.words, spec.flight, 0, 1], [], [words, flags])
     graph.images, graph.words, graph.input = at, image.words, words
     gear = BitGearbox(spec.axis_width, image.canonical.width, image.bits)
     beats = graph.bit_gearbox(gear, words)
@@ -173,6 +181,7 @@ def _spread(graph: TokenGraph, source: int, count: int) -> list[int]:
     if count < 2:
         return [source]
     outputs = [graph.channel() for _ in range(count)]
+    graph.forks += 1
     graph.unit("fork", [], [graph.buffer(source)], outputs)
     return outputs
 

@@ -64,16 +64,32 @@ struct Downsizer : Unit {
     }
 };
 
-// In front of it a Buffer. Parameters: parts, last, period.
+// The FIFOs in front of it are in it: beats between two units are what a run spends its time on. A
+// chain of FIFOs is one of all their places, whose place is free a clock later for each of them.
+// Parameters: parts, last, period, then of the FIFOs: places, latency, clocks until one is free.
 struct Upsizer : Unit {
     Slices slices;
-    explicit Upsizer(const Params& p) : slices{p[0], p[1], p[2]} {}
+    size_t depth, moved = 0;  // moved: slices that left the FIFO
+    int64_t latency, freeing;
+    std::vector<Clock> left;  // the clocks of the last `depth` of them
+    explicit Upsizer(const Params& p)
+        : slices{p[0], p[1], p[2]}, depth(p[3]), latency(p[4]), freeing(p[5]), left(p[3]) {}
     void run() override {
         Channel &i = *first_in, &o = *first_out;
-        while (i.has()) {
-            if (slices.index == 0 && !o.empty()) return;
-            const Clock clock = i.take(slices.index ? 0 : o.last());
-            if (slices.next()) o.offer(clock + 1);
+        for (size_t place = moved % depth;;) {
+            while (moved < i.taken && (slices.index || o.empty())) {
+                const Clock last = moved ? left[place ? place - 1 : depth - 1] + 1 : Clock(0);
+                const Clock clock =
+                    later(i.at[moved] + latency, last, slices.index ? Clock(0) : o.last());
+                left[place] = clock;
+                if (++place == depth) place = 0;
+                ++moved;
+                if (slices.next()) o.offer(clock + 1);
+            }
+            // As full as it gets: beat n takes the place of beat n - depth, which is at `place`.
+            if (i.taken - moved == depth || !i.has()) return;
+            const size_t to = i.taken % depth;
+            i.take(i.taken < depth ? Clock(1) : left[to] + freeing);
         }
     }
 };
@@ -138,7 +154,7 @@ struct Shifter : Unit {
             const int64_t must = fill / outs;  // words gone, or going in the same clock
             if (must && !o.gone(must - 1)) return;
             const bool last = int64_t(i.taken) % words == words - 1;
-            const Clock clock = i.take(must ? o.at[must - 1] : 0);
+            const Clock clock = i.take(must ? o.at[must - 1] : Clock(0));
             fill += last ? rest : ins;
             while ((int64_t(o.offered()) + 1) * outs <= fill) o.offer(clock + 1);
         }
@@ -147,6 +163,7 @@ struct Shifter : Unit {
 
 // Behind a Buffer. Any number of outputs.
 struct Fork : Unit {
+    int64_t number = -1;  // of the forks that are marked
     explicit Fork(const Params&) {}
     void run() override {
         Channel& i = *in[0];
@@ -155,12 +172,13 @@ struct Fork : Unit {
                 Clock clock = 0;
                 for (Channel* o : out) {
                     if (!o->gone(i.taken)) return;
-                    clock = std::max(clock, o->last());
+                    clock = later(clock, o->last());
                 }
                 i.take(clock);
             }
             if (!i.has()) return;
-            const Clock clock = std::max(i.at[i.taken], i.last() + 1);
+            Clock clock = later(i.at[i.taken], i.last() + 1);
+            mark(clock, number, i.taken);
             for (Channel* o : out) o->offer(clock);
         }
     }
@@ -179,7 +197,7 @@ struct Meet : Unit {
             Clock clock = 0;
             for (Channel* i : in) {
                 if (!i->has()) return;
-                clock = std::max(clock, i->at[i->taken]);
+                clock = later(clock, i->at[i->taken]);
             }
             o.offer(clock);
         }
@@ -210,10 +228,15 @@ struct Concat : Unit {
 };
 
 // The packets of ImageInput, whose sender never waits. Outputs: words, flags (one an image, kept in
-// a Fifo). Parameters: images, words of an image, places for flags (below 0: endless).
+// a Fifo). Parameters: images, words of an image, places for flags (below 0: endless), then of the
+// clocks an image that the sender keeps to, word by word: their numerator (0: none), denominator.
 struct Source : Unit {
     size_t images, words, places;  // endless: more than there are images
-    explicit Source(const Params& p) : images(p[0]), words(p[1]), places(p[2]) {}
+    int64_t clocks, each;
+    explicit Source(const Params& p)
+        : images(p[0]), words(p[1]), places(p[2]), clocks(p.size() > 3 ? p[3] : 0),
+          each(p.size() > 3 ? p[4] * p[1] : 1) {}
+    Clock due(size_t word) const { return int64_t(word) * clocks / each; }
     void run() override {
         Channel &o = *out[0], &flags = *out[1];
         while (flags.offered() < images && o.gone((flags.offered() + 1) * words - 1))
@@ -225,8 +248,7 @@ struct Source : Unit {
                 if (!flags.gone(image - places)) return;
                 clock = flags.at[image - places] + 1;
             }
-            o.offer(clock);
-            for (size_t k = 1; k < words; ++k) o.offer(0);
+            for (size_t k = 0; k < words; ++k, clock = 0) o.offer(later(clock, due(o.offered())));
         }
     }
 };
@@ -244,14 +266,14 @@ struct Result : Unit {
             const size_t packet = o.offered() / (count + 1);
             flags.hungry = true;
             if (i.taken >= (packet + 1) * count && flags.offered() > packet) {
-                o.offer(std::max(i.at[(packet + 1) * count - 1] + 1, flags.at[packet]));
+                o.offer(later(i.at[(packet + 1) * count - 1] + 1, flags.at[packet]));
                 for (size_t k = 0; k < count; ++k) o.offer(0);
             }
             const size_t image = i.taken / count;
             if (i.has()) {
                 // Two banks: one is free again behind the last word of its packet.
                 const size_t last = image >= 2 ? (image - 1) * (count + 1) - 1 : 0;
-                if (image < 2 || o.gone(last)) i.take(image < 2 ? 0 : o.at[last] + 1);
+                if (image < 2 || o.gone(last)) i.take(image < 2 ? Clock(0) : o.at[last] + 1);
             }
             if (before == i.taken + flags.taken + o.offered()) return;
         }
@@ -262,14 +284,14 @@ struct Result : Unit {
 // the run stops: their numerator (0: never), denominator, from which packet on, clocks of grace.
 struct Sink : Unit {
     int64_t packet, limit, images, first, grace, packets = 0;
-    Clock since = 0;
+    int64_t since = 0;
     explicit Sink(const Params& p)
         : packet(p[0]), limit(p[1]), images(p.size() > 2 ? p[2] : 1),
           first(p.size() > 3 ? p[3] : 2), grace(p.size() > 4 ? p[4] : 0) {}
     void run() override {
         Channel& i = *in[0];
         while (i.has()) {
-            const Clock clock = i.take(0);
+            const int64_t clock = time_of(i.take(0));
             if (i.taken % packet) continue;
             if (++packets <= first) since = clock;
             else if (limit && (clock - since - grace) * images > (packets - first) * limit)

@@ -46,6 +46,7 @@ struct Model {
     Queue queue;
     Fifo* grown = nullptr;
     uint32_t grows = 0;  // the number of that FIFO
+    std::vector<Fork*> forks;
     std::deque<Channel> channels;
     std::vector<std::unique_ptr<Unit>> units;
 };
@@ -66,12 +67,15 @@ void sterna_tokens_free(Model* model) { delete model; }
 // Runs a network from reset to its end, or until nothing can move. `text`: for every unit its kind,
 // then a counted list each of parameters, input channels and output channels. `grow`: where in it
 // the depth of a FIFO stands that gets a place more whenever nothing can move, or -1. 0: an unknown
-// kind.
-int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t grow) {
+// kind. `marked`: the first of the forks whose beats are marked.
+int sterna_tokens_run(
+    Model* model, const int64_t* text, int64_t size, int64_t grow, int64_t marked
+) {
     Queue& queue = model->queue;
     queue = Queue();
     model->grown = nullptr;
     model->units.clear();
+    model->forks.clear();
     for (Channel& channel : model->channels) channel.reset();
     for (const int64_t *at = text, *end = text + size; at < end;) {
         const int64_t kind = *at++;
@@ -85,6 +89,10 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t g
         auto unit = make(kind, lists[0]);
         if (!unit) return 0;
         const uint32_t number = uint32_t(model->units.size());
+        if (auto fork = dynamic_cast<Fork*>(unit.get())) {
+            fork->number = int64_t(model->forks.size()) - marked;
+            model->forks.push_back(fork);
+        }
         if (grows) model->grown = static_cast<Fifo*>(unit.get()), model->grows = number;
         for (int64_t k : lists[1]) {
             unit->in.push_back(&model->channels[k]);
@@ -105,9 +113,9 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t g
         // All that is unknown follows from a doubtful beat, so nothing comes before the earliest.
         if (queue.stop) return 1;
         size_t first = model->units.size();
-        Clock least = -1;
+        int64_t least = -1;
         for (size_t n = 0; n < model->units.size(); ++n) {
-            const Clock clock = model->units[n]->doubtful();
+            const int64_t clock = model->units[n]->doubtful();
             if (clock >= 0 && (least < 0 || clock < least)) least = clock, first = n;
         }
         if (least < 0) {
@@ -126,6 +134,27 @@ int sterna_tokens_run(Model* model, const int64_t* text, int64_t size, int64_t g
 // The depth that the FIFO of the last run has grown to.
 int64_t sterna_tokens_grown(Model* model) { return model->grown ? model->grown->depth : 0; }
 
+#ifdef STERNA_NEEDS
+
+// The number of forks whose beats a run marks.
+int64_t sterna_tokens_marks() { return FORKS; }
+
+// The smallest depth with which a FIFO of these two channels, behind a marked fork, lets every beat
+// out: a beat may only leave once the fork has offered another one, further on, so all up to that
+// wait in the FIFO. -1: it is not behind a marked fork. The run had the depths of all FIFOs.
+int64_t sterna_tokens_needs(Model* model, int64_t entry, int64_t exit) {
+    const Channel& i = model->channels[entry];
+    const auto fork = dynamic_cast<Fork*>(model->units[i.source].get());
+    if (!fork || fork->number < 0 || fork->number >= FORKS) return -1;
+    const Channel& o = model->channels[exit];
+    int64_t most = 0;
+    for (size_t n = 0; n < o.taken; ++n)
+        most = std::max(most, o.at[n].of[fork->number + 1] - int64_t(n));
+    return most;
+}
+
+#else
+
 // The clocks of a channel's beats, and how many beats moved.
 int64_t sterna_tokens_beats(Model* model, int64_t channel, const int64_t** clocks) {
     *clocks = model->channels[channel].at.data();
@@ -142,5 +171,7 @@ int64_t sterna_tokens_fill(Model* model, int64_t entry, int64_t exit) {
     }
     return most;
 }
+
+#endif
 
 }  // extern "C"

@@ -123,6 +123,7 @@ class TokenModel:
         limit: int | Limit = 0,
         in_flight: int | None = None,
         grow: int | None = None,
+        pace: Fraction | None = None,
     ) -> Timing:
         """Send images back to back until all results are out or nothing moves.
 
@@ -135,20 +136,16 @@ class TokenModel:
             in_flight: images that may be on their way, or :data:`ENDLESS`. None: as built.
             grow: number of a buffer that gets a beat deeper whenever nothing moves any more: from
                 depth 1 on, to the smallest with which all images come out.
+            pace: clocks an image that words are sent with, evenly. None: as fast as they are taken.
         """
-        text, graph = self._text.copy(), self.graph
-        text[graph.images] = images
+        graph = self.graph
+        text = self._set(images, depths, kinds, in_flight)
         if limit:
             limit = limit if isinstance(limit, Limit) else Limit(Fraction(limit))
             numbers = *limit.interval.as_integer_ratio(), limit.first, limit.grace
             text[graph.limit : graph.limit + 4] = numbers
-        if in_flight is not None:
-            text[graph.images + 2] = in_flight
-        for k, at in enumerate(graph.depths):
-            if depths is not None:
-                text[at] = depths[k]
-            if kinds is not None:
-                text[at + 1] = latency_of(kinds[k])
+        if pace is not None:
+            text[graph.images + 3 : graph.images + 5] = pace.as_integer_ratio()
         at = -1 if grow is None else graph.depths[grow]
         if taps:  # large, and asked for once
             return self._timing(text, at, images, taps, fill)
@@ -159,12 +156,47 @@ class TokenModel:
                 self._known.pop(next(iter(self._known)))
         return self._known[asked]
 
+    def _set(
+        self,
+        images: int,
+        depths: list[int] | None,
+        kinds: list[str] | None,
+        in_flight: int | None,
+    ) -> NDArray[np.int64]:
+        """The graph's text with these, see :meth:`run`."""
+        text, graph = self._text.copy(), self.graph
+        text[graph.images] = images
+        if in_flight is not None:
+            text[graph.images + 2] = in_flight
+        for k, at in enumerate(graph.depths):
+            if depths is not None:
+                text[at] = depths[k]
+            if kinds is not None:
+                text[at + 1] = latency_of(kinds[k])
+        return text
+
+    def needs(
+        self, images: int, *, depths: list[int], kinds: list[str], in_flight: int | None = None
+    ) -> list[int]:
+        """Of each buffer the smallest depth with which all images come out, the others as they are;
+        of one that is not behind a fork -1. One run for seven forks. See :meth:`run`."""
+        text, graph, lib = self._set(images, depths, kinds, in_flight), self.graph, _library(True)
+        out = [-1] * len(depths)
+        model = lib.sterna_tokens_new(graph.channels)
+        for first in range(0, graph.forks, lib.sterna_tokens_marks()):
+            done = lib.sterna_tokens_run(model, text.ctypes.data, len(text), -1, first)
+            assert done, "tokens.cpp and token_graph.py differ"
+            here = [int(lib.sterna_tokens_needs(model, i, o)) for i, o in graph.entries]
+            out = [max(pair) for pair in zip(out, here, strict=True)]
+        lib.sterna_tokens_free(model)
+        return out
+
     def _timing(
         self, text: NDArray[np.int64], at: int, images: int, taps: bool, fill: bool
     ) -> Timing:
         """A run in C++. ``at``: of the depth that grows, in ``text``, or -1."""
         graph = self.graph
-        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text), at)
+        done = self._lib.sterna_tokens_run(self._model, text.ctypes.data, len(text), at, 0)
         assert done, "tokens.cpp and token_graph.py differ"
         words, results = self._beats(graph.input), self._beats(graph.output)
         need = self._lib.sterna_tokens_fill
@@ -184,17 +216,23 @@ class TokenModel:
 
 
 @functools.cache
-def _library() -> ctypes.CDLL:
-    lib = library(Path(__file__).with_name("tokens.cpp"))
+def _library(needs: bool = False) -> ctypes.CDLL:
+    """``needs``: the one that marks the beats of forks."""
+    flags = ("-O2", "-DSTERNA_NEEDS") if needs else ("-O2",)
+    lib = library(Path(__file__).with_name("tokens.cpp"), flags)
     pointer, number = ctypes.c_void_p, ctypes.c_int64
-    for name, result, arguments in (
+    both = [
         ("new", pointer, [number]),
         ("free", None, [pointer]),
-        ("run", ctypes.c_int, [pointer, pointer, number, number]),
+        ("run", ctypes.c_int, [pointer, pointer, number, number, number]),
         ("grown", number, [pointer]),
+    ]
+    clocks = [
         ("beats", number, [pointer, number, pointer]),
         ("fill", number, [pointer, number, number]),
-    ):
+    ]
+    marks = [("marks", number, []), ("needs", number, [pointer, number, number])]
+    for name, result, arguments in both + (marks if needs else clocks):
         function = getattr(lib, f"sterna_tokens_{name}")
         function.restype, function.argtypes = result, arguments
     return lib

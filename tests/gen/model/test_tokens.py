@@ -177,8 +177,23 @@ def test_no_fifo_at_all_is_wires():
 def test_cutting_and_joining_take_the_clocks_of_the_narrow_side():
     cut = line(("cut", 3, 2, 2), ("fifo", 2, 1))  # 3 slices and 2 in turns
     assert len(cut) == 100 and (np.diff(cut) == 1).all() and cut[0] == 1 + 2
-    join = line(("fifo", 2, 1), ("join", 4, 4, 1))
+    join = line(("join", 4, 4, 1, 2, 1, 1))
     assert len(join) == 10 and (np.diff(join) == 4).all() and join[0] == 1 + 3 + 2
+
+
+@pytest.mark.parametrize("fifos", [(4, 2), (2, 4, 2), (7,)])
+def test_the_fifos_in_a_join_are_those_in_front_of_it(fifos):
+    """A slow one before and behind, so that they are empty and full."""
+    slow = ("fifo", 1, 4)
+    for around in ([slow], [("cut", 3, 2, 2), ("fifo", 2, 1)]):
+        chain = [("fifo", depth, 1) for depth in fifos]
+        alone = ("join", 4, 3, 2, 2, 1, 1)
+        one = ("join", 4, 3, 2, 2 + sum(fifos), 1 + len(fifos), 1 + len(fifos))
+        apart = line(*around, *chain, alone, slow)
+        assert (line(*around, one, slow) == apart).all()
+        assert (
+            line(*around, one, ("fifo", 1, 30)) == line(*around, *chain, alone, ("fifo", 1, 30))
+        ).all()
 
 
 @pytest.mark.parametrize(("depth", "stuck"), [(1, True), (2, False), (ENDLESS, False)])
