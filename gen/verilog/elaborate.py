@@ -1,6 +1,9 @@
 """From a folded network to the Amaranth top, and to Verilog text."""
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -77,7 +80,8 @@ def verilog_text(
 
     guard_amaranth()
     parts = make_parts() if parts is None else parts
-    text = rtlil_text(top, name, parts)
+    with _few_collections():
+        text = rtlil_text(top, name, parts)
     script = [
         f"read_rtlil <<rtlil\n{text}{parts.text()}\nrtlil",
         "proc -nomux -norom",
@@ -88,6 +92,18 @@ def verilog_text(
     yosys = verilog.find_yosys(lambda found: found >= (0, 40))  # pyright: ignore
     made = ansi(yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True))
     return header + copied(made, parts.alike())
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Millions of objects that all stay: looking through them for garbage finds none."""
+    before = gc.get_threshold()
+    if before[0]:  # else the caller has switched it off
+        gc.set_threshold(max(before[0], 200_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 _ATTRIBUTES = " ".join(
