@@ -49,7 +49,7 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.hw.top.board_top import BoardTop, link_spec
 
-__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "steps"]
+__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "placeable", "steps"]
 
 _YOSYS = 0.95  # share of yosys in the time until it is known what is used
 BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
@@ -128,6 +128,17 @@ def bitstream(
             return fill_bitstream(build, where, record, images, ident_image(build.network, images))
 
 
+def placeable(build: Build, options: BoardOptions) -> tuple[Path, float]:
+    """Synthesise a build for a board as `bitstream` begins: (the folder with the netlist and the
+    pins, for `gen.board.place.place`; the MHz to aim at). DesignError where it does not fit."""
+    where, folder = board(options.board, options.uart), build.folder / BOARD
+    if family_of(where.family).nextpnr is None:
+        raise UsageError(f"{where.name} is placed by Vivado; choose a board with an open flow")
+    build.workshop(BOARD)
+    flow = _Flow(build, options, where, folder, Progress(quiet=True))
+    return folder, flow.synthesised()[1]
+
+
 def steps(build: Build, options: BoardOptions, where: Board, asked: Options | None) -> int:
     """How many `bitstream` takes once the build's stages have run."""
     record = placed_record(build.folder / BOARD)
@@ -170,9 +181,8 @@ class _Flow:
 
     def run(self) -> dict[str, Any]:
         """The record, without ``inputs``."""
-        where, target = self.where, self.options.clock_mhz or self.build.design.clock_mhz
-        pll: PllSetting | None = setting(where.family, where.clock_hz, target * 1e6)
-        logic = self._synthesise(pll, target)
+        where = self.where
+        pll, target, logic = self.synthesised()
         placed = self._place(target)
         new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
         if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
@@ -213,6 +223,13 @@ class _Flow:
             "used": {k: list(v) for k, v in placed.used.items()},
             "tools": _tools(where),
         }
+
+    def synthesised(self) -> tuple[PllSetting | None, float, set[str]]:
+        """The netlist for the clock that the design is for: its PLL, its MHz, the memories in
+        logic."""
+        target = self.options.clock_mhz or self.build.design.clock_mhz
+        pll = setting(self.where.family, self.where.clock_hz, target * 1e6)
+        return pll, target, self._synthesise(pll, target)
 
     def _write_pins(self, pll: PllSetting | None, target: float) -> None:
         where, inner = self.where, f"{self.build.name}_board"

@@ -1,0 +1,110 @@
+"""Tasks on workers of dask: a window of them at a time, each result handed on as it comes."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sterna.golden.errors import SternaError, ToolMissing
+from sterna.sweep.jobs import Packs
+from sterna.sweep.store import FAILED
+from sterna.sweep.task import Task
+from sterna.sweep.work import Mismatch, run, same
+
+__all__ = ["compute"]
+
+_WINDOW = 4
+"""Tasks that are sent, for each thread of the workers: the next one waits there already."""
+
+Took = Callable[[Task, dict[str, Any]], object]
+
+
+class _Sent:
+    """What the scheduler was given: packs and what is made before tasks once, as long as some task
+    still wants it."""
+
+    def __init__(self, client: Any, tasks: Iterable[Task], packs: Packs) -> None:
+        self.client, self.packs = client, packs
+        self.wanted = Counter(key for task in tasks for key in _shared(task))
+        self.shared: dict[str, Any] = {}
+        self.running: dict[str, tuple[Any, Task]] = {}
+
+    def send(self, task: Task) -> Any:
+        before = None if task.before is None else self._before(task.before)
+        future = self._submit(task, before)
+        self.running[future.key] = future, task
+        return future
+
+    def ended(self, future: Any) -> Task:
+        _, task = self.running.pop(future.key)
+        for key in _shared(task):
+            self.wanted[key] -= 1
+            if not self.wanted[key]:
+                self.shared.pop(key, None)
+        return task
+
+    def _before(self, task: Task) -> Any:
+        if task.id not in self.shared:
+            self.shared[task.id] = self._submit(task, None)
+        return self.shared[task.id]
+
+    def _submit(self, task: Task, before: Any) -> Any:
+        inputs = {name: self._pack(key) for name, key in task.inputs.items()}
+        said = task.kind, task.arguments, inputs, before, task.as_dict()["code"]
+        return self.client.submit(run, *said, key=f"sterna-{task.kind}-{task.id}")
+
+    def _pack(self, key: str) -> Any:
+        if key not in self.shared:
+            # Not `scatter`, of which a worker that dies takes the only copy along.
+            self.shared[key] = self.client.submit(same, self.packs[key], key=f"sterna-pack-{key}")
+        return self.shared[key]
+
+
+def _shared(task: Task) -> list[str]:
+    return [*task.packs, *([task.before.id] if task.before else ())]
+
+
+def compute(client: Any, tasks: list[Task], packs: Packs, took: Took) -> None:
+    """Compute ``tasks`` in their order, as far as there are workers; ``took`` gets each result.
+
+    A task whose worker dies is done again by another one. ToolMissing, SternaError: a worker cannot
+    do them, or the scheduler has gone. However it ends, what still runs is called off.
+    """
+    from distributed import as_completed
+
+    sent, left = _Sent(client, tasks, packs), iter(tasks)
+    ended = as_completed(loop=client.loop)
+    try:
+        _refill(client, sent, left, ended)
+        for future in ended:
+            took(sent.ended(future), _result(client, future))
+            _refill(client, sent, left, ended)
+    finally:
+        with contextlib.suppress(Exception):  # it may be the scheduler that has gone
+            client.cancel([*(f for f, _ in sent.running.values()), *sent.shared.values()])
+
+
+def _refill(client: Any, sent: _Sent, left: Any, ended: Any) -> None:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    room = _WINDOW * max(1, sum(w["nthreads"] for w in workers)) - len(sent.running)
+    for _, task in zip(range(room), left):  # in this order none is lost
+        ended.add(sent.send(task))
+
+
+def _result(client: Any, future: Any) -> dict[str, Any]:
+    from distributed.scheduler import KilledWorker
+
+    if future.status == "finished":
+        return future.result()
+    if future.status != "error":
+        raise SternaError(
+            f"the scheduler at {client.scheduler.address} has gone; run the same command again to "
+            "go on"
+        )
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        said = "its worker died, again and again (out of memory?); see what the task needs"
+        return {"state": FAILED, "error": said, "made": {}}
+    if isinstance(error, ImportError) and not isinstance(error, ToolMissing):
+        raise Mismatch(f"a worker has no Sterna of this version ({error}); install it there")
+    raise error
