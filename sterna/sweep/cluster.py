@@ -18,7 +18,7 @@ from sterna.sweep.work import NEEDS, facts
 
 __all__ = ["Place", "check_place", "check_workers", "connected", "job_script", "slurm_settings"]
 
-PATIENCE = 10.0
+PATIENCE = 5.0
 """Seconds that a scheduler has to answer in."""
 FIRST = 600.0
 """Seconds that the first worker may take: of SLURM a queue may be long."""
@@ -96,7 +96,10 @@ def connected(place: Place) -> "Generator[Any]":
     from distributed import Client
 
     # Only the sentences of this program are told; a pack that is large is meant to be.
-    quiet = {"distributed.admin.large-graph-warning-threshold": "4 GiB"}
+    quiet = {
+        "distributed.admin.large-graph-warning-threshold": "4 GiB",
+        "distributed.scheduler.allowed-failures": 1,  # of one started here; see `engine.compute`
+    }
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with dask.config.set(quiet), contextlib.ExitStack() as held:
@@ -143,6 +146,7 @@ def _local(place: Place, held: contextlib.ExitStack) -> Any:
     work = held.enter_context(
         tempfile.TemporaryDirectory(prefix="sterna-sweep-", ignore_cleanup_errors=True)
     )
+    started = {} if place.threads else {"preload": ["sterna.sweep.local"]}
     cluster = LocalCluster(
         n_workers=place.workers or cores(),
         threads_per_worker=1,
@@ -154,6 +158,7 @@ def _local(place: Place, held: contextlib.ExitStack) -> Any:
         memory_limit=0,  # yosys is another process: dask's measure of a worker says nothing
         local_directory=work,
         silence_logs=logging.CRITICAL + 1,
+        **started,
     )
     held.callback(cluster.close, timeout=PATIENCE)
     return cluster

@@ -76,7 +76,7 @@ def sweep(options: argparse.Namespace) -> Answer:
     answer, text, failed = run_sweep(jobs, folder, place, options.retry_failed)
     if failed:
         again = f"sterna sweep {shlex.quote(options.plan)} --retry-failed"
-        tell(f"{failed} tasks failed; {again} does them again")
+        tell(f"{failed} {'task' if failed == 1 else 'tasks'} failed; {again} does it again")
     return answer, text, 1 if failed else 0
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sterna.golden.errors import SternaError, ToolMissing
@@ -23,8 +23,8 @@ class _Sent:
     """What the scheduler was given: packs and what is made before tasks once, as long as some task
     still wants it."""
 
-    def __init__(self, client: Any, tasks: Iterable[Task], packs: Packs) -> None:
-        self.client, self.packs = client, packs
+    def __init__(self, client: Any, tasks: Iterable[Task], packs: Packs, suffix: str) -> None:
+        self.client, self.packs, self.suffix = client, packs, suffix
         self.wanted = Counter(key for task in tasks for key in _shared(task))
         self.shared: dict[str, Any] = {}
         self.running: dict[str, tuple[Any, Task]] = {}
@@ -51,12 +51,14 @@ class _Sent:
     def _submit(self, task: Task, before: Any) -> Any:
         inputs = {name: self._pack(key) for name, key in task.inputs.items()}
         said = task.kind, task.arguments, inputs, before, task.as_dict()["code"]
-        return self.client.submit(run, *said, key=f"sterna-{task.kind}-{task.id}")
+        key = f"sterna-{task.kind}-{task.id}{self.suffix}"
+        return self.client.submit(run, *said, key=key)
 
     def _pack(self, key: str) -> Any:
         if key not in self.shared:
             # Not `scatter`, of which a worker that dies takes the only copy along.
-            self.shared[key] = self.client.submit(same, self.packs[key], key=f"sterna-pack-{key}")
+            name = f"sterna-pack-{key}{self.suffix}"
+            self.shared[key] = self.client.submit(same, self.packs[key], key=name)
         return self.shared[key]
 
 
@@ -67,44 +69,66 @@ def _shared(task: Task) -> list[str]:
 def compute(client: Any, tasks: list[Task], packs: Packs, took: Took) -> None:
     """Compute ``tasks`` in their order, as far as there are workers; ``took`` gets each result.
 
-    A task whose worker dies is done again by another one. ToolMissing, SternaError: a worker cannot
-    do them, or the scheduler has gone. However it ends, what still runs is called off.
+    A task whose worker dies is done again by another one. Where that happens again and again it may
+    be a neighbour's fault: it is then done alone, after all others, and fails where it kills its
+    worker there, too. ToolMissing, SternaError: a worker cannot do them, or the scheduler has gone.
+    However it ends, what still runs is called off.
     """
+    suspects = _passed(client, tasks, packs, took)
+    for task in suspects:
+        if _passed(client, [task], packs, took, "-alone"):
+            error = "its worker died each time that it was tried (out of memory?)"
+            took(task, {"state": FAILED, "error": error, "made": {}})
+
+
+def _passed(
+    client: Any, tasks: list[Task], packs: Packs, took: Took, suffix: str = ""
+) -> list[Task]:
+    """Compute tasks; returns those whose workers died."""
     from distributed import as_completed
 
-    sent, left = _Sent(client, tasks, packs), iter(tasks)
+    sent, left, suspects = _Sent(client, tasks, packs, suffix), iter(tasks), []
     ended = as_completed(loop=client.loop)
     try:
         _refill(client, sent, left, ended)
         for future in ended:
-            took(sent.ended(future), _result(client, future))
+            task, result = sent.ended(future), _result(client, future)
+            if result is None:
+                suspects.append(task)
+            else:
+                took(task, result)
             _refill(client, sent, left, ended)
     finally:
         with contextlib.suppress(Exception):  # it may be the scheduler that has gone
             client.cancel([*(f for f, _ in sent.running.values()), *sent.shared.values()])
+    return suspects
 
 
-def _refill(client: Any, sent: _Sent, left: Any, ended: Any) -> None:
+def _refill(client: Any, sent: _Sent, left: Iterator[Task], ended: Any) -> None:
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     room = _WINDOW * max(1, sum(w["nthreads"] for w in workers)) - len(sent.running)
     for _, task in zip(range(room), left):  # in this order none is lost
         ended.add(sent.send(task))
 
 
-def _result(client: Any, future: Any) -> dict[str, Any]:
+def _result(client: Any, future: Any) -> dict[str, Any] | None:
+    """Of a task that has ended, computed again where its worker has died since; None where workers
+    died of it, as it seems."""
+    from concurrent.futures import CancelledError
+
     from distributed.scheduler import KilledWorker
 
-    if future.status == "finished":
+    try:
         return future.result()
-    if future.status != "error":
+    except KilledWorker:
+        return None
+    except CancelledError:
         raise SternaError(
             f"the scheduler at {client.scheduler.address} has gone; run the same command again to "
             "go on"
-        )
-    error = future.exception()
-    if isinstance(error, KilledWorker):
-        said = "its worker died, again and again (out of memory?); see what the task needs"
-        return {"state": FAILED, "error": said, "made": {}}
-    if isinstance(error, ImportError) and not isinstance(error, ToolMissing):
-        raise Mismatch(f"a worker has no Sterna of this version ({error}); install it there")
-    raise error
+        ) from None
+    except ImportError as error:
+        if isinstance(error, ToolMissing):
+            raise
+        text = f"a worker has no Sterna of this version ({error}); install it there"
+        raise Mismatch(text) from None

@@ -103,15 +103,15 @@ def summary_of(job: Job, rows: list[Row]) -> dict[str, Any]:
     used = {(name, v) for r in done for name, v in r["tools"].items()}
     names = sorted({name for name, _ in used})
     out["tools"] = {name: sorted(v for n, v in used if n == name) for name in names}
-    return out | _SUMMARIES[job.kind](done)
+    return out | _SUMMARIES[job.kind](job, done)
 
 
-def _seeds(rows: list[Row]) -> dict[str, Any]:
+def _seeds(_job: Job, rows: list[Row]) -> dict[str, Any]:
     best = max(rows, key=lambda r: (r["mhz"], -r["seed"]))
     return {"mhz": _spread([r["mhz"] for r in rows]), "best_seed": best["seed"]}
 
 
-def _foldings(rows: list[Row]) -> dict[str, Any]:
+def _foldings(_job: Job, rows: list[Row]) -> dict[str, Any]:
     pairs = [(r["estimated_luts"], r["luts"]) for r in rows if r["estimated_luts"]]
     out: dict[str, Any] = {
         f"front_{name}": sum(r["front"] in (name, "both") for r in rows)
@@ -122,7 +122,7 @@ def _foldings(rows: list[Row]) -> dict[str, Any]:
     return out
 
 
-def _accuracy(rows: list[Row]) -> dict[str, Any]:
+def _accuracy(_job: Job, rows: list[Row]) -> dict[str, Any]:
     found = []
     for name in dict.fromkeys(r["network"] for r in rows):
         mine = [r for r in rows if r["network"] == name]
@@ -136,9 +136,9 @@ def _accuracy(rows: list[Row]) -> dict[str, Any]:
     return {"networks": found}
 
 
-def _script(rows: list[Row]) -> dict[str, Any]:
+def _script(job: Job, rows: list[Row]) -> dict[str, Any]:
     out = {}
-    known = {"seconds", *_FIRST, *_LAST}
+    known = {*job.said["arguments"], *_FIRST, *_LAST}
     for key in dict.fromkeys(k for r in rows for k in r if k not in known):
         values = [r[key] for r in rows if _number(r.get(key))]
         if values:
