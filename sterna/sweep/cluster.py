@@ -146,19 +146,18 @@ def _local(place: Place, held: contextlib.ExitStack) -> Any:
     work = held.enter_context(
         tempfile.TemporaryDirectory(prefix="sterna-sweep-", ignore_cleanup_errors=True)
     )
-    started = {} if place.threads else {"preload": ["sterna.sweep.local"]}
+    processes = {"host": LOCAL, "preload": ["sterna.sweep.local"]}
     cluster = LocalCluster(
         n_workers=place.workers or cores(),
         threads_per_worker=1,
         processes=not place.threads,
-        host=LOCAL,
         protocol="tls://" if place.tls else None,
         security=_security(place),
         dashboard_address=None,
         memory_limit=0,  # yosys is another process: dask's measure of a worker says nothing
         local_directory=work,
         silence_logs=logging.CRITICAL + 1,
-        **started,
+        **({} if place.threads else processes),
     )
     held.callback(cluster.close, timeout=PATIENCE)
     return cluster

@@ -72,9 +72,9 @@ class Store:
     def file(self, task: Task, result: dict[str, Any]) -> dict[str, Any]:
         """Write the result of a task; returns what `take` will. FileError."""
         body = {**_FORMAT, "task": task.as_dict(), **result}
-        whole = {**body, "sha256": _sum(body)}
-        write_atomic(self.path(task), canonical_json(whole).encode())
-        return body
+        data = canonical_json({**body, "sha256": _sum(body)}).encode()
+        write_atomic(self.path(task), data)
+        return parse_json(data, self.path(task))
 
 
 def _sum(body: dict[str, Any]) -> str:

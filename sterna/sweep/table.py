@@ -213,6 +213,7 @@ def _rows(job: Job, rows: list[Row]) -> str:
     hidden = {"module", "function", *_FIRST, *_LAST}
     keys = _COLUMNS.get(job.kind) or tuple(k for k in rows[0] if k not in hidden)
     keys = tuple(k for k in keys if any(r.get(k) not in (None, "") for r in rows))
+    keys = tuple(k for k in keys if not any(isinstance(r.get(k), dict | list) for r in rows))
     keys = (*keys, "seconds", "host")
     cells = [[_cell(r.get(k)) for k in keys] for r in rows[:SHOWN]]
     text = rows_text([_HEADS.get(k, k) for k in keys], cells)
