@@ -1,6 +1,8 @@
 """Tasks on workers of dask: a window of them at a time, each result handed on as it comes."""
 
 import contextlib
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,6 +17,8 @@ __all__ = ["compute"]
 
 _WINDOW = 4
 """Tasks that are sent, for each thread of the workers: the next one waits there already."""
+_LOOK = 2.0
+"""Seconds between looks at which workers there are."""
 
 Took = Callable[[Task, dict[str, Any]], object]
 
@@ -28,6 +32,15 @@ class _Sent:
         self.wanted = Counter(key for task in tasks for key in _shared(task))
         self.shared: dict[str, Any] = {}
         self.running: dict[str, tuple[Any, Task]] = {}
+        self._threads, self._asked = 1, -math.inf
+
+    def threads(self) -> int:
+        """Of all workers that there are, at least 1; asked for now and then, as some come later."""
+        if (now := time.monotonic()) > self._asked + _LOOK:
+            workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            self._threads = max(1, sum(w["nthreads"] for w in workers))
+            self._asked = now
+        return self._threads
 
     def send(self, task: Task) -> Any:
         before = None if task.before is None else self._before(task.before)
@@ -90,23 +103,22 @@ def _passed(
     sent, left, suspects = _Sent(client, tasks, packs, suffix), iter(tasks), []
     ended = as_completed(loop=client.loop)
     try:
-        _refill(client, sent, left, ended)
+        _refill(sent, left, ended)
         for future in ended:
             task, result = sent.ended(future), _result(client, future)
             if result is None:
                 suspects.append(task)
             else:
                 took(task, result)
-            _refill(client, sent, left, ended)
+            _refill(sent, left, ended)
     finally:
         with contextlib.suppress(Exception):  # it may be the scheduler that has gone
             client.cancel([*(f for f, _ in sent.running.values()), *sent.shared.values()])
     return suspects
 
 
-def _refill(client: Any, sent: _Sent, left: Iterator[Task], ended: Any) -> None:
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    room = _WINDOW * max(1, sum(w["nthreads"] for w in workers)) - len(sent.running)
+def _refill(sent: _Sent, left: Iterator[Task], ended: Any) -> None:
+    room = _WINDOW * sent.threads() - len(sent.running)
     for _, task in zip(range(room), left):  # in this order none is lost
         ended.add(sent.send(task))
 
