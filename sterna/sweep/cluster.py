@@ -9,10 +9,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sterna.gen.tools.progress import waiting
 from sterna.golden.errors import SternaError, ToolMissing, UsageError
 from sterna.golden.files.disk import parse_toml, read_bytes
 from sterna.golden.words.names import meant, show
 from sterna.golden.words.packages import packages
+from sterna.golden.words.telling import tell
 from sterna.sweep.task import task_code
 from sterna.sweep.work import NEEDS, facts
 
@@ -21,7 +23,7 @@ __all__ = ["Place", "check_place", "check_workers", "connected", "job_script", "
 PATIENCE = 5.0
 """Seconds that a scheduler has to answer in."""
 FIRST = 600.0
-"""Seconds that the first worker may take: of SLURM a queue may be long."""
+"""Seconds that the first worker may take at a scheduler; a queue of SLURM may be longer."""
 LOCAL = "127.0.0.1"
 _SLURM = {
     "cores": int,
@@ -92,7 +94,7 @@ def cores() -> int:
 @contextlib.contextmanager
 def connected(place: Place) -> "Generator[Any]":
     """A client of dask, with workers; those that were started here end with the block."""
-    import dask
+    from dask import config
     from distributed import Client
 
     # Only the sentences of this program are told; a pack that is large is meant to be.
@@ -102,7 +104,7 @@ def connected(place: Place) -> "Generator[Any]":
     }
     for name in ("distributed", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with dask.config.set(quiet), contextlib.ExitStack() as held:
+    with config.set(quiet), contextlib.ExitStack() as held:
         target: Any = place.scheduler
         if target is None:
             target = _slurm(place, held) if place.slurm else _local(place, held)
@@ -146,18 +148,22 @@ def _local(place: Place, held: contextlib.ExitStack) -> Any:
     work = held.enter_context(
         tempfile.TemporaryDirectory(prefix="sterna-sweep-", ignore_cleanup_errors=True)
     )
-    processes = {"host": LOCAL, "preload": ["sterna.sweep.local"]}
+    more: dict[str, Any] = {
+        "dashboard_address": f"{LOCAL}:0",
+        "worker_dashboard_address": f"{LOCAL}:0",
+    }
+    if not place.threads:
+        more |= {"host": LOCAL, "preload": ["sterna.sweep.local"]}
     cluster = LocalCluster(
         n_workers=place.workers or cores(),
         threads_per_worker=1,
         processes=not place.threads,
         protocol="tls://" if place.tls else None,
         security=_security(place),
-        dashboard_address=None,
         memory_limit=0,  # yosys is another process: dask's measure of a worker says nothing
         local_directory=work,
         silence_logs=logging.CRITICAL + 1,
-        **({} if place.threads else processes),
+        **more,
     )
     held.callback(cluster.close, timeout=PATIENCE)
     return cluster
@@ -183,13 +189,14 @@ def slurm_settings(path: str) -> dict[str, Any]:
 def _slurm_cluster(place: Place) -> Any:
     assert place.slurm is not None
     with packages():
-        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMCluster
 
+    said = slurm_settings(place.slurm)
     security: Mapping[str, Any] = {"security": _security(place)} if place.tls else {}
     try:
         return SLURMCluster(
-            scheduler_options={"dashboard_address": None},
-            **{"processes": 1, **slurm_settings(place.slurm)},
+            scheduler_options={"dashboard_address": f"{LOCAL}:0"},
+            **{"processes": said["cores"], **said},  # a thread each: one task at a time
             **security,
         )
     except (ValueError, TypeError, OSError, RuntimeError) as error:
@@ -216,19 +223,26 @@ def job_script(place: Place) -> str:
         cluster.close(timeout=PATIENCE)
 
 
-def check_workers(client: Any, kinds: list[str], wait: float = FIRST) -> int:
+def check_workers(client: Any, kinds: list[str], wait: float | None = FIRST) -> int:
     """How many workers there are, once there is one; all have this Sterna and what ``kinds`` of
     `work.NEEDS` ask for. SternaError, ToolMissing: the sentence of the first that has not."""
     from distributed import TimeoutError as Late
 
     try:
-        client.wait_for_workers(1, timeout=wait)
+        with waiting("no worker yet"):
+            client.wait_for_workers(1, timeout=wait)
     except (Late, TimeoutError):
         raise SternaError(
             f"no worker came in {wait:.0f} s; start some with: dask worker {_address(client)}"
         ) from None
     needs = sorted({n for kind in kinds for n in NEEDS[kind][0]})
     programs = sorted({p for kind in kinds for p in NEEDS[kind][1]})
+    for worker, known in client.scheduler_info(n_workers=-1)["workers"].items():
+        if (threads := known["nthreads"]) > 1:
+            tell(
+                f"the worker at {worker} uses one of its {threads} threads; start it with "
+                f"--nworkers {threads} --nthreads 1"
+            )
     said = client.run(facts, needs, programs, on_error="return")
     for worker, found in said.items():
         if isinstance(found, ImportError | AttributeError):

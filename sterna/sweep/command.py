@@ -169,7 +169,8 @@ def _compute(
             tell(f"{task.job}: failed, {result['error']}")
 
     with connected(place) as client:
-        workers = check_workers(client, needs_of([j for j in jobs if j.name in names]))
+        needs = needs_of([job for job in jobs if job.name in names])
+        workers = check_workers(client, needs, *([None] if place.slurm else []))
         filed = f", {kept} are filed" if kept else ""
         with progress.step(f"{len(tasks)} tasks on {workers} workers{filed}"):
             compute(client, tasks, packs, took)

@@ -142,6 +142,25 @@ def test_workers_at_a_scheduler_of_another_address(tmp_path):
     assert len({r["worker"] for r in rows}) == 2 and len(rows) == 10
 
 
+def test_workers_started_here_listen_to_this_machine_only():
+    """The client's process and the workers', by what the system says of their sockets."""
+    import psutil
+
+    from sterna.sweep.cluster import Place, connected
+
+    me = psutil.Process()
+    before = {c.laddr for c in me.net_connections() if c.status == "LISTEN"}
+    with connected(Place(workers=1)) as client:
+        client.wait_for_workers(1)
+        found = {
+            c.laddr
+            for process in (me, *me.children(recursive=True))
+            for c in process.net_connections()
+            if c.status == "LISTEN"
+        }
+    assert len(found - before) >= 3 and {a.ip for a in found - before} == {"127.0.0.1"}
+
+
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory) -> tuple[Path, Path]:
     if shutil.which("openssl") is None:

@@ -179,7 +179,6 @@ def test_places_that_are_none(place, said):
 
 SITE = """
 cores = 4
-processes = 4
 memory = "16GB"
 walltime = "02:00:00"
 queue = "short"
