@@ -32,7 +32,9 @@ unexport MAKEFLAGS MFLAGS MAKELEVEL
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 ifeq ($(TORCH),cpu)
-PIP_TORCH := --extra-index-url https://download.pytorch.org/whl/cpu 'torch==2.13.0+cpu'
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+TORCH_CPU := 2.13.0+cpu
+PIP_TORCH := --extra-index-url $(TORCH_INDEX) 'torch==$(TORCH_CPU)'
 endif
 ifeq ($(TORCH),skip)
 VENV_FLAGS := --system-site-packages
@@ -62,6 +64,16 @@ else \
 fi
 endef
 
+# $(call torch-there,FOLDER): with TORCH=cpu one look at its index, which pip install would try for
+# minutes; none where that torch is installed.
+define torch-there
+@test "$(TORCH)" != cpu || $(1)/bin/python -m pip list 2>/dev/null | grep -q '^torch  *$(TORCH_CPU)' || \
+$(1)/bin/python -m pip index versions torch --index-url $(TORCH_INDEX) --retries 0 --timeout 15 2>/dev/null | \
+    grep -qF '$(TORCH_CPU)' || \
+    { echo "make: no torch $(TORCH_CPU) at $(TORCH_INDEX), or that cannot be reached from here; leave \
+TORCH=cpu out for PyPI's torch, or install a torch and say TORCH=skip" >&2; exit 3; }
+endef
+
 # SpikingJelly comes without what it asks for (torchvision, torchaudio, TensorBoard ...): its neurons
 # and layers, which imports are compared with, need of it only what `dev` names. NeuroBench's metrics,
 # which counts are compared with, need none of what it asks for (tonic, numba, torchaudio).
@@ -76,6 +88,7 @@ ifeq ($(TORCH),skip)
 else
 	cp constraints.txt $(VENV)/constraints.txt
 endif
+	$(call torch-there,$(VENV))
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
 	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 neurobench==2.3.0
@@ -118,6 +131,7 @@ test-front-extra: .venv-front/.installed  ## tests with Brevitas and Lightning, 
 .venv-front/.installed: constraints.txt pyproject.toml setup.py
 	$(call new-venv,.venv-front,)
 	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
+	$(call torch-there,.venv-front)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
 	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6
