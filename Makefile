@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 ## PYTHON: the Python that environments are made of
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-## TORCH: cpu: from the CPU index; skip: the torch that is installed; default: PyPI's, for CUDA
+## TORCH: cpu: the small one, from PyTorch's CPU index; skip: the one that is installed; default: PyPI's, for CUDA
 TORCH ?= default
 ## EXAMPLE: what verilog, sim, train, bitstream and load work on
 EXAMPLE ?= examples/mnist
@@ -16,11 +16,11 @@ EXAMPLE ?= examples/mnist
 IMAGES ?= 1000
 ## BOARD: the board of bitstream and load
 BOARD ?= ulx3s-85f
-## PORT: its serial port
+## PORT: serial port of that board
 PORT ?= /dev/ttyUSB0
 ## WORKERS: tests and proofs side by side
 WORKERS ?= 2
-## TESTS: paths and options for pytest, of test, test-all and test-python
+## TESTS: more paths and options for pytest, in test, test-all and test-python
 TESTS ?=
 ## VENV: the environment
 VENV ?= .venv
@@ -50,7 +50,7 @@ help:  ## this list
 	@$(foreach v,$(VARIABLES),printf '  %-17s %s (%s)\n' $(v) \
 	    "$$(sed -n 's/^## $(v): //p' Makefile)" '$($(v))';)
 
-venv: $(STAMP)  ## the environment of all others, .venv, with every extra
+venv: $(STAMP)  ## .venv, which the other targets use, with every extra
 
 # $(call new-venv,FOLDER,FLAGS): an environment of $(PYTHON). Without Debian's python3-venv there is
 # no ensurepip, but pip itself can still fill one.

@@ -180,7 +180,8 @@ def _training(command: _Command) -> None:
         "--epochs",
         type=whole("epochs", 1, 1_000_000),
         metavar="N",
-        help="of --from (default 3, more of small sets), and one more through the integers",
+        help="epochs of --from (default 3, more for small data sets); one more through the "
+        "integers follows",
     )
     _force(sub)
     sub.add_argument(
@@ -298,7 +299,7 @@ def _running(staged: _Command) -> None:
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
-    text = "also an import whose check failed: another network than its model"
+    text = "take an import whose check failed, though it does not compute what its model does"
     sub.add_argument("--force", action="store_true", help=text)
 
 
