@@ -199,7 +199,7 @@ class _Flow:
         if lost := unclaimed(contents, columns):
             raise DesignError(
                 f"{self.build.name}: block RAM {lost[0]} holds a memory in a layout that is not "
-                "known, so weights cannot be put there; make its cores 'ram', and report this"
+                "known, so weights cannot be put there; fold it with --memory ram, and report this"
             )
         return {
             "files": {"placeholder.txt": sha256(text.encode())},
