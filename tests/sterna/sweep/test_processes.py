@@ -211,3 +211,26 @@ def test_seeds_are_those_that_bitstream_places(tmp_path):
     built = open_build(example_folder("digits"), tmp_path / "b", ("icebreaker", "ice40"))
     facts = for_board(built, BoardOptions("icebreaker", seeds=2), Options(family="ice40"))
     assert max(r["mhz"] for r in rows) == round(facts["fmax_mhz"]["sync"], 3)
+
+
+@pytest.mark.yosys
+def test_foldings_are_counted_and_placed(tmp_path):
+    """A small network: what yosys counts, what a board takes, both fronts."""
+    import tinyboard
+
+    from sterna.golden.files import network_files
+
+    network_files.save(tinyboard.network(0), tmp_path / "my net")
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[[jobs]]\nkind = "foldings"\nnetwork = "my net"\nboard = "icebreaker"\nclock = 12\n'
+        "points = 2\n"
+    )
+    code, out, err = finished(plan, "-o", tmp_path / "out", "--json")
+    assert code == 0, err
+    rows = json.loads(out)["jobs"][0]["rows"]
+    assert len(rows) == 2 and rows[0]["clocks"] < rows[1]["clocks"]
+    for row in rows:
+        assert row["luts"] > 0 and row["used_luts"] >= row["luts"] and row["placed_mhz"] > 5
+        assert row["placed_fps"] == pytest.approx(row["placed_mhz"] * 1e6 / row["clocks"], rel=1e-3)
+    assert rows[0]["front"] == "both"  # nothing is faster
