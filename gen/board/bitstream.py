@@ -32,7 +32,7 @@ from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build, Options, stale
 from sterna.gen.design.top_spec import IDENT_ROWS
 from sterna.gen.device.boards import Board, board
-from sterna.gen.device.family import family_of
+from sterna.gen.device.family import RESOURCES, family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
 from sterna.gen.tools.progress import Progress, stretch
@@ -130,12 +130,13 @@ def bitstream(
 
 def placeable(build: Build, options: BoardOptions) -> tuple[Path, float]:
     """Synthesise a build for a board as `bitstream` begins: (the folder with the netlist and the
-    pins, for `gen.board.place.place`; the MHz to aim at). DesignError where it does not fit."""
+    pins, for `gen.board.place.place`; the MHz to aim at). DesignError where it does not fit; no
+    other folding is looked for then."""
     where, folder = board(options.board, options.uart), build.folder / BOARD
     if family_of(where.family).nextpnr is None:
         raise UsageError(f"{where.name} is placed by Vivado; choose a board with an open flow")
     build.workshop(BOARD)
-    flow = _Flow(build, options, where, folder, Progress(quiet=True))
+    flow = _Flow(build, options, where, folder, Progress(quiet=True), advises=False)
     return folder, flow.synthesised()[1]
 
 
@@ -171,13 +172,15 @@ def _tools(where: Board) -> dict[str, dict[str, str]]:
 
 @dataclass
 class _Flow:
-    """One run of synthesis, place and route."""
+    """One run of synthesis, place and route. advises: looks for a smaller folding where it does not
+    fit."""
 
     build: Build
     options: BoardOptions
     where: Board
     folder: Path
     progress: Progress
+    advises: bool = True
 
     def run(self) -> dict[str, Any]:
         """The record, without ``inputs``."""
@@ -258,7 +261,11 @@ class _Flow:
                 logic.add(candidates[0])
                 self.progress.total += 1
                 continue
-            if any(have > most for have, most in used.values()):
+            lacking = {k: v for k, v in used.items() if v[0] > v[1]}
+            if lacking and not self.advises:
+                said = ", ".join(f"{a} of {b} {RESOURCES[k]}" for k, (a, b) in lacking.items())
+                raise DesignError(f"{self.build.name}: takes {said} of {self.where.name}")
+            if lacking:
                 raise too_big(self.build, self.where, netlist, used, self._try)
             return logic
 

@@ -9,7 +9,7 @@ import pytest
 from sweepcase import HERE, swept, write_plan
 
 import sterna.sweep.work as work
-from sterna.golden.errors import SternaError, ToolMissing, UsageError
+from sterna.golden.errors import DesignError, SternaError, ToolMissing, UsageError
 from sterna.sweep.cluster import Place, check_place, connected, job_script
 from sterna.sweep.command import run_sweep
 from sterna.sweep.plan import read_plan
@@ -118,6 +118,20 @@ def test_candidates_are_computed_once_and_filed(tmp_path, monkeypatch):
     assert all({"pe", "simd", "tp"} <= set(e) for c in calls for e in c["folding"].values())
     monkeypatch.setitem(work.KINDS, "candidates", None)  # called again it would fail
     assert swept(plan, tmp_path / "out")[0]["ran"] == 0
+
+
+def test_a_folding_that_does_not_fit_says_by_how_much_and_looks_for_no_other(tmp_path, monkeypatch):
+    import tinyboard
+
+    import sterna.gen.board.bitstream as bitstream
+
+    used = {"luts": (9000, 5280), "ff": (1, 5280), "bram": (3, 30)}
+    monkeypatch.setattr(bitstream, "synthesise", lambda *_: {})
+    monkeypatch.setattr(bitstream, "utilisation", lambda *_: used)
+    monkeypatch.setattr(bitstream, "too_big", None)
+    built = tinyboard.tiny_build(tmp_path, family="ice40")
+    with pytest.raises(DesignError, match="tiny: takes 9000 of 5280 LUTs of icebreaker"):
+        bitstream.placeable(built, bitstream.BoardOptions("icebreaker"))
 
 
 # --- workers ------------------------------------------------------------------------------------
