@@ -230,7 +230,9 @@ def test_foldings_are_counted_and_placed(tmp_path):
     assert code == 0, err
     rows = json.loads(out)["jobs"][0]["rows"]
     assert len(rows) == 2 and rows[0]["clocks"] < rows[1]["clocks"]
-    for row in rows:
+    placed = [row for row in rows if row["placed_mhz"] is not None]
+    assert rows[1] in placed and all("takes" in r["why"] for r in rows if r not in placed)
+    for row in placed:
         assert row["luts"] > 0 and row["used_luts"] >= row["luts"] and row["placed_mhz"] > 5
         assert row["placed_fps"] == pytest.approx(row["placed_mhz"] * 1e6 / row["clocks"], rel=1e-3)
-    assert rows[0]["front"] == "both"  # nothing is faster
+    assert [r["front"] for r in rows if r not in placed] in ([], ["estimated"])
