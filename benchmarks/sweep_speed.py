@@ -69,7 +69,7 @@ def plan(folder: Path, call: str, count: int, more: str = "") -> Path:
 
 def sterna(*words: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sterna.cli", "sweep", *map(str, words), "--json"],
+        [sys.executable, "-m", "sterna.cli", "sweep", "--run-scripts", *map(str, words), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

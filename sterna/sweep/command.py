@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.commands.arguments import file_name, out_folder, whole
 from sterna.golden.errors import UsageError
+from sterna.golden.words.names import show
 from sterna.golden.words.telling import tell
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def add_parsers(
     )
     sub.add_argument(
         "--retry-failed", action="store_true", help="do again what failed and is filed as that"
+    )
+    sub.add_argument(
+        "--run-scripts",
+        action="store_true",
+        help="run the functions that the plan's jobs of kind script name, with your rights",
     )
     group = sub.add_argument_group("workers (default: a process for each core of this machine)")
     group.add_argument(
@@ -72,12 +78,24 @@ def sweep(options: argparse.Namespace) -> Answer:
     path = Path(options.plan)
     path = path / "sweep.toml" if path.is_dir() else path
     jobs = read_plan(path)
+    _check_scripts(jobs, options.run_scripts)
     folder = Path(options.output or Path("build") / path.stem)
     answer, text, failed = run_sweep(jobs, folder, place, options.retry_failed)
     if failed:
-        again = f"sterna sweep {shlex.quote(options.plan)} --retry-failed"
+        scripts = " --run-scripts" if options.run_scripts else ""
+        again = f"sterna sweep {shlex.quote(options.plan)}{scripts} --retry-failed"
         tell(f"{failed} {'task' if failed == 1 else 'tasks'} failed; {again} does it again")
     return answer, text, 1 if failed else 0
+
+
+def _check_scripts(jobs: "list[Job]", allowed: bool) -> None:
+    """UsageError for a plan that would run what a folder brings and nobody allowed."""
+    scripts = [job for job in jobs if job.kind == "script"]
+    if scripts and not allowed:
+        raise scripts[0].wrong(
+            "call",
+            f"= {show(scripts[0].said['call'])} runs with your rights; read it, then give --run-scripts",
+        )
 
 
 def _place(options: argparse.Namespace) -> "Place":

@@ -30,7 +30,7 @@ def nap(n, mark="", killer=-1):
 
 def sterna(*words: str | Path, **how) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "sterna.cli", "sweep", *map(str, words)],
+        [sys.executable, "-m", "sterna.cli", "sweep", "--run-scripts", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -9,6 +9,7 @@ import pytest
 from sweepcase import HERE, swept, write_plan
 
 import sterna.sweep.work as work
+from sterna import cli
 from sterna.golden.errors import DesignError, SternaError, ToolMissing, UsageError
 from sterna.sweep.cluster import Place, check_place, connected, job_script
 from sterna.sweep.command import run_sweep
@@ -20,6 +21,16 @@ JOB = '[[jobs]]\nkind = "script"\ncall = "calls.py:square"\nfiles = "helper.py"\
 @pytest.fixture
 def plan(tmp_path):
     return write_plan(tmp_path / "my plän", JOB + 'arguments = { n = "0-9", word = ["a", "b"] }\n')
+
+
+def test_what_a_folder_brings_is_not_run_unasked(plan, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["sweep", str(plan), "-o", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "call = 'calls.py:square' runs with your rights; read it, then give --run-scripts" in said
+    )
+    assert not out.exists()
 
 
 def test_what_is_filed_is_not_done_again(plan, tmp_path, capsys):
