@@ -92,10 +92,9 @@ def _check_scripts(jobs: "list[Job]", allowed: bool) -> None:
     """UsageError for a plan that would run what a folder brings and nobody allowed."""
     scripts = [job for job in jobs if job.kind == "script"]
     if scripts and not allowed:
-        raise scripts[0].wrong(
-            "call",
-            f"= {show(scripts[0].said['call'])} runs with your rights; read it, then give --run-scripts",
-        )
+        call = show(scripts[0].said["call"])
+        text = f"= {call} runs with your rights; read it, then give --run-scripts"
+        raise scripts[0].wrong("call", text)
 
 
 def _place(options: argparse.Namespace) -> "Place":
