@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -95,7 +95,7 @@ def verilog_text(
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
+def _few_collections() -> Generator[None]:
     """Millions of objects that all stay: looking through them for garbage finds none."""
     before = gc.get_threshold()
     if before[0]:  # else the caller has switched it off
