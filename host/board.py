@@ -19,7 +19,7 @@ from sterna.golden.words.names import show
 from sterna.golden.words.values import flag, real
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, from_build, from_shape
-from sterna.host.load import load_weights, weights_of
+from sterna.host.load import check_built_in, load_weights, weights_of
 from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
 from sterna.host.registers import (
@@ -166,6 +166,7 @@ class Board:
         """This is a Sterna network, of this map of registers, and of the build."""
         check_map(self._link)
         check_structure(self._structure, self._images)
+        check_built_in(self._link, self._images)
         classes = self._images.classes if self._images else None
         if classes is not None and classes != (self.identity.classes or 1 << 16):
             raise LinkError(

@@ -3,6 +3,7 @@
 __all__ = [
     "HOLD",
     "IDLE",
+    "LAST_CORES",
     "Counters",
     "Registers",
     "address_of",
@@ -12,6 +13,7 @@ __all__ = [
     "counters",
     "ready",
     "result_of",
+    "same_map",
 ]
 
 from collections.abc import Callable, Sequence
@@ -95,6 +97,11 @@ def address_of(register: str | int) -> int:
     return register
 
 
+def same_map(version: int) -> bool:
+    """Whether registers of this version are those that are known here."""
+    return version >> 16 == csr.VERSION >> 16 and version >= csr.VERSION
+
+
 def check_map(registers: Registers) -> None:
     """LinkError where this is no Sterna network, or one of another map of registers."""
     magic, version = registers.read("id", 2)
@@ -103,7 +110,7 @@ def check_map(registers: Registers) -> None:
             f"behind the link is no Sterna network (id {magic:#010x}); "
             "program the board with a bitstream of this Sterna"
         )
-    if version >> 16 != csr.VERSION >> 16 or version < csr.VERSION:
+    if not same_map(version):
         raise LinkError(
             f"the board's registers are of version {version >> 16}.{version & 0xFFFF}, this "
             f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"

@@ -28,6 +28,7 @@ __all__ = [
     "RESULT_WORDS",
     "FRAME_COST",
     "OVERHEAD",
+    "BOARD_OVERHEAD",
     "SEQUENCED",
     "HOST_HEADER",
     "BOARD_HEADER",
@@ -136,6 +137,8 @@ def _layout(fields: tuple[tuple[str, int], ...]) -> struct.Struct:
 _HOST, _BOARD, _IDENTITY = map(_layout, (HOST_HEADER, BOARD_HEADER, IDENTITY))
 OVERHEAD = _HOST.size + CRC_BYTES + 2
 """Bytes that a host frame takes on the wire besides its body."""
+BOARD_OVERHEAD = _BOARD.size + CRC_BYTES + 2
+"""As `OVERHEAD`, of a board's frame."""
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,9 @@ def _here(name: str) -> bool:
 
 
 def _verified(options: argparse.Namespace, build: "Facts | None") -> Answer:
+    from sterna.host.selftest.against import check_against
     from sterna.host.selftest.report import NOT_PROVEN
-    from sterna.host.selftest.verify import check_against, read_report
+    from sterna.host.selftest.verify import read_report
 
     report = read_report(options.verify)
     equal: list[str] = ["its checksum, the digest of each stage and its verdict are right"]
@@ -180,7 +181,7 @@ def _verified(options: argparse.Namespace, build: "Facts | None") -> Answer:
     text = [str(report), "", f"{options.verify}:", *(f"  {line}" for line in equal)]
     text += ["what this does not show:", *(f"  {line}" for line in NOT_PROVEN)]
     answer = {"report": dict(report), "verified": equal, "not_proven": list(NOT_PROVEN)}
-    return answer, "\n".join(text), 0
+    return answer, "\n".join(text), 0 if report.passed else 1
 
 
 def _again(options: argparse.Namespace, report: "Selftest", build: "Facts") -> "Pictures | None":

@@ -18,7 +18,7 @@ from selfboard import board_of, small_build
 from sterna import cli
 from sterna.golden.errors import FileError
 from sterna.host.board import Board
-from sterna.host.selftest import judge
+from sterna.host.selftest import known
 from sterna.host.selftest import report as report_module
 from sterna.host.selftest.report import Unwritten
 from sterna.host.selftest.selftest import selftest as run_selftest
@@ -27,7 +27,7 @@ from sterna.host.selftest.selftest import selftest as run_selftest
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(judge, "PINGS", 20)
+    monkeypatch.setattr(known, "PINGS", 20)
 
 
 @pytest.fixture
