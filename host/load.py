@@ -11,6 +11,7 @@ import numpy as np
 from sterna.golden.device.link import LinkError
 from sterna.golden.device.weights_image import WeightsImage, parse_weights_image, read_weights_image
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.words.names import show
 from sterna.host.inputs import Images, build_beside, build_weights
 from sterna.host.patience import Countdown, Pace
 from sterna.host.registers import HOLD, IDLE, Registers
@@ -33,6 +34,10 @@ def weights_of(
         return weights, build
     if isinstance(weights, bytes | bytearray):
         return parse_weights_image(bytes(weights)), build
+    if not isinstance(weights, str | os.PathLike):
+        raise UsageError(
+            f"weights {show(weights)} are none; give the path of a weights.sterna, or its bytes"
+        )
     return read_weights_image(weights), build_beside(weights) or build
 
 

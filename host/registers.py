@@ -10,12 +10,15 @@ __all__ = [
     "check_map",
     "check_structure",
     "clear_counters",
+    "count_of",
     "counters",
     "ready",
     "result_of",
     "same_map",
+    "words_of",
 ]
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -26,6 +29,8 @@ from sterna.golden.device import csr
 from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
 from sterna.golden.result import Result
+from sterna.golden.words.names import show
+from sterna.golden.words.values import integer, whole
 from sterna.host.inputs import Images
 
 HOLD = 2
@@ -92,9 +97,28 @@ def address_of(register: str | int) -> int:
         if register not in csr.ADDRESS:
             raise UsageError(f"no register '{register}'; use one of {', '.join(csr.ADDRESS)}")
         return csr.ADDRESS[register]
-    if not 0 <= register < 1 << csr.ADDRESS_BITS or register % 4:
-        raise UsageError(f"{register:#x} is no register's address; use multiples of 4 to 0xfffc")
-    return register
+    address = whole(register)
+    if address is None:
+        raise UsageError(f"{show(register)} is no register; give its name, or its address in bytes")
+    if not 0 <= address < 1 << csr.ADDRESS_BITS or address % 4:
+        raise UsageError(f"{address:#x} is no register's address; use multiples of 4 to 0xfffc")
+    return address
+
+
+def count_of(count: Any) -> int:
+    """How many registers are read. UsageError where that is no number above 0."""
+    most = 1 << csr.ADDRESS_BITS - 2
+    refusal = f"count {show(count)}: give how many registers to read, 1 to {most}"
+    return integer(refusal, count, 1, most, UsageError)
+
+
+def words_of(words: Sequence[Any]) -> list[int]:
+    """Words to write. UsageError where one is no whole number of 32 bits."""
+    for word in words:
+        if (found := whole(word)) is None or not 0 <= found < 1 << 32:
+            shown = f"{found:#x}" if found is not None and found >= 0 else show(word)
+            raise UsageError(f"{shown} does not fit a register; give a whole number of 32 bits")
+    return [operator.index(word) for word in words]
 
 
 def same_map(version: int) -> bool:

@@ -63,8 +63,12 @@ def main(count=32):
         result = board.infer(images)
         seconds = time.monotonic() - start
         wanted = run_arrays(sterna.load("."), images)  # the exact model, in numpy
-        same = (result.logits == wanted.logits).all()
-        print("equal to the model" if same else "DIFFERENT from the model: report this, please")
+        if (result.logits != wanted.logits).any():
+            raise SystemExit(
+                "DIFFERENT from the model: do the .bit and this folder belong together? Copy both "
+                "from one board/; if they do, report this, please"
+            )
+        print("equal to the model")
         print(f"{{count / seconds:.0f}} images a second, Python and DMA included")
         print(board.counters())
 

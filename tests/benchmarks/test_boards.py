@@ -22,11 +22,19 @@ def test_reports_are_rows_of_what_their_boards_are(tmp_path: Path) -> None:
     (path, *_) = boards.REPORTS.glob("*.json")
     report = json.loads(path.read_text())
     report["board"] |= {"kind": "silicon", "name": "mine", "why": "behind a serial adapter"}
-    report["line"]["kind"] = "serial adapter"
-    for name in ("cable", "speed"):  # a simulation's, which say nothing of silicon
-        report["stages"][name] |= {"outcome": "skipped", "reason": "not here", "said": ""}
+    report["board"] |= {"named_by": "--board", "simulation": None}
+    report["line"] |= {"kind": "serial adapter", "port": "ttyUSB0", "usb": "0403:6015"}
+    ran = {"outcome": "failed", "reason": "a bad cable", "said": "", "seconds": 1.0}
+    over = {"outcome": "skipped", "reason": "not run: stage cable failed", "said": ""}
+    for name, stage in report["stages"].items():
+        if name == "cable":
+            stage |= ran
+        elif name != "identify":
+            stage |= over | {"seconds": 0.0, "figures": {}}
     (tmp_path / "a.json").write_text(json.dumps(sealed(report)))
-    report["board"]["kind"], report["line"]["kind"] = "unknown", "pseudo-terminal"
+    why = "behind a pseudo-terminal, which no board has of its own"
+    report["board"] |= {"kind": "unknown", "why": why}
+    report["line"] |= {"kind": "pseudo-terminal", "port": "pts/0", "usb": None}
     (tmp_path / "b.json").write_text(json.dumps(sealed(report)))
     text = boards.tables(tmp_path.glob("*.json"))
     silicon, _, rest = text.partition("### Simulated boards")

@@ -139,7 +139,7 @@ def test_wrong_usage(build: Path, capsys, tmp_path: Path) -> None:
 def test_without_a_build_it_says_what_it_could_not_do(build: Path, capsys) -> None:
     with PtyBoard(board_of(build)) as line:
         assert cli.main(["selftest", "--port", line.port]) == 1
-    assert "incomplete: nothing was found wrong, but images" in capsys.readouterr().out
+    assert "incomplete: nothing was found wrong, but load, images" in capsys.readouterr().out
     assert json.loads(Path("board_selftest.json").read_text())["verdict"] == "incomplete"
 
 

@@ -17,7 +17,7 @@ from sterna.host.selftest.facts import Facts, facts_of
 from sterna.host.selftest.judge import judged
 from sterna.host.selftest.known import Known, link_rate
 from sterna.host.selftest.pictures import Pictures, random_pictures
-from sterna.host.selftest.report import PARTS, STAGES, sealed, verdict_of
+from sterna.host.selftest.report import PARTS, STAGES, Selftest, sealed, verdict_of
 from sterna.host.selftest.schema import free_figures
 
 
@@ -47,26 +47,11 @@ def as_silicon(report: dict[str, Any]) -> dict[str, Any]:
 
 def changes(value: Any) -> list[Any]:
     """What somebody could write in its place."""
-    out: list[Any] = [
-        None,
-        True,
-        False,
-        [],
-        {},
-        [value],
-        {"a": value},
-        "x",
-        "",
-        0,
-        0.0,
-        -1,
-        7,
-        1e-5,
-    ]
+    out: list[Any] = [None, True, [value], {"a": value}, 0, -1, "x"]
     if isinstance(value, str):
-        return [*out, other(value), value + "0", "0" * len(value), value.upper(), "\u00e9"]
+        return [*out, other(value), value + "0", "0" * len(value), ""]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        out += [value + 1, value - 1, 2 * value, value / 2, -value, 10**15, 1e300, float(value)]
+        out += [value + 1, 2 * value, value / 2, 10**15, 1e300]
     return out
 
 
@@ -99,8 +84,7 @@ def forgeries(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 FREE_PARTS = {
-    *("board.name", "date", "line.timeout", "line.port", "line.description", "line.usb"),
-    *("line.manufacturer", "line.description.missing"),
+    *("line.timeout", "line.port", "line.description", "line.usb", "line.manufacturer"),
     *(f"host.{key}" for key in ("sterna", "python", "numpy", "pyserial")),
     *("host.system", "host.release", "host.machine"),
     *(f"design.sha256.{name}" for name in ("design.json", "network.json", "weights.sterna")),
@@ -109,9 +93,8 @@ FREE_PARTS = {
 """Of the parts beside the stages: names, and files that are known by their ids."""
 
 
-@pytest.mark.parametrize("silicon", [False, True])
 def test_whatever_is_changed_is_refused_or_free(
-    silicon: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the checksum is right: by the rest of the report, or by its build. What is left is
     called free in the schema, which says why."""
@@ -120,18 +103,20 @@ def test_whatever_is_changed_is_refused_or_free(
     # The model computes the same images once.
     monkeypatch.setattr(against, "random_pictures", functools.cache(random_pictures))
     own = Pictures("images of the caller", facts.network, *IMAGES)
-    whole = as_silicon(report) if silicon else dict(report)
+    whole = as_silicon(report)
     assert refused(whole, facts, own) is None
     for place, forged in forgeries(whole):
         if place not in survived and refused(forged, facts, own) is None:
             survived.add(place)
+            assert str(Selftest(forged))
     free = {
         f"stages.{name}.figures.{place}"
         for name in STAGES
         for place in free_figures(name, report["stages"][name]["figures"])
     }
     seconds = {f"stages.{name}.seconds" for name in STAGES}
-    assert not survived - free - seconds - FREE_PARTS, survived - free - seconds - FREE_PARTS
+    assert survived <= free | seconds | FREE_PARTS, survived - free - seconds - FREE_PARTS
+    assert survived >= FREE_PARTS, FREE_PARTS - survived
 
 
 def refused(report: dict[str, Any], facts: Facts, own: Pictures) -> str | None:
