@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -408,7 +409,12 @@ static void read_registers(uint32_t address, uint8_t count)
 static uint8_t *read_file(const char *name, size_t *size)
 {
     FILE *file = fopen(name, "rb");
-    if (!file || fseek(file, 0, SEEK_END))
+    struct stat kind;
+    if (!file || fstat(fileno(file), &kind))
+        fail("%s: %s", name, strerror(errno));
+    if (!S_ISREG(kind.st_mode)) /* a folder has an end, too, but no bytes */
+        fail("%s: is no plain file", name);
+    if (fseek(file, 0, SEEK_END))
         fail("%s: %s", name, strerror(errno));
     long end = ftell(file);
     uint8_t *data = end > 0 ? malloc((size_t)end) : NULL;
@@ -437,7 +443,8 @@ int main(int argc, char **argv)
     if (!answer[0] && !answer[1])
         fail("the board has no complete weights; load them with 'sterna load'");
     size_t size;
-    images = read_file(argv[3], &size);
+    uint8_t *all = read_file(argv[3], &size);
+    images = all;
     if (size % image_bytes)
         fail("%s: %zu bytes are no images of %u bytes", argv[3], size, image_bytes);
     images_left = size;
@@ -446,5 +453,7 @@ int main(int argc, char **argv)
         step();
     if (fflush(stdout) || ferror(stdout))
         fail("stdout takes no more: %s", strerror(errno));
+    free(all);
+    free(result);
     return 0;
 }

@@ -29,6 +29,8 @@ if {{![llength $found]}} {{
   error "Vivado has no board files of {board} ({zynq}): install them from its\\
     board store (Tools > Vivado Store > Boards, or xhub::install), then run this again"
 }}
+# Those of an earlier run, which must not pass for what this one makes.
+foreach kind {{bit hwh}} {{ file delete -force [file join $root board {name}.$kind] }}
 set argc 2
 set argv [list {part} [lindex $found end]]
 source [file join $root ip {name}_block_design.tcl]

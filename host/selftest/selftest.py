@@ -9,7 +9,7 @@ from typing import Any
 
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.golden.words.names import show
-from sterna.golden.words.telling import told
+from sterna.golden.words.telling import tell, told
 from sterna.golden.words.values import integer
 from sterna.golden.words.values import path as path_of
 from sterna.host.board import Board
@@ -157,6 +157,9 @@ def run_stages(
         except FileError as error:
             raise Unwritten(str(error), found) from interrupted
     if interrupted is not None:
+        for name in ("load", "reload"):
+            if stages[name]["outcome"] == INTERRUPTED:  # what is to be done, last of all
+                tell(f"stage {name}: {stages[name]['reason']}")
         raise interrupted
     return found
 

@@ -10,6 +10,7 @@ import sterna.images as images
 import sterna.streams as streams
 from sterna.boards.board import add_line
 from sterna.commands.arguments import file_name, out_file
+from sterna.commands.outfiles import check_replaced
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.files.instead import instead
 from sterna.golden.words.telling import tell
@@ -40,7 +41,7 @@ def add_parsers(
     sub.add_argument(
         "-o",
         "--output",
-        type=out_file,
+        type=out_file("report of a selftest"),
         metavar="FILE",
         help="the report (default NAME_selftest.json, by the network's name)",
     )
@@ -50,6 +51,7 @@ def add_parsers(
         metavar="FILE",
         help="instead: whether a report is as it was written, and with BUILD whether it is of that",
     )
+    sub.set_defaults(again="to start over")
     images.add_options(sub, predictions=False)
     add_line(sub, required=False)
 
@@ -95,6 +97,7 @@ def _tested(options: argparse.Namespace, build: "Facts | None") -> Answer:
             pictures.append(further)
     name = module_name(build.network.name) if build is not None else "board"
     path = str(options.output or f"{name}_selftest.json")
+    check_replaced(path, "report of a selftest")  # the default name, too
     transport = SerialPort(options.port, options.baud, options.timeout / 3)
     try:
         report = run_stages(
