@@ -366,8 +366,7 @@ static void open_port(const char *name, long baud)
     };
     struct termios mode;
     size_t k = 0, count = sizeof speeds / sizeof *speeds;
-    while (k < count && speeds[k].baud != baud)
-        k++;
+    for (; k < count && speeds[k].baud != baud; k++) {}
     if (k == count)
         fail("no baud rate %ld", baud);
     line = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
@@ -412,17 +411,11 @@ static uint8_t *read_file(const char *name, size_t *size)
     struct stat kind;
     if (!file || fstat(fileno(file), &kind))
         fail("%s: %s", name, strerror(errno));
-    if (!S_ISREG(kind.st_mode)) /* a folder has an end, too, but no bytes */
-        fail("%s: is no plain file", name);
-    if (fseek(file, 0, SEEK_END))
-        fail("%s: %s", name, strerror(errno));
-    long end = ftell(file);
-    uint8_t *data = end > 0 ? malloc((size_t)end) : NULL;
-    rewind(file);
-    if (!data || fread(data, 1, (size_t)end, file) != (size_t)end)
-        fail("%s: is empty or cannot be read", name);
+    *size = S_ISREG(kind.st_mode) ? (size_t)kind.st_size : 0; /* a folder has a size, too */
+    uint8_t *data = *size ? malloc(*size) : NULL;
+    if (!data || fread(data, 1, *size, file) != *size)
+        fail("%s: is empty, no plain file, or cannot be read", name);
     fclose(file);
-    *size = (size_t)end;
     return data;
 }
 
@@ -443,17 +436,15 @@ int main(int argc, char **argv)
     if (!answer[0] && !answer[1])
         fail("the board has no complete weights; load them with 'sterna load'");
     size_t size;
-    uint8_t *all = read_file(argv[3], &size);
-    images = all;
+    images = read_file(argv[3], &size);
     if (size % image_bytes)
         fail("%s: %zu bytes are no images of %u bytes", argv[3], size, image_bytes);
     images_left = size;
     start_waiting();
     while (got < size / image_bytes)
         step();
+    free((void *)(images - images_sent));
     if (fflush(stdout) || ferror(stdout))
         fail("stdout takes no more: %s", strerror(errno));
-    free(all);
-    free(result);
     return 0;
 }

@@ -41,10 +41,10 @@ def _alone(method: F) -> F:
     """One call at a time, of an open board: others wait."""
 
     @functools.wraps(method)
-    def within(board: "PynqBoard", *words: Any, **options: Any) -> Any:
-        with board._lock:
-            board._check()
-            return method(board, *words, **options)
+    def within(*words: Any, **options: Any) -> Any:
+        with words[0]._lock:
+            words[0]._check()
+            return method(*words, **options)
 
     return cast(F, within)
 

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import boards
 import pytest
-from repo import ROOT
+from repo import EXAMPLES, ROOT
 
+from sterna.gen.build.stages import Options, ensure
 from sterna.golden.errors import FileError
+from sterna.host.selftest.against import check_against
+from sterna.host.selftest.facts import facts_of
 from sterna.host.selftest.report import sealed
+from sterna.host.selftest.verify import read_report
 
 
 def test_the_table_is_made_of_the_reports() -> None:
@@ -16,6 +20,19 @@ def test_the_table_is_made_of_the_reports() -> None:
     assert page.count(boards.BEGIN) == page.count(boards.END) == 1
     made = boards.page_with(page, boards.tables(boards.REPORTS.glob("*.json")))
     assert made == page, "run: python benchmarks/boards.py"
+
+
+def test_the_simulated_report_is_of_the_build_that_its_command_makes(tmp_path: Path) -> None:
+    """`sterna board-sim examples/digits --memory ram --board ulx3s-85f`, but for its simulation."""
+    command = "sterna board-sim examples/digits --memory ram --board ulx3s-85f "
+    assert command in (ROOT / "docs" / "boards.md").read_text()
+    variants = ("ulx3s-85f", "ecp5")
+    digits = EXAMPLES / "digits"
+    build = ensure(digits, "pack", Options(memory="ram"), tmp_path, variants=variants)
+    report = read_report(boards.REPORTS / "digits_ulx3s-85f_simulated.json")
+    equal = check_against(report, facts_of(build.folder))
+    assert "sha256 of design.json is that of the build" in equal
+    assert "digest of the results of 'random over the whole range' is that of the build" in equal
 
 
 def test_reports_are_rows_of_what_their_boards_are(tmp_path: Path) -> None:

@@ -334,42 +334,6 @@ def test_a_board_that_ends_in_the_middle(build: Path, tmp_path: Path, what: str)
     ] * 2
 
 
-@pytest.mark.parametrize(
-    "number, stage, said",
-    [
-        (40, "reload", "images in front of the same weights are computed otherwise"),
-        (70, "reload", "images behind the same weights, loaded again, are computed otherwise"),
-        (110, "counters", "images that are counted are computed otherwise"),
-        (0, "robustness", "the image after one that was cut short is computed otherwise"),
-    ],
-)
-def test_one_result_that_is_wrong_is_found_wherever_it_is_fetched(
-    build: Path, number: int, stage: str, said: str
-) -> None:
-    """Its class is right all the same, and its frame undamaged."""
-    board = board_of(build)
-    net, compute, seen = net_of(board), net_of(board).compute, [0]
-
-    def lies(image: bytes, weights: int) -> list[int]:
-        seen[0] += 1
-        words = compute(image, weights)
-        if seen[0] == number or not number and net.words["dropped"]:
-            least = min(range(1, 5), key=lambda k: words[k] - (words[k] >> 31 << 32))
-            words[least] -= 1
-        return words
-
-    net.compute = lies
-    if not number:
-        begin = board._open
-
-        def opened(session: int) -> None:
-            net.words["dropped"] += hasattr(board, "image") and bool(board.image)
-            begin(session)
-
-        board._open = opened
-    assert said in failed(of_board(line_of(board), build), stage)
-
-
 def test_images_that_are_not_counted(build: Path) -> None:
     board = board_of(build)
     net, compute = net_of(board), net_of(board).compute
