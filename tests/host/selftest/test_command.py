@@ -175,6 +175,7 @@ def test_ctrl_c_leaves_a_report_and_a_board_that_works(build: Path, tmp_path: Pa
             program.wait()
         assert program.returncode == 130 and out == "" and "Traceback" not in err
         assert "the report of what was done, marked incomplete" in err
+        assert "interrupted; run the same command again to start over" in err
         report = json.loads((tmp_path / "little_selftest.json").read_text())
         assert report["verdict"] == "incomplete"
         assert report["stages"]["load"]["outcome"] == "passed"
