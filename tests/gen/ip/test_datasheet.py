@@ -16,12 +16,12 @@ from sterna.datasheet import COMMAND, datasheet_files
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import report
 from sterna.gen.build.stages import Build
-from sterna.gen.ip.datasheet import facts
+from sterna.gen.ip.datasheet import facts, places
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.wrapper import wrapper
 from sterna.gen.timing.samples import Samples
 from sterna.gen.timing.wavejson import clocks_of, lanes_of, shown_values
-from sterna.golden.coding import image_axes, image_bits
+from sterna.golden.coding import encode, image_axes, image_bits
 from sterna.golden.device.csr import ADDRESS
 from sterna.golden.errors import ToolMissing
 from sterna.golden.files.classes import write_classes
@@ -153,6 +153,9 @@ def test_every_figure_is_from_where_it_says(one: tuple[Build, Exported, dict[str
         value = htmlpage.at(told, e.attributes["data-figure"])
         assert htmlpage.says(e.text, value), (e.attributes["data-figure"], e.text, value)
     assert HOSTILE in found.text  # and is no element
+    for k, row in enumerate(told["places"]):  # each cell has a figure of its own
+        cells = [e for e in figures if pointer(e).startswith(f"/places/{k}/")]
+        assert len({pointer(e) for e in cells}) == len(cells) == 2 + len(row["value"])
     # Beside them: the files of the build, which facts does not read.
     shown = {e.attributes["data-figure"]: e.text for e in figures}
     design = json.loads((build.folder / "design.json").read_text())
@@ -229,25 +232,33 @@ def test_without_a_simulator_it_says_what_makes_the_diagrams(made: Made) -> None
 
 
 @pytest.mark.parametrize(
-    ("coding", "bits", "steps"), [("direct", 5, 3), ("frames", 1, 4), ("frames", 3, 2)]
+    ("coding", "bits", "steps"),
+    [("direct", 5, 3), ("direct", 8, 1), ("frames", 1, 4), ("frames", 3, 2), ("frames", 8, 3)]
+    + [("rate", 8, 11), ("latency", 8, 6)],
 )
-def test_axes_are_the_order_of_bits(coding: str, bits: int, steps: int) -> None:
-    """Each bit of the packet, alone in an image, is where the axes say."""
-    node = Input("x", (2, 3, 4), coding, bits=bits)
-    axes = image_axes(node, steps)
-    sizes = [size for _, size in axes]
-    for at in range(0, int(np.prod(sizes)), 7):
-        place = dict(zip((n for n, _ in axes), np.unravel_index(at, sizes), strict=True))
-        c, y, x = place["c"], place["y"], place["x"]
-        lead = (1,) if coding == "direct" else (steps, 1)
-        image = np.zeros((*lead, 2, 3, 4), np.uint8)
-        value = np.uint8(1 << int(place["bit"]))
-        if coding == "direct":
-            image[0, c, y, x] = value
-        else:
-            image[place["t"], 0, c, y, x] = value
-        (row,) = image_bits(node, image, steps)
-        assert np.flatnonzero(np.unpackbits(row, bitorder="little")).tolist() == [at]
+def test_a_bit_is_where_the_table_says(coding: str, bits: int, steps: int) -> None:
+    """Of random images, as they are packed: in beats of every width."""
+    node, count = Input("x", (2, 3, 4), coding, bits=bits), 12
+    lead = (steps, count) if coding == "frames" else (count,)
+    images = np.random.default_rng(1).integers(0, 1 << bits, (*lead, 2, 3, 4)).astype(np.uint8)
+    values, packed = encode(node, images, steps), image_bits(node, images, steps)
+    for width in range(8, 513, 8):
+        padded = np.pad(packed, [(0, 0), (0, -packed.shape[1] % (width // 8))])
+        words = padded.reshape(count, -1, width // 8)
+        beats = [[int.from_bytes(word, "little") for word in image] for image in words]
+        rows = list(places(node, steps, width))
+        assert rows[0] | {"value": 0} == {"beat": 0, "tdata": 0, "value": 0}
+        assert {r["beat"] for r in rows} >= {0, len(beats[0]) - 1}
+        assert rows[1]["tdata"] == min(width, 8 * packed.shape[1], bits_of(node, steps)) - 1
+        for row in rows:
+            c, y, x, bit = (row["value"][name] for name in ("c", "y", "x", "bit"))
+            wanted = values[row["value"].get("t", 0), :, c, y, x] >> bit & 1
+            found = [image[row["beat"]] >> row["tdata"] & 1 for image in beats]
+            assert found == wanted.tolist(), (width, row)
+
+
+def bits_of(node: Input, steps: int) -> int:
+    return int(np.prod([size for _, size in image_axes(node, steps)]))
 
 
 def test_the_same_build_gives_the_same_bytes(one: tuple[Build, Exported, dict[str, str]]) -> None:
