@@ -149,7 +149,7 @@ def counters(registers: Registers, names: Sequence[str] = (), clear: bool = Fals
 
 
 def clear_counters(registers: Registers) -> None:
-    """Set all counters to zero."""
+    """Set all counters to zero; images in flight will not be counted."""
     (control,) = registers.read("control")
     registers.write("control", control & HOLD | CLEAR)
 

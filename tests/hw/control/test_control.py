@@ -75,6 +75,13 @@ def test_every_register_of_a_rom_design_reads_what_it_should():
         for address in (0x40, 0x44, 0x48, 0x4C, 0x3C, 0x10C, 0x8000, 0xFFFC):
             assert (await read(ctx, plane.axil, address))[1] == SLVERR
             assert await write(ctx, plane.axil, address, 1) == SLVERR
+        # The two low bits count for nothing.
+        for low in range(4):
+            assert await read(ctx, plane.axil, host.at["id"] + low) == (ID, 0)
+            assert await write(ctx, plane.axil, host.at["control"] + low, low & 2) == 0
+            assert ctx.get(plane.hold) == low >> 1
+            assert await write(ctx, plane.axil, host.at["id"] + low, 0) == SLVERR
+        await host.write("control", 0)
         # Part of a word is refused, and without effect; nothing of it has no effect, either.
         for strobe in (1, 0, 7, 0, 14):
             for address in (host.at["control"], 0xFFFC):
@@ -231,6 +238,9 @@ def test_weights_id_is_written_last():
         await host.write("weights_id_hi", 0x22)
         assert not ctx.get(plane.unloaded)
         assert (await host.read("weights_id_lo"), await host.read("weights_id_hi")) == (0x11, 0x22)
+        await host.write("chain_address", 9 << 24)  # of no memory, but it left for the ring
+        await host.write("chain_data", 5, SLVERR)
+        assert ctx.get(plane.unloaded)
 
     simulate(design, bench)
 
