@@ -70,7 +70,7 @@ class Registers(Protocol):
 @dataclass(frozen=True)
 class Counters:
     """A design's counters. image_clocks: of an image, first input beat to last output beat, the
-    latest that was measured; images and total_clocks (modulo 2**32): of those begun since the clear;
+    latest that was measured; images, total_clocks (modulo 2**32): of those begun since the clear;
     dropped_early, dropped_late: packets of a wrong length; stalls: clocks each core had to wait."""
 
     image_clocks: int

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def runs(pid: int) -> bool:
     return bool(found.stdout.strip()) and not found.stdout.startswith("Z")
 
 
-def until(done) -> None:
+def until(done: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while not done():
         assert time.monotonic() < end, "it goes on"
