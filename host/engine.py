@@ -28,6 +28,7 @@ from sterna.golden.device.link import (
     HostFrame,
     Identity,
     LinkError,
+    Refused,
     State,
     ToBoard,
     ToHost,
@@ -370,7 +371,7 @@ class Engine:
         if request is None or sent.kind is ToBoard.READ or isinstance(request, ImageRequest):
             return
         if sent.kind is ToBoard.WRITE and self.state & State.FAULT:
-            request.finish(error=LinkError(causes.refused(request.what)))
+            request.finish(error=Refused(causes.refused(request.what)))
         request.finish()
 
     def _acknowledged(self, before: int) -> None:
@@ -400,7 +401,7 @@ class Engine:
         request = sent.request
         assert request is not None
         if status:
-            request.finish(error=LinkError(causes.refused(request.what)))
+            request.finish(error=Refused(causes.refused(request.what)))
         request.finish(frame.words)
 
     def _result(self, frame: BoardFrame, now: float) -> None:

@@ -77,7 +77,7 @@ class Registers(Protocol):
 @dataclass(frozen=True)
 class Counters:
     """A design's counters. image_clocks: of an image, first input beat to last output beat, the
-    latest that was measured; images and total_clocks (modulo 2**32): since they were cleared;
+    latest that was measured; images, total_clocks (modulo 2**32): of those begun since the clear;
     dropped_early, dropped_late: packets of a wrong length; stalls: clocks each core had to wait."""
 
     image_clocks: int
@@ -180,7 +180,7 @@ def counters(registers: Registers, names: Sequence[str] = (), clear: bool = Fals
 
 
 def clear_counters(registers: Registers) -> None:
-    """Set all counters to zero."""
+    """Set all counters to zero; images in flight will not be counted."""
     (control,) = registers.read("control")
     registers.write("control", control & HOLD | CLEAR)
 

@@ -41,6 +41,7 @@ __all__ = [
     "BoardFrame",
     "Identity",
     "LinkError",
+    "Refused",
     "cobs_encode",
     "cobs_decode",
     "wire",
@@ -90,6 +91,10 @@ MAGIC = int.from_bytes(b"STRN", "little")
 
 class LinkError(SternaError):
     """The link failed or the board refused; names the cause and the next step."""
+
+
+class Refused(LinkError):
+    """A register access was answered by SLVERR."""
 
 
 class ToBoard(IntEnum):

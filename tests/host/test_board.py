@@ -395,5 +395,5 @@ def test_what_is_no_sterna_network_is_refused() -> None:
     with pytest.raises(LinkError, match="no Sterna network"):
         Board(Direct(board))
     board.network.words |= {"id": int.from_bytes(b"STRN", "little"), "version": 0x20000}
-    with pytest.raises(LinkError, match="version 2.0, this Sterna knows 1.1"):
+    with pytest.raises(LinkError, match="version 2.0, this Sterna knows 1.2"):
         Board(Direct(board))
