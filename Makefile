@@ -64,6 +64,19 @@ else \
 fi
 endef
 
+# $(call pip,FOLDER,ARGUMENTS): pip, of which a line a package is shown, and one each half minute. It
+# ends with make, however that ends: the next one must not meet it in the same folder.
+define pip
+@trap 'kill $$! 2>/dev/null' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM HUP; \
+echo "pip install $(2)"; \
+$(1)/bin/python -m pip install --progress-bar off $(2) > >(while IFS= read -r line; do \
+    case $$line in Collecting*|Installing*) echo "$${line:0:90}";; esac; done) & \
+for ((n = 1; ; n++)); do \
+    sleep 1; kill -0 $$PPID 2>/dev/null || exit; kill -0 $$! 2>/dev/null || break; \
+    ((n % 30)) || echo "pip has worked for $$n s"; \
+done; trap - EXIT; wait $$!
+endef
+
 # $(call torch-there,FOLDER): with TORCH=cpu one look at its index, which pip install would try for
 # minutes; none where that torch is installed.
 define torch-there
@@ -89,9 +102,9 @@ else
 	cp constraints.txt $(VENV)/constraints.txt
 endif
 	$(call torch-there,$(VENV))
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
-	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
-	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 neurobench==2.3.0
+	$(call pip,$(VENV),-c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH))
+	$(call pip,$(VENV),-c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]')
+	$(call pip,$(VENV),--no-deps spikingjelly==2.0.0 neurobench==2.3.0)
 	touch $@
 
 demo: $(STAMP)  ## the shipped digits network on held-out images, bit-exact
@@ -132,9 +145,9 @@ test-front-extra: .venv-front/.installed  ## tests with Brevitas and Lightning, 
 	$(call new-venv,.venv-front,)
 	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
 	$(call torch-there,.venv-front)
-	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
-	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
-	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6
+	$(call pip,.venv-front,-c .venv-front/constraints.txt 'setuptools==80.*' wheel $(PIP_TORCH))
+	$(call pip,.venv-front,-c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
+	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6)
 	touch $@
 
 formal: $(STAMP)  ## the proofs
@@ -176,8 +189,8 @@ docs: .venv-docs/.installed  ## the site, build/site
 # An environment of its own: pages are made without importing what they describe, so without torch.
 .venv-docs/.installed: constraints.txt pyproject.toml setup.py
 	$(call new-venv,.venv-docs,)
-	.venv-docs/bin/python -m pip install -q -c constraints.txt setuptools wheel
-	.venv-docs/bin/python -m pip install -q -c constraints.txt --no-build-isolation -e '.[docs]'
+	$(call pip,.venv-docs,-c constraints.txt setuptools wheel)
+	$(call pip,.venv-docs,-c constraints.txt --no-build-isolation -e '.[docs]')
 	touch $@
 
 # What is installed, with hashes: of every extra, for every system and Python (of 3.11 from 3.11.5
@@ -198,7 +211,7 @@ audit: .venv-tools/.installed  ## known faults of what is in the lock
 
 .venv-tools/.installed: constraints.txt
 	$(call new-venv,.venv-tools,)
-	.venv-tools/bin/python -m pip install -q -c constraints.txt pip-audit uv
+	$(call pip,.venv-tools,-c constraints.txt pip-audit uv)
 	touch $@
 
 # dist/: a wheel and the sources. Where the commit has a tag, it is the version's.

@@ -50,7 +50,9 @@ def _kind(report: Selftest) -> str:
 def _row(path: Path, report: Selftest) -> str:
     figures = {name: stage["figures"] for name, stage in report["stages"].items()}
     sets = figures["images"].get("sets", [])
-    equal = sum(s["images"] for s in sets if s.get("results_sha256") == s["golden_sha256"])
+    equal = sum(
+        s["images"] for s in sets if s.get("results_sha256") == s.get("golden_sha256", "none")
+    )
     counted, speed = figures["counters"], figures["speed"]
     simulated = _kind(report) == SIMULATED
     rate = None if simulated else speed.get("images_per_second_over_the_link")

@@ -19,6 +19,7 @@ __all__ = [
     "image_axes",
     "image_bits",
     "image_bytes",
+    "image_place",
     "site_hash",
     "bit_reverse8",
 ]
@@ -133,6 +134,12 @@ def image_axes(node: Input, steps: int) -> tuple[tuple[str, int], ...]:
     return (("y", height), ("x", width), ("c", channels), *time, ("bit", _bits(node)))
 
 
+def image_place(node: Input, steps: int, bit: int) -> dict[str, int]:
+    """What a bit of ``image_bits`` is: the index on each of ``image_axes``, by the axis' name."""
+    names, sizes = zip(*image_axes(node, steps), strict=True)
+    return dict(zip(names, map(int, np.unravel_index(bit, sizes)), strict=True))
+
+
 def _bits(node: Input) -> int:
     """Of one value of the input stream."""
     maximum = node.made((), 1).maximum
@@ -148,6 +155,9 @@ def image_bits(node: Input, images: Any, steps: int) -> np.ndarray:
     direct 8-bit pixels these are simply the bytes of the image in (y, x, c) order, for frames of 8
     bits in (y, x, c, t) order.
     """
-    a = encode(node, images, steps).transpose(1, 3, 4, 2, 0)
-    planes = (a[..., None] >> np.arange(_bits(node), dtype=np.uint8)) & np.uint8(1)
+    values = encode(node, images, steps)
+    planes = (values[..., None] >> np.arange(_bits(node), dtype=np.uint8)) & np.uint8(1)
+    at = {name: axis for axis, name in enumerate(("t", "image", "c", "y", "x", "bit"))}
+    order = [at.pop("image"), *(at.pop(name) for name, _ in image_axes(node, steps))]
+    planes = planes.transpose(*order, *at.values())  # what is left is the one t of direct pixels
     return np.packbits(planes.reshape(len(planes), -1), axis=1, bitorder="little")

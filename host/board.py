@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from sterna.golden.device.link import RESULT_WORDS, Identity, LinkError
+from sterna.golden.device.link import RESULT_WORDS, Identity, LinkError, Refused
 from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import UsageError
 from sterna.golden.result import Result
@@ -19,7 +19,7 @@ from sterna.golden.words.names import show
 from sterna.golden.words.values import flag, real
 from sterna.host.connection import Connection
 from sterna.host.inputs import Images, from_build, from_shape
-from sterna.host.load import load_weights, weights_of
+from sterna.host.load import check_built_in, load_weights, weights_of
 from sterna.host.patience import Allowance, Countdown, Pace, check_timeout
 from sterna.host.reader import LinkStats
 from sterna.host.registers import (
@@ -40,6 +40,7 @@ SLICE = 4096
 """Images given to the link at once."""
 CLEAN_UP = 1.0
 """Seconds to set a board right again after a failure."""
+_NO_IMAGE = "no repetition is computed; compute an image first (repeat sends the last one again)"
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class Board:
         """This is a Sterna network, of this map of registers, and of the build."""
         check_map(self._link)
         check_structure(self._structure, self._images)
+        check_built_in(self._link, self._images)
         classes = self._images.classes if self._images else None
         if classes is not None and classes != (self.identity.classes or 1 << 16):
             raise LinkError(
@@ -297,7 +299,11 @@ class Board:
         link.wait(link.engine.mode(mute=True))
         try:
             clear_counters(link)
-            link.write("repeat", count)
+            try:
+                link.write("repeat", count)
+            except Refused:
+                link.wait(link.engine.mode(mute=True))  # so that the next access is made
+                raise LinkError(_NO_IMAGE) from None
             self._repeated(count)
             images, clocks = link.read("images", 2)
         except BaseException:
@@ -333,10 +339,7 @@ class Board:
                     f"{link.timeout:.3g} s; reset the network"
                 )
             if pace is Pace.LATE:
-                raise LinkError(
-                    "no repetition is computed; compute an image first (repeat sends the last "
-                    "one again)"
-                )
+                raise LinkError(_NO_IMAGE)
             link.earned(0, before - to_come.left)
 
     def _stop_repeating(self) -> None:

@@ -12,7 +12,7 @@ __all__ = [
 ]
 
 from sterna.golden.device.link import VERSION
-from sterna.host.reader import LinkStats
+from sterna.host.reader import LONGEST, LinkStats
 from sterna.host.window import Window
 
 NO_IDENTITY = "the board's identity makes no sense; program it with a bitstream of this Sterna"
@@ -48,8 +48,14 @@ def refused(what: str) -> str:
     )
 
 
-def silent(stats: LinkStats, opening: bool, busy: str, seconds: float) -> str:
-    """No frame of the session came for so long."""
+def silent(stats: LinkStats, opening: bool, busy: str, seconds: float, noise: int) -> str:
+    """No frame of the session came for so long, but ``noise`` bytes that are none."""
+    if not opening and noise > LONGEST:
+        return (
+            f"{noise} bytes came in {seconds:.3g} s but no frame of the board while {busy}; is "
+            "another program on its line, or another design in it? check cable and power, then "
+            "connect again"
+        )
     if not opening:
         return (
             f"the board fell silent for {seconds:.3g} s while {busy}; "

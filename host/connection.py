@@ -2,6 +2,7 @@
 
 __all__ = ["Connection"]
 
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
@@ -11,7 +12,7 @@ from sterna.golden.errors import UsageError
 from sterna.host import causes
 from sterna.host.engine import Engine
 from sterna.host.patience import Allowance, check_timeout
-from sterna.host.registers import address_of
+from sterna.host.registers import address_of, count_of, words_of
 from sterna.host.requests import READ_WORDS, Request
 from sterna.host.serialport import Transport
 
@@ -36,6 +37,7 @@ class Connection:
     def __init__(self, transport: Transport, timeout: float, reset: bool = False):
         self.transport, self.timeout = transport, check_timeout(timeout)
         self.now = transport.monotonic
+        self._lock = threading.RLock()
         self._allowance: Allowance | None = None
         self._engine: Engine | None = None
         self._out = bytearray()
@@ -45,14 +47,15 @@ class Connection:
     @contextmanager
     def call(self, first: float = 0.0, anew: bool = False) -> Generator[None]:
         """All requests within are one call: its time is bounded, see ``host.patience.Allowance``.
-        Within another call it is part of that, unless it begins ``anew``."""
-        outer = self._allowance
-        if outer is None or anew:
-            self._allowance = Allowance(self.timeout, self.now(), first)
-        try:
-            yield
-        finally:
-            self._allowance = outer
+        Within another call it is part of that, unless it begins ``anew``. Other threads wait."""
+        with self._lock:
+            outer = self._allowance
+            if outer is None or anew:
+                self._allowance = Allowance(self.timeout, self.now(), first)
+            try:
+                yield
+            finally:
+                self._allowance = outer
 
     def earned(self, frames: int, images: int = 0) -> None:
         """Work that was done, so that the call may take longer."""
@@ -109,8 +112,8 @@ class Connection:
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
         """Words of ``count`` registers from one on, by name (golden/device/csr.py) or by
         address in bytes."""
-        address, words = address_of(register), []
-        if count < 1 or address + 4 * count > 1 << csr.ADDRESS_BITS:
+        address, words, count = address_of(register), [], count_of(count)
+        if address + 4 * count > 1 << csr.ADDRESS_BITS:
             raise UsageError(f"{count} registers from {address:#x} on; the last one is at 0xfffc")
         for at in range(0, count, READ_WORDS):
             request = self.engine.read(address + 4 * at, min(READ_WORDS, count - at))
@@ -121,7 +124,7 @@ class Connection:
 
     def write(self, register: str | int, *words: int) -> None:
         """Write registers from one on. After a refusal the board takes writes again."""
-        self.write_all([(register, words, False)])
+        self.write_all([(register, words_of(words), False)])
 
     def write_all(self, writes: Sequence[tuple[str | int, Sequence[int], bool]]) -> None:
         """Many writes in order, without waiting between them: (register, words, whether all go to

@@ -28,6 +28,7 @@ from sterna.golden.device.link import (
     HostFrame,
     Identity,
     LinkError,
+    Refused,
     State,
     ToBoard,
     ToHost,
@@ -81,6 +82,7 @@ class Engine:
         self.state = 0
         self._random = random.Random(seed)
         self._reader = FrameReader(self.stats)
+        self._known_bytes = 0  # received up to the last frame of the session
         self._opening: Request | None = None
         self._hello = 0
         self._window = Window(0)
@@ -199,6 +201,11 @@ class Engine:
         return bool(self._opening or self._window.frames or self._read or self._images_out)
 
     @property
+    def _noise(self) -> int:
+        """Bytes behind the last frame of the session."""
+        return self.stats.bytes_received - self._known_bytes
+
+    @property
     def _images_out(self) -> int:
         return self._images.out if self._images else 0
 
@@ -209,7 +216,7 @@ class Engine:
             patience.end()
         elif patience.silent(now):
             opening = self._opening is not None
-            self.fail(causes.silent(self.stats, opening, self.busy, patience.silence))
+            self.fail(causes.silent(self.stats, opening, self.busy, patience.silence, self._noise))
         elif patience.stalled(now):
             self.fail(causes.stalled(self._window, self._images_out, self.busy, patience.timeout))
         elif now >= patience.deadline and self._opening is None:
@@ -294,6 +301,7 @@ class Engine:
                 self.stats.foreign += 1
                 continue
             self._patience.heard(now)
+            self._known_bytes = self.stats.bytes_received
             if self._opening is not None:
                 if frame.kind is ToHost.IDENTITY:
                     self._opened(frame)
@@ -363,7 +371,7 @@ class Engine:
         if request is None or sent.kind is ToBoard.READ or isinstance(request, ImageRequest):
             return
         if sent.kind is ToBoard.WRITE and self.state & State.FAULT:
-            request.finish(error=LinkError(causes.refused(request.what)))
+            request.finish(error=Refused(causes.refused(request.what)))
         request.finish()
 
     def _acknowledged(self, before: int) -> None:
@@ -393,7 +401,7 @@ class Engine:
         request = sent.request
         assert request is not None
         if status:
-            request.finish(error=LinkError(causes.refused(request.what)))
+            request.finish(error=Refused(causes.refused(request.what)))
         request.finish(frame.words)
 
     def _result(self, frame: BoardFrame, now: float) -> None:

@@ -28,7 +28,8 @@ class Images:
     node, steps: coding of its images. structure: first 16 digits of structure_id, None where only
     the shape is known; structures: also those of bitstreams made before (`structure_ids`).
     cores: names of the cores with a stall counter, where known. weights: the build's
-    weights.sterna, None without a build. classes: of its results, where known.
+    weights.sterna, None without a build. classes: of its results, where known. weights_id: of the
+    build's network, all digits, None without a build.
     """
 
     node: Input
@@ -38,6 +39,7 @@ class Images:
     weights: Path | None = None
     classes: int | None = None
     structures: tuple[str, ...] = ()
+    weights_id: str | None = None
 
     def pack(self, images: Any, image_bytes: int) -> bytes:
         """The bytes of images as they go over the link, ``image_bytes`` each.
@@ -98,6 +100,7 @@ def from_build(folder: str | os.PathLike[str]) -> Images:
         weights if weights.is_file() else None,
         network.shape[network.readout.name][0],
         structures,
+        files.weights_id(network),
     )
 
 

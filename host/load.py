@@ -1,6 +1,6 @@
 """Loading weights into a board: all of them, verified, or none that anybody would compute with."""
 
-__all__ = ["load_weights", "region_crc", "until_idle", "weights_of", "words_crc"]
+__all__ = ["check_built_in", "load_weights", "region_crc", "until_idle", "weights_of", "words_crc"]
 
 import os
 import zlib
@@ -11,6 +11,7 @@ import numpy as np
 from sterna.golden.device.link import LinkError
 from sterna.golden.device.weights_image import WeightsImage, parse_weights_image, read_weights_image
 from sterna.golden.errors import FileError, UsageError
+from sterna.golden.words.names import show
 from sterna.host.inputs import Images, build_beside, build_weights
 from sterna.host.patience import Countdown, Pace
 from sterna.host.registers import HOLD, IDLE, Registers
@@ -33,6 +34,10 @@ def weights_of(
         return weights, build
     if isinstance(weights, bytes | bytearray):
         return parse_weights_image(bytes(weights)), build
+    if not isinstance(weights, str | os.PathLike):
+        raise UsageError(
+            f"weights {show(weights)} are none; give the path of a weights.sterna, or its bytes"
+        )
     return read_weights_image(weights), build_beside(weights) or build
 
 
@@ -73,6 +78,30 @@ def load_weights(link: Registers, image: WeightsImage, same: Sequence[str] = ())
     if link.read("weights_id_lo", 2) != words:
         raise LinkError("weights_id reads back otherwise than written; load the weights again")
     link.write("control", 0)
+
+
+def check_built_in(link: Registers, images: Images | None) -> None:
+    """LinkError where a board whose weights are all part of its bitstream has others than the
+    build, whose results would not be those of the build's network."""
+    if images is None or images.weights_id is None:
+        return
+    low, high, config, _ = link.read("weights_id_lo", 4)
+    if config >> 16:
+        return  # they are loaded, also those of other builds
+    found, wanted = f"{high << 32 | low:016x}", images.weights_id[:16]
+    if found != wanted:
+        raise LinkError(
+            f"the board's bitstream has the weights {found}, the build {wanted}; program the "
+            "build's bitstream, or put its weights into that ('sterna patch'; of Vivado: make it "
+            "anew)"
+        )
+    if images.weights is not None:
+        image = build_weights(images.weights.parent)
+        if image.rom_crc(0) != link.read("rom_crc")[0]:
+            raise LinkError(
+                "the memories of the board's bitstream have another rom_crc than the build's "
+                "weights.sterna; program the build's bitstream"
+            )
 
 
 def _check_fixed(link: Registers, image: WeightsImage, count: int) -> None:

@@ -1,6 +1,6 @@
 """Bytes from a board to frames, and what a link counts."""
 
-__all__ = ["FrameReader", "LinkStats"]
+__all__ = ["LONGEST", "FrameReader", "LinkStats"]
 
 from dataclasses import dataclass
 

@@ -3,17 +3,22 @@
 __all__ = [
     "HOLD",
     "IDLE",
+    "LAST_CORES",
     "Counters",
     "Registers",
     "address_of",
     "check_map",
     "check_structure",
     "clear_counters",
+    "count_of",
     "counters",
     "ready",
     "result_of",
+    "same_map",
+    "words_of",
 ]
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -24,6 +29,8 @@ from sterna.golden.device import csr
 from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
 from sterna.golden.result import Result
+from sterna.golden.words.names import show
+from sterna.golden.words.values import integer, whole
 from sterna.host.inputs import Images
 
 HOLD = 2
@@ -70,7 +77,7 @@ class Registers(Protocol):
 @dataclass(frozen=True)
 class Counters:
     """A design's counters. image_clocks: of an image, first input beat to last output beat, the
-    latest that was measured; images and total_clocks (modulo 2**32): since they were cleared;
+    latest that was measured; images, total_clocks (modulo 2**32): of those begun since the clear;
     dropped_early, dropped_late: packets of a wrong length; stalls: clocks each core had to wait."""
 
     image_clocks: int
@@ -90,9 +97,33 @@ def address_of(register: str | int) -> int:
         if register not in csr.ADDRESS:
             raise UsageError(f"no register '{register}'; use one of {', '.join(csr.ADDRESS)}")
         return csr.ADDRESS[register]
-    if not 0 <= register < 1 << csr.ADDRESS_BITS or register % 4:
-        raise UsageError(f"{register:#x} is no register's address; use multiples of 4 to 0xfffc")
-    return register
+    address = whole(register)
+    if address is None:
+        raise UsageError(f"{show(register)} is no register; give its name, or its address in bytes")
+    if not 0 <= address < 1 << csr.ADDRESS_BITS or address % 4:
+        raise UsageError(f"{address:#x} is no register's address; use multiples of 4 to 0xfffc")
+    return address
+
+
+def count_of(count: Any) -> int:
+    """How many registers are read. UsageError where that is no number above 0."""
+    most = 1 << csr.ADDRESS_BITS - 2
+    refusal = f"count {show(count)}: give how many registers to read, 1 to {most}"
+    return integer(refusal, count, 1, most, UsageError)
+
+
+def words_of(words: Sequence[Any]) -> list[int]:
+    """Words to write. UsageError where one is no whole number of 32 bits."""
+    for word in words:
+        if (found := whole(word)) is None or not 0 <= found < 1 << 32:
+            shown = f"{found:#x}" if found is not None and found >= 0 else show(word)
+            raise UsageError(f"{shown} does not fit a register; give a whole number of 32 bits")
+    return [operator.index(word) for word in words]
+
+
+def same_map(version: int) -> bool:
+    """Whether registers of this version are those that are known here."""
+    return version >> 16 == csr.VERSION >> 16 and version >= csr.VERSION
 
 
 def check_map(registers: Registers) -> None:
@@ -103,7 +134,7 @@ def check_map(registers: Registers) -> None:
             f"behind the link is no Sterna network (id {magic:#010x}); "
             "program the board with a bitstream of this Sterna"
         )
-    if version >> 16 != csr.VERSION >> 16 or version < csr.VERSION:
+    if not same_map(version):
         raise LinkError(
             f"the board's registers are of version {version >> 16}.{version & 0xFFFF}, this "
             f"Sterna knows {csr.VERSION >> 16}.{csr.VERSION & 0xFFFF}; build its bitstream anew"
@@ -149,7 +180,7 @@ def counters(registers: Registers, names: Sequence[str] = (), clear: bool = Fals
 
 
 def clear_counters(registers: Registers) -> None:
-    """Set all counters to zero."""
+    """Set all counters to zero; images in flight will not be counted."""
     (control,) = registers.read("control")
     registers.write("control", control & HOLD | CLEAR)
 

@@ -67,7 +67,7 @@ def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
     if predictions:
         group.add_argument(
             "--predictions",
-            type=out_file,
+            type=out_file("table of predictions"),
             metavar="OUT.csv",
             help="write file, class, its name and the logits of every image",
         )

@@ -60,11 +60,11 @@ def caught() -> int:
     return _state["caught"]
 
 
-def sentence(number: int) -> str:
-    """What is said of it."""
+def sentence(number: int, again: str = "to go on") -> str:
+    """What is said of it. again: what running the command again does."""
     ways = {"SIGTERM": "terminated", "SIGHUP": "its terminal has gone"}
     how = ways.get(signal.Signals(number).name, "interrupted")
-    return f"{how}; run the same command again to go on"
+    return f"{how}; run the same command again {again}"
 
 
 def _handle(number: int, _frame: "FrameType | None") -> None:

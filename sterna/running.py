@@ -112,7 +112,8 @@ def _guarded(options: argparse.Namespace) -> Answer:
 
 def _interrupted(options: argparse.Namespace) -> Answer:
     number = interrupts.caught() or _INTERRUPTED - 128
-    return _failed(options, interrupts.sentence(number), 128 + number)
+    again = getattr(options, "again", "to go on")
+    return _failed(options, interrupts.sentence(number, again), 128 + number)
 
 
 def _cause(options: argparse.Namespace, error: Exception) -> tuple[str, int]:

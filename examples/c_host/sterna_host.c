@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -365,8 +366,7 @@ static void open_port(const char *name, long baud)
     };
     struct termios mode;
     size_t k = 0, count = sizeof speeds / sizeof *speeds;
-    while (k < count && speeds[k].baud != baud)
-        k++;
+    for (; k < count && speeds[k].baud != baud; k++) {}
     if (k == count)
         fail("no baud rate %ld", baud);
     line = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
@@ -408,15 +408,14 @@ static void read_registers(uint32_t address, uint8_t count)
 static uint8_t *read_file(const char *name, size_t *size)
 {
     FILE *file = fopen(name, "rb");
-    if (!file || fseek(file, 0, SEEK_END))
+    struct stat kind;
+    if (!file || fstat(fileno(file), &kind))
         fail("%s: %s", name, strerror(errno));
-    long end = ftell(file);
-    uint8_t *data = end > 0 ? malloc((size_t)end) : NULL;
-    rewind(file);
-    if (!data || fread(data, 1, (size_t)end, file) != (size_t)end)
-        fail("%s: is empty or cannot be read", name);
+    *size = S_ISREG(kind.st_mode) ? (size_t)kind.st_size : 0; /* a folder has a size, too */
+    uint8_t *data = *size ? malloc(*size) : NULL;
+    if (!data || fread(data, 1, *size, file) != *size)
+        fail("%s: is empty, no plain file, or cannot be read", name);
     fclose(file);
-    *size = (size_t)end;
     return data;
 }
 
@@ -444,6 +443,7 @@ int main(int argc, char **argv)
     start_waiting();
     while (got < size / image_bytes)
         step();
+    free((void *)(images - images_sent));
     if (fflush(stdout) || ferror(stdout))
         fail("stdout takes no more: %s", strerror(errno));
     return 0;

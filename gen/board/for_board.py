@@ -1,5 +1,6 @@
 """A build made ready for a board: a bitstream by nextpnr, or a project for Vivado."""
 
+import contextlib
 from typing import Any
 
 from sterna.gen.board.bitstream import BoardOptions, bitstream, divisor, steps
@@ -11,7 +12,7 @@ from sterna.gen.device.boards import BOARDS, Board, board
 from sterna.gen.device.family import family_of
 from sterna.gen.tools.programs import find
 from sterna.gen.tools.progress import Progress, progress_of
-from sterna.golden.errors import UsageError
+from sterna.golden.errors import FileError, UsageError
 
 __all__ = ["board_of", "for_board"]
 
@@ -46,6 +47,7 @@ def for_board(
     """
     progress = progress_of(progress)
     where = board_of(options)
+    _check_family(build, where, asked)
     if asked is None and not (build.folder / "design.json").is_file():
         asked = Options(family=where.family)
     vivado = family_of(where.family).nextpnr is None
@@ -60,3 +62,14 @@ def for_board(
     else:
         facts = bitstream(built, options, progress)
     return {"build": str(built.folder), **facts}
+
+
+def _check_family(build: Build, where: Board, asked: Options | None) -> None:
+    """DesignError where the design is, or is to be, folded for a family that the board is not of;
+    before minutes go into its Verilog."""
+    family = asked.family if asked is not None else None
+    if family is None and (build.folder / "design.json").is_file():
+        with contextlib.suppress(FileError):  # of a damaged one the stages say what is wrong
+            family = build.design.family
+    if family is not None:
+        where.check_takes(family)

@@ -19,11 +19,12 @@ from sterna.gen.report.tiles import tiles
 from sterna.gen.timing.diagrams import Diagram
 from sterna.gen.timing.wavedrom_svg import STYLE, svg
 from sterna.gen.verilog.memory_images import memory_images
-from sterna.golden.coding import image_axes
+from sterna.golden.coding import image_axes, image_place
 from sterna.golden.device.csr import FLAG_EARLY, FLAG_LATE, FLAG_UNLOADED
+from sterna.golden.network import Input
 from sterna.hw.control.register_files import csr_json
 
-__all__ = ["datasheet", "facts"]
+__all__ = ["datasheet", "facts", "places"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 RESET = (
@@ -85,11 +86,12 @@ def datasheet(
 def facts(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The report, and beside it ``block``, ``buses``, ``places`` (of bits in an image's packet),
     ``result`` (the fields of its packet), ``csr``, ``performance`` and ``memories``."""
+    node = block.network.input
     return {
         **answer,
         "block": _block(block, answer),
         "buses": [asdict(b) | {"ports": [asdict(p) for p in b.ports]} for b in block.buses],
-        "places": list(_places(block)),
+        "places": list(places(node, block.network.steps, block.axis_width)),
         "result": _result(block),
         "csr": csr_json(block.registers),
         "performance": list(_performance(answer)),
@@ -144,16 +146,16 @@ def _block(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _places(block: Exported) -> Iterator[dict[str, int]]:
-    """The first and the last bit of the first two and the last beat of an image."""
-    axes = image_axes(block.network.input, block.network.steps)
-    width, bits = block.axis_width, prod(size for _, size in axes)
-    for beat in sorted({0, min(1, block.image_beats - 1), block.image_beats - 1}):
-        for at in sorted({beat * width, min(bits, (beat + 1) * width) - 1}):
-            row, rest = {"beat": beat, "bit": at % width}, at
-            for name, size in reversed(axes):
-                rest, row[name] = divmod(rest, size)
-            yield row
+def places(node: Input, steps: int, axis_width: int) -> Iterator[dict[str, Any]]:
+    """The first and the last bit of the first two and the last beat of an image: ``beat``,
+    ``tdata`` (the bit of TDATA) and ``value`` (its place in the image, by axis)."""
+    bits = prod(size for _, size in image_axes(node, steps))
+    beats = -(-bits // axis_width)
+    for beat in sorted({0, min(1, beats - 1), beats - 1}):
+        first, end = beat * axis_width, min(bits, (beat + 1) * axis_width)
+        for at in sorted({first, end - 1}):
+            value = image_place(node, steps, at)
+            yield {"beat": beat, "tdata": at - first, "value": value}
 
 
 def _result(block: Exported) -> list[dict[str, Any]]:

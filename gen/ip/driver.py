@@ -85,7 +85,7 @@ struct ${name} {
 };
 
 struct ${name}_counters {
-    uint32_t images;       /* done since the counters were cleared */
+    uint32_t images;       /* done, of those begun since the counters were cleared */
     uint32_t image_clocks; /* of the latest image that was measured */
     uint32_t total_clocks; /* from the first input to the latest output */
     uint32_t dropped;      /* packets too short (low half) and too long (high half) */

@@ -244,6 +244,8 @@ make_wrapper -files $design -top -import
 set_property top {name}_system_wrapper [current_fileset]
 {memories}update_compile_order -fileset sources_1
 if {{!$stop}} {{
+  # Those of an earlier run, which must not pass for what this one makes.
+  foreach kind {{bit hwh xsa}} {{ file delete -force [file join $out {name}_system.$kind] }}
   launch_runs impl_1 -to_step write_bitstream -jobs 4
   wait_on_run impl_1
   if {{[get_property PROGRESS [get_runs impl_1]] != "100%"}} {{ error "implementation failed" }}
@@ -264,6 +266,9 @@ if {{!$stop}} {{
     foreach found [glob -nocomplain [file join $handoff {name}_system.hwh]] {{
       file copy -force $found [file join $out {name}_system.hwh]
     }}
+  }}
+  if {{![file exists [file join $out {name}_system.hwh]]}} {{
+    error "Vivado left no {name}_system.hwh below $project; look for it there"
   }}
   write_hw_platform -fixed -include_bit -force -file [file join $out {name}_system.xsa]
   puts "{name}_system.bit: slack $slack ns"

@@ -3,19 +3,19 @@
 All of it follows from the samples: a diagram has no value and a sentence no figure of its own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sterna.gen.timing.samples import Samples, Scene
-from sterna.gen.timing.wavejson import Lane, wavejson
+from sterna.gen.timing.wavejson import Lane, shown_clocks, wavejson
 
 __all__ = ["Diagram", "diagrams"]
 
-_KEPT = 3
-"""A stretch without a change that is longer than this and two is cut to it."""
+_MOST = 24
+"""Clocks that are drawn of a packet."""
 _WORDS = 6
-"""Words of a result that are shown; more are cut in the middle."""
+"""Logits of a result that its text says."""
 _REGISTERS = ("aw", "w", "b", "ar", "r")
 _PAYLOAD = {
     "aw": ("addr",),
@@ -59,28 +59,16 @@ def _axil() -> list[Lane]:
     return out
 
 
-def _around(clocks: Iterable[int], before: int, behind: int, scene: Scene) -> set[int]:
-    near = (range(c - before, c + behind + 1) for c in clocks)
-    return {c for some in near for c in some if 0 <= c < scene.clocks}
-
-
-def _without_idle(scene: Scene, lanes: Sequence[Lane], clocks: Iterable[int]) -> list[int]:
-    """The clocks without the middle of stretches in which no lane changes."""
-    out: list[int] = []
-    stretch: list[int] = []
-    last = None
-    for clock in sorted(clocks):
-        values = scene.at(clock)
-        now = [values[lane.port] for lane in lanes]
-        if now != last or (stretch and clock != stretch[-1] + 1):
-            out += _ends(stretch)
-            stretch, last = [], now
-        stretch.append(clock)
-    return out + _ends(stretch)
-
-
-def _ends(stretch: list[int]) -> list[int]:
-    return stretch if len(stretch) <= _KEPT + 2 else [*stretch[:_KEPT], *stretch[-1:]]
+def _span(
+    scene: Scene, lanes: Sequence[Lane], core: tuple[int, int], whole: tuple[int, int]
+) -> tuple[int, int]:
+    """Of the clocks of ``whole`` (first, end) so many that `_MOST` are drawn, ``core`` in any case:
+    first up to the end, then from the beginning on."""
+    (first, end), (whole_first, whole_end) = core, whole
+    found = shown_clocks(scene, lanes, first, min(whole_end, scene.clocks))
+    end = max(end, found[:_MOST][-1] + 1)
+    found = shown_clocks(scene, lanes, max(whole_first, 0), end)
+    return min(first, found[-_MOST:][0]), min(end, scene.clocks)
 
 
 def _clocks(count: int) -> str:
@@ -97,9 +85,9 @@ def _reset(samples: Samples, name: str, scene: Scene) -> Diagram:
         f"offered; s_axis_tready is 1 first in clock {ready}, {_clocks(ready - low[-1] - 1)} "
         f"after the last one in reset, and the first word moves in clock {first}"
     )
-    shown = _without_idle(scene, lanes, range(min(scene.clocks, first + 4)))
     title = "Reset, and the first word of an image"
-    return Diagram(name, title, text + ".", name, wavejson(samples, scene, lanes, shown, title))
+    wave = wavejson(samples, scene, lanes, 0, first + 4, title)
+    return Diagram(name, title, text + ".", name, wave)
 
 
 def _image(samples: Samples, name: str, scene: Scene) -> Diagram:
@@ -111,9 +99,8 @@ def _image(samples: Samples, name: str, scene: Scene) -> Diagram:
     end = next((c for c in lasts if c >= at), lasts[-1])  # of the packet with the longest wait
     before = max((c for c in lasts if c < end), default=-1)
     packet = [c for c in moved if before < c <= end]
-    shown = _around(packet[:2], 1, 1, scene) | _around([packet[-1]], 3, 1, scene)
-    if count:
-        shown |= _around([at, at + count], 2, 2, scene)
+    core = (max(0, at - 2), at + count + 2) if count else (packet[0], packet[0] + 2)
+    first, end = _span(scene, lanes, core, (packet[0] - 1, packet[-1] + 2))
     text = (
         f"A packet of {len(packet):,} words in {_clocks(packet[-1] - packet[0] + 1)}. A word moves "
         "in each clock in which valid and ready are both 1; "
@@ -125,9 +112,11 @@ def _image(samples: Samples, name: str, scene: Scene) -> Diagram:
         )
     else:
         text += "ready stayed 1 throughout"
+    if not first <= packet[0] or not packet[-1] < end:
+        text += ". Shown is a part of it"
     title = "An image's packet, with back-pressure" if count else "An image's packet"
-    found = _without_idle(scene, lanes, shown)
-    return Diagram(name, title, text + ".", name, wavejson(samples, scene, lanes, found, title))
+    wave = wavejson(samples, scene, lanes, first, end, title)
+    return Diagram(name, title, text + ".", name, wave)
 
 
 def _stalls(scene: Scene, moved: Sequence[int]) -> list[tuple[int, int]]:
@@ -145,9 +134,8 @@ def _stalls(scene: Scene, moved: Sequence[int]) -> list[tuple[int, int]]:
 def _result(samples: Samples, name: str, scene: Scene) -> Diagram:
     lanes = _stream("m_axis")
     moved, start = scene.taken("m_axis"), next(scene.where(m_axis_tvalid=1))
-    shown = set(range(max(0, start - 2), min(scene.clocks, moved[-1] + 2)))
-    if len(moved) > _WORDS:
-        shown -= set(range(moved[_WORDS - 2] + 2, moved[-2]))
+    before = max(0, start - 2)
+    first, end = _span(scene, lanes, (before, moved[0] + 1), (before, moved[-1] + 2))
     words = [scene.at(c)["m_axis_tdata"] for c in moved]
     logits = [str(w - (w >> 31 << 32)) for w in words[1:]]
     said = f"{', '.join(logits[:_WORDS])}{' and so on' if len(logits) > _WORDS else ''}"
@@ -157,9 +145,11 @@ def _result(samples: Samples, name: str, scene: Scene) -> Diagram:
         f"{words[0]:X}: class {words[0] & 0xFFFF} and flags {words[0] >> 16}; then come "
         f"{len(logits):,} logits: {said}. Where the receiver's ready is 0 valid and data stay"
     )
+    if end <= moved[-1]:
+        text += f". Shown are the first {sum(c < end for c in moved)} of its words"
     title = "A result's packet"
-    found = _without_idle(scene, lanes, shown)
-    return Diagram(name, title, text + ".", name, wavejson(samples, scene, lanes, found, title))
+    wave = wavejson(samples, scene, lanes, first, end, title)
+    return Diagram(name, title, text + ".", name, wave)
 
 
 def _registers(samples: Samples, name: str, scene: Scene) -> Diagram:
@@ -173,28 +163,26 @@ def _registers(samples: Samples, name: str, scene: Scene) -> Diagram:
     )
     moved = [c for ch in _REGISTERS for c in scene.taken(f"s_axil_{ch}")]
     first = next(scene.where(s_axil_awvalid=1))
-    shown = range(max(0, first - 1), min(scene.clocks, max(moved) + 3))
     title = "A register is written, another one read"
-    kept = _without_idle(scene, lanes, shown)
-    return Diagram(name, title, text + ".", name, wavejson(samples, scene, lanes, kept, title))
+    wave = wavejson(samples, scene, lanes, max(0, first - 1), max(moved) + 3, title)
+    return Diagram(name, title, text + ".", name, wave)
 
 
 def _wrong(samples: Samples, name: str, scene: Scene) -> Diagram:
     lanes = [*_stream("s_axis"), *_stream("m_axis")]
     sent, given = scene.taken("s_axis"), scene.taken("m_axis")
     flags = scene.at(given[0])["m_axis_tdata"] >> 16
-    shown = _around(given[:2], 1, 0, scene)
     if name == "early":
-        shown |= _around(sent, 1, 1, scene)
-        what = f"TLAST comes with word {len(sent):,}; the rest of the image counts as zeros"
+        what = f"TLAST comes with word {len(sent) - 1:,}, the first being word 0; the rest of the "
+        what += "image counts as zeros"
         title = "TLAST too early"
     else:
-        shown |= _around(sent[-3:], 1, 1, scene)
         what = f"The packet has {len(sent):,} words, more than an image; the rest is dropped"
         title = "TLAST too late"
     text = f"{what}, and the result has flags {flags}. The next image is computed right"
-    found = _without_idle(scene, lanes, shown)
-    return Diagram(name, title, text + ".", name, wavejson(samples, scene, lanes, found, title))
+    first, end = min(*sent[-3:], given[0]) - 1, max(sent[-1] + 1, *given[:2]) + 1
+    wave = wavejson(samples, scene, lanes, max(0, first), end, title)
+    return Diagram(name, title, text + ".", name, wave)
 
 
 _MADE: dict[str, Callable[[Samples, str, Scene], Diagram]] = {

@@ -1,8 +1,9 @@
 """Samples as WaveJSON, WaveDrom's format of timing diagrams, and WaveJSON as samples again.
 
 A brick is a clock; the first row has their numbers, since WaveDrom's own ticks only count. What is
-idle is cut: a brick with a gap, '|', stands for the clocks between its neighbours. What a payload
-is while nothing is valid is 'x'.
+idle is cut: a brick with a gap, '|', stands for clocks in which all that is drawn is as in the
+brick before it, and no word moves. What a payload is while nothing is valid is 'x'; each word has
+one box of its own, however long it waits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 
 from sterna.gen.timing.samples import Samples, Scene
 
-__all__ = ["Lane", "clocks_of", "lanes_of", "shown_values", "wavejson"]
+__all__ = ["Lane", "clocks_of", "lanes_of", "shown_clocks", "shown_values", "wavejson"]
 
 NUMBERS = "clock number"
 """Name of the row with the numbers of clocks, which is no port."""
+_KEPT = 3
+"""An idle stretch that is longer than this and two is cut to it and its last clock."""
 _LABEL = 5
 """Digits of a label that fit a brick of WaveDrom's at an hscale of 1, which has 40 pixels."""
 
@@ -28,17 +31,51 @@ class Lane:
     valid: str = ""
     group: str = ""
 
+    def drawn(self, values: Mapping[str, int]) -> int | None:
+        """Its value in a clock; None where it means nothing."""
+        return values[self.port] if not self.valid or values[self.valid] else None
+
+    def moves(self, values: Mapping[str, int]) -> bool:
+        """Whether a word that it is part of is taken in a clock."""
+        ready = f"{self.valid.removesuffix('valid')}ready"
+        return bool(self.valid and values[self.valid] and values[ready])
+
+
+def shown_clocks(scene: Scene, lanes: Sequence[Lane], first: int, end: int) -> list[int]:
+    """The clocks ``first`` .. ``end - 1`` without the middle of stretches in which nothing that is
+    drawn changes and no word moves."""
+    out: list[int] = []
+    stretch, last = range(0), None
+    for run in scene.runs:
+        clocks = range(max(run.start, first), min(run.end, end))
+        if not clocks:
+            continue
+        now = [lane.drawn(run.values) for lane in lanes]
+        if any(lane.moves(run.values) for lane in lanes):
+            out += [*_ends(stretch), *clocks]
+            stretch = range(0)
+        elif stretch and now == last:
+            stretch = range(stretch.start, clocks.stop)
+        else:
+            out += _ends(stretch)
+            stretch = clocks
+        last = now
+    return out + _ends(stretch)
+
+
+def _ends(stretch: range) -> list[int]:
+    return list(stretch if len(stretch) <= _KEPT + 2 else [*stretch[:_KEPT], stretch[-1]])
+
 
 def wavejson(
-    samples: Samples, scene: Scene, lanes: Sequence[Lane], clocks: Iterable[int], title: str
+    samples: Samples, scene: Scene, lanes: Sequence[Lane], first: int, end: int, title: str
 ) -> dict[str, Any]:
-    """The WaveJSON of some clocks of a scene.
+    """The WaveJSON of the clocks ``first`` .. ``end - 1`` of a scene, without what is idle.
 
     Args:
         lanes: the rows below the clock's, those of a group side by side.
-        clocks: which, 0 is the scene's first; those between them are cut.
     """
-    bricks = list(_bricks(sorted(set(clocks))))
+    bricks = list(_bricks(shown_clocks(scene, lanes, first, end)))
     found = [None if c is None else scene.at(c) for c in bricks]
     numbers = [str(c) for c in bricks if c is not None]
     rows: list[Any] = [
@@ -81,11 +118,10 @@ def _rest(found: Sequence[Any]) -> str:
 def _row(lane: Lane, width: int, found: Sequence[Mapping[str, int] | None]) -> dict[str, Any]:
     wave, data, last = "", [], object()
     for values in found:
-        if values is None:
-            wave, last = wave + "|", object()  # behind a gap a value is said again
+        if values is None:  # no word moves in it, and nothing changes
+            wave += "|"
             continue
-        known = not lane.valid or values[lane.valid]
-        value = values[lane.port] if known else None
+        value = lane.drawn(values)
         if value == last:
             wave += "."
         elif value is None:
@@ -96,6 +132,8 @@ def _row(lane: Lane, width: int, found: Sequence[Mapping[str, int] | None]) -> d
             wave += "="
             data.append(f"{value:X}")
         last = value
+        if width > 1 and lane.moves(values):
+            last = object()  # what follows is another word, though it may be equal
     row: dict[str, Any] = {"name": lane.port, "wave": wave}
     return row | {"data": data} if data else row
 

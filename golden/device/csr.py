@@ -7,8 +7,9 @@ __all__ = ["ADDRESS", "ADDRESS_BITS", "ID", "VERSION", "FLAG_EARLY", "FLAG_LATE"
 
 ADDRESS_BITS = 16
 ID = int.from_bytes(b"STRN", "little")
-VERSION = 0x0001_0001
-"""Of the register map: major << 16 | minor."""
+VERSION = 0x0001_0002
+"""Of the register map: major << 16 | minor. 1.2: a repeated image keeps its flags, repetitions of
+no image are refused, images and their clocks are counted of those begun since the clear."""
 
 ADDRESS = {
     "id": 0x00,

@@ -28,6 +28,7 @@ __all__ = [
     "RESULT_WORDS",
     "FRAME_COST",
     "OVERHEAD",
+    "BOARD_OVERHEAD",
     "SEQUENCED",
     "HOST_HEADER",
     "BOARD_HEADER",
@@ -40,6 +41,7 @@ __all__ = [
     "BoardFrame",
     "Identity",
     "LinkError",
+    "Refused",
     "cobs_encode",
     "cobs_decode",
     "wire",
@@ -91,6 +93,10 @@ class LinkError(SternaError):
     """The link failed or the board refused; names the cause and the next step."""
 
 
+class Refused(LinkError):
+    """A register access was answered by SLVERR."""
+
+
 class ToBoard(IntEnum):
     """Kinds of host frames. HELLO, POLL and RESEND have ``seq`` 0 and are executed at once."""
 
@@ -136,6 +142,8 @@ def _layout(fields: tuple[tuple[str, int], ...]) -> struct.Struct:
 _HOST, _BOARD, _IDENTITY = map(_layout, (HOST_HEADER, BOARD_HEADER, IDENTITY))
 OVERHEAD = _HOST.size + CRC_BYTES + 2
 """Bytes that a host frame takes on the wire besides its body."""
+BOARD_OVERHEAD = _BOARD.size + CRC_BYTES + 2
+"""As `OVERHEAD`, of a board's frame."""
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,22 @@
 """The stages about a board itself: what it is, its cable, its memories. Each takes a `Trial` and
-leaves figures in it, of which ``judge`` says what they mean; `Wrong` and `Skip` end it before."""
+leaves figures in it, of which ``judge`` says what they mean; `Wrong` ends it before."""
 
 import statistics
+
+import numpy as np
 
 from sterna.golden.device import csr
 from sterna.golden.device.link import LinkError
 from sterna.golden.errors import SternaError
-from sterna.golden.result import compare
 from sterna.host.inputs import from_build
-from sterna.host.selftest import judge
-from sterna.host.selftest.judge import Wrong, need_found, rounded
+from sterna.host.registers import result_of
+from sterna.host.selftest import known as limits
+from sterna.host.selftest.judge import PING_WORDS, need_found
+from sterna.host.selftest.known import Wrong, rounded
 from sterna.host.selftest.pictures import results_digest
-from sterna.host.selftest.trial import Skip, Trial
+from sterna.host.selftest.trial import Trial
 
 __all__ = ["cable", "identify", "load", "reload"]
-
-PING_WORDS = 8
-"""Registers of a read that is timed."""
 
 
 def identify(trial: Trial) -> None:
@@ -26,7 +26,7 @@ def identify(trial: Trial) -> None:
     trial.figures["version"] = board.read("version")[0]
     if build is None:
         return
-    board.use(build.folder)  # refuses another design, by both ids
+    board.use(build.folder)  # refuses another design, or fixed weights, by both ids
     trial.design = build.as_dict(info.structure_id)
     for key, value in build.figures("identify").items():
         if trial.figures[key] != value:
@@ -41,14 +41,14 @@ def cable(trial: Trial) -> None:
     board = trial.board
     before, first = trial.stats(), board.read("id", PING_WORDS)
     seconds, wrong = [], 0
-    for _ in range(judge.PINGS):
+    for _ in range(limits.PINGS):
         start = trial.now()
         found = board.read("id", PING_WORDS)
         wrong += found[0] != csr.ID or found[:4] != first[:4]
         seconds.append(trial.now() - start)
     after = trial.stats()
     trial.figures |= {
-        "reads": judge.PINGS,
+        "reads": limits.PINGS,
         "wrong": wrong,
         "round_trip_seconds": {
             "median": rounded(statistics.median(seconds)),
@@ -60,12 +60,7 @@ def cable(trial: Trial) -> None:
 
 
 def load(trial: Trial) -> None:
-    if trial.build is None:
-        raise Skip("no build was given, so no weights")
-    count = trial.link.read("config")[0] >> 16
-    if not count:
-        trial.board.load()  # compares rom_crc
-        raise Skip("fixed weights: nothing to load; the bitstream's rom_crc is that of the file")
+    assert trial.build is not None
     trial.figures |= trial.build.figures("load")
     start = trial.now()
     _loaded(trial)
@@ -88,16 +83,10 @@ def _loaded(trial: Trial) -> None:
 
 
 def reload(trial: Trial) -> None:
-    count = trial.link.read("config")[0] >> 16
-    if trial.build is None:
-        raise Skip("no build was given, so no weights")
-    if not count:
-        raise Skip("fixed weights: they are part of the bitstream")
-    if "before" not in trial.shared:
-        raise Skip("the stage images did not come to an end")
+    assert trial.build is not None
     if named := trial.different():
         raise Wrong(f"{', '.join(named)} changed while images were computed; check the power")
-    damaged = max(trial.build.weights.reloadable(count))
+    damaged = max(trial.build.weights.reloadable(trial.build.region_count))
     trial.figures |= trial.build.figures("reload")
     _damage(trial, damaged)
     trial.figures["found"] = trial.different()
@@ -130,11 +119,7 @@ def _behind_images(trial: Trial) -> None:
     request = trial.link.engine.images(data)
     board.load()
     words = trial.link.wait(request)
-    after = board.infer(pictures.images)
-    assert isinstance(words, list)
-    same = [tuple(w % (1 << 32) for w in row) for row in after.logits.tolist()]
+    first = result_of(np.array(words, np.uint32))
+    trial.need_as_before("images in front of the same weights are", first, pictures)
+    after = trial.again("images behind the same weights, loaded again, are", pictures)
     trial.figures |= {"images": len(pictures), "results_sha256": results_digest(after)}
-    difference = compare(trial.shared["before"], after, (), ("before", "after"))
-    if difference is not None or [w[1:] for w in words] != same:
-        where = difference or "the images in front of them"
-        raise Wrong(f"weights loaded behind images change what is computed: {where}")

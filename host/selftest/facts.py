@@ -11,7 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from sterna.golden.coding import image_bytes
 from sterna.golden.device.clocks import clocks_of
+from sterna.golden.device.fabric import FABRICS
 from sterna.golden.device.simulated import announced
 from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import FileError
@@ -30,12 +32,21 @@ with packages():
 __all__ = [
     "ADAPTER",
     "BAUD",
+    "BY_BUILD",
+    "BY_NOTE",
+    "BY_OBJECT",
+    "BY_USER",
+    "INSIDE",
     "NO_BUILD",
     "PORT",
+    "PSEUDO",
+    "REMOTE",
     "Facts",
     "board_facts",
     "facts_of",
     "host_facts",
+    "is_pseudo",
+    "kind_of",
     "line_facts",
     "unidentified",
 ]
@@ -44,6 +55,10 @@ ADAPTER, PORT, PSEUDO = "serial adapter", "serial port", "pseudo-terminal"
 INSIDE, REMOTE = "object in Python", "address of pyserial"
 _PSEUDO = re.compile(r"/dev/(pts/\d+|tty[p-za-e][0-9a-f]|ttys\d{3,})\Z")
 """Names of pseudo-terminals: of Linux, of BSD, of macOS."""
+BY_NOTE, BY_OBJECT = "sterna board-sim", "a SimulatedLine"
+"""Who says that a board is simulated: a note beside its port, an object in Python."""
+BY_USER, BY_BUILD = "--board", "bitstream.json"
+"""Who else says what a board is called."""
 _LIMIT = 1 << 26
 BAUD = 1_000_000
 """Of a line that has none of its own."""
@@ -80,7 +95,7 @@ def line_facts(transport: Transport, timeout: float) -> dict[str, Any]:
         return facts | {"kind": REMOTE, "port": transport.name.partition("://")[0]}
     place = os.path.realpath(transport.name) if os.name == "posix" else transport.name
     facts["port"] = os.path.basename(place)
-    if _PSEUDO.match(place):
+    if is_pseudo(place):
         return facts | {"kind": PSEUDO, "port": place.removeprefix("/dev/")}
     found = next((p for p in list_ports.comports() if p.device in (place, transport.name)), None)
     if found is None:
@@ -94,6 +109,11 @@ def line_facts(transport: Transport, timeout: float) -> dict[str, Any]:
     }
 
 
+def is_pseudo(place: str) -> bool:
+    """Whether a port, by its full name, is a pseudo-terminal."""
+    return _PSEUDO.match(place) is not None
+
+
 def _public(text: str | None, number: str | None) -> str | None:
     """A text of an adapter without its serial number."""
     if text and number:
@@ -101,30 +121,41 @@ def _public(text: str | None, number: str | None) -> str | None:
     return text.strip()[:120] or None if text and text != "n/a" else None
 
 
+def kind_of(line: str, simulator: str | None, identified: bool) -> tuple[str, str]:
+    """What a board is known to be, and why. line: the kind of its line. simulator: who says that it
+    is simulated (`BY_NOTE`, `BY_OBJECT`), by a note of ``golden.device.simulated``; a
+    pseudo-terminal without one is no board's port, but may lead to one. identified: something
+    behind the line said what it is; a port alone is no silicon."""
+    if simulator is not None:
+        return SIMULATED, f"its port is that of {simulator}"
+    if line in (ADAPTER, PORT):
+        if identified:
+            return SILICON, f"behind a {line}"
+        return UNKNOWN, f"{line}, behind which no board said what it is"
+    article = "an" if line[0] in "aeiou" else "a"
+    return UNKNOWN, f"behind {article} {line}, which no board has of its own"
+
+
 def board_facts(
-    transport: Transport, line: Mapping[str, Any], named: str | None, made: Mapping[str, Any] | None
+    transport: Transport,
+    line: Mapping[str, Any],
+    named: str | None,
+    made: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What the board is called and by whom, and whether it is silicon. A simulated one says so by
-    its note (``golden.device.simulated``); a pseudo-terminal without one is no board's port, but
-    may lead to one. ``made``: bitstream.json of the build."""
+    """What the board is called and by whom, and whether it is silicon (`kind_of`). ``made``:
+    bitstream.json of the build."""
     if isinstance(transport, SerialPort):
-        note, simulator = announced(transport.name), "sterna board-sim"
+        note, simulator = announced(transport.name), BY_NOTE
     else:
-        note, simulator = getattr(transport, "simulated", None), "a SimulatedLine"
-    if note is not None:
-        kind, why = SIMULATED, f"its port is that of {simulator}"
-    elif line["kind"] in (ADAPTER, PORT):
-        kind, why = SILICON, f"behind a {line['kind']}"
-    else:
-        article = "an" if line["kind"][0] in "aeiou" else "a"
-        kind, why = UNKNOWN, f"behind {article} {line['kind']}, which no board has of its own"
+        note, simulator = getattr(transport, "simulated", None), BY_OBJECT
+    kind, why = kind_of(line["kind"], None if note is None else simulator, identified=True)
     said = note or {}
-    name, by = named, "--board" if named else None
+    name, by = named, BY_USER if named else None
     for value, told_by in (
         (said.get("board"), simulator),
-        (made and made.get("board"), "bitstream.json"),
+        (made and made.get("board"), BY_BUILD),
     ):
-        if name is None and isinstance(value, str):
+        if name is None and isinstance(value, str) and value:
             name, by = value, told_by
     plain = {
         k: v for k, v in said.items() if isinstance(v, str | int) and k in ("divisor", "ratio")
@@ -133,11 +164,11 @@ def board_facts(
 
 
 def unidentified(board: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
-    """What a board is called where none said what it is: a port alone is no silicon."""
+    """What a board is called where none said what it is."""
     if board["kind"] != SILICON:
         return dict(board)
-    why = f"{line['kind']}, behind which no board said what it is"
-    return {**board, "kind": UNKNOWN, "why": why}
+    kind, why = kind_of(line["kind"], None, identified=False)
+    return {**board, "kind": kind, "why": why}
 
 
 @dataclass
@@ -161,19 +192,46 @@ class Facts:
     def clocks(self) -> tuple[float, float] | None:
         return clocks_of(self.design)
 
+    def of_bitstream(self, key: str) -> float | None:
+        """A number of bitstream.json, where that is the build's."""
+        value = (self.made or {}).get(key)
+        return float(value) if isinstance(value, int | float) else None
+
     @property
     def clock_mhz(self) -> float | None:
         """Of the bitstream, where it is the build's."""
-        value = (self.made or {}).get("clock_mhz")
-        return float(value) if isinstance(value, int | float) else None
+        return self.of_bitstream("clock_mhz")
+
+    @property
+    def _known_cores(self) -> list[dict[str, Any]]:
+        cores = self.design.get("cores")
+        return [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
+
+    @property
+    def cores(self) -> tuple[str, ...] | None:
+        """Names of the cores with a stall counter; None where design.json does not tell."""
+        family, ops = self.design.get("family"), [core.get("op") for core in self._known_cores]
+        if family not in FABRICS or not all(op in ("conv", "pool", "merge") for op in ops):
+            return None
+        if FABRICS[family].compact:
+            return ()
+        return tuple(str(c.get("name")) for c in self._known_cores if c["op"] != "merge")
+
+    @property
+    def image_bytes(self) -> int | None:
+        """Of an image's packet, in whole beats; None where design.json does not tell."""
+        width = self.design.get("axis_width")
+        if type(width) is not int or width <= 0 or width % 8:
+            return None
+        size = image_bytes(self.network.input, self.network.steps)
+        return -(-size // (width // 8)) * (width // 8)
 
     @property
     def _memories(self) -> list[tuple[Any, list[Any]]]:
         """(name, regions) of the cores that have reloadable memories: of each the weights, then
         the parameters of its neurons."""
-        cores = self.design.get("cores")
-        known = [c for c in cores if isinstance(c, dict)] if isinstance(cores, list) else []
-        return [(c.get("name"), r) for c in known if isinstance(r := c.get("regions"), list)]
+        found = [(c.get("name"), c.get("regions")) for c in self._known_cores]
+        return [(name, regions) for name, regions in found if isinstance(regions, list)]
 
     @property
     def region_count(self) -> int:
@@ -193,13 +251,16 @@ class Facts:
         count, network = self.region_count, self.network
         memories = self.weights.reloadable(count)
         if stage == "identify":
-            return {"classes": network.shape[network.readout.name][0], "regions": count}
+            found = {"classes": network.shape[network.readout.name][0], "regions": count}
+            cores = None if self.cores is None else len(self.cores)
+            more = {"cores": cores, "image_bytes": self.image_bytes}
+            return found | {key: value for key, value in more.items() if value is not None}
         if stage == "load":
             words = sum(len(w) for w in memories.values())
             return {"regions": count, "weights_id": self.weights_id, "words": words}
         if stage == "reload":
             return {"regions": count, "damaged": self.memory(max(memories))} if memories else {}
-        if stage == "counters" and self.clocks is not None:
+        if stage == "counters":
             law, modelled = (self.design.get(k) for k in ("interval", "modelled_interval"))
             return {"law": law, "modelled": modelled}
         if stage == "speed" and self.made is not None:

@@ -18,7 +18,6 @@ __all__ = [
     "FORMAT",
     "INCOMPLETE",
     "INTERRUPTED",
-    "NEEDED",
     "NOT_PROVEN",
     "PARTS",
     "PASSED",
@@ -30,6 +29,7 @@ __all__ = [
     "VERSION",
     "Selftest",
     "Unwritten",
+    "not_run",
     "sealed",
     "sections_of",
     "verdict_of",
@@ -47,9 +47,9 @@ STAGES = {
     "robustness": "an image cut short is dropped, and the next one is as before",
 }
 """In this order. Of each: what it has shown where it passed."""
-NEEDED = ("identify", "cable", "images", "counters", "speed", "robustness")
-"""Without these nothing is called passed; the others are skipped where a design has no use for
-them."""
+OF_MEMORIES = ("load", "reload")
+"""Skipped where a design has no memories that can be loaded; without the others, and without these
+where it has, nothing is called passed."""
 PASSED, FAILED, SKIPPED, INTERRUPTED = "passed", "failed", "skipped", "interrupted"
 INCOMPLETE = "incomplete"
 PARTS = ("board", "date", "design", "host", "line")
@@ -74,7 +74,19 @@ def verdict_of(stages: Mapping[str, Mapping[str, Any]]) -> str:
         return FAILED
     if INTERRUPTED in outcomes.values():
         return INCOMPLETE
-    return PASSED if all(outcomes.get(name) == PASSED for name in NEEDED) else INCOMPLETE
+    return INCOMPLETE if any(outcomes[name] != PASSED for name in needed(stages)) else PASSED
+
+
+def needed(stages: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The stages without which nothing is called passed."""
+    said = stages["identify"]["figures"]
+    fixed = isinstance(said, Mapping) and said.get("regions") == 0
+    return [name for name in STAGES if not (fixed and name in OF_MEMORIES)]
+
+
+def not_run(name: str, outcome: str) -> str:
+    """Why the stages behind one that ended the selftest are skipped."""
+    return f"not run: stage {name} {'failed' if outcome == FAILED else 'was interrupted'}"
 
 
 def sections_of(report: Mapping[str, Any]) -> dict[str, str]:
@@ -185,10 +197,8 @@ def _verdict(report: Mapping[str, Any]) -> str:
         names = [n for n in STAGES if stages[n]["outcome"] == FAILED]
         return f": {' and '.join(names)}"
     if report["verdict"] == INCOMPLETE:
-        names = [n for n in NEEDED if stages[n]["outcome"] != PASSED]
-        return (
-            f": nothing was found wrong, but {', '.join(names) or 'reload'} did not run to the end"
-        )
+        names = [n for n in needed(stages) if stages[n]["outcome"] != PASSED]
+        return f": nothing was found wrong, but {', '.join(names)} did not run to the end"
     what = {
         SILICON: ": this board computes what the exact model computes",
         SIMULATED: ", in simulation: no silicon was tested",

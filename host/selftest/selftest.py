@@ -9,7 +9,7 @@ from typing import Any
 
 from sterna.golden.errors import FileError, SternaError, UsageError
 from sterna.golden.words.names import show
-from sterna.golden.words.telling import told
+from sterna.golden.words.telling import tell, told
 from sterna.golden.words.values import integer
 from sterna.golden.words.values import path as path_of
 from sterna.host.board import Board
@@ -24,7 +24,8 @@ from sterna.host.selftest.facts import (
     unidentified,
 )
 from sterna.host.selftest.image_stages import counters, images, robustness, speed
-from sterna.host.selftest.judge import Wrong, judged
+from sterna.host.selftest.judge import judged, why_skipped
+from sterna.host.selftest.known import MOST_IMAGES, Wrong
 from sterna.host.selftest.pictures import Pictures, random_pictures
 from sterna.host.selftest.report import (
     FAILED,
@@ -35,9 +36,10 @@ from sterna.host.selftest.report import (
     STAGES,
     Selftest,
     Unwritten,
+    not_run,
     sealed,
 )
-from sterna.host.selftest.trial import Skip, Trial
+from sterna.host.selftest.trial import Trial
 from sterna.host.serialport import Transport
 
 __all__ = ["RANDOM_IMAGES", "run_stages", "selftest"]
@@ -106,7 +108,7 @@ def selftest(
     if name is not None and (not isinstance(name, str) or not name or len(name) > 100):
         raise UsageError(f"selftest: name {show(name)} must be a text of at most 100 characters")
     refusal = f"selftest: count {show(count)} must be a whole number from 1 to 10,000"
-    number = integer(refusal, count, 1, 10_000, UsageError)
+    number = integer(refusal, count, 1, MOST_IMAGES, UsageError)
     if report is not None:  # before minutes have gone into it
         path_of("report", report)
     facts = None if build is None else facts_of(path_of("build", build))
@@ -135,7 +137,7 @@ def run_stages(
     that. ``open_board`` connects, in the first stage. Unwritten where the place takes no file."""
     line = line_facts(transport, timeout)
     board = board_facts(transport, line, name, build.made if build else None)
-    trial = Trial(open_board, build, pictures, board["kind"] == SIMULATED)
+    trial = Trial(open_board, build, pictures, board["kind"] == SIMULATED, line)
     trial.design = build.as_dict() if build else NO_BUILD
     stages, interrupted = _run(trial)
     if "structure_id" not in stages["identify"]["figures"]:
@@ -155,6 +157,9 @@ def run_stages(
         except FileError as error:
             raise Unwritten(str(error), found) from interrupted
     if interrupted is not None:
+        for name in ("load", "reload"):
+            if stages[name]["outcome"] == INTERRUPTED:  # what is to be done, last of all
+                tell(f"stage {name}: {stages[name]['reason']}")
         raise interrupted
     return found
 
@@ -171,27 +176,33 @@ def _run(trial: Trial) -> tuple[dict[str, Any], KeyboardInterrupt | None]:
         told.begin(head)
         trial.begin(name)
         start = time.perf_counter()
-        outcome, reason, said = PASSED, None, ""
+        outcome, said = PASSED, ""
         try:
-            stage(trial)
-            said = judged(name, trial.known)
-        except Skip as skip:
-            outcome, reason = SKIPPED, str(skip)
+            if (reason := why_skipped(name, trial.known)) is not None:
+                outcome = SKIPPED
+            else:
+                stage(trial)
+                trial.seconds[name] = _since(start)
+                said = judged(name, trial.known)
         except Wrong as wrong:
             outcome, reason = FAILED, wrong.reason
-            ended = f"not run: stage {name} failed" if wrong.ends else ""
+            ended = not_run(name, FAILED) if wrong.ends else ""
         except SternaError as error:
             outcome, reason = FAILED, str(error)
-            ended = f"not run: stage {name} failed"
+            ended = not_run(name, FAILED)
         except KeyboardInterrupt as error:
             outcome, reason, interrupted = INTERRUPTED, _unfinished(name), error
-            ended = f"not run: stage {name} was interrupted"
-        seconds = time.perf_counter() - start
+            ended = not_run(name, INTERRUPTED)
+        seconds = trial.seconds[name] = _since(start)
         stages[name] = _entry(outcome, reason, said, seconds, trial.figures)
         told.end(head, outcome if outcome != PASSED else f"{seconds:.1f} s")
     with suppress(KeyboardInterrupt):
         trial.settle()
     return stages, interrupted
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)
 
 
 def _unfinished(name: str) -> str:
@@ -208,6 +219,6 @@ def _entry(
         "outcome": outcome,
         "reason": reason,
         "said": said,
-        "seconds": round(seconds, 3),
+        "seconds": seconds,
         "figures": figures,
     }

@@ -1,93 +1,54 @@
-"""Whether a report of a selftest is as it was written, and fits a build.
+"""Whether a report of a selftest is as it was written, and does not contradict itself.
 
-Checked: its form, the digest of each part, the checksum, that the verdict follows from the stages
-and the stages from their figures; with a build, that ids, hashes and the results of its images are
-those of that build, computed anew. It is no signature, see ``report.NOT_PROVEN``.
+Checked: its form, the digest of each part, the checksum, that the verdict follows from the stages,
+and the stages from their figures, each by what judged it where it ran (``judge``). It is no
+signature, see ``report.NOT_PROVEN``.
 """
 
-import datetime
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sterna.golden.errors import FileError
 from sterna.golden.files.disk import StrPath, parse_json, read_bytes
 from sterna.golden.words.names import show
-from sterna.host.selftest.facts import (
-    ADAPTER,
-    NO_BUILD,
-    PORT,
-    Facts,
-)
-from sterna.host.selftest.judge import Known, Wrong, judged, shaped
-from sterna.host.selftest.pictures import RANDOM, Pictures, random_pictures, results_digest
+from sterna.host.selftest.judge import judged, why_skipped
+from sterna.host.selftest.known import MOST_SECONDS, Known, Wrong
+from sterna.host.selftest.parts import PARTS_FORM, wrong_parts
 from sterna.host.selftest.report import (
     FAILED,
     FORMAT,
     INTERRUPTED,
     PARTS,
     PASSED,
-    SILICON,
     SIMULATED,
     SKIPPED,
     STAGES,
-    UNKNOWN,
     VERSION,
     Selftest,
     checksum_of,
+    not_run,
     sections_of,
     verdict_of,
 )
+from sterna.host.selftest.schema import Figure, need_form
 
-__all__ = ["check_against", "read_report"]
+__all__ = ["read_report"]
 
 LIMIT = 1 << 20
 AGAIN = "ask for the file as 'sterna selftest' wrote it"
-AHEAD = datetime.timedelta(hours=1)
-"""By which the clocks of two computers may differ."""
-_LONG = re.compile(r"[0-9a-f]{64}\Z")
 _TEXT = 4000
 """Characters of a text in a report, at most: a sentence of ours has a few hundred."""
-_NUMBER = (int, float)
-_MAYBE = type(None)
-_KEYS: dict[str, dict[str, tuple[type, ...]]] = {
-    "board": {
-        "name": (str, _MAYBE),
-        "named_by": (str, _MAYBE),
-        "kind": (str,),
-        "why": (str,),
-        "simulation": (dict, _MAYBE),
-    },
-    "design": {
-        "name": (str, _MAYBE),
-        "structure_id": (str, _MAYBE),
-        "weights_id": (str, _MAYBE),
-        "sha256": (dict,),
-    },
-    "host": dict.fromkeys(
-        ("sterna", "python", "numpy", "pyserial", "system", "release", "machine"), (str,)
-    ),
-    "line": {
-        "kind": (str,),
-        "port": (str, _MAYBE),
-        "description": (str, _MAYBE),
-        "manufacturer": (str, _MAYBE),
-        "usb": (str, _MAYBE),
-        "baud": (int,),
-        "timeout": _NUMBER,
-    },
+_STAGE = {
+    "outcome": Figure(str),
+    "reason": Figure(str, form=".{1,4000}", none=True),
+    "said": Figure(str, form=".{0,4000}"),
+    "seconds": Figure((int, float), 0, MOST_SECONDS, free="bounded by what it has measured"),
+    "figures": Figure(dict),
 }
-_STAGE: dict[str, tuple[type, ...]] = {
-    "outcome": (str,),
-    "reason": (str, _MAYBE),
-    "said": (str,),
-    "seconds": _NUMBER,
-    "figures": (dict,),
-}
-_TOP: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("board", "design", "host", "line", "stages", "sections"), (dict,)),
-    **dict.fromkeys(("date", "verdict", "checksum", "format"), (str,)),
-    "version": (int,),
+_TOP = {
+    **dict.fromkeys(("board", "design", "host", "line", "stages", "sections"), Figure(dict)),
+    **dict.fromkeys(("date", "verdict", "checksum", "format"), Figure(str)),
+    "version": Figure(int, VERSION, VERSION),
 }
 
 
@@ -102,9 +63,10 @@ def read_report(path: StrPath) -> Selftest:
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise no("is no report of a selftest")
     version = report.get("version")
-    if type(version) is int and version > VERSION:
+    if type(version) is int and version != VERSION:
         raise FileError(
-            f"{path}: is version {version}, this Sterna reads version {VERSION}; update Sterna"
+            f"{path}: is version {version}, this Sterna reads version {VERSION}; use the Sterna "
+            "of its 'host'"
         )
     _shaped(report, no)
     _unaltered(report, no)
@@ -116,7 +78,7 @@ def read_report(path: StrPath) -> Selftest:
 def _shaped(report: Mapping[str, Any], no: Callable[[str], FileError]) -> None:
     """Every key is there, of its kind, and no other."""
     _keys(report, _TOP, "the report", no)
-    for part, keys in _KEYS.items():
+    for part, keys in PARTS_FORM.items():
         _keys(report[part], keys, f"'{part}'", no)
     if set(report["stages"]) != set(STAGES):
         raise no(f"'stages' has not those of a selftest: {', '.join(STAGES)}")
@@ -132,16 +94,16 @@ def _shaped(report: Mapping[str, Any], no: Callable[[str], FileError]) -> None:
 
 def _keys(
     found: Mapping[str, Any],
-    wanted: Mapping[str, tuple[type, ...]],
+    wanted: Mapping[str, Figure],
     where: str,
     no: Callable[[str], FileError],
 ) -> None:
     for key in sorted(set(found) ^ set(wanted)):
         has = "has no" if key in wanted else "has an unknown key"
         raise no(f"{where} {has} {show(key)}")
-    for key, types in wanted.items():
-        if type(found[key]) not in types:
-            raise no(f"{where}: {key} {show(found[key])} is not as a selftest writes it")
+    for key, figure in wanted.items():
+        if not figure.fits(found[key]):
+            raise no(f"{where}: {key} {show(found[key], 80)} is not as a selftest writes it")
 
 
 def _leaves(value: Any) -> list[Any]:
@@ -168,70 +130,61 @@ def _unaltered(report: Mapping[str, Any], no: Callable[[str], FileError]) -> Non
         raise no(f"was altered in one of {', '.join(map(repr, sorted(rest)))}, or its checksum")
 
 
-def _contradictions(report: Mapping[str, Any]) -> list[str]:
+def _contradictions(report: Mapping[str, Any]) -> Iterator[str]:
     """What cannot be true at the same time, of which the checksum knows nothing."""
-    out = [
-        *_wrong_words(report),
-        *_wrong_ids(report["design"]),
-        *_wrong_stages(report["stages"]),
-    ]
-    if not out and report["verdict"] != (follows := verdict_of(report["stages"])):
-        out.append(f"verdict '{report['verdict']}' does not follow from its stages: '{follows}'")
-    out += [] if out else _wrong_results(report)
-    return out
+    stages = report["stages"]
+    yield from _wrong_entries(stages)
+    yield from wrong_parts(report)
+    if report["verdict"] != (follows := verdict_of(stages)):
+        yield f"verdict '{report['verdict']}' does not follow from its stages: '{follows}'"
+    figures = {name: stages[name]["figures"] for name in STAGES}
+    seconds = {name: stages[name]["seconds"] for name in STAGES}
+    simulated = report["board"]["kind"] == SIMULATED
+    known = Known(report["design"], report["line"], figures, seconds, simulated)
+    yield from _wrong_order(stages, known)
+    yield from _wrong_results(stages, known)
 
 
-def _wrong_words(report: Mapping[str, Any]) -> list[str]:
-    board, line, out = report["board"], report["line"], []
-    identified = "structure_id" in report["stages"]["identify"]["figures"]
-    serial = line["kind"] in (ADAPTER, PORT) and identified
-    if board["kind"] not in (SILICON, SIMULATED, UNKNOWN):
-        out.append(f"board.kind {show(board['kind'])} is none")
-    if board["kind"] == (UNKNOWN if serial else SILICON):
-        where = "" if identified else ", and did not say what it is"
-        out.append(f"a board of kind '{board['kind']}' is behind a '{line['kind']}'{where}")
-    try:
-        date = datetime.datetime.strptime(report["date"], "%Y-%m-%dT%H:%M:%SZ")
-    except ValueError:
-        out.append(f"date {show(report['date'])} is none")
-    else:
-        if date.replace(tzinfo=datetime.UTC) - datetime.datetime.now(datetime.UTC) > AHEAD:
-            out.append(f"date {show(report['date'])} is in the future, by this computer's clock")
-    return out
-
-
-def _wrong_ids(design: Mapping[str, Any]) -> list[str]:
-    if design == NO_BUILD:
-        return []
-    out = []
-    for key in ("structure_id", "weights_id"):
-        if design[key] is None or not _LONG.match(design[key]):
-            out.append(f"design.{key} {show(design[key])} is not 64 hexadecimal digits")
-    for name, value in design["sha256"].items():
-        if not isinstance(value, str) or not _LONG.match(value):
-            out.append(f"the sha256 of {name} is not 64 hexadecimal digits")
-    return out
-
-
-def _wrong_stages(stages: Mapping[str, Any]) -> list[str]:
-    out = []
+def _wrong_entries(stages: Mapping[str, Any]) -> Iterator[str]:
     for name in STAGES:
         stage = stages[name]
-        if stage["outcome"] not in (PASSED, FAILED, SKIPPED, INTERRUPTED):
-            out.append(f"stages.{name}.outcome {show(stage['outcome'])} is none")
-        elif (stage["outcome"] == PASSED) != (stage["reason"] is None):
-            out.append(f"stage {name} is '{stage['outcome']}' with reason {show(stage['reason'])}")
-        if stage["seconds"] < 0:
-            out.append(f"stage {name} took {stage['seconds']} seconds")
-    return out
+        outcome, figures = stage["outcome"], stage["figures"]
+        if outcome not in (PASSED, FAILED, SKIPPED, INTERRUPTED):
+            yield f"stages.{name}.outcome {show(outcome)} is none"
+        elif (outcome == PASSED) != (stage["reason"] is None):
+            yield f"stage {name} is '{outcome}' with reason {show(stage['reason'], 80)}"
+        if round(stage["seconds"], 3) != stage["seconds"]:
+            yield f"stage {name} took {stage['seconds']} seconds, not whole milliseconds"
+        if outcome == SKIPPED and figures:
+            yield f"stage {name} was skipped, and has figures"
+        try:
+            need_form(name, figures, whole=False)
+        except Wrong as wrong:
+            yield f"stage {name} has figures that say otherwise: {wrong.reason}"
 
 
-def _wrong_results(report: Mapping[str, Any]) -> list[str]:
+def _wrong_order(stages: Mapping[str, Any], known: Known) -> Iterator[str]:
+    """Stages that are skipped, and need not be; or that ran behind the end."""
+    ended, before = "", ""
+    for name in STAGES:
+        outcome, reason = stages[name]["outcome"], stages[name]["reason"]
+        over = not_run(before, FAILED)
+        if not ended and before and stages[before]["outcome"] == FAILED and reason == over:
+            ended = over
+        if ended and (outcome != SKIPPED or reason != ended or stages[name]["seconds"]):
+            yield f"stage {name} is '{outcome}' ({show(reason, 80)}) behind the end: {ended}"
+        elif outcome == SKIPPED and not ended:
+            why = why_skipped(name, known)
+            if reason != why:
+                told = f"only because: {why}" if why else "with such figures it is not"
+                yield f"stage {name} was skipped ({show(reason, 100)}), and {told}"
+        elif outcome == INTERRUPTED:
+            ended = not_run(name, INTERRUPTED)
+        before = name
+
+
+def _wrong_results(stages: Mapping[str, Any], known: Known) -> Iterator[str]:
     """Stages that passed with figures, or words, that say otherwise."""
-    stages, out = report["stages"], []
-    figures = {name: stages[name]["figures"] for name in STAGES}
-    simulated = report["board"]["kind"] == SIMULATED
-    known = Known(report["design"], figures, report["line"]["baud"], simulated)
     for name in STAGES:
         said = ""
         if stages[name]["outcome"] == PASSED:
@@ -239,77 +192,18 @@ def _wrong_results(report: Mapping[str, Any]) -> list[str]:
                 said = _judged(name, known, stages)
             except Wrong as wrong:
                 cause = wrong.reason.partition(";")[0][:300]
-                out.append(f"stage {name} passed with figures that say otherwise: {cause}")
+                yield f"stage {name} passed with figures that say otherwise: {cause}"
                 continue
         if stages[name]["said"] != said:
             told = show(stages[name]["said"], 120)
-            out.append(f"stage {name} says {told}, its figures {show(said, 120)}")
-    return out
+            yield f"stage {name} says {told}, its figures {show(said, 120)}"
 
 
 def _judged(name: str, known: Known, stages: Mapping[str, Any]) -> str:
     """`judged`, of figures that anybody may have written."""
     if stages["identify"]["outcome"] != PASSED:
         raise Wrong("stage identify did not pass")
-    if not shaped(name, known.figures[name]):
-        raise Wrong("they are not of the kinds that it leaves")
     try:
         return judged(name, known)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         raise Wrong("they do not fit those of the stages before") from None
-
-
-def _sets(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = figures.get("sets")
-    return [r for r in rows if isinstance(r, dict)] if isinstance(rows, list) else []
-
-
-def check_against(
-    report: Mapping[str, Any], build: Facts, pictures: Sequence[Pictures] = ()
-) -> list[str]:
-    """Compare a report that was read with a build; returns what was found equal, a line each.
-    ``pictures``: sets of images to compute again beside the random ones, by their names.
-
-    FileError where anything differs."""
-    design, equal = report["design"], []
-
-    def need(what: str, found: Any, wanted: Any) -> None:
-        if found != wanted:
-            raise FileError(
-                f"the report's {what} is {show(found, 80)}, that of {build.folder} is "
-                f"{show(wanted, 80)}; give the build that was tested"
-            )
-        equal.append(f"{what} is that of the build")
-
-    structure = build.as_dict(design["structure_id"])["structure_id"]  # of now, or made earlier
-    need("structure_id", design["structure_id"], structure)
-    need("weights_id", design["weights_id"], build.weights_id)
-    for name, value in design["sha256"].items():
-        if name in build.hashes:
-            need(f"sha256 of {name}", value, build.hashes[name])
-        else:
-            equal.append(f"not compared: {name}, which the build does not have")
-    for name in STAGES:
-        stage = report["stages"][name]
-        for key, value in build.figures(name).items() if stage["outcome"] == PASSED else ():
-            if name != "speed" or stage["figures"].get(key) is not None:  # made without a bitstream
-                need(f"{key} of stage {name}", stage["figures"].get(key), value)
-    for row in _sets(report["stages"]["images"]["figures"]):
-        name, count = row.get("set"), row.get("images")
-        given = next((p for p in pictures if p.name == name), None)
-        if name == RANDOM and type(count) is int and 0 < count <= 10_000:
-            given = random_pictures(build.network, count)
-        if given is None or "results_sha256" not in row:
-            without = ", and how many of them are right" if "right" in row else ""
-            equal.append(f"not compared: the images '{name}', which are not here{without}")
-            continue
-        digest = given.as_dict()["images_sha256"]
-        need(f"digest of the images '{name}'", row.get("images_sha256"), digest)
-        if report["stages"]["images"]["outcome"] == PASSED:
-            golden = results_digest(given.expected)
-            need(f"digest of the results of '{name}'", row["results_sha256"], golden)
-            if (right := given.right(given.expected)) is not None and "right" in row:
-                need(f"number of '{name}' that are right", row["right"], right)
-            elif "right" in row:
-                equal.append(f"not checked: how many of '{name}' are right; labels are not here")
-    return equal

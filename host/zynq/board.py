@@ -3,17 +3,21 @@
 __all__ = ["NetworkInfo", "PynqBoard"]
 
 import contextlib
+import functools
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
+from sterna.golden.device.link import LinkError
 from sterna.golden.device.weights_image import WeightsImage
 from sterna.golden.errors import UsageError
 from sterna.golden.result import Result
 from sterna.golden.words.names import show
 from sterna.golden.words.values import flag
 from sterna.host.inputs import design_of
-from sterna.host.load import load_weights, weights_of
+from sterna.host.load import check_built_in, load_weights, weights_of
 from sterna.host.patience import check_timeout
 from sterna.host.registers import (
     HOLD,
@@ -29,6 +33,20 @@ from sterna.host.zynq.bus import BusRegisters
 from sterna.host.zynq.dma import AxiDma
 from sterna.host.zynq.overlay import find, opened, pynq
 from sterna.host.zynq.transfers import Transfers
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _alone(method: F) -> F:
+    """One call at a time, of an open board: others wait."""
+
+    @functools.wraps(method)
+    def within(*words: Any, **options: Any) -> Any:
+        with words[0]._lock:
+            words[0]._check()
+            return method(*words, **options)
+
+    return cast(F, within)
 
 
 @dataclass(frozen=True)
@@ -103,9 +121,11 @@ class PynqBoard:
         self._images, beat_bytes = design_of(build)
         self.overlay = opened(overlay, download)
         found = find(self.overlay, ip, dma)
+        self._lock, self._closed = threading.RLock(), False
         self._registers = BusRegisters(found.network, timeout)
         check_map(self._registers)
         check_structure(self._structure, self._images)
+        check_built_in(self._registers, self._images)
         size, words = self._images.packet_bytes(beat_bytes), 1 + (self._images.classes or 0)
         if (needed := max(size, 4 * words)) > found.most:
             raise UsageError(
@@ -122,26 +142,53 @@ class PynqBoard:
         try:
             self._settle()
         except BaseException:
-            self.close()
+            with contextlib.suppress(LinkError):  # what is told is what failed first
+                self.close()
             raise
 
     def __enter__(self) -> "PynqBoard":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with contextlib.suppress(LinkError) if kind else contextlib.nullcontext():
+            self.close()
 
     def close(self) -> None:
-        """Stop the DMA and give its buffers back. The design stays in the logic."""
-        with contextlib.suppress(Exception):
-            self._dma.reset()
-        self._transfers.free()
+        """Stop the DMA and give its buffers back. The design stays in the logic. Twice is as good
+        as once.
+
+        Raises
+        ------
+        LinkError
+            The DMA does not come out of its reset: its buffers stay, as it may still write to them.
+        """
+        with self._lock:
+            if self._closed and not self._transfers.kept:
+                return
+            self._closed = True
+            try:
+                self._transfers.stop()
+            except LinkError as error:
+                if kept := self._transfers.kept:
+                    raise LinkError(
+                        f"{error}; until then its {kept} buffers are kept, since it may still "
+                        "write to them: close() again gives them back"
+                    ) from error
+            self._transfers.free()
+
+    def _check(self) -> None:
+        """It is open, and the network still answers: a clock that stands still, or another
+        overlay, is seen here, and not taken for what a register says."""
+        if self._closed:
+            raise LinkError("the board is closed; open it again")
+        check_map(self._registers)
 
     @property
     def _structure(self) -> str:
         low, high = self._registers.read("structure_id_lo", 2)
         return f"{high << 32 | low:016x}"
 
+    @_alone
     def identify(self) -> NetworkInfo:
         """What the network is and what it holds."""
         low, high, config, control = self._registers.read("weights_id_lo", 4)
@@ -157,16 +204,19 @@ class PynqBoard:
             most_bytes=self._most,
         )
 
+    @_alone
     def read(self, register: str | int, count: int = 1) -> tuple[int, ...]:
         """Words of ``count`` registers from ``register`` on, a name of golden/device/csr.py or a
         byte address. One that the design does not have is refused before the bus is asked, where
         it would end the program."""
         return self._registers.read(register, count)
 
+    @_alone
     def write(self, register: str | int, *words: int) -> None:
         """Write registers from ``register`` on."""
         self._registers.write(register, *words)
 
+    @_alone
     def load(self, weights: str | os.PathLike[str] | bytes | WeightsImage | None = None) -> str:
         """Load weights and verify them, as `sterna.Board.load` does.
 
@@ -185,6 +235,7 @@ class PynqBoard:
         load_weights(self._registers, image, build.structures if build else ())
         return image.weights_id
 
+    @_alone
     def infer(self, images: Any) -> Result:
         """Compute images, which are sent while others are computed. Refused without complete
         weights.
@@ -206,17 +257,19 @@ class PynqBoard:
             words = self._transfers.run(rows)
         except BaseException:
             with contextlib.suppress(Exception):
-                self._dma.reset()  # it must not write to buffers that may be freed
+                self._transfers.stop()  # it must not write to buffers that may be freed
             raise
         self._dirty = False
         return result_of(words)
 
     run = infer
 
+    @_alone
     def counters(self, clear: bool = False) -> Counters:
         """The counters; ``clear``: and set them to zero afterwards."""
         return counters(self._registers, self._images.cores, clear)
 
+    @_alone
     def reset(self) -> None:
         """Drop the images under way and reset the DMA; weights and counters stay."""
         self._dirty = True

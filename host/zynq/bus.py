@@ -13,7 +13,7 @@ from typing import Protocol
 from sterna.golden.device import csr
 from sterna.golden.device.link import LinkError
 from sterna.golden.errors import UsageError
-from sterna.host.registers import IDLE, address_of
+from sterna.host.registers import IDLE, address_of, count_of, words_of
 
 CHAIN = frozenset(csr.ADDRESS[n] for n in ("chain_address", "chain_data", "crc_words"))
 """Registers that are refused while an image is in flight or a CRC pass is under way."""
@@ -59,7 +59,7 @@ class BusRegisters:
         """Words of ``count`` registers from one on, by name or by address in bytes. UsageError
         where the design has no such register."""
         first = address_of(register)
-        addresses = range(first, first + 4 * count, 4)
+        addresses = range(first, first + 4 * count_of(count), 4)
         for address in addresses:
             self._check(address)
         if csr.ADDRESS["chain_data"] in addresses:
@@ -73,14 +73,14 @@ class BusRegisters:
     def write_all(self, writes: Sequence[tuple[str | int, Sequence[int], bool]]) -> None:
         """Many writes in order: (register, words, whether all go to that one register)."""
         for register, words, same in writes:
-            first = address_of(register)
+            first, words = address_of(register), words_of(words)
             places = [first if same else first + 4 * k for k in range(len(words))]
             for address, word in zip(places, words):
                 self._check(address, word)
             if CHAIN & {*places}:
                 self._drained()
             for address, word in zip(places, words):
-                self._mmio.write(address, int(word))
+                self._mmio.write(address, word)
 
     def _check(self, address: int, word: int | None = None) -> None:
         """UsageError where the design would refuse to read, or to write ``word``."""
@@ -95,7 +95,7 @@ class BusRegisters:
             return
         if address not in WRITABLE and not (regions and address in WEIGHTS):
             raise UsageError(f"the register at {address:#x} is read only; csr.json says which are")
-        if not 0 <= word < 1 << (CRC_WORDS if address == csr.ADDRESS["crc_words"] else 32):
+        if address == csr.ADDRESS["crc_words"] and word >= 1 << CRC_WORDS:
             raise UsageError(f"{word:#x} does not fit the register at {address:#x}; write less")
 
     def _drained(self) -> None:

@@ -5,6 +5,7 @@ __all__ = ["Found", "find", "opened"]
 import functools
 import importlib
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,10 @@ from sterna.host.zynq.bus import Mmio
 DMA = "xilinx.com:ip:axi_dma:"
 OURS = ("sterna:", "xilinx.com:module_ref:")
 """How the types of networks begin: of an exported block, and of Verilog dragged into a design."""
+
+
+_WIDTHS, _LENGTHS = (32, 64, 128, 256, 512, 1024), range(1, 27)
+"""Bits of the DMA's ports to the memory, and of its length register."""
 
 
 @dataclass(frozen=True)
@@ -69,30 +74,37 @@ def find(overlay: Any, ip: str | None, dma: str | None) -> Found:
     sent = "c_include_mm2s", "c_include_s2mm"
     if lacks := [name for name in sent if name in words and not _number(words, name, 1)]:
         raise UsageError(f"the DMA {engine} has {lacks[0]} 0; the network needs both its channels")
-    wide = [_number(words, f"c_m_axi_{way}_data_width", 32) for way in ("mm2s", "s2mm")]
-    return Found(
-        _mmio(overlay, network),
-        _mmio(overlay, engine),
-        (1 << _number(words, "c_sg_length_width", 14)) - 1,  # 14: what Vivado makes unasked
-        max(wide) // 8,
-    )
+    wide = [_number(words, f"c_m_axi_{way}_data_width", 32, _WIDTHS) for way in ("mm2s", "s2mm")]
+    most = (1 << _number(words, "c_sg_length_width", 14, _LENGTHS)) - 1  # 14: unless it is asked
+    return Found(_mmio(overlay, network), _mmio(overlay, engine), most, max(wide) // 8)
 
 
-def _number(words: dict[str, Any], name: str, default: int) -> int:
+def _number(
+    words: dict[str, Any], name: str, default: int, legal: Container[int] = range(2)
+) -> int:
+    """A parameter of the DMA, of those that PG021 allows."""
     try:
-        return int(str(words.get(name, default)), 0)
+        found = int(str(words.get(name, default)), 0)
     except ValueError:
         raise UsageError(f"{name} {show(words[name])} of the overlay's DMA is no number") from None
+    if found not in legal:
+        raise UsageError(f"{name} {found} of the overlay's DMA is none that an AXI DMA can have")
+    return found
 
 
 def _one(
     kinds: dict[str, str], asked: str | None, option: str, what: str, begins: tuple[str, ...]
 ) -> str:
     if asked is not None:
-        if asked not in kinds:
+        if not isinstance(asked, str) or asked not in kinds:
             raise UsageError(
-                f"the overlay has no IP {show(asked)}{meant(asked, [*kinds])}; it has "
+                f"the overlay has no IP {show(asked)}{meant(str(asked), [*kinds])}; it has "
                 f"{', '.join(kinds) or 'none'}"
+            )
+        if not kinds[asked].startswith(begins):  # what it does with a word is not known
+            raise UsageError(
+                f"{option} {show(asked)} is of type {kinds[asked] or 'none'}, which is no {what}; "
+                f"the overlay has {', '.join(kinds)}"
             )
         return asked
     for begin in begins:

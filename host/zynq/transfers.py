@@ -26,6 +26,10 @@ LINE = 64
 """Rows begin at multiples of it: of every bus up to 512 bits, and of lines of the caches."""
 PATIENCE, PAUSE = 1e-3, 1e-4
 """Seconds without news after which the processor rests between two looks, and how long."""
+UNWRITTEN = 0xFF
+"""Of the bytes of a result that did not come yet: all of its flags would be set."""
+_KEPT: "set[Transfers]" = set()
+"""Those whose DMA is in a reset that has not ended: pynq frees buffers that nobody holds."""
 QUIET = 0.05
 """Seconds without a result after which half an image is taken to be in the network."""
 
@@ -67,28 +71,40 @@ class Transfers:
         """The buffers, made when they are first needed. ``half`` was counted before."""
         if self._results:
             return
+        made: list[Any] = []
         try:
-            for kept, step in ((self._images, self._step), (self._results, self._result_step)):
-                for _ in range(2):
-                    buffer = self._allocate(shape=(self.half, step), dtype=np.uint8)
-                    buffer[:] = 0
-                    # A dirty line that left the cache later would overwrite what the DMA wrote.
-                    buffer.flush()
-                    kept.append(buffer)
-        except (MemoryError, RuntimeError, OSError) as error:
-            self.free()
+            for step in (self._step, self._step, self._result_step, self._result_step):
+                made.append(self._allocate(shape=(self.half, step), dtype=np.uint8))
+                _set(made[-1], 0)
+        except BaseException as error:  # all of them, or none
+            _give_back(made)
+            if not isinstance(error, Exception):  # Ctrl-C
+                raise
             cause = " ".join(str(error).split()) or type(error).__name__
             raise LinkError(
                 f"pynq has no memory for {self.half} images ({cause}); free other buffers, or "
                 "restart the notebooks that hold them"
             ) from error
+        self._images, self._results = made[:2], made[2:]
+
+    def stop(self) -> None:
+        """Reset the DMA, so that it touches no memory any more. Where it does not come out of its
+        reset (LinkError) it may still write to its buffers: then nobody frees them, not even
+        Python, until a later reset is seen to end."""
+        _KEPT.add(self)
+        self._dma.reset()
+        _KEPT.discard(self)
+
+    @property
+    def kept(self) -> int:
+        """Buffers that the DMA may still write to."""
+        return len(self._images + self._results) if self in _KEPT else 0
 
     def free(self) -> None:
-        """Give the buffers back; the DMA must be idle or reset."""
-        for buffer in (*self._images, *self._results):
-            with contextlib.suppress(Exception):
-                buffer.freebuffer()
-        self._images, self._results = [], []
+        """Give the buffers back, but for those that the DMA may still write to."""
+        if self not in _KEPT:
+            _give_back([*self._images, *self._results])
+            self._images, self._results = [], []
 
     def run(self, rows: np.ndarray) -> np.ndarray:
         """Results, uint32 (B, words), of packets of images, uint8 (B, image_bytes).
@@ -112,6 +128,10 @@ class Transfers:
                 if got % self.half == 0 or got == count:
                     self._fetch(out, got)
             if not receive.busy and asked < count:
+                if asked % self.half == 0:
+                    # What it held has been fetched. Where the DMA writes no result, or the cache
+                    # keeps an old one, this is what is found, and no result begins so.
+                    _set(self._results[asked // self.half % 2], UNWRITTEN)
                 self._begin(receive, self._results, asked, self._result_step, 4 * self._words)
                 asked += 1
             if send.busy and send.over():
@@ -144,6 +164,12 @@ class Transfers:
         buffer.invalidate()
         part = np.array(buffer[: end - start, : 4 * self._words], np.uint8, order="C")
         out[start:end] = part.view("<u4")
+        if (missing := out[start:end, 0] == UNWRITTEN * 0x01010101).any():
+            raise LinkError(
+                f"the DMA says that the result of image {start + int(missing.argmax())} came, and "
+                "it is not in the memory; map the whole memory for the DMA's masters, and use "
+                "buffers of the pynq that made this overlay"
+            )
 
     def _check_length(self, image: int, size: int) -> None:
         if size != 4 * self._words:
@@ -171,7 +197,7 @@ class Transfers:
 
         Half an image, of a transfer that was cut, is ended by a packet of one beat.
         """
-        self._dma.reset()
+        self.stop()
         if idle():
             return
         self._buffers()
@@ -194,7 +220,20 @@ class Transfers:
                     "download the overlay again, which resets it"
                 )
             time.sleep(PAUSE)
-        self._dma.reset()
+        self.stop()
+
+
+def _set(buffer: Any, byte: int) -> None:
+    """In the memory, too: a dirty line that left the cache later would overwrite what the DMA
+    wrote."""
+    buffer[:] = byte
+    buffer.flush()
+
+
+def _give_back(buffers: list[Any]) -> None:
+    for buffer in buffers:
+        with contextlib.suppress(Exception):
+            buffer.freebuffer()
 
 
 def _why(sending: bool) -> str:

@@ -4,7 +4,7 @@ __all__ = ["ControlPlane", "IDENT"]
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Cat, Const, Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,7 +39,7 @@ class ControlPlane(wiring.Component):
     in its memory. Refused with SLVERR and without effect: addresses without a register, writes to a
     read-only register or with some byte strobes off; chain accesses and CRC passes while an image
     is in flight or a CRC pass is under way, or to a region or address nobody answers for;
-    ``crc_words`` beyond 21 bits.
+    ``crc_words`` beyond 21 bits; repetitions while there is no image to repeat.
 
     A chain write that leaves for the ring sets weights_id to zero, so that half-loaded weights
     cannot carry the id of others; the loader writes it last. A reset keeps weights_id, as it keeps
@@ -58,21 +58,23 @@ class ControlPlane(wiring.Component):
         reads 0
     cores : names of the cores with a stall counter
     regions : memories on the ring; with 0 there is no ring and no chain registers
-    in_flight : images that may be between the input and their result
-    settle : clocks within which ``idle`` falls after the last clock with ``hold`` low in which an
+    in_flight : images that may be between the input and the start of their result
+    settle : clocks within which ``flying`` rises after the last clock with ``hold`` low in which an
         image was started
 
     Members
     -------
     axil : the AXI4-Lite slave, 16 address bits
-    idle : in, no image is in flight; from a register
+    flying : in, images in flight, from a register: those whose ``image_start`` was and whose
+        ``image_done`` is to come
     ready : in, one can be started; else status.idle is low, but accesses are made all the same
     image_start, image_done, tlast_early, tlast_late : in, one clock each, see `ImageCounters`;
         a repeated image has its ``image_start`` too
     stall : in, one bit a core (absent without cores)
     hold : out, start no image
     unloaded : out, weights_id is zero in a design that can be reloaded
-    repeat : out, start the last image once more (and not while ``hold``)
+    repeatable : in, there is a last image; stays
+    repeat : out, start it once more (and not while ``hold``)
     repeat_ack : in, one clock, a repetition has been started; ``repeat`` follows one clock later
     chain_o, chain_i : the ring (absent without regions)
     """
@@ -104,7 +106,7 @@ class ControlPlane(wiring.Component):
         self.registers = register_map(self.cores, ram=regions > 0)
         members = {
             "axil": In(AxiLite(ADDRESS_BITS)),
-            "idle": In(1),
+            "flying": In(range(max(64, in_flight + 8))),  # some leave, behind their packet's start
             "ready": In(1, init=1),  # pyright: ignore[reportCallIssue]
             "image_start": In(1),
             "image_done": In(1),
@@ -112,6 +114,7 @@ class ControlPlane(wiring.Component):
             "tlast_late": In(1),
             "hold": Out(1),
             "unloaded": Out(1),
+            "repeatable": In(1),
             "repeat": Out(1),
             "repeat_ack": In(1),
         }
@@ -129,7 +132,9 @@ class ControlPlane(wiring.Component):
         decoder = m.submodules.decoder = RegisterDecoder(self.registers, late)
         wiring.connect(m, wiring.flipped(self.axil), slave.bus)
         request, weights_id, rom_crc = self._identity(m, slave)
+        idle = Signal()
         m.d.comb += [
+            idle.eq(self.flying == 0),
             decoder.rom_crc_value.eq(rom_crc),
             decoder.request.eq(request),
             decoder.write.eq(slave.write),
@@ -140,21 +145,21 @@ class ControlPlane(wiring.Component):
             decoder.structure_id_hi_value.eq(self.structure_id >> 32),
             decoder.config_cores.eq(len(self.cores)),
             decoder.config_regions.eq(self.regions),
-            decoder.status_idle.eq(self.idle & self.ready),
+            decoder.status_idle.eq(idle & self.ready),
             decoder.status_held.eq(self.hold),
         ]
+        refused = self._state(m, slave, decoder)
         if self.regions:
-            self._chain(m, slave, decoder)
+            self._chain(m, slave, decoder, idle, refused)
         else:
             m.d.comb += [
                 decoder.weights_id_lo_value.eq(weights_id[0]),
                 decoder.weights_id_hi_value.eq(weights_id[1]),
                 slave.done.eq(decoder.decided),
-                slave.error.eq(~decoder.hit),
+                slave.error.eq(~decoder.hit | refused),
                 slave.rdata.eq(decoder.rdata),
                 self.hold.eq(decoder.control_hold),
             ]
-        self._state(m, slave, decoder)
         if self.compact:
             self._counters(m, slave, decoder)
         else:
@@ -179,8 +184,8 @@ class ControlPlane(wiring.Component):
         request = delay(m, request, WeightMemory.latency, "late")
         return request, (ident.data, ident.data), ident.data
 
-    def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
-        """Control, error flags, repetitions."""
+    def _state(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> Value:
+        """Control, error flags, repetitions; whether those that are written are refused."""
         held = Signal()
         early = Signal()
         late = Signal()
@@ -200,10 +205,12 @@ class ControlPlane(wiring.Component):
             m.d.sync += early.eq(1)
         with m.If(self.tlast_late):
             m.d.sync += late.eq(1)
-        with m.If(decoder.repeat_written):
+        # Without an image none is pending, and none is taken.
+        with m.If(decoder.repeat_written & self.repeatable):
             m.d.sync += repeats.eq(slave.wdata)
         with m.Elif(self.repeat_ack & self.repeat):
             m.d.sync += repeats.eq(repeats - 1)
+        return decoder.repeat_written & ~self.repeatable & slave.wdata.any()
 
     def _counters(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
         counters = m.submodules.counters = ImageCounters(len(self.cores))
@@ -241,7 +248,14 @@ class ControlPlane(wiring.Component):
         slave: AxiLiteSlave,
         decoder: RegisterDecoder,
     ) -> None:
+        # Images that were in flight at the last clear do not count when they are done.
+        older = Signal.like(self.flying)
+        with m.If(counters.clear):
+            m.d.sync += older.eq(self.flying + self.image_start - self.image_done)
+        with m.Elif(counters.older & self.image_done):
+            m.d.sync += older.eq(older - 1)
         m.d.comb += [
+            counters.older.eq(older != 0),
             counters.clear.eq(decoder.control_written & slave.wdata[0]),
             counters.image_start.eq(self.image_start),
             counters.image_done.eq(self.image_done),
@@ -251,8 +265,11 @@ class ControlPlane(wiring.Component):
         if self.cores:
             m.d.comb += counters.stall.eq(self.stall)
 
-    def _chain(self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder) -> None:
-        """The chain's master, and what a request waits for when it goes to the chain."""
+    def _chain(
+        self, m: Module, slave: AxiLiteSlave, decoder: RegisterDecoder, idle: Value, other: Value
+    ) -> None:
+        """The chain's master, and what a request waits for when it goes to the chain; ``other``:
+        one to another register is refused."""
         master = m.submodules.master = ChainMaster(self.settle)
         wiring.connect(m, master.chain_o, wiring.flipped(self.chain_o))
         wiring.connect(m, wiring.flipped(self.chain_i), master.chain_i)
@@ -264,12 +281,13 @@ class ControlPlane(wiring.Component):
             refused.eq(
                 (seeks | walks | access) & master.crc_busy
                 | walks & slave.wdata[len(master.left) :].any()
+                | other
             ),
             master.seek.eq(seeks & ~refused),
             master.start.eq((walks | access) & ~refused),
             master.write.eq(slave.write),
             master.data.eq(slave.wdata),
-            master.idle.eq(self.idle),
+            master.idle.eq(idle),
             self.hold.eq(master.hold | decoder.control_hold),
             decoder.chain_address_addr.eq(master.addr),
             decoder.chain_address_region.eq(master.region),

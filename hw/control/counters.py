@@ -34,7 +34,7 @@ class Counter(wiring.Component):
 
 def counter_members(cores: int) -> dict[str, wiring.Member]:
     """What is counted; see `ImageCounters`."""
-    names = ("clear", "image_start", "image_done", "drop_early", "drop_late")
+    names = ("clear", "image_start", "image_done", "older", "drop_early", "drop_late")
     return {name: In(1) for name in names} | ({"stall": In(cores)} if cores else {})
 
 
@@ -53,10 +53,11 @@ class ImageCounters(wiring.Component):
     -------
     clear : in, one clock
     image_start, image_done, drop_early, drop_late : in, see above
+    older : in, what is done now, or next, began before the last ``clear`` or with it
     stall : in, one bit a core, high in clocks in which the core had to wait
-    images : out, 32 bits, images done
+    images : out, 32 bits, images done, of those that began after ``clear``
     total_clocks : out, 32 bits, from the first ``image_start`` after ``clear`` to the latest
-        ``image_done``, both included
+        ``image_done`` that counts, both included
     dropped_early, dropped_late : out, 16 bits
     stalls : out, 32 bits a core
     """
@@ -82,7 +83,8 @@ class ImageCounters(wiring.Component):
             m.d.comb += value.eq(counter.value)
             return counter
 
-        count("images", self.image_done, self.images)
+        done = self.image_done & ~self.older
+        count("images", done, self.images)
         count("dropped_early", self.drop_early, self.dropped_early)
         count("dropped_late", self.drop_late, self.dropped_late)
         for k in range(self.cores):
@@ -101,6 +103,6 @@ class ImageCounters(wiring.Component):
         with m.Else():
             with m.If(self.image_start):
                 m.d.sync += running.eq(1)
-            with m.If(self.image_done & running):
+            with m.If(done & running):
                 m.d.sync += self.total_clocks.eq(total)
         return m

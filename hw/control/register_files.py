@@ -5,7 +5,7 @@ from typing import Any
 
 from sterna.golden.device.csr import ADDRESS_BITS
 from sterna.golden.errors import DesignError
-from sterna.hw.control.registers import Access, Field, Register
+from sterna.hw.control.registers import RULES, Access, Field, Register
 
 __all__ = ["c_header", "csr_json", "registers_of"]
 
@@ -17,6 +17,7 @@ def csr_json(registers: Sequence[Register]) -> dict[str, Any]:
         "version": 1,
         "address_bits": ADDRESS_BITS,
         "data_bits": 32,
+        "rules": list(RULES),
         "registers": [
             {
                 "name": register.name,
@@ -66,7 +67,9 @@ def c_header(registers: Sequence[Register], name: str = "sterna") -> str:
     if not prefix.isidentifier() or not prefix.isascii():
         raise DesignError(f"{name!r} is no C identifier; use letters, digits and underscores")
     lines = [
-        "/* Register map, 32-bit registers, byte offsets. Made by Sterna. */",
+        "/* Register map, 32-bit registers, byte offsets. Made by Sterna.",
+        *(f" * {rule}" for rule in RULES),
+        " */",
         f"#ifndef {prefix}_CSR_H",
         f"#define {prefix}_CSR_H",
     ]

@@ -4,7 +4,7 @@ From `register_map` come the RTL's decoder (`hw.control.decoder`), and the machi
 the header for C hosts (`hw.control.register_files`): they cannot differ.
 """
 
-__all__ = ["Access", "Field", "Register", "register_map"]
+__all__ = ["RULES", "Access", "Field", "Register", "register_map"]
 
 import enum
 from collections.abc import Sequence
@@ -12,8 +12,18 @@ from dataclasses import dataclass
 
 from sterna.golden.device.csr import ADDRESS, ADDRESS_BITS
 from sterna.golden.errors import DesignError
+from sterna.hw.memory.chain_master import PATIENCE
 
 STALLS_AT = ADDRESS["stalls"]
+RULES = (
+    "An access to an address without a register answers SLVERR, and so does a write to a register "
+    "that is only read.",
+    "A write with some of its byte strobes off answers SLVERR; one with all of them off does "
+    "nothing, and answers OKAY at any address.",
+    "The two low bits of an address count for nothing.",
+    "What answers SLVERR has no effect but what its description says.",
+)
+"""Of accesses to any register; what else a register refuses is in its description."""
 
 
 class Access(enum.Enum):
@@ -87,13 +97,18 @@ def _identity(ram: bool) -> list[Register]:
     """What the design is."""
     reads = Access.READ
     identity = Access.WRITE if ram else reads
+    loaded = ""
+    if ram:
+        loaded = (
+            "; a chain write clears it, and who writes it, at any time, vouches for the weights"
+        )
     return [
         _word("id", reads, "the letters STRN, S in the low byte"),
-        _word("version", reads, "version of this register map"),
+        _word("version", reads, "version of this register map, major in the high half"),
         _word("structure_id_lo", reads, "structure_id, low 32 bits"),
         _word("structure_id_hi", reads, "structure_id, high 32 bits"),
-        _word("weights_id_lo", identity, "weights_id, low 32 bits; a chain write clears it"),
-        _word("weights_id_hi", identity, "weights_id, high 32 bits; a chain write clears it"),
+        _word("weights_id_lo", identity, f"weights_id, low 32 bits{loaded}"),
+        _word("weights_id_hi", identity, f"weights_id, high 32 bits{loaded}"),
         Register(
             "config",
             ADDRESS["config"],
@@ -127,12 +142,24 @@ def _commands(ram: bool) -> list[Register]:
             ADDRESS["control"],
             "commands",
             (
-                Field("clear", 0, 1, acts, "set all counters to zero"),
+                Field(
+                    "clear",
+                    0,
+                    1,
+                    acts,
+                    "set all counters to zero; images then in flight are not counted",
+                ),
                 Field("hold", 1, 1, writes, "start no image while set"),
             ),
         ),
         Register("status", ADDRESS["status"], "state and errors", tuple(status)),
-        _word("repeat", writes, "repetitions of the last image still to be started"),
+        _word(
+            "repeat",
+            writes,
+            "repetitions of the last image still to be started, each with the flags of its length; "
+            "one that is coming in is completed first, and is the last then; SLVERR where no whole "
+            "image has come in since the reset",
+        ),
     ]
 
 
@@ -145,12 +172,12 @@ def _measurements() -> list[Register]:
             "clocks of an image, first input beat to last output beat; one image is measured at "
             "a time, this is the latest",
         ),
-        _word("images", reads, "images done"),
+        _word("images", reads, "images done, of those that began since the counters were cleared"),
         _word(
             "total_clocks",
             reads,
             "clocks from the first input beat since the counters were cleared to the last output "
-            "beat of the latest image",
+            "beat of the latest image counted",
         ),
         Register(
             "dropped",
@@ -172,7 +199,7 @@ def _chain() -> list[Register]:
         Register(
             "chain_address",
             ADDRESS["chain_address"],
-            "where chain_data and the CRC pass read and write",
+            "where chain_data and the CRC pass read and write; SLVERR during a CRC pass",
             (
                 Field("addr", 0, 20, writes, "32-bit word in the region; counts up by itself"),
                 Field("region", 24, 8, writes, "memory"),
@@ -181,7 +208,10 @@ def _chain() -> list[Register]:
         Register(
             "chain_data",
             ADDRESS["chain_data"],
-            "reads or writes the word at chain_address, which then counts up",
+            "reads or writes the word at chain_address, which then counts up; SLVERR while an "
+            "image is in flight, during a CRC pass, and where the word does not come back within "
+            f"{PATIENCE:,} clocks, so of one that no memory has "
+            "(whose write clears weights_id all the same)",
             (Field("value", 0, 32, writes, "the word; never cached"),),
             acts_on_read=True,
         ),
@@ -189,7 +219,8 @@ def _chain() -> list[Register]:
             "crc_words",
             writes,
             "a write starts a CRC-32 pass over so many words (21 bits) from chain_address on; "
-            "reads the words left",
+            "reads the words left; SLVERR while an image is in flight, during a CRC pass, and of "
+            "more words",
         ),
         _word("crc_result", reads, "CRC-32 (zlib) of the words' little-endian bytes"),
     ]

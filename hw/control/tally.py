@@ -34,7 +34,7 @@ class Tally(wiring.Component):
 
     Members
     -------
-    clear, image_start, image_done, drop_early, drop_late, stall : in
+    clear, image_start, image_done, older, drop_early, drop_late, stall : in
     wanted : in, the row of a counter: `row`
     ready : out, for one clock in ``rows``: it is the turn of what was wanted a clock ago; ``value``
         is the counter's with what was in three clocks ago (times), four (events) or five (stalls),
@@ -93,7 +93,7 @@ class Tally(wiring.Component):
         more = [
             image.more,
             total.more,
-            self._events(m, "images", self.image_done, at["images"]),
+            self._events(m, "images", self.image_done & ~self.older, at["images"]),
             self._events(m, "early", self.drop_early, at["dropped"]),
         ]
         for k in range(self.cores):
@@ -129,7 +129,7 @@ class Tally(wiring.Component):
             image.start.eq(self.image_start & ~following),
             image.stop.eq(self.image_done & following & (ended == followed)),
             total.start.eq(self.image_start & ~running),
-            total.stop.eq(self.image_done & running),
+            total.stop.eq(self.image_done & ~self.older & running),
         ]
         with m.If(~following):
             m.d.sync += [following.eq(self.image_start), followed.eq(begun)]

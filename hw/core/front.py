@@ -105,10 +105,11 @@ class Front(wiring.Component):
     def _act(self, m: Module) -> None:
         """The lanes and planes of the window word that the dot product reads."""
         s, g, walker, buffer = self.spec, self.spec.geometry, self.walker, self.buffer
-        m.d.comb += buffer.part.eq(walker.index_part)  # type: ignore[attr-defined]
-        if not s.depthwise:
+        if hasattr(buffer, "part"):
+            m.d.comb += buffer.part.eq(walker.index_part)  # type: ignore[attr-defined]
+        if hasattr(buffer, "sub"):
             m.d.comb += buffer.sub.eq(walker.index_sub)  # type: ignore[attr-defined]
-        if s.pool == "sum" and any(g.pool_padding):
+        if s.pick.blanks:
             # Sums at the padding of a pool are 0, though the window may reach the map there.
             inside = [n for n, p in enumerate(self.loops) if not (p.visit or p.position)]
             step = walker.valid & Cat(walker.last[n] for n in inside).all()

@@ -74,7 +74,9 @@ class FrontSpec:
     @property
     def pick(self) -> Pick:
         """What of a beat a window word has."""
-        return Pick(self.tp, self.geometry.edge.lanes if self.depthwise else self.split_channels)
+        g = self.geometry
+        lanes = g.edge.lanes if self.depthwise else self.split_channels
+        return Pick(self.tp, lanes, self.pool == "sum" and any(g.pool_padding))
 
     @property
     def folds(self) -> int:

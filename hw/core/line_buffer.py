@@ -64,8 +64,8 @@ class LineBuffer(wiring.Component):
     rows_ok : out, the rows of the next output row are here (registered counters, no path from i)
     row_end, image_end : in, from the walker: an output row has been issued
     valid, step, top : in, an item of the walker over ``loops``
-    part, sub, blank : in, with ``pick`` only, of the item: which planes and which lanes are read,
-        and that the word is to be zero
+    part, sub, blank : in, of the item: which planes and which lanes are read, where ``pick`` leaves
+        a choice, and that the word is to be zero, where it ``blanks``
     word : out, unsigned(rows * columns * width), width that of the edge or planes * lanes of
         ``pick``, ``latency`` clocks after the item, with ``pick`` `PICKING` more; pixel (row,
         column) at bit ``(row * columns + column) * width``; pad pixels are zero
@@ -92,11 +92,10 @@ class LineBuffer(wiring.Component):
             "word": Out(g.rows * g.columns * self.width),
         }
         if pick is not None:
-            ports |= {
-                "part": In(range(max(2, edge.pb // pick.planes))),
-                "sub": In(range(max(2, edge.lanes // pick.lanes))),
-                "blank": In(1),
-            }
+            parts, subs = edge.pb // pick.planes, edge.lanes // pick.lanes
+            ports |= {"part": In(range(parts))} if parts > 1 else {}
+            ports |= {"sub": In(range(subs))} if subs > 1 else {}
+            ports |= {"blank": In(1)} if pick.blanks else {}
         super().__init__(ports)
 
     i: stream.Interface
@@ -129,7 +128,8 @@ class LineBuffer(wiring.Component):
         self._account(m, row_written)
         asked = None
         if self.pick is not None:
-            asked = Asked(self.pick, self.part, self.sub, self.blank)
+            port = lambda name: getattr(self, name, None)  # noqa: E731
+            asked = Asked(self.pick, port("part"), port("sub"), port("blank"))
         m.d.comb += self.word.eq(WindowRead(g, asked).word(m, banks, self._position(m)))
         return m
 

@@ -12,10 +12,12 @@ __all__ = ["PICKING", "READING", "Asked", "Pick", "Place", "WindowRead"]
 
 
 class Pick(NamedTuple):
-    """What of a beat an item reads: so many planes side by side, of so many lanes side by side."""
+    """What of a beat an item reads: so many planes side by side, of so many lanes side by side;
+    blanks: some words are to be zero."""
 
     planes: int
     lanes: int
+    blanks: bool = False
 
 
 class Place(NamedTuple):
@@ -37,12 +39,13 @@ _HELD = 5  # from an item, a clock before its place, to the banks' words in regi
 
 
 class Asked(NamedTuple):
-    """Of an item, what of a beat it reads: which planes, which lanes; blank: a word of zeros."""
+    """Of an item, what of a beat it reads: which planes, which lanes, None where it reads all;
+    blank: a word of zeros."""
 
     pick: Pick
-    part: Signal
-    sub: Signal
-    blank: Signal
+    part: Signal | None
+    sub: Signal | None
+    blank: Signal | None
 
 
 class WindowRead:
@@ -107,17 +110,17 @@ class WindowRead:
         """Of each bank's word what the item reads, a register: before the rotations, which then
         turn no more than that."""
         edge, pick = self.geometry.edge, asked.pick
-        part = delay(m, asked.part, _HELD, "part_{0}")
-        sub = delay(m, asked.sub, _HELD, "sub_{0}")
+        part = None if asked.part is None else delay(m, asked.part, _HELD, "part_{0}")
+        sub = None if asked.sub is None else delay(m, asked.sub, _HELD, "sub_{0}")
         out: list[list[Signal]] = []
         for row, line in enumerate(data):
             out.append([])
             for column, held in enumerate(line):
                 planes: Value = held
-                if edge.pb > pick.planes:
+                if part is not None:
                     planes = held.word_select(part, pick.planes * edge.lanes)
                 lines = [planes[n * edge.lanes : (n + 1) * edge.lanes] for n in range(pick.planes)]
-                if edge.lanes > pick.lanes:
+                if sub is not None:
                     lines = [one.word_select(sub, pick.lanes) for one in lines]
                 picked = Signal(self.width, name=f"picked_{row}_{column}", reset_less=True)
                 m.d.sync += picked.eq(Cat(lines))
@@ -132,7 +135,7 @@ class WindowRead:
             return []
         inside = delay(m, Cat(rows_in, columns_in), 3 + self.late, "mask", False)
         blank: Value = Const(0)
-        if self.asked is not None:
+        if self.asked is not None and self.asked.blank is not None:
             blank = delay(m, self.asked.blank, _HELD + self.late, "blank_{0}")
         pads: list[Signal] = []
         for row in range(g.rows):

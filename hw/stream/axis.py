@@ -66,9 +66,11 @@ class ImageInput(wiring.Component):
         begin: out, for one clock, the one after the first word of an image was taken.
         early, late: out, for one clock, the one after the word that showed the wrong length.
         repeat, repeat_ack: only with ``repeat=True``: while ``repeat`` is 1, images are not taken
-            from ``axis`` but the last one is sent again, from a memory of one image; each
-            begins with ``begin`` and ``repeat_ack`` (for one clock together). ``repeat`` may follow
-            ``repeat_ack`` one clock later; before the first whole image it has no effect.
+            from ``axis`` but the last one is sent again, from a memory of one image, with the same
+            flags of its length; each begins with ``begin`` and ``repeat_ack`` (for one clock
+            together). ``repeat`` may follow ``repeat_ack`` one clock later; without ``stored`` it
+            has no effect.
+        stored: out, only with ``repeat=True``: a whole image has come in since the reset.
 
     ``waits``: ``hold`` counts from the first clock after a reset on, not from the second.
 
@@ -88,6 +90,7 @@ class ImageInput(wiring.Component):
     late: Signal
     repeat: Signal
     repeat_ack: Signal
+    stored: Signal
 
     def __init__(
         self,
@@ -126,7 +129,7 @@ class ImageInput(wiring.Component):
             "late": Out(1),
         }
         if repeat:
-            members |= {"repeat": In(1), "repeat_ack": Out(1)}
+            members |= {"repeat": In(1), "repeat_ack": Out(1), "stored": Out(1)}
         super().__init__(members)
 
     @staticmethod
@@ -163,6 +166,7 @@ class ImageInput(wiring.Component):
         else:
             replaying, replayed = Value.cast(0), Value.cast(0)
         own = Signal()  # words come from the packet
+        wrong = Signal(2)  # early, late
         m.d.comb += [
             first.eq(word == 0),
             end.eq(word == self.words - 1),
@@ -175,8 +179,15 @@ class ImageInput(wiring.Component):
             taken.eq(gear.i.valid & gear.i.ready),
             last.eq(own & self.axis.tlast),
             flags.i.valid.eq(taken & end),
-            flags.i.payload.eq(Cat(filling, own & ~self.axis.tlast, self.unloaded)),
+            wrong.eq(Cat(filling, own & ~self.axis.tlast)),
+            flags.i.payload.eq(Cat(wrong, self.unloaded)),
         ]
+        if self.repeats:
+            kept = Signal(2)  # of the image in the memory
+            with m.If(replaying):
+                m.d.comb += wrong.eq(kept)
+            with m.Elif(taken & end):
+                m.d.sync += kept.eq(wrong)
         m.d.sync += [
             held.eq(self.hold),
             self.begin.eq(taken & first),
@@ -220,7 +231,6 @@ class ImageInput(wiring.Component):
         m.submodules.image = memory = self.memories["image"].make()
         write, read = memory.write_port(), memory.read_port()
         replaying = Signal()
-        stored = Signal()
         recent = Signal()
         begins = Signal()
         following = Signal.like(word)
@@ -238,10 +248,10 @@ class ImageInput(wiring.Component):
             # `repeat` answers repeat_ack two clocks after the begin, and a one-word image can be
             # read one clock after its own.
             recent.eq(begins),
-            stored.eq(stored | (taken & end)),
+            self.stored.eq(self.stored | (taken & end)),
         ]
         with m.If(Mux(taken, end, word == 0)):
-            m.d.sync += replaying.eq(self.repeat & ~self.hold & stored & ~begins & ~recent)
+            m.d.sync += replaying.eq(self.repeat & ~self.hold & self.stored & ~begins & ~recent)
         return replaying, read.data
 
 

@@ -198,15 +198,14 @@ class NetworkTop(wiring.Component):
         self._attach(m, "m_axis", result.axis, AxisSignature(32))
         self._attach(m, "s_axil", control.axil, AxiLite(AXIL_BITS).flip())
         wiring.connect(m, self.image.flags, result.flags)
-        # Some are behind the start of their packet, too.
-        flying = Signal(range(max(64, self.spec.flight + 8)))
+        flying = Signal.like(control.flying)
         m.d.sync += flying.eq(flying + self.image.begin - result.done)
         last, ready = self._cores(m)
         m.d.comb += [
             self.image.hold.eq(control.hold | ~ready),
             control.ready.eq(ready),
             self.image.unloaded.eq(control.unloaded),
-            control.idle.eq(flying == 0),
+            control.flying.eq(flying),
             control.image_start.eq(self.image.begin),
             control.image_done.eq(result.done),
             control.tlast_early.eq(self.image.early),
@@ -216,9 +215,8 @@ class NetworkTop(wiring.Component):
             m.d.comb += [
                 self.image.repeat.eq(control.repeat),
                 control.repeat_ack.eq(self.image.repeat_ack),
+                control.repeatable.eq(self.image.stored),
             ]
-        else:
-            m.d.comb += control.repeat_ack.eq(control.repeat)  # a request is dropped, not kept
         wiring.connect(m, last, result.i)
         return m
 

@@ -46,7 +46,11 @@ def add_parsers(
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
     sub.add_argument("weights", metavar="NEW.sterna", help="made by sterna pack --onto")
     sub.add_argument(
-        "-o", "--output", type=out_file, metavar="FILE", help="instead of the build's bitstream"
+        "-o",
+        "--output",
+        type=out_file("bitstream"),
+        metavar="FILE",
+        help="instead of the build's bitstream",
     )
 
     sub = command("verify-bitstream", "unpack a bitstream and compare its memories")

@@ -47,7 +47,11 @@ def add_parsers(
         "for a meter (--images is 1 then)",
     )
     sub.add_argument(
-        "-o", "--output", type=out_file, metavar="FILE.npz", help="write logits and classes"
+        "-o",
+        "--output",
+        type=out_file("logits and classes"),
+        metavar="FILE.npz",
+        help="write logits and classes",
     )
     add_line(sub)
 

@@ -10,6 +10,7 @@ import sterna.images as images
 import sterna.streams as streams
 from sterna.boards.board import add_line
 from sterna.commands.arguments import file_name, out_file
+from sterna.commands.outfiles import check_replaced
 from sterna.golden.errors import SternaError, UsageError
 from sterna.golden.files.instead import instead
 from sterna.golden.words.telling import tell
@@ -40,7 +41,7 @@ def add_parsers(
     sub.add_argument(
         "-o",
         "--output",
-        type=out_file,
+        type=out_file("report of a selftest"),
         metavar="FILE",
         help="the report (default NAME_selftest.json, by the network's name)",
     )
@@ -50,6 +51,7 @@ def add_parsers(
         metavar="FILE",
         help="instead: whether a report is as it was written, and with BUILD whether it is of that",
     )
+    sub.set_defaults(again="to start over")
     images.add_options(sub, predictions=False)
     add_line(sub, required=False)
 
@@ -95,6 +97,7 @@ def _tested(options: argparse.Namespace, build: "Facts | None") -> Answer:
             pictures.append(further)
     name = module_name(build.network.name) if build is not None else "board"
     path = str(options.output or f"{name}_selftest.json")
+    check_replaced(path, "report of a selftest")  # the default name, too
     transport = SerialPort(options.port, options.baud, options.timeout / 3)
     try:
         report = run_stages(
@@ -164,8 +167,9 @@ def _here(name: str) -> bool:
 
 
 def _verified(options: argparse.Namespace, build: "Facts | None") -> Answer:
+    from sterna.host.selftest.against import check_against
     from sterna.host.selftest.report import NOT_PROVEN
-    from sterna.host.selftest.verify import check_against, read_report
+    from sterna.host.selftest.verify import read_report
 
     report = read_report(options.verify)
     equal: list[str] = ["its checksum, the digest of each stage and its verdict are right"]
@@ -180,7 +184,7 @@ def _verified(options: argparse.Namespace, build: "Facts | None") -> Answer:
     text = [str(report), "", f"{options.verify}:", *(f"  {line}" for line in equal)]
     text += ["what this does not show:", *(f"  {line}" for line in NOT_PROVEN)]
     answer = {"report": dict(report), "verified": equal, "not_proven": list(NOT_PROVEN)}
-    return answer, "\n".join(text), 0
+    return answer, "\n".join(text), 0 if report.passed else 1
 
 
 def _again(options: argparse.Namespace, report: "Selftest", build: "Facts") -> "Pictures | None":

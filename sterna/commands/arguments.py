@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable
 
-from sterna.golden.files.disk import check_new_file, check_new_folder
+from sterna.golden.files.disk import check_new_folder
 from sterna.host.patience import LONGEST_TIMEOUT
 
 __all__ = [
@@ -47,7 +47,7 @@ def file_name(text: str) -> str:
     """The name of a file, folder or whatever else; an empty one, as of a variable that is not set,
     is none, and no system has names with a zero byte."""
     if not text:
-        raise argparse.ArgumentTypeError("the name is empty; give a file, or leave the option out")
+        raise argparse.ArgumentTypeError("the name is empty; give one, or leave the option out")
     if "\0" in text:
         raise argparse.ArgumentTypeError("the name has a zero byte in it; no name can")
     return text
@@ -67,10 +67,15 @@ def there(text: str) -> str:
 
 
 class OutFile(str):
-    """A file to be written; `check` refuses what can be none, before anything is done."""
+    """A file to be written; `check` refuses what can be none, and what is another's, before
+    anything is done. kind: of ``outfiles.KINDS``."""
+
+    kind = ""
 
     def check(self) -> None:
-        check_new_file(self)
+        from sterna.commands.outfiles import check_replaced
+
+        check_replaced(self, self.kind)
 
 
 class OutFolder(str):
@@ -80,8 +85,15 @@ class OutFolder(str):
         check_new_folder(self)
 
 
-def out_file(text: str) -> OutFile:
-    return OutFile(file_name(text))
+def out_file(kind: str) -> Callable[[str], OutFile]:
+    """A type of files of a kind (``outfiles.KINDS``), of which alone an older one is replaced."""
+
+    def convert(text: str) -> OutFile:
+        found = OutFile(file_name(text))
+        found.kind = kind
+        return found
+
+    return convert
 
 
 def out_folder(text: str) -> OutFolder:

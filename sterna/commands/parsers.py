@@ -195,7 +195,10 @@ def _training(command: _Command) -> None:
     sub.add_argument("--data", help="instead of the recipe's data set")
     images.add_size(sub)
     sub.add_argument(
-        "--curves", type=out_file, metavar="FILE.csv", help="write loss and accuracy of every epoch"
+        "--curves",
+        type=out_file("table of curves"),
+        metavar="FILE.csv",
+        help="write loss and accuracy of every epoch",
     )
     sub.add_argument(
         "--resume", metavar="FILE", help="go on from a milestone of this recipe, in a new RUN"
@@ -279,7 +282,7 @@ def _running(staged: _Command) -> None:
     )
     sub.add_argument(
         "--wave",
-        type=out_file,
+        type=out_file("waveform"),
         metavar="OUT.vcd|OUT.fst",
         help="write what every signal does on a few images (default 2), and OUT.gtkw to look at it",
     )

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import boards
 import pytest
-from repo import ROOT
+from repo import EXAMPLES, ROOT
 
+from sterna.gen.build.stages import Options, ensure
 from sterna.golden.errors import FileError
+from sterna.host.selftest.against import check_against
+from sterna.host.selftest.facts import facts_of
 from sterna.host.selftest.report import sealed
+from sterna.host.selftest.verify import read_report
 
 
 def test_the_table_is_made_of_the_reports() -> None:
@@ -18,15 +22,36 @@ def test_the_table_is_made_of_the_reports() -> None:
     assert made == page, "run: python benchmarks/boards.py"
 
 
+def test_the_simulated_report_is_of_the_build_that_its_command_makes(tmp_path: Path) -> None:
+    """`sterna board-sim examples/digits --memory ram --board ulx3s-85f`, but for its simulation."""
+    command = "sterna board-sim examples/digits --memory ram --board ulx3s-85f "
+    assert command in (ROOT / "docs" / "boards.md").read_text()
+    variants = ("ulx3s-85f", "ecp5")
+    digits = EXAMPLES / "digits"
+    build = ensure(digits, "pack", Options(memory="ram"), tmp_path, variants=variants)
+    report = read_report(boards.REPORTS / "digits_ulx3s-85f_simulated.json")
+    equal = check_against(report, facts_of(build.folder))
+    assert "sha256 of design.json is that of the build" in equal
+    assert "digest of the results of 'random over the whole range' is that of the build" in equal
+
+
 def test_reports_are_rows_of_what_their_boards_are(tmp_path: Path) -> None:
     (path, *_) = boards.REPORTS.glob("*.json")
     report = json.loads(path.read_text())
     report["board"] |= {"kind": "silicon", "name": "mine", "why": "behind a serial adapter"}
-    report["line"]["kind"] = "serial adapter"
-    for name in ("cable", "speed"):  # a simulation's, which say nothing of silicon
-        report["stages"][name] |= {"outcome": "skipped", "reason": "not here", "said": ""}
+    report["board"] |= {"named_by": "--board", "simulation": None}
+    report["line"] |= {"kind": "serial adapter", "port": "ttyUSB0", "usb": "0403:6015"}
+    ran = {"outcome": "failed", "reason": "a bad cable", "said": "", "seconds": 1.0}
+    over = {"outcome": "skipped", "reason": "not run: stage cable failed", "said": ""}
+    for name, stage in report["stages"].items():
+        if name == "cable":
+            stage |= ran
+        elif name != "identify":
+            stage |= over | {"seconds": 0.0, "figures": {}}
     (tmp_path / "a.json").write_text(json.dumps(sealed(report)))
-    report["board"]["kind"], report["line"]["kind"] = "unknown", "pseudo-terminal"
+    why = "behind a pseudo-terminal, which no board has of its own"
+    report["board"] |= {"kind": "unknown", "why": why}
+    report["line"] |= {"kind": "pseudo-terminal", "port": "pts/0", "usb": None}
     (tmp_path / "b.json").write_text(json.dumps(sealed(report)))
     text = boards.tables(tmp_path.glob("*.json"))
     silicon, _, rest = text.partition("### Simulated boards")

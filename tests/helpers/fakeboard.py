@@ -128,10 +128,12 @@ class FakeNetwork:
         name = NAME.get(address & ~3)
         if name is None or name in READ_ONLY or name == "stalls":
             return False
+        if name == "repeat" and value and self.last_image is None:
+            return False
         chain = name in ("chain_address", "chain_data", "crc_words")
         if not self.memories and (chain or name.startswith("weights_id")):
             return False
-        if chain and (self.flying or name != "chain_address" and self._here() is None):
+        if chain and name != "chain_address" and (self.flying or self._here() is None):
             return False
         if name == "chain_address":
             self.at = value
@@ -150,11 +152,9 @@ class FakeNetwork:
         elif name == "status":
             pass
         elif name == "repeat":
-            self.words["repeat"] = value
-            if self.last_image is not None:  # at once: the link sees no result of it when muted
-                self.words["images"] += value
-                self.words["total_clocks"] += value * self.clocks
-                self.words["repeat"] = 0
+            # At once: the link sees no result of it when muted.
+            self.words["images"] += value
+            self.words["total_clocks"] += value * self.clocks
         else:
             self.words[name] = value
         return True

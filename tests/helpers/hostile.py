@@ -66,6 +66,7 @@ def _replaced(data: bytes, **fields: int) -> bytes:
 def reads(change: Callable[[str, int], int | None], **options) -> Line:
     """Registers read otherwise: ``change`` of the name and how many were read so far."""
     made = board(**options)
+    made.network.last_image = bytes(12)  # one that can be repeated
     read, count = made.network.read, [0]
 
     def other(address: int) -> int | None:

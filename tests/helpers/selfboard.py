@@ -64,6 +64,7 @@ def bitstream_facts(folder: Path, **facts: Any) -> None:
     """bitstream.json and a bitstream, as far as a host reads them."""
     image = read_weights_image(folder / "weights.sterna")
     body = {"structure_id": image.structure_id, "clock_mhz": MHZ, "board": "ulx3s-85f"} | facts
+    body = {"baud": 1_000_000} | body
     (folder / "bitstream.json").write_text(json.dumps(body))
     (folder / "little.bit").write_bytes(b"a bitstream")
 

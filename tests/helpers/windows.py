@@ -59,11 +59,11 @@ class WindowReader(wiring.Component):
             self.word.eq(buffer.word),
         ]
         if buffer.pick is not None:
-            m.d.comb += [
-                buffer.sub.eq(walker.index_sub),
-                buffer.part.eq(walker.index_part),
-                buffer.blank.eq(walker.index_sub ^ walker.index_part == BLANK),  # type: ignore
-            ]
+            for name in ("part", "sub"):
+                if hasattr(buffer, name):
+                    m.d.comb += getattr(buffer, name).eq(getattr(walker, f"index_{name}"))
+            if buffer.pick.blanks:
+                m.d.comb += buffer.blank.eq(walker.index_sub ^ walker.index_part == BLANK)
         ok = walker.valid
         for n in range(self.latency):
             later = type(walker.valid)(name=f"ok_{n}")
@@ -113,7 +113,7 @@ def picked_of(edge: Edge, pick: Pick | None, beat: int, turns: dict[str, int]) -
     """What ``pick`` takes of a beat at ``turns`` of its loops."""
     if pick is None:
         return beat
-    if turns["sub"] ^ turns["part"] == BLANK:
+    if pick.blanks and turns["sub"] ^ turns["part"] == BLANK:
         return 0
     out, lanes = 0, pick.lanes
     for n in range(pick.planes):

@@ -12,11 +12,13 @@ import weakref
 
 import numpy as np
 from repo import ROOT
+from tinyboard import network
 
 from sterna.gen.build.stages import Build
+from sterna.golden.numpyrun import run_arrays
 from sterna.sim.verilate import build_library, forget_memories, harness_files
 
-__all__ = ["NEVER", "BusFault", "Zynq"]
+__all__ = ["NEVER", "BusFault", "Zynq", "equal"]
 
 MEMORY, SIZE = 0x1000_0000, 1 << 24
 NEVER = 1 << 32
@@ -238,3 +240,10 @@ class Zynq:
         answer = self.lib.zynq_write(self.model, offset, self.spoil(offset, word), 20_000)
         if answer:
             raise BusFault(f"a write to {offset:#x} was answered by {answer}")
+
+
+def equal(result, images, seed=0) -> None:
+    """They are the model's, of the tiny network of ``seed``."""
+    wanted = run_arrays(network(seed), images)
+    assert result.logits.dtype == np.int32 and result.classes.dtype == np.int64
+    assert (result.logits == wanted.logits).all() and (result.classes == wanted.classes).all()

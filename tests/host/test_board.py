@@ -138,7 +138,8 @@ def test_shape_instead_of_a_build(build) -> None:
 def test_frames_are_packed_as_golden_does(tmp_path) -> None:
     net = network("frames", steps=3)
     files.save(net, tmp_path)
-    board = FakeBoard(FakeNetwork(classes=4, weights=9), image_bytes=12)
+    own = int(files.weights_id(net)[:16], 16)
+    board = FakeBoard(FakeNetwork(classes=4, weights=own), image_bytes=12)
     given = np.random.default_rng(1).integers(0, 2, (3, 5, *SHAPE)).astype(np.uint8)
     with Board(Direct(board), build=tmp_path) as b:
         result = b.infer(given)
@@ -146,7 +147,7 @@ def test_frames_are_packed_as_golden_does(tmp_path) -> None:
             b.infer(given + 1)
     rows = image_bits(net.input, given, 3)
     assert rows.shape == (5, 12)
-    found = [result_of(row.tobytes(), 4, 9)[1:] for row in rows]
+    found = [result_of(row.tobytes(), 4, own)[1:] for row in rows]
     assert (result.logits.view(np.uint32) == np.array(found, np.uint32)).all()
 
 
@@ -200,11 +201,25 @@ def test_fixed_contents_must_be_those_of_the_bitstream(build) -> None:
 def test_a_rom_design_takes_only_its_own_weights(build) -> None:
     structure = structure_of(build)
     own, other = weights(structure, regions=()), weights(structure, rom=ROM + 1, regions=())
+    (build / "weights.sterna").write_bytes(own)
     board = fake(build, regions=(), weights=int(OWN[:16], 16))
     with Board(Direct(board), build=build) as b:
         assert b.load(own) == OWN
         with pytest.raises(FileError, match="weights of this design are built into.*sterna patch"):
             b.load(other)
+
+
+def test_a_rom_design_with_the_weights_of_another_build_is_refused(build) -> None:
+    """Its results would not be those of the build's network, without a word."""
+    (build / "weights.sterna").write_bytes(weights(structure_of(build), regions=()))
+    others = fake(build, regions=(), weights=0xABC)
+    with Board(Direct(others)) as b, pytest.raises(LinkError, match="has the weights 0.*abc, the"):
+        b.use(build)
+    with pytest.raises(LinkError, match=f"the build {OWN[:16]}; program .*sterna patch"):
+        Board(Direct(others), build=build)
+    damaged = fake(build, regions=(), weights=int(OWN[:16], 16), rom=b"other")
+    with pytest.raises(LinkError, match="another rom_crc than the build's weights.sterna"):
+        Board(Direct(damaged), build=build)
 
 
 def test_a_missing_region_and_a_damaged_file_are_refused(build) -> None:
@@ -380,5 +395,5 @@ def test_what_is_no_sterna_network_is_refused() -> None:
     with pytest.raises(LinkError, match="no Sterna network"):
         Board(Direct(board))
     board.network.words |= {"id": int.from_bytes(b"STRN", "little"), "version": 0x20000}
-    with pytest.raises(LinkError, match="version 2.0, this Sterna knows 1.1"):
+    with pytest.raises(LinkError, match="version 2.0, this Sterna knows 1.2"):
         Board(Direct(board))

@@ -85,6 +85,10 @@ def test_refusals(program: Path, tmp_path: Path) -> None:
     with PtyBoard(FakeBoard(FakeNetwork(weights=1))) as line:
         done = run(program, line.port, "infer", str(tmp_path / "images.raw"))
         assert (done.returncode, "65 bytes are no images of 64" in done.stderr) == (1, True)
+        for place in (tmp_path, Path("/dev/zero"), tmp_path / "empty"):
+            (tmp_path / "empty").touch()
+            done = run(program, line.port, "infer", str(place))
+            assert (done.returncode, "is empty, no plain file" in done.stderr) == (1, True)
     with PtyBoard(FakeBoard(version=3)) as line:
         done = run(program, line.port, "identify")
         assert (done.returncode, "version 3 of the link" in done.stderr) == (1, True)

@@ -173,6 +173,18 @@ def test_a_board_that_falls_silent() -> None:
         wire.engine.read(0).result()
 
 
+@pytest.mark.parametrize("noise", [b"\xa5" * 40, bytes(40), bytes(range(40))])
+def test_a_line_that_pours_is_not_called_silent(noise: bytes) -> None:
+    board, broken = FakeBoard(), []
+    send = board.transmit
+    board.transmit = lambda: noise if broken else send()
+    wire = Wire(Engine(timeout=3, seed=1), board)
+    wire.run(wire.engine.open())
+    broken.append(True)
+    with pytest.raises(LinkError, match="bytes came in 1 s but no frame of the board while readi"):
+        wire.run(wire.engine.read(0), 1.1)
+
+
 def test_a_caller_that_was_away_does_not_blame_the_board() -> None:
     board = FakeBoard()
     wire = opened(board)

@@ -112,7 +112,7 @@ def test_the_help_names_every_key_of_a_folding(capsys) -> None:
 
 def test_an_empty_name_is_no_folding_file(capsys) -> None:
     assert cli.main(["fold", "x", "--folding", ""]) == 2
-    assert "argument --folding: the name is empty; give a file" in capsys.readouterr().err
+    assert "argument --folding: the name is empty; give one" in capsys.readouterr().err
 
 
 def test_rates_and_clocks_have_the_range_of_the_generator() -> None:

@@ -13,12 +13,13 @@ from sterna.gen.verilog.elaborate import filled_spec, verilog_text
 from sterna.golden.network import Linear, Network
 from sterna.golden.numpyrun import run_arrays
 from sterna.host.board import Board
-from sterna.host.selftest import board_stages, judge, selftest
+from sterna.host.selftest import board_stages, known, selftest
+from sterna.host.selftest.against import check_against
 from sterna.host.selftest.facts import facts_of
 from sterna.host.selftest.pictures import random_pictures
 from sterna.host.selftest.selftest import RANDOM_IMAGES
 from sterna.host.selftest.trial import Trial
-from sterna.host.selftest.verify import check_against, read_report
+from sterna.host.selftest.verify import read_report
 from sterna.hw.top.board_top import BoardTop, link_spec
 from sterna.sim.boardbuild import grace_of, simulated_board
 from sterna.sim.boardline import SimulatedLine
@@ -28,7 +29,7 @@ from sterna.sim.boardsim import SimulatedBoard
 
 @pytest.fixture(autouse=True)
 def _fewer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(judge, "PINGS", 20)
+    monkeypatch.setattr(known, "PINGS", 20)
     monkeypatch.chdir(tmp_path)
 
 

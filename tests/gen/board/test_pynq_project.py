@@ -15,7 +15,7 @@ from zynqsim import Zynq
 from sterna.gen.board.bitstream import BoardOptions
 from sterna.gen.board.for_board import board_of, for_board
 from sterna.gen.board.zynq import write_zynq
-from sterna.gen.build.stages import Options, ensure
+from sterna.gen.build.stages import Build, Options, ensure
 from sterna.gen.device.boards import BOARDS, board
 from sterna.gen.ip.exported import exported
 from sterna.gen.ip.wrapper import wrapper
@@ -130,6 +130,29 @@ def test_the_script_of_a_pynq_project_takes_the_newest_board_files(project):
 def test_the_script_of_a_pynq_project_says_when_board_files_are_missing(project):
     with pytest.raises(AssertionError, match="Vivado has no board files of pynq-z2"):
         calls(project[0], "")
+
+
+def test_what_an_earlier_run_left_is_not_copied(project, tmp_path):
+    folder = shutil.copytree(project[0].folder / "vivado_pynq-z2", tmp_path / "project")
+    for place in ("tiny_system", "board/tiny"):
+        (folder / f"{place}.hwh").write_text("of an earlier run")
+    made = folder / "tiny_vivado/tiny_system.runs/impl_1/tiny_system_wrapper.bit"
+    shutil.rmtree(folder / "tiny_vivado", ignore_errors=True)
+    made.parent.mkdir(parents=True)
+    made.write_text(".bit")
+    before = ANSWER.replace("PARTS", "tul.com.tw:pynq-z2:part0:1.9")
+    with pytest.raises(AssertionError, match="Vivado left no tiny_system.hwh below"):
+        vivado_calls(folder / "build.tcl", before=before)
+    assert not (folder / "board/tiny.hwh").exists()
+
+
+def test_another_family_is_refused_before_anything_is_made(project, tmp_path):
+    made = Build(tmp_path / "new")
+    shutil.copytree(project[0].folder, made.folder, ignore=shutil.ignore_patterns("*.v", "viv*"))
+    for asked in (Options(family="ecp5"), Options(family="ice40")):
+        with pytest.raises(DesignError, match="and pynq-z2 is xilinx7; .*--family xilinx7$"):
+            for_board(made, BoardOptions("pynq-z2"), asked)
+    assert not list(made.folder.glob("*.v"))
 
 
 def test_a_design_for_another_family_is_no_pynq_project(project, tmp_path):

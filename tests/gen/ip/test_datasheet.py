@@ -10,22 +10,24 @@ import htmlpage
 import numpy as np
 import pytest
 from blockcase import whole
+from wavecheck import differences
 
 import sterna.datasheet
 from sterna.datasheet import COMMAND, datasheet_files
 from sterna.gen.build.measurements import keep_measurement
 from sterna.gen.build.report import report
 from sterna.gen.build.stages import Build
-from sterna.gen.ip.datasheet import facts
+from sterna.gen.ip.datasheet import facts, places
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.wrapper import wrapper
 from sterna.gen.timing.samples import Samples
 from sterna.gen.timing.wavejson import clocks_of, lanes_of, shown_values
-from sterna.golden.coding import image_axes, image_bits
+from sterna.golden.coding import encode, image_axes, image_bits
 from sterna.golden.device.csr import ADDRESS
 from sterna.golden.errors import ToolMissing
 from sterna.golden.files.classes import write_classes
 from sterna.golden.network import Input
+from sterna.hw.control.registers import RULES
 from sterna.sim.simulator import Simulator
 from sterna.sim.waves.scenes import RESET_CLOCKS, sampled
 
@@ -48,41 +50,26 @@ def fresh(made: Made) -> dict[str, Samples]:
     return {name: sampled(block, whole(block)) for name, (_, block) in made.items()}
 
 
-def differences(wave: dict[str, Any], samples: Samples, key: str) -> list[str]:
-    """Where a WaveJSON says something else than samples do; a payload counts while it is valid."""
-    out = []
-    for clock, values in shown_values(wave).items():
-        there = samples.scenes[key].at(clock)
-        for name, value in values.items():
-            stem = re.sub(r"t?(data|last|addr|strb|resp)$", "", name)
-            valid = there.get(f"{stem}tvalid", there.get(f"{stem}valid", 1))
-            payload = stem != name
-            wanted = None if payload and not valid else there[name]
-            if value != wanted:
-                out.append(f"{name} in clock {clock}: {value}, not {wanted}")
-    return out
-
-
 def test_the_diagrams_are_the_simulations(
     one: tuple[Build, Exported, dict[str, str]], fresh: dict[str, Samples]
 ) -> None:
     _, block, files = one
     samples = fresh[block.module]
     for key in KEYS:
-        wave = json.loads(files[f"timing/{block.module}_{key}.json"])
-        assert len(shown_values(wave)) > 4 and not differences(wave, samples, key)
+        wave, scene = json.loads(files[f"timing/{block.module}_{key}.json"]), samples.scenes[key]
+        assert len(shown_values(wave)) > 4 and not differences(wave, scene)
         # Each value that is changed is seen.
         for row in lanes_of(wave)[1:]:
             for k, mark in enumerate(row["wave"]):
                 if mark in "01":
                     row["wave"] = row["wave"][:k] + "10"[int(mark)] + row["wave"][k + 1 :]
-                    assert differences(wave, samples, key), (key, row["name"], k)
+                    assert differences(wave, scene), (key, row["name"], k)
                     row["wave"] = row["wave"][:k] + mark + row["wave"][k + 1 :]
             for k, label in enumerate(row.get("data", ())):
                 row["data"][k] = f"{int(label, 16) ^ 1:X}"
-                assert differences(wave, samples, key), (key, row["name"], label)
+                assert differences(wave, scene), (key, row["name"], label)
                 row["data"][k] = label
-        assert not differences(wave, samples, key)
+        assert not differences(wave, scene)
 
 
 def test_the_scenes_are_what_they_say(made: Made, fresh: dict[str, Samples]) -> None:
@@ -153,6 +140,9 @@ def test_every_figure_is_from_where_it_says(one: tuple[Build, Exported, dict[str
         value = htmlpage.at(told, e.attributes["data-figure"])
         assert htmlpage.says(e.text, value), (e.attributes["data-figure"], e.text, value)
     assert HOSTILE in found.text  # and is no element
+    for k, row in enumerate(told["places"]):  # each cell has a figure of its own
+        cells = [e for e in figures if pointer(e).startswith(f"/places/{k}/")]
+        assert len({pointer(e) for e in cells}) == len(cells) == 2 + len(row["value"])
     # Beside them: the files of the build, which facts does not read.
     shown = {e.attributes["data-figure"]: e.text for e in figures}
     design = json.loads((build.folder / "design.json").read_text())
@@ -169,6 +159,7 @@ def test_every_figure_is_from_where_it_says(one: tuple[Build, Exported, dict[str
     heads = re.findall(r"(input|output) +wire (?:\[(\d+):0\] )?(\w+)", wrapper(block))
     ports = {e.text for e in figures if re.fullmatch(r"/buses/\d/ports/\d+/name", pointer(e))}
     assert ports == {name for _, _, name in heads} and len(ports) == 27
+    assert all(rule in found.text for rule in RULES)
     assert "not been synthesised" in found.text and "no diagrams" not in found.text
     assert ("chain_data" in found.text) == block.design.reloadable
 
@@ -229,25 +220,33 @@ def test_without_a_simulator_it_says_what_makes_the_diagrams(made: Made) -> None
 
 
 @pytest.mark.parametrize(
-    ("coding", "bits", "steps"), [("direct", 5, 3), ("frames", 1, 4), ("frames", 3, 2)]
+    ("coding", "bits", "steps"),
+    [("direct", 5, 3), ("direct", 8, 1), ("frames", 1, 4), ("frames", 3, 2), ("frames", 8, 3)]
+    + [("rate", 8, 11), ("latency", 8, 6)],
 )
-def test_axes_are_the_order_of_bits(coding: str, bits: int, steps: int) -> None:
-    """Each bit of the packet, alone in an image, is where the axes say."""
-    node = Input("x", (2, 3, 4), coding, bits=bits)
-    axes = image_axes(node, steps)
-    sizes = [size for _, size in axes]
-    for at in range(0, int(np.prod(sizes)), 7):
-        place = dict(zip((n for n, _ in axes), np.unravel_index(at, sizes), strict=True))
-        c, y, x = place["c"], place["y"], place["x"]
-        lead = (1,) if coding == "direct" else (steps, 1)
-        image = np.zeros((*lead, 2, 3, 4), np.uint8)
-        value = np.uint8(1 << int(place["bit"]))
-        if coding == "direct":
-            image[0, c, y, x] = value
-        else:
-            image[place["t"], 0, c, y, x] = value
-        (row,) = image_bits(node, image, steps)
-        assert np.flatnonzero(np.unpackbits(row, bitorder="little")).tolist() == [at]
+def test_a_bit_is_where_the_table_says(coding: str, bits: int, steps: int) -> None:
+    """Of random images, as they are packed: in beats of every width."""
+    node, count = Input("x", (2, 3, 4), coding, bits=bits), 12
+    lead = (steps, count) if coding == "frames" else (count,)
+    images = np.random.default_rng(1).integers(0, 1 << bits, (*lead, 2, 3, 4)).astype(np.uint8)
+    values, packed = encode(node, images, steps), image_bits(node, images, steps)
+    for width in range(8, 513, 8):
+        padded = np.pad(packed, [(0, 0), (0, -packed.shape[1] % (width // 8))])
+        words = padded.reshape(count, -1, width // 8)
+        beats = [[int.from_bytes(word, "little") for word in image] for image in words]
+        rows = list(places(node, steps, width))
+        assert rows[0] | {"value": 0} == {"beat": 0, "tdata": 0, "value": 0}
+        assert {r["beat"] for r in rows} >= {0, len(beats[0]) - 1}
+        assert rows[1]["tdata"] == min(width, 8 * packed.shape[1], bits_of(node, steps)) - 1
+        for row in rows:
+            c, y, x, bit = (row["value"][name] for name in ("c", "y", "x", "bit"))
+            wanted = values[row["value"].get("t", 0), :, c, y, x] >> bit & 1
+            found = [image[row["beat"]] >> row["tdata"] & 1 for image in beats]
+            assert found == wanted.tolist(), (width, row)
+
+
+def bits_of(node: Input, steps: int) -> int:
+    return int(np.prod([size for _, size in image_axes(node, steps)]))
 
 
 def test_the_same_build_gives_the_same_bytes(one: tuple[Build, Exported, dict[str, str]]) -> None:

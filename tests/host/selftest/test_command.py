@@ -18,7 +18,7 @@ from selfboard import board_of, small_build
 from sterna import cli
 from sterna.golden.errors import FileError
 from sterna.host.board import Board
-from sterna.host.selftest import judge
+from sterna.host.selftest import known
 from sterna.host.selftest import report as report_module
 from sterna.host.selftest.report import Unwritten
 from sterna.host.selftest.selftest import selftest as run_selftest
@@ -27,7 +27,7 @@ from sterna.host.selftest.selftest import selftest as run_selftest
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(judge, "PINGS", 20)
+    monkeypatch.setattr(known, "PINGS", 20)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_wrong_usage(build: Path, capsys, tmp_path: Path) -> None:
 def test_without_a_build_it_says_what_it_could_not_do(build: Path, capsys) -> None:
     with PtyBoard(board_of(build)) as line:
         assert cli.main(["selftest", "--port", line.port]) == 1
-    assert "incomplete: nothing was found wrong, but images" in capsys.readouterr().out
+    assert "incomplete: nothing was found wrong, but load, images" in capsys.readouterr().out
     assert json.loads(Path("board_selftest.json").read_text())["verdict"] == "incomplete"
 
 
@@ -175,6 +175,7 @@ def test_ctrl_c_leaves_a_report_and_a_board_that_works(build: Path, tmp_path: Pa
             program.wait()
         assert program.returncode == 130 and out == "" and "Traceback" not in err
         assert "the report of what was done, marked incomplete" in err
+        assert "interrupted; run the same command again to start over" in err
         report = json.loads((tmp_path / "little_selftest.json").read_text())
         assert report["verdict"] == "incomplete"
         assert report["stages"]["load"]["outcome"] == "passed"

@@ -5,22 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from selfboard import bitstream_facts, board_of, line_of, small_build, small_network
+from reportcase import IMAGES, edited, leaves, other, small_report
+from selfboard import bitstream_facts, small_build, small_network
 
 from sterna.golden.errors import FileError
 from sterna.golden.files.disk import canonical_json
-from sterna.golden.numpyrun import run_arrays
-from sterna.host.board import Board
+from sterna.host.selftest.against import check_against
 from sterna.host.selftest.facts import facts_of
 from sterna.host.selftest.pictures import Pictures
-from sterna.host.selftest.report import Selftest, sealed, text_of
-from sterna.host.selftest.selftest import selftest
-from sterna.host.selftest.verify import LIMIT, check_against, read_report
-
-_GIVEN = np.random.default_rng(5).integers(0, 256, (9, 1, 3, 4), np.uint8)
-IMAGES = _GIVEN, run_arrays(small_network(), _GIVEN).classes
+from sterna.host.selftest.report import Selftest, sealed
+from sterna.host.selftest.verify import LIMIT, read_report
 
 
 @pytest.fixture(scope="module")
@@ -32,36 +27,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(build: Path) -> Selftest:
-    with Board(line_of(board_of(build)), timeout=3.0) as board:
-        return selftest(board, build, images=IMAGES[0], labels=IMAGES[1])
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    if isinstance(value, dict) and value:
-        return [p for k, v in value.items() for p in leaves(v, (*path, k))]
-    if isinstance(value, list) and value:
-        return [p for k, v in enumerate(value) for p in leaves(v, (*path, k))]
-    return [path]
-
-
-def edited(report: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    found: Any = json.loads(json.dumps(report))
-    place = found
-    for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
-    return found
-
-
-def other(value: Any) -> Any:
-    """Something of the same type."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + 1
-    if isinstance(value, str):
-        return ("0" if value[:1] != "0" else "1") + value[1:]
-    return "x"
+    return small_report(build)
 
 
 def refusal(path: Path, body: Any) -> str:
@@ -80,7 +46,7 @@ def test_what_was_written_is_read(report: Selftest, build: Path, tmp_path: Path)
     assert found == report and str(found) == str(report) and report.passed
     own = Pictures("images of the caller", small_network(), *IMAGES)
     said = check_against(found, facts_of(build), [own])
-    assert len(said) == 21 and all("is that of the build" in line for line in said)
+    assert len(said) == 24 and all("is that of the build" in line for line in said)
     path.write_text(json.dumps(report))  # another form, the same report
     assert read_report(path) == report
 
@@ -118,14 +84,19 @@ def test_keys_that_are_missing_or_too_many(report: Selftest, tmp_path: Path) -> 
 RESEALED = [
     (("stages", "images", "outcome"), "failed", "stage images is 'failed' with reason None"),
     (("stages", "images", "outcome"), "fine", "stages.images.outcome 'fine' is none"),
-    (("stages", "cable", "seconds"), -1, "stage cable took -1 seconds"),
+    (("stages", "cable", "seconds"), -1, "'stages.cable': seconds -1 is not as a selftest"),
     (("design", "structure_id"), "abc", "design.structure_id 'abc' is not 64 hexadecimal"),
     (("design", "weights_id"), None, "design.weights_id None is not 64"),
     (("design", "sha256", "design.json"), "0", "the sha256 of design.json is not 64"),
     (("date",), "2026-13-01T00:00:00Z", "date '2026-13-01T00:00:00Z' is none"),
-    (("board", "kind"), "gold", "board.kind 'gold' is none"),
-    (("board", "kind"), "silicon", "of kind 'silicon' is behind a 'object in Python'"),
-    (("line", "kind"), "serial adapter", "of kind 'unknown' is behind a 'serial adapter'"),
+    (("board", "kind"), "gold", "of kind 'gold' ('behind an object in Python"),
+    (("board", "kind"), "silicon", "of kind 'silicon' ('behind an object in Python"),
+    (
+        ("line", "kind"),
+        "serial adapter",
+        "board has of its own') is behind a 'serial adapter'",
+    ),
+    (("stages", "load", "outcome"), "skipped", "stage load is 'skipped' with reason None"),
     (("stages", "counters", "figures", "dropped_early"), 1, "1 images had a wrong length"),
     (("stages", "cable", "figures", "wrong"), 2, "2 of 200 reads came back wrong"),
     (("stages", "images", "figures", "sets"), [], "its images are not 'random"),
@@ -134,12 +105,13 @@ RESEALED = [
     (("stages", "identify", "figures", "structure_id"), "0" * 16, "has structure_id 0000"),
     (("stages", "counters", "figures", "clocks_per_image"), 90.0, "an image takes 90 clocks, by"),
     (("stages", "counters", "figures", "dropped_late"), 3, "3 images had a wrong length"),
-    (("stages", "cable", "figures", "link", "frames_resent"), 100, "100 went again and 0 were"),
+    (("stages", "cable", "figures", "link", "frames_resent"), 100, "reads do not fit each"),
     (("stages", "images", "figures", "sets", 1, "right"), 99, "99 of 9 images of the caller are"),
     (("stages", "images", "said"), "all is well", "stage images says 'all is well', its figures"),
     (("date",), "2999-01-01T00:00:00Z", "is in the future, by this computer's clock"),
-    (("host", "python"), "\x1b[31m", "the text '\\x1b[31m' is none of a selftest"),
-    (("host", "python"), "3" * 5000, "is none of a selftest"),
+    (("host", "python"), "\x1b[31m", "'host': python '\\x1b[31m' is not as a selftest writes it"),
+    (("host", "python"), "3" * 5000, "is not as a selftest writes it"),
+    (("host", "system"), "\x1b[31m", "the text '\\x1b[31m' is none of a selftest"),
 ]
 
 
@@ -148,45 +120,6 @@ def test_contradictions_are_refused_though_the_checksum_is_right(
     report: Selftest, tmp_path: Path, place: tuple[Any, ...], value: Any, said: str
 ) -> None:
     assert said in refusal(tmp_path / "r.json", sealed(edited(report, place, value)))
-
-
-UNBOUNDED = {
-    *(f"identify.{key}" for key in ("buffer", "slots", "version")),
-    *(
-        f"cable.link.{key}"
-        for key in ("bytes_received", "bytes_sent", "payload_sent", "foreign", "stale")
-    ),
-    *(f"cable.link.{key}" for key in ("polls", "frames_sent", "frames_received")),
-    *("cable.round_trip_seconds.least", "cable.round_trip_seconds.most"),
-    *("load.load_seconds", "images.sets.0.seconds", "speed.clock_mhz_of_the_bitstream"),
-    *("counters.image_clocks", "counters.repetitions", "counters.stalls.core0"),
-    "robustness.dropped",
-}
-"""Figures of which a report alone cannot say that they are a little, or wholly, others."""
-
-
-def test_figures_that_are_changed_are_refused(report: Selftest, tmp_path: Path) -> None:
-    path, free, huge = tmp_path / "r.json", set(), []
-    for place in leaves({n: s["figures"] for n, s in report["stages"].items()}):
-        name, *keys = place
-        found: Any = report["stages"][name]["figures"]
-        for key in keys:
-            found = found[key]
-        if isinstance(found, bool) or not isinstance(found, int | float):
-            continue
-        for value in (found + 1, type(found)(0), type(found)(10**15), -found - 1):
-            if value == found:
-                continue
-            forged = sealed(edited(report, ("stages", name, "figures", *keys), value))
-            path.write_text(json.dumps(forged))
-            try:
-                read_report(path)
-            except FileError as error:
-                assert f"stage {name} " in str(error) or name in ("identify", "images", "cable")
-            else:
-                free.add(".".join(map(str, place)))
-                huge += [place] if not 0 <= value <= 1e12 else []
-    assert not huge and free == UNBOUNDED, free ^ UNBOUNDED
 
 
 def test_a_build_says_what_a_report_cannot(report: Selftest, build: Path, tmp_path: Path) -> None:
@@ -237,7 +170,9 @@ def test_another_build_is_refused(report: Selftest, build: Path, tmp_path: Path)
     row = dict(report["stages"]["images"]["figures"]["sets"][0])
     row |= {"results_sha256": "e" * 64, "golden_sha256": "e" * 64}
     forged = edited(report, ("stages", "images", "figures", "sets", 0), row)
-    forged = sealed(edited(forged, ("stages", "reload", "figures", "results_sha256"), "e" * 64))
+    for name in ("reload", "counters"):
+        forged = edited(forged, ("stages", name, "figures", "results_sha256"), "e" * 64)
+    forged = sealed(forged)
     (tmp_path / "r.json").write_text(canonical_json(forged))
     with pytest.raises(FileError, match="the results of 'random over the whole range' is 'eee"):
         check_against(read_report(tmp_path / "r.json"), facts)
@@ -253,6 +188,8 @@ HOSTILE = {
     "a list": b"[]",
     "another format": b'{"format": "sterna-network"}',
     "newer": b'{"format": "sterna-selftest", "version": 2}',
+    "older": b'{"format": "sterna-selftest", "version": 0}',
+    "negative": b'{"format": "sterna-selftest", "version": -1}',
     "only that": b'{"format": "sterna-selftest", "version": 1}',
     "strange version": b'{"format": "sterna-selftest", "version": true}',
     "huge": b" " * (LIMIT + 1),
@@ -267,19 +204,3 @@ def test_hostile_files_get_one_sentence(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileError) as caught:
         read_report(path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
-
-
-def test_types_that_are_not_those_of_a_report(report: Selftest, tmp_path: Path) -> None:
-    """Though the checksum is right: refused, or a report that can be shown."""
-    path, refused = tmp_path / "r.json", 0
-    parts = [(part, key) for part in ("board", "design", "host", "line") for key in report[part]]
-    stages = [("stages", "images", key) for key in report["stages"]["images"]]
-    figures = [("stages", name, "figures") for name in report["stages"]]
-    for place in [*parts, *stages, *figures, ("date",)]:
-        for value in (None, True, [], {}, [{}], -1e300, "\u00e9"):
-            path.write_text(json.dumps(sealed(edited(report, place, value))))
-            try:
-                text_of(read_report(path))
-            except FileError:
-                refused += 1
-    assert refused > 200

@@ -61,7 +61,6 @@ def test_every_register_of_a_rom_design_reads_what_it_should():
 
     async def bench(ctx):
         host = Host(ctx, plane)
-        ctx.set(plane.idle, 1)
         values = {name: await host.read(name) for name in host.at}
         assert values["id"].to_bytes(4, "little") == b"STRN" and values["id"] == ID
         assert values["version"] == VERSION
@@ -76,6 +75,13 @@ def test_every_register_of_a_rom_design_reads_what_it_should():
         for address in (0x40, 0x44, 0x48, 0x4C, 0x3C, 0x10C, 0x8000, 0xFFFC):
             assert (await read(ctx, plane.axil, address))[1] == SLVERR
             assert await write(ctx, plane.axil, address, 1) == SLVERR
+        # The two low bits count for nothing.
+        for low in range(4):
+            assert await read(ctx, plane.axil, host.at["id"] + low) == (ID, 0)
+            assert await write(ctx, plane.axil, host.at["control"] + low, low & 2) == 0
+            assert ctx.get(plane.hold) == low >> 1
+            assert await write(ctx, plane.axil, host.at["id"] + low, 0) == SLVERR
+        await host.write("control", 0)
         # Part of a word is refused, and without effect; nothing of it has no effect, either.
         for strobe in (1, 0, 7, 0, 14):
             for address in (host.at["control"], 0xFFFC):
@@ -96,6 +102,8 @@ def test_flags_counters_hold_and_repeat():
             ctx.set(getattr(plane, name), 1)
             await ctx.tick()
             ctx.set(getattr(plane, name), 0)
+            flying = (name == "image_start") - (name == "image_done")
+            ctx.set(plane.flying, ctx.get(plane.flying) + flying)
 
         await pulse("image_start")
         await ctx.tick().repeat(9)
@@ -126,8 +134,21 @@ def test_flags_counters_hold_and_repeat():
         assert await host.fields("control") == {"clear": 0, "hold": 1}
         for name in ("image_clocks", "total_clocks", "images", "stall_b", "dropped"):
             assert await host.read(name) == 0
+        # Two images were in flight: of what they do no counter knows.
+        await pulse("image_start")
+        for done in range(3):
+            await ctx.tick().repeat(7)
+            await pulse("image_done")
+            assert await host.read("images") == (done == 2)
+            assert (await host.read("total_clocks") > 0) == (done == 2)
+            assert (await host.read("image_clocks") > 0) == (done == 2)
         await host.write("control", 0)
         assert not ctx.get(plane.hold) and not ctx.get(plane.repeat)
+        await host.write("repeat", 0)
+        await host.write("repeat", 3, SLVERR)  # no image is there
+        assert not ctx.get(plane.repeat) and await host.read("repeat") == 0
+        await host.write("repeat", 0)
+        ctx.set(plane.repeatable, 1)
         await host.write("repeat", 3)
         for left in (3, 2, 1):
             assert ctx.get(plane.repeat) and await host.read("repeat") == left
@@ -164,7 +185,6 @@ def test_load_read_back_and_crc():
 
     async def bench(ctx):
         host = Host(ctx, plane, seed=1)
-        ctx.set(plane.idle, 1)
         for memory, old in zip(memories, rows):
             layout, region = memory.layout, memory.region
             assert await _pass(host, region, layout.words) == _crc(layout.linear(old))
@@ -202,14 +222,13 @@ def test_weights_id_is_written_last():
 
     async def bench(ctx):
         host = Host(ctx, plane, seed=2)
-        ctx.set(plane.idle, 1)
         assert await host.read("weights_id_lo") == WEIGHTS & 0xFFFFFFFF
         assert await host.read("chain_data") is not None  # a read changes nothing
         assert await host.read("weights_id_hi") == WEIGHTS >> 32
         await host.write("chain_address", 0)
-        ctx.set(plane.idle, 0)
+        ctx.set(plane.flying, 1)
         await host.write("chain_data", 5, SLVERR)  # nor does a refused write
-        ctx.set(plane.idle, 1)
+        ctx.set(plane.flying, 0)
         assert await host.read("weights_id_lo") == WEIGHTS & 0xFFFFFFFF
         assert not ctx.get(plane.unloaded)
         await host.write("chain_data", 5)
@@ -219,6 +238,9 @@ def test_weights_id_is_written_last():
         await host.write("weights_id_hi", 0x22)
         assert not ctx.get(plane.unloaded)
         assert (await host.read("weights_id_lo"), await host.read("weights_id_hi")) == (0x11, 0x22)
+        await host.write("chain_address", 9 << 24)  # of no memory, but it left for the ring
+        await host.write("chain_data", 5, SLVERR)
+        assert ctx.get(plane.unloaded)
 
     simulate(design, bench)
 
@@ -229,7 +251,6 @@ def test_a_reset_keeps_weights_id_as_it_keeps_the_memories():
 
     async def bench(ctx):
         host = Host(ctx, plane, seed=2)
-        ctx.set(plane.idle, 1)
         await host.write("control", 2)
         for value in (0x77, 0):
             await host.write("weights_id_lo", value)
@@ -251,7 +272,6 @@ def test_identity_can_come_from_a_memory_that_a_bitstream_fills():
 
     async def bench(ctx):
         host = Host(ctx, plane, seed=4)
-        ctx.set(plane.idle, 1)
         for _ in range(3):
             assert await host.read("weights_id_lo") == rows[0]
             assert await host.read("id") == ID
@@ -270,13 +290,14 @@ def test_busy_refuses_and_has_no_effect():
     async def bench(ctx):
         host = Host(ctx, plane, seed=3)
         # An image in flight.
+        ctx.set(plane.flying, 1)
         await host.write("chain_address", 0)
         await host.write("chain_data", 0, SLVERR)
         await host.read("chain_data", SLVERR)
         await host.write("crc_words", 4, SLVERR)
         assert not ctx.get(plane.hold)
         # A pass under way: registers answer, the chain does not.
-        ctx.set(plane.idle, 1)
+        ctx.set(plane.flying, 0)
         await host.write("crc_words", len(words))
         assert ctx.get(plane.hold)
         await host.write("chain_address", 1 << 24, SLVERR)
@@ -310,7 +331,6 @@ def test_hold_covers_every_access_and_the_clocks_around_it():
 
     async def bench(ctx):
         host = Host(ctx, plane)
-        ctx.set(plane.idle, 1)
         await ctx.tick().repeat(5)
         await host.read("chain_data")
         await host.write("chain_data", 7)

@@ -6,7 +6,7 @@ from combpath import assert_lint_clean, assert_no_comb_path
 
 from sterna.hw.control.counters import Counter, ImageCounters
 
-PULSES = ("clear", "image_start", "image_done", "drop_early", "drop_late")
+PULSES = ("clear", "image_start", "image_done", "older", "drop_early", "drop_late")
 VALUES = ("images", "total_clocks", "dropped_early", "dropped_late")
 
 
@@ -34,27 +34,29 @@ def test_images_clocks_and_dropped_packets(width):
     dut = ImageCounters(0, width)
     random_ = random.Random(width)
     top = (1 << width) - 1
-    images = early = late = flying = total = 0
+    images = early = late = flying = older = total = 0
     first = None
 
     async def bench(ctx):
-        nonlocal images, early, late, flying, total, first
+        nonlocal images, early, late, flying, older, total, first
         for clock in range(1500):
             clear = random_.random() < 0.004
             start = random_.random() < 0.1
             done = flying > 0 and random_.random() < 0.15
             drops = [random_.random() < 0.05 for _ in range(2)]
-            for name, value in zip(PULSES, (clear, start, done, *drops), strict=True):
+            for name, value in zip(PULSES, (clear, start, done, older > 0, *drops), strict=True):
                 ctx.set(getattr(dut, name), value)
-            images, early, late = images + done, early + drops[0], late + drops[1]
-            if done and first is not None:
-                total = clock - first + 1
+            early, late = early + drops[0], late + drops[1]
+            if done and older:
+                older -= 1
+            elif done:
+                images, total = images + 1, clock - first + 1
             if start and first is None:
                 first = clock
             flying += start - done
             if clear:
                 images = early = late = total = 0
-                first = None
+                first, older = None, flying
             await ctx.tick()
             wanted = [min(images, top), min(total, top), early, late]
             assert [ctx.get(getattr(dut, name)) for name in VALUES] == wanted, clock

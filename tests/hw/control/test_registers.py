@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from axildriver import simulate
@@ -9,7 +10,7 @@ from axildriver import simulate
 from sterna.golden.errors import DesignError
 from sterna.hw.control.decoder import RegisterDecoder
 from sterna.hw.control.register_files import c_header, csr_json
-from sterna.hw.control.registers import Access, register_map
+from sterna.hw.control.registers import RULES, Access, register_map
 
 CORES = ("conv1", "conv2", "fc")
 
@@ -74,6 +75,13 @@ def test_c_header_has_every_address_and_mask(tmp_path):
         (tmp_path / "h.c").write_text(f"{text}\nint main(void) {{ return DIGITS_ID; }}\n")
         flags = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-fsyntax-only"]
         subprocess.run([compiler, *flags, "h.c"], cwd=tmp_path, check=True)
+
+
+def test_the_rules_are_in_the_header_and_in_the_docs():
+    header, page = c_header(register_map()), Path(__file__).parents[3] / "docs/streams.md"
+    said = " ".join(page.read_text().split())
+    assert csr_json(register_map())["rules"] == list(RULES)
+    assert all(rule in said and f" * {rule}\n" in header for rule in RULES)
 
 
 def test_refused():

@@ -22,6 +22,7 @@ class Model:
         self.top = (1 << width) - 1
         self.half, self.cores = width // 2, cores
         self.flying: list[int] = []
+        self.older = 0  # of them, how many were so at the last clear
         self.number = 0
         self.waits = 0  # stalls, a clock late
         self.history: list[dict] = []
@@ -41,8 +42,10 @@ class Model:
                 self.followed = (self.number, clock)
         if done:
             image = self.flying.pop(0)
-            self.images += 1
-            if self.first is not None:
+            if self.older:
+                self.older -= 1
+            else:
+                self.images += 1
                 self.total_clocks = clock - self.first + 1
             if self.followed and image == self.followed[0]:
                 self.image_clocks = clock - self.followed[1] + 1
@@ -54,6 +57,7 @@ class Model:
         self.waits = stall
         if clear:
             self.clear()
+            self.older = len(self.flying)
         half = (1 << self.half) - 1
         dropped = min(self.early, half) | min(self.late, half) << self.half
         plain = {
@@ -86,6 +90,7 @@ def test_every_counter_at_every_turn(cores, width, rate, often):
                 "clear": clear,
                 "image_start": start,
                 "image_done": done,
+                "older": model.older > 0,
                 "drop_early": early,
                 "drop_late": late,
             }
@@ -105,7 +110,7 @@ def test_every_counter_at_every_turn(cores, width, rate, often):
             await ctx.tick()
 
     simulate(dut, bench)
-    assert all(len(values) > 2 for name, values in seen.items() if cores or name != "stalls")
+    assert all(len(values) > 1 for name, values in seen.items() if cores or name != "stalls")
 
 
 def test_nothing_from_before_a_clear_and_every_row_once_a_turn():

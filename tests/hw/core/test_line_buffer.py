@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from combpath import assert_lint_clean, assert_no_comb_path
 from streamtest import refusal
-from windows import WindowReader, expected_words, nest, read_windows
+from windows import WindowReader, expected_words, nest, picking, read_windows
 
 from sterna.hw.core.geometry import Geometry
+from sterna.hw.core.window_read import Pick
 from sterna.hw.stream.edge import Edge
 
 
@@ -75,6 +76,23 @@ def test_random_geometry_with_stalls(seed):
         seed=seed,
     )
     assert got == wanted, f"{geometry}"
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_planes_and_lanes_are_chosen_before_the_window_is_turned(seed):
+    """Any divisors of a beat's planes and lanes, all words or some of them blank where the window
+    reaches over the map."""
+    rng = random.Random(seed)
+    geometry, loops = random_geometry(rng, seed >= 10)
+    edge, border = geometry.edge, any(geometry.border)
+    divisor = lambda n: rng.choice([d for d in range(1, n + 1) if n % d == 0])  # noqa: E731
+    pick = Pick(divisor(edge.pb), divisor(edge.lanes), border and rng.random() < 0.5)
+    loops += picking(geometry, pick)
+    images = random_images(geometry, 2, seed)
+    wanted = [word for image in images for word in expected_words(geometry, loops, image, pick)]
+    reader = WindowReader(geometry, loops, 1, pick)
+    got, _ = read_windows(reader, images, len(wanted), in_stall=0.3, go_stall=0.2, seed=seed)
+    assert got == wanted, f"{geometry} {pick}"
 
 
 def test_input_far_ahead_of_windows_below_the_image():

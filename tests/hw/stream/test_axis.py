@@ -218,12 +218,25 @@ def test_no_more_images_begin_than_flags_can_wait():
 
 @pytest.mark.parametrize("shape, width", [((1, 1), 8), ((1, 2), 8), ((2, 3), 8), ((3, 3), 32)])
 @pytest.mark.parametrize("stalls", [0.0, 0.4])
-def test_repeat_sends_the_last_image_again(shape, width, stalls):
+@pytest.mark.parametrize("flag", [0, FLAG_EARLY, FLAG_LATE])
+def test_repeat_sends_the_last_image_again(shape, width, stalls, flag):
+    """With the flags of its length, whatever those of the image before it are."""
     edge, rng = Edge(1, 1, 8, 8), random.Random(6)
     pixels, times = shape[0] * shape[1], 5
     dut = ImageInput(edge, *shape, width, repeat=True)
     images = [_image(rng, edge, pixels) for _ in range(3)]
-    packets = [_packet(_words(edge, image, width), width) for image in images]
+    words = [_words(edge, image, width) for image in images]
+    before = 0 if flag else FLAG_LATE
+    if before:
+        words[0] += [0x5A]
+    if flag == FLAG_LATE:
+        words[1] += [0x5A, 0x5A]
+    elif flag == FLAG_EARLY and len(words[1]) == 1:
+        flag = 0
+    elif flag == FLAG_EARLY:
+        words[1] = words[1][:-1]
+        images[1] = [p if k < len(words[1]) * width // 8 else [0] for k, p in enumerate(images[1])]
+    packets = [_packet(w, width) for w in words]
     left, acks, begins, ack_before = times, [], [], 0
 
     async def watch(ctx, cycle):
@@ -245,6 +258,7 @@ def test_repeat_sends_the_last_image_again(shape, width, stalls):
     )
     assert len(acks) == times and left == 0 and len(begins) == 2 + times
     assert set(acks) <= set(begins)
+    assert [p for _, p in taken["flags"]] == [before, *[flag] * (1 + times)]
     got = [p for _, p in taken["o"]]
     assert got == [
         b for image in (images[0], *[images[1]] * (1 + times)) for b in edge_beats(edge, image)

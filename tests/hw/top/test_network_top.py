@@ -352,6 +352,58 @@ def test_the_last_image_is_repeated(ram, model):
     assert got.tolist() == [packet(ram.golden, 7)]
 
 
+@pytest.mark.parametrize(("flag", "size"), [(FLAG_EARLY, 5), (FLAG_LATE, 11)])
+def test_a_repeated_image_keeps_its_flags(ram, model, flag, size):
+    """A result is not to be trusted however often it is computed; the packet is counted once."""
+    at = ram.address
+    words = np.resize(words_of(ram.rows[0]), (size, 2))
+    (one,) = model.feed(words, [False] * (size - 1) + [True], 1, watchdog=3000).tolist()
+    assert one[0] >> 16 == flag
+    model.write(at["repeat"], 2)
+    got = model.feed(np.zeros((0, 2), np.uint8), [], 2, watchdog=3000)
+    assert got.tolist() == [one, one]
+    assert model.read(at["dropped"]) == (1 if flag == FLAG_EARLY else 1 << 16)
+    check(ram, model)
+    model.write(at["repeat"], 1)  # of a right one
+    got = model.feed(np.zeros((0, 2), np.uint8), [], 1, watchdog=3000)
+    assert got.tolist() == [packet(ram.golden, 7)]
+
+
+def test_repeat_needs_a_whole_image(ram, model):
+    """After a reset, and in the middle of the first image behind it; asking for none is allowed."""
+    at, sent = ram.address, words_of(ram.rows[0])
+    last = [False] * (len(sent) - 1) + [True]
+    check(ram, model)
+    model.reset()
+    for words in (0, 4):
+        model.feed(sent[:words], last[:words], 0)
+        with pytest.raises(AxiError, match="SLVERR"):
+            model.write(at["repeat"], 2)
+        model.write(at["repeat"], 0)
+        assert model.read(at["repeat"]) == 0
+    got = model.feed(sent[4:], last[4:], 1, watchdog=3000)
+    assert got.tolist() == [packet(ram.golden, 0)] and model.read(at["images"]) == 1
+    # A further one: what is under way is completed, and is then the last one.
+    second = words_of(ram.rows[1])
+    model.feed(second[:4], last[:4], 0)
+    model.write(at["repeat"], 2)
+    got = model.feed(second[4:], last[4:], 3, watchdog=3000)
+    assert got.tolist() == [packet(ram.golden, 1)] * 3
+
+
+def test_counters_forget_the_images_in_flight_at_a_clear(ram, model):
+    at, sent = ram.address, [words_of(row) for row in ram.rows[:3]]
+    last = [False] * (len(sent[0]) - 1) + [True]
+    model.feed(np.concatenate([sent[0], sent[1][:4]]), last + last[:4], 0)
+    model.write(at["control"], 1)
+    model.feed(sent[1][4:], last[4:], 2, watchdog=3000)
+    counted = ("status", "images", "total_clocks", "image_clocks")
+    assert [model.read(at[name]) for name in counted] == [1, 0, 0, 0]
+    model.feed(sent[2], last, 1, watchdog=3000)
+    idle, images, total, one = (model.read(at[name]) for name in counted)
+    assert idle == images == 1 and total == one > 0
+
+
 @pytest.mark.parametrize("memory", ["rom", "ram"])
 def test_no_combinational_path_through_the_top(memory):
     net = network(8)
