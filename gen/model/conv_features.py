@@ -226,7 +226,7 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     compress = front.dot_engine.counts
     alone = front.accumulated == 1  # nothing to add up
-    turns = 0 if alone else front.plane_groups
+    turns = 0 if alone else front.sum_turns
     part = Part(name, "sums")
     for place, shape in memories.items():
         if place.startswith(("accumulate.sum", "feeder.")):
