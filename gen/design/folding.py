@@ -211,9 +211,9 @@ def _illegal(network: Network, name: str, key: str, value: Any) -> str:
         return ""
     why = KEYS[key].why(network, name, value) if typed else ""
     if kind is str and not why:
-        names = " or ".join(legal) if len(legal) == 2 else f"one of {', '.join(legal)}"
+        names = " or ".join(legal) if len(legal) < 3 else f"one of {', '.join(legal)}"
         return f"folding of '{name}': {key} {value!r} is not {names}"
-    ways = f"one of {', '.join(map(str, legal))}"
+    ways = f"one of {', '.join(map(str, legal))}" if kind is not str else " or ".join(legal)
     if isinstance(legal, range):
         ways = f"1 to {legal[-1]}{KEYS[key].note}" if len(legal) > 1 else "1"
     cause = f", because {why}" if why else ""
