@@ -51,6 +51,11 @@ class Geometry:
     def arriving(cls, edge: Edge, spare: int = 0) -> "Geometry":
         """Of a flattened map whose words are used as they arrive: they lie below each other, and
         the window is one of them. edge: the map's, all its channels in one pixel."""
+        if edge.channels % edge.lanes:
+            raise DesignError(
+                f"beats of {edge.lanes} lanes do not divide the {edge.channels} channels of a map "
+                "that is used as it arrives; run `sterna fold`"
+            )
         word, words = replace(edge, channels=edge.lanes), edge.channels // edge.lanes
         return cls(word, words, 1, (1, 1), (1, 1), spare=spare)
 

@@ -109,6 +109,7 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
     for name, entry in out.items():  # now and then, weight words read in pieces
         if (choices := read_choices(network, name, Folding(**entry))) and draw.chance(40):
             entry["reads"] = draw.pick(range(2, max(choices) + 1))
+    for name, entry in out.items():  # now and then, a Linear that takes its map as it arrives
         if "arrival" in legal_values(network, name, "nest") and draw.chance(50):
             entry["nest"] = "arrival"
     return out
