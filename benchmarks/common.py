@@ -24,7 +24,7 @@ class BareCore(wiring.Component):
 
     ``steps`` binary planes a visit are accumulated in turns of ``tp`` (``turns`` plane groups)
     over ``folds`` window words. Ports: ``act`` and ``weight`` of the dot product, ``valid``,
-    ``first``, ``last`` of the accumulator; out ``ready_z`` and ``z``.
+    ``first``, ``ending`` of the accumulator; out ``ready_z`` and ``z``.
     """
 
     def __init__(self, pe: int, simd: int, tp: int, kind: str, family: str, folds: int = 8) -> None:
@@ -47,7 +47,7 @@ class BareCore(wiring.Component):
                 "weight": In(pe * simd * dot.weight_bits),
                 "valid": In(1),
                 "first": In(1),
-                "last": In(1),
+                "ending": In(1),
                 "ready_z": Out(1),
                 "z": Out(pe * dot.sums * width),
             }
@@ -63,7 +63,7 @@ class BareCore(wiring.Component):
             acc.sum.eq(dot.sum),
             acc.valid.eq(self.valid),
             acc.first.eq(self.first),
-            acc.last.eq(self.last),
+            acc.ending.eq(self.ending),
             self.ready_z.eq(acc.ready_z),
             self.z.eq(acc.z),
         ]

@@ -15,6 +15,7 @@ from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
+from sterna.hw.core.window_read import Pick
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.constant import ConstantDot
 from sterna.hw.dot.engines import FEW_ROWS
@@ -52,7 +53,7 @@ def _front(name: str, front: FrontSpec) -> list[Part]:
     memories = front.memories()
     parts = [
         walker_part(name, front.geometry, front.loops(), front.visit_clocks),
-        buffer_part(name, front.geometry, front.loops(), memories),
+        buffer_part(name, front.geometry, front.loops(), memories, front.pick),
         ENGINE_COSTS[front.engine].part(name, front),
         _sums(name, front, memories),
     ]
@@ -85,8 +86,12 @@ def walker_part(name: str, g: Geometry, loops: list[Loop], visit: int) -> Part:
     )
 
 
-def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -> Part:
-    width, r, k = g.edge.width, g.rows, g.columns
+def buffer_part(
+    name: str, g: Geometry, loops: list[Loop], memories: Memories, pick: Pick | None = None
+) -> Part:
+    r, k = g.rows, g.columns
+    # Of a pixel in a register, what is chosen of it, what is rotated.
+    held, width = g.edge.width, g.edge.width if pick is None else pick.planes * pick.lanes
     banks, address = r * k, counter_bits(g.bank_depth)
     place = (
         signed_bits(-g.border[2], max(g.width, g.out_width * g.advance[1]) + g.extent[1])
@@ -101,7 +106,8 @@ def buffer_part(name: str, g: Geometry, loops: list[Loop], memories: Memories) -
         place=place,
         moves=place * turning,
         slots=address * g.slots if g.slots > r else 0,
-        words=width * banks,
+        words=(held + 2 * width) * banks / 3,
+        picks=(held // width - 1) * width * banks,
         columns=width * banks * (k - 1),
         rows=width * banks * (r - 1),
         masks=width * banks if any(g.border) else 0,
@@ -217,13 +223,11 @@ ENGINE_COSTS = {
 
 
 def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
-    """Lanes and planes of the window word, accumulators, steps in order."""
-    edge, width = front.geometry.edge, front.z_width
-    sums, outputs = front.sums, _outputs(front)
+    """Accumulators, steps in order."""
+    width, sums, outputs = front.z_width, front.sums, _outputs(front)
     bits = outputs * sums * width
     pixels = front.geometry.rows * front.geometry.columns
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
-    lanes = 1 if front.depthwise else edge.lanes // front.split_channels
     compress = front.dot_engine.counts
     alone = front.accumulated == 1  # nothing to add up
     turns = 0 if alone else front.sum_turns
@@ -236,7 +240,6 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     part.add(
         each=1,
         act=act,
-        picks=act * (lanes * (edge.pb // front.tp) - 1),
         adders=0 if alone and (not compress or front.kind == "binary") else bits,
         rings=bits * (turns if turns <= REGISTER_TURNS else 0),
         x=front.banks * front.pe * width,

@@ -63,24 +63,40 @@ def make_folder(path: Path) -> None:
 
 
 def check_new_folder(path: StrPath) -> None:
-    """FileError where no folder could be made or written there, of which nothing is tried."""
+    """FileError where no folder could be made or written there; nothing of the trial is left."""
     place = Path(path)
+    _check_name(place)
     if os.path.lexists(place) and not place.is_dir():
         raise FileError(f"{place}: is a file where a folder is needed; choose another folder")
     there = next((p for p in (place, *place.parents) if os.path.lexists(p)), Path())
     if not there.is_dir():
         raise FileError(f"{place}: is below a file; choose another folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise FileError(f"{place}: cannot be written (permission denied); choose another folder")
+    try:  # a file: permissions do not tell of /proc, of quotas, of some mounts
+        handle, name = _temporary(there)
+        os.close(handle)
+        os.unlink(name)
+    except OSError as e:
+        raise FileError(f"{place}: cannot be written ({_fault(e)}); choose another folder") from e
 
 
 def check_new_file(path: StrPath) -> None:
-    """FileError where no file could be written there, of which nothing is tried."""
+    """FileError where no file could be written there; nothing of the trial is left."""
     place = Path(path)
+    _check_name(place)
     if place.is_dir():
         raise FileError(f"{place}: is a folder where a file is needed; give the name of a file")
     _check_plain(place)
     check_new_folder(place.parent)
+
+
+def _check_name(path: Path) -> None:
+    """FileError for what no file system takes as a name: too long, with a zero in it."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as e:
+        raise FileError(f"{path}: cannot be written ({_fault(e)}); choose another name") from e
 
 
 def _check_plain(path: Path) -> None:

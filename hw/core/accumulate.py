@@ -26,11 +26,12 @@ class Accumulator(wiring.Component):
 
     Parameters: pe outputs, sums a plane group (steps side by side), in_width of a sum, pop_width
     (0: ternary), pops (1 shared or pe), turns, width of z, constant, words of a visit (0: not
-    known): with a single one there is nothing to keep, and ``first`` and ``last`` do not matter.
+    known): with a single one there is nothing to keep, and ``first`` and ``ending`` do not matter.
 
-    Ports: in ``valid``, ``first`` and ``last`` (the item's word is the visit's first, last),
-    ``sum`` (pe*sums*in_width), ``pop``; out ``ready_z`` a pulse, ``z`` (pe*sums*width, signed
-    fields), value (p, j) at (p*sums + j)*width; latency 1 (ternary) or 2 (binary).
+    Ports: in ``valid``, ``first`` (the item's word is the visit's first), ``ending`` (a clock
+    ahead: the next item is there and of the visit's last word), ``sum`` (pe*sums*in_width),
+    ``pop``; out ``ready_z`` a pulse, ``z`` (pe*sums*width, signed fields), value (p, j) at
+    (p*sums + j)*width; latency 1 (ternary) or 2 (binary).
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Accumulator(wiring.Component):
         ports = {
             "valid": In(1),
             "first": In(1),
-            "last": In(1),
+            "ending": In(1),
             "sum": In(pe * sums * in_width),
             "ready_z": Out(1),
             "z": Out(pe * sums * width),
@@ -76,7 +77,9 @@ class Accumulator(wiring.Component):
         bits = {"sum_memory": sum_bits, "pop_memory": pop_bits}
         return {name: MemoryShape(b, turns, "comb") for name, b in bits.items() if b}
 
-    def _ring(self, m: Module, name: str, values: list[Value], constant: int) -> list[Value]:
+    def _ring(
+        self, m: Module, name: str, values: list[Value], constant: int, clear: Value, flush: Value
+    ) -> list[Value]:
         """``turns`` deep accumulators for a list of values; returns the sums, one clock later."""
         if self.words == 1:
             return self._alone(m, name, values, constant)
@@ -95,20 +98,19 @@ class Accumulator(wiring.Component):
             m.d.sync += head.eq(new)
         if self.turns <= REGISTER_TURNS:
             # Behind a visit's last word the registers go back to the start value by their
-            # synchronous reset: a multiplexer before the adder would cost a LUT a bit.
+            # synchronous reset: a multiplexer before the adder would cost a LUT a bit. What
+            # resets hundreds of them comes from a register, which takes the design's reset, too.
             starts = start.replicate(len(values))
             init = sum(start.value << n * width for n in range(len(values)))
             tail: Value = new
             for turn in range(self.turns):
-                register = Signal(len(values) * width, name=f"{name}_{turn}", init=init)
-                if turn == 0:
-                    with m.If(self.valid & self.last):
-                        m.d.sync += register.eq(starts)
-                    with m.Elif(self.valid):
-                        m.d.sync += register.eq(tail)
-                else:
-                    with m.If(self.valid):
-                        m.d.sync += register.eq(tail)
+                register = Signal(
+                    len(values) * width, name=f"{name}_{turn}", init=init, reset_less=True
+                )
+                with m.If(clear if turn == 0 else flush):
+                    m.d.sync += register.eq(starts)
+                with m.Elif(self.valid):
+                    m.d.sync += register.eq(tail)
                 tail = register
             m.d.comb += old.eq(tail)
         else:
@@ -140,14 +142,19 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         done = Signal()
-        m.d.sync += done.eq(self.valid & (self.last if self.words != 1 else 1))
-        sums = self._ring(
-            m, "sum", _fields(self.sum, self.pe * self.sums, self.in_width), self.constant
-        )
+        clear, flush = Signal(init=1), Signal(init=1)
+        m.d.sync += [
+            clear.eq(self.ending),
+            flush.eq(0),
+            done.eq(self.valid & clear if self.words != 1 else self.valid),
+        ]
+        fields = _fields(self.sum, self.pe * self.sums, self.in_width)
+        sums = self._ring(m, "sum", fields, self.constant, clear, flush)
         if not self.pops:
             m.d.comb += [self.ready_z.eq(done), self.z.eq(Cat(sums))]
             return m
-        pops = self._ring(m, "pop", _fields(self.pop, self.pops * self.sums, self.pop_width), 0)
+        fields = _fields(self.pop, self.pops * self.sums, self.pop_width)
+        pops = self._ring(m, "pop", fields, 0, clear, flush)
         m.d.sync += self.ready_z.eq(done)
         for p in range(self.pe):
             for j in range(self.sums):

@@ -5,9 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
-from sterna.hw.core.front_spec import ACT_LATENCY, FrontSpec
+from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Walker
+from sterna.hw.core.window_read import PICKING
 from sterna.hw.dot.compress import DotProduct
 from sterna.hw.dot.expander import Expander
 from sterna.hw.dot.tables import TablesDot
@@ -45,7 +46,7 @@ class Front(wiring.Component):
         s, g = spec, spec.geometry
         self.loops = s.loops()
         self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks, s.arrives)
-        self.buffer = LineBuffer(g, self.loops)
+        self.buffer = LineBuffer(g, self.loops, s.pick)
         self.dot = s.make_dot()
         self.weights = self._memory()
         ports = {
@@ -85,14 +86,17 @@ class Front(wiring.Component):
         if s.arrives:
             first, last = walker.top & first, walker.final
         flags = Cat(walker.valid, first, last)
-        late = LineBuffer.latency + ACT_LATENCY + self.dot.latency
-        flags = delay(m, flags, late, "flags_{0}")
+        late = LineBuffer.latency + PICKING + self.dot.latency
+        # Of the last word a clock ahead: what it resets wants a register of its own.
+        before = delay(m, flags, late - 1, "flags_{0}")
+        ending = before[0] & before[2]
+        flags = delay(m, before[:2], 1, "flags")
         self._act(m)
         if self.weights is not None:
             m.submodules.weights = self.weights
             self._weights(m)
         if isinstance(self.dot, DotProduct) or s.accumulated > 1:
-            ready, z = self._accumulate(m, flags)
+            ready, z = self._accumulate(m, flags, ending)
         else:
             ready, z = flags[0], self.dot.z
         self._steps(m, ready, z)
@@ -100,39 +104,26 @@ class Front(wiring.Component):
 
     def _act(self, m: Module) -> None:
         """The lanes and planes of the window word that the dot product reads."""
-        s, g, edge = self.spec, self.spec.geometry, self.spec.geometry.edge
-        walker = self.walker
-        part = delay(m, walker.index_part, LineBuffer.latency, "part_{0}")
-        sub = None
+        s, g, walker, buffer = self.spec, self.spec.geometry, self.walker, self.buffer
+        m.d.comb += buffer.part.eq(walker.index_part)  # type: ignore[attr-defined]
         if not s.depthwise:
-            sub = delay(m, walker.index_sub, LineBuffer.latency, "sub_{0}")  # type: ignore
-        pixels = g.rows * g.columns
-        lanes = s.pe if s.depthwise else s.split_channels
-        # word: pixel, plane, lane -> the part's tp planes and the sub's lanes of each pixel
-        picked: list[Value] = []
-        for pixel in range(pixels):
-            word = self.buffer.word[pixel * edge.width : (pixel + 1) * edge.width]
-            planes = word.word_select(part, s.tp * edge.lanes) if edge.pb > s.tp else word
-            for plane in range(s.tp):
-                line = planes[plane * edge.lanes : (plane + 1) * edge.lanes]
-                if sub is not None and edge.lanes > lanes:
-                    line = line.word_select(sub, lanes)
-                picked.append(line)
-        at = lambda pixel, plane: picked[pixel * s.tp + plane]  # noqa: E731
-        order: list[Value] = []
-        for plane in range(s.tp):
-            if s.depthwise:
-                order += [at(n, plane)[p] for p in range(s.pe) for n in range(pixels)]
-            else:
-                order += [at(n, plane) for n in range(pixels)]
-        m.d.sync += self.dot.act.eq(Cat(order))
+            m.d.comb += buffer.sub.eq(walker.index_sub)  # type: ignore[attr-defined]
         if s.pool == "sum" and any(g.pool_padding):
             # Sums at the padding of a pool are 0, though the window may reach the map there.
             inside = [n for n, p in enumerate(self.loops) if not (p.visit or p.position)]
             step = walker.valid & Cat(walker.last[n] for n in inside).all()
             *_, outside = s.walk.place(m, step)
-            with m.If(delay(m, outside, LineBuffer.latency, "outside_{0}")):
-                m.d.sync += self.dot.act.eq(0)
+            m.d.comb += buffer.blank.eq(outside)
+        # word: pixel, plane, lane
+        pixels, lanes = range(g.rows * g.columns), s.pick.lanes
+        line = lambda pixel, plane: buffer.word.word_select(pixel * s.tp + plane, lanes)  # noqa: E731
+        order: list[Value] = []
+        for plane in range(s.tp):
+            if s.depthwise:
+                order += [line(n, plane)[p] for p in range(s.pe) for n in pixels]
+            else:
+                order += [line(n, plane) for n in pixels]
+        m.d.comb += self.dot.act.eq(Cat(order))
 
     def _row(self, m: Module, ahead: int) -> Signal:
         """The row of weights of each item, ``ahead`` clocks before its act: one on at every fold
@@ -230,7 +221,7 @@ class Front(wiring.Component):
         fetch = walker.valid & Cat(walker.first[n] for n in held).all()
         on = (walker.step != 0) & ~self._restarts()
         early = Cat(fetch, on) if again is None else Cat(fetch, on, again, group)
-        early = delay(m, early, LineBuffer.latency + ACT_LATENCY - words.latency, "fetch_{0}")
+        early = delay(m, early, LineBuffer.latency + PICKING - words.latency, "fetch_{0}")
         if again is not None:
             m.d.comb += [words.again.eq(early[2]), words.group.eq(early[3])]
         m.d.comb += [
@@ -241,13 +232,13 @@ class Front(wiring.Component):
         ]
         return words.word
 
-    def _accumulate(self, m: Module, flags: Value) -> tuple[Value, Value]:
+    def _accumulate(self, m: Module, flags: Value, ending: Value) -> tuple[Value, Value]:
         """(pulse, sums) of a visit's window words, for each plane group."""
         s, width, dot = self.spec, self.spec.z_width, self.dot
         pulses = lambda acc: [  # noqa: E731
             acc.valid.eq(flags[0]),
             acc.first.eq(flags[1]),
-            acc.last.eq(flags[2]),
+            acc.ending.eq(ending),
         ]
         if not isinstance(dot, DotProduct):
             m.submodules.accumulate = acc = Accumulator(

@@ -12,13 +12,11 @@ from sterna.hw.core.law import early_clocks, last_clocks, visit_clocks, visit_te
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.pool import LargestSums, PoolWalk
 from sterna.hw.core.walker import Loop, Walker
+from sterna.hw.core.window_read import PICKING, Pick
 from sterna.hw.dot.engines import ENGINES, Dot, Engine
 from sterna.hw.memory.shape import Memories, inside
 
-__all__ = ["ACT_LATENCY", "FrontSpec"]
-
-ACT_LATENCY = 1
-"""Clocks of the choice of lanes and planes between line buffer and dot product."""
+__all__ = ["FrontSpec"]
 
 
 @lru_cache(maxsize=256)
@@ -79,6 +77,11 @@ class FrontSpec:
     def arrives(self) -> bool:
         """All output groups take turns at a window word, in the order of arrival."""
         return self.nest == "arrival"
+
+    @property
+    def pick(self) -> Pick:
+        """What of a beat a window word has."""
+        return Pick(self.tp, self.geometry.edge.lanes if self.depthwise else self.split_channels)
 
     @property
     def folds(self) -> int:
@@ -258,8 +261,8 @@ class FrontSpec:
     @cached_property
     def step_clocks(self) -> tuple[int, ...]:
         """Clocks from ``start`` of a visit to ``valid`` of each of its T steps: always the same."""
-        # Item 0 leaves the walker, its word the line buffer, its act the register before the dot.
-        dot = Walker.latency + LineBuffer.latency + ACT_LATENCY + self.dot_latency
+        # Item 0 leaves the walker, then its word the line buffer.
+        dot = Walker.latency + LineBuffer.latency + PICKING + self.dot_latency
         whole = dot + self.items - self.plane_groups + self.sum_latency
         pooled = 0 if self.largest is None else LargestSums.latency
         first = whole + pooled + StepFeeder.latency_of(self.sums)

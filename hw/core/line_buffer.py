@@ -1,9 +1,8 @@
 """Line buffer: the rows under a sliding window, circulating from image to image."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from sterna.golden.bounds import signed_bits
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.walker import Loop
+from sterna.hw.core.window_read import READING, Asked, Pick, Place, WindowRead
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.once import once
@@ -48,17 +48,6 @@ def _turned(g: Geometry, offset: Value, turn: Value, step: int, walked: int) -> 
     )
 
 
-class _Place(NamedTuple):
-    """Where a read is: row slot, column and row of the map, word offset in its banks, and by how
-    many columns these are turned."""
-
-    slot: Signal
-    x: Signal
-    y: Signal
-    offset: Signal
-    turn: Signal
-
-
 @once
 class LineBuffer(wiring.Component):
     """Keeps ``geometry.slots`` rows of a map and reads window words of them, one a clock.
@@ -66,7 +55,8 @@ class LineBuffer(wiring.Component):
     Rows are written as they arrive and never moved: a slot is free again when the window has left
     it, and the next image's rows follow the last one's without a gap. Padding is masked at the
     read. ``rows`` x ``columns`` pixels are read at once from as many banks (pixel (y, x) lies in
-    row bank y mod rows, column bank x mod columns) and rotated into place.
+    row bank y mod rows, column bank x mod columns) and rotated into place: of each, with ``pick``,
+    only the planes and lanes that the item reads, which are chosen before.
 
     Ports
     -----
@@ -74,32 +64,45 @@ class LineBuffer(wiring.Component):
     rows_ok : out, the rows of the next output row are here (registered counters, no path from i)
     row_end, image_end : in, from the walker: an output row has been issued
     valid, step, top : in, an item of the walker over ``loops``
-    word : out, unsigned(rows * columns * edge.width), ``latency`` clocks after the item; pixel
-        (row, column) at bit ``(row * columns + column) * edge.width``; pad pixels are zero
+    part, sub, blank : in, with ``pick`` only, of the item: which planes and which lanes are read,
+        and that the word is to be zero
+    word : out, unsigned(rows * columns * width), width that of the edge or planes * lanes of
+        ``pick``, ``latency`` clocks after the item, with ``pick`` `PICKING` more; pixel (row,
+        column) at bit ``(row * columns + column) * width``; pad pixels are zero
     """
 
-    latency = 7
+    latency = 1 + READING
     freeing = 5
     """Clocks from a ``row_end`` to the first in which the rows it leaves are free for the input."""
 
-    def __init__(self, geometry: Geometry, loops: Sequence[Loop]):
+    def __init__(self, geometry: Geometry, loops: Sequence[Loop], pick: Pick | None = None):
         self.geometry = geometry
         self.loops = list(loops)
-        g = geometry
-        super().__init__(
-            {
-                "i": In(stream.Signature(unsigned(g.edge.width))),
-                "rows_ok": Out(1),
-                "row_end": In(1),
-                "image_end": In(1),
-                "valid": In(1),
-                "step": In(len(loops) + 2),
-                "top": In(1),
-                "word": Out(g.rows * g.columns * g.edge.width),
+        self.pick = pick
+        g, edge = geometry, geometry.edge
+        self.width = edge.width if pick is None else pick.planes * pick.lanes
+        ports = {
+            "i": In(stream.Signature(unsigned(edge.width))),
+            "rows_ok": Out(1),
+            "row_end": In(1),
+            "image_end": In(1),
+            "valid": In(1),
+            "step": In(len(loops) + 2),
+            "top": In(1),
+            "word": Out(g.rows * g.columns * self.width),
+        }
+        if pick is not None:
+            ports |= {
+                "part": In(range(max(2, edge.pb // pick.planes))),
+                "sub": In(range(max(2, edge.lanes // pick.lanes))),
+                "blank": In(1),
             }
-        )
+        super().__init__(ports)
 
     i: stream.Interface
+    part: Signal
+    sub: Signal
+    blank: Signal
 
     @staticmethod
     def memories_of(geometry: Geometry) -> Memories:
@@ -124,7 +127,10 @@ class LineBuffer(wiring.Component):
                 banks[-1].append(memory)
         row_written = self._write(m, banks)
         self._account(m, row_written)
-        self._read(m, banks, self._position(m))
+        asked = None
+        if self.pick is not None:
+            asked = Asked(self.pick, self.part, self.sub, self.blank)
+        m.d.comb += self.word.eq(WindowRead(g, asked).word(m, banks, self._position(m)))
         return m
 
     def _write(self, m: Module, banks: list[list[Memory]]) -> Value:
@@ -237,7 +243,7 @@ class LineBuffer(wiring.Component):
         g = self.geometry
         return g.pool[1] > 1 and g.stride[1] % g.columns > 0
 
-    def _position(self, m: Module) -> _Place:
+    def _position(self, m: Module) -> Place:
         """Registers that follow the walker's items."""
         g, loops = self.geometry, self.loops
         k, (pt, _, pl, _) = g.columns, g.border
@@ -261,8 +267,8 @@ class LineBuffer(wiring.Component):
         if self._turning:
             row_offset = Signal.like(offset, name="row_offset", init=offset.init)
             row_turn = Signal.like(turn, name="row_turn", init=first_turn)
-        item = _Place(slot, x, y, offset, turn)
-        row = _Place(slot_base, x, y_base, row_offset, row_turn)
+        item = Place(slot, x, y, offset, turn)
+        row = Place(slot_base, x, y_base, row_offset, row_turn)
         walked = loops if not self._turning else [p for p in loops if p.visit]
         walked_words = sum((p.count - 1) * p.words for p in walked)
         walked_x = sum((p.count - 1) * p.columns for p in loops)
@@ -291,7 +297,7 @@ class LineBuffer(wiring.Component):
                     m.d.sync += [row_offset.eq(first_offset), row_turn.eq(first_turn)]
         return item
 
-    def _within(self, m: Module, item: _Place, row: _Place) -> None:
+    def _within(self, m: Module, item: Place, row: Place) -> None:
         """Steps of the loops inside an output pixel, whose rows and visit begin at ``row``: a
         loop's step takes back what those inside it went."""
         g = self.geometry
@@ -319,73 +325,3 @@ class LineBuffer(wiring.Component):
                         m.d.sync += [slot.eq(_past(slot, rows, g.slots)), y.eq(y + rows)]
                 elif any(q.rows for q in inner):
                     m.d.sync += [slot.eq(row.slot), y.eq(row.y)]
-
-    def _read(self, m: Module, banks: list[list[Memory]], item: _Place) -> None:
-        """Stages behind the position: tables and masks, addresses, memory, register, rotation."""
-        g = self.geometry
-        slot, x, y, offset, turn = item
-        r, k = g.rows, g.columns
-        lines = g.slots // r
-        address_bits = max(1, (g.bank_depth - 1).bit_length())
-        # Where a slot's row lies in its bank, and where the row after the last bank's does.
-        here = Signal(address_bits)
-        after = Signal(address_bits)
-        line_turn = Signal(range(max(2, r)))
-        near = Signal.like(offset)
-        far = Signal.like(offset)
-        turn_1 = Signal.like(turn)
-        rows_in = Signal(r)
-        columns_in = Signal(k)
-        table = lambda f: Array(Const(f(s), address_bits) for s in range(g.slots))[slot]  # noqa: E731
-        m.d.sync += [
-            here.eq(table(lambda s: s // r * g.row_words)),
-            after.eq(table(lambda s: (s // r + 1) % lines * g.row_words)),
-            line_turn.eq(Array(Const(s % r, range(max(2, r))) for s in range(g.slots))[slot]),
-            near.eq(offset),
-            far.eq(offset + g.words_per_pixel),
-            turn_1.eq(turn),
-            rows_in.eq(Cat((y + n >= 0) & (y + n < g.height) for n in range(r))),
-            columns_in.eq(Cat((x + n >= 0) & (x + n < g.width) for n in range(k))),
-        ]
-        data: list[list[Signal]] = []
-        for row, line in enumerate(banks):
-            data.append([])
-            for column, memory in enumerate(line):
-                port = memory.read_port()
-                address = Signal(address_bits, name=f"address_{row}_{column}")
-                # The last bank never lies before the window's first row or column.
-                base = here if row == r - 1 else Mux(line_turn > row, after, here)
-                at = near if column == k - 1 else Mux(turn_1 > column, far, near)
-                m.d.sync += address.eq(base + at)
-                held = Signal(g.edge.width, name=f"held_{row}_{column}", reset_less=True)
-                m.d.comb += port.addr.eq(address)
-                m.d.sync += held.eq(port.data)
-                data[-1].append(held)
-        mask = delay(m, Cat(rows_in, columns_in), 4, "mask", False)
-        turn_2 = delay(m, turn_1, 3, "turn", False)
-        line_turn_2 = delay(m, line_turn, 4, "line_turn", False)
-        self._rotate(m, data, turn_2, line_turn_2, mask)
-
-    def _rotate(
-        self, m: Module, data: list[list[Signal]], turn: Value, line_turn: Value, mask: Value
-    ) -> None:
-        """The window's word of what the banks gave: a register behind the columns' rotation."""
-        g = self.geometry
-        r, k = g.rows, g.columns
-        turned: list[list[Signal]] = []
-        for row in range(r):
-            turned.append([])
-            for column in range(k):
-                pixel = Signal(g.edge.width, name=f"pixel_{row}_{column}", reset_less=True)
-                choice = Array(data[row][(column + n) % k] for n in range(k))
-                m.d.sync += pixel.eq(choice[turn] if k > 1 else data[row][0])
-                turned[-1].append(pixel)
-        out: list[Value] = []
-        for row in range(r):
-            for column in range(k):
-                choice = Array(turned[(row + n) % r][column] for n in range(r))
-                pixel = choice[line_turn] if r > 1 else turned[0][column]
-                if any(g.border):  # else every pixel of a window is one of the map
-                    pixel = pixel & (mask[row] & mask[r + column]).replicate(g.edge.width)
-                out.append(pixel)
-        m.d.sync += self.word.eq(Cat(out))

@@ -12,17 +12,29 @@ from amaranth.sim import Simulator
 from sterna.hw.core.geometry import Geometry
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Loop, Walker
+from sterna.hw.core.window_read import PICKING, Pick
+from sterna.hw.stream.edge import Edge
 
-__all__ = ["WindowReader", "expected_words", "read_windows", "nest"]
+__all__ = ["WindowReader", "expected_words", "picking", "read_windows", "nest"]
+
+BLANK = 1
+"""Of an item whose numbers of lanes and planes differ in this alone, the word is zero."""
 
 
 class WindowReader(wiring.Component):
     """What a core does: the walker's items go to the line buffer, ``ok`` comes with each word."""
 
-    def __init__(self, geometry: Geometry, loops: list[Loop], visit_clocks: int = 1):
+    def __init__(
+        self,
+        geometry: Geometry,
+        loops: list[Loop],
+        visit_clocks: int = 1,
+        pick: Pick | None = None,
+    ):
         self.geometry = geometry
         self.walker = Walker(geometry.out_height, geometry.out_width, loops, visit_clocks)
-        self.buffer = LineBuffer(geometry, loops)
+        self.buffer = LineBuffer(geometry, loops, pick)
+        self.latency = LineBuffer.latency + (PICKING if pick else 0)
         super().__init__(
             {
                 "i": In(stream.Signature(unsigned(geometry.edge.width))),
@@ -46,13 +58,25 @@ class WindowReader(wiring.Component):
             buffer.top.eq(walker.top),
             self.word.eq(buffer.word),
         ]
+        if buffer.pick is not None:
+            m.d.comb += [
+                buffer.sub.eq(getattr(walker, "index_sub")),
+                buffer.part.eq(getattr(walker, "index_part")),
+                buffer.blank.eq(walker.index_sub ^ walker.index_part == BLANK),  # type: ignore
+            ]
         ok = walker.valid
-        for n in range(LineBuffer.latency):
+        for n in range(self.latency):
             later = type(walker.valid)(name=f"ok_{n}")
             m.d.sync += later.eq(ok)
             ok = later
         m.d.comb += self.ok.eq(ok)
         return m
+
+
+def picking(geometry: Geometry, pick: Pick) -> list[Loop]:
+    """The loops of a choice, inside all others."""
+    edge = geometry.edge
+    return [Loop("sub", edge.lanes // pick.lanes), Loop("part", edge.pb // pick.planes)]
 
 
 def nest(geometry: Geometry, groups: int = 1, repeats: int = 1) -> list[Loop]:
@@ -85,9 +109,26 @@ def nest(geometry: Geometry, groups: int = 1, repeats: int = 1) -> list[Loop]:
     ]
 
 
-def expected_words(geometry: Geometry, loops: list[Loop], image: np.ndarray) -> list[int]:
+def picked_of(edge: Edge, pick: Pick | None, beat: int, turns: dict[str, int]) -> int:
+    """What ``pick`` takes of a beat at ``turns`` of its loops."""
+    if pick is None:
+        return beat
+    if turns["sub"] ^ turns["part"] == BLANK:
+        return 0
+    out, lanes = 0, pick.lanes
+    for n in range(pick.planes):
+        plane = turns["part"] * pick.planes + n
+        line = beat >> plane * edge.lanes + turns["sub"] * lanes & (1 << lanes) - 1
+        out |= line << n * lanes
+    return out
+
+
+def expected_words(
+    geometry: Geometry, loops: list[Loop], image: np.ndarray, pick: Pick | None = None
+) -> list[int]:
     """Every word of an image [H, W, words of a pixel] in the order of the walk."""
-    g, width = geometry, geometry.edge.width
+    g, names = geometry, [p.name for p in loops]
+    width = g.edge.width if pick is None else pick.planes * pick.lanes
     height, breadth, _ = image.shape
     out = []
     for oy, ox, *turns in itertools.product(
@@ -99,7 +140,10 @@ def expected_words(geometry: Geometry, loops: list[Loop], image: np.ndarray) -> 
         word = 0
         for r, c in itertools.product(range(g.rows), range(g.columns)):
             if 0 <= y + r < height and 0 <= x + c < breadth:
-                word |= int(image[y + r, x + c, at]) << (r * g.columns + c) * width
+                beat = picked_of(
+                    g.edge, pick, int(image[y + r, x + c, at]), dict(zip(names, turns))
+                )
+                word |= beat << (r * g.columns + c) * width
         out.append(word)
     return out
 

@@ -109,7 +109,7 @@ def test_what_cannot_work_is_refused_before_the_first_stage(
 def test_a_place_that_may_not_be_written_is_refused_first(capsys) -> None:
     Path("closed").mkdir(mode=0o500)
     assert cli.main(["eval", "examples/digits", "--predictions", "closed/p.csv"]) == 1
-    assert "closed: cannot be written (permission denied)" in capsys.readouterr().err
+    assert "closed: cannot be written (Permission denied)" in capsys.readouterr().err
 
 
 def test_the_curves_of_a_training_are_refused_before_it(capsys) -> None:

@@ -150,6 +150,18 @@ def test_no_file_takes_the_place_of_a_device(tmp_path):
     assert stat.S_ISFIFO(os.lstat(pipe).st_mode) and stat.S_ISCHR(os.lstat("/dev/full").st_mode)
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "/proc/x/y", "a\0b", "n" * 300, "n" * 300 + "/y"])
+def test_a_place_that_takes_no_file_is_known_without_writing_it(place, tmp_path, monkeypatch):
+    """Of /proc permissions say nothing: as root it may be written, and is not."""
+    monkeypatch.chdir(tmp_path)
+    for check in (disk.check_new_file, disk.check_new_folder):
+        with pytest.raises(FileError, match="cannot be written"):
+            check(place)
+    disk.check_new_file("new/file")
+    disk.check_new_folder("new/folder")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_killed_writer_left_is_swept_and_a_living_ones_is_not(tmp_path):
     (tmp_path / "sub").mkdir()
     handle, living = disk._temporary(tmp_path / "sub")

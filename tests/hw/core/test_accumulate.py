@@ -27,7 +27,7 @@ def unpack(word, width, count):
 def run(dut, cycles, watch):
     """Feeds (port -> value) of each cycle, rubbish where a value is missing, calls watch(ctx)."""
     rng = random.Random(9)
-    names = ("valid", "first", "last", "sum", "pop") if hasattr(dut, "sum") else ("ready_z", "z")
+    names = ("valid", "first", "ending", "sum", "pop") if hasattr(dut, "sum") else ("ready_z", "z")
     ports = [getattr(dut, name) for name in names if hasattr(dut, name)]
 
     async def bench(ctx):
@@ -60,13 +60,14 @@ def test_accumulator(pops, turns, folds, words):
         words=words,
     )
     rng = random.Random(turns * 100 + folds * 10 + pops)
-    cycles, wanted, got = [], [], []
+    cycles, wanted, got = [{"valid": 0, "ending": 0}], [], []
     for _ in range(VISITS):
         totals = {(t, n): constant for t in range(turns) for n in range(pe * sums)}
         minus = dict.fromkeys(itertools.product(range(turns), range(max(1, pops) * sums)), 0)
         for fold, turn in itertools.product(range(folds), range(turns)):
             while rng.random() < 0.3:
-                cycles.append({"valid": 0})
+                cycles.append({"valid": 0, "ending": 0})
+            cycles[-1]["ending"] = fold == folds - 1
             values = [rng.getrandbits(in_width) for _ in range(pe * sums)]
             pop = [rng.getrandbits(pop_width) for _ in range(max(1, pops) * sums)]
             for n, v in enumerate(values):
@@ -76,8 +77,8 @@ def test_accumulator(pops, turns, folds, words):
             cycles.append(
                 {
                     "valid": 1,
+                    "ending": 0,
                     "first": fold == 0,
-                    "last": fold == folds - 1,
                     "sum": pack(values, in_width),
                     "pop": pack(pop, pop_width),
                 }
@@ -90,7 +91,7 @@ def test_accumulator(pops, turns, folds, words):
                     total = 2 * total - minus[turn, n if pops > 1 else n % sums]
                 row.append(total)
             wanted.append(row)
-    cycles += [{"valid": 0}] * 3
+    cycles += [{"valid": 0, "ending": 0}] * 3
 
     def watch(ctx):
         if ctx.get(dut.ready_z):
