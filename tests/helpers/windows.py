@@ -60,8 +60,8 @@ class WindowReader(wiring.Component):
         ]
         if buffer.pick is not None:
             m.d.comb += [
-                buffer.sub.eq(getattr(walker, "index_sub")),
-                buffer.part.eq(getattr(walker, "index_part")),
+                buffer.sub.eq(walker.index_sub),  # type: ignore
+                buffer.part.eq(walker.index_part),  # type: ignore
                 buffer.blank.eq(walker.index_sub ^ walker.index_part == BLANK),  # type: ignore
             ]
         ok = walker.valid

@@ -2,6 +2,7 @@
 
 import random
 
+import arrivecase
 import convcase
 import joincase
 import pytest
@@ -13,7 +14,7 @@ from sterna.hw.core.front import Front
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.dot.expander import Expander
 
-CASES = {**convcase.CASES, **joincase.CASES}
+CASES = {**convcase.CASES, **arrivecase.CASES, **joincase.CASES}
 
 
 @pytest.mark.parametrize("name", CASES)

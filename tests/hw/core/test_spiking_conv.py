@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import arrivecase
+import convcase
 import pytest
 from amaranth.back import verilog
 from combpath import assert_no_comb_path
-from convcase import CASES
 from corecase import core_cases, images_for, stream_core
 from fuzz import Limits, Seeded, random_images, random_network
 from fuzzrun import random_folding
@@ -15,6 +16,8 @@ import sterna.hw.core.spiking_conv as spiking_conv
 import sterna.hw.neuron.scan_banks as banks
 from sterna.hw.core.front import Front
 from sterna.sim.cocotb_runner import run_core
+
+CASES = {**convcase.CASES, **arrivecase.CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
