@@ -1,10 +1,12 @@
 """The nest 'arrival' in a folding: where it is legal, its rows of weights, law and latency."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
+from sterna import cli
 from sterna.gen.design.design import Design
 from sterna.gen.design.specs import front_spec, weight_rows
 from sterna.gen.fold.complete import compute_clocks
@@ -138,3 +140,17 @@ def test_a_latency_that_cannot_be():
         solve(NET, family="ecp5", latency=1)
     with pytest.raises(UsageError, match="latency 0: give a number above"):
         solve(NET, family="ecp5", latency=0)
+
+
+def test_the_command_keeps_a_latency_until_another_goal_comes(tmp_path, capsys):
+    NET.save(tmp_path / "net")
+    fold_ = ["fold", str(tmp_path / "net"), "-o", str(tmp_path / "build"), "--family", "ecp5"]
+    found = []
+    for more in (["--latency", "6"], [], ["--fps", "1000"]):
+        assert cli.main([*fold_, *more, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        design = json.loads((tmp_path / "build" / "design.json").read_text())
+        found.append((answer["solver"]["goal"], design["latency"] <= 600))
+    assert found == [({"latency": 6}, True), ({"latency": 6}, True), ({"fps": 1000}, False)]
+    assert cli.main([*fold_, "--latency", "1"]) == 1
+    assert "allow more latency or raise the clock" in " ".join(capsys.readouterr().err.split())
