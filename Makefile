@@ -8,7 +8,7 @@ SHELL := /bin/bash
 
 ## PYTHON: the Python that environments are made of
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-## TORCH: cpu: from the CPU index; skip: the torch that is installed; default: PyPI's, for CUDA
+## TORCH: cpu: the small one, from PyTorch's CPU index; skip: the one that is installed; default: PyPI's, for CUDA
 TORCH ?= default
 ## EXAMPLE: what verilog, sim, train, bitstream and load work on
 EXAMPLE ?= examples/mnist
@@ -16,11 +16,11 @@ EXAMPLE ?= examples/mnist
 IMAGES ?= 1000
 ## BOARD: the board of bitstream and load
 BOARD ?= ulx3s-85f
-## PORT: its serial port
+## PORT: serial port of that board
 PORT ?= /dev/ttyUSB0
 ## WORKERS: tests and proofs side by side
 WORKERS ?= 2
-## TESTS: paths and options for pytest, of test, test-all and test-python
+## TESTS: more paths and options for pytest, in test, test-all and test-python
 TESTS ?=
 ## VENV: the environment
 VENV ?= .venv
@@ -32,7 +32,9 @@ unexport MAKEFLAGS MFLAGS MAKELEVEL
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 ifeq ($(TORCH),cpu)
-PIP_TORCH := --extra-index-url https://download.pytorch.org/whl/cpu 'torch==2.13.0+cpu'
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+TORCH_CPU := 2.13.0+cpu
+PIP_TORCH := --extra-index-url $(TORCH_INDEX) 'torch==$(TORCH_CPU)'
 endif
 ifeq ($(TORCH),skip)
 VENV_FLAGS := --system-site-packages
@@ -48,7 +50,7 @@ help:  ## this list
 	@$(foreach v,$(VARIABLES),printf '  %-17s %s (%s)\n' $(v) \
 	    "$$(sed -n 's/^## $(v): //p' Makefile)" '$($(v))';)
 
-venv: $(STAMP)  ## the environment of all others, .venv, with every extra
+venv: $(STAMP)  ## .venv, which the other targets use, with every extra
 
 # $(call new-venv,FOLDER,FLAGS): an environment of $(PYTHON). Without Debian's python3-venv there is
 # no ensurepip, but pip itself can still fill one.
@@ -60,6 +62,16 @@ else \
     "$(PYTHON)" -m venv --without-pip $(2) $(1) && \
     "$(PYTHON)" -m pip --python $(1)/bin/python install -q pip; \
 fi
+endef
+
+# $(call torch-there,FOLDER): with TORCH=cpu one look at its index, which pip install would try for
+# minutes; none where that torch is installed.
+define torch-there
+@test "$(TORCH)" != cpu || $(1)/bin/python -m pip list 2>/dev/null | grep -q '^torch  *$(TORCH_CPU)' || \
+$(1)/bin/python -m pip index versions torch --index-url $(TORCH_INDEX) --retries 0 --timeout 15 2>/dev/null | \
+    grep -qF '$(TORCH_CPU)' || \
+    { echo "make: no torch $(TORCH_CPU) at $(TORCH_INDEX), or that cannot be reached from here; leave \
+TORCH=cpu out for PyPI's torch, or install a torch and say TORCH=skip" >&2; exit 3; }
 endef
 
 # SpikingJelly comes without what it asks for (torchvision, torchaudio, TensorBoard ...): its neurons
@@ -76,6 +88,7 @@ ifeq ($(TORCH),skip)
 else
 	cp constraints.txt $(VENV)/constraints.txt
 endif
+	$(call torch-there,$(VENV))
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt setuptools wheel $(PIP_TORCH)
 	$(BIN)/python -m pip install -q -c $(VENV)/constraints.txt --no-build-isolation -e '.[dev]'
 	$(BIN)/python -m pip install -q --no-deps spikingjelly==2.0.0 neurobench==2.3.0
@@ -118,6 +131,7 @@ test-front-extra: .venv-front/.installed  ## tests with Brevitas and Lightning, 
 .venv-front/.installed: constraints.txt pyproject.toml setup.py
 	$(call new-venv,.venv-front,)
 	grep -v '^setuptools==' constraints.txt > .venv-front/constraints.txt
+	$(call torch-there,.venv-front)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt 'setuptools>=77,<81' wheel $(PIP_TORCH)
 	.venv-front/bin/python -m pip install -q -c .venv-front/constraints.txt --no-build-isolation -e '.[dev]' \
 	    brevitas==0.13.4 onnxoptimizer lightning==2.6.6

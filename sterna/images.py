@@ -74,7 +74,9 @@ def add_options(sub: argparse.ArgumentParser, predictions: bool = True) -> None:
 
 
 def add_size(sub: Any) -> None:
-    sub.add_argument("--size", metavar="HxW", help="resize pictures; the sensor's, of events")
+    sub.add_argument(
+        "--size", metavar="HxW", help="resize pictures to this; of events: the sensor has this size"
+    )
 
 
 def data_name(options: argparse.Namespace, default: str | None) -> str:

@@ -184,7 +184,8 @@ class _Flow:
         elif new is None:
             raise DesignError(
                 f"{self.build.name}: reaches {placed.fmax_mhz['sync']:.1f} MHz, which is below the "
-                f"slowest clock of {where.name}; choose a smaller folding"
+                f"slowest clock of {where.name}; fold it smaller, for fewer images a second: "
+                f"sterna fold {self.build.folder} --board {where.name} --fps N"
             )
         self._check_clocks(placed)
         text, mhz = placed.text, where.clock_mhz
@@ -198,7 +199,7 @@ class _Flow:
         if lost := unclaimed(contents, columns):
             raise DesignError(
                 f"{self.build.name}: block RAM {lost[0]} holds a memory in a layout that is not "
-                "known, so weights cannot be put there; make its cores 'ram', and report this"
+                "known, so weights cannot be put there; fold it with --memory ram, and report this"
             )
         return {
             "files": {"placeholder.txt": sha256(text.encode())},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sterna.gen.build.stages import Build
+from sterna.gen.build.folder import BOARD, Build
 from sterna.gen.design.design import Design
 from sterna.gen.design.folding import Folding
 from sterna.gen.device.boards import Board
@@ -14,10 +14,12 @@ from sterna.gen.fold.choice import Limits
 from sterna.gen.fold.solve import NothingFits, solve
 from sterna.gen.model.cost import Cost, estimate
 from sterna.golden.errors import DesignError
+from sterna.golden.files.disk import make_folder, write_atomic
 
 __all__ = ["layer_cells", "smaller_folding", "too_big"]
 
 Used = Mapping[str, tuple[int, int]]
+FOLDING = "smaller.json"
 TRIES = 3
 ROOM = 0.95
 """How much less a folding must take than one for which there was no place."""
@@ -75,7 +77,8 @@ def too_big(
     attempt: Callable[[Build], Used],
 ) -> DesignError:
     """The refusal of a design that uses more than the board has, or so much that there is no legal
-    placement. ``attempt`` synthesises another folding of the build and says what it uses."""
+    placement. ``attempt`` synthesises another folding of the build and says what it uses. The
+    design of one that fits is written to `FOLDING`, for ``--folding``."""
     resource = max(used, key=lambda r: used[r][0] / used[r][1])
     have, most = used[resource]
     cells = layer_cells(netlist, build.design, resource)
@@ -96,9 +99,12 @@ def too_big(
     design, uses = found
     fits = " and ".join(f"{h} of {m} {_RESOURCE[r]}" for r, (h, m) in uses.items() if r != "ff")
     slower = design.interval / build.design.interval
+    kept = build.folder / BOARD / FOLDING
+    make_folder(kept.parent)
+    write_atomic(kept, design.to_json().encode())
     return DesignError(
         f"{text}; this folding fits (tried: {fits}; {slower:.1f} times the clocks): "
-        f"{_in_words(design)}"
+        f"{_in_words(design)}; take it with: sterna fold {build.folder} --folding {kept}"
     )
 
 

@@ -44,6 +44,7 @@ def commands(build: Build, board: str | None) -> dict[str, str]:
     return {
         "report": f"sterna report {folder}",
         "fold": f"sterna fold {folder}",
+        "refold": f"sterna fold {folder} --board {on}",
         "verilog": f"sterna verilog {folder}",
         "eval": f"sterna eval {folder}",
         "sim": f"sterna sim {folder}",

@@ -17,19 +17,19 @@ def device_of(
 ) -> dict[str, Any] | None:
     """The device that shares are of: that of the board which is ``asked`` for, which the design
     was made for, or of ``family`` the smallest that holds what it may ``need``, else the largest.
+    ``holds``: whether it does, None where that is not known.
     None for a family without boards. UsageError where no board is called as asked."""
     if asked is not None:
-        return _as_dict(chip_of(asked), "asked for")
+        return _as_dict(chip_of(asked), "asked for", need)
     if made_for is not None:
-        return _as_dict(made_for, "what it is made for")
+        return _as_dict(made_for, "what it is made for", need)
     boards = sorted((b for b in _boards() if b.family == family), key=lambda b: b.lut)
     if not boards:
         return None
     for where in boards:
-        has = where.sizes
-        if need is not None and all(need[k] <= has[k] for k in KEYS):
-            return _as_dict(where, f"the smallest {family} board that holds it")
-    return _as_dict(boards[-1], f"the largest {family} board")
+        if _holds(where, need):
+            return _as_dict(where, f"the smallest {family} board that holds it", need)
+    return _as_dict(boards[-1], f"the largest {family} board", need)
 
 
 @functools.cache
@@ -44,12 +44,18 @@ def _boards() -> tuple[Chip, ...]:
     return tuple(found)
 
 
-def _as_dict(where: Chip, why: str) -> dict[str, Any]:
+def _holds(where: Chip, need: Mapping[str, float] | None) -> bool | None:
+    has = where.sizes
+    return None if need is None else all(need[k] <= has[k] for k in KEYS)
+
+
+def _as_dict(where: Chip, why: str, need: Mapping[str, float] | None) -> dict[str, Any]:
     return {
         "board": where.name,
         "part": where.part,
         "family": where.family,
         "why": why,
+        "holds": _holds(where, need),
         **where.sizes,
     }
 

@@ -62,8 +62,8 @@ class Chip:
         """DesignError where its FPGA does not take designs that are folded for a family."""
         if not family_of(self.family).takes(family):
             raise DesignError(
-                f"the design is folded for {family} and {self.name} is {self.family}; fold it with "
-                f"--family {self.family}"
+                f"the design is folded for {family} and {self.name} is {self.family}; fold it for "
+                f"the board: sterna fold BUILD --board {self.name}"
             )
 
 

@@ -89,7 +89,11 @@ def export(
     block = Folder(folder)
     with block.held():
         for name in sorted(set(old) - set(made)):
-            if is_inside(name) and block.hash(name) == old[name]:
+            if not is_inside(name) or (now := block.hash(name)) is None:
+                continue
+            if now != old[name]:
+                tell(f"{folder / name}: was edited by hand and is kept; the block no longer has it")
+            else:
                 block.remove(name)
                 for parent in PurePosixPath(name).parents[:-1]:
                     with contextlib.suppress(OSError):  # something is left in it

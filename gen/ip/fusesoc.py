@@ -121,7 +121,7 @@ targets:
     toplevel: {x.wrapper}_tb
 
   sim_icarus:
-    description: the same in Icarus, which prints PASS or FAIL
+    description: the same in Icarus
     flow: sim
     flow_options:
       tool: icarus

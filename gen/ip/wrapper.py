@@ -2,6 +2,7 @@
 
 from sterna.gen.ip.exported import Exported
 from sterna.gen.ip.ports import ALWAYS, Bus, Port
+from sterna.gen.verilog.bench import failed_task
 
 __all__ = [
     "bench",
@@ -143,6 +144,7 @@ def bench(x: Exported) -> str:
         words=packets.size,
         clocks=int(20 * alone * len(sent)) + 20000,
         structure=x.structure[8:16],
+        end_failed=failed_task(f"{bench_macro(x)}_PORTS"),
     )
 
 
@@ -169,7 +171,7 @@ def clock_driver(x: Exported) -> str:
 _BENCH = """\
 // Resets {x.wrapper}, reads its identity over AXI4-Lite, streams vectors through it with pauses at
 // both ends, resets it in the middle of an image, and streams them again. Prints PASS, or FAIL and
-// the first differences. The vectors are read from tb/, or from the folder {macro} (a string that
+// what differs first. The vectors are read from tb/, or from the folder {macro} (a string that
 // ends in a slash). With {macro}_PORTS the clock comes from outside, as {x.module}_main.cpp has it.
 `ifndef {macro}
 `define {macro} "tb/"
@@ -204,7 +206,7 @@ module {x.wrapper}_tb;
     .s_axil_araddr(ar_addr), .s_axil_arvalid(ar_valid), .s_axil_arready(ar_ready),
     .s_axil_rdata(r_data), .s_axil_rresp(r_resp), .s_axil_rvalid(r_valid), .s_axil_rready(1'b1)
   );
-  initial begin
+{end_failed}  initial begin
     failed = 0;
     $readmemh({{`{macro}, "{x.module}_in.hex"}}, images);
     $readmemh({{`{macro}, "{x.module}_out.hex"}}, packets);
@@ -224,14 +226,18 @@ module {x.wrapper}_tb;
     end
     if (round == 1 && r_done && got == {words} && !over) begin
       over <= 1;
-      if (failed) $display("FAIL");
-      else $display("PASS {words} words, %0d clocks", clocks);
-      $finish;
+      if (failed) begin
+        $display("FAIL");
+        end_failed;
+      end else begin
+        $display("PASS {words} words, %0d clocks", clocks);
+        $finish;
+      end
     end
     if (clocks > {clocks} && !over) begin
       over <= 1;
       $display("FAIL no output for too long, %0d of {words} words", got);
-      $finish;
+      end_failed;
     end
   end
   // Valid rises with the first edge after the reset, as early as AXI allows.

@@ -124,7 +124,8 @@ def _resource(f: Figures, said: Mapping[str, Any], key: str) -> Tile:
 
 def _fmax(f: Figures, said: Mapping[str, Any]) -> Tile:
     if said["fmax"] is None:
-        return _missing(f, "Highest clock", "bitstream")
+        fits = f.answer["device"] is None or f.answer["device"]["holds"] is not False
+        return _missing(f, "Highest clock", "bitstream" if fits else "refold")
     value = _text("{} MHz", f("headline", "fmax", "mhz"))
     note = _text("on {}, placed and routed", f("placed", "board"))
     return Tile("Highest clock", value, note, "placed")

@@ -14,7 +14,7 @@ from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
 from sterna.golden.words.names import module_name
 
-__all__ = ["bench_files", "vector_images", "VECTORS"]
+__all__ = ["bench_files", "failed_task", "vector_images", "VECTORS"]
 
 VECTORS = 4
 
@@ -42,7 +42,7 @@ def bench_files(
     network: Network, design: Design, memories: Mapping[str, str] | None = None, folder: str = ""
 ) -> dict[str, bytes | str]:
     """vectors.npz (images, packets), their words as hex files, and NAME_tb.v (`module_name`), which
-    streams the images in, compares every output word and prints PASS or the first difference.
+    streams the images in, compares every output word and prints PASS, or FAIL and each difference.
     ``memories``: the files that the Verilog reads, by name, which the bench looks at
     first; ``folder``: where they are."""
     images = vector_images(network)
@@ -69,10 +69,18 @@ def bench_files(
             per_image=len(words) // VECTORS,
             words_out=packets.size,
             per_packet=packets.shape[1],
+            failed=failed_task(),
             **_looked_at(name, memories or {}, folder),
             limit=20 * (design.interval + 1000) * VECTORS,
         ),
     }
+
+
+def failed_task(outside: str = "") -> str:
+    """Verilog of the task ``end_failed``, which ends a simulation with an exit status other than 0
+    where Verilog-2005 can. ``outside``: a macro; with it, what clocks the bench returns that."""
+    first = f"`ifdef {outside}\n    $finish;\n`elsif" if outside else "`ifdef"
+    return _FAILED.format(first=first)
 
 
 def _looked_at(name: str, memories: Mapping[str, str], where: str) -> dict[str, str]:
@@ -100,6 +108,20 @@ def _sum(text: str) -> int:
     return found
 
 
+# Verilator knows $fatal in SystemVerilog only, and no other simulator knows Icarus' task.
+_FAILED = """\
+  // Where there was a FAIL: Icarus and Verilator exit with a status other than 0.
+  task end_failed;
+{first} __ICARUS__
+    $finish_and_return(1);
+`elsif VERILATOR
+    $stop;
+`else
+    $finish;
+`endif
+  endtask
+"""
+
 _LOOK = """\
   task look;
     input [8*512-1:0] path;
@@ -111,7 +133,7 @@ _LOOK = """\
       file = $fopen(path, "r");
       if (file == 0) begin
         $display("FAIL %0s: is not there; run in the folder above mem/, or define {folder}", path);
-        $finish;
+        end_failed;
       end else begin
         letter = $fgetc(file);
         while (letter >= 0) begin
@@ -127,6 +149,7 @@ _LOOK = """\
 
 _BENCH = """\
 // Streams {name}'s vectors through the design and compares every word.
+// Prints PASS, or FAIL and what differs.
 // Icarus: iverilog -g2005 -o tb {name}_tb.v {name}.v && vvp tb
 // with waves: vvp tb +wave=out.vcd
 {folder}module {name}_tb;
@@ -150,7 +173,7 @@ _BENCH = """\
     .s_axil_araddr(16'd0), .s_axil_arvalid(1'b0), .s_axil_arready(),
     .s_axil_rdata(), .s_axil_rresp(), .s_axil_rvalid(), .s_axil_rready(1'b1)
   );
-{look}  initial begin
+{failed}{look}  initial begin
 {looks}    $readmemh("vectors_in.hex", images);
     $readmemh("vectors_out.hex", packets);
     if ($value$plusargs("wave=%s", WAVE)) begin
@@ -170,13 +193,15 @@ _BENCH = """\
       end
       at_out <= at_out + 1;
       if (at_out == {words_out} - 1) begin
-        if (errors == 0) $display("PASS {words_out} words, %0d clocks", clocks);
-        $finish;
+        if (errors == 0) begin
+          $display("PASS {words_out} words, %0d clocks", clocks);
+          $finish;
+        end else end_failed;
       end
     end
     if (clocks > {limit}) begin
       $display("FAIL no output for too long, %0d of {words_out} words", at_out);
-      $finish;
+      end_failed;
     end
   end
 endmodule

@@ -54,7 +54,7 @@ class Wave:
             raise UsageError(f"wave {self.path}: is a folder; give the name of a file")
         check_trace(self.kind)
         self.few = 2  # images, unless somebody says: what they do fills megabytes
-        self.save = self.path.with_suffix(".gtkw")
+        self.save, self.kept = self.path.with_suffix(".gtkw"), False
         self._shown: Mapping[str, Sequence[Signal]] = {}
 
     def around(self, verilog: str, build: Build, taps: Sequence[Tap]) -> str:
@@ -65,10 +65,14 @@ class Wave:
 
     def describe(self, scope: str) -> None:
         """Write the save file; ``scope``: path in the wave of the module with the layers."""
-        if not write_save(self.save, save_text(self.path, scope, self._shown)):
-            tell(f"{self.save}: is not as Sterna wrote it, and stays as it is")
+        self.kept = not write_save(self.save, save_text(self.path, scope, self._shown))
+        if self.kept:
+            tell(
+                f"{self.save}: was edited by hand and is kept; for a new one, rename or remove it "
+                "and run again"
+            )
 
     @property
-    def files(self) -> dict[str, str]:
-        """The wave and its save file; of one that was there, which is left alone, too."""
-        return {"wave": str(self.path), "save_file": str(self.save)}
+    def files(self) -> dict[str, Any]:
+        """The wave, its save file, and whether that is one that somebody edited, which is kept."""
+        return {"wave": str(self.path), "save_file": str(self.save), "save_file_kept": self.kept}

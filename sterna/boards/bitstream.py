@@ -57,7 +57,9 @@ def add_parsers(
     sub = command("program", "load a bitstream into a board")
     sub.add_argument("folder", metavar="BUILD", help="build folder with a bitstream")
     sub.add_argument("--bitstream", metavar="FILE", help="instead of the build's bitstream")
-    sub.add_argument("--flash", action="store_true", help="keep it after power-up")
+    sub.add_argument(
+        "--flash", action="store_true", help="into the flash: the board has it after power-up"
+    )
 
 
 def bitstream(options: argparse.Namespace) -> Answer:

@@ -41,7 +41,10 @@ def add_parsers(
         help=f"clocks of the oscillator a bit; more is slower (default {DIVISOR})",
     )
     sub.add_argument(
-        "--seed", type=whole("the seed", *SEED), default=1, help="of memories that start at random"
+        "--seed",
+        type=whole("the seed", *SEED),
+        default=1,
+        help="of the random contents that memories start with",
     )
 
     sub = command("board-demo", "weights, images, other weights, images: on a simulated board")

@@ -59,8 +59,8 @@ def add_parsers(
         "--bits",
         type=whole("bits", 1, 8),
         metavar="B",
-        help="of a value of the input (default: of frames as the data needs, of pixels 8); events "
-        "are counted up to 2**B - 1",
+        help="bits of a value of the input (default: of frames as the data needs, of pixels 8); "
+        "events are counted up to 2**B - 1",
     )
     sub.add_argument(
         "--scale",

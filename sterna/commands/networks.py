@@ -47,7 +47,7 @@ def options_of(options: argparse.Namespace) -> "Options":
     given = {"family": options.family, "clock_mhz": options.clock, "fps": options.fps}
     given |= {"memory": options.memory, "patchable": options.patchable}
     given["memories"] = getattr(options, "memories", None)
-    if options.command == "fold":
+    if options.command in ("fold", "build"):
         given |= {"luts": options.luts, "board": options.board, "latency": options.latency}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
@@ -195,7 +195,7 @@ def _verified(options: argparse.Namespace, engine: str) -> tuple["Build", dict[s
         lasting = {k: v for k, v in answer.items() if k not in fleeting}
         keep_measurement(built, f"sim_{engine}", lasting)
         kept = built.folder / "measured" / f"sim_{engine}.json"
-    waves = answer.get("wave"), answer.get("save_file")
+    waves = answer.get("wave"), None if answer.get("save_file_kept") else answer.get("save_file")
     return built, answer | {"wrote": _paths(kept, options.predictions, *waves)}
 
 

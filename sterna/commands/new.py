@@ -29,7 +29,7 @@ def add_parsers(
     sub.add_argument(
         "--like",
         metavar="SET",
-        help="layers, and else the data, of digits, mnist, cifar10 ...",
+        help="take the layers of digits, mnist, cifar10 ... and, without --data, the data set",
     )
     images.add_size(sub)
     sub.add_argument(
@@ -42,7 +42,8 @@ def add_parsers(
         "--bits",
         type=whole("bits", 1, 8),
         metavar="B",
-        help="of a value in these: events are counted up to 2**B - 1 (default 1: not counted)",
+        help="bits of a value of such a frame: events are counted up to 2**B - 1 (default 1: not "
+        "counted)",
     )
 
 

@@ -181,7 +181,8 @@ def _training(command: _Command) -> None:
         "--epochs",
         type=whole("epochs", 1, 1_000_000),
         metavar="N",
-        help="of --from (default 3, more of small sets), and one more through the integers",
+        help="epochs of --from (default 3, more for small data sets); one more through the "
+        "integers follows",
     )
     _force(sub)
     sub.add_argument(
@@ -233,7 +234,27 @@ def _quantizing(command: _Command) -> None:
 
 
 def _design(staged: _Command) -> None:
-    sub = staged("fold", "choose the parallelism of every core: design.json and its estimates")
+    _size(staged("fold", "choose the parallelism of every core: design.json and its estimates"))
+    sub = staged("pack", "write memory images and weights.sterna")
+    sub.add_argument(
+        "--onto",
+        metavar="DESIGN",
+        help="only write a weights.sterna, for the design of another build of the same structure "
+        "(retrained weights); -o is the file then",
+    )
+    verilog = "write the Verilog, its file list, a bench with vectors, the register map"
+    build = staged("build", "all of fold, pack and verilog")
+    _size(build)
+    for sub in (staged("verilog", verilog), build):
+        sub.add_argument(
+            "--memories",
+            choices=("inline", "files"),
+            help="contents of memories in the Verilog (default), or read by $readmemh from mem/",
+        )
+
+
+def _size(sub: argparse.ArgumentParser) -> None:
+    """What the solver may fill."""
     sub.add_argument(
         "--luts",
         type=LUTS,
@@ -251,20 +272,6 @@ def _design(staged: _Command) -> None:
         metavar="B",
         help="the fastest design that fits this board; with --fps the smallest that reaches it",
     )
-    sub = staged("pack", "write memory images and weights.sterna")
-    sub.add_argument(
-        "--onto",
-        metavar="DESIGN",
-        help="only write a weights.sterna, for the design of another build of the same structure "
-        "(retrained weights); -o is the file then",
-    )
-    verilog = "write the Verilog, its file list, a bench with vectors, the register map"
-    for sub in (staged("verilog", verilog), staged("build", "all of fold, pack and verilog")):
-        sub.add_argument(
-            "--memories",
-            choices=("inline", "files"),
-            help="contents of memories in the Verilog (default), or read by $readmemh from mem/",
-        )
 
 
 def _running(staged: _Command) -> None:
@@ -299,7 +306,7 @@ def _running(staged: _Command) -> None:
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
-    text = "also an import whose check failed: another network than its model"
+    text = "take an import whose check failed, though it does not compute what its model does"
     sub.add_argument("--force", action="store_true", help=text)
 
 

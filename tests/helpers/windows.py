@@ -60,8 +60,8 @@ class WindowReader(wiring.Component):
         ]
         if buffer.pick is not None:
             m.d.comb += [
-                buffer.sub.eq(walker.index_sub),  # type: ignore
-                buffer.part.eq(walker.index_part),  # type: ignore
+                buffer.sub.eq(walker.index_sub),
+                buffer.part.eq(walker.index_part),
                 buffer.blank.eq(walker.index_sub ^ walker.index_part == BLANK),  # type: ignore
             ]
         ok = walker.valid
@@ -140,9 +140,8 @@ def expected_words(
         word = 0
         for r, c in itertools.product(range(g.rows), range(g.columns)):
             if 0 <= y + r < height and 0 <= x + c < breadth:
-                beat = picked_of(
-                    g.edge, pick, int(image[y + r, x + c, at]), dict(zip(names, turns))
-                )
+                beat = int(image[y + r, x + c, at])
+                beat = picked_of(g.edge, pick, beat, dict(zip(names, turns)))
                 word |= beat << (r * g.columns + c) * width
         out.append(word)
     return out

@@ -123,6 +123,15 @@ def test_rates_and_clocks_have_the_range_of_the_generator() -> None:
     assert cli.parser().parse_args(["fold", "x", "--fps", "0.5", "--clock", "80"]).fps == 0.5
 
 
+def test_build_takes_a_board_and_luts_as_fold_does() -> None:
+    from sterna.commands.networks import options_of
+
+    for command in ("fold", "build"):
+        words = [command, "x", "--board", "icebreaker", "--luts", "900"]
+        asked = options_of(cli.parser().parse_args(words))
+        assert (asked.board, asked.luts) == ("icebreaker", 900)
+
+
 def test_patchable_can_be_taken_back() -> None:
     said = {None: [], True: ["--patchable"], False: ["--no-patchable"]}
     for value, more in said.items():

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from repo import ROOT
@@ -72,3 +74,44 @@ def test_make_help_describes_every_target_and_variable() -> None:
     rows = dict(re.findall(r"^  ([\w-]+) +(\S.*)$", done.stdout, re.M))
     assert set(rows) == {*targets, *variables}
     assert all(len(row) > 5 for row in rows.values())
+
+
+_PYTHON = """#!/bin/bash
+here=$(dirname "$0")
+case "$*" in
+  "-m venv "*) mkdir -p "${@: -1}/bin"; cp "$0" "${@: -1}/bin/python" ;;
+  "-m pip list") cat "$here/../../installed" ;;
+  "-m pip index versions torch "*"--retries 0"*) cat "$here/../../index" ;;
+  "-m pip install "*) echo "$*" >> "$here/../../pip.log" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("installed", "index", "code"),
+    [
+        ("", "", 3),
+        ("", "Available versions: 2.14.1, 2.12.0+cpu", 3),
+        ("torch   2.14.1", "", 3),
+        ("", "Available versions: 2.14.1, 2.13.0+cpu", 0),
+        ("torch   2.13.0+cpu", "", 0),
+    ],
+)
+def test_an_index_of_torch_that_cannot_be_reached_is_said_at_once(
+    tmp_path: Path, installed: str, index: str, code: int
+) -> None:
+    for name in ("Makefile", "constraints.txt", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "installed").write_text(installed)
+    (tmp_path / "index").write_text(index)
+    python = tmp_path / "python"
+    python.write_text(_PYTHON)
+    python.chmod(0o755)
+    words = ["make", "-s", "venv", "TORCH=cpu", f"PYTHON={python}"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode != 0) == (code != 0) == (not (tmp_path / "pip.log").exists())
+    if code:
+        assert f"Error {code}" in done.stderr and done.stderr.count("\n") <= 2
+        assert "no torch 2.13.0+cpu at https://download.pytorch.org/whl/cpu" in done.stderr
+    else:
+        assert " torch==2.13.0+cpu\n" in (tmp_path / "pip.log").read_text()

@@ -118,7 +118,7 @@ def test_a_run_that_differs_from_golden_is_no_activity(tiny, capsys, monkeypatch
         (["--images", "5"], 2, "has 4 images, 5 were asked"),
         (["--board", "ulx3s"], 2, "no board is called 'ulx3s'"),
         (["--board", "ulx3s-12f", "--target", "ice40"], 2, "board ulx3s-12f is ecp5; leave one"),
-        (["--board", "icebreaker"], 1, "folded for ecp5 and icebreaker is ice40; fold it with"),
+        (["--board", "icebreaker"], 1, "folded for ecp5 and icebreaker is ice40; fold it for"),
         (["--of", "gates"], 2, "invalid choice: 'gates'"),
         (["--idle-mw", "3"], 2, "--idle-mw goes with --measured-mw"),
         (["--images-per-second", "3"], 2, "--images-per-second goes with --measured-mw"),

@@ -55,7 +55,11 @@ def test_a_board_that_is_none_is_refused_before_the_first_stage(
     assert not (folder / "design.json").exists()
     assert main([*words, "icebreaker", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["device"]["luts"] == 5280 and answer["device"]["why"] == "asked for"
+    assert (
+        answer["device"]["holds"] is True
+        and answer["device"]["luts"] == 5280
+        and answer["device"]["why"] == "asked for"
+    )
     (row,) = answer["resources"]
     assert row["family"] == "ice40" and row["shares"]["luts"] == row["luts"] / 5280
     assert answer["headline"]["luts"]["share"] == row["shares"]["luts"]

@@ -16,6 +16,7 @@ from sterna.gen.board.pins import TOP
 from sterna.gen.board.programmer import program
 from sterna.gen.board.too_big import layer_cells, smaller_folding, too_big
 from sterna.gen.build.folder import BOARD
+from sterna.gen.build.folding_file import read_folding
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.device.boards import board
 from sterna.gen.tools.progress import Progress
@@ -240,7 +241,11 @@ def test_what_does_not_fit_names_the_layer_and_a_folding(tmp_path):
     assert "needs 1500 logic cells and ulx3s-25f has 1000" in text
     assert "the largest part is layer 'f' with 7" in text
     assert "this folding fits (tried: 900 of 1000 logic cells" in text
+    kept = build.folder / "board/smaller.json"
+    assert text.endswith(f"; take it with: sterna fold {build.folder} --folding {kept}")
     named = re.findall(r"(\w+) pe (\d+) simd (\d+) tp (\d+)", text)
+    taken = read_folding(kept)
+    assert {n: str(taken["folding"][n]["simd"]) for n, *_ in named} == {n[0]: n[2] for n in named}
     assert {n: int(p) * int(s) * int(t) for n, p, s, t in named} == lanes[-1]
     assert all(sum(b.values()) < sum(a.values()) for a, b in zip(lanes, lanes[1:]))
 

@@ -76,10 +76,13 @@ def test_yosys_reads_it(build):
     assert "Found and reported 0 problems" in done.text
 
 
-def icarus(build, *args, plus=""):
+def icarus(build, *args, plus="", fails=False):
     sources = [f"{build.name}_tb.v", f"{build.name}.v"]
     run_tool("iverilog", ["-g2005", *args, "-o", "tb", *sources], build.folder)  # a last -g counts
-    return run_tool("vvp", ["tb", *([plus] if plus else [])], build.folder, timeout=600).text
+    ran = ["tb", *([plus] if plus else [])]
+    done = run_tool("vvp", ran, build.folder, timeout=600, check=False)
+    assert (done.returncode != 0) == fails, done.text
+    return done.text
 
 
 def test_the_plain_bench_passes_in_icarus(build):
@@ -97,7 +100,10 @@ def test_the_plain_bench_can_fail(build):
     lines[5] = f"{int(lines[5], 16) ^ 1:08x}"
     path.write_text("\n".join(lines) + "\n")
     try:
-        text = icarus(build)
+        text = icarus(build, fails=True)
+        bench = [f"{build.name}_tb.v", f"{build.name}.v"]
+        lints = ["--lint-only", "--timing", "-Wno-lint", "-Wno-style", *bench]
+        run_tool("verilator", ["--default-language", "1364-2005", *lints], build.folder)
     finally:
         path.write_text(good)
     assert "FAIL word 5" in text and "PASS" not in text
@@ -113,7 +119,7 @@ def test_the_plain_bench_names_a_memory_file_that_is_not_right(tmp_path):
     assert f"CHANGED mem/{files_[0].name}: is not what sterna verilog wrote" in icarus(build)
     files_[0].write_text(good)
     files_[1].unlink()
-    text = icarus(build)
+    text = icarus(build, fails=True)
     assert f"FAIL mem/{files_[1].name}: is not there" in text and "PASS" not in text
     assert "CHANGED" not in text
 
@@ -197,7 +203,7 @@ def test_memories_are_read_from_the_packed_files(build, from_files, tmp_path):
     flipped = [f"{int(row, 16) ^ (1 << 4 * len(row)) - 1:0{len(row)}x}" for row in rows]
     path.write_text("\n".join([head, *flipped]) + "\n")
     define = f'-DEVERY_CORE_MEM="{tmp_path}/elsewhere/"'
-    assert "FAIL" in icarus(from_files, define)
+    assert "FAIL" in icarus(from_files, define, fails=True)
     path.write_text("\n".join([head, *rows]) + "\n")
     assert "PASS" in icarus(from_files, define)
     assert "-DEVERY_CORE_MEM=" in (from_files.folder / "bench/Makefile").read_text()

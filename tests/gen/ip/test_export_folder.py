@@ -44,7 +44,9 @@ def test_no_file_of_an_export_names_a_place_of_this_machine(block) -> None:
         assert b"/home/" not in data and b"/tmp/" not in data, name
 
 
-def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_path: Path) -> None:
+def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(
+    block, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     build, _ = block
     folder = tmp_path / "ip"
     export(build, folder)
@@ -57,7 +59,11 @@ def test_an_export_replaces_its_own_files_and_leaves_those_of_tools(block, tmp_p
     (folder / "mine.v").write_text("edited since")
     (folder / "ip.json").write_text(json.dumps(body))
     (folder / "tiny.v").write_text("altered")
+    capsys.readouterr()
     export(build, folder)
+    said = capsys.readouterr().err
+    assert f"{folder / 'mine.v'}: was edited by hand and is kept" in said
+    assert said.count("edited by hand") == 1
     assert not (folder / "old.v").exists()
     assert (folder / "mine.v").exists() and (tmp_path / "out.v").exists()
     assert (folder / "tiny_vivado/project.xpr").exists()

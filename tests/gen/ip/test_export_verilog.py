@@ -81,7 +81,7 @@ def test_an_export_passes_its_bench_in_icarus(both: list[Path], n: int) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     done = subprocess.run(["vvp", "bench.vvp"], cwd=folder, capture_output=True, text=True)
     (folder / "bench.vvp").unlink()
-    assert done.stdout.startswith("PASS "), done.stdout
+    assert done.returncode == 0 and done.stdout.startswith("PASS "), done.stdout
 
 
 def test_the_bench_of_an_export_sees_a_wrong_word_and_a_late_reset(
@@ -106,6 +106,7 @@ def test_the_bench_of_an_export_sees_a_wrong_word_and_a_late_reset(
         subprocess.run(args, cwd=tmp_path, check=True)
         done = subprocess.run(["vvp", "t"], cwd=tmp_path, capture_output=True, text=True)
         assert "FAIL" in done.stdout and "PASS" not in done.stdout, fault
+        assert done.returncode == 1, fault
 
 
 def test_an_export_wrapper_says_the_widths_of_its_network() -> None:

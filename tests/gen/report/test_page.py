@@ -162,6 +162,11 @@ def test_every_figure_is_the_reports_and_names_are_text(build: Build) -> None:
         assert command in found.text
     assert found.text.count("Not known yet") == 1  # the highest clock
     assert page(json.loads(json.dumps(answer))) == html  # of report.json alone
+    refold = answer["commands"]["refold"]
+    assert refold.endswith(" --board ecpix5-45") and refold not in found.text
+    answer["device"]["holds"] = False
+    large = htmlpage.Page(page(answer | {"placed": None}))
+    assert large.text.count(refold) == 2  # the tile of the clock, and the resources
     (path.parent / "report.html").unlink()
 
 

@@ -197,6 +197,17 @@ def test_a_save_file_that_somebody_arranged_stays(tmp_path):
         assert not write_save(path, one) and path.read_text() == kept
 
 
+def test_a_save_file_edited_by_hand_is_said_to_be_kept(tmp_path, capsys):
+    wave = Wave(tmp_path / "d.vcd", "batch")
+    wave.describe("top")
+    assert not wave.files["save_file_kept"] and "kept" not in capsys.readouterr().err
+    wave.save.write_text(mine := wave.save.read_text() + "top.mine\n")
+    wave.describe("top")
+    assert wave.files["save_file_kept"] and wave.save.read_text() == mine
+    said = f"{wave.save}: was edited by hand and is kept; for a new one, rename or remove it"
+    assert said in capsys.readouterr().err
+
+
 def test_a_wave_may_be_spelled_in_capitals(tmp_path):
     assert (Wave(tmp_path / "d.VCD", "batch").kind, Wave(tmp_path / "d.Vcd", "batch").few) == (
         "vcd",
