@@ -1,6 +1,7 @@
 """The sweep that the cost model is fitted to, the fit, and how far off the model is.
 
     python benchmarks/cost_sweep.py [--families ecp5,xilinx7]     sweep what is missing, then fit
+    python benchmarks/cost_sweep.py --take TABLE.json     first what a sweep counted
     python benchmarks/cost_sweep.py --check [--examples digits,mnist]     errors against yosys
 
 Random chains of layers are synthesised whole and counted module by module
@@ -17,6 +18,8 @@ import json
 import re
 import statistics
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +39,7 @@ from sterna.gen.verilog.elaborate import elaborate, verilog_text
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.files import network_files as files
 from sterna.golden.network import Network
+from sterna.sweep.task import task_code
 
 RESULTS = ROOT / "benchmarks" / "results" / "cost_sweep.json"
 FITTED = 16  # chains of two layers and a classifier, a family
@@ -62,9 +66,8 @@ def load_results() -> dict[str, Any]:
     return {}
 
 
-def measure(network: Network, design: Design, family: str, name: str) -> dict[str, Any]:
-    """Counts of a whole design and of its modules, by yosys."""
-    folder = work_dir("cost", family, name.replace(" ", "_"))
+def measure(network: Network, design: Design, family: str, folder: Path) -> dict[str, Any]:
+    """Counts of a whole design and of its modules, by yosys, which works in ``folder``."""
     verilog = folder / f"{network.name}.v"
     verilog.write_text(verilog_text(elaborate(network, design), network.name))
     found = synth([verilog], network.name, family, folder, json_netlist=True)
@@ -81,7 +84,8 @@ def get(results: dict[str, Any], name: str, family: str, make, old: bool = False
     hardware, key = hardware_id(), f"{family} {name}"
     if results.get(key, {}).get("hardware") != hardware and not (old and key in results):
         print(f"{key} ...", file=sys.stderr, flush=True)
-        results[key] = {"hardware": hardware, **measure(*make(), family, name)}
+        folder = work_dir("cost", family, name.replace(" ", "_"))
+        results[key] = {"hardware": hardware, **measure(*make(), family, folder)}
         keep(results)
     return results[key]
 
@@ -118,6 +122,24 @@ def sweep(families: list[str], old: bool) -> dict[str, Any]:
         for seed in [*range(FITTED), *kind_seeds(family, 0)]:
             get(results, f"seed {seed}", family, lambda s=seed, f=family: seeded(s, f), old)
     return results
+
+
+def of_seed(seed: int, family: str) -> dict[str, Any]:
+    """A task of ``sterna sweep`` (benchmarks/costs.toml): the counts of a seed's design."""
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(*seeded(seed, family), family, Path(folder))
+
+
+def take(path: str) -> None:
+    """The counts in the table of a sweep by this very Sterna, among the results."""
+    results = load_results()
+    rows = [r for j in json.loads(Path(path).read_bytes())["jobs"] for r in j["rows"]]
+    for row in rows:
+        if row["state"] != "done" or row["code"] != task_code():
+            raise SystemExit(f"{path}: {row['family']} seed {row['seed']} is not done, or old")
+        counts = {k: row[k] for k in ("total", "parts")}
+        results[f"{row['family']} seed {row['seed']}"] = {"hardware": hardware_id(), **counts}
+    keep(results)
 
 
 # --- the fit ----------------------------------------------------------------------------------
@@ -377,7 +399,10 @@ def main() -> None:
     parser.add_argument(
         "--there", action="store_true", help="of --check: only what has been measured already"
     )
+    parser.add_argument("--take", metavar="TABLE.json", help="of a sweep, before anything else")
     args = parser.parse_args()
+    if args.take:
+        take(args.take)
     families = args.families.split(",")
     if args.check:
         found = check(families, [n for n in args.examples.split(",") if n], args.old, args.there)

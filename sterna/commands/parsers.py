@@ -35,6 +35,7 @@ MODULES = (
     "sterna.boards.selftest",
     "sterna.boards.boardsim",
     "sterna.commands.search",
+    "sterna.sweep.command",
     "sterna.commands.reported",
     "sterna.commands.exported",
     "sterna.commands.imports",

@@ -47,6 +47,7 @@ __all__ = [
     "check_case",
     "clocks_differ",
     "load_weights",
+    "of_seed",
     "random_case",
     "random_folding",
     "retrained",
@@ -54,6 +55,7 @@ __all__ = [
 
 TINY = Limits(channels=4, side=5, layers=2, steps=16, planes=24, classes=4, work=20_000)
 BIG = Limits(channels=8, side=9, layers=3, steps=32, planes=64, classes=6, work=120_000)
+LIMITS = {"tiny": TINY, "big": BIG, "graph": GRAPH, "big_graph": BIG_GRAPH}
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,6 +319,17 @@ def clocks_differ(model: TokenModel, done: BatchResult) -> str | None:
             at = int(wrong[0])
             return f"{what}: number {at} in clock {mine[at]} by the model, {rtl[at] - start} in RTL"
     return None
+
+
+def of_seed(seed: int, limits: str = "tiny", pools: int = 0, counts: int = 0) -> dict[str, int]:
+    """A task of ``sterna sweep`` (benchmarks/fuzz.toml): the case of a seed, with limits by their
+    name and percents of pools of sums and of frames of several bits. AssertionError where the RTL
+    differs."""
+    within = LIMITS[limits]
+    case = random_case(Seeded(seed), replace(within, pools=pools, counts=counts))
+    if (found := check_case(case)) is not None:
+        raise AssertionError(f"{found}; {case}")
+    return {"nodes": len(case.network.nodes), "clocks": case.design.interval}
 
 
 def main(first: int, count: int, limits: Limits) -> int:

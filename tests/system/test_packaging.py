@@ -182,6 +182,7 @@ ROOMS = {
     "host.selftest": set(),
     "sterna.commands": set(),
     "sterna.boards": {"sterna.commands"},
+    "sterna.sweep": {"sterna.commands"},
     "sim.benches": set(),
     "sim.proofs": set(),
     "sim.waves": set(),
@@ -328,7 +329,7 @@ def test_checkers_and_pages_see_all_that_is_installed() -> None:
     linked = {p.name: p.resolve() for p in (ROOT / "typings" / "sterna").iterdir()}
     wanted = {f: ROOT / f for f in FOLDERS if f != "sterna"}
     wanted |= {p.name: p for p in (ROOT / "sterna").glob("*.py")}
-    wanted |= {room: ROOT / "sterna" / room for room in ("boards", "commands")}
+    wanted |= {room: ROOT / "sterna" / room for room in ("boards", "commands", "sweep")}
     assert linked == wanted, f"link in typings/sterna: {sorted(set(wanted) ^ set(linked))}"
 
 
