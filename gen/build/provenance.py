@@ -14,6 +14,7 @@ _OPTIONS = {
     "family": "--family",
     "clock_mhz": "--clock",
     "fps": "--fps",
+    "latency": "--latency",
     "luts": "--luts",
     "board": "--board",
     "memory": "--memory",

@@ -24,7 +24,7 @@ from sterna.golden.words.names import params_name, weights_name
 
 __all__ = ["CHOOSING", "MEMORIES", "MEMORY_FOLDER", "SOLUTION", "STAGES", "Stage"]
 
-CHOOSING = ("folding", "fps", "luts", "board")
+CHOOSING = ("folding", "fps", "latency", "luts", "board")
 """Options that say how the network is folded: one given now replaces all of the last time."""
 SOLUTION = "solution.json"
 MEMORIES = ("inline", "files")
@@ -59,7 +59,8 @@ def _run_fold(build: Build, asked: dict[str, Any]) -> None:
     folding = settings.pop("folding", None)
     if folding is not None and not isinstance(folding, dict):
         raise DesignError(f"folding: give an object: core -> {', '.join(KEYS)}")
-    asked_for = {k for k in ("fps", "luts", "board") if settings.get(k) is not None}
+    goals = set(CHOOSING) - {"folding"}
+    asked_for = {k for k in goals if settings.get(k) is not None}
     family = settings.get("family", "generic")
     # A family without a cost model still gets the fewest lanes for a rate; one that is none is
     # refused there.

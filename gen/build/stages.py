@@ -52,6 +52,7 @@ class Options:
     family: str | None = None
     clock_mhz: float | None = None
     fps: float | None = None
+    latency: float | None = None
     luts: int | None = None
     board: str | None = None
     folding: dict[str, dict[str, Any]] | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
-from sterna.gen.design.graph import neuron_of
+from sterna.gen.design.graph import neuron_of, pool_of
 from sterna.gen.design.legal import (
     is_depthwise,
     legal_folding,
@@ -22,6 +22,7 @@ from sterna.gen.design.legal import (
 from sterna.golden.device.fabric import fabric_of
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network, Neuron
+from sterna.hw.core.law import NESTS
 from sterna.hw.dot.engines import ENGINES
 from sterna.hw.memory.chain import ADDRESS_BITS, ChainLayout
 from sterna.hw.memory.shape import STYLES
@@ -51,6 +52,7 @@ class Folding:
     engine: of the dot product (`hw.dot.engines`). ram_style: storage demanded for the weights
     (`hw.memory.weight_memory`). banks: of neuron scans, which take visits in turns
     (`hw.neuron.scan_banks`). reads: of the memory for a weight word (`hw.memory.word_assembler`).
+    nest: the order of its loops (`hw.core.law.NESTS`).
     """
 
     pe: int
@@ -61,6 +63,7 @@ class Folding:
     ram_style: str = "auto"
     banks: int = 1
     reads: int = 1
+    nest: str = "window"
 
     def entry(self) -> dict[str, Any]:
         """That of a folding file. Keys that came after the first five only where they are not at
@@ -145,6 +148,19 @@ def _why_banks(network: Network, name: str, banks: int) -> str:
     return _one_bank(network, name) if banks > 1 else ""
 
 
+def _one_map(network: Network, name: str) -> str:
+    """Why the inputs of weighted node ``name`` cannot be used as they arrive; empty where they
+    can."""
+    if not network.weighted(name).flattens:
+        return "it is no Linear"
+    if pool_of(network, name) is not None:
+        return "a pool reads its sums"
+    target = neuron_of(network, name)
+    if len(target.inputs) > 1:
+        return f"'{target.name}' has several inputs"
+    return ""
+
+
 def _short_words(network: Network, name: str, f: Folding) -> str:
     """Why weight words cannot be read in so many pieces."""
     if f.reads > 1 and not ENGINES[f.engine].in_pieces:
@@ -172,6 +188,10 @@ KEYS = {
     "ram_style": Key(lambda *_: STYLES),
     "banks": Key(_bank_numbers, _why_banks, ", one for every time step at most"),
     "reads": Key(lambda *_: range(1, MOST_READS + 1), rest=_short_words),
+    "nest": Key(
+        lambda network, name: NESTS[: 1 if _one_map(network, name) else None],
+        lambda network, name, nest: _one_map(network, name) if nest in NESTS else "",
+    ),
 }
 assert list(KEYS) == [f.name for f in fields(Folding)]
 
@@ -189,13 +209,13 @@ def _illegal(network: Network, name: str, key: str, value: Any) -> str:
     typed = isinstance(value, kind) and not isinstance(value, bool)
     if typed and value in legal:
         return ""
-    if kind is str:
-        names = " or ".join(legal) if len(legal) == 2 else f"one of {', '.join(legal)}"
+    why = KEYS[key].why(network, name, value) if typed else ""
+    if kind is str and not why:
+        names = " or ".join(legal) if len(legal) < 3 else f"one of {', '.join(legal)}"
         return f"folding of '{name}': {key} {value!r} is not {names}"
-    ways = f"one of {', '.join(map(str, legal))}"
+    ways = f"one of {', '.join(map(str, legal))}" if kind is not str else " or ".join(legal)
     if isinstance(legal, range):
         ways = f"1 to {legal[-1]}{KEYS[key].note}" if len(legal) > 1 else "1"
-    why = KEYS[key].why(network, name, value) if typed else ""
     cause = f", because {why}" if why else ""
     return f"node '{name}': {key} {value!r} is not legal{cause}; use {ways}"
 

@@ -104,6 +104,9 @@ def _with_spare_rows(network: Network, core: CoreDesign, bound: int, family: str
             front = front_spec(network, core, family)
         g, groups = front.geometry, front.output_groups
         items, pitch = front.items, front.visit_clocks
+        if front.arrives:  # a row is a word, and only the last one's visits have results
+            groups, pitch = groups * (g.edge.lanes // front.split_channels), items
+            bound -= front.visits * (front.visit_clocks - items)
     elif (kind := stream_core(node)) and kind.windowed:
         spec = kind.spec(network, core.name, [core.input.edge])
         if tight:

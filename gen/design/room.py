@@ -99,4 +99,8 @@ def _stride(network: Network, design: Design, name: str) -> int:
     core = design.core(name)
     if kind := stream_core(network[name]):
         return kind.spec(network, name, [core.input.edge]).geometries[0].stride[0]
-    return front_spec(network, core, design.family).geometry.advance[0]
+    front = front_spec(network, core, design.family)
+    if front.arrives:  # the words of a row of the map
+        channels, _, width = network.shape[core.sources[0]]
+        return -(-channels * width // core.input.lanes)
+    return front.geometry.advance[0]

@@ -33,6 +33,7 @@ from sterna.hw.neuron.params import NeuronParams
 from sterna.hw.stream.edge import Edge
 
 __all__ = [
+    "conv_geometry",
     "conv_spec",
     "front_keys",
     "front_spec",
@@ -81,9 +82,10 @@ def declared_ranges(rule: NeuronRule) -> dict[str, list[int]]:
 
 
 def weight_rows(
-    node: WeightedNode, in_shape: tuple[int, int, int], pe: int, simd: int
+    node: WeightedNode, in_shape: tuple[int, int, int], pe: int, simd: int, nest: str = "window"
 ) -> list[int]:
-    """Rows of a weight memory: by output group, window words inside (``window_order``).
+    """Rows of a weight memory: by output group, window words inside (``window_order``); in the nest
+    'arrival' by window word, output groups inside.
 
     Weight of output p and lane s at bits (p*simd + s)*wb; ternary: bit 0 is +1, bit 1 is -1.
     """
@@ -91,6 +93,8 @@ def weight_rows(
     flat = node.weight.reshape(node.out_channels, -1)[:, order]  # (O, folds, simd)
     groups = node.out_channels // pe
     a = flat.reshape(groups, pe, *order.shape).transpose(0, 2, 1, 3)  # group, fold, pe, simd
+    if nest == "arrival":
+        a = a.swapaxes(0, 1)
     if node.kind == "ternary":
         bits = np.stack([a == 1, a == -1], axis=-1).reshape(groups * len(order), -1)
     else:
@@ -118,34 +122,18 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
     check_keys(network, core.name, core)
     check_engine(network, core, family)
     split = window_split(node, shape, core.simd)
-    channels, kernel = node.window
-    _, height, width = input_map(network, node)
+    channels, _ = node.window
     bits = network.bits(node.input)
     # Constants are no contents but what the logic is made of.
     engine = ENGINES[core.engine]
     rows = rows or engine.in_logic
-    contents = weight_rows(node, shape, core.pe, core.simd) if rows else []
+    contents = weight_rows(node, shape, core.pe, core.simd, core.nest) if rows else []
     word = core.pe * core.simd * (2 if node.kind == "ternary" else 1)
     contents = engine.memory_rows(contents, word, core.reads)
     span = weighted_interval(node, network.maximum[node.input], _declared(core))
     span = pooled_interval(span, pool := pool_of(network, core.name))
-    window, pool_stride, pool_padding = pool_window(pool)
     return FrontSpec(
-        geometry=Geometry(
-            edge=core.input.edge,
-            height=height,
-            width=width,
-            kernel=kernel,
-            stride=node.stride,
-            padding=node.padding,
-            rows=split.rows,
-            columns=split.columns,
-            spare=core.spare_rows,
-            pool=window,
-            pool_stride=pool_stride,
-            pool_padding=pool_padding,
-            dilation=node.dilation,
-        ),
+        geometry=conv_geometry(network, core.name, core, core.input.edge, core.spare_rows),
         out_channels=node.out_channels,
         channels=channels,
         split_channels=split.channels,
@@ -162,6 +150,33 @@ def front_spec(network: Network, core: CoreDesign, family: str, *, rows: bool = 
         weights=contents,
         pool="" if pool is None else pool.mode,
         **front_keys(core),
+    )
+
+
+def conv_geometry(
+    network: Network, name: str, folding: Folding, edge: Edge, spare: int = 0
+) -> Geometry:
+    """What a weighted node's line buffer and walker see, fed by ``edge``."""
+    if folding.nest == "arrival":
+        return Geometry.arriving(edge, spare)
+    node = network.weighted(name)
+    _, height, width = input_map(network, node)
+    split = window_split(node, network.shape[node.input], folding.simd)
+    window, pool_stride, pool_padding = pool_window(pool_of(network, name))
+    return Geometry(
+        edge=edge,
+        height=height,
+        width=width,
+        kernel=node.window[1],
+        stride=node.stride,
+        padding=node.padding,
+        rows=split.rows,
+        columns=split.columns,
+        spare=spare,
+        pool=window,
+        pool_stride=pool_stride,
+        pool_padding=pool_padding,
+        dilation=node.dilation,
     )
 
 

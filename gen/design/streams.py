@@ -5,14 +5,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from sterna.gen.design.folding import Folding
-from sterna.gen.design.graph import CoreNodes, pool_of
+from sterna.gen.design.graph import CoreNodes
 from sterna.gen.design.legal import is_depthwise
-from sterna.gen.design.specs import input_map, pool_spec, pool_window
+from sterna.gen.design.specs import conv_geometry, input_map, pool_spec
 from sterna.gen.device.storage import memory_prices
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network, WeightedNode
 from sterna.golden.window import window_split
-from sterna.hw.core.geometry import Geometry
 from sterna.hw.stream.edge import MAX_WIDTH, Edge
 from sterna.hw.stream.gear_path import clocks_per_pixel
 
@@ -47,7 +46,7 @@ def input_edge(
     best = [e for e, wait in zip(edges, waits, strict=True) if wait == min(waits)]
     if len(best) == 1:
         return best[0]
-    return min(best, key=lambda e: _buffer_cost(network, node, e, folding.simd, folding.tp, family))
+    return min(best, key=lambda e: _buffer_cost(network, node, e, folding, family))
 
 
 def pixels_of(network: Network, node: Any) -> int:
@@ -92,31 +91,29 @@ _COSTS: "WeakKeyDictionary[Network, dict[Any, float]]" = WeakKeyDictionary()
 
 
 def _buffer_cost(
-    network: Network, node: WeightedNode, edge: Edge, simd: int, tp: int, family: str
+    network: Network, node: WeightedNode, edge: Edge, folding: Folding, family: str
 ) -> float:
     """Rough LUT4 of a line buffer whose words are ``edge``'s beats: memory, then selection."""
-    known, key = _COSTS.setdefault(network, {}), (node.name, edge, simd, tp, family)
+    known = _COSTS.setdefault(network, {})
+    # What else there is of a folding makes no difference.
+    key = node.name, edge, folding.simd, folding.tp, folding.nest, family
     if key not in known:
-        known[key] = _new_buffer_cost(network, node, edge, simd, tp, family)
+        known[key] = _new_buffer_cost(network, node, edge, folding, family)
     return known[key]
 
 
 def _new_buffer_cost(
-    network: Network, node: WeightedNode, edge: Edge, simd: int, tp: int, family: str
+    network: Network, node: WeightedNode, edge: Edge, folding: Folding, family: str
 ) -> float:
     shape = network.shape[node.input]
-    split = window_split(node, shape, simd)
-    _, height, width = input_map(network, node)
-    pool = pool_window(pool_of(network, node.name))
-    size = split.rows, split.columns, 0
-    window = node.window[1], node.stride, node.padding
-    g = Geometry(edge, height, width, *window, *size, *pool, node.dilation)
+    split = window_split(node, shape, folding.simd)
+    g = conv_geometry(network, node.name, folding, edge)
     # In the widest shape of a block alone: with all of them, designs would get narrower beats.
     memory = min(memory_prices(edge.width, g.bank_depth, family, wide=True).values())
-    choices = edge.lanes // split.channels * (edge.pb // tp)
+    choices = edge.lanes // split.channels * (edge.pb // folding.tp)
     if is_depthwise(node, shape):
-        choices = edge.pb // tp
-    selection = (choices - 1) * simd * tp // 2
+        choices = edge.pb // folding.tp
+    selection = (choices - 1) * folding.simd * folding.tp // 2
     return g.rows * g.columns * memory + selection
 
 

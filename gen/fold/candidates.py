@@ -9,7 +9,7 @@ from sterna.gen.design.folding import Folding, Foldings, Given, legal_values, re
 from sterna.gen.design.graph import neuron_of, weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import MAX_LANES, is_depthwise, word_clocks
-from sterna.gen.design.specs import front_keys, weight_rows
+from sterna.gen.design.specs import conv_geometry, front_keys, weight_rows
 from sterna.gen.design.streams import input_edge
 from sterna.gen.fold.complete import compute_clocks, legal_choices, visit_items
 from sterna.gen.model.conv_features import ENGINE_COSTS
@@ -302,7 +302,7 @@ def _front(
     split = window_split(node, shape, folding.simd)
     clocks = compute_clocks(network, name, folding)
     edge = input_edge(network, name, folding, None, clocks, family)
-    geometry = replace(front.geometry, edge=edge, rows=split.rows, columns=split.columns)
+    geometry = conv_geometry(network, name, folding, edge, front.geometry.spare)
     assert front.depthwise == is_depthwise(node, shape)
     rows = ENGINES[folding.engine].in_logic  # no contents but what the logic is made of
     return replace(
@@ -310,6 +310,6 @@ def _front(
         geometry=geometry,
         split_channels=split.channels,
         family=family,
-        weights=weight_rows(node, shape, folding.pe, folding.simd) if rows else [],
+        weights=weight_rows(node, shape, folding.pe, folding.simd, folding.nest) if rows else [],
         **front_keys(folding),
     )

@@ -5,9 +5,18 @@ from typing import Any
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.folding import Foldings
+from sterna.gen.device.boards import chip_of
+from sterna.gen.device.family import family_of
 from sterna.gen.model.cost import Cost, Estimate
 
-__all__ = ["Choice", "Limits"]
+__all__ = ["Choice", "HEAD_ROOM", "Limits", "board_limits"]
+
+HEAD_ROOM = 0.88
+"""Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
+few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
+LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
+ZYNQ_LUTS = 6000  # set aside for a DMA and its interconnect; not measured, there was no Vivado
+ZYNQ_BRAM = 4  # the same: both FIFOs of the DMA
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,21 @@ class Limits:
     def fits(self, cost: Cost) -> bool:
         """Nothing is used up."""
         return all(share <= 1 for share in self.shares(cost).values())
+
+
+def board_limits(name: str) -> tuple[str, Limits]:
+    """(family, what a network may use) of a board: without the link or the DMA, with head
+    room."""
+    b = chip_of(name)
+    family = family_of(b.family)
+    luts, blocks = (ZYNQ_LUTS, ZYNQ_BRAM) if b.zynq else (LINK_LUTS, family.link_blocks)
+    room = b.lut * HEAD_ROOM - luts
+    return b.family, Limits(
+        luts=round(room),
+        ff=round(b.lut * family.ff_per_lut * HEAD_ROOM - luts),
+        bram=b.bram - blocks,
+        where=name,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from sterna.gen.design.graph import CoreNodes, neuron_of, pool_of
 from sterna.gen.design.legal import MAX_LANES, legal_folding, narrow_words, word_clocks
 from sterna.golden.errors import DesignError
 from sterna.golden.network import Network
-from sterna.hw.core.law import visit_clocks
+from sterna.hw.core.law import early_clocks, last_clocks, visit_clocks
 
 __all__ = [
     "completed",
@@ -48,8 +48,13 @@ def compute_clocks(network: Network, name: str, folding: Folding) -> int:
     node = network.weighted(name)
     _, oh, ow = network.shape[neuron_of(network, name).name]
     items = visit_items(network, name, folding.simd, folding.tp)
+    groups = node.out_channels // folding.pe
+    if folding.nest == "arrival":
+        word = word_clocks(network, name, folding.tp)
+        last = last_clocks(items // word, word, network.steps, folding.banks, folding.pe)
+        return early_clocks(items // word, groups, word) + groups * last
     visit = visit_clocks(items, network.steps, folding.banks)
-    return oh * ow * (node.out_channels // folding.pe) * visit
+    return oh * ow * groups * visit
 
 
 def visit_items(network: Network, name: str, simd: int, tp: int) -> int:

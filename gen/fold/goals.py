@@ -10,6 +10,7 @@ from sterna.gen.design.folding import (
     Given,
     check_keys,
     check_style,
+    legal_values,
     refusal,
 )
 from sterna.gen.device.family import family_of
@@ -25,6 +26,7 @@ __all__ = [
     "LEAST",
     "MAX_PIXELS",
     "MOST",
+    "as_they_arrive",
     "check_clock",
     "check_family",
     "check_goals",
@@ -62,11 +64,11 @@ def check_family(family: str, board: str, theirs: str) -> None:
         raise UsageError(f"{board} is of family {theirs}, not {family}; leave --family out")
 
 
-def check_goals(fps: Any, luts: Any, board: Any = None) -> None:
+def check_goals(fps: Any, luts: Any, board: Any = None, latency: Any = None) -> None:
     """UsageError where a goal, None if there is none, is not a number (a name) that can be one."""
     if board is not None and not isinstance(board, str):
         raise UsageError(f"board {show(board)} must be the name of a board")
-    for what, value in (("fps", fps), ("luts", luts)):
+    for what, value in (("fps", fps), ("luts", luts), ("latency", latency)):
         if value is not None and not (_is_number(value) and LEAST < value < MOST):
             raise UsageError(
                 f"{what} {show(value)}: give a number above {LEAST:g} and below {MOST:g}"
@@ -176,6 +178,16 @@ def with_memories(
             if memory or wanted:
                 out[name] = out[name].also(memory=memory or wanted)
     return out
+
+
+def as_they_arrive(network: Network, given: dict[str, Given]) -> dict[str, Given]:
+    """What is given, with the nest of the least latency where none was said and it can be."""
+    return {
+        name: each.also(nest="arrival")
+        if "nest" not in each.said and "arrival" in legal_values(network, name, "nest")
+        else each
+        for name, each in given.items()
+    }
 
 
 def check_styles(given: dict[str, Given], patchable: bool, family: str) -> None:

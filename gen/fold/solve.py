@@ -12,11 +12,11 @@ from typing import Any
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.graph import walk
-from sterna.gen.device.boards import chip_of
-from sterna.gen.device.family import RESOURCES, family_of
-from sterna.gen.fold.choice import Choice, Limits
+from sterna.gen.device.family import RESOURCES
+from sterna.gen.fold.choice import HEAD_ROOM, Choice, Limits, board_limits
 from sterna.gen.fold.complete import neuron_groups
 from sterna.gen.fold.goals import (
+    as_they_arrive,
     check_clock,
     check_family,
     check_goals,
@@ -37,12 +37,6 @@ from sterna.golden.words.shown import Shown
 
 __all__ = ["HEAD_ROOM", "Limits", "NothingFits", "Solution", "board_limits", "solve"]
 
-HEAD_ROOM = 0.88
-"""Share of a board's LUTs and flip-flops that a design may take by the estimate: estimates are a
-few percent off, and fuller devices lose clock or are not routed. Block RAM is exact: all of it."""
-LINK_LUTS = 1300  # the UART link of a board's top, its FIFOs included
-ZYNQ_LUTS = 6000  # set aside for a DMA and its interconnect; not measured, there was no Vivado
-ZYNQ_BRAM = 4  # the same: both FIFOs of the DMA
 # About the shares in the time of a search, until every core's foldings are known, and the best.
 _PREPARED, _FOUND = 0.4, 0.7
 BOUNDS = 40  # bounds that are looked at for the next design of the frontier
@@ -91,21 +85,6 @@ class Solution(Shown):
         }
 
 
-def board_limits(name: str) -> tuple[str, Limits]:
-    """(family, what a network may use) of a board: without the link or the DMA, with head
-    room."""
-    b = chip_of(name)
-    family = family_of(b.family)
-    luts, blocks = (ZYNQ_LUTS, ZYNQ_BRAM) if b.zynq else (LINK_LUTS, family.link_blocks)
-    room = b.lut * HEAD_ROOM - luts
-    return b.family, Limits(
-        luts=round(room),
-        ff=round(b.lut * family.ff_per_lut * HEAD_ROOM - luts),
-        bram=b.bram - blocks,
-        where=name,
-    )
-
-
 def solve(
     network: Network,
     given: dict[str, dict[str, Any]] | None = None,
@@ -113,6 +92,7 @@ def solve(
     family: str = "generic",
     clock_mhz: float = 100.0,
     fps: float | None = None,
+    latency: float | None = None,
     luts: float | None = None,
     board: str | None = None,
     limits: Limits | None = None,
@@ -122,8 +102,9 @@ def solve(
 ) -> Solution:
     """Choose the folding of every core that ``given`` leaves open.
 
-    With ``fps`` it is the smallest design that reaches it, with ``luts`` or ``board`` the fastest
-    within these limits; with both the smallest that reaches it, refused where it does not fit.
+    With ``fps`` or ``latency`` it is the smallest design that reaches it (for a latency of those
+    that were looked at), with ``luts`` or ``board`` the fastest within these limits; with both the
+    smallest that reaches it, refused where it does not fit.
 
     Parameters
     ----------
@@ -136,6 +117,10 @@ def solve(
         Clock that ``fps`` and estimates assume, MHz.
     fps : float, optional
         Images a second to reach.
+    latency : float, optional
+        Microseconds of one image alone at most, from its first word in to its result's last word
+        out. Linear layers then take their maps as they arrive where they can and ``given`` does not
+        say otherwise.
     luts : float, optional
         LUTs of the family at most; LUT RAM counts too.
     board : str, optional
@@ -162,7 +147,7 @@ def solve(
         A goal is no positive number; ``limits`` are none, or not alone.
     """
     check_network(network)
-    check_goals(fps, luts, board)
+    check_goals(fps, luts, board, latency)
     if limits is not None and not (isinstance(limits, Limits) and board is None and luts is None):
         raise UsageError(
             f"limits {show(limits)}: give a Limits, or a board or LUTs in its place, not both"
@@ -174,7 +159,9 @@ def solve(
         memory=memory,
         patchable=patchable,
     )
-    clock_mhz, axis_width, fps, luts = map(python_number, (clock_mhz, axis_width, fps, luts))
+    clock_mhz, axis_width, fps, luts, latency = map(
+        python_number, (clock_mhz, axis_width, fps, luts, latency)
+    )
     on_board = board is not None or limits is not None
     if limits is None:
         family, limits = _within(family, board, luts)
@@ -183,15 +170,20 @@ def solve(
     said = read_given(network, [n for group in groups for n in group], given)
     said = with_memories(groups, said, memory)
     check_styles(said, patchable, family)
+    if latency is not None:
+        said = as_they_arrive(network, said)
     search = Search(network, said, family, clock_mhz, axis_width, patchable, limits, on_board)
     with stretch(0.0, _PREPARED):
         search.prepare()
     bounds = search.bounds()
-    goal = {k: v for k, v in (("fps", fps), ("luts", luts), ("board", board)) if v is not None}
+    goals = {"fps": fps, "latency": latency, "luts": luts, "board": board}
+    goal = {k: v for k, v in goals.items() if v is not None}
     at(_PREPARED, 1)
     with stretch(_PREPARED, _FOUND):
-        if fps is not None:
-            final, limited = _fast_enough(search, bounds, fps)
+        if latency is not None:
+            final, limited = _soon_enough(search, bounds, fps, latency)
+        elif fps is not None:
+            final, limited = _fast_enough(search, bounds, _Rate.of(fps, search.clock_mhz))
         else:
             final, limited = _small_enough(search, bounds)
     with stretch(_FOUND, _FOUND):  # tries say nothing of how far this is
@@ -223,19 +215,57 @@ def _place(name: str) -> str:
     return ENDS.get(name, f"node '{name}'")
 
 
-def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice, str]:
-    """The smallest design for ``fps`` and what limits it; DesignError where none is or fits."""
-    target = int(search.clock_mhz * 1e6 / fps)
-    left = f"{target} are left at {_number(fps)} fps and {search.clock_mhz:g} MHz"
+@dataclass(frozen=True)
+class _Rate:
+    """target: clocks an image at most; goal, way: what asked for them, and what to ask instead."""
+
+    target: int
+    goal: str
+    way: str
+
+    @classmethod
+    def of(cls, fps: float, clock_mhz: float) -> "_Rate":
+        return cls(int(clock_mhz * 1e6 / fps), f"{_number(fps)} fps", "lower the fps")
+
+
+def _soon_enough(
+    search: Search, bounds: list[int], fps: float | None, latency: float
+) -> tuple[Choice, str]:
+    """The smallest design seen whose image alone takes ``latency`` us and what limits it;
+    DesignError where none is or fits. One image alone takes about as many intervals at any rate."""
+    most = int(latency * search.clock_mhz)
+    goal = f"a latency of {_number(latency)} us"
+    rate = _Rate(min(most, bounds[-1]), goal, "allow more latency")
+    if fps is not None and (wanted := _Rate.of(fps, search.clock_mhz)).target < rate.target:
+        rate = wanted
+    while True:
+        final, _ = _fast_enough(search, bounds, rate)
+        took = final.design.latency or 0
+        if took <= most:
+            return final, f"{goal} leaves {most} clocks for one image alone, which takes {took}"
+        if rate.target <= bounds[0]:
+            raise DesignError(
+                f"{_place(final.design.bottleneck)}: one image alone takes {took} clocks in the "
+                f"fastest design there is, {most} are left at {goal} and {search.clock_mhz:g} MHz; "
+                "allow more latency or raise the clock"
+            )
+        target = max(bounds[0], min(rate.target - 1, final.interval * most // took))
+        rate = _Rate(target, goal, "allow more latency")
+
+
+def _fast_enough(search: Search, bounds: list[int], rate: _Rate) -> tuple[Choice, str]:
+    """The smallest design for a rate and what limits it; DesignError where none is or fits."""
+    target, way = rate.target, rate.way
+    left = f"{target} are left at {rate.goal} and {search.clock_mhz:g} MHz"
     if target < bounds[0]:
         name = max(search.options, key=lambda n: min(c.clocks for c in search.options[n]))
         held = {"pe", "simd", "tp", "banks"} & search.given[name].said
         raise DesignError(
             f"node '{name}': its folding is given, and takes {bounds[0]} clocks an image, {left}; "
-            "give it more lanes, lower the fps or raise the clock"
+            f"give it more lanes, {way} or raise the clock"
             if held
             else f"node '{name}': its fastest folding takes {bounds[0]} clocks an image, {left}; "
-            "lower the fps or raise the clock"
+            f"{way} or raise the clock"
         )
     found = search.smallest(bounds, target)
     if not found:
@@ -243,27 +273,27 @@ def _fast_enough(search: Search, bounds: list[int], fps: float) -> tuple[Choice,
         assert best is not None
         raise DesignError(
             f"{_place(best.design.bottleneck)}: takes {best.interval} clocks an image in the "
-            f"fastest design there is, {left}; lower the fps or raise the clock"
+            f"fastest design there is, {left}; {way} or raise the clock"
         )
     final = _completed(search, found, target, exactly=True)
     if final is not None:
         final = _cheaper_and_faster(search, bounds, final)
         name = final.design.bottleneck
         return final, (
-            f"{_number(fps)} fps leave {target} clocks an image; '{name}' takes {final.interval}"
+            f"{rate.goal} leave {target} clocks an image; '{name}' takes {final.interval}"
         )
     if search.fits(least := search.sized(found[0])):
         took = max(least.interval, least.design.modelled_interval or 0)
         raise DesignError(
             f"{_place(least.design.bottleneck)}: takes {least.interval} clocks an image, but the "
-            f"whole network {took}, {left}; lower the fps or raise the clock"
+            f"whole network {took}, {left}; {way} or raise the clock"
         )
     best = next(_fitting(search, bounds), None)
     reach = "nothing of this network fits"
     if best is not None:
         reach = f"the fastest that fits makes {search.clock_mhz * 1e6 / best.interval:.0f} fps"
     raise DesignError(
-        f"{_too_big(search, search.sized(found[0]))}; {reach}; lower the fps, raise the clock, or "
+        f"{_too_big(search, search.sized(found[0]))}; {reach}; {way}, raise the clock, or "
         "take a larger device"
     )
 

@@ -230,7 +230,7 @@ def _sums(name: str, front: FrontSpec, memories: Memories) -> Part:
     act = front.tp * (front.pe * pixels if front.depthwise else front.simd)
     compress = front.dot_engine.counts
     alone = front.accumulated == 1  # nothing to add up
-    turns = 0 if alone else front.plane_groups
+    turns = 0 if alone else front.sum_turns
     part = Part(name, "sums")
     for place, shape in memories.items():
         if place.startswith(("accumulate.sum", "feeder.")):

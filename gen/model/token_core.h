@@ -15,12 +15,14 @@ namespace {
 // window are there, every input but the first has a token (a visit of a queue that the join needs),
 // and a credit is left; credits come back a while after the last token of an older visit was taken.
 // Parameters: beats of a row, rows of the map, rows of the kernel, stride, padding above, rows out,
-// row slots, visits of an output row, items of a visit, clocks between visits, credits, clocks until
-// a credit is back, clocks until a row that was left is free, the clock of each token after the
-// start.
+// row slots, visits of an output row, items of a visit, clocks between visits, results, credits,
+// clocks until a credit is back, clocks until a row that was left is free, the clock of each token
+// after the start.
+// With results > 0 rows add up: only so many visits at the end of an image's last row make tokens,
+// and what takes no credit and makes none lasts no longer than its items.
 struct Core : Unit {
     int64_t row_beats, height, kernel, stride, top, out_height, slots, visits, items, pitch;
-    int64_t credits, back, freeing;
+    int64_t results, credits, back, freeing;
     Params delays;
     std::vector<Clock> rows_in, rows_out;  // the clock of the last beat, of the last item of a row
     int64_t row = 0, visit = 0;            // the output row walked, the visit in it
@@ -32,8 +34,8 @@ struct Core : Unit {
 
     explicit Core(const Params& p)
         : row_beats(p[0]), height(p[1]), kernel(p[2]), stride(p[3]), top(p[4]), out_height(p[5]),
-          slots(p[6]), visits(p[7]), items(p[8]), pitch(p[9]), credits(p[10]), back(p[11]),
-          freeing(p[12]), delays(p.begin() + 13, p.end()) {
+          slots(p[6]), visits(p[7]), items(p[8]), pitch(p[9]), results(p[10]), credits(p[11]),
+          back(p[12]), freeing(p[13]), delays(p.begin() + 14, p.end()) {
         dips = height < (out_height - 1) * stride;
     }
     // Input rows before the first one that output row `at` begins with.
@@ -44,10 +46,10 @@ struct Core : Unit {
     void run() override {
         size_t before;
         do {
-            before = in[0]->taken + visited;
+            before = in[0]->taken + rows_out.size() + visited;
             accept();
             walk();
-        } while (before != in[0]->taken + visited);
+        } while (before != in[0]->taken + rows_out.size() + visited);
     }
     void accept() {
         Channel& i = *in[0];
@@ -104,9 +106,12 @@ struct Core : Unit {
                 clock = later(clock, in[k]->at[in[k]->taken]);
             }
             for (size_t k = 1; k < in.size(); ++k) in[k]->take(clock);
-            for (int64_t delay : delays) o.offer(clock + delay);
-            next = clock + pitch;
-            ++visited;
+            const bool has = !results || (row % out_height == out_height - 1 && visit >= visits - results);
+            if (has) {
+                for (int64_t delay : delays) o.offer(clock + delay);
+                ++visited;
+            }
+            next = clock + (has ? pitch : items);
             if (++visit == visits) {
                 visit = 0, ++row;
                 rows_out.push_back(clock + (items - 1));

@@ -214,7 +214,7 @@ def _merge(graph: TokenGraph, spec: MergeSpec, inputs: list[int]) -> int:
 def _pool(graph: TokenGraph, spec: PoolSpec, inputs: list[int]) -> int:
     g, clocks = spec.geometry, spec.visit_clocks
     visits = g.out_width * g.edge.beats_per_pixel
-    return _core(graph, g, visits, clocks, clocks, spec.credits, spec.delays(), inputs)
+    return _core(graph, g, visits, clocks, clocks, 0, spec.credits, spec.delays(), inputs)
 
 
 def _neuron(graph: TokenGraph, spec: ConvSpec, inputs: list[int]) -> int:
@@ -230,8 +230,11 @@ def _neuron(graph: TokenGraph, spec: ConvSpec, inputs: list[int]) -> int:
 
 
 def _front(graph: TokenGraph, f: FrontSpec, credits: int, delays: Delays, inputs: list[int]) -> int:
-    visits = f.geometry.out_width * f.output_groups
-    return _core(graph, f.geometry, visits, f.items, f.visit_clocks, credits, delays, inputs)
+    g, visits = f.geometry, f.geometry.out_width * f.output_groups
+    if f.arrives:
+        visits *= g.edge.lanes // f.split_channels
+    of = visits, f.items, f.visit_clocks, f.output_groups if f.arrives else 0
+    return _core(graph, g, *of, credits, delays, inputs)
 
 
 def _core(
@@ -240,13 +243,15 @@ def _core(
     visits: int,
     items: int,
     pitch: int,
+    results: int,
     credits: int,
     delays: Delays,
     inputs: list[int],
 ) -> int:
     """A walker over a line buffer, ``visits`` visits an output row of ``items`` items each.
 
-    ``credits``: visits that may be under way. ``inputs``: map, queues.
+    ``results``: where rows add up, the visits of the last one that have results, its last ones;
+    else 0. ``credits``: visits that may be under way. ``inputs``: map, queues.
     """
     out = graph.channel()
     numbers = [
@@ -260,6 +265,7 @@ def _core(
         visits,
         items,
         max(items, pitch),
+        results,
         credits,
         delays.back,
         LineBuffer.freeing,

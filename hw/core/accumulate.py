@@ -19,12 +19,13 @@ REGISTER_TURNS = 4
 class Accumulator(wiring.Component):
     """Adds the dot products of a visit's window words, for each of ``turns`` plane groups.
 
-    Items come plane group fastest. The sums of the last word come out one clock later, each plus
-    ``constant`` (minus the dot product's offset times the words). Binary: 2 * sum - pop. Numbers
-    wrap modulo 2**width: exact, because only the final value needs to fit.
+    Items come plane group fastest, and where output groups take turns at a word, these outside:
+    ``turns`` is then that of all of them. The sums of the last word come out one clock later, each
+    plus ``constant`` (minus the dot product's offset times the words). Binary: 2 * sum - pop.
+    Numbers wrap modulo 2**width: exact, because only the final value needs to fit.
 
     Parameters: pe outputs, sums a plane group (steps side by side), in_width of a sum, pop_width
-    (0: ternary), pops (1 shared or pe), turns P, width of z, constant, words of a visit (0: not
+    (0: ternary), pops (1 shared or pe), turns, width of z, constant, words of a visit (0: not
     known): with a single one there is nothing to keep, and ``first`` and ``ending`` do not matter.
 
     Ports: in ``valid``, ``first`` (the item's word is the visit's first), ``ending`` (a clock

@@ -61,6 +61,8 @@ class ConvSpec:
                     f"weighted inputs of one neuron have (pe, steps, channels, visits) "
                     f"{same(self.front)} and {same(other)}; give them the same"
                 )
+        if self.joined and any(f.arrives for f in self.fronts):
+            raise DesignError("nest 'arrival' beside further inputs; give it 'window'")
         if self.banks > 1 and (self.joined or self.readout or self.params.per_step):
             raise DesignError(
                 f"{self.banks} banks of scans beside further inputs, in a readout or with "
@@ -166,7 +168,13 @@ class ConvSpec:
         """Initiation interval of the law, clocks an image (docs/design.md#interval)."""
         inputs = [f.geometry.input_beats for f in self.fronts]
         inputs += [self.front.visits * s.edge.plane_beats for s in self.shortcuts]
-        terms = visit_terms(self.front.visits, self.visit_clocks, max(inputs), self.out_beats)
+        terms = visit_terms(
+            self.front.visits,
+            self.visit_clocks,
+            max(inputs),
+            self.out_beats,
+            self.front.early_clocks,
+        )
         return max(terms.values())
 
     @property
@@ -286,4 +294,6 @@ class ConvSpec:
         scan = NeuronScan.latency_of(self.params)
         flight = LineBuffer.latency + self.front.dot_latency + scan + self.steps * self.turns + 12
         # A rough upper bound of issue to output; more only costs FIFO words.
-        return -(-(flight + self.join_latency) // self.visit_interval) + 2
+        most = -(-(flight + self.join_latency) // self.visit_interval) + 2
+        # All results of an image come at once there, and wait here while the next one's arrives.
+        return most + (self.output_groups if self.front.arrives else 0)

@@ -27,7 +27,8 @@ class Front(wiring.Component):
     only where someone has room for its sums, and says so with ``go``.
 
     Ports: ``i``, stream of ``spec.geometry.edge``; in ``go`` (a register: a visit may be issued);
-    out ``start``, a pulse in the clock a visit is issued; out ``valid``, ``first``, ``last`` and
+    out ``start``, a pulse in the clock a visit is issued (in the nest 'arrival' those of the last
+    fold, though ``go`` lets every word's begin); out ``valid``, ``first``, ``last`` and
     ``x`` (pe * z_width, signed fields): the sums of one step, pulses in step order, of each of
     ``spec.banks``, to which visits go in turns. Weights in a
     ram: ``chain_i``, ``chain_o``. Of an engine that is written: out ``ready``, a register: it is;
@@ -44,7 +45,7 @@ class Front(wiring.Component):
         self.spec = spec
         s, g = spec, spec.geometry
         self.loops = s.loops()
-        self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks)
+        self.walker = Walker(g.out_height, g.out_width, self.loops, s.visit_clocks, s.arrives)
         self.buffer = LineBuffer(g, self.loops, s.pick)
         self.dot = s.make_dot()
         self.weights = self._memory()
@@ -81,11 +82,10 @@ class Front(wiring.Component):
         ]
         added = ("row", "column", "word", "sub", *(("down", "across") if s.pool == "sum" else ()))
         folds = [n for n, p in enumerate(self.loops) if p.name in added]
-        flags = Cat(
-            walker.valid,
-            Cat(walker.first[n] for n in folds).all(),
-            Cat(walker.last[n] for n in folds).all(),
-        )
+        first, last = (Cat(flags[n] for n in folds).all() for flags in (walker.first, walker.last))
+        if s.arrives:
+            first, last = walker.top & first, walker.final
+        flags = Cat(walker.valid, first, last)
         late = LineBuffer.latency + PICKING + self.dot.latency
         # Of the last word a clock ahead: what it resets wants a register of its own.
         before = delay(m, flags, late - 1, "flags_{0}")
@@ -137,7 +137,7 @@ class Front(wiring.Component):
             held += [n for n, p in enumerate(self.loops) if p.position]
             again = None
         hold = Cat(walker.step[n + 2] for n in held).any()
-        back = walker.valid & (walker.step[0] | walker.step[1])
+        back = walker.valid & self._restarts()
         on = walker.valid & (walker.step != 0) & ~hold
         moves = Cat(back, on)
         if again is not None:
@@ -157,6 +157,11 @@ class Front(wiring.Component):
             with m.Elif(moves[3]):
                 m.d.sync += first.eq(address + 1)
         return address
+
+    def _restarts(self) -> Value:
+        """Of an item: its weights are the first ones again, as at every pixel."""
+        step = self.walker.step
+        return step[0] & self.walker.top if self.spec.arrives else step[0] | step[1]
 
     def _positions(self) -> tuple[Value | None, Value]:
         """Of an item: it begins another position of a pool (None: there are none), or another
@@ -215,7 +220,7 @@ class Front(wiring.Component):
         )
         held = [n for n, p in enumerate(self.loops) if p.name in ("beat", "part")]
         fetch = walker.valid & Cat(walker.first[n] for n in held).all()
-        on = (walker.step != 0) & ~(walker.step[0] | walker.step[1])
+        on = (walker.step != 0) & ~self._restarts()
         early = Cat(fetch, on) if again is None else Cat(fetch, on, again, group)
         early = delay(m, early, LineBuffer.latency + PICKING - words.latency, "fetch_{0}")
         if again is not None:
@@ -241,7 +246,7 @@ class Front(wiring.Component):
                 pe=s.pe,
                 sums=dot.sums,
                 in_width=width,
-                turns=s.plane_groups,
+                turns=s.sum_turns,
                 width=width,
                 words=s.accumulated,
             )
@@ -251,7 +256,7 @@ class Front(wiring.Component):
             pe=s.pe,
             sums=dot.sums,
             in_width=len(dot.sum) // (s.pe * dot.sums),
-            turns=s.plane_groups,
+            turns=s.sum_turns,
             width=width,
             constant=-dot.offset * s.accumulated,
             pops=s.pops,

@@ -8,7 +8,7 @@ from typing import Any
 from sterna.golden.device.fabric import fabric_of
 from sterna.hw.core.accumulate import Accumulator, StepFeeder
 from sterna.hw.core.geometry import Geometry
-from sterna.hw.core.law import visit_clocks, visit_terms
+from sterna.hw.core.law import early_clocks, last_clocks, visit_clocks, visit_terms
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.pool import LargestSums, PoolWalk
 from sterna.hw.core.walker import Loop, Walker
@@ -37,8 +37,9 @@ class FrontSpec:
     the sum 2**shift times. ram_style: of the weight memory, see `WeightMemory`; more rows than
     needed make it deeper. engine: of `sterna.hw.dot.engines`. banks: of neuron scans, see
     `sterna.hw.neuron.scan_banks`. reads: of the memory for a weight word, at most `plane_groups`,
-    see `sterna.hw.memory.word_assembler`. pool: 'max' or 'sum' of the sums at the positions of the
-    geometry's pool, empty where it has none; z_width is of what comes out."""
+    see `sterna.hw.memory.word_assembler`. nest: order of the loops, of `sterna.hw.core.law.NESTS`;
+    in 'arrival' the geometry is `Geometry.arriving`. pool: 'max' or 'sum' of the sums at the
+    positions of the geometry's pool, empty where it has none; z_width is of what comes out."""
 
     geometry: Geometry
     out_channels: int
@@ -62,6 +63,7 @@ class FrontSpec:
     banks: int = 1
     reads: int = 1
     pool: str = ""
+    nest: str = "window"
 
     @property
     def compact(self) -> bool:
@@ -72,6 +74,11 @@ class FrontSpec:
         return self.split_channels * self.geometry.rows * self.geometry.columns
 
     @property
+    def arrives(self) -> bool:
+        """All output groups take turns at a window word, in the order of arrival."""
+        return self.nest == "arrival"
+
+    @property
     def pick(self) -> Pick:
         """What of a beat a window word has."""
         g = self.geometry
@@ -80,7 +87,7 @@ class FrontSpec:
 
     @property
     def folds(self) -> int:
-        """Window words of a visit, or of a position of it."""
+        """Window words of a visit, or of a position of it; of all visits, where they arrive."""
         return self.channels * self.geometry.kernel[0] * self.geometry.kernel[1] // self.simd
 
     @property
@@ -105,7 +112,9 @@ class FrontSpec:
 
     @property
     def items(self) -> int:
-        """Clocks of a visit's window words."""
+        """Clocks of a visit's window words; where they arrive, of the one that has its results."""
+        if self.arrives:
+            return self.plane_groups
         return self.folds * self.geometry.positions * self.plane_groups
 
     @property
@@ -145,16 +154,33 @@ class FrontSpec:
     @property
     def visits(self) -> int:
         """Visits (one pixel, PE outputs, all steps) of an image."""
+        if self.arrives:
+            return self.output_groups
         return self.geometry.out_height * self.geometry.out_width * self.output_groups
 
     @property
     def visit_clocks(self) -> int:
         """Clocks from one visit to the next: of the window's words, and of the bank's scan."""
+        if self.arrives:
+            return last_clocks(self.folds, self.plane_groups, self.steps, self.banks, self.pe)
         return visit_clocks(self.items, self.steps, self.banks)
+
+    @property
+    def early_clocks(self) -> int:
+        """Clocks of an image that are no visit's: of words that arrive before the last fold."""
+        if not self.arrives:
+            return 0
+        return early_clocks(self.folds, self.output_groups, self.plane_groups)
+
+    @property
+    def sum_turns(self) -> int:
+        """Sums that are added up in turns, a clock each."""
+        return self.plane_groups * (self.output_groups if self.arrives else 1)
 
     def law(self) -> dict[str, int]:
         """The terms of this input alone, see `sterna.hw.core.law`."""
-        return visit_terms(self.visits, self.visit_clocks, self.geometry.input_beats)
+        beats = self.geometry.input_beats
+        return visit_terms(self.visits, self.visit_clocks, beats, early=self.early_clocks)
 
     @property
     def interval(self) -> int:
@@ -201,7 +227,7 @@ class FrontSpec:
 
     def memories(self) -> Memories:
         """What a `Front` makes, by its place."""
-        turns, sum_bits = self.plane_groups, self.pe * self.sums * self.z_width
+        turns, sum_bits = self.sum_turns, self.pe * self.sums * self.z_width
         pop_bits = self.pops * self.sums * self.z_width
         out = inside("buffer", LineBuffer.memories_of(self.geometry))
         out |= self.dot_engine.memories(
@@ -251,9 +277,13 @@ class FrontSpec:
 
     def loops(self) -> list[Loop]:
         """The loop nest inside a pixel: output groups, positions of a pool, folds, plane groups
-        fastest."""
+        fastest; or inside a word that arrived: folds, output groups, plane groups."""
         g, edge = self.geometry, self.geometry.edge
         beats, subs = edge.plane_beats, edge.pb // self.tp
+        if self.arrives:
+            sub = Loop("sub", edge.lanes // self.split_channels, visit=True, adds=True)
+            outer = [sub, Loop("o", self.output_groups, visit=True)]
+            return [*outer, Loop("beat", beats, words=1), Loop("part", subs)]
         if self.depthwise:
             outer = [Loop("o", self.output_groups, words=beats, visit=True)]
             inner = []

@@ -1,6 +1,6 @@
 """What a window buffer must know: the map, the window, and how words of it lie in memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sterna.golden.errors import DesignError
 from sterna.hw.stream.edge import Edge
@@ -46,6 +46,18 @@ class Geometry:
             )
         if self.out_height < 1 or self.out_width < 1:
             raise DesignError(f"the window {self.extent} is larger than the padded map")
+
+    @classmethod
+    def arriving(cls, edge: Edge, spare: int = 0) -> "Geometry":
+        """Of a flattened map whose words are used as they arrive: they lie below each other, and
+        the window is one of them. edge: the map's, all its channels in one pixel."""
+        if edge.channels % edge.lanes:
+            raise DesignError(
+                f"beats of {edge.lanes} lanes do not divide the {edge.channels} channels of a map "
+                "that is used as it arrives; run `sterna fold`"
+            )
+        word, words = replace(edge, channels=edge.lanes), edge.channels // edge.lanes
+        return cls(word, words, 1, (1, 1), (1, 1), spare=spare)
 
     @property
     def positions(self) -> int:

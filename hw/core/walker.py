@@ -17,7 +17,8 @@ class Loop:
 
     count: turns. words, columns, rows: what one turn adds to the word address, to x and to y of
     the read. visit: a turn begins a new visit (the unit that is granted by ``go``); visit loops
-    come before all others. position: a turn goes to another position of a pool.
+    come before all others. position: a turn goes to another position of a pool. adds: a visit loop
+    whose turns add up, so that only visits of its last turn have results.
     """
 
     name: str
@@ -27,24 +28,28 @@ class Loop:
     rows: int = 0
     visit: bool = False
     position: bool = False
+    adds: bool = False
 
 
 class Walker(wiring.Component):
     """Walks ``out_height`` x ``out_width`` pixels x ``loops`` for ever, image after image.
 
     A visit (all turns of the non-visit loops) is issued without a pause once ``go`` and
-    ``rows_ok`` are 1 at its first item; visits begin at least ``visit_clocks`` apart.
+    ``rows_ok`` are 1 at its first item. One that has results, as all have but for ``rows_add``
+    (output rows add up: the last one has) and loops that add, begins at least ``visit_clocks``
+    before the next.
 
     Ports, all outputs registered and describing one item, one clock after its issue:
 
     go, rows_ok : in, looked at for the first item of a visit only
-    start : out, combinational: a visit is issued in this clock (to count credits)
+    start : out, combinational: a visit with results is issued in this clock (to count credits)
     row_end : out, combinational: the last item of an output row is issued in this clock
     image_end : out, with row_end: it was the last row of the image
     valid : out
     step : out, one bit a loop [oy, ox, *loops]: the loop whose turn led to this item; none is set
         for the very first item after reset; ``step[0]`` together with ``top`` is a new image
     top : out, the item lies in the first output row
+    final : out, where not all visits have results: the item is of one that has
     first, last : out, one bit a loop of ``loops``: its counter is at its first, last turn
     index : out, counters of ``loops``, least significant loop first in the list order
     """
@@ -52,11 +57,20 @@ class Walker(wiring.Component):
     latency = 1
     """Clocks from an item's issue to its description."""
 
-    def __init__(self, out_height: int, out_width: int, loops: Sequence[Loop], visit_clocks: int):
+    def __init__(
+        self,
+        out_height: int,
+        out_width: int,
+        loops: Sequence[Loop],
+        visit_clocks: int,
+        rows_add: bool = False,
+    ):
         self.sizes = [out_height, out_width, *(p.count for p in loops)]
         self.loops = list(loops)
         self.visit_items = prod(p.count for p in loops if not p.visit)
         self.pause = max(0, visit_clocks - self.visit_items)
+        self.adding = [k + 2 for k, p in enumerate(self.loops) if p.adds]
+        self.adding += [0, 1] if rows_add else []
         n = len(self.loops)
         super().__init__(
             {
@@ -72,6 +86,7 @@ class Walker(wiring.Component):
                 "last": Out(max(n, 1)),
             }
             | {f"index_{p.name}": Out(range(max(p.count, 2))) for p in self.loops}
+            | ({"final": Out(1)} if self.adding else {})
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -94,6 +109,12 @@ class Walker(wiring.Component):
         m.d.comb += issue.eq(~fresh | ready)
         inner = [k + 2 for k, p in enumerate(self.loops) if not p.visit]
         visit_end = at_last[inner[0] :].all()
+        start, result_end = issue & fresh, visit_end
+        if self.adding:
+            final = Cat(at_last[k] for k in self.adding).all()
+            start, result_end = start & final, visit_end & final
+            with m.If(issue):
+                m.d.sync += self.final.eq(final)
         advanced = Signal(len(self.sizes))
         with m.If(issue):
             m.d.sync += fresh.eq(visit_end)
@@ -107,7 +128,7 @@ class Walker(wiring.Component):
                 stop = ~at_last[k] if k else 1
                 m.d.sync += advanced[k].eq(inner_last[k] & stop)
             if self.pause:
-                with m.If(visit_end):
+                with m.If(result_end):
                     m.d.sync += [pause.eq(self.pause), rested.eq(0)]
             m.d.sync += [
                 self.step.eq(advanced),
@@ -119,7 +140,7 @@ class Walker(wiring.Component):
                 m.d.sync += getattr(self, f"index_{p.name}").eq(c)
         m.d.sync += self.valid.eq(issue)
         m.d.comb += [
-            self.start.eq(issue & fresh),
+            self.start.eq(start),
             self.row_end.eq(issue & inner_last[0]),
             self.image_end.eq(issue & inner_last[0] & at_last[0]),
         ]

@@ -32,8 +32,16 @@ class Core(wiring.Component):
 
     i: stream.Interface
 
-    def __init__(self, g: Geometry, loops: list[Loop], buffer: type, visit_clocks: int):
-        self.walker = Walker(g.out_height, g.out_width, loops, visit_clocks)
+    def __init__(
+        self,
+        g: Geometry,
+        loops: list[Loop],
+        buffer: type,
+        visit_clocks: int,
+        walker: type = Walker,
+    ):
+        adds = any(p.adds for p in loops)
+        self.walker = walker(g.out_height, g.out_width, loops, visit_clocks, adds)
         self.buffer = buffer(g, loops)
         super().__init__(
             {
@@ -273,6 +281,22 @@ def nest(g: Geometry) -> list[Loop]:
     ]
 
 
+def _results(visit_clocks: int, walker: type = Walker) -> Bench:
+    """Two words that arrive, two output groups: only visits of the last word have results, and they
+    begin so far apart."""
+    g = Geometry.arriving(Edge(2, 1, 1, 1))
+    sub, group = Loop("sub", 1, visit=True, adds=True), Loop("o", 2, visit=True)
+    dut = Core(g, [sub, group, Loop("beat", 1, words=1)], LineBuffer, visit_clocks, walker)
+
+    def body(b: Bench) -> None:
+        since = Signal(range(visit_clocks + 1), init=visit_clocks, name="since_start")
+        start, most = dut.walker.start, since == visit_clocks
+        b.m.d.sync += since.eq(Mux(start, 1, Mux(most, visit_clocks, since + 1)))
+        b.check(most & (_count(b, 0) == g.height - 1), start)
+
+    return Bench(dut, ["i"], [], body, [dut.go])
+
+
 _ONE, _TWO = Edge(1, 1, 1, 1), Edge(1, 1, 2, 1)
 GEOMETRIES = {
     "2x2": Geometry(_ONE, 2, 2, (2, 2), (1, 1), (1, 0, 1, 0)),
@@ -281,6 +305,7 @@ GEOMETRIES = {
     "stride": Geometry(_ONE, 4, 2, (2, 1), (2, 1)),
     "planes": Geometry(_TWO, 2, 1, (2, 1), (1, 1), (1, 1, 0, 0)),
     "below": Geometry(_ONE, 2, 2, (4, 1), (1, 1), (3, 3, 0, 0), 2),
+    "arriving": Geometry.arriving(Edge(2, 1, 2, 1)),
 }
 
 
@@ -312,6 +337,7 @@ def _proofs() -> list[Proof]:
     g = GEOMETRIES["2x2"]
     soon = ("self.freeing - 1, ", "self.freeing - 4, ")
     full = ("self.i.ready.eq(~room[-1])", "self.i.ready.eq(1)")
+    hasty = ("visit_end & final", "visit_end & ~final")
     early = ("self.rows_ok.eq(~spare[-1])", "self.rows_ok.eq(1)")
     found += [
         Proof(
@@ -320,6 +346,21 @@ def _proofs() -> list[Proof]:
             lambda: _accounts(g, nest(g), visit_clocks=6),
             "prove",
             8,
+        ),
+        Proof(
+            "walker_adds",
+            "Walker: of words that arrive only the last one's visits have results, 5 clocks apart",
+            lambda: _results(5),
+            "bmc",
+            30,
+        ),
+        Proof(
+            "fault_walker_adds",
+            "Walker that waits behind visits of other words: results too soon",
+            lambda: _results(5, mutant(Walker, *hasty)),
+            "bmc",
+            20,
+            fails=True,
         ),
         Proof(
             "fault_line_soon",

@@ -21,6 +21,7 @@ __all__ = [
     "count",
     "file_name",
     "megahertz",
+    "microseconds",
     "milliwatts",
     "milliwatts_or_none",
     "minutes",
@@ -141,6 +142,11 @@ def rate(text: str) -> float:
 def megahertz(text: str) -> float:
     """A clock that runs."""
     return _between(text, "MHz")
+
+
+def microseconds(text: str) -> float:
+    """A time that is some."""
+    return _between(text, "microseconds")
 
 
 def milliwatts(text: str) -> float:

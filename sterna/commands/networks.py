@@ -48,7 +48,7 @@ def options_of(options: argparse.Namespace) -> "Options":
     given |= {"memory": options.memory, "patchable": options.patchable}
     given["memories"] = getattr(options, "memories", None)
     if options.command in ("fold", "build"):
-        given |= {"luts": options.luts, "board": options.board}
+        given |= {"luts": options.luts, "board": options.board, "latency": options.latency}
     return Options(**settings | {k: v for k, v in given.items() if v is not None})
 
 

@@ -14,6 +14,7 @@ from sterna.commands.arguments import (
     count,
     file_name,
     megahertz,
+    microseconds,
     minutes,
     out_file,
     out_folder,
@@ -265,6 +266,12 @@ def _size(sub: argparse.ArgumentParser) -> None:
         help="the fastest design of at most N LUTs of the family, LUT RAM included",
     )
     sub.add_argument(
+        "--latency",
+        type=microseconds,
+        metavar="US",
+        help="the smallest design in which one image alone takes at most so many microseconds",
+    )
+    sub.add_argument(
         "--board",
         metavar="B",
         help="the fastest design that fits this board; with --fps the smallest that reaches it",
@@ -325,8 +332,8 @@ def _folding(sub: argparse.ArgumentParser) -> None:
         "--folding",
         type=file_name,
         metavar="FILE",
-        help="pe, simd, tp, memory, engine, ram_style, banks and reads of each core, or some of "
-        "them; a design.json will do",
+        help="pe, simd, tp, memory, engine, ram_style, banks, reads and nest of each core, or some "
+        "of them; a design.json will do",
     )
     group.add_argument(
         "--memory",

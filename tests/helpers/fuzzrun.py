@@ -18,7 +18,7 @@ from fuzzdag import BIG_GRAPH, GRAPH, GraphLimits, random_graph
 
 from sterna.gen.design.design import Design
 from sterna.gen.design.engines import engine_choices, one_row
-from sterna.gen.design.folding import Folding
+from sterna.gen.design.folding import Folding, legal_values
 from sterna.gen.design.graph import neuron_of, pool_of, weighted_inputs
 from sterna.gen.design.instances import core_instances
 from sterna.gen.design.legal import legal_folding, weight_rows_of
@@ -77,8 +77,8 @@ class Case:
 
 
 def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str, dict[str, Any]]:
-    """Legal pe, simd, tp, memory, engine, banks and reads of every core: at most about ``work``
-    clocks each. The weighted inputs of a neuron get the same pe and memory.
+    """Legal pe, simd, tp, memory, engine, banks, reads and nest of every core: at most about
+    ``work`` clocks each. The weighted inputs of a neuron get the same pe and memory.
     """
     out: dict[str, dict[str, Any]] = {}
     for node in network.nodes:
@@ -111,6 +111,9 @@ def random_folding(network: Network, draw: Seeded, work: int = 4000) -> dict[str
     for name, entry in out.items():  # now and then, weight words read in pieces
         if (choices := read_choices(network, name, Folding(**entry))) and draw.chance(40):
             entry["reads"] = draw.pick(range(2, max(choices) + 1))
+    for name, entry in out.items():  # now and then, a Linear that takes its map as it arrives
+        if "arrival" in legal_values(network, name, "nest") and draw.chance(50):
+            entry["nest"] = "arrival"
     return out
 
 

@@ -96,6 +96,7 @@ CASES: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
     "pool of sums": (pooled(6), {"c": {"pe": 2, "simd": 12, "tp": 2}}),
     "pool of many turns": (pooled(6), {"c": C}),
     "sums of sums": (pooled(3, "sum"), {"c": {"pe": 4, "simd": 12, "tp": 1}}),
+    "arrival": (layer(), {"c": C, "f": {"pe": 1, "simd": 2, "tp": 3, "nest": "arrival"}}),
     "skips": (skips(), {"d": C, "e": C}),
     "skips, ram": (skips(), {"d": C | {"memory": "ram"}, "e": C}),
 }

@@ -41,8 +41,13 @@ def expected_law(net, core):
     beats = ceil(c / core.input.lanes) * ceil(planes / core.input.pb)
     out = core.pe if core.output is None else ceil(net.steps / core.output.pb)
     scan = ceil(net.steps / core.banks)
+    compute = visits * max(folds * groups, scan)
+    if core.nest == "arrival":
+        shares = [groups + n * net.steps for n in range(2, core.pe + 1) if core.pe % n == 0]
+        shared = [n for n in shares if n <= folds * groups / 16 and core.banks == 1]
+        compute = visits * ((folds - 1) * groups + max([groups, scan, *shared]))
     return {
-        "compute": visits * max(folds * groups, scan),
+        "compute": compute,
         "input": ih * iw * beats,
         "output": visits * out,
     }

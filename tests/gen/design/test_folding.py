@@ -49,9 +49,11 @@ def test_a_wrong_value_is_refused_by_its_key_in_a_file_and_in_a_core(key):
 def test_an_entry_is_written_as_it_is_read_and_without_newer_defaults():
     entry = {"pe": 2, "simd": 6, "tp": 1, "memory": "ram", "engine": "compress"}
     more = {"ram_style": "block", "banks": 3, "reads": 2}
-    assert set(entry | more) == set(KEYS), "a new key: write it only where it is not the default"
-    for given in (entry, entry | more):
-        assert read_given(NET, CONVS, {"c": given})["c"].complete().entry() == given
+    last = {"pe": 1, "simd": 1, "tp": 1, "memory": "ram", "engine": "compress", "nest": "arrival"}
+    every = set(entry | more | last)
+    assert every == set(KEYS), "a new key: write it only where it is not the default"
+    for name, given in (("c", entry), ("c", entry | more), ("f", last)):
+        assert read_given(NET, CONVS, {name: given})[name].complete().entry() == given
 
 
 def test_what_is_given_keeps_what_is_said_and_the_rest_gets_its_default():

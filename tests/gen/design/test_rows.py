@@ -30,7 +30,7 @@ def alone(g: Geometry, visits: int, items: int, pitch: int, images: int) -> floa
     graph.images = graph.unit("source", [0, graph.words, ENDLESS], [], [at, flags])
     graph.unit("sink", [1, 0], [flags], [])
     graph.input = at
-    graph.output = _core(graph, g, visits, items, pitch, 1 << 20, Delays((9,), 2), [at])
+    graph.output = _core(graph, g, visits, items, pitch, 0, 1 << 20, Delays((9,), 2), [at])
     graph.limit = graph.unit("sink", [graph.packet, 0, 1, 2, 0], [graph.output], []) + 1
     return float(TokenModel(graph).run(images).interval)
 

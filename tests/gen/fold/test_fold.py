@@ -37,13 +37,13 @@ def refused(*arguments, **settings) -> str:
         (
             {"c1": {"lanes": 2, "PE": 1}},
             "folding of 'c1': unknown PE, lanes; use pe, simd, tp, memory, engine, ram_style, "
-            "banks, reads",
+            "banks, reads, nest",
         ),
         ({"c1": {"memory": "flash"}}, "folding of 'c1': memory 'flash' is not rom or ram"),
         (
             {"c1": 3},
             "folding of 'c1': is not an object with pe, simd, tp, memory, engine, ram_style, "
-            "banks, reads",
+            "banks, reads, nest",
         ),
     ],
 )

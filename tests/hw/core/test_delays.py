@@ -101,6 +101,7 @@ def in_turn(start: int, tokens: tuple[int, ...]) -> list[int]:
         ("tables", "c"),
         ("pool of sums", "c"),
         ("sums of sums", "c"),
+        ("arrival", "f"),
         ("skips", "d"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import random
 
+import arrivecase
 import convcase
 import joincase
 import pytest
@@ -11,8 +12,9 @@ from streamtest import run_streams
 from sterna.hw.core.conv_spec import ConvSpec
 from sterna.hw.core.front import Front
 from sterna.hw.core.front_spec import FrontSpec
+from sterna.hw.dot.expander import Expander
 
-CASES = {**convcase.CASES, **joincase.CASES}
+CASES = {**convcase.CASES, **arrivecase.CASES, **joincase.CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -46,6 +48,7 @@ def check(spec: FrontSpec, sent: list[int]) -> None:
 
     room = 20 * 2 * spec.interval + 2000
     after = 3 * spec.step_clocks[-1] + 3 * spec.interval + 100
+    after += 2 * dut.weights.clocks if isinstance(dut.weights, Expander) else 0
     run_streams(dut, {"i": sent}, {}, stalls=0.2, watch=watch, deadline=room, after=after)
     assert len(starts) == 2 * spec.visits
     last = spec.steps - 1

@@ -1,17 +1,23 @@
 """SpikingConv alone: every beat is the golden model's, at the rate of the law, for any data."""
 
+from dataclasses import replace
+
+import arrivecase
+import convcase
 import pytest
 from amaranth.back import verilog
 from combpath import assert_no_comb_path
-from convcase import CASES
 from corecase import core_cases, images_for, stream_core
 from fuzz import Limits, Seeded, random_images, random_network
 from fuzzrun import random_folding
 
+import sterna.hw.core.front as front
 import sterna.hw.core.spiking_conv as spiking_conv
 import sterna.hw.neuron.scan_banks as banks
 from sterna.hw.core.front import Front
 from sterna.sim.cocotb_runner import run_core
+
+CASES = {**convcase.CASES, **arrivecase.CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -45,7 +51,7 @@ def test_readout_gives_logits_in_class_order():
     stream_core(case, 0.5)
 
 
-@pytest.mark.parametrize("name", ["pixels", "groups", "banks"])
+@pytest.mark.parametrize("name", ["pixels", "groups", "banks", "arrival turns"])
 def test_rate_is_that_of_the_law_for_any_data(name):
     """cocotb: the third image on takes ``spec.interval`` clocks, and every clock is the same
     whatever the data are; with stalls the beats are the same."""
@@ -103,6 +109,40 @@ def test_banks_that_take_the_row_of_another_visit_are_noticed(monkeypatch):
         stream_core(case)
 
 
+def arriving(name="arrival"):
+    net, folding = CASES[name]
+    return core_cases(net, folding, images_for(net, 4, seed=4))[0]
+
+
+def test_results_that_come_faster_than_they_are_scanned_are_noticed(monkeypatch):
+    case, real = arriving(), front.Walker
+    assert case.spec.visit_clocks == 3 > case.spec.plane_groups == 1
+    monkeypatch.setattr(front, "Walker", lambda *args: real(*args[:3], 1, *args[4:]))
+    with pytest.raises(AssertionError):
+        stream_core(case)
+
+
+def test_rows_of_weights_of_the_other_nest_are_noticed():
+    case = arriving()
+    f = case.spec.front
+    rows = [f.weights[k * f.output_groups + g] for g in range(2) for k in range(f.folds)]
+    assert sorted(rows) == sorted(f.weights) and rows != list(f.weights)
+    other = replace(case, spec=replace(case.spec, front=replace(f, weights=rows)))
+    with pytest.raises(AssertionError):
+        stream_core(other)
+
+
+def test_the_last_word_is_followed_by_the_results_and_others_by_none():
+    """The first beat of an image comes a fixed time behind its last word, whenever that comes."""
+    case = arriving("arrival of planes")
+    words = len(case.sent["i"]) // 4
+    taken = stream_core(case, stalls={"i": 0.7}, seed=3)
+    late = taken["i"][words - 1][0]
+    first = taken["o"][0][0]
+    spec = case.spec
+    assert late < first <= late + spec.delays().tokens[0] + spec.front.sum_turns + 4
+
+
 def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
     """The beats come right after the reset, when no table is written yet."""
     net, folding = CASES["table depthwise"]
@@ -127,6 +167,7 @@ def test_visits_that_do_not_wait_for_their_tables_are_noticed(monkeypatch):
         ("depthwise", "rom"),
         ("tables", "ram"),
         ("banks", "ram"),
+        ("arrival of planes", "ram"),
     ],
 )
 def test_no_combinational_path(name, memory):

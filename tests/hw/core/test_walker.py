@@ -19,14 +19,37 @@ NESTS = {
         1,
         [Loop("g", 2, visit=True), Loop("o", 3, visit=True), Loop("row", 1), Loop("word", 2)],
     ),
+    "rows that add": (
+        3,
+        1,
+        [Loop("sub", 2, visit=True, adds=True), Loop("o", 2, visit=True), Loop("beat", 2)],
+    ),
+    "one row that adds": (
+        1,
+        1,
+        [Loop("sub", 1, visit=True, adds=True), Loop("o", 3, visit=True), Loop("beat", 1)],
+    ),
 }
 IMAGES = 3
+
+
+def adding(loops):
+    """Whether output rows add up: where a loop inside them does."""
+    return any(p.adds for p in loops)
+
+
+def final(name, turn):
+    """Whether visits at this turn of all loops have results."""
+    height, width, loops = NESTS[name]
+    sizes = [height, width, *(p.count for p in loops)]
+    add = [adding(loops)] * 2 + [p.adds for p in loops]
+    return all(t == n - 1 for t, n, adds in zip(turn, sizes, add, strict=True) if adds)
 
 
 def walk(name, visit_clocks, hold, seed=0):
     """Runs IMAGES images. Returns the items (one dict each) and the clocks of the issues."""
     height, width, loops = NESTS[name]
-    dut = Walker(height, width, loops, visit_clocks)
+    dut = Walker(height, width, loops, visit_clocks, adding(loops))
     count = IMAGES * height * width
     for loop in loops:
         count *= loop.count
@@ -45,6 +68,7 @@ def walk(name, visit_clocks, hold, seed=0):
                         "clock": clock - 1,
                         "step": ctx.get(dut.step),
                         "top": ctx.get(dut.top),
+                        "final": ctx.get(dut.final) if adding(loops) else 1,
                         "first": ctx.get(dut.first),
                         "last": ctx.get(dut.last),
                         "index": [ctx.get(getattr(dut, f"index_{p.name}")) for p in loops],
@@ -89,9 +113,12 @@ def test_items_are_those_of_the_nest(name, hold):
         assert item["step"] == step, f"at {turn} after {last}"
         row_end = all(t == n - 1 for t, n in zip(turn[1:], sizes[1:]))
         begins = all(t == 0 for t in turn[inner:])
-        assert item["pulses"] == (begins, row_end, row_end and turn[0] == height - 1)
+        starts_here = begins and final(name, turn)
+        assert item["final"] == final(name, turn)
+        assert item["pulses"] == (starts_here, row_end, row_end and turn[0] == height - 1)
         last = turn
-    assert len(starts) == sum(all(t == 0 for t in turn[inner:]) for turn in wanted)
+    begun = [turn for turn in wanted if all(t == 0 for t in turn[inner:])]
+    assert len(starts) == sum(final(name, turn) for turn in begun)
 
 
 @pytest.mark.parametrize("name", NESTS)
@@ -118,3 +145,13 @@ def test_visits_are_so_far_apart_and_no_further(name, visit_clocks):
     assert gaps == {max(size, visit_clocks)}
     _, starts = walk(name, visit_clocks, 0.4)
     assert min(b - a for a, b in zip(starts, starts[1:])) >= max(size, visit_clocks)
+
+
+@pytest.mark.parametrize("visit_clocks", [1, 2, 5])
+def test_only_visits_with_results_are_kept_apart(visit_clocks):
+    """3 rows of 2 x 2 visits of 2 items: those of the last row's last turn are ``visit_clocks``
+    apart, the 10 others take their items."""
+    items, starts = walk("rows that add", visit_clocks, 0.0)
+    pitch = max(2, visit_clocks)
+    assert starts == [20 + n * pitch + k * (20 + 2 * pitch) for k in range(IMAGES) for n in (0, 1)]
+    assert [item["clock"] for item in items[:20]] == list(range(20))
