@@ -1,6 +1,7 @@
 """The folder of an exported block: everything in it, written at once or not at all."""
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from sterna.golden.errors import FileError, UsageError
 from sterna.golden.files.disk import (
     StrPath,
     check_new_folder,
+    is_part,
     make_folder,
     parse_json,
     read_bytes,
@@ -80,14 +82,16 @@ def export(
         A part cannot be written for this design.
     """
     folder = values.path("folder", folder)
-    body = check_folder(folder, build.name) or {"files": {}}
-    old = {name: h for name, h in body["files"].items() if isinstance(h, str)}
+    check_folder(folder, build.name)  # before the work
     x = exported(build)
     made = block_files(x, more(x) if more is not None else {})
-    _tell_replaced(folder, body, x)
     make_folder(folder)
     block = Folder(folder)
     with block.held():
+        # Another export may have taken the folder since: whose it is counts from here on.
+        body = check_folder(folder, build.name) or {"files": {}}
+        old = {name: h for name, h in body["files"].items() if isinstance(h, str)}
+        _tell_replaced(folder, body, x)
         for name in sorted(set(old) - set(made)):
             if not is_inside(name) or (now := block.hash(name)) is None:
                 continue
@@ -120,7 +124,7 @@ def check_folder(folder: Path, module: str | None = None) -> dict[str, Any] | No
     given; None where nothing is. UsageError where something else is, FileError where no folder can
     be made."""
     check_new_folder(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or not any(name for name in os.listdir(folder) if not is_part(name)):
         return None
     try:
         body = read_manifest(folder)

@@ -24,6 +24,7 @@ __all__ = [
     "StrPath",
     "check_new_file",
     "check_new_folder",
+    "is_part",
     "write_atomic",
     "sweep",
     "read_bytes",
@@ -173,6 +174,11 @@ def _temporary(folder: Path) -> tuple[int, str]:
         os.close(handle)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file is called as those that writers write into before they rename them."""
+    return name.startswith(TEMPORARY) and name.endswith(_PART)
+
+
 def sweep(folder: StrPath) -> None:
     """Remove the temporary files, down to two folders below, whose writers ended without it."""
     root = os.fspath(folder)
@@ -180,7 +186,7 @@ def sweep(folder: StrPath) -> None:
         deep = place[len(root) :].count(os.sep) >= _DEEP
         folders[:] = [] if deep else [f for f in folders if not f.startswith(".")]
         for name in names:
-            if name.startswith(TEMPORARY) and name.endswith(_PART):
+            if is_part(name):
                 with contextlib.suppress(OSError):
                     _sweep(os.path.join(place, name))
 
