@@ -135,6 +135,7 @@ def _block(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
         "result_words": block.result_words,
         "reloadable": block.design.reloadable,
         "header": layout.software(block)[0],
+        "driver": layout.software(block)[2],
         "image": layout.image(block),
         "from_files": block.read_from_files,
         "memory_macro": block.memory_macro,
