@@ -181,7 +181,9 @@ def _performance(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     rows = [("Interval between images", law, "the law")]
     if modelled and modelled != law:
         rows.append(("Interval between images", modelled, "the model of streams"))
-    rows.append(("Latency of one image", answer["latency_clocks"], "the model of streams"))
+    rows.append(
+        ("Latency of one image", answer["latency_clocks"], "estimated (the model of streams)")
+    )
     found = answer["headline"]
     for what, key in (("Interval between images", "rate"), ("Latency of one image", "latency")):
         if found[key] is not None and found[key]["how"] == "simulated":
