@@ -10,7 +10,7 @@ from exportcase import made
 
 from sterna.gen.ip.exported import exported
 from sterna.gen.ip.folder import block_files, check_folder, export
-from sterna.golden.errors import SternaError, UsageError
+from sterna.golden.errors import FileError, SternaError
 from sterna.golden.files.disk import sha256
 from sterna.hw.control.register_files import csr_json
 
@@ -118,7 +118,7 @@ def test_an_export_over_something_else_is_refused(block, tmp_path: Path, what: s
         body = json.loads((folder / "ip.json").read_text())
         (there / "ip.json").write_text(json.dumps(body | {"module": "other"}))
     before = buildcase.contents(there)
-    with pytest.raises(UsageError, match="there: (is not empty|holds the block of .*'other')"):
+    with pytest.raises(FileError, match="there: (is not empty|holds the block of .*'other')"):
         export(build, there)
     assert buildcase.contents(there) == before
 
@@ -150,7 +150,7 @@ def test_a_folder_that_another_export_took_meanwhile_is_refused(block, tmp_path:
         (tmp_path / "ip/ip.json").write_text(json.dumps(body | {"module": "other"}))
         return {}
 
-    with pytest.raises(UsageError, match="ip: holds the block of the network 'other'"):
+    with pytest.raises(FileError, match="ip: holds the block of the network 'other'"):
         export(build, tmp_path / "ip", take)
     assert list(buildcase.contents(tmp_path / "ip")) == ["ip.json"]
 
@@ -176,3 +176,13 @@ def test_what_a_writer_is_about_to_rename_does_not_fill_a_folder(block, tmp_path
     assert check_folder(tmp_path / "ip", build.name) is None
     export(build, tmp_path / "ip")
     assert buildcase.contents(tmp_path / "ip") == buildcase.contents(folder)
+
+
+def test_a_folder_where_a_file_goes_is_called_one(block, tmp_path: Path) -> None:
+    build, _ = block
+    (tmp_path / "ip").mkdir()
+    export(build, tmp_path / "ip")
+    (tmp_path / "ip/tiny.sdc").unlink()
+    (tmp_path / "ip/tiny.sdc").mkdir()
+    with pytest.raises(FileError, match="tiny.sdc: is a folder where a file is needed; remove it"):
+        export(build, tmp_path / "ip")
