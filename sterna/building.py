@@ -106,18 +106,18 @@ def build(
 
 def _put(network: Network, folder: Path, named: bool, progress: Progress | None) -> None:
     """The network into the folder; another one's folding and recipe go with it."""
-    made = Folder(folder)
-    if os.path.lexists(folder / "network.json") and files.load(folder).digest != network.digest:
-        if not is_build(folder):
-            raise UsageError(
-                f"{folder}: holds another network, and no build; give another out, or save there "
-                "first"
-            )
-        check_replaced(folder, network, "this network", named, progress)
-        for name in OTHERS:
-            made.remove(name)
+    made, there = Folder(folder), folder / "network.json"
     make_folder(folder)
-    with made.held():
+    with made.held():  # whose it is, too: another program may be about to take it
+        if os.path.lexists(there) and files.load(folder).digest != network.digest:
+            if not is_build(folder):
+                raise UsageError(
+                    f"{folder}: holds another network, and no build; give another out, or save "
+                    "there first"
+                )
+            check_replaced(folder, network, "this network", named, progress)
+            for name in OTHERS:
+                made.remove(name)
         files.save(network, folder)
 
 

@@ -309,9 +309,9 @@ class Build(Folder):
         Raises
         ------
         UsageError
-            The folder holds something else.
+            An argument is none.
         FileError
-            It cannot be written.
+            The folder holds something else, or cannot be written.
         DesignError
             The network cannot be built.
         """

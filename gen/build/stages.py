@@ -75,10 +75,11 @@ def open_build(
     first there is of folding.<variant>.json, else folding.json, and the build is
     build/<name>-<first variant>/. That holds no build of another network (`check_replaced`).
     """
-    build, example = _opened(source, output, variants, progress)
+    build, example = _opened(source, output, variants)
     if example is None:
         return build
     with build.held():
+        _check_place(example, build, output is not None, progress)
         _copy(example, build, variants)
     return Build(build.folder, example, tuple(variants))
 
@@ -87,7 +88,6 @@ def _opened(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None,
     variants: Sequence[str],
-    progress: Progress | None,
 ) -> tuple[Build, Path | None]:
     """(the build, the folder to copy its sources from or None)."""
     folder = values.path("build", source)
@@ -102,9 +102,14 @@ def _opened(
     make_folder(target)
     if target.resolve() == folder.resolve():
         return Build(folder), None
-    if os.path.lexists(target / "network.json"):
-        check_replaced(target, network, f"that of {folder}", output is not None, progress)
     return Build(target), folder
+
+
+def _check_place(example: Path, build: Build, named: bool, progress: Progress | None) -> None:
+    """`check_replaced` of the build that ``example`` is copied to, under its lock: another command
+    may have put its own network there just now."""
+    if os.path.lexists(build.folder / "network.json"):
+        check_replaced(build.folder, files.load(example), f"that of {example}", named, progress)
 
 
 def _left(example: Path | None) -> Path | None:
@@ -193,7 +198,7 @@ def ensure(
         # Another network of that name may have been built there since: copied again, it is its own.
         build, example, variants = source, _left(source.example), source.variants
     else:
-        build, example = _opened(source, output, variants, progress)
+        build, example = _opened(source, output, variants)
     known = build.cache.get("network") if example is None else None
     with build.held():
         build.forget()  # what another command changed meanwhile
@@ -203,6 +208,8 @@ def ensure(
                 "one again, with a folder of its own as out"
             )
         if example is not None:
+            if build is not source:
+                _check_place(example, build, output is not None, progress)
             _copy(example, build, variants)
             if build is not source:
                 build = Build(build.folder, example, tuple(variants))

@@ -32,10 +32,10 @@ def facts(block: Exported, value: Callable[[Port, Bus], str]) -> dict[str, Any]:
         "weights": block.weights.upper(),
         "registers": _registers(block),
         "header": layout.software(block)[0],
-        "mem": layout.MEMORIES.rstrip("/"),
         "sources": ", ".join(f'"{s}"' for s in layout.rtl(block)),
         "ports": "\n".join(f'            "{p.way[0]}_{p.name}": {wire},' for p, wire in wires),
         "macro": f'"{block.memory_macro}"' if block.read_from_files else "None",
+        "located": _LOCATED.format(mem=layout.MEMORIES).rstrip(),
     }
 
 
@@ -43,6 +43,18 @@ def _registers(block: Exported) -> str:
     """The dictionary of registers' addresses, in Python."""
     rows = "".join(f'    "{r.name}": 0x{r.address:03X},\n' for r in block.registers)
     return f"REGISTERS = {{\n{rows}}}"
+
+
+_LOCATED = '''\
+def _located(text):
+    """Verilog that reads memories, behind a line that says where their files are."""
+    where = f"{{FOLDER.as_posix()}}/{mem}"
+    if not where.isprintable():
+        raise ValueError(f"{{where!r}}: simulators open no file of such a name; move the folder")
+    string = "".join(f"\\\\{{ord(c):03o}}" if c in "\\"\\\\`" else c for c in where)
+    return f'`define {{_MEMORIES}} "{{string}}"\\n{{text}}'
+'''
+"""Of either module; quotes, backslashes and backquotes are octal in a string of Verilog."""
 
 
 def _member(port: Port) -> str:
@@ -97,9 +109,11 @@ def sources():
     """The Verilog of the block: text by name of file."""
     found = {{name: (FOLDER / name).read_text(encoding="utf-8") for name in _SOURCES}}
     if _MEMORIES is not None:
-        where = (FOLDER / "{mem}").as_posix()
-        found[_SOURCES[0]] = f'`define {{_MEMORIES}} "{{where}}/"\\n' + found[_SOURCES[0]]
+        found[_SOURCES[0]] = _located(found[_SOURCES[0]])
     return found
+
+
+{located}
 
 
 def Beat(width):

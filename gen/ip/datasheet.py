@@ -135,6 +135,7 @@ def _block(block: Exported, answer: Mapping[str, Any]) -> dict[str, Any]:
         "result_words": block.result_words,
         "reloadable": block.design.reloadable,
         "header": layout.software(block)[0],
+        "driver": layout.software(block)[2],
         "image": layout.image(block),
         "from_files": block.read_from_files,
         "memory_macro": block.memory_macro,
@@ -180,7 +181,9 @@ def _performance(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     rows = [("Interval between images", law, "the law")]
     if modelled and modelled != law:
         rows.append(("Interval between images", modelled, "the model of streams"))
-    rows.append(("Latency of one image", answer["latency_clocks"], "the model of streams"))
+    rows.append(
+        ("Latency of one image", answer["latency_clocks"], "estimated (the model of streams)")
+    )
     found = answer["headline"]
     for what, key in (("Interval between images", "rate"), ("Latency of one image", "latency")):
         if found[key] is not None and found[key]["how"] == "simulated":

@@ -18,6 +18,7 @@ def driver_files(x: Exported) -> dict[str, str]:
         "NAME": x.module.upper(),
         "made": x.made,
         "structure": x.structure,
+        "sheet": layout.datasheet(x),
         "image_bytes": x.image_bytes,
         "packet_bytes": x.packet_bytes,
         "result_words": x.result_words,
@@ -27,11 +28,10 @@ def driver_files(x: Exported) -> dict[str, str]:
         "low": f"0x{x.structure[8:16]}",
         "high": f"0x{x.structure[:8]}",
     }
-    source = _SOURCE + (_LOADED if x.design.region_count else _FIXED)
     texts = (
         c_header(x.registers, x.module),
         Template(_HEADER).substitute(numbers),
-        Template(source).substitute(numbers),
+        Template(_SOURCE + (_LOADED if x.design.region_count else _FIXED)).substitute(numbers),
     )
     return dict(zip(names, texts, strict=True))
 
@@ -55,7 +55,7 @@ _HEADER = """\
 extern "C" {
 #endif
 
-#define ${NAME}_IMAGE_BYTES ${image_bytes}u   /* of an image, as docs/streams.md packs it */
+#define ${NAME}_IMAGE_BYTES ${image_bytes}u   /* of an image, packed as ${sheet} says */
 #define ${NAME}_PACKET_BYTES ${packet_bytes}u  /* the same, zero-padded to whole beats */
 #define ${NAME}_CLASSES ${classes}u
 #define ${NAME}_RESULT_WORDS ${result_words}u  /* class and flags, then the logits */
@@ -97,10 +97,15 @@ void ${name}_mapped(struct ${name} *block, volatile uint32_t *registers);
 /* Whether what answers is this network in this folding; reads only. */
 int ${name}_open(const struct ${name} *block);
 
-/* Weights, the bytes of $name.sterna or of a file that `sterna pack NEW --onto` made: writes all
- * memories, has the block check each, and releases it. Where nothing can be written it checks that
- * the file is what is built in. */
+/* Weights, the bytes of $name.sterna or of a file that `sterna pack NEW --onto` made: holds the
+ * block (it starts no image), writes all memories, has the block check each, and releases it. Where
+ * no memory can be written it checks that the file is what is built in. ${NAME}_TOO_LATE: half an
+ * image was in, or a result waited for its receiver; nothing was written, and hold is as it was. An
+ * error once it writes leaves the block held: load again, or release. */
 int ${name}_load(const struct ${name} *block, const uint8_t *file, size_t bytes);
+
+/* Lets a held block go on; ${name}_check refuses its results while weights_id is 0. */
+int ${name}_release(const struct ${name} *block);
 
 /* An image as a packet: its bytes, then zeros. */
 void ${name}_pack(const uint8_t image[${NAME}_IMAGE_BYTES], uint8_t packet[${NAME}_PACKET_BYTES]);
@@ -109,7 +114,8 @@ void ${name}_pack(const uint8_t image[${NAME}_IMAGE_BYTES], uint8_t packet[${NAM
  * words[0]. The class is words[0] & 0xFFFF; the logits follow, signed. */
 int ${name}_check(const volatile uint32_t words[${NAME}_RESULT_WORDS]);
 
-/* A packet through send, its result through receive, which is checked. */
+/* A packet through send, its result through receive, which is checked. After ${NAME}_BAD_ACCESS the
+ * result may still come: take it, or reset the block, before the next. */
 int ${name}_infer(const struct ${name} *block, const uint8_t packet[${NAME}_PACKET_BYTES],
                   uint32_t words[${NAME}_RESULT_WORDS]);
 
@@ -121,7 +127,8 @@ int ${name}_clear(const struct ${name} *block);
  * transfer gives a packet and waits for its result; addresses are multiples of ${alignment}. It
  * checks how many bytes came, but reads no memory: drop the cache's lines, then call
  * ${name}_check, before the class is used. After an error call ${name}_reset, before the first
- * transfer, too. */
+ * transfer, too. It resets the DMA alone: where a packet had begun, reset the block as well
+ * (aresetn), or the next transfer gets the result of that packet. */
 struct ${name}_dma {
     void *context;
     int (*get)(void *context, uint32_t offset, uint32_t *value);
@@ -141,13 +148,11 @@ int ${name}_transfer(const struct ${name}_dma *dma, uint32_t packet_at, uint32_t
 _SOURCE = """\
 /* Driver of the network $name; see $name.h. structure_id $structure */
 #include "$name.h"
-
 #include "${name}_csr.h"
 
-enum { LETTERS = 0x4e525453, MAJOR = 1 };
+enum { LETTERS = 0x4e525453, MAJOR = 1, MOST_REGIONS = 256 };
 /* Of a weights image: where its parts are, and what it may have at most. */
 enum { AT_SIZE = 12, AT_STRUCTURE = 16, AT_WEIGHTS = 48, AT_COUNT = 80, AT_TABLE = 84, ENTRY = 16 };
-enum { MOST_REGIONS = 256 };
 /* Of an AXI DMA: registers of the two directions, and bits. */
 enum { TO_BLOCK = 0x00, TO_MEMORY = 0x30, STATUS = 0x04, ADDRESS = 0x18, ADDRESS_HIGH = 0x1c };
 enum { LENGTH = 0x28, RUN = 1, STOP = 4, HALTED = 1, IDLE = 2, ERRORS = 0x70 };
@@ -256,6 +261,11 @@ int ${name}_clear(const struct $name *block)
     uint32_t control;
     TRY(get(block, ${NAME}_CONTROL, &control));
     return put(block, ${NAME}_CONTROL, control | ${NAME}_CONTROL_CLEAR_MASK);
+}
+
+int ${name}_release(const struct $name *block)
+{
+    return put(block, ${NAME}_CONTROL, 0);
 }
 
 /* --- AXI DMA, simple mode --------------------------------------------------------------------- */
@@ -404,16 +414,28 @@ static int load_region(const struct $name *block, const uint8_t *file, uint32_t 
     return ${NAME}_OK;
 }
 
-/* Hold, wait until idle, write (which sets weights_id to zero), check, weights_id, release: where
- * it ends early the block stays held, and weights_id is zero or the weights are whole. */
+/* Held and idle; where it gets neither, held or not as it was. */
+static int hold(const struct $name *block)
+{
+    uint32_t control, status;
+    int late;
+    TRY(get(block, ${NAME}_CONTROL, &control));
+    TRY(put(block, ${NAME}_CONTROL, ${NAME}_CONTROL_HOLD_MASK));
+    late = wait_for(block, ${NAME}_STATUS_IDLE_MASK, ${NAME}_STATUS_IDLE_MASK, &status);
+    if (late) /* which counts, whatever becomes of this */
+        (void)put(block, ${NAME}_CONTROL, control & ${NAME}_CONTROL_HOLD_MASK);
+    return late;
+}
+
+/* Hold, write (which sets weights_id to zero), check, weights_id, release: where it ends early
+ * behind the first the block stays held, and weights_id is zero or the weights are whole. */
 int ${name}_load(const struct $name *block, const uint8_t *file, size_t bytes)
 {
-    uint32_t count, k, status, low, high;
+    uint32_t count, k, low, high;
     TRY(check_file(file, bytes, &count));
     TRY(${name}_open(block));
     TRY(check_fixed(block, file, count));
-    TRY(put(block, ${NAME}_CONTROL, ${NAME}_CONTROL_HOLD_MASK));
-    TRY(wait_for(block, ${NAME}_STATUS_IDLE_MASK, ${NAME}_STATUS_IDLE_MASK, &status));
+    TRY(hold(block));
     for (k = 0; k < ${NAME}_REGIONS; k++)
         TRY(load_region(block, file, k));
     TRY(put(block, ${NAME}_WEIGHTS_ID_LO, half(file + AT_WEIGHTS + 4)));
@@ -422,6 +444,6 @@ int ${name}_load(const struct $name *block, const uint8_t *file, size_t bytes)
     TRY(get(block, ${NAME}_WEIGHTS_ID_HI, &high));
     if (low != half(file + AT_WEIGHTS + 4) || high != half(file + AT_WEIGHTS))
         return ${NAME}_BAD_WEIGHTS;
-    return put(block, ${NAME}_CONTROL, 0);
+    return ${name}_release(block);
 }
 """

@@ -1,6 +1,7 @@
 """The folder of an exported block: everything in it, written at once or not at all."""
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -19,10 +20,11 @@ from sterna.gen.ip.texts import FORMAT, constraint_files, manifest, readme, waiv
 from sterna.gen.ip.vivado import scripts
 from sterna.gen.ip.wrapper import bench, clock_driver, vectors, wrapper
 from sterna.gen.tools.progress import tell
-from sterna.golden.errors import FileError, UsageError
+from sterna.golden.errors import FileError
 from sterna.golden.files.disk import (
     StrPath,
     check_new_folder,
+    is_part,
     make_folder,
     parse_json,
     read_bytes,
@@ -72,22 +74,22 @@ def export(
 
     Raises
     ------
-    UsageError
-        The folder holds something else.
     FileError
-        A file of the build is damaged, or the folder cannot be written.
+        The folder holds something else or cannot be written, or a file of the build is damaged.
     DesignError
         A part cannot be written for this design.
     """
     folder = values.path("folder", folder)
-    body = check_folder(folder, build.name) or {"files": {}}
-    old = {name: h for name, h in body["files"].items() if isinstance(h, str)}
+    check_folder(folder, build.name)  # before the work
     x = exported(build)
     made = block_files(x, more(x) if more is not None else {})
-    _tell_replaced(folder, body, x)
     make_folder(folder)
     block = Folder(folder)
     with block.held():
+        # Another export may have taken the folder since: whose it is counts from here on.
+        body = check_folder(folder, build.name) or {"files": {}}
+        old = {name: h for name, h in body["files"].items() if isinstance(h, str)}
+        _tell_replaced(folder, body, x)
         for name in sorted(set(old) - set(made)):
             if not is_inside(name) or (now := block.hash(name)) is None:
                 continue
@@ -109,27 +111,27 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """ip.json of an exported block. FileError where it is none."""
     path = folder / layout.MANIFEST
     body = parse_json(read_bytes(path, LIMIT), path)
-    files = body.get("files") if isinstance(body, dict) and body.get("format") == FORMAT else None
-    if not isinstance(body, dict) or not isinstance(files, dict):
+    ours = isinstance(body, dict) and body.get("format") == FORMAT
+    if not ours or type(body.get("module")) is not str or type(body.get("files")) is not dict:
         raise FileError(f"{path}: is not of an exported block; export it again")
     return body
 
 
 def check_folder(folder: Path, module: str | None = None) -> dict[str, Any] | None:
     """The manifest of an earlier export there, of the network called ``module`` where that is
-    given; None where nothing is. UsageError where something else is, FileError where no folder can
-    be made."""
+    given; None where nothing is. FileError where something else is, or where no folder can be
+    made."""
     check_new_folder(folder)
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or not any(name for name in os.listdir(folder) if not is_part(name)):
         return None
     try:
         body = read_manifest(folder)
     except FileError:
-        raise UsageError(
+        raise FileError(
             f"{folder}: is not empty, and no exported block; give another folder, or empty it"
         ) from None
     if module is not None and body.get("module") != module:
-        raise UsageError(
+        raise FileError(
             f"{folder}: holds the block of the network {show(body.get('module'))}; give "
             f"'{module}' a folder of its own"
         )

@@ -59,16 +59,22 @@ _SOURCES = ({sources})
 _MEMORIES = {macro}  # macro of the folder of the memories' files; None: they are in the Verilog
 
 
-def sources():
-    """The paths of the block's Verilog. Where it reads memories from files, one says first where
-    these are: it is written into this folder."""
+def sources(build=None):
+    """The paths of the block's Verilog. Where it reads memories from files, a copy that says first
+    where these are is written into the folder ``build``, by default the one of that name where the
+    program runs; never into the folder of this file, which may be somebody else's."""
     found = [FOLDER / name for name in _SOURCES]
     if _MEMORIES is not None:
-        where = (FOLDER / "{mem}").as_posix()
-        text = f'`define {{_MEMORIES}} "{{where}}/"\\n' + found[0].read_text(encoding="utf-8")
-        found[0] = found[0].with_suffix(".here.v")
-        found[0].write_text(text, encoding="utf-8")
+        copy = Path(build or "build").resolve() / f"{{found[0].stem}}.here.v"
+        if copy.is_relative_to(FOLDER):
+            raise ValueError(f"{{copy}}: is inside the exported folder; give another as build")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(_located(found[0].read_text(encoding="utf-8")), encoding="utf-8")
+        found[0] = copy
     return found
+
+
+{located}
 
 
 class {name}(LiteXModule):
@@ -77,9 +83,10 @@ class {name}(LiteXModule):
     bus: AXI4-Lite slave, 32 bits of data and of address, whose low {address_bits} bits count.
     sink: images, {block.axis_width} bits a beat, last ends each.
     source: results, 32 bits; the first word has class and flags.
+    build: as of `sources`, which ``platform`` is given.
     """
 
-    def __init__(self, platform=None, domain="sys"):
+    def __init__(self, platform=None, domain="sys", build=None):
         self.bus = bus = axi.AXILiteInterface(data_width=32, address_width=32)
         self.sink = sink = stream.Endpoint([("data", {block.axis_width})])
         self.source = source = stream.Endpoint([("data", 32)])
@@ -88,7 +95,7 @@ class {name}(LiteXModule):
         }}
         self.specials += Instance("{block.wrapper}", **ports)
         if platform is not None:
-            for path in sources():
+            for path in sources(build):
                 platform.add_source(str(path))
 
     def add_to(self, soc, name, origin=None):

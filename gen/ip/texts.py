@@ -71,6 +71,7 @@ def readme(x: Exported, sheet: bool) -> str:
         litex=layout.litex(x),
         amaranth=layout.amaranth(x),
         tb=bench_macro(x),
+        held=_HELD.format(x=x) if x.design.region_count else "",
         vivado_memories=_VIVADO.format(x=x) if x.read_from_files else "",
     )
 
@@ -109,6 +110,9 @@ def manifest(x: Exported, made: dict[str, bytes]) -> str:
 _VIVADO = """
                Both scripts add {x.module}'s memory files and define {x.memory_macro};
                in a project of your own do so, too: XSim and synthesis may not find mem/"""
+_HELD = """
+               ({x.module}_load that fails while it writes leaves the block held: load again, or
+               {x.module}_release)"""
 _SHEET = "Datasheet      {}: ports, packets, registers, timing diagrams, figures\n"
 _README = """\
 {x.wrapper}
@@ -134,7 +138,7 @@ Verilator      {x.module}.vlt before the Verilog: what its lint leaves out, and 
 Timing         {x.module}.xdc (out of context), {x.module}.sdc: the clock, to which all ports belong
 {sheet}LiteX          {litex}: a module, which needs this folder around it
 Amaranth       {amaranth}: a component, likewise
-C              sw/: the registers, and a driver for a processor without an operating system
+C              sw/: the registers, and a driver for a processor without an operating system{held}
 Weights        {image}: for designs whose memories a host writes; mem/: the same by memory
 
 ip.json lists every file with its hash. Nobody of Sterna has tried it in Vivado: there was none.

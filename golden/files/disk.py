@@ -6,6 +6,7 @@ file is locked while it lives, so that `sweep` knows those of killed writers.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -24,6 +25,7 @@ __all__ = [
     "StrPath",
     "check_new_file",
     "check_new_folder",
+    "is_part",
     "write_atomic",
     "sweep",
     "read_bytes",
@@ -42,6 +44,7 @@ TEMPORARY = ".sterna-"
 _PART = ".part"
 _ABANDONED = 86_400  # s; where there are no locks, an older temporary file is nobody's
 _CHUNK = 1 << 16
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _DEEP = 2  # of a build folder or a run
 DEEPEST = 64
 """Objects and lists inside each other, in JSON and TOML."""
@@ -55,11 +58,18 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as e:
-        raise FileError(f"{path}: is a file where a folder is needed; choose another folder") from e
+        raise FileError(f"{path}: {_no_folder(path)}; choose another folder") from e
     except NotADirectoryError as e:
         raise FileError(f"{path}: is below a file; choose another folder") from e
     except (OSError, ValueError) as e:
         raise FileError(f"{path}: cannot be made ({_fault(e)}); choose another folder") from e
+
+
+def _no_folder(path: Path) -> str:
+    """What is there instead of a folder."""
+    if path.is_symlink() and not path.exists():
+        return "is a link to what is not there, where a folder is needed"
+    return "is a file where a folder is needed"
 
 
 def check_new_folder(path: StrPath) -> None:
@@ -67,10 +77,11 @@ def check_new_folder(path: StrPath) -> None:
     place = Path(path)
     _check_name(place)
     if os.path.lexists(place) and not place.is_dir():
-        raise FileError(f"{place}: is a file where a folder is needed; choose another folder")
+        raise FileError(f"{place}: {_no_folder(place)}; choose another folder")
     there = next((p for p in (place, *place.parents) if os.path.lexists(p)), Path())
     if not there.is_dir():
-        raise FileError(f"{place}: is below a file; choose another folder")
+        above = "a link to what is not there" if there.is_symlink() else "a file"
+        raise FileError(f"{place}: is below {above}; choose another folder")
     try:  # a file: permissions do not tell of /proc, of quotas, of some mounts
         handle, name = _temporary(there)
         os.close(handle)
@@ -90,7 +101,13 @@ def check_new_file(path: StrPath) -> None:
 
 
 def _check_name(path: Path) -> None:
-    """FileError for what no file system takes as a name: too long, with a zero in it."""
+    """FileError for what no file system takes as a name, too long, with a zero in it; and for line
+    breaks and the like, which would break every list and script that names it."""
+    if re.search(r"[\x01-\x1f\x7f]", str(path)):
+        raise FileError(
+            f"{str(path)!r}: has a line break or another control character in it; choose another "
+            "name"
+        )
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -147,9 +164,14 @@ def write_atomic(path: StrPath, data: bytes) -> None:
             f"{path}: cannot be written, since {path.parent} is a file, or below one; choose "
             "another folder"
         ) from e
-    except (OSError, ValueError) as e:  # ValueError: a zero in the name
+    except IsADirectoryError as e:
         raise FileError(
-            f"{path}: cannot be written ({_fault(e)}); free some space or choose another folder"
+            f"{path}: is a folder where a file is needed; remove it, or choose another folder"
+        ) from e
+    except (OSError, ValueError) as e:  # ValueError: a zero in the name
+        space = "free some space or " if getattr(e, "errno", None) in _FULL else ""
+        raise FileError(
+            f"{path}: cannot be written ({_fault(e)}); {space}choose another folder"
         ) from e
     finally:
         if temporary is not None:
@@ -173,6 +195,11 @@ def _temporary(folder: Path) -> tuple[int, str]:
         os.close(handle)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file is called as those that writers write into before they rename them."""
+    return name.startswith(TEMPORARY) and name.endswith(_PART)
+
+
 def sweep(folder: StrPath) -> None:
     """Remove the temporary files, down to two folders below, whose writers ended without it."""
     root = os.fspath(folder)
@@ -180,7 +207,7 @@ def sweep(folder: StrPath) -> None:
         deep = place[len(root) :].count(os.sep) >= _DEEP
         folders[:] = [] if deep else [f for f in folders if not f.startswith(".")]
         for name in names:
-            if name.startswith(TEMPORARY) and name.endswith(_PART):
+            if is_part(name):
                 with contextlib.suppress(OSError):
                     _sweep(os.path.join(place, name))
 

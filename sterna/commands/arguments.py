@@ -98,6 +98,8 @@ def out_file(kind: str) -> Callable[[str], OutFile]:
 
 
 def out_folder(text: str) -> OutFolder:
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give that of a folder")
     return OutFolder(file_name(text))
 
 

@@ -47,20 +47,34 @@ def test_an_export_over_something_else_runs_no_stage(
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("mine")
     words = ["export", source, "-o", str(tmp_path / "b"), "--ip"]
-    assert main([*words, str(tmp_path / "thesis")]) == 2
+    assert main([*words, str(tmp_path / "thesis")]) == 1
     assert "is not empty, and no exported block" in capsys.readouterr().err
     (tmp_path / "block").mkdir()
     other = {"format": "sterna-ip", "module": "other", "files": {}}
     (tmp_path / "block/ip.json").write_text(json.dumps(other))
-    assert main([*words, str(tmp_path / "block")]) == 2
+    assert main([*words, str(tmp_path / "block")]) == 1
     said = capsys.readouterr().err
     assert "holds the block of the network 'other'" in said and "/1]" not in said
     assert not (tmp_path / "b/design.json").exists()
     shutil.rmtree(tmp_path / "b")
-    with pytest.raises(sterna.UsageError, match="holds the block of the network 'other'"):
+    with pytest.raises(sterna.FileError, match="holds the block of the network 'other'"):
         sterna.build(source, tmp_path / "b").export(tmp_path / "block")
     shutil.rmtree(tmp_path / "b")
     assert main([*words, str(tmp_path / "thesis/chapter.tex")]) == 1
     assert "is a file where a folder is needed" in capsys.readouterr().err
+    (tmp_path / "nowhere").symlink_to("gone")
+    for name, cause in (
+        ("nowhere", "is a link to what is not there, where a folder is needed"),
+        ("nowhere/ip", "is below a link to what is not there"),
+        ("two\nlines", "has a line break or another control character in it"),
+    ):
+        assert main([*words, str(tmp_path / name)]) == 1
+        said = capsys.readouterr().err
+        assert cause in said and said.count("\n") == 1
+    (tmp_path / "block/ip.json").write_text('{"format": "sterna-ip", "files": {}}')
+    assert main([*words, str(tmp_path / "block")]) == 1
+    assert "block: is not empty, and no exported block" in capsys.readouterr().err
+    assert main([*words, ""]) == 2
+    assert "--ip: the name is empty; give that of a folder" in capsys.readouterr().err
     assert main([*words[:-1]]) == 2  # without --ip
     assert not (tmp_path / "b").exists()

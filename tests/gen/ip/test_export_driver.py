@@ -76,6 +76,10 @@ def test_exported_drivers_give_what_golden_gives(both: list[Path], tmp_path: Pat
     assert said["fixed"] == ["-4"] and said["wrong"] == ["-4", "3"]
     count = len(facts(0).vectors[0])
     assert said["counters"][:2] == [str(count), str(count)] and said["cleared"] == ["0"]
+    # A receiver that waits, then half an image: too late, and not held; what the caller held stays.
+    assert said["blocked"] == ["-5", "0"] and said["half"] == ["-5", "0"]
+    assert said["kept"] == ["-5", "2"] and said["released"] == ["0", "0"]
+    assert said["again"] == ["0", "0"] and said["unreachable"] == ["-1", "0"]
     # A packet of the DMA too short, a DMA that never runs, a flag of the block.
     assert said["few"] == ["-6"] and said["dead"] == ["-5"] and said["checked"] == ["-6", "0"]
     results = {}
@@ -286,6 +290,46 @@ static int lie(void *, uint32_t at, uint32_t *value) {
     *value ^= at == TINY_CRC_RESULT;
     return bad;
 }
+static bool deaf;
+static int unheard(void *, uint32_t at, uint32_t *value) {
+    return (deaf && at == TINY_STATUS) || get0(nullptr, at, value);
+}
+static uint32_t control() {
+    uint32_t found;
+    return get0(nullptr, TINY_CONTROL, &found) ? 99 : found;
+}
+static int stuck(const uint8_t *packet) {
+    auto file = bytes_of("weights0.sterna");
+    uint32_t words[TINY_RESULT_WORDS];
+    tiny hasty = {nullptr, get0, put0, send0, receive0, 1000};
+    tiny cut_off = {nullptr, unheard, put0, send0, receive0, 1000};
+    if (send0(nullptr, packet, TINY_PACKET_BYTES)) return 1;
+    int bad = tiny_load(&hasty, file.data(), file.size());
+    printf("blocked %d %u\\n", bad, control());
+    if (receive0(nullptr, words, TINY_RESULT_WORDS) || tiny_check(words)) return 1;
+    both->n0_s_axis_tvalid = 1;
+    both->n0_s_axis_tlast = 0;
+    low();
+    for (int k = 0; !both->n0_s_axis_tready; k++) { edge(); if (k > LONG) return 1; }
+    edge();
+    both->n0_s_axis_tvalid = 0;
+    low();
+    bad = tiny_load(&hasty, file.data(), file.size());
+    printf("half %d %u\\n", bad, control());
+    if (put0(nullptr, TINY_CONTROL, TINY_CONTROL_HOLD_MASK)) return 1;
+    bad = tiny_load(&hasty, file.data(), file.size());
+    printf("kept %d %u\\n", bad, control());
+    bad = tiny_release(&block0);
+    printf("released %d %u\\n", bad, control());
+    if (send0(nullptr, packet, TINY_PACKET_BYTES)) return 1;  // the rest of it, and too much
+    if (receive0(nullptr, words, TINY_RESULT_WORDS)) return 1;
+    deaf = true;
+    bad = tiny_load(&cut_off, file.data(), file.size());
+    printf("unreachable %d %u\\n", bad, control());
+    bad = tiny_load(&hasty, file.data(), file.size());
+    printf("again %d %u\\n", bad, control());
+    return 0;
+}
 int main() {
     both = new Vboth;
     both->n0_aresetn = both->n1_aresetn = 0;
@@ -333,6 +377,7 @@ int main() {
         }
         printf("\\n");
     }
+    if (stuck(images.data())) return 1;
     cut = 4;
     printf("few %d\\n", tiny_transfer(&dma, 256, 4096));
     tiny_dma dead = {nullptr, dead_get, dma_put, 1000};

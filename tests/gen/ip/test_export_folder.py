@@ -1,6 +1,7 @@
 """The folder of an exported block: what is in it, twice the same, and what it does not replace."""
 
 import json
+import shutil
 from pathlib import Path
 
 import buildcase
@@ -8,8 +9,8 @@ import pytest
 from exportcase import made
 
 from sterna.gen.ip.exported import exported
-from sterna.gen.ip.folder import block_files, export
-from sterna.golden.errors import SternaError, UsageError
+from sterna.gen.ip.folder import block_files, check_folder, export
+from sterna.golden.errors import FileError, SternaError
 from sterna.golden.files.disk import sha256
 from sterna.hw.control.register_files import csr_json
 
@@ -117,7 +118,7 @@ def test_an_export_over_something_else_is_refused(block, tmp_path: Path, what: s
         body = json.loads((folder / "ip.json").read_text())
         (there / "ip.json").write_text(json.dumps(body | {"module": "other"}))
     before = buildcase.contents(there)
-    with pytest.raises(UsageError, match="there: (is not empty|holds the block of .*'other')"):
+    with pytest.raises(FileError, match="there: (is not empty|holds the block of .*'other')"):
         export(build, there)
     assert buildcase.contents(there) == before
 
@@ -137,3 +138,51 @@ def test_an_export_into_a_link_or_a_file_writes_nothing_outside(block, tmp_path:
     with pytest.raises(SternaError, match="would be written outside of"):
         export(build, tmp_path / "ip")
     assert list((tmp_path / "else").iterdir()) == []
+
+
+def test_a_folder_that_another_export_took_meanwhile_is_refused(block, tmp_path: Path) -> None:
+    """Whose it is counts under the lock, not as it was before the long work."""
+    build, folder = block
+    (tmp_path / "ip").mkdir()
+    body = json.loads((folder / "ip.json").read_text())
+
+    def take(_: object) -> dict[str, str]:
+        (tmp_path / "ip/ip.json").write_text(json.dumps(body | {"module": "other"}))
+        return {}
+
+    with pytest.raises(FileError, match="ip: holds the block of the network 'other'"):
+        export(build, tmp_path / "ip", take)
+    assert list(buildcase.contents(tmp_path / "ip")) == ["ip.json"]
+
+
+def test_files_of_an_earlier_export_are_those_that_it_has_under_the_lock(
+    block, tmp_path: Path
+) -> None:
+    build, folder = block
+    shutil.copytree(folder, tmp_path / "ip")
+
+    def take(_: object) -> dict[str, str]:
+        export(build, tmp_path / "ip", lambda _: {"timing/a.svg": "a"})
+        return {}
+
+    export(build, tmp_path / "ip", take)
+    assert buildcase.contents(tmp_path / "ip") == buildcase.contents(folder)
+
+
+def test_what_a_writer_is_about_to_rename_does_not_fill_a_folder(block, tmp_path: Path) -> None:
+    build, folder = block
+    (tmp_path / "ip").mkdir()
+    (tmp_path / "ip/.sterna-abc.part").write_text("of an export just begun, or of a killed one")
+    assert check_folder(tmp_path / "ip", build.name) is None
+    export(build, tmp_path / "ip")
+    assert buildcase.contents(tmp_path / "ip") == buildcase.contents(folder)
+
+
+def test_a_folder_where_a_file_goes_is_called_one(block, tmp_path: Path) -> None:
+    build, _ = block
+    (tmp_path / "ip").mkdir()
+    export(build, tmp_path / "ip")
+    (tmp_path / "ip/tiny.sdc").unlink()
+    (tmp_path / "ip/tiny.sdc").mkdir()
+    with pytest.raises(FileError, match="tiny.sdc: is a folder where a file is needed; remove it"):
+        export(build, tmp_path / "ip")

@@ -2,6 +2,7 @@
 two side by side, converted, linted, simulated."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,34 @@ def test_a_platform_of_amaranth_is_given_the_files(blocks) -> None:  # type: ign
     assert not given.files["be_ta.v"].startswith("`define")
 
 
+def test_files_of_memories_are_found_wherever_the_folder_is(blocks, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    block, made = blocks["alpha"]
+    for name in ('a "quoted" one', "back\\slash", "`ALPHA_MEM", "100%d ü $x", "it's {here}"):
+        folder = tmp_path / name
+        shutil.copytree(made, folder)
+        text = loaded(block, folder, "amaranth").sources()["alpha.v"]
+        below = text[text.index("\n") :]
+        assert below.lstrip("\n") == (folder / "alpha.v").read_text()
+        shown = 'module t; initial $display("%0s", `ALPHA_MEM); endmodule\n'
+        (tmp_path / "t.v").write_text(text + shown)
+        run_tool("verilator", ["--lint-only", "--top-module", "t", "-Wno-lint", "t.v"], tmp_path)
+        done = read_back(tmp_path)
+        if done is not None:
+            assert done == f"{folder}/mem/", name
+    shutil.copytree(made, tmp_path / "new\nline")
+    with pytest.raises(ValueError, match="move the folder"):
+        loaded(block, tmp_path / "new\nline", "amaranth").sources()
+
+
+def read_back(folder: Path) -> str | None:
+    """What Icarus, where it is, says the macro in t.v is."""
+    if shutil.which("iverilog") is None:
+        return None
+    subprocess.run(["iverilog", "-g2005", "-s", "t", "-o", "t", "t.v"], cwd=folder, check=True)
+    done = subprocess.run(["vvp", "-n", "t"], cwd=folder, capture_output=True, check=True)
+    return done.stdout.decode().splitlines()[-1]
+
+
 @pytest.fixture
 def litex() -> None:
     for package in ("litex", "migen"):
@@ -137,7 +166,9 @@ def test_litex_builds_two_side_by_side(blocks, tmp_path, litex) -> None:  # type
         module = loaded(block, folder, "litex")
         core = getattr(module, class_name(block))()
         setattr(soc.submodules, name, core)
-        below += [path.read_text() for path in module.sources()]
+        before = sorted(folder.rglob("*.v"))
+        below += [path.read_text() for path in module.sources(tmp_path / "out")]
+        assert sorted(folder.rglob("*.v")) == before
         for end, stream, inward in (("in", core.sink, True), ("out", core.source, False)):
             for part in ("data", "last", "valid", "ready"):
                 inner = getattr(stream, part)
@@ -156,7 +187,7 @@ def test_litex_builds_two_side_by_side(blocks, tmp_path, litex) -> None:  # type
     same(through("\n".join([top, *below]), found, both, "sys_clk", "sys_rst"), blocks)
 
 
-def test_litex_puts_it_on_a_bus(blocks, litex) -> None:  # type: ignore[no-untyped-def]
+def test_litex_puts_it_on_a_bus(blocks, tmp_path, litex) -> None:  # type: ignore[no-untyped-def]
     from litex.build.sim import SimPlatform
     from litex.soc.integration.soc import SoC, SoCIORegion
 
@@ -165,13 +196,17 @@ def test_litex_puts_it_on_a_bus(blocks, litex) -> None:  # type: ignore[no-untyp
     platform = SimPlatform("SIM", [("sys_clk", 0)])
     soc = SoC(platform, sys_clk_freq=1e6)
     soc.bus.add_region("io", SoCIORegion(0x8000_0000, 0x8000_0000, cached=False))
-    core = getattr(module, class_name(block))(platform)
+    core = getattr(module, class_name(block))(platform, build=tmp_path / "out")
     soc.submodules.net = core
     core.add_to(soc, "net", origin=0x9000_0000)
     assert soc.bus.regions["net"].origin == 0x9000_0000 and soc.bus.regions["net"].size == 1 << 16
     assert soc.constants["NET_STATUS_OFFSET"] == module.REGISTERS["status"]
     names = [Path(source[0]).name for source in platform.sources]
     assert names == ["alpha.here.v", "alpha_axi.v"]
+    assert Path(platform.sources[0][0]).parent == tmp_path / "out"
+    assert not (folder / "alpha.here.v").exists()
+    with pytest.raises(ValueError, match="is inside the exported folder"):
+        module.sources(folder / "sub")
 
 
 @pytest.mark.parametrize(("kind", "needs"), [("amaranth", "amaranth"), ("litex", "litex migen")])
