@@ -67,7 +67,7 @@ _DEVICES = "con prn aux nul clock " + " ".join(f"com{n} lpt{n}" for n in range(1
 # Names beside which our bench and wrapper instantiate the top; a test reads the bench for more
 _OURS = """
     top sterna clk rst dut held images packets at_in at_out clocks errors s_ready s_valid m_valid
-    m_last m_data
+    m_last m_data end_failed
 """
 
 VERILOG = frozenset(_SYSTEMVERILOG.split())

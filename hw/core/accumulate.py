@@ -142,7 +142,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         done = Signal()
-        clear, flush = Signal(init=1), Signal(init=1)
+        clear = Signal(init=1)
+        flush = Signal(init=1)
         m.d.sync += [
             clear.eq(self.ending),
             flush.eq(0),

@@ -239,18 +239,14 @@ def _foldings(said: dict[str, Any], inputs: Any, _before: Any, folder: Path) -> 
 
 def _accuracy(said: dict[str, Any], inputs: Any, _before: Any, folder: Path) -> dict[str, Any]:
     """A slice of a test set through the golden model and, where asked, the Verilog."""
-    import io
-
-    import numpy as np
-
     with packages():
         from sterna.golden.exact import run as golden
     from sterna.golden.files import network_files
+    from sterna.golden.files.arrays import parse_npy
 
     files = inputs["slice"]
     images, labels = (
-        np.load(io.BytesIO(files[name]), allow_pickle=False)
-        for name in ("images.npy", "labels.npy")
+        parse_npy(files[name], name, "run the sweep again") for name in ("images.npy", "labels.npy")
     )
     source = unpack(inputs["network"], folder / "network")
     network = network_files.load(source)

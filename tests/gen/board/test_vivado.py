@@ -119,6 +119,6 @@ def test_a_design_for_another_family_is_refused(project, tmp_path):
     build = ensure(project[0].folder, "pack", Options(family="ecp5"), tmp_path / "other")
     with pytest.raises(
         DesignError,
-        match="and arty-a7-35 is xilinx7; .*--family xilinx7$",
+        match="and arty-a7-35 is xilinx7; .*--board arty-a7-35$",
     ):
         write_project(build, board("arty-a7-35"), 1_000_000)

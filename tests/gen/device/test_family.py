@@ -38,6 +38,7 @@ NAMED = {
     "gen/tools/fmax.py": "Fmax is measured on ECP5 alone",
     "sim/netlist.py": "the default: yosys has models of all cells of iCE40",
     "sim/simulator.py": "the same",
+    "sterna/sweep/jobs.py": "foldings that neither a board nor a family is said of",
     "sterna/boards/boardsim.py": "the board of the demonstration",
 }
 

@@ -46,6 +46,9 @@ def decode_weights(node, shape, core, rows):
     linear = isinstance(node, Linear)
     height, width = (1, 1) if linear else node.kernel
     channels = node.weight.shape[1]
+    if core.nest == "arrival":  # folds outside, output groups inside: as the other nest has them
+        groups = node.out_channels // core.pe
+        rows = [row for group in range(groups) for row in rows[group::groups]]
     at = iter(rows)
     for group in range(node.out_channels // core.pe):
         for row in range(0, height, split.rows):
