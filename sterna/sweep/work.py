@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.golden.errors import DesignError, FileError, SternaError, ToolMissing
-from sterna.golden.files.disk import make_folder
+from sterna.golden.files.disk import make_folder, parse_json
 from sterna.golden.words.names import show
 from sterna.golden.words.packages import PackageMissing, missing, packages, there
 from sterna.golden.words.telling import QUIET, at_level
@@ -282,8 +282,8 @@ def _script(said: dict[str, Any], inputs: Any, _before: Any, folder: Path) -> di
     try:
         if not isinstance(found, dict) or "tools" in found:
             raise TypeError
-        return json.loads(json.dumps(found, allow_nan=False))
-    except (TypeError, ValueError):
+        return parse_json(json.dumps(found, allow_nan=False).encode(), said["function"])
+    except (TypeError, ValueError, FileError):
         raise SternaError(
             f"{said['function']} returned {show(found)}; return a dict of texts and finite "
             "numbers, or nothing"
