@@ -40,7 +40,19 @@ _PORTS = re.compile(r"(s_axis|m_axis|s_axil|tap|limit)_")
 BESIDE = (
     *("axi", "axi_tb", "csr", "tb", "system", "system_wrapper", "wrapper"),  # modules and headers
     *("counters", "dma"),  # types of the C driver, and its functions
-    *("check", "clear", "count", "infer", "load", "mapped", "open", "pack", "reset", "transfer"),
+    *(
+        "check",
+        "clear",
+        "count",
+        "infer",
+        "load",
+        "mapped",
+        "open",
+        "pack",
+        "release",
+        "reset",
+        "transfer",
+    ),
 )
 """What stands beside a network ends with one of these: `digits_axi` is the wrapper of `digits`. A
 test collects what an export makes and finds each of its endings here."""

@@ -35,6 +35,8 @@ def make(folder: Path, work: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # Under nohup it is ignored, and by all that is started from there.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 
