@@ -272,12 +272,11 @@ class _Sizer:
         for c, depth in zip(self.found, depths, strict=True):
             c.depth = depth
 
-    def _together(self, images: int, flying: int, before: list[int]) -> None:
-        """Depths of many FIFOs from few runs. Words are sent at the pace of the whole network, so
-        that an endless FIFO holds no more than it must for that; then those behind each fork are
-        lowered together, which keeps their core from running ahead. The runs of these ``images``
-        show whether results fall behind. ``before``: as in :meth:`_settle`."""
-        pace, limit = self.target, Limit(self.target, max(1, flying))
+    def _holds(
+        self, images: int, limit: Limit, pace: Fraction | None = None
+    ) -> Callable[[], bool]:
+        """Asks of the depths as they are whether so many images keep within ``limit``, sent at
+        ``pace`` or one behind the other; notes what the FIFOs held where they do."""
 
         def fast() -> bool:
             timing = self.run(images, limit, fill=True, pace=pace)
@@ -285,6 +284,16 @@ class _Sizer:
                 return False
             self.filled = [timing.fill[at] for at in self.place]
             return True
+
+        return fast
+
+    def _together(self, images: int, flying: int, before: list[int]) -> None:
+        """Depths of many FIFOs from few runs. Words are sent at the pace of the whole network, so
+        that an endless FIFO holds no more than it must for that; then those behind each fork are
+        lowered together, which keeps their core from running ahead. The runs of these ``images``
+        show whether results fall behind. ``before``: as in :meth:`_settle`."""
+        pace = self.target
+        fast = self._holds(images, Limit(pace, max(1, flying)), pace)
 
         if ENDLESS not in before:
             self._set(before)
@@ -303,13 +312,7 @@ class _Sizer:
     def _settle(self, images: int, before: list[int], limit: Limit, tighten: bool) -> None:
         """Large streams first, so that small ones wait where either could. ``before``: depths that
         were found in another run, to begin with if they are known."""
-
-        def fast() -> bool:
-            timing = self.run(images, limit, fill=True)
-            if timing.deadlock:
-                return False
-            self.filled = [timing.fill[at] for at in self.place]
-            return True
+        fast = self._holds(images, limit)
 
         if ENDLESS not in before:
             self._set(before)

@@ -80,7 +80,7 @@ def test_every_counter_at_every_turn(cores, width, rate, often):
     async def bench(ctx):
         names = [n for n in LAGS if n != "stalls"] + ["stalls"] * (cores > 0)
         name, core, asked = "images", 0, 0
-        for clock in range(1500):
+        for clock in range(1500 if rate > 0.02 else 6000):  # images come seldom there
             start = len(model.flying) < 60 and random_.random() < rate
             done = bool(model.flying) and random_.random() < 1.2 * rate
             clear = random_.random() < often
@@ -110,7 +110,7 @@ def test_every_counter_at_every_turn(cores, width, rate, often):
             await ctx.tick()
 
     simulate(dut, bench)
-    assert all(len(values) > 1 for name, values in seen.items() if cores or name != "stalls")
+    assert all(len(values) > 2 for name, values in seen.items() if cores or name != "stalls")
 
 
 def test_nothing_from_before_a_clear_and_every_row_once_a_turn():
