@@ -18,7 +18,7 @@ from sterna.host.registers import IDLE, address_of, count_of, words_of
 CHAIN = frozenset(csr.ADDRESS[n] for n in ("chain_address", "chain_data", "crc_words"))
 """Registers that are refused while an image is in flight or a CRC pass is under way."""
 ONLY_RAM = CHAIN | {csr.ADDRESS["crc_result"]}
-WRITABLE = CHAIN | {csr.ADDRESS[n] for n in ("control", "status", "repeat")}
+WRITABLE = CHAIN | {csr.ADDRESS[n] for n in ("control", "status")}
 WEIGHTS = {csr.ADDRESS["weights_id_lo"], csr.ADDRESS["weights_id_hi"]}
 CRC_BUSY = 1 << 8
 CRC_WORDS = 21
@@ -93,6 +93,10 @@ class BusRegisters:
             raise UsageError(f"the design has no register at {address:#x}; csr.json lists its own")
         if word is None:
             return
+        if address == csr.ADDRESS["repeat"]:
+            raise UsageError(
+                "repeat would make results that no transfer takes; give infer() the images again"
+            )
         if address not in WRITABLE and not (regions and address in WEIGHTS):
             raise UsageError(f"the register at {address:#x} is read only; csr.json says which are")
         if address == csr.ADDRESS["crc_words"] and word >= 1 << CRC_WORDS:

@@ -245,8 +245,12 @@ def test_no_register_is_asked_for_that_would_end_the_program(rom, ram, on):
                 else:
                     with pytest.raises(UsageError, match="no register"):
                         board.read(address)
-                with pytest.raises(UsageError, match="no register|read only|does not fit"):
+                with pytest.raises(
+                    UsageError, match="no register|read only|does not fit|no transfer takes"
+                ):
                     board.write(address, 1 << 32)
+            with pytest.raises(UsageError, match="no transfer takes; give infer"):
+                board.write("repeat", 1)  # before any image; the design would refuse it
             for name in ("id", "images", "rom_crc"):
                 with pytest.raises(UsageError, match="read only"):
                     board.write(name, 1)
