@@ -1,5 +1,6 @@
 """Exported blocks of two small networks, of which one's name is the other's with an ending."""
 
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from sterna.gen.build.stages import Options, ensure
 from sterna.gen.ip.exported import Exported, exported
 from sterna.gen.ip.folder import export
+from sterna.gen.tools.plain_paths import Plain
 from sterna.gen.tools.programs import find
 from sterna.golden.files import network_files as files
 from sterna.golden.network import Input, Linear, Network, Neuron, Readout
@@ -80,7 +82,12 @@ def top(folder: Path) -> Path:
     return path
 
 
-def verilator_env(env: dict[str, str]) -> dict[str, str]:
+def verilator_env(plain: Plain) -> dict[str, str]:
     """An environment in which ``verilator`` is ours, as docs/integration.md says."""
-    program = Path(find("verilator").argv[0])
-    return env | {"PATH": f"{program.parent}:{env['PATH']}"}
+    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    tool = find("verilator")
+    folder = Path(tool.argv[0]).parent
+    if "VERILATOR_ROOT" in tool.env:
+        kept["VERILATOR_ROOT"] = str(plain(tool.env["VERILATOR_ROOT"]))
+        folder = Path(kept["VERILATOR_ROOT"]) / "bin"
+    return kept | {"PATH": f"{folder}:{kept['PATH']}"}

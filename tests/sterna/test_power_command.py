@@ -1,6 +1,7 @@
 """`sterna power`: figures with their labels, kept in the build; what is refused before any work."""
 
 import json
+import shlex
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,10 @@ def test_bounds_where_currents_are_known_and_a_script_where_vivado_is(
         assert "-strip_path top/SternaWrapper/dut" in script and "-part xc7a35t" in script
         assert (out / "power" / "tiny_clock.xdc").is_file() and (out / "tiny.v").is_file()
         assert "read_verilog {../tiny.v}" in script and "{tiny.saif}" in script
-        assert f"cd {out}/power && vivado -mode batch -source tiny_power.tcl" in text
+        assert (
+            f"cd {shlex.quote(str(out / 'power'))} && vivado -mode batch -source tiny_power.tcl"
+            in text
+        )
         assert found["energy"]["label"] == "none"
 
 

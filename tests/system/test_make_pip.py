@@ -27,10 +27,12 @@ def make(folder: Path, work: str) -> subprocess.Popen[str]:
     program.parent.mkdir(parents=True)
     program.write_text(FAKE.format(work=work))
     program.chmod(0o755)
-    (folder / "m").write_text(f"include {ROOT}/Makefile\ntry:\n\t$(call pip,env,-e '.[a]' b==1)\n")
+    (folder / "sterna.mk").symlink_to(ROOT / "Makefile")  # a path with a space is two words of make
+    (folder / "m").write_text("include sterna.mk\ntry:\n\t$(call pip,env,-e '.[a]' b==1)\n")
     return subprocess.Popen(
-        ["make", "-f", "m", "try"],
+        ["make", "--no-print-directory", "-f", "m", "try"],
         cwd=folder,
+        env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

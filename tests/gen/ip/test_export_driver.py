@@ -1,6 +1,5 @@
 """The C drivers of two exported networks in one program, against the Verilog of both."""
 
-import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -9,10 +8,10 @@ from pathlib import Path
 import buildcase
 import numpy as np
 import pytest
-from exportcase import facts, made, top
+from exportcase import facts, made, top, verilator_env
 
 from sterna.gen.ip import layout
-from sterna.gen.tools.programs import find, run_tool
+from sterna.gen.tools.plain_paths import plain_paths
 from sterna.gen.verilog.memory_images import weights_image
 from sterna.golden.network import Network
 from sterna.golden.numpyrun import run_arrays
@@ -27,12 +26,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [made(folder, 0)[1], made(folder, 1)[1]]
 
 
-def objects(both: list[Path], folder: Path) -> list[str]:
+def compiled(both: list[Path], folder: Path) -> list[str]:
+    """The drivers, as names in the folder."""
     out = []
     for n, block in enumerate(both):
         source = block / layout.software(facts(n))[2]
-        out.append(str(folder / f"driver{n}.o"))
-        subprocess.run(["gcc", *FLAGS, "-c", "-o", out[-1], source], check=True)
+        out.append(f"driver{n}.o")
+        subprocess.run(["gcc", *FLAGS, "-c", "-o", folder / out[-1], source], check=True)
     return out
 
 
@@ -105,8 +105,6 @@ def vector_images_of(x) -> np.ndarray:
 
 def simulated(both: list[Path], folder: Path) -> str:
     """The program: drivers, both wrappers in Verilator, and what joins them."""
-    top(folder)
-    files = [str(b / name) for n, b in enumerate(both) for name in layout.rtl(facts(n))]
     includes = "".join(
         f'#include "{b / name}"\n'
         for n, b in enumerate(both)
@@ -121,16 +119,20 @@ def simulated(both: list[Path], folder: Path) -> str:
         for word, value in words.items():  # @NAME before @N
             text = text.replace(word, value)
         blocks += text
-    (folder / "main.cpp").write_text(includes + HEAD + blocks + MAIN)
-    args = ["--cc", "--exe", "--top-module", "both", "-Wno-fatal", *files, "both.v", "main.cpp"]
-    run_tool("verilator", [*args, *objects(both, folder)], folder)
+    args = ["--cc", "--exe", "--top-module", "both", "-Wno-fatal", "both.v", "main.cpp"]
     header = "-include Vboth__pch.h"
     make = ["make", "-C", "obj_dir", "-f", "Vboth.mk", "OPT_FAST=-O0", "OPT_GLOBAL=-O0"]
     make += [f"VK_PCH_I_FAST={header}", f"VK_PCH_I_SLOW={header}"]
-    env = {k: v for k, v in os.environ.items() if k != "MAKEFLAGS"} | dict(find("verilator").env)
-    done = subprocess.run(make, cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return str(folder / "obj_dir/Vboth")
+    with plain_paths() as plain:  # make builds in no folder with a space in its path
+        env, here = verilator_env(plain), plain.folder
+        top(here)
+        (here / "main.cpp").write_text(includes + HEAD + blocks + MAIN)
+        more = [here / name for name in compiled(both, here)]
+        more += [plain(b) / name for n, b in enumerate(both) for name in layout.rtl(facts(n))]
+        for command in (["verilator", *args, *map(str, more)], make):
+            done = subprocess.run(command, cwd=here, env=env, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-3000:]
+        return shutil.copy(here / "obj_dir/Vboth", folder)
 
 
 HEAD = """

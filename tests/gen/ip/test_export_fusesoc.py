@@ -1,8 +1,8 @@
 """FuseSoC takes exported blocks: its own reader, its lint and its simulation of real images."""
 
-import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from exportcase import facts, made, verilator_env
 
 from sterna.gen.ip import layout
 from sterna.gen.ip.folder import block_files
+from sterna.gen.tools.plain_paths import Plain, plain_paths
 
 pytest.importorskip("fusesoc")
 
@@ -23,11 +24,18 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fusesoc(library: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    env = verilator_env({k: v for k, v in os.environ.items() if k != "MAKEFLAGS"})
-    env |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
+@pytest.fixture
+def work() -> Iterator[Plain]:
+    """make builds in no folder with a space in its path."""
+    with plain_paths() as plain:
+        yield plain
+
+
+def fusesoc(library: Path, work: Plain, *words: str) -> subprocess.CompletedProcess[str]:
+    homes = ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    env = verilator_env(work) | dict.fromkeys(homes, str(work.folder))
     command = [sys.executable, "-m", "fusesoc.main", "--cores-root", str(library), *words]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    return subprocess.run(command, cwd=work.folder, env=env, capture_output=True, text=True)
 
 
 def passed(done: subprocess.CompletedProcess[str]) -> str:
@@ -35,23 +43,23 @@ def passed(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
-def test_fusesoc_lists_two_exports_of_one_library(library: Path, tmp_path: Path) -> None:
-    listed = passed(fusesoc(library, tmp_path, "list-cores"))
+def test_fusesoc_lists_two_exports_of_one_library(library: Path, work: Plain) -> None:
+    listed = passed(fusesoc(library, work, "list-cores"))
     for n in (0, 1):
         assert ":".join(facts(n).vlnv) in listed
-        shown = passed(fusesoc(library, tmp_path, "core", "show", ":".join(facts(n).vlnv)))
+        shown = passed(fusesoc(library, work, "core", "show", ":".join(facts(n).vlnv)))
         for target in ("default", "lint", "sim", "sim_icarus", "synth", "synth_yosys"):
             assert target in shown
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_fusesoc_lints_an_export(library: Path, tmp_path: Path, n: int) -> None:
-    passed(fusesoc(library, tmp_path, "run", "--target", "lint", ":".join(facts(n).vlnv)))
+def test_fusesoc_lints_an_export(library: Path, work: Plain, n: int) -> None:
+    passed(fusesoc(library, work, "run", "--target", "lint", ":".join(facts(n).vlnv)))
 
 
-def test_fusesoc_simulates_an_export(library: Path, tmp_path: Path) -> None:
+def test_fusesoc_simulates_an_export(library: Path, work: Plain) -> None:
     vlnv = ":".join(facts(1).vlnv)  # whose memories are files
-    said = passed(fusesoc(library, tmp_path, "run", "--target", "sim", vlnv))
+    said = passed(fusesoc(library, work, "run", "--target", "sim", vlnv))
     words = facts(1).vectors[1].size
     assert f"PASS {words} words" in said and "FAIL" not in said
     # Another result in the bench's file, which it copies again, fails the command.
@@ -60,18 +68,18 @@ def test_fusesoc_simulates_an_export(library: Path, tmp_path: Path) -> None:
     lines = kept.splitlines()
     lines[-1] = f"{int(lines[-1], 16) ^ 1:08x}"
     data.write_text("\n".join(lines) + "\n")
-    done = fusesoc(library, tmp_path, "run", "--run", "--target", "sim", vlnv)
+    done = fusesoc(library, work, "run", "--run", "--target", "sim", vlnv)
     data.write_text(kept)
     assert done.returncode != 0 and "FAIL word" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("target", ["sim_icarus", "synth", "synth_yosys"])
 def test_fusesoc_sets_up_the_other_targets_of_an_export(
-    library: Path, tmp_path: Path, target: str
+    library: Path, work: Plain, target: str
 ) -> None:
     vlnv = ":".join(facts(1).vlnv)
-    passed(fusesoc(library, tmp_path, "run", "--setup", "--target", target, vlnv))
-    texts = "".join(p.read_text() for p in tmp_path.rglob("*") if p.suffix in (".tcl", ".scr"))
+    passed(fusesoc(library, work, "run", "--setup", "--target", target, vlnv))
+    texts = "".join(p.read_text() for p in work.folder.rglob("*") if p.suffix in (".tcl", ".scr"))
     assert f"{facts(1).wrapper}.v" in texts and f"{facts(1).module}.v" in texts
 
 

@@ -205,11 +205,12 @@ def test_the_packaging_script_of_an_export_names_files_that_are_there(
 ) -> None:
     x = facts(n)
     calls = packaged(x, tmp_path)
-    added = {Path(c.split()[-1]).name for c in calls if c.startswith("add_files")}
+    added = {Path(c.rstrip("}")).name for c in calls if c.startswith("add_files")}
     assert added == {f"{x.module}.v", f"{x.wrapper}.v"} and added <= set(block_files(x))
     assert f"set_property top {x.wrapper} sources" in calls
     assert any(c.startswith("ipx::package_project ") for c in calls)
-    root = next(c for c in calls if c.startswith("ipx::package_project ")).split()[2]
+    call = next(c for c in calls if c.startswith("ipx::package_project "))
+    root = re.fullmatch(r".*? -root_dir (\{.*?\}|\S+) .*", call)[1].strip("{}")  # type: ignore
     assert Path(root).name == f"{x.module}_packaged"
     assert Path(root).resolve().parent == tmp_path.resolve()  # beside the block
     assert calls[-1].startswith("ipx::save_core")
@@ -224,12 +225,15 @@ def test_the_scripts_of_an_export_say_where_files_of_memories_are(
     x = replace(x, read_from_files=True)
     calls = run(x, tmp_path) if which == "block design" else packaged(x, tmp_path)
     mem = (tmp_path / "ip/mem").resolve()
+    spaced = " " in str(mem)  # a word of Tcl's then, in braces
     for name in x.memories:
-        assert f"add_files -norecurse {mem / name}" in calls
-        assert f"set_property file_type {{Memory File}} {mem / name}" in calls
+        place = f"{{{mem / name}}}" if spaced else str(mem / name)
+        assert f"add_files -norecurse {place}" in calls
+        assert f"set_property file_type {{Memory File}} {place}" in calls
+    # a list of one: Tcl writes its quotes with backslashes, or it in braces
+    define = f'{{{{TINY_MEM="{mem}/"}}}}' if spaced else rf"{{TINY_MEM=\"{mem}/\"}}"
     for fileset in ("sources_1", "sim_1"):
-        # a list of one: Tcl writes its quotes with backslashes
-        assert rf"set_property verilog_define {{TINY_MEM=\"{mem}/\"}} {fileset}" in calls
+        assert f"set_property verilog_define {define} {fileset}" in calls
     built = "set_property synth_checkpoint_mode None tiny_system.bd"
     assert (built in calls) == (which == "block design")
 
