@@ -88,6 +88,7 @@ def verilator_env(plain: Plain) -> dict[str, str]:
     tool = find("verilator")
     folder = Path(tool.argv[0]).parent
     if "VERILATOR_ROOT" in tool.env:
-        kept["VERILATOR_ROOT"] = str(plain(tool.env["VERILATOR_ROOT"]))
-        folder = Path(kept["VERILATOR_ROOT"]) / "bin"
+        root = plain(tool.env["VERILATOR_ROOT"])
+        folder = root / "bin"
+        kept |= {"VERILATOR_ROOT": str(root), "VERILATOR_BIN": str(folder / "verilator_bin")}
     return kept | {"PATH": f"{folder}:{kept['PATH']}"}
