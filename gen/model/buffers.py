@@ -272,9 +272,7 @@ class _Sizer:
         for c, depth in zip(self.found, depths, strict=True):
             c.depth = depth
 
-    def _holds(
-        self, images: int, limit: Limit, pace: Fraction | None = None
-    ) -> Callable[[], bool]:
+    def _holds(self, images: int, limit: Limit, pace: Fraction | None = None) -> Callable[[], bool]:
         """Asks of the depths as they are whether so many images keep within ``limit``, sent at
         ``pace`` or one behind the other; notes what the FIFOs held where they do."""
 
