@@ -24,7 +24,7 @@ class BareCore(wiring.Component):
 
     ``steps`` binary planes a visit are accumulated in turns of ``tp`` (``turns`` plane groups)
     over ``folds`` window words. Ports: ``act`` and ``weight`` of the dot product, ``valid``,
-    ``first``, ``ending`` of the accumulator; out ``ready_z`` and ``z``.
+    ``first``, ``coming``, ``ending`` of the accumulator; out ``ready_z`` and ``z``.
     """
 
     def __init__(self, pe: int, simd: int, tp: int, kind: str, family: str, folds: int = 8) -> None:
@@ -39,6 +39,7 @@ class BareCore(wiring.Component):
             constant=-dot.offset * folds,
             pops=dot.pops,
             pop_width=dot.sum_shape.width if dot.pops else 0,
+            whole=True,
         )
         self.lanes = pe * simd * tp
         super().__init__(
@@ -47,6 +48,7 @@ class BareCore(wiring.Component):
                 "weight": In(pe * simd * dot.weight_bits),
                 "valid": In(1),
                 "first": In(1),
+                "coming": In(1),
                 "ending": In(1),
                 "ready_z": Out(1),
                 "z": Out(pe * dot.sums * width),
@@ -63,6 +65,7 @@ class BareCore(wiring.Component):
             acc.sum.eq(dot.sum),
             acc.valid.eq(self.valid),
             acc.first.eq(self.first),
+            acc.coming.eq(self.coming),
             acc.ending.eq(self.ending),
             self.ready_z.eq(acc.ready_z),
             self.z.eq(acc.z),

@@ -96,7 +96,7 @@ class Simulator(Shown):
         workers = os.cpu_count() or 1 if workers is None else _count("workers", workers, 1, 1024)
         source = build if isinstance(build, Build) else values.path("build", build)
         self.wave = None if wave is None else Wave(wave, engine)
-        self.build = ensure(source, "verilog")
+        self.build = ensure(source, "sim")
         self.engine, self.seed, self.store = engine, seed, store
         self.top = self.build.name
         if self.wave is not None:
@@ -148,7 +148,7 @@ class Simulator(Shown):
         return forget_memories(text) if build.design.reloadable else text, ()
 
     def _tapped(self) -> str:
-        text = self.build.made("verilog", f"sim/{self.build.name}_taps.v").decode()
+        text = self.build.made("sim", f"sim/{self.build.name}_taps.v").decode()
         return text if self.wave is None else self.wave.around(text, self.build, self.taps)
 
     def load(self, weights: str | os.PathLike[str] | WeightsImage) -> None:

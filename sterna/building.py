@@ -71,7 +71,7 @@ def build(
         'inline', contents of memories are in the Verilog, or 'files', it reads them from ``mem/``;
         default the last choice, else 'inline'.
     upto : str
-        The last stage: 'fold', 'pack' or 'verilog'.
+        The last stage: 'fold', 'pack', 'verilog' or 'sim'.
     progress : Progress, optional
         What is told of the stages; default nothing.
 

@@ -47,7 +47,7 @@ __all__ = [
     "is_inside",
 ]
 
-STAGE_NAMES = ("fold", "pack", "verilog")
+STAGE_NAMES = ("fold", "pack", "verilog", "sim")
 RECORD = "stages.json"
 BOARD = "board"
 """What `gen.board` makes is in this folder, and in that file what it knows of place and route."""

@@ -64,7 +64,7 @@ def history(
     folder, record = shlex.quote(str(build.folder)), build.record()
     out = []
     for stage in STAGE_NAMES:
-        if stage in record:
+        if stage in record and stage != "sim":  # the commands that measure make it on their way
             said = record[stage]["options"]
             words = [f"{_OPTIONS[k]} {_text(said[k])}" for k in _OPTIONS if said.get(k) is not None]
             words += ["--patchable"] * (said.get("patchable") is True)

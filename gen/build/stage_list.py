@@ -6,6 +6,7 @@ fold      network, folding.json and what is asked for -> design.json: `gen.fold.
 pack      design.json and the weights -> mem/ and weights.sterna: the rows of every memory
 verilog   design.json and the weights -> Verilog, registers and a bench: the top is made of the
           specs that follow from the design, and elaborated
+sim       the same -> the Verilog that is simulated
 ========  ==========================================================================================
 """
 
@@ -96,7 +97,6 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     from sterna.gen.verilog.header import header, macro
     from sterna.gen.verilog.memory_files import folder_lines, from_files
     from sterna.gen.verilog.memory_images import memory_images
-    from sterna.gen.verilog.naming import parts
     from sterna.hw.control.register_files import c_header, csr_json
 
     network, design, name = build.network, build.design, build.name
@@ -111,8 +111,7 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     registers = top.control.registers
     head = header(network, design, files=files)
     head += folder_lines(macro(name), MEMORY_FOLDER) if files else ""
-    alike = parts()
-    text, read = verilog_text(top, name, head, alike), {}
+    text, read = verilog_text(top, name, head), {}
     if files:
         text, read = from_files(text, name, fixed, f"`{macro(name)}")
         if not read:
@@ -127,9 +126,21 @@ def _run_verilog(build: Build, asked: dict[str, Any]) -> None:
     texts |= cocotb_files(network, design, MEMORY_FOLDER if files else "")
     for path, data in (texts | bench_files(network, design, read, MEMORY_FOLDER)).items():
         build.write(path, data)
-    # The simulated design is the same, with its spike streams at extra ports.
+
+
+def _run_sim(build: Build, asked: dict[str, Any]) -> None:
+    """The same design, with its spike streams at extra ports. Who only wants Verilog need not wait
+    for it."""
+    from sterna.gen.verilog.elaborate import elaborate, verilog_text
+    from sterna.gen.verilog.header import header
+
+    network, design = build.network, build.design
     tapped, head = elaborate(network, design, taps=True), header(network, design, taps=True)
-    build.write(f"sim/{name}_taps.v", verilog_text(tapped, name, head, alike))
+    build.write(_taps(build), verilog_text(tapped, build.name, head))
+
+
+def _taps(build: Build) -> str:
+    return f"sim/{build.name}_taps.v"
 
 
 def _pack_files(build: Build) -> list[str]:
@@ -153,7 +164,6 @@ def _verilog_files(build: Build) -> list[str]:
         "vectors_out.hex",
         "bench/Makefile",
         f"bench/test_{name}.py",
-        f"sim/{name}_taps.v",
     ]
 
 
@@ -166,5 +176,10 @@ STAGES = {
     "pack": Stage(("network.json", "network.safetensors", "design.json"), _run_pack, _pack_files),
     "verilog": Stage(
         ("network.json", "network.safetensors", "design.json"), _run_verilog, _verilog_files
+    ),
+    "sim": Stage(
+        ("network.json", "network.safetensors", "design.json"),
+        _run_sim,
+        lambda build: [_taps(build)],
     ),
 }

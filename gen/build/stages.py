@@ -162,7 +162,7 @@ def ensure(
     source : str, path or Build
         A build folder, or a folder with a network, which is never written to.
     upto : str
-        The last stage: 'fold', 'pack' or 'verilog'.
+        The last stage: 'fold', 'pack', 'verilog' or 'sim'.
     options : Options, optional
         How the network is folded; what is not given stays as it was said last.
     output : str or path, optional

@@ -26,10 +26,13 @@ class Accumulator(wiring.Component):
 
     Parameters: pe outputs, sums a plane group (steps side by side), in_width of a sum, pop_width
     (0: ternary), pops (1 shared or pe), turns, width of z, constant, words of a visit (0: not
-    known): with a single one there is nothing to keep, and ``first`` and ``ending`` do not matter.
+    known): with a single one there is nothing to keep, and only ``valid`` matters. ``whole``: the
+    items of a visit come one a clock. Sums in registers then move in every clock, from the start
+    value where nothing comes: no enable of all their bits. Before the first visit behind a reset
+    must be ``turns`` clocks without an item.
 
-    Ports: in ``valid``, ``first`` (the item's word is the visit's first), ``ending`` (a clock
-    ahead: the next item is there and of the visit's last word), ``sum`` (pe*sums*in_width),
+    Ports: in ``valid``, ``first`` (the item's word is the visit's first), ``coming`` and ``ending``
+    (a clock ahead: an item comes, and is of the visit's last word), ``sum`` (pe*sums*in_width),
     ``pop``; out ``ready_z`` a pulse, ``z`` (pe*sums*width, signed fields), value (p, j) at
     (p*sums + j)*width; latency 1 (ternary) or 2 (binary).
     """
@@ -46,15 +49,17 @@ class Accumulator(wiring.Component):
         pops: int = 0,
         pop_width: int = 0,
         words: int = 0,
+        whole: bool = False,
     ):
         self.pe, self.sums, self.in_width, self.words = pe, sums, in_width, words
-        self.turns, self.width, self.constant = turns, width, constant
+        self.turns, self.width, self.constant, self.whole = turns, width, constant, whole
         self.pops, self.pop_width = pops, pop_width
         self.latency = self.latency_of(pops)
         self.memories = self.memories_of(pe * sums * width, pops * sums * width, turns, words)
         ports = {
             "valid": In(1),
             "first": In(1),
+            "coming": In(1),
             "ending": In(1),
             "sum": In(pe * sums * in_width),
             "ready_z": Out(1),
@@ -80,7 +85,9 @@ class Accumulator(wiring.Component):
     def _ring(
         self, m: Module, name: str, values: list[Value], constant: int, clear: Value, flush: Value
     ) -> list[Value]:
-        """``turns`` deep accumulators for a list of values; returns the sums, one clock later."""
+        """``turns`` deep accumulators for a list of values; returns the sums, one clock later.
+        ``clear``, ``flush``: what brings the start value into the first register, the others."""
+        moves = Const(1) if self.whole else self.valid
         if self.words == 1:
             return self._alone(m, name, values, constant)
         width = self.width
@@ -93,9 +100,9 @@ class Accumulator(wiring.Component):
                 m.d.comb += new[field].eq(value + old[field])
             else:
                 m.d.comb += new[field].eq(value + Mux(self.first, start, old[field]))
+        # Looked at in the clock of ``ready_z`` alone: no enable of all its bits.
         head = Signal(len(values) * width, name=f"{name}_sum", reset_less=True)
-        with m.If(self.valid):
-            m.d.sync += head.eq(new)
+        m.d.sync += head.eq(new)
         if self.turns <= REGISTER_TURNS:
             # Behind a visit's last word the registers go back to the start value by their
             # synchronous reset: a multiplexer before the adder would cost a LUT a bit. What
@@ -109,7 +116,7 @@ class Accumulator(wiring.Component):
                 )
                 with m.If(clear if turn == 0 else flush):
                     m.d.sync += register.eq(starts)
-                with m.Elif(self.valid):
+                with m.Elif(moves):
                     m.d.sync += register.eq(tail)
                 tail = register
             m.d.comb += old.eq(tail)
@@ -124,7 +131,8 @@ class Accumulator(wiring.Component):
                 old.eq(read.data),
                 write.addr.eq(turn),
                 write.data.eq(new),
-                write.en.eq(self.valid),
+                # Where nothing comes the place is that of a visit's first item, which ignores it.
+                write.en.eq(moves),
             ]
         return [head[n * width : (n + 1) * width] for n in range(len(values))]
 
@@ -134,21 +142,25 @@ class Accumulator(wiring.Component):
         heads: list[Value] = []
         for n, value in enumerate(values):
             head = Signal(signed(bits), name=f"{name}_{n}", reset_less=True)
-            with m.If(self.valid):
-                m.d.sync += head.eq(value + constant)
+            m.d.sync += head.eq(value + constant)
             heads.append(_extend(head, self.width))
         return heads
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         done = Signal()
+        last = Signal()
         clear = Signal(init=1)
-        flush = Signal(init=1)
+        flush: Value = Const(0)
         m.d.sync += [
-            clear.eq(self.ending),
-            flush.eq(0),
-            done.eq(self.valid & clear if self.words != 1 else self.valid),
+            last.eq(self.ending),
+            done.eq(self.valid & last if self.words != 1 else self.valid),
         ]
+        if self.whole:
+            m.d.sync += clear.eq(self.ending | ~self.coming)
+        else:
+            flush = Signal(init=1, name="flush")
+            m.d.sync += [clear.eq(self.ending), flush.eq(0)]
         fields = _fields(self.sum, self.pe * self.sums, self.in_width)
         sums = self._ring(m, "sum", fields, self.constant, clear, flush)
         if not self.pops:
@@ -268,7 +280,8 @@ class StepFeeder(wiring.Component):
             m.d.comb += running.eq(begin | (step != 0))
         else:
             m.d.comb += running.eq(pulse | (step != 0) if self.hold else pulse)
-            with m.If(pulse):
+            # Held is what all steps read; else x is looked at beside its ``valid`` alone.
+            with m.If(pulse if self.hold else 1):
                 m.d.sync += x.eq(Cat(values))
         with m.If(running):
             m.d.sync += step.eq(Mux(step == self.steps - 1, 0, step + 1))
@@ -354,12 +367,12 @@ class StepFeeder(wiring.Component):
                 m.d.sync += group_out.eq(0)
             with m.Elif(sub == self.sums - 1):
                 m.d.sync += group_out.eq(Mux(group_out == groups - 1, 0, group_out + 1))
-            for p in range(self.pe):
-                at = p * self.sums * self.width
-                field = held[at : at + self.sums * self.width]
-                m.d.sync += x[p * self.width : (p + 1) * self.width].eq(
-                    field.word_select(sub, self.width)
-                )
+        for p in range(self.pe):
+            at = p * self.sums * self.width
+            field = held[at : at + self.sums * self.width]
+            m.d.sync += x[p * self.width : (p + 1) * self.width].eq(
+                field.word_select(sub, self.width)
+            )
         return begin
 
 

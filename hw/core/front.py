@@ -89,14 +89,14 @@ class Front(wiring.Component):
         late = LineBuffer.latency + PICKING + self.dot.latency
         # Of the last word a clock ahead: what it resets wants a register of its own.
         before = delay(m, flags, late - 1, "flags_{0}")
-        ending = before[0] & before[2]
+        coming, ending = before[0], before[0] & before[2]
         flags = delay(m, before[:2], 1, "flags")
         self._act(m)
         if self.weights is not None:
             m.submodules.weights = self.weights
             self._weights(m)
         if isinstance(self.dot, DotProduct) or s.accumulated > 1:
-            ready, z = self._accumulate(m, flags, ending)
+            ready, z = self._accumulate(m, flags, coming, ending)
         else:
             ready, z = flags[0], self.dot.z
         self._steps(m, ready, z)
@@ -233,12 +233,15 @@ class Front(wiring.Component):
         ]
         return words.word
 
-    def _accumulate(self, m: Module, flags: Value, ending: Value) -> tuple[Value, Value]:
+    def _accumulate(
+        self, m: Module, flags: Value, coming: Value, ending: Value
+    ) -> tuple[Value, Value]:
         """(pulse, sums) of a visit's window words, for each plane group."""
         s, width, dot = self.spec, self.spec.z_width, self.dot
         pulses = lambda acc: [  # noqa: E731
             acc.valid.eq(flags[0]),
             acc.first.eq(flags[1]),
+            acc.coming.eq(coming),
             acc.ending.eq(ending),
         ]
         if not isinstance(dot, DotProduct):
@@ -249,6 +252,7 @@ class Front(wiring.Component):
                 turns=s.sum_turns,
                 width=width,
                 words=s.accumulated,
+                whole=not s.arrives,
             )
             m.d.comb += [*pulses(acc), acc.sum.eq(dot.z)]
             return acc.ready_z, acc.z
@@ -262,6 +266,7 @@ class Front(wiring.Component):
             pops=s.pops,
             pop_width=len(dot.pop) // (dot.sums * s.pops) if s.pops else 0,
             words=s.accumulated,
+            whole=not s.arrives,
         )
         m.d.comb += [*pulses(acc), acc.sum.eq(dot.sum)]
         if s.kind == "binary":

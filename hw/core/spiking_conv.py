@@ -12,7 +12,7 @@ from sterna.hw.memory.chain import Chain
 from sterna.hw.memory.delay import delay
 from sterna.hw.memory.weight_memory import WeightMemory
 from sterna.hw.neuron.collector import BeatCollector, WordSerializer
-from sterna.hw.neuron.lane_turns import LaneTurns
+from sterna.hw.neuron.lane_turns import LaneTurns, have_gaps
 from sterna.hw.neuron.scan import NeuronScan
 from sterna.hw.neuron.scan_banks import ScanBanks
 
@@ -163,7 +163,12 @@ class SpikingConv(wiring.Component):
         if s.turns == 1:
             return main.valid, main.first, main.last, main.x
         m.submodules.turns = turns = LaneTurns(
-            pe=s.pe, turns=s.turns, width=s.front.z_width, steps=s.steps, held=s.front.held
+            pe=s.pe,
+            turns=s.turns,
+            width=s.front.z_width,
+            steps=s.steps,
+            held=s.front.held,
+            gaps=have_gaps(s.front.step_clocks),
         )
         m.d.comb += [
             Cat(turns.valid_in, turns.first_in, turns.last_in).eq(

@@ -67,14 +67,15 @@ class WindowRead:
         lines = g.slots // r
         address_bits = max(1, (g.bank_depth - 1).bit_length())
         # Where a slot's row lies in its bank, and where the row after the last bank's does.
-        here = Signal(address_bits)
-        after = Signal(address_bits)
-        line_turn = Signal(range(max(2, r)))
-        near = Signal.like(offset)
-        far = Signal.like(offset)
-        turn_1 = Signal.like(turn)
-        rows_in = Signal(r)
-        columns_in = Signal(k)
+        # None of these is an item's sign: what they are behind a reset is looked at by nobody.
+        here = Signal(address_bits, reset_less=True)
+        after = Signal(address_bits, reset_less=True)
+        line_turn = Signal(range(max(2, r)), reset_less=True)
+        near = Signal.like(offset, reset_less=True)
+        far = Signal.like(offset, reset_less=True)
+        turn_1 = Signal.like(turn, reset_less=True)
+        rows_in = Signal(r, reset_less=True)
+        columns_in = Signal(k, reset_less=True)
         table = lambda f: Array(Const(f(s), address_bits) for s in range(g.slots))[slot]  # noqa: E731
         m.d.sync += [
             here.eq(table(lambda s: s // r * g.row_words)),
@@ -91,7 +92,7 @@ class WindowRead:
             data.append([])
             for column, memory in enumerate(line):
                 port = memory.read_port()
-                address = Signal(address_bits, name=f"address_{row}_{column}")
+                address = Signal(address_bits, name=f"address_{row}_{column}", reset_less=True)
                 # The last bank never lies before the window's first row or column.
                 base = here if row == r - 1 else Mux(line_turn > row, after, here)
                 at = near if column == k - 1 else Mux(turn_1 > column, far, near)
@@ -102,16 +103,16 @@ class WindowRead:
                 data[-1].append(held)
         if self.asked is not None:
             data = self._picked(m, self.asked, data)
-        turn_2 = delay(m, turn_1, 3 + self.late, "turn", False)
-        line_turn_2 = delay(m, line_turn, 4 + self.late, "line_turn", False)
+        turn_2 = delay(m, turn_1, 3 + self.late, "turn", True)
+        line_turn_2 = delay(m, line_turn, 4 + self.late, "line_turn", True)
         return self._rotate(m, data, turn_2, line_turn_2, self._pads(m, rows_in, columns_in))
 
     def _picked(self, m: Module, asked: Asked, data: list[list[Signal]]) -> list[list[Signal]]:
         """Of each bank's word what the item reads, a register: before the rotations, which then
         turn no more than that."""
         edge, pick = self.geometry.edge, asked.pick
-        part = None if asked.part is None else delay(m, asked.part, _HELD, "part_{0}")
-        sub = None if asked.sub is None else delay(m, asked.sub, _HELD, "sub_{0}")
+        part = None if asked.part is None else delay(m, asked.part, _HELD, "part_{0}", True)
+        sub = None if asked.sub is None else delay(m, asked.sub, _HELD, "sub_{0}", True)
         out: list[list[Signal]] = []
         for row, line in enumerate(data):
             out.append([])
@@ -133,7 +134,7 @@ class WindowRead:
         g = self.geometry
         if not any(g.border):
             return []
-        inside = delay(m, Cat(rows_in, columns_in), 3 + self.late, "mask", False)
+        inside = delay(m, Cat(rows_in, columns_in), 3 + self.late, "mask", True)
         blank: Value = Const(0)
         if self.asked is not None and self.asked.blank is not None:
             blank = delay(m, self.asked.blank, _HELD + self.late, "blank_{0}")

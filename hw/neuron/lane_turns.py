@@ -1,13 +1,13 @@
 """Turns: the sums of PE outputs go through fewer neuron scans, some outputs after the others."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from sterna.hw.memory.shape import Memories, MemoryShape
 from sterna.hw.stream.buffers import counter_of, step_counter
 
-__all__ = ["LaneTurns", "most_turns"]
+__all__ = ["LaneTurns", "have_gaps", "most_turns"]
 
 REGISTER_STEPS = 4
 """Up to this many steps are kept in shift registers; beyond, in LUT RAM."""
@@ -21,10 +21,15 @@ def most_turns(
     if not held and steps > REGISTER_STEPS and not lut_ram:
         return 1
     room = visit_clocks
-    if not held and arrivals[-1] - arrivals[0] >= steps:
+    if not held and have_gaps(arrivals):
         # Sums with gaps between them share no clock with the scan of the visit before.
         room -= arrivals[-1] - arrivals[0] + 1
     return max(n for n in range(1, pe + 1) if pe % n == 0 and (n == 1 or n * steps <= room))
+
+
+def have_gaps(arrivals: tuple[int, ...]) -> bool:
+    """Whether a visit's steps, whose sums come at these clocks, do not come one a clock."""
+    return arrivals[-1] - arrivals[0] >= len(arrivals)
 
 
 class LaneTurns(wiring.Component):
@@ -36,11 +41,16 @@ class LaneTurns(wiring.Component):
     Ports: in ``valid``, ``first``, ``last`` and ``x`` (pe * width), the steps of a visit; out the
     same with ``x`` of pe / turns * width, ``steps`` times ``turns`` clocks without a gap. They
     begin a clock behind the last step; with ``held`` (one value for all steps) behind the first.
-    A visit may come as often as ``most_turns`` says.
+    A visit may come as often as ``most_turns`` says. Without ``gaps`` (`have_gaps`) its steps come
+    one a clock, and sums in registers move in every clock: what enables all of them is a LUT before
+    hundreds of pins.
     """
 
-    def __init__(self, *, pe: int, turns: int, width: int, steps: int, held: bool):
+    def __init__(
+        self, *, pe: int, turns: int, width: int, steps: int, held: bool, gaps: bool = True
+    ):
         assert pe % turns == 0
+        self.gaps = gaps
         self.pe, self.turns, self.width, self.steps, self.held = pe, turns, width, steps, held
         self.memories = self.memories_of(pe * width, steps, held)
         out = pe // turns * width
@@ -99,7 +109,7 @@ class LaneTurns(wiring.Component):
         elif self.memories:
             kept = self._memory(m, running, step)
         else:
-            kept = self._chain(m, self.valid_in, self.valid_in | running)
+            kept = self._chain(m, self.valid_in, self.valid_in | running if self.gaps else Const(1))
         m.d.comb += self.x.eq(kept)
         return m
 

@@ -135,13 +135,13 @@ class NeuronScan(wiring.Component):
         wanted = ["add"]
         wanted += ["back"] if rule.reset == "subtract" and not self.params.shared_reset else []
         wanted += ["over"] if self.params.fires else []
-        drive = {n: Signal(signed(widths[n]), name=f"drive_{n}_{p}") for n in wanted}
+        drive = {n: _data(widths[n], f"drive_{n}_{p}") for n in wanted}
         if rule.synapse is None:
             for name, register in drive.items():
                 m.d.sync += register.eq(x + get(name))
             return [drive.get(n) for n in widths], self._kept(m, p, "start")  # type: ignore
-        base = Signal(signed(bounds.width("drive")), name=f"drive_{p}")
-        current = Signal(signed(bounds.width("current")), name=f"current_{p}")
+        base = _data(bounds.width("drive"), f"drive_{p}")
+        current = _data(bounds.width("current"), f"current_{p}")
         m.d.sync += base.eq(x + get("add"))
         decay = rule.synapse if isinstance(rule.synapse, Decay) else None
         anew = stages[1][1]
@@ -175,13 +175,13 @@ class NeuronScan(wiring.Component):
         """The recurrence; returns u and whether it reached the threshold, both of the last step."""
         rule, bounds = self.params.rule, self.params.bounds
         add, back, over = drives
-        u = Signal(signed(bounds.width("u", "v", "current")), name=f"u_{p}")
-        margin = Signal(signed(bounds.width("margin")), name=f"margin_{p}")
+        u = _data(bounds.width("u", "v", "current"), f"u_{p}")
+        margin = _data(bounds.width("margin"), f"margin_{p}")
         fire = ~margin[-1] if self.params.fires else Const(0, 1)
         if rule.reset == "subtract":
             after: Value = margin
             if back is not None:
-                after = Signal.like(u, name=f"after_{p}")
+                after = _data(len(u), f"after_{p}")
             kept = Mux(fire, after, u)
         elif rule.reset == "zero":
             after, kept = u, Mux(fire, 0, u)
@@ -232,7 +232,7 @@ class NeuronScan(wiring.Component):
     def _logit(
         self, m: Module, p: int, end: Value, v: Value, fire: Value, remaining: Value
     ) -> Value:
-        logit = Signal(signed(32), name=f"logit_{p}")
+        logit = _data(32, f"logit_{p}")
         if self.readout == "membrane":
             m.d.sync += logit.eq(v)
         elif self.readout == "count":
@@ -249,6 +249,12 @@ class NeuronScan(wiring.Component):
                 with m.If(seeking):
                     m.d.sync += logit.eq(rank + Mux(fire, remaining << RANK_BITS, 0))
         return logit.as_unsigned()
+
+
+def _data(width: int, name: str) -> Signal:
+    """A register of numbers. A visit's first step does not look at what was there before, so a
+    reset has nothing to do: its net has that many sinks less."""
+    return Signal(signed(width), name=name, reset_less=True)
 
 
 def _not_below(floor: Value, x: Value) -> Value:

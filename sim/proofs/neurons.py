@@ -303,8 +303,8 @@ def _proofs() -> list[Proof]:
         add(f"neuron_{name}", f"NeuronScan is the rule: {rule}, T = {case.steps}", case)
     carry = ("(~round_up & 1).as_unsigned()", "Const(0, 1)")
     narrow = (
-        'margin = Signal(signed(bounds.width("margin")),',
-        'margin = Signal(signed(bounds.width("margin") - 1),',
+        'margin = _data(bounds.width("margin"),',
+        'margin = _data(bounds.width("margin") - 1,',
     )
     sinks = ("kept = kept if floor is None else _not_below(floor, kept)", "pass")
     forgets = ("~scan[1] & (fired | fire)", "fired | fire")

@@ -58,7 +58,7 @@ class Names(Progress):
         return super().step(name)
 
 
-def ran(build, upto="verilog", options=None):
+def ran(build, upto="sim", options=None):
     progress = Names()
     ensure(build, upto, options, progress=progress)
     return progress.ran

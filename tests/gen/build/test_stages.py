@@ -29,7 +29,7 @@ def example(tmp_path):
     return save_example(tmp_path / "example")
 
 
-ALL = ["fold", "pack", "verilog"]
+ALL = ["fold", "pack", "verilog", "sim"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def finished(tmp_path_factory):
     """A whole build, made once; tests copy it."""
     folder = tmp_path_factory.mktemp("stages")
     save_example(folder / "example")
-    ensure(folder / "example", output=folder / "build")
+    ensure(folder / "example", "sim", output=folder / "build")
     return folder
 
 
@@ -51,12 +51,15 @@ def build(finished, tmp_path, monkeypatch):
     """A copy of the finished build. Verilog is copied, not made: here only its files matter."""
     shutil.copytree(finished / "build", tmp_path / "build")
 
-    def run_verilog(build, asked):
-        for name in stages.STAGES["verilog"].writes(build):
-            build.write(name, (finished / "build" / name).read_bytes())
+    def copying(stage):
+        def run(build, asked):
+            for name in stages.STAGES[stage].writes(build):
+                build.write(name, (finished / "build" / name).read_bytes())
 
-    stage = replace(stages.STAGES["verilog"], run=run_verilog)
-    monkeypatch.setitem(stages.STAGES, "verilog", stage)
+        return run
+
+    for stage in ("verilog", "sim"):
+        monkeypatch.setitem(stages.STAGES, stage, replace(stages.STAGES[stage], run=copying(stage)))
     return tmp_path / "build"
 
 
@@ -114,7 +117,7 @@ def test_nothing_runs_again(build):
         ("tiny.v", ["verilog"]),
         ("tiny_tb.v", ["verilog"]),
         ("csr.json", ["verilog"]),
-        ("sim/tiny_taps.v", ["verilog"]),
+        ("sim/tiny_taps.v", ["sim"]),
         ("vectors.npz", ["verilog"]),
         ("stages.json", ALL),
     ],
@@ -146,7 +149,7 @@ def test_options_are_kept_and_changed_ones_make_stages_stale(build):
     assert ran(build, "fold", Options(folding={"c": {"pe": 2}})) == ["fold"]
     assert open_build(build).design.core("c").pe == 2
     assert ran(build, "fold") == []
-    assert ran(build) == ["pack", "verilog"]
+    assert ran(build) == ["pack", "verilog", "sim"]
 
 
 def test_a_newer_generator_makes_everything_stale(build, monkeypatch):
@@ -312,7 +315,7 @@ def test_bad_folders_and_files_are_refused_in_one_sentence(example, tmp_path):
 CODE = """
 import sys
 from sterna.gen.build.stages import ensure
-ensure(sys.argv[1], output=sys.argv[2])
+ensure(sys.argv[1], "sim", output=sys.argv[2])
 """
 
 

@@ -61,7 +61,7 @@ def build(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verilog")
     files.save(network(), folder / "example")
     (folder / "example/folding.json").write_text(json.dumps(FOLDING))
-    return ensure(folder / "example", output=folder / "build")
+    return ensure(folder / "example", "sim", output=folder / "build")
 
 
 def test_lint_is_clean(build):

@@ -40,7 +40,7 @@ def build(tmp_path, monkeypatch):
 
     stage = replace(stages.STAGES["verilog"], run=run_verilog)
     monkeypatch.setitem(stages.STAGES, "verilog", stage)
-    return ensure(save_example(tmp_path / "example"), output=tmp_path / "build").folder
+    return ensure(save_example(tmp_path / "example"), "sim", output=tmp_path / "build").folder
 
 
 @pytest.fixture

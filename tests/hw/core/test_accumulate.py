@@ -27,7 +27,11 @@ def unpack(word, width, count):
 def run(dut, cycles, watch):
     """Feeds (port -> value) of each cycle, rubbish where a value is missing, calls watch(ctx)."""
     rng = random.Random(9)
-    names = ("valid", "first", "ending", "sum", "pop") if hasattr(dut, "sum") else ("ready_z", "z")
+    names = (
+        ("valid", "first", "coming", "ending", "sum", "pop")
+        if hasattr(dut, "sum")
+        else ("ready_z", "z")
+    )
     ports = [getattr(dut, name) for name in names if hasattr(dut, name)]
 
     async def bench(ctx):
@@ -46,7 +50,8 @@ def run(dut, cycles, watch):
 @pytest.mark.parametrize("pops", [0, 1, 2])
 @pytest.mark.parametrize("turns", [1, 2, REGISTER_TURNS, REGISTER_TURNS + 1, 11])
 @pytest.mark.parametrize("folds, words", [(1, 0), (1, 1), (3, 0), (3, 3)])
-def test_accumulator(pops, turns, folds, words):
+@pytest.mark.parametrize("whole", [False, True])
+def test_accumulator(pops, turns, folds, words, whole):
     pe, sums, in_width, pop_width, width, constant = 2, 2, 5, 4, 9, -37
     dut = Accumulator(
         pe=pe,
@@ -58,15 +63,18 @@ def test_accumulator(pops, turns, folds, words):
         pops=pops,
         pop_width=pop_width,
         words=words,
+        whole=whole,
     )
     rng = random.Random(turns * 100 + folds * 10 + pops)
-    cycles, wanted, got = [{"valid": 0, "ending": 0}], [], []
+    idle = {"valid": 0, "coming": 0, "ending": 0}
+    cycles, wanted, got = [{**idle} for _ in range(turns)], [], []
     for _ in range(VISITS):
         totals = {(t, n): constant for t in range(turns) for n in range(pe * sums)}
         minus = dict.fromkeys(itertools.product(range(turns), range(max(1, pops) * sums)), 0)
         for fold, turn in itertools.product(range(folds), range(turns)):
-            while rng.random() < 0.3:
-                cycles.append({"valid": 0, "ending": 0})
+            while rng.random() < 0.3 and not (whole and fold + turn):
+                cycles.append({**idle})
+            cycles[-1]["coming"] = 1
             cycles[-1]["ending"] = fold == folds - 1
             values = [rng.getrandbits(in_width) for _ in range(pe * sums)]
             pop = [rng.getrandbits(pop_width) for _ in range(max(1, pops) * sums)]
@@ -76,8 +84,8 @@ def test_accumulator(pops, turns, folds, words):
                 minus[turn, n] += v
             cycles.append(
                 {
+                    **idle,
                     "valid": 1,
-                    "ending": 0,
                     "first": fold == 0,
                     "sum": pack(values, in_width),
                     "pop": pack(pop, pop_width),
@@ -91,7 +99,7 @@ def test_accumulator(pops, turns, folds, words):
                     total = 2 * total - minus[turn, n if pops > 1 else n % sums]
                 row.append(total)
             wanted.append(row)
-    cycles += [{"valid": 0, "ending": 0}] * 3
+    cycles += [idle] * 3
 
     def watch(ctx):
         if ctx.get(dut.ready_z):

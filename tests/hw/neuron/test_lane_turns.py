@@ -7,7 +7,7 @@ from amaranth.sim import Simulator
 from combpath import assert_no_comb_path
 
 from sterna.hw.neuron.collector import BeatCollector
-from sterna.hw.neuron.lane_turns import LaneTurns, most_turns
+from sterna.hw.neuron.lane_turns import LaneTurns, have_gaps, most_turns
 from sterna.hw.stream.edge import Edge
 
 WIDTH = 5
@@ -42,7 +42,8 @@ def test_all_steps_of_some_outputs_then_of_the_next(shape, turns, extra):
     steps, _, held = SHAPES[shape]
     arrivals, pe, part = arrivals_of(shape), 6, 6 // turns
     visit = closest(shape, turns) + extra
-    dut = LaneTurns(pe=pe, turns=turns, width=WIDTH, steps=steps, held=held)
+    gaps = have_gaps(arrivals)
+    dut = LaneTurns(pe=pe, turns=turns, width=WIDTH, steps=steps, held=held, gaps=gaps)
     rng = random.Random(shape + str(turns))
     visits = [[[rng.getrandbits(WIDTH) for _ in range(pe)] for _ in range(steps)] for _ in range(5)]
     sent, wanted = {}, {}
