@@ -34,6 +34,7 @@ from sterna.sim.proofs import (
     rooms,
     skips,
     slices,
+    sums,
     windows,
 )
 from sterna.sim.proofs.kit import Proof
@@ -98,7 +99,10 @@ class Verdict:
 
 def all_proofs() -> list[Proof]:
     """Every proof, in the order of their files."""
-    parts = (buffers, joints, slices, gears, skips, buses, rooms, windows, neurons, resets, chains)
+    parts = (
+        *(buffers, joints, slices, gears, skips, buses, rooms, windows),
+        *(sums, neurons, resets, chains),
+    )
     return [proof for part in parts for proof in part.PROOFS]
 
 

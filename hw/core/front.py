@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from sterna.hw.core.accumulate import Accumulator, StepFeeder
+from sterna.hw.core.accumulate import REGISTER_TURNS, Accumulator, StepFeeder
 from sterna.hw.core.front_spec import FrontSpec
 from sterna.hw.core.line_buffer import LineBuffer
 from sterna.hw.core.walker import Walker
@@ -87,6 +87,7 @@ class Front(wiring.Component):
             first, last = walker.top & first, walker.final
         flags = Cat(walker.valid, first, last)
         late = LineBuffer.latency + PICKING + self.dot.latency
+        assert late > REGISTER_TURNS + 1, "no items for so long behind a reset, see Accumulator"
         # Of the last word a clock ahead: what it resets wants a register of its own.
         before = delay(m, flags, late - 1, "flags_{0}")
         coming, ending = before[0], before[0] & before[2]
