@@ -192,7 +192,8 @@ class ChainNode(wiring.Component):
         m = Module()
         bits = self.layout.bits
         coming = self.chain_i.word
-        word = Signal(ChainWord)
+        valid = Signal(name="word_valid")
+        word = Signal(ChainWord, reset_less=True)  # what is valid is reset, the rest is not
         writing = Signal()
         waited = Signal(range(self.latency + 1))
 
@@ -211,19 +212,20 @@ class ChainNode(wiring.Component):
         with m.If(self.busy):
             m.d.sync += waited.eq(waited + 1)
             with m.If(waited == self.latency):
-                m.d.sync += [self.busy.eq(0), word.valid.eq(1), word.data.eq(joined)]
+                m.d.sync += [self.busy.eq(0), valid.eq(1), word.data.eq(joined)]
         with m.Else():
-            m.d.sync += [word.eq(coming), waited.eq(0)]
+            m.d.sync += [word.eq(coming), valid.eq(coming.valid), waited.eq(0)]
             with m.If(mine):
                 m.d.sync += word.op.eq(ChainOp.RESPONSE)
                 with m.If(coming.op == ChainOp.READ):
-                    m.d.sync += [self.busy.eq(1), word.valid.eq(0)]
+                    m.d.sync += [self.busy.eq(1), valid.eq(0)]
                 with m.Else():
                     m.d.sync += writing.eq(1)
 
         which = word.addr[:bits] if bits else Const(0, 1)
         m.d.comb += [
             self.chain_o.word.eq(word),
+            self.chain_o.word.valid.eq(valid),
             self.row.eq(word.addr[bits:]),
             self.wdata.eq(word.data),
             self.access.eq(self.busy | writing),
@@ -246,7 +248,8 @@ class ChainNode(wiring.Component):
         while len(words) > 1 or level == 0:
             held = []
             for k in range(0, len(words), _WAYS):
-                register = Signal(WORD_BITS, name=f"read_{level}_{k // _WAYS}")
+                name = f"read_{level}_{k // _WAYS}"
+                register = Signal(WORD_BITS, name=name, reset_less=True)
                 m.d.sync += register.eq(reduce(or_, words[k : k + _WAYS]))
                 held.append(register)
             words, level = held, level + 1

@@ -48,7 +48,8 @@ class Buffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        front, back = Signal(self.width, name="front"), Signal(self.width, name="back")
+        front = Signal(self.width, reset_less=True)  # what is valid is reset, payloads are not
+        back = Signal(self.width, reset_less=True)
         front_valid = Signal()
         open_ = Signal()  # the back register is empty
         m.d.comb += [
@@ -75,7 +76,7 @@ class Slot(Buffer):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         full = Signal()
-        payload = Signal(self.width)
+        payload = Signal(self.width, reset_less=True)
         m.d.comb += [
             self.i.ready.eq(~full),
             self.o.valid.eq(full),

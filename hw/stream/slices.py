@@ -64,7 +64,7 @@ class Downsizer(wiring.Component):
         if self.parts == 1:
             connect(m, flipped(self.i), buffer.i)
             return m
-        held = Signal(self.parts * self.width)
+        held = Signal(self.parts * self.width, reset_less=True)
         busy = Signal()
         index, final, beat = _place(m, self)
         if beat is not None:
@@ -112,7 +112,7 @@ class Upsizer(wiring.Component):
         if self.parts == 1:
             connect(m, buffer.o, flipped(self.o))
             return m
-        slices = [Signal(self.width, name=f"slice_{k}") for k in range(self.parts)]
+        slices = [Signal(self.width, name=f"slice_{k}", reset_less=True) for k in range(self.parts)]
         full = Signal()
         take = Signal()
         index, final, beat = _place(m, self)
