@@ -123,7 +123,9 @@ def _turns(pe: int, turns: int, steps: int, component: type = LaneTurns) -> Benc
 def _proofs() -> list[Proof]:
     found: list[Proof] = []
 
-    def add(name: str, claim: str, shape: tuple[int, int, int, bool], component=Accumulator):
+    def add(
+        name: str, claim: str, shape: tuple[int, int, int, bool], component: type = Accumulator
+    ):
         turns, words, _, whole = shape
         found.append(
             Proof(
