@@ -19,7 +19,7 @@ from sterna.gen.quantize.float_network import (
 )
 from sterna.gen.quantize.neuron_rules import whole_threshold
 from sterna.gen.quantize.quantize import quantize
-from sterna.gen.quantize.reference import float_classes
+from sterna.gen.quantize.reference import float_logits
 from sterna.gen.quantize.ties import in_units, snap
 from sterna.golden.exact import run
 from sterna.train.module.module import SpikingModule
@@ -145,7 +145,8 @@ def test_frames_of_counts_are_trained_as_they_are_built(bits: int, scale: float)
     module = SpikingModule(net).eval()
     logits, streams = module.trace(torch.tensor(frames), ("spike",))
     exported = module.export()
-    assert np.array_equal(logits.argmax(1).numpy(), float_classes(exported, frames))
+    # Equal logits are equal but for rounding, which differs from processor to processor.
+    np.testing.assert_allclose(logits.numpy(), float_logits(exported, frames), rtol=1e-5, atol=1e-4)
     chosen = {"spike": 12, "readout": 0}
     network, _ = quantize(exported, frames, fraction_bits=chosen)
     got = run(network, frames, trace=("spike",))
