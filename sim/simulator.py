@@ -26,7 +26,7 @@ from sterna.sim.cocotb_runner import run_network
 from sterna.sim.collisions import poison_collisions
 from sterna.sim.netlist import netlist
 from sterna.sim.taps import Tap
-from sterna.sim.verilate import LONG_RUN, WRAPPER, batch_library, forget_memories
+from sterna.sim.verilate import WRAPPER, batch_library, forget_memories
 from sterna.sim.waves.layers import WAVES
 from sterna.sim.waves.wave import LIMIT, Wave
 
@@ -63,8 +63,6 @@ class Simulator(Shown):
     wave : str or path, optional
         A .vcd or .fst of what every signal does in all runs, with a save file for GTKWave beside
         it; one worker then, and models of their own, which are slower. docs/waves.md.
-    images : int
-        About how many it is for: a model for very many is compiled longer, to run faster.
 
     Attributes
     ----------
@@ -91,7 +89,6 @@ class Simulator(Shown):
         target: str = "ice40",
         store: Cache | None = None,
         wave: str | os.PathLike[str] | None = None,
-        images: int = 0,
     ):
         if not isinstance(engine, str) or engine not in ENGINES:
             raise UsageError(f"no engine {show(engine)}; use one of {', '.join(ENGINES)}")
@@ -118,9 +115,7 @@ class Simulator(Shown):
         if engine == "cocotb":
             return
         # A netlist and waves compile long and are run on few images.
-        optimize = "long" if images * design.interval >= LONG_RUN else "run"
-        if engine == "netlist" or self.wave is not None:
-            optimize = "none"
+        optimize = "none" if engine == "netlist" or self.wave is not None else "run"
         what = f"{self.build.name}: its {'netlist' if engine == 'netlist' else 'Verilog'} is"
         with waiting(f"{what} compiled by Verilator, once; on a busy machine minutes"):
             text, models = self._sources(target)

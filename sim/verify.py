@@ -99,7 +99,7 @@ def verify(
     count = np.shape(images)[axis]
     progress.expect(2)
     with progress.step(f"{engine} model of the Verilog"):
-        simulator = Simulator(build, engine, wave=wave, images=count)
+        simulator = Simulator(build, engine, wave=wave)
     chunk = max(4, SPIKES_AT_ONCE // max(1, sites(network)))
     tally = _Tally()
     told = f"{count} images, golden and Verilog"

@@ -25,7 +25,6 @@ from sterna.sim.taps import Tap
 
 __all__ = [
     "WRAPPER",
-    "LONG_RUN",
     "Port",
     "ports",
     "cpp_name",
@@ -38,10 +37,8 @@ __all__ = [
     "forget_memories",
 ]
 
-# -O2 runs up to 10% faster than -O1 and takes 2.5 times longer to compile; -march=native is slower.
-_FAST = {"run": ("-O1",), "long": ("-O2",), "none": ("-O0",)}
-LONG_RUN = 100_000_000
-"""Clocks from which that is sooner done: of examples/mnist it is so from 46 million (measured)."""
+# -O2 runs 3% faster than -O1 and -march=native slower; -O2 takes 2.5 times longer to compile.
+_FAST = {"run": ("-O1",), "none": ("-O0",)}
 _DEFINES = (
     "-DVL_TIME_CONTEXT",
     "-DVL_USER_FINISH",
@@ -176,8 +173,7 @@ def batch_library(
         taps: the spike streams to record.
         models: further (file name, text) of Verilog, such as a vendor's cells.
         optimize: ``"run"``, or ``"none"`` to be ready sooner and run 5 times slower: for a
-            few thousand clocks; ``"long"`` to be ready later and run up to 10% faster: for
-            `LONG_RUN` clocks and more.
+            few thousand clocks.
         wave: what kind of waves it can write, as `build_library`'s ``trace``.
         store: where built libraries are kept.
 

@@ -18,7 +18,6 @@ from sterna.golden.result import compare
 from sterna.golden.rule import NeuronRule
 from sterna.sim.simulator import Simulator
 from sterna.sim.verify import verify, verify_text
-from sterna.sim.verilate import LONG_RUN, batch_library
 
 
 def network(seed: int = 0) -> Network:
@@ -66,23 +65,6 @@ def test_same_result_as_golden_however_it_is_run(build, simulator):
     alone = Simulator(build, workers=1, seed=77)
     assert compare(golden, alone.run(images)) is None
     assert alone.stats["clocks"] < 41 * build.design.interval + 2 * alone.stats["latency"][0]
-
-
-def test_a_model_for_very_many_images_is_compiled_for_longer(build, monkeypatch):
-    """And for no others; it is the same model."""
-    asked = []
-
-    def library(*arguments, optimize, **named):
-        asked.append(optimize)
-        return batch_library(*arguments, optimize=optimize, **named)
-
-    monkeypatch.setattr("sterna.sim.simulator.batch_library", library)
-    many = -(-LONG_RUN // build.design.interval)
-    for images in (many - 1, many):
-        simulator = Simulator(build, images=images)
-    assert asked == ["run", "long"]
-    pixels = pictures(20)
-    assert compare(run(build.network, pixels, trace="all"), simulator.run(pixels)) is None
 
 
 def test_intervals_are_those_of_the_law(build, simulator):
