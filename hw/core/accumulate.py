@@ -28,8 +28,8 @@ class Accumulator(wiring.Component):
     (0: ternary), pops (1 shared or pe), turns, width of z, constant, words of a visit (0: not
     known): with a single one there is nothing to keep, and only ``valid`` matters. ``whole``: the
     items of a visit come one a clock. Sums in registers then move in every clock, from the start
-    value where nothing comes: no enable of all their bits. Before the first visit behind a reset
-    must be ``turns`` clocks without an item.
+    value where nothing comes: no enable of all their bits. Behind a reset there must be ``turns``
+    clocks without an item.
 
     Ports: in ``valid``, ``first`` (the item's word is the visit's first), ``coming`` and ``ending``
     (a clock ahead: an item comes, and is of the visit's last word), ``sum`` (pe*sums*in_width),

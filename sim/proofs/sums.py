@@ -153,28 +153,36 @@ def _proofs() -> list[Proof]:
         after = " after anything" if turns <= REGISTER_TURNS else ""
         how = f"one a clock{after}" if whole else "with gaps"
         add(f"sums_{name}", f"Accumulator, {kind}, {words} words x {turns} turns {how}", shape)
-    idle = ("clear.eq(self.ending | ~self.coming)", "clear.eq(self.ending)")
-    add(
-        "fault_sums_idle",
-        "Accumulator that adds up what comes between visits",
-        (1, 3, 0, True),
-        mutant(Accumulator, *idle),
-    )
-    late = ("last.eq(self.ending)", "last.eq(self.valid)")
-    add(
-        "fault_sums_last",
-        "Accumulator that takes the wrong word for the last",
-        (2, 2, 0, True),
-        mutant(Accumulator, *late),
-    )
-    for turns, steps in ((2, 1), (2, 3), (3, 2)):
+    for name, claim, shape, fault in (
+        (
+            "idle",
+            "that adds up what comes between visits",
+            (1, 3, 0, True),
+            ("clear.eq(self.ending | ~self.coming)", "clear.eq(self.ending)"),
+        ),
+        (
+            "last",
+            "that takes the wrong word for the last",
+            (2, 2, 0, True),
+            ("last.eq(self.ending)", "last.eq(self.valid)"),
+        ),
+    ):
+        add(f"fault_sums_{name}", f"Accumulator {claim}", shape, mutant(Accumulator, *fault))
+    stops = ("if self.gaps else Const(1)", "if self.gaps else running")
+    for turns, steps, component in (
+        *((2, 1, LaneTurns), (2, 3, LaneTurns), (3, 2, LaneTurns)),
+        (2, 3, mutant(LaneTurns, *stops)),
+    ):
+        faulty = component is not LaneTurns
         found.append(
             Proof(
-                f"turns_{turns}_{steps}",
-                f"LaneTurns of {turns} turns, {steps} steps one a clock",
-                lambda turns=turns, steps=steps: _turns(turns, turns, steps),
+                "fault_turns" if faulty else f"turns_{turns}_{steps}",
+                f"LaneTurns of {turns} turns, {steps} steps one a clock"
+                + (", which do not move in" if faulty else ""),
+                lambda t=turns, s=steps, c=component: _turns(t, t, s, c),
                 "bmc",
                 3 * turns * steps + 3,
+                fails=faulty,
             )
         )
     return found

@@ -16,6 +16,7 @@ from buildcase import FOLDING, Interrupted, Writes, contents, network, ran, save
 
 from sterna.gen.build import folder as build_folder
 from sterna.gen.build import stages
+from sterna.gen.build.provenance import history
 from sterna.gen.build.stages import Options, ensure, open_build
 from sterna.golden.device.weights_image import read_weights_image
 from sterna.golden.errors import DesignError, FileError, SternaError, UsageError
@@ -99,6 +100,15 @@ def test_a_whole_build_has_its_files(finished):
     build = open_build(finished / "build")
     assert image.structure_id == files.structure_id(build.network, build.design.to_json())
     assert build.design.folding["c"] == FOLDING["c"]
+
+
+def test_what_is_simulated_is_made_when_it_is_asked_for(build):
+    """And is no command of the history: those that measure make it on their way."""
+    shutil.rmtree(build / "sim")
+    assert ran(build, "verilog") == [] and not (build / "sim").exists()
+    assert ran(build, "sim") == ["sim"] and (build / "sim/tiny_taps.v").is_file()
+    made = [entry["made"] for entry in history(open_build(build), {}, None)]
+    assert made == ["fold", "pack", "verilog"]
 
 
 def test_nothing_runs_again(build):

@@ -47,9 +47,9 @@ def test_shift_registers_of_trees_of_constants(kind, pe, simd, tmp_path):
 
 
 @pytest.mark.yosys
-@pytest.mark.parametrize("steps", [2, 4])
-def test_shift_registers_of_sums_that_take_turns(steps, tmp_path):
-    turns = LaneTurns(pe=4, turns=2, width=5, steps=steps, held=False)
+@pytest.mark.parametrize(("steps", "gaps"), [(2, False), (4, False), (4, True)])
+def test_shift_registers_of_sums_that_take_turns(steps, gaps, tmp_path):
+    turns = LaneTurns(pe=4, turns=2, width=5, steps=steps, held=False, gaps=gaps)
     assert made(turns, tmp_path) == (20 if steps >= SHORTEST else 0)
 
 
